@@ -1,0 +1,224 @@
+"""A run, summarised: what is stored, compared and shown. One record a run, versioned (see store.codec for the file)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.run import Environment, GeneratorHealth
+from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
+
+RECORD_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure with its 95 % interval, in base units, and the number n of observations behind it.
+
+    low = high = value where the figure is a plain count of what happened. Invariant: low <= value <= high, all finite.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.value, self.low, self.high))):
+            raise ValueError(f"an estimate must be finite, not {self.value} [{self.low}, {self.high}]")
+        if not self.low <= self.value <= self.high:
+            raise ValueError(f"{self.value} lies outside its own interval [{self.low}, {self.high}]")
+
+    @classmethod
+    def exact(cls, value: float, *, n: int, detail: str = "") -> Estimate:
+        """A figure without sampling error."""
+        return cls(value=value, low=value, high=value, n=n, detail=detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """The books of a measured stretch. Invariants: due = sent + blocked + missed; sent = ok + failed + cancelled."""
+
+    due: int
+    sent: int
+    ok: int
+    failed: int
+    cancelled: int
+    blocked: int
+    missed: int
+
+    def __post_init__(self) -> None:
+        if self.due != self.sent + self.blocked + self.missed:
+            raise ValueError(f"due {self.due} != sent {self.sent} + blocked {self.blocked} + missed {self.missed}")
+        if self.sent != self.ok + self.failed + self.cancelled:
+            raise ValueError(f"sent {self.sent} != ok {self.ok} + failed {self.failed} + cancelled {self.cancelled}")
+
+    @property
+    def error_rate(self) -> float | None:
+        """Share of the due arrivals that did not get a good answer, cancelled ones left out; None when none fell due."""
+        asked = self.ok + self.failed + self.blocked
+        return (self.failed + self.blocked) / asked if asked else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepSummary:
+    """One step of a phase, or all of them under the name ``all``.
+
+    measurements maps metric names to estimates and holds only what was measured: an absent name was not measured.
+    statuses and outcomes count samples by HTTP status and by Outcome name; cache counts them by 'miss' and by hit layer.
+    """
+
+    step: str
+    counts: Counts
+    measurements: Mapping[str, Estimate]
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    cache: Mapping[str, int] = field(default_factory=dict)
+    received: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = set(self.measurements) - set(METRICS)
+        if unknown:
+            raise ValueError(f"unknown metrics {sorted(unknown)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A few seconds of a phase, for charts and for "sustained". Latencies in seconds, None without answers."""
+
+    start: float
+    seconds: float
+    sent: int
+    ok: int
+    failed: int
+    connected: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    hit_rate: float | None
+    lateness_p99: float | None
+
+    @property
+    def rate(self) -> float:
+        """Good answers a second."""
+        return self.ok / self.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSummary:
+    """A watched value over the measured stretch, for example source 'service', name 'rss', in base units."""
+
+    source: str
+    name: str
+    least: float
+    median: float
+    most: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSummary:
+    """One phase of a record. steps holds ``all`` first, then each step in the scenario's order."""
+
+    name: str
+    users: int
+    offered_rate: float | None
+    ramp: float
+    measured_seconds: float
+    planned_seconds: float
+    steps: tuple[StepSummary, ...]
+    windows: tuple[Window, ...]
+    resources: tuple[ResourceSummary, ...]
+    health: GeneratorHealth
+    sent_total: int
+    delivered_total: int
+    connections_opened: int
+    reconnects: int
+    interrupted: bool = False
+    service_gone: str | None = None
+
+    def step(self, name: str = ALL_STEPS) -> StepSummary | None:
+        """The summary of one step; None when the phase has none of that name."""
+        return next((step for step in self.steps if step.step == name), None)
+
+    def measurement(self, metric: str, step: str = ALL_STEPS) -> Estimate | None:
+        """A measured figure; None when it was not measured."""
+        found = self.step(step)
+        return found.measurements.get(metric) if found else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the phase ran to its planned end."""
+        return not self.interrupted and self.service_gone is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run set out to do: enough to judge its record again without the scenario file.
+
+    Equal (scenario, digest, profile) offer the same load and are comparable; requirements and policy are not part of the digest.
+    steps: the step names in the scenario's order.
+    """
+
+    scenario: str
+    digest: str
+    profile: str
+    steps: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """Which build of the service was measured; empty strings where unknown."""
+
+    sha: str = ""
+    branch: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z."""
+
+    id: str
+    started_at: str
+    tool: str
+    plan: Plan
+    environment: Environment
+    revision: Revision
+    phases: tuple[PhaseSummary, ...]
+    url: str = ""
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    schema: int = RECORD_SCHEMA
+
+    def phase(self, name: str) -> PhaseSummary | None:
+        """The summary of one phase; None when the run did not reach it."""
+        return next((phase for phase in self.phases if phase.name == name), None)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned phase ran to its end."""
+        ran = {phase.name for phase in self.phases if phase.complete}
+        return not self.interrupted and ran >= {phase.name for phase in self.plan.phases}
+
+
+def fingerprint(environment: Environment) -> str:
+    """Twelve hex digits that are equal exactly when two runs were made in comparable environments."""
+    parts = (
+        environment.runner,
+        environment.cpu_model,
+        str(environment.cores),
+        # Memory to the GiB: the kernel's reserve moves the exact figure between reboots.
+        str(round(environment.memory / 2**30)),
+        environment.kernel,
+        environment.python,
+        environment.tool,
+        *(f"{key}={value}" for key, value in sorted(environment.extra.items())),
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:12]

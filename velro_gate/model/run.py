@@ -1,0 +1,144 @@
+"""What a run leaves behind before it is summarised: facts from the engine and readings from the monitor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """The generator's state once a second. at: seconds since the start of the run."""
+
+    at: float
+    connected: int
+    in_flight: int
+    sent: int
+    ok: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorHealth:
+    """What the generator measured of itself in the measured stretch of a phase.
+
+    cpu_share, steal_share: of one core / of the machine, in [0, 1]. loop_lag_max, gc_pause_max: seconds.
+    descriptors_free, ports_free: the least seen; None where it cannot be read. calm_rss: bytes after the ramp.
+    """
+
+    cpu_share: float
+    steal_share: float | None
+    loop_lag_p99: float
+    loop_lag_max: float
+    gc_full_collections: int
+    gc_pause_max: float
+    rss_start: int
+    rss_peak: int
+    descriptors_free: int | None
+    ports_free: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRun:
+    """One phase as the engine carried it out. Times are seconds since the start of the run.
+
+    The measured stretch is [measured_from, measured_until); a sample belongs to it when its due time lies in it.
+    due, blocked and missed count arrivals of the measured stretch by step name: all that fell due, those never sent because
+    their user still waited for an earlier answer (the service's doing), those never sent by our own fault. sent_total counts
+    every request of the phase, ramp included, for the books against the server. Over the measured stretch,
+    samples + blocked + missed = due, step by step.
+    """
+
+    name: str
+    started: float
+    measured_from: float
+    measured_until: float
+    ended: float
+    users: int
+    due: Mapping[str, int]
+    blocked: Mapping[str, int]
+    missed: Mapping[str, int]
+    sent_total: int
+    delivered_total: int
+    connections_opened: int
+    reconnects: int
+    retries: int
+    ticks: tuple[Tick, ...]
+    health: GeneratorHealth
+    interrupted: bool = False
+    service_gone: str | None = None
+    """Why the phase was given up on, when the service stopped answering altogether."""
+
+    def __post_init__(self) -> None:
+        if not self.started <= self.measured_from <= self.measured_until <= self.ended:
+            raise ValueError(f"phase {self.name}: times out of order")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One value read by the monitor, for example source 'service', name 'rss'. at: seconds since the start of the run."""
+
+    at: float
+    source: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a live view shows of a running phase; latencies are over the last few seconds, None without answers."""
+
+    phase: str
+    phase_number: int
+    phase_count: int
+    stage: str
+    """'ramp', 'measure' or 'drain'."""
+    users: int
+    connected: int
+    rate: float
+    offered_rate: float | None
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    errors: int
+    error_rate: float
+    hit_rate: float | None
+    lateness_p99: float | None
+    elapsed: float
+    remaining: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which slice of the plan this process carries out: users whose index is ``index`` modulo ``count``."""
+
+    index: int = 0
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"shard {self.index} of {self.count} does not exist")
+
+    @classmethod
+    def whole(cls) -> Self:
+        """The only shard of one."""
+        return cls()
+
+    def users(self, total: int) -> range:
+        """The user indices of this shard."""
+        return range(self.index, total, self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where a run was made. Runs are comparable only when the fingerprints are equal."""
+
+    runner: str
+    cpu_model: str
+    cores: int
+    memory: int
+    kernel: str
+    python: str
+    tool: str
+    extra: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,295 @@
+"""What is asked of the service: steps, users, phases, requirements, profiles. Built by the scenario reader, never by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+from velro_gate.model.metrics import METRICS, Direction, Metric
+
+ALL_STEPS = "all"
+"""The name under which the sum over all steps is kept; no step may be called this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonCheck:
+    """The value at a JSON path must exist and, when given, equal ``equals``."""
+
+    path: str
+    equals: str | int | float | bool | None = None
+    has_expected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainsCheck:
+    """The body must contain this text."""
+
+    text: str
+
+
+BodyCheck = JsonCheck | ContainsCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """A value taken from an answer and usable in later steps of the same user as ``${name}``."""
+
+    name: str
+    source: Literal["json", "header", "cookie"]
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A request body as a template text; JSON bodies are already serialised."""
+
+    template: str
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One request of a journey.
+
+    path, header and query values and the body may hold ``${...}`` placeholders: ``${user.index}``, ``${user.id}``,
+    ``${FEEDER.COLUMN}``, ``${env.NAME}``, or the name of a capture. Invariants: 0 < probability <= 1, timeout > 0.
+    """
+
+    name: str
+    method: str
+    path: str
+    probability: float
+    headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
+    body: Body | None = None
+    expect_status: frozenset[int] = frozenset({200})
+    checks: tuple[BodyCheck, ...] = ()
+    captures: tuple[Capture, ...] = ()
+    timeout: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.probability <= 1.0:
+            raise ValueError(f"step {self.name}: probability must be in (0, 1], not {self.probability}")
+        if self.timeout <= 0.0:
+            raise ValueError(f"step {self.name}: timeout must be positive, not {self.timeout}")
+        if self.name == ALL_STEPS:
+            raise ValueError(f"no step may be called {ALL_STEPS!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoAuth:
+    """Requests carry no credentials."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BearerAuth:
+    """Every request carries a bearer token read from an environment variable."""
+
+    variable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginAuth:
+    """Each user sends the login step once, when it connects, and carries the captured token from then on."""
+
+    step: Step
+    token: str
+    """The name of the login step's capture that holds the token."""
+
+
+Auth = NoAuth | BearerAuth | LoginAuth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feeder:
+    """Rows of data for users; user i gets row i modulo the number of rows (unique: there must be a row per user)."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    unique: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise ValueError(f"feeder {self.name} has no rows")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenArrivals:
+    """Requests fall due at ``rate`` per second over all users, whatever the service does."""
+
+    rate: float
+    spacing: Literal["poisson", "even"] = "poisson"
+
+    def __post_init__(self) -> None:
+        if not (self.rate > 0.0 and math.isfinite(self.rate)):
+            raise ValueError(f"offered rate must be positive, not {self.rate}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosedArrivals:
+    """Each user waits ``think_time`` seconds (mean; exponential unless constant) between an answer and its next request."""
+
+    think_time: float
+    constant: bool = False
+
+    def __post_init__(self) -> None:
+        if self.think_time < 0.0:
+            raise ValueError(f"think time must not be negative, not {self.think_time}")
+
+
+Arrivals = OpenArrivals | ClosedArrivals
+
+
+class Comparator(Enum):
+    """How a value stands to a limit."""
+
+    BELOW = "<"
+    AT_MOST = "<="
+    ABOVE = ">"
+    AT_LEAST = ">="
+
+    def holds(self, value: float, limit: float) -> bool:
+        """Whether ``value`` is on the good side of ``limit``."""
+        match self:
+            case Comparator.BELOW:
+                return value < limit
+            case Comparator.AT_MOST:
+                return value <= limit
+            case Comparator.ABOVE:
+                return value > limit
+            case Comparator.AT_LEAST:
+                return value >= limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """An absolute limit on one metric of one phase (or of one step in it), in base units.
+
+    target: inside is met. critical: outside always fails, even when the requirement is not required.
+    required: missing the target fails; otherwise it warns. scaled_from: the PRD's own figure when a profile has scaled it.
+    """
+
+    metric: str
+    comparator: Comparator
+    target: float
+    critical: float | None = None
+    step: str = ALL_STEPS
+    required: bool = True
+    scaled_from: float | None = None
+    source: str = "phase"
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ValueError(f"unknown metric {self.metric!r}")
+        upper = self.comparator in (Comparator.BELOW, Comparator.AT_MOST)
+        if upper is not (self.definition.direction is Direction.LOWER):
+            raise ValueError(f"{self.metric} {self.comparator.value} {self.target}: the limit is on the wrong side")
+        if self.critical is not None and (self.critical < self.target if upper else self.critical > self.target):
+            raise ValueError(f"{self.metric}: the critical level {self.critical} is stricter than the target {self.target}")
+
+    @property
+    def definition(self) -> Metric:
+        """The registry's entry of this metric."""
+        return METRICS[self.metric]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of load with one intent. The ramp connects the users and raises the rate; only ``duration`` is measured."""
+
+    name: str
+    users: int
+    ramp: float
+    duration: float
+    arrivals: Arrivals
+    requirements: tuple[Requirement, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.users < 1:
+            raise ValueError(f"phase {self.name}: at least one user, not {self.users}")
+        if self.ramp < 0.0 or self.duration <= 0.0:
+            raise ValueError(f"phase {self.name}: ramp >= 0 and duration > 0, not {self.ramp} and {self.duration}")
+
+    @property
+    def offered_rate(self) -> float | None:
+        """Requests per second offered in the measured stretch; None in a closed loop."""
+        return self.arrivals.rate if isinstance(self.arrivals, OpenArrivals) else None
+
+    @property
+    def tightest_latency_limit(self) -> float | None:
+        """The smallest latency target in seconds, which the generator's own error is held against."""
+        limits = [r.target for r in self.requirements if r.definition.quantile is not None]
+        return min(limits, default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a verdict is reached; the defaults are those of docs/decision.md.
+
+    margin: smallest relative change worth acting on. unchanged_below: an upper 95 % bound under this shows "unchanged".
+    screen_alpha: family-wise level of the screen (Holm). confirm_alpha: p at or under which a suspicious row is a regression.
+    max_baselines: K, history: H. primary: metrics that may fail a run, as (step, metric), None: the default choice.
+    """
+
+    margin: float = 0.05
+    unchanged_below: float = 0.10
+    screen_alpha: float = 0.20
+    confirm_alpha: float = 0.005
+    max_baselines: int = 10
+    history: int = 30
+    block_inconclusive: bool = True
+    primary: tuple[tuple[str, str], ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.margin <= self.unchanged_below:
+            raise ValueError(f"margin must be positive and at most {self.unchanged_below}, not {self.margin}")
+        if not (0.0 < self.confirm_alpha <= self.screen_alpha < 1.0):
+            raise ValueError("0 < confirm_alpha <= screen_alpha < 1 must hold")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where the service is and what the monitor may read of it; None: not watched."""
+
+    url: str
+    health_path: str = "/health"
+    metrics_path: str | None = None
+    redis_url: str | None = None
+    database_url: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """A whole scenario file, resolved: every profile's phases spelled out, every feeder read, defaults applied.
+
+    digest: hex SHA-256 over the resolved content without secrets and URL: equal digests offer the same load.
+    """
+
+    name: str
+    description: str
+    digest: str
+    target: Target
+    auth: Auth
+    steps: tuple[Step, ...]
+    feeders: tuple[Feeder, ...] = ()
+    profiles: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
+    policy: Policy = field(default_factory=Policy)
+    seed: int = 1
+    cookies: bool = True
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ValueError("a scenario needs at least one step")
+        names = [step.name for step in self.steps]
+        if len(set(names)) != len(names):
+            raise ValueError("step names must be unique")
+
+    @property
+    def requests_per_journey(self) -> float:
+        """Mean number of requests in one journey: the sum of the steps' probabilities."""
+        return sum(step.probability for step in self.steps)

@@ -1,0 +1,169 @@
+"""What a run comes to: findings, and the verdict that is the worst of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+
+from velro_gate.model.record import Estimate
+from velro_gate.model.scenario import Requirement
+
+
+class Level(IntEnum):
+    """How bad a finding is; a verdict has the level of its worst finding."""
+
+    PASS = 0
+    WARN = 1
+    NO_BASELINE = 2
+    INCONCLUSIVE = 3
+    FAIL = 4
+    BROKEN = 5
+
+    @property
+    def word(self) -> str:
+        """The verdict's name as people and files know it."""
+        return self.name.lower().replace("_", "-")
+
+
+class Status(Enum):
+    """How a requirement fared."""
+
+    MET = "met"
+    MARGINAL = "marginal"  # the interval lies across the limit; the value itself decides met or missed
+    MISSED = "missed"
+    CRITICAL = "critical"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementResult:
+    """One requirement against one phase's figure.
+
+    met: whether the value itself is inside the target. headroom: (limit - value) / limit, signed so that + is inside.
+    estimate is None exactly when the status is NOT_MEASURED or when no request was answered well.
+    """
+
+    phase: str
+    requirement: Requirement
+    status: Status
+    met: bool
+    level: Level
+    estimate: Estimate | None
+    headroom: float | None
+    sentence: str
+
+    def __post_init__(self) -> None:
+        if self.status is Status.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
+            raise ValueError("what was not measured cannot be green")
+
+
+class Change(Enum):
+    """What a comparison found."""
+
+    REGRESSION = "regression"
+    SUSPICIOUS = "suspicious"  # screened out of the ordinary, not confirmed
+    INCONCLUSIVE = "inconclusive"
+    UNCHANGED = "unchanged"
+    IMPROVEMENT = "improvement"
+    NOT_COMPARED = "not compared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One metric of one step against its baseline.
+
+    baseline, current: figures in base units. change: relative (0.05 = 5 % more), signed as the figure moves;
+    change_low, change_high: its 95 % interval. worse: the same change signed so that + is worse, on the metric's own scale.
+    p, p_adjusted: one-sided for "worse", raw and Holm-adjusted. noise: run-to-run sd on the metric's scale.
+    mde: the smallest relative worsening that this comparison would have found. k: baselines used.
+    primary: may fail the run; otherwise advisory. Figures are None when the metric could not be compared; reason says why.
+    """
+
+    phase: str
+    step: str
+    metric: str
+    verdict: Change
+    primary: bool
+    level: Level
+    baseline: float | None = None
+    current: float | None = None
+    change: float | None = None
+    change_low: float | None = None
+    change_high: float | None = None
+    worse: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    noise: float | None = None
+    mde: float | None = None
+    k: int = 0
+    reason: str = ""
+
+
+class Trust(Enum):
+    """How much a trust finding takes away."""
+
+    CAVEAT = "caveat"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustFinding:
+    """A reason to doubt the measurement. code: machine-readable, stable. figure and limit in base units."""
+
+    code: str
+    trust: Trust
+    phase: str
+    figure: float | None
+    limit: float | None
+    sentence: str
+    advice: str
+
+    @property
+    def level(self) -> Level:
+        """A caveat warns, a broken measurement breaks the verdict."""
+        return Level.BROKEN if self.trust is Trust.BROKEN else Level.WARN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One reason for the verdict, in words: what is the matter and what to do about it."""
+
+    level: Level
+    subject: str
+    sentence: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The whole judgement of one run. level is that of the worst finding; without any finding it is broken."""
+
+    findings: tuple[Finding, ...]
+    requirements: tuple[RequirementResult, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    trust: tuple[TrustFinding, ...] = ()
+    baselines_used: int = 0
+    baselines_skipped: tuple[str, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        """The worst finding's level."""
+        return worst(finding.level for finding in self.findings)
+
+    def exit_code(self, *, block_inconclusive: bool) -> int:
+        """The process's exit code for this verdict (see docs/exit-codes in the README)."""
+        match self.level:
+            case Level.FAIL:
+                return 1
+            case Level.INCONCLUSIVE:
+                return 3 if block_inconclusive else 0
+            case Level.BROKEN:
+                return 4
+            case _:
+                return 0
+
+
+def worst(levels: Iterable[Level]) -> Level:
+    """The worst of the levels; broken when there is none, because nothing was found out."""
+    return max(levels, default=Level.BROKEN)

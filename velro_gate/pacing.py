@@ -1,0 +1,170 @@
+"""From a phase to due times. Pure: time is an argument or a result, never a clock.
+
+A whole phase is planned before it starts, as three columns sorted by due time: when, which user, which step. The plan is a
+function of (seed, phase, steps) alone, so every shard can compute it and keep its own users: the multiset of requests is the
+same for any number of shards.
+
+Users are phase-shifted evenly, so that no two users of an evenly paced phase fall due at the same instant and a ramp brings
+no thundering herd.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.model.run import Shard
+from velro_gate.model.scenario import OpenArrivals, Phase, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Schedule:
+    """The arrivals of one phase, sorted by due time. due: seconds since the phase's start; user, step: indices."""
+
+    due: npt.NDArray[np.float64]
+    user: npt.NDArray[np.uint32]
+    step: npt.NDArray[np.uint16]
+
+    def __post_init__(self) -> None:
+        if not len(self.due) == len(self.user) == len(self.step):
+            raise ValueError("the columns of a schedule must have one length")
+
+    def __len__(self) -> int:
+        return len(self.due)
+
+    def slice(self, shard: Shard) -> Schedule:
+        """The arrivals of the users of one shard."""
+        if shard.count == 1:
+            return self
+        mine = self.user % shard.count == shard.index
+        return Schedule(due=self.due[mine], user=self.user[mine], step=self.step[mine])
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """A random generator that depends on the seed and the names only, on every machine alike."""
+    words = hashlib.sha256("\x1f".join([str(seed), *names]).encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(words[:16], "little")))
+
+
+def cumulative_arrivals(elapsed: float, phase: Phase) -> float:
+    """Mean number of arrivals due within ``elapsed`` seconds of the phase's start: the integral of the rate profile.
+
+    The rate rises linearly from 0 to the offered rate during the ramp and stays there until the phase's planned end.
+    """
+    rate = phase.offered_rate
+    if rate is None:
+        raise ValueError(f"phase {phase.name} is a closed loop: its arrivals depend on the answers")
+    t = min(max(elapsed, 0.0), phase.ramp + phase.duration)
+    if t < phase.ramp:
+        return rate * t * t / (2.0 * phase.ramp)
+    return rate * (t - phase.ramp / 2.0)
+
+
+def connect_time(user: int, phase: Phase) -> float:
+    """Seconds since the phase's start at which a user connects: spread over the first nine tenths of the ramp."""
+    return 0.9 * phase.ramp * user / phase.users
+
+
+def open_schedule(phase: Phase, steps: Sequence[Step], seed: int) -> Schedule:
+    """Every arrival of an open phase, ramp included, over all users.
+
+    Poisson spacing draws a homogeneous process and maps it through the inverse of the cumulative profile (time rescaling),
+    so ramp and plateau are exact; even spacing puts arrival i at the inverse of i + 1/2. Arrivals go to the users in turn, in
+    a drawn order, so every user carries the same load; during the ramp only to users that have begun to connect.
+    """
+    arrivals = phase.arrivals
+    if not isinstance(arrivals, OpenArrivals):
+        raise ValueError(f"phase {phase.name} is a closed loop: it has no schedule in advance")
+    total = cumulative_arrivals(phase.ramp + phase.duration, phase)
+    random = generator(seed, "arrivals", phase.name)
+    if arrivals.spacing == "even":
+        position = np.arange(int(total + 0.5), dtype=np.float64) + 0.5
+    else:
+        count = int(random.poisson(total))
+        position = np.sort(random.uniform(0.0, total, count))
+    due = _inverse_profile(position, phase, arrivals.rate)
+    user = _users_in_turn(due, phase, random)
+    return Schedule(due=due, user=user, step=_steps_of(user, phase, steps, seed))
+
+
+def _inverse_profile(position: npt.NDArray[np.float64], phase: Phase, rate: float) -> npt.NDArray[np.float64]:
+    ramp_arrivals = rate * phase.ramp / 2.0
+    in_ramp = position < ramp_arrivals
+    due = position / rate + phase.ramp / 2.0
+    due[in_ramp] = np.sqrt(2.0 * phase.ramp * position[in_ramp] / rate)
+    return np.minimum(due, np.nextafter(phase.ramp + phase.duration, 0.0))
+
+
+def _users_in_turn(due: npt.NDArray[np.float64], phase: Phase, random: np.random.Generator) -> npt.NDArray[np.uint32]:
+    """Round after round over all users; during the ramp over those that have connected by then."""
+    user = np.empty(len(due), np.uint32)
+    ready = connected_by(due, phase)
+    steady = int(np.searchsorted(ready, phase.users))
+    # While users are still joining, turn by turn over the joined ones: index modulo their number.
+    user[:steady] = np.arange(steady) % np.maximum(ready[:steady], 1)
+    rest = len(due) - steady
+    rounds = -(-rest // phase.users)
+    if rounds:
+        turn = random.permutation(phase.users).astype(np.uint32)
+        user[steady:] = np.tile(turn, rounds)[:rest]
+    return user
+
+
+def connected_by(due: npt.NDArray[np.float64], phase: Phase) -> npt.NDArray[np.int64]:
+    """How many users have begun to connect by each of these times (seconds since the phase's start), at least one."""
+    if phase.ramp == 0.0:
+        return np.full(len(due), phase.users, np.int64)
+    joined = np.floor(due / (0.9 * phase.ramp) * phase.users).astype(np.int64) + 1
+    return np.minimum(joined, phase.users)
+
+
+def _steps_of(user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step], seed: int) -> npt.NDArray[np.uint16]:
+    """Which step each arrival is: every user walks through journeys of its own, one step an arrival, in order.
+
+    Each journey takes step s with its own probability, independently; an empty journey is drawn again. A user's walk
+    depends on (seed, phase, user, position in the walk) only.
+    """
+    order = np.argsort(user, kind="stable")
+    counts = np.bincount(user, minlength=phase.users)
+    walks = generator(seed, "journeys", phase.name)
+    walk = _walk(int(counts.sum()), counts, steps, walks)
+    result = np.empty(len(user), np.uint16)
+    result[order] = walk
+    return result
+
+
+def _walk(
+    total: int, counts: npt.NDArray[np.int64], steps: Sequence[Step], random: np.random.Generator
+) -> npt.NDArray[np.uint16]:
+    """Concatenated walks: counts[u] steps for user u, each walk starting at the beginning of a journey."""
+    probability = np.array([step.probability for step in steps])
+    most = int(counts.max(initial=0))
+    if most == 0:
+        return np.empty(0, np.uint16)
+    users = len(counts)
+    walked = np.zeros(users, np.int64)
+    rows: list[npt.NDArray[np.uint32]] = []
+    columns: list[npt.NDArray[np.uint16]] = []
+    places: list[npt.NDArray[np.int64]] = []
+    while True:
+        going = np.flatnonzero(walked < counts)
+        if not len(going):
+            break
+        taken = random.random((len(going), len(steps))) < probability
+        lengths = taken.sum(axis=1)
+        row, column = np.nonzero(taken)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        rows.append(going[row].astype(np.uint32))
+        columns.append(column.astype(np.uint16))
+        places.append(walked[going[row]] + within)
+        walked[going] += lengths
+    row_all, column_all, place_all = np.concatenate(rows), np.concatenate(columns), np.concatenate(places)
+    keep = place_all < counts[row_all]
+    starts = np.cumsum(counts) - counts
+    walk = np.empty(total, np.uint16)
+    walk[(starts[row_all] + place_all)[keep]] = column_all[keep]
+    return walk

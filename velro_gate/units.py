@@ -1,0 +1,164 @@
+"""Parse and format seconds, rates, bytes and shares. Base units inside; the one place that rounds for people."""
+
+from __future__ import annotations
+
+import math
+import re
+
+_SECONDS = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_PER = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+_NUMBER = r"([+-]?(?:\d+(?:[_,]\d{3})*|\d*)(?:\.\d+)?)"
+_QUANTITY = re.compile(_NUMBER + r"\s*([^\d\s.,]*)")
+
+MISSING = "not measured"
+"""What stands where there is no figure; never 0, never empty."""
+
+
+def parse_seconds(text: str | float) -> float:
+    """Seconds from ``7.5 min``, ``500ms``, ``1h 30m`` or a bare number of seconds.
+
+    Raises:
+        ValueError: when the text is no duration, or is negative or infinite.
+    """
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return _finite(float(text), text)
+    total, position, cleaned = 0.0, 0, str(text).strip().lower()
+    while position < len(cleaned):
+        match = _QUANTITY.match(cleaned, position)
+        if match is None or not match[1] or match.end() == position:
+            raise ValueError(f"{text!r} is not a duration such as '500ms', '10s' or '7.5 min'")
+        if match[2] not in _SECONDS and match[2] != "":
+            raise ValueError(f"{text!r}: unknown unit {match[2]!r}; use us, ms, s, min or h")
+        total += _number(match[1]) * _SECONDS.get(match[2], 1.0)
+        position = match.end()
+        while position < len(cleaned) and cleaned[position].isspace():
+            position += 1
+    if not cleaned:
+        raise ValueError("a duration is missing")
+    return _finite(total, text)
+
+
+def parse_rate(text: str | float) -> float:
+    """Requests per second from ``1,100/s``, ``60/min``, ``1000 rps`` or a bare number."""
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        return _finite(float(text), text)
+    match = re.fullmatch(_NUMBER + r"\s*(?:/\s*([a-z]+)|rps|req/s)?", str(text).strip().lower())
+    if match is None or not match[1] or (match[2] is not None and match[2] not in _PER):
+        raise ValueError(f"{text!r} is not a rate such as '1000/s' or '60/min'")
+    return _finite(_number(match[1]) / _PER.get(match[2] or "s", 1.0), text)
+
+
+def parse_share(text: str | float) -> float:
+    """A share in [0, 1] from ``95 %`` or from a bare share such as ``0.95``."""
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        share = float(text)
+    else:
+        cleaned = str(text).strip()
+        match = re.fullmatch(_NUMBER + r"\s*(%?)", cleaned)
+        if match is None or not match[1]:
+            raise ValueError(f"{text!r} is not a share such as '95 %' or 0.95")
+        share = _number(match[1]) / (100.0 if match[2] else 1.0)
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"{text!r} is not between 0 and 100 % (write '95 %' or 0.95)")
+    return share
+
+
+def parse_bytes(text: str | int) -> int:
+    """Bytes from ``512 MiB``, ``2GB`` or a bare number."""
+    if isinstance(text, int):
+        return text
+    match = re.fullmatch(_NUMBER + r"\s*([a-z]*)", str(text).strip().lower())
+    if match is None or not match[1] or (match[2] or "b") not in _BYTES:
+        raise ValueError(f"{text!r} is not an amount of memory such as '512 MiB'")
+    return round(_number(match[1]) * _BYTES[match[2] or "b"])
+
+
+def _number(text: str) -> float:
+    return float(text.replace(",", "").replace("_", ""))
+
+
+def _finite(value: float, text: object) -> float:
+    if not math.isfinite(value) or value < 0.0:
+        raise ValueError(f"{text!r} must be a finite number, zero or more")
+    return value
+
+
+def format_seconds(seconds: float | None) -> str:
+    """A time with three significant digits in the unit that suits it: ``850 µs``, ``12.4 ms``, ``1.25 s``."""
+    if seconds is None:
+        return MISSING
+    size = abs(seconds)
+    if size == 0.0:
+        return "0 ms"
+    if size < 0.9995e-3:
+        return f"{_significant(seconds * 1e6)} µs"
+    if size < 0.9995:
+        return f"{_significant(seconds * 1e3)} ms"
+    return f"{_significant(seconds)} s" if size < 120.0 else format_duration(seconds)
+
+
+def format_duration(seconds: float) -> str:
+    """A stretch of time for people: ``45 s``, ``7 min 30 s``, ``1 h 5 min``."""
+    if seconds < 10.0 and seconds != round(seconds):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{rest} s"
+
+
+def format_rate(rate: float | None) -> str:
+    """Requests a second: ``1,103/s``, ``12.5/s``."""
+    return MISSING if rate is None else f"{format_count(rate)}/s"
+
+
+def format_count(count: float | None) -> str:
+    """A number with thousands separators; one decimal below 100 unless it is whole."""
+    if count is None:
+        return MISSING
+    if abs(count) < 100.0 and count != round(count):
+        return f"{count:.1f}"
+    return f"{round(count):,}"
+
+
+def format_share(share: float | None) -> str:
+    """A share as percent, with the digits that matter near 0 and near 1: ``95.2 %``, ``99.97 %``, ``0.04 %``."""
+    if share is None:
+        return MISSING
+    percent = share * 100.0
+    edge = min(percent, 100.0 - percent)
+    if edge in (0.0, 100.0):
+        return f"{percent:.0f} %"
+    return f"{percent:.2f} %" if edge < 1.0 else f"{percent:.1f} %"
+
+
+def format_bytes(count: float | None) -> str:
+    """Bytes in binary units: ``97 MiB``, ``1.5 GiB``."""
+    if count is None:
+        return MISSING
+    value, unit = float(count), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024.0:
+            break
+        value, unit = value / 1024.0, larger
+    return f"{value:.0f} {unit}" if unit == "B" else f"{_significant(value)} {unit}"
+
+
+def format_change(change: float | None) -> str:
+    """A relative change with its sign: ``+31 %``, ``-4.2 %``; ``no change`` for what rounds to nothing."""
+    if change is None:
+        return MISSING
+    percent = change * 100.0
+    text = f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+    return "no change" if text in ("+0.0 %", "-0.0 %") else text
+
+
+def _significant(value: float, digits: int = 3) -> str:
+    if value == 0.0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, digits - 1)}f}"
