@@ -160,7 +160,7 @@ class PhaseSummary:
 class Plan:
     """What a run set out to do: enough to judge its record again without the scenario file.
 
-    Equal (scenario, digest, profile) offer the same load and are comparable; requirements and policy are not part of the digest.
+    Equal (scenario, digest, profile) offer the same load and are comparable; requirements and policy are not in it.
     steps: the step names in the scenario's order.
     """
 

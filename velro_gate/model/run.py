@@ -131,6 +131,15 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """What the engine returns: the phases it ran, in order. layers[i] names the cache layer of code FIRST_CACHE_LAYER + i."""
+
+    phases: tuple[PhaseRun, ...]
+    layers: tuple[str, ...]
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Where a run was made. Runs are comparable only when the fingerprints are equal."""
 

@@ -107,7 +107,8 @@ class Samples:
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
         """Which rows succeeded."""
-        return self.outcome == Outcome.OK
+        good: npt.NDArray[np.bool_] = self.outcome == Outcome.OK
+        return good
 
     @property
     def response_time(self) -> npt.NDArray[np.float64]:
