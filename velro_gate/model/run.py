@@ -140,6 +140,15 @@ class LoadResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What, together with the samples, is needed to summarise a run again offline."""
+
+    phases: tuple[PhaseRun, ...]
+    readings: tuple[Reading, ...]
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """Where a run was made. Runs are comparable only when the fingerprints are equal."""
 
