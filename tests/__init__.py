@@ -1,0 +1,1 @@
+"""Tests mirror the package; servers.py starts the real servers that some of them need."""
