@@ -104,6 +104,13 @@ class RecordError(UsageError):
     default_hint = "Name a folder that 'velro-gate run' or 'velro-gate gate' has written."
 
 
+class GateFailedError(VelroError):
+    """The gate says no to something that was asked for, for example to storing a regression as a baseline."""
+
+    exit_code = 1
+    default_hint = "Mend what is named above, or accept it explicitly."
+
+
 class BrokenError(VelroError):
     """The measurement cannot be made or cannot be trusted."""
 
