@@ -1,0 +1,41 @@
+# Each target makes its own virtual environment from the locks when there is none. Nothing else has to be set up.
+VENV ?= .venv
+PYTHON_IN_VENV = $(VENV)/bin/python
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench format lock clean venv-sandbox venv-dev
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+demo: venv-sandbox ## gate two builds of the embedded service: one as it was, one with a slower step (4 minutes)
+	@$(VENV)/bin/velro-gate demo
+
+test: venv-dev ## run the tests; installs the servers that they start where it may
+	@scripts/test-services.sh
+	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+check: venv-dev ## lint, types, import contracts, shell scripts, workflows, schema files
+	@VENV=$(VENV) scripts/check.sh
+
+bench: venv-dev ## measure speed and memory, print each figure beside the one to reach
+	@$(PYTHON_IN_VENV) -m benchmarks $(BENCH_ARGS)
+
+format: venv-dev ## put the Python files into the house's format
+	@$(VENV)/bin/ruff check --fix --quiet .
+	@$(VENV)/bin/ruff format .
+
+lock: ## write requirements/*.txt from pyproject.toml; 'make lock LOCK_ARGS=--upgrade' takes the newest
+	@scripts/lock.sh $(LOCK_ARGS)
+
+clean: ## remove everything that was made here, virtual environments and results included
+	@rm -rf $(VENV) .venv-lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache velro-results build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv-sandbox:
+	@VENV=$(abspath $(VENV)) scripts/setup-venv.sh sandbox
+
+venv-dev:
+	@VENV=$(abspath $(VENV)) scripts/setup-venv.sh dev

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Makes sure that the servers which the tests start are on this machine: installs them where that is allowed.
+#
+# Usage: scripts/test-services.sh [redis] [postgresql]      (default: all)
+# Nothing is started here: each test starts its own server on a free port and stops it again.
+set -euo pipefail
+
+say() { printf 'test-services: %s\n' "$*" >&2; }
+
+has_redis() { command -v redis-server >/dev/null; }
+# Debian keeps PostgreSQL's server programs out of the PATH.
+has_postgresql() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+
+missing=()
+[[ $# -gt 0 ]] || set -- redis postgresql
+for service in "$@"; do
+    case $service in
+        redis) has_redis || missing+=(redis-server) ;;
+        postgresql) has_postgresql || missing+=(postgresql) ;;
+        *)
+            say "error: unknown service '$service'; choose redis or postgresql"
+            exit 2
+            ;;
+    esac
+done
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    say "error: the tests need ${missing[*]}; install with: sudo apt-get install ${missing[*]}"
+    exit 2
+fi
+say "installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+{ apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } >&2 || {
+    say "error: could not install ${missing[*]}, which the tests need"
+    exit 2
+}
