@@ -1,0 +1,1 @@
+"""Figures, not tests: each module prints what it measured, with the machine and the spread."""

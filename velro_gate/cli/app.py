@@ -1,0 +1,195 @@
+"""The commands. Each parses, calls one use case, prints and returns its exit code; imports are inside so that --help is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from velro_gate import __version__
+from velro_gate.cli.baseline import baseline_app
+from velro_gate.cli.options import (
+    DEFAULT_BASELINES,
+    DEFAULT_OUTPUT,
+    AllowInconclusive,
+    BaselineRoot,
+    DryRun,
+    Format,
+    Formatted,
+    Output,
+    Phases,
+    Profile,
+    QuickTest,
+    Runner,
+    ScenarioArgument,
+    Url,
+    Verbose,
+)
+
+EPILOG = "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 our bug, 130 interrupted."
+
+app = typer.Typer(
+    name="velro-gate",
+    help="The performance gate for pull requests that teams keep switched on.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(baseline_app, name="baseline")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"velro-gate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Nothing to do before a command but to know the version."""
+
+
+@app.command(epilog="Example: velro-gate check scenarios/velro-prd.yaml --profile full")
+def check(
+    scenario: ScenarioArgument = None,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    url: Url = None,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Dry run: validate the scenario, print the plan and whether this machine can carry it out. Sends nothing."""
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.printing import print_plan
+
+    return print_plan(asked(scenario, profile, quick_test, phase, url), format)
+
+
+@app.command(epilog="Example: velro-gate run --profile quick --url http://127.0.0.1:8400")
+def run(
+    scenario: ScenarioArgument = None,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    url: Url = None,
+    output: Output = DEFAULT_OUTPUT,
+    runner: Runner = None,
+    dry_run: DryRun = False,
+    verbose: Verbose = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Run the load and keep the record; judge nothing."""
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.printing import print_plan, print_run
+    from velro_gate.cli.running import measure, stop_if_interrupted
+
+    wanted = asked(scenario, profile, quick_test, phase, url)
+    if dry_run:
+        return print_plan(wanted, format)
+    record, results = measure(wanted, output, runner, verbose)
+    stop_if_interrupted(record, results)
+    return print_run(record, results, format)
+
+
+@app.command(epilog="Example: velro-gate gate scenarios/velro-prd.yaml --profile pr --baselines baselines")
+def gate(
+    scenario: ScenarioArgument = None,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    url: Url = None,
+    output: Output = DEFAULT_OUTPUT,
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    runner: Runner = None,
+    dry_run: DryRun = False,
+    verbose: Verbose = False,
+    allow_inconclusive: AllowInconclusive = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Run the load, compare with the requirements and the baselines, write the reports, say pass or fail."""
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.printing import print_plan, print_verdict
+    from velro_gate.cli.running import measure, stop_if_interrupted
+    from velro_gate.gate.judgement import reach_verdict, write_reports
+
+    wanted = asked(scenario, profile, quick_test, phase, url)
+    if dry_run:
+        return print_plan(wanted, format)
+    record, results = measure(wanted, output, runner, verbose)
+    verdict = reach_verdict(record, baselines)
+    write_reports(record, verdict, results)
+    stop_if_interrupted(record, results)
+    return print_verdict(record, verdict, results.folder, format, allow_inconclusive)
+
+
+RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]
+
+
+@app.command(epilog="Example: velro-gate judge velro-results/20261123T120000Z-velro-prd-pr --scenario stricter.yaml")
+def judge(
+    record: RecordArgument,
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    scenario: Annotated[
+        Path | None, typer.Option("--scenario", help="Judge by this file's requirements and policy instead of the run's own.")
+    ] = None,
+    allow_inconclusive: AllowInconclusive = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Judge a kept record again, offline; with another policy if you like. The record itself is not changed."""
+    from velro_gate.cli.printing import print_verdict
+    from velro_gate.cli.running import judge_again
+
+    kept, verdict = judge_again(record, baselines, scenario)
+    return print_verdict(kept, verdict, None, format, allow_inconclusive)
+
+
+@app.command(epilog="Example: velro-gate report velro-results/20261123T120000Z-velro-prd-pr --as html > report.html")
+def report(
+    record: RecordArgument,
+    as_: Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text.")] = "text",
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+) -> int:
+    """Print the report of a kept record in one format."""
+    from velro_gate.cli.printing import print_report
+    from velro_gate.cli.running import judge_again
+
+    kept, verdict = judge_again(record, baselines, None)
+    return print_report(kept, verdict, as_)
+
+
+@app.command(epilog="Example: velro-gate demo")
+def demo(output: Output = DEFAULT_OUTPUT, verbose: Verbose = False) -> int:
+    """Show the gate at work on the embedded service: an unchanged build passes, a 30 % slower one fails."""
+    from velro_gate.cli.demonstration import show_demo
+
+    return show_demo(output, verbose)
+
+
+@app.command(epilog="Example: velro-gate sandbox --port 8400 --slow authorization_check=1.3")
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one.")] = 8400,
+    slow: Annotated[
+        list[str] | None, typer.Option(help="STEP=FACTOR: this step takes FACTOR times as long; may be repeated.")
+    ] = None,
+    no_work: Annotated[bool, typer.Option("--no-work", help="Answer at once, without simulated work.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
+) -> int:
+    """Serve the embedded stand-in of the Velro backend until interrupted."""
+    from velro_gate.cli.service import serve_sandbox
+
+    return serve_sandbox(port, slow or [], no_work, seed)
+
+
+@app.command(epilog="Example: velro-gate schema > scenarios/velro-prd.schema.json")
+def schema(
+    of: Annotated[str, typer.Option("--of", help="scenario or verdict.")] = "scenario",
+) -> int:
+    """Print the JSON Schema of scenario files (or of verdict.json), for editors and scripts."""
+    from velro_gate.cli.printing import print_schema
+
+    return print_schema(of)

@@ -1,0 +1,105 @@
+"""The ``baseline`` commands: add, list, show, calibrate, prune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from velro_gate.cli.options import (
+    DEFAULT_BASELINES,
+    DEFAULT_OUTPUT,
+    BaselineRoot,
+    Format,
+    Formatted,
+    Output,
+    Phases,
+    Profile,
+    QuickTest,
+    Runner,
+    ScenarioArgument,
+    Url,
+    Verbose,
+)
+
+baseline_app = typer.Typer(
+    name="baseline", help="Accepted runs that later ones are compared with.", no_args_is_help=True, rich_markup_mode="rich"
+)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline add velro-results/20261123T120000Z-velro-prd-pr")
+def add(
+    record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Store it although it is a regression: the new level is wanted.")
+    ] = False,
+) -> int:
+    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression."""
+    from velro_gate.gate.calibrate import accept
+    from velro_gate.gate.judgement import reread
+
+    typer.echo(f"stored {accept(reread(record), baselines, accept_change=accept_change)}")
+    return 0
+
+
+@baseline_app.command("list", epilog="Example: velro-gate baseline list --format json")
+def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
+    """List every stored baseline, and every file there that is none, with the reason."""
+    from velro_gate.cli.printing import print_baselines
+
+    return print_baselines(baselines, format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline show baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def show(
+    file: Annotated[Path, typer.Argument(help="One baseline file.")],
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Show the figures of one baseline."""
+    from velro_gate.cli.printing import print_baseline
+
+    return print_baseline(file, format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline calibrate scenarios/velro-prd.yaml --profile pr --runs 5")
+def calibrate(
+    scenario: ScenarioArgument = None,
+    runs: Annotated[int, typer.Option(min=1, max=30, help="How many runs to make.")] = 5,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    url: Url = None,
+    output: Output = DEFAULT_OUTPUT,
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    runner: Runner = None,
+    verbose: Verbose = False,
+) -> int:
+    """Run the accepted build several times and store each run, so that the noise of this runner is known at once."""
+    import os
+    from contextlib import nullcontext
+
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.world import real_effects
+    from velro_gate.gate.calibrate import calibrate as calibrated
+    from velro_gate.gate.setup import prepare
+
+    setup = prepare(asked(scenario, profile, quick_test, phase, url), os.environ)
+    with real_effects(runner, verbose) as effects:
+        records = calibrated(lambda: nullcontext(setup), runs=runs, output=output, baselines=baselines, effects=effects)
+    typer.echo(f"stored {len(records)} baselines in {baselines}")
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline prune --keep 30")
+def prune(
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep of each scenario and environment.")] = 30,
+) -> int:
+    """Remove the oldest baselines of each scenario and environment."""
+    from velro_gate.store.baselines import prune_baselines
+
+    removed = prune_baselines(baselines, keep)
+    typer.echo(f"removed {len(removed)} baselines, kept at most {keep} of each scenario and environment")
+    return 0

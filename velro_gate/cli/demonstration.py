@@ -1,0 +1,33 @@
+"""Print the demonstration and say whether it came out as it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from velro_gate import report
+from velro_gate.cli.world import real_effects
+from velro_gate.gate.demo import Gated, demo
+
+FAILED = 1
+
+
+def show_demo(output: Path, verbose: bool) -> int:
+    """Run the demonstration; 0 when both verdicts came out as expected."""
+    console = Console(highlight=False)
+    with real_effects(None, verbose) as effects:
+        gated = demo(output, effects)
+    for build in gated:
+        console.rule(f"Gating {build.title}: expected {build.expected}")
+        console.print(report.terminal(build.record, build.verdict))
+        console.print(f"Files: {build.folder}", markup=False, soft_wrap=True)
+    console.rule("Demonstration")
+    for build in gated:
+        console.print(_line(build), markup=False, soft_wrap=True)
+    return 0 if all(build.as_expected for build in gated) else FAILED
+
+
+def _line(build: Gated) -> str:
+    outcome = "as expected" if build.as_expected else f"NOT as expected ({build.expected})"
+    return f"{build.title}: {build.verdict.level.word}, {outcome}; comment: {build.folder / 'verdict.md'}"

@@ -1,0 +1,55 @@
+"""The options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(str, Enum):
+    """What goes to standard output."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+LOAD = "What to run"
+PLACE = "Where things are"
+SHOWN = "What is printed"
+
+ScenarioArgument = Annotated[
+    Path | None, typer.Argument(help="Scenario file; default: the shipped velro-prd.yaml.", show_default=False)
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", "-p", help="Profile of the scenario: full, pr, quick, ... (default: pr).", rich_help_panel=LOAD),
+]
+QuickTest = Annotated[bool, typer.Option("--quick-test", help="Same as --profile quick.", rich_help_panel=LOAD)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Validate and print the plan; send nothing (same as 'check').", rich_help_panel=LOAD)
+]
+Phases = Annotated[
+    list[str] | None, typer.Option("--phase", help="Only this phase; may be given several times.", rich_help_panel=LOAD)
+]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", help="Where the service is (default: VELRO_API_URL, then the scenario).", rich_help_panel=PLACE),
+]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", rich_help_panel=PLACE)]
+BaselineRoot = Annotated[Path, typer.Option("--baselines", "-b", help="Folder of the stored baselines.", rich_help_panel=PLACE)]
+Runner = Annotated[
+    str | None,
+    typer.Option("--runner", help="Label of this machine; runs of other labels are not compared.", rich_help_panel=PLACE),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)]
+Formatted = Annotated[Format, typer.Option("--format", "-f", help="text for people, json for scripts.", rich_help_panel=SHOWN)]
+AllowInconclusive = Annotated[
+    bool,
+    typer.Option("--allow-inconclusive", help="Exit 0, not 3, when the verdict is inconclusive.", rich_help_panel=SHOWN),
+]
+
+DEFAULT_OUTPUT = Path("velro-results")
+DEFAULT_BASELINES = Path("baselines")

@@ -1,0 +1,154 @@
+"""Results on standard output, as text for people or JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from velro_gate import report, units
+from velro_gate.cli.options import Format
+from velro_gate.errors import UsageError
+from velro_gate.gate.judgement import FILES
+from velro_gate.gate.results import Results
+from velro_gate.gate.setup import Asked, prepare
+from velro_gate.model.record import RunRecord, fingerprint
+from velro_gate.model.verdict import Verdict
+from velro_gate.scenario import json_schema
+from velro_gate.store.baselines import list_baselines
+from velro_gate.store.records import read_record
+
+OK = 0
+
+
+def results_console() -> Console:
+    """Standard output; as wide as the terminal, or 120 columns where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def print_verdict(
+    record: RunRecord, verdict: Verdict, folder: Path | None, format: Format, allow_inconclusive: bool
+) -> int:
+    """The verdict, and the exit code that belongs to it."""
+    if format is Format.JSON:
+        print(report.verdict_json(record, verdict))
+    else:
+        console = results_console()
+        console.print(report.terminal(record, verdict))
+        if folder is not None:
+            console.print(f"Files: {folder}/{{{','.join(FILES)}}}", markup=False, soft_wrap=True)
+    return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not allow_inconclusive)
+
+
+def print_run(record: RunRecord, results: Results, format: Format) -> int:
+    """Where a record lies and what was measured, in one table."""
+    if format is Format.JSON:
+        print(json.dumps({"id": record.id, "folder": str(results.folder), "complete": record.complete}))
+        return OK
+    console = results_console()
+    console.print(phase_table(record))
+    console.print(f"Record: {results.folder}  (judge it with: velro-gate judge {results.folder})", markup=False, soft_wrap=True)
+    return OK
+
+
+def phase_table(record: RunRecord) -> Table:
+    """One row a phase."""
+    table = Table(title=f"{record.plan.scenario}, profile {record.plan.profile}", title_justify="left")
+    for heading in ("phase", "users", "requests/s", "p50", "p95", "p99", "errors", "hit rate", "lateness p99", "generator CPU"):
+        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    for phase in record.phases:
+        figures = {name: phase.measurement(name) for name in ("throughput", "p50", "p95", "p99", "error_rate", "hit_rate")}
+        late = phase.measurement("lateness_p99")
+        value = {name: found.value if found else None for name, found in figures.items()}
+        table.add_row(
+            phase.name,
+            units.format_count(phase.users),
+            units.format_count(value["throughput"]),
+            *(units.format_seconds(value[name]) for name in ("p50", "p95", "p99")),
+            units.format_share(value["error_rate"]),
+            units.format_share(value["hit_rate"]),
+            units.format_seconds(late.value if late else None),
+            units.format_share(phase.health.cpu_share),
+        )
+    return table
+
+
+def print_report(record: RunRecord, verdict: Verdict, wanted: str) -> int:
+    """One report on standard output."""
+    renderers: Mapping[str, Callable[[RunRecord, Verdict], str]] = {
+        "markdown": report.markdown,
+        "html": report.html,
+        "csv": report.csv,
+        "json": report.verdict_json,
+    }
+    if wanted == "text":
+        results_console().print(report.terminal(record, verdict))
+    elif wanted in renderers:
+        print(renderers[wanted](record, verdict))
+    else:
+        raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: text, {', '.join(renderers)}.")
+    return OK
+
+
+def print_schema(of: str) -> int:
+    """A JSON Schema on standard output."""
+    schemas = {"scenario": json_schema, "verdict": report.verdict_schema}
+    if of not in schemas:
+        raise UsageError(f"there is no schema of {of!r}", hint=f"Choose one of: {', '.join(schemas)}.")
+    print(json.dumps(schemas[of](), indent=2, ensure_ascii=False))
+    return OK
+
+
+def print_baselines(root: Path, format: Format) -> int:
+    """Every stored baseline and every file that is none."""
+    listed = list_baselines(root)
+    if format is Format.JSON:
+        rows = [{"file": str(path), "id": r.id, "scenario": r.plan.scenario, "profile": r.plan.profile} for path, r in listed.found]
+        print(json.dumps({"baselines": rows, "skipped": list(listed.skipped)}, indent=2))
+        return OK
+    console = results_console()
+    if not listed.found:
+        console.print(f"no baselines in {root} (velro-gate baseline calibrate makes five)", markup=False)
+    else:
+        table = Table()
+        for heading in ("recorded", "scenario", "profile", "environment", "revision", "runner", "file"):
+            table.add_column(heading, overflow="fold")
+        for path, record in listed.found:
+            table.add_row(
+                record.started_at,
+                record.plan.scenario,
+                record.plan.profile,
+                fingerprint(record.environment),
+                record.revision.sha[:7] or "unknown",
+                record.environment.runner,
+                str(path),
+            )
+        console.print(table)
+    for sentence in listed.skipped:
+        console.print(f"skipped: {sentence}", markup=False, soft_wrap=True)
+    return OK
+
+
+def print_baseline(file: Path, format: Format) -> int:
+    """One baseline's figures."""
+    record = read_record(file)
+    if format is Format.JSON:
+        print(file.read_text(encoding="utf-8"))
+    else:
+        results_console().print(phase_table(record))
+    return OK
+
+
+def print_plan(wanted: Asked, format: Format) -> int:
+    """The dry run: the plan, what it costs, and whether this machine can carry it out.
+
+    Raises:
+        InfeasibleError: it cannot; after the plan has been printed.
+    """
+    setup = prepare(wanted, os.environ)
+    raise NotImplementedError(setup, format)

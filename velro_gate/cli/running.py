@@ -1,0 +1,49 @@
+"""What the commands share between their options and the use cases."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from velro_gate.cli.world import real_effects
+from velro_gate.errors import InterruptedRunError
+from velro_gate.gate.judgement import reach_verdict, reread
+from velro_gate.gate.measure import run
+from velro_gate.gate.results import Results, make_results, run_id
+from velro_gate.gate.setup import Asked, prepare
+
+if TYPE_CHECKING:
+    from velro_gate.model.record import RunRecord
+    from velro_gate.model.verdict import Verdict
+
+
+def measure(wanted: Asked, output: Path, runner: str | None, verbose: bool) -> tuple[RunRecord, Results]:
+    """Run the load with the real world around it; an interrupted run comes back marked as such."""
+    setup = prepare(wanted, os.environ)
+    with real_effects(runner, verbose) as effects:
+        name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
+        results = make_results(output, name)
+        return run(setup, results, effects), results
+
+
+def stop_if_interrupted(record: RunRecord, results: Results) -> None:
+    """End the command when its run was interrupted; everything that was measured is kept by now.
+
+    Raises:
+        InterruptedRunError: naming the folder of the partial record.
+    """
+    if record.interrupted:
+        raise InterruptedRunError("the run was interrupted", where=str(results.folder))
+
+
+def judge_again(record: Path, baselines: Path, scenario: Path | None) -> tuple[RunRecord, Verdict]:
+    """Judge a kept record, by its own plan or by another scenario file's requirements and policy."""
+    kept = reread(record)
+    if scenario is None:
+        return kept, reach_verdict(kept, baselines)
+    profile = kept.plan.profile.partition(":")[0]
+    other = prepare(Asked(scenario=scenario, profile=profile), os.environ, need_secrets=False)
+    ran = {phase.name for phase in kept.plan.phases}
+    phases = [phase for phase in other.phases if phase.name in ran]
+    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases)

@@ -1,0 +1,42 @@
+"""The sandbox command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from velro_gate.errors import UsageError
+
+
+def serve_sandbox(port: int, slow: Sequence[str], no_work: bool, seed: int) -> int:
+    """Serve until interrupted."""
+    from velro_gate.sandbox.server import serve
+    from velro_gate.sandbox.settings import Settings
+
+    serve(
+        Settings(
+            port=port,
+            slow=dict(map(slowdown, slow)),
+            work=not no_work,
+            seed=seed,
+            redis_url=os.environ.get("REDIS_URL"),
+            database_url=os.environ.get("DATABASE_URL"),
+        )
+    )
+    return 0
+
+
+def slowdown(text: str) -> tuple[str, float]:
+    """Step and factor from ``authorization_check=1.3``.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    step, _, factor = text.partition("=")
+    try:
+        value = float(factor)
+    except ValueError:
+        value = 0.0
+    if not step or not value > 0.0:
+        raise UsageError(f"--slow {text!r} is not STEP=FACTOR", hint="For example: --slow authorization_check=1.3")
+    return step, value

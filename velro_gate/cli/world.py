@@ -1,0 +1,71 @@
+"""Build the real world for the use cases: environment, clock, terminal."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+
+from velro_gate import report
+from velro_gate.gate.effects import Effects
+from velro_gate.model.run import Progress
+from velro_gate.monitor.environment import environment, revision
+
+LINE_EVERY = 10.0
+"""Seconds between two progress lines where there is no terminal."""
+
+# The engine's loop shares this process with the thread that draws: let it have the interpreter back soon.
+_SWITCH_INTERVAL = 0.0005
+
+
+def people() -> Console:
+    """Where people read while a command works: standard error, so that standard output stays for results."""
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def real_effects(runner: str | None, verbose: bool, console: Console | None = None) -> Iterator[Effects]:
+    """Effects on the real world, with a live view in a terminal and plain lines elsewhere."""
+    shown = console or people()
+    logging.getLogger("velro_gate").setLevel(logging.DEBUG if verbose else logging.INFO)
+    here = environment(runner)
+    with _progress(shown) as observe:
+        yield Effects(
+            environ=os.environ,
+            environment=lambda: here,
+            revision=lambda: revision(Path.cwd()),
+            say=lambda line: shown.print(line, markup=False),
+            observe=observe,
+            signals=(signal.SIGINT, signal.SIGTERM),
+        )
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[Progress], None]]:
+    if not console.is_terminal:
+        yield _line_printer(console)
+        return
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
+        yield lambda progress: live.update(report.progress_view(progress))
+
+
+def _line_printer(console: Console) -> Callable[[Progress], None]:
+    last_at, last_phase = -LINE_EVERY, ""
+
+    def show(progress: Progress) -> None:
+        nonlocal last_at, last_phase
+        now = time.monotonic()
+        if now - last_at >= LINE_EVERY or progress.phase != last_phase:
+            last_at, last_phase = now, progress.phase
+            console.print(report.progress_line(progress), markup=False, soft_wrap=True)
+
+    return show

@@ -1,0 +1,61 @@
+"""From a kept record to a verdict and its files. Never touches the network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from velro_gate import report
+from velro_gate.analysis.judge import judge
+from velro_gate.gate.measure import summaries
+from velro_gate.gate.results import Results
+from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import Phase, Policy
+from velro_gate.model.verdict import Verdict
+from velro_gate.store.baselines import load_baselines
+from velro_gate.store.records import read_facts, read_record, read_samples
+
+FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
+"""What a gated run leaves in its folder."""
+
+
+def reread(folder: Path) -> RunRecord:
+    """A kept record, summarised afresh from its samples where they are still there.
+
+    Raises:
+        RecordError: the folder holds no readable record.
+    """
+    record = read_record(folder)
+    samples = folder / "samples.npz"
+    facts = read_facts(folder) if folder.is_dir() and samples.exists() else None
+    if facts is None:
+        return record
+    return dataclasses.replace(record, phases=summaries(record.plan, facts, read_samples(samples)))
+
+
+def reach_verdict(
+    record: RunRecord,
+    baselines: Path | None,
+    *,
+    policy: Policy | None = None,
+    phases: Sequence[Phase] | None = None,
+) -> Verdict:
+    """Judge a record against its requirements and the stored baselines; None: requirements only."""
+    if baselines is None:
+        return judge(record, (), policy=policy, phases=phases)
+    stored = load_baselines(baselines, plan=record.plan, environment=record.environment)
+    others = tuple(run for run in stored.accepted if run.id != record.id)
+    return judge(record, others, skipped=stored.skipped, policy=policy, phases=phases)
+
+
+def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:
+    """Write the verdict's files beside the record; the verdict itself first, so that it is never lost.
+
+    Raises:
+        OutputError, StorageError: a file cannot be written.
+    """
+    results.write("verdict.json", report.verdict_json(record, verdict))
+    results.write("verdict.md", report.markdown(record, verdict))
+    results.write("report.csv", report.csv(record, verdict))
+    results.write("report.html", report.html(record, verdict))

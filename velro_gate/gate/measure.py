@@ -1,0 +1,158 @@
+"""Run the load with the monitor beside it, and keep everything that a later judgement needs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from velro_gate.analysis.summary import summarise
+from velro_gate.engine.feasibility import raise_descriptor_limit, require_feasible
+from velro_gate.engine.preflight import preflight
+from velro_gate.engine.run import Load, run_load
+from velro_gate.errors import VelroError
+from velro_gate.gate.effects import Effects
+from velro_gate.gate.results import Results, RunLog
+from velro_gate.gate.setup import Setup
+from velro_gate.model.record import PhaseSummary, Plan, RunRecord
+from velro_gate.model.run import LoadResult, PhaseRun, Progress, Reading, RunFacts
+from velro_gate.model.samples import Samples
+from velro_gate.monitor import sources_for, watch
+from velro_gate.scenario import mask
+from velro_gate.store.records import SampleWriter, read_samples, write_record
+
+T = TypeVar("T")
+
+MONITOR_EVERY = 2.0
+"""Seconds between two looks at the service and the runner."""
+
+
+def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
+    """Check that the plan is feasible and the service healthy, run the load, and keep the record in the results folder.
+
+    An interrupted run, or one whose service went away, is kept as well, marked as such.
+
+    Raises:
+        StorageError: the results cannot be kept. UnreachableError: no healthy service. InfeasibleError: this machine cannot
+            carry out the plan.
+    """
+    started = effects.utc_now()
+    url = mask(setup.scenario.target.url, setup.secrets.values())
+    with RunLog(results) as log:
+        log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
+        try:
+            with SampleWriter(results.samples) as writer:
+                result, readings = _run_trio(partial(_measure, setup, writer, effects, log))
+            facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
+            record = RunRecord(
+                id=results.folder.name,
+                started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+                tool=effects.environment().tool,
+                plan=setup.plan,
+                environment=effects.environment(),
+                revision=effects.revision(),
+                phases=summaries(setup.plan, facts, read_samples(results.samples)),
+                url=url,
+                interrupted=result.interrupted,
+            )
+            write_record(results.folder, record, facts)
+        except VelroError as error:
+            log.error("%s", mask(str(error), setup.secrets.values()))
+            raise
+        log.info("record kept")
+    return record
+
+
+def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tuple[PhaseSummary, ...]:
+    """Every phase that was run, summarised from its samples and readings."""
+    planned = {phase.name: phase for phase in plan.phases}
+    return tuple(
+        summarise(
+            planned[ran.name],
+            plan.steps,
+            ran,
+            samples.get(ran.name, Samples.empty()),
+            [reading for reading in facts.readings if ran.started <= reading.at <= ran.ended],
+            facts.layers,
+        )
+        for ran in facts.phases
+    )
+
+
+async def _measure(
+    setup: Setup, writer: SampleWriter, effects: Effects, log: logging.Logger
+) -> tuple[LoadResult, tuple[Reading, ...]]:
+    target = setup.scenario.target
+    health = await preflight(target)
+    log.info("service is healthy: %s", health)
+    raise_descriptor_limit(setup.phases)
+    require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local)
+    readings: list[Reading] = []
+    stop = trio.Event()
+    origin = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        if effects.signals:
+            nursery.start_soon(_stop_on_signal, effects.signals, stop, effects.say)
+        sources = sources_for(target, service_is_local=setup.service_is_local)
+        nursery.start_soon(
+            partial(watch, sources, every=MONITOR_EVERY, now=lambda: trio.current_time() - origin, emit=readings.append)
+        )
+        result = await run_load(
+            Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
+            origin=origin,
+            sink=writer.append,
+            observe=_observer(effects.observe, log),
+            finished=partial(_log_phase, log),
+            stop=stop,
+        )
+        nursery.cancel_scope.cancel()
+    return result, tuple(readings)
+
+
+async def _stop_on_signal(signals: tuple[signal.Signals, ...], stop: trio.Event, say: Callable[[str], None]) -> None:
+    """The first signal ends the load gracefully; the second one at once."""
+    with trio.open_signal_receiver(*signals) as received:
+        async for number in received:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            say(f"{signal.Signals(number).name}: ending the run; what was measured is kept (once more to stop at once)")
+            stop.set()
+
+
+def _observer(observe: Callable[[Progress], None], log: logging.Logger) -> Callable[[Progress], None]:
+    def see(progress: Progress) -> None:
+        log.debug("%s", progress)
+        observe(progress)
+
+    return see
+
+
+def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
+    log.info(
+        "phase %s: %d requests sent in %.1f s by %d users%s",
+        ran.name,
+        ran.sent_total,
+        ran.ended - ran.started,
+        ran.users,
+        f"; given up: {ran.service_gone}" if ran.service_gone else "; interrupted" if ran.interrupted else "",
+    )
+
+
+def _run_trio(main: Callable[[], Awaitable[T]]) -> T:
+    """Run to the end; of a group of errors, raise the one a user can understand."""
+    try:
+        return trio.run(main)
+    except BaseExceptionGroup as group:
+        raise _first_known(group) from group
+
+
+def _first_known(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    ours = group.subgroup(VelroError) or group.subgroup(KeyboardInterrupt) or group
+    found: BaseException = ours
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,111 @@
+"""From what was asked for to what can be run: scenario, profile, phases, secrets, feasibility. Sends nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from velro_gate.engine.feasibility import Forecast, Shortfall, forecast, read_machine, shortfalls
+from velro_gate.errors import UsageError
+from velro_gate.model.record import Plan
+from velro_gate.model.scenario import Phase, Scenario
+from velro_gate.scenario import load_scenario, profile_digest, secrets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked for on the command line; None: as the scenario says."""
+
+    scenario: Path
+    profile: str | None = None
+    phases: tuple[str, ...] = ()
+    url: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """Everything a run needs before its first request."""
+
+    scenario: Scenario
+    plan: Plan
+    secrets: Mapping[str, str]
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases to run, in order."""
+        return self.plan.phases
+
+    @property
+    def service_is_local(self) -> bool:
+        """Whether the service runs on this machine, so that it shares our cores and can be watched."""
+        return is_loopback(self.scenario.target.url)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = True) -> Setup:
+    """Read the scenario and choose its phases.
+
+    Raises:
+        ScenarioError: the file has faults. MissingVariableError: a variable is not set. UsageError: no such profile or phase.
+    """
+    settings = dict(environ)
+    if asked.url is not None:
+        settings["VELRO_API_URL"] = asked.url
+    scenario = load_scenario(asked.scenario, settings)
+    if asked.url is not None:
+        scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=asked.url))
+    if asked.seed is not None:
+        scenario = dataclasses.replace(scenario, seed=asked.seed)
+    profile = _profile(scenario, asked.profile)
+    phases = _phases(scenario.profiles[profile], asked.phases, profile)
+    plan = Plan(
+        scenario=scenario.name,
+        digest=profile_digest(scenario, profile),
+        profile=profile if not asked.phases else f"{profile}:{'+'.join(phase.name for phase in phases)}",
+        steps=tuple(step.name for step in scenario.steps),
+        phases=phases,
+        policy=scenario.policy,
+    )
+    return Setup(scenario=scenario, plan=plan, secrets=secrets(scenario, settings) if need_secrets else {})
+
+
+def _profile(scenario: Scenario, asked: str | None) -> str:
+    if asked is None:
+        return "pr" if "pr" in scenario.profiles else next(iter(scenario.profiles))
+    if asked in scenario.profiles:
+        return asked
+    raise UsageError(
+        f"the scenario {scenario.name} has no profile {asked!r}{_meant(asked, scenario.profiles)}",
+        hint=f"Choose one of: {', '.join(scenario.profiles)}.",
+    )
+
+
+def _phases(available: Sequence[Phase], asked: Sequence[str], profile: str) -> tuple[Phase, ...]:
+    names = [phase.name for phase in available]
+    for name in asked:
+        if name not in names:
+            raise UsageError(
+                f"the profile {profile} has no phase {name!r}{_meant(name, names)}", hint=f"Choose from: {', '.join(names)}."
+            )
+    return tuple(phase for phase in available if not asked or phase.name in asked)
+
+
+def _meant(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f": did you mean {close[0]!r}?" if close else ""
