@@ -1,0 +1,129 @@
+"""What a plan will take: requests, time, descriptors, memory, CPU. Pure; printed by the dry run, judged by feasibility."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from velro_gate.model.scenario import ClosedArrivals, Phase, Scenario
+
+DESCRIPTOR_MARGIN = 64
+"""Files open beside the users' connections: libraries, results, the monitor's connections, the loop's own."""
+
+BASE_MEMORY = 90 * 2**20
+"""Resident bytes of a generator process without users: the interpreter, numpy, httpx, httptools."""
+
+USER_MEMORY = {"http": 8_000, "https": 36_000}
+"""Resident bytes of one connected user; over TLS nearly all of it is OpenSSL's state and buffers."""
+
+KERNEL_MEMORY = 4_100
+"""Bytes the kernel holds for one end of an idle connection: 9,000 loopback connections, fall of MemAvailable / 18,000 ends."""
+
+ARRIVAL_MEMORY = 90
+"""Peak bytes for one planned arrival while a phase is scheduled: growth of the peak resident size over 0.7 million arrivals."""
+
+SATURATED_COST = {"http": 35e-6, "https": 60e-6}
+"""Core-seconds for one request when the loop always finds work."""
+
+WAKING_COST = 220e-6
+"""Core-seconds more for one request that finds the loop asleep: wake, one turn for the timer and one for the answer, sleep."""
+
+HANDSHAKE_COST = {"http": 0.1e-3, "https": 1.0e-3}
+"""Core-seconds to connect one user."""
+
+_ASSUMED_ANSWER = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseForecast:
+    """What one phase is expected to take. requests, journeys: means, ramp included; an upper bound in a closed loop.
+
+    rate: requests per second at full load. descriptors, memory (bytes), cpu_share (of one core): of all shards together.
+    answer_within: the mean response time in seconds at which all users are always waiting; None in a closed loop.
+    """
+
+    name: str
+    users: int
+    seconds: float
+    rate: float
+    requests: float
+    journeys: float
+    descriptors: int
+    memory: int
+    cpu_share: float
+    answer_within: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """A whole plan: sums of requests, journeys and seconds, peaks of the rest."""
+
+    phases: tuple[PhaseForecast, ...]
+    requests: float
+    journeys: float
+    seconds: float
+    descriptors: int
+    memory: int
+    cpu_share: float
+
+
+def forecast(phases: Sequence[Phase], *, scenario: Scenario, shards: int = 1) -> Forecast:
+    """What a plan is expected to take."""
+    parts = tuple(forecast_phase(phase, scenario=scenario, shards=shards) for phase in phases)
+    return Forecast(
+        phases=parts,
+        requests=sum(part.requests for part in parts),
+        journeys=sum(part.journeys for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        descriptors=max((part.descriptors for part in parts), default=0),
+        memory=max((part.memory for part in parts), default=0),
+        cpu_share=max((part.cpu_share for part in parts), default=0.0),
+    )
+
+
+def descriptors_needed(phases: Sequence[Phase], *, shards: int = 1) -> int:
+    """Open files that the busiest phase needs in one process."""
+    return max((-(-phase.users // shards) + DESCRIPTOR_MARGIN for phase in phases), default=DESCRIPTOR_MARGIN)
+
+
+def cpu_share(rate: float, scheme: str) -> float:
+    """Cores that sending ``rate`` requests per second takes.
+
+    A request costs ``c`` when the loop is busy anyway, and ``w`` more when it has to be woken, which happens in the share of
+    time in which the loop sleeps: s = r (c + w (1 - s)), so s = r (c + w) / (1 + r w). Full at exactly r = 1 / c.
+    """
+    return rate * (SATURATED_COST[scheme] + WAKING_COST) / (1.0 + rate * WAKING_COST)
+
+
+def forecast_phase(phase: Phase, *, scenario: Scenario, shards: int = 1) -> PhaseForecast:
+    """What one phase is expected to take."""
+    scheme = _scheme(scenario)
+    rate = _rate(phase)
+    requests = rate * (phase.ramp / 2.0 + phase.duration)
+    handshakes = phase.users * HANDSHAKE_COST[scheme] / max(0.9 * phase.ramp, 1.0)
+    sending = shards * cpu_share(rate / shards, scheme)
+    return PhaseForecast(
+        name=phase.name,
+        users=phase.users,
+        seconds=phase.ramp + phase.duration,
+        rate=rate,
+        requests=requests,
+        journeys=requests / scenario.requests_per_journey,
+        descriptors=phase.users + shards * DESCRIPTOR_MARGIN,
+        memory=round(shards * BASE_MEMORY + phase.users * (USER_MEMORY[scheme] + KERNEL_MEMORY) + requests * ARRIVAL_MEMORY),
+        # While users connect, the rate is on the average half way up: whichever is more, the ramp or the full load.
+        cpu_share=max(sending, handshakes + sending / 2.0),
+        answer_within=phase.users / rate if phase.offered_rate is not None else None,
+    )
+
+
+def _rate(phase: Phase) -> float:
+    """Requests per second: offered, or in a closed loop what the users send when every answer comes at once or nearly so."""
+    if isinstance(phase.arrivals, ClosedArrivals):
+        return phase.users / (phase.arrivals.think_time + (_ASSUMED_ANSWER if phase.arrivals.think_time == 0.0 else 0.0))
+    return phase.arrivals.rate
+
+
+def _scheme(scenario: Scenario) -> str:
+    return "https" if urlsplit(scenario.target.url).scheme == "https" else "http"

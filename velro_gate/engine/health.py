@@ -1,0 +1,236 @@
+"""The generator watches itself, because what it delays it would otherwise blame on the service.
+
+Everything here runs inside the loop that sends the load. So: two calls of well under a microsecond a loop turn, a handful of
+system calls every few seconds, and nothing that grows.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+from collections.abc import Sequence
+from math import frexp
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+import psutil
+import trio
+
+from velro_gate.engine.machine import PROC, count_connections, open_descriptors, port_count
+from velro_gate.model.run import GeneratorHealth
+
+_PER_OCTAVE = 8
+_OCTAVES = 64
+_TIGHT_PORTS = 0.25
+
+
+class LoopLag(trio.abc.Instrument):
+    """How long the loop stayed busy between two returns to I/O: the time that a ready answer could have had to wait.
+
+    Kept as a histogram of logarithmic buckets, eight to each doubling, so a quantile is right within 7 % whatever its size.
+    """
+
+    # Slots and a method body without a call that could be avoided: this is the hottest code of the whole program.
+    __slots__ = ("_counts", "_most", "_since")
+
+    def __init__(self) -> None:
+        self._since = perf_counter()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was measured so far; called between two turns or within one, which then counts."""
+        # Indices of times under a second are negative and so wrap to the list's second half: no offset to add each turn.
+        self._counts = [0] * (_OCTAVES * _PER_OCTAVE)
+        self._most = 0.0
+
+    def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        """A turn begins."""
+        self._since = perf_counter()
+
+    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+        """A turn ends."""
+        busy = perf_counter() - self._since or 1e-9  # a coarse clock can stand still, and 0 has no logarithm
+        fraction, exponent = frexp(busy)
+        self._counts[exponent * 8 + int(fraction * 16.0)] += 1
+        if busy > self._most:  # noqa: PLR1730 (a call of max costs more than the rest of this method)
+            self._most = busy
+
+    @property
+    def turns(self) -> int:
+        """How many turns were measured."""
+        return sum(self._counts)
+
+    @property
+    def most(self) -> float:
+        """Seconds of the longest turn; 0 before the first one."""
+        return self._most
+
+    def quantile(self, rank: float) -> float:
+        """The upper bound in seconds of the bucket that holds this rank in (0, 1]; 0 before the first turn."""
+        half = len(self._counts) // 2
+        rest = rank * self.turns
+        for index in range(-half, half):
+            count = self._counts[index]
+            rest -= count
+            if count and rest <= 0.0:
+                return min(_upper_bound(index), self._most)
+        return self._most
+
+
+def _upper_bound(index: int) -> float:
+    # index = 8 e + floor(16 f) with f in [1/2, 1), so floor(16 f) is 8 to 15: undo that.
+    exponent, sixteenths = divmod(index - _PER_OCTAVE, _PER_OCTAVE)
+    return float((sixteenths + _PER_OCTAVE + 1) / 16.0 * 2.0**exponent)
+
+
+class _Collections:
+    """Counts garbage collections; registered with the interpreter only between begin and finish."""
+
+    def __init__(self) -> None:
+        self.full = 0
+        self.longest = 0.0
+        self._since = 0.0
+
+    def __call__(self, stage: Literal["start", "stop"], info: dict[str, Any]) -> None:
+        if stage == "start":
+            self._since = perf_counter()
+            return
+        self.longest = max(self.longest, perf_counter() - self._since)
+        if info["generation"] == 2:
+            self.full += 1
+
+
+class HealthWatch:
+    """Measures this process over one stretch: ``begin``, now and then ``sample``, ``finish``.
+
+    Args:
+        target_addresses: the (IP address, port) pairs that the load goes to, for the count of free local ports.
+        proc: where the kernel's files are.
+    """
+
+    def __init__(self, *, target_addresses: Sequence[tuple[str, int]] = (), proc: Path = PROC) -> None:
+        self._targets = tuple(dict.fromkeys(target_addresses))
+        self._proc = proc
+        self._lag = LoopLag()
+        self._process = psutil.Process()
+        # What is open before the load begins is no connection: the difference bounds the connections without reading a table.
+        self._descriptors_idle = open_descriptors(exact=True, proc=proc) or 0
+        self._collections: _Collections | None = None
+        self._reset()
+
+    def instrument(self) -> trio.abc.Instrument:
+        """What to hand to ``trio.run(instruments=[...])`` or ``trio.lowlevel.add_instrument``; one for the watch's life."""
+        return self._lag
+
+    def begin(self) -> None:
+        """Start the measured stretch; a stretch that was begun and not finished is forgotten."""
+        self._detach()
+        self._reset()
+        self._collections = _Collections()
+        gc.callbacks.append(self._collections)
+        self._read(exact=True)
+        self._rss_start = self._rss_peak
+        self._lag.clear()
+        self._began, self._cpu, self._jiffies = perf_counter(), _cpu_seconds(), _steal_and_total(self._proc)
+
+    def sample(self) -> None:
+        """Read what can only be seen at a moment: memory, descriptors, ports. For every few seconds; about 50 µs."""
+        self._read(exact=False)
+
+    def finish(self) -> GeneratorHealth:
+        """End the stretch and say what it was like.
+
+        Raises:
+            RuntimeError: ``begin`` was not called.
+        """
+        if self._collections is None:
+            raise RuntimeError("finish() without begin()")
+        elapsed, cpu = perf_counter() - self._began, _cpu_seconds() - self._cpu
+        lag_p99, lag_max = self._lag.quantile(0.99), self._lag.most
+        collections = self._collections
+        self._detach()
+        self._read(exact=True)
+        return GeneratorHealth(
+            cpu_share=max(cpu, 0.0) / elapsed if elapsed > 0.0 else 0.0,
+            steal_share=_steal_share(self._jiffies, _steal_and_total(self._proc)),
+            loop_lag_p99=lag_p99,
+            loop_lag_max=lag_max,
+            gc_full_collections=collections.full,
+            gc_pause_max=collections.longest,
+            rss_start=self._rss_start,
+            rss_peak=self._rss_peak,
+            descriptors_free=self._descriptors_free,
+            ports_free=self._ports_free,
+        )
+
+    def _reset(self) -> None:
+        self._rss_start = self._rss_peak = 0
+        self._descriptors_free: int | None = None
+        self._ports_free: int | None = None
+
+    def _detach(self) -> None:
+        if self._collections is not None:
+            gc.callbacks.remove(self._collections)
+            self._collections = None
+
+    def _read(self, *, exact: bool) -> None:
+        self._rss_peak = max(self._rss_peak, int(self._process.memory_info().rss))
+        opened = open_descriptors(exact=exact, proc=self._proc)
+        if opened is None:
+            return
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if 0 <= soft < 2**31:
+            self._descriptors_free = _least(self._descriptors_free, soft - opened)
+        self._ports_free = _least(self._ports_free, self._free_ports(opened - self._descriptors_idle))
+
+    def _free_ports(self, connections: int) -> int | None:
+        """Local ports left toward the targets.
+
+        Our connections and every TIME_WAIT socket of the machine are an upper bound that costs one small file. Only where
+        that bound comes near the limit is the kernel's whole table read.
+        """
+        ports = port_count(self._proc)
+        if ports is None or not self._targets:
+            return None
+        ports *= len(self._targets)
+        free = ports - connections - _time_wait(self._proc)
+        if free < _TIGHT_PORTS * ports:
+            counted = count_connections(self._targets, self._proc)
+            return free if counted is None else ports - counted
+        return free
+
+
+def _least(so_far: int | None, now: int | None) -> int | None:
+    return so_far if now is None else now if so_far is None else min(so_far, now)
+
+
+def _cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _time_wait(proc: Path) -> int:
+    try:
+        words = (proc / "net/sockstat").read_text(encoding="ascii").split()
+        return int(words[words.index("tw") + 1])
+    except (OSError, ValueError):
+        return 0
+
+
+def _steal_and_total(proc: Path) -> tuple[int, int] | None:
+    """Jiffies stolen by the hypervisor and all jiffies since boot: columns 8 and 1 to 8 of the first line of /proc/stat."""
+    try:
+        with (proc / "stat").open("rb") as file:
+            jiffies = [int(word) for word in file.readline().split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    return (jiffies[7], sum(jiffies)) if len(jiffies) == 8 else None
+
+
+def _steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    if before is None or after is None:
+        return None
+    elapsed = after[1] - before[1]
+    return min(max(after[0] - before[0], 0) / elapsed, 1.0) if elapsed > 0 else 0.0
