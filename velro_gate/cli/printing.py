@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -13,7 +14,9 @@ from rich.table import Table
 
 from velro_gate import report, units
 from velro_gate.cli.options import Format
+from velro_gate.engine.machine import read_machine
 from velro_gate.errors import UsageError
+from velro_gate.gate.dry_run import DryRun, dry_run
 from velro_gate.gate.judgement import FILES
 from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Asked, prepare
@@ -148,7 +151,27 @@ def print_plan(wanted: Asked, format: Format) -> int:
     """The dry run: the plan, what it costs, and whether this machine can carry it out.
 
     Raises:
-        InfeasibleError: it cannot; after the plan has been printed.
+        InfeasibleError: it cannot; raised after the plan has been printed.
     """
-    setup = prepare(wanted, os.environ)
-    raise NotImplementedError(setup, format)
+    planned = dry_run(prepare(wanted, os.environ), read_machine())
+    if format is Format.JSON:
+        print(json.dumps(_plan_json(planned), indent=2))
+    else:
+        expected = {part.name: part.requests for part in planned.forecast.phases}
+        rows = [(p.name, p.users, p.ramp, p.duration, p.offered_rate, expected[p.name]) for p in planned.setup.phases]
+        results_console().print(report.plan_view(rows, planned.sentences()))
+    if planned.refusal is not None:
+        raise planned.refusal
+    return OK
+
+
+def _plan_json(planned: DryRun) -> dict[str, object]:
+    return {
+        "scenario": planned.setup.plan.scenario,
+        "profile": planned.setup.plan.profile,
+        "digest": planned.setup.plan.digest,
+        "url": planned.setup.scenario.target.url,
+        "forecast": dataclasses.asdict(planned.forecast),
+        "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
+        "feasible": planned.refusal is None,
+    }

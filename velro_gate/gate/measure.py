@@ -11,7 +11,7 @@ from typing import TypeVar
 import trio
 
 from velro_gate.analysis.summary import summarise
-from velro_gate.engine.feasibility import raise_descriptor_limit, require_feasible
+from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit, require_feasible
 from velro_gate.engine.preflight import preflight
 from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import VelroError
@@ -45,6 +45,7 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
     with RunLog(results) as log:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
+            _make_room(setup, effects, log)
             with SampleWriter(results.samples) as writer:
                 result, readings = _run_trio(partial(_measure, setup, writer, effects, log))
             facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
@@ -83,14 +84,20 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
     )
 
 
+def _make_room(setup: Setup, effects: Effects, log: logging.Logger) -> None:
+    """Raise what may be raised, refuse what cannot work, and say what may blur the figures."""
+    raise_descriptor_limit(descriptors_needed(setup.phases))
+    for caveat in require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local):
+        log.warning("%s: %s", caveat.phase, caveat.sentence)
+        effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
+
+
 async def _measure(
     setup: Setup, writer: SampleWriter, effects: Effects, log: logging.Logger
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
     target = setup.scenario.target
     health = await preflight(target)
     log.info("service is healthy: %s", health)
-    raise_descriptor_limit(setup.phases)
-    require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local)
     readings: list[Reading] = []
     stop = trio.Event()
     origin = trio.current_time()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from velro_gate.engine.feasibility import Forecast, Shortfall, forecast, read_machine, shortfalls
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
 from velro_gate.model.scenario import Phase, Scenario
