@@ -1,0 +1,1 @@
+"""From samples to a verdict: summaries, requirements, comparison with baselines, trust. Pure; alone in using scipy."""

@@ -1,0 +1,243 @@
+"""One run against stored baselines: the screen of decision.md, 4.
+
+Rules, in this order. A row whose figures do not allow a comparison says why (``_obstacle``). Holm runs over all primary
+rows of the run at ``policy.screen_alpha``; a row that it rejects and that moved by the margin is suspicious. Until suspicious
+phases are measured again, one whose p is at or under the confirmation level is a regression and any other leaves the run
+inconclusive.
+"Unchanged" has to be shown: the upper 95 % bound of the worsening must lie under ``policy.unchanged_below``. What is neither is
+inconclusive. Improvements are the mirror image. Advisory rows are screened by Benjamini and Hochberg and warn at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from scipy import stats
+
+from velro_gate.analysis.error_rates import LEAST_INCREASE, error_shift
+from velro_gate.analysis.family import (
+    LEAST_BEYOND,
+    Row,
+    beyond,
+    choose_rows,
+    confirm_level,
+    has,
+    holm,
+    typical_count,
+)
+from velro_gate.analysis.noise import ENOUGH_BASELINES, margin
+from velro_gate.analysis.shifts import Shift, scaled_shift
+from velro_gate.model.metrics import Scale
+from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.units import format_count, format_share
+
+ADVISORY_Q = 0.05
+"""False discovery rate of the advisory rows."""
+
+# A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
+_ROUNDING = 1e-9
+
+
+def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Comparison, ...]:
+    """Every figure of the candidate against the accepted runs, primary rows of each phase first.
+
+    baselines: comparable runs (same plan, same environment), newest last. Without any, every row is NOT_COMPARED.
+    """
+    rows = choose_rows(candidate, baselines, policy)
+    outcomes = [_measure(row, candidate, baselines, policy) for row in rows]
+    shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
+    concluded = _primary({row: shift for row, shift in shifts.items() if row.primary}, policy)
+    concluded |= _advisory({row: shift for row, shift in shifts.items() if not row.primary}, policy)
+    return tuple(concluded[row] if isinstance(outcome, Shift) else outcome for row, outcome in zip(rows, outcomes, strict=True))
+
+
+def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> Shift | Comparison:
+    """The move of one row's figure, or the comparison that cannot be made, with its reason."""
+    phase = candidate.phase(row.phase)
+    assert phase is not None, "rows are chosen from the candidate's own phases"
+    before = [found for run in baselines if (found := run.phase(row.phase)) is not None]
+    obstacle = _obstacle(row, phase, before)
+    if obstacle is not None:
+        return obstacle
+    if row.metric.name == "error_rate":
+        mine = phase.step(row.step)
+        assert mine is not None, "an obstacle otherwise"
+        counts = [step.counts for each in before if (step := each.step(row.step)) is not None]
+        shift = error_shift(mine.counts, counts, policy)
+    else:
+        current = phase.measurement(row.metric.name, row.step)
+        assert current is not None, "an obstacle otherwise"
+        figures = [figure for each in before if (figure := each.measurement(row.metric.name, row.step)) is not None]
+        shift = scaled_shift(current, figures, row.metric, policy)
+    if shift is None:
+        return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
+    return shift
+
+
+def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
+    """Why this row cannot be compared, and what that means for the run; None when it can."""
+    name = row.metric.name
+    if not before:
+        return _not_compared(row, Level.NO_BASELINE, "no comparable baseline")
+    if not phase.complete:
+        return _not_compared(row, Level.BROKEN, f"phase {phase.name} did not run to its planned end")
+    if row.metric.scale is Scale.LINEAR and name != "error_rate":
+        return _not_compared(row, Level.BROKEN, f"{row.metric.label} is held against requirements, not against baselines")
+    mine = phase.step(row.step)
+    if mine is not None and mine.counts.sent and not mine.counts.ok and _needs_answers(row, mine):
+        return _not_compared(row, Level.FAIL, "no request was answered well")
+    if mine is None or not has(mine, name):
+        return _not_compared(row, Level.BROKEN, f"{row.metric.label} was not measured in this run")
+    if not any(found is not None and has(found, name) for found in (each.step(row.step) for each in before)):
+        return _not_compared(row, Level.NO_BASELINE, f"no baseline holds {row.metric.label} of {row.step}")
+    return _too_few(row, phase, before) or _nothing(row, phase)
+
+
+def _needs_answers(row: Row, mine: StepSummary) -> bool:
+    """Whether the figure is missing or zero because nothing was answered, as latencies and throughputs then are."""
+    figure = mine.measurements.get(row.metric.name)
+    return row.metric.name != "error_rate" and row.metric.prior_sd is not None and (figure is None or figure.value <= 0.0)
+
+
+def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
+    """Quantiles with too few requests beyond them are not gated: decided by chance, they would cry wolf."""
+    quantile = row.metric.quantile
+    if quantile is None:
+        return None
+    current = phase.measurement(row.metric.name, row.step)
+    n = current.n if current else 0
+    if beyond(n, quantile) >= LEAST_BEYOND:
+        return None
+    needed = round(LEAST_BEYOND / (1.0 - quantile))
+    reason = f"only {format_count(n)} good answers, {format_count(needed)} are needed to compare {row.metric.label}"
+    if beyond(typical_count(before, row.step, row.metric.name), quantile) >= LEAST_BEYOND:
+        # The plan offers enough: that so few were answered is the service's doing and must not hide it from the test.
+        return _not_compared(row, Level.INCONCLUSIVE, f"{reason}; the baselines had enough")
+    return _not_compared(row, Level.WARN if row.named else Level.PASS, reason)
+
+
+def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:
+    current = phase.measurement(row.metric.name, row.step)
+    if row.metric.scale is not Scale.LOG or current is None or current.value > 0.0:
+        return None
+    return _not_compared(row, Level.BROKEN, f"{row.metric.label} is zero, which no ratio can be made of")
+
+
+def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
+    """An advisory row that cannot be compared warns at most, and not at all when there was nothing to compare it with."""
+    if not row.primary:
+        level = Level.PASS if level <= Level.NO_BASELINE else Level.WARN
+    return Comparison(
+        phase=row.phase,
+        step=row.step,
+        metric=row.metric.name,
+        verdict=Change.NOT_COMPARED,
+        primary=row.primary,
+        level=level,
+        reason=reason,
+    )
+
+
+def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
+    """The family that may fail a run, judged together."""
+    worse = holm([shift.p for shift in shifts.values()])
+    better = holm([shift.p_better for shift in shifts.values()])
+    confirm = confirm_level(policy, len(shifts))
+    concluded = {}
+    for (row, shift), p, p_better in zip(shifts.items(), worse, better, strict=True):
+        if p <= policy.screen_alpha and _reaches_margin(shift.worse, shift):
+            change = Change.REGRESSION if shift.p <= confirm else Change.SUSPICIOUS
+        elif p_better <= policy.screen_alpha and shift.p_better <= confirm and _reaches_margin(-shift.worse, shift):
+            change = Change.IMPROVEMENT
+        else:
+            change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
+        found = replace(_found(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
+        concluded[row] = _withheld(found, shifts)
+    return concluded
+
+
+def _level(change: Change, shift: Shift) -> Level:
+    match change:
+        case Change.REGRESSION:
+            return Level.FAIL
+        case Change.SUSPICIOUS:
+            return Level.INCONCLUSIVE
+        case Change.INCONCLUSIVE:
+            # With few baselines the prior's width, and not this run, keeps the row from being decided: no more can be asked
+            # of a run than of one without any baseline.
+            return Level.NO_BASELINE if shift.k < ENOUGH_BASELINES else Level.INCONCLUSIVE
+        case _:
+            return Level.PASS
+
+
+def _withheld(found: Comparison, shifts: dict[Row, Shift]) -> Comparison:
+    """Fewer slow answers because more of them failed is no improvement."""
+    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate":
+        return found
+    errors = [s for r, s in shifts.items() if r.phase == found.phase and r.metric.name == "error_rate"]
+    if not any(shift.worse >= LEAST_INCREASE for shift in errors):
+        return found
+    rate = format_share(errors[0].current)
+    return replace(
+        found,
+        verdict=Change.INCONCLUSIVE,
+        level=Level.WARN,
+        reason=f"not called an improvement, because more requests failed ({rate} now)",
+    )
+
+
+def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
+    """Everything else: screened for false discoveries, a warning at most."""
+    if not shifts:
+        return {}
+    adjusted = stats.false_discovery_control([shift.p for shift in shifts.values()])
+    better = stats.false_discovery_control([shift.p_better for shift in shifts.values()])
+    concluded = {}
+    for (row, shift), p, p_better in zip(shifts.items(), adjusted, better, strict=True):
+        change, level = Change.INCONCLUSIVE, Level.PASS
+        if p <= ADVISORY_Q and _reaches_margin(shift.worse, shift):
+            change, level = Change.SUSPICIOUS, Level.WARN
+        elif p_better <= ADVISORY_Q and _reaches_margin(-shift.worse, shift):
+            change = Change.IMPROVEMENT
+        elif shift.upper < shift.bound:
+            change = Change.UNCHANGED
+        concluded[row] = replace(_found(row, shift, float(p), len(shifts), policy), verdict=change, level=level)
+    return concluded
+
+
+def _reaches_margin(worse: float, shift: Shift) -> bool:
+    return worse >= shift.least - _ROUNDING
+
+
+def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
+    """The figures of a comparison; the caller concludes from them."""
+    few = shift.k < ENOUGH_BASELINES
+    return Comparison(
+        phase=row.phase,
+        step=row.step,
+        metric=row.metric.name,
+        verdict=Change.INCONCLUSIVE,
+        primary=row.primary,
+        level=Level.PASS,
+        baseline=shift.baseline,
+        current=shift.current,
+        change=shift.change,
+        change_low=shift.change_low,
+        change_high=shift.change_high,
+        worse=shift.worse,
+        p=shift.p,
+        p_adjusted=p_adjusted,
+        noise=shift.noise,
+        mde=shift.relative_worsening(shift.detectable(family, policy)),
+        k=shift.k,
+        reason=few_baselines(shift.k, policy) if few else "",
+    )
+
+
+def few_baselines(k: int, policy: Policy) -> str:
+    """What a comparison with fewer than five baselines can say."""
+    runs = "one baseline" if k == 1 else f"{k} baselines"
+    return f"{runs}: only {margin(k, policy):+.0%} and more can be confirmed".replace("%", " %")

@@ -1,0 +1,118 @@
+"""How much a figure moves from run to run when nothing has changed.
+
+The unit of replication is the run: one value a run, never a request and never a window. The level is a median and the noise
+has two estimates, of which the larger counts, because run-to-run noise has heavy tails and shifts between regimes
+(decision.md, 1): a run of odd neighbours can neither move the level much nor make the noise look smaller than it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from velro_gate.model.metrics import Metric, Scale
+from velro_gate.model.record import Estimate
+from velro_gate.model.scenario import Policy
+
+LEAST_SD = 0.005
+"""No noise is taken for smaller than half a percent: a few equal values prove no precision."""
+
+DEFAULT_PRIOR_SD = 0.10
+"""Stands in for a metric that has no prior of its own and is compared because a scenario asks for it."""
+
+MEDIAN_OF_SQUARED_DIFFERENCES = 0.9099
+"""2 x the median of chi-squared with one degree of freedom: median(D^2) / this estimates the variance of normal noise."""
+
+ENOUGH_BASELINES = 5
+MARGIN_OF_ONE = 0.25
+MARGIN_OF_FEW = 0.15
+PRIOR_WEIGHT = 4
+"""The prior counts as much as four degrees of freedom beside K - 1 measured ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """The level of a figure and its run-to-run sd, both on the metric's comparison scale; k: runs behind the level."""
+
+    level: float
+    sd: float
+    df: int
+    k: int
+
+    @property
+    def error(self) -> float:
+        """Standard error of (one new run - level): a median of k values has pi/2 times the variance of their mean."""
+        return self.sd * math.sqrt(1.0 + math.pi / (2.0 * self.k))
+
+
+def noise_of(values: Sequence[float], metric: Metric, policy: Policy) -> Noise:
+    """Level and noise of the accepted runs' values, oldest first, on the comparison scale (decision.md, 4).
+
+    K >= 5: s = max(sd of the last K, sqrt(median(D^2) / .9099), .005) with D the successive differences of the last H, and
+    df = K - 1 + floor((H - 1) / 3). K = 2 to 4: s^2 = (4 s0^2 + (K - 1) sK^2) / (K + 3), df = K + 3. K = 1: s = s0, the
+    same formula at K = 1, so df = 4.
+
+    Raises:
+        ValueError: there is no value.
+    """
+    if not values:
+        raise ValueError("the noise of no value is unknown")
+    recent = np.asarray(values[-policy.max_baselines :], float)
+    k = len(recent)
+    spread = float(np.std(recent, ddof=1)) if k > 1 else 0.0
+    if k >= ENOUGH_BASELINES:
+        history = np.asarray(values[-policy.history :], float)
+        jumps = math.sqrt(float(np.median(np.diff(history) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES)
+        sd, df = max(spread, jumps, LEAST_SD), k - 1 + (len(history) - 1) // 3
+    else:
+        prior = metric.prior_sd or DEFAULT_PRIOR_SD
+        sd = math.sqrt((PRIOR_WEIGHT * prior**2 + (k - 1) * spread**2) / (PRIOR_WEIGHT + k - 1))
+        sd, df = max(sd, LEAST_SD), PRIOR_WEIGHT + k - 1
+    return Noise(level=float(np.median(recent)), sd=sd, df=df, k=k)
+
+
+def margin(k: int, policy: Policy) -> float:
+    """The smallest relative change that k baselines can confirm: 25 % with one, 15 % with two to four, then the policy's."""
+    if k >= ENOUGH_BASELINES:
+        return policy.margin
+    return max(policy.margin, MARGIN_OF_ONE if k == 1 else MARGIN_OF_FEW)
+
+
+def on_scale(estimate: Estimate, metric: Metric) -> float | None:
+    """The figure on the scale on which it is compared; None where it has no place there (a logarithm of nothing).
+
+    A share is smoothed with its own n, (hits + .5) / (n + 1), so that 100 % has a finite logit.
+    """
+    match metric.scale:
+        case Scale.LOG:
+            return math.log(estimate.value) if estimate.value > 0.0 else None
+        case Scale.LOGIT:
+            smoothed = (estimate.value * estimate.n + 0.5) / (estimate.n + 1.0)
+            return math.log(smoothed / (1.0 - smoothed)) if 0.0 < smoothed < 1.0 else None
+        case Scale.LINEAR:
+            return estimate.value
+
+
+def from_scale(y: float, metric: Metric) -> float:
+    """The figure in base units that lies at ``y`` on the comparison scale."""
+    match metric.scale:
+        case Scale.LOG:
+            return math.exp(y)
+        case Scale.LOGIT:
+            return 1.0 / (1.0 + math.exp(-y))
+        case Scale.LINEAR:
+            return y
+
+
+def t_above(t: float, df: float) -> float:
+    """P(T >= t) of Student's t."""
+    return float(special.stdtr(df, -t))
+
+
+def t_quantile(share: float, df: float) -> float:
+    """The value that Student's t stays below with probability ``share``."""
+    return float(special.stdtrit(df, share))

@@ -1,0 +1,105 @@
+"""How far one figure has moved from its baselines, before anything is concluded from it.
+
+Everything is signed so that + is worse, on the metric's own comparison scale, so that what follows needs to know neither the
+metric's direction nor its kind.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from velro_gate.analysis.noise import from_scale, margin, noise_of, on_scale, t_above, t_quantile
+from velro_gate.model.metrics import Metric, Scale
+from velro_gate.model.record import Estimate
+from velro_gate.model.scenario import Policy
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shift:
+    """The move of one figure.
+
+    worse: the move; upper: its one-sided 95 % upper bound; least: the smallest move worth acting on; bound: the move under
+    which ``upper`` shows that nothing has changed. p, p_better: one-sided, for worse and for better. error, df: standard
+    error of the move and degrees of freedom. change, change_low, change_high: relative, as the figure itself moves, None
+    where the baseline is nothing.
+    """
+
+    metric: Metric
+    k: int
+    baseline: float
+    current: float
+    change: float | None
+    change_low: float | None
+    change_high: float | None
+    worse: float
+    upper: float
+    p: float
+    p_better: float
+    noise: float
+    error: float
+    df: float
+    least: float
+    bound: float
+
+    def detectable(self, family: int, policy: Policy) -> float:
+        """The smallest worsening, on the scale, that the screen would have found with 95 % probability.
+
+        (t(1 - alpha/m, df) + 1.645) s sqrt(1 + pi/(2K)) of decision.md, 4; where the noise is so small that the margin and
+        not the test decides, (margin + 1.645 standard errors), since nothing under the margin is ever called a regression.
+        """
+        threshold = t_quantile(1.0 - policy.screen_alpha / max(family, 1), self.df) * self.error
+        return max(threshold, self.least) + 1.645 * self.error
+
+    def relative_worsening(self, worse: float) -> float | None:
+        """A worsening on the scale as a share of the baseline; None where the baseline is nothing."""
+        if self.metric.scale is Scale.LINEAR:
+            return worse / self.baseline if self.baseline else None
+        sign = self.metric.worse_sign
+        if self.metric.scale is Scale.LOG:
+            return sign * math.expm1(sign * worse)
+        level = math.log(self.baseline / (1.0 - self.baseline))
+        return sign * (from_scale(level + sign * worse, self.metric) / self.baseline - 1.0)
+
+
+def scaled_shift(current: Estimate, before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
+    """The move of a figure on a log or logit scale: t = d / (s sqrt(1 + pi/(2K))), d = candidate - level (decision.md, 4).
+
+    before: the baselines' figures, oldest first. None when the candidate or every baseline has no place on the scale.
+    """
+    y = on_scale(current, metric)
+    values = [value for estimate in before if (value := on_scale(estimate, metric)) is not None]
+    if y is None or not values:
+        return None
+    noise = noise_of(values, metric, policy)
+    moved = y - noise.level
+    worse = metric.worse_sign * moved
+    t = worse / noise.error
+    reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * noise.error
+    baseline = from_scale(noise.level, metric)
+    least = margin(noise.k, policy)
+
+    def relative(move: float) -> float:
+        return math.expm1(move) if metric.scale is Scale.LOG else from_scale(noise.level + move, metric) / baseline - 1.0
+
+    return Shift(
+        metric=metric,
+        k=noise.k,
+        baseline=baseline,
+        current=current.value,
+        change=relative(moved),
+        change_low=relative(moved - reach),
+        change_high=relative(moved + reach),
+        worse=worse,
+        upper=worse + t_quantile(CONFIDENCE, noise.df) * noise.error,
+        p=t_above(t, noise.df),
+        p_better=t_above(-t, noise.df),
+        noise=noise.sd,
+        error=noise.error,
+        df=noise.df,
+        least=math.log1p(least),
+        bound=math.log1p(policy.unchanged_below),
+    )
