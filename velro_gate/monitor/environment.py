@@ -1,0 +1,122 @@
+"""Where a run is made, and of which build.
+
+Two runs are compared only when their environments are equal, so the runner's label has to name a kind of machine and not one
+boot of it. It is, in this order: the label given; for machines that the CI provider hands out anew each job, their kind (image
+and architecture), since their names count jobs; RUNNER_NAME, the name of a self-hosted runner; the host's name.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import psutil
+
+from velro_gate import __version__
+from velro_gate.model.record import Revision
+from velro_gate.model.run import Environment
+
+_GIT_SECONDS = 10.0
+
+
+def environment(
+    runner: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    proc: Path = Path("/proc"),
+    cgroup: Path = Path("/sys/fs/cgroup"),
+) -> Environment:
+    """This machine, as far as it decides how fast things are."""
+    variables = os.environ if environ is None else environ
+    quota, limit = cpu_quota(cgroup), _memory_limit(cgroup)
+    memory = int(psutil.virtual_memory().total)
+    return Environment(
+        runner=runner_label(runner, variables),
+        cpu_model=cpu_model(proc),
+        cores=_cores(),
+        memory=memory if limit is None else min(memory, limit),
+        kernel=f"{platform.system()} {platform.release()}",
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        tool=__version__,
+        extra={} if quota is None else {"cpu_quota": f"{quota:g}"},
+    )
+
+
+def runner_label(given: str | None, environ: Mapping[str, str]) -> str:
+    """The label of the kind of machine; see the module's docstring."""
+    if given:
+        return given
+    if environ.get("RUNNER_ENVIRONMENT") == "github-hosted":
+        kind = [environ.get("ImageOS") or environ.get("RUNNER_OS", ""), environ.get("RUNNER_ARCH", "")]
+        return "-".join(["github-hosted", *(word.lower() for word in kind if word)])
+    return environ.get("RUNNER_NAME") or socket.gethostname()
+
+
+def cpu_model(proc: Path = Path("/proc")) -> str:
+    """The CPU's name; where the kernel gives none, as on many ARM machines, its architecture and part number."""
+    try:
+        text = (proc / "cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = re.search(r"^(?:model name|Model|cpu model|cpu)\s*:\s*(\S.*)$", text, re.MULTILINE)
+    if named:
+        return " ".join(named[1].split())
+    parts = [re.search(rf"^CPU {word}\s*:\s*(\S+)", text, re.MULTILINE) for word in ("implementer", "part")]
+    return " ".join([platform.machine(), *(part[1] for part in parts if part)])
+
+
+def cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Cores that the control group's quota allows; None without a quota."""
+    words = _words(cgroup / "cpu.max")
+    return int(words[0]) / int(words[1]) if len(words) == 2 and words[0].isdigit() else None
+
+
+def revision(cwd: Path | str = ".", *, environ: Mapping[str, str] | None = None) -> Revision:
+    """Which build is measured: what the CI job says, else what git says of ``cwd``; empty strings where nobody knows.
+
+    A pull request's job is known by its head branch, not by the merge commit's reference. label: a tag or a short commit,
+    with ``-dirty`` when files were changed since.
+    """
+    variables = os.environ if environ is None else environ
+    sha, branch = variables.get("GITHUB_SHA", ""), variables.get("GITHUB_HEAD_REF", "")
+    if not branch:
+        branch = re.sub(r"^refs/(?:heads|tags)/", "", variables.get("GITHUB_REF", ""))
+    label = sha[:12]
+    if not sha:
+        sha = _git(cwd, "rev-parse", "HEAD")
+        label = _git(cwd, "describe", "--always", "--tags", "--dirty") if sha else ""
+    if not branch and sha:
+        branch = _git(cwd, "rev-parse", "--abbrev-ref", "HEAD")
+    return Revision(sha=sha, branch="" if branch == "HEAD" else branch, label=label)
+
+
+def _git(cwd: Path | str, *words: str) -> str:
+    """What git prints; empty when there is no git, no repository or no answer."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(cwd), *words], check=False, capture_output=True, text=True, timeout=_GIT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory_limit(cgroup: Path) -> int | None:
+    words = _words(cgroup / "memory.max")
+    return int(words[0]) if words and words[0].isdigit() else None
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="ascii").split()
+    except OSError:
+        return []

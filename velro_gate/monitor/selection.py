@@ -1,0 +1,36 @@
+"""What can be watched of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from velro_gate.model.scenario import Target
+from velro_gate.monitor.postgres import PostgresActivity
+from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
+from velro_gate.monitor.redis_info import RedisInfo
+from velro_gate.monitor.runner import Runner
+from velro_gate.monitor.service import ServiceProcesses
+from velro_gate.monitor.watching import Source
+
+
+def sources_for(target: Target, *, service_is_local: bool, families: Sequence[Family] = DEFAULT_FAMILIES) -> tuple[Source, ...]:
+    """The sources that a target names, and always the runner. Nothing is connected to yet.
+
+    A local service is watched by its processes. Of a remote one only its metrics page can tell CPU and memory, so there the
+    usual process families are read as well.
+    """
+    parts = urlsplit(target.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    sources: list[Source] = [Runner()]
+    if service_is_local:
+        sources.append(ServiceProcesses(port))
+    if target.metrics_path is not None:
+        wanted = families if service_is_local else (*families, *PROCESS_FAMILIES)
+        page = f"{target.url.rstrip('/')}/{target.metrics_path.lstrip('/')}"
+        sources.append(PrometheusText(page, families=wanted, verify=target.verify))
+    if target.redis_url:
+        sources.append(RedisInfo(target.redis_url, verify=target.verify))
+    if target.database_url:
+        sources.append(PostgresActivity(target.database_url))
+    return tuple(sources)
