@@ -1,0 +1,286 @@
+"""The house's own rules: floors and libraries, words, locks, and pages that say what the code says."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from velro_gate import errors
+from velro_gate.errors import VelroError
+from velro_gate.model.samples import Outcome
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Level, Status
+
+ROOT = Path(__file__).resolve().parents[1]
+PLACES = ("velro_gate", "tests", "benchmarks", "scripts", "docs", "requirements", "scenarios", "baselines", ".github", ".ci")
+READABLE = {".py", ".md", ".txt", ".toml", ".yml", ".yaml", ".sh", ".json", ".j2", ".html", ".csv", ""}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LOCKS = ("run", "sandbox", "dev")
+
+
+def ours() -> Iterator[Path]:
+    """Every file of the project: what lies at the top, and what lies in its folders."""
+    yield from (path for path in ROOT.iterdir() if path.is_file())
+    for place in PLACES:
+        yield from (path for path in (ROOT / place).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+
+
+TEXTS = {path: path.read_text(encoding="utf-8") for path in ours() if path.suffix in READABLE and path.name != ".git"}
+SOURCES = {path: text for path, text in TEXTS.items() if path.suffix == ".py"}
+PACKAGE = {path: text for path, text in SOURCES.items() if path.is_relative_to(ROOT / "velro_gate")}
+PAGES = {path: text for path, text in TEXTS.items() if path.suffix == ".md" and "tests" not in path.parts}
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run import-linter over the package in ``folder``, with the contracts of the ``pyproject.toml`` there."""
+    command = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+    return subprocess.run([sys.executable, "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+
+
+# Floors
+
+
+def test_the_code_keeps_every_import_contract() -> None:
+    result = lint_imports(ROOT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def model_house(folder: Path) -> Path:
+    """A package with the real contracts and every module that they speak of, all of them empty."""
+    (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    package = folder / "velro_gate"
+    for name in ("gate", "analysis", "report", "model", "scenario", "engine", "monitor", "store", "github", "sandbox", "cli"):
+        (package / name).mkdir(parents=True)
+        (package / name / "__init__.py").touch()
+    for name in ("__init__", "__main__", "errors", "units", "pacing", "model/samples"):
+        (package / f"{name}.py").touch()
+    return package
+
+
+def test_the_contracts_find_nothing_wrong_with_an_empty_house(tmp_path: Path) -> None:
+    model_house(tmp_path)
+    result = lint_imports(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("analysis/new", "import velro_gate.gate", "Imports only go down"),
+        ("engine/new", "from velro_gate import store", "Imports only go down"),
+        ("pacing", "import velro_gate.analysis", "Imports only go down"),
+        ("errors", "import velro_gate.units", "Imports only go down"),
+        ("novelty", "", "Imports only go down"),
+        ("model/new", "import os", "No I/O"),
+        ("analysis/new", "from pathlib import Path", "No I/O"),
+        ("report/new", "import time", "No I/O"),
+        ("engine/new", "import scipy.stats", "scipy and pandas"),
+        ("report/new", "import pandas", "scipy and pandas"),
+        ("model/record", "import numpy", "numpy lives"),
+        ("cli/new", "import numpy", "numpy lives"),
+        ("model/new", "import pydantic", "pydantic stays"),
+    ],
+)
+def test_an_import_against_the_rules_breaks_its_contract(tmp_path: Path, module: str, line: str, contract: str) -> None:
+    (model_house(tmp_path) / f"{module}.py").write_text(line, encoding="utf-8")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 1, result.stdout + result.stderr
+    broken = [shown for shown in result.stdout.splitlines() if "BROKEN" in shown]
+    assert any(contract in shown for shown in broken) or (module == "novelty" and "novelty" in result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("analysis/new", "import scipy, pandas, numpy, velro_gate.model"),
+        ("model/samples", "import numpy"),
+        ("store/new", "import numpy, pydantic, os"),
+        ("gate/new", "import velro_gate.engine, velro_gate.analysis"),
+        ("cli/new", "import velro_gate.gate, os, sys"),
+    ],
+)
+def test_an_import_within_the_rules_breaks_none(tmp_path: Path, module: str, line: str) -> None:
+    (model_house(tmp_path) / f"{module}.py").write_text(line, encoding="utf-8")
+    result = lint_imports(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+# Files
+
+
+def test_no_file_names_the_host_of_a_package_registry() -> None:
+    # Put together here, so that this file does not name them either.
+    names = (
+        "pypi." + "org",
+        "python" + "hosted",
+        "npm" + "js.",
+        "crates" + ".io",
+        "rubygems." + "org",
+        "proxy.golang" + ".org",
+    )
+    assert [(str(path), name) for path, text in TEXTS.items() for name in names if name in text] == []
+
+
+def test_no_file_names_a_place_on_a_developers_machine() -> None:
+    place = re.compile("(?<![\\w.$}{])/" + "(home/\\w|Users/\\w|root/|work/|tmp/\\w)")
+    found = [f"{path}: {match[0]}" for path, text in TEXTS.items() for match in place.finditer(text)]
+    assert found == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+    assert [path for path in SOURCES if path.stem in empty] == []
+
+
+def test_every_python_file_defers_its_annotations() -> None:
+    line = "from __future__ import annotations"
+    only_docstring = [path for path, text in SOURCES.items() if len(ast.parse(text).body) <= 1]
+    assert [
+        path for path, text in SOURCES.items() if line not in text and path not in only_docstring and path.name != "__init__.py"
+    ] == []
+
+
+def test_every_module_says_in_its_first_line_what_it_is() -> None:
+    assert [path for path, text in SOURCES.items() if text.strip() and not ast.get_docstring(ast.parse(text))] == []
+
+
+def test_no_module_is_longer_than_500_lines_and_no_function_longer_than_80() -> None:
+    long = [f"{path}: {text.count(chr(10))} lines" for path, text in PACKAGE.items() if text.count("\n") > 500]
+    for path, text in PACKAGE.items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
+                size = node.end_lineno - node.lineno + 1
+                long += [f"{path}:{node.lineno} {node.name}: {size} lines"] if size > 80 else []
+    assert long == []
+
+
+# Locks
+
+
+def locked(name: str) -> dict[str, set[str]]:
+    """The pinned versions of a lock file, by package."""
+    pins: dict[str, set[str]] = {}
+    for package, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", TEXTS[ROOT / f"requirements/{name}.txt"], re.MULTILINE):
+        pins.setdefault(package, set()).add(version)
+    return pins
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_locked_package_is_pinned_and_hashed(name: str) -> None:
+    entries = re.split(r"\n(?=\S)", TEXTS[ROOT / f"requirements/{name}.txt"].strip())
+    assert [
+        entry
+        for entry in entries
+        if not re.match(r"[a-z0-9._-]+==\S+[^\n]* \\\n( +--hash=sha256:[0-9a-f]{64}( \\\n)?)+$", entry)
+    ] == []
+
+
+@pytest.mark.parametrize(("smaller", "larger"), [("run", "sandbox"), ("sandbox", "dev")])
+def test_a_larger_list_holds_the_smaller_one_at_the_same_versions(smaller: str, larger: str) -> None:
+    assert locked(smaller).items() <= locked(larger).items()
+
+
+def declared(*extras: str) -> set[str]:
+    project = PROJECT["project"]
+    named = [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"][extra])]
+    return {re.split(r"[\[>=<]", each)[0].lower() for each in named}
+
+
+def imported(sources: dict[Path, str], *, late: bool = True) -> set[str]:
+    """The packages of others that these files import, by the names under which they are installed.
+
+    late: with those that are imported inside functions, where a missing one can be told in a sentence.
+    """
+    # What a package is imported as, where that is not its own name.
+    installed = {"yaml": "pyyaml", "jwt": "pyjwt", "psycopg_pool": "psycopg", "pydantic_core": "pydantic"}
+    found = set()
+    for text in sources.values():
+        tree = ast.parse(text)
+        for node in ast.walk(tree) if late else tree.body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            found |= {name.split(".")[0] for name in names}
+    foreign = found - set(sys.stdlib_module_names) - {"velro_gate", "tests", "benchmarks"}
+    return {installed.get(name, name.replace("_", "-")) for name in foreign}
+
+
+@pytest.mark.parametrize(("name", "extras"), [("run", ()), ("sandbox", ("sandbox",)), ("dev", ("sandbox", "dev"))])
+def test_every_declared_dependency_is_locked(name: str, extras: tuple[str, ...]) -> None:
+    assert declared(*extras) - set(locked(name)) == set()
+
+
+def test_every_package_that_the_code_imports_is_declared() -> None:
+    core = {path: text for path, text in PACKAGE.items() if "sandbox" not in path.parts}
+    assert imported(core, late=False) - declared() == set()
+    assert imported(PACKAGE) - declared("sandbox") == set()
+
+
+def test_every_package_that_the_tests_import_is_declared() -> None:
+    assert imported(SOURCES) - declared("sandbox", "dev") - {"importlinter"} == set()
+
+
+# Pages
+
+
+def test_every_make_command_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", TEXTS[ROOT / "Makefile"], re.MULTILINE))
+    named = {
+        match for text in PAGES.values() for match in re.findall(r"(?:^ {4}|`|[A-Z_]+=\S+ )make ([a-z-]+)", text, re.MULTILINE)
+    }
+    assert {"demo", "test", "check", "bench", "lock", "clean"} <= targets
+    assert named - targets == set()
+
+
+def test_every_relative_link_of_a_page_leads_somewhere() -> None:
+    dead = [
+        f"{path.name}: {target}"
+        for path, text in PAGES.items()
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text)
+        if not (path.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def exit_code_table() -> dict[int, str]:
+    rows = re.findall(r"^\| (\d+) \|(.*)\|$", TEXTS[ROOT / "docs/exit-codes.md"], re.MULTILINE)
+    return {int(code): text for code, text in rows}
+
+
+def test_every_error_stands_in_the_table_of_exit_codes_under_its_own_code() -> None:
+    classes = [found for found in vars(errors).values() if isinstance(found, type) and issubclass(found, VelroError)]
+    table = exit_code_table()
+    assert [error for error in classes if f"`{error.__name__}`" not in table.get(error.exit_code, "")] == []
+    named = {name for text in table.values() for name in re.findall(r"`(\w+Error)`", text)}
+    assert named == {error.__name__ for error in classes}
+
+
+def test_the_readme_lists_the_same_exit_codes() -> None:
+    section = TEXTS[ROOT / "README.md"].split("### Exit codes")[1].split("\n## ")[0]
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(exit_code_table())
+
+
+def test_the_table_of_defaults_is_the_policys_own() -> None:
+    text = TEXTS[ROOT / "docs/decision.md"].split("## Defaults")[1]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE))
+    defaults = {field.name: str(getattr(Policy(), field.name)).lower() for field in fields(Policy) if field.name != "primary"}
+    assert documented == defaults
+
+
+@pytest.mark.parametrize("words", [Level, Status, Change, Outcome], ids=lambda words: words.__name__)
+def test_every_word_that_a_report_can_show_is_in_the_glossary(words: type[Level | Status | Change | Outcome]) -> None:
+    glossary = TEXTS[ROOT / "docs/glossary.md"]
+    shown = [word.value if isinstance(word.value, str) else word.name.lower().replace("_", "-") for word in words]
+    assert [word for word in shown if not re.search(rf"\b{re.escape(word)}\b", glossary)] == []
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert "version" in PROJECT["project"]["dynamic"]
+    assert PROJECT["tool"]["hatch"]["version"]["path"] == "velro_gate/__init__.py"
