@@ -1,0 +1,170 @@
+"""A measured stretch cut into windows: for charts, for "sustained" and for the peak.
+
+Good answers are counted when they arrive, not when they were asked for: a service that stalls for a second and then catches
+up has a bad second. Latencies belong to the window in which the request fell due.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.model.record import Window
+from velro_gate.model.run import PhaseRun, Tick
+from velro_gate.model.samples import CACHE_MISS, NO_CACHE_HEADER, Outcome, Samples
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+SUSTAINED_SECONDS = 10.0
+"""The length of the windows of which every one must reach a sustained rate."""
+PEAK_SECONDS = 1.0
+"""The length of the window in which the peak rate is sought."""
+_SLACK = 0.1
+"""Seconds by which a window may be short or long, because a phase never ends on the dot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Windows of ``width`` seconds that cover [0, seconds); the last one may be shorter, or longer by a little slack."""
+
+    seconds: float
+    width: float
+
+    def __post_init__(self) -> None:
+        if not (self.seconds > 0.0 and self.width > 0.0):
+            raise ValueError(f"a grid needs a positive length and width, not {self.seconds} and {self.width}")
+
+    @property
+    def count(self) -> int:
+        """How many windows there are, at least one."""
+        return max(math.ceil((self.seconds - _SLACK) / self.width), 1)
+
+    @property
+    def edges(self) -> Floats:
+        """count + 1 times, from 0 to the end of the stretch."""
+        edges: Floats = np.arange(self.count + 1, dtype=np.float64) * self.width
+        edges[-1] = self.seconds
+        return edges
+
+    @property
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """Which windows have their full length; when there is only one, it counts as whole."""
+        return (np.diff(self.edges) >= self.width - _SLACK) | (self.count == 1)
+
+    def index(self, times: Floats) -> Integers:
+        """The window of each time; -1 for times outside the stretch."""
+        index = np.minimum(np.floor_divide(times, self.width), self.count - 1).astype(np.int64)
+        index[(times < 0.0) | (times >= self.seconds)] = -1
+        return index
+
+
+def chart_grid(seconds: float) -> Grid:
+    """The windows that a stretch is shown in: 10 s, or shorter ones where there would be fewer than six."""
+    width = next((w for least, w in ((60.0, SUSTAINED_SECONDS), (20.0, 2.0), (6.0, 1.0)) if seconds >= least), 0.5)
+    return Grid(seconds=seconds, width=width)
+
+
+def rates_by_step(times: Floats, step: npt.NDArray[np.uint16], steps: int, grid: Grid) -> Floats:
+    """Events per second of every step in every whole window; the last row is all steps. Shape (steps + 1, windows)."""
+    index = grid.index(times)
+    inside = index >= 0
+    flat = step[inside].astype(np.int64) * grid.count + index[inside]
+    counts = np.bincount(flat, minlength=steps * grid.count).reshape(steps, grid.count)
+    rates = np.vstack([counts, counts.sum(axis=0)]) / np.diff(grid.edges)
+    whole: Floats = rates[:, grid.whole]
+    return whole
+
+
+def sustained_rates(windows: Sequence[Window]) -> tuple[float, ...]:
+    """Good answers per second in each whole 10 s stretch, put together from the windows of a phase summary.
+
+    A shorter rest at the end is left out, unless it is all there is. Empty when there are no windows.
+    """
+    ok: dict[int, int] = {}
+    seconds: dict[int, float] = {}
+    for window in windows:
+        key = int((window.start + 1e-6) // SUSTAINED_SECONDS)
+        ok[key] = ok.get(key, 0) + window.ok
+        seconds[key] = seconds.get(key, 0.0) + window.seconds
+    whole = [key for key in seconds if seconds[key] >= SUSTAINED_SECONDS - _SLACK] or list(seconds)
+    return tuple(ok[key] / seconds[key] for key in whole)
+
+
+def chart_windows(samples: Samples, run: PhaseRun) -> tuple[Window, ...]:
+    """The windows of a phase, from all of its samples (ramp included). Empty when nothing was measured."""
+    seconds = run.measured_until - run.measured_from
+    if seconds <= 0.0:
+        return ()
+    grid = chart_grid(seconds)
+    ended = grid.index(samples.done - run.measured_from)
+    good = samples.ok
+    bad = ~good & (samples.outcome != Outcome.CANCELLED)
+    sent = _counts(grid.index(samples.sent - run.measured_from), grid)
+    ok, failed = _counts(ended[good], grid), _counts(ended[bad], grid)
+    due = grid.index(samples.due - run.measured_from)
+    latency = _quantiles(samples.response_time[good], due[good], grid, (0.50, 0.95, 0.99))
+    lateness = _quantiles(samples.lateness, due, grid, (0.99,))
+    hits = _hit_rates(samples.cache, due, grid)
+    connected = connected_in(run.ticks, run.measured_from + grid.edges)
+    return tuple(
+        Window(
+            start=start,
+            seconds=end - start,
+            sent=int(sent[i]),
+            ok=int(ok[i]),
+            failed=int(failed[i]),
+            connected=connected[i],
+            p50=latency[i][0],
+            p95=latency[i][1],
+            p99=latency[i][2],
+            hit_rate=hits[i],
+            lateness_p99=lateness[i][0],
+        )
+        for i, (start, end) in enumerate(zip(grid.edges[:-1].tolist(), grid.edges[1:].tolist(), strict=True))
+    )
+
+
+def connected_in(ticks: Sequence[Tick], edges: Floats) -> list[int]:
+    """The least number of connected users between each two edges; where no tick fell, the number last known."""
+    known, position = 0, 0
+    least: list[int] = []
+    ordered = sorted(ticks, key=lambda tick: tick.at)
+    for end in edges[1:].tolist():
+        seen = []
+        while position < len(ordered) and ordered[position].at < end:
+            tick = ordered[position]
+            known = tick.connected
+            if tick.at >= edges[len(least)]:
+                seen.append(known)
+            position += 1
+        least.append(min(seen, default=known))
+    return least
+
+
+def _counts(index: Integers, grid: Grid) -> Integers:
+    return np.bincount(index[index >= 0], minlength=grid.count)
+
+
+def _quantiles(values: Floats, index: Integers, grid: Grid, ranks: tuple[float, ...]) -> list[tuple[float | None, ...]]:
+    """For each window the quantiles of its values; None for a window without any."""
+    inside = index >= 0
+    # A stable sort of 16-bit keys is a radix sort, far faster than one of 64-bit keys.
+    order = np.argsort(index[inside].astype(np.uint16), kind="stable")
+    ordered = values[inside][order]
+    ends = np.cumsum(_counts(index, grid))
+    rows: list[tuple[float | None, ...]] = []
+    for begin, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
+        part = ordered[begin:end]
+        rows.append(tuple(np.quantile(part, ranks).tolist()) if end > begin else (None,) * len(ranks))
+    return rows
+
+
+def _hit_rates(cache: npt.NDArray[np.uint8], index: Integers, grid: Grid) -> list[float | None]:
+    seen = _counts(index[cache != NO_CACHE_HEADER], grid).tolist()
+    hits = _counts(index[cache > CACHE_MISS], grid).tolist()
+    return [hit / n if n else None for hit, n in zip(hits, seen, strict=True)]
