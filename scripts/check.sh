@@ -25,7 +25,7 @@ workflows() { compgen -G '.github/workflows/*.yml'; }
 schemas_current() {
     local file
     file=$(mktemp)
-    "$bin/velro-gate" schema >"$file" && diff -u scenarios/scenario.schema.json "$file"
+    "$bin/velro-gate" schema >"$file" && diff -u scenarios/velro-prd.schema.json "$file"
     local result=$?
     rm -f "$file"
     return "$result"
