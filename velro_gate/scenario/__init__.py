@@ -1,0 +1,11 @@
+"""Scenario files: YAML through pydantic into the model, every fault at once, secrets from the environment only."""
+
+from __future__ import annotations
+
+from velro_gate.model.masking import mask
+from velro_gate.scenario.credentials import required_variables, secrets
+from velro_gate.scenario.digest import profile_digest, scenario_digest
+from velro_gate.scenario.reader import load_scenario
+from velro_gate.scenario.schema import json_schema
+
+__all__ = ["json_schema", "load_scenario", "mask", "profile_digest", "required_variables", "scenario_digest", "secrets"]

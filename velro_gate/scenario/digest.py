@@ -1,0 +1,81 @@
+"""What load a scenario offers, as a hash: equal digests are comparable, whoever runs them against whatever URL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+
+from velro_gate.model.scenario import Auth, BearerAuth, Feeder, LoginAuth, OpenArrivals, Phase, Scenario, Step
+
+_FORMAT = 1
+"""Part of the hash: raised when the same content comes to mean another load."""
+
+
+def profile_digest(scenario: Scenario, profile: str) -> str:
+    """Hex SHA-256 over the load of one profile: steps, kind of authorisation, feeders, cookies, phases.
+
+    URL, secrets, requirements, policy and descriptions are not in it, nor is the seed itself: another seed draws another
+    sample of the same load. The other profiles are not in it either, so editing one orphans no baseline of another.
+
+    Raises:
+        KeyError: when there is no such profile.
+    """
+    return _hash([_common(scenario), [_phase(phase) for phase in scenario.profiles[profile]]])
+
+
+def scenario_digest(scenario: Scenario) -> str:
+    """Hex SHA-256 over the load of all profiles."""
+    return _hash({name: profile_digest(scenario, name) for name in scenario.profiles})
+
+
+def _common(scenario: Scenario) -> dict[str, object]:
+    return {
+        "format": _FORMAT,
+        "steps": [_step(step) for step in scenario.steps],
+        "auth": _auth(scenario.auth),
+        "cookies": scenario.cookies,
+        "feeders": {feeder.name: _feeder(feeder) for feeder in scenario.feeders},
+    }
+
+
+def _step(step: Step) -> dict[str, object]:
+    # What is a mapping in the file is sorted here, so that the order of its keys does not matter.
+    return {
+        **asdict(step),
+        "headers": sorted(step.headers),
+        "query": sorted(step.query),
+        "expect_status": sorted(step.expect_status),
+        "captures": sorted([capture.name, capture.source, capture.path] for capture in step.captures),
+        "checks": [[type(check).__name__, asdict(check)] for check in step.checks],
+    }
+
+
+def _auth(auth: Auth) -> object:
+    match auth:
+        case BearerAuth():
+            return "bearer"
+        case LoginAuth(step=step, token=token):
+            return ["login", _step(step), token]
+        case _:
+            return "none"
+
+
+def _feeder(feeder: Feeder) -> object:
+    order = sorted(range(len(feeder.columns)), key=feeder.columns.__getitem__)
+    columns = [feeder.columns[index] for index in order]
+    rows = hashlib.sha256()
+    for row in feeder.rows:
+        rows.update(json.dumps([row[index] for index in order]).encode())
+    return [columns, len(feeder.rows), rows.hexdigest()]
+
+
+def _phase(phase: Phase) -> dict[str, object]:
+    arrivals = phase.arrivals
+    kind = "open" if isinstance(arrivals, OpenArrivals) else "closed"
+    return {"name": phase.name, "users": phase.users, "ramp": phase.ramp, "duration": phase.duration, kind: asdict(arrivals)}
+
+
+def _hash(content: object) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()

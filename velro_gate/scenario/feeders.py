@@ -1,0 +1,173 @@
+"""FeederSpec -> Feeder: rows from a CSV or JSON file beside the scenario, or made from the scenario's seed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+import string
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from velro_gate.model.scenario import Feeder
+from velro_gate.scenario.faults import Faults, did_you_mean
+from velro_gate.scenario.quantities import scalar_text
+from velro_gate.scenario.shape import ColumnSpec, FeederSpec
+from velro_gate.scenario.templates import RESERVED, is_name
+
+MOST_BYTES = 64_000_000
+MOST_FAULTS = 5
+"""So many bad rows of one file are told; the rest is counted."""
+
+_Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
+
+
+def feeder_from(spec: FeederSpec, *, name: str, folder: Path, seed: int, faults: Faults, line: int) -> Feeder | None:
+    """The feeder with all its rows as texts; None, with at least one fault, when it cannot be.
+
+    folder: what relative file names start from. line: where the feeder stands in the scenario.
+    """
+    if name in RESERVED:
+        faults.add(line, f"no feeder may be called {name!r}", f"${{{name}...}} is built in")
+        return None
+    table = _read(spec, folder, faults) if spec.file else _generate(name, spec, seed)
+    if table is None:
+        return None
+    columns, rows = table
+    if not rows:
+        faults.add(spec.line("file"), f"feeder {name!r}: {spec.file} has no rows")
+        return None
+    return Feeder(name=name, columns=columns, rows=tuple(rows), unique=spec.unique)
+
+
+def _generate(name: str, spec: FeederSpec, seed: int) -> _Table:
+    columns = [_values(column, random.Random(f"{seed}/{name}/{title}"), spec.rows) for title, column in spec.columns.items()]
+    return tuple(spec.columns), list(zip(*columns, strict=True))
+
+
+def _values(spec: ColumnSpec, source: random.Random, rows: int) -> list[str]:
+    """One column; every column has a source of its own, so that adding one leaves the others as they are."""
+    made: Callable[[int], str]
+    given = spec.model_fields_set
+    if "uuid" in given:
+        made = lambda _: str(uuid.UUID(int=source.getrandbits(128), version=4))  # noqa: E731
+    elif "integer" in given:
+        low, high = spec.integer
+        made = lambda _: str(source.randint(low, high))  # noqa: E731
+    elif "choice" in given:
+        made = lambda _: source.choice(spec.choice)  # noqa: E731
+    elif "text" in given:
+        made = lambda _: "".join(source.choices(string.ascii_lowercase, k=spec.text))  # noqa: E731
+    else:
+        made = lambda row: f"{spec.sequence}{row + 1}"  # noqa: E731
+    return [made(row) for row in range(rows)]
+
+
+def _read(spec: FeederSpec, folder: Path, faults: Faults) -> _Table | None:
+    path, line = folder / spec.file, spec.line("file")
+    reader = {".csv": _csv_table, ".json": _json_table}.get(path.suffix.lower())
+    if reader is None:
+        faults.add(line, f"the feeder file {spec.file!r} is neither .csv nor .json")
+        return None
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            faults.add(line, f"the feeder file {spec.file!r} is larger than {MOST_BYTES // 10**6} MB")
+            return None
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        faults.add(line, f"there is no feeder file {path}", _near(path))
+    except UnicodeDecodeError:
+        faults.add(line, f"the feeder file {path} is not UTF-8 text")
+    except OSError as error:
+        faults.add(line, f"the feeder file {path} cannot be read: {error.strerror}")
+    else:
+        return reader(text, path, faults, line)
+    return None
+
+
+def _near(path: Path) -> str | None:
+    beside = (
+        [found.name for found in path.parent.glob("*") if found.suffix in (".csv", ".json")] if path.parent.is_dir() else []
+    )
+    return did_you_mean(path.name, beside) or "file names are relative to the scenario's folder"
+
+
+class _RowFaults:
+    """The bad rows of one file: the first few told, the rest counted."""
+
+    def __init__(self, path: Path, faults: Faults, line: int) -> None:
+        self._path, self._faults, self._line = path, faults, line
+        self.count = 0
+
+    def add(self, row: int, what: str, suggestion: str | None = None) -> None:
+        self.count += 1
+        if self.count <= MOST_FAULTS:
+            self._faults.add_elsewhere(f"{self._path}:{row}", what, suggestion, line=self._line)
+
+    def tell_rest(self) -> None:
+        if self.count > MOST_FAULTS:
+            more = self.count - MOST_FAULTS
+            self._faults.add_elsewhere(str(self._path), f"{more} more bad rows", line=self._line)
+
+
+def _csv_table(text: str, path: Path, faults: Faults, line: int) -> _Table | None:
+    found = _RowFaults(path, faults, line)
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    rows: list[tuple[str, ...]] = []
+    columns: tuple[str, ...] = ()
+    try:
+        for cells in reader:
+            if not cells:
+                continue
+            if not columns:
+                columns = tuple(cell.strip() for cell in cells)
+                _check_columns(columns, found, reader.line_num)
+            elif len(cells) != len(columns):
+                found.add(
+                    reader.line_num,
+                    f"{len(cells)} cells where the header has {len(columns)}",
+                    "quote a cell that holds a comma",
+                )
+            else:
+                rows.append(tuple(cells))
+    except csv.Error as error:
+        found.add(reader.line_num, f"not valid CSV: {error}")
+    found.tell_rest()
+    return None if found.count else (columns, rows)
+
+
+def _json_table(text: str, path: Path, faults: Faults, line: int) -> _Table | None:
+    found = _RowFaults(path, faults, line)
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        found.add(getattr(error, "lineno", 1), f"not valid JSON: {getattr(error, 'msg', 'nested too deeply')}")
+        return None
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+        found.add(1, "a list of mappings is expected", 'for example [{"id": "1"}, {"id": "2"}]')
+        return None
+    columns = tuple(data[0]) if data else ()
+    _check_columns(columns, found, 1)
+    rows = [_json_row(row, columns, number, found) for number, row in enumerate(data, start=1)]
+    found.tell_rest()
+    return None if found.count else (columns, rows)
+
+
+def _json_row(row: dict[str, object], columns: tuple[str, ...], number: int, found: _RowFaults) -> tuple[str, ...]:
+    # Row numbers stand in for lines, which JSON does not tell.
+    if set(row) != set(columns):
+        found.add(number, f"row {number} has the keys {sorted(row)}, the first row {sorted(columns)}")
+        return ()
+    cells = [scalar_text(row[column]) for column in columns]
+    if not all(isinstance(cell, str) for cell in cells):
+        found.add(number, f"row {number} holds a list, a mapping or null; cells are texts, numbers or flags")
+    return tuple(str(cell) for cell in cells)
+
+
+def _check_columns(columns: tuple[str, ...], found: _RowFaults, row: int) -> None:
+    for column in columns:
+        if not is_name(column):
+            found.add(row, f"{column!r} is no name of a column", "a letter first, then letters, digits, '_' or '-'")
+        elif columns.count(column) > 1:
+            found.add(row, f"the column {column!r} stands twice")

@@ -1,0 +1,160 @@
+"""``"< 75 ms"`` -> Requirement. The unit must suit the metric, and a figure that could mean two things is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from velro_gate import units
+from velro_gate.model.metrics import METRICS, Direction, Kind, Metric
+from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
+from velro_gate.scenario.faults import Faults, did_you_mean
+from velro_gate.scenario.quantities import count_from
+from velro_gate.scenario.shape import STEP_METRICS, LimitSpec, RequirementSpec, Spec
+
+_LIMIT = re.compile(r"(<=|>=|<|>)?\s*(\S.*)")
+_EXAMPLE = {
+    Kind.SECONDS: "75 ms",
+    Kind.PER_SECOND: "1,000/s",
+    Kind.SHARE: "95 %",
+    Kind.COUNT: "10,000",
+    Kind.BYTES: "512 MiB",
+}
+Key = tuple[str, str]
+"""(step, metric): one requirement each and phase."""
+
+
+def requirements_from(
+    owner: Spec, given: Mapping[str, LimitSpec] | list[RequirementSpec], source: str, steps: Collection[str], faults: Faults
+) -> dict[Key, Requirement]:
+    """The requirements of one ``requirements:`` block of ``owner``; what is wrong with them is added to the faults."""
+    made: dict[Key, Requirement] = {}
+    for step, metric, spec, line in _entries(owner, given):
+        if (step, metric) in made:
+            faults.add(line, f"{_named(step, metric)} is required twice", "keep one of them, with target and critical")
+            continue
+        requirement = requirement_from(spec, step=step, metric=metric, source=source, steps=steps, report=faults.at(line))
+        if requirement is not None:
+            made[step, metric] = requirement
+    return made
+
+
+def _entries(owner: Spec, given: Mapping[str, LimitSpec] | list[RequirementSpec]) -> Iterator[tuple[str, str, LimitSpec, int]]:
+    if isinstance(given, list):
+        for index, entry in enumerate(given):
+            yield entry.step, entry.metric, entry, owner.line("requirements", index)
+        return
+    for key, spec in given.items():
+        step, dot, metric = key.rpartition(".")
+        yield step if dot else ALL_STEPS, metric, spec, owner.line("requirements", key)
+
+
+def limits_of_step(owner: Spec, step: str, given: Mapping[str, LimitSpec], faults: Faults) -> dict[Key, Requirement]:
+    """The ``limits:`` of one step as requirements."""
+    made: dict[Key, Requirement] = {}
+    for metric, spec in given.items():
+        line = owner.line("limits", metric)
+        requirement = requirement_from(spec, step=step, metric=metric, source="step", steps=[step], report=faults.at(line))
+        if requirement is not None:
+            made[step, metric] = requirement
+    return made
+
+
+def requirement_from(
+    spec: LimitSpec, *, step: str, metric: str, source: str, steps: Collection[str], report: Callable[[str, str | None], None]
+) -> Requirement | None:
+    """One requirement in base units; None, with at least one report, when it cannot be."""
+    if not _exists(step, metric, steps, report):
+        return None
+    definition = METRICS[metric]
+    try:
+        comparator, target = parse_limit(spec.target, definition)
+        if comparator is None:
+            sign = "<" if definition.direction is Direction.LOWER else ">="
+            raise ValueError(f"{spec.target!r} lacks a comparison: write '{sign} {spec.target}'")
+        critical = None
+        if spec.critical is not None:
+            side, critical = parse_limit(spec.critical, definition)
+            if side is not None and side.value[0] != comparator.value[0]:
+                raise ValueError(f"critical {spec.critical!r} looks the other way than the target {spec.target!r}")
+        _refuse_impossible(metric, comparator, target, spec)
+        return Requirement(
+            metric=metric,
+            comparator=comparator,
+            target=target,
+            critical=critical,
+            step=step,
+            required=spec.required,
+            source=spec.source or source,
+        )
+    except ValueError as error:
+        report(_plainly(str(error), metric, spec), None)
+        return None
+
+
+def _exists(step: str, metric: str, steps: Collection[str], report: Callable[[str, str | None], None]) -> bool:
+    known = True
+    if metric not in METRICS:
+        report(f"unknown metric {metric!r}", did_you_mean(metric, METRICS) or "see docs/scenario.md for the metrics")
+        known = False
+    if step != ALL_STEPS and step not in steps:
+        report(f"a requirement names the step {step!r}, which does not exist", did_you_mean(step, [*steps, ALL_STEPS]))
+        known = False
+    if known and step != ALL_STEPS and metric not in STEP_METRICS:
+        report(f"{metric} is a figure of a whole phase, not of the step {step!r}", f"write {metric!r} without a step")
+        known = False
+    return known
+
+
+def parse_limit(text: str, metric: Metric) -> tuple[Comparator | None, float]:
+    """Comparison (None when there is none) and value in base units.
+
+    Raises:
+        ValueError: when the value has no unit that suits the metric, or could mean two things.
+    """
+    match = _LIMIT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no limit such as '< {_EXAMPLE[metric.kind]}'")
+    comparator = Comparator(match[1]) if match[1] else None
+    return comparator, _value(match[2].strip(), metric)
+
+
+def _value(text: str, metric: Metric) -> float:
+    bare = re.fullmatch(r"[\d.,_]+", text) is not None
+    match metric.kind:
+        case Kind.SECONDS:
+            if bare:
+                raise ValueError(f"{metric.name} {text!r} lacks its unit: write '{text} ms' or '{text} s'")
+            return units.parse_seconds(text)
+        case Kind.PER_SECOND:
+            return units.parse_rate(text)
+        case Kind.SHARE:
+            # '1' could be meant as 1 % or as everything.
+            if bare and text.lstrip("0").rstrip("0.") == "1":
+                raise ValueError(f"{metric.name} {text!r} could be 1 % or 100 %: write the '%'")
+            return units.parse_share(text)
+        case Kind.COUNT:
+            return float(count_from(text))
+        case Kind.BYTES:
+            return float(units.parse_bytes(text))
+
+
+def _refuse_impossible(metric: str, comparator: Comparator, target: float, spec: LimitSpec) -> None:
+    if METRICS[metric].kind is Kind.SHARE and comparator is Comparator.ABOVE and target >= 1.0:
+        raise ValueError(f"{metric} {spec.target!r} can never be met")
+    if comparator is Comparator.BELOW and target <= 0.0:
+        raise ValueError(f"{metric} {spec.target!r} can never be met")
+
+
+def _plainly(message: str, metric: str, spec: LimitSpec) -> str:
+    """The model speaks in base units; say its two refusals in the words of the file."""
+    if "wrong side" in message:
+        better = "smaller" if METRICS[metric].direction is Direction.LOWER else "larger"
+        return f"{metric} {spec.target!r}: the limit is on the wrong side, since a {better} {metric} is better"
+    if "stricter than" in message:
+        return f"{metric}: the critical level {spec.critical!r} is stricter than the target {spec.target!r}"
+    return message
+
+
+def _named(step: str, metric: str) -> str:
+    return metric if step == ALL_STEPS else f"{step}.{metric}"

@@ -1,0 +1,241 @@
+"""A scenario file -> Scenario. Reads every part before it complains, so that one reading tells every fault."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.scenario import (
+    ALL_STEPS,
+    Auth,
+    BearerAuth,
+    Feeder,
+    LoginAuth,
+    NoAuth,
+    Phase,
+    Policy,
+    Requirement,
+    Scenario,
+    Step,
+)
+from velro_gate.scenario.digest import scenario_digest
+from velro_gate.scenario.draft import draft_of
+from velro_gate.scenario.faults import Faults, did_you_mean
+from velro_gate.scenario.feeders import feeder_from
+from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
+from velro_gate.scenario.literals import refuse_literal_secrets
+from velro_gate.scenario.profiles import profiles_of
+from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec
+from velro_gate.scenario.steps import check_headers, check_step, step_from
+from velro_gate.scenario.target import missing_variables, target_from
+from velro_gate.scenario.templates import Vocabulary, check_template
+from velro_gate.scenario.tree import LinedDict, LinedValue, read_tree
+
+
+def load_scenario(path: Path, environ: Mapping[str, str]) -> Scenario:
+    """The scenario of a file, resolved: profiles spelled out, feeders read, the target's variables put in.
+
+    environ is read for the variables under ``target`` only; secrets are read later, by ``secrets``.
+
+    Raises:
+        ScenarioError: the file cannot be used; holds every fault with file:line and, where one is near, what may be meant.
+        MissingVariableError: the file is sound, but variables of its target are unset and have no default.
+    """
+    faults = Faults(str(path))
+    text = _text(path, faults)
+    root = read_tree(text, faults) if text is not None else None
+    if root is not None and not isinstance(root, LinedDict):
+        faults.add(1, "a scenario is a mapping of keys such as 'name:' and 'steps:'", "start from scenarios/velro-prd.yaml")
+    missing: dict[str, list[str]] = {}
+    scenario = _resolved(root, path, environ, faults, missing) if isinstance(root, LinedDict) else None
+    faults.raise_all()
+    if missing:
+        raise missing_variables(missing, where=str(path))
+    assert scenario is not None
+    return replace(scenario, digest=scenario_digest(scenario))
+
+
+def _text(path: Path, faults: Faults) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        beside = [found.name for found in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        faults.add(1, "there is no such file", did_you_mean(path.name, beside))
+    except UnicodeDecodeError:
+        faults.add(1, "the file is not UTF-8 text")
+    except OSError as error:
+        faults.add(1, f"the file cannot be read: {error.strerror}")
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """Names as they stand in the file, readable or not: a reference to an unreadable thing is no second fault."""
+
+    steps: frozenset[str]
+    captures: frozenset[str]
+    feeders: frozenset[str]
+    phases: Mapping[str, Collection[str]]
+
+
+def _resolved(
+    root: LinedDict, path: Path, environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]
+) -> Scenario | None:
+    refuse_literal_secrets(root, faults)
+    draft = draft_of(root, faults)
+    if draft is None:
+        return None
+    written = _written(root, draft)
+    target = target_from(draft.target, environ, faults, missing)
+    feeders = _feeders(draft, path.parent, faults)
+    steps, auth = _journey(draft, feeders, written, faults)
+    profiles = profiles_of(
+        specs=draft.profiles,
+        lines={name: draft.line("profiles", name) for name in draft.profiles},
+        written=written.phases,
+        everywhere=_everywhere(draft, written, faults),
+        steps=written.steps,
+        faults=faults,
+    )
+    _check_unique_rows(draft, feeders, profiles, faults)
+    policy = _policy(draft.policy, written.steps, faults)
+    if faults or target is None:
+        return None
+    return Scenario(
+        name=draft.name,
+        description=draft.description.strip(),
+        digest="",
+        target=target,
+        auth=auth,
+        steps=tuple(steps),
+        feeders=tuple(feeders.values()),
+        profiles=profiles,
+        policy=policy,
+        seed=draft.seed,
+        cookies=draft.cookies,
+    )
+
+
+def _written(root: LinedDict, draft: FileSpec) -> _Written:
+    steps = [step for step in _items(root.get("steps")) if isinstance(step, LinedDict)]
+    captures = {name for step in steps for name in _keys(step.get("capture"))}
+    profiles = root.get("profiles")
+    phases: dict[str, Collection[str]] = {}
+    for name in _keys(profiles):
+        profile = profiles[name] if isinstance(profiles, LinedDict) else None
+        listed = profile.get("phases") if isinstance(profile, LinedDict) else profile
+        phases[name] = [str(phase.get("name")) if isinstance(phase, LinedDict) else str(phase) for phase in _items(listed)]
+    return _Written(
+        steps=frozenset({str(step["name"]) for step in steps if "name" in step} | {step.name for step in draft.steps}),
+        captures=frozenset(captures - {name for step in draft.steps for name in step.capture}),
+        feeders=frozenset(_keys(root.get("feeders"))),
+        phases=phases,
+    )
+
+
+def _items(value: LinedValue) -> list[LinedValue]:
+    return value if isinstance(value, list) else []
+
+
+def _keys(value: LinedValue) -> list[str]:
+    return list(value) if isinstance(value, dict) else []
+
+
+def _feeders(draft: FileSpec, folder: Path, faults: Faults) -> dict[str, Feeder]:
+    found: dict[str, Feeder] = {}
+    for name, spec in draft.feeders.items():
+        feeder = feeder_from(spec, name=name, folder=folder, seed=draft.seed, faults=faults, line=draft.line("feeders", name))
+        if feeder is not None:
+            found[name] = feeder
+    return found
+
+
+def _journey(draft: FileSpec, feeders: Mapping[str, Feeder], written: _Written, faults: Faults) -> tuple[list[Step], Auth]:
+    """Steps and authorisation, checked in the order in which a user sends them: login first."""
+    columns = {name: feeders[name].columns if name in feeders else None for name in written.feeders}
+    known = Vocabulary(feeders=columns, captured=set(written.captures))
+    known.later = {name: step.name for step in reversed(draft.steps) for name in step.capture}
+    check_headers(draft.headers, lambda name: draft.line("headers", name), faults)
+    auth = _auth(draft, known, faults)
+    steps: list[Step] = []
+    for spec in draft.steps:
+        if any(spec.name == step.name for step in steps):
+            faults.add(spec.line("name"), f"the step {spec.name!r} stands twice", "give each step a name of its own")
+        check_step(spec, known, faults)
+        _check_shared_headers(draft, known, faults)
+        known.captured.update(spec.capture)
+        if spec.name != ALL_STEPS:
+            steps.append(step_from(spec, draft.headers))
+    return steps, auth
+
+
+def _check_shared_headers(draft: FileSpec, known: Vocabulary, faults: Faults) -> None:
+    """Shared headers are sent with every step, so each placeholder must have a value at each of them."""
+    for name, value in draft.headers.items():
+        line = draft.line("headers", name)
+        check_template(value, known, faults.at(line))
+
+
+def _auth(draft: FileSpec, known: Vocabulary, faults: Faults) -> Auth:
+    if draft.auth.bearer:
+        return BearerAuth(variable=draft.auth.bearer)
+    login = draft.auth.login
+    if login is None:
+        return NoAuth()
+    check_step(login.step, known, faults)
+    if login.token not in login.step.capture:
+        hint = did_you_mean(login.token, login.step.capture) or f"capture: {{{login.token}: $.access_token}}"
+        faults.add(login.line("token"), f"the login step captures no {login.token!r}", hint)
+    known.captured.update(login.step.capture)
+    return LoginAuth(step=step_from(login.step, draft.headers), token=login.token)
+
+
+def _everywhere(draft: FileSpec, written: _Written, faults: Faults) -> dict[Key, Requirement]:
+    """What every phase requires: the limits of the steps, and the requirements at the top of the file, which give way."""
+    found = requirements_from(draft, draft.requirements, "scenario", written.steps, faults)
+    for step in draft.steps:
+        found.update(limits_of_step(step, step.name, step.limits, faults))
+    return found
+
+
+def _check_unique_rows(
+    draft: FileSpec, feeders: Mapping[str, Feeder], profiles: Mapping[str, tuple[Phase, ...]], faults: Faults
+) -> None:
+    sizes = [(phase.users, profile, phase.name) for profile, phases in profiles.items() for phase in phases]
+    users, profile, phase = max(sizes, default=(0, "", ""))
+    for name, feeder in feeders.items():
+        if feeder.unique and len(feeder.rows) < users:
+            what = f"feeder {name!r} is unique and has {len(feeder.rows):,} rows, but {profile}/{phase} has {users:,} users"
+            faults.add(draft.line("feeders", name), what, "add rows, or drop 'unique'")
+
+
+def _policy(spec: PolicySpec, steps: Collection[str], faults: Faults) -> Policy:
+    given = {
+        name: value for name in PolicySpec.model_fields if name != "primary" and (value := getattr(spec, name)) is not None
+    }
+    primary = None if spec.primary is None else _primary(spec, spec.primary, steps, faults)
+    try:
+        return Policy(**given, primary=primary)
+    except ValueError as error:
+        faults.add(spec.line(), f"policy: {error}")
+        return Policy()
+
+
+def _primary(spec: PolicySpec, names: list[str], steps: Collection[str], faults: Faults) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for index, name in enumerate(names):
+        step, dot, metric = name.rpartition(".")
+        step, line = step if dot else ALL_STEPS, spec.line("primary", index)
+        if metric not in METRICS:
+            faults.add(line, f"unknown metric {metric!r}", did_you_mean(metric, METRICS))
+        elif step != ALL_STEPS and step not in steps:
+            faults.add(line, f"there is no step {step!r}", did_you_mean(step, [*steps, ALL_STEPS]))
+        elif step != ALL_STEPS and metric not in STEP_METRICS:
+            faults.add(line, f"{metric} is a figure of a whole phase, not of the step {step!r}")
+        elif (step, metric) in found:
+            faults.add(line, f"{name!r} stands twice")
+        else:
+            found.append((step, metric))
+    return tuple(found)

@@ -1,0 +1,176 @@
+"""StepSpec -> Step, and whether what a step says can be sent and read."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from velro_gate.model.scenario import (
+    ALL_STEPS,
+    Body,
+    BodyCheck,
+    Capture,
+    ContainsCheck,
+    JsonCheck,
+    Step,
+)
+from velro_gate.scenario.faults import Faults
+from velro_gate.scenario.shape import CaptureSpec, CheckSpec, StepSpec
+from velro_gate.scenario.templates import RESERVED, Vocabulary, check_template
+from velro_gate.scenario.tree import LinedDict, LinedList
+
+JSON_TYPE = "application/json"
+_JSON_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[(0|[1-9][0-9]{0,6})\])*")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+Lines = Callable[[str], int]
+_ENGINE_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+
+
+def step_from(spec: StepSpec, shared: Mapping[str, str]) -> Step:
+    """The step as the engine takes it; ``shared`` headers stand below its own, which win without regard to case.
+
+    Raises:
+        ValueError: when the step breaks an invariant of the model.
+    """
+    own = {name.lower() for name in spec.headers}
+    headers = {**{name: value for name, value in shared.items() if name.lower() not in own}, **spec.headers}
+    return Step(
+        name=spec.name,
+        method=spec.method,
+        path=spec.path,
+        probability=spec.probability,
+        headers=tuple(headers.items()),
+        query=tuple(spec.query.items()),
+        body=_body(spec),
+        expect_status=frozenset(spec.expect),
+        checks=tuple(_check(check) for check in spec.checks),
+        captures=tuple(_capture(name, capture) for name, capture in spec.capture.items()),
+        timeout=spec.timeout,
+    )
+
+
+def _body(spec: StepSpec) -> Body | None:
+    if "json_body" in spec.model_fields_set:
+        # Sorted, so that the order of keys in the file changes neither the bytes sent nor the digest.
+        text = json.dumps(spec.json_body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        return Body(template=text, content_type=JSON_TYPE)
+    if spec.body is not None:
+        return Body(template=spec.body, content_type=spec.content_type or "text/plain; charset=utf-8")
+    return None
+
+
+def _check(spec: CheckSpec) -> BodyCheck:
+    if "contains" in spec.model_fields_set:
+        return ContainsCheck(text=spec.contains)
+    return JsonCheck(path=spec.json_path, equals=spec.equals, has_expected="equals" in spec.model_fields_set)
+
+
+def _capture(name: str, spec: CaptureSpec) -> Capture:
+    if "header" in spec.model_fields_set:
+        return Capture(name=name, source="header", path=spec.header)
+    if "cookie" in spec.model_fields_set:
+        return Capture(name=name, source="cookie", path=spec.cookie)
+    return Capture(name=name, source="json", path=spec.json_path)
+
+
+def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
+    """Adds everything that is wrong with one step, given the names that exist when it is sent."""
+    if spec.name == ALL_STEPS:
+        faults.add(spec.line("name"), f"no step may be called {ALL_STEPS!r}", "that name stands for all steps together")
+    _check_path(spec, faults)
+    check_headers(spec.headers, lambda name: spec.line("headers", name), faults)
+    _check_body(spec, faults)
+    _check_json_paths(spec, faults)
+    _check_captures(spec, known, faults)
+    for line, text in _templates(spec):
+        check_template(text, known, faults.at(line))
+
+
+def _templates(spec: StepSpec) -> Iterator[tuple[int, str]]:
+    yield spec.line("path"), spec.path
+    yield from ((spec.line("headers", name), value) for name, value in spec.headers.items())
+    yield from ((spec.line("query", name), value) for name, value in spec.query.items())
+    if spec.body is not None:
+        yield spec.line("body"), spec.body
+    yield from _texts_in(spec.json_body, spec.line("json"))
+
+
+def _texts_in(value: object, line: int) -> Iterator[tuple[int, str]]:
+    """Every text inside a JSON body, keys included, with its line."""
+    if isinstance(value, str):
+        yield line, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            at = value.lines[name] if isinstance(value, LinedDict) else line
+            yield at, name
+            yield from _texts_in(item, at)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts_in(item, value.lines[index] if isinstance(value, LinedList) else line)
+
+
+def check_path(path: str, line: int, faults: Faults) -> None:
+    """Adds a fault when a path cannot stand in a request line."""
+    if not path.startswith("/"):
+        faults.add(line, f"the path {path!r} does not start with '/'", "the host belongs to target.url")
+    if "?" in path:
+        faults.add(line, "the path holds a query", "write its parameters under 'query:', where they are encoded")
+    if "#" in path or any(ord(letter) <= 0x20 or ord(letter) >= 0x7F for letter in path):
+        faults.add(line, f"the path {path!r} holds a character that must be percent-encoded", "a blank is %20")
+
+
+def _check_path(spec: StepSpec, faults: Faults) -> None:
+    check_path(spec.path, spec.line("path"), faults)
+
+
+def check_headers(headers: Mapping[str, str], line: Lines, faults: Faults) -> None:
+    """Adds a fault for every header that cannot be sent; ``line`` tells where a header stands."""
+    seen: dict[str, str] = {}
+    for name, value in headers.items():
+        if not _TOKEN.fullmatch(name):
+            faults.add(line(name), f"{name!r} is no name of a header")
+        if name.lower() in _ENGINE_HEADERS:
+            faults.add(line(name), f"the header {name!r} is set by the engine", "remove it")
+        if any(letter in value for letter in "\r\n\0"):
+            faults.add(line(name), f"the value of header {name!r} holds a line break")
+        if name.lower() in seen:
+            faults.add(line(name), f"the header {name!r} stands twice", f"also written {seen[name.lower()]!r}")
+        seen[name.lower()] = name
+
+
+def _check_body(spec: StepSpec, faults: Faults) -> None:
+    given = spec.model_fields_set
+    if "json_body" in given and spec.body is not None:
+        faults.add(spec.line("body"), "a step has either 'json' or 'body', not both")
+    if "content_type" in given and spec.body is None:
+        faults.add(spec.line("content_type"), "'content_type' belongs to a raw 'body'", "for 'json' set a Content-Type header")
+    if spec.method in ("HEAD", "OPTIONS") and ("json_body" in given or spec.body is not None):
+        faults.add(spec.line("method"), f"{spec.method} carries no body", "did you mean 'POST'?")
+    if not _is_finite(spec.json_body):
+        faults.add(spec.line("json"), "the JSON body holds a number that JSON cannot hold")
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_is_finite(item) for item in value.values())
+    return all(_is_finite(item) for item in value) if isinstance(value, list) else True
+
+
+def _check_json_paths(spec: StepSpec, faults: Faults) -> None:
+    places = [(spec.line("checks", index), check.json_path) for index, check in enumerate(spec.checks)]
+    places += [(spec.line("capture", name), capture.json_path) for name, capture in spec.capture.items()]
+    for line, path in places:
+        if path and not _JSON_PATH.fullmatch(path):
+            hint = f"did you mean '$.{path.lstrip('$.')}'?" if re.fullmatch(r"\$?\.?[A-Za-z_][\w.\[\]]*", path) else None
+            faults.add(line, f"{path!r} is not a JSON path such as $.items[0].id", hint)
+
+
+def _check_captures(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
+    for name in spec.capture:
+        if name in RESERVED or name in known.feeders:
+            what = "a feeder" if name in known.feeders else "a built-in placeholder"
+            faults.add(spec.line("capture", name), f"the capture {name!r} is also the name of {what}", "choose another name")
