@@ -10,6 +10,7 @@ _BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2*
 _PER = {"s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
 _NUMBER = r"([+-]?(?:\d+(?:[_,]\d{3})*|\d*)(?:\.\d+)?)"
 _QUANTITY = re.compile(_NUMBER + r"\s*([^\d\s.,]*)")
+_UNIT = re.compile(r"([+-]?[\d.,]+)(\s*\D*)")
 
 MISSING = "not measured"
 """What stands where there is no figure; never 0, never empty."""
@@ -133,6 +134,9 @@ def format_share(share: float | None) -> str:
     edge = min(percent, 100.0 - percent)
     if edge in (0.0, 100.0):
         return f"{percent:.0f} %"
+    # What is not quite nothing must not read as nothing, nor what is not quite everything as everything.
+    if 0.0 < edge < 0.005:
+        return "< 0.01 %" if percent < 50.0 else "> 99.99 %"
     return f"{percent:.2f} %" if edge < 1.0 else f"{percent:.1f} %"
 
 
@@ -155,6 +159,37 @@ def format_change(change: float | None) -> str:
     percent = change * 100.0
     text = f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
     return "no change" if text in ("+0.0 %", "-0.0 %") else text
+
+
+def format_magnitude(change: float | None) -> str:
+    """The size of a relative change without its sign, for prose that says "rose" or "fell": ``31 %``."""
+    return format_change(change).lstrip("+-")
+
+
+def format_points(difference: float | None) -> str:
+    """A difference of two shares: ``+1.2 points``, ``-0.05 points``; ``no change`` for what rounds to nothing."""
+    if difference is None:
+        return MISSING
+    points = difference * 100.0
+    text = f"{points:+.2f}" if abs(points) < 0.995 else f"{points:+.1f}"
+    return "no change" if text in ("+0.00", "-0.00") else f"{text} points"
+
+
+def format_probability(p: float | None) -> str:
+    """A p-value with two significant digits; below 0.001 only that it is."""
+    if p is None:
+        return MISSING
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.2f}" if p >= 0.1 else f"{p:.2g}"
+
+
+def join_range(low: str, high: str) -> str:
+    """Two formatted figures as a range that names a shared unit once: ``79.1 to 88.4 ms``, ``850 µs to 1.20 ms``."""
+    first, second = _UNIT.fullmatch(low), _UNIT.fullmatch(high)
+    if first and second and first[2] and first[2] == second[2]:
+        return f"{first[1]} to {high}"
+    return f"{low} to {high}"
 
 
 def _significant(value: float, digits: int = 3) -> str:

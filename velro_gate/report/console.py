@@ -1,0 +1,137 @@
+"""The verdict in a terminal: words and colour, no signs that a log would garble."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Verdict
+from velro_gate.report.escape import visible
+from velro_gate.report.phrase import Phrase
+from velro_gate.report.rows import ComparisonRow, RequirementRow
+from velro_gate.report.templating import groupby_phase
+from velro_gate.report.view import FindingRow, TrustRow, View, build
+
+COLOURS = {
+    "pass": "green",
+    "warn": "yellow",
+    "no-baseline": "cyan",
+    "inconclusive": "magenta",
+    "fail": "red",
+    "broken": "red",
+}
+_LISTED = 8
+_CHANGED = 15
+
+
+def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:
+    """What 'velro-gate gate' prints at its end: the sentence, the requirements, what changed, trust, what to do."""
+    view = build(record, verdict)
+    parts: list[RenderableType] = [_head(view), Text("")]
+    if view.scaled:
+        parts += [Text(visible(view.scaled), style="yellow"), Text("")]
+    parts += [*_requirements(view), *_comparisons(view), *_trust(view), *_next(view), _foot(view)]
+    return Group(*parts)
+
+
+def _head(view: View) -> RenderableType:
+    title = Text(view.title.upper() if view.level in ("fail", "broken") else view.title, style=f"bold {COLOURS[view.level]}")
+    title = Text.assemble(("velro-gate: ", "bold"), title)
+    return Group(title, _text(view.sentence))
+
+
+def _text(phrase: Phrase) -> Text:
+    styles = {"name": "bold cyan", "strong": "bold", "text": ""}
+    return Text.assemble(*((visible_piece(piece.text), styles[piece.style]) for piece in phrase))
+
+
+def visible_piece(words: str) -> str:
+    """A piece without control characters; the spaces at its ends join it to its neighbours."""
+    lead = " " if words[:1].isspace() else ""
+    tail = " " if words[-1:].isspace() and words.strip() else ""
+    return f"{lead}{visible(words)}{tail}"
+
+
+def _requirements(view: View) -> list[RenderableType]:
+    parts: list[RenderableType] = [_title("Requirements", view.requirement_count)]
+    if view.prominent:
+        parts.append(_requirement_table(view.prominent))
+    if view.folded:
+        parts.append(Text(f"  and {len(view.folded)} more requirements, all met", style="dim"))
+    return [*parts, Text("")]
+
+
+def _requirement_table(rows: Sequence[RequirementRow]) -> Table:
+    table = _table("Requirement", "Limit", "Value (95 % interval)", "Headroom", "Status", right=(1, 3))
+    for group in groupby_phase(rows):
+        table.add_row(Text(visible(group.phase), style="bold cyan"))
+        for row in group.rows:
+            status = Text(row.status, style=COLOURS[row.level])
+            table.add_row(Text.assemble("  ", _text(row.subject)), row.limit, row.value, row.headroom, status)
+    return table
+
+
+def _comparisons(view: View) -> list[RenderableType]:
+    parts: list[RenderableType] = [_title("Compared with main", view.comparison_count)]
+    shown = view.changed[:_CHANGED]
+    if shown:
+        parts.append(_comparison_table(shown))
+    if len(view.changed) > len(shown):
+        parts.append(Text(f"  and {len(view.changed) - len(shown)} more rows", style="dim"))
+    return [*parts, Text("")]
+
+
+def _comparison_table(rows: Sequence[ComparisonRow]) -> Table:
+    table = _table("Figure", "Baseline", "Now", "Change (95 % interval)", "Finding", right=(1, 2))
+    for group in groupby_phase(rows):
+        table.add_row(Text(visible(group.phase), style="bold cyan"))
+        for row in group.rows:
+            style = "green" if row.finding == "improvement" else COLOURS[row.level]
+            finding = Text.assemble((row.finding, style), "" if row.primary else (" advisory", "dim"))
+            table.add_row(Text.assemble("  ", _text(row.subject)), row.baseline, row.current, row.change, finding)
+    return table
+
+
+def _table(*heads: str, right: tuple[int, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+    for index, head in enumerate(heads):
+        table.add_column(head, justify="right" if index in right else "left", overflow="fold")
+    return table
+
+
+def _title(head: str, count: str) -> Text:
+    return Text.assemble((f"{head}: ", "bold"), count)
+
+
+def _trust(view: View) -> list[RenderableType]:
+    facts = Text.assemble(("Trust: ", "bold"), "; ".join(f"{label} {visible(words)}" for label, words in view.trust_facts))
+    return [facts, *(_trust_line(row) for row in view.trust[:_LISTED]), Text("")]
+
+
+def _trust_line(row: TrustRow) -> RenderableType:
+    colour = "red" if row.word == "broken" else "yellow"
+    where = f" in {visible(row.phase)}" if row.phase else ""
+    return Padding(Text.assemble((row.word, colour), f"{where}: {visible(row.sentence)}"), (0, 0, 0, 2))
+
+
+def _next(view: View) -> list[RenderableType]:
+    return [Text("What to do next", style="bold"), *map(_step, view.next_steps[:_LISTED]), Text("")]
+
+
+def _step(row: FindingRow) -> RenderableType:
+    parts = [Text.assemble("- ", visible(row.advice))]
+    if row.sentence:
+        parts.append(Text(f"  {visible(row.sentence)}", style="dim"))
+    return Padding(Group(*parts), (0, 0, 0, 2))
+
+
+def _foot(view: View) -> Text:
+    foot = view.footer
+    words = f"run {foot.run} · {foot.revision} · config {foot.digest} · environment {foot.environment} · {foot.tool}"
+    return Text(visible(words), style="dim")

@@ -1,0 +1,74 @@
+"""Text from outside, made harmless for each place it is shown in.
+
+Phase and step names come from a scenario, error texts from a service, branch names from a fork: none of them may start a
+table column, a link, a mention, a formula or a terminal sequence. GitHub links mentions and issue numbers after it has
+rendered the markdown, so a backslash does not stop it; an invisible joiner between the sign and the name does.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+JOINER = "&#8203;"
+"""A zero-width space as an entity: seen by GitHub's linkers, invisible to people."""
+
+_SPECIAL = re.compile(r"([\\`*\[\]|~$])")
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_BLOCK_START = re.compile(r"^(\s*)([-+=#>:]|\d+[.)])")
+_PLAIN_NAME = re.compile(r"[\w .:/<>=%+,()@#~-]+")
+_URL = re.compile(r"https?://[^\s<>\"'`\\^{}|]+", re.IGNORECASE)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def visible(text: str) -> str:
+    """The text on one line, without control, direction-changing or other invisible characters."""
+    kept = "".join(" " if _hidden(character) else character for character in text)
+    return " ".join(kept.split())
+
+
+def _hidden(character: str) -> bool:
+    # Cc: control, Cf: format (bidi overrides, zero-width), Cs: lone surrogates, Zl/Zp: line and paragraph separators.
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def markdown_text(text: str) -> str:
+    """Prose for a GitHub comment or a cell of its tables; shows exactly the text, links nothing."""
+    clean = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    clean = _SPECIAL.sub(r"\\\1", clean)
+    clean = _UNDERSCORE.sub(r"\\_", clean)
+    clean = re.sub(r"(?<=[@#])(?=\w)", JOINER, clean)
+    clean = re.sub(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=gh)(?=-\d)", JOINER, clean)
+    return _BLOCK_START.sub(_escaped_start, clean)
+
+
+def _escaped_start(match: re.Match[str]) -> str:
+    opener = match[2]
+    return f"{match[1]}{opener[:-1]}\\{opener[-1]}"
+
+
+def markdown_name(name: str) -> str:
+    """An identifier as a code span; one that a code span could not hold safely in a table becomes escaped prose."""
+    clean = visible(name)
+    return f"`{clean}`" if clean and _PLAIN_NAME.fullmatch(clean) else markdown_text(clean)
+
+
+def markdown_link(label: str, url: str) -> str:
+    """A link to an http address; only its label when the address is of any other kind."""
+    if _URL.fullmatch(url) is None:
+        return markdown_text(label)
+    return f"[{markdown_text(label)}](<{url}>)"
+
+
+def marker_key(scenario: str, profile: str) -> str:
+    """A key that cannot end the HTML comment it stands in: letters, digits, dots, single dashes and one slash."""
+    parts = (re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]", "-", part)).strip("-") or "none" for part in (scenario, profile))
+    return "/".join(parts)
+
+
+def csv_cell(value: str | int | float | None) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return "" if value is None else repr(value)
+    clean = visible(value)
+    return f"'{clean}" if clean.startswith(_FORMULA) else clean

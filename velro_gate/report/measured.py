@@ -1,0 +1,204 @@
+"""What was measured, phase by phase and step by step, as strings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from velro_gate import units
+from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report import figures
+
+_OUTCOMES = {
+    "OK": "good answer",
+    "STATUS": "unexpected status",
+    "CHECK": "failed check",
+    "TIMEOUT": "timeout",
+    "REFUSED": "refused",
+    "RESET": "connection reset",
+    "TLS": "TLS fault",
+    "DNS": "name not found",
+    "PROTOCOL": "not HTTP",
+    "CANCELLED": "cancelled at the end",
+    "CAPTURE": "value not found in the answer",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRow:
+    """A phase that was planned; state says how far it came."""
+
+    name: str
+    state: str
+    users: str
+    measured: str
+    rate: str
+    offered: str
+    p50: str
+    p95: str
+    p99: str
+    errors: str
+    hit_rate: str
+    lateness: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """One step of a phase."""
+
+    phase: str
+    step: str
+    due: str
+    failed: str
+    p50: str
+    p95: str
+    p99: str
+    service_p95: str
+    error_rate: str
+    hit_rate: str
+    received: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRow:
+    """How the requests of a phase ended: statuses and outcomes as one text each, cache layers as another."""
+
+    phase: str
+    statuses: str
+    outcomes: str
+    cache: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRow:
+    """A watched value over a phase."""
+
+    phase: str
+    source: str
+    name: str
+    least: str
+    median: str
+    most: str
+
+
+def phase_rows(record: RunRecord) -> list[PhaseRow]:
+    """Every planned phase in order, also those that the run did not reach."""
+    planned = [phase.name for phase in record.plan.phases]
+    extra = [phase.name for phase in record.phases if phase.name not in planned]
+    rows = []
+    for wanted in (*planned, *extra):
+        found = record.phase(wanted)
+        rows.append(_phase_row(found) if found else _unreached(wanted))
+    return rows
+
+
+def _phase_row(phase: PhaseSummary) -> PhaseRow:
+    held = phase.measurement("users_held")
+    users = units.format_count(phase.users)
+    return PhaseRow(
+        name=phase.name,
+        state=_state(phase),
+        users=users if held is None else f"{units.format_count(held.value)} of {users}",
+        measured=units.format_duration(phase.measured_seconds),
+        rate=_of(phase, "throughput"),
+        offered=units.format_rate(phase.offered_rate) if phase.offered_rate is not None else "closed loop",
+        p50=_of(phase, "p50"),
+        p95=_of(phase, "p95"),
+        p99=_of(phase, "p99"),
+        errors=_of(phase, "error_rate"),
+        hit_rate=_of(phase, "hit_rate"),
+        lateness=_of(phase, "lateness_p99"),
+    )
+
+
+def _unreached(name: str) -> PhaseRow:
+    missing = dict.fromkeys(
+        ("users", "measured", "rate", "offered", "p50", "p95", "p99", "errors", "hit_rate", "lateness"), figures.MISSING
+    )
+    return PhaseRow(name=name, state="not reached", **missing)
+
+
+def _state(phase: PhaseSummary) -> str:
+    if phase.service_gone is not None:
+        return f"given up: {phase.service_gone}"
+    return "interrupted" if phase.interrupted else "complete"
+
+
+def _of(phase: PhaseSummary, metric: str, step: str = ALL_STEPS) -> str:
+    return figures.estimate(metric, phase.measurement(metric, step))
+
+
+def step_rows(record: RunRecord) -> list[StepRow]:
+    """Every step of every phase that was reached, in the record's order."""
+    return [_step_row(phase, step) for phase in record.phases for step in phase.steps]
+
+
+def _step_row(phase: PhaseSummary, step: StepSummary) -> StepRow:
+    def of(metric: str) -> str:
+        return figures.estimate(metric, step.measurements.get(metric))
+
+    return StepRow(
+        phase=phase.name,
+        step="all steps" if step.step == ALL_STEPS else step.step,
+        due=units.format_count(step.counts.due),
+        failed=units.format_count(step.counts.failed + step.counts.blocked),
+        p50=of("p50"),
+        p95=of("p95"),
+        p99=of("p99"),
+        service_p95=of("service_p95"),
+        error_rate=of("error_rate"),
+        hit_rate=of("hit_rate"),
+        received=units.format_bytes(step.received),
+    )
+
+
+def answer_rows(record: RunRecord) -> list[AnswerRow]:
+    """How the requests of each phase ended."""
+    rows = []
+    for phase in record.phases:
+        whole = phase.step()
+        if whole is None:
+            continue
+        statuses = {status_name(code): count for code, count in sorted(whole.statuses.items())}
+        outcomes = {_OUTCOMES.get(name, name.lower()): count for name, count in whole.outcomes.items()}
+        rows.append(
+            AnswerRow(phase=phase.name, statuses=_tally(statuses), outcomes=_tally(outcomes), cache=_cache(whole.cache))
+        )
+    return rows
+
+
+def status_name(code: int) -> str:
+    """``503 Service Unavailable``; 0 stands for no answer at all."""
+    if code == 0:
+        return "no answer"
+    known = {status.value: status.phrase for status in HTTPStatus}
+    return f"{code} {known[code]}" if code in known else str(code)
+
+
+def _tally(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {units.format_count(count)}" for name, count in counts.items() if count) or figures.MISSING
+
+
+def _cache(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    if not total:
+        return figures.MISSING
+    return ", ".join(f"{layer}: {units.format_share(count / total)}" for layer, count in counts.items())
+
+
+def resource_rows(record: RunRecord) -> list[ResourceRow]:
+    """Every watched value of every phase."""
+    return [
+        ResourceRow(
+            phase=phase.name,
+            source=found.source,
+            name=found.name.replace("_", " "),
+            least=figures.resource(found.name, found.least),
+            median=figures.resource(found.name, found.median),
+            most=figures.resource(found.name, found.most),
+        )
+        for phase in record.phases
+        for found in phase.resources
+    ]

@@ -1,0 +1,69 @@
+"""A sentence as pieces, so that one wording reads well in markdown, HTML and a terminal alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup, escape
+
+from velro_gate.report.escape import markdown_name, markdown_text, visible
+
+Style = Literal["text", "name", "strong"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text in one style: prose, an identifier, or what the eye should catch first."""
+
+    text: str
+    style: Style = "text"
+
+
+Phrase = tuple[Piece, ...]
+
+
+def text(words: str) -> Piece:
+    """Prose."""
+    return Piece(words)
+
+
+def name(identifier: str) -> Piece:
+    """A phase, a step or anything else that is written exactly so elsewhere."""
+    return Piece(visible(identifier), "name")
+
+
+def strong(words: str) -> Piece:
+    """The few words that matter most."""
+    return Piece(words, "strong")
+
+
+def plain(phrase: Phrase) -> str:
+    """The bare words."""
+    return "".join(piece.text for piece in phrase)
+
+
+def as_markdown(phrase: Phrase) -> str:
+    """GitHub markdown, everything from outside escaped."""
+    return "".join(_markdown_piece(piece, first=index == 0) for index, piece in enumerate(phrase))
+
+
+def _markdown_piece(piece: Piece, *, first: bool) -> str:
+    if piece.style == "name":
+        return markdown_name(piece.text)
+    # Escaping works on whole lines; the spaces that join pieces are put back around it.
+    core = piece.text.strip()
+    lead = piece.text[: len(piece.text) - len(piece.text.lstrip())]
+    tail = piece.text[len(piece.text.rstrip()) :] if core else ""
+    escaped = markdown_text(core) if first else markdown_text(f"x{core}")[1:]
+    return f"{lead}**{escaped}**{tail}" if piece.style == "strong" and core else f"{lead}{escaped}{tail}"
+
+
+def as_html(phrase: Phrase) -> Markup:
+    """HTML with identifiers as code and the strong words as strong."""
+    tags = {"name": "code", "strong": "strong"}
+    parts = (
+        Markup("<{0}>{1}</{0}>").format(Markup(tags[piece.style]), piece.text) if piece.style in tags else escape(piece.text)  # noqa: S704
+        for piece in phrase
+    )
+    return Markup("").join(parts)

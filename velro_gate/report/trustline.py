@@ -1,0 +1,53 @@
+"""Why to believe the figures: where they were made, how well the generator kept time, what a comparison could have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from velro_gate import units
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.verdict import Change, Comparison, Verdict
+from velro_gate.report import figures
+from velro_gate.report.phrase import plain
+
+
+def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """(label, text) pairs; each figure is the worst over the phases, since the worst is what one must trust."""
+    place = record.environment
+    lateness = [found.value for phase in record.phases if (found := phase.measurement("lateness_p99"))]
+    steal = [phase.health.steal_share for phase in record.phases if phase.health.steal_share is not None]
+    return (
+        ("runner", f"{place.runner} ({place.cpu_model}, {place.cores} cores, {units.format_bytes(place.memory)})"),
+        ("lateness p99", units.format_seconds(max(lateness, default=None))),
+        ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases])),
+        ("CPU steal", units.format_share(max(steal, default=None))),
+        ("baselines", _baselines(verdict)),
+        ("smallest worsening it would have found", smallest_seen(verdict.comparisons)),
+    )
+
+
+def _cpu(shares: list[float]) -> str:
+    return f"{units.format_share(max(shares))} of a core" if shares else figures.MISSING
+
+
+def _baselines(verdict: Verdict) -> str:
+    used = "none" if not verdict.baselines_used else str(verdict.baselines_used)
+    skipped = len(verdict.baselines_skipped)
+    return f"{used} used, {skipped} skipped" if skipped else f"{used}" + (" used" if verdict.baselines_used else " yet")
+
+
+def smallest_seen(rows: Iterable[Comparison]) -> str:
+    """The minimal detectable effect of the primary rows, as a range with the metrics at its ends."""
+    known = sorted(
+        (row.mde, METRICS[row.metric].label if row.step == ALL_STEPS else plain(figures.subject(row.metric, row.step)))
+        for row in rows
+        if row.primary and row.mde is not None and row.verdict is not Change.NOT_COMPARED
+    )
+    if not known:
+        return "nothing was compared"
+    least, most = known[0], known[-1]
+    if units.format_magnitude(least[0]) == units.format_magnitude(most[0]):
+        return units.format_magnitude(least[0])
+    return f"{units.format_magnitude(least[0])} ({least[1]}) to {units.format_magnitude(most[0])} ({most[1]})"

@@ -1,0 +1,235 @@
+"""The whole report as strings, rounded once; every renderer of prose and tables starts from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velro_gate import units
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import RunRecord, fingerprint
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Trust, Verdict
+from velro_gate.report import figures, measured, rows, trustline
+from velro_gate.report.wording import TITLES, action, sentence
+from velro_gate.report.phrase import Phrase
+
+_DEFAULT_ADVICE = {
+    Level.PASS: "Nothing to do.",
+    Level.WARN: "Nothing blocks the merge; look at the rows marked with a warning.",
+    Level.NO_BASELINE: "Record baselines on the main branch with 'velro-gate baseline calibrate'; later runs are compared with them.",
+    Level.INCONCLUSIVE: "Run again, on a quieter runner or with longer phases.",
+    Level.FAIL: "Mend what the rows above name, or agree on another limit in the scenario.",
+    Level.BROKEN: "Mend the cause and run again; nothing in this run counts for or against the change.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """One reason for the verdict as the judge worded it."""
+
+    glyph: str
+    level: str
+    subject: str
+    sentence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRow:
+    """One reason to doubt the measurement."""
+
+    glyph: str
+    word: str
+    phase: str
+    sentence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footer:
+    """Which run of which build, by which tool."""
+
+    run: str
+    started: str
+    revision: str
+    url: str
+    digest: str
+    environment: str
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything a reader may see, in the order of importance. Requirements come in the plan's order of phases."""
+
+    scenario: str
+    profile: str
+    level: str
+    glyph: str
+    title: str
+    action: str
+    sentence: Phrase
+    scaled: str
+    requirements: list[rows.RequirementRow]
+    prominent: list[rows.RequirementRow]
+    folded: list[rows.RequirementRow]
+    requirement_count: str
+    changed: list[rows.ComparisonRow]
+    comparisons: list[rows.ComparisonRow]
+    comparison_count: str
+    trust_facts: tuple[tuple[str, str], ...]
+    trust: list[TrustRow]
+    next_steps: list[FindingRow]
+    findings: list[FindingRow]
+    phases: list[measured.PhaseRow]
+    steps: list[measured.StepRow]
+    answers: list[measured.AnswerRow]
+    resources: list[measured.ResourceRow]
+    baselines_skipped: tuple[str, ...]
+    notes: tuple[str, ...]
+    method: tuple[str, ...]
+    footer: Footer
+
+
+def build(record: RunRecord, verdict: Verdict) -> View:
+    """The view of one run and its verdict."""
+    ordered = rows.ordered_requirements(verdict.requirements, record)
+    shown = rows.prominent_requirements(ordered)
+    level = verdict.level
+    return View(
+        scenario=record.plan.scenario,
+        profile=record.plan.profile,
+        level=level.word,
+        glyph=rows.GLYPHS[level],
+        title=TITLES[level],
+        action=action(level),
+        sentence=sentence(record, verdict),
+        scaled=scaled_note(record, verdict),
+        requirements=[rows.requirement_row(result) for result in ordered],
+        prominent=[rows.requirement_row(result) for result in shown],
+        folded=[rows.requirement_row(result) for result in ordered if not any(result is one for one in shown)],
+        requirement_count=requirement_count(ordered),
+        changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
+        comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
+        comparison_count=comparison_count(verdict.comparisons),
+        trust_facts=trustline.trust_facts(record, verdict),
+        trust=_trust(verdict),
+        next_steps=_next_steps(verdict),
+        findings=_findings(verdict),
+        phases=measured.phase_rows(record),
+        steps=measured.step_rows(record),
+        answers=measured.answer_rows(record),
+        resources=measured.resource_rows(record),
+        baselines_skipped=verdict.baselines_skipped,
+        notes=record.notes,
+        method=method(record),
+        footer=_footer(record),
+    )
+
+
+def requirement_count(results: list[RequirementResult]) -> str:
+    """``29 of 31 requirements met`` and how many of them were not measured."""
+    if not results:
+        return "The plan has no requirements."
+    met = sum(result.met for result in results)
+    unmeasured = sum(result.estimate is None for result in results)
+    tail = f", {unmeasured} {figures.MISSING}" if unmeasured else ""
+    return f"{met} of {len(results)} requirement{'s' if len(results) != 1 else ''} met{tail}"
+
+
+def comparison_count(comparisons: tuple[Comparison, ...]) -> str:
+    """``22 of 24 compared rows unchanged, 2 inconclusive``; or that there was nothing to compare with."""
+    compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
+    left_out = len(comparisons) - len(compared)
+    if not compared:
+        return "No baseline yet: nothing was compared."
+    parts = [f"{_number(compared, Change.UNCHANGED)} of {len(compared)} compared rows unchanged"]
+    words = {Change.REGRESSION: "worse", Change.IMPROVEMENT: "better"}
+    for change in (Change.REGRESSION, Change.SUSPICIOUS, Change.INCONCLUSIVE, Change.IMPROVEMENT):
+        if found := _number(compared, change):
+            parts.append(f"{found} {words.get(change, change.value)}")
+    return ", ".join((*parts, f"{left_out} not compared") if left_out else parts)
+
+
+def _number(comparisons: list[Comparison], change: Change) -> int:
+    return sum(row.verdict is change for row in comparisons)
+
+
+def scaled_note(record: RunRecord, verdict: Verdict) -> str:
+    """That a scaled plan proves nothing about the PRD, with the plainest example; empty where nothing was scaled."""
+    scaled = [result.requirement for result in verdict.requirements if result.requirement.scaled_from is not None]
+    if not scaled:
+        return ""
+    shown = next((wanted for wanted in scaled if wanted.metric == "users_held"), scaled[0])
+    full, here = figures.figure(shown.metric, shown.scaled_from), figures.figure(shown.metric, shown.target)
+    return (
+        f"The profile {record.plan.profile} scales the plan down ({METRICS[shown.metric].label}: {here} instead of {full}), "
+        "so this run does not prove the PRD; only an unscaled profile does."
+    )
+
+
+def _findings(verdict: Verdict) -> list[FindingRow]:
+    ordered = sorted(verdict.findings, key=lambda finding: -finding.level)
+    return [
+        FindingRow(
+            glyph=rows.GLYPHS[finding.level],
+            level=finding.level.word,
+            subject=finding.subject,
+            sentence=finding.sentence,
+            advice=finding.advice,
+        )
+        for finding in ordered
+    ]
+
+
+def _next_steps(verdict: Verdict) -> list[FindingRow]:
+    """The findings that ask for something, the worst first; a piece of advice is given once."""
+    seen: set[str] = set()
+    steps = []
+    for row in _findings(verdict):
+        if row.level == Level.PASS.word or (row.advice in seen and row.advice) or not row.advice:
+            continue
+        seen.add(row.advice)
+        steps.append(row)
+    level = verdict.level
+    default = FindingRow(glyph=rows.GLYPHS[level], level=level.word, subject="", sentence="", advice=_DEFAULT_ADVICE[level])
+    return steps or [default]
+
+
+def _trust(verdict: Verdict) -> list[TrustRow]:
+    ordered = sorted(verdict.trust, key=lambda found: found.trust is not Trust.BROKEN)
+    return [
+        TrustRow(
+            glyph=rows.GLYPHS[found.level],
+            word=found.trust.value,
+            phase=found.phase,
+            sentence=found.sentence,
+            advice=found.advice,
+        )
+        for found in ordered
+    ]
+
+
+def method(record: RunRecord) -> tuple[str, ...]:
+    """How the figures came about, in three sentences."""
+    policy = record.plan.policy
+    return (
+        "Response time counts from the moment a request was due, not from when it was sent, so a stalled service cannot hide its queue.",
+        "Requirements are held against the measured value, shown with its 95 % interval; 'marginal' means that the interval crosses the limit.",
+        "Comparisons treat a whole run as one observation: the value is held against the median of up to "
+        f"{policy.max_baselines} accepted runs with their run-to-run noise, all primary figures together (Holm), and changes under "
+        f"{units.format_magnitude(policy.margin)} do not count.",
+    )
+
+
+def _footer(record: RunRecord) -> Footer:
+    revision = record.revision
+    names = [part for part in (revision.label, revision.branch, revision.sha[:12]) if part]
+    return Footer(
+        run=record.id,
+        started=record.started_at,
+        revision=" ".join(names) or "unknown revision",
+        url=record.url or "not recorded",
+        digest=record.plan.digest[:12],
+        environment=fingerprint(record.environment),
+        tool=record.tool,
+    )

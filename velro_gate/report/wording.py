@@ -1,0 +1,216 @@
+"""The sentence a reviewer reads: the verdict, the worst effect with its interval, the limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from velro_gate import units
+from velro_gate.model.metrics import METRICS, Kind
+from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import Comparator
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Status, Trust, Verdict
+from velro_gate.report import figures
+from velro_gate.report.phrase import Phrase, name, plain, strong, text
+from velro_gate.report.rows import tightest, worsening
+
+TITLES = {
+    Level.PASS: "pass, no action needed",
+    Level.WARN: "pass with warnings, please read",
+    Level.NO_BASELINE: "no baseline yet, no action needed",
+    Level.INCONCLUSIVE: "inconclusive, please read",
+    Level.FAIL: "fail, please read",
+    Level.BROKEN: "broken measurement, please read",
+}
+
+_UPPER = (Comparator.BELOW, Comparator.AT_MOST)
+
+
+def action(level: Level) -> str:
+    """Whether a person has to do something: 'please read' or 'no action needed'."""
+    return "no action needed" if level in (Level.PASS, Level.NO_BASELINE) else "please read"
+
+
+def headline(record: RunRecord, verdict: Verdict) -> str:
+    """The headline as one line of plain text, for a commit status or a log."""
+    return plain(sentence(record, verdict))
+
+
+def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
+    """The verdict's reason in one or two short sentences.
+
+    Effects come before missed limits, because the change is what this pull request did; a critical limit comes before both.
+    """
+    match verdict.level:
+        case Level.PASS:
+            return (*_requirements_met(verdict), *_largest_change(verdict))
+        case Level.NO_BASELINE:
+            return (strong("There is no baseline to compare with yet."), text(" "), *_requirements_met(verdict))
+        case Level.BROKEN:
+            return _broken(verdict)
+    return _worst(record, verdict)
+
+
+def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
+    limits = sorted((r for r in verdict.requirements if r.level is verdict.level), key=_severity)
+    effects = sorted(
+        (c for c in verdict.comparisons if c.level is verdict.level and c.verdict is not Change.NOT_COMPARED),
+        key=lambda row: (not row.primary, -worsening(row)),
+    )
+    if limits and (not effects or limits[0].status is Status.CRITICAL):
+        return (*missed(limits[0]), *_also(limits[1:], effects))
+    if effects:
+        return (*moved(effects[0], record), *(_second(limits, effects) if limits else _also((), effects[1:])))
+    return _first_finding(verdict)
+
+
+def _second(limits: Sequence[RequirementResult], effects: Sequence[Comparison]) -> Phrase:
+    """The worst limit after the worst effect, then how much more there is."""
+    return (text(" Also "), *missed(limits[0]), *_also(limits[1:], effects[1:]))
+
+
+def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
+    """Critical first, then what has a figure, then by how far outside."""
+    return (result.status is not Status.CRITICAL, result.estimate is None, result.headroom or 0.0)
+
+
+def moved(row: Comparison, record: RunRecord) -> Phrase:
+    """One change: what moved where, by how much, with its interval, and from which change on it counts."""
+    rose = (row.current or 0.0) > (row.baseline or 0.0) if row.change is None else row.change > 0.0
+    verb = f"{'rose' if rose else 'fell'} {_magnitude(row)}".rstrip()
+    certain = row.verdict in (Change.REGRESSION, Change.IMPROVEMENT)
+    start = _capital((*figures.subject(row.metric, row.step), text(f" {verb if certain else f'may have moved: it {verb}'}")))
+    spread = figures.change_interval(row)
+    return (
+        *((strong(p.text) if p.style == "text" else p) for p in start),
+        text(" in "),
+        name(row.phase),
+        text(f" (95 % interval {spread})" if spread else ""),
+        text(f", from {figures.figure(row.metric, row.baseline)} to {figures.figure(row.metric, row.current)}"),
+        text(_bar(row, record, rose=rose, certain=certain)),
+    )
+
+
+def _magnitude(row: Comparison) -> str:
+    if METRICS[row.metric].kind is Kind.SHARE:
+        moved_by = figures.change(row)
+        return "" if moved_by == figures.MISSING else f"by {moved_by.lstrip('+-')}"
+    return "" if row.change is None else units.format_magnitude(row.change)
+
+
+def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> str:
+    """What the change is held against, in the words of that metric's scale."""
+    direction = "rise" if rose else "fall"
+    if not certain:
+        seen = f"; this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
+        return f"; too noisy to tell{seen}."
+    if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
+        return "."
+    margin = row.margin if row.margin is not None else record.plan.policy.margin
+    return f"; the limit is a {direction} of {units.format_magnitude(margin)}."
+
+
+def missed(result: RequirementResult) -> Phrase:
+    """One requirement that is not cleanly met: where, the value with its interval, and the limit."""
+    wanted = result.requirement
+    where = (*figures.subject(wanted.metric, wanted.step), text(" in "), name(result.phase))
+    if result.estimate is None:
+        return (strong("no figure"), text(" for "), *where, text(f": {figures.MISSING}, limit {figures.limit(wanted)}."))
+    spread = figures.interval(wanted.metric, result.estimate)
+    value = figures.estimate(wanted.metric, result.estimate)
+    return (
+        *_capital(where),
+        text(" is "),
+        strong(value),
+        text(f" (95 % interval {spread})" if spread else ""),
+        text(f", {_against(result)}."),
+    )
+
+
+def _against(result: RequirementResult) -> str:
+    wanted = result.requirement
+    if result.status is Status.CRITICAL:
+        side = "over" if wanted.comparator in _UPPER else "under"
+        return f"{side} even the critical level of {figures.critical(wanted)} (limit {figures.limit(wanted)})"
+    if result.status is Status.MARGINAL:
+        return f"too close to its limit of {figures.limit(wanted)} to be sure"
+    return f"{'outside' if not result.met else 'inside'} its limit of {figures.limit(wanted)}"
+
+
+def _also(limits: Sequence[RequirementResult], effects: Sequence[Comparison]) -> Phrase:
+    counts = (_count(len(effects), "other change"), _count(len(limits), "other requirement"))
+    more = " and ".join(filter(None, counts))
+    return (text(f" The same goes for {more}."),) if more else ()
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}" if number else ""
+
+
+def _requirements_met(verdict: Verdict) -> Phrase:
+    total = len(verdict.requirements)
+    if not total:
+        return (text("The plan has no requirements."),)
+    met = sum(result.met for result in verdict.requirements)
+    count = f"All {total} requirements are met" if met == total else f"{met} of {total} requirements are met"
+    if total == 1 and met == 1:
+        count = "The one requirement is met"
+    least = tightest(verdict.requirements)
+    if least.headroom is None:
+        return (strong(count), text("."))
+    wanted = least.requirement
+    return (
+        strong(count),
+        text("; the tightest: "),
+        *figures.subject(wanted.metric, wanted.step),
+        text(" in "),
+        name(least.phase),
+        text(f", {figures.with_interval(wanted.metric, least.estimate)}, limit {figures.limit(wanted)}."),
+    )
+
+
+def _largest_change(verdict: Verdict) -> Phrase:
+    compared = [row for row in verdict.comparisons if row.verdict is not Change.NOT_COMPARED]
+    if not compared:
+        return (text(" Nothing was compared."),)
+    rows = [row for row in compared if row.change is not None and row.primary]
+    rows = rows or [row for row in compared if row.change is not None]
+    opening = f" No regression in {len(compared)} compared figure{'s' if len(compared) != 1 else ''}"
+    if not rows:
+        return (text(f"{opening}."),)
+    worst = max(rows, key=worsening)
+    return (
+        text(f"{opening}; the largest change for the worse: "),
+        *figures.subject(worst.metric, worst.step),
+        text(" in "),
+        name(worst.phase),
+        text(f", {figures.change(worst)}"),
+        text(f" (95 % interval {spread})." if (spread := figures.change_interval(worst)) else "."),
+    )
+
+
+def _broken(verdict: Verdict) -> Phrase:
+    reasons = [found.sentence for found in verdict.trust if found.trust is Trust.BROKEN]
+    reasons = reasons or [found.sentence for found in verdict.findings if found.level is Level.BROKEN]
+    opening = strong("The measurement cannot be trusted, so nothing is judged.")
+    if not reasons:
+        return (opening, text(" Nothing was found out about this run."))
+    more = _count(len(reasons) - 1, "more reason")
+    return (opening, text(f" {_stop(reasons[0])}"), *((text(f" There is {more}."),) if more else ()))
+
+
+def _first_finding(verdict: Verdict) -> Phrase:
+    found = [finding for finding in verdict.findings if finding.level is verdict.level]
+    more = _count(len(found) - 1, "more finding")
+    return (text(_stop(found[0].sentence)), text(f" There is {more} of this kind." if more else ""))
+
+
+def _capital(phrase: Phrase) -> Phrase:
+    """The phrase with a capital first letter, but for names of percentiles, which stay as they are written."""
+    first, *rest = phrase
+    if first.style == "name" or first.text[:1] == "p" and first.text[1:2].isdigit():
+        return phrase
+    return (type(first)(first.text[:1].upper() + first.text[1:], first.style), *rest)
+
+
+def _stop(words: str) -> str:
+    return words if words.endswith((".", "!", "?")) else f"{words}."
