@@ -1,0 +1,1 @@
+"""Records, facts, samples and baselines as files: a pure codec, and the only modules that touch those files."""

@@ -1,0 +1,208 @@
+"""Accepted runs as files: ``ROOT/SCENARIO/ENVIRONMENT FINGERPRINT/TIME-REVISION.json``, one immutable file a run.
+
+A file is created under a name of its own and never changed, so two merges at once cannot overwrite each other's. Whether a
+baseline is comparable is read from its content, never from its place; the folders only keep apart what is listed and pruned.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from velro_gate.errors import BaselineError, RecordError, UsageError
+from velro_gate.model.record import Plan, RunRecord, fingerprint
+from velro_gate.model.run import Environment
+from velro_gate.store.codec import CodecError, encode_record
+from velro_gate.store.files import create_whole, unwritable
+from velro_gate.store.records import read_record
+
+MOST_BYTES = 64 * 1024
+"""What a baseline of a full plan (six phases, seven steps) stays under; proven by a test, not enforced here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baselines:
+    """The comparable accepted runs, oldest first, and a sentence for everything that was not used."""
+
+    accepted: tuple[RunRecord, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Every stored baseline with its file, oldest first within a scenario and environment; and what is none."""
+
+    found: tuple[tuple[Path, RunRecord], ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Baselines:
+    """The stored runs that a run of this plan in this environment can be compared with.
+
+    Raises:
+        BaselineError: the folder exists and cannot be read.
+    """
+    listing = list_baselines(root, scenario=plan.scenario)
+    accepted: list[RunRecord] = []
+    others: Counter[str] = Counter()
+    for _, record in listing.found:
+        reason = _not_comparable(record, plan, environment)
+        if reason is None:
+            accepted.append(record)
+        else:
+            others[reason] += 1
+    counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in others.items()]
+    return Baselines(
+        accepted=tuple(sorted(accepted, key=lambda run: (run.started_at, run.id))), skipped=(*listing.skipped, *counted)
+    )
+
+
+def add_baseline(root: Path, record: RunRecord) -> Path:
+    """Store an accepted run as a baseline and return its file.
+
+    Raises:
+        BaselineError: the run is interrupted or incomplete, or is stored already. OutputError: no permission.
+        StorageError: the disk is full.
+    """
+    if not record.phases or not record.complete:
+        missing = [phase.name for phase in record.plan.phases if not _ran(record, phase.name)]
+        raise BaselineError(
+            f"run {record.id} cannot become a baseline",
+            why=f"it is incomplete: {', '.join(missing)}" if missing else "it was interrupted",
+            hint="Only a run of the whole plan can be compared with: run it again to its end.",
+        )
+    try:
+        text = encode_record(record, compact=True)
+    except CodecError as error:
+        raise BaselineError(f"run {record.id} cannot become a baseline", why=str(error)) from error
+    folder = root / _clean(record.plan.scenario) / fingerprint(record.environment)
+    time = _clean(record.started_at.replace("-", "").replace(":", ""))
+    name = f"{time}-{_clean(record.revision.sha[:7] or record.id)}"
+    # Two runs of one build can start in the same second; their ids tell them apart.
+    for path in (folder / f"{name}.json", folder / f"{name}-{_clean(record.id)}.json"):
+        try:
+            create_whole(path, text)
+        except FileExistsError:
+            if _holds(path, record.id):
+                break
+        else:
+            return path
+    raise BaselineError(f"run {record.id} is a baseline already", where=str(path), hint="There is nothing left to do.")
+
+
+def list_baselines(root: Path, *, scenario: str | None = None) -> Listing:
+    """Every baseline under ``root`` (of one scenario only, if named), and a sentence for each file that is none.
+
+    Raises:
+        BaselineError: the folder exists and cannot be read.
+    """
+    found: list[tuple[Path, RunRecord]] = []
+    skipped: list[str] = []
+    for path in _files(root if scenario is None else root / _clean(scenario)):
+        try:
+            found.append((path, read_record(path)))
+        except RecordError as error:
+            skipped.append(f"{path.relative_to(root)} is not used: {error.why}")
+    found.sort(key=lambda pair: (pair[0].parent, pair[1].started_at, pair[1].id))
+    return Listing(found=tuple(found), skipped=tuple(skipped))
+
+
+def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
+    """Remove all but the newest ``keep`` baselines of each comparable group; return the removed files, oldest first.
+
+    Files that are no baselines stay: they are for a person to look at.
+
+    Raises:
+        UsageError: ``keep`` is less than one. OutputError: a file cannot be removed.
+    """
+    if keep < 1:
+        raise UsageError(f"cannot keep {keep} baselines", hint="Keep at least one; five or more are needed to compare well.")
+    groups: dict[tuple[str, ...], list[Path]] = {}
+    for path, record in list_baselines(root).found:
+        plan = record.plan
+        key = (plan.scenario, plan.digest, plan.profile, fingerprint(record.environment))
+        groups.setdefault(key, []).append(path)
+    removed = [path for paths in groups.values() for path in paths[:-keep]]
+    for path in removed:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise unwritable(path, error) from error
+    return tuple(removed)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    except OSError as error:
+        raise BaselineError(
+            "the baselines cannot be read",
+            where=str(folder),
+            why=error.strerror,
+            hint="Give this user permission to read the folder, or name another one with --baselines.",
+        ) from error
+    for entry in entries:
+        if entry.is_dir():
+            yield from _files(entry)
+        elif entry.suffix == ".json":
+            yield entry
+
+
+def _not_comparable(record: RunRecord, plan: Plan, environment: Environment) -> str | None:
+    """Why a stored run cannot be compared with; None when it can."""
+    theirs = record.plan
+    if theirs.scenario != plan.scenario:
+        return f"of another scenario ({theirs.scenario})"
+    if theirs.profile != plan.profile:
+        return f"of another profile ({theirs.profile})"
+    if theirs.digest != plan.digest:
+        return f"of another version of the plan (digest {theirs.digest[:7]}, now {plan.digest[:7]})"
+    if fingerprint(record.environment) != fingerprint(environment):
+        return f"of another environment ({_differences(record.environment, environment)})"
+    if not record.complete:
+        return "interrupted or incomplete"
+    return None
+
+
+def _differences(theirs: Environment, ours: Environment) -> str:
+    """Which fields of the environment differ, with both values."""
+    before, now = _fields(theirs), _fields(ours)
+    return "; ".join(
+        f"{name} was {before.get(name, 'not given')}, is {now.get(name, 'not given')}"
+        for name in sorted(before.keys() | now.keys(), key=[*now, *before].index)
+        if before.get(name) != now.get(name)
+    )
+
+
+def _fields(environment: Environment) -> Mapping[str, str]:
+    """The fields of an environment as its fingerprint sees them."""
+    return {
+        "runner": environment.runner,
+        "CPU": environment.cpu_model,
+        "cores": str(environment.cores),
+        "memory": f"{round(environment.memory / 2**30)} GiB",
+        "kernel": environment.kernel,
+        "Python": environment.python,
+        "velro-gate": environment.tool,
+        **environment.extra,
+    }
+
+
+def _ran(record: RunRecord, name: str) -> bool:
+    phase = record.phase(name)
+    return phase is not None and phase.complete
+
+
+def _holds(path: Path, id_: str) -> bool:
+    try:
+        return read_record(path).id == id_
+    except RecordError:
+        # A damaged file holds its name, but no run.
+        return False
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "unnamed"

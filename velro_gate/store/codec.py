@@ -1,0 +1,190 @@
+"""Records and facts as JSON text and back. Pure: text in, values out, no file.
+
+Every text names its schema, has sorted keys, and holds no NaN or infinity in either direction: a figure that was not measured
+is absent. Two packings keep files small and lose nothing: readings are rows under a list of series; a compact record (a
+baseline) also leaves out defaults and windows, keeps seven digits, and writes an estimate as ``[value, low, high, n]``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from velro_gate.model.record import RECORD_SCHEMA, RunRecord
+from velro_gate.model.run import RunFacts
+
+T = TypeVar("T")
+
+FACTS_SCHEMA = 1
+_RECORD = TypeAdapter(RunRecord)
+_FACTS = TypeAdapter(RunFacts)
+
+_ESTIMATE = ("value", "low", "high", "n", "detail")
+_DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
+
+
+class CodecError(ValueError):
+    """The text is not what it should be; str() says why, in one sentence."""
+
+
+class OtherSchemaError(CodecError):
+    """The text was written by another version of velro-gate, whose records mean something else."""
+
+
+def encode_record(record: RunRecord, *, compact: bool = False) -> str:
+    """A record as JSON text; compact: as a baseline is kept, without windows and with rounded figures.
+
+    Raises:
+        CodecError: a figure is NaN or infinite.
+    """
+    if not compact:
+        return _text(_RECORD.dump_python(record, mode="json"))
+    lean = replace(record, phases=tuple(replace(phase, windows=()) for phase in record.phases))
+    tree = _RECORD.dump_python(lean, mode="json", exclude_defaults=True)
+    # Whether it is there must not depend on the default of the version that reads it.
+    tree["schema"] = record.schema
+    for phase in tree["phases"]:
+        phase["resources"] = _rounded(phase["resources"])
+        phase["health"] = _rounded(phase["health"])
+        for step in phase["steps"]:
+            step["measurements"] = {name: _packed(figure) for name, figure in step["measurements"].items()}
+    return _text(tree, compact=True)
+
+
+def decode_record(text: str) -> RunRecord:
+    """The record in a text that ``encode_record`` made, compact or not.
+
+    Raises:
+        OtherSchemaError: another version's record. CodecError: no record at all, or a broken one.
+    """
+    tree = _tree(text, "run record", RECORD_SCHEMA)
+    for phase in _mappings(tree.get("phases")):
+        for step in _mappings(phase.get("steps")):
+            figures = step.get("measurements")
+            if isinstance(figures, dict):
+                step["measurements"] = {name: _unpacked(figure) for name, figure in figures.items()}
+    return _validated(_RECORD.validate_json, tree, "run record")
+
+
+def encode_facts(facts: RunFacts) -> str:
+    """The facts of a run as JSON text.
+
+    Raises:
+        CodecError: a reading is NaN or infinite.
+    """
+    tree = _FACTS.dump_python(replace(facts, readings=()), mode="json")
+    series: dict[tuple[str, str], int] = {}
+    rows = [
+        [series.setdefault((reading.source, reading.name), len(series)), reading.at, reading.value]
+        for reading in facts.readings
+    ]
+    tree |= {"schema": FACTS_SCHEMA, "readings": {"series": list(series), "rows": rows}}
+    return _text(tree, compact=True)
+
+
+def decode_facts(text: str) -> RunFacts:
+    """The facts in a text that ``encode_facts`` made.
+
+    Raises:
+        OtherSchemaError: another version's facts. CodecError: no facts at all, or broken ones.
+    """
+    tree = _tree(text, "facts file", FACTS_SCHEMA)
+    del tree["schema"]
+    try:
+        packed = tree["readings"]
+        series = [(source, name) for source, name in packed["series"]]
+        tree["readings"] = [
+            {"at": at, "source": series[i][0], "name": series[i][1], "value": value} for i, at, value in packed["rows"]
+        ]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise CodecError(f"its readings are damaged ({type(error).__name__}: {error})") from error
+    return _validated(_FACTS.validate_json, tree, "facts file")
+
+
+def _text(tree: object, *, compact: bool = False) -> str:
+    try:
+        if compact:
+            return json.dumps(tree, sort_keys=True, allow_nan=False, separators=(",", ":"), ensure_ascii=False) + "\n"
+        return json.dumps(tree, sort_keys=True, allow_nan=False, indent=1, ensure_ascii=False) + "\n"
+    except ValueError as error:
+        raise CodecError("a figure in it is not a finite number") from error
+
+
+def _tree(text: str, kind: str, schema: int) -> dict[str, Any]:
+    """The parsed text, once it is certain that this version can read it."""
+    try:
+        tree = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        raise CodecError(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise CodecError("it is not JSON that velro-gate wrote: it is nested too deeply") from error
+    found = tree.get("schema") if isinstance(tree, dict) else None
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise CodecError(f"it is not a {kind}: it names no schema")
+    if found != schema:
+        age = "a newer" if found > schema else "an older"
+        raise OtherSchemaError(f"it was written by {age} velro-gate (schema {found}, this version reads {schema})")
+    assert isinstance(tree, dict)
+    return tree
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise CodecError(f"it holds {constant}, which is no measured figure")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise CodecError(f"it holds {text}, which is too large for a figure")
+    return number
+
+
+def _validated(validate: Callable[..., T], tree: Mapping[str, Any], kind: str) -> T:
+    try:
+        return validate(json.dumps(tree), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the top"
+        more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
+        raise CodecError(f"it is not a whole {kind}: {place}: {first['msg']}{more}") from error
+
+
+def _mappings(tree: object) -> list[dict[str, Any]]:
+    return [item for item in tree if isinstance(item, dict)] if isinstance(tree, list) else []
+
+
+def _packed(figure: Mapping[str, Any]) -> list[Any]:
+    """``[value, n]`` when exact, else ``[value, low, high, n]``, and the detail behind it if there is one."""
+    value, low, high = (_shortened(figure[name]) for name in ("value", "low", "high"))
+    packed: list[Any] = [value] if low == value == high else [value, low, high]
+    packed.append(figure["n"])
+    return [*packed, figure["detail"]] if figure.get("detail") else packed
+
+
+def _unpacked(figure: object) -> object:
+    """The mapping form of an estimate; anything else is left for the validation to name."""
+    if not isinstance(figure, list) or not figure:
+        return figure
+    numbers = figure[:-1] if isinstance(figure[-1], str) else figure
+    detail = figure[len(numbers) :]
+    if len(numbers) == 2:
+        numbers = [numbers[0], *numbers[:1] * 2, numbers[1]]
+    return dict(zip(_ESTIMATE, [*numbers, *detail], strict=False))
+
+
+def _rounded(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _rounded(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_rounded(value) for value in tree]
+    return _shortened(tree) if isinstance(tree, float) else tree
+
+
+def _shortened(number: float) -> float:
+    # Rounding keeps the order, so an interval still holds its value.
+    return float(f"{number:.{_DIGITS}g}")

@@ -1,0 +1,75 @@
+"""A run's folder: ``record.json`` (the summary), ``facts.json`` and ``samples.npz`` (what it was summarised from)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from velro_gate.errors import RecordError
+from velro_gate.model.record import RunRecord
+from velro_gate.model.run import RunFacts
+from velro_gate.store.codec import CodecError, decode_facts, decode_record, encode_facts, encode_record
+from velro_gate.store.files import write_whole
+from velro_gate.store.samples import SampleWriter, read_samples
+
+__all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
+
+RECORD = "record.json"
+FACTS = "facts.json"
+
+
+def write_record(folder: Path, record: RunRecord, facts: RunFacts) -> None:
+    """Keep a run. The record is written last, so a folder with a record is whole.
+
+    Raises:
+        RecordError: a figure is NaN or infinite. OutputError: no permission. StorageError: the disk is full.
+    """
+    try:
+        texts = {FACTS: encode_facts(facts), RECORD: encode_record(record)}
+    except CodecError as error:
+        raise RecordError(
+            f"run {record.id} cannot be kept",
+            where=str(folder),
+            why=str(error),
+            hint="This is a fault of velro-gate itself: please report it with the log file.",
+        ) from error
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+
+
+def read_record(folder_or_file: Path) -> RunRecord:
+    """The record in a run's folder, or in a record or baseline file.
+
+    Raises:
+        RecordError: there is none, or it is damaged or of another version.
+    """
+    path = folder_or_file / RECORD if folder_or_file.is_dir() else folder_or_file
+    try:
+        return decode_record(_text(path, "run record"))
+    except CodecError as error:
+        raise RecordError("the run record cannot be read", where=str(path), why=str(error)) from error
+
+
+def read_facts(folder: Path) -> RunFacts | None:
+    """The facts in a run's folder; None when there are none there.
+
+    Raises:
+        RecordError: they are damaged or of another version.
+    """
+    path = folder / FACTS
+    if not path.exists():
+        return None
+    try:
+        return decode_facts(_text(path, "facts file"))
+    except CodecError as error:
+        raise RecordError("the facts of the run cannot be read", where=str(path), why=str(error)) from error
+
+
+def _text(path: Path, kind: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RecordError(f"there is no {kind}", where=str(path), why="the file does not exist") from error
+    except UnicodeDecodeError as error:
+        raise RecordError(f"the {kind} cannot be read", where=str(path), why="it is not a text file") from error
+    except OSError as error:
+        raise RecordError(f"the {kind} cannot be read", where=str(path), why=error.strerror or str(error)) from error
