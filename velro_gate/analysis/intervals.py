@@ -43,18 +43,19 @@ def wilson(hits: int, n: int, detail: str = "") -> Estimate:
     return Estimate(value=share, low=min(low, share), high=max(high, share), n=n, detail=detail)
 
 
-def mean_rate(rates: Floats, total: int, seconds: float) -> Estimate:
+def mean_rate(variation: Floats, total: int, seconds: float) -> Estimate:
     """The rate of ``total`` events in ``seconds``, with an interval from its variation between equal windows.
 
-    rates: the rate in each window, in order; their autocorrelation widens the interval. With fewer than four windows the
-    events are taken as Poisson.
+    variation: what is left to chance of the rate in each window, in order; its autocorrelation widens the interval. With
+    fewer than four windows the events are taken as Poisson.
     """
     value = total / seconds
-    if len(rates) < 4:
+    if len(variation) < 4:
         half = Z * math.sqrt(max(total, 1)) / seconds
     else:
-        memory = autocorrelation_time(rates)
-        half = student(len(rates) / memory - 1.0) * math.sqrt(float(rates.var(ddof=1)) * memory / len(rates))
+        memory = autocorrelation_time(variation)
+        error = math.sqrt(float(variation.var(ddof=1)) * memory / len(variation))
+        half = student(len(variation) / memory - 1.0) * error
     return Estimate(value=value, low=max(value - half, 0.0), high=value + half, n=total)
 
 

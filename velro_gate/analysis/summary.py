@@ -53,7 +53,7 @@ class _Stretch:
         return np.vstack([counts, counts.sum(axis=0)])
 
 
-def summarise(  # noqa: PLR0917 (these six are what a phase leaves behind, in the order in which they arise)
+def summarise(
     phase: Phase,
     steps: Sequence[str],
     run: PhaseRun,
@@ -71,7 +71,9 @@ def summarise(  # noqa: PLR0917 (these six are what a phase leaves behind, in th
     series = series_of(readings)
     resources = resource_summaries(series, run)
     books = _books(stretch)
-    measured = _merged(_rates(stretch, books, charts), _latencies(stretch), _cache_hits(stretch))
+    measured = _merged(_shares(books), _latencies(stretch), _cache_hits(stretch))
+    if stretch.seconds > 0.0:
+        measured = _merged(measured, _throughputs(stretch, books, charts, planned=phase.offered_rate is not None))
     measured[-1].update(_users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
     return PhaseSummary(
         name=phase.name,
@@ -121,8 +123,8 @@ def _books(stretch: _Stretch) -> list[Counts]:
     return found
 
 
-def _rates(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Window]) -> list[Measurements]:
-    """Error rate, achieved share, and (where the stretch has a length) throughput: mean, least sustained, peak."""
+def _shares(books: Sequence[Counts]) -> list[Measurements]:
+    """Error rate and achieved share."""
     measured: list[Measurements] = []
     for counts in books:
         found: Measurements = {}
@@ -132,21 +134,27 @@ def _rates(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Window])
         if counts.due:
             found["achieved_share"] = intervals.wilson(counts.ok, counts.due)
         measured.append(found)
-    return _merged(measured, _throughputs(stretch, books, charts)) if stretch.seconds > 0.0 else measured
+    return measured
 
 
-def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Window]) -> list[Measurements]:
+def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Window], *, planned: bool) -> list[Measurements]:
+    """Mean, least sustained and peak rate of good answers. planned: the arrivals were fixed in advance (open)."""
     rows, count = stretch.rows, len(stretch.steps)
     good = rows.ok
-    shown = windows.chart_grid(stretch.seconds)
-    due = windows.rates_by_step(rows.due[good] - stretch.run.measured_from, rows.step[good], count, shown)
+    grid = windows.chart_grid(stretch.seconds)
+    due = rows.due - stretch.run.measured_from
+    variation = windows.rates_by_step(due[good], rows.step[good], count, grid)
+    if planned:
+        asked = windows.rates_by_step(due, rows.step, count, grid)
+        # When each request falls due is drawn from the scenario's seed: only how many were answered well is left to chance.
+        variation -= asked * (variation.sum(axis=1) / np.maximum(asked.sum(axis=1), 1e-300))[:, None]
     answered = stretch.every.ok
     done, step = stretch.every.done[answered] - stretch.run.measured_from, stretch.every.step[answered]
     grids = [windows.Grid(seconds=stretch.seconds, width=w) for w in (windows.SUSTAINED_SECONDS, windows.PEAK_SECONDS)]
     tens, ones = (windows.rates_by_step(done, step, count, grid) for grid in grids)
     measured = []
     for group, counts in enumerate(books):
-        mean = intervals.mean_rate(due[group], counts.ok, stretch.seconds)
+        mean = intervals.mean_rate(variation[group], counts.ok, stretch.seconds)
         least, peak = float(tens[group].min()), float(ones[group].max())
         if group == count:
             least = min(windows.sustained_rates(charts))

@@ -88,7 +88,11 @@ class StepSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A few seconds of a phase, for charts and for "sustained". Latencies in seconds, None without answers."""
+    """A few seconds of a phase, for charts and for "sustained". Latencies in seconds, None without answers.
+
+    start: seconds since the measured stretch began. sent, ok and failed count what happened in the window; latencies, lateness
+    and hit rate are those of the requests that fell due in it. connected: the least number seen in it.
+    """
 
     start: float
     seconds: float
