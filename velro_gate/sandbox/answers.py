@@ -1,0 +1,50 @@
+"""The bodies of answers, as bytes: they are made once per change and then live in the cache layers as they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from velro_gate.sandbox.catalogue import Generation, model_name
+
+MEDIA_SECONDS = 3600
+
+
+def encode(value: object) -> bytes:
+    """Compact JSON."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def authorization(user: int, generation: int, owner: int) -> bytes:
+    """Whether this user may use this generation: its owner may."""
+    allowed = user == owner
+    role = "owner" if allowed else None
+    return encode({"allowed": allowed, "resource": "generation", "id": f"gen-{generation}", "role": role})
+
+
+def generation_list(newest: Sequence[Generation], total: int) -> bytes:
+    """The newest generations of a user, newest first, and how many there are in all."""
+    items = [
+        {"id": f"gen-{one.number}", "model": f"model-{one.model}", "prompt": one.prompt, "status": one.status} for one in newest
+    ]
+    return encode({"items": items, "total": total})
+
+
+def model(number: int) -> bytes:
+    """A model's card."""
+    return encode({"id": f"model-{number}", "name": model_name(number)})
+
+
+def media(number: int) -> bytes:
+    """Where a generation's medium can be fetched, and for how many seconds."""
+    return encode({"url": f"https://media.velro.invalid/{number}.webp", "expires_in": MEDIA_SECONDS})
+
+
+def created(number: int) -> bytes:
+    """A generation that was just accepted."""
+    return encode({"id": f"gen-{number}", "status": "queued"})
+
+
+def error(message: str) -> bytes:
+    """Why a request was refused."""
+    return encode({"error": message})

@@ -1,0 +1,133 @@
+"""The database when DATABASE_URL is set: PostgreSQL through a pool of psycopg connections, in a schema of the sandbox's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
+
+from velro_gate.errors import UsageError
+from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODEL_COUNT, Generation, model_name, seeded_generations
+
+OPEN_SECONDS = 30.0
+WAIT_SECONDS = 1.0
+
+_LAYOUT = """
+DROP SCHEMA IF EXISTS velro_sandbox CASCADE;
+CREATE SCHEMA velro_sandbox;
+CREATE TABLE velro_sandbox.models (number integer PRIMARY KEY, name text NOT NULL);
+CREATE TABLE velro_sandbox.generations (
+    number bigint PRIMARY KEY, owner bigint NOT NULL, model integer NOT NULL, prompt text NOT NULL, status text NOT NULL
+);
+CREATE TABLE velro_sandbox.media (number bigint PRIMARY KEY);
+"""
+_INDEX = "CREATE INDEX ON velro_sandbox.generations (owner, number)"
+_NUMBERS = "CREATE SEQUENCE velro_sandbox.numbers MINVALUE 0 START {start} OWNED BY velro_sandbox.generations.number"
+_NEWEST = """
+SELECT number, owner, model, prompt, status FROM velro_sandbox.generations WHERE owner = %s ORDER BY number DESC LIMIT %s
+"""
+_ADD = """
+INSERT INTO velro_sandbox.generations VALUES (nextval('velro_sandbox.numbers'), %s, %s, %s, 'queued') RETURNING number
+"""
+
+
+class PostgresDatabase:
+    """The catalogue in the schema ``velro_sandbox``, which is laid out anew at every start. pool_size: held from the start."""
+
+    faults: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
+
+    def __init__(self, url: str, *, users: int, pool_size: int) -> None:
+        self._url = url
+        self._users = users
+        self._pool = AsyncConnectionPool(
+            url,
+            min_size=pool_size,
+            max_size=pool_size,
+            timeout=WAIT_SECONDS,
+            num_workers=8,
+            # Lost connections are sought again for a minute at a time, and at once when the breaker lets a trial through.
+            reconnect_timeout=60.0,
+            kwargs={"autocommit": True},
+            name="velro-sandbox",
+            open=False,
+        )
+
+    @property
+    def pool_size(self) -> int:
+        return self._pool.get_stats().get("pool_size", 0)
+
+    @property
+    def pool_in_use(self) -> int:
+        stats = self._pool.get_stats()
+        return stats.get("pool_size", 0) - stats.get("pool_available", 0)
+
+    async def open(self) -> None:
+        """Connect, lay out the tables and fill them.
+
+        Raises:
+            UsageError: the database cannot be reached, or gives fewer connections than the pool holds.
+        """
+        try:
+            async with await psycopg.AsyncConnection.connect(self._url, connect_timeout=10) as connection:
+                await self._lay_out(connection)
+            await self._pool.open(wait=True, timeout=OPEN_SECONDS)
+        except self.faults as fault:
+            await self._pool.close()
+            raise UsageError(
+                "the sandbox's database cannot be used",
+                where="DATABASE_URL",
+                why=str(fault).partition("\n")[0],
+                hint=f"It has to admit {self._pool.max_size} connections (max_connections) and to allow a schema of its own.",
+            ) from fault
+
+    async def _lay_out(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute(_LAYOUT)
+        await _copy(connection, "models", ((n, model_name(n)) for n in range(MODEL_COUNT)))
+        rows = ((one.number, one.owner, one.model, one.prompt, one.status) for one in seeded_generations(self._users))
+        await _copy(connection, "generations", rows)
+        count = self._users * GENERATIONS_PER_USER
+        await _copy(connection, "media", ((n,) for n in range(count)))
+        await connection.execute(_INDEX)
+        await connection.execute(psycopg.sql.SQL(_NUMBERS).format(start=psycopg.sql.Literal(count)))
+        await connection.execute("ANALYZE velro_sandbox.generations")
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    async def ping(self) -> None:
+        await self._query("SELECT 1")
+
+    async def owner(self, generation: int) -> int | None:
+        rows = await self._query("SELECT owner FROM velro_sandbox.generations WHERE number = %s", generation)
+        owner: int | None = rows[0][0] if rows else None
+        return owner
+
+    async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
+        rows = await self._query(_NEWEST, owner, limit)
+        total = await self._query("SELECT count(*) FROM velro_sandbox.generations WHERE owner = %s", owner)
+        return [Generation(*row) for row in rows], total[0][0]
+
+    async def model_exists(self, number: int) -> bool:
+        return bool(await self._query("SELECT 1 FROM velro_sandbox.models WHERE number = %s", number))
+
+    async def media_exists(self, number: int) -> bool:
+        return bool(await self._query("SELECT 1 FROM velro_sandbox.media WHERE number = %s", number))
+
+    async def add(self, owner: int, model: int, prompt: str) -> int:
+        rows = await self._query(_ADD, owner, model, prompt)
+        number: int = rows[0][0]
+        return number
+
+    async def _query(self, sql: str, *values: int | str) -> list[Any]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(sql.encode(), values)
+            return await cursor.fetchall()
+
+
+async def _copy(connection: psycopg.AsyncConnection[Any], table: str, rows: Iterable[tuple[object, ...]]) -> None:
+    statement = psycopg.sql.SQL("COPY velro_sandbox.{} FROM STDIN").format(psycopg.sql.Identifier(table))
+    async with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            await copy.write_row(row)

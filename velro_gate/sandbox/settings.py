@@ -1,0 +1,82 @@
+"""What a sandbox is started with."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from velro_gate.errors import UsageError
+
+AUTHENTICATION = "authentication_check"
+AUTHORIZATION = "authorization_check"
+GENERATION_LIST = "generation_list"
+MODEL = "model_access"
+GENERATION_CREATE = "generation_create"
+MEDIA = "media_url_access"
+LOGIN = "login"
+
+STEPS = (AUTHENTICATION, AUTHORIZATION, GENERATION_LIST, MODEL, GENERATION_CREATE, MEDIA, LOGIN)
+"""The names of the endpoints, the same as the steps of the velro-prd scenario."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one sandbox; the defaults suit the velro-prd scenario at full size on one core.
+
+    port: 0 takes a free one. secret: signs the tokens; None makes one. redis_url, database_url: None uses the embedded
+    stand-ins. work: whether steps take simulated time. slow: factor per step from the start. control: whether /control exists.
+    users: people in the catalogue. pool_size: database connections. memory_entries, memory_ttl, shared_ttl, token_ttl: bounds
+    of the cache layers, times in seconds. breaker_failures: failures in a row that open a breaker; breaker_recovery: seconds
+    it stays open.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    secret: str | None = None
+    redis_url: str | None = None
+    database_url: str | None = None
+    work: bool = True
+    slow: Mapping[str, float] = field(default_factory=dict)
+    seed: int = 1
+    control: bool = True
+    users: int = 20_000
+    pool_size: int = 200
+    memory_entries: int = 80_000
+    memory_ttl: float = 300.0
+    shared_ttl: float = 86_400.0
+    token_ttl: float = 30.0
+    breaker_failures: int = 5
+    breaker_recovery: float = 2.0
+
+    def __post_init__(self) -> None:
+        for step, factor in self.slow.items():
+            known_step(step)
+            if not (factor > 0.0 and math.isfinite(factor)):
+                raise UsageError(f"--slow {step}={factor}: the factor must be positive", hint="1.3 makes a step 30 % slower.")
+        if not 0 <= self.port <= 65_535:
+            raise UsageError(f"{self.port} is not a port", hint="Choose 0 (any free port) to 65535.")
+        if self.secret is not None and len(self.secret.encode()) < SECRET_BYTES:
+            raise UsageError(f"the sandbox's secret is shorter than {SECRET_BYTES} bytes", hint="Give a longer one, or none.")
+        if min(self.users, self.pool_size, self.memory_entries, self.breaker_failures) < 1:
+            raise UsageError("users, pool size, cache entries and breaker failures must be at least 1")
+        if min(self.memory_ttl, self.shared_ttl, self.token_ttl, self.breaker_recovery) <= 0.0:
+            raise UsageError("lifetimes and the recovery time must be positive")
+
+
+SECRET_BYTES = 32
+"""Shortest secret accepted: as many bytes as HMAC-SHA256 puts out (RFC 7518, 3.2)."""
+
+
+def known_step(step: str) -> str:
+    """The step itself.
+
+    Raises:
+        UsageError: the sandbox has no such step; says which was probably meant.
+    """
+    if step in STEPS:
+        return step
+    close = difflib.get_close_matches(step, STEPS, n=1)
+    meant = f": did you mean {close[0]!r}?" if close else ""
+    raise UsageError(f"the sandbox has no step {step!r}{meant}", hint=f"Steps: {', '.join(STEPS)}.")

@@ -1,0 +1,137 @@
+"""The embedded database: a SQLite file and a pool of connections to it.
+
+Reads go by primary key or index and take some 10 µs, less than handing them to a thread and back would cost, so they run on
+the event loop; a write can wait for the disk, so one writer thread does all of them, which SQLite would make queue anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODEL_COUNT, Generation, model_name, seeded_generations
+
+_TABLES = """
+CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE generations (
+    number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, model INTEGER NOT NULL, prompt TEXT NOT NULL, status TEXT NOT NULL
+);
+CREATE TABLE media (number INTEGER PRIMARY KEY);
+"""
+_INDEX = "CREATE INDEX generations_by_owner ON generations (owner, number)"
+_NEWEST = "SELECT number, owner, model, prompt, status FROM generations WHERE owner = ? ORDER BY number DESC LIMIT ?"
+_ADD = "INSERT INTO generations (owner, model, prompt, status) VALUES (?, ?, ?, 'queued')"
+
+
+class SqliteDatabase:
+    """The catalogue in a temporary file that goes when the sandbox does. query_time: awaited by every query while it holds
+    its connection, and stands for the network and the disk that a real database would have in between."""
+
+    faults: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
+
+    def __init__(self, *, users: int, pool_size: int, query_time: Callable[[], Awaitable[None]]) -> None:
+        self._users = users
+        self._size = pool_size
+        self._query_time = query_time
+        self._free = asyncio.Semaphore(pool_size)
+        self._idle: list[sqlite3.Connection] = []
+        self._opened = 0
+        self._folder: Path | None = None
+        self._writer: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="velro-sandbox-writer")
+
+    @property
+    def pool_size(self) -> int:
+        return self._opened
+
+    @property
+    def pool_in_use(self) -> int:
+        return self._opened - len(self._idle)
+
+    async def open(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="velro-sandbox-"))
+        path = self._folder / "velro.db"
+        self._writer = await self._in_thread(lambda: _fill(path, self._users))
+        self._idle = [_connect(path) for _ in range(self._size)]
+        self._opened = self._size
+
+    async def close(self) -> None:
+        for connection in self._idle:
+            connection.close()
+        self._idle, self._opened = [], 0
+        if self._writer is not None:
+            await self._in_thread(self._writer.close)
+        self._thread.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def ping(self) -> None:
+        await self._query("SELECT 1")
+
+    async def owner(self, generation: int) -> int | None:
+        rows = await self._query("SELECT owner FROM generations WHERE number = ?", generation)
+        owner: int | None = rows[0][0] if rows else None
+        return owner
+
+    async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
+        rows = await self._query(_NEWEST, owner, limit)
+        total = await self._query("SELECT count(*) FROM generations WHERE owner = ?", owner)
+        return [Generation(*row) for row in rows], total[0][0]
+
+    async def model_exists(self, number: int) -> bool:
+        return bool(await self._query("SELECT 1 FROM models WHERE number = ?", number))
+
+    async def media_exists(self, number: int) -> bool:
+        return bool(await self._query("SELECT 1 FROM media WHERE number = ?", number))
+
+    async def add(self, owner: int, model: int, prompt: str) -> int:
+        await self._query_time()
+        number: int = await self._in_thread(lambda: self._insert(owner, model, prompt))
+        return number
+
+    def _insert(self, owner: int, model: int, prompt: str) -> int:
+        assert self._writer is not None
+        with self._writer:
+            number = self._writer.execute(_ADD, (owner, model, prompt)).lastrowid
+        assert number is not None
+        return number
+
+    async def _query(self, sql: str, *values: int) -> list[Any]:
+        async with self._free:
+            connection = self._idle.pop()
+            try:
+                await self._query_time()
+                return connection.execute(sql, values).fetchall()
+            finally:
+                self._idle.append(connection)
+
+    async def _in_thread(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level="DEFERRED", check_same_thread=False)
+    # The file lives as long as the process, so nothing has to survive a crash; 200 page caches must stay small.
+    connection.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -256; PRAGMA busy_timeout = 200;")
+    return connection
+
+
+def _fill(path: Path, users: int) -> sqlite3.Connection:
+    connection = _connect(path)
+    # Readers must not wait for the writer.
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.executescript(_TABLES)
+    with connection:
+        connection.executemany("INSERT INTO models VALUES (?, ?)", [(n, model_name(n)) for n in range(MODEL_COUNT)])
+        rows = ((one.number, one.owner, one.model, one.prompt, one.status) for one in seeded_generations(users))
+        connection.executemany("INSERT INTO generations VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO media VALUES (?)", ((n,) for n in range(users * GENERATIONS_PER_USER)))
+        connection.execute(_INDEX)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return connection

@@ -1,0 +1,116 @@
+"""Simulated work: how long each step takes, drawn from seeded distributions, so that latencies are realistic and stable.
+
+Each step has a lognormal service time: median below, sigma .18, so that p95 is 1.34 medians. An experiment may multiply it by
+a factor or replace it by another distribution. Every step draws from its own stream: slowing one leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from velro_gate.sandbox.settings import (
+    AUTHENTICATION,
+    AUTHORIZATION,
+    GENERATION_CREATE,
+    GENERATION_LIST,
+    LOGIN,
+    MEDIA,
+    MODEL,
+)
+
+SIGMA = 0.18
+MEDIANS: Mapping[str, float] = {
+    AUTHENTICATION: 0.006,
+    AUTHORIZATION: 0.009,
+    GENERATION_LIST: 0.011,
+    MODEL: 0.007,
+    GENERATION_CREATE: 0.013,
+    MEDIA: 0.008,
+    LOGIN: 0.010,
+}
+QUERY = "query"
+QUERY_MEDIAN = 0.003
+"""Seconds of one simulated query of the embedded database; a real one takes its own time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lognormal:
+    """Lognormal by median (seconds) and sigma of the logarithm; sigma 0 is a constant."""
+
+    median: float
+    sigma: float = SIGMA
+
+    def draw(self, random: Random) -> float:
+        """One service time in seconds."""
+        return self.median * math.exp(self.sigma * random.gauss(0.0, 1.0)) if self.sigma else self.median
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bimodal:
+    """Either of two service times in seconds; ``share`` of the draws are the slow one."""
+
+    fast: float
+    slow: float
+    share: float
+
+    def draw(self, random: Random) -> float:
+        """One service time in seconds."""
+        return self.slow if random.random() < self.share else self.fast
+
+
+Distribution = Lognormal | Bimodal
+Kind = Literal["constant", "lognormal", "bimodal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slowdown:
+    """What an experiment does to a step: multiplies its time by ``factor``, after ``instead`` has replaced it, if given."""
+
+    factor: float = 1.0
+    instead: Distribution | None = None
+
+
+class Work:
+    """Draws and spends the simulated time. on: whether there is any."""
+
+    def __init__(
+        self, *, seed: int, on: bool, slow: Mapping[str, float], sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    ) -> None:
+        self.on = on
+        self._start = {step: Slowdown(factor=factor) for step, factor in slow.items()}
+        self._sleep = sleep
+        usual = {**{step: Lognormal(median=median) for step, median in MEDIANS.items()}, QUERY: Lognormal(median=QUERY_MEDIAN)}
+        self._usual: dict[str, Distribution] = dict(usual)
+        self._streams = {step: Random(f"{seed}/{step}") for step in usual}
+        self.slowdowns = dict(self._start)
+
+    def slow(self, step: str, slowdown: Slowdown) -> None:
+        """Let an experiment change one step, until reset."""
+        self.slowdowns[step] = slowdown
+
+    def reset(self) -> None:
+        """Back to how the sandbox was started."""
+        self.slowdowns = dict(self._start)
+
+    def draw(self, step: str) -> float:
+        """Seconds that the next request of this step takes.
+
+        Without simulated work only a replaced distribution takes time, so that delays can be injected into a bare service.
+        """
+        slowdown = self.slowdowns.get(step)
+        instead = None if slowdown is None else slowdown.instead
+        if instead is None and not self.on:
+            return 0.0
+        seconds = (instead or self._usual[step]).draw(self._streams[step])
+        return seconds if slowdown is None else seconds * slowdown.factor
+
+    async def spend(self, step: str) -> None:
+        """Take the time that this step takes."""
+        seconds = self.draw(step)
+        if seconds > 0.0:
+            await self._sleep(seconds)
