@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from velro_gate import errors
+from velro_gate.cli.app import app
 from velro_gate.errors import VelroError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Level, Status
+from velro_gate.scenario import load_scenario
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("velro_gate", "tests", "benchmarks", "scripts", "docs", "requirements", "scenarios", "baselines", ".github", ".ci")
@@ -200,7 +202,13 @@ def imported(sources: dict[Path, str], *, late: bool = True) -> set[str]:
     late: with those that are imported inside functions, where a missing one can be told in a sentence.
     """
     # What a package is imported as, where that is not its own name.
-    installed = {"yaml": "pyyaml", "jwt": "pyjwt", "psycopg_pool": "psycopg", "pydantic_core": "pydantic"}
+    installed = {
+        "yaml": "pyyaml",
+        "jwt": "pyjwt",
+        "psycopg_pool": "psycopg",
+        "pydantic_core": "pydantic",
+        "markdown_it": "markdown-it-py",
+    }
     found = set()
     for text in sources.values():
         tree = ast.parse(text)
@@ -247,6 +255,47 @@ def test_every_relative_link_of_a_page_leads_somewhere() -> None:
         if not (path.parent / target).exists()
     ]
     assert dead == []
+
+
+def test_the_scenario_in_the_readme_is_a_scenario(tmp_path: Path) -> None:
+    example = re.search(r"```yaml\n(.*?)```", TEXTS[ROOT / "README.md"], re.DOTALL)
+    assert example
+    file = tmp_path / "readme.yaml"
+    file.write_text(example[1], encoding="utf-8")
+    scenario = load_scenario(file, {"VELRO_API_URL": "http://127.0.0.1:1"})
+    assert scenario.target.url == "http://127.0.0.1:1"
+    assert [step.name for step in scenario.steps] == ["list", "create"]
+
+
+def test_the_readme_lists_every_command_and_no_other() -> None:
+    section = TEXTS[ROOT / "README.md"].split("| command | does |")[1].split("\n\n")[0]
+    listed = re.findall(r"^\| `([a-z]+)` \|", section, re.MULTILINE)
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {group.name for group in app.registered_groups if group.name}
+    assert set(listed) == known
+
+
+def test_the_readme_names_only_options_that_some_command_has() -> None:
+    named = set(re.findall(r"(--[a-z][a-z-]+)", TEXTS[ROOT / "README.md"]))
+    commands = "\n".join(text for path, text in PACKAGE.items() if "cli" in path.parts)
+    assert {option for option in named if f'"{option}"' not in commands} <= {
+        "--help",
+        "--install-completion",
+        "--url",
+        "--runs",
+    }
+
+
+def test_pure_modules_open_no_file_and_print_nothing() -> None:
+    pure = ("errors.py", "units.py", "pacing.py", "model", "analysis", "report")
+    found = [
+        f"{path}:{node.lineno} {node.func.id}"
+        for path, text in PACKAGE.items()
+        if path.relative_to(ROOT / "velro_gate").parts[0] in pure
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("open", "print", "input")
+    ]
+    assert found == []
 
 
 def exit_code_table() -> dict[int, str]:
