@@ -21,12 +21,17 @@ def profile_digest(scenario: Scenario, profile: str) -> str:
     Raises:
         KeyError: when there is no such profile.
     """
-    return _hash([_common(scenario), [_phase(phase) for phase in scenario.profiles[profile]]])
+    return _profile(scenario, profile, _common(scenario))
 
 
 def scenario_digest(scenario: Scenario) -> str:
     """Hex SHA-256 over the load of all profiles."""
-    return _hash({name: profile_digest(scenario, name) for name in scenario.profiles})
+    common = _common(scenario)
+    return _hash({name: _profile(scenario, name, common) for name in scenario.profiles})
+
+
+def _profile(scenario: Scenario, profile: str, common: object) -> str:
+    return _hash([common, [_phase(phase) for phase in scenario.profiles[profile]]])
 
 
 def _common(scenario: Scenario) -> dict[str, object]:

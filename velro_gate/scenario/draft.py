@@ -81,6 +81,8 @@ def _cut(path: _Path) -> _Path:
     match path:
         case ("profiles", _, "phases", _, *_):
             return path[:4]
+        case ("profiles", _, int(), *_):
+            return path[:3]
         case ("profiles" | "feeders", _, *_):
             return path[:2]
         case ("auth", *_):

@@ -65,6 +65,12 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
 }
 
+_BOUNDS = {
+    "greater_than_equal": "must be at least {}",
+    "less_than_equal": "must be at most {}",
+    "less_than": "must be less than {}",
+}
+
 
 def explain(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | None]:
     """One pydantic error as (what, suggestion). keys: those that are known where the error is."""
@@ -79,6 +85,10 @@ def explain(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | N
         return f"{_shown(place)}: {_EXPECTED[kind]} is expected, not {kind_of(given)}", None
     if kind == "value_error":
         return f"{_shown(place)}: {context['error']}", None
+    if kind in ("too_short", "string_too_short") and context["min_length"] == 1:
+        return f"{_shown(place)} must not be empty", None
+    if kind in _BOUNDS:
+        return f"{_shown(place)}: {_BOUNDS[kind].format(*context.values())}, not {given!r}", None
     if kind == "literal_error":
         wanted = str(context["expected"])
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]

@@ -88,7 +88,8 @@ def requirement_from(
             source=spec.source or source,
         )
     except ValueError as error:
-        report(_plainly(str(error), metric, spec), None)
+        message = _plainly(str(error), metric, spec)
+        report(message if message.startswith(metric) else f"{metric}: {message}", None)
         return None
 
 

@@ -85,8 +85,8 @@ def method_name(given: str) -> str:
         ValueError: for any other word.
     """
     if given not in METHODS:
-        near = given.upper() if given.upper() in METHODS else ", ".join(METHODS)
-        raise ValueError(f"unknown method {given!r} (did you mean {near}?)")
+        meant = f"did you mean {given.upper()}?" if given.upper() in METHODS else f"known: {', '.join(METHODS)}"
+        raise ValueError(f"unknown method {given!r}; {meant}")
     return given
 
 

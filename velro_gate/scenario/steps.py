@@ -165,7 +165,8 @@ def _check_json_paths(spec: StepSpec, faults: Faults) -> None:
     places += [(spec.line("capture", name), capture.json_path) for name, capture in spec.capture.items()]
     for line, path in places:
         if path and not _JSON_PATH.fullmatch(path):
-            hint = f"did you mean '$.{path.lstrip('$.')}'?" if re.fullmatch(r"\$?\.?[A-Za-z_][\w.\[\]]*", path) else None
+            better = "$." + re.sub(r"\.(\d+)", r"[\1]", path.lstrip("$."))
+            hint = f"did you mean {better!r}?" if _JSON_PATH.fullmatch(better) and ".." not in path else None
             faults.add(line, f"{path!r} is not a JSON path such as $.items[0].id", hint)
 
 

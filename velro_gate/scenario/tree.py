@@ -92,17 +92,25 @@ class _UnreadableError(Exception):
         self.line, self.what, self.suggestion = line, what, suggestion
 
 
+_ADVICE = (
+    ("mapping values", "quote a text that holds ': '"),
+    ("flow", "quote a text that holds '{', '}', '[', ']' or ','"),
+    ("block scalar", "quote a text that starts with '>' or '|'"),
+    ("quoted scalar", "close the quote that opens here"),
+)
+
+
 def _syntax(error: yaml.MarkedYAMLError) -> tuple[int, str, str | None]:
+    problem, context = error.problem or "unreadable", error.context or ""
     mark = error.problem_mark or error.context_mark
+    # A quote that never closes is noticed at the end of the file; where it opens is what the reader wants.
+    if "end of stream" in problem and error.context_mark is not None:
+        mark = error.context_mark
     line = mark.line + 1 if mark else 1
-    problem = error.problem or error.context or "unreadable"
-    if "\\t" in problem or (
-        mark is not None and mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] == "\t"
-    ):
+    if mark is not None and mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] == "\t":
         return line, "a tab stands where YAML wants spaces", "indent with spaces"
-    context = f" {error.context}" if error.context and error.problem else ""
-    hint = "quote a text that holds ': ', '{', '}' or '#'" if "mapping values" in problem or "flow" in context else None
-    return line, f"not valid YAML{context}: {problem}", hint
+    hint = next((advice for sign, advice in _ADVICE if sign in problem or sign in context), None)
+    return line, f"not valid YAML{' ' * bool(context)}{context}: {problem}", hint
 
 
 class _Builder:
