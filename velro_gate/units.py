@@ -184,6 +184,11 @@ def format_probability(p: float | None) -> str:
     return f"{p:.2f}" if p >= 0.1 else f"{p:.2g}"
 
 
+def trim_zeros(text: str) -> str:
+    """A formatted figure that was chosen, not measured, without the zeros that claim precision: ``75 ms``, not ``75.0 ms``."""
+    return re.sub(r"(\d)\.0+(?=\D|$)|(\.\d*?[1-9])0+(?=\D|$)", r"\1\2", text)
+
+
 def join_range(low: str, high: str) -> str:
     """Two formatted figures as a range that names a shared unit once: ``79.1 to 88.4 ms``, ``850 µs to 1.20 ms``."""
     first, second = _UNIT.fullmatch(low), _UNIT.fullmatch(high)

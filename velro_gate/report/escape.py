@@ -33,13 +33,17 @@ def _hidden(character: str) -> bool:
 
 
 def markdown_text(text: str) -> str:
-    """Prose for a GitHub comment or a cell of its tables; shows exactly the text, links nothing."""
+    """Prose inside a line of a GitHub comment or in a cell of its tables; shows exactly the text, links nothing."""
     clean = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     clean = _SPECIAL.sub(r"\\\1", clean)
     clean = _UNDERSCORE.sub(r"\\_", clean)
     clean = re.sub(r"(?<=[@#])(?=\w)", JOINER, clean)
-    clean = re.sub(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=gh)(?=-\d)", JOINER, clean)
-    return _BLOCK_START.sub(_escaped_start, clean)
+    return re.sub(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=gh)(?=-\d)", JOINER, clean)
+
+
+def markdown_line(text: str) -> str:
+    """The same for text at the start of a line or of a list item, where it must not open a list, a heading or a quote."""
+    return _BLOCK_START.sub(_escaped_start, markdown_text(text))
 
 
 def _escaped_start(match: re.Match[str]) -> str:

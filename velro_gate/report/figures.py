@@ -51,12 +51,12 @@ def with_interval(metric: str, found: Estimate | None) -> str:
 
 def limit(requirement: Requirement) -> str:
     """``< 75 ms``, ``≥ 1,000/s``."""
-    return f"{_SIGNS[requirement.comparator]} {figure(requirement.metric, requirement.target)}"
+    return f"{_SIGNS[requirement.comparator]} {units.trim_zeros(figure(requirement.metric, requirement.target))}"
 
 
 def critical(requirement: Requirement) -> str:
     """The critical level, or a dash where there is none."""
-    return NOTHING if requirement.critical is None else figure(requirement.metric, requirement.critical)
+    return NOTHING if requirement.critical is None else units.trim_zeros(figure(requirement.metric, requirement.critical))
 
 
 def headroom(share: float | None) -> str:

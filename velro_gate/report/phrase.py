@@ -7,7 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from velro_gate.report.escape import markdown_name, markdown_text, visible
+from velro_gate.report.escape import markdown_line, markdown_name, markdown_text, visible
 
 Style = Literal["text", "name", "strong"]
 
@@ -55,7 +55,7 @@ def _markdown_piece(piece: Piece, *, first: bool) -> str:
     core = piece.text.strip()
     lead = piece.text[: len(piece.text) - len(piece.text.lstrip())]
     tail = piece.text[len(piece.text.rstrip()) :] if core else ""
-    escaped = markdown_text(core) if first else markdown_text(f"x{core}")[1:]
+    escaped = markdown_line(core) if first else markdown_text(core)
     return f"{lead}**{escaped}**{tail}" if piece.style == "strong" and core else f"{lead}{escaped}{tail}"
 
 

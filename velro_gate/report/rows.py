@@ -23,6 +23,7 @@ GLYPHS = {
 """One sign a level; always beside the word, never instead of it."""
 
 MOVED = frozenset({Change.REGRESSION, Change.SUSPICIOUS, Change.IMPROVEMENT})
+_PLAIN_SOURCES = frozenset({"phase", "step"})
 PROMINENT = 12
 """Requirements shown open in a comment before the cleanly met ones of ordinary phases are folded away."""
 
@@ -128,7 +129,7 @@ def prominent_requirements(results: Sequence[RequirementResult]) -> list[Require
     """Those a comment shows open: all of a few, else every one that is not cleanly met and every one from the PRD."""
     if len(results) <= PROMINENT:
         return list(results)
-    chosen = [result for result in results if not cleanly_met(result) or result.requirement.source != "phase"]
+    chosen = [result for result in results if not cleanly_met(result) or result.requirement.source not in _PLAIN_SOURCES]
     return chosen or [tightest(results)]
 
 
@@ -139,7 +140,10 @@ def cleanly_met(result: RequirementResult) -> bool:
 
 def tightest(results: Iterable[RequirementResult]) -> RequirementResult:
     """The result with the least headroom; those without a figure count as having none."""
-    return min(results, key=lambda result: (result.headroom is not None, result.headroom or 0.0))
+    known = list(results)
+    # A plain count such as the users held meets its limit exactly whenever all goes well: that is no tight place.
+    sampled = [result for result in known if result.estimate is None or result.estimate.low < result.estimate.high]
+    return min(sampled or known, key=lambda result: (result.headroom is not None, result.headroom or 0.0))
 
 
 def worst_comparisons(rows: Iterable[Comparison]) -> list[Comparison]:

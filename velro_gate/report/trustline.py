@@ -24,7 +24,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases])),
         ("CPU steal", units.format_share(max(steal, default=None))),
         ("baselines", _baselines(verdict)),
-        ("smallest worsening it would have found", smallest_seen(verdict.comparisons)),
+        ("smallest worsening it would have found (MDE)", smallest_seen(verdict.comparisons)),
     )
 
 

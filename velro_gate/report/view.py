@@ -110,7 +110,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         requirement_count=requirement_count(ordered),
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
-        comparison_count=comparison_count(verdict.comparisons),
+        comparison_count=comparison_count(verdict.comparisons, level),
         trust_facts=trustline.trust_facts(record, verdict),
         trust=_trust(verdict),
         next_steps=_next_steps(verdict),
@@ -127,21 +127,21 @@ def build(record: RunRecord, verdict: Verdict) -> View:
 
 
 def requirement_count(results: list[RequirementResult]) -> str:
-    """``29 of 31 requirements met`` and how many of them were not measured."""
+    """``29 of 31 met`` and how many of them were not measured."""
     if not results:
-        return "The plan has no requirements."
+        return "the plan has none"
     met = sum(result.met for result in results)
     unmeasured = sum(result.estimate is None for result in results)
     tail = f", {unmeasured} {figures.MISSING}" if unmeasured else ""
-    return f"{met} of {len(results)} requirement{'s' if len(results) != 1 else ''} met{tail}"
+    return f"{met} of {len(results)} met{tail}"
 
 
-def comparison_count(comparisons: tuple[Comparison, ...]) -> str:
+def comparison_count(comparisons: tuple[Comparison, ...], level: Level) -> str:
     """``22 of 24 compared rows unchanged, 2 inconclusive``; or that there was nothing to compare with."""
     compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
     left_out = len(comparisons) - len(compared)
     if not compared:
-        return "No baseline yet: nothing was compared."
+        return "nothing was compared" if level is Level.BROKEN else "no baseline yet, so nothing was compared"
     parts = [f"{_number(compared, Change.UNCHANGED)} of {len(compared)} compared rows unchanged"]
     words = {Change.REGRESSION: "worse", Change.IMPROVEMENT: "better"}
     for change in (Change.REGRESSION, Change.SUSPICIOUS, Change.INCONCLUSIVE, Change.IMPROVEMENT):

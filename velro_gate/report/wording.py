@@ -42,7 +42,7 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
     """
     match verdict.level:
         case Level.PASS:
-            return (*_requirements_met(verdict), *_largest_change(verdict))
+            return (*_requirements_met(verdict), *_largest_change(record, verdict))
         case Level.NO_BASELINE:
             return (strong("There is no baseline to compare with yet."), text(" "), *_requirements_met(verdict))
         case Level.BROKEN:
@@ -57,15 +57,18 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
         key=lambda row: (not row.primary, -worsening(row)),
     )
     if limits and (not effects or limits[0].status is Status.CRITICAL):
-        return (*missed(limits[0]), *_also(limits[1:], effects))
+        return (*missed(limits[0]), *_also(limits[1:], effects, verdict.level))
     if effects:
-        return (*moved(effects[0], record), *(_second(limits, effects) if limits else _also((), effects[1:])))
+        return (
+            *moved(effects[0], record),
+            *(_second(limits, effects, verdict.level) if limits else _also((), effects[1:], verdict.level)),
+        )
     return _first_finding(verdict)
 
 
-def _second(limits: Sequence[RequirementResult], effects: Sequence[Comparison]) -> Phrase:
+def _second(limits: Sequence[RequirementResult], effects: Sequence[Comparison], level: Level) -> Phrase:
     """The worst limit after the worst effect, then how much more there is."""
-    return (text(" Also "), *missed(limits[0]), *_also(limits[1:], effects[1:]))
+    return (text(" "), *missed(limits[0]), *_also(limits[1:], effects[1:], level))
 
 
 def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
@@ -76,18 +79,26 @@ def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
 def moved(row: Comparison, record: RunRecord) -> Phrase:
     """One change: what moved where, by how much, with its interval, and from which change on it counts."""
     rose = (row.current or 0.0) > (row.baseline or 0.0) if row.change is None else row.change > 0.0
-    verb = f"{'rose' if rose else 'fell'} {_magnitude(row)}".rstrip()
     certain = row.verdict in (Change.REGRESSION, Change.IMPROVEMENT)
-    start = _capital((*figures.subject(row.metric, row.step), text(f" {verb if certain else f'may have moved: it {verb}'}")))
     spread = figures.change_interval(row)
     return (
-        *((strong(p.text) if p.style == "text" else p) for p in start),
+        *_capital(figures.subject(row.metric, row.step)),
+        text(" "),
+        strong(_verb(row, rose=rose, certain=certain)),
         text(" in "),
         name(row.phase),
         text(f" (95 % interval {spread})" if spread else ""),
         text(f", from {figures.figure(row.metric, row.baseline)} to {figures.figure(row.metric, row.current)}"),
         text(_bar(row, record, rose=rose, certain=certain)),
     )
+
+
+def _verb(row: Comparison, *, rose: bool, certain: bool) -> str:
+    """``rose 31 %``, ``fell by 1.2 points``, or ``looks 8.3 % higher`` for what may be noise."""
+    if certain:
+        return f"{'rose' if rose else 'fell'} {_magnitude(row)}".rstrip()
+    size = _magnitude(row).removeprefix("by ")
+    return f"looks {size} {'higher' if rose else 'lower'}".replace("  ", " ")
 
 
 def _magnitude(row: Comparison) -> str:
@@ -101,12 +112,12 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
     """What the change is held against, in the words of that metric's scale."""
     direction = "rise" if rose else "fall"
     if not certain:
-        seen = f"; this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
-        return f"; too noisy to tell{seen}."
+        seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
+        return f": too noisy to tell{seen}."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
         return "."
     margin = row.margin if row.margin is not None else record.plan.policy.margin
-    return f"; the limit is a {direction} of {units.format_magnitude(margin)}."
+    return f"; the limit is a {direction} of {units.trim_zeros(units.format_magnitude(margin))}."
 
 
 def missed(result: RequirementResult) -> Phrase:
@@ -132,14 +143,17 @@ def _against(result: RequirementResult) -> str:
         side = "over" if wanted.comparator in _UPPER else "under"
         return f"{side} even the critical level of {figures.critical(wanted)} (limit {figures.limit(wanted)})"
     if result.status is Status.MARGINAL:
-        return f"too close to its limit of {figures.limit(wanted)} to be sure"
+        reach = "but its interval reaches beyond it" if result.met else "though its interval reaches inside"
+        return f"{'inside' if result.met else 'outside'} its limit of {figures.limit(wanted)}, {reach}"
     return f"{'outside' if not result.met else 'inside'} its limit of {figures.limit(wanted)}"
 
 
-def _also(limits: Sequence[RequirementResult], effects: Sequence[Comparison]) -> Phrase:
+def _also(limits: Sequence[RequirementResult], effects: Sequence[Comparison], level: Level) -> Phrase:
     counts = (_count(len(effects), "other change"), _count(len(limits), "other requirement"))
     more = " and ".join(filter(None, counts))
-    return (text(f" The same goes for {more}."),) if more else ()
+    one = len(limits) + len(effects) == 1
+    verb = {Level.FAIL: "fails" if one else "fail", Level.WARN: "warns" if one else "warn"}.get(level, "is so" if one else "are so")
+    return (text(f" {more} {verb} too."),) if more else ()
 
 
 def _count(number: int, noun: str) -> str:
@@ -168,13 +182,16 @@ def _requirements_met(verdict: Verdict) -> Phrase:
     )
 
 
-def _largest_change(verdict: Verdict) -> Phrase:
+def _largest_change(record: RunRecord, verdict: Verdict) -> Phrase:
     compared = [row for row in verdict.comparisons if row.verdict is not Change.NOT_COMPARED]
     if not compared:
         return (text(" Nothing was compared."),)
     rows = [row for row in compared if row.change is not None and row.primary]
     rows = rows or [row for row in compared if row.change is not None]
-    opening = f" No regression in {len(compared)} compared figure{'s' if len(compared) != 1 else ''}"
+    better = sorted((row for row in compared if row.verdict is Change.IMPROVEMENT), key=worsening)
+    if better:
+        return (text(" "), *moved(better[0], record), text(f" No regression in {_count(len(compared), 'compared figure')}."))
+    opening = f" No regression in {_count(len(compared), 'compared figure')}"
     if not rows:
         return (text(f"{opening}."),)
     worst = max(rows, key=worsening)

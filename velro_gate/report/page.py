@@ -1,0 +1,14 @@
+"""The HTML report: one page that needs nothing else, not even a script; light, dark and on paper."""
+
+from __future__ import annotations
+
+from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Verdict
+from velro_gate.report.charts import charts
+from velro_gate.report.templating import template
+from velro_gate.report.view import build
+
+
+def html(record: RunRecord, verdict: Verdict) -> str:
+    """The whole page."""
+    return template("report.html.j2").render(view=build(record, verdict), charts=charts(record))
