@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from velro_gate.sandbox.catalogue import Generation, model_name
+from velro_gate.sandbox.catalogue import Access, Generation, model_name
 
 MEDIA_SECONDS = 3600
 
@@ -15,11 +15,16 @@ def encode(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def authorization(user: int, generation: int, owner: int) -> bytes:
-    """Whether this user may use this generation: its owner may."""
-    allowed = user == owner
-    role = "owner" if allowed else None
-    return encode({"allowed": allowed, "resource": "generation", "id": f"gen-{generation}", "role": role})
+def access(found: Access) -> bytes:
+    """What the cache layers hold about who may use a generation; ``authorization`` reads it."""
+    return b"%d %d" % (found.owner, found.shared)
+
+
+def authorization(user: int, generation: int, held: bytes) -> bytes:
+    """Whether this user may use this generation, by what ``access`` has put down about it."""
+    owner, shared = held.split()
+    role = "owner" if int(owner) == user else "member" if shared == b"1" else None
+    return encode({"allowed": role is not None, "resource": "generation", "id": f"gen-{generation}", "role": role})
 
 
 def generation_list(newest: Sequence[Generation], total: int) -> bytes:

@@ -1,8 +1,9 @@
 """What the backend knows about: people, generations, models and media, all numbered, none of them stored here.
 
 The catalogue is a function of the number of users alone: person n owns the generations n and n + users, and each generation
-has one medium of the same number. So the databases can be filled, the caches warmed and the tests written from one rule.
-Identifiers are a word and a number, ``gen-42``; leading zeros do not matter.
+has one medium of the same number. Models count from 1. What exists from the start is shared with everybody, what is created
+later is its owner's alone. So the databases can be filled, the caches warmed and the tests written from one rule.
+Identifiers are a word and a number, ``gen-42`` or ``resource-42``; leading zeros do not matter.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from hashlib import blake2b
 MODEL_COUNT = 24
 GENERATIONS_PER_USER = 2
 
-_USER = re.compile(r"(?:user|vu|u)?[-_]?0*(\d{1,9})")
-_GENERATION = re.compile(r"(?:generation|gen)?[-_]?0*(\d{1,15})")
+_USER = re.compile(r"[A-Za-z]*[-_]?0*(\d{1,9})")
+_GENERATION = re.compile(r"(?:generation|resource|gen)?[-_]?0*(\d{1,15})")
 _MEDIA = re.compile(r"media[-_]?0*(\d{1,15})|0*(\d{1,15})")
 _MODEL = re.compile(r"model[-_]?0*(\d{1,3})|0*(\d{1,3})")
 _NAMED_USERS = 1 << 60
@@ -30,7 +31,16 @@ class Generation:
     owner: int
     model: int
     prompt: str
-    status: str = "queued"
+    status: str
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may use a generation: its owner, and everybody when it is shared."""
+
+    owner: int
+    shared: bool
 
 
 def user_number(user_id: str) -> int:
@@ -61,14 +71,17 @@ def _number(pattern: re.Pattern[str], text: str) -> int | None:
     return int(match[match.lastindex or 0]) if match else None
 
 
+MODELS = range(1, MODEL_COUNT + 1)
+
+
 def model_name(number: int) -> str:
     """What people call a model."""
-    return f"Velro {('Image', 'Video', 'Audio')[number % 3]} {number // 3 + 1}"
+    return f"Velro {('Image', 'Video', 'Audio')[(number - 1) % 3]} {(number - 1) // 3 + 1}"
 
 
 def seeded_generation(number: int, users: int) -> Generation:
     """Generation ``number`` of those that exist from the start."""
-    return Generation(number, number % users, number % MODEL_COUNT, f"a landscape, take {number}", "completed")
+    return Generation(number, number % users, number % MODEL_COUNT + 1, f"a landscape, take {number}", "completed", True)
 
 
 def seeded_generations(users: int) -> Iterator[Generation]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from velro_gate.sandbox.catalogue import Generation
+from velro_gate.sandbox.catalogue import Access, Generation
 
 LIST_LIMIT = 20
 """Generations on one page, and the only page that is cached."""
@@ -35,8 +35,8 @@ class Database(Protocol):
     async def ping(self) -> None:
         """Return when the database answers a query."""
 
-    async def owner(self, generation: int) -> int | None:
-        """The user who owns a generation; None when there is no such generation."""
+    async def access(self, generation: int) -> Access | None:
+        """Who may use a generation; None when there is no such generation."""
 
     async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
         """The newest generations of a user, newest first, and how many the user has."""

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from velro_gate.sandbox import answers
 from velro_gate.sandbox.catalogue import (
     GENERATIONS_PER_USER,
-    MODEL_COUNT,
+    MODELS,
+    Access,
     Generation,
     generation_number,
     media_number,
@@ -65,9 +66,8 @@ class Endpoints:
         if resource != "generation":
             raise RefusalError(422, "'resource' has to be 'generation'")
         number = _known(generation_number(identifier), "generation")
-        return await self._layers.read(
-            authorization_key(caller.number, number), partial(self._authorize, caller.number, number)
-        )
+        held, layer = await self._layers.read(access_key(number), partial(self._access, number))
+        return Found(held and answers.authorization(caller.number, number, held), layer)
 
     async def generations(self, caller: Caller, limit: str) -> Found:
         """The caller's newest generations."""
@@ -98,15 +98,15 @@ class Endpoints:
         if not isinstance(prompt, str) or not 0 < len(prompt) <= MAX_PROMPT:
             raise RefusalError(422, f"'prompt' has to be a text of 1 to {MAX_PROMPT} characters")
         number = model_number(model) if isinstance(model, str) else None
-        if number is None or number >= MODEL_COUNT:
+        if number is None or number not in MODELS:
             raise RefusalError(422, "'model' has to be the id of a model")
         created, listed = await self._dependency.ask(partial(self._add, caller.number, number, prompt))
         await self._layers.write(list_key(caller.number), listed)
         return answers.created(created)
 
-    async def _authorize(self, user: int, number: int) -> bytes | None:
-        owner = await self._database.owner(number)
-        return None if owner is None else answers.authorization(user, number, owner)
+    async def _access(self, number: int) -> bytes | None:
+        found = await self._database.access(number)
+        return None if found is None else answers.access(found)
 
     async def _list(self, user: int, limit: int) -> bytes:
         return answers.generation_list(*await self._database.newest(user, limit))
@@ -122,9 +122,9 @@ class Endpoints:
         return number, await self._list(user, LIST_LIMIT)
 
 
-def authorization_key(user: int, generation: int) -> str:
-    """The cache key of one user's right to one generation."""
-    return f"authorization:{user}:{generation}"
+def access_key(generation: int) -> str:
+    """The cache key of who may use a generation; one entry serves all users."""
+    return f"access:{generation}"
 
 
 def list_key(user: int) -> str:
@@ -143,11 +143,11 @@ def media_key(number: int) -> str:
 
 
 def warm_entries(users: int) -> Iterator[tuple[str, bytes]]:
-    """What the caches hold when the backend starts: all models, and each user's first generation, list and medium."""
-    for number in range(MODEL_COUNT):
+    """What the caches hold when the backend starts: all models, and of each user a generation, its medium and the list."""
+    for number in MODELS:
         yield model_key(number), answers.model(number)
     for user in range(users):
-        yield authorization_key(user, user), answers.authorization(user, user, user)
+        yield access_key(user), answers.access(Access(user, shared=True))
         yield media_key(user), answers.media(user)
         yield list_key(user), answers.generation_list(_first_page(user, users), GENERATIONS_PER_USER)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import astuple
 from typing import Any
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from velro_gate.errors import UsageError
-from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODEL_COUNT, Generation, model_name, seeded_generations
+from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODELS, Access, Generation, model_name, seeded_generations
 
 OPEN_SECONDS = 30.0
 WAIT_SECONDS = 1.0
@@ -19,17 +20,19 @@ DROP SCHEMA IF EXISTS velro_sandbox CASCADE;
 CREATE SCHEMA velro_sandbox;
 CREATE TABLE velro_sandbox.models (number integer PRIMARY KEY, name text NOT NULL);
 CREATE TABLE velro_sandbox.generations (
-    number bigint PRIMARY KEY, owner bigint NOT NULL, model integer NOT NULL, prompt text NOT NULL, status text NOT NULL
+    number bigint PRIMARY KEY, owner bigint NOT NULL, model integer NOT NULL, prompt text NOT NULL, status text NOT NULL,
+    shared boolean NOT NULL
 );
 CREATE TABLE velro_sandbox.media (number bigint PRIMARY KEY);
 """
 _INDEX = "CREATE INDEX ON velro_sandbox.generations (owner, number)"
 _NUMBERS = "CREATE SEQUENCE velro_sandbox.numbers MINVALUE 0 START {start} OWNED BY velro_sandbox.generations.number"
 _NEWEST = """
-SELECT number, owner, model, prompt, status FROM velro_sandbox.generations WHERE owner = %s ORDER BY number DESC LIMIT %s
+SELECT number, owner, model, prompt, status, shared FROM velro_sandbox.generations
+WHERE owner = %s ORDER BY number DESC LIMIT %s
 """
 _ADD = """
-INSERT INTO velro_sandbox.generations VALUES (nextval('velro_sandbox.numbers'), %s, %s, %s, 'queued') RETURNING number
+INSERT INTO velro_sandbox.generations VALUES (nextval('velro_sandbox.numbers'), %s, %s, %s, 'queued', false) RETURNING number
 """
 
 
@@ -84,8 +87,8 @@ class PostgresDatabase:
 
     async def _lay_out(self, connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute(_LAYOUT)
-        await _copy(connection, "models", ((n, model_name(n)) for n in range(MODEL_COUNT)))
-        rows = ((one.number, one.owner, one.model, one.prompt, one.status) for one in seeded_generations(self._users))
+        await _copy(connection, "models", ((n, model_name(n)) for n in MODELS))
+        rows = map(astuple, seeded_generations(self._users))
         await _copy(connection, "generations", rows)
         count = self._users * GENERATIONS_PER_USER
         await _copy(connection, "media", ((n,) for n in range(count)))
@@ -99,10 +102,9 @@ class PostgresDatabase:
     async def ping(self) -> None:
         await self._query("SELECT 1")
 
-    async def owner(self, generation: int) -> int | None:
-        rows = await self._query("SELECT owner FROM velro_sandbox.generations WHERE number = %s", generation)
-        owner: int | None = rows[0][0] if rows else None
-        return owner
+    async def access(self, generation: int) -> Access | None:
+        rows = await self._query("SELECT owner, shared FROM velro_sandbox.generations WHERE number = %s", generation)
+        return Access(*rows[0]) if rows else None
 
     async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
         rows = await self._query(_NEWEST, owner, limit)

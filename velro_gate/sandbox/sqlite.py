@@ -12,21 +12,23 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODEL_COUNT, Generation, model_name, seeded_generations
+from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODELS, Access, Generation, model_name, seeded_generations
 
 _TABLES = """
 CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE generations (
-    number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, model INTEGER NOT NULL, prompt TEXT NOT NULL, status TEXT NOT NULL
+    number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, model INTEGER NOT NULL, prompt TEXT NOT NULL, status TEXT NOT NULL,
+    shared INTEGER NOT NULL
 );
 CREATE TABLE media (number INTEGER PRIMARY KEY);
 """
 _INDEX = "CREATE INDEX generations_by_owner ON generations (owner, number)"
-_NEWEST = "SELECT number, owner, model, prompt, status FROM generations WHERE owner = ? ORDER BY number DESC LIMIT ?"
-_ADD = "INSERT INTO generations (owner, model, prompt, status) VALUES (?, ?, ?, 'queued')"
+_NEWEST = "SELECT number, owner, model, prompt, status, shared FROM generations WHERE owner = ? ORDER BY number DESC LIMIT ?"
+_ADD = "INSERT INTO generations (owner, model, prompt, status, shared) VALUES (?, ?, ?, 'queued', 0)"
 
 
 class SqliteDatabase:
@@ -74,10 +76,9 @@ class SqliteDatabase:
     async def ping(self) -> None:
         await self._query("SELECT 1")
 
-    async def owner(self, generation: int) -> int | None:
-        rows = await self._query("SELECT owner FROM generations WHERE number = ?", generation)
-        owner: int | None = rows[0][0] if rows else None
-        return owner
+    async def access(self, generation: int) -> Access | None:
+        rows = await self._query("SELECT owner, shared FROM generations WHERE number = ?", generation)
+        return Access(rows[0][0], bool(rows[0][1])) if rows else None
 
     async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
         rows = await self._query(_NEWEST, owner, limit)
@@ -128,9 +129,9 @@ def _fill(path: Path, users: int) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(_TABLES)
     with connection:
-        connection.executemany("INSERT INTO models VALUES (?, ?)", [(n, model_name(n)) for n in range(MODEL_COUNT)])
-        rows = ((one.number, one.owner, one.model, one.prompt, one.status) for one in seeded_generations(users))
-        connection.executemany("INSERT INTO generations VALUES (?, ?, ?, ?, ?)", rows)
+        connection.executemany("INSERT INTO models VALUES (?, ?)", [(n, model_name(n)) for n in MODELS])
+        rows = map(astuple, seeded_generations(users))
+        connection.executemany("INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?)", rows)
         connection.executemany("INSERT INTO media VALUES (?)", ((n,) for n in range(users * GENERATIONS_PER_USER)))
         connection.execute(_INDEX)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -27,14 +27,14 @@ SIGMA = 0.18
 MEDIANS: Mapping[str, float] = {
     AUTHENTICATION: 0.006,
     AUTHORIZATION: 0.009,
-    GENERATION_LIST: 0.011,
+    GENERATION_LIST: 0.010,
     MODEL: 0.007,
-    GENERATION_CREATE: 0.013,
+    GENERATION_CREATE: 0.006,
     MEDIA: 0.008,
     LOGIN: 0.010,
 }
 QUERY = "query"
-QUERY_MEDIAN = 0.003
+QUERY_MEDIAN = 0.0025
 """Seconds of one simulated query of the embedded database; a real one takes its own time."""
 
 
