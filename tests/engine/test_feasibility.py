@@ -1,0 +1,298 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velro_gate.engine.feasibility import (
+    MachineLimits,
+    Shortfall,
+    mean_latency_limit,
+    require_feasible,
+    shortfalls,
+)
+from velro_gate.engine.forecast import SATURATED_COST, WAKING_COST, cpu_share, descriptors_needed, forecast
+from velro_gate.errors import InfeasibleError
+from velro_gate.model.scenario import (
+    ClosedArrivals,
+    Comparator,
+    NoAuth,
+    OpenArrivals,
+    Phase,
+    Requirement,
+    Scenario,
+    Step,
+    Target,
+)
+
+ROOMY = MachineLimits(
+    descriptors_soft=1024, descriptors_reachable=100_000, ports=28_232, memory=16 * 2**30, cores=4.0, listen_backlog=4096
+)
+
+
+def scenario(url: str = "http://service.test") -> Scenario:
+    steps = (
+        Step(name="login", method="GET", path="/a", probability=1.0),
+        Step(name="list", method="GET", path="/b", probability=0.5),
+    )
+    return Scenario(name="s", description="", digest="d", target=Target(url=url), auth=NoAuth(), steps=steps)
+
+
+def p95(limit: float, step: str = "all") -> Requirement:
+    return Requirement(metric="p95", comparator=Comparator.BELOW, target=limit, step=step)
+
+
+def phase(
+    users: int = 1000, rate: float = 100.0, *, ramp: float = 30.0, limits: tuple[Requirement, ...] = (), name: str = "peak"
+) -> Phase:
+    return Phase(name=name, users=users, ramp=ramp, duration=60.0, arrivals=OpenArrivals(rate=rate), requirements=limits)
+
+
+def found(
+    *phases: Phase, machine: MachineLimits = ROOMY, local: bool = False, shards: int = 1, url: str = ""
+) -> list[Shortfall]:
+    plan = scenario(url or "http://service.test")
+    return list(shortfalls(phases, scenario=plan, machine=machine, service_is_local=local, shards=shards))
+
+
+def codes(*phases: Phase, machine: MachineLimits = ROOMY, local: bool = False, shards: int = 1) -> list[tuple[str, bool]]:
+    return [(short.code, short.fatal) for short in found(*phases, machine=machine, local=local, shards=shards)]
+
+
+PRD = [
+    (500, 110.0, 120.0), (2_500, 550.0, 300.0), (5_000, 880.0, 450.0),
+    (10_000, 1_100.0, 600.0), (15_000, 1_320.0, 300.0), (8_000, 880.0, 1_800.0),
+]  # fmt: skip
+
+
+def prd() -> list[Phase]:
+    return [
+        Phase(
+            name=f"phase {i}", users=users, ramp=30.0, duration=seconds,
+            arrivals=OpenArrivals(rate=rate), requirements=(p95(0.075),),
+        )
+        for i, (users, rate, seconds) in enumerate(PRD)
+    ]  # fmt: skip
+
+
+def test_a_plan_within_every_limit_has_no_shortfall() -> None:
+    assert found(phase()) == []
+
+
+def test_the_whole_prd_plan_fits_a_two_core_machine_beside_its_service() -> None:
+    machine = replace(ROOMY, descriptors_reachable=20_000, cores=2.0, memory=8 * 2**30)
+    assert codes(*prd(), machine=machine, local=True) == []
+
+
+def test_too_few_descriptors_are_fatal_and_the_sentence_has_both_numbers() -> None:
+    (short,) = found(phase(users=2000), machine=replace(ROOMY, descriptors_reachable=1024))
+    assert short.fatal
+    assert "2,064" in short.sentence
+    assert "1,024" in short.sentence
+    assert "ulimit" in short.hint
+
+
+def test_a_soft_limit_that_can_be_raised_is_no_shortfall() -> None:
+    assert found(phase(users=5000), machine=replace(ROOMY, descriptors_soft=64)) == []
+
+
+def test_shards_share_the_users_descriptors() -> None:
+    machine = replace(ROOMY, descriptors_reachable=1100)
+    assert codes(phase(users=2000), machine=machine) == [("descriptors", True)]
+    assert codes(phase(users=2000), machine=machine, shards=2) == []
+
+
+def test_more_users_than_ports_are_fatal() -> None:
+    assert codes(phase(users=29_000)) == [("ports", True)]
+
+
+def test_ports_that_the_phase_before_still_holds_are_a_caveat() -> None:
+    assert codes(phase(users=20_000, name="one"), phase(users=15_000, name="two")) == [("ports", False)]
+
+
+def test_on_loopback_ports_come_back_at_once() -> None:
+    assert codes(phase(users=20_000, name="one"), phase(users=15_000, name="two"), local=True) == []
+
+
+def test_a_second_target_address_brings_as_many_ports_again() -> None:
+    plan = {"scenario": scenario(), "machine": ROOMY, "service_is_local": False}
+    assert shortfalls([phase(users=29_000)], **plan, target_addresses=2) == ()
+
+
+def test_ports_that_cannot_be_read_are_not_guessed() -> None:
+    assert codes(phase(users=29_000), machine=replace(ROOMY, ports=None)) == []
+
+
+def test_too_little_memory_is_fatal_and_little_of_it_a_caveat() -> None:
+    need = forecast([phase(users=10_000)], scenario=scenario()).memory
+    assert codes(phase(users=10_000), machine=replace(ROOMY, memory=need - 1)) == [("memory", True)]
+    assert codes(phase(users=10_000), machine=replace(ROOMY, memory=int(need * 1.2))) == [("memory", False)]
+    assert codes(phase(users=10_000), machine=replace(ROOMY, memory=need * 2)) == []
+
+
+def test_users_that_would_all_be_waiting_at_the_limit_cannot_carry_the_rate() -> None:
+    """Little's law: 1,000/s x 75 ms = 75 users waiting; 50 users carry 667/s."""
+    (short,) = found(phase(users=50, rate=1000.0, limits=(p95(0.075),)))
+    assert (short.code, short.fatal, short.needed) == ("users", True, 76)
+    assert "667/s" in short.sentence
+
+
+def test_users_of_whom_most_would_be_waiting_are_a_caveat() -> None:
+    assert codes(phase(users=100, rate=1000.0, limits=(p95(0.075),))) == [("users", False)]
+
+
+def test_plenty_of_users_are_fine() -> None:
+    assert codes(phase(users=1000, rate=1000.0, limits=(p95(0.075),))) == []
+
+
+@given(users=st.integers(1, 5000), rate=st.floats(1.0, 5000.0), limit=st.floats(0.001, 5.0))
+def test_giving_the_phase_the_users_it_asks_for_settles_the_matter(users: int, rate: float, limit: float) -> None:
+    machine = replace(ROOMY, descriptors_reachable=10**9, ports=10**9, memory=2**60)
+    of = [s for s in found(phase(users, rate, limits=(p95(limit),)), machine=machine) if s.code == "users"]
+    if of:
+        enough = phase(int(of[0].needed), rate, limits=(p95(limit),))
+        again = [s for s in found(enough, machine=machine) if s.code == "users"]
+        assert not any(s.fatal for s in again)
+
+
+def test_without_a_latency_limit_no_response_time_is_assumed() -> None:
+    assert mean_latency_limit(phase(), scenario()) is None
+    assert codes(phase(users=1, rate=1000.0)) == []
+
+
+def test_the_tightest_limit_on_all_steps_is_what_counts() -> None:
+    assert mean_latency_limit(phase(limits=(p95(0.2), p95(0.1), p95(0.01, "login"))), scenario()) == 0.1
+
+
+def test_limits_on_single_steps_are_weighted_by_how_often_they_are_sent() -> None:
+    # login: 60 ms, once a journey; list: no limit, so counted as instant, every second journey.
+    assert mean_latency_limit(phase(limits=(p95(0.06, "login"),)), scenario()) == pytest.approx(0.06 / 1.5)
+
+
+def test_a_rate_beyond_one_core_is_fatal_and_more_shards_mend_it() -> None:
+    fast = phase(users=1000, rate=25_000.0, ramp=60.0)
+    assert codes(fast) == [("cpu", True)]
+    assert codes(fast, machine=replace(ROOMY, cores=8.0), shards=6) == []
+
+
+def test_shards_beyond_the_cores_do_not_help() -> None:
+    fast = phase(users=1000, rate=25_000.0, ramp=60.0)
+    assert codes(fast, machine=replace(ROOMY, cores=1.0), shards=3) == [("cpu", True)]
+
+
+def test_a_rate_near_the_end_of_a_core_is_a_caveat() -> None:
+    near = next(rate for rate in range(1_000, 100_000, 250) if cpu_share(rate, "http") > 0.75)
+    assert codes(phase(users=2000, rate=float(near), ramp=60.0)) == [("cpu", False)]
+
+
+def test_a_quota_below_one_core_counts() -> None:
+    assert codes(phase(rate=1000.0), machine=replace(ROOMY, cores=0.1)) == [("cpu", True)]
+
+
+def test_a_closed_loop_is_never_refused_for_its_unknown_rate() -> None:
+    closed = Phase(name="c", users=5000, ramp=30.0, duration=60.0, arrivals=ClosedArrivals(think_time=0.0))
+    assert all(not short.fatal for short in found(closed))
+
+
+def test_a_local_service_without_a_core_of_its_own_is_a_caveat() -> None:
+    assert codes(phase(), machine=replace(ROOMY, cores=1.0), local=True) == [("crowded", False)]
+    assert codes(phase(), machine=replace(ROOMY, cores=1.0), local=False) == []
+
+
+def test_users_that_connect_all_at_once_may_overflow_the_accept_queue_of_a_local_service() -> None:
+    assert codes(phase(users=5000, ramp=0.0, rate=10.0), machine=replace(ROOMY, cores=64.0), local=True)[-1] == (
+        "accept_queue",
+        False,
+    )
+
+
+def test_a_feasible_plan_returns_its_caveats() -> None:
+    caveats = require_feasible([phase()], scenario=scenario(), machine=replace(ROOMY, cores=1.0), service_is_local=True)
+    assert [caveat.code for caveat in caveats] == ["crowded"]
+
+
+def test_an_infeasible_plan_is_refused_with_the_number_and_the_phase() -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        require_feasible(
+            [phase(name="calm"), phase(users=2000, name="peak")],
+            scenario=scenario(),
+            machine=replace(ROOMY, descriptors_reachable=1100),
+            service_is_local=False,
+        )
+    assert caught.value.exit_code == 4
+    assert caught.value.where == "phase peak"
+    assert "1,100" in caught.value.what
+
+
+def test_a_refusal_names_every_further_number_as_well() -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        require_feasible(
+            [phase(users=30_000)],
+            scenario=scenario(),
+            machine=replace(ROOMY, descriptors_reachable=100),
+            service_is_local=False,
+        )
+    assert caught.value.why is not None
+    assert "28,232" in caught.value.why
+
+
+def test_this_machine_is_read_when_no_limits_are_given() -> None:
+    assert require_feasible([phase(users=1, rate=1.0)], scenario=scenario(), service_is_local=False) == ()
+
+
+def test_the_forecast_adds_up_requests_journeys_and_seconds() -> None:
+    both = forecast([phase(rate=100.0), phase(rate=10.0)], scenario=scenario())
+    assert both.requests == pytest.approx(110.0 * (60.0 + 15.0))
+    assert both.journeys == pytest.approx(both.requests / 1.5)
+    assert both.seconds == 180.0
+    assert [part.rate for part in both.phases] == [100.0, 10.0]
+
+
+def test_the_forecast_takes_the_peak_of_what_phases_do_not_share() -> None:
+    both = forecast([phase(users=10), phase(users=500)], scenario=scenario())
+    assert both.descriptors == both.phases[1].descriptors == 564
+    assert both.memory == both.phases[1].memory
+
+
+def test_a_plan_without_phases_takes_nothing() -> None:
+    nothing = forecast([], scenario=scenario())
+    assert (nothing.requests, nothing.seconds, nothing.memory) == (0, 0, 0)
+
+
+def test_tls_costs_more_of_everything() -> None:
+    plain, tls = (forecast([phase()], scenario=scenario(url)) for url in ("http://a.test", "https://a.test"))
+    assert tls.memory > plain.memory
+    assert tls.cpu_share > plain.cpu_share
+
+
+def test_a_closed_loop_is_forecast_from_its_think_time() -> None:
+    closed = Phase(name="c", users=100, ramp=0.0, duration=60.0, arrivals=ClosedArrivals(think_time=2.0))
+    part = forecast([closed], scenario=scenario()).phases[0]
+    assert part.rate == 50.0
+    assert part.answer_within is None
+
+
+def test_the_open_loop_says_within_which_time_answers_have_to_come() -> None:
+    assert forecast([phase(users=1000, rate=100.0)], scenario=scenario()).phases[0].answer_within == 10.0
+
+
+@given(st.floats(0.0, 1e5), st.floats(0.0, 1e5))
+def test_more_requests_take_more_of_the_core(one: float, other: float) -> None:
+    low, high = sorted([one, other])
+    assert cpu_share(low, "http") <= cpu_share(high, "http")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_the_core_is_full_exactly_at_the_saturated_rate(scheme: str) -> None:
+    assert cpu_share(1.0 / SATURATED_COST[scheme], scheme) == pytest.approx(1.0)
+
+
+def test_a_lonely_request_costs_its_waking_as_well() -> None:
+    assert cpu_share(1e-3, "http") == pytest.approx(1e-3 * (SATURATED_COST["http"] + WAKING_COST), rel=1e-3)
+
+
+def test_descriptors_are_for_the_busiest_shard_of_the_busiest_phase() -> None:
+    assert descriptors_needed([phase(users=11), phase(users=3)], shards=2) == 6 + 64
+    assert descriptors_needed([]) == 64
