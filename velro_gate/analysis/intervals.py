@@ -62,7 +62,8 @@ def mean_rate(variation: Floats, total: int, seconds: float) -> Estimate:
 def autocorrelation_time(series: Floats) -> float:
     """Integrated autocorrelation time in elements, 1 + 2 * sum of correlations, at least 1 and at most a quarter of the length.
 
-    The sum ends at the first lag M >= 5 tau(M) (Sokal 1997, Monte Carlo Methods in Statistical Mechanics, section 3).
+    The sum ends at the first lag M >= 5 tau(M) (Sokal 1997, Monte Carlo Methods in Statistical Mechanics, section 3); what the
+    unknown mean takes from every correlation is given back (Wolff 2004, Comput. Phys. Commun. 156:143, equation 49).
     """
     length = len(series)
     if length < 8:
@@ -75,7 +76,8 @@ def autocorrelation_time(series: Floats) -> float:
         return 1.0
     running = 2.0 * np.cumsum(covariance / covariance[0]) - 1.0
     inside = np.flatnonzero(np.arange(length) >= 5.0 * running)
-    memory = float(running[inside[0] if len(inside) else -1])
+    lag = int(inside[0]) if len(inside) else length - 1
+    memory = float(running[lag]) * (1.0 + (2.0 * lag + 1.0) / length)
     return min(max(memory, 1.0), length / 4.0)
 
 
@@ -110,6 +112,18 @@ def expansion(effective_n: float) -> float:
     """
     n = max(effective_n, 3.0)
     return student(n - 1.0) / Z * math.sqrt(n / (n - 1.0))
+
+
+def block_shortfall(memory: float, block: int) -> float:
+    """By how much blocks of this length understate the standard error of a series with this memory; at least 1.
+
+    Blocks cut the correlations between them: a bootstrap of blocks sees 1 + 2 sum (1 - k/b) r_k over k < b instead of
+    1 + 2 sum r_k (Kuensch 1989, Annals of Statistics 17:1217, equation 3.7); r_k that of an AR(1) with this memory.
+    """
+    lag = np.arange(1, block)
+    correlation = ((memory - 1.0) / (memory + 1.0)) ** lag
+    seen = 1.0 + 2.0 * float(((1.0 - lag / block) * correlation).sum())
+    return math.sqrt(max(memory / seen, 1.0))
 
 
 def rank_range(n: int, p: float, design_effect: float = 1.0) -> tuple[int, int]:

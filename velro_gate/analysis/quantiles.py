@@ -103,7 +103,9 @@ def _estimates(ordered: Floats, histogram: npt.NDArray[np.float32], ranks: Seque
         return ()
     memories, effects = zip(*(_dependence(histogram, p) for p in ranks), strict=True)
     enough = [p for p in ranks if n * min(p, 1.0 - p) >= FEW]
-    relative = _bootstrap(histogram, enough, max(memories)) if enough else {}
+    # Few slices hold a slow request, so the tail alone shows its memory badly: the median's series shows it best.
+    memory = max(*memories, _dependence(histogram, 0.5)[0])
+    relative = _bootstrap(histogram, enough, memory) if enough else {}
     found = []
     for p, effect in zip(ranks, effects, strict=True):
         value = sample_quantile(ordered, p)
@@ -144,7 +146,7 @@ def _bootstrap(histogram: npt.NDArray[np.float32], ranks: Sequence[float], memor
     counts = _merged_below(histogram, min(ranks) / 2.0)
     drawn = np.cumsum(_weights(SLICES, block, REPLICATES, _SEED) @ counts, axis=1, dtype=np.float64)
     whole = np.cumsum(counts.sum(axis=0, dtype=np.float64))[None, :]
-    stretch = intervals.expansion(SLICES / max(block, memory))
+    stretch = intervals.expansion(SLICES / max(block, memory)) * intervals.block_shortfall(memory, block)
     ends = {}
     for p in ranks:
         shifts = (_positions(drawn, p) - _positions(whole, p)) * LOG_BIN
