@@ -32,7 +32,7 @@ from velro_gate.model.metrics import Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.units import format_count, format_share
+from velro_gate.units import format_change, format_count, format_share
 
 ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
@@ -155,6 +155,8 @@ def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
         else:
             change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
         found = replace(_found(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
+        if change is Change.INCONCLUSIVE and not found.reason:
+            found = replace(found, reason=_not_ruled_out(shift))
         concluded[row] = _withheld(found, shifts)
     return concluded
 
@@ -235,6 +237,13 @@ def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Polic
         k=shift.k,
         reason=few_baselines(shift.k, policy) if few else "",
     )
+
+
+def _not_ruled_out(shift: Shift) -> str:
+    """How bad it may still be."""
+    if shift.metric.name == "error_rate":
+        return f"{shift.upper * 100.0:.2f} percentage points more errors cannot be ruled out"
+    return f"a worsening of {format_change(shift.relative_worsening(shift.upper)).lstrip('+')} cannot be ruled out"
 
 
 def few_baselines(k: int, policy: Policy) -> str:

@@ -1,0 +1,267 @@
+"""Requirement results and comparisons as findings: what is the matter in plain words, and what to do about it.
+
+What fails or blocks is told row by row. What is only undecided, missing or advisory is told once for all the rows it concerns,
+so that the reason for a verdict is never lost among its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from velro_gate import units
+from velro_gate.analysis.wording import figure
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
+
+CALIBRATE = "'velro-gate baseline calibrate' makes five baselines in one go from the accepted build"
+
+_REQUIREMENT_ADVICE = {
+    Status.MARGINAL: "Run again, or measure longer: the limit lies inside the interval of this measurement.",
+    Status.NOT_MEASURED: "Let the run measure it (see --dry-run for what is watched), or take the requirement out.",
+    Status.CRITICAL: "Mend this before anything else: beyond this level the service is of no use under this load.",
+}
+
+
+def requirement_findings(results: Sequence[RequirementResult]) -> Iterator[Finding]:
+    """One finding for each requirement that is not simply met, and one for those that are."""
+    for result in results:
+        if result.level > Level.PASS:
+            advice = _REQUIREMENT_ADVICE.get(result.status, "Find out where the time goes; the report shows step by step.")
+            yield Finding(level=result.level, subject=result.phase, sentence=result.sentence, advice=advice)
+    met = sum(result.level is Level.PASS for result in results)
+    if met:
+        share = f"all {met} requirements are" if met == len(results) else f"{met} of {len(results)} requirements are"
+        yield Finding(
+            level=Level.PASS,
+            subject="requirements",
+            sentence="the one requirement is met" if len(results) == 1 else f"{share} met",
+        )
+
+
+def comparison_findings(
+    comparisons: Sequence[Comparison], *, skipped: Sequence[str], several: bool, doubted: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    """What the comparisons come to.
+
+    Args:
+        skipped: why stored runs were not used; told when there is nothing to compare with.
+        several: the run has more than one phase, so sentences name theirs.
+        doubted: phases that are broken for a reason that is told elsewhere.
+    """
+    primary = [row for row in comparisons if row.primary]
+    if primary and all(row.verdict is Change.NOT_COMPARED and row.level is Level.NO_BASELINE for row in primary):
+        yield _no_baselines(skipped)
+        return
+    for row in primary:
+        yield from _decided(row, several)
+    yield from _undecided([row for row in primary if row.verdict is Change.INCONCLUSIVE], len(primary), several)
+    yield from _not_compared([row for row in primary if row.phase not in doubted], several)
+    yield from _no_latency(primary)
+    yield from _advisory([row for row in comparisons if not row.primary and row.level is Level.WARN])
+    yield from _unchanged(primary)
+
+
+def _no_baselines(skipped: Sequence[str]) -> Finding:
+    because = f" ({'; '.join(skipped[:3])})" if skipped else ""
+    return Finding(
+        level=Level.NO_BASELINE,
+        subject="baselines",
+        sentence=f"there is no baseline to compare with{because}: only the requirements were checked",
+        advice=f"Record accepted runs of the main branch on this runner: {CALIBRATE}.",
+    )
+
+
+def _decided(row: Comparison, several: bool) -> Iterator[Finding]:
+    """Rows that are told one by one: regressions, suspicions, improvements, and improvements that do not count."""
+    step = "every step" if row.step == ALL_STEPS else row.step
+    match row.verdict:
+        case Change.REGRESSION:
+            advice = (
+                f"Look at what this change does in {step}. If the new level is wanted, accept it after the merge with "
+                "'velro-gate baseline add --accept-change'."
+            )
+        case Change.SUSPICIOUS:
+            advice = "Not sure enough to fail: run again. If it shows again, treat it as a regression."
+        case Change.IMPROVEMENT:
+            advice = ""
+        case Change.INCONCLUSIVE if row.level is Level.WARN:
+            advice = "Mend the failing requests first, then compare again."
+        case _:
+            return
+    sentence = sentence_of(row, several=several)
+    if row.verdict is Change.SUSPICIOUS:
+        sentence = f"suspicious, not confirmed: {sentence}"
+    if row.verdict is Change.INCONCLUSIVE:
+        sentence = f"{sentence}; {row.reason}"
+    yield Finding(level=row.level, subject=row.phase, sentence=sentence, advice=advice)
+
+
+def sentence_of(row: Comparison, *, several: bool = False) -> str:
+    """A change in one sentence, with its interval, both figures, its p and the number of baselines.
+
+    For example ``authorization_check p95 is 30 % slower than the baseline (+27 % to +33 %, 11.9 ms -> 15.5 ms, p < .001,
+    5 baselines)``. An error rate is told in percentage points, since the baseline's is often zero.
+    """
+    metric = METRICS[row.metric]
+    assert row.baseline is not None
+    assert row.current is not None
+    figures = f"{figure(metric.kind, row.baseline)} -> {figure(metric.kind, row.current)}"
+    # p speaks for "worse"; beside an improvement it would only puzzle.
+    behind = _baselines(row.k) if row.verdict is Change.IMPROVEMENT else f"{_p(row.p)}, {_baselines(row.k)}"
+    where = f"{subject_of(row)}{f' in {row.phase}' if several else ''}"
+    if row.metric == "error_rate":
+        points = (row.current - row.baseline) * 100.0
+        return f"{where} is {abs(points):.2f} percentage points {_word(row)} than the baseline ({figures}, {behind})"
+    interval = f"{units.format_change(row.change_low)} to {units.format_change(row.change_high)}"
+    return f"{where} is {_size(row.change)} {_word(row)} than the baseline ({interval}, {figures}, {behind})"
+
+
+def subject_of(row: Comparison) -> str:
+    """What a row is about: ``p95 of all steps``, ``authorization_check p95``."""
+    label = METRICS[row.metric].label
+    return f"{label} of all steps" if row.step == ALL_STEPS else f"{row.step} {label}"
+
+
+def _word(row: Comparison) -> str:
+    grew = row.current is not None and row.baseline is not None and row.current > row.baseline
+    if METRICS[row.metric].quantile is not None:
+        return "slower" if grew else "faster"
+    return "higher" if grew else "lower"
+
+
+def _undecided(rows: Sequence[Comparison], family: int, several: bool) -> Iterator[Finding]:
+    for level in (Level.INCONCLUSIVE, Level.NO_BASELINE):
+        alike = [row for row in rows if row.level is level]
+        if not alike:
+            continue
+        worst = max(alike, key=lambda row: row.mde or 0.0)
+        where = f"{subject_of(worst)}{f' in {worst.phase}' if several else ''}"
+        found = f"for {where} only a worsening of {_size(worst.mde)} or more would have been found" if worst.mde else where
+        if level is Level.INCONCLUSIVE:
+            yield Finding(
+                level=level,
+                subject="comparison",
+                sentence=f"{len(alike)} of {family} comparisons cannot tell whether anything changed: {found} "
+                f"(noise from run to run {_noise(worst)}, {_baselines(worst.k)})",
+                advice="Longer phases, a quieter runner or more baselines make the difference that can be seen smaller.",
+            )
+        else:
+            yield Finding(
+                level=level,
+                subject="baselines",
+                sentence=f"{_baselines(worst.k)} are too few to show that nothing changed: {found}".replace(
+                    "1 baseline are", "1 baseline is"
+                ),
+                advice=f"Five or more decide: {CALIBRATE}.",
+            )
+
+
+def _not_compared(rows: Sequence[Comparison], several: bool) -> Iterator[Finding]:
+    """Rows that could not be compared, told once for each reason."""
+    groups: dict[tuple[Level, str], list[Comparison]] = defaultdict(list)
+    for row in rows:
+        if row.verdict is Change.NOT_COMPARED:
+            groups[row.level, row.reason].append(row)
+    for (level, reason), alike in groups.items():
+        names = _listed([f"{subject_of(row)}{f' in {row.phase}' if several else ''}" for row in alike])
+        yield Finding(
+            level=level,
+            subject=alike[0].phase if len({row.phase for row in alike}) == 1 else "comparison",
+            sentence=f"{names} {'is' if len(alike) == 1 else 'are'} not compared: {reason}",
+            advice=_missing_advice(level),
+        )
+
+
+def _missing_advice(level: Level) -> str:
+    match level:
+        case Level.BROKEN:
+            return "The baselines or the scenario name this figure: let the run measure it again, or take it out of 'primary'."
+        case Level.FAIL:
+            return "See the status codes and failures of the phase, and the service's own log."
+        case Level.NO_BASELINE:
+            return f"Record the baselines anew: {CALIBRATE}."
+        case _:
+            return "Measure longer, or offer more requests: at least 100 have to lie beyond a quantile that is compared."
+
+
+def _no_latency(primary: Sequence[Comparison]) -> Iterator[Finding]:
+    """Figures that are too small to compare may not add up to a pass."""
+    latencies = [row for row in primary if METRICS[row.metric].quantile is not None]
+    if latencies and all(row.verdict is Change.NOT_COMPARED and row.level <= Level.WARN for row in latencies):
+        yield Finding(
+            level=Level.INCONCLUSIVE,
+            subject="comparison",
+            sentence="no response time could be compared with the baselines, because every phase had too few requests",
+            advice=_missing_advice(Level.INCONCLUSIVE),
+        )
+
+
+def _advisory(rows: Sequence[Comparison]) -> Iterator[Finding]:
+    """One warning a phase, the largest changes first."""
+    phases: dict[str, list[Comparison]] = defaultdict(list)
+    for row in rows:
+        phases[row.phase].append(row)
+    for phase, alike in phases.items():
+        moved = sorted((row for row in alike if row.verdict is not Change.NOT_COMPARED), key=lambda row: row.p or 0.0)
+        missing = [row for row in alike if row.verdict is Change.NOT_COMPARED]
+        if moved:
+            yield Finding(
+                level=Level.WARN,
+                subject=phase,
+                sentence=f"also worse in {phase}, for information: {_listed([_short(row) for row in moved])}",
+                advice="These figures cannot fail a run; name them under 'primary' in the scenario's policy if they should.",
+            )
+        if missing:
+            yield Finding(
+                level=Level.WARN,
+                subject=phase,
+                sentence=f"for information, not compared in {phase}: {_listed([subject_of(row) for row in missing])}",
+                advice=f"{missing[0].reason}.",
+            )
+
+
+def _unchanged(primary: Sequence[Comparison]) -> Iterator[Finding]:
+    """What the comparison has shown to be no worse, and how small a worsening it would have seen."""
+    shown = [row for row in primary if row.verdict in (Change.UNCHANGED, Change.IMPROVEMENT)]
+    if not shown:
+        return
+    tails = [row.mde for row in shown if row.metric == "p95" and row.mde is not None]
+    seen = f": a worsening of p95 by {_size(max(tails))} or more would have been seen" if tails else ""
+    count = "any of" if len(shown) == len(primary) else f"{len(shown)} of"
+    yield Finding(
+        level=Level.PASS,
+        subject="comparison",
+        sentence=f"no regression in {count} {len(primary)} comparisons with {_baselines(max(row.k for row in shown))}{seen}",
+    )
+
+
+def _short(row: Comparison) -> str:
+    if row.metric == "error_rate" and row.baseline is not None and row.current is not None:
+        return f"{subject_of(row)} {units.format_share(row.baseline)} -> {units.format_share(row.current)}"
+    return f"{subject_of(row)} {units.format_change(row.change)}"
+
+
+def _noise(row: Comparison) -> str:
+    if row.metric == "error_rate" and row.noise is not None:
+        return f"{row.noise * 100.0:.2f} percentage points"
+    return _size(row.noise)
+
+
+def _size(change: float | None) -> str:
+    return units.format_change(change if change is None else abs(change)).removeprefix("+")
+
+
+def _p(p: float | None) -> str:
+    assert p is not None
+    return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
+
+
+def _baselines(k: int) -> str:
+    return "1 baseline" if k == 1 else f"{k} baselines"
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

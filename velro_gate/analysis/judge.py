@@ -1,0 +1,84 @@
+"""Everything that speaks for or against a run, in one verdict.
+
+A verdict is the worst of its findings, so every part may only add findings. A part with nothing to say adds none, and no
+finding at all is broken: nothing was found out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.findings import comparison_findings, requirement_findings
+from velro_gate.analysis.requirements import check_requirements
+from velro_gate.analysis.trust import trust_findings
+from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import Phase, Policy
+from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
+
+
+def judge(
+    record: RunRecord,
+    baselines: Sequence[RunRecord],
+    *,
+    skipped: Sequence[str] = (),
+    policy: Policy | None = None,
+    phases: Sequence[Phase] | None = None,
+) -> Verdict:
+    """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
+
+    Args:
+        record: the run.
+        baselines: comparable accepted runs, newest last; none of them is this run.
+        skipped: sentences on stored runs that could not be compared with; they are told where they explain something.
+        policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
+
+    Returns:
+        The verdict, its findings worst first.
+    """
+    rules = policy if policy is not None else record.plan.policy
+    planned = phases if phases is not None else record.plan.phases
+    requirements = check_requirements(planned, record)
+    comparisons = compare(record, baselines, rules)
+    trust = trust_findings(planned, record)
+    findings = [
+        *_trust(trust),
+        *requirement_findings(requirements),
+        *_whole(record, trust),
+        *comparison_findings(comparisons, skipped=skipped, several=len(record.phases) > 1, doubted=_broken_phases(trust)),
+    ]
+    return Verdict(
+        findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
+        requirements=requirements,
+        comparisons=comparisons,
+        trust=trust,
+        baselines_used=min(len(baselines), rules.max_baselines),
+        baselines_skipped=tuple(skipped),
+    )
+
+
+def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:
+    for doubt in trust:
+        yield Finding(level=doubt.level, subject=doubt.phase or "run", sentence=doubt.sentence, advice=doubt.advice)
+
+
+def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding]:
+    """A run that is not whole is broken, whatever the phases asked about say (they may be other ones than were planned)."""
+    if not record.complete and not any(doubt.level is Level.BROKEN for doubt in trust):
+        yield Finding(
+            level=Level.BROKEN,
+            subject="run",
+            sentence="the run was interrupted" if record.interrupted else "the run did not carry out its whole plan",
+            advice="Run it again to its end; what was measured until then is kept.",
+        )
+    if not record.phases:
+        yield Finding(
+            level=Level.BROKEN,
+            subject="run",
+            sentence="the record holds no phase, so nothing was measured",
+            advice="Run it again.",
+        )
+
+
+def _broken_phases(trust: Sequence[TrustFinding]) -> frozenset[str]:
+    return frozenset(doubt.phase for doubt in trust if doubt.level is Level.BROKEN)
