@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from velro_gate.report.comment import comment_marker, markdown
     from velro_gate.report.console import terminal
     from velro_gate.report.document import verdict_json
-    from velro_gate.report.wording import headline
     from velro_gate.report.live import progress_line, progress_view
     from velro_gate.report.page import html
     from velro_gate.report.plan import PlanRow, plan_text, plan_view
     from velro_gate.report.schema import verdict_schema
     from velro_gate.report.table import csv
+    from velro_gate.report.wording import headline
 
 _HOMES = {
     "PlanRow": "plan",

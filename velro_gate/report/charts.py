@@ -127,7 +127,7 @@ _KINDS = (
     _Kind(
         title="Virtual users connected",
         curves=(("users", "users", lambda window: float(window.connected)),),
-        limits=("users_held",),
+        limits=(),
         label=units.format_count,
     ),
 )
@@ -174,7 +174,7 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
 
 def _tick(value: float, scale: float, kind: _Kind) -> Tick:
     at = _y(value, scale)
-    return Tick(at=at, label_y=_round(at + 4.0), label=units.trim_zeros(kind.label(value)))
+    return Tick(at=at, label_y=_round(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0")
 
 
 def thin(windows: Sequence[Window]) -> tuple[Window, ...]:

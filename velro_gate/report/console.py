@@ -28,6 +28,7 @@ COLOURS = {
 }
 _LISTED = 8
 _CHANGED = 15
+_INDENT = (0, 0, 0, 2)
 
 
 def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:
@@ -35,27 +36,19 @@ def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:
     view = build(record, verdict)
     parts: list[RenderableType] = [_head(view), Text("")]
     if view.scaled:
-        parts += [Text(visible(view.scaled), style="yellow"), Text("")]
+        parts += [_text(view.scaled), Text("")]
     parts += [*_requirements(view), *_comparisons(view), *_trust(view), *_next(view), _foot(view)]
     return Group(*parts)
 
 
 def _head(view: View) -> RenderableType:
-    title = Text(view.title.upper() if view.level in ("fail", "broken") else view.title, style=f"bold {COLOURS[view.level]}")
-    title = Text.assemble(("velro-gate: ", "bold"), title)
+    title = Text.assemble(("velro-gate: ", "bold"), (view.title, f"bold {COLOURS[view.level]}"))
     return Group(title, _text(view.sentence))
 
 
 def _text(phrase: Phrase) -> Text:
     styles = {"name": "bold cyan", "strong": "bold", "text": ""}
-    return Text.assemble(*((visible_piece(piece.text), styles[piece.style]) for piece in phrase))
-
-
-def visible_piece(words: str) -> str:
-    """A piece without control characters; the spaces at its ends join it to its neighbours."""
-    lead = " " if words[:1].isspace() else ""
-    tail = " " if words[-1:].isspace() and words.strip() else ""
-    return f"{lead}{visible(words)}{tail}"
+    return Text.assemble(*((piece.text, styles[piece.style]) for piece in phrase))
 
 
 def _requirements(view: View) -> list[RenderableType]:
@@ -73,7 +66,7 @@ def _requirement_table(rows: Sequence[RequirementRow]) -> Table:
         table.add_row(Text(visible(group.phase), style="bold cyan"))
         for row in group.rows:
             status = Text(row.status, style=COLOURS[row.level])
-            table.add_row(Text.assemble("  ", _text(row.subject)), row.limit, row.value, row.headroom, status)
+            table.add_row(Padding(_text(row.subject), _INDENT), row.limit, row.value, row.headroom, status)
     return table
 
 
@@ -94,14 +87,14 @@ def _comparison_table(rows: Sequence[ComparisonRow]) -> Table:
         for row in group.rows:
             style = "green" if row.finding == "improvement" else COLOURS[row.level]
             finding = Text.assemble((row.finding, style), "" if row.primary else (" advisory", "dim"))
-            table.add_row(Text.assemble("  ", _text(row.subject)), row.baseline, row.current, row.change, finding)
+            table.add_row(Padding(_text(row.subject), _INDENT), row.baseline, row.current, row.change, finding)
     return table
 
 
 def _table(*heads: str, right: tuple[int, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="dim")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index in right else "left", overflow="fold")
+        table.add_column(head, justify="right" if index in right else "left", overflow="fold", no_wrap=index > 0)
     return table
 
 
@@ -125,9 +118,9 @@ def _next(view: View) -> list[RenderableType]:
 
 
 def _step(row: FindingRow) -> RenderableType:
-    parts = [Text.assemble("- ", visible(row.advice))]
+    parts: list[RenderableType] = [Text.assemble("- ", visible(row.advice))]
     if row.sentence:
-        parts.append(Text(f"  {visible(row.sentence)}", style="dim"))
+        parts.append(Padding(Text(visible(row.sentence), style="dim"), _INDENT))
     return Padding(Group(*parts), (0, 0, 0, 2))
 
 

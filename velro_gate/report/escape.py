@@ -17,14 +17,19 @@ _SPECIAL = re.compile(r"([\\`*\[\]|~$])")
 _UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
 _BLOCK_START = re.compile(r"^(\s*)([-+=#>:]|\d+[.)])")
 _PLAIN_NAME = re.compile(r"[\w .:/<>=%+,()@#~-]+")
+_UNIT = re.compile(r"(?<=\d) (?=(?:[µm]?s|min|h|%|[KMGT]i?B|points)\b|%)|(?<=[≥≤]) |(?<=&[lg]t;) (?=\d)")
 _URL = re.compile(r"https?://[^\s<>\"'`\\^{}|]+", re.IGNORECASE)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str) -> str:
     """The text on one line, without control, direction-changing or other invisible characters."""
-    kept = "".join(" " if _hidden(character) else character for character in text)
-    return " ".join(kept.split())
+    return " ".join(without_controls(text).split())
+
+
+def without_controls(text: str) -> str:
+    """The same with its spaces as they are, for pieces of a sentence that join one another."""
+    return "".join(" " if _hidden(character) else character for character in text)
 
 
 def _hidden(character: str) -> bool:
@@ -62,6 +67,16 @@ def markdown_link(label: str, url: str) -> str:
     if _URL.fullmatch(url) is None:
         return markdown_text(label)
     return f"[{markdown_text(label)}](<{url}>)"
+
+
+def bound(text: str) -> str:
+    """The text with figures bound to their units and signs, so that no line breaks between them."""
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+def cell(text: str) -> str:
+    """A short cell of a markdown table: it may break before a parenthesis and nowhere else."""
+    return re.sub(r" (?!\()", "\N{NO-BREAK SPACE}", markdown_text(text))
 
 
 def marker_key(scenario: str, profile: str) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from velro_gate.report.escape import markdown_line, markdown_name, markdown_text, visible
+from velro_gate.report.escape import bound, markdown_line, markdown_name, markdown_text, visible, without_controls
 
 Style = Literal["text", "name", "strong"]
 
@@ -25,7 +25,7 @@ Phrase = tuple[Piece, ...]
 
 def text(words: str) -> Piece:
     """Prose."""
-    return Piece(words)
+    return Piece(without_controls(words))
 
 
 def name(identifier: str) -> Piece:
@@ -35,7 +35,7 @@ def name(identifier: str) -> Piece:
 
 def strong(words: str) -> Piece:
     """The few words that matter most."""
-    return Piece(words, "strong")
+    return Piece(without_controls(words), "strong")
 
 
 def plain(phrase: Phrase) -> str:
@@ -45,7 +45,7 @@ def plain(phrase: Phrase) -> str:
 
 def as_markdown(phrase: Phrase) -> str:
     """GitHub markdown, everything from outside escaped."""
-    return "".join(_markdown_piece(piece, first=index == 0) for index, piece in enumerate(phrase))
+    return bound("".join(_markdown_piece(piece, first=index == 0) for index, piece in enumerate(phrase)))
 
 
 def _markdown_piece(piece: Piece, *, first: bool) -> str:
@@ -61,9 +61,14 @@ def _markdown_piece(piece: Piece, *, first: bool) -> str:
 
 def as_html(phrase: Phrase) -> Markup:
     """HTML with identifiers as code and the strong words as strong."""
-    tags = {"name": "code", "strong": "strong"}
-    parts = (
-        Markup("<{0}>{1}</{0}>").format(Markup(tags[piece.style]), piece.text) if piece.style in tags else escape(piece.text)  # noqa: S704
-        for piece in phrase
-    )
-    return Markup("").join(parts)
+    return Markup("").join(_html_piece(piece) for piece in phrase)
+
+
+def _html_piece(piece: Piece) -> Markup:
+    match piece.style:
+        case "name":
+            return Markup("<code>{}</code>").format(piece.text)
+        case "strong":
+            return Markup("<strong>{}</strong>").format(bound(piece.text))
+        case "text":
+            return escape(bound(piece.text))

@@ -37,7 +37,10 @@ def plan_text(rows: Sequence[PlanRow], sentences: Sequence[str] = ()) -> str:
         lines.append(_totals(rows))
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADS))]
     shown = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True)))
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
         for line in lines
     ]
     return "\n".join((*(line.rstrip() for line in shown), *(["", *map(visible, sentences)] if sentences else ()))) + "\n"

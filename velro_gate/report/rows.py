@@ -83,7 +83,7 @@ def status_word(result: RequirementResult) -> str:
     """``met``, ``marginal, met`` and so on: what a marginal value itself says is part of the word."""
     if result.status is Status.MARGINAL:
         return f"marginal, {'met' if result.met else 'missed'}"
-    return result.status.value
+    return str(result.status.value)
 
 
 def comparison_row(row: Comparison) -> ComparisonRow:
@@ -99,7 +99,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         level=row.level.word,
         glyph=_comparison_glyph(row),
         primary=row.primary,
-        mde=units.format_change(row.mde) if row.mde is not None else figures.NOTHING,
+        mde=units.format_magnitude(row.mde) if row.mde is not None else figures.NOTHING,
         p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p),
         note=row.reason,
     )

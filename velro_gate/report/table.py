@@ -107,7 +107,16 @@ def _required(result: RequirementResult | None) -> list[_Cell]:
 def _compared(row: Comparison | None) -> list[_Cell]:
     if row is None:
         return [None] * 14
-    figures: list[_Cell] = [row.baseline, row.change, row.change_low, row.change_high, row.p, row.p_adjusted, row.noise, row.mde]
+    figures: list[_Cell] = [
+        row.baseline,
+        row.change,
+        row.change_low,
+        row.change_high,
+        row.p,
+        row.p_adjusted,
+        row.noise,
+        row.mde,
+    ]
     shown = [MISSING if figure is None and row.verdict is not Change.NOT_COMPARED else figure for figure in figures]
     head: list[_Cell] = [row.verdict.value, row.level.word, "primary" if row.primary else "advisory"]
     return [*head, *shown, row.margin, row.k, row.reason]

@@ -51,6 +51,8 @@ def _environment(*, html: bool) -> Environment:
     )
     environment.filters["groupby_phase"] = groupby_phase
     environment.filters["md"] = escape.markdown_text
+    environment.filters["bound"] = escape.bound
+    environment.filters["cell"] = escape.cell
     environment.filters["line"] = escape.markdown_line
     environment.filters["name"] = escape.markdown_name
     environment.filters["phrase"] = phrase.as_html if html else phrase.as_markdown

@@ -18,14 +18,18 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
     place = record.environment
     lateness = [found.value for phase in record.phases if (found := phase.measurement("lateness_p99"))]
     steal = [phase.health.steal_share for phase in record.phases if phase.health.steal_share is not None]
-    return (
-        ("runner", f"{place.runner} ({place.cpu_model}, {place.cores} cores, {units.format_bytes(place.memory)})"),
+    seen = smallest_seen(verdict.comparisons)
+    facts = (
+        (
+            "runner",
+            f"{place.runner} ({place.cpu_model}, {place.cores} cores, {units.trim_zeros(units.format_bytes(place.memory))})",
+        ),
         ("lateness p99", units.format_seconds(max(lateness, default=None))),
         ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases])),
         ("CPU steal", units.format_share(max(steal, default=None))),
         ("baselines", _baselines(verdict)),
-        ("smallest worsening it would have found (MDE)", smallest_seen(verdict.comparisons)),
     )
+    return (*facts, ("smallest worsening it could find (MDE)", seen)) if seen else facts
 
 
 def _cpu(shares: list[float]) -> str:
@@ -39,14 +43,14 @@ def _baselines(verdict: Verdict) -> str:
 
 
 def smallest_seen(rows: Iterable[Comparison]) -> str:
-    """The minimal detectable effect of the primary rows, as a range with the metrics at its ends."""
+    """The minimal detectable effect of the primary rows, as a range with the metrics at its ends; empty without any."""
     known = sorted(
         (row.mde, METRICS[row.metric].label if row.step == ALL_STEPS else plain(figures.subject(row.metric, row.step)))
         for row in rows
         if row.primary and row.mde is not None and row.verdict is not Change.NOT_COMPARED
     )
     if not known:
-        return "nothing was compared"
+        return ""
     least, most = known[0], known[-1]
     if units.format_magnitude(least[0]) == units.format_magnitude(most[0]):
         return units.format_magnitude(least[0])

@@ -9,13 +9,13 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Trust, Verdict
 from velro_gate.report import figures, measured, rows, trustline
+from velro_gate.report.phrase import Phrase, name, strong, text
 from velro_gate.report.wording import TITLES, action, sentence
-from velro_gate.report.phrase import Phrase
 
 _DEFAULT_ADVICE = {
     Level.PASS: "Nothing to do.",
     Level.WARN: "Nothing blocks the merge; look at the rows marked with a warning.",
-    Level.NO_BASELINE: "Record baselines on the main branch with 'velro-gate baseline calibrate'; later runs are compared with them.",
+    Level.NO_BASELINE: "Record baselines on the main branch with 'velro-gate baseline calibrate'; later runs use them.",
     Level.INCONCLUSIVE: "Run again, on a quieter runner or with longer phases.",
     Level.FAIL: "Mend what the rows above name, or agree on another limit in the scenario.",
     Level.BROKEN: "Mend the cause and run again; nothing in this run counts for or against the change.",
@@ -68,7 +68,7 @@ class View:
     title: str
     action: str
     sentence: Phrase
-    scaled: str
+    scaled: Phrase
     requirements: list[rows.RequirementRow]
     prominent: list[rows.RequirementRow]
     folded: list[rows.RequirementRow]
@@ -154,16 +154,20 @@ def _number(comparisons: list[Comparison], change: Change) -> int:
     return sum(row.verdict is change for row in comparisons)
 
 
-def scaled_note(record: RunRecord, verdict: Verdict) -> str:
+def scaled_note(record: RunRecord, verdict: Verdict) -> Phrase:
     """That a scaled plan proves nothing about the PRD, with the plainest example; empty where nothing was scaled."""
     scaled = [result.requirement for result in verdict.requirements if result.requirement.scaled_from is not None]
     if not scaled:
-        return ""
+        return ()
     shown = next((wanted for wanted in scaled if wanted.metric == "users_held"), scaled[0])
     full, here = figures.figure(shown.metric, shown.scaled_from), figures.figure(shown.metric, shown.target)
+    example = f" scales the plan down ({METRICS[shown.metric].label}: {here} instead of {full}), so "
     return (
-        f"The profile {record.plan.profile} scales the plan down ({METRICS[shown.metric].label}: {here} instead of {full}), "
-        "so this run does not prove the PRD; only an unscaled profile does."
+        text("The profile "),
+        name(record.plan.profile),
+        text(example),
+        strong("this run does not prove the PRD"),
+        text("; only an unscaled profile does."),
     )
 
 
@@ -213,11 +217,13 @@ def method(record: RunRecord) -> tuple[str, ...]:
     """How the figures came about, in three sentences."""
     policy = record.plan.policy
     return (
-        "Response time counts from the moment a request was due, not from when it was sent, so a stalled service cannot hide its queue.",
-        "Requirements are held against the measured value, shown with its 95 % interval; 'marginal' means that the interval crosses the limit.",
+        "Response time counts from the moment a request was due, not from when it was sent, "
+        "so a stalled service cannot hide its queue.",
+        "Requirements are held against the measured value, shown with its 95 % interval; "
+        "'marginal' means that the interval crosses the limit.",
         "Comparisons treat a whole run as one observation: the value is held against the median of up to "
-        f"{policy.max_baselines} accepted runs with their run-to-run noise, all primary figures together (Holm), and changes under "
-        f"{units.format_magnitude(policy.margin)} do not count.",
+        f"{policy.max_baselines} accepted runs with their run-to-run noise, all primary figures together (Holm), "
+        f"and changes under {units.trim_zeros(units.format_magnitude(policy.margin))} do not count.",
     )
 
 

@@ -152,8 +152,9 @@ def _also(limits: Sequence[RequirementResult], effects: Sequence[Comparison], le
     counts = (_count(len(effects), "other change"), _count(len(limits), "other requirement"))
     more = " and ".join(filter(None, counts))
     one = len(limits) + len(effects) == 1
-    verb = {Level.FAIL: "fails" if one else "fail", Level.WARN: "warns" if one else "warn"}.get(level, "is so" if one else "are so")
-    return (text(f" {more} {verb} too."),) if more else ()
+    verbs = {Level.FAIL: ("fails too", "fail too"), Level.WARN: ("warns too", "warn too")}
+    verb = verbs.get(level, ("is as unclear", "are as unclear"))[0 if one else 1]
+    return (text(f" {more} {verb}."),) if more else ()
 
 
 def _count(number: int, noun: str) -> str:
@@ -224,7 +225,7 @@ def _first_finding(verdict: Verdict) -> Phrase:
 def _capital(phrase: Phrase) -> Phrase:
     """The phrase with a capital first letter, but for names of percentiles, which stay as they are written."""
     first, *rest = phrase
-    if first.style == "name" or first.text[:1] == "p" and first.text[1:2].isdigit():
+    if first.style == "name" or (first.text[:1] == "p" and first.text[1:2].isdigit()):
         return phrase
     return (type(first)(first.text[:1].upper() + first.text[1:], first.style), *rest)
 
