@@ -337,7 +337,7 @@ def _with(one: PhaseSummary, metric: str, found: Estimate) -> PhaseSummary:
 def result(made: RunRecord, phase_name: str, wanted: Requirement) -> RequirementResult:
     """How one requirement fared, by the plain rule: inside, across, outside, far outside."""
     found = made.phase(phase_name)
-    value = found.measurement(wanted.metric, wanted.step) if found else None
+    value = found.measurement(wanted.metric, wanted.step) if found and found.complete else None
     subject = wanted.metric if wanted.step == ALL_STEPS else f"{wanted.metric} of {wanted.step}"
     if value is None:
         return RequirementResult(

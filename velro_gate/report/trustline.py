@@ -37,9 +37,9 @@ def _cpu(shares: list[float]) -> str:
 
 
 def _baselines(verdict: Verdict) -> str:
-    used = "none" if not verdict.baselines_used else str(verdict.baselines_used)
+    used = f"{verdict.baselines_used or 'none'} used"
     skipped = len(verdict.baselines_skipped)
-    return f"{used} used, {skipped} skipped" if skipped else f"{used}" + (" used" if verdict.baselines_used else " yet")
+    return f"{used}, {skipped} skipped" if skipped else used
 
 
 def smallest_seen(rows: Iterable[Comparison]) -> str:

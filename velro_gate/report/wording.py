@@ -56,19 +56,14 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
         (c for c in verdict.comparisons if c.level is verdict.level and c.verdict is not Change.NOT_COMPARED),
         key=lambda row: (not row.primary, -worsening(row)),
     )
-    if limits and (not effects or limits[0].status is Status.CRITICAL):
-        return (*missed(limits[0]), *_also(limits[1:], effects, verdict.level))
-    if effects:
-        return (
-            *moved(effects[0], record),
-            *(_second(limits, effects, verdict.level) if limits else _also((), effects[1:], verdict.level)),
-        )
-    return _first_finding(verdict)
-
-
-def _second(limits: Sequence[RequirementResult], effects: Sequence[Comparison], level: Level) -> Phrase:
-    """The worst limit after the worst effect, then how much more there is."""
-    return (text(" "), *missed(limits[0]), *_also(limits[1:], effects[1:], level))
+    more = _also(limits[1:], effects[1:], verdict.level)
+    parts = [missed(limits[0])] if limits else []
+    parts += [moved(effects[0], record)] if effects else []
+    if not parts:
+        return _first_finding(verdict)
+    if len(parts) == 2 and limits[0].status is not Status.CRITICAL:
+        parts.reverse()
+    return (*parts[0], *((text(" "), *parts[1]) if len(parts) == 2 else ()), *more)
 
 
 def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
