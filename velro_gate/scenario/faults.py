@@ -77,6 +77,9 @@ def explain(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | N
     kind, place, given = str(error["type"]), error["loc"], error["input"]
     key = str(place[-1]) if place else "the file"
     context = error.get("ctx", {})
+    if kind == "extra_forbidden" and len(key) == 3 and key.isdecimal():
+        # {users: 2,000}: inside braces YAML takes the comma for the next key.
+        return f"unknown key {key!r}", "inside braces quote a number that holds a comma, or write it without"
     if kind == "extra_forbidden":
         return f"unknown key {key!r}", did_you_mean(key, keys)
     if kind == "missing":

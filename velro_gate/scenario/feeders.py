@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import string
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from velro_gate.model.scenario import Feeder
@@ -19,6 +20,8 @@ from velro_gate.scenario.templates import RESERVED, is_name
 MOST_BYTES = 64_000_000
 MOST_FAULTS = 5
 """So many bad rows of one file are told; the rest is counted."""
+
+_ITEM = re.compile(r"[\s,]*")
 
 _Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
@@ -149,19 +152,30 @@ def _json_table(text: str, path: Path, faults: Faults, line: int) -> _Table | No
         return None
     columns = tuple(data[0]) if data else ()
     _check_columns(columns, found, 1)
-    rows = [_json_row(row, columns, number, found) for number, row in enumerate(data, start=1)]
+    rows = [_json_row(row, columns, line, found) for row, line in zip(data, _lines_of_items(text), strict=True)]
     found.tell_rest()
     return None if found.count else (columns, rows)
 
 
-def _json_row(row: dict[str, object], columns: tuple[str, ...], number: int, found: _RowFaults) -> tuple[str, ...]:
-    # Row numbers stand in for lines, which JSON does not tell.
+def _lines_of_items(text: str) -> Iterator[int]:
+    """The line of each item of a JSON list, which the text is known to be: JSON itself forgets them."""
+    decoder, position, line, counted = json.JSONDecoder(), text.index("[") + 1, 1, 0
+    while match := _ITEM.match(text, position):
+        line += text.count("\n", counted, match.end())
+        counted = match.end()
+        if text[counted] == "]":
+            return
+        yield line
+        position = decoder.raw_decode(text, counted)[1]
+
+
+def _json_row(row: dict[str, object], columns: tuple[str, ...], line: int, found: _RowFaults) -> tuple[str, ...]:
     if set(row) != set(columns):
-        found.add(number, f"row {number} has the keys {sorted(row)}, the first row {sorted(columns)}")
+        found.add(line, f"this row has the keys {sorted(row)}, the first one {sorted(columns)}")
         return ()
     cells = [scalar_text(row[column]) for column in columns]
     if not all(isinstance(cell, str) for cell in cells):
-        found.add(number, f"row {number} holds a list, a mapping or null; cells are texts, numbers or flags")
+        found.add(line, "this row holds a list, a mapping or null; cells are texts, numbers or flags")
     return tuple(str(cell) for cell in cells)
 
 

@@ -21,7 +21,7 @@ MOST_VALUES = 20_000
 """Bounds of one file; the largest sensible scenario stays a hundred times below them."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,29})")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)?\.[0-9]+([eE][-+]?[0-9]+)?|(0|[1-9][0-9]*)\.?[eE][-+]?[0-9]+)")
 _NULLS = ("", "~", "null", "Null", "NULL")
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
@@ -142,7 +142,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         tag = getattr(event, "tag", None)
-        if tag not in (None, "!"):
+        if tag is not None:
             self._faults.add(_line(event), f"the tag {tag!r} is not allowed", "tags are never obeyed: write the plain value")
         built = self._build(event, depth)
         if built[1] > MOST_VALUES:
@@ -158,7 +158,18 @@ class _Builder:
         if isinstance(event, yaml.SequenceStartEvent):
             return self._list(event, depth)
         assert isinstance(event, yaml.ScalarEvent)
-        return (_plain(event.value) if event.implicit[0] else event.value), 1
+        return (_plain(event.value) if event.implicit[0] else self._text(event)), 1
+
+    def _text(self, event: yaml.ScalarEvent) -> str:
+        """A quoted text. JSON writes a rare character as two escapes, which YAML leaves as two halves."""
+        text: str = event.value
+        if text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text):
+            return text
+        try:
+            return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+        except UnicodeDecodeError:
+            self._faults.add(_line(event), "this text holds half a character, which cannot be sent")
+            return ""
 
     def _alias(self, event: yaml.AliasEvent) -> tuple[LinedValue, int]:
         known = self._anchors.get(event.anchor or "")
@@ -171,7 +182,7 @@ class _Builder:
         for event in self._events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
-            key = self._key(event, depth)
+            key = self._key(event)
             value, more = self._value(next(self._events), depth + 1)
             weight += more
             if key is None:
@@ -182,15 +193,13 @@ class _Builder:
                 built[key], built.lines[key] = value, _line(event)
         return built, weight
 
-    def _key(self, event: yaml.Event, depth: int) -> str | None:
+    def _key(self, event: yaml.Event) -> str | None:
         if isinstance(event, yaml.ScalarEvent):
             if event.value == "<<" and event.implicit[0]:
                 self._faults.add(_line(event), "merge keys (<<) are not read", "repeat the keys, or use 'headers:' at the top")
                 return None
-            return str(event.value)
-        self._faults.add(_line(event), "a key must be a word", "quote a value that starts with '{', '[' or '*'")
-        self._value(event, depth + 1)
-        return None
+            return self._text(event)
+        raise _UnreadableError(_line(event), "a key must be a word", "quote a text that starts with '{', '[', '*' or '?'")
 
     def _list(self, start: yaml.SequenceStartEvent, depth: int) -> tuple[LinedList, int]:
         built, weight = LinedList(_line(start)), 1
