@@ -49,7 +49,8 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None) -
         return _judged(phase, requirement, estimate, summary)
     if _nothing_answered(requirement, summary):
         return _unanswered(phase, requirement, summary)
-    return _not_measured(phase, requirement, f"the run holds no such figure for {requirement.step}")
+    of = "all steps" if requirement.step == ALL_STEPS else f"the step {requirement.step}"
+    return _not_measured(phase, requirement, f"the run holds no such figure of {of}")
 
 
 def _not_measured(phase: str, requirement: Requirement, why: str) -> RequirementResult:
@@ -61,7 +62,7 @@ def _not_measured(phase: str, requirement: Requirement, why: str) -> Requirement
         level=Level.BROKEN,
         estimate=None,
         headroom=None,
-        sentence=f"{subject(requirement)} was not measured: {why}",
+        sentence=f"{subject(requirement)} not measured: {why}",
     )
 
 
@@ -136,7 +137,7 @@ def _sentence(requirement: Requirement, estimate: Estimate, status: Status, *, m
     measured = f"{subject(requirement)} {figure_with_interval(kind, estimate)}"
     target = f"{limit(kind, requirement.target)}{_scaled(requirement)}"
     share = headroom(requirement, estimate.value)
-    distance = "" if share is None else f"{abs(share) * 100.0:.{0 if abs(share) >= 0.0995 else 1}f} %"
+    distance = "" if not share else f"{abs(share) * 100.0:.{0 if abs(share) >= 0.0995 else 1}f} %"
     if status is Status.CRITICAL and requirement.critical is not None:
         side = "above" if requirement.comparator in _UPPER else "below"
         return f"{measured} is {side} the critical level of {limit(kind, requirement.critical)} (target {target})"
