@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from velro_gate import errors
+from velro_gate.analysis.trust import TrustLimits
 from velro_gate.cli.app import app
 from velro_gate.errors import VelroError
 from velro_gate.model.samples import Outcome
@@ -321,6 +322,30 @@ def test_the_table_of_defaults_is_the_policys_own() -> None:
     documented = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE))
     defaults = {field.name: str(getattr(Policy(), field.name)).lower() for field in fields(Policy) if field.name != "primary"}
     assert documented == defaults
+
+
+def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
+    text = TEXTS[ROOT / "docs/decision.md"].split("## 1. Trust")[1].split("## 2.")[0]
+    rows = re.findall(r"^\| ([^|]+?) \| ([^|]*?) ?\| ([^|]*?) ?\|$", text, re.MULTILINE)
+    shown = {what: (number(caveat), number(broken)) for what, caveat, broken in rows}
+    limits = TrustLimits()
+    assert {what: figures for what, figures in shown.items() if figures != (None, None)} == {
+        "lateness p99, against the tightest latency limit of the phase": (limits.lateness_caveat, limits.lateness_broken),
+        "CPU of the generator, of one core": (limits.cpu_caveat, limits.cpu_broken),
+        "CPU time that the host took from this machine": (limits.steal_caveat, limits.steal_broken),
+        "free file descriptors at the tightest moment": (limits.descriptors_caveat, None),
+        "free local ports at the tightest moment": (limits.ports_caveat, None),
+        "share of the planned stretch that was measured": (None, limits.measured_share),
+        "good answers beyond a required quantile": (limits.beyond, None),
+        "a source that was read less often than the others": (limits.reading_share, None),
+    }
+    assert f"held against {limits.latency_limit * 1e3:.0f} ms" in text
+
+
+def number(cell: str) -> float | None:
+    """The figure in a cell, percent as a share; None for a cell without one."""
+    found = re.search(r"([\d.]+)( %)?", cell)
+    return float(found[1]) / (100.0 if found[2] else 1.0) if found else None
 
 
 @pytest.mark.parametrize("words", [Level, Status, Change, Outcome], ids=lambda words: words.__name__)
