@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -122,7 +123,7 @@ def test_a_window_counts_good_answers_a_second() -> None:
 
 
 @pytest.mark.parametrize(("changes", "complete"), [({}, True), ({"interrupted": True}, False), ({"service_gone": "x"}, False)])
-def test_a_phase_cut_short_is_not_complete(changes: dict[str, object], complete: bool) -> None:
+def test_a_phase_cut_short_is_not_complete(changes: dict[str, Any], complete: bool) -> None:
     assert phase_summary(**changes).complete is complete
 
 
@@ -160,7 +161,7 @@ def test_equal_environments_have_equal_fingerprints() -> None:
         {"extra": {"sandbox": "1"}},
     ],
 )
-def test_every_field_that_decides_comparability_changes_the_fingerprint(changes: dict[str, object]) -> None:
+def test_every_field_that_decides_comparability_changes_the_fingerprint(changes: dict[str, Any]) -> None:
     assert fingerprint(environment(**changes)) != fingerprint(environment())
 
 

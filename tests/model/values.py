@@ -43,7 +43,8 @@ def step(name: str = "list", probability: float = 1.0, timeout: float = 10.0) ->
 
 
 def phase(name: str = "steady", **changes: Any) -> Phase:
-    return Phase(**{"name": name, "users": 10, "ramp": 1.0, "duration": 5.0, "arrivals": OpenArrivals(rate=20.0)} | changes)
+    fields: dict[str, Any] = {"name": name, "users": 10, "ramp": 1.0, "duration": 5.0, "arrivals": OpenArrivals(rate=20.0)}
+    return Phase(**fields | changes)
 
 
 def health() -> GeneratorHealth:
@@ -62,27 +63,25 @@ def health() -> GeneratorHealth:
 
 
 def phase_run(**changes: Any) -> PhaseRun:
-    return PhaseRun(
-        **{
-            "name": "steady",
-            "started": 0.0,
-            "measured_from": 1.0,
-            "measured_until": 6.0,
-            "ended": 6.5,
-            "users": 10,
-            "due": {},
-            "blocked": {},
-            "missed": {},
-            "sent_total": 0,
-            "delivered_total": 0,
-            "connections_opened": 10,
-            "reconnects": 0,
-            "retries": 0,
-            "ticks": (),
-            "health": health(),
-        }
-        | changes
-    )
+    fields: dict[str, Any] = {
+        "name": "steady",
+        "started": 0.0,
+        "measured_from": 1.0,
+        "measured_until": 6.0,
+        "ended": 6.5,
+        "users": 10,
+        "due": {},
+        "blocked": {},
+        "missed": {},
+        "sent_total": 0,
+        "delivered_total": 0,
+        "connections_opened": 10,
+        "reconnects": 0,
+        "retries": 0,
+        "ticks": (),
+        "health": health(),
+    }
+    return PhaseRun(**fields | changes)
 
 
 NOTHING = Counts(due=0, sent=0, ok=0, failed=0, cancelled=0, blocked=0, missed=0)
@@ -95,53 +94,47 @@ def step_summary(name: str = "all", **measurements: float) -> StepSummary:
 
 
 def phase_summary(name: str = "steady", **changes: Any) -> PhaseSummary:
-    return PhaseSummary(
-        **{
-            "name": name,
-            "users": 10,
-            "offered_rate": 20.0,
-            "ramp": 1.0,
-            "measured_seconds": 5.0,
-            "planned_seconds": 5.0,
-            "steps": (step_summary("all", p95=0.02), step_summary("list", p95=0.03)),
-            "windows": (),
-            "resources": (),
-            "health": health(),
-            "sent_total": 0,
-            "delivered_total": 0,
-            "connections_opened": 0,
-            "reconnects": 0,
-        }
-        | changes
-    )
+    fields: dict[str, Any] = {
+        "name": name,
+        "users": 10,
+        "offered_rate": 20.0,
+        "ramp": 1.0,
+        "measured_seconds": 5.0,
+        "planned_seconds": 5.0,
+        "steps": (step_summary("all", p95=0.02), step_summary("list", p95=0.03)),
+        "windows": (),
+        "resources": (),
+        "health": health(),
+        "sent_total": 0,
+        "delivered_total": 0,
+        "connections_opened": 0,
+        "reconnects": 0,
+    }
+    return PhaseSummary(**fields | changes)
 
 
 def environment(**changes: Any) -> Environment:
-    return Environment(
-        **{
-            "runner": "perf",
-            "cpu_model": "a processor",
-            "cores": 2,
-            "memory": 8 * 2**30,
-            "kernel": "6.1",
-            "python": "3.11",
-            "tool": "0.1",
-        }
-        | changes
-    )
+    fields: dict[str, Any] = {
+        "runner": "perf",
+        "cpu_model": "a processor",
+        "cores": 2,
+        "memory": 8 * 2**30,
+        "kernel": "6.1",
+        "python": "3.11",
+        "tool": "0.1",
+    }
+    return Environment(**fields | changes)
 
 
 def record(phases: tuple[PhaseSummary, ...], planned: tuple[Phase, ...], **changes: Any) -> RunRecord:
     plan = Plan(scenario="s", digest="d", profile="quick", steps=("list",), phases=planned, policy=Policy())
-    return RunRecord(
-        **{
-            "id": "r",
-            "started_at": "2025-01-01T00:00:00Z",
-            "tool": "0.1.0",
-            "plan": plan,
-            "environment": environment(),
-            "revision": Revision(),
-            "phases": phases,
-        }
-        | changes
-    )
+    fields: dict[str, Any] = {
+        "id": "r",
+        "started_at": "2025-01-01T00:00:00Z",
+        "tool": "0.1.0",
+        "plan": plan,
+        "environment": environment(),
+        "revision": Revision(),
+        "phases": phases,
+    }
+    return RunRecord(**fields | changes)
