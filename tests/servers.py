@@ -52,42 +52,39 @@ def free_port() -> int:
 def redis_server(*options: str) -> Iterator[Server]:
     """A real Redis without persistence; options go to its command line (``"--maxmemory", "4mb"``)."""
     binary = _binary("redis-server", (), "redis-server")
-    with _account_directory("redis") as (directory, account):
-        with contextlib.ExitStack() as stack:
-            process, port = _start(
-                stack,
-                lambda port: [
-                    *(
-                        binary,
-                        "--bind",
-                        "127.0.0.1",
-                        "--port",
-                        str(port),
-                        "--dir",
-                        str(directory),
-                        "--save",
-                        "",
-                    ),
-                    *("--appendonly", "no", "--daemonize", "no", *options),
-                ],
-                ready="Ready to accept connections",
-                directory=directory,
-                account=account,
-                stop=signal.SIGTERM,
-            )
-            yield Server(
-                url=f"redis://127.0.0.1:{port}/0",
-                host="127.0.0.1",
-                port=port,
-                pid=process.pid,
-                directory=directory,
-            )
+    with _account_directory("redis") as (directory, account), contextlib.ExitStack() as stack:
+        process, port = _start(
+            stack,
+            lambda port: [
+                *(
+                    binary,
+                    "--bind",
+                    "127.0.0.1",
+                    "--port",
+                    str(port),
+                    "--dir",
+                    str(directory),
+                    "--save",
+                    "",
+                ),
+                *("--appendonly", "no", "--daemonize", "no", *options),
+            ],
+            ready="Ready to accept connections",
+            directory=directory,
+            account=account,
+            stop=signal.SIGTERM,
+        )
+        yield Server(
+            url=f"redis://127.0.0.1:{port}/0",
+            host="127.0.0.1",
+            port=port,
+            pid=process.pid,
+            directory=directory,
+        )
 
 
 @contextlib.contextmanager
-def postgres_server(
-    *, max_connections: int = 250, options: Sequence[str] = ()
-) -> Iterator[Server]:
+def postgres_server(*, max_connections: int = 250, options: Sequence[str] = ()) -> Iterator[Server]:
     """A real PostgreSQL with the superuser ``velro`` (no password) and the database ``postgres``.
 
     options are settings such as ``"log_statement=all"``. Durability is off: the data lives as long as the test.
@@ -145,19 +142,10 @@ def postgres_server(
 
 
 def _binary(name: str, folders: Sequence[Path], package: str) -> str:
-    search = os.pathsep.join(
-        [
-            os.environ.get("PATH", ""),
-            *map(str, folders),
-            "/usr/local/bin",
-            "/opt/homebrew/bin",
-        ]
-    )
+    search = os.pathsep.join([os.environ.get("PATH", ""), *map(str, folders), "/usr/local/bin", "/opt/homebrew/bin"])
     found = shutil.which(name, path=search)
     if found is None:
-        raise ServerError(
-            f"{name} is not installed: tests need it (for example 'apt-get install {package}')"
-        )
+        raise ServerError(f"{name} is not installed: tests need it (for example 'apt-get install {package}')")
     return found
 
 
@@ -188,9 +176,7 @@ def _run(command: Sequence[str], directory: Path, account: str | None) -> None:
         timeout=START_SECONDS,
     )
     if done.returncode != 0:
-        raise ServerError(
-            f"{command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}"
-        )
+        raise ServerError(f"{command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
 
 
 def _environment() -> dict[str, str]:
@@ -222,8 +208,11 @@ def _start(
             text=True,
             errors="replace",
         )
-        stack.callback(_stop, process, stop)
         log = _await_line(process, ready)
+        # From here on the log is read and dropped, so that the server never blocks on a full pipe.
+        reader = threading.Thread(target=_drop_rest, args=(process,), daemon=True)
+        reader.start()
+        stack.callback(_stop, process, stop, reader)
         if log is None:
             return process, port
         failure = log
@@ -240,19 +229,19 @@ def _await_line(process: subprocess.Popen[str], ready: str) -> str | None:
         for line in process.stdout:
             log.append(line)
             if ready in line:
-                # The rest of the log is read and dropped, so that the server never blocks on a full pipe.
-                threading.Thread(
-                    target=lambda lines: deque(lines, maxlen=0),
-                    args=(process.stdout,),
-                    daemon=True,
-                ).start()
                 return None
     finally:
         deadline.cancel()
     return "".join(log)
 
 
-def _stop(process: subprocess.Popen[str], stop: signal.Signals) -> None:
+def _drop_rest(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    with process.stdout:
+        deque(process.stdout, maxlen=0)
+
+
+def _stop(process: subprocess.Popen[str], stop: signal.Signals, reader: threading.Thread) -> None:
     if process.poll() is None:
         process.send_signal(stop)
         try:
@@ -260,3 +249,4 @@ def _stop(process: subprocess.Popen[str], stop: signal.Signals) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    reader.join(STOP_SECONDS)

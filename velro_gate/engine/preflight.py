@@ -15,7 +15,7 @@ import trio
 
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
-from velro_gate.units import format_seconds
+from velro_gate.units import format_duration, format_seconds
 
 _PAUSE_FIRST, _PAUSE_MOST = 0.1, 1.0
 _SICK = frozenset({"unhealthy", "down", "error", "fail", "failed", "critical", "not ready", "not_ready"})
@@ -137,7 +137,9 @@ async def _ask(client: httpx.AsyncClient, url: str, attempt: int, timeout: float
 
 
 def _final(error: UnreachableError, waited: float) -> UnreachableError:
-    what = f"{error.what} (waited {format_seconds(waited)})" if waited and not isinstance(error, _HopelessError) else error.what
+    what = (
+        f"{error.what} (waited {format_duration(waited)})" if waited and not isinstance(error, _HopelessError) else error.what
+    )
     return UnreachableError(what, where=error.where, why=error.why, hint=error.hint)
 
 

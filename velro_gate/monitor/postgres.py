@@ -16,22 +16,28 @@ if TYPE_CHECKING:
 
 _SECONDS = 4
 
-# One statement, so one round trip; ours left out by pid. The views are snapshots in shared memory and cost no locks.
+# One statement, so one round trip; ours left out by pid. The views are snapshots in shared memory and cost no locks. Without
+# the role pg_read_all_stats the sessions of other roles show neither type nor state: then they are counted, and what they do
+# is unknown, not 0.
 _QUERY = """
-SELECT count(*) FILTER (WHERE a.pid IS NOT NULL) AS connections,
-       count(*) FILTER (WHERE a.state = 'active') AS connections_active,
-       count(*) FILTER (WHERE a.state = 'idle') AS connections_idle,
-       count(*) FILTER (WHERE a.state LIKE 'idle in transaction%') AS connections_in_transaction,
-       count(*) FILTER (WHERE a.wait_event_type = 'Lock') AS connections_waiting,
+SELECT count(pid) AS connections,
+       CASE WHEN seen THEN count(*) FILTER (WHERE state = 'active') END AS connections_active,
+       CASE WHEN seen THEN count(*) FILTER (WHERE state = 'idle') END AS connections_idle,
+       CASE WHEN seen THEN count(*) FILTER (WHERE state LIKE 'idle in transaction%') END AS connections_in_transaction,
+       CASE WHEN seen THEN count(*) FILTER (WHERE wait_event_type = 'Lock') END AS connections_waiting,
        current_setting('max_connections')::int AS max_connections,
-       d.xact_commit + d.xact_rollback AS transactions_total,
-       d.blks_hit AS blocks_hit_total,
-       d.blks_read AS blocks_read_total,
-       d.deadlocks AS deadlocks_total
-FROM pg_stat_database d
-LEFT JOIN pg_stat_activity a ON a.datid = d.datid AND a.backend_type = 'client backend' AND a.pid <> pg_backend_pid()
-WHERE d.datname = current_database()
-GROUP BY d.datid, d.xact_commit, d.xact_rollback, d.blks_hit, d.blks_read, d.deadlocks
+       transactions_total, blocks_hit_total, blocks_read_total, deadlocks_total
+FROM (
+    SELECT a.pid, a.state, a.wait_event_type,
+           bool_and(a.pid IS NULL OR a.backend_type IS NOT NULL) OVER () AS seen,
+           d.xact_commit + d.xact_rollback AS transactions_total,
+           d.blks_hit AS blocks_hit_total, d.blks_read AS blocks_read_total, d.deadlocks AS deadlocks_total
+    FROM pg_stat_database d
+    LEFT JOIN pg_stat_activity a ON a.datid = d.datid AND a.pid <> pg_backend_pid()
+                                AND coalesce(a.backend_type, 'client backend') = 'client backend'
+    WHERE d.datname = current_database()
+) AS sessions
+GROUP BY seen, transactions_total, blocks_hit_total, blocks_read_total, deadlocks_total
 """
 
 

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+import psycopg
+import pytest
+import trio
+
+from tests.servers import Server, postgres_server
+from velro_gate.monitor.postgres import PostgresActivity
+from velro_gate.monitor.watching import SourceError
+
+
+def read_once(url: str) -> Mapping[str, float]:
+    async def main() -> Mapping[str, float]:
+        source = PostgresActivity(url)
+        try:
+            return await source.read()
+        finally:
+            await source.aclose()
+
+    return trio.run(main)
+
+
+def test_connections_are_counted_by_what_they_are_doing_and_ours_is_left_out(postgres_at: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(psycopg.connect(postgres_at.url, autocommit=True)) for _ in range(4)]
+        clients[0].execute("BEGIN")
+        values = read_once(postgres_at.url)
+    assert values["connections"] == 4
+    assert values["connections_idle"] == 3
+    assert values["connections_in_transaction"] == 1
+    assert values["connections_active"] == 0
+    assert values["max_connections"] == 60
+
+
+def test_a_connection_that_waits_for_a_lock_is_seen(postgres_at: Server) -> None:
+    async def main() -> float:
+        with psycopg.connect(postgres_at.url) as holder, psycopg.connect(postgres_at.url, autocommit=True) as waiter:
+            holder.execute("SELECT pg_advisory_xact_lock(77)")
+            source = PostgresActivity(postgres_at.url)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.to_thread.run_sync, waiter.execute, "SELECT pg_advisory_lock(77)")
+                waiting = 0.0
+                with trio.fail_after(20):
+                    while waiting == 0.0:
+                        waiting = (await source.read())["connections_waiting"]
+                holder.rollback()
+            await source.aclose()
+        return waiting
+
+    assert trio.run(main) == 1.0
+
+
+def test_transactions_and_blocks_are_cumulative(postgres_at: Server) -> None:
+    before = read_once(postgres_at.url)
+    with psycopg.connect(postgres_at.url, autocommit=True) as client:
+        for _ in range(20):
+            client.execute("SELECT count(*) FROM pg_class")
+        client.execute("SELECT pg_stat_force_next_flush()")
+    after = read_once(postgres_at.url)
+    assert after["transactions_total"] - before["transactions_total"] >= 20
+    assert after["blocks_hit_total"] > before["blocks_hit_total"]
+
+
+def test_one_connection_serves_every_reading(postgres_at: Server) -> None:
+    async def main() -> int:
+        source = PostgresActivity(postgres_at.url)
+        pids = set()
+        for _ in range(3):
+            await source.read()
+            assert source._connection is not None
+            pids.add(source._connection.info.backend_pid)
+        await source.aclose()
+        return len(pids)
+
+    assert trio.run(main) == 1
+
+
+def test_a_url_that_names_a_driver_is_understood(postgres_at: Server) -> None:
+    assert read_once(postgres_at.url.replace("postgresql:", "postgresql+asyncpg:"))["max_connections"] == 60
+
+
+def test_a_user_without_rights_counts_the_sessions_of_others_and_does_not_guess_what_they_do(postgres_at: Server) -> None:
+    with psycopg.connect(postgres_at.url, autocommit=True) as admin:
+        admin.execute("CREATE ROLE watcher LOGIN")
+        values = read_once(postgres_at.url.replace("velro@", "watcher@"))
+    assert values["connections"] >= 1
+    assert values["max_connections"] == 60
+    assert "connections_active" not in values
+
+
+def test_no_server_is_a_source_error_without_the_password() -> None:
+    with pytest.raises(SourceError, match="cannot be read") as caught:
+        read_once("postgresql://velro:secret@127.0.0.1:1/postgres")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_does_not_exist_is_told_by_its_code(postgres_at: Server) -> None:
+    with pytest.raises(SourceError, match=r"\((3D000|OperationalError)\)"):
+        read_once(postgres_at.url.replace("/postgres", "/absent"))
+
+
+def test_a_connection_that_the_server_ended_is_opened_anew(postgres_at: Server) -> None:
+    async def main() -> Mapping[str, float]:
+        source = PostgresActivity(postgres_at.url)
+        await source.read()
+        assert source._connection is not None
+        with psycopg.connect(postgres_at.url, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s)", [source._connection.info.backend_pid])
+        with pytest.raises(SourceError):
+            await source.read()
+        values = await source.read()
+        await source.aclose()
+        return values
+
+    assert trio.run(main)["max_connections"] == 60
+
+
+def test_a_server_that_has_gone_is_a_source_error() -> None:
+    with postgres_server() as gone:
+        source = PostgresActivity(gone.url)
+
+        async def read() -> None:
+            await source.read()
+
+        trio.run(read)
+    with pytest.raises(SourceError):
+        trio.run(read)
