@@ -229,7 +229,7 @@ def _unchanged(primary: Sequence[Comparison]) -> Iterator[Finding]:
         return
     tails = [row.mde for row in shown if row.metric == "p95" and row.mde is not None]
     seen = f": a worsening of p95 by {_size(max(tails))} or more would have been seen" if tails else ""
-    count = "any of" if len(shown) == len(primary) else f"{len(shown)} of"
+    count = "any of the" if len(shown) == len(primary) else f"{len(shown)} of"
     yield Finding(
         level=Level.PASS,
         subject="comparison",
