@@ -28,12 +28,9 @@ def established(port: int, proc: Path = Path("/proc")) -> int | None:
 
     Read in chunks, so that another thread's turn never waits for the whole table.
     """
+    tables = [table for name in ("tcp", "tcp6") if (table := proc / "net" / name).exists()]
     try:
-        return sum(
-            _count_established(proc / "net" / name, b":%04X" % port)
-            for name in ("tcp", "tcp6")
-            if (proc / "net" / name).exists()
-        )
+        return sum(_count_established(table, b":%04X" % port) for table in tables) if tables else None
     except OSError:
         return None
 

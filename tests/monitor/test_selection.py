@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+import trio
+
+import velro_gate.monitor as monitor
+from tests.servers import Server
+from velro_gate.model.run import Reading
+from velro_gate.model.scenario import Target
+from velro_gate.monitor import DEFAULT_FAMILIES, PROCESS_FAMILIES, sources_for, watch
+from velro_gate.monitor.prometheus import PrometheusText
+from velro_gate.monitor.service import ServiceProcesses
+
+
+def names(target: Target, *, local: bool) -> list[str]:
+    return [type(source).__name__ for source in sources_for(target, service_is_local=local)]
+
+
+def test_the_runner_is_always_watched_and_nothing_else_that_was_not_named() -> None:
+    assert names(Target(url="http://s.test"), local=False) == ["Runner"]
+
+
+def test_a_local_service_is_watched_by_its_processes() -> None:
+    assert names(Target(url="http://127.0.0.1:8000"), local=True) == ["Runner", "ServiceProcesses"]
+
+
+def test_everything_that_is_named_is_watched() -> None:
+    target = Target(
+        url="http://127.0.0.1:8000", metrics_path="/metrics", redis_url="redis://r.test", database_url="postgresql://d.test/x"
+    )
+    assert names(target, local=True) == ["Runner", "ServiceProcesses", "PrometheusText", "RedisInfo", "PostgresActivity"]
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://localhost", 80), ("https://localhost", 443), ("http://localhost:8000/api", 8000)]
+)
+def test_the_service_is_looked_for_on_the_port_of_its_url(url: str, port: int) -> None:
+    (service,) = (s for s in sources_for(Target(url=url), service_is_local=True) if isinstance(s, ServiceProcesses))
+    assert service._port == port
+
+
+def test_only_a_remote_service_is_asked_for_its_process() -> None:
+    target = Target(url="http://s.test/api/", metrics_path="metrics")
+
+    def page(*, local: bool) -> PrometheusText:
+        return next(s for s in sources_for(target, service_is_local=local) if isinstance(s, PrometheusText))
+
+    assert page(local=True)._families == DEFAULT_FAMILIES
+    assert page(local=False)._families == DEFAULT_FAMILIES + PROCESS_FAMILIES
+    assert page(local=True)._url == "http://s.test/api/metrics"
+
+
+def test_every_reading_of_real_sources_stands_in_the_table_of_names(redis_at: Server, postgres_at: Server) -> None:
+    """The source 'service' is the Redis server here: any process that listens will do."""
+    target = Target(url=redis_at.url.replace("redis:", "http:"), redis_url=redis_at.url, database_url=postgres_at.url)
+    readings: list[Reading] = []
+
+    async def main() -> None:
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+
+                def emit(reading: Reading) -> None:
+                    readings.append(reading)
+                    seen = {(r.source, r.name) for r in readings}
+                    if ("runner", "cpu_share") in seen and {r.source for r in readings} >= {"service", "redis", "database"}:
+                        nursery.cancel_scope.cancel()
+
+                await watch(
+                    sources_for(target, service_is_local=True), every=0.1, now=trio.current_time, emit=emit, note=pytest.fail
+                )
+
+    trio.run(main)
+    table = set(re.findall(r"^(\w+) +((?:\w+(?:, )?)+)", monitor.__doc__ or "", re.MULTILINE))
+    documented = {(source, name) for source, cell in table for name in cell.split(", ")}
+    assert {(reading.source, reading.name) for reading in readings} <= documented

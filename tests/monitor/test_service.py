@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trio
+
+from velro_gate.monitor.listeners import established, listening_pids
+from velro_gate.monitor.service import ServiceProcesses
+from velro_gate.monitor.watching import SourceError
+
+# A small real service: listens, forks as many workers as asked, and obeys one-line orders on its standard input.
+SERVICE = """
+import os, socket, sys, time
+server = socket.socket(socket.AF_INET6 if sys.argv[2] == "6" else socket.AF_INET)
+server.bind(("::1" if sys.argv[2] == "6" else "127.0.0.1", 0))
+server.listen(64)
+workers, held, ballast, asked = [], [], [], os.pipe()
+for _ in range(int(sys.argv[1])):
+    pid = os.fork()
+    if pid == 0:
+        os.close(asked[1])
+        os.read(asked[0], 1)
+        until = time.process_time() + 0.2
+        while time.process_time() < until:
+            pass
+        os._exit(0)
+    workers.append(pid)
+print(server.getsockname()[1], flush=True)
+for line in sys.stdin:
+    word, number = line.split()
+    if word == "accept":
+        held += [server.accept()[0] for _ in range(int(number))]
+    elif word == "burn":
+        until = time.process_time() + float(number)
+        while time.process_time() < until:
+            pass
+    elif word == "grow":
+        ballast.append(b"x" * int(number))
+    elif word == "reap":
+        os.write(asked[1], b"x" * len(workers))
+        for pid in workers:
+            os.waitpid(pid, 0)
+    print("done", flush=True)
+"""
+
+
+class Service:
+    """A running small service; ``order`` returns when it has obeyed."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def order(self, word: str, number: float = 0) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{word} {number}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+
+@contextlib.contextmanager
+def small_service(workers: int = 0, family: int = 4) -> Iterator[Service]:
+    command = [sys.executable, "-c", SERVICE, str(workers), str(family)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Service(process, int(process.stdout.readline()))
+        process.stdin.close()
+        process.wait(10)
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_service_is_found_by_its_port_and_read() -> None:
+    with small_service() as service:
+
+        async def main() -> dict[str, float]:
+            return dict(await ServiceProcesses(service.port).read())
+
+        values = trio.run(main)
+    assert values["processes"] == 1
+    assert values["threads"] >= 1
+    assert values["rss"] > 2**20
+    assert values["cpu_seconds"] >= 0.0
+    assert values["connections"] == 0
+
+
+def test_cpu_and_memory_grow_as_the_service_uses_them() -> None:
+    with small_service() as service:
+        source = ServiceProcesses(service.port)
+        before = source.read_blocking()
+        service.order("burn", 0.2)
+        service.order("grow", 64 * 2**20)
+        after = source.read_blocking()
+    assert after["cpu_seconds"] - before["cpu_seconds"] >= 0.15
+    assert after["rss"] - before["rss"] > 32 * 2**20
+
+
+def test_connections_are_counted_at_the_service_and_descriptors_with_them() -> None:
+    with small_service() as service, contextlib.ExitStack() as stack:
+        clock = Clock()
+        source = ServiceProcesses(service.port, clock=clock)
+        before = source.read_blocking()
+        for _ in range(20):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+        service.order("accept", 20)
+        assert "connections" not in source.read_blocking()
+        clock.now += 10.0
+        after = source.read_blocking()
+    assert (before["connections"], after["connections"]) == (0, 20)
+    if "descriptors" in before:
+        assert after["descriptors"] - before["descriptors"] == 20
+
+
+def test_workers_belong_to_the_service() -> None:
+    with small_service(workers=3) as service:
+        values = ServiceProcesses(service.port).read_blocking()
+        service.order("reap")
+    assert values["processes"] == 4
+
+
+def test_the_cpu_of_workers_that_ended_is_not_forgotten() -> None:
+    """Each worker burns 0.2 s and is reaped: the sum goes on where it was instead of falling."""
+    with small_service(workers=2) as service:
+        source = ServiceProcesses(service.port)
+        before = source.read_blocking()
+        service.order("reap")
+        after = source.read_blocking()
+    assert after["processes"] == 1
+    assert after["cpu_seconds"] - before["cpu_seconds"] >= 0.3
+
+
+def test_a_service_on_ipv6_is_found_as_well() -> None:
+    with small_service(family=6) as service:
+        assert ServiceProcesses(service.port).read_blocking()["processes"] == 1
+
+
+def test_a_port_on_which_nothing_listens_is_told() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        with pytest.raises(SourceError, match="listens on port"):
+            ServiceProcesses(bound.getsockname()[1]).read_blocking()
+
+
+def test_this_process_is_never_taken_for_the_service() -> None:
+    """It holds the load's connections, so its CPU and memory would be called the service's."""
+    with socket.socket() as ours:
+        ours.bind(("127.0.0.1", 0))
+        ours.listen()
+        with pytest.raises(SourceError):
+            ServiceProcesses(ours.getsockname()[1]).read_blocking()
+
+
+def test_a_service_that_has_died_is_told() -> None:
+    with small_service() as service:
+        source = ServiceProcesses(service.port)
+        source.read_blocking()
+        service.process.kill()
+        service.process.wait(10)
+        with pytest.raises(SourceError):
+            source.read_blocking()
+
+
+def test_a_service_that_was_restarted_on_its_port_is_found_again() -> None:
+    with small_service() as service:
+        source = ServiceProcesses(service.port)
+        source.read_blocking()
+        service.process.kill()
+        service.process.wait(10)
+        with small_service() as second:
+            source._port = second.port  # a real restart keeps the port; a test cannot promise that it stays free
+            assert source.read_blocking()["processes"] == 1
+
+
+def fake_proc(folder: Path, rows: list[str], holders: dict[int, list[str]]) -> Path:
+    (folder / "net").mkdir()
+    (folder / "net/tcp").write_text("  sl  local_address rem_address   st\n" + "".join(f"{row}\n" for row in rows))
+    for pid, links in holders.items():
+        (folder / str(pid) / "fd").mkdir(parents=True)
+        for number, link in enumerate(links):
+            (folder / str(pid) / "fd" / str(number)).symlink_to(link)
+    return folder
+
+
+def row(local: str, remote: str, state: str, inode: int) -> str:
+    return f"   0: {local} {remote} {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0 100 0 0 10 0"
+
+
+LISTENING = row("0100007F:1F90", "00000000:0000", "0A", 77)
+
+
+def test_every_process_that_shares_the_socket_is_found(tmp_path: Path) -> None:
+    proc = fake_proc(
+        tmp_path,
+        [LISTENING, row("0100007F:0050", "00000000:0000", "0A", 78)],
+        {1000001: ["socket:[77]"], 1000002: ["/dev/null", "socket:[77]"], 1000003: ["socket:[78]"]},
+    )
+    assert listening_pids(8080, proc) == {1000001, 1000002}
+
+
+def test_reading_stops_where_the_listening_sockets_end(tmp_path: Path) -> None:
+    """The rest of the table is never looked at: what follows an established connection is not even well formed."""
+    proc = fake_proc(
+        tmp_path, [LISTENING, row("0100007F:1F90", "0100007F:9999", "01", 79), "rubbish"], {1000001: ["socket:[77]"]}
+    )
+    assert listening_pids(8080, proc) == {1000001}
+
+
+def test_only_established_connections_to_the_port_are_counted(tmp_path: Path) -> None:
+    rows = [
+        LISTENING,
+        *(row("0100007F:1F90", f"0100007F:{9000 + i:04X}", "01", i) for i in range(2000)),
+        row("0100007F:1F90", "0100007F:9999", "06", 0),
+        row("0100007F:9998", "0100007F:1F90", "01", 5),
+    ]
+    assert established(8080, fake_proc(tmp_path, rows, {})) == 2000
+
+
+def test_where_the_kernel_lists_nothing_the_count_is_missing(tmp_path: Path) -> None:
+    assert established(8080, tmp_path) is None
+
+
+def test_real_connections_of_this_process_to_itself_count_once() -> None:
+    with socket.socket() as server, contextlib.ExitStack() as stack:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        for _ in range(3):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            stack.enter_context(server.accept()[0])
+        count = established(port)
+    assert count in (3, None)
+    assert os.getpid() not in listening_pids(port)
