@@ -31,6 +31,8 @@ def parse_seconds(text: str | float) -> float:
             raise ValueError(f"{text!r} is not a duration such as '500ms', '10s' or '7.5 min'")
         if match[2] not in _SECONDS and match[2] != "":
             raise ValueError(f"{text!r}: unknown unit {match[2]!r}; use us, ms, s, min or h")
+        if (match[2] == "" and (position or match.end() < len(cleaned))) or (position and match[1][0] in "+-"):
+            raise ValueError(f"{text!r}: give every part of a duration its unit, as in '1h 30min'")
         total += _number(match[1]) * _SECONDS.get(match[2], 1.0)
         position = match.end()
         while position < len(cleaned) and cleaned[position].isspace():
@@ -103,7 +105,8 @@ def format_duration(seconds: float) -> str:
     """A stretch of time for people: ``45 s``, ``7 min 30 s``, ``1 h 5 min``."""
     if seconds < 10.0 and seconds != round(seconds):
         return f"{seconds:.1f} s"
-    whole = round(seconds)
+    # Above an hour nobody asks for seconds.
+    whole = round(seconds) if seconds < 3600.0 else round(seconds / 60.0) * 60
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     if hours:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
@@ -121,7 +124,7 @@ def format_count(count: float | None) -> str:
     """A number with thousands separators; one decimal below 100 unless it is whole."""
     if count is None:
         return MISSING
-    if abs(count) < 100.0 and count != round(count):
+    if abs(count) < 99.95 and count != round(count):
         return f"{count:.1f}"
     return f"{round(count):,}"
 

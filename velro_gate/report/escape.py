@@ -8,7 +8,6 @@ rendered the markdown, so a backslash does not stop it; an invisible joiner betw
 from __future__ import annotations
 
 import re
-import unicodedata
 
 JOINER = "&#8203;"
 """A zero-width space as an entity: seen by GitHub's linkers, invisible to people."""
@@ -29,12 +28,8 @@ def visible(text: str) -> str:
 
 def without_controls(text: str) -> str:
     """The same with its spaces as they are, for pieces of a sentence that join one another."""
-    return "".join(" " if _hidden(character) else character for character in text)
-
-
-def _hidden(character: str) -> bool:
-    # Cc: control, Cf: format (bidi overrides, zero-width), Cs: lone surrogates, Zl/Zp: line and paragraph separators.
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    # Not printable: control, format (bidi overrides, zero-width), lone surrogates, separators other than the space.
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def markdown_text(text: str) -> str:
