@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.phases import STEPS, phase, run_of, samples
@@ -286,3 +287,49 @@ def test_what_the_engine_told_is_passed_on() -> None:
     assert (found.service_gone, found.reconnects, found.health) == ("connection refused", 3, run.health)
     assert (found.measured_seconds, found.planned_seconds, found.offered_rate) == (60.0, 60.0, 100.0)
     assert not found.complete
+
+
+def test_a_million_samples_of_seven_steps_are_summarised_within_300_mb() -> None:
+    random = np.random.default_rng(5)
+    n, names = 1_000_000, tuple("abcdefg")
+    measured = samples(
+        random.uniform(0.0, 610.0, n),
+        random.lognormal(-4.0, 1.0, n),
+        step=random.integers(0, 7, n),
+        outcome=np.where(random.random(n) < 0.01, Outcome.TIMEOUT, Outcome.OK),
+        cache=random.integers(0, 4, n),
+    )
+    inside = measured.due >= 10.0
+    due = {name: int((measured.step[inside] == i).sum()) for i, name in enumerate(names)}
+    run = run_of(measured, seconds=600.0, due=due)
+    tracemalloc.start()
+    try:
+        found = summarise(phase(duration=600.0), names, run, measured, (), ())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 300e6
+    assert all({"p50", "p90", "p95", "p99", "p999"} <= set(step.measurements) for step in found.steps)
+
+
+def test_the_same_facts_give_the_same_summary() -> None:
+    measured = steady()
+    assert summarised(measured) == summarised(measured)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 2**31), st.integers(1, 5))
+def test_parts_of_several_shards_sum_up_to_the_summary_of_all(seed: int, shards: int) -> None:
+    """Percentiles are taken after the merge, so the number of shards does not show."""
+    measured = steady(300, seed)
+    owner = np.random.default_rng(seed).integers(0, shards, 300)
+    merged = Samples.concatenate(measured.where(owner == shard) for shard in range(shards))
+    assert summarised(merged) == summarised(measured)
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if o not in (Outcome.OK, Outcome.CANCELLED)])
+def test_every_kind_of_failure_counts_as_one(outcome: Outcome) -> None:
+    found = summarised(samples([20.0, 21.0, 22.0, 23.0], outcome=[0, 0, 0, outcome]))
+    assert found.steps[0].counts.failed == 1
+    assert value(found, "error_rate") == 0.25
+    assert found.steps[0].outcomes == {"OK": 3, outcome.name: 1}

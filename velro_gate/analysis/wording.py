@@ -30,9 +30,4 @@ def limit(kind: Kind, value: float) -> str:
 def figure_with_interval(kind: Kind, estimate: Estimate) -> str:
     """A value with its 95 % interval, ``61.2 ms (60.1 to 62.9 ms)``; without one where it has no width on paper."""
     value, low, high = (figure(kind, part) for part in (estimate.value, estimate.low, estimate.high))
-    if low == high:
-        return value
-    number, _, unit = low.partition(" ")
-    # A unit that both ends share is said once.
-    first = number if unit and high.endswith(f" {unit}") else low
-    return f"{value} ({first} to {high})"
+    return value if low == high else f"{value} ({units.join_range(low, high)})"
