@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.plans import p95, phase, scenario
 from velro_gate.engine.feasibility import (
     MachineLimits,
     Shortfall,
@@ -13,41 +14,17 @@ from velro_gate.engine.feasibility import (
     require_feasible,
     shortfalls,
 )
-from velro_gate.engine.forecast import SATURATED_COST, WAKING_COST, cpu_share, descriptors_needed, forecast
+from velro_gate.engine.forecast import cpu_share, forecast
 from velro_gate.errors import InfeasibleError
 from velro_gate.model.scenario import (
     ClosedArrivals,
-    Comparator,
-    NoAuth,
     OpenArrivals,
     Phase,
-    Requirement,
-    Scenario,
-    Step,
-    Target,
 )
 
 ROOMY = MachineLimits(
     descriptors_soft=1024, descriptors_reachable=100_000, ports=28_232, memory=16 * 2**30, cores=4.0, listen_backlog=4096
 )
-
-
-def scenario(url: str = "http://service.test") -> Scenario:
-    steps = (
-        Step(name="login", method="GET", path="/a", probability=1.0),
-        Step(name="list", method="GET", path="/b", probability=0.5),
-    )
-    return Scenario(name="s", description="", digest="d", target=Target(url=url), auth=NoAuth(), steps=steps)
-
-
-def p95(limit: float, step: str = "all") -> Requirement:
-    return Requirement(metric="p95", comparator=Comparator.BELOW, target=limit, step=step)
-
-
-def phase(
-    users: int = 1000, rate: float = 100.0, *, ramp: float = 30.0, limits: tuple[Requirement, ...] = (), name: str = "peak"
-) -> Phase:
-    return Phase(name=name, users=users, ramp=ramp, duration=60.0, arrivals=OpenArrivals(rate=rate), requirements=limits)
 
 
 def found(
@@ -240,59 +217,3 @@ def test_a_refusal_names_every_further_number_as_well() -> None:
 
 def test_this_machine_is_read_when_no_limits_are_given() -> None:
     assert require_feasible([phase(users=1, rate=1.0)], scenario=scenario(), service_is_local=False) == ()
-
-
-def test_the_forecast_adds_up_requests_journeys_and_seconds() -> None:
-    both = forecast([phase(rate=100.0), phase(rate=10.0)], scenario=scenario())
-    assert both.requests == pytest.approx(110.0 * (60.0 + 15.0))
-    assert both.journeys == pytest.approx(both.requests / 1.5)
-    assert both.seconds == 180.0
-    assert [part.rate for part in both.phases] == [100.0, 10.0]
-
-
-def test_the_forecast_takes_the_peak_of_what_phases_do_not_share() -> None:
-    both = forecast([phase(users=10), phase(users=500)], scenario=scenario())
-    assert both.descriptors == both.phases[1].descriptors == 564
-    assert both.memory == both.phases[1].memory
-
-
-def test_a_plan_without_phases_takes_nothing() -> None:
-    nothing = forecast([], scenario=scenario())
-    assert (nothing.requests, nothing.seconds, nothing.memory) == (0, 0, 0)
-
-
-def test_tls_costs_more_of_everything() -> None:
-    plain, tls = (forecast([phase()], scenario=scenario(url)) for url in ("http://a.test", "https://a.test"))
-    assert tls.memory > plain.memory
-    assert tls.cpu_share > plain.cpu_share
-
-
-def test_a_closed_loop_is_forecast_from_its_think_time() -> None:
-    closed = Phase(name="c", users=100, ramp=0.0, duration=60.0, arrivals=ClosedArrivals(think_time=2.0))
-    part = forecast([closed], scenario=scenario()).phases[0]
-    assert part.rate == 50.0
-    assert part.answer_within is None
-
-
-def test_the_open_loop_says_within_which_time_answers_have_to_come() -> None:
-    assert forecast([phase(users=1000, rate=100.0)], scenario=scenario()).phases[0].answer_within == 10.0
-
-
-@given(st.floats(0.0, 1e5), st.floats(0.0, 1e5))
-def test_more_requests_take_more_of_the_core(one: float, other: float) -> None:
-    low, high = sorted([one, other])
-    assert cpu_share(low, "http") <= cpu_share(high, "http")
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_core_is_full_exactly_at_the_saturated_rate(scheme: str) -> None:
-    assert cpu_share(1.0 / SATURATED_COST[scheme], scheme) == pytest.approx(1.0)
-
-
-def test_a_lonely_request_costs_its_waking_as_well() -> None:
-    assert cpu_share(1e-3, "http") == pytest.approx(1e-3 * (SATURATED_COST["http"] + WAKING_COST), rel=1e-3)
-
-
-def test_descriptors_are_for_the_busiest_shard_of_the_busiest_phase() -> None:
-    assert descriptors_needed([phase(users=11), phase(users=3)], shards=2) == 6 + 64
-    assert descriptors_needed([]) == 64

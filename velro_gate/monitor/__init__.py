@@ -18,8 +18,8 @@ runner    network_sent_total              likewise
 service   cpu_seconds                     CPU of the local service's processes, those that ended included; remote: its metrics
 service   rss                             resident bytes of its processes (pages they share count in each); remote: its metrics
 service   threads, processes              how many
-service   descriptors                     open files of its processes, connections among them
-service   connections                     established connections to its port; looked at every ten seconds
+service   descriptors                     open files of its processes, connections among them; remote: its metrics
+service   connections                     established connections to its port; counted every twenty seconds
 service   database_pool_size              connections its database pool may open (its metrics; velro_db_pool_size)
 service   database_pool_in_use            connections of the pool at work (its metrics; velro_db_pool_in_use)
 service   cache_LAYER_hits_total          hits of one cache layer (its metrics; velro_cache_hits_total)

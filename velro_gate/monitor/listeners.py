@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -29,24 +30,22 @@ def established(port: int, proc: Path = Path("/proc")) -> int | None:
     Read in chunks, so that another thread's turn never waits for the whole table.
     """
     tables = [table for name in ("tcp", "tcp6") if (table := proc / "net" / name).exists()]
+    # Local address and port, remote address and port, state 01: as /proc/net/tcp prints them, in hexadecimal.
+    expression = re.compile(rb": [0-9A-F]+:%04X [0-9A-F]+:[0-9A-F]{4} 01 " % port)
     try:
-        return sum(_count_established(table, b":%04X" % port) for table in tables) if tables else None
+        return sum(_count_established(table, expression) for table in tables) if tables else None
     except OSError:
         return None
 
 
-def _count_established(path: Path, ending: bytes) -> int:
+def _count_established(path: Path, expression: re.Pattern[bytes]) -> int:
     count, rest = 0, b""
     with path.open("rb", buffering=0) as table:
         while chunk := table.read(1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            count += sum(1 for line in lines if ending in line and _is_established(line, ending))
+            lines, newline, tail = (rest + chunk).rpartition(b"\n")
+            count += len(expression.findall(lines))
+            rest = tail if newline else rest + chunk
     return count
-
-
-def _is_established(line: bytes, ending: bytes) -> bool:
-    words = line.split(None, 4)
-    return words[3] == b"01" and words[1].endswith(ending)
 
 
 def _listening_inodes(port: int, proc: Path) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from velro_gate.monitor.listeners import established, listening_pids
 from velro_gate.monitor.watching import SourceError
 
 _RELIST_EVERY = 10.0
+_COUNT_EVERY = 20.0  # the kernel takes 50 ms of CPU to list 15,000 connections
 _PROXIES = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "conmon", "com.docker.backend", "gvproxy"})
 
 
@@ -20,7 +22,7 @@ class ServiceProcesses:
     """Reads CPU, memory, threads, descriptors and connections of whatever listens on ``port``.
 
     Each reading costs a few small files per process, whatever the number of connections. The list of processes and the number
-    of connections are renewed every ten seconds, and the list at once when a process has gone.
+    of connections are renewed now and then, and the list at once when a process has gone.
     """
 
     name = "service"
@@ -32,6 +34,7 @@ class ServiceProcesses:
         self._roots: tuple[psutil.Process, ...] = ()
         self._family: tuple[psutil.Process, ...] = ()
         self._listed_at = -_RELIST_EVERY
+        self._counted_at = -_COUNT_EVERY
         self._limiter = trio.CapacityLimiter(1)
 
     async def read(self) -> Mapping[str, float]:
@@ -47,19 +50,19 @@ class ServiceProcesses:
 
     def read_blocking(self) -> dict[str, float]:
         """The same for a caller that may block."""
-        connections: dict[str, float] = {}
         if self._clock() - self._listed_at >= _RELIST_EVERY or not self._family:
             self._list()
-            count = established(self._port, self._proc)
-            if count is not None:
-                connections["connections"] = float(count)
+        counts: dict[str, float] = {}
+        if self._clock() - self._counted_at >= _COUNT_EVERY:
+            counts = self._counts()
+            self._counted_at = self._clock()
         try:
             values = self._totals()
         except psutil.NoSuchProcess:
             # A worker that was recycled; its parent keeps its CPU time, so the sum goes on where it was.
             self._list()
             values = self._totals_or_error()
-        return values | connections
+        return counts | values
 
     def _list(self) -> None:
         self._family = ()
@@ -89,6 +92,15 @@ class ServiceProcesses:
         if not found:
             raise SourceError(f"no process that this user may look into listens on port {self._port}")
         return tuple(found)
+
+    def _counts(self) -> dict[str, float]:
+        """What takes too long to be counted each time; before Linux 6.2 the open files are among it."""
+        connections = established(self._port, self._proc)
+        counts = {} if connections is None else {"connections": float(connections)}
+        if any(_open_files(process.pid, self._proc) is None for process in self._family):
+            with contextlib.suppress(psutil.Error):
+                counts["descriptors"] = float(sum(process.num_fds() for process in self._family))
+        return counts
 
     def _totals_or_error(self) -> dict[str, float]:
         try:
