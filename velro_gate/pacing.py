@@ -11,14 +11,15 @@ no thundering herd.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from velro_gate.model.run import Shard
-from velro_gate.model.scenario import OpenArrivals, Phase, Step
+from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -168,3 +169,21 @@ def _walk(
     walk = np.empty(total, np.uint16)
     walk[(starts[row_all] + place_all)[keep]] = column_all[keep]
     return walk
+
+
+def closed_journey(
+    phase: Phase, arrivals: ClosedArrivals, steps: Sequence[Step], seed: int, user: int
+) -> Iterator[tuple[float, int]]:
+    """The endless walk of one user of a closed loop: (seconds to think before the request, step index).
+
+    A function of (seed, phase, user) alone. The first pause is drawn uniformly, so that users do not move in step.
+    """
+    draw = random.Random(f"{seed}/closed/{phase.name}/{user}")
+    first = True
+    while True:
+        for index, step in enumerate(steps):
+            if draw.random() >= step.probability:
+                continue
+            think = arrivals.think_time if arrivals.constant else draw.expovariate(1.0) * arrivals.think_time
+            yield (draw.random() * arrivals.think_time if first else think), index
+            first = False
