@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from random import Random
 from typing import Annotated, Literal, Self
 
@@ -135,7 +136,7 @@ class Experiments:
         """What is in force."""
         return {
             "work": self._work.on,
-            "slow": {step: str(slowdown) for step, slowdown in self._work.slowdowns.items()},
+            "slow": {step: asdict(slowdown) for step, slowdown in self._work.slowdowns.items()},
             "fail": {step: share for step, share in self._failing.items() if share > 0.0},
             "down": [name for name, dependency in self._dependencies.items() if dependency.taken_away],
             "breakers": {name: dependency.breaker.state.name.lower() for name, dependency in self._dependencies.items()},

@@ -37,13 +37,17 @@ INSERT INTO velro_sandbox.generations VALUES (nextval('velro_sandbox.numbers'), 
 
 
 class PostgresDatabase:
-    """The catalogue in the schema ``velro_sandbox``, which is laid out anew at every start. pool_size: held from the start."""
+    """The catalogue in the schema ``velro_sandbox``, which is laid out anew at every start.
+
+    pool_size: connections held from the start. open_seconds: longest wait for all of them.
+    """
 
     faults: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
 
-    def __init__(self, url: str, *, users: int, pool_size: int) -> None:
+    def __init__(self, url: str, *, users: int, pool_size: int, open_seconds: float = OPEN_SECONDS) -> None:
         self._url = url
         self._users = users
+        self._open_seconds = open_seconds
         self._pool = AsyncConnectionPool(
             url,
             min_size=pool_size,
@@ -75,7 +79,7 @@ class PostgresDatabase:
         try:
             async with await psycopg.AsyncConnection.connect(self._url, connect_timeout=10) as connection:
                 await self._lay_out(connection)
-            await self._pool.open(wait=True, timeout=OPEN_SECONDS)
+            await self._pool.open(wait=True, timeout=self._open_seconds)
         except self.faults as fault:
             await self._pool.close()
             raise UsageError(

@@ -32,18 +32,24 @@ _ADD = "INSERT INTO generations (owner, model, prompt, status, shared) VALUES (?
 
 
 class SqliteDatabase:
-    """The catalogue in a temporary file that goes when the sandbox does. query_time: awaited by every query while it holds
-    its connection, and stands for the network and the disk that a real database would have in between."""
+    """The catalogue in a temporary file that goes when the sandbox does; place: where its folder is made.
+
+    query_time: awaited by every query while it holds its connection, and stands for the network and the disk that a real
+    database would have in between.
+    """
 
     faults: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
 
-    def __init__(self, *, users: int, pool_size: int, query_time: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, *, users: int, pool_size: int, query_time: Callable[[], Awaitable[None]], place: Path | None = None
+    ) -> None:
         self._users = users
         self._size = pool_size
         self._query_time = query_time
         self._free = asyncio.Semaphore(pool_size)
         self._idle: list[sqlite3.Connection] = []
         self._opened = 0
+        self._place = place
         self._folder: Path | None = None
         self._writer: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="velro-sandbox-writer")
@@ -57,7 +63,7 @@ class SqliteDatabase:
         return self._opened - len(self._idle)
 
     async def open(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="velro-sandbox-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="velro-sandbox-", dir=self._place))
         path = self._folder / "velro.db"
         self._writer = await self._in_thread(lambda: _fill(path, self._users))
         self._idle = [_connect(path) for _ in range(self._size)]

@@ -120,7 +120,7 @@ class Application:
             self._tally.received[step] += 1
             reply = await self._answer(route, scope, receive)
         except RefusalError as refusal:
-            if step is OTHER:
+            if step == OTHER:
                 self._tally.received[OTHER] += 1
             reply = refused(refusal)
         except AwayError as away:
