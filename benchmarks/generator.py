@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import machine
+from benchmarks.world import quiet_effects
 from velro_gate import units
 from velro_gate.gate.measure import run
 from velro_gate.gate.results import make_results
@@ -17,7 +18,6 @@ from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
-from benchmarks.world import quiet_effects
 
 
 def main() -> None:
@@ -27,9 +27,7 @@ def main() -> None:
     options.add_argument("--rate", type=float, default=1_100.0)
     options.add_argument("--seconds", type=float, default=60.0)
     wanted = options.parse_args()
-    phase = Phase(
-        name="load", users=wanted.users, ramp=20.0, duration=wanted.seconds, arrivals=OpenArrivals(rate=wanted.rate)
-    )
+    phase = Phase(name="load", users=wanted.users, ramp=20.0, duration=wanted.seconds, arrivals=OpenArrivals(rate=wanted.rate))
     print(machine.describe())
     print(machine.noise())
     with running(Settings(port=0)) as sandbox:

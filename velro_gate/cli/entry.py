@@ -9,14 +9,15 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import click
+import typer
+from typer.exceptions import TyperException
 
 from velro_gate.cli.app import app
-from velro_gate.errors import InterruptedRunError, VelroError
+from velro_gate.errors import InterruptedRunError, UsageError, VelroError
 
 INTERNAL_ERROR = 70
 INTERRUPTED = InterruptedRunError.exit_code
-USAGE = 2
+USAGE = UsageError.exit_code
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,12 +31,13 @@ def _guarded(command: Callable[[], object]) -> int:
     except VelroError as error:
         print("\n".join(error.lines()), file=sys.stderr)
         return error.exit_code
-    except click.exceptions.Exit as leave:
+    except typer.Exit as leave:
         return leave.exit_code
-    except click.ClickException as error:
-        error.show(sys.stderr)
+    except TyperException as error:
+        hint = "See 'velro-gate --help', or the command's own --help."
+        print("\n".join(UsageError(error.format_message(), hint=hint).lines()), file=sys.stderr)
         return USAGE
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """What goes to standard output."""
 
     TEXT = "text"
@@ -44,7 +44,9 @@ Runner = Annotated[
     str | None,
     typer.Option("--runner", help="Label of this machine; runs of other labels are not compared.", rich_help_panel=PLACE),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)
+]
 Formatted = Annotated[Format, typer.Option("--format", "-f", help="text for people, json for scripts.", rich_help_panel=SHOWN)]
 AllowInconclusive = Annotated[
     bool,

@@ -34,9 +34,7 @@ def results_console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-def print_verdict(
-    record: RunRecord, verdict: Verdict, folder: Path | None, format: Format, allow_inconclusive: bool
-) -> int:
+def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format, allow_inconclusive: bool) -> int:
     """The verdict, and the exit code that belongs to it."""
     if format is Format.JSON:
         print(report.verdict_json(record, verdict))
@@ -111,7 +109,10 @@ def print_baselines(root: Path, format: Format) -> int:
     """Every stored baseline and every file that is none."""
     listed = list_baselines(root)
     if format is Format.JSON:
-        rows = [{"file": str(path), "id": r.id, "scenario": r.plan.scenario, "profile": r.plan.profile} for path, r in listed.found]
+        rows = [
+            {"file": str(path), "id": record.id, "scenario": record.plan.scenario, "profile": record.plan.profile}
+            for path, record in listed.found
+        ]
         print(json.dumps({"baselines": rows, "skipped": list(listed.skipped)}, indent=2))
         return OK
     console = results_console()

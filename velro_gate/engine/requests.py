@@ -32,11 +32,17 @@ class Person(Protocol):
     """What a slot may ask of a virtual user."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Which of the scenario's users it is."""
+
     @property
-    def identity(self) -> str: ...
+    def identity(self) -> str:
+        """A stable id."""
+
     @property
-    def captured(self) -> Mapping[str, str]: ...
+    def captured(self) -> Mapping[str, str]:
+        """Values captured from earlier answers, by name."""
+
 
 
 Value = Callable[[Person], str]

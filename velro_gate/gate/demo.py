@@ -1,4 +1,4 @@
-"""The demonstration: calibrate on the sandbox, gate an unchanged build (pass), gate a slower one (fail), say where all of it is."""
+"""The demonstration: calibrate on the sandbox, gate an unchanged build (pass), then a slower one (fail)."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def _gated(
     verdict = reach_verdict(record, baselines)
     write_reports(record, verdict, results)
     right = verdict.level is Level.PASS if expected == "pass" else names_the_slow_step(verdict)
-    return Gated(
-        title=title, expected=expected, as_expected=right, record=record, verdict=verdict, folder=results.folder
-    )
+    return Gated(title=title, expected=expected, as_expected=right, record=record, verdict=verdict, folder=results.folder)
 
 
 def names_the_slow_step(verdict: Verdict) -> bool:

@@ -34,8 +34,8 @@ class DryRun:
             f"Scenario {plan.scenario}, profile {plan.profile}, against {self.setup.scenario.target.url}: nothing was sent.",
             f"About {units.format_count(round(expected.requests))} requests in {units.format_count(round(expected.journeys))} "
             f"journeys, {units.format_duration(expected.seconds)}.",
-            f"Needs at most {units.format_count(expected.descriptors)} open files, {units.format_bytes(expected.memory)} of memory "
-            f"and {units.format_share(expected.cpu_share)} of a core.",
+            f"Needs at most {units.format_count(expected.descriptors)} open files, "
+            f"{units.format_bytes(expected.memory)} of memory and {units.format_share(expected.cpu_share)} of a core.",
         ]
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
