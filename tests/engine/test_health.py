@@ -238,3 +238,22 @@ def test_near_exhaustion_the_kernels_own_table_decides(tmp_path: Path) -> None:
 def test_each_further_target_brings_its_own_ports(tmp_path: Path) -> None:
     targets = [("127.0.0.1", 80), ("127.0.0.1", 81), ("127.0.0.1", 80)]
     assert run_watch(HealthWatch(target_addresses=targets, proc=fake_proc(tmp_path))).ports_free == pytest.approx(200, abs=1)
+
+
+def test_one_watch_measures_stretch_after_stretch() -> None:
+    """A collection and the memory of the first stretch are no part of the second."""
+    watch = HealthWatch()
+    watch.begin()
+    gc.collect(2)
+    first = watch.finish()
+    watch.begin()
+    second = watch.finish()
+    assert (first.gc_full_collections, second.gc_full_collections) == (1, 0)
+    assert second.gc_pause_max == 0.0
+
+
+def test_a_sample_before_any_stretch_does_no_harm() -> None:
+    watch = HealthWatch()
+    watch.sample()
+    watch.begin()
+    assert watch.finish().rss_start > 0

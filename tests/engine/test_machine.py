@@ -97,12 +97,12 @@ def test_an_older_kernels_folder_is_listed_only_when_an_exact_count_is_asked_for
         assert open_descriptors(exact=False, proc=tmp_path) == folder.stat().st_size
 
 
-def limits_after(soft: int, hard: int, needed: int) -> tuple[int, int]:
+def limits_after(soft: int, hard: int, needed: int, proc: str = "/nonexistent") -> tuple[int, int]:
     """What raise_descriptor_limit answers, and the limit that then stands, in a process with these limits to begin with."""
     code = (
         "import resource; from velro_gate.engine.machine import raise_descriptor_limit as up; from pathlib import Path;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
-        f"print(up({needed}, Path('/nonexistent')), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+        f"print(up({needed}, Path({proc!r})), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=30)
     reached, stands = done.stdout.split()
@@ -119,6 +119,17 @@ def test_a_soft_limit_is_raised_to_twice_the_need() -> None:
 
 def test_the_hard_limit_is_the_end_without_the_right_to_exceed_it() -> None:
     assert limits_after(100, 500, 900) == (500, 500)
+
+
+def test_a_refusal_to_exceed_the_hard_limit_still_leaves_all_up_to_it(tmp_path: Path) -> None:
+    """The kernel's files promise the right; where the kernel refuses all the same, the hard limit is reached at least."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/status").write_text("CapEff:\t000001ffffffffff\n")
+    (tmp_path / "sys/fs").mkdir(parents=True)
+    (tmp_path / "sys/fs/nr_open").write_text("1048576\n")
+    reached, stands = limits_after(100, 500, 900, str(tmp_path))
+    assert reached == stands
+    assert reached in (500, 1800)
 
 
 def test_asking_for_what_is_there_changes_nothing_in_this_process() -> None:

@@ -234,6 +234,30 @@ def test_a_service_that_is_still_starting_is_waited_for() -> None:
     assert result.attempts == 4
 
 
+def test_a_real_port_that_opens_late_is_waited_for() -> None:
+    async def main() -> Preflight:
+        result = None
+        with trio.socket.socket() as listening:
+            await listening.bind(("127.0.0.1", 0))  # bound and not listening yet: it refuses
+            url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+            with pytest.raises(UnreachableError, match="refused"):
+                await preflight(Target(url=url))
+
+            async def start_late() -> None:
+                listening.listen()
+                stream, _ = await listening.accept()
+                async with trio.SocketStream(stream) as accepted:
+                    await answering(GOOD)(accepted)
+
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(start_late)
+                result = await preflight(Target(url=url), wait_seconds=30.0)
+        assert result is not None
+        return result
+
+    assert run(main).status == 200
+
+
 def test_without_patience_one_attempt_is_all() -> None:
     with pytest.raises(UnreachableError, match="503"):
         ask_fake(httpx.Response(503), httpx.Response(200))

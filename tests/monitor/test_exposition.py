@@ -35,7 +35,18 @@ def test_lines_of_other_families_may_be_anything() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["m", "m one", 'm{a="1" 2', 'm{a="1"b="2"} 3', "m{a=1} 2", 'm{a="x\\q"} 1', 'm{a="1",a="2"} 3', "m 1 2 3", "m{} ", "m 1_x"],
+    [
+        "m",
+        "m one",
+        'm{a="1" 2',
+        'm{a="1"b="2"} 3',
+        "m{a=1} 2",
+        'm{a="x\\q"} 1',
+        'm{a="1",a="2"} 3',
+        "m 1 2 3",
+        "m{} ",
+        "m 1_000",
+    ],
 )
 def test_a_wanted_line_that_breaks_the_grammar_is_an_error_with_its_number(line: str) -> None:
     with pytest.raises(ValueError, match="line 2"):

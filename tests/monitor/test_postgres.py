@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Mapping
 
 import psycopg
@@ -128,3 +130,15 @@ def test_a_server_that_has_gone_is_a_source_error() -> None:
         trio.run(read)
     with pytest.raises(SourceError):
         trio.run(read)
+
+
+def test_without_psycopg_the_source_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from velro_gate.monitor.postgres import PostgresActivity\n"
+        "from velro_gate.monitor import SourceError\n"
+        "try: PostgresActivity('postgresql://d.test/x').read_blocking()\n"
+        "except SourceError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert "psycopg is not installed" in done.stdout

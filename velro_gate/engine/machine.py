@@ -63,13 +63,15 @@ def raise_descriptor_limit(needed: int, proc: Path = PROC) -> int:
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     if soft >= needed:
         return soft
+    attempts = [(min(2 * needed, hard), hard)]
     if hard < needed and may_exceed_hard_limit(proc):
-        ceiling = _number(proc / "sys/fs/nr_open") or needed
-        hard = min(2 * needed, ceiling)
-    wanted = min(2 * needed, hard)
-    # A refusal (another limit of the system) leaves the old one; the caller sees what is reached.
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        higher = min(2 * needed, _number(proc / "sys/fs/nr_open") or needed)
+        attempts.insert(0, (higher, higher))
+    for wanted, ceiling in attempts:
+        # A refusal (by a limit of the system that nobody told us of) leaves the old one; the caller sees what is reached.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, ceiling))
+            break
     return _finite(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 

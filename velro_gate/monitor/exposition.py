@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\\n]|\\["\\n])*)"\s*')
-_REST = re.compile(r"\s*(\S+)(?:\s+-?\d+(?:\.\d+)?)?\s*(?:#.*)?")
+_REST = re.compile(r"\s*([^\s_]+)(?:\s+-?\d+(?:\.\d+)?)?\s*(?:#.*)?")
 _ESCAPE = re.compile(r'\\(["\\n])')
 
 
