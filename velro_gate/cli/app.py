@@ -1,4 +1,4 @@
-"""The commands. Each parses, calls one use case, prints and returns its exit code; imports are inside so that --help is quick."""
+"""The commands: each parses, calls one use case, prints and returns its exit code. Imports are inside, for a quick --help."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ async def run_load(
     Raises:
         UnreachableError: the target's name cannot be resolved. Whatever ``sink`` raises.
     """
-    stopped = stop or trio.Event()
+    stopped = trio.Event() if stop is None else stop
     layers = LayerTable()
     compiler = Compiler(load.scenario, load.secrets)
     steps = [compiler.compile(step, index) for index, step in enumerate(load.scenario.steps)]
