@@ -1,0 +1,93 @@
+"""The target's variables are read from the given environment, and nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scenario.files import faults, load, shop
+from velro_gate.errors import MissingVariableError
+from velro_gate.model.scenario import Target
+
+
+def target(folder: Path, given: dict[str, Any], environ: dict[str, str]) -> Target:
+    """The resolved target of the shop."""
+    return load({**shop(), "target": given}, folder, environ).target
+
+
+def test_a_variable_that_is_set_wins_over_the_default(tmp_path: Path) -> None:
+    given = {"url": "${env.VELRO_API_URL:-http://127.0.0.1:8400}"}
+    assert target(tmp_path, given, {}).url == "http://127.0.0.1:8400"
+    assert target(tmp_path, given, {"VELRO_API_URL": ""}).url == "http://127.0.0.1:8400"
+    assert target(tmp_path, given, {"VELRO_API_URL": "https://api.example/"}).url == "https://api.example"
+
+
+def test_redis_and_postgresql_are_watched_when_their_variables_are_set(tmp_path: Path) -> None:
+    given = {"url": "http://localhost"}
+    assert target(tmp_path, given, {}).redis_url is None
+    assert target(tmp_path, given, {}).database_url is None
+    environ = {"REDIS_URL": "redis://cache:6379/0", "DATABASE_URL": "postgresql://velro:secret@db/velro"}
+    found = target(tmp_path, given, environ)
+    assert (found.redis_url, found.database_url) == (environ["REDIS_URL"], environ["DATABASE_URL"])
+    assert target(tmp_path, {**given, "redis_url": None}, environ).redis_url is None
+
+
+def test_a_text_may_hold_several_variables(tmp_path: Path) -> None:
+    given = {"url": "${env.SCHEME:-https}://${env.HOST}:${env.PORT}"}
+    assert target(tmp_path, given, {"HOST": "api", "PORT": "81"}).url == "https://api:81"
+
+
+def test_without_a_target_the_url_comes_from_velro_api_url(tmp_path: Path) -> None:
+    data = shop()
+    del data["target"]
+    assert load(data, tmp_path, {"VELRO_API_URL": "http://here:1"}).target.url == "http://here:1"
+
+
+def test_every_missing_variable_is_named_with_what_needs_it(tmp_path: Path) -> None:
+    given = {"url": "http://${env.HOST}:${env.PORT}", "redis_url": "redis://${env.HOST}"}
+    with pytest.raises(MissingVariableError) as caught:
+        target(tmp_path, given, {})
+    assert caught.value.exit_code == 2
+    assert "HOST (needed by target.url, target.redis_url)" in caught.value.what
+    assert "PORT (needed by target.url)" in caught.value.what
+    assert "export HOST=...; export PORT=..." in caught.value.hint
+
+
+def test_faults_of_the_file_come_before_missing_variables(tmp_path: Path) -> None:
+    data = {**shop(), "target": {"url": "${env.NOWHERE}"}, "colour": "red"}
+    (fault,) = faults(data, tmp_path)
+    assert "unknown key 'colour'" in fault
+
+
+@pytest.mark.parametrize(
+    ("environ", "says"),
+    [
+        ({"VELRO_API_URL": "api.example"}, "does not start with http://"),
+        ({"VELRO_API_URL": "ftp://api.example"}, "does not start with http://"),
+        ({"VELRO_API_URL": "http://"}, "names no host"),
+        ({"VELRO_API_URL": "http://api:99999"}, "is no URL"),
+        ({"VELRO_API_URL": "http://api:0"}, "has port 0"),
+        ({"VELRO_API_URL": "http://[::1"}, "is no URL"),
+        ({"VELRO_API_URL": "http://api/v1"}, "more than scheme, host and port"),
+    ],
+)
+def test_a_bad_url_from_the_environment_is_told_with_its_variable_and_without_its_value(
+    tmp_path: Path, environ: dict[str, str], says: str
+) -> None:
+    (fault,) = faults({**shop(), "target": {"url": "${env.VELRO_API_URL}"}}, tmp_path, environ)
+    assert says in fault
+    assert "from ${env.VELRO_API_URL}" in fault
+    assert environ["VELRO_API_URL"] not in fault.replace("http://", "")
+
+
+def test_a_password_in_a_bad_database_url_is_not_told(tmp_path: Path) -> None:
+    (fault,) = faults(shop(), tmp_path, {"DATABASE_URL": "mysql://velro:hunter2@db"})
+    assert "hunter2" not in fault
+    assert "schemes: postgres, postgresql" in fault
+
+
+def test_a_service_without_metrics_says_null(tmp_path: Path) -> None:
+    found = target(tmp_path, {"url": "http://h", "metrics": None, "health": "/ready", "verify_tls": False}, {})
+    assert (found.metrics_path, found.health_path, found.verify) == (None, "/ready", False)
