@@ -20,10 +20,15 @@ def sandbox() -> Iterator[RunningSandbox]:
         yield started
 
 
-@pytest.fixture
-def client(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
-    """Acts as user-7 with the service key; afterwards every experiment is undone."""
+@pytest.fixture(scope="package")
+def connected(sandbox: RunningSandbox) -> Iterator[httpx.Client]:
     headers = {"Authorization": f"Bearer {sandbox.key}", "X-User-Id": "user-7"}
     with httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def client(sandbox: RunningSandbox, connected: httpx.Client) -> Iterator[httpx.Client]:
+    """Acts as user-7 with the service key; afterwards every experiment is undone."""
+    yield connected
     sandbox.control({"reset": True})
