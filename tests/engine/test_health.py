@@ -235,9 +235,23 @@ def test_near_exhaustion_the_kernels_own_table_decides(tmp_path: Path) -> None:
     assert run_watch(HealthWatch(target_addresses=[("127.0.0.1", 80)], proc=proc)).ports_free == 97
 
 
-def test_each_further_target_brings_its_own_ports(tmp_path: Path) -> None:
-    targets = [("127.0.0.1", 80), ("127.0.0.1", 81), ("127.0.0.1", 80)]
-    assert run_watch(HealthWatch(target_addresses=targets, proc=fake_proc(tmp_path))).ports_free == pytest.approx(200, abs=1)
+def test_each_target_has_its_own_ports_and_the_busiest_one_counts(tmp_path: Path) -> None:
+    row = "   0: 0100007F:03E8 0100007F:%04X 01 00000000:00000000\n"
+    proc = fake_proc(tmp_path, time_wait=95, tcp=row % 80 * 60 + row % 81 * 20)
+    assert run_watch(HealthWatch(target_addresses=[("127.0.0.1", 80), ("127.0.0.1", 81)], proc=proc)).ports_free == 40
+
+
+def test_the_turn_in_which_the_stretch_begins_counts_from_there() -> None:
+    watch = HealthWatch()
+
+    async def main() -> float:
+        await trio.sleep(0)
+        time.sleep(0.05)  # a full collection before the stretch, for example
+        watch.begin()
+        await trio.sleep(0)
+        return watch.finish().loop_lag_max
+
+    assert trio.run(main, instruments=[watch.instrument()]) < 0.05
 
 
 def test_one_watch_measures_stretch_after_stretch() -> None:

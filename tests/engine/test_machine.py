@@ -170,3 +170,9 @@ def test_a_local_address_is_no_target(tmp_path: Path) -> None:
         "head\n   0: 0100007F:1F90 0100007F:9C40 01 0:0\n   1: 0100007F:9C40 0100007F:1F90 01 0:0\n"
     )
     assert count_connections([("127.0.0.1", 8080)], tmp_path) == 1
+
+
+def test_the_zone_of_a_link_local_address_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net/tcp6").write_text("head\n")
+    assert count_connections([("fe80::1%eth0", 80)], tmp_path) == 0

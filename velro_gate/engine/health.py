@@ -73,6 +73,11 @@ class LoopLag(trio.abc.Instrument):
         self._add = self.turns.add
         self._since = perf_counter()
 
+    def restart(self) -> None:
+        """Forget what was measured, the turn under way included."""
+        self.turns.clear()
+        self._since = perf_counter()
+
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
         """A turn begins."""
         self._since = perf_counter()
@@ -135,7 +140,7 @@ class HealthWatch:
         gc.callbacks.append(self._collections)
         self._read(exact=True)
         self._rss_start = self._rss_peak
-        self._lag.turns.clear()
+        self._lag.restart()
         self._began, self._cpu, self._jiffies = perf_counter(), _cpu_seconds(), _steal_and_total(self._proc)
 
     def sample(self) -> None:
@@ -189,20 +194,19 @@ class HealthWatch:
         self._ports_free = _least(self._ports_free, self._free_ports(opened - self._descriptors_idle))
 
     def _free_ports(self, connections: int) -> int | None:
-        """Local ports left toward the targets.
+        """Local ports left toward the busiest target.
 
-        Our connections and every TIME_WAIT socket of the machine are an upper bound that costs one small file. Only where
-        that bound comes near the limit is the kernel's whole table read.
+        Our connections and every TIME_WAIT socket of the machine, as if all went to one target, are an upper bound of the ports
+        taken that costs one small file. Only where it comes near the limit is the kernel's whole table read.
         """
         ports = port_count(self._proc)
         if ports is None or not self._targets:
             return None
-        ports *= len(self._targets)
         free = ports - connections - _time_wait(self._proc)
-        if free < _TIGHT_PORTS * ports:
-            counted = count_connections(self._targets, self._proc)
-            return free if counted is None else ports - counted
-        return free
+        if free >= _TIGHT_PORTS * ports:
+            return free
+        counted = [count_connections([target], self._proc) for target in self._targets]
+        return min((ports - count for count in counted if count is not None), default=free)
 
 
 def _least(so_far: int | None, now: int | None) -> int | None:

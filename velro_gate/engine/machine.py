@@ -154,7 +154,7 @@ def _count(path: Path, expression: re.Pattern[bytes]) -> int:
 def _remote_pattern(address: str, port: int) -> bytes:
     """An address as /proc/net/tcp prints it: 32-bit words in the machine's byte order, then the port."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    packed = socket.inet_pton(family, address)
+    packed = socket.inet_pton(family, address.partition("%")[0])  # a zone, as in fe80::1%eth0, is not in the table
     words = struct.unpack(f"={len(packed) // 4}I", packed)
     return b"".join(b"%08X" % word for word in words) + b":%04X" % port
 
