@@ -57,7 +57,7 @@ def test_a_very_short_value_masks_nothing() -> None:
     ("text", "masked"),
     [
         ("Authorization: Bearer abcdefghijkl0123", f"Authorization: Bearer {MASK}"),
-        ("authorization: bearer a.b-c_d~e+f/g=h1234==", f"authorization: bearer {MASK}=h1234=="),
+        ("authorization: bearer a.b-c_d~e+f/gh1234==", f"authorization: bearer {MASK}"),
         ("got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl back", f"got {MASK} back"),
         ("redis://:hunter2@cache:6379/0", f"redis://:{MASK}@cache:6379/0"),
         ("postgresql://velro:hunter2@db/velro failed", f"postgresql://velro:{MASK}@db/velro failed"),
