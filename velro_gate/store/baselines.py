@@ -19,9 +19,6 @@ from velro_gate.store.codec import CodecError, encode_record
 from velro_gate.store.files import create_whole, unwritable
 from velro_gate.store.records import read_record
 
-MOST_BYTES = 64 * 1024
-"""What a baseline of a full plan (six phases, seven steps) stays under; proven by a test, not enforced here."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:

@@ -1,8 +1,8 @@
 """Records and facts as JSON text and back. Pure: text in, values out, no file.
 
 Every text names its schema, has sorted keys, and holds no NaN or infinity in either direction: a figure that was not measured
-is absent. Two packings keep files small and lose nothing: readings are rows under a list of series; a compact record (a
-baseline) also leaves out defaults and windows, keeps seven digits, and writes an estimate as ``[value, low, high, n]``.
+is absent. Two packings keep files small: readings are rows under a list of series; a compact record (a baseline) leaves out
+defaults, windows and details, keeps seven digits of a figure, and writes an estimate as ``[value, low, high, n]``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ FACTS_SCHEMA = 1
 _RECORD = TypeAdapter(RunRecord)
 _FACTS = TypeAdapter(RunFacts)
 
-_ESTIMATE = ("value", "low", "high", "n", "detail")
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
 
 
@@ -159,22 +158,20 @@ def _mappings(tree: object) -> list[dict[str, Any]]:
 
 
 def _packed(figure: Mapping[str, Any]) -> list[Any]:
-    """``[value, n]`` when exact, else ``[value, low, high, n]``, and the detail behind it if there is one."""
+    """``[value, n]`` when exact, else ``[value, low, high, n]``; how the interval was made is left out."""
     value, low, high = (_shortened(figure[name]) for name in ("value", "low", "high"))
-    packed: list[Any] = [value] if low == value == high else [value, low, high]
-    packed.append(figure["n"])
-    return [*packed, figure["detail"]] if figure.get("detail") else packed
+    return [value, figure["n"]] if low == value == high else [value, low, high, figure["n"]]
 
 
 def _unpacked(figure: object) -> object:
     """The mapping form of an estimate; anything else is left for the validation to name."""
-    if not isinstance(figure, list) or not figure:
-        return figure
-    numbers = figure[:-1] if isinstance(figure[-1], str) else figure
-    detail = figure[len(numbers) :]
-    if len(numbers) == 2:
-        numbers = [numbers[0], *numbers[:1] * 2, numbers[1]]
-    return dict(zip(_ESTIMATE, [*numbers, *detail], strict=False))
+    match figure:
+        case [value, n]:
+            return {"value": value, "low": value, "high": value, "n": n}
+        case [value, low, high, n]:
+            return {"value": value, "low": low, "high": high, "n": n}
+        case _:
+            return figure
 
 
 def _rounded(tree: Any) -> Any:

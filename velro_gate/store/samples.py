@@ -126,7 +126,8 @@ def read_samples(path: Path) -> Mapping[str, Samples]:
         RecordError: the file is missing, incomplete or not one of ours.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        # Opened here, because numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return _phases(stored)
     except FileNotFoundError as error:
         raise RecordError("there are no samples", where=str(path), why="the file does not exist") from error

@@ -1,0 +1,84 @@
+"""A run's folder: what is written is read, and what cannot be is told with file, reason and a way out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.runs import run, summary
+from velro_gate.errors import OutputError, RecordError
+from velro_gate.model.run import Reading, RunFacts
+from velro_gate.store.records import FACTS, RECORD, read_facts, read_record, write_record
+
+HELD = RunFacts(phases=(), readings=(Reading(at=1.0, source="service", name="rss", value=2.0),), layers=("memory", "redis"))
+
+
+def test_a_run_comes_back_from_its_folder_and_from_its_file(tmp_path: Path) -> None:
+    write_record(tmp_path / "run", run(), HELD)
+    assert read_record(tmp_path / "run") == read_record(tmp_path / "run" / RECORD) == run()
+    assert read_facts(tmp_path / "run") == HELD
+
+
+def test_a_folder_holds_the_two_files_and_nothing_else(tmp_path: Path) -> None:
+    write_record(tmp_path, run(), HELD)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FACTS, RECORD]
+
+
+def test_facts_may_be_missing(tmp_path: Path) -> None:
+    assert read_facts(tmp_path) is None
+
+
+def test_a_missing_record_is_told_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(RecordError) as caught:
+        read_record(tmp_path)
+    assert caught.value.exit_code == 2
+    assert str(tmp_path / RECORD) in str(caught.value)
+    assert "velro-gate run" in caught.value.hint
+
+
+def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="does not exist"):
+        read_record(tmp_path / "nothing.json")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"schema": 2}'])
+def test_a_damaged_record_is_told_with_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / RECORD).write_bytes(content)
+    with pytest.raises(RecordError) as caught:
+        read_record(tmp_path)
+    assert caught.value.where == str(tmp_path / RECORD)
+    assert caught.value.why
+
+
+def test_a_newer_record_says_so(tmp_path: Path) -> None:
+    (tmp_path / RECORD).write_text('{"schema": 99}')
+    with pytest.raises(RecordError, match="written by a newer velro-gate"):
+        read_record(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"schema": 2}', b'{"schema": 1}'])
+def test_damaged_facts_are_told_with_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FACTS).write_bytes(content)
+    with pytest.raises(RecordError) as caught:
+        read_facts(tmp_path)
+    assert caught.value.where == str(tmp_path / FACTS)
+
+
+def test_a_folder_in_the_place_of_the_record_is_told(tmp_path: Path) -> None:
+    (tmp_path / RECORD).mkdir()
+    with pytest.raises(RecordError):
+        read_record(tmp_path)
+
+
+def test_a_figure_that_is_none_keeps_the_run_from_being_written_as_if_it_were(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="not a finite number"):
+        write_record(tmp_path, run(replace(summary(), ramp=float("nan"))), HELD)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("in the way")
+    with pytest.raises(OutputError):
+        write_record(tmp_path / "run", run(), HELD)
