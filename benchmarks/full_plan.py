@@ -30,7 +30,7 @@ def main() -> None:
         setup = prepare(Asked(scenario=shipped_scenario("velro-prd"), profile=wanted.profile), environ)
         results = make_results(wanted.output, f"full-plan-{wanted.profile}")
         record = run(setup, results, quiet_effects(environ))
-        counted = sandbox.counts()
+        counted = sandbox.counts()["total"]
     verdict = reach_verdict(record, None)
     write_reports(record, verdict, results)
     for phase in record.phases:

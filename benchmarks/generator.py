@@ -35,7 +35,7 @@ def main() -> None:
         setup = _only(prepare(Asked(scenario=shipped_scenario("velro-prd"), profile="full"), environ), phase)
         with tempfile.TemporaryDirectory() as folder:
             record = run(setup, make_results(Path(folder), "generator"), quiet_effects(environ))
-        counted = sandbox.counts()
+        counted = sandbox.counts()["total"]
     print(line(record.phases[0]))
     print(f"books: sent {record.phases[0].delivered_total:,}, the service counted {counted:,}")
 
