@@ -87,7 +87,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 def test_a_real_lack_of_room_is_a_storage_error_and_leaves_the_old_file(tmp_path: Path) -> None:
     write_whole(tmp_path / "c.json", "old")
-    with files_of_at_most(10_000), pytest.raises(StorageError, match="cannot keep c.json"):
+    with files_of_at_most(10_000), pytest.raises(StorageError, match="cannot keep c"):
         write_whole(tmp_path / "c.json", "x" * 100_000)
     assert (tmp_path / "c.json").read_text() == "old"
     assert names(tmp_path) == ["c.json"]
