@@ -51,6 +51,18 @@ def test_what_the_login_captures_is_known_to_every_step(tmp_path: Path) -> None:
     assert load(data, tmp_path).steps[0].headers == (("X-Token", "${token}"),)
 
 
+def test_a_shared_header_cannot_carry_the_token_that_the_login_is_to_fetch(tmp_path: Path) -> None:
+    (fault,) = faults({**shop(), "auth": LOGIN, "headers": {"X-Token": "${token}"}}, tmp_path)
+    assert "${token} is used before step 'login' captures it" in fault
+
+
+@pytest.mark.parametrize("auth", ["bearer", LOGIN])
+def test_authorization_is_set_in_one_place_only(tmp_path: Path, auth: object) -> None:
+    data = {**shop(), "auth": auth, "headers": {"Authorization": "Basic ${env.BASIC}"}}
+    (fault,) = faults(data, tmp_path)
+    assert "'auth' sets the Authorization header already" in fault
+
+
 def test_all_missing_variables_are_told_with_the_place_that_needs_them(tmp_path: Path) -> None:
     data = {**shop(), "auth": {"bearer": "TOKEN"}}
     data["steps"][0] |= {"headers": {"X-Key": "${env.API_KEY}"}, "query": {"sig": "${env.SIGNATURE}"}}

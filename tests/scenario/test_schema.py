@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.scenario.files import load, shop
-from velro_gate.errors import ScenarioError
+from velro_gate.errors import UsageError
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.scenario import OpenArrivals
 from velro_gate.scenario import json_schema
@@ -164,7 +164,7 @@ def test_whatever_the_reader_accepts_fits_the_schema(tmp_path_factory: pytest.Te
     owner[last] = copy.deepcopy(data.draw(st.sampled_from(REPLACEMENTS)))
     try:
         load(changed, tmp_path_factory.mktemp("s"))
-    except ScenarioError:
+    except UsageError:
         return
     VALIDATOR.validate(changed)
 
@@ -179,7 +179,7 @@ def test_any_damage_gives_faults_and_never_another_error(tmp_path_factory: pytes
             owner = owner[part] if exists else None
         if isinstance(owner, dict):
             owner[path[-1]] = copy.deepcopy(data.draw(st.sampled_from(REPLACEMENTS)))
-    with suppress(ScenarioError):
+    with suppress(UsageError):
         load(changed, tmp_path_factory.mktemp("s"))
 
 

@@ -83,6 +83,12 @@ def test_any_json_value_can_be_a_body(tmp_path: Path, value: object) -> None:
     assert json.loads(body.template) == value
 
 
+def test_json_may_have_a_content_type_of_its_own(tmp_path: Path) -> None:
+    assert step(tmp_path, {"json": 1, "content_type": "application/ld+json"}).body == Body(
+        template="1", content_type="application/ld+json"
+    )
+
+
 def test_shared_headers_go_with_every_step_and_give_way_to_its_own_whatever_the_case(tmp_path: Path) -> None:
     found = step(tmp_path, {"headers": {"x-a": "own"}}, headers={"X-A": "shared", "X-B": "${user.id}"})
     assert found.headers == (("X-B", "${user.id}"), ("x-a", "own"))
@@ -151,7 +157,12 @@ def test_a_later_step_may_use_what_the_same_step_captured_in_an_earlier_journey_
         ({"headers": {"X-A": "1", "x-a": "2"}}, "stands twice"),
         ({"headers": {"X-A": [1]}}, "a text is expected, not a list"),
         ({"method": "HEAD", "json": {}}, "HEAD carries no body"),
-        ({"content_type": "text/csv"}, "belongs to a raw 'body'"),
+        ({"content_type": "text/csv"}, "belongs to a 'body' or 'json'"),
+        ({"json": {}, "content_type": "text/csv"}, "is no kind of JSON"),
+        ({"body": "a", "content_type": "text/csv\r\nX: y"}, "headers cannot carry"),
+        ({"json": {}, "headers": {"content-type": "application/ld+json"}}, "write 'content_type:' beside the body"),
+        ({"headers": {"X-Name": "Zoë"}}, "headers cannot carry"),
+        ({"query": {"${item}": "a"}}, "in the values of a query only"),
         ({"expect": []}, "must not be empty"),
         ({"expect": 99}, "must be at least 100"),
         ({"expect": "200"}, "a list is expected"),

@@ -27,7 +27,7 @@ from velro_gate.scenario.feeders import feeder_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
 from velro_gate.scenario.literals import refuse_literal_secrets
 from velro_gate.scenario.profiles import profiles_of
-from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec
+from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec
 from velro_gate.scenario.steps import check_headers, check_step, step_from
 from velro_gate.scenario.target import missing_variables, target_from
 from velro_gate.scenario.templates import Vocabulary, check_template
@@ -160,6 +160,8 @@ def _journey(draft: FileSpec, feeders: Mapping[str, Feeder], written: _Written, 
     check_headers(draft.headers, lambda name: draft.line("headers", name), faults)
     auth = _auth(draft, known, faults)
     steps: list[Step] = []
+    if not isinstance(auth, NoAuth):
+        _refuse_own_authorization(draft, faults)
     for spec in draft.steps:
         if any(spec.name == step.name for step in steps):
             faults.add(spec.line("name"), f"the step {spec.name!r} stands twice", "give each step a name of its own")
@@ -178,13 +180,24 @@ def _check_shared_headers(draft: FileSpec, known: Vocabulary, faults: Faults) ->
         check_template(value, known, faults.at(line))
 
 
+def _refuse_own_authorization(draft: FileSpec, faults: Faults) -> None:
+    """Two Authorization headers in one request would leave it to the service which one counts."""
+    owners: list[FileSpec | StepSpec] = [draft, *draft.steps]
+    for owner in owners:
+        for name in owner.headers:
+            if name.lower() == "authorization":
+                faults.add(owner.line("headers", name), "'auth' sets the Authorization header already", "keep one of the two")
+
+
 def _auth(draft: FileSpec, known: Vocabulary, faults: Faults) -> Auth:
     if draft.auth.bearer:
         return BearerAuth(variable=draft.auth.bearer)
     login = draft.auth.login
     if login is None:
         return NoAuth()
+    known.later.update(dict.fromkeys(login.step.capture, login.step.name))
     check_step(login.step, known, faults)
+    _check_shared_headers(draft, known, faults)
     if login.token not in login.step.capture:
         hint = did_you_mean(login.token, login.step.capture) or f"capture: {{{login.token}: $.access_token}}"
         faults.add(login.line("token"), f"the login step captures no {login.token!r}", hint)

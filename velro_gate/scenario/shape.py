@@ -188,7 +188,7 @@ class StepSpec(Spec):
     query: dict[str, Text] = Field(default_factory=dict, description="Query parameters, encoded by the engine.")
     json_body: Any = Field(None, alias="json", description="JSON body, written as YAML.")
     body: str | None = Field(None, description="Raw body; give its content_type.")
-    content_type: str | None = Field(None, description="Content type of the raw body.")
+    content_type: str | None = Field(None, description="Content type of the body; application/json for 'json'.")
     expect: Annotated[
         list[Annotated[int, Field(ge=100, le=599)]],
         Field(min_length=1),

@@ -25,7 +25,9 @@ JSON_TYPE = "application/json"
 _JSON_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[(0|[1-9][0-9]{0,6})\])*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Lines = Callable[[str], int]
-_ENGINE_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
+_ENGINE_HEADERS = frozenset(
+    {"content-type", "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
+)
 
 
 def step_from(spec: StepSpec, shared: Mapping[str, str]) -> Step:
@@ -55,7 +57,7 @@ def _body(spec: StepSpec) -> Body | None:
     if "json_body" in spec.model_fields_set:
         # Sorted, so that the order of keys in the file changes neither the bytes sent nor the digest.
         text = json.dumps(spec.json_body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return Body(template=text, content_type=JSON_TYPE)
+        return Body(template=text, content_type=spec.content_type or JSON_TYPE)
     if spec.body is not None:
         return Body(template=spec.body, content_type=spec.content_type or "text/plain; charset=utf-8")
     return None
@@ -84,6 +86,9 @@ def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
     _check_body(spec, faults)
     _check_json_paths(spec, faults)
     _check_captures(spec, known, faults)
+    for name in spec.query:
+        if "${" in name:
+            faults.add(spec.line("query", name), "placeholders may stand in the values of a query only")
     for line, text in _templates(spec):
         check_template(text, known, faults.at(line))
 
@@ -132,9 +137,14 @@ def check_headers(headers: Mapping[str, str], line: Lines, faults: Faults) -> No
         if not _TOKEN.fullmatch(name):
             faults.add(line(name), f"{name!r} is no name of a header")
         if name.lower() in _ENGINE_HEADERS:
-            faults.add(line(name), f"the header {name!r} is set by the engine", "remove it")
+            hint = "write 'content_type:' beside the body" if name.lower() == "content-type" else "remove it"
+            faults.add(line(name), f"the header {name!r} is set by the engine", hint)
         if any(letter in value for letter in "\r\n\0"):
             faults.add(line(name), f"the value of header {name!r} holds a line break")
+        elif not (value.isascii() and value.isprintable()):
+            faults.add(
+                line(name), f"the value of header {name!r} holds a character that headers cannot carry", "use ASCII only"
+            )
         if name.lower() in seen:
             faults.add(line(name), f"the header {name!r} stands twice", f"also written {seen[name.lower()]!r}")
         seen[name.lower()] = name
@@ -144,8 +154,14 @@ def _check_body(spec: StepSpec, faults: Faults) -> None:
     given = spec.model_fields_set
     if "json_body" in given and spec.body is not None:
         faults.add(spec.line("body"), "a step has either 'json' or 'body', not both")
-    if "content_type" in given and spec.body is None:
-        faults.add(spec.line("content_type"), "'content_type' belongs to a raw 'body'", "for 'json' set a Content-Type header")
+    if "content_type" in given and spec.body is None and "json_body" not in given:
+        faults.add(spec.line("content_type"), "'content_type' belongs to a 'body' or 'json'")
+    if "json_body" in given and spec.content_type is not None and "json" not in spec.content_type:
+        faults.add(
+            spec.line("content_type"), f"{spec.content_type!r} is no kind of JSON", "write the text under 'body' instead"
+        )
+    if not (spec.content_type or "").isascii() or not (spec.content_type or "").isprintable():
+        faults.add(spec.line("content_type"), "the content_type holds a character that headers cannot carry", "use ASCII only")
     if spec.method in ("HEAD", "OPTIONS") and ("json_body" in given or spec.body is not None):
         faults.add(spec.line("method"), f"{spec.method} carries no body", "did you mean 'POST'?")
     if not _is_finite(spec.json_body):
