@@ -10,7 +10,7 @@ from types import MappingProxyType
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.escape import markdown_link, marker_key
-from velro_gate.report.rows import RequirementRow
+from velro_gate.report.rows import RequirementRow, gathered
 from velro_gate.report.templating import template
 from velro_gate.report.view import View, build
 
@@ -21,7 +21,7 @@ DETAILS = ("method", "phases", "comparisons", "findings", "answers", "steps")
 """What is folded away at the end, from the most to the least worth keeping: dropped from the right."""
 
 _CHANGED = 15
-_LISTED = 8
+_LISTED = 6
 _NO_LINKS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -79,7 +79,7 @@ def _render(view: View, layout: _Layout, links: Mapping[str, str]) -> str:
         folded=view.folded if layout.folded else [],
         folded_title=f"{len(view.folded)} more requirements, all met",
         left_out=_left_out(view, layout, prominent),
-        changed=changed,
+        changed=gathered(changed),
         changed_left_out=_more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
         trust=shown.trust[:listed],
         next_steps=shown.next_steps[:listed],
@@ -113,7 +113,10 @@ def _shortened(view: View, length: int) -> View:
         view,
         sentence=tuple(replace(piece, text=cut(piece.text)) for piece in view.sentence),
         trust=[replace(row, sentence=cut(row.sentence)) for row in view.trust],
-        next_steps=[replace(row, sentence=cut(row.sentence), advice=cut(row.advice)) for row in view.next_steps],
+        next_steps=[
+            replace(row, advice=cut(row.advice), reasons=tuple(replace(one, sentence=cut(one.sentence)) for one in row.reasons))
+            for row in view.next_steps
+        ],
     )
 
 

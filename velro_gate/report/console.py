@@ -14,9 +14,9 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.escape import visible
 from velro_gate.report.phrase import Phrase
-from velro_gate.report.rows import ComparisonRow, RequirementRow
+from velro_gate.report.rows import ComparisonRow, RequirementRow, gathered
 from velro_gate.report.templating import groupby_phase
-from velro_gate.report.view import FindingRow, TrustRow, View, build
+from velro_gate.report.view import NextStep, TrustRow, View, build
 
 COLOURS = {
     "pass": "green",
@@ -26,7 +26,7 @@ COLOURS = {
     "fail": "red",
     "broken": "red",
 }
-_LISTED = 8
+_LISTED = 6
 _CHANGED = 15
 _INDENT = (0, 0, 0, 2)
 
@@ -74,7 +74,7 @@ def _comparisons(view: View) -> list[RenderableType]:
     parts: list[RenderableType] = [_title("Compared with main", view.comparison_count)]
     shown = view.changed[:_CHANGED]
     if shown:
-        parts.append(_comparison_table(shown))
+        parts.append(_comparison_table(gathered(shown)))
     if len(view.changed) > len(shown):
         parts.append(Text(f"  and {len(view.changed) - len(shown)} more rows", style="dim"))
     return [*parts, Text("")]
@@ -117,11 +117,12 @@ def _next(view: View) -> list[RenderableType]:
     return [Text("What to do next", style="bold"), *map(_step, view.next_steps[:_LISTED]), Text("")]
 
 
-def _step(row: FindingRow) -> RenderableType:
-    parts: list[RenderableType] = [Text.assemble("- ", visible(row.advice))]
-    if row.sentence:
-        parts.append(Padding(Text(visible(row.sentence), style="dim"), _INDENT))
-    return Padding(Group(*parts), (0, 0, 0, 2))
+def _step(row: NextStep) -> RenderableType:
+    reasons = [visible(reason.sentence) for reason in row.reasons] + ([row.more] if row.more else [])
+    below = (Padding(Text(words, style="dim"), _INDENT) for words in reasons)
+    hanging = Table.grid(padding=(0, 1, 0, 0))
+    hanging.add_row("  -", Group(Text(visible(row.advice)), *below))
+    return hanging
 
 
 def _foot(view: View) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -52,24 +52,20 @@ def _title(progress: Progress) -> Text:
     return Text.assemble(where, (visible(progress.phase), "bold"), f" · {_STAGES.get(progress.stage, progress.stage)}")
 
 
-def _figures(progress: Progress) -> Table:
-    grid = Table.grid(padding=(0, 2), expand=True)
-    for index in range(8):
+def _figures(progress: Progress) -> RenderableType:
+    """Three columns of figures, which fit 80 characters, over a bar of the phase's time."""
+    grid = Table.grid(padding=(0, 2))
+    for index in range(6):
         grid.add_column(justify="left" if index % 2 else "right", style="" if index % 2 else "dim", no_wrap=True)
-    errors = Text(_errors(progress), style="bold red" if progress.errors else "")
     seconds = units.format_seconds
-    grid.add_row(
-        *("users", _users(progress), "p50", seconds(progress.p50)),
-        *("errors", errors, "lateness p99", seconds(progress.lateness_p99)),
-    )
-    grid.add_row(
-        *("rate", _rate(progress), "p95", Text(seconds(progress.p95), style="bold")),
-        *("cache hits", units.format_share(progress.hit_rate), "elapsed", units.format_duration(round(progress.elapsed))),
-    )
+    errors = Text(_errors(progress), style="bold red" if progress.errors else "")
+    elapsed = units.format_duration(round(progress.elapsed))
+    grid.add_row("users", _users(progress), "p50", seconds(progress.p50), "errors", errors)
+    tail = Text(seconds(progress.p95), style="bold")
+    grid.add_row("rate", _rate(progress), "p95", tail, "lateness p99", seconds(progress.lateness_p99))
+    grid.add_row("cache hits", units.format_share(progress.hit_rate), "p99", seconds(progress.p99), "elapsed", elapsed)
     total = max(progress.elapsed + progress.remaining, 1e-9)
-    bar = ProgressBar(total=total, completed=progress.elapsed)
-    grid.add_row("", "", "p99", seconds(progress.p99), "", "", "phase", bar)
-    return grid
+    return Group(grid, ProgressBar(total=total, completed=progress.elapsed))
 
 
 def _users(progress: Progress) -> str:

@@ -92,7 +92,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
     return ComparisonRow(
         phase=row.phase,
         subject=figures.subject(row.metric, row.step),
-        baseline=figures.figure(row.metric, row.baseline) if compared else "no baseline",
+        baseline=figures.figure(row.metric, row.baseline) if compared else figures.NOTHING,
         current=figures.figure(row.metric, row.current),
         change=_change(row) if compared else figures.NOTHING,
         finding=row.verdict.value,
@@ -147,10 +147,18 @@ def tightest(results: Iterable[RequirementResult]) -> RequirementResult:
 
 
 def worst_comparisons(rows: Iterable[Comparison]) -> list[Comparison]:
-    """Every row that moved or that holds the verdict back, the worst first."""
-    telling = [row for row in rows if row.verdict in MOVED or row.level > Level.PASS]
-    telling = [row for row in telling if row.verdict is not Change.NOT_COMPARED or row.level > Level.NO_BASELINE]
+    """Every row that moved, or may have moved and so holds the verdict back; the worst first."""
+    # What could not be compared, or not decided for want of baselines, did not change: the count of rows tells it.
+    telling = [
+        row for row in rows if row.verdict in MOVED or (row.verdict is Change.INCONCLUSIVE and row.level > Level.NO_BASELINE)
+    ]
     return sorted(telling, key=lambda row: (-row.level, not row.primary, -worsening(row)))
+
+
+def gathered(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    """The rows phase by phase, the phase of the first row first, so that a table names each phase once."""
+    phases = list(dict.fromkeys(row.phase for row in rows))
+    return sorted(rows, key=lambda row: phases.index(row.phase))
 
 
 def worsening(row: Comparison) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from velro_gate import units
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Verdict
@@ -43,15 +43,21 @@ def _baselines(verdict: Verdict) -> str:
 
 
 def smallest_seen(rows: Iterable[Comparison]) -> str:
-    """The minimal detectable effect of the primary rows, as a range with the metrics at its ends; empty without any."""
-    known = sorted(
-        (row.mde, METRICS[row.metric].label if row.step == ALL_STEPS else plain(figures.subject(row.metric, row.step)))
-        for row in rows
-        if row.primary and row.mde is not None and row.verdict is not Change.NOT_COMPARED
-    )
+    """The minimal detectable effect of the primary rows, as a range with the metrics at its ends; empty without any.
+
+    Response times of all requests stand for the rest where there are any; a rate near zero has no relative effect to speak of.
+    """
+    able = [row for row in rows if row.primary and row.mde is not None and row.verdict is not Change.NOT_COMPARED]
+    able = [row for row in able if METRICS[row.metric].scale is Scale.LOG]
+    whole = [row for row in able if row.step == ALL_STEPS and METRICS[row.metric].quantile is not None]
+    known = sorted((row.mde or 0.0, _label(row)) for row in whole or able)
     if not known:
         return ""
     least, most = known[0], known[-1]
     if units.format_magnitude(least[0]) == units.format_magnitude(most[0]):
         return units.format_magnitude(least[0])
     return f"{units.format_magnitude(least[0])} ({least[1]}) to {units.format_magnitude(most[0])} ({most[1]})"
+
+
+def _label(row: Comparison) -> str:
+    return METRICS[row.metric].label if row.step == ALL_STEPS else plain(figures.subject(row.metric, row.step))

@@ -10,7 +10,7 @@ from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Trust, Verdict
 from velro_gate.report import figures, measured, rows, trustline
 from velro_gate.report.phrase import Phrase, name, strong, text
-from velro_gate.report.wording import TITLES, action, sentence
+from velro_gate.report.wording import action, sentence, spoken, title
 
 _DEFAULT_ADVICE = {
     Level.PASS: "Nothing to do.",
@@ -20,6 +20,9 @@ _DEFAULT_ADVICE = {
     Level.FAIL: "Mend what the rows above name, or agree on another limit in the scenario.",
     Level.BROKEN: "Mend the cause and run again; nothing in this run counts for or against the change.",
 }
+
+_REASONS = 2
+"""Findings shown under one piece of advice before the rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,15 @@ class FindingRow:
     subject: str
     sentence: str
     advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """One thing to do, the findings that ask for it, and how many more of those there are ('' for none)."""
+
+    advice: str
+    reasons: tuple[FindingRow, ...]
+    more: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +90,7 @@ class View:
     comparison_count: str
     trust_facts: tuple[tuple[str, str], ...]
     trust: list[TrustRow]
-    next_steps: list[FindingRow]
+    next_steps: list[NextStep]
     findings: list[FindingRow]
     phases: list[measured.PhaseRow]
     steps: list[measured.StepRow]
@@ -100,7 +112,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         profile=record.plan.profile,
         level=level.word,
         glyph=rows.GLYPHS[level],
-        title=TITLES[level],
+        title=title(verdict),
         action=action(level),
         sentence=sentence(record, verdict),
         scaled=scaled_note(record, verdict),
@@ -178,25 +190,33 @@ def _findings(verdict: Verdict) -> list[FindingRow]:
             glyph=rows.GLYPHS[finding.level],
             level=finding.level.word,
             subject=finding.subject,
-            sentence=finding.sentence,
-            advice=finding.advice,
+            sentence=spoken(finding.sentence),
+            advice=spoken(finding.advice) if finding.advice else "",
         )
         for finding in ordered
     ]
 
 
-def _next_steps(verdict: Verdict) -> list[FindingRow]:
-    """The findings that ask for something, the worst first; a piece of advice is given once."""
-    seen: set[str] = set()
-    steps = []
-    for row in _findings(verdict):
-        if row.level == Level.PASS.word or (row.advice in seen and row.advice) or not row.advice:
-            continue
-        seen.add(row.advice)
-        steps.append(row)
-    level = verdict.level
-    default = FindingRow(glyph=rows.GLYPHS[level], level=level.word, subject="", sentence="", advice=_DEFAULT_ADVICE[level])
-    return steps or [default]
+def _next_steps(verdict: Verdict) -> list[NextStep]:
+    """What the findings ask for; each piece of advice once, with the findings that lead to it.
+
+    Only the findings that made the verdict ask, if any of them does: whoever mends a failure need not read every warning first.
+    """
+    telling = [row for row in _findings(verdict) if row.advice and row.level != Level.PASS.word]
+    decisive = [row for row in telling if row.level == verdict.level.word]
+    asked: dict[str, list[FindingRow]] = {}
+    for row in decisive or telling:
+        asked.setdefault(row.advice, []).append(row)
+    if not asked:
+        return [NextStep(advice=_DEFAULT_ADVICE[verdict.level], reasons=(), more="")]
+    return [
+        NextStep(advice=advice, reasons=tuple(reasons[:_REASONS]), more=_and_more(len(reasons) - _REASONS))
+        for advice, reasons in asked.items()
+    ]
+
+
+def _and_more(count: int) -> str:
+    return f"and {count} more like {'this' if count == 1 else 'these'}" if count > 0 else ""
 
 
 def _trust(verdict: Verdict) -> list[TrustRow]:
@@ -206,8 +226,8 @@ def _trust(verdict: Verdict) -> list[TrustRow]:
             glyph=rows.GLYPHS[found.level],
             word=found.trust.value,
             phase=found.phase,
-            sentence=found.sentence,
-            advice=found.advice,
+            sentence=spoken(found.sentence),
+            advice=spoken(found.advice) if found.advice else "",
         )
         for found in ordered
     ]

@@ -22,6 +22,9 @@ TITLES = {
     Level.BROKEN: "broken measurement, please read",
 }
 
+_ENOUGH_BASELINES = 5
+"""From so many on the margin is the policy's own; with fewer a comparison must say which one it was held against."""
+
 _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 
 
@@ -44,10 +47,33 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
         case Level.PASS:
             return (*_requirements_met(verdict), *_largest_change(record, verdict))
         case Level.NO_BASELINE:
-            return (strong("There is no baseline to compare with yet."), text(" "), *_requirements_met(verdict))
+            return (strong(_no_baseline(verdict)), text(" "), *_requirements_met(verdict))
         case Level.BROKEN:
             return _broken(verdict)
     return _worst(record, verdict)
+
+
+def _no_baseline(verdict: Verdict) -> str:
+    match verdict.baselines_used:
+        case 0:
+            return "There is no baseline to compare with yet."
+        case 1:
+            return "One baseline is too few to tell whether anything changed."
+    return f"{verdict.baselines_used} baselines are too few to tell whether anything changed."
+
+
+def title(verdict: Verdict) -> str:
+    """The verdict in a few words and what it asks of the reader."""
+    if verdict.level is Level.NO_BASELINE and verdict.baselines_used:
+        return f"too few baselines yet, {action(verdict.level)}"
+    return TITLES[verdict.level]
+
+
+def spoken(words: str) -> str:
+    """A finding's words as a sentence: a capital first letter, unless it opens with a name or a figure, and a full stop."""
+    opening = words.split(" ", 1)[0]
+    plain_word = opening.isalpha() or opening.rstrip(",:;").isalpha()
+    return _stop(words[:1].upper() + words[1:] if plain_word else words)
 
 
 def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
@@ -111,7 +137,11 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
         return f": too noisy to tell{seen}."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
         return "."
-    margin = row.margin if row.margin is not None else record.plan.policy.margin
+    margin = row.margin
+    if margin is None and row.k >= _ENOUGH_BASELINES:
+        margin = record.plan.policy.margin
+    if margin is None:
+        return "."
     return f"; the limit is a {direction} of {units.trim_zeros(units.format_magnitude(margin))}."
 
 
@@ -208,13 +238,13 @@ def _broken(verdict: Verdict) -> Phrase:
     if not reasons:
         return (opening, text(" Nothing was found out about this run."))
     more = _count(len(reasons) - 1, "more reason")
-    return (opening, text(f" {_stop(reasons[0])}"), *((text(f" There is {more}."),) if more else ()))
+    return (opening, text(f" {spoken(reasons[0])}"), *((text(f" There {_is(len(reasons) - 1)} {more}."),) if more else ()))
 
 
 def _first_finding(verdict: Verdict) -> Phrase:
     found = [finding for finding in verdict.findings if finding.level is verdict.level]
     more = _count(len(found) - 1, "more finding")
-    return (text(_stop(found[0].sentence)), text(f" There is {more} of this kind." if more else ""))
+    return (text(spoken(found[0].sentence)), text(f" There {_is(len(found) - 1)} {more} of this kind." if more else ""))
 
 
 def _capital(phrase: Phrase) -> Phrase:
@@ -223,6 +253,10 @@ def _capital(phrase: Phrase) -> Phrase:
     if first.style == "name" or (first.text[:1] == "p" and first.text[1:2].isdigit()):
         return phrase
     return (type(first)(first.text[:1].upper() + first.text[1:], first.style), *rest)
+
+
+def _is(number: int) -> str:
+    return "is" if number == 1 else "are"
 
 
 def _stop(words: str) -> str:

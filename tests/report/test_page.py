@@ -1,0 +1,122 @@
+"""The HTML page stands alone: well-formed, no script, nothing fetched, every section there, hostile text harmless."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.report.examples import EXAMPLES
+from tests.report.hostile import hostile
+from velro_gate import report
+
+VOID = {"meta", "br", "link", "img", "hr", "rect", "path", "input"}
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text, and insists that what was opened is closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+
+@pytest.fixture(params=sorted(EXAMPLES), scope="module")
+def page(request: pytest.FixtureRequest) -> str:
+    return report.html(*EXAMPLES[request.param]())
+
+
+def test_the_page_is_well_formed_and_has_one_heading(page: str) -> None:
+    assert Page(page).tags.count("h1") == 1
+
+
+def test_the_page_needs_nothing_but_itself(page: str) -> None:
+    made = Page(page)
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form"} & set(made.tags)
+    assert not [value for name, value in made.attributes if name in ("src", "href", "action") or name.startswith("on")]
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_every_part_is_there(page: str) -> None:
+    heads = re.findall(r"<h2>([^<]+)", page)
+    assert [head.strip() for head in heads] == [
+        "What to do next",
+        "Requirements",
+        "Over time",
+        "Compared with main",
+        "Can the measurement be trusted?",
+        "Phases",
+        "Steps",
+        "How requests ended",
+        "Resources",
+        "All findings",
+        "Method",
+    ]
+
+
+def test_light_dark_and_paper_each_have_their_colours(page: str) -> None:
+    assert "prefers-color-scheme:dark" in page
+    assert "@media print" in page
+
+
+def test_no_missing_value_shows_as_a_word_of_the_language(page: str) -> None:
+    words = " ".join(Page(page).words)
+    assert not re.search(r"\b(None|nan|inf|Undefined)\b", words)
+
+
+def test_every_table_row_has_the_cells_of_its_header(page: str) -> None:
+    for table in re.findall(r"<table>.*?</table>", page, re.DOTALL):
+        width = table[: table.index("</thead>")].count("<th") - 1  # "<thead" itself
+        for row in re.findall(r"<tr>(.*?)</tr>", table[table.index("<tbody>") :], re.DOTALL):
+            assert row.count("<td") == width
+
+
+def test_no_cell_is_empty(page: str) -> None:
+    assert not re.search(r"<td[^>]*>\s*</td>", page)
+
+
+def test_every_class_of_a_chart_has_its_colour(page: str) -> None:
+    style = page[page.index("<style>") : page.index("</style>")]
+    for kind in set(re.findall(r'class="line (\w+)"', page)):
+        assert f".{kind}" in style
+
+
+def test_the_same_input_gives_the_same_page() -> None:
+    assert report.html(*EXAMPLES["pass"]()) == report.html(*EXAMPLES["pass"]())
+
+
+def test_text_from_outside_stays_text() -> None:
+    made = Page(report.html(*hostile()))
+    assert not {"script", "img", "b", "i", "a"} & set(made.tags)
+    assert "<script>alert(1)</script>" in "".join(made.words)
+    assert "\x1b" not in "".join(made.words)
+
+
+def test_a_page_is_light_enough_to_send(page: str) -> None:
+    assert len(page.encode()) < 200_000
