@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,13 +21,20 @@ NUMBERS = st.integers(min_value=0, max_value=10**8)
 
 @given(NUMBERS, st.sampled_from(["", "user-", "u", "vu_", "user"]), st.integers(min_value=0, max_value=3))
 def test_a_user_is_known_by_number_whatever_word_and_zeros_stand_before_it(number: int, word: str, zeros: int) -> None:
-    assert user_number(f"{word}{'0' * zeros}{number}") == number
+    assert user_number(f"{word}{'0' * zeros}{number}", 1_000) == number
 
 
 @given(st.text(alphabet="abcdef-", min_size=1, max_size=40), st.text(alphabet="abcdef-", min_size=1, max_size=40))
 def test_names_without_a_number_get_stable_numbers_of_their_own_outside_the_catalogue(one: str, other: str) -> None:
-    assert user_number(one) == user_number(one) > 10**12
-    assert (user_number(one) == user_number(other)) == (one == other)
+    assert user_number(one, 1_000) == user_number(one, 1_000) > 10**12
+    assert (user_number(one, 1_000) == user_number(other, 1_000)) == (one == other)
+
+
+@given(st.uuids(), st.integers(min_value=1, max_value=20_000))
+def test_a_uuid_stands_for_one_person_of_the_catalogue_however_it_is_written(user: UUID, users: int) -> None:
+    number = user_number(str(user), users)
+    assert 0 <= number < users
+    assert number == user_number(str(user).upper(), users)
 
 
 @given(NUMBERS)

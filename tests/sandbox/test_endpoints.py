@@ -72,6 +72,13 @@ def test_every_layer_gives_the_same_answer(client: httpx.Client, sandbox: Runnin
     assert len({answer.content for answer in answers}) == 1
 
 
+def test_users_named_by_uuid_are_people_of_the_catalogue_and_may_use_what_is_shared(client: httpx.Client) -> None:
+    user = "6c1f3f0e-5d3a-5f0b-9a4e-0123456789ab"
+    assert client.get(f"{API}/auth/me", headers={"X-User-Id": user}).json()["user_id"] == user
+    assert client.get(f"{API}/generations", headers={"X-User-Id": user}).json()["total"] >= 2
+    assert check(client, "resource-1", user=user).json()["allowed"] is True
+
+
 def test_a_new_generation_leads_its_owners_list_and_the_list_is_still_cached(client: httpx.Client) -> None:
     user = {"X-User-Id": "user-20"}
     before = client.get(f"{API}/generations", headers=user).json()

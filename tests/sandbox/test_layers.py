@@ -184,6 +184,33 @@ def test_a_write_that_redis_missed_is_not_undone_by_what_redis_held_before() -> 
     play({"a": b"old"}, scene)
 
 
+def test_a_write_is_not_undone_by_a_query_that_began_before_it() -> None:
+    async def scene(bench: Bench) -> None:
+        reading = asyncio.create_task(bench.read("a"))
+        while not bench.queries:
+            await asyncio.sleep(0)
+        before = bench.rows["a"]
+        await bench.layers.write("a", b"new")
+        assert (await reading).body == before
+        assert await bench.read("a") == Found(b"new", "memory")
+        await bench.layers.flush("memory")
+        assert await bench.read("a") == Found(b"new", "redis")
+
+    play({"a": b"old"}, scene)
+
+
+def test_what_is_forgotten_is_asked_of_the_database_although_redis_still_has_it() -> None:
+    async def scene(bench: Bench) -> None:
+        await bench.layers.warm([("a", b"old")])
+        bench.layers.forget("a")
+        assert await bench.read("a") == Found(b"new", "database")
+        bench.layers.forget("never held")
+        await bench.layers.flush("memory")
+        assert await bench.read("a") == Found(b"new", "redis")
+
+    play({"a": b"new"}, scene)
+
+
 def test_flushing_redis_while_it_is_away_is_refused() -> None:
     async def scene(bench: Bench) -> None:
         bench.redis.taken_away = True

@@ -77,7 +77,9 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
             tally=tally,
             control=settings.control,
         )
-        endpoints = Endpoints(layers=layers, database=database, dependency=dependencies[DATABASE], secret=secret)
+        endpoints = Endpoints(
+            layers=layers, database=database, dependency=dependencies[DATABASE], secret=secret, users=settings.users
+        )
         application = Application(
             endpoints=endpoints,
             verifier=Verifier(secret, remembered=settings.token_ttl),

@@ -3,7 +3,9 @@
 The catalogue is a function of the number of users alone: person n owns the generations n and n + users, and each generation
 has one medium of the same number. Models count from 1. What exists from the start is shared with everybody, what is created
 later is its owner's alone. So the databases can be filled, the caches warmed and the tests written from one rule.
-Identifiers are a word and a number, ``gen-42`` or ``resource-42``; leading zeros do not matter.
+Identifiers are a word and a number, ``gen-42`` or ``resource-42``; leading zeros do not matter. A user may also be named by a
+UUID, as an identity provider does: each UUID stands for one of the people in the catalogue, so that any generator's users are
+people whom the caches know.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ MODEL_COUNT = 24
 GENERATIONS_PER_USER = 2
 
 _USER = re.compile(r"[A-Za-z]*[-_]?0*(\d{1,9})")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _GENERATION = re.compile(r"(?:generation|resource|gen)?[-_]?0*(\d{1,15})")
 _MEDIA = re.compile(r"media[-_]?0*(\d{1,15})|0*(\d{1,15})")
 _MODEL = re.compile(r"model[-_]?0*(\d{1,3})|0*(\d{1,3})")
@@ -43,11 +46,13 @@ class Access:
     shared: bool
 
 
-def user_number(user_id: str) -> int:
-    """The number behind a user's id; names that hold no number get a stable one far above all others."""
+def user_number(user_id: str, users: int) -> int:
+    """The number behind a user's id; names that are neither number nor UUID get a stable one far above all others."""
     match = _USER.fullmatch(user_id)
     if match:
         return int(match[1])
+    if _UUID.fullmatch(user_id):
+        return int(user_id.replace("-", ""), 16) % users
     return _NAMED_USERS | int.from_bytes(blake2b(user_id.encode(), digest_size=7).digest())
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from functools import partial
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from velro_gate.sandbox import answers
 from velro_gate.sandbox.catalogue import (
@@ -22,7 +24,7 @@ from velro_gate.sandbox.catalogue import (
 from velro_gate.sandbox.database import LIST_LIMIT, Database
 from velro_gate.sandbox.dependency import Dependency
 from velro_gate.sandbox.layers import Found, Layers
-from velro_gate.sandbox.problem import RefusalError
+from velro_gate.sandbox.problem import AwayError, RefusalError
 from velro_gate.sandbox.tally import DATABASE
 from velro_gate.sandbox.tokens import USER, VIEWER, issue_token
 
@@ -41,11 +43,17 @@ class Caller(NamedTuple):
 class Endpoints:
     """Answers by the catalogue's database behind the cache layers."""
 
-    def __init__(self, *, layers: Layers, database: Database, dependency: Dependency, secret: str) -> None:
+    def __init__(self, *, layers: Layers, database: Database, dependency: Dependency, secret: str, users: int) -> None:
         self._layers = layers
         self._database = database
         self._dependency = dependency
         self._secret = secret
+        self._users = users
+        self._renewing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    def caller(self, user_id: str, role: str) -> Caller:
+        """The caller behind a user's id."""
+        return Caller(user_id, user_number(user_id, self._users), role)
 
     def me(self, caller: Caller) -> bytes:
         """Who the caller is."""
@@ -100,8 +108,8 @@ class Endpoints:
         number = model_number(model) if isinstance(model, str) else None
         if number is None or number not in MODELS:
             raise RefusalError(422, "'model' has to be the id of a model")
-        created, listed = await self._dependency.ask(partial(self._add, caller.number, number, prompt))
-        await self._layers.write(list_key(caller.number), listed)
+        created = await self._dependency.ask(partial(self._database.add, caller.number, number, prompt))
+        await self._renew_list(caller.number)
         return answers.created(created)
 
     async def _access(self, number: int) -> bytes | None:
@@ -117,9 +125,17 @@ class Endpoints:
     async def _media(self, number: int) -> bytes | None:
         return answers.media(number) if await self._database.media_exists(number) else None
 
-    async def _add(self, user: int, model: int, prompt: str) -> tuple[int, bytes]:
-        number = await self._database.add(user, model, prompt)
-        return number, await self._list(user, LIST_LIMIT)
+    async def _renew_list(self, user: int) -> None:
+        # One at a time per user: of two writers the later list must also be the one that stays in the cache.
+        lock = self._renewing.setdefault(user, asyncio.Lock())
+        async with lock:
+            try:
+                listed = await self._dependency.ask(partial(self._list, user, LIST_LIMIT))
+            except AwayError:
+                # The generation itself is kept: who made it must not be told that it failed.
+                self._layers.forget(list_key(user))
+            else:
+                await self._layers.write(list_key(user), listed)
 
 
 def access_key(generation: int) -> str:
@@ -171,8 +187,3 @@ def _json_object(body: bytes) -> dict[str, object]:
     if not isinstance(given, dict):
         raise RefusalError(422, "the body has to be a JSON object")
     return given
-
-
-def caller(user_id: str, role: str) -> Caller:
-    """The caller behind a user's id."""
-    return Caller(user_id, user_number(user_id), role)

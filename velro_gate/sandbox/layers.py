@@ -34,6 +34,7 @@ class Layers:
         self._database = database
         self._tally = tally
         self._fetching: dict[str, asyncio.Task[Found]] = {}
+        self._superseded: set[str] = set()
         self._outdated: set[str] = set()
 
     async def read(self, key: str, query: Callable[[], Awaitable[bytes | None]]) -> Found:
@@ -51,14 +52,24 @@ class Layers:
         if task is None:
             task = asyncio.get_running_loop().create_task(self._fetch(key, query))
             self._fetching[key] = task
-            task.add_done_callback(lambda _: self._fetching.pop(key, None))
+            task.add_done_callback(lambda _: self._fetched(key))
         # One who waits may leave without taking the query away from the others.
         return await asyncio.shield(task)
 
     async def write(self, key: str, body: bytes) -> None:
         """Put what was just written to the database into both cache layers (write-through)."""
+        if key in self._fetching:
+            # What is being fetched may be older than this.
+            self._superseded.add(key)
         self._memory.put(key, body)
         await self._share(key, body)
+
+    def forget(self, key: str) -> None:
+        """Believe no layer about this key until the database has been asked again."""
+        if key in self._fetching:
+            self._superseded.add(key)
+        self._memory.drop(key)
+        self._outdated.add(key)
 
     async def warm(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Fill both layers, as a deployment does before it takes traffic."""
@@ -79,7 +90,8 @@ class Layers:
         body = await self._recall(key)
         if body is not None:
             self._tally.hits[REDIS] += 1
-            self._memory.put(key, body)
+            if key not in self._superseded:
+                self._memory.put(key, body)
             return Found(body, REDIS)
         self._tally.misses[REDIS] += 1
         body = await self._database.ask(query)
@@ -87,9 +99,14 @@ class Layers:
             self._tally.misses[DATABASE] += 1
             return Found(None, DATABASE)
         self._tally.hits[DATABASE] += 1
-        self._memory.put(key, body)
-        await self._share(key, body)
+        if key not in self._superseded:
+            self._memory.put(key, body)
+            await self._share(key, body)
         return Found(body, DATABASE)
+
+    def _fetched(self, key: str) -> None:
+        self._fetching.pop(key, None)
+        self._superseded.discard(key)
 
     async def _recall(self, key: str) -> bytes | None:
         if key in self._outdated:

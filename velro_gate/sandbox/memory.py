@@ -32,6 +32,10 @@ class Memory:
         """Keep a body; the one used least recently makes room."""
         self._bodies[key] = body
 
+    def drop(self, key: str) -> None:
+        """Forget one body, if it is there."""
+        self._bodies.pop(key, None)
+
     def flush(self) -> None:
         """Forget everything."""
         self._bodies.clear()

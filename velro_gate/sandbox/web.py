@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from velro_gate.sandbox import answers
-from velro_gate.sandbox.endpoints import Caller, Endpoints, caller
+from velro_gate.sandbox.endpoints import Caller, Endpoints
 from velro_gate.sandbox.experiments import Experiments
 from velro_gate.sandbox.layers import Found
 from velro_gate.sandbox.problem import AwayError, RefusalError
@@ -168,7 +168,7 @@ class Application:
             raise RefusalError(401, str(fault), ((b"www-authenticate", b'Bearer error="invalid_token"'),)) from fault
         if identity.role != SERVICE and user_id not in ("", identity.subject):
             raise RefusalError(403, "only a service key may act for another user")
-        return caller(user_id or identity.subject, identity.role)
+        return self._endpoints.caller(user_id or identity.subject, identity.role)
 
 
 def find(method: str, path: str) -> Route:
