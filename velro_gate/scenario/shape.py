@@ -50,7 +50,7 @@ STEP_METRICS = frozenset({"error_rate", "throughput", "hit_rate"}) | {
 class Spec(BaseModel):
     """A mapping of the file: unknown keys are faults, and it knows its lines."""
 
-    model_config = ConfigDict(extra="forbid", serialize_by_alias=True, protected_namespaces=(), strict=True)
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), strict=True)
     _source: object = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")
