@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
-from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Trust, Verdict
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Trust, Verdict
 from velro_gate.report import figures, measured, rows, trustline
 from velro_gate.report.phrase import Phrase, name, strong, text
 from velro_gate.report.wording import action, sentence, spoken, title
@@ -125,8 +125,8 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         comparison_count=comparison_count(verdict.comparisons, level),
         trust_facts=trustline.trust_facts(record, verdict),
         trust=_trust(verdict),
-        next_steps=_next_steps(verdict),
-        findings=_findings(verdict),
+        next_steps=_next_steps(record, verdict),
+        findings=_findings(record, verdict),
         phases=measured.phase_rows(record),
         steps=measured.step_rows(record),
         answers=measured.answer_rows(record),
@@ -183,26 +183,34 @@ def scaled_note(record: RunRecord, verdict: Verdict) -> Phrase:
     )
 
 
-def _findings(verdict: Verdict) -> list[FindingRow]:
+def _findings(record: RunRecord, verdict: Verdict) -> list[FindingRow]:
+    """Every finding, the worst first; one about a phase names it, unless its own words do."""
+    phases = {phase.name for phase in record.plan.phases} | {phase.name for phase in record.phases}
     ordered = sorted(verdict.findings, key=lambda finding: -finding.level)
     return [
         FindingRow(
             glyph=rows.GLYPHS[finding.level],
             level=finding.level.word,
             subject=finding.subject,
-            sentence=spoken(finding.sentence),
+            sentence=_placed(finding, phases),
             advice=spoken(finding.advice) if finding.advice else "",
         )
         for finding in ordered
     ]
 
 
-def _next_steps(verdict: Verdict) -> list[NextStep]:
+def _placed(finding: Finding, phases: set[str]) -> str:
+    if finding.subject in phases and finding.subject not in finding.sentence:
+        return spoken(f"{finding.subject}: {finding.sentence}")
+    return spoken(finding.sentence)
+
+
+def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     """What the findings ask for; each piece of advice once, with the findings that lead to it.
 
     Only the findings that made the verdict ask, if any of them does: whoever mends a failure need not read every warning first.
     """
-    telling = [row for row in _findings(verdict) if row.advice and row.level != Level.PASS.word]
+    telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
     asked: dict[str, list[FindingRow]] = {}
     for row in decisive or telling:
