@@ -97,13 +97,18 @@ def service(behaviour: Behaviour = "ok", *, tls: ssl.SSLContext | None = None, d
         made.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         started.set()
 
+    async def end() -> None:
+        made._close_everything()
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+
     def run() -> None:
         asyncio.set_event_loop(loop)
         loop.run_until_complete(serve())
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(end())
         loop.close()
 
     thread = threading.Thread(target=run, daemon=True)

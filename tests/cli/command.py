@@ -36,9 +36,9 @@ profiles:
 def tiny_scenario(
     folder: Path,
     *,
-    users: int = 20,
+    users: int = 60,
     duration: str = "2 s",
-    rate: str = "200/s",
+    rate: str = "50/s",
     requirements: str = '{p95: "< 500 ms"}',
     name: str = "tiny.yaml",
 ) -> Path:

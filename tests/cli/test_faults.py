@@ -115,7 +115,7 @@ def test_a_full_disk_is_broken_and_says_where(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (8_192, 8_192))
 
     with service() as running:
-        ended = gate(tiny_scenario(tmp_path, rate="500/s"), running.url, limit=small_files)
+        ended = gate(tiny_scenario(tmp_path, users=300, rate="400/s"), running.url, limit=small_files)
     assert ended.code == 4
     assert "samples" in ended.err
 
