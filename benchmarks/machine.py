@@ -11,7 +11,7 @@ from velro_gate.monitor.environment import environment
 def describe() -> str:
     """One line: CPU, cores, memory, kernel, Python."""
     here = environment("benchmark")
-    return f"{here.cpu_model}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, Linux {here.kernel}, Python {here.python}"
+    return f"{here.cpu_model}, {here.cores} cores, {here.memory / 2**30:.0f} GiB, {here.kernel}, {here.python}"
 
 
 def noise(rounds: int = 15) -> str:

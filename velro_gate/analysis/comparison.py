@@ -235,6 +235,8 @@ def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Polic
         noise=shift.noise,
         mde=shift.relative_worsening(shift.detectable(family, policy)),
         k=shift.k,
+        # Of an error rate the margin is in percentage points, no relative change.
+        margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy),
         reason=few_baselines(shift.k, policy) if few else "",
     )
 

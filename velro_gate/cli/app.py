@@ -181,12 +181,13 @@ def sandbox(
         list[str] | None, typer.Option(help="STEP=FACTOR: this step takes FACTOR times as long; may be repeated.")
     ] = None,
     no_work: Annotated[bool, typer.Option("--no-work", help="Answer at once, without simulated work.")] = False,
+    no_control: Annotated[bool, typer.Option("--no-control", help="Without /control, which slows and breaks it.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
 ) -> int:
     """Serve the embedded stand-in of the Velro backend until interrupted."""
     from velro_gate.cli.service import serve_sandbox
 
-    return serve_sandbox(port, slow or [], no_work, seed)
+    return serve_sandbox(port, slow or [], no_work, no_control, seed)
 
 
 @app.command(epilog="Example: velro-gate schema > scenarios/velro-prd.schema.json")

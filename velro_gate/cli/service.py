@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from velro_gate.errors import UsageError
 
 
-def serve_sandbox(port: int, slow: Sequence[str], no_work: bool, seed: int) -> int:
-    """Serve until interrupted."""
+def serve_sandbox(port: int, slow: Sequence[str], no_work: bool, no_control: bool, seed: int) -> int:
+    """Serve until interrupted; the signing secret and the addresses of Redis and PostgreSQL come from the environment."""
     from velro_gate.sandbox.server import serve
     from velro_gate.sandbox.settings import Settings
 
@@ -18,6 +18,8 @@ def serve_sandbox(port: int, slow: Sequence[str], no_work: bool, seed: int) -> i
             port=port,
             slow=dict(map(slowdown, slow)),
             work=not no_work,
+            control=not no_control,
+            secret=os.environ.get("VELRO_SANDBOX_SECRET"),
             seed=seed,
             redis_url=os.environ.get("REDIS_URL"),
             database_url=os.environ.get("DATABASE_URL"),

@@ -37,11 +37,14 @@ class Gated:
 
 @contextmanager
 def sandbox_service(effects: Effects, slow: Mapping[str, float], seed: int) -> Iterator[Setup]:
-    """A fresh sandbox, and the demo scenario set up against it."""
+    """A fresh sandbox, and the demo scenario set up against it.
+
+    ``seed`` is the service's: its delays differ from run to run, as a real one's do, while the load stays the scenario's own.
+    """
     with running(Settings(port=0, slow=dict(slow), seed=seed)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         kept = {name: value for name, value in effects.environ.items() if name not in ("REDIS_URL", "DATABASE_URL")}
-        yield prepare(Asked(scenario=shipped_scenario("demo"), seed=seed), {**kept, **environ})
+        yield prepare(Asked(scenario=shipped_scenario("demo")), {**kept, **environ})
 
 
 def demo(root: Path, effects: Effects, *, runs: int = 5) -> tuple[Gated, Gated]:
