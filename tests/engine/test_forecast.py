@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.plans import phase, scenario
-from velro_gate.engine.forecast import SATURATED_COST, WAKING_COST, cpu_share, descriptors_needed, forecast
+from velro_gate.engine.forecast import IDLE_SHARE, SATURATED_COST, WAKING_COST, cpu_share, descriptors_needed, forecast
 from velro_gate.model.scenario import ClosedArrivals, Phase
 
 
@@ -53,11 +53,17 @@ def test_more_requests_take_more_of_the_core(one: float, other: float) -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_the_core_is_full_exactly_at_the_saturated_rate(scheme: str) -> None:
-    assert cpu_share(1.0 / SATURATED_COST[scheme], scheme) == pytest.approx(1.0)
+    assert cpu_share((1.0 - IDLE_SHARE) / SATURATED_COST[scheme], scheme) == pytest.approx(1.0)
 
 
 def test_a_lonely_request_costs_its_waking_as_well() -> None:
-    assert cpu_share(1e-3, "http") == pytest.approx(1e-3 * (SATURATED_COST["http"] + WAKING_COST), rel=1e-3)
+    more = cpu_share(1.0, "http") - cpu_share(0.0, "http")
+    assert more == pytest.approx(SATURATED_COST["http"] + WAKING_COST * (1.0 - IDLE_SHARE), rel=1e-3)
+
+
+@pytest.mark.parametrize(("rate", "measured"), [(200.0, 0.072), (1_100.0, 0.150), (5_000.0, 0.263), (20_000.0, 0.704)])
+def test_the_forecast_is_near_what_the_engine_was_measured_to_take_and_not_below_it(rate: float, measured: float) -> None:
+    assert measured * 0.98 <= cpu_share(rate, "http") <= measured * 1.5
 
 
 def test_descriptors_are_for_the_busiest_shard_of_the_busiest_phase() -> None:
