@@ -44,6 +44,9 @@ class Service:
         if b"/health" in head.split(b"\r\n", 1)[0]:
             writer.write(_answer(200, b"{}"))
             return True
+        if b"/metrics" in head.split(b"\r\n", 1)[0]:
+            writer.write(_answer(404, b""))
+            return True
         self.requests += 1
         if self.behaviour == "dies" and self.requests > self.dies_after:
             self._close_everything()

@@ -30,6 +30,9 @@ T = TypeVar("T")
 MONITOR_EVERY = 2.0
 """Seconds between two looks at the service and the runner."""
 
+STARTING_SECONDS = 5.0
+"""How long a service that does not answer yet may still be starting."""
+
 
 def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
     """Check that the plan is feasible and the service healthy, run the load, and keep the record in the results folder.
@@ -46,8 +49,9 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
             _make_room(setup, effects, log)
+            notes: list[str] = []
             with SampleWriter(results.samples) as writer:
-                result, readings = _run_trio(partial(_measure, setup, writer, effects, log))
+                result, readings = _run_trio(partial(_measure, setup, writer, effects, log, notes))
             facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
             record = RunRecord(
                 id=results.folder.name,
@@ -59,6 +63,7 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
                 phases=summaries(setup.plan, facts, read_samples(results.samples)),
                 url=url,
                 interrupted=result.interrupted,
+                notes=tuple(notes),
             )
             write_record(results.folder, record, facts)
         except VelroError as error:
@@ -93,12 +98,17 @@ def _make_room(setup: Setup, effects: Effects, log: logging.Logger) -> None:
 
 
 async def _measure(
-    setup: Setup, writer: SampleWriter, effects: Effects, log: logging.Logger
+    setup: Setup, writer: SampleWriter, effects: Effects, log: logging.Logger, notes: list[str]
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
     target = setup.scenario.target
-    health = await preflight(target)
+    health = await preflight(target, wait_seconds=STARTING_SECONDS)
     log.info("service is healthy: %s", health)
     readings: list[Reading] = []
+
+    def note(sentence: str) -> None:
+        log.warning("%s", sentence)
+        notes.append(sentence)
+
     stop = trio.Event()
     origin = trio.current_time()
     async with trio.open_nursery() as nursery:
@@ -106,7 +116,14 @@ async def _measure(
             nursery.start_soon(_stop_on_signal, effects.signals, stop, effects.say)
         sources = sources_for(target, service_is_local=setup.service_is_local)
         nursery.start_soon(
-            partial(watch, sources, every=MONITOR_EVERY, now=lambda: trio.current_time() - origin, emit=readings.append)
+            partial(
+                watch,
+                sources,
+                every=MONITOR_EVERY,
+                now=lambda: trio.current_time() - origin,
+                emit=readings.append,
+                note=note,
+            )
         )
         result = await run_load(
             Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),

@@ -1,0 +1,197 @@
+"""The commands as users call them, on a real service."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import ROOT, Ended, tiny_scenario, velro_gate
+from tests.service import service
+
+COMMANDS = ("demo", "check", "run", "judge", "gate", "report", "sandbox", "schema", "baseline")
+BASELINE_COMMANDS = ("add", "list", "show", "calibrate", "prune")
+
+
+@pytest.mark.parametrize("words", [(name,) for name in COMMANDS[:-1]] + [("baseline", name) for name in BASELINE_COMMANDS])
+def test_the_help_of_every_command_has_an_example(words: tuple[str, ...], tmp_path: Path) -> None:
+    ended = velro_gate(*words, "--help", cwd=tmp_path)
+    assert ended.code == 0
+    assert f"Example: velro-gate {' '.join(words)}" in ended.out
+
+
+def test_the_overall_help_names_every_command_and_every_exit_code(tmp_path: Path) -> None:
+    ended = velro_gate("--help", cwd=tmp_path)
+    assert all(name in ended.out for name in COMMANDS)
+    assert all(f"{code} " in ended.out for code in (0, 1, 2, 3, 4, 5, 70, 130))
+
+
+def test_completion_can_be_shown_for_a_shell(tmp_path: Path) -> None:
+    ended = velro_gate("--show-completion", "bash", cwd=tmp_path, env={"SHELL": "/bin/bash"})
+    assert "velro" in ended.out
+
+
+def test_an_unknown_option_is_a_usage_error(tmp_path: Path) -> None:
+    ended = velro_gate("gate", "--nonsense", cwd=tmp_path)
+    assert ended.code == 2
+    assert "--nonsense" in ended.err
+
+
+def test_the_dry_run_prints_the_plan_and_sends_nothing(tmp_path: Path) -> None:
+    with service() as running:
+        ended = velro_gate("check", tiny_scenario(tmp_path), "--url", running.url, cwd=tmp_path)
+        assert running.requests == 0
+    assert ended.code == 0
+    assert "nothing was sent" in ended.out
+    assert "open files" in ended.out
+    assert not (tmp_path / "velro-results").exists()
+
+
+def test_dry_run_flags_of_run_and_gate_do_the_same_as_check(tmp_path: Path) -> None:
+    path = tiny_scenario(tmp_path)
+    outputs = {velro_gate(*words, path, "--url", "http://127.0.0.1:1", cwd=tmp_path).out for words in DRY}
+    assert len(outputs) == 1
+
+
+DRY = (("check",), ("run", "--dry-run"), ("gate", "--dry-run"))
+
+
+def test_the_full_prd_plan_is_described_for_scripts(tmp_path: Path) -> None:
+    key = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
+    ended = velro_gate("check", "--profile", "full", "--format", "json", cwd=tmp_path, env=key)
+    plan = json.loads(ended.out)
+    assert [phase["users"] for phase in plan["forecast"]["phases"]] == [500, 2_500, 5_000, 10_000, 15_000, 8_000]
+    assert plan["forecast"]["requests"] > 3_000_000
+
+
+def test_quick_test_is_the_quick_profile_and_contradicts_another(tmp_path: Path) -> None:
+    key = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
+    ended = velro_gate("check", "--quick-test", "--format", "json", cwd=tmp_path, env=key)
+    assert json.loads(ended.out)["profile"] == "quick"
+    assert velro_gate("check", "--quick-test", "--profile", "full", cwd=tmp_path, env=key).code == 2
+
+
+def test_the_printed_schema_is_the_shipped_one(tmp_path: Path) -> None:
+    ended = velro_gate("schema", cwd=tmp_path)
+    assert ended.out == (ROOT / "scenarios/velro-prd.schema.json").read_text(encoding="utf-8")
+
+
+def test_verdicts_have_a_schema_too_and_other_things_have_none(tmp_path: Path) -> None:
+    assert "$schema" in json.loads(velro_gate("schema", "--of", "verdict", cwd=tmp_path).out)
+    assert velro_gate("schema", "--of", "weather", cwd=tmp_path).code == 2
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
+    """A folder in which a tiny run was calibrated twice, and one gate of it."""
+    folder = tmp_path_factory.mktemp("kept")
+    scenario = tiny_scenario(folder)
+    with service() as running:
+        url = ("--url", running.url)
+        assert velro_gate("baseline", "calibrate", scenario, "--runs", "2", *url, cwd=folder).code == 0
+        ended = velro_gate("gate", scenario, *url, "--format", "json", "--verbose", cwd=folder)
+    return folder, ended
+
+
+def gated_folder(folder: Path) -> Path:
+    """The results of the gate: the only run with a verdict."""
+    (found,) = (path.parent for path in folder.glob("velro-results/*/verdict.json"))
+    return found
+
+
+def test_a_gate_for_scripts_prints_its_verdict_as_json_and_nothing_else(kept: tuple[Path, Ended]) -> None:
+    verdict = json.loads(kept[1].out)
+    assert verdict["verdict"] in {"pass", "warn", "no-baseline", "inconclusive", "broken"}
+    assert kept[1].code in (0, 3, 4)
+    assert "short" in kept[1].err, "progress goes to standard error"
+
+
+def test_a_gate_leaves_every_file_it_promises(kept: tuple[Path, Ended]) -> None:
+    names = {path.name for path in gated_folder(kept[0]).iterdir()}
+    assert names == {
+        "record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt",
+    }  # fmt: skip
+
+
+def test_a_verbose_log_holds_the_progress(kept: tuple[Path, Ended]) -> None:
+    assert "Progress(" in (gated_folder(kept[0]) / "log.txt").read_text(encoding="utf-8")
+
+
+def test_judging_again_offline_comes_to_the_same_verdict(kept: tuple[Path, Ended]) -> None:
+    ended = velro_gate("judge", gated_folder(kept[0]), "--format", "json", cwd=kept[0])
+    again, before = json.loads(ended.out), json.loads(kept[1].out)
+    assert again["verdict"] == before["verdict"]
+    assert ended.code == kept[1].code
+
+
+def test_another_policy_can_turn_a_kept_run_into_a_failure(kept: tuple[Path, Ended]) -> None:
+    stricter = tiny_scenario(kept[0], rate="60/s", requirements='{throughput: ">= 58/s"}', name="stricter.yaml")
+    ended = velro_gate(
+        "judge", gated_folder(kept[0]), "--scenario", stricter, cwd=kept[0], env={"VELRO_API_URL": "http://127.0.0.1:1"}
+    )
+    assert ended.code == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "start"),
+    [("markdown", "<!-- velro-gate:"), ("html", "<!doctype html>"), ("csv", "run,scenario,profile,"), ("json", "{")],
+)
+def test_a_report_is_printed_in_the_format_asked_for(kept: tuple[Path, Ended], wanted: str, start: str) -> None:
+    ended = velro_gate("report", gated_folder(kept[0]), "--as", wanted, cwd=kept[0])
+    assert ended.code == 0
+    assert ended.out.lower().startswith(start.lower())
+
+
+def test_an_unknown_report_format_is_a_usage_error(kept: tuple[Path, Ended]) -> None:
+    assert velro_gate("report", gated_folder(kept[0]), "--as", "pdf", cwd=kept[0]).code == 2
+
+
+def test_baselines_are_listed_shown_and_pruned(kept: tuple[Path, Ended]) -> None:
+    listed = json.loads(velro_gate("baseline", "list", "--format", "json", cwd=kept[0]).out)
+    assert len(listed["baselines"]) == 2
+    assert "tiny" in velro_gate("baseline", "list", cwd=kept[0]).out
+    shown = velro_gate("baseline", "show", listed["baselines"][0]["file"], cwd=kept[0])
+    assert "short" in shown.out
+    copy = kept[0] / "copy"
+    for row in listed["baselines"]:
+        place = copy / Path(row["file"]).relative_to("baselines")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes((kept[0] / row["file"]).read_bytes())
+    assert velro_gate("baseline", "prune", "--baselines", copy, "--keep", "1", cwd=kept[0]).code == 0
+    left = json.loads(velro_gate("baseline", "list", "--baselines", copy, "--format", "json", cwd=kept[0]).out)
+    assert len(left["baselines"]) == 1
+
+
+def test_a_kept_run_can_be_added_as_a_baseline(kept: tuple[Path, Ended]) -> None:
+    ended = velro_gate("baseline", "add", gated_folder(kept[0]), "--baselines", kept[0] / "added", cwd=kept[0])
+    assert ended.code == 0, ended.err
+    assert list((kept[0] / "added").rglob("*.json"))
+
+
+def test_a_damaged_or_foreign_baseline_is_skipped_with_its_name_and_never_stops_a_verdict(kept: tuple[Path, Ended]) -> None:
+    (good, *_) = sorted(kept[0].glob("baselines/**/*.json"))
+    others = kept[0] / "others"
+    place = others / good.relative_to(kept[0] / "baselines")
+    place.parent.mkdir(parents=True)
+    place.write_text("{ not json", encoding="utf-8")
+    newer = json.loads(good.read_text(encoding="utf-8")) | {"schema": 99}
+    place.with_name("newer.json").write_text(json.dumps(newer), encoding="utf-8")
+    elsewhere = json.loads(good.read_text(encoding="utf-8"))
+    elsewhere["environment"]["cores"] = 1_024
+    far = others / "tiny" / "other-environment" / "far.json"
+    far.parent.mkdir(parents=True)
+    far.write_text(json.dumps(elsewhere), encoding="utf-8")
+    ended = velro_gate("judge", gated_folder(kept[0]), "--baselines", others, "--format", "json", cwd=kept[0])
+    verdict = json.loads(ended.out)
+    assert ended.code in (0, 4)
+    said = json.dumps(verdict)
+    assert place.name in said
+    assert "newer" in said
+    assert "cores" in said
+
+
+def test_a_sandbox_refuses_a_slowdown_that_is_none(tmp_path: Path) -> None:
+    ended = velro_gate("sandbox", "--slow", "authorization_check", cwd=tmp_path)
+    assert ended.code == 2
+    assert "STEP=FACTOR" in ended.err

@@ -1,0 +1,82 @@
+"""From what is asked for to what can be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import tiny_scenario
+from velro_gate.errors import MissingVariableError, UsageError
+from velro_gate.gate.setup import Asked, is_loopback, prepare
+from velro_gate.gate.shipped import shipped_scenario
+
+KEY = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
+
+
+def velro(**asked: object) -> Asked:
+    return Asked(scenario=shipped_scenario("velro-prd"), **asked)  # type: ignore[arg-type]
+
+
+def test_the_pull_request_profile_is_the_default() -> None:
+    assert prepare(velro(), KEY).plan.profile == "pr"
+
+
+def test_a_named_profile_is_taken() -> None:
+    setup = prepare(velro(profile="full"), KEY)
+    assert [phase.users for phase in setup.phases] == [500, 2_500, 5_000, 10_000, 15_000, 8_000]
+
+
+def test_phases_can_be_picked_and_such_a_plan_is_not_compared_with_whole_ones() -> None:
+    whole, part = prepare(velro(profile="full"), KEY), prepare(velro(profile="full", phases=("stress_test",)), KEY)
+    assert [phase.name for phase in part.phases] == ["stress_test"]
+    assert part.plan.profile != whole.plan.profile
+
+
+def test_an_unknown_phase_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match="did you mean 'stress_test'"):
+        prepare(velro(profile="full", phases=("stress",)), KEY)
+
+
+def test_an_unknown_profile_is_refused_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match="did you mean 'quick'"):
+        prepare(velro(profile="quik"), KEY)
+
+
+def test_the_url_of_the_command_line_wins_over_the_environment() -> None:
+    setup = prepare(velro(url="http://127.0.0.1:1"), {**KEY, "VELRO_API_URL": "http://127.0.0.1:2"})
+    assert setup.scenario.target.url == "http://127.0.0.1:1"
+
+
+def test_the_url_does_not_change_what_is_comparable(tmp_path: Path) -> None:
+    path = tiny_scenario(tmp_path)
+    digests = {prepare(Asked(scenario=path, url=f"http://127.0.0.1:{port}"), {}).plan.digest for port in (1, 2)}
+    assert len(digests) == 1
+
+
+def test_a_missing_secret_is_named_unless_secrets_are_not_needed() -> None:
+    with pytest.raises(MissingVariableError, match="SUPABASE_SERVICE_KEY"):
+        prepare(velro(), {})
+    assert prepare(velro(), {}, need_secrets=False).secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:80", True),
+        ("http://127.8.9.1:80", True),
+        ("http://localhost:80", True),
+        ("http://api.localhost", True),
+        ("http://[::1]:80", True),
+        ("http://10.0.0.1", False),
+        ("https://velro.example", False),
+        ("http://localhost.example", False),
+    ],
+)
+def test_only_this_machine_counts_as_local(url: str, local: bool) -> None:
+    assert is_loopback(url) is local
+
+
+def test_an_unknown_shipped_scenario_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="no scenario 'other'"):
+        shipped_scenario("other")
