@@ -7,10 +7,12 @@ Rules of this module, because it is the hot path:
 - only the headers that someone asked for are looked at, and a body is kept only where a check or a capture reads it.
 
 An answer ends by its length, by its last chunk, or, where it has neither, by the end of the connection (RFC 9112, 6.3).
+What follows a whole answer belongs to nobody: the answer counts, the connection is not used again.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Sequence
@@ -18,10 +20,15 @@ from collections.abc import Sequence
 import httptools
 import trio
 
+from velro_gate.errors import InfeasibleError
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome
 
 RECEIVE_BYTES = 65_536
 MOST_ANSWER_BYTES = 16 * 2**20
+_MOST_LAYERS = 200
+
+_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""Errors of this machine that would look like faults of the service."""
 
 
 class WireError(Exception):
@@ -43,7 +50,10 @@ class LayerTable:
         """The cache code of a hit in this layer; beyond 200 names all share the last code."""
         found = self._codes.get(name)
         if found is None:
-            found = self._codes.setdefault(name, FIRST_CACHE_LAYER + min(len(self._codes), 200))
+            found = FIRST_CACHE_LAYER + min(len(self._codes), _MOST_LAYERS)
+            # A service that makes up names must not fill our memory.
+            if len(self._codes) <= _MOST_LAYERS:
+                self._codes[name] = found
         return found
 
     @property
@@ -53,10 +63,13 @@ class LayerTable:
 
 
 class AnswerReader:
-    """Callbacks of one parser; holds what is kept of the answer it is reading."""
+    """Callbacks of one parser; holds what is kept of the answer it is reading.
+
+    reusable: the connection can carry another request. clean: the parser can read another answer.
+    """
 
     __slots__ = (
-        "_bounded", "_hit", "_layer", "_layers", "body", "captured", "complete", "cookies", "first_byte_at",
+        "_bounded", "_hit", "_layer", "_layers", "body", "captured", "clean", "complete", "cookies", "first_byte_at",
         "headers_done", "is_head", "keep_body", "parser", "received", "reusable", "status", "wanted",
     )  # fmt: skip
 
@@ -73,17 +86,24 @@ class AnswerReader:
         self.status = self.received = 0
         self.first_byte_at = 0.0
         self.complete = self.headers_done = self._bounded = False
-        self.reusable = True
+        self.reusable = self.clean = True
         self._hit: bool | None = None
         self._layer = b""
         self.body: list[bytes] = []
         self.cookies: list[bytes] = []
         self.captured: dict[bytes, bytes] = {}
 
+    def on_message_begin(self) -> None:
+        """A first line; one that follows a whole answer leaves parser and connection amid something that nobody asked for."""
+        if self.complete:
+            self.reusable = self.clean = False
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what the sample, the cookie jar or a capture needs."""
+        """Keep what the sample, the cookie jar or a capture needs; trailers, and what follows the answer, are passed over."""
+        if self.headers_done:
+            return
         name = name.lower()
-        if name in (b"content-length", b"transfer-encoding"):
+        if name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
             self._bounded = True
         elif name == b"x-cache":
             self._hit = value[:3].upper() == b"HIT"
@@ -97,18 +117,22 @@ class AnswerReader:
     def on_headers_complete(self) -> None:
         """An answer to HEAD ends here whatever its headers say, and leaves the parser waiting for a body."""
         self.headers_done = True
-        if self.is_head:
+        if self.is_head and self.parser.get_status_code() >= 200:
             self._finish()
-            self.reusable = False
+            self.clean = False
 
     def on_body(self, data: bytes) -> None:
         """Keep the body where somebody reads it."""
-        if self.keep_body:
+        if self.complete:
+            self.reusable = False
+        elif self.keep_body:
             self.body.append(data)
 
     def on_message_complete(self) -> None:
         """The answer is whole, unless it was only an interim one (1xx)."""
-        if 100 <= self.parser.get_status_code() < 200:
+        if self.complete:
+            return
+        if self.parser.get_status_code() < 200:
             self.headers_done = self._bounded = False
             return
         self._finish()
@@ -119,13 +143,15 @@ class AnswerReader:
             self.status = self.parser.get_status_code()
             # Asked here because the parser forgets it as soon as it is ready for the next message.
             self.reusable = bool(self.parser.should_keep_alive())
+            # After an answer that ends its connection the parser takes nothing more.
+            self.clean = self.reusable
 
     def at_end_of_stream(self) -> bool:
         """Whether the end of the connection is the proper end of this answer; completes it if so."""
         if not self.headers_done or self._bounded:
             return False
         self._finish()
-        self.reusable = False
+        self.reusable = self.clean = False
         return True
 
     @property
@@ -149,7 +175,7 @@ class ReaderPool:
 
     def give_back(self, reader: AnswerReader) -> None:
         """Hand a reader back; one whose parser stopped in the middle of something is thrown away."""
-        if reader.complete and reader.reusable:
+        if reader.complete and reader.clean:
             self._free.append(reader)
 
 
@@ -179,10 +205,24 @@ class Connection:
             raise WireError(Outcome.CANCELLED, answered=reader.received > 0) from error
         except (OSError, trio.BrokenResourceError) as error:
             raise WireError(Outcome.RESET, answered=reader.received > 0) from error
-        except httptools.HttpParserError as error:
-            reader.reusable = False
-            raise WireError(Outcome.PROTOCOL, answered=True) from error
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            reader.reusable = reader.clean = False
+            if not reader.complete:
+                raise WireError(Outcome.PROTOCOL, answered=True) from error
         self.reusable = reader.reusable
+
+    def usable(self) -> bool:
+        """Whether another request can be sent: the peer neither ended the idle connection nor sent what nobody asked for."""
+        return self.reusable and self._quiet()
+
+    def _quiet(self) -> bool:
+        try:
+            self._socket.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     async def _read(self, reader: AnswerReader) -> None:
         while not reader.complete:
@@ -231,21 +271,31 @@ class Connection:
 class TlsConnection(Connection):
     """The same over TLS, through trio's own stream."""
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_stream", "_used")
 
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
+    def __init__(self, connected: socket.socket, stream: trio.SSLStream[trio.SocketStream]) -> None:
+        """``connected``: the socket below ``stream``."""
+        super().__init__(connected)
         self._stream = stream
-        self.aborted = False
-        self.reusable = True
+        self._used = False
+
+    def _quiet(self) -> bool:
+        try:
+            waiting = self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        # Before the first answer, session tickets may lie there; later only the peer's farewell does.
+        return bool(waiting) and not self._used
 
     async def _send(self, request: bytes) -> None:
         await self._stream.send_all(request)
 
     async def _receive(self) -> bytes:
-        return bytes(await self._stream.receive_some(RECEIVE_BYTES))
-
-    def _close(self) -> None:
-        self._stream.transport_stream.socket.close()
+        data = bytes(await self._stream.receive_some(RECEIVE_BYTES))
+        self._used = True
+        return data
 
 
 class Endpoint:
@@ -262,45 +312,47 @@ class Endpoint:
         return tuple(address for _, address in self._addresses)
 
     async def connect(self, timeout: float) -> Connection:
-        """Connect to the first address that accepts.
+        """Connect to the first address that accepts. timeout: seconds, shared out among the addresses.
 
         Raises:
             WireError: none does; the kind is that of the last attempt.
+            InfeasibleError: this machine has no descriptor or no port left, which is no fault of the service.
         """
         failure = Outcome.REFUSED
         for family, address in self._addresses:
-            with trio.move_on_after(timeout):
+            failure = Outcome.TIMEOUT
+            with trio.move_on_after(timeout / len(self._addresses)):
                 try:
                     return await self._connect(family, address)
-                except ssl.SSLError:
-                    failure = Outcome.TLS
-                    continue
-                except trio.BrokenResourceError as error:
-                    failure = Outcome.TLS if isinstance(error.__cause__, ssl.SSLError) else Outcome.RESET
-                    continue
-                except ConnectionRefusedError:
-                    failure = Outcome.REFUSED
-                    continue
-                except OSError:
-                    failure = Outcome.RESET
-                    continue
-            failure = Outcome.TIMEOUT
+                except (OSError, trio.BrokenResourceError) as error:
+                    failure = _failure(error, address)
         raise WireError(failure)
 
     async def _connect(self, family: int, address: tuple[str, int]) -> Connection:
-        made = trio.socket.socket(family, socket.SOCK_STREAM)
+        plain = socket.socket(family, socket.SOCK_STREAM)
+        made = trio.socket.from_stdlib_socket(plain)
         try:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await made.connect(address)
-            if self._context is not None:
-                stream = trio.SSLStream(
-                    trio.SocketStream(made), self._context, server_hostname=self._host, https_compatible=True
-                )
-                await stream.do_handshake()
-                return TlsConnection(stream)
+            if self._context is None:
+                return Connection(plain)
+            stream = trio.SSLStream(trio.SocketStream(made), self._context, server_hostname=self._host, https_compatible=True)
+            await stream.do_handshake()
         except BaseException:
             made.close()
             raise
-        plain = socket.socket(fileno=made.detach())
-        plain.setblocking(False)
-        return Connection(plain)
+        return TlsConnection(plain, stream)
+
+
+def _failure(error: OSError | trio.BrokenResourceError, address: tuple[str, int]) -> Outcome:
+    """The kind of a failed attempt to connect."""
+    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
+        return Outcome.TLS
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _OURS:
+        raise InfeasibleError(
+            "this machine can open no further connection", where=f"{address[0]} port {address[1]}", why=str(error)
+        ) from error
+    if number in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return Outcome.REFUSED
+    return Outcome.TIMEOUT if number == errno.ETIMEDOUT else Outcome.RESET
