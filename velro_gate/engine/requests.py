@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urldefrag
 
 import httpx
 
@@ -44,17 +44,21 @@ class Person(Protocol):
         """Values captured from earlier answers, by name."""
 
 
-
 Value = Callable[[Person], str]
 Encode = Callable[[str], bytes]
 
 
 def _percent(text: str) -> bytes:
-    return quote(text, safe="").encode("ascii")
+    # A value captured from JSON can hold half a surrogate pair, which no encoding of bytes can.
+    return quote(text, safe="", errors="replace").encode("ascii")
 
 
 def _json_text(text: str) -> bytes:
-    return json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    return json.dumps(text)[1:-1].encode("ascii")
+
+
+def _plain(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _header(text: str) -> bytes:
@@ -134,10 +138,9 @@ class Compiler:
         query = [(name, tokens(value, _percent)) for name, value in step.query]
         body_text = None
         if step.body is not None:
-            is_json = "json" in step.body.content_type
-            body_text = tokens(step.body.template, _json_text if is_json else str.encode).encode()
+            body_text = tokens(step.body.template, _encoding(step.body.content_type)).encode()
             headers.append(("Content-Type", step.body.content_type))
-        head = _head(step.method, url, query, headers)
+        head = _head(step, url, query, headers)
         slots = tuple(zip(values, encodings, strict=True))
         return CompiledStep(
             step=step,
@@ -153,7 +156,7 @@ class Compiler:
     def _authorization(self, auth: Auth, tokens: Callable[[str, Encode], str]) -> list[tuple[str, str]]:
         match auth:
             case BearerAuth(variable=variable):
-                return [("Authorization", f"Bearer {self._secrets[variable]}")]
+                return [("Authorization", _header(f"Bearer {self._secrets[variable]}").decode("latin-1"))]
             case LoginAuth(token=token):
                 return [("Authorization", tokens(f"Bearer ${{{token}}}", _header))]
             case _:
@@ -188,14 +191,28 @@ def _fed(feeder: Feeder, column: str) -> Value:
     return lambda person: cells[person.index % len(cells)]
 
 
-def _head(method: str, url: str, query: Sequence[tuple[str, str]], headers: Sequence[tuple[str, str]]) -> bytes:
-    """Request line and headers as httpx makes them, without Content-Length and without the blank line."""
+def _encoding(content_type: str) -> Encode:
+    if "json" in content_type:
+        return _json_text
+    return _percent if "urlencoded" in content_type else _plain
+
+
+def _head(step: Step, url: str, query: Sequence[tuple[str, str]], headers: Sequence[tuple[str, str]]) -> bytes:
+    """Request line and headers as httpx makes them, without the blank line and without the length of a body."""
     ours = {"accept": "*/*", "user-agent": f"velro-gate/{__version__}"}
     given = {name.lower() for name, _ in headers}
     full = [(name, value) for name, value in ours.items() if name not in given] + list(headers)
-    request = httpx.Request(method, httpx.URL(url, params=list(query)) if query else url, headers=full)
-    lines = [b"%s %s HTTP/1.1" % (method.encode(), request.url.raw_path)]
-    lines += [b"%s: %s" % pair for pair in request.headers.raw if pair[0].lower() != b"content-length"]
+    address = urldefrag(url).url
+    if query:
+        # Not by way of httpx's params, which would replace a query that stands in the path.
+        address += ("&" if "?" in address else "?") + str(httpx.QueryParams(list(query)))
+    try:
+        request = httpx.Request(step.method, address, headers=[(name.encode(), _header(value)) for name, value in full])
+    except httpx.InvalidURL as error:
+        raise UsageError(f"step {step.name} asks for a URL that cannot be", where=url[:200], why=str(error)) from error
+    lines = [b"%s %s HTTP/1.1" % (step.method.encode(), request.url.raw_path)]
+    # httpx says "Content-Length: 0" for a POST without a body, which some servers insist on.
+    lines += [b"%s: %s" % pair for pair in request.headers.raw if step.body is None or pair[0].lower() != b"content-length"]
     return b"\r\n".join(lines) + b"\r\n"
 
 
