@@ -18,9 +18,11 @@ def json_value(document: object, path: str) -> object:
     """The value at a path such as ``$.items[0].id``; a private marker when there is none."""
     found = document
     for name, number in _PART.findall(path):
-        try:
-            found = found[name] if name else found[int(number)]  # type: ignore[index]
-        except (KeyError, IndexError, TypeError):
+        if name and isinstance(found, dict) and name in found:
+            found = found[name]
+        elif number and isinstance(found, list) and int(number) < len(found):
+            found = found[int(number)]
+        else:
             return _NOTHING
     return found
 
@@ -36,7 +38,7 @@ def outcome_of(step: Step, reader: AnswerReader, captured: dict[str, str]) -> Ou
     if any(isinstance(check, JsonCheck) for check in step.checks) or any(c.source == "json" for c in step.captures):
         try:
             document = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = _NOTHING
     if not all(_holds(check, body, document) for check in step.checks):
         return Outcome.CHECK
@@ -80,6 +82,9 @@ def cookies_of(reader: AnswerReader) -> Mapping[str, str]:
     for line in reader.cookies:
         pair, *attributes = line.decode("latin-1").split(";")
         name, _, value = pair.partition("=")
+        name = name.strip()
+        if not name:
+            continue
         gone = any(attribute.strip().lower() in ("max-age=0", "max-age=-1") for attribute in attributes)
-        made[name.strip()] = "" if gone else value.strip()
+        made[name] = "" if gone else value.strip()
     return made
