@@ -63,11 +63,12 @@ class Recorder:
         if self._used:
             table = self._table[: self._used]
             samples = Samples(**{name: table[name].copy() for name in COLUMNS})
+            # Before the sink is called: where it fails, the users that are cancelled because of that still record.
+            self._used = self._seen = 0
             if self._remember:
                 self._dues.append(samples.due)
                 self._steps.append(samples.step)
             self._sink(samples)
-        self._used = self._seen = 0
 
     def count_by_step(self, steps: int, start: float, end: float) -> npt.NDArray[np.int64]:
         """How many of the flushed samples fell due in [start, end), by step index; only with ``remember``."""
