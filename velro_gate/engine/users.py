@@ -42,6 +42,7 @@ class Stage:
     retries: int = 0
     logins: int = 0
     delivered: int = 0
+    """Requests and logins for which a connection stood. A retry does not count again: the service has seen it once or twice."""
     last_answer: float = 0.0
     failures_since_answer: int = 0
 
@@ -117,11 +118,11 @@ class VirtualUser:
     async def join(self) -> None:
         """Open the connection ahead of the first request; a failure shows up in the first request that needs it."""
         try:
-            self.connection = await self._open(10.0)
+            self.connection = await self._open(max(compiled.step.timeout for compiled in self._stage.steps))
             if self._stage.login is not None:
                 await self._log_in()
-        except WireError:
-            self.connection = None
+        except (WireError, MissingCaptureError):
+            self._close()
         self.free_at = self._now()
 
     async def perform(self, due: float, step: int) -> None:
@@ -131,7 +132,8 @@ class VirtualUser:
         queued = max(0.0, self.free_at - due)
         reader = stage.readers.take()
         reader.begin(is_head=compiled.is_head, keep_body=compiled.keep_body, wanted=compiled.wanted_headers)
-        sent = self._now()
+        # The sum of two floats may fall a hair before another sum of the same instant.
+        sent = max(self._now(), due)
         connect = nan
         outcome = Outcome.CANCELLED
         try:
@@ -145,6 +147,9 @@ class VirtualUser:
             outcome = Outcome.CAPTURE
         except WireError as error:
             outcome = Outcome.TIMEOUT if self.overdue else error.outcome
+            stage.failures_since_answer += 1
+            if self.connection is not None and not self.connection.reusable:
+                self._close()
         finally:
             stage.in_flight.discard(self)
             self._record(due, sent, queued, connect, step, outcome, reader)
@@ -160,10 +165,9 @@ class VirtualUser:
             await self._log_in()
         request = compiled.render(self, self._cookie_line())
         connection, connect = self.connection, nan
-        reused = connection is not None and connection.reusable
-        if not reused:
-            connection, connect = await self._reconnect(compiled.step.timeout)
-        assert connection is not None
+        reused = connection is not None and connection.usable()
+        if connection is None or not reused:
+            connection, connect = await self._reconnect(self._patience())
         stage.delivered += 1
         try:
             await connection.exchange(request, reader)
@@ -172,7 +176,7 @@ class VirtualUser:
             if not (reused and compiled.safe and error.outcome is Outcome.RESET and not error.answered and not self.overdue):
                 raise
             stage.retries += 1
-            connection, connect = await self._reconnect(compiled.step.timeout)
+            connection, connect = await self._reconnect(self._patience())
             await connection.exchange(request, reader)
         if not connection.reusable:
             self._close()
@@ -182,18 +186,13 @@ class VirtualUser:
         self, due: float, sent: float, queued: float, connect: float, step: int, outcome: Outcome, reader: AnswerReader
     ) -> None:
         stage = self._stage
-        done = self._now()
-        connection = self.connection
+        done = max(self._now(), sent)
         first_byte, received = nan, reader.received
         if received:
             first_byte = reader.first_byte_at - stage.origin - sent
         self.free_at = done
         if reader.complete:
             stage.last_answer, stage.failures_since_answer = done, 0
-        elif outcome is not Outcome.CANCELLED:
-            stage.failures_since_answer += 1
-            if connection is not None:
-                self._close()
         stage.recorder.add(
             (
                 due,
@@ -218,20 +217,28 @@ class VirtualUser:
         assert stage.login is not None
         reader = stage.readers.take()
         login = stage.login
+        request = login.render(self, self._cookie_line())
         reader.begin(is_head=login.is_head, keep_body=True, wanted=login.wanted_headers)
-        connection = self.connection
-        if connection is None or not connection.reusable:
-            connection, _ = await self._reconnect(login.step.timeout)
-        stage.logins += 1
-        stage.delivered += 1
         with trio.move_on_after(login.step.timeout):
-            await connection.exchange(login.render(self, self._cookie_line()), reader)
-        if not connection.reusable:
+            connection = self.connection
+            if connection is None or not connection.usable():
+                connection, _ = await self._reconnect(login.step.timeout)
+            stage.logins += 1
+            stage.delivered += 1
+            await connection.exchange(request, reader)
+        if self.connection is not None and not self.connection.reusable:
             self._close()
-        if reader.complete:
-            outcome_of(login.step, reader, self.captured)
+        if not reader.complete:
+            raise WireError(Outcome.TIMEOUT)
+        stage.last_answer, stage.failures_since_answer = self._now(), 0
+        outcome_of(login.step, reader, self.captured)
+        if stage.keep_cookies:
             self._keep(cookies_of(reader))
         stage.readers.give_back(reader)
+
+    def _patience(self) -> float:
+        """Seconds until the request under way is overdue."""
+        return max(self.deadline - self._now(), 0.0)
 
     async def _reconnect(self, timeout: float) -> tuple[Connection, float]:
         self._close()
@@ -241,13 +248,16 @@ class VirtualUser:
         return connection, trio.current_time() - began
 
     async def _open(self, timeout: float) -> Connection:
+        """A new connection; ``timeout`` holds for everything, the wait for a turn included."""
         stage = self._stage
-        async with stage.connecting:
-            connection = await stage.endpoint.connect(timeout)
-        self._opened = True
-        stage.connected += 1
-        stage.connections_opened += 1
-        return connection
+        with trio.move_on_after(timeout):
+            async with stage.connecting:
+                connection = await stage.endpoint.connect(timeout)
+            self._opened = True
+            stage.connected += 1
+            stage.connections_opened += 1
+            return connection
+        raise WireError(Outcome.TIMEOUT)
 
     def _close(self) -> None:
         if self.connection is not None:
