@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,6 +77,21 @@ class PhaseTask:
         self.users = {index: VirtualUser(index, self.stage) for index in self.shard.users(self.phase.users)}
         self.clock = PhaseClock.starting(self.phase, trio.current_time())
         self.stage.last_answer = self.clock.began - self.stage.origin
+        try:
+            load_ended = await self._carry_out()
+        except BaseException:
+            # What it measured is of no use, but it must not go on listening to the garbage collector.
+            with suppress(RuntimeError):
+                self.health.finish()
+            raise
+        finally:
+            for user in self.users.values():
+                user.leave()
+        self.stage.recorder.flush()
+        return self._result(load_ended)
+
+    async def _carry_out(self) -> float:
+        """Everything that takes time; returns when the load ended."""
         calm = _CalmMemory()
         load_ended = self.clock.load_end
         async with trio.open_nursery() as nursery:
@@ -92,10 +108,7 @@ class PhaseTask:
                 load_ended = min(self.clock.load_end, trio.current_time())
                 calm.restore()
             nursery.cancel_scope.cancel()
-        for user in self.users.values():
-            user.leave()
-        self.stage.recorder.flush()
-        return self._result(load_ended)
+        return load_ended
 
     async def _measure(self, calm: _CalmMemory) -> None:
         # Begun at once, too: a phase that ends within its ramp has a health to show as well.

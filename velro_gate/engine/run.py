@@ -115,7 +115,7 @@ async def resolve(target: Target) -> Endpoint:
     port = parts.port or (443 if secure else 80)
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise UnreachableError(f"the name {host!r} cannot be resolved", where=target.url, why=str(error)) from error
     addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
     return Endpoint(host, addresses, _context(target.verify) if secure else None)
