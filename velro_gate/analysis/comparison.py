@@ -51,7 +51,17 @@ def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy
     shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
     concluded = _primary({row: shift for row, shift in shifts.items() if row.primary}, policy)
     concluded |= _advisory({row: shift for row, shift in shifts.items() if not row.primary}, policy)
-    return tuple(concluded[row] if isinstance(outcome, Shift) else outcome for row, outcome in zip(rows, outcomes, strict=True))
+    return tuple(
+        concluded[row] if isinstance(outcome, Shift) else _with_current(outcome, candidate)
+        for row, outcome in zip(rows, outcomes, strict=True)
+    )
+
+
+def _with_current(found: Comparison, candidate: RunRecord) -> Comparison:
+    """What cannot be compared may have been measured all the same: then the figure is shown."""
+    phase = candidate.phase(found.phase)
+    measured = phase.measurement(found.metric, found.step) if phase is not None else None
+    return found if measured is None else replace(found, current=measured.value)
 
 
 def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> Shift | Comparison:

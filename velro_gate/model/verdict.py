@@ -77,6 +77,7 @@ class Comparison:
     change_low, change_high: its 95 % interval. worse: the same change signed so that + is worse, on the metric's own scale.
     p, p_adjusted: one-sided for "worse", raw and Holm-adjusted. noise: run-to-run sd on the metric's scale.
     mde: the smallest relative worsening that this comparison would have found. k: baselines used.
+    current is there whenever the figure was measured, compared or not.
     primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with so many baselines (None:
     the policy's). Figures are None when the metric could not be compared; reason says why.
     """

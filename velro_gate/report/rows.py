@@ -100,7 +100,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         glyph=_comparison_glyph(row),
         primary=row.primary,
         mde=units.format_magnitude(row.mde) if row.mde is not None else figures.NOTHING,
-        p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p),
+        p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p) if compared else figures.NOTHING,
         note=row.reason,
     )
 
