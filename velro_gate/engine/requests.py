@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import quote, urldefrag
+from urllib.parse import quote, urldefrag, urlencode
 
 import httpx
 
@@ -204,8 +204,8 @@ def _head(step: Step, url: str, query: Sequence[tuple[str, str]], headers: Seque
     full = [(name, value) for name, value in ours.items() if name not in given] + list(headers)
     address = urldefrag(url).url
     if query:
-        # Not by way of httpx's params, which would replace a query that stands in the path.
-        address += ("&" if "?" in address else "?") + str(httpx.QueryParams(list(query)))
+        # Not by way of httpx's params, which replace a query that stands in the path and move equal names together.
+        address += ("&" if "?" in address else "?") + urlencode(query, quote_via=quote)
     try:
         request = httpx.Request(step.method, address, headers=[(name.encode(), _header(value)) for name, value in full])
     except httpx.InvalidURL as error:
