@@ -59,7 +59,7 @@ class Reply:
     """Bytes to send after ``wait`` seconds, ``piece`` of them at a time (0: all), and what becomes of the connection."""
 
     data: bytes = answer()
-    then: Literal["keep", "close", "reset"] = "keep"
+    then: Literal["keep", "close", "close-later", "reset"] = "keep"
     wait: float = 0.0
     piece: int = 0
 
@@ -104,6 +104,8 @@ class Scripted:
             await writer.drain()
             if reply.piece:
                 await asyncio.sleep(0)
+        if reply.then == "close-later":
+            await asyncio.sleep(0.05)
         if reply.then == "reset":
             connected = writer.get_extra_info("socket")
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
