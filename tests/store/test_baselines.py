@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from velro_gate.store.baselines import (
     list_baselines,
     load_baselines,
     prune_baselines,
+    require_folder,
 )
 from velro_gate.store.records import read_record
 
@@ -276,6 +278,28 @@ class TestListingAndPruning:
 
     def test_an_empty_place_has_an_empty_list(self, tmp_path: Path) -> None:
         assert list_baselines(tmp_path / "none").found == ()
+
+    def test_a_file_in_the_place_of_the_root_is_refused_by_whoever_reads_it(self, tmp_path: Path) -> None:
+        (tmp_path / "root").write_text("here")
+        for read in (list_baselines, load, lambda root: prune_baselines(root, 1), require_folder):
+            with pytest.raises(BaselineError) as caught:
+                read(tmp_path / "root")
+            assert (caught.value.where, caught.value.why) == (str(tmp_path / "root"), "it is a file, not a folder")
+
+    def test_a_pipe_and_a_dangling_link_are_told_and_keep_nobody_waiting(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe.json")
+        (tmp_path / "link.json").symlink_to("nowhere.json")
+        assert list_baselines(tmp_path).skipped == (
+            "link.json is not used: the file does not exist",
+            "pipe.json is not used: it is not a regular file",
+        )
+
+    def test_a_link_that_leads_back_lists_no_file_twice_and_prunes_nothing(self, tmp_path: Path) -> None:
+        path = add_baseline(tmp_path, run())
+        (path.parent / "again").symlink_to(tmp_path, target_is_directory=True)
+        assert [found for found, _ in list_baselines(tmp_path).found] == [path]
+        assert prune_baselines(tmp_path, 1) == ()
+        assert path.exists()
 
     def test_the_newest_are_kept(self, tmp_path: Path) -> None:
         paths = [add_baseline(tmp_path, run(number=i)) for i in range(6)]

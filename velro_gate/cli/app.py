@@ -120,10 +120,13 @@ def gate(
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure, stop_if_interrupted
     from velro_gate.gate.judgement import reach_verdict, write_reports
+    from velro_gate.store.baselines import require_folder
 
     wanted = asked(scenario, profile, quick_test, phase, url)
     if dry_run:
         return print_plan(wanted, format)
+    # A place that cannot work is refused now, not after an hour of load.
+    require_folder(baselines)
     record, results = measure(wanted, output, runner, verbose)
     verdict = reach_verdict(record, baselines)
     write_reports(record, verdict, results)

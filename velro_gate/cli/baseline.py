@@ -84,7 +84,9 @@ def calibrate(
     from velro_gate.cli.world import real_effects
     from velro_gate.gate.calibrate import calibrate as calibrated
     from velro_gate.gate.setup import prepare
+    from velro_gate.store.baselines import require_folder
 
+    require_folder(baselines)
     setup = prepare(asked(scenario, profile, quick_test, phase, url), os.environ)
     with real_effects(runner, verbose) as effects:
         records = calibrated(lambda: nullcontext(setup), runs=runs, output=output, baselines=baselines, effects=effects)
@@ -95,11 +97,11 @@ def calibrate(
 @baseline_app.command(epilog="Example: velro-gate baseline prune --keep 30")
 def prune(
     baselines: BaselineRoot = DEFAULT_BASELINES,
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep of each scenario and environment.")] = 30,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep of each plan and environment.")] = 30,
 ) -> int:
-    """Remove the oldest baselines of each scenario and environment."""
+    """Remove the oldest baselines of each plan (scenario, version, profile) and environment; the others stay comparable."""
     from velro_gate.store.baselines import prune_baselines
 
     removed = prune_baselines(baselines, keep)
-    typer.echo(f"removed {len(removed)} baselines, kept at most {keep} of each scenario and environment")
+    typer.echo(f"removed {len(removed)} baselines, kept at most {keep} of each plan and environment")
     return 0

@@ -40,7 +40,7 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
     """The stored runs that a run of this plan in this environment can be compared with.
 
     Raises:
-        BaselineError: the folder exists and cannot be read.
+        BaselineError: the folder cannot be read, or is a file.
     """
     listing = list_baselines(root, scenario=plan.scenario)
     accepted: list[RunRecord] = []
@@ -94,11 +94,16 @@ def list_baselines(root: Path, *, scenario: str | None = None) -> Listing:
     """Every baseline under ``root`` (of one scenario only, if named), and a sentence for each file that is none.
 
     Raises:
-        BaselineError: the folder exists and cannot be read.
+        BaselineError: the folder cannot be read, or is a file.
     """
+    require_folder(root)
     found: list[tuple[Path, RunRecord]] = []
     skipped: list[str] = []
     for path in _files(root if scenario is None else root / _clean(scenario)):
+        if path.exists() and not path.is_file():
+            # Reading a pipe would wait for ever.
+            skipped.append(f"{path.relative_to(root)} is not used: it is not a regular file")
+            continue
         try:
             found.append((path, read_record(path)))
         except RecordError as error:
@@ -131,7 +136,25 @@ def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
     return tuple(removed)
 
 
+def require_folder(root: Path) -> None:
+    """Refuse a place for baselines that cannot be one; a folder that does not exist yet is fine: it holds none.
+
+    Raises:
+        BaselineError: it is something else than a folder.
+    """
+    if root.exists() and not root.is_dir():
+        raise BaselineError(
+            "the baselines cannot be read",
+            where=str(root),
+            why="it is a file, not a folder",
+            hint="Name the folder that holds the baselines with --baselines.",
+        )
+
+
 def _files(folder: Path) -> Iterator[Path]:
+    """Every ``*.json`` below a folder. Links to folders are not followed: one that leads back would list a file many times,
+    and prune would then remove it as a surplus of itself.
+    """
     try:
         entries = sorted(folder.iterdir()) if folder.is_dir() else []
     except OSError as error:
@@ -143,7 +166,8 @@ def _files(folder: Path) -> Iterator[Path]:
         ) from error
     for entry in entries:
         if entry.is_dir():
-            yield from _files(entry)
+            if not entry.is_symlink():
+                yield from _files(entry)
         elif entry.suffix == ".json":
             yield entry
 
