@@ -33,16 +33,21 @@ def interrupted(plan_of: Phase, reply: Reply, timeout: float = 2.0) -> Ran:
         ran = run(
             load(scenario(running.url, step(timeout=timeout)), plan_of, phase("never")), stop=stop, observe=observe, limit=30.0
         )
-        assert len(running.requests) == ran.result.phases[0].delivered_total
+        delivered = ran.result.phases[0].delivered_total
+        assert running.count(delivered) == delivered
     assert len(seen) == 1
     return ran
 
 
-@pytest.mark.parametrize("ramp", [0.1, FOREVER], ids=["while it measures", "in the ramp"])
-@pytest.mark.parametrize("closed", [False, True])
-def test_a_stop_ends_the_phase_at_once_and_keeps_what_was_measured(ramp: float, closed: bool) -> None:
-    arrivals = ClosedArrivals(think_time=0.05) if closed else OpenArrivals(rate=200.0 if ramp < 1.0 else 4_000.0)
-    ran = interrupted(phase(ramp=ramp, duration=FOREVER, arrivals=arrivals), Reply())
+STOPPED = {
+    "while it measures": phase(duration=FOREVER),
+    "in the ramp": phase(ramp=30.0, duration=1.0, arrivals=OpenArrivals(rate=1_500.0)),
+}
+
+
+@pytest.mark.parametrize("when", STOPPED)
+def test_a_stop_ends_the_phase_at_once_and_keeps_what_was_measured(when: str) -> None:
+    ran = interrupted(STOPPED[when], Reply())
     assert ran.phase.interrupted
     assert ran.result.interrupted
     assert ran.phase.service_gone is None
@@ -89,8 +94,8 @@ def test_a_service_that_only_errs_is_not_gone() -> None:
 
 def test_progress_is_told_with_figures_of_the_moment() -> None:
     with scripted(lambda request: Reply(answer(b"{}", 500 if request.number % 10 == 0 else 200, b"X-Cache: HIT"))) as running:
-        ran = run(load(scenario(running.url), phase(duration=2.1, ramp=0.5)))
-    assert [progress.stage for progress in ran.seen] == ["measure", "measure"]
+        ran = run(load(scenario(running.url), phase(duration=1.0, ramp=0.3, rate=150.0)))
+    assert [progress.stage for progress in ran.seen] == ["measure"]
     last = ran.seen[-1]
     assert (last.phase, last.phase_number, last.phase_count) == ("steady", 1, 1)
     assert last.users == last.connected == 4
@@ -100,8 +105,8 @@ def test_progress_is_told_with_figures_of_the_moment() -> None:
     assert last.p99 is not None
     assert 0.0 < last.p50 <= last.p95 <= last.p99
     assert last.hit_rate == 1.0
-    assert last.error_rate == pytest.approx(0.1, abs=0.02)
-    assert last.elapsed + last.remaining == pytest.approx(2.6, abs=0.05)
+    assert last.error_rate == pytest.approx(0.1, abs=0.03)
+    assert last.elapsed + last.remaining == pytest.approx(1.3, abs=0.05)
     sent = [tick.sent for tick in ran.phase.ticks]
     assert sent == sorted(sent)
     assert all(tick.sent == tick.ok + tick.failed for tick in ran.phase.ticks)
@@ -138,17 +143,6 @@ def state() -> tuple[bool, int, int, int]:
     return gc.isenabled(), gc.get_freeze_count(), len(gc.callbacks), len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_the_garbage_collector_rests_while_it_would_be_measured_and_only_then() -> None:
-    before = state()
-    enabled: list[tuple[str, bool]] = []
-    with scripted(Reply()) as running:
-        plan = load(scenario(running.url), phase(ramp=1.5, duration=1.2))
-        ran = run(plan, observe=lambda progress: enabled.append((progress.stage, gc.isenabled())))
-    assert dict(enabled) == {"ramp": False, "measure": False}
-    assert ran.phase.health.gc_full_collections == 0
-    assert state() == before
-
-
 def test_a_switched_off_collector_stays_off() -> None:
     gc.disable()
     try:
@@ -166,8 +160,7 @@ def first_of(group: BaseException) -> BaseException:
     return group
 
 
-@pytest.mark.parametrize("rate", [100.0, 60_000.0], ids=["at the end", "amid the load"])
-def test_a_sink_that_fails_ends_the_run_with_its_own_error_and_leaves_no_trace(rate: float) -> None:
+def test_a_sink_that_fails_ends_the_run_with_its_own_error_and_leaves_no_trace() -> None:
     before = state()
     full = StorageError("the disk is full")
 
@@ -175,8 +168,7 @@ def test_a_sink_that_fails_ends_the_run_with_its_own_error_and_leaves_no_trace(r
         def sink(name: str, samples: Samples) -> None:
             raise full
 
-        # Refused requests are the fastest way to fill the recorder's table.
-        await run_load(load(scenario(url), phase(users=50, rate=rate, duration=0.5)), origin=trio.current_time(), sink=sink)
+        await run_load(load(scenario(url)), origin=trio.current_time(), sink=sink)
 
     with scripted(Reply()) as running:
         with pytest.raises((StorageError, BaseExceptionGroup)) as caught:

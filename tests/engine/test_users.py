@@ -13,7 +13,7 @@ from tests.engine.scripted import Reply, Request, answer, load, phase, run, scen
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import BearerAuth, Body, Capture, ClosedArrivals, ContainsCheck, Feeder, JsonCheck, LoginAuth
 
-ONE = phase(users=1, rate=60.0)
+ONE = phase(users=1, rate=80.0)
 
 
 # Waiting
@@ -24,7 +24,7 @@ def test_a_request_that_waited_for_its_users_earlier_one_is_queued_not_late() ->
         return Reply(wait=0.4 if request.number == 2 else 0.0)
 
     with scripted(script) as service:
-        ran = run(load(scenario(service.url), ONE))
+        ran = run(load(scenario(service.url), phase(users=1, rate=60.0, duration=0.3)))
     samples = ran.all
     assert ran.outcomes == {Outcome.OK}
     slow = int(np.argmax(samples.service_time))
