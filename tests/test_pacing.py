@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -10,7 +12,15 @@ from hypothesis import strategies as st
 from tests.model.values import phase, step
 from velro_gate.model.run import Shard
 from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Step
-from velro_gate.pacing import Schedule, connect_time, connected_by, cumulative_arrivals, generator, open_schedule
+from velro_gate.pacing import (
+    Schedule,
+    closed_journey,
+    connect_time,
+    connected_by,
+    cumulative_arrivals,
+    generator,
+    open_schedule,
+)
 
 STEPS = (step("first"), step("second", probability=0.5), step("third", probability=0.25))
 
@@ -154,3 +164,88 @@ def test_a_closed_loop_has_no_schedule_in_advance() -> None:
 def test_a_schedule_with_columns_of_different_lengths_is_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
         Schedule(due=np.zeros(2), user=np.zeros(1, np.uint32), step=np.zeros(2, np.uint16))
+
+
+# Slices
+
+
+@given(phases(), seeds, st.integers(2, 7))
+def test_a_slice_holds_the_users_of_its_shard_only_and_stays_sorted(asked: Phase, seed: int, count: int) -> None:
+    whole = open_schedule(asked, STEPS, seed)
+    for index in range(count):
+        part = whole.slice(Shard(index=index, count=count))
+        assert set(part.user.tolist()) <= set(Shard(index=index, count=count).users(asked.users))
+        assert (np.diff(part.due) >= 0.0).all()
+
+
+def test_the_only_shard_gets_the_schedule_itself() -> None:
+    whole = open_schedule(phase(), STEPS, 1)
+    assert whole.slice(Shard.whole()) is whole
+
+
+@pytest.mark.parametrize(("index", "count"), [(1, 1), (-1, 2), (0, 0)])
+def test_a_shard_outside_its_count_does_not_exist(index: int, count: int) -> None:
+    with pytest.raises(ValueError, match="does not exist"):
+        Shard(index=index, count=count)
+
+
+# Closed loops
+
+THINKING = ClosedArrivals(think_time=2.0)
+CLOSED = phase(arrivals=THINKING)
+
+
+def walk(count: int, user: int = 0, *, seed: int = 1, arrivals: ClosedArrivals = THINKING) -> list[tuple[float, int]]:
+    return list(islice(closed_journey(phase(arrivals=arrivals), arrivals, STEPS, seed, user), count))
+
+
+@given(seeds, st.integers(0, 20_000))
+def test_a_closed_journey_depends_on_seed_phase_and_user_alone(seed: int, user: int) -> None:
+    assert walk(20, user, seed=seed) == walk(20, user, seed=seed)
+    assert walk(20, user, seed=seed) != walk(20, user + 1, seed=seed)
+    other = list(islice(closed_journey(phase("other", arrivals=THINKING), THINKING, STEPS, seed, user), 20))
+    assert walk(20, user, seed=seed) != other
+
+
+@given(seeds)
+def test_a_closed_journey_takes_its_steps_in_order_and_the_certain_one_every_time(seed: int) -> None:
+    taken = [index for _, index in walk(200, seed=seed)]
+    assert taken[0] == 0
+    for before, after in pairwise(taken):
+        assert after > before or after == 0
+
+
+def test_each_step_of_a_closed_journey_happens_with_its_own_probability() -> None:
+    taken = [index for _, index in walk(20_000)]
+    assert taken.count(1) / taken.count(0) == pytest.approx(0.5, abs=0.03)
+    assert taken.count(2) / taken.count(0) == pytest.approx(0.25, abs=0.03)
+
+
+def test_pauses_are_exponential_with_the_asked_mean_unless_they_are_constant() -> None:
+    pauses = np.array([pause for pause, _ in walk(20_001)][1:])
+    assert pauses.mean() == pytest.approx(2.0, rel=0.05)
+    assert pauses.std() == pytest.approx(2.0, rel=0.05)
+    constant = [pause for pause, _ in walk(50, arrivals=ClosedArrivals(think_time=2.0, constant=True))]
+    assert set(constant[1:]) == {2.0}
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_the_first_pauses_of_all_users_are_spread_evenly_over_one_think_time(constant: bool) -> None:
+    arrivals = ClosedArrivals(think_time=2.0, constant=constant)
+    first = np.sort([walk(1, user, arrivals=arrivals)[0][0] for user in range(2_000)])
+    assert (first >= 0.0).all()
+    assert (first < 2.0).all()
+    # Kolmogorov-Smirnov distance from the uniform distribution; 1.95 / sqrt(n) is exceeded once in a thousand draws.
+    assert np.abs(first / 2.0 - (np.arange(2_000) + 0.5) / 2_000).max() < 1.95 / np.sqrt(2_000)
+
+
+def test_without_think_time_requests_follow_each_other_at_once() -> None:
+    assert {pause for pause, _ in walk(50, arrivals=ClosedArrivals(think_time=0.0))} == {0.0}
+
+
+@given(st.integers(1, 20_000), st.floats(0.0, 100.0))
+def test_users_connect_in_order_within_nine_tenths_of_the_ramp(users: int, ramp: float) -> None:
+    asked = phase(users=users, ramp=ramp)
+    times = [connect_time(user, asked) for user in {0, users // 2, users - 1}]
+    assert all(0.0 <= time <= 0.9 * ramp for time in times)
+    assert connect_time(0, asked) == 0.0

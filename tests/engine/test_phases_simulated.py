@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.engine.imagined import NEVER, Simulated, simulate
 from tests.engine.scripted import phase, step
 from velro_gate.errors import StorageError
-from velro_gate.model.run import Shard
+from velro_gate.model.run import Progress, Shard
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import ClosedArrivals, OpenArrivals
 from velro_gate.pacing import open_schedule
@@ -166,9 +166,17 @@ def state() -> tuple[bool, int, int]:
 def test_the_garbage_collector_rests_from_a_second_before_the_measured_stretch_to_its_end() -> None:
     before = state()
     enabled: list[bool] = []
-    ran = simulate(PLAN, steps=STEPS, observe=lambda _: enabled.append(gc.isenabled()))
+    frozen: list[int] = []
+
+    def observe(_: Progress) -> None:
+        enabled.append(gc.isenabled())
+        frozen.append(gc.get_freeze_count())
+
+    ran = simulate(PLAN, steps=STEPS, observe=observe)
     assert enabled[:8] == [True] * 8
     assert enabled[9:29] == [False] * 20
+    assert set(frozen[:8]) == {before[1]}
+    assert min(frozen[9:29]) > 1_000
     assert ran.facts.health.gc_full_collections == 0
     assert state() == before
 
