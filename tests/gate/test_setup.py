@@ -48,6 +48,25 @@ def test_the_url_of_the_command_line_wins_over_the_environment() -> None:
     assert setup.scenario.target.url == "http://127.0.0.1:1"
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host", "host:8400", "http://", "http://host:99999", "http://host:0", "http://host/v1", "http://host?key=sekret"],
+)
+@pytest.mark.parametrize("scenario", ['"http://127.0.0.1:1"', '"${env.VELRO_API_URL}"'])
+def test_a_url_that_is_none_is_refused_whatever_the_scenario_says_and_is_not_shown(
+    tmp_path: Path, url: str, scenario: str
+) -> None:
+    path = tiny_scenario(tmp_path)
+    path.write_text(path.read_text().replace('"${env.VELRO_API_URL}"', scenario))
+    with pytest.raises(UsageError, match=r"^error: --url ") as caught:
+        prepare(Asked(scenario=path, url=url), {})
+    assert "sekret" not in str(caught.value)
+
+
+def test_a_slash_at_the_end_of_the_url_is_dropped() -> None:
+    assert prepare(velro(url="http://127.0.0.1:1/"), KEY).scenario.target.url == "http://127.0.0.1:1"
+
+
 def test_the_url_does_not_change_what_is_comparable(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
     digests = {prepare(Asked(scenario=path, url=f"http://127.0.0.1:{port}"), {}).plan.digest for port in (1, 2)}

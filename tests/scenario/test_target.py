@@ -34,6 +34,11 @@ def test_redis_and_postgresql_are_watched_when_their_variables_are_set(tmp_path:
     assert target(tmp_path, {**given, "redis_url": None}, environ).redis_url is None
 
 
+@pytest.mark.parametrize("url", ["postgresql+asyncpg://velro@db/velro", "postgres+psycopg://velro@db/velro"])
+def test_a_database_url_may_name_the_services_own_driver(tmp_path: Path, url: str) -> None:
+    assert target(tmp_path, {"url": "http://localhost"}, {"DATABASE_URL": url}).database_url == url
+
+
 def test_a_text_may_hold_several_variables(tmp_path: Path) -> None:
     given = {"url": "${env.SCHEME:-https}://${env.HOST}:${env.PORT}"}
     assert target(tmp_path, given, {"HOST": "api", "PORT": "81"}).url == "https://api:81"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
 from velro_gate.model.scenario import Phase, Scenario
-from velro_gate.scenario import load_scenario, profile_digest, secrets
+from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +61,16 @@ def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = Tr
     """Read the scenario and choose its phases.
 
     Raises:
-        ScenarioError: the file has faults. MissingVariableError: a variable is not set. UsageError: no such profile or phase.
+        ScenarioError: the file has faults. MissingVariableError: a variable is not set. UsageError: no such profile
+        or phase, or no URL.
     """
     settings = dict(environ)
-    if asked.url is not None:
-        settings["VELRO_API_URL"] = asked.url
+    url = None if asked.url is None else service_url(asked.url, "--url")
+    if url is not None:
+        settings["VELRO_API_URL"] = url
     scenario = load_scenario(asked.scenario, settings)
-    if asked.url is not None:
-        scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=asked.url))
+    if url is not None:
+        scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=url))
     if asked.seed is not None:
         scenario = dataclasses.replace(scenario, seed=asked.seed)
     profile = _profile(scenario, asked.profile)

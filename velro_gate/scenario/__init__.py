@@ -7,5 +7,15 @@ from velro_gate.scenario.credentials import required_variables, secrets
 from velro_gate.scenario.digest import profile_digest, scenario_digest
 from velro_gate.scenario.reader import load_scenario
 from velro_gate.scenario.schema import json_schema
+from velro_gate.scenario.target import service_url
 
-__all__ = ["json_schema", "load_scenario", "mask", "profile_digest", "required_variables", "scenario_digest", "secrets"]
+__all__ = [
+    "json_schema",
+    "load_scenario",
+    "mask",
+    "profile_digest",
+    "required_variables",
+    "scenario_digest",
+    "secrets",
+    "service_url",
+]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from velro_gate.errors import MissingVariableError
+from velro_gate.errors import MissingVariableError, UsageError
 from velro_gate.model.scenario import Target
 from velro_gate.scenario.faults import Faults
 from velro_gate.scenario.quantities import VARIABLE_PATTERN
@@ -14,6 +14,7 @@ from velro_gate.scenario.shape import TargetSpec
 from velro_gate.scenario.steps import check_path
 from velro_gate.scenario.templates import PLACEHOLDER
 
+_HTTP = ("http", "https")
 _REDIS = ("redis", "rediss", "unix")
 _POSTGRES = ("postgres", "postgresql")
 
@@ -31,7 +32,7 @@ def target_from(spec: TargetSpec, environ: Mapping[str, str], faults: Faults, mi
         if path:
             check_path(path, spec.line(key), faults)
     for key, text, schemes in (
-        ("url", url, ("http", "https")),
+        ("url", url, _HTTP),
         ("redis_url", redis, _REDIS),
         ("database_url", database, _POSTGRES),
     ):
@@ -84,19 +85,45 @@ class _Environment:
 def _check_url(spec: TargetSpec, key: str, url: str, schemes: tuple[str, ...], faults: Faults) -> None:
     # The URL itself is not shown: it may hold a password from the environment.
     origin = f" (from {getattr(spec, key)})" if "${" in (getattr(spec, key) or "") else ""
-    line = spec.line(key)
+    fault = _url_fault(url, schemes, bare=key == "url")
+    if fault is not None:
+        faults.add(spec.line(key), f"target.{key}{origin} {fault[0]}", fault[1])
+
+
+def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, str | None] | None:
+    """What is wrong with a URL, and a suggestion; None when nothing is. bare: nothing may follow the port."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        faults.add(line, f"target.{key}{origin} is no URL")
-        return
-    if parts.scheme not in schemes:
-        faults.add(line, f"target.{key}{origin} does not start with {schemes[0]}://", f"schemes: {', '.join(schemes)}")
-    elif port == 0 or (parts.scheme in ("http", "https") and not parts.hostname):
-        faults.add(line, f"target.{key}{origin} names no host" if not parts.hostname else f"target.{key}{origin} has port 0")
-    elif key == "url" and (parts.path.strip("/") or parts.query or parts.fragment):
-        faults.add(line, f"target.url{origin} holds more than scheme, host and port", "paths belong to the steps")
+        return "is no URL", None
+    # Libraries write the driver into the scheme: postgresql+asyncpg://
+    scheme = parts.scheme.partition("+")[0] if schemes is _POSTGRES else parts.scheme
+    if scheme not in schemes:
+        return f"does not start with {schemes[0]}://", f"schemes: {', '.join(schemes)}"
+    if not parts.hostname and scheme in _HTTP:
+        return "names no host", None
+    if port == 0:
+        return "has port 0", None
+    if bare and (parts.path.strip("/") or parts.query or parts.fragment):
+        return "holds more than scheme, host and port", "paths belong to the steps"
+    return None
+
+
+def service_url(text: str, given_as: str) -> str:
+    """A service's URL from outside the scenario file, such as the command line, without a slash at its end.
+
+    Raises:
+        UsageError: it is none; it is not shown, since it may hold a password.
+    """
+    fault = _url_fault(text, _HTTP, bare=True)
+    if fault is not None:
+        what, suggestion = fault
+        raise UsageError(
+            f"{given_as} {what}" + (f" ({suggestion})" if suggestion else ""),
+            hint="Write scheme, host and port, for example http://127.0.0.1:8400.",
+        )
+    return text.rstrip("/")
 
 
 def missing_variables(missing: Mapping[str, list[str]], where: str | None = None) -> MissingVariableError:
