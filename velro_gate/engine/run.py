@@ -58,7 +58,9 @@ async def run_load(
         stop: when set, the run ends at once; what is in flight is recorded as cancelled.
 
     Raises:
-        UnreachableError: the target's name cannot be resolved. Whatever ``sink`` raises.
+        UnreachableError: the target's name cannot be resolved.
+        ExceptionGroup: with InfeasibleError, when this machine has no descriptor or port left, or with what ``sink`` or
+            ``observe`` raised.
     """
     stopped = trio.Event() if stop is None else stop
     layers = LayerTable()
