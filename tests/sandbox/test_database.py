@@ -185,6 +185,17 @@ def test_a_database_that_is_not_there_is_a_usage_error() -> None:
     assert refused.value.where == "DATABASE_URL"
 
 
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@db/x", "postgresql://u@db/x?passwort=hunter2", "hunter2"])
+def test_what_is_no_url_of_a_database_is_a_usage_error_that_does_not_repeat_it(url: str) -> None:
+    with pytest.raises(UsageError, match="it is no URL of a PostgreSQL database") as refused:
+        with_database(url, lambda made: made.ping())
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_url_may_name_a_driver_as_other_libraries_write_it(postgres: Server) -> None:
+    with_database(postgres.url.replace("postgresql:", "postgresql+asyncpg:"), lambda made: made.ping())
+
+
 def test_a_server_that_admits_fewer_connections_than_the_pool_holds_is_a_usage_error(postgres: Server) -> None:
     async def scene() -> None:
         made = PostgresDatabase(postgres.url, users=1, pool_size=40, open_seconds=0.5)

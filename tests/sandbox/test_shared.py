@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from tests.sandbox.clock import FakeClock
 from tests.servers import Server, free_port, redis_server
+from velro_gate.errors import UsageError
 from velro_gate.sandbox.memory import Memory
 from velro_gate.sandbox.shared import EmbeddedShared, RedisShared, Shared
 
@@ -108,3 +109,10 @@ def test_a_redis_that_is_not_there_raises_one_of_the_faults_it_names() -> None:
                     await ask()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("url", ["http://:hunter2@cache", "redis://cache:hunter2", "hunter2"])
+def test_what_is_no_url_of_a_redis_is_a_usage_error_that_does_not_repeat_it(url: str) -> None:
+    with pytest.raises(UsageError, match="it is no URL of a Redis") as refused:
+        RedisShared(url, 60.0)
+    assert "hunter2" not in str(refused.value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import astuple
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from velro_gate.errors import UsageError
@@ -45,11 +47,12 @@ class PostgresDatabase:
     faults: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
 
     def __init__(self, url: str, *, users: int, pool_size: int, open_seconds: float = OPEN_SECONDS) -> None:
-        self._url = url
+        # Libraries write the driver into the scheme (postgresql+asyncpg://); libpq knows none.
+        self._url = re.sub(r"^(postgres(?:ql)?)\+\w+:", r"\1:", url)
         self._users = users
         self._open_seconds = open_seconds
         self._pool = AsyncConnectionPool(
-            url,
+            self._url,
             min_size=pool_size,
             max_size=pool_size,
             timeout=WAIT_SECONDS,
@@ -74,8 +77,18 @@ class PostgresDatabase:
         """Connect, lay out the tables and fill them.
 
         Raises:
-            UsageError: the database cannot be reached, or gives fewer connections than the pool holds.
+            UsageError: the URL is none, the database cannot be reached, or gives fewer connections than the pool holds.
         """
+        try:
+            conninfo_to_dict(self._url)
+        except psycopg.ProgrammingError as fault:
+            # The fault's text is not shown: it quotes the URL, password included.
+            raise UsageError(
+                "the sandbox's database cannot be used",
+                where="DATABASE_URL",
+                why="it is no URL of a PostgreSQL database",
+                hint="Write postgresql://user:password@host:port/name, or unset DATABASE_URL.",
+            ) from fault
         try:
             async with await psycopg.AsyncConnection.connect(self._url, connect_timeout=10) as connection:
                 await self._lay_out(connection)

@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from velro_gate.errors import UsageError
 from velro_gate.sandbox.memory import Memory
 
 REDIS_SECONDS = 0.25
@@ -75,22 +76,17 @@ class EmbeddedShared:
 
 
 class RedisShared:
-    """A real Redis. ttl: seconds. Keys carry a prefix, and only those are ever flushed."""
+    """A real Redis. ttl: seconds. Keys carry a prefix, and only those are ever flushed.
+
+    Raises:
+        UsageError: the URL is none of a Redis.
+    """
 
     faults: tuple[type[Exception], ...] = (RedisError, OSError)
 
     def __init__(self, url: str, ttl: float) -> None:
         self._ttl = math.ceil(ttl)
-        # One try and no retries: the breaker decides when to ask again.
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=REDIS_SECONDS,
-            socket_timeout=REDIS_SECONDS,
-            socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis.from_pool(pool)
+        self._redis = Redis.from_pool(_pool(url))
 
     async def get(self, key: str) -> bytes | None:
         body = await self._redis.get(_PREFIX + key)
@@ -116,6 +112,27 @@ class RedisShared:
 
     async def close(self) -> None:
         await self._redis.aclose()
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    try:
+        # One try and no retries: the breaker decides when to ask again.
+        return BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=REDIS_SECONDS,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as fault:
+        # Neither the URL nor the fault's text is shown: both may hold a password.
+        raise UsageError(
+            "the sandbox's Redis cannot be used",
+            where="REDIS_URL",
+            why="it is no URL of a Redis",
+            hint="Write redis://host:port/0 (rediss:// with TLS, unix:// for a socket), or unset REDIS_URL.",
+        ) from fault
 
 
 def _batches(entries: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
