@@ -15,7 +15,7 @@ from velro_gate import report
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_no_line_is_wider_than_the_terminal(example: str, width: int) -> None:
     text = shown(report.terminal(*EXAMPLES[example]()), width=width)
     assert max(map(len, text.splitlines())) <= width
@@ -28,6 +28,15 @@ def test_the_verdict_the_sentence_and_the_advice_are_all_there(example: str) -> 
     assert first.startswith("velro-gate: ")
     assert second == report.headline(*EXAMPLES[example]())
     assert all(part in text for part in ("Requirements: ", "Compared with main: ", "Trust: ", "What to do next", "run 2026"))
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_in_a_narrow_terminal_every_row_keeps_its_name_and_its_status(width: int) -> None:
+    table = shown(report.terminal(*EXAMPLES["fail-both"]()), width=width).split("Requirements: ")[1].split("Compared")[0]
+    heads = next(line for line in table.splitlines() if "Requirement" in line)
+    assert heads.startswith("Requirement ")
+    for row in (line for line in table.splitlines() if re.search(r"\b(met|missed|critical)\b", line) and "  " in line[:2]):
+        assert len(row[:12].split()) >= 1, row
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -94,7 +94,8 @@ def _comparison_table(rows: Sequence[ComparisonRow]) -> Table:
 def _table(*heads: str, right: tuple[int, ...]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, head in enumerate(heads):
-        table.add_column(head, justify="right" if index in right else "left", overflow="fold", no_wrap=index > 0)
+        # Texts fold and share what room there is; single figures do not. Else a narrow terminal would lose the first column.
+        table.add_column(head, justify="right" if index in right else "left", overflow="fold", no_wrap=index in right)
     return table
 
 
