@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.model.masking import MASK, SHORTEST, mask
+from velro_gate.model.masking import MASK, SHORTEST, mask, secret_values
 
 secrets = st.text(min_size=SHORTEST, max_size=20).filter(lambda secret: MASK not in secret and not set(secret) <= set("*"))
 
@@ -67,3 +67,17 @@ def test_a_very_short_value_masks_nothing() -> None:
 )
 def test_what_has_the_shape_of_a_credential_is_masked_whoever_it_belongs_to(text: str, masked: str) -> None:
     assert mask(text, []) == masked
+
+
+def test_what_variables_hold_is_a_secret_by_their_name_or_inside_of_a_url() -> None:
+    environ = {
+        "SUPABASE_SERVICE_KEY": "a-key ",
+        "API_TOKEN": "a-token",
+        "DATABASE_URL": "postgresql://velro:pass%20word@db/velro?sslmode=require&sslpassword=other",
+        "SSH_KEY_FILE": "/home/me/.ssh/id",
+        "HOME": "/home/me",
+        "LANG": "C",
+        "BAD_URL": "http://[broken",
+    }
+    assert secret_values(environ) == ["a-key", "a-token", "pass%20word", "pass word", "other", "http://[broken"]
+    assert mask("failed: pass word, /home/me", secret_values(environ)) == f"failed: {MASK}, /home/me"

@@ -37,10 +37,11 @@ def add(
     ] = False,
 ) -> int:
     """Store a kept run as a baseline: only a whole, trustworthy one that is no regression."""
+    from velro_gate.cli.output import put
     from velro_gate.gate.calibrate import accept
     from velro_gate.gate.judgement import reread
 
-    typer.echo(f"stored {accept(reread(record), baselines, accept_change=accept_change)}")
+    put(f"stored {accept(reread(record), baselines, accept_change=accept_change)}")
     return 0
 
 
@@ -81,6 +82,7 @@ def calibrate(
     from contextlib import nullcontext
 
     from velro_gate.cli.asked import asked
+    from velro_gate.cli.output import put
     from velro_gate.cli.world import real_effects
     from velro_gate.gate.calibrate import calibrate as calibrated
     from velro_gate.gate.setup import prepare
@@ -90,7 +92,7 @@ def calibrate(
     setup = prepare(asked(scenario, profile, quick_test, phase, url), os.environ)
     with real_effects(runner, verbose) as effects:
         records = calibrated(lambda: nullcontext(setup), runs=runs, output=output, baselines=baselines, effects=effects)
-    typer.echo(f"stored {len(records)} baselines in {baselines}")
+    put(f"stored {len(records)} baselines in {baselines}")
     return 0
 
 
@@ -100,8 +102,9 @@ def prune(
     keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep of each plan and environment.")] = 30,
 ) -> int:
     """Remove the oldest baselines of each plan (scenario, version, profile) and environment; the others stay comparable."""
+    from velro_gate.cli.output import put
     from velro_gate.store.baselines import prune_baselines
 
     removed = prune_baselines(baselines, keep)
-    typer.echo(f"removed {len(removed)} baselines, kept at most {keep} of each plan and environment")
+    put(f"removed {len(removed)} baselines, kept at most {keep} of each plan and environment")
     return 0

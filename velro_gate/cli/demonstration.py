@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
+from rich.rule import Rule
 
 from velro_gate import report
+from velro_gate.cli.output import put, show
 from velro_gate.cli.world import real_effects
 from velro_gate.gate.demo import Gated, demo
 
@@ -15,16 +16,14 @@ FAILED = 1
 
 def show_demo(output: Path, verbose: bool) -> int:
     """Run the demonstration; 0 when both verdicts came out as expected."""
-    console = Console(highlight=False)
     with real_effects(None, verbose) as effects:
         gated = demo(output, effects)
     for build in gated:
-        console.rule(f"Gating {build.title}: expected {build.expected}")
-        console.print(report.terminal(build.record, build.verdict))
-        console.print(f"Files: {build.folder}", markup=False, soft_wrap=True)
-    console.rule("Demonstration")
+        show(Rule(f"Gating {build.title}: expected {build.expected}"), report.terminal(build.record, build.verdict))
+        put(f"Files: {build.folder}")
+    show(Rule("Demonstration"))
     for build in gated:
-        console.print(_line(build), markup=False, soft_wrap=True)
+        put(_line(build))
     return 0 if all(build.as_expected for build in gated) else FAILED
 
 

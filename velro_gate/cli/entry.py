@@ -7,13 +7,14 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import typer
 from typer.exceptions import TyperException
 
 from velro_gate.cli.app import app
+from velro_gate.cli.output import Lasting, speak_utf8
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
+from velro_gate.model.masking import mask, secret_values
 
 INTERNAL_ERROR = 70
 INTERRUPTED = InterruptedRunError.exit_code
@@ -22,6 +23,7 @@ USAGE = UsageError.exit_code
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (README, exit codes)."""
+    speak_utf8()
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False, prog_name="velro-gate")))
 
 
@@ -29,35 +31,41 @@ def _guarded(command: Callable[[], object]) -> int:
     try:
         code = command()
     except VelroError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
+        _complain(error)
         return error.exit_code
     except typer.Exit as leave:
         return leave.exit_code
     except TyperException as error:
         hint = "See 'velro-gate --help', or the command's own --help."
-        print("\n".join(UsageError(error.format_message(), hint=hint).lines()), file=sys.stderr)
+        _complain(UsageError(error.format_message(), hint=hint))
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=sys.stderr)
+        print("interrupted", file=Lasting(sys.stderr))
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has gone: that is its right. Keep Python from complaining about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
-        print(_own_fault(error), file=sys.stderr)
+        _complain(_own_fault(error))
         return INTERNAL_ERROR
     return code if isinstance(code, int) else 0
 
 
-def _own_fault(error: Exception) -> str:
+def _complain(error: VelroError) -> None:
+    """Say what went wrong, without any secret that a foreign error may have quoted."""
+    print(mask("\n".join(error.lines()), secret_values(os.environ)), file=Lasting(sys.stderr))
+
+
+def _own_fault(error: Exception) -> VelroError:
     """Keep the traceback in a file and say where: users get a sentence, we get the facts."""
-    handle, name = tempfile.mkstemp(prefix="velro-gate-crash-", suffix=".txt", dir=Path.cwd() if _writable() else None)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        traceback.print_exception(error, file=file)
-    fault = VelroError(f"velro-gate itself failed: {type(error).__name__}: {error}", where=name)
-    return "\n".join(fault.lines())
+    text = mask("".join(traceback.format_exception(error)), secret_values(os.environ))
+    summary = f"velro-gate itself failed: {' '.join(f'{type(error).__name__}: {error}'.split())}"
+    try:
+        handle, name = tempfile.mkstemp(prefix="velro-gate-crash-", suffix=".txt", dir=_place())
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as full:
+        return VelroError(summary, why=f"its details could not be kept: {full.strerror}", hint=f"Please report this:\n{text}")
+    return VelroError(summary, where=name, hint="This is a fault of velro-gate itself: please report it with that file.")
 
 
-def _writable() -> bool:
-    return os.access(Path.cwd(), os.W_OK)
+def _place() -> str | None:
+    """The working folder, when it is still there and may be written; None for the system's own temporary one."""
+    return os.curdir if os.access(os.curdir, os.W_OK) else None

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from velro_gate import report, units
 from velro_gate.cli.options import Format
+from velro_gate.cli.output import put, show
 from velro_gate.engine.machine import read_machine
 from velro_gate.errors import UsageError
 from velro_gate.gate.dry_run import DryRun, dry_run
@@ -29,31 +28,24 @@ from velro_gate.store.records import read_record
 OK = 0
 
 
-def results_console() -> Console:
-    """Standard output; as wide as the terminal, or 120 columns where there is none."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
-
-
 def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format, allow_inconclusive: bool) -> int:
     """The verdict, and the exit code that belongs to it."""
     if format is Format.JSON:
-        print(report.verdict_json(record, verdict))
+        put(report.verdict_json(record, verdict))
     else:
-        console = results_console()
-        console.print(report.terminal(record, verdict))
+        show(report.terminal(record, verdict))
         if folder is not None:
-            console.print(f"Files: {folder}/{{{','.join(FILES)}}}", markup=False, soft_wrap=True)
+            put(f"Files: {folder}/{{{','.join(FILES)}}}")
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not allow_inconclusive)
 
 
 def print_run(record: RunRecord, results: Results, format: Format) -> int:
     """Where a record lies and what was measured, in one table."""
     if format is Format.JSON:
-        print(json.dumps({"id": record.id, "folder": str(results.folder), "complete": record.complete}))
+        put(json.dumps({"id": record.id, "folder": str(results.folder), "complete": record.complete}))
         return OK
-    console = results_console()
-    console.print(phase_table(record))
-    console.print(f"Record: {results.folder}  (judge it with: velro-gate judge {results.folder})", markup=False, soft_wrap=True)
+    show(phase_table(record))
+    put(f"Record: {results.folder}  (judge it with: velro-gate judge {results.folder})")
     return OK
 
 
@@ -88,9 +80,9 @@ def print_report(record: RunRecord, verdict: Verdict, wanted: str) -> int:
         "json": report.verdict_json,
     }
     if wanted == "text":
-        results_console().print(report.terminal(record, verdict))
+        show(report.terminal(record, verdict))
     elif wanted in renderers:
-        print(renderers[wanted](record, verdict))
+        put(renderers[wanted](record, verdict))
     else:
         raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: text, {', '.join(renderers)}.")
     return OK
@@ -101,7 +93,7 @@ def print_schema(of: str) -> int:
     schemas = {"scenario": json_schema, "verdict": report.verdict_schema}
     if of not in schemas:
         raise UsageError(f"there is no schema of {of!r}", hint=f"Choose one of: {', '.join(schemas)}.")
-    print(json.dumps(schemas[of](), indent=2, ensure_ascii=False))
+    put(json.dumps(schemas[of](), indent=2, ensure_ascii=False))
     return OK
 
 
@@ -113,11 +105,10 @@ def print_baselines(root: Path, format: Format) -> int:
             {"file": str(path), "id": record.id, "scenario": record.plan.scenario, "profile": record.plan.profile}
             for path, record in listed.found
         ]
-        print(json.dumps({"baselines": rows, "skipped": list(listed.skipped)}, indent=2))
+        put(json.dumps({"baselines": rows, "skipped": list(listed.skipped)}, indent=2))
         return OK
-    console = results_console()
     if not listed.found:
-        console.print(f"no baselines in {root} (velro-gate baseline calibrate makes five)", markup=False)
+        put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
     else:
         table = Table()
         for heading in ("recorded", "scenario", "profile", "environment", "revision", "runner", "file"):
@@ -132,9 +123,9 @@ def print_baselines(root: Path, format: Format) -> int:
                 record.environment.runner,
                 str(path),
             )
-        console.print(table)
+        show(table)
     for sentence in listed.skipped:
-        console.print(f"skipped: {sentence}", markup=False, soft_wrap=True)
+        put(f"skipped: {sentence}")
     return OK
 
 
@@ -142,9 +133,9 @@ def print_baseline(file: Path, format: Format) -> int:
     """One baseline's figures."""
     record = read_record(file)
     if format is Format.JSON:
-        print(file.read_text(encoding="utf-8"))
+        put(file.read_text(encoding="utf-8").removesuffix("\n"))
     else:
-        results_console().print(phase_table(record))
+        show(phase_table(record))
     return OK
 
 
@@ -156,11 +147,11 @@ def print_plan(wanted: Asked, format: Format) -> int:
     """
     planned = dry_run(prepare(wanted, os.environ), read_machine())
     if format is Format.JSON:
-        print(json.dumps(_plan_json(planned), indent=2))
+        put(json.dumps(_plan_json(planned), indent=2))
     else:
         expected = {part.name: part.requests for part in planned.forecast.phases}
         rows = [(p.name, p.users, p.ramp, p.duration, p.offered_rate, expected[p.name]) for p in planned.setup.phases]
-        results_console().print(report.plan_view(rows, planned.sentences()))
+        show(report.plan_view(rows, planned.sentences()))
     if planned.refusal is not None:
         raise planned.refusal
     return OK
@@ -171,7 +162,7 @@ def _plan_json(planned: DryRun) -> dict[str, object]:
         "scenario": planned.setup.plan.scenario,
         "profile": planned.setup.plan.profile,
         "digest": planned.setup.plan.digest,
-        "url": planned.setup.scenario.target.url,
+        "url": planned.url,
         "forecast": dataclasses.asdict(planned.forecast),
         "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
         "feasible": planned.refusal is None,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from velro_gate import report
+from velro_gate.cli.output import people
 from velro_gate.gate.effects import Effects
 from velro_gate.model.run import Progress
 from velro_gate.monitor.environment import environment, revision
@@ -24,11 +25,6 @@ LINE_EVERY = 10.0
 
 # The engine's loop shares this process with the thread that draws: let it have the interpreter back soon.
 _SWITCH_INTERVAL = 0.0005
-
-
-def people() -> Console:
-    """Where people read while a command works: standard error, so that standard output stays for results."""
-    return Console(stderr=True, highlight=False)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from velro_gate import units
 from velro_gate.engine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError
 from velro_gate.gate.setup import Setup
+from velro_gate.model.masking import mask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +27,17 @@ class DryRun:
             return None
         return InfeasibleError(fatal.sentence, where=f"phase {fatal.phase}", hint=fatal.hint)
 
+    @property
+    def url(self) -> str:
+        """Where a run would send its requests, without a password."""
+        return mask(self.setup.scenario.target.url, self.setup.secrets.values())
+
     def sentences(self) -> list[str]:
         """The forecast and its caveats in words."""
         expected = self.forecast
         plan = self.setup.plan
         said = [
-            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.setup.scenario.target.url}: nothing was sent.",
+            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}: nothing was sent.",
             f"About {units.format_count(round(expected.requests))} requests in {units.format_count(round(expected.journeys))} "
             f"journeys, {units.format_duration(expected.seconds)}.",
             f"Needs at most {units.format_count(expected.descriptors)} open files, "

@@ -18,11 +18,11 @@ from velro_gate.errors import VelroError
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.results import Results, RunLog
 from velro_gate.gate.setup import Setup
+from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
 from velro_gate.monitor import sources_for, watch
-from velro_gate.scenario import mask
 from velro_gate.store.records import SampleWriter, read_samples, write_record
 
 T = TypeVar("T")
@@ -44,8 +44,9 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
             carry out the plan.
     """
     started = effects.utc_now()
-    url = mask(setup.scenario.target.url, setup.secrets.values())
-    with RunLog(results) as log:
+    hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
+    url = mask(setup.scenario.target.url, hidden)
+    with RunLog(results, hidden) as log:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
             _make_room(setup, effects, log)
@@ -63,11 +64,11 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
                 phases=summaries(setup.plan, facts, read_samples(results.samples)),
                 url=url,
                 interrupted=result.interrupted,
-                notes=tuple(notes),
+                notes=tuple(mask(note, hidden) for note in notes),
             )
             write_record(results.folder, record, facts)
         except VelroError as error:
-            log.error("%s", mask(str(error), setup.secrets.values()))
+            log.error("%s", error)
             raise
         log.info("record kept")
     return record

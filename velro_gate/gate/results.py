@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from velro_gate.errors import OutputError, StorageError
+from velro_gate.model.masking import mask
+from velro_gate.store.files import unwritable, write_whole
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -36,19 +38,8 @@ class Results:
             StorageError: the disk is full or fails. OutputError: no permission.
         """
         path = self.folder / name
-        try:
-            path.write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise unwritable(path, error) from error
+        write_whole(path, text)
         return path
-
-
-def unwritable(path: Path, error: OSError) -> OutputError | StorageError:
-    """The error to raise when ``path`` could not be written."""
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    if isinstance(error, (PermissionError, NotADirectoryError, FileExistsError, IsADirectoryError)):
-        return OutputError(f"cannot write {path.name}", where=str(path), why=reason)
-    return StorageError(f"cannot keep {path.name}", where=str(path), why=reason)
 
 
 def run_id(started: datetime, scenario: str, profile: str) -> str:
@@ -81,12 +72,30 @@ def make_results(root: Path, name: str) -> Results:
     return results
 
 
-class RunLog:
-    """Sends the package's log records to a run's file for as long as the ``with`` block lasts."""
+class _Masking(logging.Formatter):
+    def __init__(self, secrets: Iterable[str]) -> None:
+        super().__init__(LOG_FORMAT)
+        self._secrets = frozenset(secrets)
 
-    def __init__(self, results: Results) -> None:
-        self._handler = logging.FileHandler(results.log, encoding="utf-8")
-        self._handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    def format(self, record: logging.LogRecord) -> str:
+        """The whole entry, traceback included, without secrets."""
+        return mask(super().format(record), self._secrets)
+
+
+class _Quiet(logging.FileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the standard library's name)
+        """Nothing: a full disk is told by what must not be lost, and a traceback a line would bury it."""
+
+
+class RunLog:
+    """Sends the package's log records to a run's file for as long as the ``with`` block lasts, every line masked.
+
+    secrets: what must not get into the file, whoever logs it, tracebacks of foreign errors included.
+    """
+
+    def __init__(self, results: Results, secrets: Iterable[str] = ()) -> None:
+        self._handler = _Quiet(results.log, encoding="utf-8")
+        self._handler.setFormatter(_Masking(secrets))
         self._logger = logging.getLogger("velro_gate")
 
     def __enter__(self) -> logging.Logger:
@@ -97,4 +106,6 @@ class RunLog:
 
     def __exit__(self, *_: object) -> None:
         self._logger.removeHandler(self._handler)
-        self._handler.close()
+        # On a full disk, closing fails as writing did; the run goes on without its last log lines.
+        with contextlib.suppress(OSError):
+            self._handler.close()

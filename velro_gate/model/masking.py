@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 MASK = "***"
 SHORTEST = 4
@@ -17,6 +18,8 @@ _SHAPES = (
     (re.compile(r"(?i)\b(bearer\s+)(?!\*\*\*)[A-Za-z0-9._~+/-]{12,}=*"), rf"\g<1>{MASK}"),
     (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']*:)[^\s/@\"']+(?=@)"), rf"\g<1>{MASK}"),
 )
+
+_SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|pwd|credential")
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
@@ -33,6 +36,29 @@ def mask(text: str, secrets: Iterable[str]) -> str:
     for shape, replacement in _SHAPES:
         text = shape.sub(replacement, text)
     return text
+
+
+def secret_values(environ: Mapping[str, str]) -> list[str]:
+    """What an environment holds that nobody should read: by the names of its variables, and passwords inside of URLs.
+
+    For texts whose origin nobody knows, such as that of an unforeseen error. A path is no secret, whatever its variable's name.
+    """
+    found: list[str] = []
+    for name, value in environ.items():
+        if "://" in value:
+            found += _inside_url(value)
+        elif _SECRET_NAME.search(name) and not value.startswith(("/", "./")):
+            found.append(value.strip())
+    return found
+
+
+def _inside_url(url: str) -> list[str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return [url]
+    password = parts.password or ""
+    return [password, unquote(password), *(value for name, value in parse_qsl(parts.query) if _SECRET_NAME.search(name))]
 
 
 def _spellings(secret: str) -> set[str]:

@@ -1,0 +1,151 @@
+"""The exit code is the verdict's whatever becomes of the output, and no secret is ever printed or kept."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.analysis.runs import planned, run, summary
+from tests.cli.command import command, environment, tiny_scenario, velro_gate
+from velro_gate.cli.entry import _guarded
+from velro_gate.cli.output import Lasting
+from velro_gate.model.scenario import Comparator, Requirement
+from velro_gate.store.codec import encode_record
+
+IMPOSSIBLE = Requirement(metric="p95", comparator=Comparator.BELOW, target=1e-9)
+
+
+@pytest.fixture
+def failed(tmp_path: Path) -> Path:
+    """The record of a run whose requirement was missed: its verdict is 'fail', exit code 1."""
+    plan = tuple(replace(phase, requirements=(IMPOSSIBLE,)) for phase in planned("steady"))
+    path = tmp_path / "record.json"
+    path.write_text(encode_record(run(summary(), plan=plan)), encoding="utf-8")
+    return path
+
+
+def test_a_reader_that_has_gone_does_not_turn_a_failure_green_nor_a_pass_red(failed: Path) -> None:
+    for words, code in ((("judge", failed), 1), (("judge", failed, "--format", "json"), 1), (("schema",), 0)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        ended = subprocess.run(command(*words), env=environment(), stdout=writing, stderr=subprocess.PIPE, check=False)
+        os.close(writing)
+        assert (ended.returncode, ended.stderr) == (code, b""), words
+
+
+def test_a_closed_output_loses_the_text_and_nothing_else(failed: Path) -> None:
+    for words in (("judge", failed), ("judge", failed, "--format", "json")):
+        ended = subprocess.run(
+            command(*words), env=environment(), stderr=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(1)
+        )
+        assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_a_full_disk_under_the_output_is_told_and_is_never_green(failed: Path) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            command("judge", failed), env=environment(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 4
+    assert "the output cannot be written" in ended.stderr
+    assert "No space left" in ended.stderr
+
+
+def test_without_an_encoding_for_them_the_signs_still_come_out_whole_in_a_file(failed: Path) -> None:
+    for words in (("report", failed, "--as", "markdown"), ("judge", failed)):
+        ended = subprocess.run(
+            command(*words), env=environment({"PYTHONIOENCODING": "ascii"}), capture_output=True, check=False
+        )
+        assert ended.stderr == b""
+        assert not ended.stdout.isascii()
+        ended.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_in_a_narrow_terminal_every_row_still_has_its_name(failed: Path, columns: int) -> None:
+    ours, theirs = pty.openpty()
+    settings = environment({"COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"})
+    with subprocess.Popen(command("judge", failed), env=settings, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        text = _all_of(ours)
+    os.close(ours)
+    assert process.returncode == 1
+    row = next(line for line in text.splitlines() if "< 0" in line and "missed" in line)
+    assert row.lstrip().startswith("p95 of all"), text
+    assert "\x1b[3" not in text, "NO_COLOR"
+
+
+def _all_of(terminal: int) -> str:
+    parts = []
+    while True:
+        try:
+            part = os.read(terminal, 65_536)
+        except OSError:
+            # Linux reports the end of a terminal's other side as an error.
+            break
+        if not part:
+            break
+        parts.append(part)
+    return b"".join(parts).decode("utf-8", "replace")
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has left."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_talk_to_people_falls_silent_when_they_have_gone() -> None:
+    for stream in (Gone(), None):
+        talk = Lasting(stream)
+        for _ in range(2):
+            print("progress", file=talk)
+            talk.flush()
+        assert not talk.isatty()
+
+
+def test_talk_reaches_those_who_listen() -> None:
+    heard = io.StringIO()
+    print("progress", file=Lasting(heard))
+    assert heard.getvalue() == "progress\n"
+
+
+def test_the_password_in_a_url_is_not_printed_by_the_dry_run(tmp_path: Path) -> None:
+    path = tiny_scenario(tmp_path)
+    for words in ((), ("--format", "json")):
+        ended = velro_gate("check", path, "--url", "http://velro:hunter2@127.0.0.1:1", *words, cwd=tmp_path)
+        assert ended.code == 0
+        assert "127.0.0.1:1" in ended.out
+        assert "hunter2" not in ended.out + ended.err
+
+
+def broken(text: str) -> Callable[[], object]:
+    def fail() -> object:
+        raise RuntimeError(text)
+
+    return fail
+
+
+def test_a_fault_of_our_own_keeps_its_details_in_a_file_without_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHOP_TOKEN", "hunter2-and-more")
+    assert _guarded(broken("asked with hunter2-and-more at postgresql://me:pass-word@db")) == 70
+    said = capsys.readouterr().err
+    (file,) = tmp_path.glob("velro-gate-crash-*.txt")
+    kept = file.read_text(encoding="utf-8")
+    assert file.name in said
+    assert "Traceback" in kept
+    assert "Traceback" not in said
+    assert "RuntimeError: asked with *** at postgresql://me:***@db" in kept
+    assert "hunter2" not in said + kept
+    assert "pass-word" not in said + kept

@@ -1,0 +1,137 @@
+"""The way out: results to standard output, talk to standard error, and what happens when nobody can be reached there.
+
+An exit code must be the verdict's and never that of a pipe, so losing a reader loses text and nothing else.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import IO, TextIO, cast
+
+from rich.console import Console, RenderableType
+
+from velro_gate.errors import StorageError
+
+WIDTH_WITHOUT_TERMINAL = 120
+
+
+def put(text: str) -> None:
+    """Write a text and a line break to standard output, at once.
+
+    A closed output and a reader that has gone (head, less) are theirs to want: then the text is dropped.
+
+    Raises:
+        StorageError: the output is a file and the disk is full or fails.
+    """
+    # Absent when the caller closed it.
+    out: TextIO | None = sys.stdout
+    if out is None:
+        return
+    try:
+        out.write(f"{text}\n")
+        out.flush()
+    except BrokenPipeError:
+        _let_go(out)
+    except OSError as error:
+        _let_go(out)
+        raise StorageError(
+            "the output cannot be written",
+            where="standard output",
+            why=error.strerror or str(error),
+            hint="Free some space, or send the output elsewhere; files that were written before are whole.",
+        ) from error
+
+
+def show(*parts: RenderableType) -> None:
+    """Print renderables to standard output: as wide as the terminal, or 120 columns where there is none."""
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    width = None if on_terminal else WIDTH_WITHOUT_TERMINAL
+    kept = _Kept()
+    console = Console(file=kept, force_terminal=on_terminal, width=width, highlight=False)
+    for part in parts:
+        console.print(part, markup=False)
+    put(kept.getvalue().removesuffix("\n"))
+
+
+class _Kept(io.StringIO):
+    """Text on its way to standard output, drawn with the signs that its encoding has."""
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of standard output."""
+        return getattr(sys.stdout, "encoding", None) or "utf-8"
+
+
+def people() -> Console:
+    """Where people read while a command works: standard error, so that standard output stays for results."""
+    return Console(file=cast("IO[str]", Lasting(sys.stderr)), highlight=False)
+
+
+class Lasting(io.TextIOBase):
+    """Standard error that falls silent when its reader has gone: an hour of load must not end for want of a listener."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the stream below."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether a terminal is still there."""
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """Of the stream below."""
+        if self._stream is None:
+            raise io.UnsupportedOperation("fileno")
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write, or drop the text when nobody is there any more."""
+        try:
+            if self._stream is not None:
+                self._stream.write(text)
+        except OSError:
+            self._silence()
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, if anybody is there."""
+        try:
+            if self._stream is not None:
+                self._stream.flush()
+        except OSError:
+            self._silence()
+
+    def _silence(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            _let_go(stream)
+
+
+def speak_utf8() -> None:
+    """Make standard output able to write every character.
+
+    Files and pipes get UTF-8 whatever the locale says: reports and JSON are defined so. A terminal of another encoding gets
+    question marks for what it cannot show.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _let_go(stream: TextIO) -> None:
+    """Point a broken stream at nothing, so that Python does not complain of it once more at exit."""
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+    except (OSError, ValueError):
+        # A stream without a descriptor (in a test) has nothing to complain of either.
+        return
