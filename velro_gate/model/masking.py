@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from urllib.parse import parse_qsl, unquote, urlsplit
+from collections.abc import Iterable, Iterator, Mapping
 
 MASK = "***"
 SHORTEST = 4
@@ -19,6 +18,9 @@ _SHAPES = (
     (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\"']*:)[^\s/@\"']+(?=@)"), rf"\g<1>{MASK}"),
 )
 
+_PASSWORD = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
+_PARAMETER = re.compile(r"[?&]([^=&#\s]+)=([^&#\s]+)")
+_ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _SECRET_NAME = re.compile(r"(?i)key|token|secret|passw|pwd|credential")
 
 
@@ -52,13 +54,14 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _inside_url(url: str) -> list[str]:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return [url]
-    password = parts.password or ""
-    return [password, unquote(password), *(value for name, value in parse_qsl(parts.query) if _SECRET_NAME.search(name))]
+def _inside_url(url: str) -> Iterator[str]:
+    """The password before the host, and the values of query parameters that are named like a secret; decoded ones, too."""
+    found = [match[1] for match in _PASSWORD.finditer(url)]
+    found += [value for name, value in _PARAMETER.findall(url) if _SECRET_NAME.search(name)]
+    for value in found:
+        yield value
+        decoded = _ESCAPED.sub(lambda escape: bytes([int(escape[1], 16)]), value.encode("utf-8", "surrogatepass"))
+        yield decoded.decode("utf-8", "replace")
 
 
 def _spellings(secret: str) -> set[str]:
