@@ -310,7 +310,9 @@ class TestProperties:
         assert worst(row.level for row in rows if row.primary) is Level.BROKEN
 
     @given(TIMES, st.integers(0, 12), st.floats(0.0, 0.2))
-    def test_figures_are_there_exactly_when_a_comparison_was_made_and_what_was_measured_is_shown_anyway(self, times: float, k: int, sd: float) -> None:
+    def test_figures_are_there_exactly_when_a_comparison_was_made_and_what_was_measured_is_shown_anyway(
+        self, times: float, k: int, sd: float
+    ) -> None:
         for row in compare(run(summary(times=times)), baselines(k, sd=sd), POLICY):
             compared = row.verdict is not Change.NOT_COMPARED
             assert compared is (row.p is not None) is (row.baseline is not None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from velro_gate.analysis.findings import comparison_findings, requirement_findings, sentence_of, subject_of
+from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
@@ -281,3 +282,26 @@ class TestRequirementFindings:
 
     def test_no_requirement_says_nothing(self) -> None:
         assert list(requirement_findings([])) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "words"),
+    [
+        ("p95", "where the time goes"),
+        ("error_rate", "status codes"),
+        ("hit_rate", "cache layer"),
+        ("throughput", "held the answers back"),
+        ("achieved_share", "held the answers back"),
+        ("users_held", "connected"),
+        ("database_connections", "pool"),
+        ("rss", "what the service keeps"),
+        ("cpu_per_1000", "where the time goes"),
+    ],
+)
+def test_the_advice_on_a_missed_requirement_fits_its_metric(metric: str, words: str) -> None:
+    side = Comparator.BELOW if METRICS[metric].direction is Direction.LOWER else Comparator.ABOVE
+    wanted = Requirement(metric=metric, comparator=side, target=0.5)
+    figure = Estimate(value=1.0, low=0.9, high=1.1, n=100)
+    missed = requirement(requirement=wanted, status=Status.MISSED, met=False, level=Level.FAIL, estimate=figure)
+    (found,) = requirement_findings([missed])
+    assert words in found.advice

@@ -121,6 +121,34 @@ def test_a_missing_requirement_figure_is_never_green() -> None:
     assert judge(run(), CALM, phases=limited(needs)).level is Level.BROKEN
 
 
+def silent(**outcomes: int) -> PhaseSummary:
+    """A phase in which 6,000 requests were sent and none was answered well."""
+    phase = summary(failed=6_000, without=("p50", "p95", "p99"))
+    step = replace(phase.steps[0], outcomes=outcomes, statuses={404: 5_000, 500: 1_000} if "STATUS" in outcomes else {})
+    return replace(phase, steps=(step, *phase.steps[1:]))
+
+
+def test_a_service_that_answers_nothing_well_fails_even_where_nothing_was_required_of_it_and_no_baseline_is_stored() -> None:
+    verdict = judge(run(silent(STATUS=6_000)), ())
+    assert verdict.level is Level.FAIL
+    assert first(verdict).sentence == (
+        "not one of 6,000 requests of steady was answered well (5,000 x status 404, 1,000 x status 500)"
+    )
+    assert "status codes" in first(verdict).advice
+
+
+def test_a_login_that_fails_for_everyone_is_pointed_at() -> None:
+    found = first(judge(run(silent(CAPTURE=5_900, TIMEOUT=100)), ()))
+    assert found.sentence.endswith("(5,900 x capture, 100 x timeout)")
+    assert "login step" in found.advice
+
+
+def test_the_requirements_of_an_interrupted_phase_advise_to_run_again_and_nothing_else() -> None:
+    verdict = judge(run(replace(summary(), interrupted=True)), (), phases=limited(UNDER_75_MS))
+    advice = {finding.advice for finding in verdict.findings if finding.level is Level.BROKEN}
+    assert advice == {"Run again and let it finish; a partial record is never judged as a whole."}
+
+
 def test_another_policy_can_judge_the_same_run() -> None:
     slower = run(summary(times=1.2))
     assert judge(slower, CALM).level is Level.FAIL

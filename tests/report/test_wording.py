@@ -109,6 +109,16 @@ def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen()
     assert text.endswith("too noisy to tell, this run could only have been sure of 22 % or more.")
 
 
+def test_a_figure_that_is_missing_because_nothing_was_answered_says_so_first() -> None:
+    run = record()
+    slow = result(run, PRD, requirement("p95", Comparator.BELOW, 0.075))
+    lacking = dataclasses.replace(slow, estimate=None, status=Status.MISSED, headroom=None, met=False)
+    assert plain(missed(lacking)) == (
+        "No request was answered well in prd_compliance_validation, "
+        "so there is no figure for p95 of all requests; limit < 75 ms."
+    )
+
+
 def test_a_missing_figure_is_called_not_measured() -> None:
     run = record(connections=None)
     lacking = result(run, PRD, requirement("database_connections", Comparator.AT_LEAST, 200))

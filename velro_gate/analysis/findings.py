@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from velro_gate import units
 from velro_gate.analysis.wording import figure
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, Direction, Kind
+from velro_gate.model.record import PhaseSummary
+from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
 
@@ -19,16 +21,67 @@ CALIBRATE = "'velro-gate baseline calibrate' makes five baselines in one go from
 
 _REQUIREMENT_ADVICE = {
     Status.MARGINAL: "Run again, or measure longer: the limit lies inside the interval of this measurement.",
-    Status.NOT_MEASURED: "Let the run measure it (see --dry-run for what is watched), or take the requirement out.",
+    Status.NOT_MEASURED: "Let the run measure it ('velro-gate check' says what is watched), or take the requirement out.",
     Status.CRITICAL: "Mend this before anything else: beyond this level the service is of no use under this load.",
 }
+_SEE_FAILURES = "See the status codes and outcomes in the report, and the service's own log of that time."
+_MISSED_ADVICE = {
+    "error_rate": _SEE_FAILURES,
+    "hit_rate": "See in the report which cache layer answered how often, and whether keys, lifetimes or sizes have changed.",
+    "users_held": "See in the log how many users connected, and how many connections the service and its host admit.",
+    "database_connections": "See what size the service's pool is given, and what its database admits.",
+}
+_SEE_CAPTURES = (
+    "A value that requests need was never captured: look at the login step, or the step that captures it, and at how the "
+    "service answers it."
+)
+_LARGE = "See in the report how the figure moved, and what the service keeps."
+_RUN_AGAIN = "Run again and let it finish; a partial record is never judged as a whole."
+_SLOW = "Find out where the time goes; the report shows it step by step."
+_TOO_LITTLE = "See what held the answers back: slow ones, errors, or users that could not connect."
 
 
-def requirement_findings(results: Sequence[RequirementResult]) -> Iterator[Finding]:
-    """One finding for each requirement that is not simply met, and one for those that are."""
+def unanswered_findings(phases: Sequence[PhaseSummary]) -> Iterator[Finding]:
+    """One finding for each phase in which requests were sent and none was answered well: never green, required or not."""
+    for phase in phases:
+        step = phase.step()
+        if step is None or step.counts.ok or not step.counts.sent or not phase.complete:
+            continue
+        outcomes = sorted(step.outcomes.items(), key=lambda item: -item[1])
+        worst = outcomes[0][0] if outcomes else ""
+        statuses = sorted(step.statuses.items(), key=lambda item: -item[1])
+        causes = [f"{count:,} x status {status}" for status, count in statuses[:3] if worst == Outcome.STATUS.name]
+        causes = causes or [f"{count:,} x {name.lower()}" for name, count in outcomes[:3]]
+        yield Finding(
+            level=Level.FAIL,
+            subject=phase.name,
+            sentence=f"not one of {step.counts.sent:,} requests of {phase.name} was answered well"
+            + (f" ({', '.join(causes)})" if causes else ""),
+            advice=_SEE_CAPTURES if worst == Outcome.CAPTURE.name else _SEE_FAILURES,
+        )
+
+
+def _advice(result: RequirementResult) -> str:
+    """What to do about a requirement that is not simply met."""
+    metric = METRICS[result.requirement.metric]
+    if result.estimate is None and result.status is not Status.NOT_MEASURED:
+        return _SEE_FAILURES
+    if result.status is not Status.MISSED:
+        return _REQUIREMENT_ADVICE[result.status]
+    usual = _TOO_LITTLE if metric.direction is Direction.HIGHER else _SLOW
+    return _MISSED_ADVICE.get(metric.name, usual if metric.kind is not Kind.BYTES else _LARGE)
+
+
+def requirement_findings(
+    results: Sequence[RequirementResult], *, unfinished: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
+    """One finding for each requirement that is not simply met, and one for those that are.
+
+    unfinished: phases that were not reached or did not run to their end, for which advice on what to measure would mislead.
+    """
     for result in results:
         if result.level > Level.PASS:
-            advice = _REQUIREMENT_ADVICE.get(result.status, "Find out where the time goes; the report shows step by step.")
+            advice = _RUN_AGAIN if result.phase in unfinished else _advice(result)
             yield Finding(level=result.level, subject=result.phase, sentence=result.sentence, advice=advice)
     met = sum(result.level is Level.PASS for result in results)
     if met:
@@ -179,7 +232,7 @@ def _missing_advice(level: Level) -> str:
         case Level.BROKEN:
             return "The baselines or the scenario name this figure: let the run measure it again, or take it out of 'primary'."
         case Level.FAIL:
-            return "See the status codes and failures of the phase, and the service's own log."
+            return _SEE_FAILURES
         case Level.NO_BASELINE:
             return f"Record the baselines anew: {CALIBRATE}."
         case _:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate.analysis.comparison import compare
-from velro_gate.analysis.findings import comparison_findings, requirement_findings
+from velro_gate.analysis.findings import comparison_findings, requirement_findings, unanswered_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
 from velro_gate.model.record import RunRecord
@@ -43,7 +43,8 @@ def judge(
     trust = trust_findings(planned, record)
     findings = [
         *_trust(trust),
-        *requirement_findings(requirements),
+        *unanswered_findings(record.phases),
+        *requirement_findings(requirements, unfinished=_unfinished(planned, record)),
         *_whole(record, trust),
         *comparison_findings(comparisons, skipped=skipped, several=len(record.phases) > 1, doubted=_broken_phases(trust)),
     ]
@@ -78,6 +79,11 @@ def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding
             sentence="the record holds no phase, so nothing was measured",
             advice="Run it again.",
         )
+
+
+def _unfinished(planned: Sequence[Phase], record: RunRecord) -> frozenset[str]:
+    complete = {summary.name for summary in record.phases if summary.complete}
+    return frozenset(phase.name for phase in planned if phase.name not in complete)
 
 
 def _broken_phases(trust: Sequence[TrustFinding]) -> frozenset[str]:

@@ -201,7 +201,7 @@ def _findings(record: RunRecord, verdict: Verdict) -> list[FindingRow]:
 
 def _placed(finding: Finding, phases: set[str]) -> str:
     if finding.subject in phases and finding.subject not in finding.sentence:
-        return spoken(f"{finding.subject}: {finding.sentence}")
+        return spoken(f"in {finding.subject}: {finding.sentence}")
     return spoken(finding.sentence)
 
 

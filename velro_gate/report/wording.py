@@ -148,13 +148,22 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
 def missed(result: RequirementResult) -> Phrase:
     """One requirement that is not cleanly met: where, the value with its interval, and the limit."""
     wanted = result.requirement
-    where = (*figures.subject(wanted.metric, wanted.step), text(" in "), name(result.phase))
+    about, place = figures.subject(wanted.metric, wanted.step), (text(" in "), name(result.phase))
+    if result.estimate is None and result.status is Status.NOT_MEASURED:
+        return (
+            strong("no figure"),
+            text(" for "),
+            *about,
+            *place,
+            text(f": {figures.MISSING}, limit {figures.limit(wanted)}."),
+        )
     if result.estimate is None:
-        return (strong("no figure"), text(" for "), *where, text(f": {figures.MISSING}, limit {figures.limit(wanted)}."))
+        limit = text(f"; limit {figures.limit(wanted)}.")
+        return (strong("No request was answered well"), *place, text(", so there is no figure for "), *about, limit)
     spread = figures.interval(wanted.metric, result.estimate)
     value = figures.estimate(wanted.metric, result.estimate)
     return (
-        *_capital(where),
+        *_capital((*about, *place)),
         text(" is "),
         strong(value),
         text(f" (95 % interval {spread})" if spread else ""),
