@@ -48,6 +48,16 @@ def test_the_dry_run_prints_the_plan_and_sends_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "velro-results").exists()
 
 
+def test_the_dry_run_shows_the_plan_and_what_is_watched_also_while_the_key_is_missing_and_names_it(tmp_path: Path) -> None:
+    env = {"SUPABASE_SERVICE_KEY": "", "REDIS_URL": "redis://:hunter2@cache", "DATABASE_URL": ""}
+    ended = velro_gate("check", "--url", "http://127.0.0.1:1", cwd=tmp_path, env=env)
+    assert ended.code == 2
+    assert "prd_compliance_validation" in ended.out
+    assert "Watched: this machine, the service's processes, its metrics page /metrics, Redis." in ended.out
+    assert "SUPABASE_SERVICE_KEY" in ended.err
+    assert "hunter2" not in ended.out + ended.err
+
+
 def test_dry_run_flags_of_run_and_gate_do_the_same_as_check(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
     outputs = {velro_gate(*words, path, "--url", "http://127.0.0.1:1", cwd=tmp_path).out for words in DRY}
@@ -131,6 +141,15 @@ def test_another_policy_can_turn_a_kept_run_into_a_failure(kept: tuple[Path, End
         "judge", gated_folder(kept[0]), "--scenario", stricter, cwd=kept[0], env={"VELRO_API_URL": "http://127.0.0.1:1"}
     )
     assert ended.code == 1
+
+
+def test_a_scenario_without_the_phases_of_the_run_cannot_judge_it(kept: tuple[Path, Ended]) -> None:
+    foreign = tiny_scenario(kept[0], name="foreign.yaml")
+    foreign.write_text(foreign.read_text(encoding="utf-8").replace("name: short", "name: long"), encoding="utf-8")
+    env = {"VELRO_API_URL": "http://127.0.0.1:1"}
+    ended = velro_gate("judge", gated_folder(kept[0]), "--scenario", foreign, cwd=kept[0], env=env)
+    assert ended.code == 2
+    assert "no phase 'short', which the run holds" in ended.err
 
 
 @pytest.mark.parametrize(

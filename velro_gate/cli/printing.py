@@ -143,9 +143,9 @@ def print_plan(wanted: Asked, format: Format) -> int:
     """The dry run: the plan, what it costs, and whether this machine can carry it out.
 
     Raises:
-        InfeasibleError: it cannot; raised after the plan has been printed.
+        InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
     """
-    planned = dry_run(prepare(wanted, os.environ), read_machine())
+    planned = dry_run(prepare(wanted, os.environ, need_secrets=False), read_machine(), os.environ)
     if format is Format.JSON:
         put(json.dumps(_plan_json(planned), indent=2))
     else:
@@ -165,5 +165,6 @@ def _plan_json(planned: DryRun) -> dict[str, object]:
         "url": planned.url,
         "forecast": dataclasses.asdict(planned.forecast),
         "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
-        "feasible": planned.refusal is None,
+        "feasible": not any(short.fatal for short in planned.shortfalls),
+        "missing": None if planned.missing is None else planned.missing.what,
     }

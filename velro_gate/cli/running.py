@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velro_gate.cli.world import real_effects
-from velro_gate.errors import InterruptedRunError
+from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.gate.judgement import reach_verdict, reread
 from velro_gate.gate.measure import run
 from velro_gate.gate.results import Results, make_results, run_id
@@ -38,12 +38,24 @@ def stop_if_interrupted(record: RunRecord, results: Results) -> None:
 
 
 def judge_again(record: Path, baselines: Path, scenario: Path | None) -> tuple[RunRecord, Verdict]:
-    """Judge a kept record, by its own plan or by another scenario file's requirements and policy."""
+    """Judge a kept record, by its own plan or by another scenario file's requirements and policy.
+
+    Raises:
+        UsageError: the other scenario says nothing about a phase of the run.
+    """
     kept = reread(record)
     if scenario is None:
         return kept, reach_verdict(kept, baselines)
     profile = kept.plan.profile.partition(":")[0]
     other = prepare(Asked(scenario=scenario, profile=profile), os.environ, need_secrets=False)
-    ran = {phase.name for phase in kept.plan.phases}
-    phases = [phase for phase in other.phases if phase.name in ran]
+    known = {phase.name: phase for phase in other.phases}
+    unknown = [phase.name for phase in kept.plan.phases if phase.name not in known]
+    if unknown:
+        # Without its requirements such a phase would be judged by nothing, and pass.
+        raise UsageError(
+            f"profile {profile} has no phase {', '.join(map(repr, unknown))}, which the run holds",
+            where=str(scenario),
+            hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
+        )
+    phases = [known[phase.name] for phase in kept.plan.phases]
     return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases)

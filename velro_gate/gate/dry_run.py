@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from velro_gate import units
 from velro_gate.engine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
-from velro_gate.errors import InfeasibleError
+from velro_gate.errors import InfeasibleError, MissingVariableError
 from velro_gate.gate.setup import Setup
 from velro_gate.model.masking import mask
+from velro_gate.scenario import secrets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +20,13 @@ class DryRun:
     setup: Setup
     forecast: Forecast
     shortfalls: tuple[Shortfall, ...]
+    missing: MissingVariableError | None = None
 
     @property
-    def refusal(self) -> InfeasibleError | None:
+    def refusal(self) -> InfeasibleError | MissingVariableError | None:
         """The error that a run of this plan would end with; None when it would start."""
+        if self.missing is not None:
+            return self.missing
         fatal = next((shortfall for shortfall in self.shortfalls if shortfall.fatal), None)
         if fatal is None:
             return None
@@ -30,7 +35,7 @@ class DryRun:
     @property
     def url(self) -> str:
         """Where a run would send its requests, without a password."""
-        return mask(self.setup.scenario.target.url, self.setup.secrets.values())
+        return mask(self.setup.scenario.target.url, ())
 
     def sentences(self) -> list[str]:
         """The forecast and its caveats in words."""
@@ -45,13 +50,33 @@ class DryRun:
         ]
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
+        said.append(f"Watched: {self._watched()}.")
         said += [f"{'Short' if short.fatal else 'Caveat'}: {short.sentence} {short.hint}" for short in self.shortfalls]
         if not self.shortfalls:
             said.append("This machine can carry it out.")
+        if self.missing is not None:
+            said.append(f"Missing: {self.missing.what}.")
         return said
 
+    def _watched(self) -> str:
+        """What is read while the load runs, besides the load itself."""
+        target = self.setup.scenario.target
+        watched = (
+            ("this machine", True),
+            ("the service's processes", self.setup.service_is_local),
+            (f"its metrics page {target.metrics_path}", target.metrics_path is not None),
+            ("Redis", target.redis_url is not None),
+            ("PostgreSQL", target.database_url is not None),
+        )
+        return ", ".join(name for name, given in watched if given)
 
-def dry_run(setup: Setup, machine: MachineLimits) -> DryRun:
-    """Look at a plan without carrying it out."""
+
+def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str]) -> DryRun:
+    """Look at a plan without carrying it out; a missing secret is told beside the rest, since nothing is sent yet."""
     found = shortfalls(setup.phases, scenario=setup.scenario, machine=machine, service_is_local=setup.service_is_local)
-    return DryRun(setup=setup, forecast=forecast(setup.phases, scenario=setup.scenario), shortfalls=found)
+    missing = None
+    try:
+        secrets(setup.scenario, environ)
+    except MissingVariableError as error:
+        missing = error
+    return DryRun(setup=setup, forecast=forecast(setup.phases, scenario=setup.scenario), shortfalls=found, missing=missing)

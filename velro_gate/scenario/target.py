@@ -134,5 +134,5 @@ def missing_variables(missing: Mapping[str, list[str]], where: str | None = None
     return MissingVariableError(
         f"{', '.join(needs)} {verb} not set in the environment",
         where=where,
-        hint=f"{exports}. Secrets are read from the environment only, never from a file.",
+        hint=f"{exports} (secrets are read from the environment only, never from a file)",
     )
