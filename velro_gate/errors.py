@@ -89,7 +89,7 @@ class MissingVariableError(UsageError):
 class OutputError(UsageError):
     """The place for the results cannot be written."""
 
-    default_hint = "Choose another place with --output, or give this user permission to write there."
+    default_hint = "Choose another place (--output, --baselines), or give this user permission to write there."
 
 
 class BaselineError(UsageError):

@@ -54,8 +54,9 @@ def test_a_damaged_record_is_told_with_the_file(tmp_path: Path, content: bytes) 
 
 def test_a_newer_record_says_so(tmp_path: Path) -> None:
     (tmp_path / RECORD).write_text('{"schema": 99}')
-    with pytest.raises(RecordError, match="written by a newer velro-gate"):
+    with pytest.raises(RecordError, match="written by a newer velro-gate") as caught:
         read_record(tmp_path)
+    assert "the velro-gate that wrote it" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b'{"schema": 2}', b'{"schema": 1}'])
@@ -64,6 +65,8 @@ def test_damaged_facts_are_told_with_the_file(tmp_path: Path, content: bytes) ->
     with pytest.raises(RecordError) as caught:
         read_facts(tmp_path)
     assert caught.value.where == str(tmp_path / FACTS)
+    if content != b"\xff\xfe":
+        assert RECORD in caught.value.hint, "the summary can still be judged"
 
 
 def test_a_folder_in_the_place_of_the_record_is_told(tmp_path: Path) -> None:

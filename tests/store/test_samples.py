@@ -194,6 +194,7 @@ def test_damaged_samples_are_told_with_the_file(tmp_path: Path, number: int) -> 
     with pytest.raises(RecordError) as caught:
         read_samples(path)
     assert caught.value.where == str(path)
+    assert "record.json" in caught.value.hint, "the summary can still be judged"
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:

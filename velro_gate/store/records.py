@@ -7,9 +7,9 @@ from pathlib import Path
 from velro_gate.errors import RecordError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
-from velro_gate.store.codec import CodecError, decode_facts, decode_record, encode_facts, encode_record
+from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_facts, encode_record
 from velro_gate.store.files import write_whole
-from velro_gate.store.samples import SampleWriter, read_samples
+from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
 
@@ -45,6 +45,9 @@ def read_record(folder_or_file: Path) -> RunRecord:
     path = folder_or_file / RECORD if folder_or_file.is_dir() else folder_or_file
     try:
         return decode_record(_text(path, "run record"))
+    except OtherSchemaError as error:
+        hint = "Use the velro-gate that wrote it, or measure again with this one."
+        raise RecordError("the run record cannot be read", where=str(path), why=str(error), hint=hint) from error
     except CodecError as error:
         raise RecordError("the run record cannot be read", where=str(path), why=str(error)) from error
 
@@ -61,7 +64,7 @@ def read_facts(folder: Path) -> RunFacts | None:
     try:
         return decode_facts(_text(path, "facts file"))
     except CodecError as error:
-        raise RecordError("the facts of the run cannot be read", where=str(path), why=str(error)) from error
+        raise RecordError("the facts of the run cannot be read", where=str(path), why=str(error), hint=SUMMARY_ALONE) from error
 
 
 def _text(path: Path, kind: str) -> str:

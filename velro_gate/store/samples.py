@@ -23,6 +23,7 @@ from velro_gate.model.samples import COLUMNS, Samples
 from velro_gate.store.files import unwritable
 
 CHUNK_ROWS = 16_384
+SUMMARY_ALONE = "Name the run's record.json instead of its folder: the summary in it can be judged alone."
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal samples make equal files
 
 
@@ -133,7 +134,7 @@ def read_samples(path: Path) -> Mapping[str, Samples]:
         raise RecordError("there are no samples", where=str(path), why="the file does not exist") from error
     except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
         why = f"it is incomplete or damaged ({type(error).__name__}: {error})"
-        raise RecordError("the samples cannot be read", where=str(path), why=why) from error
+        raise RecordError("the samples cannot be read", where=str(path), why=why, hint=SUMMARY_ALONE) from error
 
 
 def _phases(stored: Mapping[str, np.ndarray]) -> dict[str, Samples]:
