@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import trio
 import trio.testing
@@ -18,6 +19,8 @@ from velro_gate.engine.wire import AnswerReader, Connection, Endpoint, LayerTabl
 from velro_gate.model.run import PhaseRun, Progress, Shard
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import Phase, Step
+
+T = TypeVar("T")
 
 NEVER = 1e6
 Latency = Callable[[float], float | None]
@@ -87,6 +90,11 @@ class Simulated:
     seen: list[Progress] = field(default_factory=list)
 
 
+async def at_once(read: Callable[[], T], /) -> T:
+    """Read here and now."""
+    return read()
+
+
 def simulate(
     phase: Phase,
     latency: Latency = lambda _: 0.0,
@@ -130,6 +138,8 @@ def simulate(
             health=HealthWatch(),
             observe=observe or seen.append,
             stop=stop,
+            # A worker thread lives in real time, over which simulated time would leap.
+            aside=at_once,
         )
         async with trio.open_nursery() as nursery:
 

@@ -74,10 +74,10 @@ def test_what_variables_hold_is_a_secret_by_their_name_or_inside_of_a_url() -> N
         "SUPABASE_SERVICE_KEY": "a-key ",
         "API_TOKEN": "a-token",
         "DATABASE_URL": "postgresql://velro:pass%20word@db/velro?sslmode=require&sslpassword=other",
-        "SSH_KEY_FILE": "/home/me/.ssh/id",
-        "HOME": "/home/me",
+        "SSH_KEY_FILE": "/srv/me/.ssh/id",
+        "HOME": "/srv/me",
         "LANG": "C",
         "BAD_URL": "http://[broken",
     }
     assert secret_values(environ) == ["a-key", "a-token", "pass%20word", "pass word", "other", "other"]
-    assert mask("failed: pass word, /home/me", secret_values(environ)) == f"failed: {MASK}, /home/me"
+    assert mask("failed: pass word, /srv/me", secret_values(environ)) == f"failed: {MASK}, /srv/me"

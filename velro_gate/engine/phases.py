@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard, Tic
 from velro_gate.model.scenario import ClosedArrivals, Phase, Step
 from velro_gate.pacing import Schedule, closed_journey, connect_time, open_schedule
 
+T = TypeVar("T")
+
 SWEEP_EVERY = 0.05
 TICK_EVERY = 1.0
 SETTLE = 1.0
@@ -30,6 +33,18 @@ GONE_AFTER = 5.0
 GONE_FAILURES = 5
 MEMORY_GUARD = 2**29
 """Bytes by which the process may grow while collection is off."""
+
+
+class Aside(Protocol):
+    """Where reads that may take long go, out of the loop's way."""
+
+    async def __call__(self, read: Callable[[], T], /) -> T:
+        """What ``read`` returns."""
+
+
+async def in_thread(read: Callable[[], T], /) -> T:
+    """Read in a worker thread."""
+    return await trio.to_thread.run_sync(read)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +75,7 @@ class PhaseTask:
     health: HealthWatch
     observe: Callable[[Progress], None]
     stop: trio.Event
+    aside: Aside = in_thread
     clock: PhaseClock = field(init=False)
     schedule: Schedule | None = field(init=False)
     users: dict[int, VirtualUser] = field(init=False)
@@ -118,9 +134,9 @@ class PhaseTask:
         await trio.sleep_until(self.clock.ramp_end)
         self.step_of_phase = "measure"
         # In a thread, here and below: counting ports can mean reading a kernel table of tens of thousands of lines.
-        await trio.to_thread.run_sync(self.health.begin)
+        await self.aside(self.health.begin)
         await trio.sleep_until(self.clock.load_end)
-        self.found = await trio.to_thread.run_sync(self.health.finish)
+        self.found = await self.aside(self.health.finish)
         self.step_of_phase = "drain"
 
     async def _drain(self) -> None:
@@ -194,7 +210,7 @@ class PhaseTask:
                 )
             )
             if len(self.ticks) % 5 == 0:
-                await trio.to_thread.run_sync(self.health.sample)
+                await self.aside(self.health.sample)
                 calm.guard()
             self.observe(self._progress())
             silent = now - stage.last_answer
