@@ -118,12 +118,10 @@ def test_talk_reaches_those_who_listen() -> None:
     assert heard.getvalue() == "progress\n"
 
 
-def test_the_password_in_a_url_is_not_printed_by_the_dry_run(tmp_path: Path) -> None:
-    path = tiny_scenario(tmp_path)
-    for words in ((), ("--format", "json")):
-        ended = velro_gate("check", path, "--url", "http://velro:hunter2@127.0.0.1:1", *words, cwd=tmp_path)
-        assert ended.code == 0
-        assert "127.0.0.1:1" in ended.out
+def test_a_password_in_the_url_is_refused_and_not_printed(tmp_path: Path) -> None:
+    for words in (("check",), ("check", "--format", "json"), ("gate",)):
+        ended = velro_gate(*words, tiny_scenario(tmp_path), "--url", "http://velro:hunter2@127.0.0.1:1", cwd=tmp_path)
+        assert ended.code == 2
         assert "hunter2" not in ended.out + ended.err
 
 

@@ -50,7 +50,16 @@ def test_the_url_of_the_command_line_wins_over_the_environment() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://host", "host:8400", "http://", "http://host:99999", "http://host:0", "http://host/v1", "http://host?key=sekret"],
+    [
+        "ftp://host",
+        "host:8400",
+        "http://",
+        "http://host:99999",
+        "http://host:0",
+        "http://host/v1",
+        "http://host?key=sekret",
+        "http://u:sekret@host",
+    ],
 )
 @pytest.mark.parametrize("scenario", ['"http://127.0.0.1:1"', '"${env.VELRO_API_URL}"'])
 def test_a_url_that_is_none_is_refused_whatever_the_scenario_says_and_is_not_shown(

@@ -155,7 +155,7 @@ class Verdict:
         return worst(finding.level for finding in self.findings)
 
     def exit_code(self, *, block_inconclusive: bool) -> int:
-        """The process's exit code for this verdict (see docs/exit-codes in the README)."""
+        """The process's exit code for this verdict (docs/exit-codes.md)."""
         match self.level:
             case Level.FAIL:
                 return 1

@@ -105,6 +105,8 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
         return "names no host", None
     if port == 0:
         return "has port 0", None
+    if bare and "@" in parts.netloc:
+        return "holds a user or a password, which is never sent", "use 'auth', or a header with ${env.NAME}"
     if bare and (parts.path.strip("/") or parts.query or parts.fragment):
         return "holds more than scheme, host and port", "paths belong to the steps"
     return None
