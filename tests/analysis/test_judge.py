@@ -137,6 +137,23 @@ def test_a_service_that_answers_nothing_well_fails_even_where_nothing_was_requir
     assert "status codes" in first(verdict).advice
 
 
+@pytest.mark.parametrize(("failed", "level"), [(300, Level.NO_BASELINE), (301, Level.FAIL), (3_000, Level.FAIL)])
+def test_beyond_five_percent_of_errors_a_phase_fails_without_statistics(failed: int, level: Level) -> None:
+    assert judge(run(summary(failed=failed)), ()).level is level
+
+
+def test_baselines_with_as_many_errors_do_not_excuse_them() -> None:
+    verdict = judge(run(summary(failed=600)), baselines(10, sd=0.01, failed=600))
+    assert verdict.level is Level.FAIL
+    assert first(verdict).sentence.startswith("10.0 % of the requests of steady failed; no run may have more than 5 %")
+
+
+def test_a_plan_that_says_how_many_errors_it_allows_is_taken_at_its_word() -> None:
+    allowed = Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.2)
+    sentences = [finding.sentence for finding in judge(run(summary(failed=600)), (), phases=limited(allowed)).findings]
+    assert not any("no run may have more" in sentence for sentence in sentences)
+
+
 def test_a_login_that_fails_for_everyone_is_pointed_at() -> None:
     found = first(judge(run(silent(CAPTURE=5_900, TIMEOUT=100)), ()))
     assert found.sentence.endswith("(5,900 x capture, 100 x timeout)")

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from velro_gate import units
+from velro_gate.analysis.error_rates import ERROR_CAP
 from velro_gate.analysis.wording import figure
 from velro_gate.model.metrics import METRICS, Direction, Kind
-from velro_gate.model.record import PhaseSummary
+from velro_gate.model.record import RunRecord, StepSummary
 from velro_gate.model.samples import Outcome
-from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
 
 CALIBRATE = "'velro-gate baseline calibrate' makes five baselines in one go from the accepted build"
@@ -41,24 +42,44 @@ _SLOW = "Find out where the time goes; the report shows it step by step."
 _TOO_LITTLE = "See what held the answers back: slow ones, errors, or users that could not connect."
 
 
-def unanswered_findings(phases: Sequence[PhaseSummary]) -> Iterator[Finding]:
-    """One finding for each phase in which requests were sent and none was answered well: never green, required or not."""
-    for phase in phases:
+def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Finding]:
+    """One finding for each phase with more errors than any run may have, whatever was required and whatever is stored.
+
+    Nothing answered well always fails. Beyond the cap a phase fails unless the plan itself says how many errors it may have.
+    """
+    judged = {phase.name for phase in planned if any(_limits_errors(wanted) for wanted in phase.requirements)}
+    for phase in record.phases:
         step = phase.step()
-        if step is None or step.counts.ok or not step.counts.sent or not phase.complete:
+        rate = step.counts.error_rate if step is not None else None
+        if step is None or rate is None or not phase.complete or not step.counts.sent:
             continue
-        outcomes = sorted(step.outcomes.items(), key=lambda item: -item[1])
-        worst = outcomes[0][0] if outcomes else ""
+        if not step.counts.ok:
+            said = f"not one of {step.counts.sent:,} requests of {phase.name} was answered well"
+        elif rate > ERROR_CAP and phase.name not in judged:
+            most = units.trim_zeros(units.format_share(ERROR_CAP))
+            said = f"{units.format_share(rate)} of the requests of {phase.name} failed; no run may have more than {most}"
+        else:
+            continue
+        causes, worst = _causes(step)
+        advice = _SEE_CAPTURES if worst == Outcome.CAPTURE.name else _SEE_FAILURES
+        yield Finding(level=Level.FAIL, subject=phase.name, sentence=said + causes, advice=advice)
+
+
+def _limits_errors(requirement: Requirement) -> bool:
+    return requirement.metric == "error_rate" and requirement.step == ALL_STEPS and requirement.required
+
+
+def _causes(step: StepSummary) -> tuple[str, str]:
+    """The commonest failures in brackets, by status where that is what was wrong; and the name of the commonest outcome."""
+    failures = {name: count for name, count in step.outcomes.items() if name not in (Outcome.OK.name, Outcome.CANCELLED.name)}
+    if not failures:
+        return "", ""
+    outcomes = sorted(failures.items(), key=lambda item: -item[1])
+    listed = [f"{count:,} x {name.lower()}" for name, count in outcomes[:3]]
+    if outcomes[0][0] == Outcome.STATUS.name and not step.counts.ok:
         statuses = sorted(step.statuses.items(), key=lambda item: -item[1])
-        causes = [f"{count:,} x status {status}" for status, count in statuses[:3] if worst == Outcome.STATUS.name]
-        causes = causes or [f"{count:,} x {name.lower()}" for name, count in outcomes[:3]]
-        yield Finding(
-            level=Level.FAIL,
-            subject=phase.name,
-            sentence=f"not one of {step.counts.sent:,} requests of {phase.name} was answered well"
-            + (f" ({', '.join(causes)})" if causes else ""),
-            advice=_SEE_CAPTURES if worst == Outcome.CAPTURE.name else _SEE_FAILURES,
-        )
+        listed = [f"{count:,} x status {status}" for status, count in statuses[:3]] or listed
+    return f" ({', '.join(listed)})", outcomes[0][0]
 
 
 def _advice(result: RequirementResult) -> str:

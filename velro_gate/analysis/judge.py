@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate.analysis.comparison import compare
-from velro_gate.analysis.findings import comparison_findings, requirement_findings, unanswered_findings
+from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
 from velro_gate.model.record import RunRecord
@@ -43,7 +43,7 @@ def judge(
     trust = trust_findings(planned, record)
     findings = [
         *_trust(trust),
-        *unanswered_findings(record.phases),
+        *failure_findings(record, planned),
         *requirement_findings(requirements, unfinished=_unfinished(planned, record)),
         *_whole(record, trust),
         *comparison_findings(comparisons, skipped=skipped, several=len(record.phases) > 1, doubted=_broken_phases(trust)),

@@ -85,6 +85,9 @@ def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
     check_headers(spec.headers, lambda name: spec.line("headers", name), faults)
     _check_body(spec, faults)
     _check_json_paths(spec, faults)
+    for index, check in enumerate(spec.checks):
+        if "${" in f"{check.contains} {check.equals}":
+            faults.add(spec.line("checks", index), "a check compares with a fixed text, so a placeholder would never match")
     _check_captures(spec, known, faults)
     for name in spec.query:
         if "${" in name:
