@@ -153,6 +153,28 @@ def test_ctrl_c_ends_the_run_soon_and_keeps_the_partial_record(tmp_path: Path) -
     assert verdict_of(tmp_path)["verdict"] == "broken"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_load_ends_the_command_as_interrupted(tmp_path: Path, number: signal.Signals) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        child = subprocess.Popen(
+            command("gate", tiny_scenario(tmp_path), "--url", f"http://127.0.0.1:{silent.getsockname()[1]}"),
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            # The tests themselves may run in a shell's background, where this signal is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 (no threads here)
+        )
+        connection, _ = silent.accept()
+        child.send_signal(number)
+        out, err = child.communicate(timeout=30)
+        connection.close()
+    assert (child.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in err
+
+
 def test_a_missing_variable_is_a_usage_error_that_names_it(tmp_path: Path) -> None:
     ended = velro_gate("gate", tiny_scenario(tmp_path), cwd=tmp_path)
     assert ended.code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -24,7 +25,15 @@ USAGE = UsageError.exit_code
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (README, exit codes)."""
     speak_utf8()
+    _end_by_sigterm_as_by_ctrl_c()
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False, prog_name="velro-gate")))
+
+
+def _end_by_sigterm_as_by_ctrl_c() -> None:
+    """CI systems cancel a job by SIGTERM: end in the same order as at a terminal, with 130 and what was started stopped."""
+    # A shell's background job ignores SIGINT. There SIGTERM must keep its own effect, or nothing would end the command.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _guarded(command: Callable[[], object]) -> int:
@@ -40,11 +49,13 @@ def _guarded(command: Callable[[], object]) -> int:
         _complain(UsageError(error.format_message(), hint=hint))
         return USAGE
     except (KeyboardInterrupt, typer.Abort):
-        print("interrupted", file=Lasting(sys.stderr))
-        return INTERRUPTED
+        code = INTERRUPTED
     except Exception as error:
         _complain(_own_fault(error))
         return INTERNAL_ERROR
+    if code == INTERRUPTED:
+        # Typer makes this code of a Ctrl-C and says nothing; a run that was under way has spoken by InterruptedRunError.
+        print("interrupted", file=Lasting(sys.stderr))
     return code if isinstance(code, int) else 0
 
 
