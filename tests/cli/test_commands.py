@@ -172,6 +172,8 @@ def test_baselines_are_listed_shown_and_pruned(kept: tuple[Path, Ended]) -> None
     assert "tiny" in velro_gate("baseline", "list", cwd=kept[0]).out
     shown = velro_gate("baseline", "show", listed["baselines"][0]["file"], cwd=kept[0])
     assert "short" in shown.out
+    for place in (listed["baselines"][0]["file"], gated_folder(kept[0])):
+        assert json.loads(velro_gate("baseline", "show", place, "--format", "json", cwd=kept[0]).out)["phases"]
     copy = kept[0] / "copy"
     for row in listed["baselines"]:
         place = copy / Path(row["file"]).relative_to("baselines")

@@ -23,7 +23,7 @@ from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.verdict import Verdict
 from velro_gate.scenario import json_schema
 from velro_gate.store.baselines import list_baselines
-from velro_gate.store.records import read_record
+from velro_gate.store.records import RECORD, read_record
 
 OK = 0
 
@@ -133,7 +133,8 @@ def print_baseline(file: Path, format: Format) -> int:
     """One baseline's figures."""
     record = read_record(file)
     if format is Format.JSON:
-        put(file.read_text(encoding="utf-8").removesuffix("\n"))
+        text = (file / RECORD if file.is_dir() else file).read_text(encoding="utf-8")
+        put(text.removesuffix("\n"))
     else:
         show(phase_table(record))
     return OK
