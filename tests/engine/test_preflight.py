@@ -166,7 +166,7 @@ def test_an_answer_that_drips_is_cut_off_at_the_deadline() -> None:
 def test_a_certificate_that_nobody_vouches_for_is_told_as_such(self_signed: ssl.SSLContext) -> None:
     with pytest.raises(UnreachableError, match="certificate is not trusted") as caught:
         ask_peer(answering(GOOD), scheme="https", context=self_signed, wait_seconds=60.0)
-    assert "verify: false" in caught.value.hint
+    assert "verify_tls: false" in caught.value.hint
 
 
 def test_the_scenario_may_waive_the_certificate(self_signed: ssl.SSLContext) -> None:

@@ -12,7 +12,7 @@ from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status, Verdict
 from velro_gate.report.phrase import plain
-from velro_gate.report.wording import TITLES, action, missed, moved
+from velro_gate.report.wording import TITLES, action, missed, moved, title
 
 
 def verdict(level: Level, *rows: Comparison, limits: tuple[RequirementResult, ...] = ()) -> Verdict:
@@ -178,9 +178,23 @@ def test_an_exactly_met_count_is_not_the_tightest_requirement() -> None:
     assert "the tightest: users held" not in text
 
 
+def of_levels(*levels: Level) -> Verdict:
+    return Verdict(findings=tuple(Finding(level=level, subject="run", sentence="so it is") for level in levels))
+
+
 @pytest.mark.parametrize("level", list(Level))
-def test_every_level_has_a_title_that_ends_in_its_action(level: Level) -> None:
-    assert TITLES[level].endswith(action(level))
+def test_the_title_of_every_level_ends_in_its_action(level: Level) -> None:
+    words = "no action needed" if level in (Level.PASS, Level.NO_BASELINE) else "please read"
+    assert title(of_levels(level)) == f"{TITLES[level]}, {words}"
+
+
+def test_a_warning_is_to_be_read_although_a_missing_baseline_outranks_it() -> None:
+    assert action(of_levels(Level.NO_BASELINE, Level.WARN)) == "please read"
+    assert action(of_levels(Level.NO_BASELINE, Level.PASS)) == "no action needed"
+
+
+def test_a_verdict_without_findings_is_to_be_read() -> None:
+    assert action(of_levels()) == "please read"
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

@@ -210,7 +210,7 @@ def _tls_fault(fault: ssl.SSLError, url: str) -> UnreachableError:
             "the service's certificate is not trusted",
             where=url,
             why=fault.verify_message or str(fault),
-            hint="Name the issuer's certificates in SSL_CERT_FILE, or set 'verify: false' in the scenario's target.",
+            hint="Name the issuer's certificates in SSL_CERT_FILE, or set 'verify_tls: false' in the scenario's target.",
         )
     return _HopelessError(
         "no TLS connection to the service",
@@ -253,18 +253,18 @@ _STATUS_ADVICE: dict[int, tuple[type[UnreachableError], str, str]] = {
         "it sends us elsewhere, and load follows no redirects",
         "Use the final address in --url (VELRO_API_URL): often https:// instead of http://, or without a trailing slash.",
     ),
-    4: (UnreachableError, "it does not accept the request", "Set the scenario's health_path to one that answers 200."),
+    4: (UnreachableError, "it does not accept the request", "Set target.health in the scenario to a path that answers 200."),
     5: (
         UnreachableError,
         "it is up but not healthy, or a proxy before it cannot reach it",
         "Look at the service's own log, and at the database and the cache it depends on.",
     ),
-    401: (_HopelessError, "the health path asks for credentials", "Choose a public path as the scenario's health_path."),
-    403: (_HopelessError, "the health path is not allowed for us", "Choose a public path as the scenario's health_path."),
+    401: (_HopelessError, "the health path asks for credentials", "Choose a public path as target.health in the scenario."),
+    403: (_HopelessError, "the health path is not allowed for us", "Choose a public path as target.health in the scenario."),
     404: (
         UnreachableError,
         "there is no such path, so this may be another service",
-        "Check --url, and set the scenario's health_path to one that answers 200.",
+        "Check --url, and set target.health in the scenario to a path that answers 200.",
     ),
 }
 

@@ -118,7 +118,9 @@ async def resolve(target: Target) -> Endpoint:
     try:
         found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise UnreachableError(f"the name {host!r} cannot be resolved", where=target.url, why=str(error)) from error
+        raise UnreachableError(
+            f"the name {host!r} cannot be resolved", where=f"{parts.scheme}://{host}:{port}", why=str(error)
+        ) from error
     addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
     return Endpoint(host, addresses, _context(target.verify) if secure else None)
 

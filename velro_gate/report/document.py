@@ -24,7 +24,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
         "schema": VERDICT_SCHEMA,
         "verdict": verdict.level.word,
         "exit_code": verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive),
-        "action": action(verdict.level),
+        "action": action(verdict),
         "headline": headline(record, verdict),
         "run": _run(record),
         "plan": {

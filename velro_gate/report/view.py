@@ -113,7 +113,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         level=level.word,
         glyph=rows.GLYPHS[level],
         title=title(verdict),
-        action=action(level),
+        action=action(verdict),
         sentence=sentence(record, verdict),
         scaled=scaled_note(record, verdict),
         requirements=[rows.requirement_row(result) for result in ordered],

@@ -14,12 +14,12 @@ from velro_gate.report.phrase import Phrase, name, plain, strong, text
 from velro_gate.report.rows import tightest, worsening
 
 TITLES = {
-    Level.PASS: "pass, no action needed",
-    Level.WARN: "pass with warnings, please read",
-    Level.NO_BASELINE: "no baseline yet, no action needed",
-    Level.INCONCLUSIVE: "inconclusive, please read",
-    Level.FAIL: "fail, please read",
-    Level.BROKEN: "broken measurement, please read",
+    Level.PASS: "pass",
+    Level.WARN: "pass with warnings",
+    Level.NO_BASELINE: "no baseline yet",
+    Level.INCONCLUSIVE: "inconclusive",
+    Level.FAIL: "fail",
+    Level.BROKEN: "broken measurement",
 }
 
 _ENOUGH_BASELINES = 5
@@ -28,9 +28,13 @@ _ENOUGH_BASELINES = 5
 _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 
 
-def action(level: Level) -> str:
-    """Whether a person has to do something: 'please read' or 'no action needed'."""
-    return "no action needed" if level in (Level.PASS, Level.NO_BASELINE) else "please read"
+def action(verdict: Verdict) -> str:
+    """Whether a person has to do something: 'please read' or 'no action needed'.
+
+    A missing baseline asks for nothing, but it outranks a warning, which does.
+    """
+    quiet = all(finding.level in (Level.PASS, Level.NO_BASELINE) for finding in verdict.findings)
+    return "no action needed" if quiet and verdict.findings else "please read"
 
 
 def headline(record: RunRecord, verdict: Verdict) -> str:
@@ -64,9 +68,8 @@ def _no_baseline(verdict: Verdict) -> str:
 
 def title(verdict: Verdict) -> str:
     """The verdict in a few words and what it asks of the reader."""
-    if verdict.level is Level.NO_BASELINE and verdict.baselines_used:
-        return f"too few baselines yet, {action(verdict.level)}"
-    return TITLES[verdict.level]
+    few = verdict.level is Level.NO_BASELINE and verdict.baselines_used > 0
+    return f"{'too few baselines yet' if few else TITLES[verdict.level]}, {action(verdict)}"
 
 
 def spoken(words: str) -> str:
