@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ import numpy.typing as npt
 
 from velro_gate.model.run import Shard
 from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Step
+
+PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+"""What stands for a value in the texts of a step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -43,6 +47,22 @@ class Schedule:
             return self
         mine = self.user % shard.count == shard.index
         return Schedule(due=self.due[mine], user=self.user[mine], step=self.step[mine])
+
+
+def captures_needed(step: Step) -> frozenset[str]:
+    """The captures that a step sends: its placeholders without a dot."""
+    texts = [step.path, *(value for _, value in step.headers), *(part for pair in step.query for part in pair)]
+    texts += [step.body.template] if step.body else []
+    return frozenset(name for text in texts for name in PLACEHOLDER.findall(text) if "." not in name)
+
+
+def _providers(steps: Sequence[Step]) -> list[list[list[int]]]:
+    """For each step, and each capture that it needs, the steps that make it. A capture that none makes is not waited for."""
+    makers: dict[str, list[int]] = {}
+    for index, step in enumerate(steps):
+        for capture in step.captures:
+            makers.setdefault(capture.name, []).append(index)
+    return [[makers[name] for name in sorted(captures_needed(step)) if name in makers] for step in steps]
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
@@ -126,8 +146,9 @@ def connected_by(due: npt.NDArray[np.float64], phase: Phase) -> npt.NDArray[np.i
 def _steps_of(user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step], seed: int) -> npt.NDArray[np.uint16]:
     """Which step each arrival is: every user walks through journeys of its own, one step an arrival, in order.
 
-    Each journey takes step s with its own probability, independently; an empty journey is drawn again. A user's walk
-    depends on (seed, phase, user, position in the walk) only.
+    Each journey takes step s with its own probability, independently; an empty journey is drawn again. A step that needs a
+    capture is left out until the user's walk has come by a step that makes it. A user's walk depends on (seed, phase, user,
+    position in the walk) only.
     """
     order = np.argsort(user, kind="stable")
     counts = np.bincount(user, minlength=phase.users)
@@ -148,6 +169,8 @@ def _walk(
         return np.empty(0, np.uint16)
     users = len(counts)
     walked = np.zeros(users, np.int64)
+    providers = _providers(steps)
+    passed = np.zeros((users, len(steps)), np.bool_)
     rows: list[npt.NDArray[np.uint32]] = []
     columns: list[npt.NDArray[np.uint16]] = []
     places: list[npt.NDArray[np.int64]] = []
@@ -156,6 +179,8 @@ def _walk(
         if not len(going):
             break
         taken = random.random((len(going), len(steps))) < probability
+        if any(providers):
+            _leave_out(taken, passed, going, providers)
         lengths = taken.sum(axis=1)
         row, column = np.nonzero(taken)
         within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -171,6 +196,21 @@ def _walk(
     return walk
 
 
+def _leave_out(
+    taken: npt.NDArray[np.bool_],
+    passed: npt.NDArray[np.bool_],
+    going: npt.NDArray[np.int64],
+    providers: Sequence[Sequence[Sequence[int]]],
+) -> None:
+    """Strike out of one journey of each going user the steps whose captures it cannot have yet; note what it has passed."""
+    seen = passed[going]
+    for step, needs in enumerate(providers):
+        for makers in needs:
+            taken[:, step] &= seen[:, makers].any(axis=1)
+        seen[:, step] |= taken[:, step]
+    passed[going] = seen
+
+
 def closed_journey(
     phase: Phase, arrivals: ClosedArrivals, steps: Sequence[Step], seed: int, user: int
 ) -> Iterator[tuple[float, int]]:
@@ -179,11 +219,15 @@ def closed_journey(
     A function of (seed, phase, user) alone. The first pause is drawn uniformly, so that users do not move in step.
     """
     draw = random.Random(f"{seed}/closed/{phase.name}/{user}")
+    providers, passed = _providers(steps), [False] * len(steps)
     first = True
     while True:
         for index, step in enumerate(steps):
             if draw.random() >= step.probability:
                 continue
+            if not all(any(passed[maker] for maker in makers) for makers in providers[index]):
+                continue
+            passed[index] = True
             think = arrivals.think_time if arrivals.constant else draw.expovariate(1.0) * arrivals.think_time
             yield (draw.random() * arrivals.think_time if first else think), index
             first = False
