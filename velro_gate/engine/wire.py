@@ -186,16 +186,16 @@ class Connection:
         address = self._wire.route.addresses[self._address]
         try:
             made = socket.socket(address.family, socket.SOCK_STREAM)
-            made.setblocking(False)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._fd = made.fileno()
-            self._wire.poller.add(self._fd, 0, self._ready)
-            self._socket = made
-            code = made.connect_ex(address.sockaddr)
-            self._wire.poller.change(self._fd, WRITE)
         except OSError as error:
             self._not_connected(error.errno or errno.EIO)
             return
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._fd = made.fileno()
+        # Before connect(): what is watched only afterwards and fails at once is never heard of.
+        self._wire.poller.add(self._fd, WRITE, self._ready)
+        self._socket = made
+        code = made.connect_ex(address.sockaddr)
         if code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
             self._not_connected(code)
 

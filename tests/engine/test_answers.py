@@ -1,0 +1,217 @@
+"""Answers: what httptools and our rules make of bytes is what h11, an implementation of its own, makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import h11
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velro_gate.engine.answers import MOST_HEAD, Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
+
+
+@dataclass(frozen=True)
+class Made:
+    """An answer as bytes. ends: whether the server closes after it."""
+
+    data: bytes
+    method: str
+    ends: bool
+
+
+def fresh(captured: tuple[bytes, ...] = (), most: int = 1 << 20) -> Answer:
+    return Answer(HeaderKinds(captured), most)
+
+
+def read(made: Made, cuts: list[int]) -> tuple[Progress, Answer]:
+    answer = fresh()
+    answer.start(0.0, head=made.method == "HEAD", wants_body=True)
+    places = sorted({0, len(made.data), *(cut % (len(made.data) + 1) for cut in cuts)})
+    progress = Progress.INCOMPLETE
+    for start, end in zip(places, places[1:], strict=False):
+        progress = answer.feed(made.data[start:end])
+        if progress is not Progress.INCOMPLETE:
+            break
+    if progress is Progress.INCOMPLETE and made.ends:
+        progress = answer.end()
+        if progress is Progress.COMPLETE:
+            answer.finish()
+    return progress, answer
+
+
+def oracle(made: Made) -> tuple[int, bytes] | None:
+    """Status and body as h11 reads them; None where it finds no whole answer."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=made.method, target="/", headers=[("Host", "x")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(made.data)
+    if made.ends:
+        client.receive_data(b"")
+    status, body = 0, b""
+    try:
+        while True:
+            event = client.next_event()
+            if isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                return status, body
+            elif event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
+                return None
+    except h11.RemoteProtocolError:
+        return None
+
+
+tokens = st.text("abcdefghijklmnopqrstuvwxyzABCDEF-", min_size=1, max_size=12).map(lambda t: f"X-{t}")
+values = st.text("abc XYZ,;=/\"'0189", max_size=20).map(str.strip)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> Made:
+    status = draw(st.sampled_from([200, 200, 201, 204, 304, 404, 429, 500, 503]))
+    method = draw(st.sampled_from(["GET", "GET", "HEAD"]))
+    body = draw(st.binary(max_size=300))
+    framing = draw(st.sampled_from(["length", "chunked", "close", "truncated"]))
+    lines = [f"HTTP/1.1 {status} Whatever"]
+    lines += [f"{name}: {value}" for name, value in draw(st.lists(st.tuples(tokens, values), max_size=6))]
+    if draw(st.booleans()):
+        lines.append("Connection: close")
+    bodiless = method == "HEAD" or status in (204, 304)
+    data, ends = body, framing in ("close", "truncated")
+    if framing == "chunked":
+        lines.append("Transfer-Encoding: chunked")
+        size = draw(st.integers(1, 80))
+        pieces = [body[i : i + size] for i in range(0, len(body), size)]
+        data = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    elif framing == "length":
+        lines.append(f"Content-Length: {len(body)}")
+    elif framing == "truncated":
+        lines.append(f"Content-Length: {len(body) + draw(st.integers(0, 3))}")
+    informational = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" if draw(st.booleans()) else b""
+    head = informational + "\r\n".join(lines).encode() + b"\r\n\r\n"
+    return Made(head + (b"" if bodiless else data), method, ends)
+
+
+@given(answers(), st.lists(st.integers(0, 10_000), max_size=8))
+def test_any_answer_split_anywhere_reads_as_h11_reads_it(made: Made, cuts: list[int]) -> None:
+    progress, answer = read(made, cuts)
+    expected = oracle(made)
+    if expected is None:
+        assert progress is not Progress.COMPLETE
+    else:
+        assert progress is Progress.COMPLETE
+        assert (answer.status, b"".join(answer.body or ())) == expected
+        assert answer.received == len(made.data)
+
+
+@given(st.binary(min_size=1, max_size=200), st.lists(st.integers(0, 300), max_size=4))
+def test_no_bytes_whatever_raise_anything(data: bytes, cuts: list[int]) -> None:
+    progress, _ = read(Made(data, "GET", ends=True), cuts)
+    assert progress in Progress
+
+
+@given(answers(), st.binary(min_size=1, max_size=40))
+def test_bytes_after_a_whole_answer_leave_it_whole_and_the_connection_unused(made: Made, extra: bytes) -> None:
+    alone, _ = read(Made(made.data, made.method, ends=False), [])
+    if alone is not Progress.COMPLETE:
+        return
+    progress, answer = read(Made(made.data + extra, made.method, ends=False), [])
+    assert progress is Progress.COMPLETE
+    # llhttp passes over blank lines between messages.
+    assert not answer.reusable or not extra.strip(b"\r\n")
+
+
+@given(st.lists(answers(), min_size=2, max_size=5))
+def test_a_clean_answer_can_be_used_again(several: list[Made]) -> None:
+    answer = fresh()
+    for made in several:
+        answer.start(0.0, head=made.method == "HEAD", wants_body=True)
+        progress = answer.feed(made.data)
+        assert (progress is Progress.COMPLETE) is (oracle(Made(made.data, made.method, ends=False)) is not None)
+        if progress is not Progress.COMPLETE or not answer.clean:
+            answer = fresh()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ],
+)
+def test_what_is_no_answer_is_faulty(data: bytes) -> None:
+    assert fresh().feed(data) is Progress.FAULTY
+
+
+def test_an_answer_beyond_the_limit_is_faulty() -> None:
+    answer = fresh(most=1_000)
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n") is Progress.INCOMPLETE
+    assert answer.feed(b"x" * 1_001) is Progress.FAULTY
+
+
+def test_headers_without_end_are_faulty() -> None:
+    answer = fresh()
+    progress = answer.feed(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(MOST_HEAD // 1_000 + 2):
+        if progress is Progress.INCOMPLETE:
+            progress = answer.feed(b"X-Long: " + b"a" * 990 + b"\r\n")
+    assert progress is Progress.FAULTY
+
+
+def test_only_the_named_headers_are_kept_whatever_their_spelling() -> None:
+    answer = fresh((b"x-id",))
+    answer.feed(
+        b"HTTP/1.1 200 OK\r\nX-CACHE: HIT\r\nx-Cache-layer: redis\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\n"
+        b"X-Id: 7\r\nX-Other: 8\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert (answer.cache, answer.cache_layer) == (b"HIT", b"redis")
+    assert answer.cookies == [b"a=1", b"b=2"]
+    assert answer.captured == [(b"x-id", b"7")]
+
+
+def test_a_body_that_nobody_wants_is_not_kept() -> None:
+    answer = fresh()
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab") is Progress.COMPLETE
+    assert answer.body is None
+
+
+def test_header_spellings_are_remembered_within_a_bound() -> None:
+    kinds = HeaderKinds()
+    for number in range(5_000):
+        assert kinds[b"x-%d" % number] == 0
+    assert len(kinds) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("cache", "layer", "code", "names"),
+    [
+        (None, None, NO_CACHE_HEADER, []),
+        (b"MISS", b"database", CACHE_MISS, []),
+        (b"HIT", b"Redis", FIRST_CACHE_LAYER, ["redis"]),
+        (b"Hit from cloudfront", None, FIRST_CACHE_LAYER, ["unnamed"]),
+        (None, b"memory", FIRST_CACHE_LAYER, ["memory"]),
+        (None, b"none", CACHE_MISS, []),
+        (b"EXPIRED", None, CACHE_MISS, []),
+    ],
+)
+def test_cache_headers_become_codes(cache: bytes | None, layer: bytes | None, code: int, names: list[str]) -> None:
+    layers = CacheLayers()
+    assert layers.code(cache, layer) == code
+    assert layers.names == names
+
+
+def test_layers_get_their_codes_in_the_order_they_are_seen_and_never_too_many() -> None:
+    layers = CacheLayers()
+    codes = [layers.code(b"HIT", b"layer-%d" % number) for number in range(400)]
+    assert codes[:3] == [2, 3, 4]
+    assert max(codes) <= 255
+    assert layers.code(b"HIT", b"layer-1") == 3
