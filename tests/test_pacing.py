@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 
 from tests.model.values import phase, step
 from velro_gate.model.run import Shard
-from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Step
-from velro_gate.pacing import Schedule, connect_time, connected_by, cumulative_arrivals, generator, open_schedule
+from velro_gate.model.scenario import Body, Capture, ClosedArrivals, OpenArrivals, Phase, Step
+from velro_gate.pacing import (
+    Schedule,
+    captures_needed,
+    closed_journey,
+    connect_time,
+    connected_by,
+    cumulative_arrivals,
+    generator,
+    open_schedule,
+)
 
 STEPS = (step("first"), step("second", probability=0.5), step("third", probability=0.25))
 
@@ -154,3 +163,79 @@ def test_a_closed_loop_has_no_schedule_in_advance() -> None:
 def test_a_schedule_with_columns_of_different_lengths_is_refused() -> None:
     with pytest.raises(ValueError, match="one length"):
         Schedule(due=np.zeros(2), user=np.zeros(1, np.uint32), step=np.zeros(2, np.uint16))
+
+
+# Steps that need what another step captures
+
+MAKE = Step(
+    name="make", method="POST", path="/make", probability=0.3, captures=(Capture(name="id", source="json", path="$.id"),)
+)
+USE = Step(name="use", method="GET", path="/use/${id}", probability=0.9)
+
+
+def test_a_step_needs_the_captures_that_its_texts_name_and_nothing_else() -> None:
+    needy = Step(
+        name="s",
+        method="POST",
+        path="/${a}/${user.id}/${feeder.column}",
+        probability=1.0,
+        headers=(("X", "${b}"), ("Y", "${env.KEY}")),
+        query=(("q", "${c}"),),
+        body=Body(template='{"d": "${d}"}', content_type="application/json"),
+    )
+    assert captures_needed(needy) == {"a", "b", "c", "d"}
+
+
+@given(phases(), seeds)
+def test_no_user_uses_a_captured_value_before_a_step_that_makes_it(asked: Phase, seed: int) -> None:
+    plan = open_schedule(asked, (MAKE, step("other", probability=0.5), USE), seed)
+    for user in range(asked.users):
+        walk = plan.step[plan.user == user].tolist()
+        if 2 in walk:
+            assert 0 in walk[: walk.index(2)]
+
+
+def test_a_capture_that_no_step_makes_is_not_waited_for() -> None:
+    plan = open_schedule(phase(users=3), (USE,), 1)
+    assert len(plan) > 0
+    assert set(plan.step.tolist()) == {0}
+
+
+def closed(think: float = 1.0, *, constant: bool = False) -> tuple[Phase, ClosedArrivals]:
+    arrivals = ClosedArrivals(think_time=think, constant=constant)
+    return phase(arrivals=arrivals), arrivals
+
+
+def walk_of(
+    user: int, seed: int, count: int, *, constant: bool = False, steps: tuple[Step, ...] = STEPS
+) -> list[tuple[float, int]]:
+    asked, arrivals = closed(constant=constant)
+    walk = closed_journey(asked, arrivals, steps, seed, user)
+    return [next(walk) for _ in range(count)]
+
+
+@given(seeds, st.integers(0, 20_000))
+def test_a_closed_walk_depends_on_seed_and_user_only(seed: int, user: int) -> None:
+    assert walk_of(user, seed, 50) == walk_of(user, seed, 50)
+    assert walk_of(user, seed, 50) != walk_of(user + 1, seed, 50)
+
+
+def test_think_times_have_the_mean_that_was_asked_for_and_steps_their_probabilities() -> None:
+    walk = walk_of(0, 1, 20_000)
+    assert float(np.mean([think for think, _ in walk])) == pytest.approx(1.0, rel=0.05)
+    counts = np.bincount([index for _, index in walk])
+    assert (counts[1:] / counts[0]).tolist() == pytest.approx([0.5, 0.25], abs=0.03)
+
+
+def test_constant_think_times_differ_in_the_first_pause_only() -> None:
+    walks = [walk_of(user, 1, 10, constant=True) for user in range(20)]
+    assert all(think == 1.0 for walk in walks for think, _ in walk[1:])
+    firsts = [walk[0][0] for walk in walks]
+    assert len(set(firsts)) == 20
+    assert all(0.0 <= first <= 1.0 for first in firsts)
+
+
+@given(seeds, st.integers(0, 50))
+def test_a_closed_user_uses_no_captured_value_before_it_can_have_it(seed: int, user: int) -> None:
+    walk = [index for _, index in walk_of(user, seed, 60, steps=(MAKE, USE))]
+    assert 1 not in walk or walk.index(0) < walk.index(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import h11
@@ -31,7 +32,7 @@ def read(made: Made, cuts: list[int]) -> tuple[Progress, Answer]:
     answer.start(0.0, head=made.method == "HEAD", wants_body=True)
     places = sorted({0, len(made.data), *(cut % (len(made.data) + 1) for cut in cuts)})
     progress = Progress.INCOMPLETE
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         progress = answer.feed(made.data[start:end])
         if progress is not Progress.INCOMPLETE:
             break

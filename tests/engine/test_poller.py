@@ -64,7 +64,8 @@ def test_interest_can_change_and_the_end_of_a_socket_is_seen(make: Callable[[], 
     assert seen == []
     poller.change(mine.fileno(), WRITE)
     poller.turn()
-    assert len(seen) == 1 and seen[0] & WRITE
+    assert len(seen) == 1
+    assert seen[0] & WRITE
     poller.change(mine.fileno(), READ)
     other.close()
     poller.turn()

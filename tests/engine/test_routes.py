@@ -84,7 +84,8 @@ def test_resolve_raises_what_a_user_understands() -> None:
 
 def test_certificates_are_verified_unless_the_target_says_otherwise() -> None:
     strict, lax = (tls_context(Target(url="https://x", verify=verify)) for verify in (True, False))
-    assert strict is not None and lax is not None
+    assert strict is not None
+    assert lax is not None
     assert (strict.verify_mode, strict.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert lax.verify_mode is ssl.CERT_NONE
     assert tls_context(Target(url="http://x")) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -29,7 +29,7 @@ class FakeConnection:
     sent: list[bytes] = field(default_factory=list)
     refuses: bool = False
     opens: int = 0
-    clock: Clock = field(default_factory=lambda: Clock())
+    clock: Clock = field(default_factory=Clock)
 
     def open(self) -> None:
         self.opens += 1
@@ -138,7 +138,8 @@ def test_a_user_that_has_joined_sends_at_once() -> None:
     assert (rows.due[0], rows.sent[0], rows.done[0], rows.queued[0]) == (1.0, 1.0, 1.25, 0.0)
     assert rows.connect[0] == pytest.approx(0.001)
     assert rows.first_byte[0] == pytest.approx(0.25)
-    assert not len(r.crew.lanes) and not len(r.crew.joining)
+    assert not len(r.crew.lanes)
+    assert not len(r.crew.joining)
 
 
 def test_only_the_first_request_of_a_connection_says_how_long_connecting_took() -> None:
@@ -149,7 +150,8 @@ def test_only_the_first_request_of_a_connection_says_how_long_connecting_took() 
         r.user.arrive(r.clock.now, r.steps[0])
         r.connection.answer()
     connect = r.samples().connect.tolist()
-    assert not math.isnan(connect[0]) and math.isnan(connect[1])
+    assert not math.isnan(connect[0])
+    assert math.isnan(connect[1])
 
 
 def test_an_arrival_at_a_busy_user_waits_and_the_wait_is_no_lateness() -> None:
@@ -177,7 +179,9 @@ def test_a_user_that_is_still_connecting_sends_when_it_stands() -> None:
     r = rig()
     r.user.join()
     r.user.arrive(0.5, r.steps[0])
-    assert r.connection.sent == [] and len(r.crew.joining) == 0 and len(r.crew.lanes) == 1
+    assert r.connection.sent == []
+    assert len(r.crew.joining) == 0
+    assert len(r.crew.lanes) == 1
     r.connection.stand()
     assert len(r.connection.sent) == 1
 
@@ -412,38 +416,46 @@ events = st.lists(
 )
 
 
+def expire_all(r: Rig) -> None:
+    r.clock.now += 20.0
+    for lanes in (r.crew.lanes, r.crew.joining):
+        for user, deadline in lanes.overdue(r.clock.now):
+            user.expire(deadline)
+
+
+def hang_up(r: Rig) -> None:
+    r.connection.close()
+    r.user.hung_up()
+
+
+# Event -> the state that the connection must be in for it (None: any), and what happens.
+HAPPENINGS: dict[str, tuple[State | None, Callable[[Rig], None]]] = {
+    "join": (None, lambda r: r.user.join()),
+    "stand": (State.DIALLING, lambda r: r.connection.stand()),
+    "answer": (State.RECEIVING, lambda r: r.connection.answer(body(b'{"id": 1, "token": "t"}'))),
+    "reset": (State.RECEIVING, lambda r: r.connection.fail(Outcome.RESET)),
+    "late reset": (State.RECEIVING, lambda r: r.connection.fail(Outcome.RESET, early=False)),
+    "refuse": (State.DIALLING, lambda r: r.connection.fail(Outcome.REFUSED)),
+    "no port": (State.DIALLING, lambda r: r.connection.fail(None)),
+    "hang up": (State.IDLE, hang_up),
+    "expire": (None, expire_all),
+}
+
+
 @given(events, st.sampled_from([(GET,), (POST,), (MAKE, USE)]), st.booleans())
 def test_whatever_happens_every_arrival_is_sent_missed_or_still_waiting(
     happened: Sequence[str], steps: tuple[Step, ...], logs_in: bool
 ) -> None:
     r = rig(*steps, auth=LOGIN if logs_in else None)
-    arrived = 0
+    arrived = happened.count("arrive")
     for number, event in enumerate(happened):
         r.clock.now += 0.1
-        connection = r.connection
         if event == "arrive":
             r.user.arrive(r.clock.now, r.steps[number % len(r.steps)])
-            arrived += 1
-        elif event == "join":
-            r.user.join()
-        elif event == "stand" and connection.state is State.DIALLING:
-            connection.stand()
-        elif event == "answer" and connection.state is State.RECEIVING:
-            connection.answer(body(b'{"id": 1, "token": "t"}'))
-        elif event in ("reset", "late reset") and connection.state is State.RECEIVING:
-            connection.fail(Outcome.RESET, early=event == "reset")
-        elif event == "refuse" and connection.state is State.DIALLING:
-            connection.fail(Outcome.REFUSED)
-        elif event == "no port" and connection.state is State.DIALLING:
-            connection.fail(None)
-        elif event == "hang up" and connection.state is State.IDLE:
-            connection.close()
-            r.user.hung_up()
-        elif event == "expire":
-            r.clock.now += 20.0
-            for lanes in (r.crew.lanes, r.crew.joining):
-                for user, deadline in lanes.overdue(r.clock.now):
-                    user.expire(deadline)
+        else:
+            needed, happen = HAPPENINGS[event]
+            if needed is None or r.connection.state is needed:
+                happen(r)
         assert len(r.crew.lanes) == r.user.busy
     waiting = len(r.user.waiting)
     r.crew.closing = True

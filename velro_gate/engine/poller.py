@@ -1,8 +1,8 @@
 """Readiness of thousands of sockets behind one descriptor that trio waits for.
 
-trio's own ``wait_readable`` costs a system call and two task switches a request. Here every socket is registered once, for as long
-as it lives; one trio task waits for the set and calls the handlers of all sockets that are ready in one go. It follows that the end of
-an idle connection is seen when it comes, not when the connection is next used.
+trio's own ``wait_readable`` costs a system call and two task switches a request. Here every socket is registered once, for as
+long as it lives; one trio task waits for the set and calls the handlers of all sockets that are ready in one go. It follows
+that the end of an idle connection is seen when it comes, not when the connection is next used.
 """
 
 from __future__ import annotations
@@ -26,12 +26,23 @@ _BATCH = 512
 class ReadySet(Protocol):
     """What is needed of ``select.epoll``; its ``poll`` never waits here."""
 
-    def fileno(self) -> int: ...
-    def register(self, fd: int, eventmask: int, /) -> None: ...
-    def modify(self, fd: int, eventmask: int, /) -> None: ...
-    def unregister(self, fd: int, /) -> None: ...
-    def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]: ...
-    def close(self) -> None: ...
+    def fileno(self) -> int:
+        """The descriptor that is readable while something of the set is ready."""
+
+    def register(self, fd: int, eventmask: int, /) -> None:
+        """Add a descriptor."""
+
+    def modify(self, fd: int, eventmask: int, /) -> None:
+        """Change what a descriptor is watched for."""
+
+    def unregister(self, fd: int, /) -> None:
+        """Forget a descriptor."""
+
+    def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
+        """The descriptors that are ready now, with their events."""
+
+    def close(self) -> None:
+        """Let go of the set."""
 
 
 class SelectorSet:

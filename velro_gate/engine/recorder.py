@@ -70,8 +70,7 @@ class Recorder:
     ) -> None:
         """Keep one sample: the columns of model.samples, in their order."""
         at = self._at
-        if received > 0xFFFFFFFF:
-            received = 0xFFFFFFFF
+        received = min(received, 0xFFFFFFFF)
         _PACK.pack_into(
             self._buffer, at, due, sent, done, queued, connect, first_byte, step, user, status, outcome, cache, received
         )

@@ -1,7 +1,7 @@
 """Steps compiled once to bytes with gaps, so that sending one costs a format and no library call.
 
-httpx builds each request (URL, query, headers, body) with a token in place of every ``${...}``; the bytes are cut at the tokens.
-At send time a user's values fill the gaps; its cookies and the length of its body follow the other headers.
+httpx builds each request (URL, query, headers, body) with a token in place of every ``${...}``; the bytes are cut at the
+tokens. At send time a user's values fill the gaps; its cookies and the length of its body follow the other headers.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Pieces:
 class CompiledStep:
     """One step, ready to be sent again and again.
 
-    index: its number in the scenario; a login has the one after the last. inspect: looks at an expected answer; None where there
-    is nothing to look at. head: the method is HEAD.
+    index: its number in the scenario; a login has the one after the last. inspect: looks at an expected answer; None where
+    there is nothing to look at. head: the method is HEAD.
     """
 
     __slots__ = (

@@ -1,7 +1,8 @@
 """What stands where a scenario says ``${...}``: a value, encoded for the place it stands in, as early as it is known.
 
-Values of the environment are known when the step is compiled, those of feeders before the load begins, captured ones only when the
-request is sent. A value that cannot stand in its place is refused: at once where it is known, else by not sending the request.
+Values of the environment are known when the step is compiled, those of feeders before the load begins, captured ones only when
+the request is sent. A value that cannot stand in its place is refused: at once where it is known, else by not sending the
+request.
 """
 
 from __future__ import annotations

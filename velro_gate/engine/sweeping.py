@@ -11,8 +11,9 @@ T = TypeVar("T")
 class Lanes(Generic[T]):
     """Things with a deadline, in one lane for each length of time.
 
-    In a lane everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at what is
-    overdue and one more. Entering and leaving cost a dictionary operation and are done by the caller, who keeps the lane.
+    In a lane everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at
+    what is overdue and one more. Entering and leaving cost a dictionary operation and are done by the caller, who keeps the
+    lane.
     """
 
     def __init__(self) -> None:

@@ -1,11 +1,11 @@
 """One virtual user: its own connection, its own identity, one request at a time.
 
-A user is no task. It acts when it is called: by the scheduler with an arrival, by its connection with an answer or a failure, by
-the sweeper when its time is up. So ten thousand idle users cost memory only, and waking one costs a function call.
+A user is no task. It acts when it is called: by the scheduler with an arrival, by its connection with an answer or a failure,
+by the sweeper when its time is up. So ten thousand idle users cost memory only, and waking one costs a function call.
 
-The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the user
-should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the value.
-A request that this machine has no descriptor, port or memory for is no sample: it is missed.
+The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
+user should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the
+value. A request that this machine has no descriptor, port or memory for is no sample: it is missed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CONNECT_SECONDS = 10.0
 """How long a user that joins may take to connect; within a request its step's timeout counts."""
 
 
-def no_more(_: User, __: float, *, failed: bool) -> None:  # noqa: ARG001
+def no_more(_: User, __: float, *, failed: bool) -> None:
     """An open user waits for its next arrival."""
 
 
@@ -38,10 +38,10 @@ def no_more(_: User, __: float, *, failed: bool) -> None:  # noqa: ARG001
 class Crew:
     """What all users of a phase share, and what they count.
 
-    now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left to
-    do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
-    descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that connect
-    ahead. failed_joins: when and who could not.
+    now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
+    to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
+    descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
+    connect ahead. failed_joins: when and who could not.
     """
 
     now: Callable[[], float]

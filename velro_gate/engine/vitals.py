@@ -40,8 +40,8 @@ class Pulse:
     def feel(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
         """Look at what happened since the last look; a sentence when the service is gone. Counts only ever grow.
 
-        unsent: samples with outcome CAPTURE that were never sent. joined: connections that stand. failed_joins: users that could
-        not connect ahead of a request.
+        unsent: samples with outcome CAPTURE that were never sent. joined: connections that stand. failed_joins: users that
+        could not connect ahead of a request.
         """
         counts = [*outcomes, unsent, joined, failed_joins]
         self._seen += [0] * (len(counts) - len(self._seen))

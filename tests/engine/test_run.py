@@ -1,0 +1,528 @@
+"""Whole phases over real sockets: the books balance with the service's own count, whatever happens to either side."""
+
+from __future__ import annotations
+
+import gc
+import json
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import trio
+import trustme
+
+from tests.engine.peers import OK, Handler, Line, Peer, obedient, serving
+from velro_gate.analysis.summary import summarise
+from velro_gate.engine.run import Load, run_load
+from velro_gate.errors import UnreachableError
+from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
+from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome, Samples
+from velro_gate.model.scenario import (
+    Arrivals,
+    Auth,
+    Body,
+    Capture,
+    ClosedArrivals,
+    LoginAuth,
+    NoAuth,
+    OpenArrivals,
+    Phase,
+    Scenario,
+    Step,
+    Target,
+)
+
+GET = Step(name="get", method="GET", path="/get/${user.index}", probability=1.0, timeout=2.0)
+POST = Step(
+    name="post",
+    method="POST",
+    path="/post",
+    probability=0.5,
+    timeout=2.0,
+    body=Body(template='{"me": "${user.id}"}', content_type="application/json"),
+)
+
+
+def phase(
+    name: str = "p",
+    *,
+    users: int = 10,
+    ramp: float = 0.2,
+    duration: float = 0.6,
+    arrivals: Arrivals | None = None,
+) -> Phase:
+    return Phase(name=name, users=users, ramp=ramp, duration=duration, arrivals=arrivals or OpenArrivals(rate=200.0))
+
+
+@dataclass
+class Ran:
+    """What one run left behind."""
+
+    result: LoadResult
+    parts: list[tuple[str, Samples]] = field(default_factory=list)
+    seen: list[Progress] = field(default_factory=list)
+    finished: list[PhaseRun] = field(default_factory=list)
+
+    @property
+    def run(self) -> PhaseRun:
+        return self.result.phases[0]
+
+    def samples(self, name: str = "p") -> Samples:
+        return Samples.concatenate(part for phase_name, part in self.parts if phase_name == name)
+
+    def outcomes(self) -> Counter[str]:
+        return Counter(Outcome(value).name for value in self.samples().outcome.tolist())
+
+
+async def running(
+    url: str,
+    *phases: Phase,
+    steps: tuple[Step, ...] = (GET, POST),
+    auth: Auth | None = None,
+    shard: Shard | None = None,
+    stop: trio.Event | None = None,
+    verify: bool = True,
+) -> Ran:
+    """Run and check what must hold of every run."""
+    scenario = Scenario(
+        name="s", description="", digest="d", target=Target(url=url, verify=verify), auth=auth or NoAuth(), steps=steps
+    )
+    ran = Ran(LoadResult(phases=(), layers=()))
+    with trio.fail_after(30):
+        ran.result = await run_load(
+            Load(scenario=scenario, phases=phases or (phase(),), secrets={}, shard=shard or Shard()),
+            origin=trio.current_time(),
+            sink=lambda name, samples: ran.parts.append((name, samples)),
+            observe=ran.seen.append,
+            finished=ran.finished.append,
+            stop=stop,
+        )
+    assert tuple(ran.finished) == ran.result.phases
+    names = tuple(step.name for step in steps)
+    for planned, carried in zip(phases or (phase(),), ran.result.phases, strict=False):
+        rows = ran.samples(carried.name)
+        # Raises when the books of the measured stretch do not balance.
+        summary = summarise(planned, names, carried, rows, [], ran.result.layers)
+        assert summary.steps[0].counts.due == sum(carried.due.values())
+        assert not sum(carried.missed.values())
+    return ran
+
+
+def with_server(
+    main: Callable[[Peer], Awaitable[None]], handler: Handler = obedient, tls: ssl.SSLContext | None = None
+) -> None:
+    async def whole() -> None:
+        async with serving(handler, tls=tls) as peer:
+            await main(peer)
+
+    trio.run(whole)
+
+
+@pytest.mark.parametrize(
+    "arrivals",
+    [
+        OpenArrivals(rate=300.0),
+        OpenArrivals(rate=300.0, spacing="even"),
+        ClosedArrivals(think_time=0.05),
+        ClosedArrivals(think_time=0.03, constant=True),
+        ClosedArrivals(think_time=0.0),
+    ],
+)
+def test_the_service_counts_exactly_what_was_delivered(arrivals: Arrivals) -> None:
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, phase(arrivals=arrivals))
+        run = ran.run
+        assert run.sent_total == run.delivered_total == len(peer.requests) == len(ran.samples()) > 50
+        assert ran.outcomes() == {"OK": run.sent_total}
+        assert run.connections_opened == peer.accepted == 10
+        assert (run.retries, run.reconnects, run.interrupted, run.service_gone) == (0, 0, False, None)
+        assert run.blocked == {"get": 0, "post": 0}
+
+    with_server(main)
+
+
+def test_requests_are_those_of_the_plan_and_carry_their_users_values() -> None:
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, phase(users=3))
+        gets = [request.split(b" ")[1] for request in peer.requests if request.startswith(b"GET")]
+        assert set(gets) == {b"/get/0", b"/get/1", b"/get/2"}
+        bodies = {json.loads(r.partition(b"\r\n\r\n")[2])["me"] for r in peer.requests if r.startswith(b"POST")}
+        assert len(bodies) == 3
+        rows = ran.samples()
+        assert Counter(rows.step.tolist()) == {0: len(gets), 1: len(peer.requests) - len(gets)}
+
+    with_server(main)
+
+
+def test_any_number_of_shards_sends_the_same_requests() -> None:
+    async def asked(peer: Peer, count: int) -> Counter[bytes]:
+        before = len(peer.requests)
+        for index in range(count):
+            await running(peer.url, phase(users=10, ramp=0.1, duration=0.15), shard=Shard(index=index, count=count))
+        return Counter(peer.requests[before:])
+
+    async def main(peer: Peer) -> None:
+        whole = await asked(peer, 1)
+        assert whole
+        assert await asked(peer, 2) == whole
+        assert await asked(peer, 7) == whole
+
+    with_server(main)
+
+
+def test_a_closed_loop_walks_the_same_steps_again() -> None:
+    async def main(peer: Peer) -> None:
+        closed = phase(users=4, arrivals=ClosedArrivals(think_time=0.05, constant=True))
+        walks = []
+        for _ in range(2):
+            rows = (await running(peer.url, closed)).samples()
+            walks.append([rows.step[rows.user == user].tolist()[:5] for user in range(4)])
+        assert walks[0] == walks[1]
+
+    with_server(main)
+
+
+def test_phases_follow_each_other_each_on_its_own_connections() -> None:
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, phase("a", users=4), phase("b", users=6))
+        first, second = ran.result.phases
+        assert [first.connections_opened, second.connections_opened, peer.accepted] == [4, 6, 10]
+        assert first.ended <= second.started
+        assert len(ran.samples("a")) + len(ran.samples("b")) == len(peer.requests)
+
+    with_server(main)
+
+
+def test_users_hold_their_connections_and_ticks_say_so() -> None:
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, phase(users=300, ramp=0.5, duration=1.8, arrivals=OpenArrivals(rate=50.0)))
+        assert [tick.connected for tick in ran.run.ticks] == [300, 300]
+        assert ran.run.connections_opened == 300
+        assert [progress.stage for progress in ran.seen] == ["measure", "measure"]
+        assert ran.seen[-1].p95 is not None
+        assert ran.seen[-1].remaining < 1.0
+
+    with_server(main)
+
+
+# A service that does what it should not
+
+
+def test_a_service_that_closes_after_every_third_answer_loses_nothing() -> None:
+    async def forgetful(line: Line) -> None:
+        for _ in range(3):
+            if await line.request() is None:
+                return
+            await line.say(OK)
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url)
+        run = ran.run
+        assert ran.outcomes()["OK"] + ran.outcomes()["RESET"] == run.sent_total
+        assert ran.outcomes()["RESET"] <= 1
+        # A request that met the end of its connection may or may not have been read: at most these are in doubt.
+        doubt = run.retries + ran.outcomes()["RESET"]
+        assert run.delivered_total - doubt <= len(peer.requests) <= run.delivered_total + doubt
+        assert run.reconnects > 10
+        assert run.connections_opened == peer.accepted == run.reconnects + 10
+
+    with_server(main, forgetful)
+
+
+def test_a_service_that_says_close_every_time_is_met_on_new_connections() -> None:
+    async def polite(line: Line) -> None:
+        await line.request()
+        await line.say(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url)
+        assert ran.outcomes() == {"OK": len(peer.requests)}
+        assert ran.run.delivered_total == len(peer.requests)
+        assert int((~np.isnan(ran.samples().connect)).sum()) == len(peer.requests)
+
+    with_server(main, polite)
+
+
+def test_answers_of_every_kind_get_their_outcome_and_their_cache_code() -> None:
+    kinds = (
+        (b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n", "STATUS"),
+        (OK.replace(b"\r\n\r\n", b"\r\nX-Cache: HIT\r\nX-Cache-Layer: redis\r\n\r\n"), "OK"),
+        (b"garbage\r\n\r\n", "PROTOCOL"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "RESET"),
+    )
+    count = 0
+
+    async def moody(line: Line) -> None:
+        nonlocal count
+        while await line.request() is not None:
+            count += 1
+            said = kinds[count % 4][0]
+            await line.say(said)
+            if count % 4 >= 2:
+                return
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, steps=(GET,))
+        found = ran.outcomes()
+        assert set(found) == {"OK", "STATUS", "PROTOCOL", "RESET"}
+        assert max(found.values()) - min(found.values()) <= 1
+        assert ran.result.layers == ("redis",)
+        rows = ran.samples()
+        assert (rows.cache[rows.outcome == Outcome.OK] == FIRST_CACHE_LAYER).all()
+        assert ran.run.delivered_total == len(peer.requests) == len(rows)
+
+    with_server(main, moody)
+
+
+def test_a_drip_is_a_timeout_at_its_deadline_and_holds_up_nobody_else() -> None:
+    slow = Step(name="get", method="GET", path="/", probability=1.0, timeout=0.3)
+
+    async def drip(line: Line) -> None:
+        while await line.request() is not None:
+            await line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+            while True:
+                await line.say(b".")
+                await trio.sleep(0.05)
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, phase(users=20, arrivals=OpenArrivals(rate=20.0)), steps=(slow,))
+        rows = ran.samples()
+        assert set(ran.outcomes()) == {"TIMEOUT"}
+        assert rows.service_time == pytest.approx(np.full(len(rows), 0.3))
+        assert ran.run.delivered_total == len(peer.requests)
+
+    with_server(main, drip)
+
+
+def test_a_stall_makes_requests_wait_but_does_not_look_like_our_own_lateness() -> None:
+    began = 0.0
+
+    async def stalling(line: Line) -> None:
+        while await line.request() is not None:
+            left = began + 0.8 - trio.current_time()
+            if 0.0 < left < 0.6:
+                await trio.sleep(left)
+            await line.say(OK)
+
+    async def main(peer: Peer) -> None:
+        nonlocal began
+        began = trio.current_time()
+        ran = await running(peer.url, phase(users=3, ramp=0.0, duration=1.2), steps=(GET,))
+        rows = ran.samples()
+        assert set(ran.outcomes()) == {"OK"}
+        assert rows.queued.max() > 0.3
+        assert float(np.median(rows.lateness)) < 0.05
+        assert float(rows.lateness.max()) < float(rows.queued.max())
+        assert ran.run.blocked == {"get": 0}
+
+    with_server(main, stalling)
+
+
+def test_what_still_waits_when_the_drain_ends_is_blocked() -> None:
+    async def deaf(line: Line) -> None:
+        while await line.request() is not None:
+            await trio.sleep_forever()
+
+    async def main(peer: Peer) -> None:
+        stuck = Step(name="get", method="GET", path="/", probability=1.0, timeout=0.4)
+        ran = await running(peer.url, phase(users=2, ramp=0.0, duration=0.5), steps=(stuck,))
+        assert ran.run.blocked["get"] > 50
+        assert set(ran.outcomes()) <= {"TIMEOUT", "CANCELLED"}
+
+    with_server(main, deaf)
+
+
+# Ends
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5])
+@pytest.mark.parametrize("arrivals", [OpenArrivals(rate=200.0), ClosedArrivals(think_time=0.05)])
+def test_a_stop_ends_the_run_soon_and_keeps_what_was_measured(at: float, arrivals: Arrivals) -> None:
+    async def hold(line: Line) -> None:
+        while (request := await line.request()) is not None:
+            if request.startswith(b"POST"):
+                await trio.sleep_forever()
+            await line.say(OK)
+
+    async def main(peer: Peer) -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+
+            async def stopper() -> None:
+                while len(peer.requests) < at * 100:
+                    await trio.sleep(0.01)
+                stop.set()
+
+            nursery.start_soon(stopper)
+            plan = phase(duration=60.0, arrivals=arrivals)
+            ran = await running(peer.url, plan, phase("never"), stop=stop)
+        assert ran.result.interrupted
+        assert len(ran.result.phases) == 1
+        assert ran.run.interrupted
+        assert ran.run.ended - ran.run.started < 10.0
+        assert ran.outcomes()["OK"] > 0
+        assert ran.outcomes()["CANCELLED"] > 0
+        assert ran.run.delivered_total == len(peer.requests)
+        assert gc.isenabled()
+
+    with_server(main, hold)
+
+
+def test_a_stop_before_the_run_runs_nothing() -> None:
+    async def main(peer: Peer) -> None:
+        stop = trio.Event()
+        stop.set()
+        ran = await running(peer.url, stop=stop)
+        assert (ran.result.phases, ran.result.interrupted) == ((), True)
+
+    with_server(main)
+
+
+def test_a_service_that_goes_away_ends_the_phase_and_the_run() -> None:
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            gone = trio.Event()
+
+            async def serve() -> None:
+                async with serving(obedient) as peer:
+                    urls.append(peer.url)
+                    ready.set()
+                    while len(peer.requests) < 30:
+                        await trio.sleep(0.01)
+                gone.set()
+
+            urls: list[str] = []
+            ready = trio.Event()
+            nursery.start_soon(serve)
+            await ready.wait()
+            ran = await running(urls[0], phase(duration=60.0), phase("never"))
+            assert gone.is_set()
+        assert len(ran.result.phases) == 1
+        assert ran.run.service_gone is not None
+        assert "connection refused" in ran.run.service_gone
+        assert not ran.run.interrupted
+        assert ran.outcomes()["OK"] >= 29
+        assert ran.run.ended - ran.run.started < 15.0
+
+    trio.run(main)
+
+
+def test_a_service_that_answers_errors_only_is_not_gone() -> None:
+    async def sick(line: Line) -> None:
+        while await line.request() is not None:
+            await line.say(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url)
+        assert ran.run.service_gone is None
+        assert set(ran.outcomes()) == {"STATUS"}
+
+    with_server(main, sick)
+
+
+def test_an_unknown_host_is_an_error_before_anything_is_measured() -> None:
+    with pytest.raises(UnreachableError, match="no-such-host"):
+        trio.run(running, "http://no-such-host.invalid")
+
+
+def test_a_port_without_a_service_refuses_every_request() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    async def main() -> None:
+        ran = await running(f"http://127.0.0.1:{port}")
+        assert set(ran.outcomes()) == {"REFUSED"}
+        assert (ran.run.delivered_total, ran.run.connections_opened) == (0, 0)
+
+    trio.run(main)
+
+
+def test_what_the_sink_raises_ends_the_run_and_closes_everything() -> None:
+    class FullError(Exception):
+        pass
+
+    async def main(peer: Peer) -> None:
+        def full(name: str, samples: Samples) -> None:
+            raise FullError
+
+        scenario = Scenario(name="s", description="", digest="d", target=Target(url=peer.url), auth=NoAuth(), steps=(GET,))
+        load = Load(scenario=scenario, phases=(phase(),), secrets={})
+        with pytest.raises(BaseExceptionGroup) as caught:
+            await run_load(load, origin=trio.current_time(), sink=full)
+        assert caught.value.subgroup(FullError) is not None
+        assert gc.isenabled()
+
+    with_server(main)
+
+
+# Login, captures, TLS
+
+
+def test_a_login_is_counted_and_is_no_step() -> None:
+    login = Step(
+        name="login",
+        method="POST",
+        path="/login",
+        probability=1.0,
+        captures=(Capture(name="token", source="json", path="$.token"),),
+    )
+
+    async def guarded(line: Line) -> None:
+        while (request := await line.request()) is not None:
+            if request.startswith(b"POST /login"):
+                await line.say(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"token": "abc"}'.replace(b"15", b"16"))
+            else:
+                known = b"\r\nAuthorization: Bearer abc\r\n" in request
+                await line.say(OK if known else b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, auth=LoginAuth(step=login, token="token"))
+        rows = ran.samples()
+        assert set(ran.outcomes()) == {"OK"}
+        assert int((rows.step == 2).sum()) == 10
+        assert ran.run.sent_total == ran.run.delivered_total == len(peer.requests) == len(rows)
+        assert set(ran.run.due) == {"get", "post"}
+
+    with_server(main, guarded)
+
+
+def test_a_step_that_needs_a_capture_is_sent_once_the_user_has_it() -> None:
+    make = Step(
+        name="make", method="POST", path="/make", probability=0.3, captures=(Capture(name="id", source="json", path="$.id"),)
+    )
+    use = Step(name="use", method="GET", path="/use/${id}", probability=1.0)
+
+    async def maker(line: Line) -> None:
+        while (request := await line.request()) is not None:
+            made = request.startswith(b"POST")
+            await line.say(b'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"id": 7}' if made else OK)
+
+    async def main(peer: Peer) -> None:
+        ran = await running(peer.url, steps=(make, use))
+        assert set(ran.outcomes()) == {"OK"}
+        assert {r.split(b" ")[1] for r in peer.requests if r.startswith(b"GET")} == {b"/use/7"}
+        assert ran.run.due["use"] > ran.run.due["make"] > 0
+
+    with_server(main, maker)
+
+
+def test_https_works_with_a_certificate_that_is_not_verified_and_fails_with_one_that_is() -> None:
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(server)
+
+    async def main(peer: Peer) -> None:
+        good = await running(peer.url, verify=False)
+        assert set(good.outcomes()) == {"OK"}
+        assert good.run.delivered_total == len(peer.requests)
+        before = len(peer.requests)
+        bad = await running(peer.url, phase(arrivals=OpenArrivals(rate=50.0)))
+        assert set(bad.outcomes()) == {"TLS"}
+        assert bad.run.delivered_total == 0
+        assert len(peer.requests) == before
+
+    with_server(main, tls=server)
