@@ -20,6 +20,11 @@ from velro_gate.model.scenario import Auth, Capture, JsonCheck, LoginAuth, NoAut
 
 
 @dataclass
+class Clock:
+    now: float = 0.0
+
+
+@dataclass
 class FakeConnection:
     """A connection that does what the test says, when it says so."""
 
@@ -62,11 +67,6 @@ class FakeConnection:
         assert answer.feed(data) is Progress.COMPLETE
         self.state = State.IDLE
         self.owner.answered(answer, self.clock.now)
-
-
-@dataclass
-class Clock:
-    now: float = 0.0
 
 
 def body(text: bytes) -> bytes:

@@ -340,15 +340,15 @@ def test_tls_carries_large_bodies_both_ways() -> None:
             await line.say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + request.partition(b"\r\n\r\n")[2])
 
     async def main() -> None:
-        async with serving(echo, tls=server) as peer:
-            async with wired(route_to(peer.host, peer.port, tls=trusting), most_answer=2 << 20) as wire:
-                client = Client(wire)
-                assert await client.open() == "opened"
-                for _ in range(2):
-                    told = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-                    assert isinstance(told, Heard)
-                    assert told.body == body
-                client.connection.close()
+        server_side = serving(echo, tls=server)
+        async with server_side as peer, wired(route_to(peer.host, peer.port, tls=trusting), most_answer=2 << 20) as wire:
+            client = Client(wire)
+            assert await client.open() == "opened"
+            for _ in range(2):
+                told = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+                assert isinstance(told, Heard)
+                assert told.body == body
+            client.connection.close()
 
     trio.run(main)
 
