@@ -82,6 +82,7 @@ class Peer:
     scheme: str
     requests: list[bytes] = field(default_factory=list)
     accepted: int = 0
+    open: int = 0
 
     @property
     def url(self) -> str:
@@ -102,6 +103,7 @@ async def serving(handler: Handler = obedient, *, tls: ssl.SSLContext | None = N
 
     async def accept(stream: trio.SocketStream) -> None:
         peer.accepted += 1
+        peer.open += 1
         served: trio.abc.Stream = stream
         if tls is not None:
             served = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
@@ -110,6 +112,7 @@ async def serving(handler: Handler = obedient, *, tls: ssl.SSLContext | None = N
         except (trio.BrokenResourceError, ssl.SSLError):
             return
         finally:
+            peer.open -= 1
             await trio.aclose_forcefully(stream)
 
     async with trio.open_nursery() as nursery:

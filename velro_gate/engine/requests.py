@@ -10,7 +10,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
 
@@ -151,13 +151,16 @@ class Compiler:
         headers = {name.lower(): (name, cutter.mark(value, in_header)) for name, value in step.headers}
         if authorized:
             self._authorize(headers, cutter)
-        query = [(cutter.mark(name, in_url), cutter.mark(value, in_url)) for name, value in step.query]
         url = self._base + cutter.mark(step.path, in_url)
+        if step.query:
+            # Encoded here: httpx would put parameters of one name together, and so change their order.
+            pairs = [(cutter.mark(name, in_url), cutter.mark(value, in_url)) for name, value in step.query]
+            url += ("&" if "?" in step.path else "?") + urlencode(pairs, quote_via=quote)
         body = None
         if step.body is not None:
             body = cutter.cut(cutter.mark(step.body.template, body_encoding(step.body.content_type)).encode())
             headers.setdefault("content-type", ("Content-Type", step.body.content_type))
-        head = cutter.cut(_head(step.method, httpx.URL(url, params=query) if query else httpx.URL(url), headers, body))
+        head = cutter.cut(_head(step.method, httpx.URL(url), headers, body))
         own_cookies = "cookie" in headers
         compiled = CompiledStep(
             step,

@@ -40,12 +40,12 @@ Slot = Callable[[Person], bytes | None]
 
 def in_url(text: str) -> bytes:
     """Percent-encoded, slashes included."""
-    return quote(text, safe="").encode("ascii")
+    return quote(text, safe="", errors="replace").encode("ascii")
 
 
 def in_header(text: str) -> bytes | None:
     """As it is; a line break would begin another header, so it cannot stand here."""
-    return None if any(letter in text for letter in "\r\n\0") else text.encode()
+    return None if any(letter in text for letter in "\r\n\0") else text.encode("utf-8", "replace")
 
 
 def in_json(text: str) -> bytes:
@@ -55,7 +55,7 @@ def in_json(text: str) -> bytes:
 
 def in_form(text: str) -> bytes:
     """As a value of a form."""
-    return quote_plus(text).encode("ascii")
+    return quote_plus(text, errors="replace").encode("ascii")
 
 
 def in_text(text: str) -> bytes:
