@@ -63,7 +63,7 @@ async def preflight(
     url = health_url(target)
     # trust_env off: the load goes straight to the service, so a proxy must not answer for it here.
     async with httpx.AsyncClient(
-        verify=_context(target.verify),
+        verify=tls_context(target.verify),
         headers=dict(headers or {}),
         timeout=timeout,
         trust_env=False,
@@ -107,7 +107,8 @@ def _bare(url: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
-def _context(verify: bool) -> ssl.SSLContext:
+def tls_context(verify: bool) -> ssl.SSLContext:
+    """How the service's certificate is looked at, the same for the health check and for the load."""
     context = ssl.create_default_context()
     if not verify:
         context.check_hostname = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import trio
 
 from velro_gate.engine.health import HealthWatch
 from velro_gate.engine.phases import PhaseTask
+from velro_gate.engine.preflight import tls_context
 from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.requests import Compiler
 from velro_gate.engine.users import Stage
@@ -122,15 +122,7 @@ async def resolve(target: Target) -> Endpoint:
             f"the name {host!r} cannot be resolved", where=f"{parts.scheme}://{host}:{port}", why=str(error)
         ) from error
     addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
-    return Endpoint(host, addresses, _context(target.verify) if secure else None)
-
-
-def _context(verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+    return Endpoint(host, addresses, tls_context(target.verify) if secure else None)
 
 
 @contextmanager
