@@ -1,156 +1,218 @@
-"""What a step makes of a whole answer: its status, its checks, what it captures, its cookies."""
+"""Answers: what httptools and our rules make of bytes is what h11, an implementation of its own, makes of them."""
 
 from __future__ import annotations
 
-import json
+import itertools
+from dataclasses import dataclass
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engine.scripted import answer, step
-from velro_gate.engine.answers import cookies_of, json_value, outcome_of
-from velro_gate.engine.wire import AnswerReader, LayerTable
-from velro_gate.model.samples import Outcome
-from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck
-
-MISSING = json_value({}, "$.nothing")
-
-DOCUMENTS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z_-]{1,4}", fullmatch=True), inner, max_size=3)
-    ),
-    max_leaves=10,
-)
+from velro_gate.engine.answers import MOST_HEAD, Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 
 
-def read(body: bytes = b"{}", status: int = 200, *headers: bytes, wanted: frozenset[bytes] = frozenset()) -> AnswerReader:
-    reader = AnswerReader(LayerTable())
-    reader.begin(is_head=False, keep_body=True, wanted=wanted)
-    reader.parser.feed_data(answer(body, status, *headers))
-    assert reader.complete
-    return reader
+@dataclass(frozen=True)
+class Made:
+    """An answer as bytes. ends: whether the server closes after it."""
+
+    data: bytes
+    method: str
+    ends: bool
 
 
-def paths(document: object, at: str = "$") -> list[tuple[str, object]]:
-    """Every place in a document with what stands there."""
-    found = [(at, document)]
-    if isinstance(document, dict):
-        for name, inner in document.items():
-            found += paths(inner, f"{at}.{name}")
-    elif isinstance(document, list):
-        for place, inner in enumerate(document):
-            found += paths(inner, f"{at}[{place}]")
-    return found
+def fresh(captured: tuple[bytes, ...] = (), most: int = 1 << 20) -> Answer:
+    return Answer(HeaderKinds(captured), most)
 
 
-@given(DOCUMENTS)
-def test_every_place_of_a_document_is_found_by_its_path(document: object) -> None:
-    for path, value in paths(document):
-        assert json_value(document, path) is value
+def read(made: Made, cuts: list[int]) -> tuple[Progress, Answer]:
+    answer = fresh()
+    answer.start(0.0, head=made.method == "HEAD", wants_body=True)
+    places = sorted({0, len(made.data), *(cut % (len(made.data) + 1) for cut in cuts)})
+    progress = Progress.INCOMPLETE
+    for start, end in itertools.pairwise(places):
+        progress = answer.feed(made.data[start:end])
+        if progress is not Progress.INCOMPLETE:
+            break
+    if progress is Progress.INCOMPLETE and made.ends:
+        progress = answer.end()
+        if progress is Progress.COMPLETE:
+            answer.finish()
+    return progress, answer
 
 
-@given(DOCUMENTS, st.from_regex(r"\$(\.[a-z]{1,3}|\[\d{1,30}\]){1,5}", fullmatch=True))
-def test_a_path_that_leads_nowhere_gives_the_marker_and_no_error(document: object, path: str) -> None:
-    assert json_value(document, path) is dict(paths(document)).get(path, MISSING)
+def oracle(made: Made) -> tuple[int, bytes] | None:
+    """Status and body as h11 reads them; None where it finds no whole answer."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=made.method, target="/", headers=[("Host", "x")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(made.data)
+    if made.ends:
+        client.receive_data(b"")
+    status, body = 0, b""
+    try:
+        while True:
+            event = client.next_event()
+            if isinstance(event, h11.Response):
+                status = event.status_code
+            elif isinstance(event, h11.Data):
+                body += event.data
+            elif isinstance(event, h11.EndOfMessage):
+                return status, body
+            elif event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
+                return None
+    except h11.RemoteProtocolError:
+        return None
 
 
-def test_a_text_is_no_list_of_letters() -> None:
-    assert json_value({"name": "abc"}, "$.name[0]") is MISSING
+tokens = st.text("abcdefghijklmnopqrstuvwxyzABCDEF-", min_size=1, max_size=12).map(lambda t: f"X-{t}")
+values = st.text("abc XYZ,;=/\"'0189", max_size=20).map(str.strip)
 
 
-@pytest.mark.parametrize(
-    ("said", "expected", "holds"),
-    [
-        ("1", 1, True),
-        ("1.0", 1, True),
-        ("true", True, True),
-        ("true", 1, False),
-        ("1", True, False),
-        ("0", False, False),
-        ("null", None, True),
-        ("false", None, False),
-        ('"1"', 1, False),
-        ('"a"', "a", True),
-    ],
-)
-def test_values_are_compared_as_json_compares_them(said: str, expected: str | int | bool | None, holds: bool) -> None:
-    check = JsonCheck(path="$.v", equals=expected, has_expected=True)
-    body = f'{{"v": {said}}}'.encode()
-    assert outcome_of(step(checks=(check,)), read(body), {}) is (Outcome.OK if holds else Outcome.CHECK)
+@st.composite
+def answers(draw: st.DrawFn) -> Made:
+    status = draw(st.sampled_from([200, 200, 201, 204, 304, 404, 429, 500, 503]))
+    method = draw(st.sampled_from(["GET", "GET", "HEAD"]))
+    body = draw(st.binary(max_size=300))
+    framing = draw(st.sampled_from(["length", "chunked", "close", "truncated"]))
+    lines = [f"HTTP/1.1 {status} Whatever"]
+    lines += [f"{name}: {value}" for name, value in draw(st.lists(st.tuples(tokens, values), max_size=6))]
+    if draw(st.booleans()):
+        lines.append("Connection: close")
+    bodiless = method == "HEAD" or status in (204, 304)
+    data, ends = body, framing in ("close", "truncated")
+    if framing == "chunked":
+        lines.append("Transfer-Encoding: chunked")
+        size = draw(st.integers(1, 80))
+        pieces = [body[i : i + size] for i in range(0, len(body), size)]
+        data = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    elif framing == "length":
+        lines.append(f"Content-Length: {len(body)}")
+    elif framing == "truncated":
+        lines.append(f"Content-Length: {len(body) + draw(st.integers(0, 3))}")
+    informational = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" if draw(st.booleans()) else b""
+    head = informational + "\r\n".join(lines).encode() + b"\r\n\r\n"
+    return Made(head + (b"" if bodiless else data), method, ends)
 
 
-def test_null_exists() -> None:
-    assert outcome_of(step(checks=(JsonCheck(path="$.v"),)), read(b'{"v": null}'), {}) is Outcome.OK
-
-
-@pytest.mark.parametrize("check", [JsonCheck(path="$.v"), ContainsCheck(text="x")])
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b'{"v":' * 100_000])
-def test_a_body_that_is_no_document_fails_its_check(check: BodyCheck, body: bytes) -> None:
-    assert outcome_of(step(checks=(check,)), read(body), {}) is Outcome.CHECK
-
-
-def test_a_text_is_looked_for_as_utf_8_over_all_pieces() -> None:
-    reader = read("käse und schinken".encode())
-    reader.body = [bytes([byte]) for byte in b"".join(reader.body)]
-    assert outcome_of(step(checks=(ContainsCheck(text="käse"),)), reader, {}) is Outcome.OK
-
-
-def test_an_unexpected_status_comes_before_everything_else() -> None:
-    captured: dict[str, str] = {}
-    one = step(checks=(ContainsCheck(text="no"),), captures=(Capture(name="a", source="json", path="$.a"),))
-    assert outcome_of(one, read(b'{"a": 1}', 404), captured) is Outcome.STATUS
-    assert captured == {}
-
-
-def test_every_check_must_hold() -> None:
-    checks = (ContainsCheck(text="a"), ContainsCheck(text="b"))
-    assert outcome_of(step(checks=checks), read(b"a b"), {}) is Outcome.OK
-    assert outcome_of(step(checks=checks), read(b"a"), {}) is Outcome.CHECK
-
-
-@given(DOCUMENTS)
-def test_what_is_captured_from_json_is_the_text_itself_or_the_json_of_anything_else(document: object) -> None:
-    captured: dict[str, str] = {}
-    one = step(captures=(Capture(name="a", source="json", path="$.a"),))
-    outcome = outcome_of(one, read(json.dumps({"a": document}).encode()), captured)
-    if document is None:
-        assert (outcome, captured) == (Outcome.CAPTURE, {})
+@given(answers(), st.lists(st.integers(0, 10_000), max_size=8))
+def test_any_answer_split_anywhere_reads_as_h11_reads_it(made: Made, cuts: list[int]) -> None:
+    progress, answer = read(made, cuts)
+    expected = oracle(made)
+    if expected is None:
+        assert progress is not Progress.COMPLETE
     else:
-        assert outcome is Outcome.OK
-        assert (captured["a"] if isinstance(document, str) else json.loads(captured["a"])) == document
+        assert progress is Progress.COMPLETE
+        assert (answer.status, b"".join(answer.body or ())) == expected
+        assert answer.received == len(made.data)
 
 
-@pytest.mark.parametrize("source", ["json", "header", "cookie"])
-def test_a_value_that_is_not_there_is_a_failed_capture_and_keeps_the_old_one(source: str) -> None:
-    captured = {"a": "old"}
-    capture = Capture(name="a", source=source, path="$.a" if source == "json" else "a")  # type: ignore[arg-type]
-    assert outcome_of(step(captures=(capture,)), read(b"no json"), captured) is Outcome.CAPTURE
-    assert captured == {"a": "old"}
+@given(st.binary(min_size=1, max_size=200), st.lists(st.integers(0, 300), max_size=4))
+def test_no_bytes_whatever_raise_anything(data: bytes, cuts: list[int]) -> None:
+    progress, _ = read(Made(data, "GET", ends=True), cuts)
+    assert progress in Progress
 
 
-def test_headers_are_captured_without_regard_to_case() -> None:
-    captured: dict[str, str] = {}
-    one = step(captures=(Capture(name="a", source="header", path="X-Word"),))
-    assert outcome_of(one, read(b"", 200, b"x-wORD: w\xfc", wanted=frozenset({b"x-word"})), captured) is Outcome.OK
-    assert captured == {"a": "wü"}
+@given(answers(), st.binary(min_size=1, max_size=40))
+def test_bytes_after_a_whole_answer_leave_it_whole_and_the_connection_unused(made: Made, extra: bytes) -> None:
+    alone, _ = read(Made(made.data, made.method, ends=False), [])
+    if alone is not Progress.COMPLETE:
+        return
+    progress, answer = read(Made(made.data + extra, made.method, ends=False), [])
+    assert progress is Progress.COMPLETE
+    # llhttp passes over blank lines between messages.
+    assert not answer.reusable or not extra.strip(b"\r\n")
+
+
+@given(st.lists(answers(), min_size=2, max_size=5))
+def test_a_clean_answer_can_be_used_again(several: list[Made]) -> None:
+    answer = fresh()
+    for made in several:
+        answer.start(0.0, head=made.method == "HEAD", wants_body=True)
+        progress = answer.feed(made.data)
+        assert (progress is Progress.COMPLETE) is (oracle(Made(made.data, made.method, ends=False)) is not None)
+        if progress is not Progress.COMPLETE or not answer.clean:
+            answer = fresh()
 
 
 @pytest.mark.parametrize(
-    ("lines", "cookies"),
+    "data",
     [
-        ((), {}),
-        ((b"a=1",), {"a": "1"}),
-        ((b"a=1; Path=/; Secure; HttpOnly; SameSite=Lax", b"b=x=y"), {"a": "1", "b": "x=y"}),
-        ((b"a=1", b"a=2"), {"a": "2"}),
-        ((b"a=1; Max-Age=0",), {"a": ""}),
-        ((b"a=; expires=Thu, 01 Jan 1970 00:00:00 GMT",), {"a": ""}),
-        ((b" a = 1 ",), {"a": "1"}),
-        ((b"=1", b";", b""), {}),
-        ((b"a=1; max-age=60",), {"a": "1"}),
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x46",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
     ],
 )
-def test_cookies_are_read_by_name_and_a_deleted_one_is_empty(lines: tuple[bytes, ...], cookies: dict[str, str]) -> None:
-    reader = read(b"", 200, *(b"Set-Cookie: " + line for line in lines))
-    assert dict(cookies_of(reader)) == cookies
+def test_what_is_no_answer_is_faulty(data: bytes) -> None:
+    assert fresh().feed(data) is Progress.FAULTY
+
+
+def test_an_answer_beyond_the_limit_is_faulty() -> None:
+    answer = fresh(most=1_000)
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n") is Progress.INCOMPLETE
+    assert answer.feed(b"x" * 1_001) is Progress.FAULTY
+
+
+def test_headers_without_end_are_faulty() -> None:
+    answer = fresh()
+    progress = answer.feed(b"HTTP/1.1 200 OK\r\n")
+    for _ in range(MOST_HEAD // 1_000 + 2):
+        if progress is Progress.INCOMPLETE:
+            progress = answer.feed(b"X-Long: " + b"a" * 990 + b"\r\n")
+    assert progress is Progress.FAULTY
+
+
+def test_only_the_named_headers_are_kept_whatever_their_spelling() -> None:
+    answer = fresh((b"x-id",))
+    answer.feed(
+        b"HTTP/1.1 200 OK\r\nX-CACHE: HIT\r\nx-Cache-layer: redis\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\n"
+        b"X-Id: 7\r\nX-Other: 8\r\nContent-Length: 0\r\n\r\n"
+    )
+    assert (answer.cache, answer.cache_layer) == (b"HIT", b"redis")
+    assert answer.cookies == [b"a=1", b"b=2"]
+    assert answer.captured == [(b"x-id", b"7")]
+
+
+def test_a_body_that_nobody_wants_is_not_kept() -> None:
+    answer = fresh()
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab") is Progress.COMPLETE
+    assert answer.body is None
+
+
+def test_header_spellings_are_remembered_within_a_bound() -> None:
+    kinds = HeaderKinds()
+    for number in range(5_000):
+        assert kinds[b"x-%d" % number] == 0
+    assert len(kinds) <= 1_000
+
+
+@pytest.mark.parametrize(
+    ("cache", "layer", "code", "names"),
+    [
+        (None, None, NO_CACHE_HEADER, []),
+        (b"MISS", b"database", CACHE_MISS, []),
+        (b"HIT", b"Redis", FIRST_CACHE_LAYER, ["redis"]),
+        (b"Hit from cloudfront", None, FIRST_CACHE_LAYER, ["unnamed"]),
+        (None, b"memory", FIRST_CACHE_LAYER, ["memory"]),
+        (None, b"none", CACHE_MISS, []),
+        (b"EXPIRED", None, CACHE_MISS, []),
+    ],
+)
+def test_cache_headers_become_codes(cache: bytes | None, layer: bytes | None, code: int, names: list[str]) -> None:
+    layers = CacheLayers()
+    assert layers.code(cache, layer) == code
+    assert layers.names == names
+
+
+def test_layers_get_their_codes_in_the_order_they_are_seen_and_never_too_many() -> None:
+    layers = CacheLayers()
+    codes = [layers.code(b"HIT", b"layer-%d" % number) for number in range(400)]
+    assert codes[:3] == [2, 3, 4]
+    assert max(codes) <= 255
+    assert layers.code(b"HIT", b"layer-1") == 3

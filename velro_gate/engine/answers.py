@@ -1,90 +1,241 @@
-"""What a step makes of an answer: expected status, checks on the body, captured values, cookies."""
+"""One HTTP/1.1 answer, parsed by httptools as its bytes come in.
+
+Rules: 1xx answers are passed over, except 101, which nobody asked for. A body without a declared length ends with the
+connection. What follows a complete answer is not ours: the answer counts, the connection is not used again.
+"""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Any
 
-from velro_gate.engine.wire import AnswerReader
-from velro_gate.model.samples import Outcome
-from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck, Step
+import httptools
 
-_PART = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
-_NOTHING = object()
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 
+MOST_HEAD = 256 * 1024
+"""Bytes of headers that are read before an answer is refused as no sensible HTTP."""
 
-def json_value(document: object, path: str) -> object:
-    """The value at a path such as ``$.items[0].id``; a private marker when there is none."""
-    found = document
-    for name, number in _PART.findall(path):
-        if name and isinstance(found, dict) and name in found:
-            found = found[name]
-        elif number and isinstance(found, list) and int(number) < len(found):
-            found = found[int(number)]
-        else:
-            return _NOTHING
-    return found
+_MOST_SPELLINGS = 1_000
 
 
-def outcome_of(step: Step, reader: AnswerReader, captured: dict[str, str]) -> Outcome:
-    """Judge a whole answer, and put what the step captures into ``captured``."""
-    if reader.status not in step.expect_status:
-        return Outcome.STATUS
-    if not step.checks and not step.captures:
-        return Outcome.OK
-    body = b"".join(reader.body)
-    document: object = _NOTHING
-    if any(isinstance(check, JsonCheck) for check in step.checks) or any(c.source == "json" for c in step.captures):
+class Progress(IntEnum):
+    """Where an answer stands after some of its bytes."""
+
+    INCOMPLETE = 0
+    COMPLETE = 1
+    FAULTY = 2
+
+
+class Header(IntEnum):
+    """The headers that are looked at; all others are passed over."""
+
+    IGNORED = 0
+    LENGTH = 1
+    ENCODING = 2
+    CACHE = 3
+    CACHE_LAYER = 4
+    COOKIE = 5
+    CAPTURED = 6
+
+
+_KNOWN = {
+    b"content-length": Header.LENGTH,
+    b"transfer-encoding": Header.ENCODING,
+    b"x-cache": Header.CACHE,
+    b"x-cache-layer": Header.CACHE_LAYER,
+    b"set-cookie": Header.COOKIE,
+}
+
+
+class HeaderKinds(dict[bytes, int]):
+    """Header name in any spelling -> Header. Spellings are remembered, so that a name is lowered once and not each time.
+
+    Args:
+        captured: lower-case names whose values a step captures.
+    """
+
+    def __init__(self, captured: Iterable[bytes] = ()) -> None:
+        super().__init__()
+        self._captured = frozenset(captured)
+
+    def __missing__(self, name: bytes) -> int:
+        lower = name.lower()
+        kind = _KNOWN.get(lower, Header.CAPTURED if lower in self._captured else Header.IGNORED)
+        # A service that makes up names must not fill our memory.
+        if len(self) < _MOST_SPELLINGS:
+            self[name] = int(kind)
+        return kind
+
+
+class Answer:
+    """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
+
+    An answer that is not ``clean`` has left its parser amid something else and must be thrown away.
+    """
+
+    __slots__ = (
+        "_feed",
+        "_head",
+        "_kinds",
+        "_most",
+        "_parser",
+        "_wants_body",
+        "body",
+        "cache",
+        "cache_layer",
+        "captured",
+        "clean",
+        "complete",
+        "cookies",
+        "first_at",
+        "framed",
+        "headers_done",
+        "received",
+        "reusable",
+        "status",
+    )
+
+    def __init__(self, kinds: HeaderKinds, most: int) -> None:
+        self._kinds = kinds
+        self._most = most
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._feed = self._parser.feed_data
+        self.start(0.0)
+
+    def start(self, first_at: float, *, head: bool = False, wants_body: bool = False) -> None:
+        """Begin a new answer, whose first byte came at ``first_at``. head: it answers HEAD, so it has no body."""
+        self._head = head
+        self._wants_body = wants_body
+        self.first_at = first_at
+        self.received = 0
+        self.status = 0
+        self.complete = self.headers_done = self.framed = False
+        self.clean = self.reusable = True
+        self.cache: bytes | None = None
+        self.cache_layer: bytes | None = None
+        self.cookies: list[bytes] | None = None
+        self.captured: list[tuple[bytes, bytes]] | None = None
+        self.body: list[bytes] | None = None
+
+    def feed(self, data: bytes) -> Progress:
+        """Take the next bytes."""
+        self.received += len(data)
         try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            document = _NOTHING
-    if not all(_holds(check, body, document) for check in step.checks):
-        return Outcome.CHECK
-    for capture in step.captures:
-        value = _captured(capture, document, reader)
-        if value is None:
-            return Outcome.CAPTURE
-        captured[capture.name] = value
-    return Outcome.OK
+            self._feed(data)
+        except httptools.HttpParserUpgrade:
+            return Progress.FAULTY
+        except httptools.HttpParserError:
+            if not self.complete:
+                return Progress.FAULTY
+            self.clean = self.reusable = False
+        if self.complete:
+            return Progress.COMPLETE
+        too_large = self.received > (self._most if self.headers_done else min(MOST_HEAD, self._most))
+        return Progress.FAULTY if too_large else Progress.INCOMPLETE
+
+    def end(self) -> Progress:
+        """The connection has ended: complete if the end of the connection is this answer's way to end."""
+        self.clean = self.reusable = False
+        return Progress.COMPLETE if self.headers_done and not self.framed else Progress.INCOMPLETE
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        """A first line begins; a second one belongs to nobody."""
+        if self.complete:
+            self.clean = self.reusable = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer: those are not looked at."""
+        kind = self._kinds[name]
+        if kind and not self.headers_done:
+            if kind == Header.LENGTH:
+                self.framed = True
+            else:
+                self._note(kind, name, value)
+
+    def _note(self, kind: int, name: bytes, value: bytes) -> None:
+        if kind == Header.CACHE:
+            self.cache = value
+        elif kind == Header.CACHE_LAYER:
+            self.cache_layer = value
+        elif kind == Header.ENCODING:
+            self.framed = b"chunked" in value.lower()
+        elif kind == Header.COOKIE:
+            self.cookies = [*(self.cookies or ()), value]
+        else:
+            self.captured = [*(self.captured or ()), (name.lower(), value)]
+
+    def on_headers_complete(self) -> None:
+        """All headers are here; an answer to HEAD ends with them, whatever length they declare."""
+        self.headers_done = True
+        if self._head and not self.complete and self._parser.get_status_code() >= 200:
+            self._complete()
+            # The parser still waits for the body that was declared.
+            self.clean = False
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self.complete:
+            self.reusable = False
+        elif self._wants_body:
+            if self.body is None:
+                self.body = [data]
+            else:
+                self.body.append(data)
+
+    def on_message_complete(self) -> None:
+        """The end of an answer; after 1xx another one follows."""
+        if self.complete:
+            return
+        if self._parser.get_status_code() < 200:
+            self.headers_done = self.framed = False
+            return
+        self._complete()
+
+    def _complete(self) -> None:
+        self.complete = True
+        self.status = self._parser.get_status_code()
+        if not self._parser.should_keep_alive():
+            # The parser refuses anything after such an answer.
+            self.clean = self.reusable = False
+
+    def finish(self) -> None:
+        """Take over the status of an answer that ended with its connection."""
+        self.status = self._parser.get_status_code()
 
 
-def _holds(check: BodyCheck, body: bytes, document: object) -> bool:
-    match check:
-        case ContainsCheck(text=text):
-            return text.encode() in body
-        case JsonCheck(path=path, equals=equals, has_expected=has_expected):
-            value = json_value(document, path)
-            if value is _NOTHING:
-                return False
-            # True equals 1 in Python, but not in JSON.
-            return not has_expected or (value == equals and isinstance(value, bool) is isinstance(equals, bool))
+class CacheLayers:
+    """What X-Cache and X-Cache-Layer say -> cache code; layers get their codes in the order in which they are first seen."""
 
+    MOST = 250
 
-def _captured(capture: Capture, document: object, reader: AnswerReader) -> str | None:
-    match capture.source:
-        case "json":
-            value = json_value(document, capture.path)
-            if value is _NOTHING or value is None:
-                return None
-            return value if isinstance(value, str) else json.dumps(value)
-        case "header":
-            found = reader.captured.get(capture.path.lower().encode())
-            return None if found is None else found.decode("latin-1")
-        case "cookie":
-            return cookies_of(reader).get(capture.path)
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._codes: dict[tuple[bytes | None, bytes | None], int] = {(None, None): NO_CACHE_HEADER}
 
+    def code(self, cache: bytes | None, layer: bytes | None) -> int:
+        """The code of a pair of header values, for the column ``cache`` of the samples."""
+        found = self._codes.get((cache, layer))
+        if found is None:
+            found = self._classify(cache, layer)
+            if len(self._codes) < _MOST_SPELLINGS:
+                self._codes[cache, layer] = found
+        return found
 
-def cookies_of(reader: AnswerReader) -> Mapping[str, str]:
-    """Cookies that an answer sets, by name; an empty value where it deletes one."""
-    made: dict[str, str] = {}
-    for line in reader.cookies:
-        pair, *attributes = line.decode("latin-1").split(";")
-        name, _, value = pair.partition("=")
-        name = name.strip()
-        if not name:
-            continue
-        gone = any(attribute.strip().lower() in ("max-age=0", "max-age=-1") for attribute in attributes)
-        made[name] = "" if gone else value.strip()
-    return made
+    def _classify(self, cache: bytes | None, layer: bytes | None) -> int:
+        name = (layer or b"").decode("latin-1").strip().lower()
+        if cache is not None and b"hit" not in cache.lower():
+            return CACHE_MISS
+        if cache is None and name in ("", "none", "miss", "origin"):
+            return CACHE_MISS
+        return self._layer(name or "unnamed")
+
+    def _layer(self, name: str) -> int:
+        if name not in self.names:
+            if len(self.names) >= self.MOST:
+                return FIRST_CACHE_LAYER + self.MOST - 1
+            self.names.append(name)
+        return FIRST_CACHE_LAYER + self.names.index(name)

@@ -1,328 +1,344 @@
-"""One phase: ramp, measured stretch, drain. Every task has a nursery, and nothing outlives the phase.
+"""One phase: ramp, measured stretch, drain. Every task has a nursery, every wait an end, every connection is closed.
 
 The books: an arrival of the measured stretch is a sample, or it is blocked (its user still waited for an earlier answer when
-the drain ended: the service's doing), or it is missed (the scheduler never came to it: ours).
+the drain ended: the service's doing), or it is missed (never handed out, or this machine could not send it: ours).
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import psutil
 import trio
 
+from velro_gate.engine.answers import CacheLayers, HeaderKinds
+from velro_gate.engine.calm import Calm
 from velro_gate.engine.health import HealthWatch
-from velro_gate.engine.users import Stage, VirtualUser
-from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard, Tick
-from velro_gate.model.scenario import ClosedArrivals, Phase, Step
-from velro_gate.pacing import Schedule, closed_journey, connect_time, open_schedule
-
-T = TypeVar("T")
+from velro_gate.engine.poller import Poller
+from velro_gate.engine.recorder import Recorder
+from velro_gate.engine.requests import CompiledStep
+from velro_gate.engine.routes import Route
+from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
+from velro_gate.engine.users import Crew, User
+from velro_gate.engine.vitals import Pulse, Vitals
+from velro_gate.engine.wire import Connection, Wire
+from velro_gate.model import scenario as model
+from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard
+from velro_gate.model.samples import Samples
+from velro_gate.pacing import closed_journey, connect_time, open_schedule
 
 SWEEP_EVERY = 0.05
 TICK_EVERY = 1.0
-SETTLE = 1.0
-"""Seconds before the end of the ramp at which garbage is collected one last time: the stop it makes is over by then."""
-GONE_AFTER = 5.0
-GONE_FAILURES = 5
-MEMORY_GUARD = 2**29
-"""Bytes by which the process may grow while collection is off."""
+SAMPLE_EVERY = 5  # ticks
+STOP_GRACE = 1.0
+"""Seconds that requests in flight get when the run is asked to end."""
+
+_SETTLE = 0.5
+"""Seconds before the measured stretch at which garbage is collected one last time: the pause is over by then."""
+_REJOIN_AFTER = 1.0
+_AT_A_TIME = 256
 
 
-class Aside(Protocol):
-    """Where reads that may take long go, out of the loop's way."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhasePlan:
+    """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start."""
 
-    async def __call__(self, read: Callable[[], T], /) -> T:
-        """What ``read`` returns."""
-
-
-async def in_thread(read: Callable[[], T], /) -> T:
-    """Read in a worker thread."""
-    return await trio.to_thread.run_sync(read)
-
-
-@dataclass(slots=True, kw_only=True)
-class PhaseClock:
-    """The phase's marks on trio's clock."""
-
-    began: float
-    ramp_end: float
-    load_end: float
-
-    @classmethod
-    def starting(cls, phase: Phase, now: float) -> PhaseClock:
-        """The marks of a phase that starts now."""
-        return cls(began=now, ramp_end=now + phase.ramp, load_end=now + phase.ramp + phase.duration)
-
-
-@dataclass(slots=True, kw_only=True)
-class PhaseTask:
-    """Everything one running phase needs; ``run`` carries it out."""
-
-    phase: Phase
+    scenario: model.Scenario
+    phase: model.Phase
     number: int
     count: int
-    steps: Sequence[Step]
-    seed: int
     shard: Shard
-    stage: Stage
-    health: HealthWatch
+    origin: float
+    route: Route
+    steps: Sequence[CompiledStep]
+    login: CompiledStep | None
+    kinds: HeaderKinds
+    layers: CacheLayers
+    sink: Callable[[Samples], None]
     observe: Callable[[Progress], None]
     stop: trio.Event
-    aside: Aside = in_thread
-    clock: PhaseClock = field(init=False)
-    schedule: Schedule | None = field(init=False)
-    users: dict[int, VirtualUser] = field(init=False)
-    ticks: list[Tick] = field(default_factory=list)
-    handed: int = 0
+
+
+async def run_phase(plan: PhasePlan) -> PhaseRun:
+    """Carry a phase out. It ends by itself, by ``stop`` within a few seconds, or when the service is gone.
+
+    Raises:
+        Whatever ``sink`` or ``observe`` raise, in an exception group.
+    """
+    arrivals = plan.phase.arrivals
+    schedule = None
+    if isinstance(arrivals, model.OpenArrivals):
+        whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.scenario.steps, plan.scenario.seed)
+        schedule = whole.slice(plan.shard)
+    watch = HealthWatch(target_addresses=plan.route.endpoints)
+    task = _Phase(plan, watch)
+    if schedule is not None:
+        task.arrivals = OpenArrivals(schedule, task.began, task.deliver, task.now)
+    else:
+        task.arrivals = task.closed_arrivals()
+    with _instrumented(watch):
+        return await task.run()
+
+
+@contextmanager
+def _instrumented(watch: HealthWatch) -> Iterator[None]:
+    instrument = watch.instrument()
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        yield
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
+
+
+@dataclass(slots=True)
+class _Ending:
+    """Why the load ended before its time."""
+
     interrupted: bool = False
     gone: str | None = None
-    found: GeneratorHealth | None = None
-    step_of_phase: str = "ramp"
+    stage: str = "ramp"
+    health: GeneratorHealth | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+class _Phase:
+    """Everything of one running phase. All times are on trio's clock."""
+
+    arrivals: Arrivals
+
+    def __init__(self, plan: PhasePlan, watch: HealthWatch) -> None:
+        self.plan = plan
+        self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
+        self.began = self.now()
+        self.measured_from = self.began + plan.phase.ramp
+        self.end = self.measured_from + plan.phase.duration
+        self._watch = watch
+        self._calm = Calm()
+        self._state = _Ending()
+        self._poller = Poller()
+        self._wire = Wire(plan.route, self._poller, self.now, plan.kinds)
+        auth = plan.scenario.auth
+        self._crew = Crew(
+            now=self.now,
+            connect=partial(Connection, self._wire),
+            recorder=Recorder(plan.sink, origin=plan.origin),
+            layers=plan.layers,
+            seed=plan.scenario.seed,
+            login=plan.login,
+            token=auth.token if isinstance(auth, model.LoginAuth) else "",
+            keep_cookies=plan.scenario.cookies,
+            secure=plan.route.tls is not None,
+        )
+        indices = plan.shard.users(plan.phase.users)
+        self._users = {index: User(index, self._crew) for index in indices}
+        self._vitals = Vitals(
+            phase=plan.phase,
+            number=plan.number,
+            count=plan.count,
+            users=len(self._users),
+            share=1.0 / plan.shard.count,
+            began=self.began,
+            end=self.end,
+            origin=plan.origin,
+            now=self.now,
+            crew=self._crew,
+            wire=self._wire,
+            ticks=[],
+        )
+
+    def deliver(self, due: float, user: int, step: int) -> None:
+        """Hand an arrival to its user."""
+        self._users[user].arrive(due, self.plan.steps[step])
+
+    def closed_arrivals(self) -> ClosedArrivals:
+        """The arrivals of a closed loop: each user begins to think when it connects."""
+        phase, scenario = self.plan.phase, self.plan.scenario
+        assert isinstance(phase.arrivals, model.ClosedArrivals)
+        walks = {i: closed_journey(phase, phase.arrivals, scenario.steps, scenario.seed, i) for i in self._users}
+        begins = {i: self.began + connect_time(i, phase) for i in self._users}
+        made = ClosedArrivals(walks, begins, self.end, self.deliver, self.now)
+
+        def free(user: User, at: float, *, failed: bool) -> None:
+            made.think(user.index, at, failed=failed)
+
+        self._crew.free = free
+        return made
 
     async def run(self) -> PhaseRun:
-        """Carry the phase out; always ends, by itself or by ``stop``, with the books in order."""
-        closed = isinstance(self.phase.arrivals, ClosedArrivals)
-        self.schedule = None if closed else open_schedule(self.phase, self.steps, self.seed).slice(self.shard)
-        self.users = {index: VirtualUser(index, self.stage) for index in self.shard.users(self.phase.users)}
-        self.clock = PhaseClock.starting(self.phase, trio.current_time())
-        self.stage.last_answer = self.clock.began - self.stage.origin
+        """Carry the phase out."""
+        state = self._state
         try:
-            load_ended = await self._carry_out()
-        except BaseException:
-            # What it measured is of no use, but it must not go on listening to the garbage collector.
-            with suppress(RuntimeError):
-                self.health.finish()
-            raise
-        finally:
-            for user in self.users.values():
-                user.leave()
-        self.stage.recorder.flush()
-        return self._result(load_ended)
-
-    async def _carry_out(self) -> float:
-        """Everything that takes time; returns when the load ended."""
-        calm = _CalmMemory()
-        load_ended = self.clock.load_end
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch_stop, nursery.cancel_scope)
-            nursery.start_soon(self._sweep)
-            nursery.start_soon(self._tick, nursery.cancel_scope, calm)
-            nursery.start_soon(self._join_users, nursery)
-            if self.schedule is not None:
-                nursery.start_soon(self._dispatch, self.schedule)
-            try:
-                await self._measure(calm)
+            async with trio.open_nursery() as nursery:
+                for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
+                    nursery.start_soon(task)
+                with state.scope:
+                    await self._load()
+                until = self._ended_at()
+                await self._finish_health()
                 await self._drain()
-            finally:
-                load_ended = min(self.clock.load_end, trio.current_time())
-                calm.restore()
-            nursery.cancel_scope.cancel()
-        return load_ended
+                nursery.cancel_scope.cancel()
+            blocked = self._blocked(until)
+            await self._close()
+        finally:
+            # Silent where all is closed already; after a fault nothing is recorded any more, but nothing leaks either.
+            for user in self._users.values():
+                user.connection.close()
+            self._poller.close()
+            self._calm.leave()
+        self._crew.recorder.flush()
+        return self._result(until, blocked)
 
-    async def _measure(self, calm: _CalmMemory) -> None:
-        # Begun at once, too: a phase that ends within its ramp has a health to show as well.
-        self.health.begin()
-        await trio.sleep_until(max(self.clock.ramp_end - SETTLE, self.clock.began))
-        calm.enter()
-        await trio.sleep_until(self.clock.ramp_end)
-        self.step_of_phase = "measure"
-        # In a thread, here and below: counting ports can mean reading a kernel table of tens of thousands of lines.
-        await self.aside(self.health.begin)
-        await trio.sleep_until(self.clock.load_end)
-        self.found = await self.aside(self.health.finish)
-        self.step_of_phase = "drain"
+    async def _load(self) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._join_users)
+            nursery.start_soon(self.arrivals.play)
+            await trio.sleep_until(max(self.began, self.measured_from - _SETTLE))
+            self._calm.enter()
+            await trio.sleep_until(self.measured_from)
+            self._state.stage = "measure"
+            # In a thread: it may read kernel tables of many thousand lines.
+            await trio.to_thread.run_sync(self._watch.begin)
+            await trio.sleep_until(self.end)
+            self._state.stage = "drain"
+            with trio.move_on_after(self._patience):
+                while not self.arrivals.finished:
+                    await trio.sleep(SWEEP_EVERY)
+            nursery.cancel_scope.cancel()
+
+    def _ended_at(self) -> float:
+        state = self._state
+        state.stage = "drain"
+        if state.interrupted or state.gone is not None:
+            return min(self.end, self.arrivals.cut(self.now()))
+        return self.end
+
+    async def _finish_health(self) -> None:
+        if self.now() < self.measured_from:
+            self._watch.begin()
+        self._state.health = await trio.to_thread.run_sync(self._watch.finish)
+
+    @property
+    def _patience(self) -> float:
+        return max(step.timeout for step in self.plan.steps) + 2.0 * SWEEP_EVERY
 
     async def _drain(self) -> None:
-        """Wait for the answers that are still out, at most as long as the slowest step may take."""
-        patience = max(step.timeout for step in self.steps) + 2.0 * SWEEP_EVERY
+        """Let what has fallen due be sent and answered, for as long as the slowest step may take."""
+        state, patience = self._state, self._patience
+        if state.gone is not None or state.interrupted:
+            # What is still queued stays unsent.
+            self._crew.closing = True
+            patience = 0.0 if state.gone is not None else min(patience, STOP_GRACE)
         with trio.move_on_after(patience):
-            while self.stage.in_flight or self._undone():
-                await trio.sleep(SWEEP_EVERY)
+            while len(self._crew.lanes):
+                await trio.sleep(SWEEP_EVERY / 2.0)
 
-    def _undone(self) -> bool:
-        if self.schedule is not None and self.handed < len(self.schedule):
-            return True
-        return any(user.waiting for user in self.users.values())
-
-    async def _watch_stop(self, scope: trio.CancelScope) -> None:
-        await self.stop.wait()
-        self.interrupted = True
-        scope.cancel()
-
-    async def _join_users(self, nursery: trio.Nursery) -> None:
-        for index, user in self.users.items():
-            await trio.sleep_until(self.clock.began + connect_time(index, self.phase))
-            if self.schedule is not None:
-                nursery.start_soon(user.serve_arrivals)
-            else:
-                nursery.start_soon(user.loop, self._journey(index), self.clock.load_end)
-
-    def _journey(self, user: int) -> Iterator[tuple[float, int]]:
-        arrivals = self.phase.arrivals
-        assert isinstance(arrivals, ClosedArrivals)
-        return closed_journey(self.phase, arrivals, self.steps, self.seed, user)
-
-    async def _dispatch(self, schedule: Schedule) -> None:
-        """Hand every arrival to its user when it falls due; all that are due at one moment in one go."""
-        began, offset = self.clock.began, self.clock.began - self.stage.origin
-        chunk = 4_096
-        for first in range(0, len(schedule), chunk):
-            due = schedule.due[first : first + chunk].tolist()
-            user = schedule.user[first : first + chunk].tolist()
-            step = schedule.step[first : first + chunk].tolist()
-            at, end = 0, len(due)
-            while at < end:
-                await trio.sleep_until(began + due[at])
-                now = trio.current_time() - began
-                while at < end and due[at] <= now:
-                    self.users[user[at]].hand(due[at] + offset, step[at])
-                    at += 1
-                self.handed = first + at
+    async def _join_users(self) -> None:
+        for index, user in self._users.items():
+            due = self.began + connect_time(index, self.plan.phase)
+            if due > self.now():
+                await trio.sleep_until(due)
+            elif index % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+            user.join()
 
     async def _sweep(self) -> None:
-        """Give up on what is overdue: one task for all users instead of a timer for each request."""
+        crew = self._crew
         while True:
             await trio.sleep(SWEEP_EVERY)
-            now = trio.current_time() - self.stage.origin
-            for user in [user for user in self.stage.in_flight if user.deadline <= now]:
-                user.give_up()
+            for lanes in (crew.lanes, crew.joining):
+                for user, deadline in lanes.overdue(self.now()):
+                    user.expire(deadline)
 
-    async def _tick(self, scope: trio.CancelScope, calm: _CalmMemory) -> None:
+    async def _watch_stop(self) -> None:
+        await self.plan.stop.wait()
+        if self._state.stage != "drain":
+            self._state.interrupted = True
+            self._state.scope.cancel()
+        else:
+            self._state.interrupted = True
+            self._crew.closing = True
+
+    async def _tick(self) -> None:
+        pulse, ticks = Pulse(self.began), 0
         while True:
-            await trio.sleep_until(self.clock.began + TICK_EVERY * (len(self.ticks) + 1))
-            stage, recorder = self.stage, self.stage.recorder
-            now = trio.current_time() - stage.origin
-            self.ticks.append(
-                Tick(
-                    at=now,
-                    connected=stage.connected,
-                    in_flight=len(stage.in_flight),
-                    sent=recorder.sent,
-                    ok=recorder.ok,
-                    failed=recorder.failed,
-                )
+            ticks += 1
+            await trio.sleep_until(self.began + ticks * TICK_EVERY)
+            self._vitals.tick()
+            self._calm.guard()
+            state, crew = self._state, self._crew
+            if state.stage == "measure" and ticks % SAMPLE_EVERY == 0:
+                self._watch.sample()
+            self.plan.observe(self._vitals.progress(state.stage))
+            gone = pulse.feel(
+                self.now(),
+                crew.recorder.outcomes,
+                unsent=crew.unsent,
+                joined=self._wire.opened,
+                failed_joins=crew.join_failures,
             )
-            if len(self.ticks) % 5 == 0:
-                await self.aside(self.health.sample)
-                calm.guard()
-            self.observe(self._progress())
-            silent = now - stage.last_answer
-            if silent > GONE_AFTER and stage.failures_since_answer >= GONE_FAILURES:
-                self.gone = f"no answer for {silent:.0f} s, {stage.failures_since_answer} requests in a row failed"
-                scope.cancel()
+            if gone and state.stage != "drain":
+                state.gone = gone
+                state.scope.cancel()
+            elif state.stage != "drain":
+                self._rejoin()
 
-    def _progress(self) -> Progress:
-        recent = self.stage.recorder.recent()
-        recorder, now = self.stage.recorder, trio.current_time()
-        last = self.ticks[-1]
-        before = self.ticks[-2] if len(self.ticks) > 1 else None
-        seconds = last.at - (before.at if before else self.clock.began - self.stage.origin)
-        return Progress(
-            phase=self.phase.name,
-            phase_number=self.number,
-            phase_count=self.count,
-            stage=self.step_of_phase,
-            users=len(self.users),
-            connected=self.stage.connected,
-            rate=(last.ok - (before.ok if before else 0)) / seconds if seconds > 0 else 0.0,
-            offered_rate=self.phase.offered_rate,
-            p50=recent.p50,
-            p95=recent.p95,
-            p99=recent.p99,
-            errors=recorder.failed,
-            error_rate=recorder.failed / recorder.sent if recorder.sent else 0.0,
-            hit_rate=recent.hit_rate,
-            lateness_p99=recent.lateness_p99,
-            elapsed=now - self.clock.began,
-            remaining=max(self.clock.load_end - now, 0.0),
-        )
+    def _rejoin(self) -> None:
+        """Let users that could not connect ahead try again, a bounded number at a time."""
+        failed, before = self._crew.failed_joins, self.now() - _REJOIN_AFTER
+        for _ in range(min(len(failed), _AT_A_TIME)):
+            if failed[0][0] > before:
+                break
+            failed.popleft()[1].join()
 
-    def _result(self, load_ended: float) -> PhaseRun:
-        stage, clock, origin = self.stage, self.clock, self.stage.origin
-        ended = trio.current_time() - origin
-        measured_until = min(load_ended - origin, ended)
-        measured_from = min(clock.ramp_end - origin, measured_until)
-        blocked = self._by_step(
-            step for user in self.users.values() for due, step in user.waiting if measured_from <= due < measured_until
-        )
-        due, missed = self._planned(measured_from, measured_until)
+    def _blocked(self, until: float) -> dict[str, int]:
+        counts = {step.name: 0 for step in self.plan.steps}
+        for user in self._users.values():
+            for due, step in user.waiting:
+                if self.measured_from <= due < until:
+                    counts[step.name] += 1
+        return counts
+
+    async def _close(self) -> None:
+        """Give up on what is in flight, and close every connection; other tasks of the process get their turns meanwhile."""
+        self._crew.closing = True
+        self._wire.shut()
+        for number, user in enumerate(self._users.values()):
+            user.cancel()
+            if number % _AT_A_TIME == 0:
+                await trio.lowlevel.checkpoint()
+
+    def _result(self, until: float, blocked: dict[str, int]) -> PhaseRun:
+        plan, crew, state = self.plan, self._crew, self._state
+        start, until = min(self.measured_from, until), max(min(self.measured_from, until), until)
+        names = [step.name for step in plan.steps]
+        missed = self.arrivals.missed(len(names), start, until)
+        own = [step for due, step in crew.missed if start <= due < until]
+        missed = missed + np.bincount(np.array(own, np.int64), minlength=len(names))
+        assert state.health is not None
+        rest: dict[str, Any] = {
+            "sent_total": crew.recorder.rows - crew.unsent,
+            "delivered_total": crew.delivered,
+            "connections_opened": self._wire.opened,
+            "reconnects": crew.reconnects,
+            "retries": crew.retries,
+        }
         return PhaseRun(
-            name=self.phase.name,
-            started=clock.began - origin,
-            measured_from=measured_from,
-            measured_until=measured_until,
-            ended=ended,
-            users=len(self.users),
-            due=due,
+            name=plan.phase.name,
+            started=self.began - plan.origin,
+            measured_from=start - plan.origin,
+            measured_until=until - plan.origin,
+            ended=self.now() - plan.origin,
+            users=len(self._users),
+            due=total_by_name(names, self.arrivals.due(len(names), start, until)),
             blocked=blocked,
-            missed=missed,
-            sent_total=stage.recorder.sent + stage.logins,
-            delivered_total=stage.delivered,
-            connections_opened=stage.connections_opened,
-            reconnects=stage.reconnects,
-            retries=stage.retries,
-            ticks=tuple(self.ticks),
-            health=self.found or self.health.finish(),
-            interrupted=self.interrupted,
-            service_gone=self.gone,
+            missed=total_by_name(names, missed),
+            ticks=tuple(self._vitals.ticks),
+            health=state.health,
+            interrupted=state.interrupted,
+            service_gone=state.gone,
+            **rest,
         )
-
-    def _planned(self, measured_from: float, measured_until: float) -> tuple[dict[str, int], dict[str, int]]:
-        """Arrivals of the measured stretch by step: all that fell due, and those that the scheduler did not come to."""
-        if self.schedule is None:
-            counts = self.stage.recorder.count_by_step(len(self.steps), measured_from, measured_until)
-            return self._named(counts), self._by_step(())
-        offset = self.clock.began - self.stage.origin
-        # The same sum as in the samples' due times, so that both sides of the books cut at the same arrival.
-        first, last = np.searchsorted(self.schedule.due + offset, (measured_from, measured_until))
-        steps = self.schedule.step
-        return (
-            self._named(np.bincount(steps[first:last], minlength=len(self.steps))),
-            self._named(np.bincount(steps[max(first, self.handed) : last], minlength=len(self.steps))),
-        )
-
-    def _named(self, counts: Sequence[int] | npt.NDArray[np.int64]) -> dict[str, int]:
-        return {step.name: int(count) for step, count in zip(self.steps, counts, strict=True)}
-
-    def _by_step(self, steps: Iterable[int]) -> dict[str, int]:
-        counts = [0] * len(self.steps)
-        for step in steps:
-            counts[step] += 1
-        return self._named(counts)
-
-
-class _CalmMemory:
-    """Garbage collection held off while it would be measured: a full one over thousands of users stops the process for .1 s."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._limit: float | None = None
-        self._was_enabled = gc.isenabled()
-
-    def enter(self) -> None:
-        """Collect once, then neither look at what is there now (freeze) nor collect at all."""
-        gc.collect()
-        gc.freeze()
-        gc.disable()
-        self._limit = self._process.memory_info().rss + MEMORY_GUARD
-
-    def guard(self) -> None:
-        """Collect after all when the process has grown beyond reason; the health watch counts it."""
-        if self._limit is not None and self._process.memory_info().rss > self._limit:
-            gc.collect()
-            self._limit = self._process.memory_info().rss + MEMORY_GUARD
-
-    def restore(self) -> None:
-        """Everything as it was before."""
-        if self._limit is not None:
-            gc.unfreeze()
-            self._limit = None
-        if self._was_enabled:
-            gc.enable()

@@ -1,221 +1,235 @@
-"""Steps compiled once to bytes with slots, so that sending costs a join and no library call.
+"""Steps compiled once to bytes with gaps, so that sending one costs a format and no library call.
 
 httpx builds each request (URL, query, headers, body) with a token in place of every ``${...}``; the bytes are cut at the
-tokens. At send time a user's values fill the gaps, encoded for the place they stand in.
+tokens. At send time a user's values fill the gaps; its cookies and the length of its body follow the other headers.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Mapping
 from typing import Protocol
-from urllib.parse import quote, urldefrag, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import httpx
 
 from velro_gate import __version__
-from velro_gate.errors import UsageError
-from velro_gate.model.scenario import Auth, BearerAuth, Feeder, LoginAuth, Scenario, Step
+from velro_gate.engine.inspection import Inspection
+from velro_gate.engine.slots import Encode, Person, Slot, Sources, body_encoding, in_header, in_url
+from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario, Step
 
-_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
-_TOKEN = re.compile(rb"VGx(\d+)xGV")
-_FORBIDDEN_IN_HEADER = re.compile(r"[\r\n\0]")
+PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+"""What stands for a value in the texts of a step."""
 
-
-class MissingCaptureError(Exception):
-    """A value that an earlier step should have captured is not there for this user."""
-
-
-class Person(Protocol):
-    """What a slot may ask of a virtual user."""
-
-    @property
-    def index(self) -> int:
-        """Which of the scenario's users it is."""
-
-    @property
-    def identity(self) -> str:
-        """A stable id."""
-
-    @property
-    def captured(self) -> Mapping[str, str]:
-        """Values captured from earlier answers, by name."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that may be sent again when it is unknown whether the service has seen them (RFC 9110, 9.2.1)."""
 
 
-Value = Callable[[Person], str]
-Encode = Callable[[str], bytes]
+class Sender(Person, Protocol):
+    """What a request may ask of a virtual user."""
+
+    def cookie_line(self, head: bytes) -> bytes:
+        """The Cookie header for a request that begins like this, as a whole line, or nothing."""
 
 
-def _percent(text: str) -> bytes:
-    # A value captured from JSON can hold half a surrogate pair, which no encoding of bytes can.
-    return quote(text, safe="", errors="replace").encode("ascii")
-
-
-def _json_text(text: str) -> bytes:
-    return json.dumps(text)[1:-1].encode("ascii")
-
-
-def _plain(text: str) -> bytes:
-    return text.encode("utf-8", "replace")
-
-
-def _header(text: str) -> bytes:
-    return _FORBIDDEN_IN_HEADER.sub("", text).encode("latin-1", "replace")
-
-
-@dataclass(frozen=True, slots=True)
 class Pieces:
-    """Bytes with gaps: ``fixed`` has one more entry than ``slots``."""
+    """Bytes with gaps. Rendered by one ``%``, the fastest join for a handful of pieces."""
 
-    fixed: tuple[bytes, ...]
-    slots: tuple[tuple[Value, Encode], ...]
+    __slots__ = ("_format", "slots")
 
-    def render(self, person: Person) -> bytes:
-        """The bytes for one user."""
+    def __init__(self, fixed: list[bytes], slots: list[Slot]) -> None:
+        self.slots = tuple(slots)
+        self._format = b"%b".join(part.replace(b"%", b"%%") if slots else part for part in fixed)
+
+    def render(self, person: Person) -> bytes | None:
+        """The bytes for one user; None when it lacks a value."""
         if not self.slots:
-            return self.fixed[0]
-        parts = [self.fixed[0]]
-        for (value, encode), after in zip(self.slots, self.fixed[1:], strict=True):
-            parts.append(encode(value(person)))
-            parts.append(after)
-        return b"".join(parts)
+            return self._format
+        values = tuple([slot(person) for slot in self.slots])
+        return None if None in values else self._format % values
 
 
-@dataclass(frozen=True, slots=True)
 class CompiledStep:
-    """One step, ready to be sent. head ends before the blank line."""
+    """One step, ready to be sent again and again.
 
-    step: Step
-    index: int
-    head: Pieces
-    body: Pieces | None
-    is_head: bool
-    safe: bool
-    keep_body: bool
-    wanted_headers: frozenset[bytes]
+    index: its number in the scenario; a login has the one after the last. inspect: looks at an expected answer; None where
+    there is nothing to look at. head: the method is HEAD.
+    """
 
-    def render(self, person: Person, cookies: bytes = b"") -> bytes:
-        """The whole request for one user. cookies: a ready header line or nothing.
+    __slots__ = (
+        "_body",
+        "_cookies",
+        "_head",
+        "_whole",
+        "default_path",
+        "expected",
+        "head",
+        "index",
+        "inspect",
+        "name",
+        "needs_token",
+        "safe",
+        "timeout",
+        "wants_body",
+    )
 
-        Raises:
-            MissingCaptureError: the user has not captured a value that this step needs.
-        """
-        head = self.head.render(person)
-        if self.body is None:
-            return head + cookies + b"\r\n"
-        body = self.body.render(person)
-        return b"%s%sContent-Length: %d\r\n\r\n%s" % (head, cookies, len(body), body)
+    def __init__(
+        self, step: Step, index: int, parts: tuple[Pieces, Pieces | None], inspect: Inspection | None, *, cookies: bool
+    ) -> None:
+        self._head, self._body = parts
+        self._cookies = cookies
+        self.index = index
+        self.name = step.name
+        self.timeout = step.timeout
+        self.expected = step.expect_status
+        self.head = step.method == "HEAD"
+        self.safe = step.method in SAFE
+        self.inspect = inspect
+        self.wants_body = inspect is not None and inspect.wants_body
+        self.default_path = "/"
+        self.needs_token = False
+        self._whole: bytes | None = None
+        if not cookies and not self._head.slots and self._body is None:
+            self._whole = self._head.render(_NOBODY) + b"\r\n"  # type: ignore[operator]
+
+    def render(self, user: Sender) -> bytes | None:
+        """The whole request for one user; None when it lacks a value that this step needs, or has one that cannot be sent."""
+        if self._whole is not None:
+            return self._whole
+        head = self._head.render(user)
+        if head is None:
+            return None
+        cookies = user.cookie_line(head) if self._cookies else b""
+        if self._body is None:
+            return b"%b%b\r\n" % (head, cookies)
+        body = self._body.render(user)
+        if body is None:
+            return None
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, cookies, len(body), body)
+
+
+class _Nobody:
+    index, identity, captured = 0, "", {}  # type: ignore[var-annotated]
+
+
+_NOBODY = _Nobody()
 
 
 class Compiler:
     """Compiles the steps of one scenario. secrets: values of the environment variables that the scenario names."""
 
     def __init__(self, scenario: Scenario, secrets: Mapping[str, str]) -> None:
+        self._scenario = scenario
         self._base = scenario.target.url.rstrip("/")
-        self._feeders = {feeder.name: feeder for feeder in scenario.feeders}
-        self._secrets = secrets
-        self._auth = scenario.auth
+        self._sources = Sources(scenario.feeders, secrets)
 
-    def compile(self, step: Step, index: int, *, authorized: bool = True) -> CompiledStep:
-        """One step as pieces."""
-        values: list[Value] = []
-        encodings: list[Encode] = []
+    def steps(self) -> list[CompiledStep]:
+        """Every step of the journey.
 
-        def tokens(text: str, encode: Encode) -> str:
-            def token(match: re.Match[str]) -> str:
-                values.append(self._value(match[1], step))
-                encodings.append(encode)
-                return f"VGx{len(values) - 1}xGV"
+        Raises:
+            UsageError, MissingVariableError: a placeholder has no value.
+        """
+        return [self._compile(step, index, authorized=True) for index, step in enumerate(self._scenario.steps)]
 
-            return _PLACEHOLDER.sub(token, text)
+    def login(self) -> CompiledStep | None:
+        """The login step, where there is one. It carries no credentials."""
+        auth = self._scenario.auth
+        if not isinstance(auth, LoginAuth):
+            return None
+        return self._compile(auth.step, len(self._scenario.steps), authorized=False)
 
-        headers = [(name, tokens(value, _header)) for name, value in step.headers]
+    def captured_headers(self) -> frozenset[bytes]:
+        """Lower-case names of the headers that some step captures."""
+        auth = self._scenario.auth
+        steps = (*self._scenario.steps, auth.step) if isinstance(auth, LoginAuth) else self._scenario.steps
+        return frozenset(c.path.lower().encode() for step in steps for c in step.captures if c.source == "header")
+
+    def _compile(self, step: Step, index: int, *, authorized: bool) -> CompiledStep:
+        where = f"step {step.name}"
+        cutter = _Cutter(self._sources, where)
+        headers = {name.lower(): (name, cutter.mark(value, in_header)) for name, value in step.headers}
         if authorized:
-            headers += self._authorization(self._auth, tokens)
-        url = self._base + tokens(step.path, _percent)
-        query = [(name, tokens(value, _percent)) for name, value in step.query]
-        body_text = None
+            self._authorize(headers, cutter)
+        url = self._base + cutter.mark(step.path, in_url)
+        if step.query:
+            # Encoded here: httpx would put parameters of one name together, and so change their order.
+            pairs = [(cutter.mark(name, in_url), cutter.mark(value, in_url)) for name, value in step.query]
+            url += ("&" if "?" in step.path else "?") + urlencode(pairs, quote_via=quote)
+        body = None
         if step.body is not None:
-            body_text = tokens(step.body.template, _encoding(step.body.content_type)).encode()
-            headers.append(("Content-Type", step.body.content_type))
-        head = _head(step, url, query, headers)
-        slots = tuple(zip(values, encodings, strict=True))
-        return CompiledStep(
-            step=step,
-            index=index,
-            head=_cut(head, slots),
-            body=None if body_text is None else _cut(body_text, slots),
-            is_head=step.method == "HEAD",
-            safe=step.method in ("GET", "HEAD", "OPTIONS"),
-            keep_body=bool(step.checks) or any(capture.source == "json" for capture in step.captures),
-            wanted_headers=frozenset(c.path.lower().encode() for c in step.captures if c.source == "header"),
+            body = cutter.cut(cutter.mark(step.body.template, body_encoding(step.body.content_type)).encode())
+            headers.setdefault("content-type", ("Content-Type", step.body.content_type))
+        head = cutter.cut(_head(step.method, httpx.URL(url), headers, body))
+        own_cookies = "cookie" in headers
+        compiled = CompiledStep(
+            step,
+            index,
+            (head, body),
+            Inspection(step) if step.checks or step.captures else None,
+            cookies=self._scenario.cookies and not own_cookies,
         )
+        # Where a cookie without a path belongs: the folder of the request, as far as it is the same for all users.
+        compiled.default_path = (urlsplit(self._base).path + step.path).partition("${")[0].rpartition("/")[0] or "/"
+        compiled.needs_token = authorized and isinstance(self._scenario.auth, LoginAuth)
+        return compiled
 
-    def _authorization(self, auth: Auth, tokens: Callable[[str, Encode], str]) -> list[tuple[str, str]]:
-        match auth:
-            case BearerAuth(variable=variable):
-                return [("Authorization", _header(f"Bearer {self._secrets[variable]}").decode("latin-1"))]
-            case LoginAuth(token=token):
-                return [("Authorization", tokens(f"Bearer ${{{token}}}", _header))]
-            case _:
-                return []
-
-    def _value(self, name: str, step: Step) -> Value:
-        first, dot, rest = name.partition(".")
-        if name == "user.index":
-            return lambda person: str(person.index)
-        if name == "user.id":
-            return lambda person: person.identity
-        if first == "env" and dot:
-            secret = self._secrets[rest]
-            return lambda _: secret
-        if dot and first in self._feeders:
-            return _fed(self._feeders[first], rest)
-        if dot:
-            raise UsageError(f"step {step.name} asks for ${{{name}}}, which nothing provides")
-
-        def captured(person: Person) -> str:
-            try:
-                return person.captured[name]
-            except KeyError:
-                raise MissingCaptureError(name) from None
-
-        return captured
+    def _authorize(self, headers: dict[str, tuple[str, str]], cutter: _Cutter) -> None:
+        auth, where = self._scenario.auth, "auth"
+        user = urlsplit(self._base)
+        if "authorization" in headers:
+            return
+        if isinstance(auth, BearerAuth):
+            self._sources.secret(auth.variable, where)
+            headers["authorization"] = ("Authorization", cutter.mark(f"Bearer ${{env.{auth.variable}}}", in_header))
+        elif isinstance(auth, LoginAuth):
+            headers["authorization"] = ("Authorization", cutter.mark(f"Bearer ${{{auth.token}}}", in_header))
+        elif user.username or user.password:
+            pair = f"{unquote(user.username or '')}:{unquote(user.password or '')}"
+            headers["authorization"] = ("Authorization", f"Basic {b64encode(pair.encode()).decode()}")
 
 
-def _fed(feeder: Feeder, column: str) -> Value:
-    place = feeder.columns.index(column)
-    cells = tuple(row[place] for row in feeder.rows)
-    return lambda person: cells[person.index % len(cells)]
+class _Cutter:
+    """Replaces placeholders by tokens that survive every encoding, and cuts bytes at them afterwards."""
+
+    def __init__(self, sources: Sources, where: str) -> None:
+        self._sources = sources
+        self._where = where
+        self._found: list[Slot | bytes] = []
+
+    def mark(self, text: str, encode: Encode) -> str:
+        """The text with a token for each placeholder."""
+
+        def token(match: re.Match[str]) -> str:
+            self._found.append(self._sources.find(match[1], encode, self._where))
+            return f"vG{len(self._found) - 1}xSlotxGv"
+
+        return PLACEHOLDER.sub(token, text)
+
+    def cut(self, text: bytes) -> Pieces:
+        """The bytes between the tokens, and the slots at them; what is known already is filled in."""
+        parts = _TOKEN.split(text)
+        fixed, slots = [parts[0]], list[Slot]()
+        for number, after in zip(parts[1::2], parts[2::2], strict=True):
+            found = self._found[int(number)]
+            if isinstance(found, bytes):
+                fixed[-1] += found + after
+            else:
+                slots.append(found)
+                fixed.append(after)
+        return Pieces(fixed, slots)
 
 
-def _encoding(content_type: str) -> Encode:
-    if "json" in content_type:
-        return _json_text
-    return _percent if "urlencoded" in content_type else _plain
+_TOKEN = re.compile(rb"vG(\d+)xSlotxGv")
 
 
-def _head(step: Step, url: str, query: Sequence[tuple[str, str]], headers: Sequence[tuple[str, str]]) -> bytes:
-    """Request line and headers as httpx makes them, without the blank line and without the length of a body."""
-    ours = {"accept": "*/*", "user-agent": f"velro-gate/{__version__}"}
-    given = {name.lower() for name, _ in headers}
-    full = [(name, value) for name, value in ours.items() if name not in given] + list(headers)
-    address = urldefrag(url).url
-    if query:
-        # Not by way of httpx's params, which replace a query that stands in the path and move equal names together.
-        address += ("&" if "?" in address else "?") + urlencode(query, quote_via=quote)
-    try:
-        request = httpx.Request(step.method, address, headers=[(name.encode(), _header(value)) for name, value in full])
-    except httpx.InvalidURL as error:
-        raise UsageError(f"step {step.name} asks for a URL that cannot be", where=url[:200], why=str(error)) from error
-    lines = [b"%s %s HTTP/1.1" % (step.method.encode(), request.url.raw_path)]
-    # httpx says "Content-Length: 0" for a POST without a body, which some servers insist on.
-    lines += [b"%s: %s" % pair for pair in request.headers.raw if step.body is None or pair[0].lower() != b"content-length"]
-    return b"\r\n".join(lines) + b"\r\n"
-
-
-def _cut(text: bytes, slots: Sequence[tuple[Value, Encode]]) -> Pieces:
-    parts = _TOKEN.split(text)
-    return Pieces(fixed=tuple(parts[0::2]), slots=tuple(slots[int(number)] for number in parts[1::2]))
+def _head(method: str, url: httpx.URL, headers: Mapping[str, tuple[str, str]], body: Pieces | None) -> bytes:
+    """Request line and headers, without the blank line; without Content-Length where a body follows."""
+    ours = {"user-agent": ("User-Agent", f"velro-gate/{__version__}"), "accept": ("Accept", "*/*")}
+    lines = [(name.encode("ascii"), value.encode()) for name, value in {**ours, **headers}.values()]
+    request = httpx.Request(method, url, headers=lines)
+    shown = [b"%b %b HTTP/1.1" % (method.encode("ascii"), request.url.raw_path)]
+    for name, value in request.headers.raw:
+        if body is None or name.lower() != b"content-length":
+            shown.append(b"%b: %b" % (name, value))
+    return b"\r\n".join(shown) + b"\r\n"

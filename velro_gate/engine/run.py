@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from urllib.parse import urlsplit
 
 import trio
 
+from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.health import HealthWatch
-from velro_gate.engine.phases import PhaseTask
-from velro_gate.engine.preflight import tls_context
-from velro_gate.engine.recorder import Recorder
+from velro_gate.engine.phases import PhasePlan, run_phase
 from velro_gate.engine.requests import Compiler
-from velro_gate.engine.users import Stage
-from velro_gate.engine.wire import Endpoint, LayerTable, ReaderPool
+from velro_gate.engine.routes import Route, find_route, tls_context
 from velro_gate.errors import UnreachableError
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import LoginAuth, Phase, Scenario, Target
+from velro_gate.model.scenario import Phase, Scenario, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +25,7 @@ class Load:
 
     scenario: Scenario
     phases: tuple[Phase, ...]
-    secrets: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     shard: Shard = field(default_factory=Shard.whole)
 
 
@@ -47,89 +42,91 @@ async def run_load(
     finished: Callable[[PhaseRun], None] = _ignore,
     stop: trio.Event | None = None,
 ) -> LoadResult:
-    """Run the phases one after the other.
+    """Run the phases one after the other, until the last one, a stop, or the service is gone.
 
     Args:
         load: the plan.
         origin: trio's time at the start of the run; all times in samples and facts are seconds since then.
-        sink: gets the samples, phase by phase, in pieces of a few thousand rows, while the load runs.
+        sink: gets the samples, phase by phase, in pieces of at most 16,384 rows, while the load runs. A login is a sample as
+            well, with the step index after the last step's.
         observe: gets the state about once a second.
         finished: gets each phase when it is over.
-        stop: when set, the run ends at once; what is in flight is recorded as cancelled.
+        stop: when set, the run ends within 5 s; what is in flight then is recorded as cancelled.
 
     Raises:
-        UnreachableError: the target's name cannot be resolved.
-        ExceptionGroup: with InfeasibleError, when this machine has no descriptor or port left, or with what ``sink`` or
-            ``observe`` raised.
+        UnreachableError: the target's name cannot be resolved and nothing has been measured. UsageError: a placeholder has no
+            value. Whatever the callables raise, in an exception group.
     """
-    stopped = trio.Event() if stop is None else stop
-    layers = LayerTable()
+    stop = trio.Event() if stop is None else stop
     compiler = Compiler(load.scenario, load.secrets)
-    steps = [compiler.compile(step, index) for index, step in enumerate(load.scenario.steps)]
-    auth = load.scenario.auth
+    steps, login = compiler.steps(), compiler.login()
+    kinds, layers = HeaderKinds(compiler.captured_headers()), CacheLayers()
+    tls = tls_context(load.scenario.target)
     done: list[PhaseRun] = []
     for number, phase in enumerate(load.phases, start=1):
-        if stopped.is_set():
+        if stop.is_set():
             break
-        endpoint = await resolve(load.scenario.target)
-        health = HealthWatch(target_addresses=endpoint.addresses)
-        stage = Stage(
-            origin=origin,
-            endpoint=endpoint,
-            steps=steps,
-            login=compiler.compile(auth.step, -1, authorized=False) if isinstance(auth, LoginAuth) else None,
-            token=auth.token if isinstance(auth, LoginAuth) else None,
-            keep_cookies=load.scenario.cookies,
-            seed=load.scenario.seed,
-            recorder=Recorder(partial(sink, phase.name), remember=phase.offered_rate is None),
-            readers=ReaderPool(layers),
-        )
-        task = PhaseTask(
-            phase=phase,
-            number=number,
-            count=len(load.phases),
-            steps=load.scenario.steps,
-            seed=load.scenario.seed,
-            shard=load.shard,
-            stage=stage,
-            health=health,
-            observe=observe,
-            stop=stopped,
-        )
-        with _instrumented(health):
-            ran = await task.run()
-        finished(ran)
-        done.append(ran)
-        if ran.service_gone is not None:
+        route = await find_route(load.scenario.target, tls)
+        if isinstance(route, str):
+            if not done:
+                raise UnreachableError(route, where=load.scenario.target.url)
+            done.append(_unreached(phase, trio.current_time() - origin, route))
+        else:
+            plan = PhasePlan(
+                scenario=load.scenario,
+                phase=phase,
+                number=number,
+                count=len(load.phases),
+                shard=load.shard,
+                origin=origin,
+                route=route,
+                steps=steps,
+                login=login,
+                kinds=kinds,
+                layers=layers,
+                sink=partial(sink, phase.name),
+                observe=observe,
+                stop=stop,
+            )
+            done.append(await run_phase(plan))
+        finished(done[-1])
+        if done[-1].service_gone is not None:
             break
-    return LoadResult(phases=tuple(done), layers=layers.names, interrupted=stopped.is_set())
+    return LoadResult(phases=tuple(done), layers=tuple(layers.names), interrupted=stop.is_set())
 
 
-async def resolve(target: Target) -> Endpoint:
-    """Look the target's name up, once for all users of a phase.
+async def resolve(target: Target) -> Route:
+    """Look the target's name up, as a phase does at its start.
 
     Raises:
-        UnreachableError: the name cannot be resolved.
+        UnreachableError: it cannot be resolved.
     """
-    parts = urlsplit(target.url)
-    host = parts.hostname or ""
-    secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
-    try:
-        found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise UnreachableError(
-            f"the name {host!r} cannot be resolved", where=f"{parts.scheme}://{host}:{port}", why=str(error)
-        ) from error
-    addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
-    return Endpoint(host, addresses, tls_context(target.verify) if secure else None)
+    route = await find_route(target, tls_context(target))
+    if isinstance(route, str):
+        raise UnreachableError(route, where=target.url)
+    return route
 
 
-@contextmanager
-def _instrumented(health: HealthWatch) -> Iterator[None]:
-    instrument = health.instrument()
-    trio.lowlevel.add_instrument(instrument)
-    try:
-        yield
-    finally:
-        trio.lowlevel.remove_instrument(instrument)
+def _unreached(phase: Phase, at: float, why: str) -> PhaseRun:
+    """The facts of a phase that did not begin."""
+    watch = HealthWatch()
+    watch.begin()
+    return PhaseRun(
+        name=phase.name,
+        started=at,
+        measured_from=at,
+        measured_until=at,
+        ended=at,
+        users=phase.users,
+        due={},
+        blocked={},
+        missed={},
+        sent_total=0,
+        delivered_total=0,
+        connections_opened=0,
+        reconnects=0,
+        retries=0,
+        ticks=(),
+        health=watch.finish(),
+        service_gone=why,
+    )

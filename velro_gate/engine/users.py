@@ -1,291 +1,331 @@
-"""Virtual users: one task each, parked until an arrival falls due, one request at a time on a connection of its own."""
+"""One virtual user: its own connection, its own identity, one request at a time.
+
+A user is no task. It acts when it is called: by the scheduler with an arrival, by its connection with an answer or a failure,
+by the sweeper when its time is up. So ten thousand idle users cost memory only, and waking one costs a function call.
+
+The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
+user should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the
+value. A request that this machine has no descriptor, port or memory for is no sample: it is missed.
+"""
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import sha256
 from math import nan
+from time import time
+from uuid import UUID
 
-import trio
-
-from velro_gate.engine.answers import cookies_of, outcome_of
+from velro_gate.engine.answers import Answer, CacheLayers
+from velro_gate.engine.cookies import Jar
 from velro_gate.engine.recorder import Recorder
-from velro_gate.engine.requests import CompiledStep, MissingCaptureError
-from velro_gate.engine.wire import AnswerReader, Connection, Endpoint, ReaderPool, WireError
+from velro_gate.engine.requests import CompiledStep
+from velro_gate.engine.sweeping import Lanes
+from velro_gate.engine.wire import Connection, Owner, State
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
 
-CONNECTS_AT_ONCE = 128
-"""Handshakes under way at the same time: fewer than any server's accept queue, enough for thousands a second."""
-
-_NAMESPACE = uuid.UUID("6f1f2c5e-3c7a-5d0f-9d60-2b8f6f3f9a10")
+CONNECT_SECONDS = 10.0
+"""How long a user that joins may take to connect; within a request its step's timeout counts."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Stage:
-    """What the users of one phase share."""
+def no_more(_: User, __: float, *, failed: bool) -> None:
+    """An open user waits for its next arrival."""
 
-    origin: float
-    endpoint: Endpoint
-    steps: Sequence[CompiledStep]
-    login: CompiledStep | None
-    token: str | None
-    keep_cookies: bool
-    seed: int
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Crew:
+    """What all users of a phase share, and what they count.
+
+    now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
+    to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
+    descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
+    connect ahead. failed_joins: when and who could not.
+    """
+
+    now: Callable[[], float]
+    connect: Callable[[Owner], Connection]
     recorder: Recorder
-    readers: ReaderPool
-    connecting: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(CONNECTS_AT_ONCE))
-    in_flight: set[VirtualUser] = field(default_factory=set)
-    connected: int = 0
-    connections_opened: int = 0
+    layers: CacheLayers
+    seed: int
+    lanes: Lanes[User] = field(default_factory=Lanes)
+    joining: Lanes[User] = field(default_factory=Lanes)
+    login: CompiledStep | None = None
+    token: str = ""
+    keep_cookies: bool = True
+    secure: bool = False
+    closing: bool = False
+    free: Callable[..., None] = no_more
+    missed: list[tuple[float, int]] = field(default_factory=list)
+    failed_joins: deque[tuple[float, User]] = field(default_factory=deque)
+    join_failures: int = 0
+    delivered: int = 0
     reconnects: int = 0
     retries: int = 0
-    logins: int = 0
-    delivered: int = 0
-    """Requests and logins for which a connection stood. A retry does not count again: the service has seen it once or twice."""
-    last_answer: float = 0.0
-    failures_since_answer: int = 0
+    unsent: int = 0
 
 
-class VirtualUser:
-    """One simulated client. index: which of the scenario's users it is."""
+class User:
+    """See the module's rules."""
 
     __slots__ = (
-        "_backlog", "_cookies", "_opened", "_parked", "_stage", "_task", "captured", "connection", "deadline", "free_at",
-        "index", "overdue",
-    )  # fmt: skip
+        "_connect_seconds",
+        "_crew",
+        "_dialled",
+        "_due",
+        "_free_at",
+        "_identity",
+        "_jar",
+        "_known",
+        "_lane",
+        "_queued",
+        "_request",
+        "_retried",
+        "_sent",
+        "_starting",
+        "_step",
+        "_tried_login",
+        "captured",
+        "connection",
+        "index",
+        "waiting",
+    )
 
-    def __init__(self, index: int, stage: Stage) -> None:
+    def __init__(self, index: int, crew: Crew) -> None:
         self.index = index
-        self._stage = stage
-        self._backlog: list[tuple[float, int]] = []
-        self._parked = False
-        self._task: trio.lowlevel.Task | None = None
-        self._cookies: dict[str, str] = {}
-        self._opened = False
         self.captured: dict[str, str] = {}
-        self.connection: Connection | None = None
-        self.deadline = 0.0
-        self.overdue = False
-        self.free_at = 0.0
+        self.waiting: deque[tuple[float, CompiledStep]] = deque()
+        self.connection = crew.connect(self)
+        self._crew = crew
+        self._identity = ""
+        self._jar: Jar | None = None
+        self._lane: dict[User, float] | None = None
+        self._step: CompiledStep | None = None
+        self._request: bytes | None = None
+        self._due = self._sent = self._queued = self._free_at = 0.0
+        self._connect_seconds = nan
+        self._known = self._dialled = self._retried = self._starting = self._tried_login = False
+
+    # What requests ask of it
 
     @property
     def identity(self) -> str:
-        """A stable id, the same in every run with this seed."""
-        return str(uuid.uuid5(_NAMESPACE, f"{self._stage.seed}/{self.index}"))
+        """A random-looking UUID that depends on the seed and the index only."""
+        if not self._identity:
+            words = sha256(f"{self._crew.seed}\x1fuser\x1f{self.index}".encode()).digest()
+            self._identity = str(UUID(bytes=words[:16], version=4))
+        return self._identity
+
+    def cookie_line(self, head: bytes) -> bytes:
+        """The Cookie header for a request that begins like this."""
+        jar = self._jar
+        if jar is None:
+            return b""
+        if jar.fixed is not None:
+            return jar.fixed
+        path = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
+        return jar.line(path, time(), secure=self._crew.secure)
+
+    # What it is asked to do
 
     @property
-    def waiting(self) -> Sequence[tuple[float, int]]:
-        """Arrivals (due, step) that this user has not come to yet."""
-        return self._backlog
+    def busy(self) -> bool:
+        """Whether a request of it is under way."""
+        return self._step is not None
 
-    def hand(self, due: float, step: int) -> None:
-        """Give the user an arrival; it starts at once unless it is still busy."""
-        self._backlog.append((due, step))
-        if self._parked:
-            self._parked = False
-            assert self._task is not None
-            trio.lowlevel.reschedule(self._task)
+    def join(self) -> None:
+        """Connect ahead of the first request, and log in where there is a login."""
+        if self._step is None and self.connection.state is State.CLOSED:
+            self._enter(self._crew.joining.lane(CONNECT_SECONDS), self._crew.now() + CONNECT_SECONDS)
+            self.connection.open()
 
-    async def serve_arrivals(self) -> None:
-        """Connect, then perform whatever is handed over, until cancelled."""
-        await self.join()
-        self._task = trio.lowlevel.current_task()
-        while True:
-            while self._backlog:
-                due, step = self._backlog[0]
-                # Taken out only when it is begun: what is still in the list at the end was never sent.
-                del self._backlog[0]
-                await self.perform(due, step)
-            self._parked = True
-            await trio.lowlevel.wait_task_rescheduled(self._unpark)
+    def arrive(self, due: float, step: CompiledStep) -> None:
+        """A request falls due: send it, or keep it until the one before it is answered."""
+        if self._step is not None or self._starting:
+            self.waiting.append((due, step))
+        else:
+            self._start(due, step, 0.0)
 
-    def _unpark(self, _: Callable[..., None]) -> trio.lowlevel.Abort:
-        self._parked = False
-        return trio.lowlevel.Abort.SUCCEEDED
+    def expire(self, deadline: float) -> None:
+        """Called by the sweeper: what is under way has taken too long."""
+        self.connection.close()
+        if self._step is None:
+            self._leave_lane()
+            self._join_failed()
+        else:
+            self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._crew.now())
 
-    async def loop(self, journey: Iterator[tuple[float, int]], until: float) -> None:
-        """Closed loop: think, send, think again; ``journey`` yields (think time, step), ``until`` is on trio's clock."""
-        await self.join()
-        for think, step in journey:
-            due = trio.current_time() + think
-            if due >= until:
-                break
-            await trio.sleep_until(due)
-            self.free_at = due - self._stage.origin
-            await self.perform(due - self._stage.origin, step)
+    def cancel(self) -> None:
+        """The run ends: give up on what is under way, and let go of the connection."""
+        self.connection.close()
+        self._leave_lane()
+        if self._step is not None:
+            self._finish(Outcome.CANCELLED, self._crew.now())
 
-    async def join(self) -> None:
-        """Open the connection ahead of the first request; a failure shows up in the first request that needs it."""
-        try:
-            self.connection = await self._open(max(compiled.step.timeout for compiled in self._stage.steps))
-            if self._stage.login is not None:
-                await self._log_in()
-        except (WireError, MissingCaptureError):
-            self._close()
-        self.free_at = self._now()
+    # What its connection tells it
 
-    async def perform(self, due: float, step: int) -> None:
-        """Send one request and record its sample, whatever becomes of it. due: seconds since the start of the run."""
-        stage = self._stage
-        compiled = stage.steps[step]
-        queued = max(0.0, self.free_at - due)
-        reader = stage.readers.take()
-        reader.begin(is_head=compiled.is_head, keep_body=compiled.keep_body, wanted=compiled.wanted_headers)
-        # The sum of two floats may fall a hair before another sum of the same instant.
-        sent = max(self._now(), due)
-        connect = nan
-        outcome = Outcome.CANCELLED
-        try:
-            self.deadline, self.overdue = sent + compiled.step.timeout, False
-            stage.in_flight.add(self)
-            connect = await self._request(compiled, reader)
-            outcome = outcome_of(compiled.step, reader, self.captured)
-            if reader.cookies and stage.keep_cookies:
-                self._keep(cookies_of(reader))
-        except MissingCaptureError:
-            outcome = Outcome.CAPTURE
-        except WireError as error:
-            outcome = Outcome.TIMEOUT if self.overdue else error.outcome
-            stage.failures_since_answer += 1
-            if self.connection is not None and not self.connection.reusable:
-                self._close()
-        finally:
-            stage.in_flight.discard(self)
-            self._record(due, sent, queued, connect, step, outcome, reader)
+    def opened(self, seconds: float) -> None:
+        """The connection stands."""
+        crew = self._crew
+        self._connect_seconds = seconds
+        crew.reconnects += self._known
+        self._known = True
+        step = self._step
+        if step is not None:
+            request, self._request = self._request, None
+            assert request is not None
+            self.connection.send(request, head=step.head, wants_body=step.wants_body)
+            return
+        self._leave_lane()
+        if crew.login is not None and crew.token not in self.captured and not crew.closing:
+            self._start(crew.now(), crew.login, 0.0)
 
-    async def _request(self, compiled: CompiledStep, reader: AnswerReader) -> float:
-        """Send on the user's connection, or on a new one; seconds that connecting took, NaN without it.
-
-        A server may close an idle connection in the moment in which we send on it. Where the method is safe and no byte of an
-        answer came, the request is sent once more on a new connection (RFC 9112, 9.3.1).
-        """
-        stage = self._stage
-        if stage.login is not None and stage.token not in self.captured:
-            await self._log_in()
-        request = compiled.render(self, self._cookie_line())
-        connection, connect = self.connection, nan
-        reused = connection is not None and connection.usable()
-        if connection is None or not reused:
-            connection, connect = await self._reconnect(self._patience())
-        stage.delivered += 1
-        try:
-            await connection.exchange(request, reader)
-        except WireError as error:
-            self._close()
-            if not (reused and compiled.safe and error.outcome is Outcome.RESET and not error.answered and not self.overdue):
-                raise
-            stage.retries += 1
-            connection, connect = await self._reconnect(self._patience())
-            await connection.exchange(request, reader)
-        if not connection.reusable:
-            self._close()
-        return connect
-
-    def _record(
-        self, due: float, sent: float, queued: float, connect: float, step: int, outcome: Outcome, reader: AnswerReader
-    ) -> None:
-        stage = self._stage
-        done = max(self._now(), sent)
-        first_byte, received = nan, reader.received
-        if received:
-            first_byte = reader.first_byte_at - stage.origin - sent
-        self.free_at = done
-        if reader.complete:
-            stage.last_answer, stage.failures_since_answer = done, 0
-        stage.recorder.add(
-            (
-                due,
-                sent,
-                done,
-                queued,
-                connect,
-                first_byte,
-                step,
-                self.index,
-                reader.status,
-                outcome,
-                reader.cache if reader.complete else NO_CACHE_HEADER,
-                received,
-            )
+    def answered(self, answer: Answer, at: float) -> None:
+        """The answer is whole: judge it, record it, go on."""
+        step, crew = self._step, self._crew
+        assert step is not None
+        if answer.status not in step.expected:
+            outcome = Outcome.STATUS
+        elif step.inspect is None:
+            outcome = Outcome.OK
+        else:
+            outcome = step.inspect(answer, self.captured)
+        if answer.cookies and crew.keep_cookies:
+            self._jar = self._jar or Jar()
+            for header in answer.cookies:
+                self._jar.keep(header, step.default_path, time())
+        self._finish(
+            outcome,
+            at,
+            first_byte=answer.first_at - self._sent,
+            status=answer.status,
+            cache=crew.layers.code(answer.cache, answer.cache_layer),
+            received=answer.received,
         )
-        stage.readers.give_back(reader)
 
-    async def _log_in(self) -> None:
-        """Fetch a token. A failure leaves the user without one: its next request asks again."""
-        stage = self._stage
-        assert stage.login is not None
-        reader = stage.readers.take()
-        login = stage.login
-        request = login.render(self, self._cookie_line())
-        reader.begin(is_head=login.is_head, keep_body=True, wanted=login.wanted_headers)
-        with trio.move_on_after(login.step.timeout):
-            connection = self.connection
-            if connection is None or not connection.usable():
-                connection, _ = await self._reconnect(login.step.timeout)
-            stage.logins += 1
-            stage.delivered += 1
-            await connection.exchange(request, reader)
-        if self.connection is not None and not self.connection.reusable:
-            self._close()
-        if not reader.complete:
-            raise WireError(Outcome.TIMEOUT)
-        stage.last_answer, stage.failures_since_answer = self._now(), 0
-        outcome_of(login.step, reader, self.captured)
-        if stage.keep_cookies:
-            self._keep(cookies_of(reader))
-        stage.readers.give_back(reader)
+    def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
+        """The connection failed, before or under the request."""
+        step, crew = self._step, self._crew
+        if step is None:
+            self._leave_lane()
+            self._join_failed()
+        elif outcome is None:
+            self._abandon(step, at)
+        elif outcome is Outcome.RESET and early and step.safe and not self._dialled and not self._retried:
+            # It had idled and was closed in the moment in which we used it: the service has most likely not seen the request.
+            self._retried = self._dialled = True
+            crew.retries += 1
+            self._request = step.render(self)
+            self.connection.open()
+        else:
+            self._finish(outcome, at)
 
-    def _patience(self) -> float:
-        """Seconds until the request under way is overdue."""
-        return max(self.deadline - self._now(), 0.0)
+    def hung_up(self) -> None:
+        """The service closed the idle connection: the next request opens another one."""
 
-    async def _reconnect(self, timeout: float) -> tuple[Connection, float]:
-        self._close()
-        began = trio.current_time()
-        self._stage.reconnects += self._opened
-        self.connection = connection = await self._open(timeout)
-        return connection, trio.current_time() - began
+    # The work
 
-    async def _open(self, timeout: float) -> Connection:
-        """A new connection; ``timeout`` holds for everything, the wait for a turn included."""
-        stage = self._stage
-        with trio.move_on_after(timeout):
-            async with stage.connecting:
-                connection = await stage.endpoint.connect(timeout)
-            self._opened = True
-            stage.connected += 1
-            stage.connections_opened += 1
-            return connection
-        raise WireError(Outcome.TIMEOUT)
+    def _start(self, due: float, step: CompiledStep, queued: float) -> None:
+        crew = self._crew
+        if step.needs_token and not self._tried_login and crew.login is not None and crew.token not in self.captured:
+            self._tried_login = True
+            self.waiting.appendleft((due, step))
+            due, step, queued = crew.now(), crew.login, 0.0
+        elif step is not crew.login:
+            self._tried_login = False
+        connection = self.connection
+        self._step = step
+        self._due = due
+        self._queued = queued
+        self._retried = False
+        self._sent = now = crew.now()
+        request = step.render(self)
+        if request is None:
+            crew.unsent += 1
+            self._finish(Outcome.CAPTURE, now)
+            return
+        self._enter(crew.lanes.lane(step.timeout), now + step.timeout)
+        if connection.state is State.IDLE:
+            self._dialled = False
+            connection.send(request, head=step.head, wants_body=step.wants_body)
+            return
+        self._dialled = True
+        self._request = request
+        if connection.state is State.CLOSED:
+            connection.open()
+        elif connection.state is State.WAITING:
+            connection.hurry()
 
-    def _close(self) -> None:
-        if self.connection is not None:
-            self.connection.abort()
-            self.connection = None
-            self._stage.connected -= 1
+    def _finish(
+        self,
+        outcome: Outcome,
+        at: float,
+        *,
+        free_at: float | None = None,
+        first_byte: float = nan,
+        status: int = 0,
+        cache: int = NO_CACHE_HEADER,
+        received: int = 0,
+    ) -> None:
+        crew, step = self._crew, self._step
+        assert step is not None
+        self._leave_lane()
+        self._step = self._request = None
+        self._free_at = at if free_at is None else free_at
+        connect, self._connect_seconds = self._connect_seconds, nan
+        crew.delivered += self.connection.written
+        self.connection.written = False
+        crew.recorder.put(
+            self._due,
+            self._sent,
+            at,
+            self._queued,
+            connect,
+            first_byte,
+            step.index,
+            self.index,
+            status,
+            outcome,
+            cache,
+            received,
+        )
+        if self.waiting:
+            self._go_on()
+        elif step is not crew.login:
+            crew.free(self, at, failed=outcome is not Outcome.OK)
 
-    def leave(self) -> None:
-        """Close the connection at the end of the phase."""
-        self._close()
+    def _abandon(self, step: CompiledStep, at: float) -> None:
+        self._leave_lane()
+        self._step = self._request = None
+        self._free_at = at
+        if step is not self._crew.login:
+            self._crew.missed.append((self._due, step.index))
+        if self.waiting:
+            self._go_on()
+        elif step is not self._crew.login:
+            self._crew.free(self, at, failed=True)
 
-    def give_up(self) -> None:
-        """Called by the sweeper: the request in flight is overdue."""
-        self.overdue = True
-        if self.connection is not None:
-            self.connection.abort()
+    def _go_on(self) -> None:
+        # A request may end before the call that starts it returns: a loop, so that a long queue makes no deep stack.
+        if self._starting:
+            return
+        self._starting = True
+        while self.waiting and self._step is None and not self._crew.closing:
+            due, step = self.waiting.popleft()
+            self._start(due, step, max(self._free_at - due, 0.0))
+        self._starting = False
 
-    def _cookie_line(self) -> bytes:
-        if not self._cookies:
-            return b""
-        return b"Cookie: " + "; ".join(f"{n}={v}" for n, v in self._cookies.items()).encode("latin-1", "replace") + b"\r\n"
+    def _join_failed(self) -> None:
+        self._crew.join_failures += 1
+        self._crew.failed_joins.append((self._crew.now(), self))
 
-    def _keep(self, cookies: Mapping[str, str]) -> None:
-        for name, value in cookies.items():
-            if value:
-                self._cookies[name] = value
-            else:
-                self._cookies.pop(name, None)
+    def _enter(self, lane: dict[User, float], deadline: float) -> None:
+        self._leave_lane()
+        self._lane = lane
+        lane[self] = deadline
 
-    def _now(self) -> float:
-        return trio.current_time() - self._stage.origin
+    def _leave_lane(self) -> None:
+        if self._lane is not None:
+            del self._lane[self]
+            self._lane = None

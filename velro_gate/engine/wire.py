@@ -1,13 +1,12 @@
-"""One HTTP/1.1 connection of one virtual user, on a non-blocking socket, its answers parsed by httptools.
+"""One HTTP/1.1 connection: a non-blocking socket, plain or TLS, driven by the poller.
 
-Rules of this module, because it is the hot path:
-
-- no cancel scope, no timer and no object a request: a sweeper outside closes what is overdue, results lie in reused slots;
-- a parser is borrowed from a pool for the time of one answer, so that thousands of idle users hold none;
-- only the headers that someone asked for are looked at, and a body is kept only where a check or a capture reads it.
-
-An answer ends by its length, by its last chunk, or, where it has neither, by the end of the connection (RFC 9112, 6.3).
-What follows a whole answer belongs to nobody: the answer counts, the connection is not used again.
+Rules
+- A connection is owned by one user and carries one request at a time.
+- Its owner hears exactly one of ``answered`` and ``broken`` for each request, and ``opened`` or ``broken`` for each ``open``,
+  possibly before the call that caused it returns. ``close`` is silent.
+- ``broken`` leaves the connection closed. ``early`` says that not a byte of an answer had come: on a connection that had idled,
+  the service has then most likely closed it before it saw the request.
+- Plain and TLS sockets are used alike: both raise when they would block.
 """
 
 from __future__ import annotations
@@ -15,344 +14,406 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Protocol
 
-import httptools
-import trio
+from velro_gate.engine.answers import Answer, HeaderKinds, Progress
+from velro_gate.engine.poller import READ, WRITE, Poller
+from velro_gate.engine.routes import Route
+from velro_gate.model.samples import Outcome
 
-from velro_gate.errors import InfeasibleError
-from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome
+MOST_ANSWER = 64 * 2**20
+"""Bytes of one answer; a longer one is a fault of the service."""
 
-RECEIVE_BYTES = 65_536
-MOST_ANSWER_BYTES = 16 * 2**20
-_MOST_LAYERS = 200
+DIALS_AT_ONCE = 64
+"""Connections that may be in the making at one moment: less than the shortest usual accept queue (128)."""
 
+_RECEIVE = 64 * 1024
+_BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
-"""Errors of this machine that would look like faults of the service."""
+_RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
-class WireError(Exception):
-    """A request that got no whole answer. outcome: its kind. answered: whether any byte of an answer had come."""
+class State(IntEnum):
+    """What a connection is doing."""
 
-    def __init__(self, outcome: Outcome, *, answered: bool = False) -> None:
-        super().__init__(outcome.name)
-        self.outcome = outcome
-        self.answered = answered
-
-
-class LayerTable:
-    """Cache layers by name, numbered in the order in which they are first seen."""
-
-    def __init__(self) -> None:
-        self._codes: dict[bytes, int] = {}
-
-    def code(self, name: bytes) -> int:
-        """The cache code of a hit in this layer; beyond 200 names all share the last code."""
-        found = self._codes.get(name)
-        if found is None:
-            found = FIRST_CACHE_LAYER + min(len(self._codes), _MOST_LAYERS)
-            # A service that makes up names must not fill our memory.
-            if len(self._codes) <= _MOST_LAYERS:
-                self._codes[name] = found
-        return found
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The layers' names in code order."""
-        return tuple(name.decode("latin-1") for name in self._codes)
+    CLOSED = 0
+    WAITING = 1  # for its turn to be dialled
+    DIALLING = 2
+    HANDSHAKE = 3
+    IDLE = 4
+    SENDING = 5
+    RECEIVING = 6
 
 
-class AnswerReader:
-    """Callbacks of one parser; holds what is kept of the answer it is reading.
+class Owner(Protocol):
+    """Who uses a connection."""
 
-    reusable: the connection can carry another request. clean: the parser can read another answer.
+    def opened(self, seconds: float) -> None:
+        """The connection stands; it took so long from its turn on, TLS included."""
+
+    def answered(self, answer: Answer, at: float) -> None:
+        """The answer is whole. It may be read until this returns."""
+
+    def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
+        """The connection failed; None: this machine had no descriptor, port or memory left for it."""
+
+    def hung_up(self) -> None:
+        """The service has closed the idle connection."""
+
+
+class Wire:
+    """What all connections of a phase share, and how many there are.
+
+    Args:
+        now: the clock, in seconds.
+        head: see HeaderKinds.
+        dials_at_once: bound on connections in the making.
     """
 
-    __slots__ = (
-        "_bounded", "_hit", "_layer", "_layers", "body", "captured", "clean", "complete", "cookies", "first_byte_at",
-        "headers_done", "is_head", "keep_body", "parser", "received", "reusable", "status", "wanted",
-    )  # fmt: skip
+    def __init__(
+        self,
+        route: Route,
+        poller: Poller,
+        now: Callable[[], float],
+        kinds: HeaderKinds,
+        *,
+        most_answer: int = MOST_ANSWER,
+        dials_at_once: int = DIALS_AT_ONCE,
+    ) -> None:
+        self.route = route
+        self.poller = poller
+        self.now = now
+        self.spare: list[Answer] = []
+        self.established = 0
+        self.opened = 0
+        self._kinds = kinds
+        self._most_answer = most_answer
+        self._dials_left = dials_at_once
+        self._waiting: deque[Connection] = deque()
+        self._dialling = False
 
-    def __init__(self, layers: LayerTable) -> None:
-        self._layers = layers
-        self.parser = httptools.HttpResponseParser(self)
-        self.begin(is_head=False, keep_body=False, wanted=frozenset())
+    def new_answer(self) -> Answer:
+        """An answer to parse into; clean ones come back to ``spare``."""
+        return Answer(self._kinds, self._most_answer)
 
-    def begin(self, *, is_head: bool, keep_body: bool, wanted: frozenset[bytes]) -> None:
-        """Make ready for one answer. wanted: lower-case names of headers to keep."""
-        self.is_head = is_head
-        self.keep_body = keep_body
-        self.wanted = wanted
-        self.status = self.received = 0
-        self.first_byte_at = 0.0
-        self.complete = self.headers_done = self._bounded = False
-        self.reusable = self.clean = True
-        self._hit: bool | None = None
-        self._layer = b""
-        self.body: list[bytes] = []
-        self.cookies: list[bytes] = []
-        self.captured: dict[bytes, bytes] = {}
+    def dial(self, connection: Connection) -> None:
+        """Connect it when it is its turn."""
+        self._waiting.append(connection)
+        self._dial_on()
 
-    def on_message_begin(self) -> None:
-        """A first line; one that follows a whole answer leaves parser and connection amid something that nobody asked for."""
-        if self.complete:
-            self.reusable = self.clean = False
+    def hurry(self, connection: Connection) -> None:
+        """Let it go first: a request waits for it."""
+        self._waiting.appendleft(connection)
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep what the sample, the cookie jar or a capture needs; trailers, and what follows the answer, are passed over."""
-        if self.headers_done:
+    def shut(self) -> None:
+        """Begin no more connections."""
+        self._waiting.clear()
+
+    def dialled(self) -> None:
+        """One has come to its end, good or bad: the next one may begin."""
+        self._dials_left += 1
+        self._dial_on()
+
+    def _dial_on(self) -> None:
+        # A refused connection ends at once and calls us again: a loop, so that ten thousand of them make no deep stack.
+        if self._dialling:
             return
-        name = name.lower()
-        if name == b"content-length" or (name == b"transfer-encoding" and b"chunked" in value.lower()):
-            self._bounded = True
-        elif name == b"x-cache":
-            self._hit = value[:3].upper() == b"HIT"
-        elif name == b"x-cache-layer":
-            self._layer = value
-        elif name == b"set-cookie":
-            self.cookies.append(value)
-        if name in self.wanted:
-            self.captured[name] = value
-
-    def on_headers_complete(self) -> None:
-        """An answer to HEAD ends here whatever its headers say, and leaves the parser waiting for a body."""
-        self.headers_done = True
-        if self.is_head and self.parser.get_status_code() >= 200:
-            self._finish()
-            self.clean = False
-
-    def on_body(self, data: bytes) -> None:
-        """Keep the body where somebody reads it."""
-        if self.complete:
-            self.reusable = False
-        elif self.keep_body:
-            self.body.append(data)
-
-    def on_message_complete(self) -> None:
-        """The answer is whole, unless it was only an interim one (1xx)."""
-        if self.complete:
-            return
-        if self.parser.get_status_code() < 200:
-            self.headers_done = self._bounded = False
-            return
-        self._finish()
-
-    def _finish(self) -> None:
-        if not self.complete:
-            self.complete = True
-            self.status = self.parser.get_status_code()
-            # Asked here because the parser forgets it as soon as it is ready for the next message.
-            self.reusable = bool(self.parser.should_keep_alive())
-            # After an answer that ends its connection the parser takes nothing more.
-            self.clean = self.reusable
-
-    def at_end_of_stream(self) -> bool:
-        """Whether the end of the connection is the proper end of this answer; completes it if so."""
-        if not self.headers_done or self._bounded:
-            return False
-        self._finish()
-        self.reusable = self.clean = False
-        return True
-
-    @property
-    def cache(self) -> int:
-        """The cache code of this answer (model.samples)."""
-        if self._hit is None:
-            return NO_CACHE_HEADER
-        return self._layers.code(self._layer or b"unnamed") if self._hit else CACHE_MISS
-
-
-class ReaderPool:
-    """Readers that wait for their next answer; as many as answers are being read at once, not as many as users."""
-
-    def __init__(self, layers: LayerTable) -> None:
-        self._layers = layers
-        self._free: list[AnswerReader] = []
-
-    def take(self) -> AnswerReader:
-        """A reader in its first state."""
-        return self._free.pop() if self._free else AnswerReader(self._layers)
-
-    def give_back(self, reader: AnswerReader) -> None:
-        """Hand a reader back; one whose parser stopped in the middle of something is thrown away."""
-        if reader.complete and reader.clean:
-            self._free.append(reader)
+        self._dialling = True
+        while self._waiting and self._dials_left > 0:
+            connection = self._waiting.popleft()
+            if connection.state is State.WAITING:
+                self._dials_left -= 1
+                connection.dial()
+        self._dialling = False
 
 
 class Connection:
-    """A connected socket. Not shared: one task uses it, and only ``abort`` may be called from another."""
+    """See the module's rules."""
 
-    __slots__ = ("_socket", "aborted", "reusable")
+    __slots__ = (
+        "_address",
+        "_answer",
+        "_began",
+        "_fd",
+        "_head",
+        "_owner",
+        "_rest",
+        "_socket",
+        "_tries",
+        "_wants_body",
+        "_wire",
+        "state",
+        "written",
+    )
 
-    def __init__(self, connected: socket.socket) -> None:
-        """``connected``: a non-blocking socket; the connection owns it from now on."""
-        self._socket = connected
-        self.aborted = False
-        self.reusable = True
+    def __init__(self, wire: Wire, owner: Owner) -> None:
+        self._wire = wire
+        self._owner = owner
+        self._socket: socket.socket | None = None
+        self._fd = -1
+        self._answer: Answer | None = None
+        self._rest = memoryview(b"")
+        self._began = 0.0
+        self._address = self._tries = 0
+        self._head = self._wants_body = False
+        self.state = State.CLOSED
+        self.written = False
 
-    async def exchange(self, request: bytes, reader: AnswerReader) -> None:
-        """Send one request and read its whole answer into ``reader``.
+    # Opening
 
-        Raises:
-            WireError: no whole answer came; the connection is of no further use.
-        """
-        reader.received = 0
-        self.reusable = False
+    def open(self) -> None:
+        """Connect. Only when closed."""
+        self.state = State.WAITING
+        self.written = False
+        self._tries = 0
+        self._wire.dial(self)
+
+    def hurry(self) -> None:
+        """Go before those that wait for their turn without a request. Only when waiting."""
+        self._wire.hurry(self)
+
+    def dial(self) -> None:
+        """Begin to connect: it is this connection's turn."""
+        self._address = self._wire.route.preferred
+        self._began = self._wire.now()
+        self.state = State.DIALLING
+        self._connect()
+
+    def _connect(self) -> None:
+        address = self._wire.route.addresses[self._address]
         try:
-            await self._send(request)
-            await self._read(reader)
-        except (trio.ClosedResourceError, trio.BusyResourceError) as error:
-            raise WireError(Outcome.CANCELLED, answered=reader.received > 0) from error
-        except (OSError, trio.BrokenResourceError) as error:
-            raise WireError(Outcome.RESET, answered=reader.received > 0) from error
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            reader.reusable = reader.clean = False
-            if not reader.complete:
-                raise WireError(Outcome.PROTOCOL, answered=True) from error
-        self.reusable = reader.reusable
+            made = socket.socket(address.family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._not_connected(error.errno or errno.EIO)
+            return
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._fd = made.fileno()
+        # Before connect(): what is watched only afterwards and fails at once is never heard of.
+        self._wire.poller.add(self._fd, WRITE, self._ready)
+        self._socket = made
+        code = made.connect_ex(address.sockaddr)
+        if code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
+            self._not_connected(code)
 
-    def usable(self) -> bool:
-        """Whether another request can be sent: the peer neither ended the idle connection nor sent what nobody asked for."""
-        return self.reusable and self._quiet()
+    def _continue_connect(self) -> None:
+        made, route = self._socket, self._wire.route
+        assert made is not None
+        # Asking again tells what became of the first call, and an event that was not ours from one that was.
+        code = made.connect_ex(route.addresses[self._address].sockaddr)
+        if code in (errno.EALREADY, errno.EINPROGRESS):
+            return
+        if code not in (0, errno.EISCONN):
+            self._not_connected(code)
+            return
+        route.preferred = self._address
+        if route.tls is None:
+            self._wire.poller.change(self._fd, READ)
+            self._stands()
+        else:
+            self._begin_handshake(made, route.tls)
 
-    def _quiet(self) -> bool:
+    def _begin_handshake(self, made: socket.socket, context: ssl.SSLContext) -> None:
+        poller = self._wire.poller
+        # Wrapping takes the descriptor over; where it fails, it has closed it.
+        poller.remove(self._fd)
+        self._socket = None
         try:
-            self._socket.recv(1)
-        except BlockingIOError:
-            return True
+            wrapped = context.wrap_socket(made, server_hostname=self._wire.route.server_name, do_handshake_on_connect=False)
+        except OSError as error:
+            made.close()
+            self._fail(Outcome.RESET if error.errno in _RESET else Outcome.TLS)
+            return
+        self._socket = wrapped
+        self._fd = wrapped.fileno()
+        poller.add(self._fd, READ, self._ready)
+        self.state = State.HANDSHAKE
+        self._continue_handshake()
+
+    def _continue_handshake(self) -> None:
+        made = self._socket
+        assert isinstance(made, ssl.SSLSocket)
+        try:
+            made.do_handshake()
+        except ssl.SSLWantReadError:
+            self._wire.poller.change(self._fd, READ)
+        except ssl.SSLWantWriteError:
+            self._wire.poller.change(self._fd, WRITE)
+        except (ssl.SSLError, ssl.CertificateError):
+            self._fail(Outcome.TLS)
+        except OSError as error:
+            # A peer that does not speak TLS often just closes.
+            self._fail(Outcome.RESET if error.errno in _RESET else Outcome.TLS)
+        else:
+            self._wire.poller.change(self._fd, READ)
+            self._stands()
+
+    def _stands(self) -> None:
+        wire = self._wire
+        self.state = State.IDLE
+        wire.established += 1
+        wire.opened += 1
+        wire.dialled()
+        self._owner.opened(wire.now() - self._began)
+
+    def _not_connected(self, code: int) -> None:
+        addresses = self._wire.route.addresses
+        self._tries += 1
+        if code not in _OURS and self._tries < len(addresses):
+            self._drop_socket()
+            self._address = (self._address + 1) % len(addresses)
+            self._connect()
+            return
+        if code in _OURS:
+            self._fail(None)
+        elif code == errno.ETIMEDOUT:
+            self._fail(Outcome.TIMEOUT)
+        else:
+            self._fail(Outcome.RESET if code in _RESET else Outcome.REFUSED)
+
+    # One request and its answer
+
+    def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
+        """Send a request. Only when idle. head: its method is HEAD. wants_body: keep the body of the answer."""
+        self._head = head
+        self._wants_body = wants_body
+        self.written = False
+        self.state = State.SENDING
+        assert self._socket is not None
+        try:
+            sent = self._socket.send(request)
+        except _BLOCKED:
+            sent = 0
         except OSError:
-            return False
-        return False
+            self._fail(Outcome.RESET)
+            return
+        if sent == len(request):
+            self.written = True
+            self.state = State.RECEIVING
+            return
+        self._rest = memoryview(request)[sent:]
+        self._wire.poller.change(self._fd, READ | WRITE)
 
-    async def _read(self, reader: AnswerReader) -> None:
-        while not reader.complete:
-            data = await self._receive()
-            if not reader.received:
-                reader.first_byte_at = trio.current_time()
-            if not data:
-                if reader.at_end_of_stream():
-                    return
-                raise WireError(Outcome.RESET, answered=reader.received > 0)
-            reader.received += len(data)
-            if reader.received > MOST_ANSWER_BYTES:
-                raise WireError(Outcome.PROTOCOL, answered=True)
-            reader.parser.feed_data(data)
+    def _send_rest(self) -> None:
+        assert self._socket is not None
+        try:
+            sent = self._socket.send(self._rest)
+        except _BLOCKED:
+            return
+        except OSError:
+            # The answer may lie ready all the same: many services refuse a large body and close.
+            self._receive()
+            return
+        self._rest = self._rest[sent:]
+        if not self._rest:
+            self.written = True
+            self.state = State.RECEIVING
+            self._wire.poller.change(self._fd, READ)
 
-    async def _send(self, request: bytes) -> None:
-        sent = 0
+    def _ready(self, events: int) -> None:
+        state = self.state
+        if state is State.RECEIVING:
+            self._receive()
+        elif state is State.IDLE:
+            self._look_at_idle()
+        elif state is State.SENDING:
+            if events & ~WRITE:
+                self._receive()
+            if self.state is State.SENDING and events & WRITE:
+                self._send_rest()
+        elif state is State.DIALLING:
+            self._continue_connect()
+        elif state is State.HANDSHAKE:
+            self._continue_handshake()
+
+    def _receive(self) -> None:
+        made = self._socket
+        assert made is not None
         while True:
             try:
-                sent += self._socket.send(request[sent:] if sent else request)
-            except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._socket)
-            if sent == len(request):
+                data = made.recv(_RECEIVE)
+            except _BLOCKED:
+                return
+            except OSError:
+                self._fail(Outcome.RESET)
+                return
+            at = self._wire.now()
+            answer = self._answer
+            if not data:
+                self._ended(answer, at)
+                return
+            if answer is None:
+                spare = self._wire.spare
+                answer = spare.pop() if spare else self._wire.new_answer()
+                answer.start(at, head=self._head, wants_body=self._wants_body)
+            progress = answer.feed(data)
+            if progress is Progress.COMPLETE:
+                self._complete(answer, at)
+                return
+            # Kept until it is whole: from now on this connection has a parser of its own.
+            self._answer = answer
+            if progress is Progress.FAULTY:
+                self._fail(Outcome.PROTOCOL)
+                return
+            # What OpenSSL has already decrypted does not make the socket readable again.
+            if not (isinstance(made, ssl.SSLSocket) and made.pending()):
                 return
 
-    async def _receive(self) -> bytes:
-        while True:
-            await trio.lowlevel.wait_readable(self._socket)
-            try:
-                return self._socket.recv(RECEIVE_BYTES)
-            except BlockingIOError:
-                continue
+    def _complete(self, answer: Answer, at: float) -> None:
+        self._answer = None
+        made = self._socket
+        reusable = answer.reusable and self.written and not (isinstance(made, ssl.SSLSocket) and made.pending())
+        if reusable:
+            self.state = State.IDLE
+        else:
+            self.close()
+        self._owner.answered(answer, at)
+        if answer.clean:
+            self._wire.spare.append(answer)
 
-    def abort(self) -> None:
-        """Close at once; a task that waits on this connection wakes up with an error."""
-        if not self.aborted:
-            self.aborted = True
-            self.reusable = False
-            self._close()
+    def _ended(self, answer: Answer | None, at: float) -> None:
+        if answer is not None and answer.end() is Progress.COMPLETE:
+            answer.finish()
+            self._complete(answer, at)
+        else:
+            self._fail(Outcome.RESET)
 
-    def _close(self) -> None:
-        trio.lowlevel.notify_closing(self._socket)
-        self._socket.close()
-
-
-class TlsConnection(Connection):
-    """The same over TLS, through trio's own stream."""
-
-    __slots__ = ("_stream", "_used")
-
-    def __init__(self, connected: socket.socket, stream: trio.SSLStream[trio.SocketStream]) -> None:
-        """``connected``: the socket below ``stream``."""
-        super().__init__(connected)
-        self._stream = stream
-        self._used = False
-
-    def _quiet(self) -> bool:
+    def _look_at_idle(self) -> None:
+        assert self._socket is not None
         try:
-            waiting = self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
+            self._socket.recv(1)
+        except _BLOCKED:
+            # TLS talks to itself now and then: session tickets, for example.
+            return
         except OSError:
-            return False
-        # Before the first answer, session tickets may lie there; later only the peer's farewell does.
-        return bool(waiting) and not self._used
+            pass
+        # The end, a reset, or bytes that answer no request: some services say 408 before they close.
+        self.close()
+        self._owner.hung_up()
 
-    async def _send(self, request: bytes) -> None:
-        await self._stream.send_all(request)
+    # Ending
 
-    async def _receive(self) -> bytes:
-        data = bytes(await self._stream.receive_some(RECEIVE_BYTES))
-        self._used = True
-        return data
+    def close(self) -> None:
+        """Let go of the socket, whatever it is doing; the owner is told nothing. Harmless when closed."""
+        state, self.state = self.state, State.CLOSED
+        self._answer = None
+        self._rest = memoryview(b"")
+        self._drop_socket()
+        if state >= State.IDLE:
+            self._wire.established -= 1
+        elif state in (State.DIALLING, State.HANDSHAKE):
+            self._wire.dialled()
 
-
-class Endpoint:
-    """Where connections go: addresses resolved once, one TLS context for all of them."""
-
-    def __init__(self, host: str, addresses: Sequence[tuple[int, tuple[str, int]]], context: ssl.SSLContext | None) -> None:
-        self._host = host
-        self._addresses = tuple(addresses)
-        self._context = context
-
-    @property
-    def addresses(self) -> tuple[tuple[str, int], ...]:
-        """The (IP address, port) pairs."""
-        return tuple(address for _, address in self._addresses)
-
-    async def connect(self, timeout: float) -> Connection:
-        """Connect to the first address that accepts. timeout: seconds, shared out among the addresses.
-
-        Raises:
-            WireError: none does; the kind is that of the last attempt.
-            InfeasibleError: this machine has no descriptor or no port left, which is no fault of the service.
-        """
-        failure = Outcome.REFUSED
-        for family, address in self._addresses:
-            failure = Outcome.TIMEOUT
-            with trio.move_on_after(timeout / len(self._addresses)):
-                try:
-                    return await self._connect(family, address)
-                except (OSError, trio.BrokenResourceError) as error:
-                    failure = _failure(error, address)
-        raise WireError(failure)
-
-    async def _connect(self, family: int, address: tuple[str, int]) -> Connection:
-        plain = socket.socket(family, socket.SOCK_STREAM)
-        made = trio.socket.from_stdlib_socket(plain)
-        try:
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await made.connect(address)
-            if self._context is None:
-                return Connection(plain)
-            stream = trio.SSLStream(trio.SocketStream(made), self._context, server_hostname=self._host, https_compatible=True)
-            await stream.do_handshake()
-        except BaseException:
+    def _drop_socket(self) -> None:
+        made, self._socket = self._socket, None
+        if made is not None:
+            self._wire.poller.remove(self._fd)
             made.close()
-            raise
-        return TlsConnection(plain, stream)
 
-
-def _failure(error: OSError | trio.BrokenResourceError, address: tuple[str, int]) -> Outcome:
-    """The kind of a failed attempt to connect."""
-    if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
-        return Outcome.TLS
-    number = error.errno if isinstance(error, OSError) else None
-    if number in _OURS:
-        raise InfeasibleError(
-            "this machine can open no further connection", where=f"{address[0]} port {address[1]}", why=str(error)
-        ) from error
-    if number in (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH):
-        return Outcome.REFUSED
-    return Outcome.TIMEOUT if number == errno.ETIMEDOUT else Outcome.RESET
+    def _fail(self, outcome: Outcome | None) -> None:
+        early = self._answer is None
+        self.close()
+        self._owner.broken(outcome, self._wire.now(), early=early)

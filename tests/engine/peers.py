@@ -1,0 +1,218 @@
+"""Real servers on loopback whose every byte a test chooses, in the test's own trio loop; and a way to talk to them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from velro_gate.engine.answers import Answer, HeaderKinds
+from velro_gate.engine.poller import Poller
+from velro_gate.engine.routes import Address, Route
+from velro_gate.engine.wire import Connection, Wire
+from velro_gate.model.samples import Outcome
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+Handler = Callable[["Line"], Awaitable[None]]
+
+
+@dataclass
+class Line:
+    """One accepted connection."""
+
+    stream: trio.abc.Stream
+    peer: Peer
+    rest: bytes = b""
+
+    async def request(self) -> bytes | None:
+        """The next request, head and body; None at the end."""
+        while b"\r\n\r\n" not in self.rest:
+            if not await self._more():
+                return None
+        head, _, rest = self.rest.partition(b"\r\n\r\n")
+        length = 0
+        for line in head.split(b"\r\n")[1:]:
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        self.rest = rest
+        while len(self.rest) < length:
+            if not await self._more():
+                return None
+        body, self.rest = self.rest[:length], self.rest[length:]
+        whole = head + b"\r\n\r\n" + body
+        self.peer.requests.append(whole)
+        return whole
+
+    async def _more(self) -> bool:
+        try:
+            data = await self.stream.receive_some(65_536)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return False
+        self.rest += data
+        return bool(data)
+
+    async def say(self, data: bytes) -> None:
+        """Send bytes; a peer that is gone does not hear them."""
+        try:
+            await self.stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    async def reset(self) -> None:
+        """Close with a reset instead of an orderly end."""
+        transport = self.stream
+        while isinstance(transport, trio.SSLStream):
+            transport = transport.transport_stream
+        assert isinstance(transport, trio.SocketStream)
+        transport.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        await trio.aclose_forcefully(transport)
+
+
+@dataclass
+class Peer:
+    """A running server. requests: everything that it has read, in order."""
+
+    host: str
+    port: int
+    scheme: str
+    requests: list[bytes] = field(default_factory=list)
+    accepted: int = 0
+    open: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host}:{self.port}"
+
+
+async def obedient(line: Line) -> None:
+    """Answers every request with 200."""
+    while await line.request() is not None:
+        await line.say(OK)
+
+
+@asynccontextmanager
+async def serving(handler: Handler = obedient, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
+    """A server whose ``handler`` gets each connection; stopped at the end of the block."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1_024)
+    peer = Peer("127.0.0.1", listener.socket.getsockname()[1], "https" if tls else "http")
+
+    async def accept(stream: trio.SocketStream) -> None:
+        peer.accepted += 1
+        peer.open += 1
+        served: trio.abc.Stream = stream
+        if tls is not None:
+            served = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        try:
+            await handler(Line(served, peer))
+        except (trio.BrokenResourceError, ssl.SSLError):
+            return
+        finally:
+            peer.open -= 1
+            await trio.aclose_forcefully(stream)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, accept, [listener])
+        try:
+            yield peer
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+@dataclass
+class Heard:
+    """What an answer was, kept after it is gone."""
+
+    status: int
+    body: bytes
+    received: int
+    cookies: list[bytes]
+
+
+@dataclass
+class Client:
+    """An owner of one connection that waits for what it is told."""
+
+    wire: Wire
+    connection: Connection = field(init=False)
+    told: list[object] = field(default_factory=list)
+    early: bool | None = None
+    hung: int = 0
+    _bell: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self) -> None:
+        self.connection = Connection(self.wire, self)
+
+    def opened(self, seconds: float) -> None:
+        self._tell("opened")
+
+    def answered(self, answer: Answer, at: float) -> None:
+        self._tell(Heard(answer.status, b"".join(answer.body or ()), answer.received, list(answer.cookies or ())))
+
+    def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
+        self.early = early
+        self._tell(outcome)
+
+    def hung_up(self) -> None:
+        self.hung += 1
+        self._bell.set()
+        self._bell = trio.Event()
+
+    def _tell(self, what: object) -> None:
+        self.told.append(what)
+        self._bell.set()
+        self._bell = trio.Event()
+
+    async def next(self) -> object:
+        """The next thing that it is told."""
+        while not self.told:
+            await self._bell.wait()
+        return self.told.pop(0)
+
+    async def bell(self) -> None:
+        """Until anything happens."""
+        await self._bell.wait()
+
+    async def open(self) -> object:
+        self.connection.open()
+        return await self.next()
+
+    async def ask(self, request: bytes = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", *, head: bool = False) -> object:
+        """Send a request and wait for what becomes of it."""
+        self.connection.send(request, head=head, wants_body=True)
+        return await self.next()
+
+
+def route_to(host: str, *ports: int, tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> Route:
+    family = trio.socket.AF_INET
+    return Route(addresses=tuple(Address(family=family, sockaddr=(host, p)) for p in ports), server_name=name, tls=tls)
+
+
+@asynccontextmanager
+async def wired(route: Route, *, most_answer: int = 1 << 20, dials_at_once: int = 64) -> AsyncIterator[Wire]:
+    """A wire whose poller runs."""
+    poller = Poller()
+    wire = Wire(route, poller, trio.current_time, HeaderKinds(), most_answer=most_answer, dials_at_once=dials_at_once)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(poller.run)
+        try:
+            yield wire
+        finally:
+            nursery.cancel_scope.cancel()
+    poller.close()
+
+
+@asynccontextmanager
+async def talking(handler: Handler, **options: int) -> AsyncIterator[tuple[Client, Peer]]:
+    """A client with a standing connection to a server of this behaviour."""
+    async with serving(handler) as peer, wired(route_to(peer.host, peer.port), **options) as wire:
+        client = Client(wire)
+        assert await client.open() == "opened"
+        try:
+            yield client, peer
+        finally:
+            client.connection.close()

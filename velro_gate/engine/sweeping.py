@@ -1,0 +1,41 @@
+"""Deadlines without a timer each: one look every few dozen milliseconds at those that come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Lanes(Generic[T]):
+    """Things with a deadline, in one lane for each length of time.
+
+    In a lane everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at
+    what is overdue and one more. Entering and leaving cost a dictionary operation and are done by the caller, who keeps the
+    lane.
+    """
+
+    def __init__(self) -> None:
+        self._lanes: dict[float, dict[T, float]] = {}
+
+    def lane(self, seconds: float) -> dict[T, float]:
+        """The lane for those that have so many seconds: thing -> deadline. Enter only ``now + seconds``, leave by deleting."""
+        return self._lanes.setdefault(seconds, {})
+
+    def __len__(self) -> int:
+        return sum(map(len, self._lanes.values()))
+
+    def __iter__(self) -> Iterator[T]:
+        for lane in list(self._lanes.values()):
+            yield from list(lane)
+
+    def overdue(self, now: float) -> list[tuple[T, float]]:
+        """Those whose deadline has passed, with it; they stay until they are deleted."""
+        found = []
+        for lane in self._lanes.values():
+            for thing, deadline in lane.items():
+                if deadline > now:
+                    break
+                found.append((thing, deadline))
+        return found

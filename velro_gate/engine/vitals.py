@@ -1,0 +1,139 @@
+"""Once a second: the generator's state for the record, a view of it for people, and whether the service is still there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from velro_gate.engine.recorder import Recorder
+from velro_gate.engine.users import Crew
+from velro_gate.engine.wire import Wire
+from velro_gate.model.run import Progress, Tick
+from velro_gate.model.samples import Outcome
+from velro_gate.model.scenario import Phase
+from velro_gate.units import format_count, format_seconds
+
+GONE_AFTER = 5.0
+"""Seconds without any answer, every attempt failing at its connection, after which the service is taken for gone."""
+
+_LEAST_FAILURES = 3
+_RECENT_SECONDS = 5.0
+_RATE_SECONDS = 3
+_AWAY = {
+    Outcome.REFUSED: "connection refused",
+    Outcome.RESET: "connection reset",
+    Outcome.TLS: "TLS failed",
+    Outcome.DNS: "name not resolved",
+}
+
+
+class Pulse:
+    """Decides from counts alone whether the service is gone. A service that answers errors, or nothing in time, is not."""
+
+    def __init__(self, began: float, gone_after: float = GONE_AFTER) -> None:
+        self._gone_after = gone_after
+        self._quiet_since = began
+        self._seen = [0] * (max(Outcome) + 1)
+        self._failures: dict[str, int] = {}
+
+    def feel(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
+        """Look at what happened since the last look; a sentence when the service is gone. Counts only ever grow.
+
+        unsent: samples with outcome CAPTURE that were never sent. joined: connections that stand. failed_joins: users that
+        could not connect ahead of a request.
+        """
+        counts = [*outcomes, unsent, joined, failed_joins]
+        self._seen += [0] * (len(counts) - len(self._seen))
+        new = [count - seen for count, seen in zip(counts, self._seen, strict=True)]
+        self._seen = counts
+        *by_outcome, unsent, joined, failed_joins = new
+        by_outcome[Outcome.CAPTURE] -= unsent
+        failures = {text: by_outcome[outcome] for outcome, text in _AWAY.items()}
+        failures["could not connect"] = failed_joins
+        others = sum(by_outcome) - sum(by_outcome[outcome] for outcome in _AWAY) - by_outcome[Outcome.CANCELLED]
+        failed = sum(failures.values())
+        # Only where nothing was asked does a mere connection show that the service is alive: a proxy accepts for the dead.
+        if others or (joined and not failed):
+            self._quiet_since, self._failures = now, {}
+            return None
+        if not failed and not self._failures:
+            self._quiet_since = now
+            return None
+        for text, count in failures.items():
+            if count:
+                self._failures[text] = self._failures.get(text, 0) + count
+        silent = now - self._quiet_since
+        if silent < self._gone_after or sum(self._failures.values()) < _LEAST_FAILURES:
+            return None
+        kinds = ", ".join(f"{format_count(count)} x {text}" for text, count in self._failures.items())
+        return f"no answer for {format_seconds(silent)} and every attempt failed: {kinds}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Vitals:
+    """Makes ticks and progress of one phase. began, measured_from, end: on the clock ``now``."""
+
+    phase: Phase
+    number: int
+    count: int
+    users: int
+    share: float
+    began: float
+    end: float
+    origin: float
+    now: Callable[[], float]
+    crew: Crew
+    wire: Wire
+    ticks: list[Tick]
+
+    def tick(self) -> Tick:
+        """The state now; kept."""
+        recorder = self.crew.recorder
+        ok, cancelled = recorder.outcomes[Outcome.OK], recorder.outcomes[Outcome.CANCELLED]
+        made = Tick(
+            at=self.now() - self.origin,
+            connected=self.wire.established,
+            in_flight=len(self.crew.lanes),
+            sent=recorder.rows,
+            ok=ok,
+            failed=recorder.rows - ok - cancelled,
+        )
+        self.ticks.append(made)
+        return made
+
+    def progress(self, stage: str) -> Progress:
+        """What a live view shows, as of the last tick."""
+        now, tick = self.now(), self.ticks[-1]
+        recent = self._recorder.recent(now - _RECENT_SECONDS)
+        offered = self.phase.offered_rate
+        ended = tick.ok + tick.failed
+        return Progress(
+            phase=self.phase.name,
+            phase_number=self.number,
+            phase_count=self.count,
+            stage=stage,
+            users=self.users,
+            connected=tick.connected,
+            rate=self._rate(),
+            offered_rate=None if offered is None else offered * self.share,
+            p50=recent.p50,
+            p95=recent.p95,
+            p99=recent.p99,
+            errors=tick.failed,
+            error_rate=tick.failed / ended if ended else 0.0,
+            hit_rate=recent.hit_rate,
+            lateness_p99=recent.lateness_p99,
+            elapsed=now - self.began,
+            remaining=max(self.end - now, 0.0),
+        )
+
+    @property
+    def _recorder(self) -> Recorder:
+        return self.crew.recorder
+
+    def _rate(self) -> float:
+        """Good answers a second over the last few ticks."""
+        last = self.ticks[-_RATE_SECONDS - 1 :]
+        seconds = sum(after.at - before.at for before, after in pairwise(last))
+        return (last[-1].ok - last[0].ok) / seconds if seconds > 0.0 else 0.0
