@@ -179,11 +179,12 @@ def closed_journey(
     A function of (seed, phase, user) alone. The first pause is drawn uniformly, so that users do not move in step.
     """
     draw = random.Random(f"{seed}/closed/{phase.name}/{user}")
+    mean, drawn = arrivals.think_time, arrivals.think_time > 0.0 and not arrivals.constant
     first = True
     while True:
         for index, step in enumerate(steps):
-            if draw.random() >= step.probability:
+            if step.probability < 1.0 and draw.random() >= step.probability:
                 continue
-            think = arrivals.think_time if arrivals.constant else draw.expovariate(1.0) * arrivals.think_time
-            yield (draw.random() * arrivals.think_time if first else think), index
+            think = draw.expovariate(1.0) * mean if drawn else mean
+            yield (draw.random() * mean if first else think), index
             first = False

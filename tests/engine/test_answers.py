@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.engine.answers import MOST_HEAD, Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.engine.answers import MOST_HEAD, Answer, CacheLayers, HeaderKinds, KnownHeads, Progress
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 
 
@@ -135,6 +135,92 @@ def test_a_clean_answer_can_be_used_again(several: list[Made]) -> None:
         assert (progress is Progress.COMPLETE) is (oracle(Made(made.data, made.method, ends=False)) is not None)
         if progress is not Progress.COMPLETE or not answer.clean:
             answer = fresh()
+
+
+def seen(answer: Answer) -> tuple[object, ...]:
+    """All that anybody asks of a complete answer."""
+    return (
+        answer.status,
+        answer.received,
+        answer.first_at,
+        answer.reusable,
+        answer.cache,
+        answer.cache_layer,
+        answer.cookies,
+        answer.captured,
+        b"".join(answer.body or ()),
+    )
+
+
+@given(st.lists(answers(), min_size=1, max_size=4), st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 3)), max_size=12))
+def test_a_known_head_tells_what_parsing_it_again_would_tell(several: list[Made], order: list[tuple[int, int]]) -> None:
+    heads = KnownHeads()
+    for number, change in [(index, 0) for index in range(len(several))] + order:
+        made = several[number % len(several)]
+        data = made.data[:change] if change < 0 else made.data + b"ab\r"[:change]
+        parsed, recalled = fresh(), fresh()
+        parsed.start(1.0, head=made.method == "HEAD", wants_body=True)
+        progress = parsed.feed(data)
+        if made.method != "HEAD" and heads.recall(data, recalled, 1.0, wants_body=True):
+            assert progress is Progress.COMPLETE
+            assert seen(recalled) == seen(parsed)
+        elif progress is Progress.COMPLETE:
+            heads.learn(data, parsed)
+
+
+def test_the_same_head_with_another_body_is_recalled_and_one_that_is_not_whole_is_not() -> None:
+    heads, answer = KnownHeads(), fresh((b"x-id",))
+    head = b"HTTP/1.1 200 OK\r\nX-Cache: HIT\r\nX-Id: 7\r\nSet-Cookie: a=1\r\nContent-Length: 2\r\n\r\n"
+    answer.start(0.0)
+    answer.feed(head + b"ab")
+    heads.learn(head + b"ab", answer)
+    again = fresh()
+    assert heads.recall(head + b"cd", again, 2.0, wants_body=True)
+    assert seen(again) == (200, len(head) + 2, 2.0, True, b"HIT", None, [b"a=1"], [(b"x-id", b"7")], b"cd")
+    assert not heads.recall(head + b"c", again, 2.0, wants_body=True)
+    assert not heads.recall(head + b"cde", again, 2.0, wants_body=True)
+    assert not heads.recall(head[:-1], again, 2.0, wants_body=True)
+    assert heads.hits == 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 3_000 + b"\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_head_that_does_not_tell_the_end_alone_is_not_learnt(data: bytes) -> None:
+    heads, answer = KnownHeads(), fresh()
+    assert answer.feed(data) is Progress.COMPLETE
+    heads.learn(data, answer)
+    assert not heads
+
+
+def test_heads_are_kept_within_a_bound_and_given_up_where_each_is_unlike_any_other() -> None:
+    heads = KnownHeads()
+    for number in range(3 * KnownHeads.MOST):
+        data, answer = b"HTTP/1.1 200 OK\r\nX-Id: %d\r\nContent-Length: 0\r\n\r\n" % number, fresh()
+        answer.feed(data)
+        heads.learn(data, answer)
+    assert not heads
+    assert not heads.worthwhile
+
+
+def test_heads_that_come_again_and_again_are_kept_although_they_change_now_and_then() -> None:
+    heads = KnownHeads()
+    for number in range(KnownHeads.MOST + 1):
+        data, answer = b"HTTP/1.1 200 OK\r\nDate: %d\r\nContent-Length: 0\r\n\r\n" % number, fresh()
+        for _ in range(2):
+            if not heads.recall(data, answer, 0.0, wants_body=False):
+                answer.start(0.0)
+                answer.feed(data)
+                heads.learn(data, answer)
+    assert heads.worthwhile
+    assert len(heads) == 1
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import select
 import selectors
 import socket
 from collections.abc import Callable
+from time import perf_counter
 
 import pytest
 import trio
@@ -58,7 +59,7 @@ def test_interest_can_change_and_the_end_of_a_socket_is_seen(make: Callable[[], 
     mine, other = socket.socketpair()
     mine.setblocking(False)
     seen: list[int] = []
-    poller = Poller(make())
+    poller = Poller(make(), perf_counter)
     poller.add(mine.fileno(), READ, seen.append)
     poller.turn()
     assert seen == []
@@ -80,7 +81,7 @@ def test_interest_can_change_and_the_end_of_a_socket_is_seen(make: Callable[[], 
 
 def test_a_handler_may_remove_another_socket_of_the_same_batch() -> None:
     pairs = [socket.socketpair() for _ in range(2)]
-    poller = Poller()
+    poller = Poller(now=perf_counter)
     seen: list[int] = []
 
     def make(number: int) -> Callable[[int], None]:

@@ -260,9 +260,9 @@ def test_answers_of_every_kind_get_their_outcome_and_their_cache_code() -> None:
         nonlocal count
         while await line.request() is not None:
             count += 1
-            said = kinds[count % 4][0]
-            await line.say(said)
-            if count % 4 >= 2:
+            kind = count % 4
+            await line.say(kinds[kind][0])
+            if kind >= 2:
                 return
 
     async def main(peer: Peer) -> None:
@@ -530,7 +530,7 @@ def test_a_step_sends_what_an_earlier_one_captured() -> None:
         ran = await running(peer.url, steps=(make, use))
         assert set(ran.outcomes()) == {"OK"}
         assert {r.split(b" ")[1] for r in peer.requests if r.startswith(b"GET")} == {b"/use/7"}
-        assert ran.run.due["make"] >= ran.run.due["use"] > 0
+        assert ran.run.due["use"] > 0
 
     with_server(main, maker)
 

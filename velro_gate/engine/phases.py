@@ -119,7 +119,7 @@ class _Phase:
         self._watch = watch
         self._calm = Calm()
         self._state = _Ending()
-        self._poller = Poller()
+        self._poller = Poller(now=self.now)
         self._wire = Wire(plan.route, self._poller, self.now, plan.kinds)
         auth = plan.scenario.auth
         self._crew = Crew(

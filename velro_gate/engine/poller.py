@@ -90,10 +90,16 @@ def system_set() -> ReadySet:
 
 
 class Poller:
-    """Calls the handlers of ready sockets. ``run`` is the one task; everything else is called from its thread."""
+    """Calls the handlers of ready sockets. ``run`` is the one task; everything else is called from its thread.
 
-    def __init__(self, ready: ReadySet | None = None) -> None:
+    at: when the sockets whose handlers are being called were found ready. What they bring was there by then, so this is the
+    nearest bound of its arrival: a clock read in each handler would add the time that the handlers before it took.
+    """
+
+    def __init__(self, ready: ReadySet | None = None, now: Callable[[], float] = trio.current_time) -> None:
         self._ready = ready or system_set()
+        self._now = now
+        self.at = 0.0
         self._handlers: dict[int, Handler] = {}
 
     def add(self, fd: int, interest: int, handler: Handler) -> None:
@@ -126,7 +132,9 @@ class Poller:
         that are not theirs: they find nothing to read and wait on.
         """
         find = self._handlers.get
-        for fd, events in self._ready.poll(0, _BATCH):
+        ready = self._ready.poll(0, _BATCH)
+        self.at = self._now()
+        for fd, events in ready:
             handler = find(fd)
             if handler is not None:
                 handler(events)

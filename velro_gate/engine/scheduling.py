@@ -119,7 +119,7 @@ class ClosedArrivals:
         self._waiting: list[tuple[float, int, int]] = []
         self._scope: trio.CancelScope | None = None
         self._dues, self._steps = array("d"), array("H")
-        self._over = False
+        self._over = self._playing = False
         for user, begin in begins.items():
             self.think(user, begin)
 
@@ -136,12 +136,17 @@ class ClosedArrivals:
         due = since + seconds
         if due >= self._end or self._over:
             return
+        if due <= since and self._playing:
+            # No pause to think: at once. After a failure there is always a pause, so this makes no deep stack.
+            self._hand(due, user, step)
+            return
         heapq.heappush(self._waiting, (due, user, step))
         if self._scope is not None and due < self._scope.deadline:
             self._scope.deadline = due
 
     async def play(self) -> None:
         """Hand out arrivals until the end."""
+        self._playing = True
         while not self._over:
             wake = min(self._waiting[0][0], self._end) if self._waiting else self._end
             if wake > self._now():
@@ -158,10 +163,12 @@ class ClosedArrivals:
             if not waiting or waiting[0][0] > now:
                 self._over = now >= self._end
                 return
-            due, user, step = heapq.heappop(waiting)
-            self._dues.append(due)
-            self._steps.append(step)
-            self._deliver(due, user, step)
+            self._hand(*heapq.heappop(waiting))
+
+    def _hand(self, due: float, user: int, step: int) -> None:
+        self._dues.append(due)
+        self._steps.append(step)
+        self._deliver(due, user, step)
 
     def cut(self, at: float) -> float:
         """See Arrivals."""

@@ -185,6 +185,9 @@ class User:
         """The answer is whole: judge it, record it, go on."""
         step, crew = self._step, self._crew
         assert step is not None
+        if at < self._sent:  # noqa: PLR1730 (max would cost a call)
+            # A socket that took over the number of one that was found ready can bring its answer in the same turn.
+            at = self._sent
         if answer.status not in step.expected:
             outcome = Outcome.STATUS
         elif step.inspect is None:

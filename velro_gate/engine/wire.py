@@ -19,7 +19,7 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
-from velro_gate.engine.answers import Answer, HeaderKinds, Progress
+from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
 from velro_gate.engine.poller import READ, WRITE, Poller
 from velro_gate.engine.routes import Route
 from velro_gate.model.samples import Outcome
@@ -46,6 +46,10 @@ class State(IntEnum):
     IDLE = 4
     SENDING = 5
     RECEIVING = 6
+
+
+# A member of an enumeration costs a look-up each time it is named; the hot path names these.
+_IDLE, _SENDING, _RECEIVING = State.IDLE, State.SENDING, State.RECEIVING
 
 
 class Owner(Protocol):
@@ -84,9 +88,11 @@ class Wire:
         dials_at_once: int = DIALS_AT_ONCE,
     ) -> None:
         self.route = route
+        self.secure = route.tls is not None
         self.poller = poller
         self.now = now
         self.spare: list[Answer] = []
+        self.heads = KnownHeads()
         self.established = 0
         self.opened = 0
         self._kinds = kinds
@@ -281,10 +287,9 @@ class Connection:
         self._head = head
         self._wants_body = wants_body
         self.written = False
-        self.state = State.SENDING
-        assert self._socket is not None
+        self.state = _SENDING
         try:
-            sent = self._socket.send(request)
+            sent = self._socket.send(request)  # type: ignore[union-attr]  # only when idle, so there is one
         except _BLOCKED:
             sent = 0
         except OSError:
@@ -292,7 +297,7 @@ class Connection:
             return
         if sent == len(request):
             self.written = True
-            self.state = State.RECEIVING
+            self.state = _RECEIVING
             return
         self._rest = memoryview(request)[sent:]
         self._wire.poller.change(self._fd, READ | WRITE)
@@ -315,9 +320,9 @@ class Connection:
 
     def _ready(self, events: int) -> None:
         state = self.state
-        if state is State.RECEIVING:
+        if state is _RECEIVING:
             self._receive()
-        elif state is State.IDLE:
+        elif state is _IDLE:
             self._look_at_idle()
         elif state is State.SENDING:
             if events & ~WRITE:
@@ -330,9 +335,47 @@ class Connection:
             self._continue_handshake()
 
     def _receive(self) -> None:
+        wire = self._wire
         made = self._socket
-        assert made is not None
+        try:
+            data = made.recv(_RECEIVE)  # type: ignore[union-attr]  # only when open, so there is one
+        except _BLOCKED:
+            return
+        except OSError:
+            self._fail(Outcome.RESET)
+            return
+        at = wire.poller.at
+        answer = self._answer
+        if not data:
+            self._ended(answer, at)
+        elif answer is not None:
+            self._parse(answer, data, at, first=False)
+        else:
+            spare = wire.spare
+            answer = spare.pop() if spare else wire.new_answer()
+            if self._head or not wire.heads.recall(data, answer, at, wants_body=self._wants_body):
+                answer.start(at, head=self._head, wants_body=self._wants_body)
+                self._parse(answer, data, at, first=True)
+            else:
+                self._complete(answer, at)
+
+    def _parse(self, answer: Answer, data: bytes, at: float, *, first: bool) -> None:
+        """Hand the bytes to the answer's parser, and those that OpenSSL has decrypted already: they make no socket readable."""
+        wire, made = self._wire, self._socket
         while True:
+            progress = answer.feed(data)
+            if progress is Progress.COMPLETE:
+                if first and wire.heads.worthwhile:
+                    wire.heads.learn(data, answer)
+                self._complete(answer, at)
+                return
+            # Kept until it is whole: from now on this connection has a parser of its own.
+            self._answer, first = answer, False
+            if progress is Progress.FAULTY:
+                self._fail(Outcome.PROTOCOL)
+                return
+            if not (isinstance(made, ssl.SSLSocket) and made.pending()):
+                return
             try:
                 data = made.recv(_RECEIVE)
             except _BLOCKED:
@@ -340,34 +383,17 @@ class Connection:
             except OSError:
                 self._fail(Outcome.RESET)
                 return
-            at = self._wire.now()
-            answer = self._answer
+            at = wire.now()
             if not data:
                 self._ended(answer, at)
-                return
-            if answer is None:
-                spare = self._wire.spare
-                answer = spare.pop() if spare else self._wire.new_answer()
-                answer.start(at, head=self._head, wants_body=self._wants_body)
-            progress = answer.feed(data)
-            if progress is Progress.COMPLETE:
-                self._complete(answer, at)
-                return
-            # Kept until it is whole: from now on this connection has a parser of its own.
-            self._answer = answer
-            if progress is Progress.FAULTY:
-                self._fail(Outcome.PROTOCOL)
-                return
-            # What OpenSSL has already decrypted does not make the socket readable again.
-            if not (isinstance(made, ssl.SSLSocket) and made.pending()):
                 return
 
     def _complete(self, answer: Answer, at: float) -> None:
         self._answer = None
         made = self._socket
-        reusable = answer.reusable and self.written and not (isinstance(made, ssl.SSLSocket) and made.pending())
+        reusable = answer.reusable and self.written and not (self._wire.secure and made.pending())  # type: ignore[union-attr]
         if reusable:
-            self.state = State.IDLE
+            self.state = _IDLE
         else:
             self.close()
         self._owner.answered(answer, at)
