@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from velro_gate.engine.alarm import ClockAlarm
 from velro_gate.engine.scheduling import PAUSE_AFTER_FAILURE, ClosedArrivals, OpenArrivals
 from velro_gate.pacing import Schedule
 
@@ -37,7 +38,7 @@ def test_every_arrival_comes_at_its_time_and_in_order(dues: list[float]) -> None
             schedule(dues), began, lambda due, user, step: seen.append((trio.current_time(), due, user)), trio.current_time
         )
         assert arrivals.finished is (not dues)
-        await arrivals.play()
+        await arrivals.play(ClockAlarm())
         assert arrivals.finished
         assert arrivals.missed(3, began, began + 200.0).sum() == 0
         assert arrivals.due(3, began, began + 200.0).sum() == len(dues)
@@ -56,7 +57,7 @@ def test_an_end_at_any_moment_leaves_a_stretch_without_missed_arrivals(dues: lis
         began = trio.current_time()
         arrivals = OpenArrivals(schedule(dues), began, lambda due, user, step: seen.append(due), trio.current_time)
         with trio.move_on_at(began + stop):
-            await arrivals.play()
+            await arrivals.play(ClockAlarm())
         until = arrivals.cut(trio.current_time())
         assert arrivals.missed(3, began, until).sum() == 0
         assert arrivals.due(3, began, until).sum() == sum(due < until for due in seen)
@@ -80,7 +81,7 @@ def test_what_is_overdue_is_handed_out_in_portions_so_that_answers_come_in_betwe
         arrivals = OpenArrivals(schedule([0.0] * 5_000), began, lambda due, user, step: handed.append(due), trio.current_time)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other)
-            await arrivals.play()
+            await arrivals.play(ClockAlarm())
             nursery.cancel_scope.cancel()
         assert len(handed) == 5_000
         assert most <= 512
@@ -121,7 +122,7 @@ class Loop:
 
     async def play(self) -> None:
         async with trio.open_nursery() as self.nursery:
-            await self.arrivals.play()
+            await self.arrivals.play(ClockAlarm())
 
 
 def test_closed_users_think_between_answer_and_request() -> None:

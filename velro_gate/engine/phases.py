@@ -7,7 +7,7 @@ the drain ended: the service's doing), or it is missed (never handed out, or thi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import trio
 
+from velro_gate.engine.alarm import Alarm, system_alarm
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.calm import Calm
 from velro_gate.engine.health import HealthWatch
@@ -61,6 +62,7 @@ class PhasePlan:
     sink: Callable[[Samples], None]
     observe: Callable[[Progress], None]
     stop: trio.Event
+    alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
 
 
 async def run_phase(plan: PhasePlan) -> PhaseRun:
@@ -193,9 +195,13 @@ class _Phase:
         return self._result(until, blocked)
 
     async def _load(self) -> None:
+        with self.plan.alarm() as alarm:
+            await self._load_by(alarm)
+
+    async def _load_by(self, alarm: Alarm) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._join_users)
-            nursery.start_soon(self.arrivals.play)
+            nursery.start_soon(self.arrivals.play, alarm)
             await trio.sleep_until(max(self.began, self.measured_from - _SETTLE))
             self._calm.enter()
             await trio.sleep_until(self.measured_from)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import trio
 
+from velro_gate.engine.alarm import Alarm
 from velro_gate.pacing import Schedule
 
 Deliver = Callable[[float, int, int], None]
@@ -34,7 +35,7 @@ class Arrivals(Protocol):
     def finished(self) -> bool:
         """Whether everything has been handed out."""
 
-    async def play(self) -> None:
+    async def play(self, alarm: Alarm) -> None:
         """Hand out arrivals until there are no more; may be cancelled."""
 
     def cut(self, at: float) -> float:
@@ -62,18 +63,18 @@ class OpenArrivals:
         """Whether everything has been handed out."""
         return self._handed == len(self._dues)
 
-    async def play(self) -> None:
+    async def play(self, alarm: Alarm) -> None:
         """Hand out arrivals until there are no more."""
         for first in range(0, len(self._dues), _CHUNK):
             # Plain numbers in small portions: numpy's own scalars are slow to get at one by one.
             part = slice(first, first + _CHUNK)
-            await self._play(self._dues[part].tolist(), self._users[part].tolist(), self._steps[part].tolist(), first)
+            await self._play(alarm, self._dues[part].tolist(), self._users[part].tolist(), self._steps[part].tolist(), first)
 
-    async def _play(self, dues: list[float], users: list[int], steps: list[int], first: int) -> None:
+    async def _play(self, alarm: Alarm, dues: list[float], users: list[int], steps: list[int], first: int) -> None:
         at, count, deliver = 0, len(dues), self._deliver
         while at < count:
             if dues[at] > self._now():
-                await trio.sleep_until(dues[at])
+                await alarm.wait_until(dues[at])
             else:
                 # Late already: let the answers in between.
                 await trio.lowlevel.checkpoint()
@@ -117,9 +118,9 @@ class ClosedArrivals:
         self._deliver = deliver
         self._now = now
         self._waiting: list[tuple[float, int, int]] = []
-        self._scope: trio.CancelScope | None = None
+        self._alarm: Alarm | None = None
         self._dues, self._steps = array("d"), array("H")
-        self._over = self._playing = False
+        self._over = False
         for user, begin in begins.items():
             self.think(user, begin)
 
@@ -136,23 +137,21 @@ class ClosedArrivals:
         due = since + seconds
         if due >= self._end or self._over:
             return
-        if due <= since and self._playing:
+        if due <= since and self._alarm is not None:
             # No pause to think: at once. After a failure there is always a pause, so this makes no deep stack.
             self._hand(due, user, step)
             return
         heapq.heappush(self._waiting, (due, user, step))
-        if self._scope is not None and due < self._scope.deadline:
-            self._scope.deadline = due
+        if self._alarm is not None:
+            self._alarm.hasten(due)
 
-    async def play(self) -> None:
+    async def play(self, alarm: Alarm) -> None:
         """Hand out arrivals until the end."""
-        self._playing = True
+        self._alarm = alarm
         while not self._over:
             wake = min(self._waiting[0][0], self._end) if self._waiting else self._end
             if wake > self._now():
-                with trio.CancelScope(deadline=wake) as self._scope:
-                    await trio.sleep_forever()
-                self._scope = None
+                await alarm.wait_until(wake)
             else:
                 await trio.lowlevel.checkpoint()
             self._hand_out(self._now())
