@@ -42,8 +42,7 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None) -
     if summary is None:
         return _not_measured(phase, requirement, f"the phase {phase} was not reached")
     if not summary.complete:
-        why = "the service went away" if summary.service_gone is not None else "it was interrupted"
-        return _not_measured(phase, requirement, f"the phase {phase} did not run to its end: {why}")
+        return _not_measured(phase, requirement, f"the phase {phase} did not run to its end: {_cut_short(summary)}")
     estimate = summary.measurement(requirement.metric, requirement.step)
     if estimate is not None:
         return _judged(phase, requirement, estimate, summary)
@@ -51,6 +50,12 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None) -
         return _unanswered(phase, requirement, summary)
     of = "all steps" if requirement.step == ALL_STEPS else f"the step {requirement.step}"
     return _not_measured(phase, requirement, f"the run holds no such figure of {of}")
+
+
+def _cut_short(summary: PhaseSummary) -> str:
+    if summary.shards_lost:
+        return "a part of the generator was lost"
+    return "the service went away" if summary.service_gone is not None else "it was interrupted"
 
 
 def _not_measured(phase: str, requirement: Requirement, why: str) -> RequirementResult:

@@ -92,6 +92,7 @@ def summarise(
         reconnects=run.reconnects,
         interrupted=run.interrupted,
         service_gone=run.service_gone,
+        shards_lost=run.shards_lost,
     )
 
 

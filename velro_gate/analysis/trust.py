@@ -96,7 +96,16 @@ def _doubts(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterato
 
 def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     least = limits.measured_share * phase.duration
-    if summary.service_gone is not None:
+    if summary.shards_lost:
+        yield _broken(
+            "shard-lost",
+            summary.name,
+            len(summary.shards_lost),
+            0,
+            sentence=f"a part of the generator was lost in {summary.name}: {', '.join(summary.shards_lost)}",
+            advice="Look into the log of the system for the cause (out of memory, most often), mend that, and run again.",
+        )
+    elif summary.service_gone is not None:
         yield _broken(
             "service-gone",
             summary.name,
@@ -132,6 +141,9 @@ def _interrupted(phase: str, figure: float | None, planned: float | None) -> Tru
 
 def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     everything = summary.step(ALL_STEPS)
+    if summary.shards_lost:
+        # What was not sent for that reason is told with the reason.
+        return
     if everything is None or everything.counts.sent == 0:
         yield _broken(
             "no-samples",

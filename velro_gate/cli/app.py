@@ -10,6 +10,7 @@ import typer
 from velro_gate import __version__
 from velro_gate.cli.baseline import baseline_app
 from velro_gate.cli.options import (
+    AUTO,
     DEFAULT_BASELINES,
     DEFAULT_OUTPUT,
     AllowInconclusive,
@@ -23,6 +24,7 @@ from velro_gate.cli.options import (
     QuickTest,
     Runner,
     ScenarioArgument,
+    Shards,
     Url,
     Verbose,
 )
@@ -65,13 +67,14 @@ def check(
     quick_test: QuickTest = False,
     phase: Phases = None,
     url: Url = None,
+    shards: Shards = AUTO,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Dry run: validate the scenario, print the plan and whether this machine can carry it out. Sends nothing."""
     from velro_gate.cli.asked import asked
     from velro_gate.cli.printing import print_plan
 
-    return print_plan(asked(scenario, profile, quick_test, phase, url), format)
+    return print_plan(asked(scenario, profile, quick_test, phase, url, shards), format)
 
 
 @app.command(epilog="Example: velro-gate run --profile quick --url http://127.0.0.1:8400")
@@ -81,6 +84,7 @@ def run(
     quick_test: QuickTest = False,
     phase: Phases = None,
     url: Url = None,
+    shards: Shards = AUTO,
     output: Output = DEFAULT_OUTPUT,
     runner: Runner = None,
     dry_run: DryRun = False,
@@ -92,7 +96,7 @@ def run(
     from velro_gate.cli.printing import print_plan, print_run
     from velro_gate.cli.running import measure, stop_if_interrupted
 
-    wanted = asked(scenario, profile, quick_test, phase, url)
+    wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
         return print_plan(wanted, format)
     record, results = measure(wanted, output, runner, verbose)
@@ -107,6 +111,7 @@ def gate(
     quick_test: QuickTest = False,
     phase: Phases = None,
     url: Url = None,
+    shards: Shards = AUTO,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     runner: Runner = None,
@@ -122,7 +127,7 @@ def gate(
     from velro_gate.gate.judgement import reach_verdict, write_reports
     from velro_gate.store.baselines import require_folder
 
-    wanted = asked(scenario, profile, quick_test, phase, url)
+    wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
         return print_plan(wanted, format)
     # A place that cannot work is refused now, not after an hour of load.

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from velro_gate.cli.options import (
+    AUTO,
     DEFAULT_BASELINES,
     DEFAULT_OUTPUT,
     BaselineRoot,
@@ -19,6 +20,7 @@ from velro_gate.cli.options import (
     QuickTest,
     Runner,
     ScenarioArgument,
+    Shards,
     Url,
     Verbose,
 )
@@ -72,6 +74,7 @@ def calibrate(
     quick_test: QuickTest = False,
     phase: Phases = None,
     url: Url = None,
+    shards: Shards = AUTO,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     runner: Runner = None,
@@ -89,7 +92,7 @@ def calibrate(
     from velro_gate.store.baselines import require_folder
 
     require_folder(baselines)
-    setup = prepare(asked(scenario, profile, quick_test, phase, url), os.environ)
+    setup = prepare(asked(scenario, profile, quick_test, phase, url, shards), os.environ)
     with real_effects(runner, verbose) as effects:
         records = calibrated(lambda: nullcontext(setup), runs=runs, output=output, baselines=baselines, effects=effects)
     put(f"stored {len(records)} baselines in {baselines}")

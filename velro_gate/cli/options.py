@@ -34,6 +34,12 @@ DryRun = Annotated[
 Phases = Annotated[
     list[str] | None, typer.Option("--phase", help="Only this phase; may be given several times.", rich_help_panel=LOAD)
 ]
+Shards = Annotated[
+    str,
+    typer.Option(
+        "--shards", help="Processes that send the load: a number, or auto: as many as the plan needs.", rich_help_panel=LOAD
+    ),
+]
 Url = Annotated[
     str | None,
     typer.Option("--url", help="Where the service is (default: VELRO_API_URL, then the scenario).", rich_help_panel=PLACE),
@@ -53,5 +59,6 @@ AllowInconclusive = Annotated[
     typer.Option("--allow-inconclusive", help="Exit 0, not 3, when the verdict is inconclusive.", rich_help_panel=SHOWN),
 ]
 
+AUTO = "auto"
 DEFAULT_OUTPUT = Path("velro-results")
 DEFAULT_BASELINES = Path("baselines")

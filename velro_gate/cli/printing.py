@@ -164,6 +164,7 @@ def _plan_json(planned: DryRun) -> dict[str, object]:
         "profile": planned.setup.plan.profile,
         "digest": planned.setup.plan.digest,
         "url": planned.url,
+        "shards": planned.shards,
         "forecast": dataclasses.asdict(planned.forecast),
         "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
         "feasible": not any(short.fatal for short in planned.shortfalls),

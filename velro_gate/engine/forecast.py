@@ -39,6 +39,9 @@ These three against the engine itself, pinned to one core of a 2-core server, pl
 70 % of the core at 200, 1,100 (10,000 users), 5,000 and 20,000 requests/s; forecast 8, 15, 39 and 85 %.
 """
 
+SHARD_SHARE, MOST_SHARDS = 0.5, 64
+"""The forecast share of a core up to which a shard is loaded before another one is started; how many there may be."""
+
 HANDSHAKE_COST = {"http": 0.1e-3, "https": 1.0e-3}
 """Core-seconds to connect one user."""
 
@@ -95,6 +98,17 @@ def forecast(phases: Sequence[Phase], *, scenario: Scenario, shards: int = 1) ->
 def descriptors_needed(phases: Sequence[Phase], *, shards: int = 1) -> int:
     """Open files that the busiest phase needs in one process."""
     return max((-(-phase.users // shards) + DESCRIPTOR_MARGIN for phase in phases), default=DESCRIPTOR_MARGIN)
+
+
+def shards_needed(phases: Sequence[Phase], *, scenario: Scenario, cores: float, service_is_local: bool) -> int:
+    """How many processes a plan is best sent by: the fewest that are forecast to take half a core each.
+
+    At most as many as there are whole cores, without one that a service on this machine needs, and at least one. So a small
+    plan stays in one process, where nothing has to be put together.
+    """
+    most = min(max(int(cores) - (1 if service_is_local else 0), 1), MOST_SHARDS)
+    few = (n for n in range(1, most) if forecast(phases, scenario=scenario, shards=n).cpu_share <= SHARD_SHARE * n)
+    return next(few, most)
 
 
 def cpu_share(rate: float, scheme: str) -> float:

@@ -115,11 +115,13 @@ class HealthWatch:
 
     Args:
         target_addresses: the (IP address, port) pairs that the load goes to, for the count of free local ports.
+        shards: how many processes send the same load from this machine: they share its ports.
         proc: where the kernel's files are.
     """
 
-    def __init__(self, *, target_addresses: Sequence[tuple[str, int]] = (), proc: Path = PROC) -> None:
+    def __init__(self, *, target_addresses: Sequence[tuple[str, int]] = (), shards: int = 1, proc: Path = PROC) -> None:
         self._targets = tuple(dict.fromkeys(target_addresses))
+        self._shards = shards
         self._proc = proc
         self._lag = LoopLag()
         self._process = psutil.Process()
@@ -196,13 +198,14 @@ class HealthWatch:
     def _free_ports(self, connections: int) -> int | None:
         """Local ports left toward the busiest target.
 
-        Our connections and every TIME_WAIT socket of the machine, as if all went to one target, are an upper bound of the ports
-        taken that costs one small file. Only where it comes near the limit is the kernel's whole table read.
+        The connections of all shards (each has as many as ours, but for one user) and every TIME_WAIT socket of the machine, as
+        if all went to one target, are an upper bound of the ports taken that costs one small file. Only where it comes near the
+        limit is the kernel's whole table read.
         """
         ports = port_count(self._proc)
         if ports is None or not self._targets:
             return None
-        free = ports - connections - _time_wait(self._proc)
+        free = ports - connections * self._shards - _time_wait(self._proc)
         if free >= _TIGHT_PORTS * ports:
             return free
         counted = [count_connections([target], self._proc) for target in self._targets]

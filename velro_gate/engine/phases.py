@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import trio
 
+from velro_gate.engine.accord import Accord
 from velro_gate.engine.alarm import Alarm, system_alarm
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.calm import Calm
@@ -62,6 +63,7 @@ class PhasePlan:
     sink: Callable[[Samples], None]
     observe: Callable[[Progress], None]
     stop: trio.Event
+    accord: Accord = field(default_factory=Accord)
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
 
 
@@ -76,12 +78,15 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     if isinstance(arrivals, model.OpenArrivals):
         whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.scenario.steps, plan.scenario.seed)
         schedule = whole.slice(plan.shard)
-    watch = HealthWatch(target_addresses=plan.route.endpoints)
-    task = _Phase(plan, watch)
+    watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count)
+    began = await plan.accord.begin(plan.number)
+    task = _Phase(plan, watch, began)
     if schedule is not None:
         task.arrivals = OpenArrivals(schedule, task.began, task.deliver, task.now)
     else:
         task.arrivals = task.closed_arrivals()
+    # Shards agree on an instant a little ahead, so that each has its users ready by then.
+    await trio.sleep_until(began)
     with _instrumented(watch):
         return await task.run()
 
@@ -112,10 +117,10 @@ class _Phase:
 
     arrivals: Arrivals
 
-    def __init__(self, plan: PhasePlan, watch: HealthWatch) -> None:
+    def __init__(self, plan: PhasePlan, watch: HealthWatch, began: float) -> None:
         self.plan = plan
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
-        self.began = self.now()
+        self.began = began
         self.measured_from = self.began + plan.phase.ramp
         self.end = self.measured_from + plan.phase.duration
         self._watch = watch
@@ -181,6 +186,7 @@ class _Phase:
                     await self._load()
                 until = self._ended_at()
                 await self._finish_health()
+                until = await self.plan.accord.end(until)
                 await self._drain()
                 nursery.cancel_scope.cancel()
             blocked = self._blocked(until)

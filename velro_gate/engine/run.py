@@ -8,6 +8,7 @@ from functools import partial
 
 import trio
 
+from velro_gate.engine.accord import Accord
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.health import HealthWatch
 from velro_gate.engine.phases import PhasePlan, run_phase
@@ -41,6 +42,8 @@ async def run_load(
     observe: Callable[[Progress], None] = _ignore,
     finished: Callable[[PhaseRun], None] = _ignore,
     stop: trio.Event | None = None,
+    accord: Accord | None = None,
+    layers: CacheLayers | None = None,
 ) -> LoadResult:
     """Run the phases one after the other, until the last one, a stop, or the service is gone.
 
@@ -52,15 +55,19 @@ async def run_load(
         observe: gets the state about once a second.
         finished: gets each phase when it is over.
         stop: when set, the run ends within 5 s; what is in flight then is recorded as cancelled.
+        accord: when the phases begin and where they end, for a shard; alone by default.
+        layers: numbers the cache layers; handed in by whoever needs their names before the end.
 
     Raises:
         UnreachableError: the target's name cannot be resolved and nothing has been measured. UsageError: a placeholder has no
             value. Whatever the callables raise, in an exception group.
     """
     stop = trio.Event() if stop is None else stop
+    accord = Accord() if accord is None else accord
+    layers = CacheLayers() if layers is None else layers
     compiler = Compiler(load.scenario, load.secrets)
     steps, login = compiler.steps(), compiler.login()
-    kinds, layers = HeaderKinds(compiler.captured_headers()), CacheLayers()
+    kinds = HeaderKinds(compiler.captured_headers())
     tls = tls_context(load.scenario.target)
     done: list[PhaseRun] = []
     for number, phase in enumerate(load.phases, start=1):
@@ -70,7 +77,7 @@ async def run_load(
         if isinstance(route, str):
             if not done:
                 raise UnreachableError(route, where=load.scenario.target.url)
-            done.append(_unreached(phase, trio.current_time() - origin, route))
+            done.append(not_begun(phase, await accord.begin(number) - origin, service_gone=route))
         else:
             plan = PhasePlan(
                 scenario=load.scenario,
@@ -87,6 +94,7 @@ async def run_load(
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,
+                accord=accord,
             )
             done.append(await run_phase(plan))
         finished(done[-1])
@@ -107,8 +115,8 @@ async def resolve(target: Target) -> Route:
     return route
 
 
-def _unreached(phase: Phase, at: float, why: str) -> PhaseRun:
-    """The facts of a phase that did not begin."""
+def not_begun(phase: Phase, at: float, *, service_gone: str | None = None, shards_lost: tuple[str, ...] = ()) -> PhaseRun:
+    """The facts of a phase that did not begin, for one of these reasons."""
     watch = HealthWatch()
     watch.begin()
     return PhaseRun(
@@ -128,5 +136,6 @@ def _unreached(phase: Phase, at: float, why: str) -> PhaseRun:
         retries=0,
         ticks=(),
         health=watch.finish(),
-        service_gone=why,
+        service_gone=service_gone,
+        shards_lost=shards_lost,
     )

@@ -90,11 +90,11 @@ class OpenArrivals:
 
     def due(self, steps: int, start: float, until: float) -> Counts:
         """See Arrivals."""
-        return _by_step(self._dues, self._steps, steps, start, until)
+        return arrivals_by_step(self._dues, self._steps, steps, start, until)
 
     def missed(self, steps: int, start: float, until: float) -> Counts:
         """See Arrivals."""
-        return _by_step(self._dues[self._handed :], self._steps[self._handed :], steps, start, until)
+        return arrivals_by_step(self._dues[self._handed :], self._steps[self._handed :], steps, start, until)
 
 
 class ClosedArrivals:
@@ -175,16 +175,19 @@ class ClosedArrivals:
 
     def due(self, steps: int, start: float, until: float) -> Counts:
         """See Arrivals."""
-        handed = _by_step(np.array(self._dues), np.array(self._steps), steps, start, until)
+        handed = arrivals_by_step(np.array(self._dues), np.array(self._steps), steps, start, until)
         return handed + self.missed(steps, start, until)
 
     def missed(self, steps: int, start: float, until: float) -> Counts:
         """See Arrivals."""
         dues = np.array([due for due, _, _ in self._waiting])
-        return _by_step(dues, np.array([step for _, _, step in self._waiting], np.uint16), steps, start, until)
+        return arrivals_by_step(dues, np.array([step for _, _, step in self._waiting], np.uint16), steps, start, until)
 
 
-def _by_step(dues: npt.NDArray[np.float64], chosen: npt.NDArray[np.uint16], steps: int, start: float, until: float) -> Counts:
+def arrivals_by_step(
+    dues: npt.NDArray[np.float64], chosen: npt.NDArray[np.uint16], steps: int, start: float, until: float
+) -> Counts:
+    """How many of these arrivals fell due in [start, until), by step index."""
     return np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
 
 

@@ -15,9 +15,10 @@ from velro_gate.scenario import secrets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """A plan, what it is expected to take, and what is short."""
+    """A plan, what it is expected to take, and what is short. shards: how many processes would send it."""
 
     setup: Setup
+    shards: int
     forecast: Forecast
     shortfalls: tuple[Shortfall, ...]
     missing: MissingVariableError | None = None
@@ -48,6 +49,8 @@ class DryRun:
             f"Needs at most {units.format_count(expected.descriptors)} open files, "
             f"{units.format_bytes(expected.memory)} of memory and {units.format_share(expected.cpu_share)} of a core.",
         ]
+        if self.shards > 1:
+            said.append(f"Sent by {self.shards} shards, each a process of its own.")
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
         said.append(f"Watched: {self._watched()}.")
@@ -73,10 +76,14 @@ class DryRun:
 
 def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str]) -> DryRun:
     """Look at a plan without carrying it out; a missing secret is told beside the rest, since nothing is sent yet."""
-    found = shortfalls(setup.phases, scenario=setup.scenario, machine=machine, service_is_local=setup.service_is_local)
+    shards = setup.shard_count(machine)
+    found = shortfalls(
+        setup.phases, scenario=setup.scenario, machine=machine, service_is_local=setup.service_is_local, shards=shards
+    )
     missing = None
     try:
         secrets(setup.scenario, environ)
     except MissingVariableError as error:
         missing = error
-    return DryRun(setup=setup, forecast=forecast(setup.phases, scenario=setup.scenario), shortfalls=found, missing=missing)
+    expected = forecast(setup.phases, scenario=setup.scenario, shards=shards)
+    return DryRun(setup=setup, shards=shards, forecast=expected, shortfalls=found, missing=missing)

@@ -11,9 +11,10 @@ from typing import TypeVar
 import trio
 
 from velro_gate.analysis.summary import summarise
-from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit, require_feasible
+from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit, read_machine, require_feasible
 from velro_gate.engine.preflight import preflight
-from velro_gate.engine.run import Load, run_load
+from velro_gate.engine.run import Load
+from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.results import Results, RunLog
@@ -49,10 +50,10 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
     with RunLog(results, hidden) as log:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
-            _make_room(setup, effects, log)
+            shards = _make_room(setup, effects, log)
             notes: list[str] = []
             with SampleWriter(results.samples) as writer:
-                result, readings = _run_trio(partial(_measure, setup, writer, effects, log, notes))
+                result, readings = _run_trio(partial(_measure, setup, shards, writer, effects, log, notes))
             facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
             record = RunRecord(
                 id=results.folder.name,
@@ -65,6 +66,7 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
                 url=url,
                 interrupted=result.interrupted,
                 notes=tuple(mask(note, hidden) for note in notes),
+                shards=shards,
             )
             write_record(results.folder, record, facts)
         except VelroError as error:
@@ -90,16 +92,22 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
     )
 
 
-def _make_room(setup: Setup, effects: Effects, log: logging.Logger) -> None:
-    """Raise what may be raised, refuse what cannot work, and say what may blur the figures."""
-    raise_descriptor_limit(descriptors_needed(setup.phases))
-    for caveat in require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local):
+def _make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
+    """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be."""
+    shards = setup.shard_count(read_machine())
+    # The shards inherit the limit.
+    raise_descriptor_limit(descriptors_needed(setup.phases, shards=shards))
+    caveats = require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local, shards=shards)
+    for caveat in caveats:
         log.warning("%s: %s", caveat.phase, caveat.sentence)
         effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
+    if shards > 1:
+        log.info("sent by %d shards", shards)
+    return shards
 
 
 async def _measure(
-    setup: Setup, writer: SampleWriter, effects: Effects, log: logging.Logger, notes: list[str]
+    setup: Setup, shards: int, writer: SampleWriter, effects: Effects, log: logging.Logger, notes: list[str]
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
     target = setup.scenario.target
     health = await preflight(target, wait_seconds=STARTING_SECONDS)
@@ -126,8 +134,9 @@ async def _measure(
                 note=note,
             )
         )
-        result = await run_load(
+        result = await run_sharded(
             Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
+            shards,
             origin=origin,
             sink=writer.append,
             observe=_observer(effects.observe, log),
@@ -163,8 +172,16 @@ def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
         ran.sent_total,
         ran.ended - ran.started,
         ran.users,
-        f"; given up: {ran.service_gone}" if ran.service_gone else "; interrupted" if ran.interrupted else "",
+        _how_it_ended(ran),
     )
+
+
+def _how_it_ended(ran: PhaseRun) -> str:
+    if ran.shards_lost:
+        return f"; given up: {', '.join(ran.shards_lost)}"
+    if ran.service_gone is not None:
+        return f"; given up: {ran.service_gone}"
+    return "; interrupted" if ran.interrupted else ""
 
 
 def _run_trio(main: Callable[[], Awaitable[T]]) -> T:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from velro_gate.engine.forecast import shards_needed
+from velro_gate.engine.machine import MachineLimits
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
 from velro_gate.model.scenario import Phase, Scenario
@@ -25,15 +27,17 @@ class Asked:
     phases: tuple[str, ...] = ()
     url: str | None = None
     seed: int | None = None
+    shards: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """Everything a run needs before its first request."""
+    """Everything a run needs before its first request. shards: processes to send with; None: as many as the plan needs."""
 
     scenario: Scenario
     plan: Plan
     secrets: Mapping[str, str]
+    shards: int | None = None
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -44,6 +48,12 @@ class Setup:
     def service_is_local(self) -> bool:
         """Whether the service runs on this machine, so that it shares our cores and can be watched."""
         return is_loopback(self.scenario.target.url)
+
+    def shard_count(self, machine: MachineLimits) -> int:
+        """How many processes send the load from this machine."""
+        if self.shards is not None:
+            return self.shards
+        return shards_needed(self.phases, scenario=self.scenario, cores=machine.cores, service_is_local=self.service_is_local)
 
 
 def is_loopback(url: str) -> bool:
@@ -83,7 +93,8 @@ def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = Tr
         phases=phases,
         policy=scenario.policy,
     )
-    return Setup(scenario=scenario, plan=plan, secrets=secrets(scenario, settings) if need_secrets else {})
+    hidden = secrets(scenario, settings) if need_secrets else {}
+    return Setup(scenario=scenario, plan=plan, secrets=hidden, shards=asked.shards)
 
 
 def _profile(scenario: Scenario, asked: str | None) -> str:

@@ -144,6 +144,7 @@ class PhaseSummary:
     reconnects: int
     interrupted: bool = False
     service_gone: str | None = None
+    shards_lost: tuple[str, ...] = ()
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""
@@ -157,7 +158,7 @@ class PhaseSummary:
     @property
     def complete(self) -> bool:
         """Whether the phase ran to its planned end."""
-        return not self.interrupted and self.service_gone is None
+        return not self.interrupted and self.service_gone is None and not self.shards_lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +188,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z."""
+    """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load."""
 
     id: str
     started_at: str
@@ -199,6 +200,7 @@ class RunRecord:
     url: str = ""
     interrupted: bool = False
     notes: tuple[str, ...] = ()
+    shards: int = 1
     schema: int = RECORD_SCHEMA
 
     def phase(self, name: str) -> PhaseSummary | None:

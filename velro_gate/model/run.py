@@ -69,6 +69,8 @@ class PhaseRun:
     interrupted: bool = False
     service_gone: str | None = None
     """Why the phase was given up on, when the service stopped answering altogether."""
+    shards_lost: tuple[str, ...] = ()
+    """What became of each shard that ended before its time, in words; what it did not deliver is counted as missed."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:

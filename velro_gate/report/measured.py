@@ -121,6 +121,8 @@ def _unreached(name: str) -> PhaseRow:
 
 
 def _state(phase: PhaseSummary) -> str:
+    if phase.shards_lost:
+        return f"given up: {', '.join(phase.shards_lost)}"
     if phase.service_gone is not None:
         return f"given up: {phase.service_gone}"
     return "interrupted" if phase.interrupted else "complete"

@@ -25,15 +25,18 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
             f"{place.runner} ({place.cpu_model}, {place.cores} cores, {units.trim_zeros(units.format_bytes(place.memory))})",
         ),
         ("lateness p99", units.format_seconds(max(lateness, default=None))),
-        ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases])),
+        ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases], record.shards)),
         ("CPU steal", units.format_share(max(steal, default=None))),
         ("baselines", _baselines(verdict)),
     )
     return (*facts, ("smallest worsening it could find (MDE)", seen)) if seen else facts
 
 
-def _cpu(shares: list[float]) -> str:
-    return f"{units.format_share(max(shares))} of a core" if shares else figures.MISSING
+def _cpu(shares: list[float], shards: int) -> str:
+    if not shares:
+        return figures.MISSING
+    of = f" (the busiest of {shards} shards)" if shards > 1 else ""
+    return f"{units.format_share(max(shares))} of a core{of}"
 
 
 def _baselines(verdict: Verdict) -> str:

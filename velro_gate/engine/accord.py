@@ -1,0 +1,28 @@
+"""When a phase begins and where its measured stretch ends: a process alone decides that itself, a shard asks the others."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import trio
+
+
+async def _now(_: int) -> float:
+    return trio.current_time()
+
+
+async def _same(until: float) -> float:
+    return until
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accord:
+    """Asked once a phase each; times are on trio's clock. By default a process is alone.
+
+    begin: takes the phase's number, from 1, when all is ready for it; the instant at which it begins, perhaps a little ahead.
+    end: takes the end of the stretch in which everything that fell due was handed out; the earliest such end of all shards.
+    """
+
+    begin: Callable[[int], Awaitable[float]] = _now
+    end: Callable[[float], Awaitable[float]] = _same
