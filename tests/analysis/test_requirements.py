@@ -111,7 +111,12 @@ def test_a_phase_that_was_not_reached_is_not_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "words"), [({"interrupted": True}, "interrupted"), ({"service_gone": "refused"}, "the service went away")]
+    ("changed", "words"),
+    [
+        ({"interrupted": True}, "interrupted"),
+        ({"service_gone": "refused"}, "the service went away"),
+        ({"shards_lost": ("shard 2",), "interrupted": True}, "a part of the generator was lost"),
+    ],
 )
 def test_a_phase_that_did_not_end_is_not_measured_however_good_its_figures(changed: dict[str, Any], words: str) -> None:
     result = check(under(0.075), measuring("p95", around(0.01), **changed))

@@ -113,6 +113,14 @@ def test_a_service_that_went_away_breaks_the_run_and_says_why() -> None:
     assert "connection refused for 5 s" in finding.sentence
 
 
+def test_a_lost_shard_breaks_the_run_says_what_became_of_it_and_is_the_only_reason_given_for_what_it_did_not_send() -> None:
+    books = {"all": counts(ok=10, missed=20)}
+    for found in (summary(shards_lost=("shard 2 of 2 was killed by SIGKILL",), books=books), summary(shards_lost=("shard 2",))):
+        finding = only(found)
+        assert (finding.code, finding.trust, finding.figure) == ("shard-lost", BROKEN, 1)
+        assert found.shards_lost[0] in finding.sentence
+
+
 def test_an_interrupted_phase_breaks_the_run_and_says_when() -> None:
     finding = only(summary(interrupted=True, measured_seconds=20.0))
     assert (finding.code, finding.trust, finding.figure) == ("interrupted", BROKEN, 20.0)

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.plans import phase, scenario
-from velro_gate.engine.forecast import IDLE_SHARE, SATURATED_COST, WAKING_COST, cpu_share, descriptors_needed, forecast
+from velro_gate.engine.forecast import (
+    IDLE_SHARE,
+    MOST_SHARDS,
+    SATURATED_COST,
+    SHARD_SHARE,
+    WAKING_COST,
+    cpu_share,
+    descriptors_needed,
+    forecast,
+    shards_needed,
+)
 from velro_gate.model.scenario import ClosedArrivals, Phase
 
 
@@ -69,3 +79,28 @@ def test_the_forecast_is_near_what_the_engine_was_measured_to_take_and_not_below
 def test_descriptors_are_for_the_busiest_shard_of_the_busiest_phase() -> None:
     assert descriptors_needed([phase(users=11), phase(users=3)], shards=2) == 6 + 64
     assert descriptors_needed([]) == 64
+
+
+def shards(rate: float, cores: float, *, local: bool = False) -> int:
+    return shards_needed([phase(rate=rate)], scenario=scenario(), cores=cores, service_is_local=local)
+
+
+def test_a_small_plan_stays_in_one_process_on_any_machine() -> None:
+    assert shards(100.0, 64.0) == 1
+
+
+def test_a_large_plan_takes_the_cores_there_are_and_leaves_one_to_a_service_on_this_machine() -> None:
+    assert shards(1e6, 4.0) == 4
+    assert shards(1e6, 4.0, local=True) == 3
+    assert shards(1e6, 1.0, local=True) == 1
+    assert shards(1e6, 0.5) == 1
+    assert shards(1e6, 2.9) == 2
+    assert shards(1e6, 1_000.0) == MOST_SHARDS
+
+
+@given(st.floats(1.0, 1e5), st.floats(0.1, 100.0), st.booleans())
+def test_no_more_shards_are_taken_than_bring_each_to_half_a_core(rate: float, cores: float, local: bool) -> None:
+    count = shards(rate, cores, local=local)
+    assert 1 <= count <= max(cores, 1.0)
+    if count > 1:
+        assert forecast([phase(rate=rate)], scenario=scenario(), shards=count - 1).cpu_share > SHARD_SHARE * (count - 1)

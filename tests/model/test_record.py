@@ -122,7 +122,10 @@ def test_a_window_counts_good_answers_a_second() -> None:
     assert window.rate == 2.0
 
 
-@pytest.mark.parametrize(("changes", "complete"), [({}, True), ({"interrupted": True}, False), ({"service_gone": "x"}, False)])
+@pytest.mark.parametrize(
+    ("changes", "complete"),
+    [({}, True), ({"interrupted": True}, False), ({"service_gone": "x"}, False), ({"shards_lost": ("shard 2",)}, False)],
+)
 def test_a_phase_cut_short_is_not_complete(changes: dict[str, Any], complete: bool) -> None:
     assert phase_summary(**changes).complete is complete
 

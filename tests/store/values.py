@@ -162,6 +162,7 @@ def phase_summaries(name: st.SearchStrategy[str] = NAME) -> st.SearchStrategy[Ph
         reconnects=COUNT,
         interrupted=st.booleans(),
         service_gone=st.none() | NAME,
+        shards_lost=st.lists(NAME, max_size=2).map(tuple),
     )
 
 
@@ -201,6 +202,7 @@ def records() -> st.SearchStrategy[RunRecord]:
         url=NAME,
         interrupted=st.booleans(),
         notes=st.lists(NAME, max_size=2).map(tuple),
+        shards=COUNT,
     )
 
 
@@ -229,6 +231,7 @@ def facts() -> st.SearchStrategy[RunFacts]:
         health=healths(),
         interrupted=st.booleans(),
         service_gone=st.none() | NAME,
+        shards_lost=st.lists(NAME, max_size=2).map(tuple),
     )
     reading = st.builds(Reading, at=NUMBER, source=NAME, name=NAME, value=NUMBER)
     return st.builds(
