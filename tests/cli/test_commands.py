@@ -77,6 +77,14 @@ def test_the_full_prd_plan_is_described_for_scripts(tmp_path: Path) -> None:
     assert plan["forecast"]["requests"] > 3_000_000
 
 
+def test_the_dry_run_tells_by_how_many_shards_a_plan_would_be_sent(tmp_path: Path) -> None:
+    path = tiny_scenario(tmp_path)
+    for words, count in (((), 1), (("--shards", "auto"), 1), (("--shards", "3"), 3)):
+        place = (path, "--url", "http://127.0.0.1:1", *words)
+        assert json.loads(velro_gate("check", *place, "--format", "json", cwd=tmp_path).out)["shards"] == count
+        assert ("Sent by 3 shards" in velro_gate("check", *place, cwd=tmp_path).out) is (count == 3)
+
+
 def test_quick_test_is_the_quick_profile_and_contradicts_another(tmp_path: Path) -> None:
     key = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
     ended = velro_gate("check", "--quick-test", "--format", "json", cwd=tmp_path, env=key)

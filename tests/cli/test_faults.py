@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import socket
@@ -10,6 +11,7 @@ import ssl
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 import trustme
 
@@ -151,6 +153,39 @@ def test_ctrl_c_ends_the_run_soon_and_keeps_the_partial_record(tmp_path: Path) -
     kept = json.loads(record.read_text(encoding="utf-8"))
     assert kept["interrupted"] is True
     assert verdict_of(tmp_path)["verdict"] == "broken"
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_shards_as_well_and_they_end_in_order(tmp_path: Path) -> None:
+    with service() as running:
+        child = subprocess.Popen(
+            command("gate", tiny_scenario(tmp_path, duration="60 s"), "--url", running.url, "--shards", "2"),
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,
+        )
+        assert child.stderr is not None
+        said = iter(child.stderr.readline, "")
+        first = next(line for line in said if line.startswith("[1/1]"))
+        shards = psutil.Process(child.pid).children()
+        os.killpg(child.pid, signal.SIGINT)
+        _, err = child.communicate(timeout=30)
+    assert child.returncode == 130, first + err
+    assert "Traceback" not in err
+    assert len(shards) == 2
+    assert not any(shard.is_running() for shard in shards)
+    (record,) = tmp_path.glob("velro-results/*/record.json")
+    kept = json.loads(record.read_text(encoding="utf-8"))
+    assert (kept["interrupted"], kept["shards"], kept["phases"][0]["shards_lost"]) == (True, 2, [])
+
+
+@pytest.mark.parametrize("asked", ["0", "65", "-1", "two", "²", ""])
+def test_a_number_of_shards_that_is_none_is_a_usage_error(tmp_path: Path, asked: str) -> None:
+    ended = velro_gate("check", tiny_scenario(tmp_path), "--url", "http://127.0.0.1:1", f"--shards={asked}", cwd=tmp_path)
+    assert ended.code == 2
+    assert "from 1 to 64, or auto" in ended.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from tests.engine.test_shards import children
 from tests.gate.world import Spectator, tiny_setup
 from tests.service import service
 from velro_gate.errors import InfeasibleError, StorageError
 from velro_gate.gate.judgement import reach_verdict, reread, write_reports
 from velro_gate.gate.measure import _first_known, run
 from velro_gate.gate.results import make_results
+from velro_gate.model.run import Progress
 from velro_gate.model.verdict import Level
 from velro_gate.store.records import read_facts, read_record, read_samples
 
@@ -37,6 +40,45 @@ def test_a_kept_record_summarises_to_the_same_figures_again(tmp_path: Path) -> N
         record = run(tiny_setup(tmp_path, running.url), results, Spectator().effects)
     assert reread(results.folder).phases == record.phases
     assert reread(results.folder / "record.json").phases == record.phases
+
+
+def test_two_shards_leave_the_record_that_one_process_leaves(tmp_path: Path) -> None:
+    records = []
+    for shards in (1, 2):
+        with service() as running:
+            results = make_results(tmp_path / "out", "run")
+            setup = tiny_setup(tmp_path, running.url, shards)
+            record = run(setup, results, Spectator().effects)
+            assert record.phases[0].delivered_total == running.requests == len(read_samples(results.samples)["short"])
+        assert (record.complete, record.shards) == (True, shards)
+        assert reread(results.folder) == record
+        records.append(record)
+    alone, together = records
+    assert alone.plan == together.plan
+    assert [step.counts for step in alone.phases[0].steps] == [step.counts for step in together.phases[0].steps]
+
+
+def test_a_killed_shard_breaks_the_verdict_and_the_record_holds_what_the_others_measured(tmp_path: Path) -> None:
+    watching = Spectator()
+
+    def kill(progress: Progress) -> None:
+        if progress.elapsed > 1.0:
+            children()[0].kill()
+
+    with service() as running:
+        results = make_results(tmp_path / "out", "run")
+        setup = tiny_setup(tmp_path, running.url, 2, duration="60 s")
+        record = run(setup, results, dataclasses.replace(watching.effects, observe=kill))
+    verdict = reach_verdict(record, None)
+    assert verdict.level is Level.BROKEN
+    assert "shard-lost" in {finding.code for finding in verdict.trust}
+    assert not {"arrivals-missed", "interrupted"} & {finding.code for finding in verdict.trust}
+    assert (record.complete, record.interrupted) == (False, False)
+    assert len(read_samples(results.samples)["short"]) > 10
+    assert reread(results.folder) == record
+    write_reports(record, verdict, results)
+    assert "shard 1 of 2 was killed by SIGKILL" in (results.folder / "verdict.md").read_text(encoding="utf-8")
+    assert "shard 1 of 2 was killed by SIGKILL" in results.log.read_text(encoding="utf-8")
 
 
 def test_the_runner_is_watched_while_the_load_runs(tmp_path: Path) -> None:

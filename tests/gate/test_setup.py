@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import tiny_scenario
+from velro_gate.engine.machine import MachineLimits
 from velro_gate.errors import MissingVariableError, UsageError
 from velro_gate.gate.setup import Asked, is_loopback, prepare
 from velro_gate.gate.shipped import shipped_scenario
@@ -80,6 +81,14 @@ def test_the_url_does_not_change_what_is_comparable(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
     digests = {prepare(Asked(scenario=path, url=f"http://127.0.0.1:{port}"), {}).plan.digest for port in (1, 2)}
     assert len(digests) == 1
+
+
+def test_the_number_of_shards_is_the_one_asked_for_or_what_the_plan_needs_and_changes_no_plan() -> None:
+    roomy = MachineLimits(descriptors_soft=10**5, descriptors_reachable=10**5, ports=None, memory=None, cores=8.0)
+    asked = [prepare(velro(profile="full", shards=shards), KEY) for shards in (None, 1, 7)]
+    assert [setup.shard_count(roomy) for setup in asked[1:]] == [1, 7]
+    assert 1 <= asked[0].shard_count(roomy) < 7
+    assert asked[0].plan == asked[1].plan == asked[2].plan
 
 
 def test_a_missing_secret_is_named_unless_secrets_are_not_needed() -> None:

@@ -31,6 +31,6 @@ class Spectator:
         )
 
 
-def tiny_setup(folder: Path, url: str, **options: str | int) -> Setup:
+def tiny_setup(folder: Path, url: str, shards: int | None = None, **options: str | int) -> Setup:
     """The tiny scenario, set up against a service."""
-    return prepare(Asked(scenario=tiny_scenario(folder, **options), url=url), {})  # type: ignore[arg-type]
+    return prepare(Asked(scenario=tiny_scenario(folder, **options), url=url, shards=shards), {})  # type: ignore[arg-type]
