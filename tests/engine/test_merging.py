@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.phases import STEPS, health, run_of
@@ -59,6 +59,7 @@ def test_layers_beyond_the_most_share_the_last_code() -> None:
     assert run.names == many
 
 
+@settings(max_examples=15)
 @given(st.integers(1, 7), st.integers(0, 300))
 def test_the_summary_of_the_merged_phase_is_that_of_the_whole(count: int, size: int) -> None:
     whole = measured(size)

@@ -169,8 +169,7 @@ class _Together:
         while (message := await member.link.read()) is not None:
             await self._tell.send((member, message))
         code = await trio.to_thread.run_sync(_exit_code, member.process)
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        await self._tell.send((member, _Over(f"{member.name} {how}")))
+        await self._tell.send((member, _Over(f"{member.name} {_how_it_ended(code)}")))
 
     async def watch_stop(self) -> None:
         """Pass on that the run is asked to end."""
@@ -355,6 +354,11 @@ async def _end(members: list[_Member]) -> None:
     async with trio.open_nursery() as nursery:
         for member in members:
             nursery.start_soon(trio.to_thread.run_sync, _exit_code, member.process)
+
+
+def _how_it_ended(code: int) -> str:
+    names = {number.value: number.name for number in signal.Signals}
+    return f"was killed by {names.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int:
