@@ -180,8 +180,12 @@ def test_a_closed_loop_walks_the_same_steps_again() -> None:
         walks = []
         for _ in range(2):
             rows = (await running(peer.url, closed)).samples()
-            walks.append([rows.step[rows.user == user].tolist()[:5] for user in range(4)])
-        assert walks[0] == walks[1]
+            walks.append([rows.step[rows.user == user].tolist() for user in range(4)])
+        # How far a user gets is a matter of time; where it goes is not.
+        for one, other in zip(*walks, strict=True):
+            common = min(len(one), len(other))
+            assert common
+            assert one[:common] == other[:common]
 
     with_server(main)
 
@@ -223,7 +227,6 @@ def test_a_service_that_closes_after_every_third_answer_loses_nothing() -> None:
         ran = await running(peer.url)
         run = ran.run
         assert ran.outcomes()["OK"] + ran.outcomes()["RESET"] == run.sent_total
-        assert ran.outcomes()["RESET"] <= 1
         # A request that met the end of its connection may or may not have been read: at most these are in doubt.
         doubt = run.retries + ran.outcomes()["RESET"]
         assert run.delivered_total - doubt <= len(peer.requests) <= run.delivered_total + doubt
