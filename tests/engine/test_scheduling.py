@@ -170,3 +170,21 @@ def test_a_closed_loop_ended_at_any_moment_has_no_missed_arrivals(
         assert loop.arrivals.due(3, loop.began, until).sum() == sum(loop.began + due < until for due, _, _ in loop.seen)
 
     in_simulated_time(main)
+
+
+class Guarded(ClockAlarm):
+    """An alarm that must not be set any more, as one whose descriptor is closed."""
+
+    def hasten(self, deadline: float) -> None:
+        raise AssertionError(f"set to {deadline}")
+
+
+def test_an_answer_that_comes_after_the_load_has_ended_leaves_the_alarm_alone() -> None:
+    async def main() -> None:
+        loop = Loop(users=1, think=1.0, service=0.5, end=5.0)
+        with trio.move_on_after(0.5):
+            await loop.arrivals.play(Guarded())
+        loop.arrivals.think(0, trio.current_time())
+        assert loop.seen == []
+
+    in_simulated_time(main)

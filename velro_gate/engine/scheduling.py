@@ -148,13 +148,17 @@ class ClosedArrivals:
     async def play(self, alarm: Alarm) -> None:
         """Hand out arrivals until the end."""
         self._alarm = alarm
-        while not self._over:
-            wake = min(self._waiting[0][0], self._end) if self._waiting else self._end
-            if wake > self._now():
-                await alarm.wait_until(wake)
-            else:
-                await trio.lowlevel.checkpoint()
-            self._hand_out(self._now())
+        try:
+            while not self._over:
+                wake = min(self._waiting[0][0], self._end) if self._waiting else self._end
+                if wake > self._now():
+                    await alarm.wait_until(wake)
+                else:
+                    await trio.lowlevel.checkpoint()
+                self._hand_out(self._now())
+        finally:
+            # Answers come after the end as well, and the alarm is gone by then.
+            self._alarm = None
 
     def _hand_out(self, now: float) -> None:
         waiting = self._waiting
