@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import trio
@@ -37,8 +38,8 @@ MOST_RATE = 30_000.0
 """Requests per second; half of what the responder answers on one core, so that it is never what is measured."""
 
 _PORT_SHARE = 0.45
-"""Of the local ports to one target. Linux hands out one half of them (every other one) at once; beyond that half each connection
-is a search through thousands of ports, which stops the loop for milliseconds: a matter of connecting, not of noise.
+"""Of the local ports to one target. Linux hands out one half of them, every other one, at once; beyond that half each
+connection is a search through thousands of ports, which stops the loop for milliseconds: a matter of connecting, not of noise.
 """
 
 _JOINS_A_SECOND = 3_000.0
@@ -117,11 +118,21 @@ async def null_run(
     )
 
 
+class Measure(Protocol):
+    """What makes a null run: ``null_run``."""
+
+    async def __call__(
+        self, setup: Setup, *, seconds: float, stop: trio.Event, observe: Callable[[Progress], None]
+    ) -> NullRun | None:
+        """See ``null_run``."""
+
+
 class Calibration:
     """Measures the generator alone the first time that it is asked, and gives the same answer ever after."""
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float = SECONDS, measure: Measure = null_run) -> None:
         self._seconds = seconds
+        self._measure = measure
         self._noise: GeneratorNoise | None = None
 
     async def noise(
@@ -143,7 +154,7 @@ class Calibration:
         say(f"null run: measuring the generator alone for {units.format_duration(self._seconds)}")
         try:
             while len(made) < 2 and (not made or made[0].limits_broken):
-                one = await null_run(setup, seconds=self._seconds, stop=stop, observe=observe)
+                one = await self._measure(setup, seconds=self._seconds, stop=stop, observe=observe)
                 if one is None:
                     return "The generator alone was not measured, since the run was interrupted."
                 made.append(one)
