@@ -185,7 +185,9 @@ def demo(output: Output = DEFAULT_OUTPUT, verbose: Verbose = False) -> int:
     return show_demo(output, verbose)
 
 
-@app.command("calibrate-generator", epilog="Example: velro-gate calibrate-generator scenarios/velro-prd.yaml --profile full --seconds 10")
+@app.command(
+    "calibrate-generator", epilog="Example: velro-gate calibrate-generator scenarios/velro-prd.yaml --profile full --seconds 10"
+)
 def calibrate_generator(
     scenario: ScenarioArgument = None,
     profile: Profile = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,9 @@ from velro_gate.errors import BrokenError
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
+
+COMMAND = (sys.executable, "-I", "-S", responder.__file__)
+"""Isolated and without site-packages: neither the user's environment nor what is installed there has a say."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,13 +31,15 @@ class RunningResponder:
 
 
 @asynccontextmanager
-async def running_responder() -> AsyncIterator[RunningResponder]:
-    """A responder on a free loopback port, ended with the ``async with`` block.
+async def running_responder(
+    command: Sequence[str] = COMMAND, *, stop_seconds: float = STOP_SECONDS
+) -> AsyncIterator[RunningResponder]:
+    """A responder on a free loopback port, ended with the ``async with`` block; killed when that takes too long.
 
     Raises:
         BrokenError: it did not start.
     """
-    process = await _start()
+    process = await _start(command)
     try:
         port = None
         with trio.move_on_after(START_SECONDS):
@@ -45,18 +50,16 @@ async def running_responder() -> AsyncIterator[RunningResponder]:
         yield running
         assert process.stdin is not None
         await process.stdin.aclose()
-        with trio.move_on_after(STOP_SECONDS):
+        with trio.move_on_after(stop_seconds):
             running.answered = await _told(process, "answered")
             await process.wait()
     finally:
         await _end(process)
 
 
-async def _start() -> trio.Process:
-    # Isolated and without site-packages: neither the user's environment nor what is installed there has a say. In a session of
-    # its own, since Ctrl-C is for us.
-    command = [sys.executable, "-I", "-S", responder.__file__]
+async def _start(command: Sequence[str]) -> trio.Process:
     try:
+        # In a session of its own, since Ctrl-C is for us.
         return await trio.lowlevel.open_process(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         )
