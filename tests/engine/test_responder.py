@@ -1,4 +1,4 @@
-"""The responder: every request that a client can make is answered once, wherever its bytes are split; and it outlives nobody."""
+"""The responder: every request that a client can make is answered once, however its bytes are split; it outlives nobody."""
 
 from __future__ import annotations
 

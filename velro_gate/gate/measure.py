@@ -36,7 +36,7 @@ STARTING_SECONDS = 5.0
 """How long a service that does not answer yet may still be starting."""
 
 
-NOT_CALIBRATED = "No null run was made, so what the generator alone adds to response times is not known."
+NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
 """The note of a run that was asked to leave it out."""
 
 

@@ -156,11 +156,11 @@ class Calibration:
             while len(made) < 2 and (not made or made[0].limits_broken):
                 one = await self._measure(setup, seconds=self._seconds, stop=stop, observe=observe)
                 if one is None:
-                    return "The generator alone was not measured, since the run was interrupted."
+                    return "the generator alone was not measured, since the run was interrupted"
                 made.append(one)
         except VelroError as error:
             why = f": {error.why}" if error.why else ""
-            return f"The generator alone was not measured, so what it adds to response times is not known: {error.what}{why}."
+            return f"the generator alone was not measured, so what it adds to response times is not known: {error.what}{why}"
         self._noise = min(made, key=lambda one: (one.limits_broken, one.noise.p99)).noise
         return self._noise
 
