@@ -130,11 +130,10 @@ def test_a_gate_for_scripts_prints_its_verdict_as_json_and_nothing_else(kept: tu
 def test_a_gate_measures_the_generator_alone_and_a_calibration_without_it_says_so(kept: tuple[Path, Ended]) -> None:
     alone = json.loads(kept[1].out)["run"]["generator_alone"]
     assert (alone["rate"], alone["users"], alone["seconds"]) == (50.0, 60, 5.0)
-    calibrated = [path for path in kept[0].glob("velro-results/*/record.json") if path.parent != gated_folder(kept[0])]
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in calibrated]
-    assert [(record["generator_noise"], any("no null run" in note for note in record["notes"])) for record in records] == [
-        (None, True)
-    ] * 2
+    places = [path for path in kept[0].glob("velro-results/*/record.json") if path.parent != gated_folder(kept[0])]
+    calibrated = [json.loads(path.read_text(encoding="utf-8")) for path in places]
+    assert [record["generator_noise"] for record in calibrated] == [None, None]
+    assert all(any("no null run" in note for note in record["notes"]) for record in calibrated)
 
 
 def test_the_generator_alone_is_measured_without_a_service_and_without_a_secret(tmp_path: Path) -> None:
