@@ -195,6 +195,13 @@ def test_a_null_run_of_a_second_measures_the_generator_and_its_books_agree_with_
     assert {progress.phase for progress in watching.seen} == {"the null run"}
 
 
+def test_the_null_run_is_sent_by_as_many_shards_as_the_run() -> None:
+    setup = prepare(Asked(scenario=shipped_scenario("demo"), shards=2), {"SUPABASE_SERVICE_KEY": KEY})
+    made = measure_generator(setup, 1.0, Spectator().effects)
+    assert made.answered == made.summary.delivered_total
+    assert made.noise.users == made.summary.connections_opened == 300
+
+
 def test_a_null_run_in_which_nothing_falls_due_is_broken(tmp_path: Path) -> None:
     setup = prepare(Asked(scenario=tiny_scenario(tmp_path, rate="0.001/s"), url="http://127.0.0.1:1"), {})
     with pytest.raises(BrokenError, match="could not be measured"):

@@ -193,6 +193,7 @@ def calibrate_generator(
     profile: Profile = None,
     quick_test: QuickTest = False,
     phase: Phases = None,
+    shards: Shards = AUTO,
     seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to measure, the ramp not counted.")] = 10.0,
     format: Formatted = Format.TEXT,
     json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
@@ -201,7 +202,7 @@ def calibrate_generator(
     from velro_gate.cli.asked import asked
     from velro_gate.cli.calibration import calibrate
 
-    return calibrate(asked(scenario, profile, quick_test, phase, None), seconds, Format.JSON if json else format)
+    return calibrate(asked(scenario, profile, quick_test, phase, None, shards), seconds, Format.JSON if json else format)
 
 
 @app.command(epilog="Example: velro-gate sandbox --port 8400 --slow authorization_check=1.3")

@@ -21,7 +21,8 @@ from velro_gate.analysis.trust import noise_findings, phase_findings
 from velro_gate.engine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.forecast import DESCRIPTOR_MARGIN, forecast_phase
 from velro_gate.engine.responding import running_responder
-from velro_gate.engine.run import Load, run_load
+from velro_gate.engine.run import Load
+from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import BrokenError, VelroError
 from velro_gate.gate.setup import Setup
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
@@ -85,7 +86,9 @@ async def null_run(
     Raises:
         BrokenError: the responder did not start or went away, or nothing was answered.
     """
-    phase = null_phase(setup.phases, setup.scenario, seconds, read_machine())
+    machine = read_machine()
+    shards = setup.shard_count(machine)
+    phase = null_phase(setup.phases, setup.scenario, seconds, machine)
     raise_descriptor_limit(phase.users + DESCRIPTOR_MARGIN)
     parts: list[Samples] = []
     async with running_responder() as responder:
@@ -95,17 +98,19 @@ async def null_run(
             secrets=stand_ins(setup),
         )
         origin = trio.current_time()
-        result = await run_load(load, origin=origin, sink=lambda _, samples: parts.append(samples), observe=observe, stop=stop)
+        result = await run_sharded(
+            load, shards, origin=origin, sink=lambda _, samples: parts.append(samples), observe=observe, stop=stop
+        )
     if result.interrupted:
         return None
     (ran,) = result.phases
     samples = Samples.concatenate(parts)
     summary = summarise(phase, setup.plan.steps, ran, samples, (), ())
     noise, lateness = generator_noise(summary), lateness_quantiles(ran, samples)
-    if ran.service_gone is not None or noise is None or lateness is None:
+    if not summary.complete or noise is None or lateness is None:
         raise BrokenError(
             "the generator alone could not be measured",
-            why=ran.service_gone or "nothing was answered in the null run",
+            why=ran.service_gone or "; ".join(ran.shards_lost) or "nothing was answered in the null run",
             hint="Look whether this machine is out of memory or of processes, then run again.",
         )
     return NullRun(
