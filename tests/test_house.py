@@ -270,7 +270,7 @@ def test_the_scenario_in_the_readme_is_a_scenario(tmp_path: Path) -> None:
 
 def test_the_readme_lists_every_command_and_no_other() -> None:
     section = TEXTS[ROOT / "README.md"].split("| command | does |")[1].split("\n\n")[0]
-    listed = re.findall(r"^\| `([a-z]+)` \|", section, re.MULTILINE)
+    listed = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {group.name for group in app.registered_groups if group.name}
     assert set(listed) == known
@@ -332,7 +332,11 @@ def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
     assert {what: figures for what, figures in shown.items() if figures != (None, None)} == {
         "lateness p99, against the tightest latency limit of the phase": (limits.lateness_caveat, limits.lateness_broken),
         "CPU of the generator, of one core": (limits.cpu_caveat, limits.cpu_broken),
+        "loop lag p99, against the same limit": (limits.lag_caveat, limits.lag_broken),
+        "the generator's own noise, against each latency limit": (limits.noise_caveat, limits.noise_broken),
         "CPU time that the host took from this machine": (limits.steal_caveat, limits.steal_broken),
+        "time for which a CPU quota held the generator back": (limits.throttled_caveat, limits.throttled_broken),
+        "free memory at the tightest moment, in MiB": (limits.memory_caveat / 2**20, None),
         "free file descriptors at the tightest moment": (limits.descriptors_caveat, None),
         "free local ports at the tightest moment": (limits.ports_caveat, None),
         "share of the planned stretch that was measured": (None, limits.measured_share),
@@ -340,6 +344,7 @@ def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
         "a source that was read less often than the others": (limits.reading_share, None),
     }
     assert f"held against {limits.latency_limit * 1e3:.0f} ms" in text
+    assert f"fewer than {limits.noise_beyond} answers" in text
 
 
 def number(cell: str) -> float | None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from tests.analysis.phases import counts, health, phase, record, run_of, samples, summary
+from velro_gate.analysis.judge import judge
 from velro_gate.analysis.summary import summarise
 from velro_gate.analysis.trust import DEFAULT_LIMITS, TrustLimits, trust_findings
-from velro_gate.model.record import Estimate, PhaseSummary, ResourceSummary
+from velro_gate.model.record import Estimate, GeneratorNoise, PhaseSummary, ResourceSummary
 from velro_gate.model.scenario import Comparator, Phase, Requirement
 from velro_gate.model.verdict import Level, Trust, TrustFinding
 
@@ -66,6 +67,118 @@ def test_a_generator_near_the_limit_of_its_core(share: float, expected: Trust | 
 )
 def test_cpu_that_the_host_took_away(share: float | None, expected: Trust | None) -> None:
     assert doubts(summary(health=health(steal_share=share))).get("steal") is expected
+
+
+@pytest.mark.parametrize(
+    ("p99", "longest", "expected"),
+    [
+        (0.0075, 0.075, None),
+        (0.0076, 0.0076, CAVEAT),
+        (0.015, 0.015, CAVEAT),
+        (0.0151, 0.0151, BROKEN),
+        (0.001, 0.0751, CAVEAT),
+        (0.001, 5.0, CAVEAT),
+        (0.02, 5.0, BROKEN),
+    ],
+)
+def test_a_loop_that_was_busy_for_long_reads_answers_late(p99: float, longest: float, expected: Trust | None) -> None:
+    found = summary(health=health(loop_lag_p99=p99, loop_lag_max=longest))
+    assert doubts(found) == ({} if expected is None else {"loop-lag": expected})
+
+
+def test_one_long_turn_is_told_with_its_length_and_the_limit() -> None:
+    finding = only(summary(health=health(loop_lag_p99=0.001, loop_lag_max=0.2)))
+    assert (finding.figure, finding.limit) == (0.2, 0.075)
+    assert "once busy for 200 ms in steady, longer than the latency limit of 75.0 ms" in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(None, None), (0.0, None), (0.02, None), (0.021, CAVEAT), (0.10, CAVEAT), (0.11, BROKEN)]
+)
+def test_time_for_which_a_quota_held_the_generator_back(share: float | None, expected: Trust | None) -> None:
+    assert doubts(summary(health=health(throttled_share=share))).get("throttled") is expected
+
+
+@pytest.mark.parametrize(("mebibytes", "expected"), [(None, None), (256, None), (255, CAVEAT), (0, CAVEAT)])
+def test_a_generator_short_of_memory(mebibytes: int | None, expected: Trust | None) -> None:
+    free = None if mebibytes is None else mebibytes * 2**20
+    assert doubts(summary(health=health(memory_free=free))).get("memory") is expected
+
+
+def noise(p95: float = 0.001, *, requests: int = 5_000, **changed: float) -> GeneratorNoise:
+    figures = {"p50": min(0.0005, p95), "p95": p95, "p99": max(0.002, p95), "lateness_p99": 0.001, "rate": 700.0, **changed}
+    return GeneratorNoise(**figures, users=300, seconds=5.0, requests=requests)  # type: ignore[arg-type]
+
+
+def noisy(alone: GeneratorNoise, *requirements: Requirement) -> Trust | None:
+    """What the noise does to a good run with these requirements."""
+    made = dataclasses.replace(record(summary()), generator_noise=alone)
+    found = [f.trust for f in trust_findings([phase(*requirements or (P95,))], made) if f.code == "generator-noise"]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "expected"), [(7.4, None), (7.5, None), (7.6, CAVEAT), (15.0, CAVEAT), (15.1, BROKEN), (500.0, BROKEN)]
+)
+def test_a_limit_that_the_generators_own_noise_eats_is_not_gated(milliseconds: float, expected: Trust | None) -> None:
+    assert noisy(noise(milliseconds / 1000.0)) is expected
+
+
+@pytest.mark.parametrize("metric", ["p50", "p95", "p95_all", "p99"])
+def test_each_limit_is_held_against_the_noise_at_its_own_quantile(metric: str) -> None:
+    alone = noise(p95=0.004, p50=0.002, p99=0.008)
+    of_metric = alone.of(metric)
+    assert of_metric is not None
+    for factor, expected in ((11.0, None), (9.0, CAVEAT), (4.9, BROKEN)):
+        limit = dataclasses.replace(P95, metric=metric, target=of_metric * factor)
+        assert noisy(alone, limit) is expected
+
+
+@pytest.mark.parametrize("metric", ["p90", "p999", "service_p95"])
+def test_a_limit_whose_quantile_the_null_run_does_not_tell_is_left_alone(metric: str) -> None:
+    assert noisy(noise(0.05, p99=0.06), dataclasses.replace(P95, metric=metric)) is None
+
+
+def test_a_limit_on_one_step_counts_as_well_and_the_worst_one_is_named() -> None:
+    made = dataclasses.replace(record(summary()), generator_noise=noise(0.011))
+    (finding,) = trust_findings([phase(P95, dataclasses.replace(P95, target=0.05, step="login"))], made)
+    assert (finding.trust, finding.figure, finding.limit) == (BROKEN, 0.011, pytest.approx(0.01))
+    assert "the generator alone, at 700/s, shows p95 11.0 ms on this runner: 22.0 % of the limit" in finding.sentence
+    assert "50.0 ms on login p95 of steady" in finding.sentence
+
+
+def test_an_optional_limit_is_no_reason_to_break_a_run_unless_its_critical_level_is() -> None:
+    wish = dataclasses.replace(P95, target=0.01, required=False)
+    assert noisy(noise(0.005), wish) is CAVEAT
+    assert noisy(noise(0.005), dataclasses.replace(wish, critical=0.02)) is BROKEN
+    assert noisy(noise(0.005), dataclasses.replace(wish, critical=0.075)) is None
+
+
+def test_a_limit_that_breaks_is_told_before_a_wish_that_is_eaten_even_more() -> None:
+    wish = dataclasses.replace(P95, target=0.001, required=False, step="login")
+    assert noisy(noise(0.02), P95, wish) is BROKEN
+
+
+def test_a_quantile_that_few_answers_of_the_null_run_lie_beyond_breaks_nothing() -> None:
+    assert noisy(noise(0.05, requests=200)) is BROKEN
+    assert noisy(noise(0.05, requests=199)) is CAVEAT
+
+
+def test_every_phase_is_held_against_the_noise() -> None:
+    made = dataclasses.replace(record(summary(), summary(name="second")), generator_noise=noise(0.1))
+    findings = trust_findings([STEADY, phase(P95, name="second")], made)
+    assert [(f.code, f.phase) for f in findings] == [("generator-noise", "steady"), ("generator-noise", "second")]
+
+
+def test_a_run_whose_limit_is_eaten_by_noise_is_broken_however_good_its_figures_are() -> None:
+    good = dataclasses.replace(record(summary()), generator_noise=noise())
+    bad = dataclasses.replace(good, generator_noise=noise(0.05))
+    assert judge(good, (), phases=[phase()]).level < Level.BROKEN
+    assert not [f for f in judge(good, (), phases=[STEADY]).trust if f.code == "generator-noise"]
+    verdict = judge(bad, (), phases=[STEADY])
+    assert verdict.level is Level.BROKEN
+    assert any("the generator alone" in finding.sentence for finding in verdict.findings)
 
 
 @pytest.mark.parametrize(
@@ -203,13 +316,22 @@ def test_every_finding_says_what_to_do_and_carries_figure_and_limit() -> None:
         {"all": {"lateness_p99": Estimate.exact(0.5, n=6000), "p95": Estimate.exact(0.02, n=10)}},
         books={"all": counts(ok=10, missed=5)},
         health=health(
-            cpu_share=1.0, steal_share=0.5, gc_full_collections=1, gc_pause_max=1.0, descriptors_free=0, ports_free=0
+            cpu_share=1.0,
+            steal_share=0.5,
+            throttled_share=0.5,
+            loop_lag_p99=0.5,
+            loop_lag_max=0.5,
+            gc_full_collections=1,
+            gc_pause_max=1.0,
+            descriptors_free=0,
+            ports_free=0,
+            memory_free=1,
         ),
         measured_seconds=1.0,
         resources=(resource("runner", 30), resource("service", 1)),
     )
-    findings = trust_findings([STEADY], record(bad))
-    assert len(findings) == len({f.code for f in findings}) == 10
+    findings = trust_findings([STEADY], dataclasses.replace(record(bad), generator_noise=noise(0.5)))
+    assert len(findings) == len({f.code for f in findings}) == 14
     for finding in findings:
         assert finding.sentence[0].islower() or finding.sentence[0].isdigit()
         assert finding.advice.endswith(".")
@@ -218,7 +340,10 @@ def test_every_finding_says_what_to_do_and_carries_figure_and_limit() -> None:
         assert finding.phase == "steady"
 
 
-@pytest.mark.parametrize("changed", [{"cpu_caveat": 0.95}, {"lateness_caveat": 0.3}, {"steal_caveat": -0.1}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"cpu_caveat": 0.95}, {"lateness_caveat": 0.3}, {"steal_caveat": -0.1}, {"noise_caveat": 0.3}, {"lag_broken": 0.0}],
+)
 def test_a_caveat_must_begin_before_the_broken_level(changed: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="before the broken level"):
         TrustLimits(**changed)

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.command import ROOT, Ended, tiny_scenario, velro_gate
 from tests.service import service
 
-COMMANDS = ("demo", "check", "run", "judge", "gate", "report", "sandbox", "schema", "baseline")
+COMMANDS = ("demo", "check", "run", "calibrate-generator", "judge", "gate", "report", "sandbox", "schema", "baseline")
 BASELINE_COMMANDS = ("add", "list", "show", "calibrate", "prune")
 
 
@@ -109,7 +109,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ended]:
     scenario = tiny_scenario(folder)
     with service() as running:
         url = ("--url", running.url)
-        assert velro_gate("baseline", "calibrate", scenario, "--runs", "2", *url, cwd=folder).code == 0
+        assert velro_gate("baseline", "calibrate", scenario, "--runs", "2", "--no-calibration", *url, cwd=folder).code == 0
         ended = velro_gate("gate", scenario, *url, "--format", "json", "--verbose", cwd=folder)
     return folder, ended
 
@@ -125,6 +125,32 @@ def test_a_gate_for_scripts_prints_its_verdict_as_json_and_nothing_else(kept: tu
     assert verdict["verdict"] in {"pass", "warn", "no-baseline", "inconclusive", "broken"}
     assert kept[1].code in (0, 3, 4)
     assert "short" in kept[1].err, "progress goes to standard error"
+
+
+def test_a_gate_measures_the_generator_alone_and_a_calibration_without_it_says_so(kept: tuple[Path, Ended]) -> None:
+    alone = json.loads(kept[1].out)["run"]["generator_alone"]
+    assert (alone["rate"], alone["users"], alone["seconds"]) == (50.0, 60, 5.0)
+    places = [path for path in kept[0].glob("velro-results/*/record.json") if path.parent != gated_folder(kept[0])]
+    calibrated = [json.loads(path.read_text(encoding="utf-8")) for path in places]
+    assert [record["generator_noise"] for record in calibrated] == [None, None]
+    assert all(any("no null run" in note for note in record["notes"]) for record in calibrated)
+
+
+def test_the_generator_alone_is_measured_without_a_service_and_without_a_secret(tmp_path: Path) -> None:
+    ended = velro_gate("calibrate-generator", "--quick-test", "--seconds", "1", "--json", cwd=tmp_path)
+    made = json.loads(ended.out)
+    assert ended.code == (4 if made["broken"] else 0)
+    assert made["counts"]["ok"] == made["counts"]["due"] == made["generator_alone"]["requests"]
+    assert not (tmp_path / "velro-results").exists()
+
+
+def test_a_limit_within_the_generators_own_noise_ends_the_calibration_as_broken(tmp_path: Path) -> None:
+    path = tiny_scenario(tmp_path, rate="400/s", requirements='{p95: "< 0.1 ms"}')
+    ended = velro_gate("calibrate-generator", path, "--seconds", "1", cwd=tmp_path)
+    assert ended.code == 4
+    assert "response time" in ended.out
+    assert "broken: the generator alone, at 400/s, shows p95" in ended.out
+    assert ended.out.count("do: A limit so near to the generator's own noise") == 1
 
 
 def test_a_gate_leaves_every_file_it_promises(kept: tuple[Path, Ended]) -> None:

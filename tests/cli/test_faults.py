@@ -22,8 +22,8 @@ HARD = "hard limit"
 
 
 def gate(scenario: Path, url: str, *more: object, **options: object) -> Ended:
-    """Gate a tiny scenario in its own folder."""
-    return velro_gate("gate", scenario, "--url", url, *more, cwd=scenario.parent, **options)  # type: ignore[arg-type]
+    """Gate a tiny scenario in its own folder, without measuring the generator first."""
+    return velro_gate("gate", scenario, "--url", url, "--no-calibration", *more, cwd=scenario.parent, **options)  # type: ignore[arg-type]
 
 
 def verdict_of(folder: Path) -> dict[str, object]:
@@ -131,10 +131,11 @@ def test_a_place_that_may_not_be_written_is_a_usage_error_before_anything_is_sen
     assert "/sys/velro-results" in ended.err
 
 
-def test_ctrl_c_ends_the_run_soon_and_keeps_the_partial_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [("--no-calibration",), ()], ids=["in the load", "in the null run"])
+def test_ctrl_c_ends_the_run_soon_and_keeps_the_partial_record(tmp_path: Path, more: tuple[str, ...]) -> None:
     with service() as running:
         child = subprocess.Popen(
-            command("gate", tiny_scenario(tmp_path, duration="60 s"), "--url", running.url),
+            command("gate", tiny_scenario(tmp_path, duration="60 s"), "--url", running.url, *more),
             cwd=tmp_path,
             env=environment(),
             stderr=subprocess.PIPE,

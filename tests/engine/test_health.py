@@ -214,6 +214,35 @@ def test_stolen_time_is_its_share_of_all_jiffies_of_the_stretch(tmp_path: Path) 
     assert watch.finish().steal_share == pytest.approx(0.10)
 
 
+def quota(folder: Path, throttled: int) -> Path:
+    (folder / "cpu.stat").write_text(f"usage_usec 1\nnr_throttled 1\nthrottled_usec {throttled}\n")
+    return folder
+
+
+def test_time_for_which_a_quota_held_us_back_is_a_share_of_the_stretch(tmp_path: Path) -> None:
+    watch = HealthWatch(cgroup=quota(tmp_path, 5_000_000))
+    watch.begin()
+    assert watch.finish().throttled_share == 0.0, "what was held back before the stretch does not count"
+    watch.begin()
+    quota(tmp_path, 905_000_000)
+    assert watch.finish().throttled_share == 1.0, "several cores held back at once are no more than all of the time"
+
+
+def test_a_quota_that_is_not_counted_is_missing_and_not_zero(tmp_path: Path) -> None:
+    assert run_watch(HealthWatch(cgroup=tmp_path / "absent", proc=tmp_path)).throttled_share is None
+
+
+def test_the_least_free_memory_of_the_stretch_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("100\n")
+    watch = HealthWatch(cgroup=tmp_path, proc=tmp_path)
+    watch.begin()
+    (tmp_path / "memory.current").write_text("800\n")
+    watch.sample()
+    (tmp_path / "memory.current").write_text("300\n")
+    assert watch.finish().memory_free == 200
+
+
 def test_without_kernel_files_the_figures_are_missing_and_not_zero(tmp_path: Path) -> None:
     health = run_watch(HealthWatch(target_addresses=[("127.0.0.1", 80)], proc=tmp_path / "absent"))
     assert health.steal_share is None

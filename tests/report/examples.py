@@ -10,6 +10,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import (
     Counts,
     Estimate,
+    GeneratorNoise,
     PhaseSummary,
     Plan,
     ResourceSummary,
@@ -325,6 +326,16 @@ def record(
         phases=tuple(map(reshape, made[:only])),
         url="http://127.0.0.1:8000",
         interrupted=only is not None,
+        generator_noise=GeneratorNoise(
+            p50=0.00042,
+            p95=0.00118,
+            p99=0.0024,
+            lateness_p99=0.0011,
+            rate=plan(profile).phases[4].offered_rate or 0.0,
+            users=12_704,
+            seconds=5.0,
+            requests=6_588,
+        ),
     )
 
 
@@ -633,7 +644,8 @@ def broken() -> tuple[RunRecord, Verdict]:
     last = dataclasses.replace(
         last, service_gone="connection refused 50 times in a row", interrupted=True, measured_seconds=212.0
     )
-    made = dataclasses.replace(made, phases=(*others, last), notes=("The run ended early: the service stopped answering.",))
+    notes = ("No null run was made.", "The run ended early: the service stopped answering.")
+    made = dataclasses.replace(made, phases=(*others, last), notes=notes, generator_noise=None)
     gone = TrustFinding(
         code="service-gone",
         trust=Trust.BROKEN,

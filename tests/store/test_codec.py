@@ -162,6 +162,14 @@ def test_what_is_no_record_is_told_in_one_sentence(text: str, why: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_record_from_before_the_null_run_is_still_read() -> None:
+    tree = json.loads(PLAIN)
+    del tree["generator_noise"]
+    for phase in tree["phases"]:
+        del phase["health"]["memory_free"], phase["health"]["throttled_share"]
+    assert decode_record(json.dumps(tree)) == run()
+
+
 def test_a_newer_record_is_recognised_as_such() -> None:
     with pytest.raises(OtherSchemaError, match=r"written by a newer velro-gate \(schema 2, this version reads 1\)"):
         decode_record(PLAIN.replace('"schema": 1', '"schema": 2'))

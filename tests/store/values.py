@@ -11,6 +11,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import (
     Counts,
     Estimate,
+    GeneratorNoise,
     PhaseSummary,
     Plan,
     ResourceSummary,
@@ -108,6 +109,24 @@ def healths() -> st.SearchStrategy[GeneratorHealth]:
         rss_peak=COUNT,
         descriptors_free=st.none() | COUNT,
         ports_free=st.none() | COUNT,
+        memory_free=st.none() | COUNT,
+        throttled_share=st.none() | NUMBER,
+    )
+
+
+def noises() -> st.SearchStrategy[GeneratorNoise]:
+    def build(quantiles: list[float], **more: Any) -> GeneratorNoise:
+        p50, p95, p99 = sorted(quantiles)
+        return GeneratorNoise(p50=p50, p95=p95, p99=p99, **more)
+
+    return st.builds(
+        build,
+        st.lists(st.floats(0.0, 1e9), min_size=3, max_size=3),
+        lateness_p99=st.floats(0.0, 1e9),
+        rate=POSITIVE,
+        users=st.integers(1, 10**6),
+        seconds=POSITIVE,
+        requests=st.integers(1, 10**9),
     )
 
 
@@ -203,6 +222,7 @@ def records() -> st.SearchStrategy[RunRecord]:
         interrupted=st.booleans(),
         notes=st.lists(NAME, max_size=2).map(tuple),
         shards=COUNT,
+        generator_noise=st.none() | noises(),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
-from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.record import GeneratorNoise, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Trust, TrustFinding
 
@@ -27,10 +27,22 @@ class TrustLimits:
     lateness_broken: float = 0.20
     latency_limit: float = 0.100
     """Seconds; stands in for the tightest latency limit of a phase that has none."""
+    lag_caveat: float = 0.10
+    lag_broken: float = 0.20
+    """Loop lag p99, as a share of the tightest latency limit. One turn longer than that limit is a caveat as well."""
+    noise_caveat: float = 0.10
+    noise_broken: float = 0.20
+    """What the generator alone shows, as a share of the latency limit on the same quantile."""
+    noise_beyond: int = 10
+    """The least number of answers of the null run beyond a quantile that may break a run."""
     cpu_caveat: float = 0.70
     cpu_broken: float = 0.90
     steal_caveat: float = 0.02
     steal_broken: float = 0.10
+    throttled_caveat: float = 0.02
+    throttled_broken: float = 0.10
+    memory_caveat: int = 256 * 2**20
+    """Bytes free at the tightest moment: by so much the generator may grow before it collects garbage."""
     descriptors_caveat: int = 16
     """Free descriptors and ports at the tightest moment: fewer is a caveat, none is broken."""
     ports_caveat: int = 64
@@ -47,8 +59,11 @@ class TrustLimits:
     def __post_init__(self) -> None:
         pairs = (
             (self.lateness_caveat, self.lateness_broken),
+            (self.lag_caveat, self.lag_broken),
+            (self.noise_caveat, self.noise_broken),
             (self.cpu_caveat, self.cpu_broken),
             (self.steal_caveat, self.steal_broken),
+            (self.throttled_caveat, self.throttled_broken),
         )
         if any(not 0.0 <= caveat <= broken for caveat, broken in pairs):
             raise ValueError("a caveat must begin before the broken level, and neither below 0")
@@ -79,19 +94,75 @@ def trust_findings(
                 )
             )
         else:
-            found.extend(_doubts(phase, summary, limits))
+            found.extend(phase_findings(phase, summary, limits))
+            if record.generator_noise is not None:
+                found.extend(noise_findings(phase, record.generator_noise, limits))
     return tuple(found)
 
 
-def _doubts(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
+def phase_findings(phase: Phase, summary: PhaseSummary, limits: TrustLimits = DEFAULT_LIMITS) -> Iterator[TrustFinding]:
+    """Every reason to doubt one phase that lies in what was measured in it."""
     yield from _ended_early(phase, summary, limits)
     yield from _books(phase, summary, limits)
     yield from _lateness(phase, summary, limits)
+    yield from _loop_lag(phase, summary, limits)
     yield from _processor(summary, limits)
     yield from _collections(phase, summary, limits)
+    yield from _memory(summary, limits)
     yield from _running_out(summary, limits)
     yield from _few_answers(phase, summary, limits)
     yield from _badly_watched(summary, limits)
+
+
+def noise_findings(phase: Phase, noise: GeneratorNoise, limits: TrustLimits = DEFAULT_LIMITS) -> Iterator[TrustFinding]:
+    """A finding for the latency limit of a phase of which the generator alone eats most, when that is too much.
+
+    A limit that cannot fail a run, and a quantile that too few answers lie beyond, give a caveat at most.
+    """
+    worst = max(_eaten(phase, noise, limits), key=lambda one: (one.breaks, one.share), default=None)
+    if worst is None or worst.share <= limits.noise_caveat:
+        return
+    wanted = worst.requirement
+    name = wanted.definition.label if wanted.step == ALL_STEPS else f"{wanted.step} {wanted.definition.label}"
+    yield _finding(
+        "generator-noise",
+        Trust.BROKEN if worst.breaks else Trust.CAVEAT,
+        phase.name,
+        worst.own,
+        (limits.noise_broken if worst.breaks else limits.noise_caveat) * worst.limit,
+        sentence=f"the generator alone, at {units.format_rate(noise.rate)}, shows {wanted.definition.label} "
+        f"{units.format_seconds(worst.own)} on this runner: {units.format_share(worst.share)} of the limit of "
+        f"{units.format_seconds(worst.limit)} on {name} of {phase.name}",
+        advice="A limit so near to the generator's own noise cannot be checked from here: use a faster or quieter runner, "
+        "more shards or a lower rate.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Eaten:
+    """How much of a latency limit the generator's own figure takes. breaks: too much to hold a run against this limit."""
+
+    requirement: Requirement
+    limit: float
+    own: float
+    breaks: bool
+
+    @property
+    def share(self) -> float:
+        return self.own / self.limit
+
+
+def _eaten(phase: Phase, noise: GeneratorNoise, limits: TrustLimits) -> Iterator[_Eaten]:
+    for requirement in phase.requirements:
+        own, rank = noise.of(requirement.metric), requirement.definition.quantile
+        # Beyond its critical level even an optional requirement fails; its target is but a wish.
+        limit = requirement.target if requirement.required or requirement.critical is None else requirement.critical
+        if own is not None and rank is not None and limit > 0.0:
+            fails = requirement.required or requirement.critical is not None
+            # Rounded, as for few answers.
+            enough = round(noise.requests * (1.0 - rank), 6) >= limits.noise_beyond
+            breaks = fails and enough and own > limits.noise_broken * limit
+            yield _Eaten(requirement=requirement, limit=limit, own=own, breaks=breaks)
 
 
 def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
@@ -182,6 +253,35 @@ def _lateness(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Itera
     )
 
 
+def _loop_lag(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
+    """How long the generator's loop was busy at a stretch: an answer that came meanwhile was read, and timed, too late."""
+    usual, longest = summary.health.loop_lag_p99, summary.health.loop_lag_max
+    tightest = phase.tightest_latency_limit or limits.latency_limit
+    of_limit = f"the latency limit of {units.format_seconds(tightest)}"
+    advice = "Answers are read late while the loop is busy: give the generator a core of its own, a lower rate or more shards."
+    if usual > limits.lag_caveat * tightest:
+        yield from _graded(
+            "loop-lag",
+            summary.name,
+            usual,
+            (limits.lag_caveat * tightest, limits.lag_broken * tightest),
+            sentence=f"the generator's loop was busy for {units.format_seconds(usual)} at a stretch in {summary.name} (p99), "
+            f"{units.format_share(usual / tightest)} of {of_limit}",
+            advice=advice,
+        )
+    elif longest > tightest:
+        yield _finding(
+            "loop-lag",
+            Trust.CAVEAT,
+            summary.name,
+            longest,
+            tightest,
+            sentence=f"the generator's loop was once busy for {units.format_seconds(longest)} in {summary.name}, "
+            f"longer than {of_limit}",
+            advice=advice,
+        )
+
+
 def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     health = summary.health
     yield from _graded(
@@ -201,6 +301,16 @@ def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFind
             sentence=f"the host took away {units.format_share(health.steal_share)} of this machine's CPU in {summary.name}",
             advice="Other guests of the host slow this one: use a dedicated runner, or run at a quieter hour.",
         )
+    if health.throttled_share is not None:
+        yield from _graded(
+            "throttled",
+            summary.name,
+            health.throttled_share,
+            (limits.throttled_caveat, limits.throttled_broken),
+            sentence=f"a CPU quota held the generator back for {units.format_share(health.throttled_share)} "
+            f"of the time in {summary.name}",
+            advice="Raise or remove the quota of the runner's container or service (cpu.max, --cpus, CPUQuota=).",
+        )
 
 
 def _collections(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
@@ -216,8 +326,22 @@ def _collections(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
         tightest,
         sentence=f"the generator stopped for a full garbage collection in {summary.name} "
         f"({health.gc_full_collections} in all, the longest {units.format_seconds(health.gc_pause_max)})",
-        advice="The generator ran short of memory: free some on this machine, or use fewer users.",
+        advice="It collects while it measures only when its memory grows too far: use fewer users, or more shards.",
     )
+
+
+def _memory(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
+    free = summary.health.memory_free
+    if free is not None and free < limits.memory_caveat:
+        yield _finding(
+            "memory",
+            Trust.CAVEAT,
+            summary.name,
+            free,
+            limits.memory_caveat,
+            sentence=f"only {units.format_bytes(free)} of memory were left for the generator in {summary.name}",
+            advice="Short of memory a machine swaps, or ends a process: free some, or raise the runner's limit.",
+        )
 
 
 def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:

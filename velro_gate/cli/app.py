@@ -18,6 +18,7 @@ from velro_gate.cli.options import (
     DryRun,
     Format,
     Formatted,
+    NoCalibration,
     Output,
     Phases,
     Profile,
@@ -88,6 +89,7 @@ def run(
     output: Output = DEFAULT_OUTPUT,
     runner: Runner = None,
     dry_run: DryRun = False,
+    no_calibration: NoCalibration = False,
     verbose: Verbose = False,
     format: Formatted = Format.TEXT,
 ) -> int:
@@ -99,7 +101,7 @@ def run(
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
         return print_plan(wanted, format)
-    record, results = measure(wanted, output, runner, verbose)
+    record, results = measure(wanted, output, runner, verbose, calibrate=not no_calibration)
     stop_if_interrupted(record, results)
     return print_run(record, results, format)
 
@@ -116,6 +118,7 @@ def gate(
     baselines: BaselineRoot = DEFAULT_BASELINES,
     runner: Runner = None,
     dry_run: DryRun = False,
+    no_calibration: NoCalibration = False,
     verbose: Verbose = False,
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
@@ -132,7 +135,7 @@ def gate(
         return print_plan(wanted, format)
     # A place that cannot work is refused now, not after an hour of load.
     require_folder(baselines)
-    record, results = measure(wanted, output, runner, verbose)
+    record, results = measure(wanted, output, runner, verbose, calibrate=not no_calibration)
     verdict = reach_verdict(record, baselines)
     write_reports(record, verdict, results)
     stop_if_interrupted(record, results)
@@ -180,6 +183,26 @@ def demo(output: Output = DEFAULT_OUTPUT, verbose: Verbose = False) -> int:
     from velro_gate.cli.demonstration import show_demo
 
     return show_demo(output, verbose)
+
+
+@app.command(
+    "calibrate-generator", epilog="Example: velro-gate calibrate-generator scenarios/velro-prd.yaml --profile full --seconds 10"
+)
+def calibrate_generator(
+    scenario: ScenarioArgument = None,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    shards: Shards = AUTO,
+    seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to measure, the ramp not counted.")] = 10.0,
+    format: Formatted = Format.TEXT,
+    json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
+) -> int:
+    """Measure the generator alone at the plan's peak load, against a built-in responder; needs no service and no secret."""
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.calibration import calibrate
+
+    return calibrate(asked(scenario, profile, quick_test, phase, None, shards), seconds, Format.JSON if json else format)
 
 
 @app.command(epilog="Example: velro-gate sandbox --port 8400 --slow authorization_check=1.3")

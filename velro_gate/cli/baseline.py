@@ -14,6 +14,7 @@ from velro_gate.cli.options import (
     BaselineRoot,
     Format,
     Formatted,
+    NoCalibration,
     Output,
     Phases,
     Profile,
@@ -78,6 +79,7 @@ def calibrate(
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     runner: Runner = None,
+    no_calibration: NoCalibration = False,
     verbose: Verbose = False,
 ) -> int:
     """Run the accepted build several times and store each run, so that the noise of this runner is known at once."""
@@ -88,13 +90,21 @@ def calibrate(
     from velro_gate.cli.output import put
     from velro_gate.cli.world import real_effects
     from velro_gate.gate.calibrate import calibrate as calibrated
+    from velro_gate.gate.null_run import Calibration
     from velro_gate.gate.setup import prepare
     from velro_gate.store.baselines import require_folder
 
     require_folder(baselines)
     setup = prepare(asked(scenario, profile, quick_test, phase, url, shards), os.environ)
     with real_effects(runner, verbose) as effects:
-        records = calibrated(lambda: nullcontext(setup), runs=runs, output=output, baselines=baselines, effects=effects)
+        records = calibrated(
+            lambda: nullcontext(setup),
+            runs=runs,
+            output=output,
+            baselines=baselines,
+            effects=effects,
+            calibration=None if no_calibration else Calibration(),
+        )
     put(f"stored {len(records)} baselines in {baselines}")
     return 0
 

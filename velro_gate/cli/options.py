@@ -54,6 +54,12 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)
 ]
 Formatted = Annotated[Format, typer.Option("--format", "-f", help="text for people, json for scripts.", rich_help_panel=SHOWN)]
+NoCalibration = Annotated[
+    bool,
+    typer.Option(
+        "--no-calibration", help="Leave out the null run that measures the generator alone first.", rich_help_panel=LOAD
+    ),
+]
 AllowInconclusive = Annotated[
     bool,
     typer.Option("--allow-inconclusive", help="Exit 0, not 3, when the verdict is inconclusive.", rich_help_panel=SHOWN),

@@ -21,6 +21,7 @@ from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Asked, prepare
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.trustline import generator_alone
 from velro_gate.scenario import json_schema
 from velro_gate.store.baselines import list_baselines
 from velro_gate.store.records import RECORD, read_record
@@ -45,6 +46,7 @@ def print_run(record: RunRecord, results: Results, format: Format) -> int:
         put(json.dumps({"id": record.id, "folder": str(results.folder), "complete": record.complete}))
         return OK
     show(phase_table(record))
+    put(f"The generator alone: {generator_alone(record.generator_noise)}")
     put(f"Record: {results.folder}  (judge it with: velro-gate judge {results.folder})")
     return OK
 

@@ -10,6 +10,7 @@ from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.gate.judgement import reach_verdict, reread
 from velro_gate.gate.measure import run
+from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
 
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
     from velro_gate.model.verdict import Verdict
 
 
-def measure(wanted: Asked, output: Path, runner: str | None, verbose: bool) -> tuple[RunRecord, Results]:
-    """Run the load with the real world around it; an interrupted run comes back marked as such."""
+def measure(
+    wanted: Asked, output: Path, runner: str | None, verbose: bool, *, calibrate: bool = True
+) -> tuple[RunRecord, Results]:
+    """Run the load with the real world around it; an interrupted run comes back marked as such.
+
+    calibrate: measure the generator alone first.
+    """
     setup = prepare(wanted, os.environ)
     with real_effects(runner, verbose) as effects:
         name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
         results = make_results(output, name)
-        return run(setup, results, effects), results
+        return run(setup, results, effects, Calibration() if calibrate else None), results
 
 
 def stop_if_interrupted(record: RunRecord, results: Results) -> None:

@@ -18,7 +18,8 @@ from typing import Any, Literal
 import psutil
 import trio
 
-from velro_gate.engine.machine import PROC, count_connections, open_descriptors, port_count
+from velro_gate.engine.control_group import CGROUP, PROC, ControlGroups
+from velro_gate.engine.machine import count_connections, open_descriptors, port_count
 from velro_gate.model.run import GeneratorHealth
 
 _PER_OCTAVE = 8
@@ -116,13 +117,21 @@ class HealthWatch:
     Args:
         target_addresses: the (IP address, port) pairs that the load goes to, for the count of free local ports.
         shards: how many processes send the same load from this machine: they share its ports.
-        proc: where the kernel's files are.
+        proc, cgroup: where the kernel's files are.
     """
 
-    def __init__(self, *, target_addresses: Sequence[tuple[str, int]] = (), shards: int = 1, proc: Path = PROC) -> None:
+    def __init__(
+        self,
+        *,
+        target_addresses: Sequence[tuple[str, int]] = (),
+        shards: int = 1,
+        proc: Path = PROC,
+        cgroup: Path = CGROUP,
+    ) -> None:
         self._targets = tuple(dict.fromkeys(target_addresses))
         self._shards = shards
         self._proc = proc
+        self._groups = ControlGroups(proc=proc, cgroup=cgroup)
         self._lag = LoopLag()
         self._process = psutil.Process()
         # What is open before the load begins is no connection: the difference bounds the connections without reading a table.
@@ -143,10 +152,11 @@ class HealthWatch:
         self._read(exact=True)
         self._rss_start = self._rss_peak
         self._lag.restart()
+        self._throttled = self._groups.throttled_seconds()
         self._began, self._cpu, self._jiffies = perf_counter(), _cpu_seconds(), _steal_and_total(self._proc)
 
     def sample(self) -> None:
-        """Read what can only be seen at a moment: memory, descriptors, ports. For every few seconds; about 50 µs."""
+        """Read what can only be seen at a moment: memory, descriptors, ports. For every few seconds; about 150 µs."""
         self._read(exact=False)
 
     def finish(self) -> GeneratorHealth:
@@ -173,12 +183,15 @@ class HealthWatch:
             rss_peak=self._rss_peak,
             descriptors_free=self._descriptors_free,
             ports_free=self._ports_free,
+            memory_free=self._memory_free,
+            throttled_share=_throttled_share(self._throttled, self._groups.throttled_seconds(), elapsed),
         )
 
     def _reset(self) -> None:
         self._rss_start = self._rss_peak = 0
         self._descriptors_free: int | None = None
         self._ports_free: int | None = None
+        self._memory_free: int | None = None
 
     def _detach(self) -> None:
         if self._collections is not None:
@@ -187,6 +200,7 @@ class HealthWatch:
 
     def _read(self, *, exact: bool) -> None:
         self._rss_peak = max(self._rss_peak, int(self._process.memory_info().rss))
+        self._memory_free = _least(self._memory_free, self._groups.memory_left(int(psutil.virtual_memory().available)))
         opened = open_descriptors(exact=exact, proc=self._proc)
         if opened is None:
             return
@@ -244,3 +258,10 @@ def _steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) 
         return None
     elapsed = after[1] - before[1]
     return min(max(after[0] - before[0], 0) / elapsed, 1.0) if elapsed > 0 else 0.0
+
+
+def _throttled_share(before: float | None, after: float | None, elapsed: float) -> float | None:
+    if before is None or after is None:
+        return None
+    # The kernel adds up what it held back on each core, so with several of them it can be more than the time that passed.
+    return min(max(after - before, 0.0) / elapsed, 1.0) if elapsed > 0.0 else 0.0

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-PROC = Path("/proc")
-CGROUP = Path("/sys/fs/cgroup")
+from velro_gate.engine.control_group import CGROUP, PROC, ControlGroups
+
 _CAP_SYS_RESOURCE = 24  # linux/capability.h: may raise its own hard limits
 _READ_SIZE = 1 << 16
 
@@ -48,8 +48,8 @@ def read_machine(proc: Path = PROC, cgroup: Path = CGROUP) -> MachineLimits:
         descriptors_soft=soft,
         descriptors_reachable=reachable,
         ports=port_count(proc),
-        memory=free_memory(cgroup),
-        cores=usable_cores(cgroup),
+        memory=free_memory(cgroup, proc),
+        cores=usable_cores(cgroup, proc),
         listen_backlog=_number(proc / "sys/net/core/somaxconn"),
     )
 
@@ -87,20 +87,16 @@ def port_count(proc: Path = PROC) -> int | None:
     return int(words[1]) - int(words[0]) + 1 if len(words) == 2 else None
 
 
-def free_memory(cgroup: Path = CGROUP) -> int | None:
-    """Bytes that can still be allocated: the machine's, or what this control group has left if that is less."""
-    free = int(psutil.virtual_memory().available)
-    limit, used = _number(cgroup / "memory.max"), _number(cgroup / "memory.current")
-    return free if limit is None or used is None else min(free, max(limit - used, 0))
+def free_memory(cgroup: Path = CGROUP, proc: Path = PROC) -> int | None:
+    """Bytes that can still be allocated: the machine's, or what our control groups have left if that is less."""
+    return ControlGroups(proc=proc, cgroup=cgroup).memory_left(int(psutil.virtual_memory().available))
 
 
-def usable_cores(cgroup: Path = CGROUP) -> float:
-    """Cores this process may run on, by affinity and by the control group's quota."""
+def usable_cores(cgroup: Path = CGROUP, proc: Path = PROC) -> float:
+    """Cores this process may run on, by affinity and by the quota of our control groups."""
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    words = (_text(cgroup / "cpu.max") or "").split()
-    if len(words) == 2 and words[0].isdigit():
-        return min(cores, int(words[0]) / int(words[1]))
-    return cores
+    quota = ControlGroups(proc=proc, cgroup=cgroup).quota_cores()
+    return cores if quota is None else min(cores, quota)
 
 
 def open_descriptors(*, exact: bool, pid: int | str = "self", proc: Path = PROC) -> int | None:

@@ -103,6 +103,8 @@ def merged_health(shards: Sequence[GeneratorHealth]) -> GeneratorHealth:
         rss_peak=sum(health.rss_peak for health in shards),
         descriptors_free=_known(min, (health.descriptors_free for health in shards)),
         ports_free=_known(min, (health.ports_free for health in shards)),
+        memory_free=_known(min, (health.memory_free for health in shards)),
+        throttled_share=_known(max, (health.throttled_share for health in shards)),
     )
 
 

@@ -10,6 +10,7 @@ from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import reach_verdict
 from velro_gate.gate.measure import run
+from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results, run_id
 from velro_gate.gate.setup import Setup
 from velro_gate.model.record import RunRecord
@@ -18,9 +19,17 @@ from velro_gate.store.baselines import add_baseline
 
 
 def calibrate(
-    service: Callable[[], AbstractContextManager[Setup]], *, runs: int, output: Path, baselines: Path, effects: Effects
+    service: Callable[[], AbstractContextManager[Setup]],
+    *,
+    runs: int,
+    output: Path,
+    baselines: Path,
+    effects: Effects,
+    calibration: Calibration | None = None,
 ) -> tuple[RunRecord, ...]:
     """Run ``runs`` times, each within a fresh ``service()``, and store each trustworthy run as a baseline.
+
+    calibration: measures the generator alone, once for all runs; None: it is left out.
 
     Raises:
         BrokenError: a run cannot be trusted; the baselines stored before it stay. InterruptedRunError: the user stopped.
@@ -30,7 +39,7 @@ def calibrate(
         effects.say(f"calibration run {number} of {runs}")
         with service() as setup:
             name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
-            record = run(setup, make_results(output, name), effects)
+            record = run(setup, make_results(output, name), effects, calibration)
         if record.interrupted:
             raise InterruptedRunError(f"calibration was interrupted in run {number} of {runs}")
         _refuse(record, reach_verdict(record, None))

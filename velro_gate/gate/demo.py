@@ -11,6 +11,7 @@ from velro_gate.gate.calibrate import calibrate
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import reach_verdict, write_reports
 from velro_gate.gate.measure import run
+from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results, run_id
 from velro_gate.gate.setup import Asked, Setup, prepare
 from velro_gate.gate.shipped import shipped_scenario
@@ -54,19 +55,21 @@ def demo(root: Path, effects: Effects, *, runs: int = 5, scenario: Path | None =
     # Each demonstration stands alone: baselines of an earlier one on a busier or calmer machine would not be its own.
     place = make_results(root, f"{effects.utc_now():%Y%m%dT%H%M%SZ}-demo").folder
     baselines = place / "baselines"
+    calibration = Calibration()
     calibrate(
         lambda: sandbox_service(file, effects, {}, next(seeds)),
         runs=runs,
         output=place / "calibration",
         baselines=baselines,
         effects=effects,
+        calibration=calibration,
     )
 
     def gated(title: str, expected: str, slow: Mapping[str, float]) -> Gated:
         effects.say(f"gating {title}")
         with sandbox_service(file, effects, slow, next(seeds)) as setup:
             results = make_results(place, run_id(effects.utc_now(), setup.plan.scenario, expected))
-            record = run(setup, results, effects)
+            record = run(setup, results, effects, calibration)
         verdict = reach_verdict(record, baselines)
         write_reports(record, verdict, results)
         right = verdict.level is Level.PASS if expected == "pass" else names_the_slow_step(verdict)

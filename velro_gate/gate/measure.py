@@ -17,10 +17,11 @@ from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.effects import Effects
+from velro_gate.gate.null_run import Calibration, NullRun, null_run
 from velro_gate.gate.results import Results, RunLog
 from velro_gate.gate.setup import Setup
 from velro_gate.model.masking import mask, secret_values
-from velro_gate.model.record import PhaseSummary, Plan, RunRecord
+from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
 from velro_gate.monitor import sources_for, watch
@@ -35,10 +36,15 @@ STARTING_SECONDS = 5.0
 """How long a service that does not answer yet may still be starting."""
 
 
-def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
+NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
+"""The note of a run that was asked to leave it out."""
+
+
+def run(setup: Setup, results: Results, effects: Effects, calibration: Calibration | None = None) -> RunRecord:
     """Check that the plan is feasible and the service healthy, run the load, and keep the record in the results folder.
 
-    An interrupted run, or one whose service went away, is kept as well, marked as such.
+    An interrupted run, or one whose service went away, is kept as well, marked as such. calibration: tells the generator's own
+    noise, measured before the load unless it is known already; None: it is left out, which the record notes.
 
     Raises:
         StorageError: the results cannot be kept. UnreachableError: no healthy service. InfeasibleError: this machine cannot
@@ -53,7 +59,8 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
             shards = _make_room(setup, effects, log)
             notes: list[str] = []
             with SampleWriter(results.samples) as writer:
-                result, readings = _run_trio(partial(_measure, setup, shards, writer, effects, log, notes))
+                measured = _run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration))
+                result, readings, noise = measured
             facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
             record = RunRecord(
                 id=results.folder.name,
@@ -67,6 +74,7 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
                 interrupted=result.interrupted,
                 notes=tuple(mask(note, hidden) for note in notes),
                 shards=shards,
+                generator_noise=noise,
             )
             write_record(results.folder, record, facts)
         except VelroError as error:
@@ -74,6 +82,17 @@ def run(setup: Setup, results: Results, effects: Effects) -> RunRecord:
             raise
         log.info("record kept")
     return record
+
+
+def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun:
+    """Measure the generator alone at the plan's peak load; nothing is kept, and the service is not needed.
+
+    Raises:
+        BrokenError: it could not be measured.
+    """
+    made = _run_trio(partial(null_run, setup, seconds=seconds, stop=trio.Event(), observe=effects.observe))
+    assert made is not None  # nobody sets that event
+    return made
 
 
 def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tuple[PhaseSummary, ...]:
@@ -107,8 +126,14 @@ def _make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
 
 
 async def _measure(
-    setup: Setup, shards: int, writer: SampleWriter, effects: Effects, log: logging.Logger, notes: list[str]
-) -> tuple[LoadResult, tuple[Reading, ...]]:
+    setup: Setup,
+    shards: int,
+    writer: SampleWriter,
+    effects: Effects,
+    log: logging.Logger,
+    notes: list[str],
+    calibration: Calibration | None,
+) -> tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]:
     target = setup.scenario.target
     health = await preflight(target, wait_seconds=STARTING_SECONDS)
     log.info("service is healthy: %s", health)
@@ -119,10 +144,15 @@ async def _measure(
         notes.append(sentence)
 
     stop = trio.Event()
-    origin = trio.current_time()
     async with trio.open_nursery() as nursery:
         if effects.signals:
             nursery.start_soon(_stop_on_signal, effects.signals, stop, effects.say)
+        noise = await _generator_noise(setup, calibration, effects, stop)
+        if isinstance(noise, str):
+            note(noise)
+        else:
+            log.info("generator alone: %s", noise)
+        origin = trio.current_time()
         sources = sources_for(target, service_is_local=setup.service_is_local)
         nursery.start_soon(
             partial(
@@ -144,7 +174,15 @@ async def _measure(
             stop=stop,
         )
         nursery.cancel_scope.cancel()
-    return result, tuple(readings)
+    return result, tuple(readings), None if isinstance(noise, str) else noise
+
+
+async def _generator_noise(
+    setup: Setup, calibration: Calibration | None, effects: Effects, stop: trio.Event
+) -> GeneratorNoise | str:
+    if calibration is None:
+        return NOT_CALIBRATED
+    return await calibration.noise(setup, stop=stop, say=effects.say, observe=effects.observe)
 
 
 async def _stop_on_signal(signals: tuple[signal.Signals, ...], stop: trio.Event, say: Callable[[str], None]) -> None:

@@ -187,8 +187,39 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorNoise:
+    """What the generator alone adds to a response time on this runner: the response times of a null run, in seconds.
+
+    rate: requests per second that fell due; users: connected; seconds: measured; requests: good answers behind the quantiles.
+    Invariants: 0 <= p50 <= p95 <= p99; rate and seconds are positive; at least one user and one request.
+    """
+
+    p50: float
+    p95: float
+    p99: float
+    lateness_p99: float
+    rate: float
+    users: int
+    seconds: float
+    requests: int
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.p50 <= self.p95 <= self.p99 < math.inf and 0.0 <= self.lateness_p99 < math.inf):
+            raise ValueError(f"quantiles must be finite and rise from 0, not {self.p50}, {self.p95}, {self.p99}")
+        if not (0.0 < self.rate < math.inf and 0.0 < self.seconds < math.inf and self.users >= 1 and self.requests >= 1):
+            raise ValueError("a null run needs a rate, a time, users and requests")
+
+    def of(self, metric: str) -> float | None:
+        """The generator's own figure for a metric of response time; None for any other metric."""
+        return {"p50": self.p50, "p95": self.p95, "p95_all": self.p95, "p99": self.p99}.get(metric)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load."""
+    """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load.
+
+    generator_noise: None when it was not measured.
+    """
 
     id: str
     started_at: str
@@ -201,6 +232,7 @@ class RunRecord:
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     shards: int = 1
+    generator_noise: GeneratorNoise | None = None
     schema: int = RECORD_SCHEMA
 
     def phase(self, name: str) -> PhaseSummary | None:

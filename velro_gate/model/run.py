@@ -24,7 +24,8 @@ class GeneratorHealth:
     """What the generator measured of itself in the measured stretch of a phase.
 
     cpu_share, steal_share: of one core / of the machine, in [0, 1]. loop_lag_max, gc_pause_max: seconds.
-    descriptors_free, ports_free: the least seen; None where it cannot be read. calm_rss: bytes after the ramp.
+    descriptors_free, ports_free, memory_free (bytes, of the machine or of our control group): the least seen.
+    throttled_share: seconds a second for which a CPU quota held our control group back. None: it could not be read.
     """
 
     cpu_share: float
@@ -37,6 +38,8 @@ class GeneratorHealth:
     rss_peak: int
     descriptors_free: int | None
     ports_free: int | None
+    memory_free: int | None = None
+    throttled_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.record import Estimate, RunRecord, fingerprint
+from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
 from velro_gate.model.verdict import Comparison, Finding, RequirementResult, TrustFinding, Verdict
 from velro_gate.report.wording import action, headline
 
@@ -38,7 +39,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
         "findings": [_finding(found) for found in verdict.findings],
         "requirements": [_requirement(result) for result in verdict.requirements],
         "comparisons": [_comparison(row) for row in verdict.comparisons],
-        "trust": [_trust(found) for found in verdict.trust],
+        "trust": [trust_row(found) for found in verdict.trust],
     }
 
 
@@ -62,7 +63,13 @@ def _run(record: RunRecord) -> dict[str, Any]:
             "python": place.python,
             "extra": dict(sorted(place.extra.items())),
         },
+        "generator_alone": generator_alone(record.generator_noise),
     }
+
+
+def generator_alone(noise: GeneratorNoise | None) -> dict[str, Any] | None:
+    """The null run's figures by their names; None when there was none."""
+    return None if noise is None else dataclasses.asdict(noise)
 
 
 def _finding(found: Finding) -> dict[str, Any]:
@@ -122,7 +129,8 @@ def _comparison(row: Comparison) -> dict[str, Any]:
     }
 
 
-def _trust(found: TrustFinding) -> dict[str, Any]:
+def trust_row(found: TrustFinding) -> dict[str, Any]:
+    """One reason to doubt a measurement."""
     return {
         "code": found.code,
         "weight": found.trust.value,

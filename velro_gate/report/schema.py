@@ -60,7 +60,24 @@ def _run() -> dict[str, Any]:
             python=_TEXT,
             extra={"type": "object", "additionalProperties": _TEXT},
         ),
+        generator_alone={"anyOf": [{"type": "null"}, _generator_alone()]},
     )
+
+
+def _generator_alone() -> dict[str, Any]:
+    return {
+        **_object(
+            p50=_FIGURE,
+            p95=_FIGURE,
+            p99=_FIGURE,
+            lateness_p99=_FIGURE,
+            rate=_FIGURE,
+            users=_COUNT,
+            seconds=_FIGURE,
+            requests=_COUNT,
+        ),
+        "description": "What the generator showed against the built-in responder before the run; null: not measured.",
+    }
 
 
 def _requirement() -> dict[str, Any]:

@@ -19,7 +19,7 @@ COLUMNS = (
     *("value", "low", "high", "n", "detail"),
     *("requirement", "target", "critical", "headroom", "requirement_status", "requirement_level", "source"),
     *("comparison", "comparison_level", "primary", "baseline", "change", "change_low", "change_high"),
-    *("p", "p_adjusted", "noise", "mde", "margin", "baselines", "reason"),
+    *("p", "p_adjusted", "noise", "mde", "margin", "baselines", "reason", "generator_alone"),
 )
 """Figures are in base units (seconds, requests a second, bytes, shares), unrounded; 'not measured' where there is none."""
 
@@ -40,7 +40,7 @@ def csv(record: RunRecord, verdict: Verdict) -> str:
     comparisons = {(row.phase, row.step, row.metric): row for row in verdict.comparisons}
     for key in _keys(record, verdict):
         cells = [*_identity(record, verdict, key), *_measured(record, key)]
-        cells += [*_required(requirements.get(key)), *_compared(comparisons.get(key))]
+        cells += [*_required(requirements.get(key)), *_compared(comparisons.get(key)), _generator_alone(record, key)]
         lines.writerow([csv_cell(cell) for cell in cells])
     return out.getvalue()
 
@@ -93,6 +93,12 @@ def _measured(record: RunRecord, key: _Key) -> list[_Cell]:
     if found is None:
         return [MISSING, MISSING, MISSING, MISSING, ""]
     return [found.value, found.low, found.high, found.n, found.detail]
+
+
+def _generator_alone(record: RunRecord, key: _Key) -> _Cell:
+    """What the generator alone showed of the same quantile; empty where that is no question."""
+    noise = record.generator_noise
+    return None if noise is None else noise.of(key[2])
 
 
 def _required(result: RequirementResult | None) -> list[_Cell]:

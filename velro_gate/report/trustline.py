@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from velro_gate import units
 from velro_gate.model.metrics import METRICS, Scale
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import GeneratorNoise, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Verdict
 from velro_gate.report import figures
@@ -26,6 +26,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ),
         ("lateness p99", units.format_seconds(max(lateness, default=None))),
         ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases], record.shards)),
+        ("generator alone", generator_alone(record.generator_noise)),
         ("CPU steal", units.format_share(max(steal, default=None))),
         ("baselines", _baselines(verdict)),
     )
@@ -37,6 +38,15 @@ def _cpu(shares: list[float], shards: int) -> str:
         return figures.MISSING
     of = f" (the busiest of {shards} shards)" if shards > 1 else ""
     return f"{units.format_share(max(shares))} of a core{of}"
+
+
+def generator_alone(noise: GeneratorNoise | None) -> str:
+    """The figures of the null run, and at which load."""
+    if noise is None:
+        return figures.MISSING
+    quantiles = zip(("p50", "p95", "p99"), (noise.p50, noise.p95, noise.p99), strict=True)
+    shown = ", ".join(f"{name} {units.format_seconds(value)}" for name, value in quantiles)
+    return f"{shown} at {units.format_rate(noise.rate)}"
 
 
 def _baselines(verdict: Verdict) -> str:
