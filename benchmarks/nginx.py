@@ -1,4 +1,4 @@
-"""nginx as the server under load: its own configuration in a temporary folder, plain and TLS, counters on a port of their own."""
+"""nginx as the server under load: a configuration of its own in a temporary folder, plain and TLS, its counters apart."""
 
 from __future__ import annotations
 

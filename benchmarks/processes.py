@@ -56,6 +56,7 @@ def our_environment() -> dict[str, str]:
 class Started:
     """A running program; what it prints goes to files, so that it never waits for a reader."""
 
+    name: str
     process: subprocess.Popen[bytes]
     printed: IO[bytes]
     complained: IO[bytes]
@@ -82,7 +83,7 @@ class Started:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            raise FailedError(f"{self._name} did not end within {seconds:.0f} s: {self.complaints()}") from error
+            raise FailedError(f"{self.name} did not end within {seconds:.0f} s: {self.complaints()}") from error
 
     def require_success(self, seconds: float) -> str:
         """What it printed, when it has ended well.
@@ -92,7 +93,7 @@ class Started:
         """
         code = self.wait(seconds)
         if code:
-            raise FailedError(f"{self._name} ended with {code}: {self.complaints() or self.output()[-_TAIL:]}")
+            raise FailedError(f"{self.name} ended with {code}: {self.complaints() or self.output()[-_TAIL:]}")
         return self.output()
 
     def line(self, seconds: float = 30.0) -> str:
@@ -104,14 +105,9 @@ class Started:
         deadline = time.monotonic() + seconds
         while "\n" not in self.output():
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise FailedError(f"{self._name} did not start: {self.complaints()}")
+                raise FailedError(f"{self.name} did not start: {self.complaints()}")
             time.sleep(0.02)
         return self.output().partition("\n")[0]
-
-    @property
-    def _name(self) -> str:
-        # Behind the interpreter, its option, the launcher and the core.
-        return " ".join(str(word) for word in list(self.process.args)[4:8])  # type: ignore[call-overload]
 
 
 @contextlib.contextmanager
@@ -131,7 +127,7 @@ def started(
             start_new_session=True,
         )
         try:
-            yield Started(process=process, printed=printed, complained=complained)
+            yield Started(name=" ".join(command[:4]), process=process, printed=printed, complained=complained)
         finally:
             _end(process)
 
