@@ -94,7 +94,7 @@ def paired(samples: Samples, log: Log) -> tuple[npt.NDArray[np.int64], npt.NDArr
 
 
 def seen_lateness(case: Case) -> npt.NDArray[np.float64]:
-    """Seconds from due to arrival as the server saw it, in the measured stretch, without waits behind the user's own request."""
+    """Seconds from due to arrival as the server saw it, in the measured stretch, without waits behind the own user."""
     ours, theirs = paired(case.samples, case.log)
     due = case.samples.due[ours]
     measured = (due >= case.figures["measured_from"]) & (due < case.figures["measured_until"])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import signal
 import tempfile
 import time
 from collections.abc import Callable
@@ -118,6 +119,7 @@ def _run(
 
             run = partial(run_sharded, count=wanted.shards)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stop_on_signal, stop)
             if wanted.stop_after is not None:
                 nursery.start_soon(_stop_later, stop, wanted.stop_after)
             result = await run(load, origin=origin, sink=sink, observe=seen.observe, stop=stop)
@@ -125,6 +127,12 @@ def _run(
         return result, clock
 
     return trio.run(main)
+
+
+async def _stop_on_signal(stop: trio.Event) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async for _ in received:
+            stop.set()
 
 
 async def _stop_later(stop: trio.Event, seconds: float) -> None:

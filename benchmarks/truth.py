@@ -3,8 +3,8 @@
 ``python -m benchmarks.truth --delay constant:0.02 --port 8080``
 
 Delays, in seconds: ``constant:D``, ``lognormal:MEDIAN,SIGMA,MOST``, ``bimodal:FAST,SLOW,SHARE_OF_SLOW``. Request number n gets
-draw number n. One thread, one epoll set, a heap of answers that are due. The set is waited for with ``select``, whose timeout is
-in microseconds (epoll's is in whole milliseconds), with the kernel's timer slack off; so an answer leaves some tens of
+draw number n. One thread, one epoll set, a heap of answers that are due. The set is waited for with ``select``, whose timeout
+is in microseconds (epoll's is in whole milliseconds), with the kernel's timer slack off; so an answer leaves some tens of
 microseconds after its time, and the log says when.
 
 Logged per request: when its last byte was read, which delay was drawn, when the answer was written, and the user, which the
