@@ -42,8 +42,8 @@ DELAY_USERS = {"wrk": round(DELAY_RATE * 0.02), "hey": 200}
 """wrk offers no rate, so it gets as many connections as make the rate at 20 ms."""
 _DELAY_USERS, _DELAY_RAMP = 500, 6.0
 _DELAYS_NOTE = (
-    f"{OURS} counts from the due time, the others from sending. wrk offers no rate: it has as many connections as make the rate "
-    "at the median delay."
+    f"{OURS} counts from the due time, the others from sending. wrk offers no rate: it has as many connections as make it at "
+    "the median delay."
 )
 
 
