@@ -30,7 +30,7 @@ export default function () { http.get('%(url)s'); }
 export function handleSummary(data) { return { '%(summary)s': JSON.stringify(data) }; }
 """
 
-# Locust starts its users in a burst a second, and its constant throughput keeps them in step, which costs it most of its figures.
+# Locust starts its users in a burst a second, and its constant throughput keeps them in step, which would spoil its figures.
 # So they wait at random at the beginning and between requests.
 _LOCUST = """
 import random
