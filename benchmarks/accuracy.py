@@ -33,7 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import plans
-from benchmarks.processes import FailedError, Started, heed_signals, module, started, two_cores
+from benchmarks.processes import FailedError, Started, carry_out, module, started, two_cores
 from benchmarks.table import Figure, Page, Table, at_most, equal, figures_table, options
 from benchmarks.truth import Delays, Log, truth
 from velro_gate.model.samples import Samples
@@ -119,7 +119,6 @@ def main() -> None:
     arguments.add_argument("--rate", type=float, default=1_000.0)
     arguments.add_argument("--only", nargs="+", choices=CASES, default=CASES)
     wanted = arguments.parse_args()
-    heed_signals()
     page = Page(markdown=wanted.markdown)
     cases: list[Case] = []
     if "constant" in wanted.only:
@@ -274,4 +273,4 @@ def _run(
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

@@ -35,7 +35,7 @@ from scipy.stats import beta
 
 from benchmarks import plans
 from benchmarks.peers.rounds import tell
-from benchmarks.processes import FailedError, heed_signals, module, started, two_cores
+from benchmarks.processes import FailedError, carry_out, module, started, two_cores
 from benchmarks.table import Figure, Page, Table, figures_table, options
 from benchmarks.truth import Delays, truth
 from benchmarks.world import quiet_effects
@@ -86,7 +86,6 @@ def main() -> None:
     arguments.add_argument("--only", nargs="+", choices=(*KINDS, CLEAN), default=(*KINDS, CLEAN))
     arguments.add_argument("--one", choices=(*KINDS, CLEAN), help="make one run in this very process and print it as JSON")
     wanted = arguments.parse_args()
-    heed_signals()
     if wanted.one:
         print(json.dumps(_one(wanted.one)))
         return
@@ -277,4 +276,4 @@ def _few_ports(url: str) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

@@ -16,6 +16,8 @@ from typing import IO
 
 import psutil
 
+from velro_gate.errors import VelroError
+
 ROOT = Path(__file__).resolve().parents[1]
 _PINNED = ROOT / "benchmarks" / "pinned.py"
 _STOP_SECONDS = 5.0
@@ -26,13 +28,19 @@ class FailedError(RuntimeError):
     """A program that a benchmark needs did not do what it was started for."""
 
 
-def heed_signals() -> None:
-    """Let SIGTERM end a benchmark as Ctrl-C does: through every ``finally``, so that no program stays behind."""
+def carry_out(main: Callable[[], None]) -> None:
+    """Run a benchmark. SIGTERM ends it as Ctrl-C does, through every ``finally``, so that no program stays behind."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)
+    try:
+        main()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (FailedError, VelroError) as error:
+        raise SystemExit(f"the benchmark ended early: {error}") from None
 
 
 def two_cores() -> tuple[int | None, int | None]:

@@ -19,22 +19,26 @@ from collections import Counter
 from pathlib import Path
 
 from benchmarks.nginx import UNIQUE, nginx
-from benchmarks.processes import ROOT, FailedError, heed_signals, module, started, two_cores
+from benchmarks.processes import ROOT, FailedError, carry_out, module, started, two_cores
 from benchmarks.table import Page, Table, options
 
 _START = 4.0
 """Seconds until the engine has started and its users are connected."""
 
+_IDLE = "_thread_cache.py"
 _FRAME = re.compile(r"^(?P<name>.*) \((?P<file>[^():]+)(:(?P<line>\d+))?\)$")
 
 
 def self_and_total(collapsed: str) -> tuple[Counter[str], Counter[str]]:
-    """Samples by function, on top of the stack and anywhere in it, from ``outer;inner;innermost COUNT`` lines."""
+    """Samples by function, on top of the stack and anywhere in it, from ``outer;inner;innermost COUNT`` lines.
+
+    Threads that wait for work are left out: with native frames py-spy does not see that they are idle.
+    """
     own: Counter[str] = Counter()
     total: Counter[str] = Counter()
     for line in collapsed.splitlines():
         stack, _, count = line.rpartition(" ")
-        if not stack or not count.isdigit():
+        if not stack or not count.isdigit() or _IDLE in stack:
             continue
         frames = [_function(frame) for frame in stack.split(";")]
         own[frames[-1]] += int(count)
@@ -64,7 +68,6 @@ def main() -> None:
     arguments.add_argument("--top", type=int, default=25)
     arguments.add_argument("--bin", type=Path, action="append", default=[], help="a further folder in which py-spy may lie")
     wanted = arguments.parse_args()
-    heed_signals()
     page = Page(markdown=wanted.markdown)
     spy = shutil.which("py-spy", path=os.pathsep.join([*map(str, wanted.bin), os.environ.get("PATH", "")]))
     core, own = two_cores()
@@ -85,7 +88,7 @@ def _with_spy(spy: str, folder: Path, load: list[object], core: int | None, want
     file = folder / "profile.txt"
     with started(module("benchmarks.saturate", *load), core=core) as running:
         time.sleep(_START)
-        options = ["--format", "raw", "--native", "--nonblocking", "--rate", "200", "--duration", f"{wanted.seconds:.0f}"]
+        options = ["--format", "raw", "--native", "--rate", "200", "--duration", f"{wanted.seconds:.0f}"]
         command = [spy, "record", *options, "--pid", str(running.process.pid), "--output", str(file)]
         with started(command) as looking:
             looking.wait(wanted.seconds + 60.0)
@@ -116,4 +119,4 @@ def _with_cprofile(folder: Path, load: list[object], core: int | None, patience:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

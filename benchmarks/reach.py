@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.nginx import Nginx, nginx
 from benchmarks.ports import wait_for_ports
-from benchmarks.processes import FailedError, Started, heed_signals, module, started
+from benchmarks.processes import FailedError, Started, carry_out, module, started
 from benchmarks.table import NOT_MEASURED, Page, Table, options
 
 USERS_PER_SECOND = 2_000.0
@@ -76,7 +76,6 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=20.0)
     arguments.add_argument("--shards", type=int, help="generator processes; as many as the descriptors ask for unless given")
     wanted = arguments.parse_args()
-    heed_signals()
     page = Page(markdown=wanted.markdown)
     plan = layout(
         wanted.users,
@@ -163,4 +162,4 @@ def _report(wanted: argparse.Namespace, plan: Layout, said: dict[str, Any], seen
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

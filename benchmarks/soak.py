@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks import plans
 from benchmarks.generator import line
-from benchmarks.processes import FailedError, Started, heed_signals, module, our_environment, started, two_cores
+from benchmarks.processes import FailedError, Started, carry_out, module, our_environment, started, two_cores
 from benchmarks.table import Figure, Page, Table, at_most, figures_table, options
 from benchmarks.truth import Delays, truth
 from velro_gate.store.records import read_record
@@ -70,7 +70,6 @@ def main() -> None:
     arguments.add_argument("--users", type=int, default=1_200)
     arguments.add_argument("--rate", type=float, default=1_000.0)
     wanted = arguments.parse_args()
-    heed_signals()
     page = Page(markdown=wanted.markdown)
     seconds = wanted.minutes * 60.0
     plan = plans.Wanted(users=wanted.users, seconds=seconds, ramp=RAMP, rate=wanted.rate)
@@ -117,4 +116,4 @@ def _over_time(looks: Sequence[Look]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.nginx import nginx
 from benchmarks.ports import wait_for_ports
-from benchmarks.processes import heed_signals, module, started
+from benchmarks.processes import carry_out, module, started
 from benchmarks.table import Page, Table, at_most, equal, figures_table, options
 
 LATENESS = 0.005
@@ -27,7 +27,6 @@ def main() -> None:
     arguments.add_argument("--shards", type=int, default=2)
     arguments.add_argument("--tls", action="store_true")
     wanted = arguments.parse_args()
-    heed_signals()
     page = Page(markdown=wanted.markdown)
     wait_for_ports(wanted.users + 1_000)
     with tempfile.TemporaryDirectory() as folder, nginx() as server:
@@ -57,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)

@@ -24,7 +24,7 @@ from benchmarks.peers.reports import RANKS, UnreadableError
 from benchmarks.peers.rounds import Outcome, measure, tell
 from benchmarks.peers.tables import Errors, Rounds, cost_figures, delay_rows, ratio_figure, throughput_rows, throughput_table
 from benchmarks.peers.tools import OURS, TOOLS, Job, Tool, find_tools
-from benchmarks.processes import FailedError, heed_signals, started, two_cores
+from benchmarks.processes import FailedError, carry_out, started, two_cores
 from benchmarks.table import Figure, Page, Table, figures_table, options
 from benchmarks.truth import Delays, truth
 
@@ -50,7 +50,6 @@ _DELAYS_NOTE = (
 def main() -> None:
     """Run the parts that were asked for, print a table after each."""
     wanted = _arguments().parse_args()
-    heed_signals()
     binaries, missing = find_tools(wanted.tools, wanted.bin)
     page = Page(markdown=wanted.markdown)
     for sentence in missing:
@@ -197,4 +196,4 @@ class _Bench:
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)
