@@ -26,6 +26,7 @@ from benchmarks.table import NOT_MEASURED, Page, Table, options
 USERS_PER_SECOND = 2_000.0
 """How fast users connect."""
 
+_LOOK_EVERY = 0.5
 _SPARE = 256  # descriptors of a process that are no connection
 _UNEVEN = 0.90  # the kernel spreads connections over nginx's workers by a hash: none may be full at the mean
 _MEMORY_PER_USER = 16_000.0  # both ends, kernel included; only to see beforehand that it fits
@@ -48,7 +49,9 @@ class Layout:
         return min(self.limits, key=lambda name: self.limits[name])
 
 
-def layout(asked: int, *, descriptors: int, ports: int, memory: float, shards: int | None = None) -> Layout:
+def layout(
+    asked: int, *, descriptors: int, ports: int, memory: float, shards: int | None = None, sources: int | None = None
+) -> Layout:
     """Spread the users asked for over processes and addresses; fewer where memory or the number of processes is short.
 
     descriptors: that one process may open. ports: local ports per source address. memory: bytes free.
@@ -56,7 +59,7 @@ def layout(asked: int, *, descriptors: int, ports: int, memory: float, shards: i
     each = descriptors - _SPARE
     processes = math.ceil(asked / each) if shards is None else shards
     workers = math.ceil(asked / (each * _UNEVEN))
-    sources = math.ceil(asked / (ports * _PORT_SHARE))
+    sources = math.ceil(asked / (ports * _PORT_SHARE)) if sources is None else sources
     limits = {
         f"descriptors: {processes} generator processes of {descriptors:,}": float(processes * each),
         f"descriptors: {workers} nginx workers of {descriptors:,}": workers * each * _UNEVEN,
@@ -64,7 +67,8 @@ def layout(asked: int, *, descriptors: int, ports: int, memory: float, shards: i
         f"memory: {memory / 2**30:.1f} GiB free": memory / _MEMORY_PER_USER,
     }
     users = int(min(asked, *limits.values()))
-    addresses = tuple(f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(sources))
+    # With one it is left to the system, which takes 127.0.0.1.
+    addresses = tuple(f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(sources if sources > 1 else 0))
     return Layout(users=users, shards=processes, workers=workers, sources=addresses, limits=limits)
 
 
@@ -75,6 +79,7 @@ def main() -> None:
     arguments.add_argument("--rate", type=float, default=1_000.0)
     arguments.add_argument("--seconds", type=float, default=20.0)
     arguments.add_argument("--shards", type=int, help="generator processes; as many as the descriptors ask for unless given")
+    arguments.add_argument("--sources", type=int, help="source addresses; as many as the ports ask for unless given")
     wanted = arguments.parse_args()
     page = Page(markdown=wanted.markdown)
     plan = layout(
@@ -83,6 +88,7 @@ def main() -> None:
         ports=wait_for_ports(0),
         memory=float(psutil.virtual_memory().available),
         shards=wanted.shards,
+        sources=wanted.sources,
     )
     with tempfile.TemporaryDirectory() as folder, nginx(workers=plan.workers) as server:
         page.show(_report(wanted, plan, *_held(wanted, plan, server, Path(folder))))
@@ -114,23 +120,20 @@ def _held(wanted: argparse.Namespace, plan: Layout, server: Nginx, folder: Path)
 
 
 def _watch(running: Started, server: Nginx, seconds: float) -> dict[str, float]:
-    """The state at the moment at which the most users were connected."""
-    deadline, best = time.monotonic() + seconds + 60.0, {"connected": -1.0}
-    settled = None
-    while time.monotonic() < deadline and running.process.poll() is None:
+    """The state once all are connected, or after so many seconds, at the moment at which the most were."""
+    # The processes have to start first.
+    deadline, best = time.monotonic() + seconds + 10.0, {"connected": 0.0}
+    while running.process.poll() is None and time.monotonic() < deadline:
         connected = float(server.counters().active - 1)
-        if connected > best["connected"] or settled is None:
+        if connected > best["connected"]:
             best = {
-                "connected": max(connected, best["connected"]),
+                "connected": connected,
                 "generator": float(running.meter.resident()),
                 "nginx": float(server.meter.resident()),
                 "available": float(psutil.virtual_memory().available),
             }
-        if connected >= best["connected"] > 0 and time.monotonic() > deadline - 60.0:
-            settled = connected
-            break
-        time.sleep(1.0)
-    if best["connected"] <= 0:
+        time.sleep(_LOOK_EVERY)
+    if not best["connected"]:
         raise FailedError(f"nobody connected: {running.complaints()}")
     return best
 
@@ -144,7 +147,7 @@ def _report(wanted: argparse.Namespace, plan: Layout, said: dict[str, Any], seen
         ("users asked for", f"{wanted.users:,}"),
         ("users connected at once, by the server's count", f"{seen['connected']:,.0f}"),
         ("generator processes", f"{plan.shards}"),
-        ("source addresses", f"{len(plan.sources)}"),
+        ("source addresses", f"{max(1, len(plan.sources))}"),
         ("nginx workers", f"{plan.workers}"),
         ("memory of the generator, resident", per_user("generator")),
         ("memory of nginx, resident", per_user("nginx")),

@@ -25,6 +25,7 @@ import numpy as np
 import trio
 
 from benchmarks import plans
+from benchmarks.processes import carry_out
 from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit
 from velro_gate.engine.run import Load, run_load
 from velro_gate.gate.setup import Setup
@@ -190,4 +191,4 @@ def _percentiles(samples: Samples, start: float, until: float) -> dict[str, Any]
 
 
 if __name__ == "__main__":
-    main()
+    carry_out(main)
