@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import resource
 import tempfile
 import time
@@ -110,13 +111,18 @@ def _held(wanted: argparse.Namespace, plan: Layout, server: Nginx, folder: Path)
         ramp,
     ]
     spread = ["--shards", plan.shards, "--source-addresses", ",".join(plan.sources), "--keep", folder / "samples.npz"]
-    before = {"available": float(psutil.virtual_memory().available), "nginx": float(server.meter.resident())}
+    before = {"kernel": kernel_memory(), "nginx": float(server.meter.resident())}
     with started(module("benchmarks.saturate", *load, *spread)) as running:
         seen = _watch(running, server, ramp + wanted.seconds / 2.0)
         said: dict[str, Any] = json.loads(running.require_success(ramp + wanted.seconds + 180.0))
-    seen["nginx"] -= before["nginx"]
-    seen["kernel"] = before["available"] - seen.pop("available") - seen["generator"] - seen["nginx"]
-    return said, seen
+    return said, seen | {name: seen[name] - value for name, value in before.items()}
+
+
+def kernel_memory() -> float:
+    """Bytes in the kernel's own objects (sockets, files, epoll entries) and in TCP's buffers, of the whole machine."""
+    slab = re.search(r"^Slab: +(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
+    buffers = re.search(r"^TCP: .* mem (\d+)", Path("/proc/net/sockstat").read_text(encoding="ascii"), re.MULTILINE)
+    return (int(slab[1]) * 1024.0 if slab else 0.0) + (int(buffers[1]) * float(resource.getpagesize()) if buffers else 0.0)
 
 
 def _watch(running: Started, server: Nginx, seconds: float) -> dict[str, float]:
@@ -130,7 +136,7 @@ def _watch(running: Started, server: Nginx, seconds: float) -> dict[str, float]:
                 "connected": connected,
                 "generator": float(running.meter.resident()),
                 "nginx": float(server.meter.resident()),
-                "available": float(psutil.virtual_memory().available),
+                "kernel": kernel_memory(),
             }
         time.sleep(_LOOK_EVERY)
     if not best["connected"]:
