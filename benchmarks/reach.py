@@ -23,6 +23,7 @@ from benchmarks.nginx import Nginx, nginx
 from benchmarks.ports import wait_for_ports
 from benchmarks.processes import FailedError, Started, carry_out, module, started
 from benchmarks.table import NOT_MEASURED, Page, Table, options
+from velro_gate.engine.machine import port_count
 
 USERS_PER_SECOND = 2_000.0
 """How fast users connect."""
@@ -86,11 +87,12 @@ def main() -> None:
     plan = layout(
         wanted.users,
         descriptors=min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 2**20),
-        ports=wait_for_ports(0),
+        ports=port_count() or 28_232,
         memory=float(psutil.virtual_memory().available),
         shards=wanted.shards,
         sources=wanted.sources,
     )
+    wait_for_ports(math.ceil(plan.users / max(1, len(plan.sources))))
     with tempfile.TemporaryDirectory() as folder, nginx(workers=plan.workers) as server:
         page.show(_report(wanted, plan, *_held(wanted, plan, server, Path(folder))))
 
