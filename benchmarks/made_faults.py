@@ -95,7 +95,7 @@ def main() -> None:
         runs = wanted.clean_runs if kind == CLEAN else wanted.runs
         results[kind] = [_judged(kind, number, runs) for number in range(runs)]
     page.show(_counts(results))
-    page.show(figures_table("Figures to reach", [_figure(kind, judged) for kind, judged in results.items()]))
+    page.show(figures_table("Figures to reach", [figure(kind, judged) for kind, judged in results.items()]))
 
 
 def _judged(kind: str, number: int, runs: int) -> Judged:
@@ -127,7 +127,8 @@ def _counts(results: dict[str, list[Judged]]) -> Table:
     )
 
 
-def _figure(kind: str, judged: list[Judged]) -> Figure:
+def figure(kind: str, judged: list[Judged]) -> Figure:
+    """How often it was called broken, beside how often it should have been."""
     done = [each for each in judged if not each.fault]
     broken = sum(each.level == BROKEN for each in done)
     right = broken == (0 if kind == CLEAN else len(done))

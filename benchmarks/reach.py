@@ -32,7 +32,8 @@ _LOOK_EVERY = 0.5
 _SPARE = 256  # descriptors of a process that are no connection
 _UNEVEN = 0.90  # the kernel spreads connections over nginx's workers by a hash: none may be full at the mean
 _MEMORY_PER_USER = 16_000.0  # both ends, kernel included; only to see beforehand that it fits
-_PORT_SHARE = 0.85
+_PORT_SHARE = 0.45
+"""The kernel gives away every other port first; once those are taken, each new connection is searched for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,6 +104,8 @@ def read_hey(output: str) -> Report:
 def read_ours(output: str) -> Report:
     """The line of benchmarks.saturate: response times where the samples were kept."""
     said = _object(output.strip().rpartition("\n")[2])
+    if "outcomes" not in said:
+        raise UnreadableError("no outcomes")
     failed = {kind: count for kind, count in said["outcomes"].items() if kind not in ("ok", "cancelled")}
     failed |= {"missed": said["missed"], "blocked": said["blocked"]}
     return Report(
