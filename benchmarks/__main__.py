@@ -1,4 +1,4 @@
-"""The short benchmarks one after the other: ``make bench``. The hour-long one is ``python -m benchmarks.full_plan``."""
+"""The short benchmarks one after the other: ``make bench``. The longer ones are listed in CONTRIBUTING.md."""
 
 from __future__ import annotations
 

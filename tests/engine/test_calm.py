@@ -6,6 +6,7 @@ import gc
 
 import pytest
 
+from tests.engine.exhaustion import no_free_descriptor
 from velro_gate.engine.calm import Calm
 
 
@@ -57,4 +58,13 @@ def test_guard_and_leave_are_harmless_before_enter() -> None:
     calm = Calm()
     calm.guard()
     calm.leave()
+    assert gc.isenabled()
+
+
+def test_a_process_without_a_free_descriptor_stays_calm() -> None:
+    calm = Calm(most_growth=-1)
+    with no_free_descriptor():
+        calm.enter()
+        calm.guard()
+        calm.leave()
     assert gc.isenabled()

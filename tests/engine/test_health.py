@@ -12,6 +12,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.exhaustion import no_free_descriptor
 from velro_gate.engine.health import Durations, HealthWatch, LoopLag
 
 SECONDS = st.floats(min_value=1e-7, max_value=1e4)
@@ -308,3 +309,13 @@ def test_a_sample_before_any_stretch_does_no_harm() -> None:
     watch.sample()
     watch.begin()
     assert watch.finish().rss_start > 0
+
+
+def test_without_a_free_descriptor_the_stretch_is_measured_all_the_same() -> None:
+    watch = HealthWatch()
+    with no_free_descriptor():
+        watch.begin()
+        watch.sample()
+        health = watch.finish()
+    assert health.cpu_share >= 0.0
+    assert health.steal_share is None

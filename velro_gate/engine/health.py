@@ -6,6 +6,7 @@ system calls every few seconds, and nothing that grows.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import resource
@@ -199,8 +200,10 @@ class HealthWatch:
             self._collections = None
 
     def _read(self, *, exact: bool) -> None:
-        self._rss_peak = max(self._rss_peak, int(self._process.memory_info().rss))
-        self._memory_free = _least(self._memory_free, self._groups.memory_left(int(psutil.virtual_memory().available)))
+        # Where not one descriptor is free, the kernel's files cannot be read. The run has to go on to say so.
+        with contextlib.suppress(OSError):
+            self._rss_peak = max(self._rss_peak, int(self._process.memory_info().rss))
+            self._memory_free = _least(self._memory_free, self._groups.memory_left(int(psutil.virtual_memory().available)))
         opened = open_descriptors(exact=exact, proc=self._proc)
         if opened is None:
             return
