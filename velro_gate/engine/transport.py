@@ -48,12 +48,14 @@ _FAULTS: dict[Outcome | None, tuple[type[httpx.TransportError], str]] = {
 class Facts:
     """What is known of one exchange; times are those of the wire's clock.
 
-    sent_at: when it had a connection to go out on, standing or not. connect: seconds that making one took. done_at: when the
-    answer was whole, or all was over. failed, fault: whether and how the connection failed; None: this machine had no
-    descriptor, port or memory for it. repeated: it went out twice. reconnects: connections that replaced an ended one.
+    sent: whether it had a connection to go out on, standing or not. waited: seconds until one was free. connect: seconds that
+    making one took. done_at: when the answer was whole, or all was over. failed, fault: whether and how the connection failed;
+    None: this machine had no descriptor, port or memory for it. repeated: it went out twice. reconnects: connections that
+    replaced an ended one.
     """
 
-    sent_at: float = nan
+    sent: bool = False
+    waited: float = 0.0
     connect: float = nan
     first_at: float = nan
     done_at: float = nan
@@ -102,8 +104,8 @@ class WireTransport(httpx.AsyncBaseTransport):
             shown = request.url.copy_with(path="/", query=None, fragment=None, username=None, password=None)
             raise httpx.UnsupportedProtocol(f"{shown} is not where this transport leads", request=request)
         message = Message(request)
-        channel = await self._channel(request)
-        facts.sent_at = self.wire.now()
+        channel = await self._channel(request, facts)
+        facts.sent = True
         exchange = Exchange(self, channel, message, facts)
         try:
             return await exchange.run()
@@ -134,16 +136,21 @@ class WireTransport(httpx.AsyncBaseTransport):
         """As ``close``."""
         self.close()
 
-    async def _channel(self, request: httpx.Request) -> Channel:
+    async def _channel(self, request: httpx.Request, facts: Facts) -> Channel:
         """A connection that is free, with a place for it: one that is being opened ahead, else a standing one, else any."""
         for channel in self._channels:
             if isinstance(channel.owner, _Ahead):
                 channel.owner.hand_over()
                 return channel
-        with trio.move_on_after(_seconds(request, "pool")) as scope:
-            await self._places.acquire()
-        if scope.cancelled_caught:
-            raise httpx.PoolTimeout("all connections were busy", request=request)
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            began = self.wire.now()
+            with trio.move_on_after(_seconds(request, "pool")) as scope:
+                await self._places.acquire()
+            if scope.cancelled_caught:
+                raise httpx.PoolTimeout("all connections were busy", request=request) from None
+            facts.waited = self.wire.now() - began
         for channel in reversed(self._free):
             if channel.state is State.IDLE:
                 self._free.remove(channel)
