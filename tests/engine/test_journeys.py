@@ -61,6 +61,8 @@ async def travelling(
     shard: Shard | None = None,
     stop: trio.Event | None = None,
     secrets: dict[str, str] | None = None,
+    http2: bool = False,
+    verify: bool = True,
 ) -> Ran:
     """Run journeys and check what must hold of every run."""
     _code.append(code)
@@ -70,7 +72,7 @@ async def travelling(
         name="s",
         description="",
         digest="d",
-        target=Target(url=url),
+        target=Target(url=url, http2=http2, verify=verify),
         auth=auth or NoAuth(),
         steps=steps,
         feeders=feeders,

@@ -649,7 +649,7 @@ def test_a_connection_that_the_service_closed_while_it_idled_is_replaced() -> No
     async def main(client: httpx.AsyncClient, peer: Peer) -> None:
         for count in range(1, 4):
             assert (await client.post("/")).text == "ok"
-            while peer.open:
+            while client._transport.connected:
                 await trio.testing.wait_all_tasks_blocked()
             assert peer.accepted == count
 

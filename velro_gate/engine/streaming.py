@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
+from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Protocol
 
@@ -23,14 +24,17 @@ class StreamOwner(Owner, Protocol):
 class Channel(Connection):
     """A connection that takes a request in pieces, and whose reading can pause.
 
-    known: whether it has stood before. ended: whether the service ended it in order, and did not reset it.
+    most: bytes of one answer. known: whether it has stood before. ended: whether the service ended it in order, and did not
+    reset it.
     """
 
-    __slots__ = ("_paused", "_streams_to", "ended", "known")
+    __slots__ = ("_most", "_parser", "_paused", "_streams_to", "ended", "known")
 
-    def __init__(self, wire: Wire, owner: StreamOwner) -> None:
+    def __init__(self, wire: Wire, owner: StreamOwner, most: int) -> None:
         super().__init__(wire, owner)
         self._streams_to = owner
+        self._most = most
+        self._parser: StreamedAnswer | None = None
         self._paused = False
         self.known = self.ended = False
 
@@ -43,11 +47,21 @@ class Channel(Connection):
         """Who is told."""
         return self._streams_to
 
-    def begin(self, answer: Answer, first: bytes, *, head: bool) -> None:
-        """Send the first bytes of a request, whose answer goes into ``answer``. Only when idle."""
+    def begin(self, into: Incoming, first: bytes, *, head: bool) -> None:
+        """Send the first bytes of a request, whose answer goes into ``into``. Only when idle. head: its method is HEAD."""
         self.ended = False
-        self._answer = answer
+        if self._parser is None or not self._parser.fit:
+            self._parser = StreamedAnswer(self._wire, self._most)
+        self._parser.begin(into, self._streams_to, head=head)
+        self._answer = self._parser
         self.send(first, head=head)
+
+    def release(self) -> None:
+        """The exchange is over: forget what it was, and read on."""
+        self.resume()
+        self.written = False
+        if self._parser is not None:
+            self._parser.forget()
 
     def send_more(self, data: bytes) -> None:
         """Send further bytes of the same request; ``written`` says when they are gone. Only when all before them are."""
@@ -104,34 +118,23 @@ class Channel(Connection):
         super()._drop_socket()
 
 
-class StreamedAnswer(Answer):
-    """An answer of which everything is kept: all headers as they were written, and the pieces of its body until they are taken.
+@dataclass(slots=True, eq=False)
+class Incoming:
+    """What has come of an answer: its headers as they were written, and the pieces of its body that nobody has taken.
 
-    head_whole: status and headers are there. waiting: bytes in ``pieces``.
+    head_whole: status and headers are there. complete: all of it is. waiting: bytes in ``pieces``. version: as in ``HTTP/1.1``.
     """
 
-    __slots__ = ("_wire", "head_whole", "headers", "owner", "pieces", "reason", "waiting")
-
-    def __init__(self, wire: Wire, owner: StreamOwner, most: int, *, head: bool) -> None:
-        self._wire = wire
-        self.owner = owner
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.reason = b""
-        self.pieces: deque[bytes] = deque()
-        self.waiting = 0
-        self.head_whole = False
-        super().__init__(HeaderKinds(), most)
-        self.start(nan, head=head)
-
-    def feed(self, data: bytes) -> Progress:
-        """See Answer."""
-        if not self.received:
-            self.first_at = self._wire.now()
-        progress = super().feed(data)
-        # Its parser is for this one answer only.
-        self.clean = False
-        self.owner.progressed()
-        return progress
+    status: int = 0
+    version: bytes = b""
+    reason: bytes = b""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    pieces: deque[bytes] = field(default_factory=deque)
+    waiting: int = 0
+    received: int = 0
+    first_at: float = nan
+    head_whole: bool = False
+    complete: bool = False
 
     def take(self) -> bytes:
         """The next piece of the body."""
@@ -139,22 +142,56 @@ class StreamedAnswer(Answer):
         self.waiting -= len(piece)
         return piece
 
-    @property
-    def http_version(self) -> bytes:
-        """As the service wrote it, ``HTTP/1.1`` for example."""
-        return b"HTTP/" + str(self._parser.get_http_version()).encode("ascii")
+
+class StreamedAnswer(Answer):
+    """Parses the answers of one channel, one after the other, each into an Incoming. fit: whether it can parse another one."""
+
+    __slots__ = ("_into", "_owner", "_wire", "fit")
+
+    def __init__(self, wire: Wire, most: int) -> None:
+        self._wire = wire
+        self._into = Incoming()
+        self._owner: StreamOwner | None = None
+        self.fit = True
+        super().__init__(HeaderKinds(), most)
+
+    def begin(self, into: Incoming, owner: StreamOwner, *, head: bool) -> None:
+        """Expect an answer. owner: hears of progress until ``forget``. head: it answers HEAD."""
+        self.start(nan, head=head)
+        self._into, self._owner = into, owner
+        self.fit = False
+
+    def forget(self) -> None:
+        """The answer is over. Its owner and what has come of it live on without this parser."""
+        self._into, self._owner = _NOTHING, None
+
+    def feed(self, data: bytes) -> Progress:
+        """See Answer."""
+        into = self._into
+        if not self.received:
+            self.first_at = into.first_at = self._wire.now()
+        progress = super().feed(data)
+        into.received = self.received
+        if progress is Progress.COMPLETE:
+            self.fit = self.clean
+            # It stays with its channel; the wire must not give it to others.
+            self.clean = False
+        if self._owner is not None:
+            self._owner.progressed()
+        return progress
 
     # What httptools calls.
 
     def on_status(self, reason: bytes) -> None:
         """The reason phrase, or a part of it."""
-        self.reason += reason
+        if not self.complete:
+            self._into.reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer: those are not kept."""
         if self.headers_done:
             return
-        self.headers.append((name, value))
+        self._into.headers.append((name, value))
         lower = name.lower()
         if lower == b"content-length":
             self.framed = True
@@ -163,22 +200,29 @@ class StreamedAnswer(Answer):
 
     def on_headers_complete(self) -> None:
         """See Answer."""
-        status = self._parser.get_status_code()
+        into, status = self._into, self._parser.get_status_code()
         if status >= 200 and not self.complete:
-            self.status = status
-            self.head_whole = True
+            into.status = status
+            into.version = b"HTTP/" + str(self._parser.get_http_version()).encode("ascii")
+            into.head_whole = True
         super().on_headers_complete()
+        into.complete = self.complete
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
         if self.complete:
             self.reusable = False
         else:
-            self.pieces.append(data)
-            self.waiting += len(data)
+            self._into.pieces.append(data)
+            self._into.waiting += len(data)
 
     def on_message_complete(self) -> None:
         """See Answer; the headers of 1xx are forgotten."""
         super().on_message_complete()
+        into = self._into
+        into.complete = self.complete
         if not self.complete:
-            self.headers, self.reason = [], b""
+            into.headers, into.reason = [], b""
+
+
+_NOTHING = Incoming()

@@ -25,7 +25,7 @@ import trio
 
 from velro_gate.engine.answers import Answer
 from velro_gate.engine.messages import Message
-from velro_gate.engine.streaming import Channel, StreamedAnswer
+from velro_gate.engine.streaming import Channel, Incoming
 from velro_gate.engine.wire import State, Wire
 from velro_gate.model.samples import Outcome
 
@@ -84,7 +84,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         self, wire: Wire, origin: str, *, most_connections: int = MOST_CONNECTIONS, most_answer: int = sys.maxsize
     ) -> None:
         self.wire = wire
-        self.most_answer = most_answer
+        self._most_answer = most_answer
         self._origin = origin_of(httpx.URL(origin))
         self._places = trio.Semaphore(most_connections)
         self._free: list[Channel] = []
@@ -158,14 +158,14 @@ class WireTransport(httpx.AsyncBaseTransport):
         return self._free.pop() if self._free else self._made()
 
     def _made(self) -> Channel:
-        made = Channel(self.wire, _NOBODY)
+        made = Channel(self.wire, _NOBODY, self._most_answer)
         self._channels.append(made)
         return made
 
     def release(self, channel: Channel) -> None:
         """Take back a connection, standing or closed, and its place."""
         channel.carry(_NOBODY)
-        channel.resume()
+        channel.release()
         self._free.append(channel)
         self._places.release()
 
@@ -229,10 +229,7 @@ class Exchange(_Nobody):
         self._bell = trio.Event()
         self._stands = self._fresh = self._uploads = False
         self._error: httpx.TransportError | None = None
-        self.answer = self._new_answer()
-
-    def _new_answer(self) -> StreamedAnswer:
-        return StreamedAnswer(self._wire, self, self._transport.most_answer, head=self._message.head_only)
+        self._come = Incoming()
 
     # What the connection tells
 
@@ -243,7 +240,7 @@ class Exchange(_Nobody):
         self._facts.reconnects += self._channel.known
         self._channel.known = True
         if self._facts.repeated:
-            self._channel.begin(self.answer, self._message.first, head=self._message.head_only)
+            self._channel.begin(self._come, self._message.first, head=self._message.head_only)
         self._bell.set()
 
     def answered(self, answer: Answer, at: float) -> None:  # noqa: ARG002 - the interface's
@@ -251,16 +248,16 @@ class Exchange(_Nobody):
         if self._uploads:
             # The service did not wait for the rest of the request, so nothing may follow it.
             self._channel.close()
-        self.answer.complete = True
+        self._come.complete = True
         self._let_go(at)
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:  # noqa: ARG002 - the interface's
         """See Owner."""
-        if outcome is Outcome.RESET and not self._fresh and not self.answer.received and self._message.may_repeat:
+        if outcome is Outcome.RESET and not self._fresh and not self._come.received and self._message.may_repeat:
             # It had idled and was closed in the moment in which it was used: the service has most likely not seen the request.
             self._facts.repeated = self._fresh = True
             self._stands = False
-            self.answer = self._new_answer()
+            self._come = Incoming()
             self._channel.open()
             return
         self._facts.failed = True
@@ -275,7 +272,7 @@ class Exchange(_Nobody):
 
     def progressed(self) -> None:
         """See StreamOwner."""
-        answer, channel = self.answer, self._channel
+        answer, channel = self._come, self._channel
         if answer.waiting > MOST_WAITING and self._holds and not answer.complete and channel.state is State.RECEIVING:
             channel.pause()
         self._bell.set()
@@ -289,9 +286,9 @@ class Exchange(_Nobody):
     def _let_go(self, at: float) -> None:
         facts = self._facts
         facts.done_at = at
-        facts.written, self._channel.written = self._channel.written, False
-        facts.first_at = self.answer.first_at
-        facts.received = self.answer.received
+        facts.written = self._channel.written
+        facts.first_at = self._come.first_at
+        facts.received = self._come.received
         self._holds = False
         self._bell.set()
         self._transport.release(self._channel)
@@ -302,7 +299,7 @@ class Exchange(_Nobody):
         elif not self._stands:
             kind, said = httpx.ConnectError, "the connection was reset while it was made"
         elif self._channel.ended:
-            part = "within its answer" if self.answer.received else "without an answer"
+            part = "within its answer" if self._come.received else "without an answer"
             kind, said = httpx.RemoteProtocolError, f"the service closed the connection {part}"
         else:
             kind, said = httpx.ReadError, "the connection was reset"
@@ -315,15 +312,15 @@ class Exchange(_Nobody):
         await self._connect()
         await self._send()
         async with self.traced("http11.receive_response_headers") as event:
-            await self._wait(lambda: self.answer.head_whole or self.answer.complete, "read", httpx.ReadTimeout)
-            answer = self.answer
-            event["return_value"] = (answer.http_version, answer.status, answer.reason, answer.headers)
+            await self._wait(lambda: self._come.head_whole or self._come.complete, "read", httpx.ReadTimeout)
+            answer = self._come
+            event["return_value"] = (answer.version, answer.status, answer.reason, answer.headers)
         return httpx.Response(
             answer.status,
             headers=answer.headers,
             stream=_Body(self),
             extensions={
-                "http_version": answer.http_version,
+                "http_version": answer.version,
                 "reason_phrase": answer.reason,
                 "network_stream": _NetworkStream(self._channel),
             },
@@ -348,7 +345,7 @@ class Exchange(_Nobody):
         async with self.traced("http11.send_request_headers"):
             if self._error is not None:
                 raise self._error
-            channel.begin(self.answer, message.first, head=message.head_only)
+            channel.begin(self._come, message.first, head=message.head_only)
             await self._wait(self._gone, "write", httpx.WriteTimeout)
         async with self.traced("http11.send_request_body"):
             if message.streams:
@@ -370,7 +367,7 @@ class Exchange(_Nobody):
 
     async def next_piece(self) -> bytes | None:
         """The next piece of the answer's body, None at its end."""
-        answer = self.answer
+        answer = self._come
         await self._wait(lambda: bool(answer.pieces) or answer.complete, "read", httpx.ReadTimeout)
         if not answer.pieces:
             return None
