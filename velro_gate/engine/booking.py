@@ -235,6 +235,8 @@ class Booking:
         Raises:
             httpx.ReadTimeout: it has passed.
         """
+        if self._settled and not self._late:
+            return await act()
         if not self._late:
             with trio.CancelScope() as self._scope:
                 return await act()

@@ -262,8 +262,15 @@ class _Phase:
             self._crew.closing = True
             patience = 0.0 if state.gone is not None else min(patience, STOP_GRACE)
         with trio.move_on_after(patience):
-            while len(self._crew.lanes) or (self.tour is not None and self.tour.starting):
+            while self._unfinished():
                 await trio.sleep(SWEEP_EVERY / 2.0)
+
+    def _unfinished(self) -> bool:
+        crew = self._crew
+        if len(crew.lanes):
+            return True
+        # Between two requests of a journey, or two journeys, none is in flight.
+        return self.tour is not None and not crew.closing and (self.tour.starting > 0 or any(True for _ in self.waiting()))
 
     async def _join_users(self) -> None:
         for index, user in self._users.items():

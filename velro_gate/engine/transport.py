@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf, nan
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import trio
@@ -314,7 +314,7 @@ class Exchange(_Nobody):
         async with self.traced("http11.receive_response_headers") as event:
             await self._wait(lambda: self._come.head_whole or self._come.complete, "read", httpx.ReadTimeout)
             answer = self._come
-            event["return_value"] = (answer.version, answer.status, answer.reason, answer.headers)
+            event.return_value = (answer.version, answer.status, answer.reason, answer.headers)
         return httpx.Response(
             answer.status,
             headers=answer.headers,
@@ -383,27 +383,42 @@ class Exchange(_Nobody):
             if self._error is not None:
                 raise self._error
             self._bell = trio.Event()
+            if seconds == inf:
+                await self._bell.wait()
+                continue
             with trio.move_on_after(seconds) as scope:
                 await self._bell.wait()
             if scope.cancelled_caught:
                 raise too_late(f"nothing happened for {seconds:g} s", request=self._request)
 
-    @asynccontextmanager
-    async def traced(self, name: str) -> AsyncIterator[dict[str, Any]]:
+    def traced(self, name: str) -> _Traced:
         """Tell the request's trace, where it has one, when this begins and how it ends."""
-        trace = self._request.extensions.get("trace")
-        event: dict[str, Any] = {"return_value": None}
-        if trace is None:
-            yield event
+        return _Traced(name, self._request)
+
+
+class _Traced:
+    """A stretch of an exchange of which the request's trace hears, in httpcore's words."""
+
+    __slots__ = ("_name", "_request", "_trace", "return_value")
+
+    def __init__(self, name: str, request: httpx.Request) -> None:
+        self._name, self._request = name, request
+        self._trace = request.extensions.get("trace")
+        self.return_value: object = None
+
+    async def __aenter__(self) -> Self:
+        if self._trace is not None:
+            await self._trace(f"{self._name}.started", {"request": self._request})
+        return self
+
+    async def __aexit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if self._trace is None:
             return
-        await trace(f"{name}.started", {"request": self._request})
-        try:
-            yield event
-        except BaseException as error:
+        if error is None:
+            await self._trace(f"{self._name}.complete", {"return_value": self.return_value})
+        else:
             with trio.CancelScope(shield=True):
-                await trace(f"{name}.failed", {"exception": error})
-            raise
-        await trace(f"{name}.complete", event)
+                await self._trace(f"{self._name}.failed", {"exception": error})
 
 
 class _Body(httpx.AsyncByteStream):

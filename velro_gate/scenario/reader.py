@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from velro_gate.model.metrics import METRICS
@@ -96,6 +97,8 @@ def _resolved(
     journey = None
     if draft.journey is not None:
         journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"))
+        if draft.target.http2 and find_spec("h2") is None:
+            faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "velro-gate[http2]")
     elif draft.target.http2:
         faults.add(draft.target.line("http2"), "'http2' is for journeys written in Python only", "remove it")
     profiles = profiles_of(
