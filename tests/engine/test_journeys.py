@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -16,6 +19,7 @@ import trio
 from tests.engine.peers import OK, Handler, Line, Peer, obedient, serving
 from tests.engine.test_run import Ran, phase
 from velro_gate.analysis.summary import summarise
+from velro_gate.engine.journeys import find_function
 from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import JourneyError
 from velro_gate.journeys import User
@@ -36,6 +40,7 @@ from velro_gate.model.scenario import (
 )
 from velro_gate.pacing import open_schedule
 
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = frozenset(range(200, 400))
 LIST = Step(name="list", method="GET", path="/", probability=1.0, timeout=2.0, expect_status=GOOD)
 OPEN = Step(name="open", method="GET", path="/", probability=1.0, timeout=2.0, expect_status=GOOD)
@@ -674,3 +679,17 @@ def test_connections_that_the_service_closes_are_replaced_and_counted() -> None:
         assert ran.run.reconnects + 4 == peer.accepted
 
     with_peer(main, one_each)
+
+
+def test_a_journey_is_found_by_its_name_in_another_process(tmp_path: Path) -> None:
+    (tmp_path / "journey_of_a_shard.py").write_text("async def browse(user):\n    return 5\n", encoding="utf-8")
+    journey = pickle.dumps(Journey(function="journey_of_a_shard:browse", folders=(str(tmp_path),)))
+    code = f"import pickle, velro_gate.engine.journeys as j; print(j.find_function(pickle.loads({journey!r})).__name__)"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "browse\n"
+
+
+def test_a_journey_that_cannot_be_imported_any_more_is_told() -> None:
+    for function in ("journey_that_is_gone:browse", "json:browse"):
+        with pytest.raises(JourneyError, match="cannot be imported"):
+            find_function(Journey(function=function))

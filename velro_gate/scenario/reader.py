@@ -98,7 +98,7 @@ def _resolved(
     if draft.journey is not None:
         journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"))
         if draft.target.http2 and find_spec("h2") is None:
-            faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "velro-gate[http2]")
+            faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "pip install h2")
     elif draft.target.http2:
         faults.add(draft.target.line("http2"), "'http2' is for journeys written in Python only", "remove it")
     profiles = profiles_of(
