@@ -305,7 +305,9 @@ def test_a_request_has_the_time_of_its_step_however_it_is_spent() -> None:
     async def main(peer: Peer) -> None:
         quick = Step(name="list", method="GET", path="/", probability=1.0, timeout=0.2)
         ran = await travelling(peer.url, patient, steps=(quick, OPEN))
-        assert ran.outcomes() == {"TIMEOUT": len(ran.samples())}
+        assert ran.outcomes()["TIMEOUT"] > 0
+        # Those that queue behind the late ones may not get to their own end.
+        assert ran.outcomes().keys() <= {"TIMEOUT", "CANCELLED"}
         assert "longer than its 0.2 s" in str(raised[0])
         assert set(ran.samples().status.tolist()) == {0}
 
