@@ -21,10 +21,11 @@ from tests.engine.test_run import Ran, phase
 from velro_gate.analysis.summary import summarise
 from velro_gate.engine.journeys import find_function
 from velro_gate.engine.run import Load, run_load
+from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import JourneyError
 from velro_gate.journeys import User
-from velro_gate.model.run import LoadResult, Shard
-from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome
+from velro_gate.model.run import LoadResult
+from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome, Samples
 from velro_gate.model.scenario import (
     Auth,
     BearerAuth,
@@ -63,7 +64,6 @@ async def travelling(
     auth: Auth | None = None,
     feeders: tuple[Feeder, ...] = (),
     cookies: bool = True,
-    shard: Shard | None = None,
     stop: trio.Event | None = None,
     secrets: dict[str, str] | None = None,
     http2: bool = False,
@@ -87,7 +87,7 @@ async def travelling(
     ran = Ran(LoadResult(phases=(), layers=()))
     with trio.fail_after(30):
         ran.result = await run_load(
-            Load(scenario=scenario, phases=planned, secrets=secrets or {}, shard=shard or Shard()),
+            Load(scenario=scenario, phases=planned, secrets=secrets or {}),
             origin=trio.current_time(),
             sink=lambda name, samples: ran.parts.append((name, samples)),
             stop=stop,
@@ -114,8 +114,12 @@ async def browse(user: User) -> None:
         await user.client.get(f"/items/{user.index}")
 
 
+def requested(peer: Peer) -> list[str]:
+    return [request.split(b" ")[1].decode() for request in peer.requests]
+
+
 def paths(peer: Peer) -> Counter[str]:
-    return Counter(request.split(b" ")[1].decode() for request in peer.requests)
+    return Counter(requested(peer))
 
 
 def answering(**answers: bytes | Callable[[bytes], bytes]) -> Handler:
@@ -226,18 +230,60 @@ def test_nothing_falls_due_after_the_measured_stretch_however_long_a_journey_goe
     with_peer(main)
 
 
-def test_any_number_of_shards_makes_the_same_journeys() -> None:
+SOURCE = """
+async def browse(user):
+    with user.step("list"):
+        await user.client.get(f"/items?of={user.identity}")
+    with user.step("open"):
+        await user.client.get("/item")
+
+
+async def buggy(user):
+    raise KeyError("lost")
+"""
+
+
+async def in_shards(url: str, count: int, folder: Path, name: str) -> list[Samples]:
+    """What real shards hand on that make journeys of a module in this folder."""
+    # A name that no other test has: this process keeps what it has imported.
+    module = f"journey_of_{folder.name}"
+    (folder / f"{module}.py").write_text(SOURCE, encoding="utf-8")
+    journey = Journey(function=f"{module}:{name}", folders=(str(folder),))
+    scenario = Scenario(
+        name="s", description="", digest="d", target=Target(url=url), auth=NoAuth(), steps=(LIST, OPEN), journey=journey
+    )
+    parts: list[Samples] = []
+    planned = phase(users=6, duration=0.5, arrivals=RATE)
+    with trio.fail_after(60):
+        result = await run_sharded(
+            Load(scenario=scenario, phases=(planned,)),
+            count,
+            origin=trio.current_time(),
+            sink=lambda _, samples: parts.append(samples),
+        )
+    summarise(planned, ("list", "open"), result.phases[0], Samples.concatenate(parts), [], result.layers)
+    return parts
+
+
+def test_any_number_of_shards_makes_the_same_journeys(tmp_path: Path) -> None:
     async def main(peer: Peer) -> None:
-        counts = []
+        seen = []
         for count in (1, 3):
             before = len(peer.requests)
-            for index in range(count):
-                await travelling(
-                    peer.url, browse, phase(users=6, duration=0.2, arrivals=RATE), shard=Shard(index=index, count=count)
-                )
+            rows = Samples.concatenate(await in_shards(peer.url, count, tmp_path, "browse"))
+            assert len(rows) == len(peer.requests) - before
             # What follows the first request may be cut off by the end of the stretch.
-            counts.append([request.split(b" ")[1] for request in peer.requests[before:]].count(b"/items"))
-        assert counts[0] == counts[1] > 0
+            seen.append(Counter(path for path in requested(peer)[before:] if path.startswith("/items")))
+        assert seen[0] == seen[1] != Counter()
+
+    with_peer(main)
+
+
+def test_a_fault_of_the_code_in_a_shard_is_told_as_it_is_in_one_process(tmp_path: Path) -> None:
+    async def main(peer: Peer) -> None:
+        with pytest.raises(JourneyError, match="raised KeyError: 'lost'") as caught:
+            await in_shards(peer.url, 2, tmp_path, "buggy")
+        assert caught.value.where == f"{tmp_path}/journey_of_{tmp_path.name}.py:10"
 
     with_peer(main)
 
