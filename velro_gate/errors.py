@@ -86,6 +86,12 @@ class MissingVariableError(UsageError):
     default_hint = "Set the variable in the environment; secrets are read from there only, never from a file."
 
 
+class JourneyError(UsageError):
+    """The code of a journey written in Python is at fault."""
+
+    default_hint = "Mend the journey's code; what a service does wrong is no fault of it, see docs/scenario.md."
+
+
 class OutputError(UsageError):
     """The place for the results cannot be written."""
 

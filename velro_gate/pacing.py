@@ -56,7 +56,7 @@ def cumulative_arrivals(elapsed: float, phase: Phase) -> float:
 
     The rate rises linearly from 0 to the offered rate during the ramp and stays there until the phase's planned end.
     """
-    rate = phase.offered_rate
+    rate = phase.arrival_rate
     if rate is None:
         raise ValueError(f"phase {phase.name} is a closed loop: its arrivals depend on the answers")
     t = min(max(elapsed, 0.0), phase.ramp + phase.duration)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from velro_gate.engine.forecast import (
     forecast,
     shards_needed,
 )
-from velro_gate.model.scenario import ClosedArrivals, Phase
+from velro_gate.model.scenario import ClosedArrivals, Journey, OpenArrivals, Phase
 
 
 def test_the_forecast_adds_up_requests_journeys_and_seconds() -> None:
@@ -104,3 +106,17 @@ def test_no_more_shards_are_taken_than_bring_each_to_half_a_core(rate: float, co
     assert 1 <= count <= max(cores, 1.0)
     if count > 1:
         assert forecast([phase(rate=rate)], scenario=scenario(), shards=count - 1).cpu_share > SHARD_SHARE * (count - 1)
+
+
+def test_a_journey_written_in_python_makes_one_request_a_step_and_each_costs_more() -> None:
+    plain = scenario()
+    python = dataclasses.replace(plain, journey=Journey(function="a:b"))
+    rate = OpenArrivals(rate=100.0, journeys=True)
+    for arrivals, expected in ((rate, 150.0), (ClosedArrivals(think_time=2.0), 750.0), (ClosedArrivals(think_time=0.0), 1e5)):
+        (made,) = forecast([dataclasses.replace(phase(), arrivals=arrivals)], scenario=python).phases
+        (fixed,) = forecast([phase(rate=expected)], scenario=plain).phases
+        assert made.rate == pytest.approx(expected)
+        assert made.journeys == pytest.approx(made.requests / 1.5)
+        assert made.answer_within is None
+        assert made.cpu_share > fixed.cpu_share
+        assert made.memory > fixed.memory

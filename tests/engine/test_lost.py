@@ -17,7 +17,7 @@ from velro_gate.analysis.summary import summarise
 from velro_gate.engine.lost import Received, with_lost
 from velro_gate.model.run import Shard
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.scenario import Phase
+from velro_gate.model.scenario import Arrivals, OpenArrivals, Phase
 from velro_gate.pacing import Schedule, open_schedule
 
 NAMES = tuple(step.name for step in STEPS)
@@ -63,8 +63,9 @@ def test_what_the_plan_wanted_of_a_lost_shard_and_did_not_come_is_missed(came: i
     assert came < len(own) or not any(missed.values())
 
 
-def test_of_a_closed_loop_what_came_is_all_that_is_known_to_have_been_due() -> None:
-    asked = phase(ramp=0.0, duration=60.0, arrivals=CLOSED)
+@pytest.mark.parametrize("arrivals", [CLOSED, OpenArrivals(rate=200.0, journeys=True)], ids=["closed", "journeys"])
+def test_where_requests_follow_from_answers_what_came_is_all_that_is_known_to_have_been_due(arrivals: Arrivals) -> None:
+    asked = phase(ramp=0.0, duration=60.0, arrivals=arrivals)
     came = samples(np.linspace(0.0, 50.0, 40))
     due, missed = books(asked, came, came.where(came.due < 0.0), 1.0)
     assert not any(missed.values())

@@ -16,7 +16,7 @@ from velro_gate.scenario.shape import STEP_METRICS, FileSpec
 
 TEXT = (ROOT / "docs" / "scenario.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
-DATA = re.findall(r"^```(?:csv|json) (\S+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+DATA = re.findall(r"^```(?:csv|json|python) (\S+)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def completed(example: str) -> str:

@@ -153,7 +153,7 @@ def print_plan(wanted: Asked, format: Format) -> int:
         put(json.dumps(_plan_json(planned), indent=2))
     else:
         expected = {part.name: part.requests for part in planned.forecast.phases}
-        rows = [(p.name, p.users, p.ramp, p.duration, p.offered_rate, expected[p.name]) for p in planned.setup.phases]
+        rows = [(p.name, p.users, p.ramp, p.duration, report.offered(p), expected[p.name]) for p in planned.setup.phases]
         show(report.plan_view(rows, planned.sentences()))
     if planned.refusal is not None:
         raise planned.refusal

@@ -13,7 +13,7 @@ from velro_gate.engine.merging import added
 from velro_gate.engine.scheduling import arrivals_by_step, total_by_name
 from velro_gate.model.run import PhaseRun, Shard
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.scenario import OpenArrivals, Phase, Scenario
+from velro_gate.model.scenario import Phase, Scenario
 from velro_gate.pacing import open_schedule
 
 _NOT_DELIVERED = [outcome for outcome in Outcome if not outcome.delivered]
@@ -47,14 +47,14 @@ async def with_lost(
 ) -> PhaseRun:
     """The phase of the remaining shards together with what is known of the lost ones, and how each was lost.
 
-    Of open arrivals everything that the plan made due and of which no sample came is missed. How many requests a closed loop
-    would have made cannot be known: there, what was due is what came.
+    Of open arrivals everything that the plan made due and of which no sample came is missed. How many requests a closed loop or
+    journeys written in Python would have made cannot be known: there, what was due is what came.
     """
     names = [step.name for step in scenario.steps]
     stretch = len(names), run.measured_from, run.measured_until
     due, missed = dict(run.due), dict(run.missed)
     schedule = None
-    if isinstance(phase.arrivals, OpenArrivals):
+    if phase.offered_rate is not None:
         schedule = await trio.to_thread.run_sync(open_schedule, phase, scenario.steps, scenario.seed)
     for shard, _, received in lost:
         came = received.by_step(*stretch)

@@ -20,6 +20,7 @@ from velro_gate.engine.alarm import Alarm, system_alarm
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.calm import Calm
 from velro_gate.engine.health import HealthWatch
+from velro_gate.engine.journey_users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
 from velro_gate.engine.poller import Poller
 from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.requests import CompiledStep
@@ -47,7 +48,9 @@ _AT_A_TIME = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePlan:
-    """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start."""
+    """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start.
+    itinerary: of journeys written in Python, where there are any.
+    """
 
     scenario: model.Scenario
     phase: model.Phase
@@ -64,7 +67,13 @@ class PhasePlan:
     observe: Callable[[Progress], None]
     stop: trio.Event
     accord: Accord = field(default_factory=Accord)
+    itinerary: Itinerary | None = None
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
+
+    @property
+    def walked(self) -> Sequence[model.Step]:
+        """The steps that arrivals stand for; a journey written in Python stands for the first until it makes requests."""
+        return self.scenario.steps if self.itinerary is None else self.scenario.steps[:1]
 
 
 async def run_phase(plan: PhasePlan) -> PhaseRun:
@@ -76,7 +85,7 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     arrivals = plan.phase.arrivals
     schedule = None
     if isinstance(arrivals, model.OpenArrivals):
-        whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.scenario.steps, plan.scenario.seed)
+        whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.walked, plan.scenario.seed)
         schedule = whole.slice(plan.shard)
     watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count)
     began = await plan.accord.begin(plan.number)
@@ -85,6 +94,8 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
         task.arrivals = OpenArrivals(schedule, task.began, task.deliver, task.now)
     else:
         task.arrivals = task.closed_arrivals()
+    if task.tour is not None:
+        task.arrivals = JourneyArrivals(task.arrivals, task.tour, task.waiting)
     # Shards agree on an instant a little ahead, so that each has its users ready by then.
     await trio.sleep_until(began)
     with _instrumented(watch):
@@ -140,8 +151,11 @@ class _Phase:
             keep_cookies=plan.scenario.cookies,
             secure=plan.route.tls is not None,
         )
+        self.tour: Tour | None = None
+        if plan.itinerary is not None:
+            self.tour = tour_of(plan.itinerary, plan.scenario, plan.phase, self._crew, self._wire, until=self.end)
         indices = plan.shard.users(plan.phase.users)
-        self._users = {index: User(index, self._crew) for index in indices}
+        self._users = {i: User(i, self._crew) if self.tour is None else JourneyUser(i, self.tour) for i in indices}
         self._vitals = Vitals(
             phase=plan.phase,
             number=plan.number,
@@ -165,11 +179,11 @@ class _Phase:
         """The arrivals of a closed loop: each user begins to think when it connects."""
         phase, scenario = self.plan.phase, self.plan.scenario
         assert isinstance(phase.arrivals, model.ClosedArrivals)
-        walks = {i: closed_journey(phase, phase.arrivals, scenario.steps, scenario.seed, i) for i in self._users}
+        walks = {i: closed_journey(phase, phase.arrivals, self.plan.walked, scenario.seed, i) for i in self._users}
         begins = {i: self.began + connect_time(i, phase) for i in self._users}
         made = ClosedArrivals(walks, begins, self.end, self.deliver, self.now)
 
-        def free(user: User, at: float, *, failed: bool) -> None:
+        def free(user: User | JourneyUser, at: float, *, failed: bool) -> None:
             made.think(user.index, at, failed=failed)
 
         self._crew.free = free
@@ -182,12 +196,15 @@ class _Phase:
             async with trio.open_nursery() as nursery:
                 for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
                     nursery.start_soon(task)
+                if self.tour is not None:
+                    await nursery.start(self.tour.run)
                 with state.scope:
                     await self._load()
                 until = self._ended_at()
                 await self._finish_health()
                 until = await self.plan.accord.end(until)
                 await self._drain()
+                self._crew.closing = True
                 nursery.cancel_scope.cancel()
             blocked = self._blocked(until)
             await self._close()
@@ -245,8 +262,15 @@ class _Phase:
             self._crew.closing = True
             patience = 0.0 if state.gone is not None else min(patience, STOP_GRACE)
         with trio.move_on_after(patience):
-            while len(self._crew.lanes):
+            while self._unfinished():
                 await trio.sleep(SWEEP_EVERY / 2.0)
+
+    def _unfinished(self) -> bool:
+        crew = self._crew
+        if len(crew.lanes):
+            return True
+        # Between two requests of a journey, or two journeys, none is in flight.
+        return self.tour is not None and not crew.closing and (self.tour.starting > 0 or any(True for _ in self.waiting()))
 
     async def _join_users(self) -> None:
         for index, user in self._users.items():
@@ -306,12 +330,16 @@ class _Phase:
                 break
             failed.popleft()[1].join()
 
+    def waiting(self) -> Iterator[tuple[float, CompiledStep]]:
+        """Arrivals that their users have not come to."""
+        for user in self._users.values():
+            yield from user.waiting
+
     def _blocked(self, until: float) -> dict[str, int]:
         counts = {step.name: 0 for step in self.plan.steps}
-        for user in self._users.values():
-            for due, step in user.waiting:
-                if self.measured_from <= due < until:
-                    counts[step.name] += 1
+        for due, step in self.waiting():
+            if self.measured_from <= due < until:
+                counts[step.name] += 1
         return counts
 
     async def _close(self) -> None:

@@ -139,6 +139,20 @@ class Compiler:
             return None
         return self._compile(auth.step, len(self._scenario.steps), authorized=False)
 
+    def headers(self, step: Step) -> list[tuple[str, Pieces]]:
+        """The headers of a step, for whoever builds its requests otherwise.
+
+        Raises:
+            UsageError, MissingVariableError: a placeholder has no value.
+        """
+        cutter = _Cutter(self._sources, f"step {step.name}")
+        return [(name, cutter.cut(cutter.mark(value, in_header).encode())) for name, value in step.headers]
+
+    def bearer(self) -> str | None:
+        """The Authorization header that all requests carry, where it is known before the load."""
+        auth = self._scenario.auth
+        return f"Bearer {self._sources.secret(auth.variable, 'auth')}" if isinstance(auth, BearerAuth) else None
+
     def captured_headers(self) -> frozenset[bytes]:
         """Lower-case names of the headers that some step captures."""
         auth = self._scenario.auth

@@ -11,6 +11,7 @@ import trio
 from velro_gate.engine.accord import Accord
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.health import HealthWatch
+from velro_gate.engine.journey_users import itinerary_of
 from velro_gate.engine.phases import PhasePlan, run_phase
 from velro_gate.engine.requests import Compiler
 from velro_gate.engine.routes import Route, find_route, tls_context
@@ -60,7 +61,7 @@ async def run_load(
 
     Raises:
         UnreachableError: the target's name cannot be resolved and nothing has been measured. UsageError: a placeholder has no
-            value. Whatever the callables raise, in an exception group.
+            value. Whatever the callables raise, and JourneyError where a journey's code is at fault, in an exception group.
     """
     stop = trio.Event() if stop is None else stop
     accord = Accord() if accord is None else accord
@@ -69,6 +70,7 @@ async def run_load(
     steps, login = compiler.steps(), compiler.login()
     kinds = HeaderKinds(compiler.captured_headers())
     tls = tls_context(load.scenario.target)
+    itinerary = itinerary_of(load.scenario, compiler)
     done: list[PhaseRun] = []
     for number, phase in enumerate(load.phases, start=1):
         if stop.is_set():
@@ -95,6 +97,7 @@ async def run_load(
                 observe=observe,
                 stop=stop,
                 accord=accord,
+                itinerary=itinerary,
             )
             done.append(await run_phase(plan))
         finished(done[-1])

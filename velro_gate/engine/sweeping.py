@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Overdue(Protocol):
+    """What has a deadline."""
+
+    def expire(self, deadline: float) -> None:
+        """Called when it has passed."""
 
 
 class Lanes(Generic[T]):

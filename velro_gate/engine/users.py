@@ -16,18 +16,32 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from math import nan
 from time import time
+from typing import Protocol
 from uuid import UUID
 
 from velro_gate.engine.answers import Answer, CacheLayers
 from velro_gate.engine.cookies import Jar
 from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.requests import CompiledStep
-from velro_gate.engine.sweeping import Lanes
+from velro_gate.engine.sweeping import Lanes, Overdue
 from velro_gate.engine.wire import Connection, Owner, State
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
 
 CONNECT_SECONDS = 10.0
 """How long a user that joins may take to connect; within a request its step's timeout counts."""
+
+
+class Joining(Protocol):
+    """A user that connects ahead of its first request."""
+
+    def join(self) -> None:
+        """Try again."""
+
+
+def identity_of(index: int, seed: int) -> str:
+    """A random-looking UUID that depends on the seed and the user's index only."""
+    words = sha256(f"{seed}\x1fuser\x1f{index}".encode()).digest()
+    return str(UUID(bytes=words[:16], version=4))
 
 
 def no_more(_: User, __: float, *, failed: bool) -> None:
@@ -49,8 +63,8 @@ class Crew:
     recorder: Recorder
     layers: CacheLayers
     seed: int
-    lanes: Lanes[User] = field(default_factory=Lanes)
-    joining: Lanes[User] = field(default_factory=Lanes)
+    lanes: Lanes[Overdue] = field(default_factory=Lanes)
+    joining: Lanes[Overdue] = field(default_factory=Lanes)
     login: CompiledStep | None = None
     token: str = ""
     keep_cookies: bool = True
@@ -58,7 +72,7 @@ class Crew:
     closing: bool = False
     free: Callable[..., None] = no_more
     missed: list[tuple[float, int]] = field(default_factory=list)
-    failed_joins: deque[tuple[float, User]] = field(default_factory=deque)
+    failed_joins: deque[tuple[float, Joining]] = field(default_factory=deque)
     join_failures: int = 0
     delivered: int = 0
     reconnects: int = 0
@@ -100,7 +114,7 @@ class User:
         self._crew = crew
         self._identity = ""
         self._jar: Jar | None = None
-        self._lane: dict[User, float] | None = None
+        self._lane: dict[Overdue, float] | None = None
         self._step: CompiledStep | None = None
         self._request: bytes | None = None
         self._due = self._sent = self._queued = self._free_at = 0.0
@@ -113,8 +127,7 @@ class User:
     def identity(self) -> str:
         """A random-looking UUID that depends on the seed and the index only."""
         if not self._identity:
-            words = sha256(f"{self._crew.seed}\x1fuser\x1f{self.index}".encode()).digest()
-            self._identity = str(UUID(bytes=words[:16], version=4))
+            self._identity = identity_of(self.index, self._crew.seed)
         return self._identity
 
     def cookie_line(self, head: bytes) -> bytes:
@@ -323,7 +336,7 @@ class User:
         self._crew.join_failures += 1
         self._crew.failed_joins.append((self._crew.now(), self))
 
-    def _enter(self, lane: dict[User, float], deadline: float) -> None:
+    def _enter(self, lane: dict[Overdue, float], deadline: float) -> None:
         self._leave_lane()
         self._lane = lane
         lane[self] = deadline

@@ -32,7 +32,9 @@ DIALS_AT_ONCE = 64
 
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
+"""Codes that say that this machine has nothing left, not that the service fails."""
+
 _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
@@ -268,12 +270,12 @@ class Connection:
     def _not_connected(self, code: int) -> None:
         addresses = self._wire.route.addresses
         self._tries += 1
-        if code not in _OURS and self._tries < len(addresses):
+        if code not in OURS and self._tries < len(addresses):
             self._drop_socket()
             self._address = (self._address + 1) % len(addresses)
             self._connect()
             return
-        if code in _OURS:
+        if code in OURS:
             self._fail(None)
         elif code == errno.ETIMEDOUT:
             self._fail(Outcome.TIMEOUT)

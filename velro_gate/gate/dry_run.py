@@ -51,6 +51,12 @@ class DryRun:
         ]
         if self.shards > 1:
             said.append(f"Sent by {self.shards} shards, each a process of its own.")
+        journey = self.setup.scenario.journey
+        if journey is not None:
+            said.append(
+                f"Rates are journeys per second: each is one pass of {journey.function}. "
+                "The figures above take it that a journey makes one request a step; what it makes is its code's choice."
+            )
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
         said.append(f"Watched: {self._watched()}.")

@@ -119,10 +119,14 @@ class Feeder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenArrivals:
-    """Requests fall due at ``rate`` per second over all users, whatever the service does."""
+    """Requests fall due at ``rate`` per second over all users, whatever the service does.
+
+    journeys: what falls due are journeys written in Python; how many requests follow from one is its code's choice.
+    """
 
     rate: float
     spacing: Literal["poisson", "even"] = "poisson"
+    journeys: bool = False
 
     def __post_init__(self) -> None:
         if not (self.rate > 0.0 and math.isfinite(self.rate)):
@@ -216,8 +220,20 @@ class Phase:
 
     @property
     def offered_rate(self) -> float | None:
-        """Requests per second offered in the measured stretch; None in a closed loop."""
+        """Requests per second offered in the measured stretch; None where they depend on the answers: in a closed loop, and
+        where journeys fall due.
+        """
+        return None if self.journey_rate is not None else self.arrival_rate
+
+    @property
+    def arrival_rate(self) -> float | None:
+        """Arrivals per second, requests or journeys; None in a closed loop."""
         return self.arrivals.rate if isinstance(self.arrivals, OpenArrivals) else None
+
+    @property
+    def journey_rate(self) -> float | None:
+        """Journeys per second, where journeys fall due."""
+        return self.arrivals.rate if isinstance(self.arrivals, OpenArrivals) and self.arrivals.journeys else None
 
     @property
     def tightest_latency_limit(self) -> float | None:
@@ -261,13 +277,36 @@ class Target:
     redis_url: str | None = None
     database_url: str | None = None
     verify: bool = True
+    http2: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journey:
+    """A journey written in Python. function: ``package.module:function``. folders: where its module is looked for, behind the
+    places that Python knows itself. source: hex SHA-256 of the module's source.
+    """
+
+    function: str
+    folders: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def module(self) -> str:
+        """The dotted name of the module."""
+        return self.function.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """The function's name in its module."""
+        return self.function.partition(":")[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """A whole scenario file, resolved: every profile's phases spelled out, every feeder read, defaults applied.
 
-    digest: hex SHA-256 over the resolved content without secrets and URL: equal digests offer the same load.
+    digest: hex SHA-256 over the resolved content without secrets and URL: equal digests offer the same load. journey: what
+    makes the requests, where that is no plain walk over the steps; the steps then only say what they are counted under.
     """
 
     name: str
@@ -281,15 +320,18 @@ class Scenario:
     policy: Policy = field(default_factory=Policy)
     seed: int = 1
     cookies: bool = True
+    journey: Journey | None = None
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise ValueError("a scenario needs at least one step")
+        if self.target.http2 and self.journey is None:
+            raise ValueError("HTTP/2 is for journeys written in Python only")
         names = [step.name for step in self.steps]
         if len(set(names)) != len(names):
             raise ValueError("step names must be unique")
 
     @property
     def requests_per_journey(self) -> float:
-        """Mean number of requests in one journey: the sum of the steps' probabilities."""
+        """Mean number of requests in one journey: the sum of the steps' probabilities. Of one written in Python: one a step."""
         return sum(step.probability for step in self.steps)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from velro_gate.report.document import verdict_json
     from velro_gate.report.live import progress_line, progress_view
     from velro_gate.report.page import html
-    from velro_gate.report.plan import PlanRow, plan_text, plan_view
+    from velro_gate.report.plan import PlanRow, offered, plan_text, plan_view
     from velro_gate.report.schema import verdict_schema
     from velro_gate.report.table import csv
     from velro_gate.report.wording import headline
@@ -27,6 +27,7 @@ _HOMES = {
     "headline": "wording",
     "html": "page",
     "markdown": "comment",
+    "offered": "plan",
     "plan_text": "plan",
     "plan_view": "plan",
     "progress_line": "live",
@@ -43,6 +44,7 @@ __all__ = [
     "headline",
     "html",
     "markdown",
+    "offered",
     "plan_text",
     "plan_view",
     "progress_line",

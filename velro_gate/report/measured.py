@@ -10,6 +10,7 @@ from velro_gate import units
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report import figures
+from velro_gate.report.plan import offered
 
 _OUTCOMES = {
     "OK": "good answer",
@@ -88,13 +89,14 @@ def phase_rows(record: RunRecord) -> list[PhaseRow]:
     planned = [phase.name for phase in record.plan.phases]
     extra = [phase.name for phase in record.phases if phase.name not in planned]
     rows = []
+    pace = {phase.name: offered(phase) for phase in record.plan.phases}
     for wanted in (*planned, *extra):
         found = record.phase(wanted)
-        rows.append(_phase_row(found) if found else _unreached(wanted))
+        rows.append(_phase_row(found, pace.get(wanted)) if found else _unreached(wanted))
     return rows
 
 
-def _phase_row(phase: PhaseSummary) -> PhaseRow:
+def _phase_row(phase: PhaseSummary, pace: float | str | None) -> PhaseRow:
     held = phase.measurement("users_held")
     users = units.format_count(phase.users)
     return PhaseRow(
@@ -103,7 +105,7 @@ def _phase_row(phase: PhaseSummary) -> PhaseRow:
         users=users if held is None else f"{units.format_count(held.value)} of {users}",
         measured=units.format_duration(phase.measured_seconds),
         rate=_of(phase, "throughput"),
-        offered=units.format_rate(phase.offered_rate) if phase.offered_rate is not None else "closed loop",
+        offered=_offered(phase.offered_rate if phase.offered_rate is not None else pace),
         p50=_of(phase, "p50"),
         p95=_of(phase, "p95"),
         p99=_of(phase, "p99"),
@@ -111,6 +113,12 @@ def _phase_row(phase: PhaseSummary) -> PhaseRow:
         hit_rate=_of(phase, "hit_rate"),
         lateness=_of(phase, "lateness_p99"),
     )
+
+
+def _offered(pace: float | str | None) -> str:
+    if pace is None:
+        return "closed loop"
+    return pace if isinstance(pace, str) else units.format_rate(pace)
 
 
 def _unreached(name: str) -> PhaseRow:

@@ -10,14 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 from velro_gate import units
+from velro_gate.model.scenario import Phase
 from velro_gate.report.escape import visible
 
-PlanRow = tuple[str, int, float, float, float | None, float | None]
-"""(phase, users, ramp in seconds, measured duration in seconds, offered rate or None, expected requests or None)."""
+PlanRow = tuple[str, int, float, float, float | str | None, float | None]
+"""(phase, users, ramp in seconds, measured duration in seconds, offered rate or None, expected requests or None).
+
+An offered rate of anything but requests is a text.
+"""
 
 _HEADS = ("Phase", "Users", "Ramp", "Measured", "Offered", "Requests")
 _CLOSED = "closed loop"
 _UNKNOWN = "depends on the answers"
+
+
+def offered(phase: Phase) -> float | str | None:
+    """What a phase offers: requests per second, a text where journeys fall due, None in a closed loop."""
+    rate = phase.journey_rate
+    return phase.offered_rate if rate is None else f"{units.format_count(rate)} journeys/s"
 
 
 def plan_view(rows: Sequence[PlanRow], sentences: Sequence[str] = ()) -> RenderableType:
@@ -53,7 +63,7 @@ def _cells(row: PlanRow) -> tuple[str, str, str, str, str, str]:
         units.format_count(users),
         units.format_duration(ramp),
         units.format_duration(duration),
-        _CLOSED if rate is None else units.format_rate(rate),
+        _CLOSED if rate is None else rate if isinstance(rate, str) else units.format_rate(rate),
         _UNKNOWN if requests is None else f"{units.format_count(round(requests))}",
     )
 

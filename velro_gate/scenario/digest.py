@@ -13,7 +13,7 @@ _FORMAT = 1
 
 
 def profile_digest(scenario: Scenario, profile: str) -> str:
-    """Hex SHA-256 over the load of one profile: steps, kind of authorisation, feeders, cookies, phases.
+    """Hex SHA-256 over the load of one profile: steps or the journey's source, authorisation, feeders, cookies, phases.
 
     URL, secrets, requirements, policy and descriptions are not in it, nor is the seed itself: another seed draws another
     sample of the same load. The other profiles are not in it either, so editing one orphans no baseline of another.
@@ -35,13 +35,17 @@ def _profile(scenario: Scenario, profile: str, common: object) -> str:
 
 
 def _common(scenario: Scenario) -> dict[str, object]:
-    return {
+    common: dict[str, object] = {
         "format": _FORMAT,
         "steps": [_step(step) for step in scenario.steps],
         "auth": _auth(scenario.auth),
         "cookies": scenario.cookies,
         "feeders": {feeder.name: _feeder(feeder) for feeder in scenario.feeders},
     }
+    # Only where there is one, so that every other plan keeps the digest that it had.
+    if scenario.journey is not None:
+        common["journey"] = [scenario.journey.function, scenario.journey.source, scenario.target.http2]
+    return common
 
 
 def _step(step: Step) -> dict[str, object]:
@@ -78,7 +82,9 @@ def _feeder(feeder: Feeder) -> object:
 def _phase(phase: Phase) -> dict[str, object]:
     arrivals = phase.arrivals
     kind = "open" if isinstance(arrivals, OpenArrivals) else "closed"
-    return {"name": phase.name, "users": phase.users, "ramp": phase.ramp, "duration": phase.duration, kind: asdict(arrivals)}
+    # What they are is the scenario's to say.
+    pace = {name: value for name, value in asdict(arrivals).items() if name != "journeys"}
+    return {"name": phase.name, "users": phase.users, "ramp": phase.ramp, "duration": phase.duration, kind: pace}
 
 
 def _hash(content: object) -> str:

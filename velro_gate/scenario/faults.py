@@ -49,7 +49,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     if close:
         return f"did you mean {by_lower[close[0]]!r}?"
-    if not candidates or len(candidates) > 12:
+    if not candidates or len(candidates) > 13:
         return None
     return f"known: {', '.join(candidates)}"
 

@@ -31,7 +31,8 @@ class Profiles:
     """Resolves the profiles of one file.
 
     lines: where each profile stands. written: names of phases by profile as they stand in the file, readable or not, so that
-    a reference to an unreadable one is not called unknown. everywhere: requirements of every phase.
+    a reference to an unreadable one is not called unknown. everywhere: requirements of every phase. journeys: whether journeys
+    written in Python fall due.
     """
 
     specs: Mapping[str, ProfileSpec]
@@ -40,6 +41,7 @@ class Profiles:
     everywhere: Mapping[Key, Requirement]
     steps: Collection[str]
     faults: Faults
+    journeys: bool
     _done: dict[str, _Resolved]
     _open: list[str]
 
@@ -89,7 +91,7 @@ class Profiles:
                 users=spec.users,
                 ramp=DEFAULT_RAMP if spec.ramp is None else spec.ramp,
                 duration=spec.duration,
-                arrivals=_arrivals(spec, None, None),
+                arrivals=_arrivals(spec, None, None, journeys=self.journeys),
                 requirements=_joined(own, self.everywhere),
             ),
             line,
@@ -151,7 +153,7 @@ class Profiles:
             users=spec.users if spec.users is not None else max(1, round(_scaled(original.users, scale.users))),
             ramp=spec.ramp if spec.ramp is not None else _scaled(original.ramp, scale.ramp),
             duration=spec.duration if spec.duration is not None else _scaled(original.duration, scale.duration),
-            arrivals=_arrivals(spec, original.arrivals, scale.rate),
+            arrivals=_arrivals(spec, original.arrivals, scale.rate, journeys=self.journeys),
         )
         rate_factor = _rate_factor(original, phase)
         inherited: dict[Key, Requirement] = {}
@@ -179,9 +181,9 @@ class Profiles:
                     line, f"phase {phase.name!r} requires {asked} users held and has {phase.users:,}: it can never be met"
                 )
             if requirement.metric == "achieved_share" and rate is None:
-                self.faults.add(
-                    line, f"phase {phase.name!r} has no offered rate, so achieved_share has no meaning", "give it a 'rate'"
-                )
+                hint = "a journey's requests follow from its answers" if self.journeys else "give it a 'rate'"
+                what = f"phase {phase.name!r} has no offered rate, so achieved_share has no meaning"
+                self.faults.add(line, what, hint)
         return phase
 
 
@@ -193,10 +195,19 @@ def profiles_of(
     everywhere: Mapping[Key, Requirement],
     steps: Collection[str],
     faults: Faults,
+    journeys: bool = False,
 ) -> dict[str, tuple[Phase, ...]]:
     """The phases of every profile; see Profiles for the arguments. What is wrong is added to the faults."""
     return Profiles(
-        specs=specs, lines=lines, written=written, everywhere=everywhere, steps=steps, faults=faults, _done={}, _open=[]
+        specs=specs,
+        lines=lines,
+        written=written,
+        everywhere=everywhere,
+        steps=steps,
+        faults=faults,
+        journeys=journeys,
+        _done={},
+        _open=[],
     ).resolve()
 
 
@@ -214,16 +225,16 @@ def _scaled(value: float, scale: CountScale | RateScale | TimeScale) -> float:
     return round(scaled, 6)
 
 
-def _arrivals(spec: PhaseSpec, original: Arrivals | None, scale: RateScale | None) -> Arrivals:
+def _arrivals(spec: PhaseSpec, original: Arrivals | None, scale: RateScale | None, *, journeys: bool) -> Arrivals:
     """The phase's pace: its own, else the original's, scaled. Spacing 'even' makes think times constant."""
     even = spec.spacing == "even" if spec.spacing is not None else _is_even(original)
     if spec.rate is not None:
-        return OpenArrivals(rate=spec.rate, spacing="even" if even else "poisson")
+        return OpenArrivals(rate=spec.rate, spacing="even" if even else "poisson", journeys=journeys)
     if spec.think_time is not None:
         return ClosedArrivals(think_time=spec.think_time, constant=even)
     if isinstance(original, OpenArrivals):
         rate = _scaled(original.rate, scale) if scale is not None else original.rate
-        return OpenArrivals(rate=rate, spacing="even" if even else "poisson")
+        return OpenArrivals(rate=rate, spacing="even" if even else "poisson", journeys=journeys)
     assert original is not None
     return replace(original, constant=even)
 

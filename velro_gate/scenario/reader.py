@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from velro_gate.model.metrics import METRICS
@@ -24,11 +25,12 @@ from velro_gate.scenario.digest import scenario_digest
 from velro_gate.scenario.draft import draft_of
 from velro_gate.scenario.faults import Faults, did_you_mean
 from velro_gate.scenario.feeders import feeder_from
+from velro_gate.scenario.journeys import journey_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
 from velro_gate.scenario.literals import refuse_literal_secrets
 from velro_gate.scenario.profiles import profiles_of
 from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec
-from velro_gate.scenario.steps import check_headers, check_step, step_from
+from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
 from velro_gate.scenario.target import missing_variables, target_from
 from velro_gate.scenario.templates import Vocabulary, check_template
 from velro_gate.scenario.tree import LinedDict, LinedValue, read_tree
@@ -87,10 +89,18 @@ def _resolved(
     draft = draft_of(root, faults)
     if draft is None:
         return None
+    _require_paths(root, faults)
     written = _written(root, draft)
     target = target_from(draft.target, environ, faults, missing)
     feeders = _feeders(draft, path.parent, faults)
     steps, auth = _journey(draft, feeders, written, faults)
+    journey = None
+    if draft.journey is not None:
+        journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"))
+        if draft.target.http2 and find_spec("h2") is None:
+            faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "pip install h2")
+    elif draft.target.http2:
+        faults.add(draft.target.line("http2"), "'http2' is for journeys written in Python only", "remove it")
     profiles = profiles_of(
         specs=draft.profiles,
         lines={name: draft.line("profiles", name) for name in draft.profiles},
@@ -98,6 +108,7 @@ def _resolved(
         everywhere=_everywhere(draft, written, faults),
         steps=written.steps,
         faults=faults,
+        journeys=draft.journey is not None,
     )
     _check_unique_rows(draft, feeders, profiles, faults)
     policy = _policy(draft.policy, written.steps, faults)
@@ -115,6 +126,7 @@ def _resolved(
         policy=policy,
         seed=draft.seed,
         cookies=draft.cookies,
+        journey=journey,
     )
 
 
@@ -135,6 +147,16 @@ def _written(root: LinedDict, draft: FileSpec) -> _Written:
     )
 
 
+def _require_paths(root: LinedDict, faults: Faults) -> None:
+    """A step is a request and needs a path, unless it is a label for those of a journey written in Python."""
+    auth = root.get("auth")
+    login = auth.get("login") if isinstance(auth, LinedDict) else None
+    steps = [] if root.get("journey") is not None else _items(root.get("steps"))
+    for step in (*steps, login.get("step") if isinstance(login, LinedDict) else None):
+        if isinstance(step, LinedDict) and "path" not in step:
+            faults.add(step.line, "the key 'path' is missing")
+
+
 def _items(value: LinedValue) -> list[LinedValue]:
     return value if isinstance(value, list) else []
 
@@ -153,7 +175,10 @@ def _feeders(draft: FileSpec, folder: Path, faults: Faults) -> dict[str, Feeder]
 
 
 def _journey(draft: FileSpec, feeders: Mapping[str, Feeder], written: _Written, faults: Faults) -> tuple[list[Step], Auth]:
-    """Steps and authorisation, checked in the order in which a user sends them: login first."""
+    """Steps and authorisation, checked in the order in which a user sends them: login first. With a journey written in Python
+    the steps are mere labels.
+    """
+    check, made = (check_step, step_from) if draft.journey is None else (check_label, label_from)
     columns = {name: feeders[name].columns if name in feeders else None for name in written.feeders}
     known = Vocabulary(feeders=columns, captured=set(written.captures))
     known.later = {name: step.name for step in reversed(draft.steps) for name in step.capture}
@@ -165,11 +190,11 @@ def _journey(draft: FileSpec, feeders: Mapping[str, Feeder], written: _Written, 
     for spec in draft.steps:
         if any(spec.name == step.name for step in steps):
             faults.add(spec.line("name"), f"the step {spec.name!r} stands twice", "give each step a name of its own")
-        check_step(spec, known, faults)
+        check(spec, known, faults)
         _check_shared_headers(draft, known, faults)
         known.captured.update(spec.capture)
         if spec.name != ALL_STEPS:
-            steps.append(step_from(spec, draft.headers))
+            steps.append(made(spec, draft.headers))
     return steps, auth
 
 
@@ -194,6 +219,9 @@ def _auth(draft: FileSpec, known: Vocabulary, faults: Faults) -> Auth:
         return BearerAuth(variable=draft.auth.bearer)
     login = draft.auth.login
     if login is None:
+        return NoAuth()
+    if draft.journey is not None:
+        faults.add(draft.line("auth"), "a journey written in Python logs in by itself", "send the login from its code")
         return NoAuth()
     known.later.update(dict.fromkeys(login.step.capture, login.step.name))
     check_step(login.step, known, faults)

@@ -123,6 +123,7 @@ class TargetSpec(Spec):
     redis_url: str | None = Field("${env.REDIS_URL:-}", description="Redis to watch; empty or null for none.")
     database_url: str | None = Field("${env.DATABASE_URL:-}", description="PostgreSQL to watch; empty or null for none.")
     verify_tls: bool = Field(default=True, description="Whether the service's certificate is checked.")
+    http2: bool = Field(default=False, description="Whether a journey written in Python speaks HTTP/2.")
 
 
 class CheckSpec(Spec):
@@ -177,13 +178,19 @@ Requirements = Annotated[
 ]
 
 
+_NEEDS_PATH: dict[str, Any] = {"required": ["path"]}
+
+
 class StepSpec(Spec):
-    """One request of a journey. Texts may hold ${user.id}, ${user.index}, ${FEEDER.COLUMN}, ${CAPTURE}, ${env.NAME}."""
+    """One request of a journey. Texts may hold ${user.id}, ${user.index}, ${FEEDER.COLUMN}, ${CAPTURE}, ${env.NAME}.
+
+    Where the file names a 'journey' in Python, a step only has name, expect, timeout, headers and limits.
+    """
 
     name: Name
     probability: Probability = Field(1.0, description="How often a journey takes this step, for example 0.95 or 95 %.")
     method: Method = "GET"
-    path: str = Field(description="Path of the request, beginning with '/'; the query goes under 'query'.")
+    path: str = _only("", description="Path of the request, beginning with '/'; the query goes under 'query'.")
     headers: dict[str, Text] = Field(default_factory=dict)
     query: dict[str, Text] = Field(default_factory=dict, description="Query parameters, encoded by the engine.")
     json_body: Any = Field(None, alias="json", description="JSON body, written as YAML.")
@@ -196,7 +203,7 @@ class StepSpec(Spec):
             lambda given: [given] if isinstance(given, int) else given,
             (("type", "integer"), ("minimum", 100), ("maximum", 599)),
         ),
-    ] = Field([200], description="Statuses that are good answers.")
+    ] = Field([200], description="Statuses that are good answers; with a 'journey' 2xx and 3xx are unless said otherwise.")
     checks: list[CheckSpec] = Field(default_factory=list)
     capture: dict[Name, Annotated[CaptureSpec, _one_key("json")]] = Field(
         default_factory=dict, description="Values that later steps of the same user may use as ${NAME}."
@@ -210,7 +217,7 @@ class StepSpec(Spec):
 class LoginSpec(Spec):
     """A request that each user sends once, when it connects; its captured token is carried as bearer from then on."""
 
-    step: StepSpec
+    step: StepSpec = Field(json_schema_extra=_NEEDS_PATH)
     token: Name = Field("token", description="The capture of the step that holds the token.")
 
 
@@ -371,6 +378,10 @@ class PolicySpec(Spec):
 class FileSpec(Spec):
     """A velro-gate scenario: requests, users, phases and what the service has to show."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"if": {"not": {"required": ["journey"]}}, "then": {"properties": {"steps": {"items": _NEEDS_PATH}}}}
+    )
+
     name: Name
     description: str = ""
     target: TargetSpec = Field(default_factory=lambda: TargetSpec.model_validate({}))
@@ -381,6 +392,10 @@ class FileSpec(Spec):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed of everything random.")
     headers: dict[str, Text] = Field(default_factory=dict, description="Headers of every step; a step's own win.")
     feeders: dict[Name, FeederSpec] = Field(default_factory=dict)
+    journey: str | None = Field(
+        None,
+        description="A journey written in Python: 'package.module:function', found beside the file or in the current folder.",
+    )
     steps: Annotated[list[StepSpec], Field(min_length=1)]
     requirements: Requirements = Field(default_factory=dict, description="Limits of every phase.")
     profiles: Annotated[

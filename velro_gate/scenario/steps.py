@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from velro_gate.model.scenario import (
     ALL_STEPS,
@@ -41,7 +42,7 @@ def step_from(spec: StepSpec, shared: Mapping[str, str]) -> Step:
     return Step(
         name=spec.name,
         method=spec.method,
-        path=spec.path,
+        path=spec.path or "/",
         probability=spec.probability,
         headers=tuple(headers.items()),
         query=tuple(spec.query.items()),
@@ -77,10 +78,36 @@ def _capture(name: str, spec: CaptureSpec) -> Capture:
     return Capture(name=name, source="json", path=spec.json_path)
 
 
-def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
-    """Adds everything that is wrong with one step, given the names that exist when it is sent."""
+_OF_A_LABEL = {"name", "expect", "timeout", "headers", "limits"}
+GOOD_STATUSES = range(200, 400)
+"""What a journey written in Python may be answered unless its step says otherwise."""
+
+
+def label_from(spec: StepSpec, shared: Mapping[str, str]) -> Step:
+    """The step under which requests of a journey written in Python are counted."""
+    step = step_from(spec, shared)
+    return step if "expect" in spec.model_fields_set else replace(step, expect_status=frozenset(GOOD_STATUSES))
+
+
+def check_label(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
+    """Adds everything that is wrong with a step which only says what a journey's requests are counted under."""
+    _check_name(spec, faults)
+    for name in sorted(spec.model_fields_set - _OF_A_LABEL):
+        key = StepSpec.model_fields[name].alias or name
+        faults.add(spec.line(key), f"{key!r} has no meaning beside 'journey', whose code makes the requests", "remove it")
+    check_headers(spec.headers, lambda name: spec.line("headers", name), faults)
+    for name, value in spec.headers.items():
+        check_template(value, known, faults.at(spec.line("headers", name)))
+
+
+def _check_name(spec: StepSpec, faults: Faults) -> None:
     if spec.name == ALL_STEPS:
         faults.add(spec.line("name"), f"no step may be called {ALL_STEPS!r}", "that name stands for all steps together")
+
+
+def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
+    """Adds everything that is wrong with one step, given the names that exist when it is sent."""
+    _check_name(spec, faults)
     _check_path(spec, faults)
     check_headers(spec.headers, lambda name: spec.line("headers", name), faults)
     _check_body(spec, faults)
@@ -130,7 +157,9 @@ def check_path(path: str, line: int, faults: Faults) -> None:
 
 
 def _check_path(spec: StepSpec, faults: Faults) -> None:
-    check_path(spec.path, spec.line("path"), faults)
+    # Where none is given, the reader says so: it knows whether one is written that cannot be read.
+    if "path" in spec.model_fields_set:
+        check_path(spec.path, spec.line("path"), faults)
 
 
 def check_headers(headers: Mapping[str, str], line: Lines, faults: Faults) -> None:

@@ -47,6 +47,7 @@ def target_from(spec: TargetSpec, environ: Mapping[str, str], faults: Faults, mi
         redis_url=redis or None,
         database_url=database or None,
         verify=spec.verify_tls,
+        http2=spec.http2,
     )
 
 

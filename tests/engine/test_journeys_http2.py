@@ -1,0 +1,174 @@
+"""Journeys over HTTP/2, against a real HTTP/2 server: the same books, one connection a user, many requests on it at once."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import httpx
+import numpy as np
+import pytest
+import trio
+import trustme
+
+from tests.engine.peers import Line, Peer, serving
+from tests.engine.test_journeys import OPEN, RATE, Ran, browse, travelling
+from tests.engine.test_run import phase
+from velro_gate.engine.http2 import outcome_of
+from velro_gate.journeys import User
+from velro_gate.model.samples import Outcome
+from velro_gate.model.scenario import Step
+
+
+async def speaking_http2(line: Line) -> None:
+    """Answers every stream: by 404 under /missing, by a reset under /reset, never under /never, else by 200 and "ok"."""
+    spoken = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+    spoken.initiate_connection()
+    asked: dict[int, str] = {}
+    while True:
+        await line.say(spoken.data_to_send())
+        try:
+            data = await line.stream.receive_some(65_536)
+        except trio.BrokenResourceError:
+            return
+        if not data:
+            return
+        for event in spoken.receive_data(data):
+            if isinstance(event, h2.events.RequestReceived):
+                asked[event.stream_id] = dict(event.headers)[":path"]
+                line.peer.requests.append(asked[event.stream_id].encode())
+            elif isinstance(event, h2.events.DataReceived):
+                spoken.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+            elif isinstance(event, h2.events.StreamEnded):
+                path = asked[event.stream_id]
+                if path.startswith("/reset"):
+                    spoken.reset_stream(event.stream_id)
+                elif path.startswith("/leave"):
+                    return
+                elif not path.startswith("/never"):
+                    status = "404" if path.startswith("/missing") else "200"
+                    spoken.send_headers(event.stream_id, [(":status", status), ("x-cache", "HIT"), ("x-cache-layer", "edge")])
+                    spoken.send_data(event.stream_id, b"ok", end_stream=True)
+
+
+@pytest.fixture(scope="module")
+def certificates() -> tuple[ssl.SSLContext, trustme.CA]:
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    server.set_alpn_protocols(["h2"])
+    return server, authority
+
+
+def over_http2(main: Callable[[Peer], Awaitable[None]], tls: ssl.SSLContext | None = None) -> None:
+    async def whole() -> None:
+        async with serving(speaking_http2, tls=tls) as peer:
+            await main(peer)
+
+    trio.run(whole)
+
+
+async def going(peer: Peer, code: Callable[[User], Awaitable[None]], *phases: Any, **options: Any) -> Ran:
+    return await travelling(peer.url, code, *phases, http2=True, verify=False, **options)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_every_request_is_one_sample_on_one_connection_a_user(
+    secure: bool, certificates: tuple[ssl.SSLContext, trustme.CA]
+) -> None:
+    async def main(peer: Peer) -> None:
+        ran = await going(peer, browse)
+        run, rows = ran.run, ran.samples()
+        assert run.sent_total == run.delivered_total == len(peer.requests) == len(rows) > 30
+        assert ran.outcomes() == {"OK": len(rows)}
+        assert Counter(rows.step.tolist())[0] == peer.requests.count(b"/items")
+        assert run.connections_opened == peer.accepted == int((~np.isnan(rows.connect)).sum()) == 4
+        assert ran.result.layers == ("edge",)
+        assert (rows.received > 2).all()
+        assert (rows.first_byte > 0).all()
+
+    over_http2(main, certificates[0] if secure else None)
+
+
+def test_a_client_speaks_http2_and_sends_what_it_asks_at_once_over_one_connection() -> None:
+    versions: list[str] = []
+
+    async def one(user: User) -> None:
+        with user.step("list"):
+            versions.append((await user.client.post("/", json={"a": 1})).http_version)
+
+    async def many(user: User) -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(one, user)
+
+    async def main(peer: Peer) -> None:
+        ran = await going(peer, many, phase(users=2, duration=0.3, arrivals=RATE))
+        assert set(versions) == {"HTTP/2"}
+        assert ran.outcomes() == {"OK": len(peer.requests)}
+        assert peer.accepted == 2
+
+    over_http2(main)
+
+
+def test_outcomes_are_those_of_http1() -> None:
+    async def mixed(user: User) -> None:
+        with user.step("list"):
+            await user.client.get("/missing")
+            with pytest.raises(httpx.TransportError):
+                await user.client.get("/reset")
+            with pytest.raises(httpx.ReadTimeout):
+                await user.client.get("/never")
+        with user.step("open"):
+            await user.client.get("/leave")
+
+    async def main(peer: Peer) -> None:
+        quick = Step(name="list", method="GET", path="/", probability=1.0, timeout=0.2, expect_status=frozenset({404}))
+        ran = await going(peer, mixed, steps=(quick, OPEN))
+        rows = ran.samples()
+        # The last journeys may be cut off.
+        assert set(rows.outcome[rows.step == 0].tolist()) - {Outcome.CANCELLED} == {
+            Outcome.OK,
+            Outcome.PROTOCOL,
+            Outcome.TIMEOUT,
+        }
+        assert set(rows.outcome[rows.step == 1].tolist()) == {Outcome.RESET}
+        assert ran.run.reconnects > 0
+        assert not [tick for tick in ran.run.ticks if not 0 <= tick.connected <= 4]
+
+    over_http2(main)
+
+
+def test_a_service_that_is_not_there_refuses_every_request() -> None:
+    async def main() -> None:
+        async with serving() as peer:
+            url = peer.url
+        ran = await travelling(url, browse, http2=True)
+        assert ran.outcomes().keys() == {"REFUSED"}
+        assert (ran.run.delivered_total, ran.run.connections_opened) == (0, 0)
+
+    trio.run(main)
+
+
+def test_a_certificate_that_is_not_trusted_is_an_outcome_of_its_own(certificates: tuple[ssl.SSLContext, trustme.CA]) -> None:
+    async def main(peer: Peer) -> None:
+        ran = await travelling(peer.url, browse, http2=True)
+        assert ran.outcomes().keys() == {"TLS"}
+
+    over_http2(main, certificates[0])
+
+
+def test_want_of_descriptors_and_unknown_names_are_told_apart() -> None:
+    def caused(cause: BaseException) -> httpx.ConnectError:
+        error = httpx.ConnectError("all attempts failed")
+        error.__cause__ = cause
+        return error
+
+    assert outcome_of(caused(OSError(24, "Too many open files"))) is None
+    assert outcome_of(caused(socket.gaierror(-2, "unknown"))) is Outcome.DNS
+    assert outcome_of(caused(ConnectionRefusedError(111, "refused"))) is Outcome.REFUSED

@@ -1,0 +1,141 @@
+"""What a journey written in Python is given: a virtual user with an ordinary httpx client.
+
+    async def browse(user: User) -> None:
+        with user.step("list"):
+            found = await user.client.get("/api/items")
+        with user.step("open"):
+            await user.client.get(f"/api/items/{found.json()[0]['id']}")
+
+Rules
+- Every request of the client is one sample, redirects and those of an auth flow included, counted under the step in whose
+  ``with`` block it is made. A request outside of any is refused, unless the scenario has one step only.
+- What goes wrong with a request is its outcome and is raised as httpx raises it. Where it leaves the journey, the journey ends.
+- A failed ``assert``, or ``user.fail``, makes the last answer of its block a failed check; it ends the journey in the same way.
+- Any other error is a fault of the journey's code and ends the run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import random
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn, Protocol
+
+import httpx
+
+from velro_gate.errors import JourneyError
+from velro_gate.model.scenario import Feeder, Journey
+
+
+class CheckFailed(AssertionError):  # noqa: N818 - what it says is an outcome, not an error of the program
+    """An answer is not what the journey needs."""
+
+
+class Traveller(Protocol):
+    """What stands behind a user: the engine."""
+
+    @property
+    def index(self) -> int:
+        """See User."""
+
+    @property
+    def identity(self) -> str:
+        """See User."""
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """See User."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """See User."""
+
+    async def think(self, seconds: float) -> None:
+        """See User."""
+
+
+class User:
+    """A virtual user: own connections, own identity, own cookies; the same one in every journey of a phase.
+
+    client: an ``httpx.AsyncClient`` whose base URL is the target and whose requests are authorised as the scenario says.
+    index: its number, from 0. identity: its stable id. random: draws that depend on seed, phase and index only. kept: room for
+    whatever it has to remember from one journey to the next, a token for example.
+    """
+
+    def __init__(self, traveller: Traveller, feeders: Mapping[str, Feeder], seed: str) -> None:
+        self._traveller = traveller
+        self._feeders = feeders
+        self.index = traveller.index
+        self.identity = traveller.identity
+        self.random = random.Random(f"{seed}/{self.index}")
+        self.kept: dict[str, Any] = {}
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """Its client."""
+        return self._traveller.client
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Count the requests that are made in this block under a step of the scenario.
+
+        Raises:
+            JourneyError: there is no such step.
+        """
+        return self._traveller.step(name)
+
+    def row(self, feeder: str) -> dict[str, str]:
+        """The user's row of a feeder, by column.
+
+        Raises:
+            JourneyError: there is no such feeder.
+        """
+        found = self._feeders.get(feeder)
+        if found is None:
+            raise JourneyError(f"there is no feeder {feeder!r}{meant(feeder, self._feeders)}")
+        return dict(zip(found.columns, found.rows[self.index % len(found.rows)], strict=True))
+
+    async def think(self, seconds: float) -> None:
+        """Pause. Use this before the first request of a journey: other pauses there count as the generator's delay."""
+        await self._traveller.think(seconds)
+
+    def fail(self, reason: str) -> NoReturn:
+        """Say that the last answer is not what it should be.
+
+        Raises:
+            CheckFailed: always.
+        """
+        raise CheckFailed(reason)
+
+
+Function = Callable[[User], Awaitable[None]]
+
+
+def find_function(journey: Journey) -> Function:
+    """The function that a journey names; in every process alike.
+
+    Raises:
+        JourneyError: it cannot be imported.
+    """
+    sys.path.extend(place for place in journey.folders if place not in sys.path)
+    try:
+        found: Function = getattr(importlib.import_module(journey.module), journey.name)
+    except (ImportError, AttributeError) as error:
+        raise JourneyError(f"the journey {journey.function} cannot be imported: {error}") from error
+    return found
+
+
+def meant(word: str, known: Mapping[str, object]) -> str:
+    """A tail for a message: what may have been meant."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f", did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The single errors of a group, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error

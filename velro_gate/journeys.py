@@ -1,0 +1,7 @@
+"""For those who write journeys: ``from velro_gate.journeys import User``."""
+
+from __future__ import annotations
+
+from velro_gate.engine.journeys import CheckFailed, User
+
+__all__ = ["CheckFailed", "User"]

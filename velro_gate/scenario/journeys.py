@@ -1,0 +1,118 @@
+"""``journey: package.module:function`` -> Journey: found, imported once to see that it can be, and its source hashed.
+
+The module is looked for where Python looks, then beside the scenario file, then in the current folder. What the user's own
+code raises while it is imported is told with the line of that code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from velro_gate.model.scenario import Journey
+from velro_gate.scenario.faults import Faults, did_you_mean
+
+_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def journey_from(text: str, folder: Path, faults: Faults, line: int) -> Journey | None:
+    """The journey; None when it has faults, which are added. Its folders stay on Python's path: the run needs them."""
+    if not _NAME.fullmatch(text):
+        faults.add(line, f"{text!r} names no journey", "write package.module:function")
+        return None
+    journey = Journey(function=text, folders=tuple(dict.fromkeys(str(each.resolve()) for each in (folder, Path()))))
+    sys.path.extend(place for place in journey.folders if place not in sys.path)
+    module = _imported(journey, faults, line)
+    if module is None or not _is_journey(module, journey, faults, line):
+        return None
+    source = Path(module.__file__ or "").read_bytes()
+    return Journey(function=text, folders=journey.folders, source=hashlib.sha256(source).hexdigest())
+
+
+def _imported(journey: Journey, faults: Faults, line: int) -> ModuleType | None:
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(journey.module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{journey.module}.".startswith(f"{error.name}."):
+            where = " or ".join(journey.folders)
+            hint = did_you_mean(journey.module, _modules_in(journey.folders))
+            faults.add(line, f"there is no module {error.name!r} in {where}", hint)
+        else:
+            _tell(error, journey, faults, line)
+        return None
+    except SyntaxError as error:
+        place = f"{error.filename}:{error.lineno}" if error.filename else faults.path
+        faults.add_elsewhere(place, f"the journey cannot be read: {error.msg}", line=line)
+        return None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises, it is told
+        _tell(error, journey, faults, line)
+        return None
+    found, expected = Path(module.__file__ or ""), _expected(journey)
+    if not found.is_file() or (expected is not None and found.resolve() != expected.resolve()):
+        what = f"the module {journey.module!r} is {module.__file__ or 'a part of Python'}, and not the journey's"
+        faults.add(line, what, "give the journey's module a name of its own")
+        return None
+    return module
+
+
+def _expected(journey: Journey) -> Path | None:
+    """The file that the name stands for in the first folder that has one."""
+    for folder in journey.folders:
+        stem = Path(folder, *journey.module.split("."))
+        for place in (stem / "__init__.py", stem.with_suffix(".py")):
+            if place.is_file():
+                return place
+    return None
+
+
+def _modules_in(folders: Sequence[str]) -> list[str]:
+    """What may have been meant: modules in these folders, and in packages there."""
+    found = []
+    for folder in folders:
+        for path in (*Path(folder).glob("*.py"), *Path(folder).glob("*/*.py")):
+            found.append(".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"))
+    return found
+
+
+def _tell(error: BaseException, journey: Journey, faults: Faults, line: int) -> None:
+    """A fault at the line of the user's code that raised this; the innermost one that lies in the journey's folders."""
+    place = faults.path + f":{line}"
+    for frame in traceback.extract_tb(error.__traceback__):
+        if any(Path(frame.filename).is_relative_to(folder) for folder in journey.folders):
+            place = f"{frame.filename}:{frame.lineno}"
+    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    faults.add_elsewhere(place, f"the journey cannot be imported: {said}", line=line)
+
+
+def _is_journey(module: ModuleType, journey: Journey, faults: Faults, line: int) -> bool:
+    function = getattr(module, journey.name, None)
+    if function is None:
+        known = [name for name, each in vars(module).items() if inspect.iscoroutinefunction(each)]
+        hint = did_you_mean(journey.name, known) or f"write 'async def {journey.name}(user): ...' there"
+        faults.add(line, f"{module.__file__} has no function {journey.name!r}", hint)
+        return False
+    if not inspect.iscoroutinefunction(function):
+        faults.add_elsewhere(
+            _place(function, module), f"{journey.name!r} is no 'async def' function", "a journey awaits", line=line
+        )
+        return False
+    try:
+        inspect.signature(function).bind(object())
+    except TypeError:
+        what = f"{journey.name}{inspect.signature(function)} cannot be called with one argument, the user"
+        faults.add_elsewhere(_place(function, module), what, f"async def {journey.name}(user): ...", line=line)
+        return False
+    return True
+
+
+def _place(function: object, module: ModuleType) -> str:
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    return f"{module.__file__}:{code.co_firstlineno if code is not None else 1}"
