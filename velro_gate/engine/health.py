@@ -175,6 +175,10 @@ class HealthWatch:
             ports_free=self._ports_free,
         )
 
+    def abandon(self) -> None:
+        """Forget a stretch that was begun and will not be finished; harmless otherwise."""
+        self._detach()
+
     def _reset(self) -> None:
         self._rss_start = self._rss_peak = 0
         self._descriptors_free: int | None = None
