@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 from typing import Generic, TypeVar
+
+import trio
+
+SWEEP_EVERY = 0.05
+"""Seconds between two looks."""
+
+_AT_A_TIME = 256
 
 T = TypeVar("T")
 
@@ -30,12 +38,28 @@ class Lanes(Generic[T]):
         for lane in list(self._lanes.values()):
             yield from list(lane)
 
-    def overdue(self, now: float) -> list[tuple[T, float]]:
-        """Those whose deadline has passed, with it; they stay until they are deleted."""
-        found = []
-        for lane in self._lanes.values():
-            for thing, deadline in lane.items():
-                if deadline > now:
-                    break
-                found.append((thing, deadline))
-        return found
+    def overdue(self, now: float) -> Iterator[tuple[T, float]]:
+        """Those whose deadline has passed, with it; they stay until they are deleted.
+
+        What leaves, or gets another deadline, before its turn comes is passed over: giving up on one may end others.
+        """
+        for lane in list(self._lanes.values()):
+            for thing, deadline in list(takewhile(lambda entry: entry[1] <= now, lane.items())):
+                if lane.get(thing) == deadline:
+                    yield thing, deadline
+
+
+async def sweep(lanes: Sequence[Lanes[T]], expire: Callable[[T, float], None], now: Callable[[], float]) -> None:
+    """Again and again hand what is overdue to ``expire``, which must take it off its lane; until cancelled.
+
+    After a stall thousands may be overdue at once, each with a socket to be closed: other tasks get their turns in between.
+    """
+    while True:
+        await trio.sleep(SWEEP_EVERY)
+        number = 0
+        for one in lanes:
+            for thing, deadline in one.overdue(now()):
+                expire(thing, deadline)
+                number += 1
+                if number % _AT_A_TIME == 0:
+                    await trio.lowlevel.checkpoint()
