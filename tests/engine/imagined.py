@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -12,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.engine.peers import OK
+from velro_gate.engine.alarm import ClockAlarm
 from velro_gate.engine.answers import Answer, CacheLayers, HeaderKinds, Progress
 from velro_gate.engine.phases import PhasePlan, run_phase
 from velro_gate.engine.requests import Compiler
@@ -226,6 +228,7 @@ def simulate(
                     stop=stop,
                     connect=partial(ImaginedConnection, service),  # type: ignore[arg-type]
                     aside=at_once,
+                    alarm=lambda: nullcontext(ClockAlarm()),
                 )
             )
             nursery.cancel_scope.cancel()

@@ -25,7 +25,7 @@ from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.routes import Route
 from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
-from velro_gate.engine.sweeping import SWEEP_EVERY, sweep
+from velro_gate.engine.sweeping import expire_overdue
 from velro_gate.engine.users import Crew, User, no_more
 from velro_gate.engine.vitals import Pulse, Vitals
 from velro_gate.engine.wire import Connection, Owner, Wire
@@ -34,6 +34,7 @@ from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
 from velro_gate.pacing import closed_journey, connect_time, open_schedule
 
+SWEEP_EVERY = 0.05
 TICK_EVERY = 1.0
 SAMPLE_EVERY = 5  # ticks
 STOP_GRACE = 1.0
@@ -200,8 +201,7 @@ class _Phase:
         state = self._state
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(sweep, (self._crew.lanes, self._crew.joining), User.expire, self.now)
-                for task in (self._poller.run, self._tick, self._watch_stop):
+                for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
                     nursery.start_soon(task)
                 with state.load:
                     await self._load()
@@ -282,6 +282,13 @@ class _Phase:
             elif index % _AT_A_TIME == 0:
                 await trio.lowlevel.checkpoint()
             user.join()
+
+    async def _sweep(self) -> None:
+        crew = self._crew
+        while True:
+            await trio.sleep(SWEEP_EVERY)
+            for lanes in (crew.lanes, crew.joining):
+                await expire_overdue(lanes, self.now())
 
     async def _watch_stop(self) -> None:
         await self.plan.stop.wait()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import takewhile
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import trio
-
-SWEEP_EVERY = 0.05
-"""Seconds between two looks."""
 
 _AT_A_TIME = 256
 
 T = TypeVar("T")
+
+
+class Overdue(Protocol):
+    """What has a deadline."""
+
+    def expire(self, deadline: float) -> None:
+        """Called when it has passed."""
+
+
+L = TypeVar("L", bound=Overdue)
 
 
 class Lanes(Generic[T]):
@@ -49,17 +56,10 @@ class Lanes(Generic[T]):
                     yield thing, deadline
 
 
-async def sweep(lanes: Sequence[Lanes[T]], expire: Callable[[T, float], None], now: Callable[[], float]) -> None:
-    """Again and again hand what is overdue to ``expire``, which must take it off its lane; until cancelled.
-
-    After a stall thousands may be overdue at once, each with a socket to be closed: other tasks get their turns in between.
-    """
-    while True:
-        await trio.sleep(SWEEP_EVERY)
-        number = 0
-        for one in lanes:
-            for thing, deadline in one.overdue(now()):
-                expire(thing, deadline)
-                number += 1
-                if number % _AT_A_TIME == 0:
-                    await trio.lowlevel.checkpoint()
+async def expire_overdue(lanes: Lanes[L], now: float) -> None:
+    """Give up on what is overdue; each must leave its lane. After a stall that may be thousands, each with a socket to be
+    closed: other tasks get their turns in between."""
+    for number, (thing, deadline) in enumerate(lanes.overdue(now), start=1):
+        thing.expire(deadline)
+        if number % _AT_A_TIME == 0:
+            await trio.lowlevel.checkpoint()
