@@ -339,6 +339,8 @@ class _Phase:
         """Give up on what is in flight, and close every connection; other tasks of the process get their turns meanwhile."""
         self._crew.closing = True
         self._wire.shut()
+        # What the sweep has not come to any more has timed out all the same: it must not pass for cancelled, nobody's error.
+        await expire_overdue(self._crew.lanes, self.now())
         for number, user in enumerate(self._users.values()):
             user.cancel()
             if number % _AT_A_TIME == 0:
