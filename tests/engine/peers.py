@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import trio
+import trio.testing
 
 from velro_gate.engine.answers import Answer, HeaderKinds
 from velro_gate.engine.poller import Poller
@@ -89,10 +90,40 @@ class Peer:
         return f"{self.scheme}://{self.host}:{self.port}"
 
 
-async def obedient(line: Line) -> None:
-    """Answers every request with 200."""
-    while await line.request() is not None:
-        await line.say(OK)
+def answering(data: bytes) -> Handler:
+    """Answers every request with these bytes."""
+
+    async def handler(line: Line) -> None:
+        while await line.request() is not None:
+            await line.say(data)
+
+    return handler
+
+
+obedient = answering(OK)
+
+
+def after_request(*actions: bytes | str) -> Handler:
+    """Reads one request, then says bytes, or closes ('close'), resets ('reset'), or ends its half ('half')."""
+
+    async def handler(line: Line) -> None:
+        await line.request()
+        for action in actions:
+            if isinstance(action, bytes):
+                await line.say(action)
+            elif action == "reset":
+                # Once the bytes before it have been read: a reset overtakes them.
+                await trio.testing.wait_all_tasks_blocked(0.005)
+                await line.reset()
+                return
+            elif action == "half":
+                assert isinstance(line.stream, trio.SocketStream)
+                await line.stream.send_eof()
+                await line.request()
+            elif action == "wait":
+                await trio.sleep_forever()
+
+    return handler
 
 
 @asynccontextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import resource
-import socket
 import ssl
 
 import pytest
@@ -13,39 +12,21 @@ import trio
 import trio.testing
 import trustme
 
-from tests.engine.peers import OK, Client, Handler, Heard, Line, obedient, route_to, serving, talking, wired
+from tests.engine.peers import (
+    OK,
+    Client,
+    Heard,
+    Line,
+    after_request,
+    obedient,
+    route_to,
+    serving,
+    talking,
+    wired,
+)
+from tests.servers import free_port
 from velro_gate.engine.wire import State
 from velro_gate.model.samples import Outcome
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def after_request(*actions: bytes | str) -> Handler:
-    """Reads one request, then says bytes, or closes ('close'), resets ('reset'), or ends its half ('half')."""
-
-    async def handler(line: Line) -> None:
-        await line.request()
-        for action in actions:
-            if isinstance(action, bytes):
-                await line.say(action)
-            elif action == "reset":
-                # Once the bytes before it have been read: a reset overtakes them.
-                await trio.testing.wait_all_tasks_blocked(0.005)
-                await line.reset()
-                return
-            elif action == "half":
-                assert isinstance(line.stream, trio.SocketStream)
-                await line.stream.send_eof()
-                await line.request()
-            elif action == "wait":
-                await trio.sleep_forever()
-
-    return handler
-
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 

@@ -188,6 +188,10 @@ class HealthWatch:
             throttled_share=_throttled_share(self._throttled, self._groups.throttled_seconds(), elapsed),
         )
 
+    def abandon(self) -> None:
+        """Forget a stretch that was begun and will not be finished; harmless otherwise."""
+        self._detach()
+
     def _reset(self) -> None:
         self._rss_start = self._rss_peak = 0
         self._descriptors_free: int | None = None

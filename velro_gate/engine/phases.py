@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import trio
@@ -26,9 +26,10 @@ from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.routes import Route
 from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
-from velro_gate.engine.users import Crew, User
+from velro_gate.engine.sweeping import expire_overdue
+from velro_gate.engine.users import Crew, User, no_more
 from velro_gate.engine.vitals import Pulse, Vitals
-from velro_gate.engine.wire import Connection, Wire
+from velro_gate.engine.wire import Connection, Owner, Wire
 from velro_gate.model import scenario as model
 from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
@@ -45,11 +46,26 @@ _SETTLE = 0.5
 _REJOIN_AFTER = 1.0
 _AT_A_TIME = 256
 
+T = TypeVar("T")
+
+
+class Aside(Protocol):
+    """Where what may take long is done, so that it does not hold up the load."""
+
+    async def __call__(self, read: Callable[[], T], /) -> T:
+        """Do it, and wait for it."""
+
+
+async def in_thread(read: Callable[[], T], /) -> T:
+    """Beside the loop, in real time."""
+    return await trio.to_thread.run_sync(read)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePlan:
     """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start.
     itinerary: of journeys written in Python, where there are any.
+    connect, aside: for phases in simulated time, in which no socket and no thread can take part.
     """
 
     scenario: model.Scenario
@@ -69,6 +85,8 @@ class PhasePlan:
     accord: Accord = field(default_factory=Accord)
     itinerary: Itinerary | None = None
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
+    connect: Callable[[Wire, Owner], Connection] = Connection
+    aside: Aside = in_thread
 
     @property
     def walked(self) -> Sequence[model.Step]:
@@ -85,7 +103,7 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     arrivals = plan.phase.arrivals
     schedule = None
     if isinstance(arrivals, model.OpenArrivals):
-        whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.walked, plan.scenario.seed)
+        whole = await plan.aside(partial(open_schedule, plan.phase, plan.walked, plan.scenario.seed))
         schedule = whole.slice(plan.shard)
     watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count)
     began = await plan.accord.begin(plan.number)
@@ -114,13 +132,14 @@ def _instrumented(watch: HealthWatch) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Ending:
-    """Why the load ended before its time."""
+    """How far the phase is, and why it ended before its time. load, drain: what an early end cuts short."""
 
     interrupted: bool = False
     gone: str | None = None
     stage: str = "ramp"
     health: GeneratorHealth | None = None
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    load: trio.CancelScope = field(default_factory=trio.CancelScope)
+    drain: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 
 class _Phase:
@@ -142,7 +161,7 @@ class _Phase:
         auth = plan.scenario.auth
         self._crew = Crew(
             now=self.now,
-            connect=partial(Connection, self._wire),
+            connect=partial(plan.connect, self._wire),
             recorder=Recorder(plan.sink, origin=plan.origin),
             layers=plan.layers,
             seed=plan.scenario.seed,
@@ -198,7 +217,7 @@ class _Phase:
                     nursery.start_soon(task)
                 if self.tour is not None:
                     await nursery.start(self.tour.run)
-                with state.scope:
+                with state.load:
                     await self._load()
                 until = self._ended_at()
                 await self._finish_health()
@@ -214,6 +233,7 @@ class _Phase:
                 user.connection.close()
             self._poller.close()
             self._calm.leave()
+            self._watch.abandon()
         self._crew.recorder.flush()
         return self._result(until, blocked)
 
@@ -229,8 +249,8 @@ class _Phase:
             self._calm.enter()
             await trio.sleep_until(self.measured_from)
             self._state.stage = "measure"
-            # In a thread: it may read kernel tables of many thousand lines.
-            await trio.to_thread.run_sync(self._watch.begin)
+            # It may read kernel tables of many thousand lines.
+            await self.plan.aside(self._watch.begin)
             await trio.sleep_until(self.end)
             self._state.stage = "drain"
             with trio.move_on_after(self._patience):
@@ -248,7 +268,7 @@ class _Phase:
     async def _finish_health(self) -> None:
         if self.now() < self.measured_from:
             self._watch.begin()
-        self._state.health = await trio.to_thread.run_sync(self._watch.finish)
+        self._state.health = await self.plan.aside(self._watch.finish)
 
     @property
     def _patience(self) -> float:
@@ -256,12 +276,9 @@ class _Phase:
 
     async def _drain(self) -> None:
         """Let what has fallen due be sent and answered, for as long as the slowest step may take."""
-        state, patience = self._state, self._patience
-        if state.gone is not None or state.interrupted:
-            # What is still queued stays unsent.
-            self._crew.closing = True
-            patience = 0.0 if state.gone is not None else min(patience, STOP_GRACE)
-        with trio.move_on_after(patience):
+        scope = self._state.drain
+        scope.deadline = min(scope.deadline, self.now() + self._patience)
+        with scope:
             while self._unfinished():
                 await trio.sleep(SWEEP_EVERY / 2.0)
 
@@ -271,6 +288,13 @@ class _Phase:
             return True
         # Between two requests of a journey, or two journeys, none is in flight.
         return self.tour is not None and not crew.closing and (self.tour.starting > 0 or any(True for _ in self.waiting()))
+
+    def _end_early(self, grace: float) -> None:
+        """Begin no more requests, those that are queued included; what is in flight has ``grace`` seconds left."""
+        state, crew = self._state, self._crew
+        crew.closing, crew.free = True, no_more
+        state.load.cancel()
+        state.drain.deadline = min(state.drain.deadline, self.now() + grace)
 
     async def _join_users(self) -> None:
         for index, user in self._users.items():
@@ -286,17 +310,12 @@ class _Phase:
         while True:
             await trio.sleep(SWEEP_EVERY)
             for lanes in (crew.lanes, crew.joining):
-                for user, deadline in lanes.overdue(self.now()):
-                    user.expire(deadline)
+                await expire_overdue(lanes, self.now())
 
     async def _watch_stop(self) -> None:
         await self.plan.stop.wait()
-        if self._state.stage != "drain":
-            self._state.interrupted = True
-            self._state.scope.cancel()
-        else:
-            self._state.interrupted = True
-            self._crew.closing = True
+        self._state.interrupted = True
+        self._end_early(STOP_GRACE)
 
     async def _tick(self) -> None:
         pulse, ticks = Pulse(self.began), 0
@@ -318,7 +337,7 @@ class _Phase:
             )
             if gone and state.stage != "drain":
                 state.gone = gone
-                state.scope.cancel()
+                self._end_early(0.0)
             elif state.stage != "drain":
                 self._rejoin()
 
@@ -346,6 +365,8 @@ class _Phase:
         """Give up on what is in flight, and close every connection; other tasks of the process get their turns meanwhile."""
         self._crew.closing = True
         self._wire.shut()
+        # What the sweep has not come to any more has timed out all the same: it must not pass for cancelled, nobody's error.
+        await expire_overdue(self._crew.lanes, self.now())
         for number, user in enumerate(self._users.values()):
             user.cancel()
             if number % _AT_A_TIME == 0:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Generic, Protocol, TypeVar
+
+import trio
+
+_AT_A_TIME = 256
 
 T = TypeVar("T")
 
@@ -13,6 +18,9 @@ class Overdue(Protocol):
 
     def expire(self, deadline: float) -> None:
         """Called when it has passed."""
+
+
+L = TypeVar("L", bound=Overdue)
 
 
 class Lanes(Generic[T]):
@@ -37,12 +45,21 @@ class Lanes(Generic[T]):
         for lane in list(self._lanes.values()):
             yield from list(lane)
 
-    def overdue(self, now: float) -> list[tuple[T, float]]:
-        """Those whose deadline has passed, with it; they stay until they are deleted."""
-        found = []
-        for lane in self._lanes.values():
-            for thing, deadline in lane.items():
-                if deadline > now:
-                    break
-                found.append((thing, deadline))
-        return found
+    def overdue(self, now: float) -> Iterator[tuple[T, float]]:
+        """Those whose deadline has passed, with it; they stay until they are deleted.
+
+        What leaves, or gets another deadline, before its turn comes is passed over: giving up on one may end others.
+        """
+        for lane in list(self._lanes.values()):
+            for thing, deadline in list(takewhile(lambda entry: entry[1] <= now, lane.items())):
+                if lane.get(thing) == deadline:
+                    yield thing, deadline
+
+
+async def expire_overdue(lanes: Lanes[L], now: float) -> None:
+    """Give up on what is overdue; each must leave its lane. After a stall that may be thousands, each with a socket to be
+    closed: other tasks get their turns in between."""
+    for number, (thing, deadline) in enumerate(lanes.overdue(now), start=1):
+        thing.expire(deadline)
+        if number % _AT_A_TIME == 0:
+            await trio.lowlevel.checkpoint()

@@ -1,0 +1,237 @@
+"""A service without sockets, for phases in simulated time: what it does takes exactly as long as a test says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+import trio
+from trio.testing import MockClock
+
+from tests.engine.peers import OK
+from velro_gate.engine.alarm import ClockAlarm
+from velro_gate.engine.answers import Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.engine.phases import PhasePlan, run_phase
+from velro_gate.engine.requests import Compiler
+from velro_gate.engine.routes import Address, Route
+from velro_gate.engine.wire import Owner, State, Wire
+from velro_gate.model import run
+from velro_gate.model.run import PhaseRun, Shard
+from velro_gate.model.samples import Outcome, Samples
+from velro_gate.model.scenario import Arrivals, NoAuth, OpenArrivals, Phase, Scenario, Step, Target
+
+T = TypeVar("T")
+
+NEVER = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deed:
+    """What the service does with one request: ``after`` seconds it says ``data``, and then, if it ``ends``, closes the
+    connection; else it closes it once it has idled for so long."""
+
+    after: float = 0.0
+    data: bytes = OK
+    ends: bool = False
+    idles: float = NEVER
+
+
+Serve = Callable[[float], Deed]
+"""What becomes of a request that is sent at this time of the phase."""
+
+Accept = Callable[[float], float | None]
+"""Seconds that it takes to connect at this time of the phase; None: refused."""
+
+
+@dataclass
+class Service:
+    """Where all connections are imagined."""
+
+    serve: Serve
+    accept: Accept
+    nursery: trio.Nursery
+    began: float = field(default_factory=trio.current_time)
+    requests: int = 0
+    connected_at: list[float] = field(default_factory=list)
+
+    @property
+    def now(self) -> float:
+        return trio.current_time() - self.began
+
+    def later(self, seconds: float, act: Callable[[], None]) -> trio.CancelScope:
+        """Act when the time has come, unless the scope has been cancelled by then."""
+        scope = trio.CancelScope()
+
+        async def wait() -> None:
+            with scope:
+                await trio.sleep(seconds)
+                act()
+
+        self.nursery.start_soon(wait)
+        return scope
+
+
+class ImaginedConnection:
+    """What users need of a connection. The wire's bound on connections in the making, and its counts, are the real ones."""
+
+    def __init__(self, service: Service, wire: Wire, owner: Owner) -> None:
+        self._service = service
+        self._wire = wire
+        self._owner = owner
+        self._coming = trio.CancelScope()
+        self._began = 0.0
+        self.state = State.CLOSED
+        self.written = False
+
+    def open(self) -> None:
+        self.state = State.WAITING
+        self.written = False
+        self._wire.dial(self)  # type: ignore[arg-type]
+
+    def hurry(self) -> None:
+        self._wire.hurry(self)  # type: ignore[arg-type]
+
+    def dial(self) -> None:
+        self.state = State.DIALLING
+        self._began = trio.current_time()
+        seconds = self._service.accept(self._service.now)
+        if seconds is None:
+            self._break(Outcome.REFUSED)
+        else:
+            self._coming = self._service.later(seconds, self._stand)
+
+    def _stand(self) -> None:
+        self._service.connected_at.append(self._service.now)
+        self.state = State.IDLE
+        self._wire.established += 1
+        self._wire.opened += 1
+        self._wire.dialled()
+        self._owner.opened(trio.current_time() - self._began)
+
+    def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
+        assert self.state is State.IDLE
+        service = self._service
+        self._coming.cancel()
+        self.state = State.RECEIVING
+        self.written = True
+        service.requests += 1
+        deed = service.serve(service.now)
+        self._coming = service.later(deed.after, partial(self._hear, deed, head=head, wants_body=wants_body))
+
+    def _hear(self, deed: Deed, *, head: bool, wants_body: bool) -> None:
+        answer = Answer(HeaderKinds(), 1 << 20)
+        answer.start(trio.current_time(), head=head, wants_body=wants_body)
+        progress = answer.feed(deed.data) if deed.data else Progress.INCOMPLETE
+        if progress is Progress.COMPLETE:
+            if deed.ends or not answer.reusable:
+                self.close()
+            else:
+                self.state = State.IDLE
+                self._coming = self._service.later(deed.idles, self._hang_up)
+            self._owner.answered(answer, trio.current_time())
+        elif progress is Progress.FAULTY:
+            self._break(Outcome.PROTOCOL, early=False)
+        elif deed.ends:
+            self._break(Outcome.RESET, early=not deed.data)
+
+    def _hang_up(self) -> None:
+        self.close()
+        self._owner.hung_up()
+
+    def _break(self, outcome: Outcome, *, early: bool = True) -> None:
+        self.close()
+        self._owner.broken(outcome, trio.current_time(), early=early)
+
+    def close(self) -> None:
+        state, self.state = self.state, State.CLOSED
+        self._coming.cancel()
+        if state >= State.IDLE:
+            self._wire.established -= 1
+        elif state is State.DIALLING:
+            self._wire.dialled()
+
+
+@dataclass
+class Simulated:
+    """What came of a phase in simulated time; seconds since its start."""
+
+    facts: PhaseRun
+    samples: Samples
+    service: Service
+    seen: list[run.Progress]
+
+
+async def at_once(read: Callable[[], T], /) -> T:
+    """Read here and now: a worker thread lives in real time, over which simulated time would leap."""
+    return read()
+
+
+def step(name: str = "one", *, probability: float = 1.0, timeout: float = 2.0, method: str = "GET") -> Step:
+    return Step(name=name, method=method, path=f"/{name}", probability=probability, timeout=timeout)
+
+
+def phase(*, users: int = 20, ramp: float = 10.0, duration: float = 20.0, arrivals: Arrivals | None = None) -> Phase:
+    """40 requests/s, evenly spaced, unless other arrivals are given."""
+    arrivals = arrivals or OpenArrivals(rate=40.0, spacing="even")
+    return Phase(name="steady", users=users, ramp=ramp, duration=duration, arrivals=arrivals)
+
+
+def takes(seconds: float) -> Serve:
+    """A service that needs as long for every request."""
+    return lambda _: Deed(after=seconds)
+
+
+def simulate(
+    planned: Phase,
+    serve: Serve = lambda _: Deed(),
+    *,
+    steps: tuple[Step, ...],
+    accept: Accept = lambda _: 0.0,
+    shard: Shard | None = None,
+    stop_at: float = NEVER,
+    sink: Callable[[Samples], None] | None = None,
+    observe: Callable[[run.Progress], None] | None = None,
+) -> Simulated:
+    """Run one phase on a clock that jumps whenever everyone waits."""
+    scenario = Scenario(
+        name="s", description="", digest="d", target=Target(url="http://imagined.test"), auth=NoAuth(), steps=steps, seed=1
+    )
+    parts: list[Samples] = []
+    seen: list[run.Progress] = []
+
+    async def main() -> Simulated:
+        async with trio.open_nursery() as nursery:
+            service = Service(serve, accept, nursery)
+            stop = trio.Event()
+            service.later(stop_at, stop.set)
+            facts = await run_phase(
+                PhasePlan(
+                    scenario=scenario,
+                    phase=planned,
+                    number=1,
+                    count=1,
+                    shard=shard or Shard.whole(),
+                    origin=service.began,
+                    route=Route(
+                        addresses=(Address(family=trio.socket.AF_INET, sockaddr=("127.0.0.1", 1)),), server_name="imagined.test"
+                    ),
+                    steps=Compiler(scenario, {}).steps(),
+                    login=None,
+                    kinds=HeaderKinds(),
+                    layers=CacheLayers(),
+                    sink=sink or parts.append,
+                    observe=observe or seen.append,
+                    stop=stop,
+                    connect=partial(ImaginedConnection, service),  # type: ignore[arg-type]
+                    aside=at_once,
+                    alarm=lambda: nullcontext(ClockAlarm()),
+                )
+            )
+            nursery.cancel_scope.cancel()
+        return Simulated(facts, Samples.concatenate(parts), service, seen)
+
+    return trio.run(main, clock=MockClock(autojump_threshold=0.0))
