@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from tests.engine.peers import OK, Handler, Line, Peer, obedient, serving
-from tests.engine.test_run import Ran, phase
+from tests.engine.runs import Ran, phase
 from velro_gate.analysis.summary import summarise
 from velro_gate.engine.journeys import find_function
 from velro_gate.engine.run import Load, run_load

@@ -19,7 +19,7 @@ import trustme
 
 from tests.engine.peers import Line, Peer, serving
 from tests.engine.test_journeys import OPEN, RATE, Ran, browse, travelling
-from tests.engine.test_run import phase
+from tests.engine.runs import phase
 from velro_gate.engine.http2 import outcome_of
 from velro_gate.journeys import User
 from velro_gate.model.samples import Outcome
