@@ -158,8 +158,9 @@ def test_ctrl_c_ends_the_run_soon_and_keeps_the_partial_record(tmp_path: Path, m
 
 def test_ctrl_c_at_a_terminal_reaches_the_shards_as_well_and_they_end_in_order(tmp_path: Path) -> None:
     with service() as running:
+        scenario = tiny_scenario(tmp_path, duration="60 s")
         child = subprocess.Popen(
-            command("gate", tiny_scenario(tmp_path, duration="60 s"), "--url", running.url, "--shards", "2"),
+            command("gate", scenario, "--url", running.url, "--shards", "2", "--no-calibration"),
             cwd=tmp_path,
             env=environment(),
             stderr=subprocess.PIPE,
