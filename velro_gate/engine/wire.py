@@ -22,6 +22,7 @@ from typing import Protocol
 from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
 from velro_gate.engine.poller import READ, WRITE, Poller
 from velro_gate.engine.routes import Route
+from velro_gate.engine.tls import tls_fault
 from velro_gate.model.samples import Outcome
 
 MOST_ANSWER = 64 * 2**20
@@ -95,15 +96,34 @@ class Wire:
         self.heads = KnownHeads()
         self.established = 0
         self.opened = 0
+        self.sessions_reused = 0
+        self.tls_fault: str | None = None
         self._kinds = kinds
         self._most_answer = most_answer
         self._dials_left = dials_at_once
         self._waiting: deque[Connection] = deque()
-        self._dialling = False
+        self._dialling = self._full = False
+        self._turns = 0
 
     def new_answer(self) -> Answer:
         """An answer to parse into; clean ones come back to ``spare``."""
         return Answer(self._kinds, self._most_answer)
+
+    def take_turn(self) -> int:
+        """The next number: connections are dealt over the source addresses in the order in which they are made."""
+        self._turns += 1
+        return self._turns - 1
+
+    def postpone(self, connection: Connection) -> None:
+        """The service's accept queue is full, and a unix socket does not say when it is not: ``nudge`` tries again."""
+        self._full = True
+        self._dials_left += 1
+        self._waiting.appendleft(connection)
+
+    def nudge(self) -> None:
+        """Go on after a full accept queue; to be called now and then."""
+        self._full = False
+        self._dial_on()
 
     def dial(self, connection: Connection) -> None:
         """Connect it when it is its turn."""
@@ -128,7 +148,7 @@ class Wire:
         if self._dialling:
             return
         self._dialling = True
-        while self._waiting and self._dials_left > 0:
+        while self._waiting and self._dials_left > 0 and not self._full:
             connection = self._waiting.popleft()
             if connection.state is State.WAITING:
                 self._dials_left -= 1
@@ -149,6 +169,7 @@ class Connection:
         "_rest",
         "_socket",
         "_tries",
+        "_turn",
         "_wants_body",
         "_wire",
         "state",
@@ -164,6 +185,7 @@ class Connection:
         self._rest = memoryview(b"")
         self._began = 0.0
         self._address = self._tries = 0
+        self._turn = wire.take_turn()
         self._head = self._wants_body = False
         self.state = State.CLOSED
         self.written = False
@@ -189,20 +211,32 @@ class Connection:
         self._connect()
 
     def _connect(self) -> None:
-        address = self._wire.route.addresses[self._address]
+        route = self._wire.route
+        address = route.addresses[self._address]
         try:
-            made = socket.socket(address.family, socket.SOCK_STREAM)
+            made = route.new_socket(address.family, self._turn)
         except OSError as error:
             self._not_connected(error.errno or errno.EIO)
             return
-        made.setblocking(False)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._fd = made.fileno()
         # Before connect(): what is watched only afterwards and fails at once is never heard of.
         self._wire.poller.add(self._fd, WRITE, self._ready)
         self._socket = made
         code = made.connect_ex(address.sockaddr)
-        if code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
+        if address.family == socket.AF_UNIX:
+            # Such a connection stands at once or not at all.
+            self._connected_locally(code)
+        elif code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
+            self._not_connected(code)
+
+    def _connected_locally(self, code: int) -> None:
+        if code == 0:
+            self._connected()
+        elif code == errno.EAGAIN:
+            self._drop_socket()
+            self.state = State.WAITING
+            self._wire.postpone(self)
+        else:
             self._not_connected(code)
 
     def _continue_connect(self) -> None:
@@ -216,22 +250,26 @@ class Connection:
             self._not_connected(code)
             return
         route.preferred = self._address
-        if route.tls is None:
+        self._connected()
+
+    def _connected(self) -> None:
+        if self._wire.route.tls is None:
             self._wire.poller.change(self._fd, READ)
             self._stands()
         else:
-            self._begin_handshake(made, route.tls)
+            self._begin_handshake()
 
-    def _begin_handshake(self, made: socket.socket, context: ssl.SSLContext) -> None:
-        poller = self._wire.poller
+    def _begin_handshake(self) -> None:
+        poller, made = self._wire.poller, self._socket
+        assert made is not None
         # Wrapping takes the descriptor over; where it fails, it has closed it.
         poller.remove(self._fd)
         self._socket = None
         try:
-            wrapped = context.wrap_socket(made, server_hostname=self._wire.route.server_name, do_handshake_on_connect=False)
+            wrapped = self._wire.route.wrapped(made)
         except OSError as error:
             made.close()
-            self._fail(Outcome.RESET if error.errno in _RESET else Outcome.TLS)
+            self._handshake_failed(error)
             return
         self._socket = wrapped
         self._fd = wrapped.fileno()
@@ -248,14 +286,31 @@ class Connection:
             self._wire.poller.change(self._fd, READ)
         except ssl.SSLWantWriteError:
             self._wire.poller.change(self._fd, WRITE)
-        except (ssl.SSLError, ssl.CertificateError):
-            self._fail(Outcome.TLS)
         except OSError as error:
-            # A peer that does not speak TLS often just closes.
-            self._fail(Outcome.RESET if error.errno in _RESET else Outcome.TLS)
+            self._handshake_failed(error)
         else:
+            self._wire.sessions_reused += bool(made.session_reused)
             self._wire.poller.change(self._fd, READ)
             self._stands()
+
+    def _handshake_failed(self, error: OSError) -> None:
+        # A peer that does not speak TLS often just closes.
+        was_reset = not isinstance(error, ssl.SSLError) and error.errno in _RESET
+        self._fail(Outcome.RESET if was_reset else self._tls_fault(error))
+
+    def _lost(self, error: OSError) -> Outcome:
+        """What an error on a standing connection comes to. With TLS 1.3 a client certificate is refused only now."""
+        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return Outcome.RESET
+        return self._tls_fault(error)
+
+    def _tls_fault(self, error: OSError) -> Outcome:
+        fault = tls_fault(error)
+        self._wire.tls_fault = self._wire.tls_fault or fault.words
+        if fault.outcome is Outcome.CERTIFICATE:
+            # Whatever has been sent: who did not let us in has not read it.
+            self.written = False
+        return fault.outcome
 
     def _stands(self) -> None:
         wire = self._wire
@@ -292,8 +347,8 @@ class Connection:
             sent = self._socket.send(request)  # type: ignore[union-attr]  # only when idle, so there is one
         except _BLOCKED:
             sent = 0
-        except OSError:
-            self._fail(Outcome.RESET)
+        except OSError as error:
+            self._fail(self._lost(error))
             return
         if sent == len(request):
             self.written = True
@@ -380,8 +435,8 @@ class Connection:
                 data = made.recv(_RECEIVE)
             except _BLOCKED:
                 return
-            except OSError:
-                self._fail(Outcome.RESET)
+            except OSError as error:
+                self._fail(self._lost(error))
                 return
             at = wire.now()
             if not data:
@@ -408,14 +463,17 @@ class Connection:
             self._fail(Outcome.RESET)
 
     def _look_at_idle(self) -> None:
-        assert self._socket is not None
+        made = self._socket
+        assert made is not None
         try:
-            self._socket.recv(1)
+            made.recv(1)
         except _BLOCKED:
             # TLS talks to itself now and then: session tickets, for example.
+            if isinstance(made, ssl.SSLSocket):
+                self._wire.route.remember(made)
             return
-        except OSError:
-            pass
+        except OSError as error:
+            self._lost(error)
         # The end, a reset, or bytes that answer no request: some services say 408 before they close.
         self.close()
         self._owner.hung_up()
@@ -427,6 +485,8 @@ class Connection:
         state, self.state = self.state, State.CLOSED
         self._answer = None
         self._rest = memoryview(b"")
+        if state >= State.IDLE and isinstance(self._socket, ssl.SSLSocket):
+            self._wire.route.remember(self._socket)
         self._drop_socket()
         if state >= State.IDLE:
             self._wire.established -= 1

@@ -88,7 +88,7 @@ def _resolved(
     if draft is None:
         return None
     written = _written(root, draft)
-    target = target_from(draft.target, environ, faults, missing)
+    target = target_from(draft.target, environ, path.parent, faults, missing)
     feeders = _feeders(draft, path.parent, faults)
     steps, auth = _journey(draft, feeders, written, faults)
     profiles = profiles_of(
