@@ -116,12 +116,16 @@ class HealthWatch:
     Args:
         target_addresses: the (IP address, port) pairs that the load goes to, for the count of free local ports.
         shards: how many processes send the same load from this machine: they share its ports.
+        sources: how many addresses the load comes from; each has all the ports.
         proc: where the kernel's files are.
     """
 
-    def __init__(self, *, target_addresses: Sequence[tuple[str, int]] = (), shards: int = 1, proc: Path = PROC) -> None:
+    def __init__(
+        self, *, target_addresses: Sequence[tuple[str, int]] = (), shards: int = 1, sources: int = 1, proc: Path = PROC
+    ) -> None:
         self._targets = tuple(dict.fromkeys(target_addresses))
         self._shards = shards
+        self._sources = sources
         self._proc = proc
         self._lag = LoopLag()
         self._process = psutil.Process()
@@ -205,6 +209,7 @@ class HealthWatch:
         ports = port_count(self._proc)
         if ports is None or not self._targets:
             return None
+        ports *= self._sources
         free = ports - connections * self._shards - _time_wait(self._proc)
         if free >= _TIGHT_PORTS * ports:
             return free

@@ -22,6 +22,7 @@ from velro_gate.engine.calm import Calm
 from velro_gate.engine.health import HealthWatch
 from velro_gate.engine.poller import Poller
 from velro_gate.engine.recorder import Recorder
+from velro_gate.engine.redirects import Redirects
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.routes import Route
 from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
@@ -60,6 +61,7 @@ class PhasePlan:
     login: CompiledStep | None
     kinds: HeaderKinds
     layers: CacheLayers
+    redirects: Redirects | None
     sink: Callable[[Samples], None]
     observe: Callable[[Progress], None]
     stop: trio.Event
@@ -78,7 +80,9 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     if isinstance(arrivals, model.OpenArrivals):
         whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.scenario.steps, plan.scenario.seed)
         schedule = whole.slice(plan.shard)
-    watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count)
+    watch = HealthWatch(
+        target_addresses=plan.route.endpoints, shards=plan.shard.count, sources=max(len(plan.route.sources), 1)
+    )
     began = await plan.accord.begin(plan.number)
     task = _Phase(plan, watch, began)
     if schedule is not None:
@@ -139,6 +143,7 @@ class _Phase:
             token=auth.token if isinstance(auth, model.LoginAuth) else "",
             keep_cookies=plan.scenario.cookies,
             secure=plan.route.tls is not None,
+            redirects=plan.redirects,
         )
         indices = plan.shard.users(plan.phase.users)
         self._users = {index: User(index, self._crew) for index in indices}
@@ -261,6 +266,7 @@ class _Phase:
         crew = self._crew
         while True:
             await trio.sleep(SWEEP_EVERY)
+            self._wire.nudge()
             for lanes in (crew.lanes, crew.joining):
                 for user, deadline in lanes.overdue(self.now()):
                     user.expire(deadline)
@@ -293,7 +299,7 @@ class _Phase:
                 failed_joins=crew.join_failures,
             )
             if gone and state.stage != "drain":
-                state.gone = gone
+                state.gone = gone if self._wire.tls_fault is None else f"{gone}; {self._wire.tls_fault}"
                 state.scope.cancel()
             elif state.stage != "drain":
                 self._rejoin()
@@ -337,6 +343,9 @@ class _Phase:
             "connections_opened": self._wire.opened,
             "reconnects": crew.reconnects,
             "retries": crew.retries,
+            "redirects_followed": crew.followed,
+            "sessions_reused": self._wire.sessions_reused,
+            "tls_fault": self._wire.tls_fault,
         }
         return PhaseRun(
             name=plan.phase.name,

@@ -82,9 +82,7 @@ class Route:
             OSError: the connection has ended already.
         """
         assert self.tls is not None
-        return self.tls.wrap_socket(
-            made, server_hostname=self.server_name, do_handshake_on_connect=False, session=self.session
-        )
+        return self.tls.wrap_socket(made, server_hostname=self.server_name, do_handshake_on_connect=False, session=self.session)
 
     def remember(self, made: ssl.SSLSocket) -> None:
         """Keep the session of a standing connection, where it can be taken up again: with TLS 1.3 that takes a ticket."""
@@ -156,9 +154,7 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | str:
     return f"the name {host!r} cannot be resolved: {reason}"
 
 
-def _route(
-    addresses: tuple[Address, ...], host: str, tls: ssl.SSLContext | None, sources: tuple[str, ...]
-) -> Route | str:
+def _route(addresses: tuple[Address, ...], host: str, tls: ssl.SSLContext | None, sources: tuple[str, ...]) -> Route | str:
     """A route over the addresses that can be reached from the sources."""
     families = {source_family(source) for source in sources}
     within = tuple(address for address in addresses if not families or address.family in families)

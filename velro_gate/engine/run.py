@@ -60,7 +60,7 @@ async def run_load(
 
     Raises:
         UnreachableError: the target's name cannot be resolved and nothing has been measured. UsageError: a placeholder has no
-            value. Whatever the callables raise, in an exception group.
+            value, or a certificate file cannot be used. Whatever the callables raise, in an exception group.
     """
     stop = trio.Event() if stop is None else stop
     accord = Accord() if accord is None else accord
@@ -91,6 +91,7 @@ async def run_load(
                 login=login,
                 kinds=kinds,
                 layers=layers,
+                redirects=compiler.redirects(),
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,

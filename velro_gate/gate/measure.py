@@ -12,7 +12,7 @@ import trio
 
 from velro_gate.analysis.summary import summarise
 from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit, read_machine, require_feasible
-from velro_gate.engine.preflight import preflight
+from velro_gate.engine.preflight import preflight, transport_to
 from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import VelroError
@@ -123,7 +123,7 @@ async def _measure(
     async with trio.open_nursery() as nursery:
         if effects.signals:
             nursery.start_soon(_stop_on_signal, effects.signals, stop, effects.say)
-        sources = sources_for(target, service_is_local=setup.service_is_local)
+        sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
         nursery.start_soon(
             partial(
                 watch,
@@ -172,8 +172,14 @@ def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
         ran.sent_total,
         ran.ended - ran.started,
         ran.users,
-        _how_it_ended(ran),
+        _how_it_went(ran),
     )
+
+
+def _how_it_went(ran: PhaseRun) -> str:
+    redirects = f", {ran.redirects_followed} redirects followed" if ran.redirects_followed else ""
+    tls = f"; TLS: {ran.tls_fault}" if ran.tls_fault is not None else ""
+    return redirects + tls + _how_it_ended(ran)
 
 
 def _how_it_ended(ran: PhaseRun) -> str:

@@ -44,7 +44,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A request body as a template text; JSON bodies are already serialised. chunked: sent in chunks, its length not declared."""
+    """A request body as a template text; JSON bodies are already serialised. chunked: sent so, its length not declared."""
 
     template: str
     content_type: str

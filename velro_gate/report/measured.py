@@ -19,8 +19,9 @@ _OUTCOMES = {
     "REFUSED": "refused",
     "RESET": "connection reset",
     "TLS": "TLS fault",
+    "CERTIFICATE": "certificate not accepted",
     "DNS": "name not found",
-    "PROTOCOL": "not HTTP",
+    "PROTOCOL": "unreadable answer",
     "CANCELLED": "cancelled at the end",
     "CAPTURE": "value not found in the answer",
 }

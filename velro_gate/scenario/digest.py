@@ -16,7 +16,8 @@ def profile_digest(scenario: Scenario, profile: str) -> str:
     """Hex SHA-256 over the load of one profile: steps, kind of authorisation, feeders, cookies, compression, redirects, phases.
 
     URL, socket, source addresses, certificates, secrets, requirements, policy and descriptions are not in it, nor is the seed
-    itself: another seed draws another sample of the same load. The other profiles are not in it either, so editing one orphans no baseline of another.
+    itself: another seed draws another sample of the same load. The other profiles are not in it either, so editing one orphans
+    no baseline of another.
 
     Raises:
         KeyError: when there is no such profile.
@@ -46,7 +47,7 @@ def _common(scenario: Scenario) -> dict[str, object]:
 
 
 def _asked_of_all(target: Target) -> dict[str, object]:
-    """What the target says about every request. Defaults are left out: so digests from before these keys stay what they were."""
+    """What the target says about every request. Defaults are left out, so that older digests stay what they were."""
     asked: dict[str, object] = {}
     if target.compression != "none":
         asked["compression"] = target.compression
