@@ -266,7 +266,7 @@ class _Phase:
         crew = self._crew
         while True:
             await trio.sleep(SWEEP_EVERY)
-            self._wire.nudge()
+            self._wire.dials.nudge()
             for lanes in (crew.lanes, crew.joining):
                 for user, deadline in lanes.overdue(self.now()):
                     user.expire(deadline)
@@ -323,7 +323,7 @@ class _Phase:
     async def _close(self) -> None:
         """Give up on what is in flight, and close every connection; other tasks of the process get their turns meanwhile."""
         self._crew.closing = True
-        self._wire.shut()
+        self._wire.dials.shut()
         for number, user in enumerate(self._users.values()):
             user.cancel()
             if number % _AT_A_TIME == 0:

@@ -14,12 +14,12 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
 from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
+from velro_gate.engine.dialling import DIALS_AT_ONCE, Dials
 from velro_gate.engine.poller import READ, WRITE, Poller
 from velro_gate.engine.routes import Route
 from velro_gate.engine.tls import tls_fault
@@ -27,9 +27,6 @@ from velro_gate.model.samples import Outcome
 
 MOST_ANSWER = 64 * 2**20
 """Bytes of one answer; a longer one is a fault of the service."""
-
-DIALS_AT_ONCE = 64
-"""Connections that may be in the making at one moment: less than the shortest usual accept queue (128)."""
 
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -92,6 +89,7 @@ class Wire:
         self.secure = route.tls is not None
         self.poller = poller
         self.now = now
+        self.dials = Dials(dials_at_once)
         self.spare: list[Answer] = []
         self.heads = KnownHeads()
         self.established = 0
@@ -100,60 +98,10 @@ class Wire:
         self.tls_fault: str | None = None
         self._kinds = kinds
         self._most_answer = most_answer
-        self._dials_left = dials_at_once
-        self._waiting: deque[Connection] = deque()
-        self._dialling = self._full = False
-        self._turns = 0
 
     def new_answer(self) -> Answer:
         """An answer to parse into; clean ones come back to ``spare``."""
         return Answer(self._kinds, self._most_answer)
-
-    def take_turn(self) -> int:
-        """The next number: connections are dealt over the source addresses in the order in which they are made."""
-        self._turns += 1
-        return self._turns - 1
-
-    def postpone(self, connection: Connection) -> None:
-        """The service's accept queue is full, and a unix socket does not say when it is not: ``nudge`` tries again."""
-        self._full = True
-        self._dials_left += 1
-        self._waiting.appendleft(connection)
-
-    def nudge(self) -> None:
-        """Go on after a full accept queue; to be called now and then."""
-        self._full = False
-        self._dial_on()
-
-    def dial(self, connection: Connection) -> None:
-        """Connect it when it is its turn."""
-        self._waiting.append(connection)
-        self._dial_on()
-
-    def hurry(self, connection: Connection) -> None:
-        """Let it go first: a request waits for it."""
-        self._waiting.appendleft(connection)
-
-    def shut(self) -> None:
-        """Begin no more connections."""
-        self._waiting.clear()
-
-    def dialled(self) -> None:
-        """One has come to its end, good or bad: the next one may begin."""
-        self._dials_left += 1
-        self._dial_on()
-
-    def _dial_on(self) -> None:
-        # A refused connection ends at once and calls us again: a loop, so that ten thousand of them make no deep stack.
-        if self._dialling:
-            return
-        self._dialling = True
-        while self._waiting and self._dials_left > 0 and not self._full:
-            connection = self._waiting.popleft()
-            if connection.state is State.WAITING:
-                self._dials_left -= 1
-                connection.dial()
-        self._dialling = False
 
 
 class Connection:
@@ -185,7 +133,7 @@ class Connection:
         self._rest = memoryview(b"")
         self._began = 0.0
         self._address = self._tries = 0
-        self._turn = wire.take_turn()
+        self._turn = wire.dials.turn()
         self._head = self._wants_body = False
         self.state = State.CLOSED
         self.written = False
@@ -197,18 +145,21 @@ class Connection:
         self.state = State.WAITING
         self.written = False
         self._tries = 0
-        self._wire.dial(self)
+        self._wire.dials.add(self)
 
     def hurry(self) -> None:
         """Go before those that wait for their turn without a request. Only when waiting."""
-        self._wire.hurry(self)
+        self._wire.dials.hurry(self)
 
-    def dial(self) -> None:
-        """Begin to connect: it is this connection's turn."""
+    def dial(self) -> bool:
+        """Begin to connect: it is this connection's turn. False where it has been closed meanwhile."""
+        if self.state is not State.WAITING:
+            return False
         self._address = self._wire.route.preferred
         self._began = self._wire.now()
         self.state = State.DIALLING
         self._connect()
+        return True
 
     def _connect(self) -> None:
         route = self._wire.route
@@ -235,7 +186,7 @@ class Connection:
         elif code == errno.EAGAIN:
             self._drop_socket()
             self.state = State.WAITING
-            self._wire.postpone(self)
+            self._wire.dials.postpone(self)
         else:
             self._not_connected(code)
 
@@ -317,7 +268,7 @@ class Connection:
         self.state = State.IDLE
         wire.established += 1
         wire.opened += 1
-        wire.dialled()
+        wire.dials.done()
         self._owner.opened(wire.now() - self._began)
 
     def _not_connected(self, code: int) -> None:
@@ -491,7 +442,7 @@ class Connection:
         if state >= State.IDLE:
             self._wire.established -= 1
         elif state in (State.DIALLING, State.HANDSHAKE):
-            self._wire.dialled()
+            self._wire.dials.done()
 
     def _drop_socket(self) -> None:
         made, self._socket = self._socket, None
