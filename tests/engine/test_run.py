@@ -545,7 +545,8 @@ def test_https_works_with_a_certificate_that_is_not_verified_and_fails_with_one_
         assert good.run.delivered_total == len(peer.requests)
         before = len(peer.requests)
         bad = await running(peer.url, phase(arrivals=OpenArrivals(rate=50.0)))
-        assert set(bad.outcomes()) == {"TLS"}
+        assert set(bad.outcomes()) == {"CERTIFICATE"}
+        assert bad.run.tls_fault == "the service's certificate comes from an unknown issuer"
         assert bad.run.delivered_total == 0
         assert len(peer.requests) == before
 

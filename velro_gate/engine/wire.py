@@ -255,6 +255,20 @@ class Connection:
             return Outcome.RESET
         return self._tls_fault(error)
 
+    def _not_sent(self, error: OSError) -> Outcome:
+        """What an error of sending comes to. Who refuses a certificate says so and closes: the reason may lie ready."""
+        made = self._socket
+        if isinstance(made, ssl.SSLSocket):
+            try:
+                made.recv(1)
+            except _BLOCKED:
+                pass
+            except ssl.SSLError as reason:
+                return self._lost(reason)
+            except OSError:
+                return Outcome.RESET
+        return self._lost(error)
+
     def _tls_fault(self, error: OSError) -> Outcome:
         fault = tls_fault(error)
         self._wire.tls_fault = self._wire.tls_fault or fault.words
@@ -299,7 +313,7 @@ class Connection:
         except _BLOCKED:
             sent = 0
         except OSError as error:
-            self._fail(self._lost(error))
+            self._fail(self._not_sent(error))
             return
         if sent == len(request):
             self.written = True
@@ -347,8 +361,8 @@ class Connection:
             data = made.recv(_RECEIVE)  # type: ignore[union-attr]  # only when open, so there is one
         except _BLOCKED:
             return
-        except OSError:
-            self._fail(Outcome.RESET)
+        except OSError as error:
+            self._fail(self._lost(error))
             return
         at = wire.poller.at
         answer = self._answer
