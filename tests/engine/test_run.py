@@ -9,6 +9,7 @@ import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,10 +87,11 @@ async def running(
     shard: Shard | None = None,
     stop: trio.Event | None = None,
     verify: bool = True,
+    **to: Any,
 ) -> Ran:
-    """Run and check what must hold of every run."""
+    """Run and check what must hold of every run. to: the rest of the target."""
     scenario = Scenario(
-        name="s", description="", digest="d", target=Target(url=url, verify=verify), auth=auth or NoAuth(), steps=steps
+        name="s", description="", digest="d", target=Target(url=url, verify=verify, **to), auth=auth or NoAuth(), steps=steps
     )
     ran = Ran(LoadResult(phases=(), layers=()))
     with trio.fail_after(30):

@@ -80,9 +80,7 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     if isinstance(arrivals, model.OpenArrivals):
         whole = await trio.to_thread.run_sync(open_schedule, plan.phase, plan.scenario.steps, plan.scenario.seed)
         schedule = whole.slice(plan.shard)
-    watch = HealthWatch(
-        target_addresses=plan.route.endpoints, shards=plan.shard.count, sources=max(len(plan.route.sources), 1)
-    )
+    watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count, sources=max(len(plan.route.sources), 1))
     began = await plan.accord.begin(plan.number)
     task = _Phase(plan, watch, began)
     if schedule is not None:
