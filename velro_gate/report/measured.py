@@ -166,8 +166,14 @@ def answer_rows(record: RunRecord) -> list[AnswerRow]:
             continue
         statuses = {status_name(code): count for code, count in sorted(whole.statuses.items())}
         outcomes = {_OUTCOMES.get(name, name.lower()): count for name, count in whole.outcomes.items()}
+        followed = f"; redirects followed: {units.format_count(n)}" if (n := phase.redirects_followed) else ""
         rows.append(
-            AnswerRow(phase=phase.name, statuses=_tally(statuses), outcomes=_tally(outcomes), cache=_cache(whole.cache))
+            AnswerRow(
+                phase=phase.name,
+                statuses=_tally(statuses) + followed,
+                outcomes=_tally(outcomes),
+                cache=_cache(whole.cache),
+            )
         )
     return rows
 
