@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the servers which the tests start are on this machine: installs them where that is allowed.
 #
-# Usage: scripts/test-services.sh [redis] [postgresql]      (default: all)
+# Usage: scripts/test-services.sh [redis] [postgresql] [nginx]      (default: all)
 # Nothing is started here: each test starts its own server on a free port and stops it again.
 set -euo pipefail
 
@@ -10,15 +10,18 @@ say() { printf 'test-services: %s\n' "$*" >&2; }
 has_redis() { command -v redis-server >/dev/null; }
 # Debian keeps PostgreSQL's server programs out of the PATH.
 has_postgresql() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+# Servers of the system are not in the PATH of every user.
+has_nginx() { command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]]; }
 
 missing=()
-[[ $# -gt 0 ]] || set -- redis postgresql
+[[ $# -gt 0 ]] || set -- redis postgresql nginx
 for service in "$@"; do
     case $service in
         redis) has_redis || missing+=(redis-server) ;;
         postgresql) has_postgresql || missing+=(postgresql) ;;
+        nginx) has_nginx || missing+=(nginx-light) ;;
         *)
-            say "error: unknown service '$service'; choose redis or postgresql"
+            say "error: unknown service '$service'; choose redis, postgresql or nginx"
             exit 2
             ;;
     esac

@@ -1,4 +1,4 @@
-"""Real Redis and PostgreSQL servers for tests: each on a free loopback port, in a temporary directory, stopped at the end.
+"""Real Redis, PostgreSQL and nginx servers for tests: on a free loopback port, in a temporary directory, stopped at the end.
 
 They are waited for by reading their own log up to the line that says they are ready: no polling, no sleeping. A missing binary
 is an error that names the package to install, never a skip, so a part that lacks its server cannot look tested.
@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +139,52 @@ def postgres_server(*, max_connections: int = 250, options: Sequence[str] = ()) 
                 pid=process.pid,
                 directory=directory,
             )
+
+
+@contextlib.contextmanager
+def nginx_server(server: str, *, files: Mapping[str, str] | None = None, options: str = "") -> Iterator[Server]:
+    """A real nginx. server: the inside of its ``server`` block, in which ``{port}`` and ``{directory}`` are filled in.
+
+    files are written beside it first, by name; options follow ``listen`` (``"ssl"``).
+    """
+    binary = _binary("nginx", [Path("/usr/sbin")], "nginx-light")
+    with _account_directory("www-data") as (directory, account), contextlib.ExitStack() as stack:
+        for name, text in (files or {}).items():
+            (directory / name).write_text(text, encoding="utf-8")
+
+        def command(port: int) -> list[str]:
+            inside = server.replace("{port}", str(port)).replace("{directory}", str(directory))
+            text = _NGINX.replace("{directory}", str(directory)) % (port, options, inside)
+            (directory / "nginx.conf").write_text(text, encoding="utf-8")
+            return [binary, "-p", str(directory), "-c", str(directory / "nginx.conf")]
+
+        process, port = _start(
+            stack, command, ready="start worker processes", directory=directory, account=account, stop=signal.SIGTERM
+        )
+        scheme = "https" if "ssl" in options else "http"
+        yield Server(url=f"{scheme}://127.0.0.1:{port}", host="127.0.0.1", port=port, pid=process.pid, directory=directory)
+
+
+_NGINX = """
+daemon off;
+error_log stderr notice;
+pid {directory}/nginx.pid;
+events { worker_connections 512; }
+http {
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    log_format seen '$remote_addr $status $request_method $uri $ssl_session_reused';
+    access_log {directory}/access.log seen;
+    keepalive_requests 5;
+    server {
+        listen 127.0.0.1:%d %s;
+        %s
+    }
+}
+"""
 
 
 def _binary(name: str, folders: Sequence[Path], package: str) -> str:

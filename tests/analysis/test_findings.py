@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from velro_gate.analysis.findings import comparison_findings, requirement_findings, sentence_of, subject_of
+from tests.analysis.phases import counts
+from tests.analysis.runs import planned, run, summary
+from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings, sentence_of, subject_of
 from velro_gate.model.metrics import METRICS, Direction
-from velro_gate.model.record import Estimate
+from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
 
@@ -305,3 +308,45 @@ def test_the_advice_on_a_missed_requirement_fits_its_metric(metric: str, words: 
     missed = requirement(requirement=wanted, status=Status.MISSED, met=False, level=Level.FAIL, estimate=figure)
     (found,) = requirement_findings([missed])
     assert words in found.advice
+
+
+def phase_of(outcomes: dict[str, int], statuses: dict[int, int], *, tls_fault: str | None = None) -> PhaseSummary:
+    """A phase of one step whose requests ended like this."""
+    ok = outcomes.get("OK", 0)
+    books = counts(ok=ok, failed=sum(outcomes.values()) - ok)
+    steps = tuple(
+        StepSummary(step=name, counts=books, measurements={}, outcomes=outcomes, statuses=statuses) for name in ("all", "list")
+    )
+    return replace(summary(), steps=steps, tls_fault=tls_fault)
+
+
+class TestAdviceOnFailures:
+    @pytest.mark.parametrize(
+        ("outcomes", "statuses", "advice"),
+        [
+            ({"STATUS": 100}, {302: 100}, "follow_redirects"),
+            ({"OK": 60, "STATUS": 40}, {200: 60, 301: 30, 500: 10}, "follow_redirects"),
+            ({"STATUS": 100}, {500: 100}, "status codes"),
+            ({"OK": 60, "STATUS": 40}, {302: 60, 404: 40}, "status codes"),
+            ({"TIMEOUT": 70, "STATUS": 30}, {0: 70, 302: 30}, "status codes"),
+            ({"CERTIFICATE": 100}, {0: 100}, "ca_file"),
+            ({"CAPTURE": 100}, {200: 100}, "never captured"),
+        ],
+    )
+    def test_it_names_what_most_of_them_need(self, outcomes: dict[str, int], statuses: dict[int, int], advice: str) -> None:
+        phase = phase_of(outcomes, statuses)
+        missed = requirement(
+            requirement=Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.01),
+            status=Status.MISSED,
+            met=False,
+            level=Level.FAIL,
+        )
+        (found,) = requirement_findings([missed], phases=[phase])
+        assert advice in found.advice
+        failed = list(failure_findings(run(phase), planned()))
+        assert [advice in finding.advice for finding in failed] == [True]
+
+    def test_a_certificate_that_is_not_accepted_is_told_with_its_reason(self) -> None:
+        phase = phase_of({"CERTIFICATE": 100}, {0: 100}, tls_fault="the service's certificate has expired")
+        (found,) = failure_findings(run(phase), planned())
+        assert found.sentence.endswith("(100 x certificate: the service's certificate has expired)")

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import trio
 import trio.testing
@@ -35,12 +36,15 @@ class Line:
             if not await self._more():
                 return None
         head, _, rest = self.rest.partition(b"\r\n\r\n")
-        length = 0
+        length, chunked = 0, False
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
+            chunked = chunked or name.lower() == b"transfer-encoding"
         self.rest = rest
+        if chunked:
+            return await self._chunks(head)
         while len(self.rest) < length:
             if not await self._more():
                 return None
@@ -48,6 +52,23 @@ class Line:
         whole = head + b"\r\n\r\n" + body
         self.peer.requests.append(whole)
         return whole
+
+    async def _chunks(self, head: bytes) -> bytes | None:
+        """The rest of a chunked request; kept with its body put together."""
+        body, length = b"", -1
+        while length:
+            while b"\r\n" not in self.rest:
+                if not await self._more():
+                    return None
+            size, _, self.rest = self.rest.partition(b"\r\n")
+            length = int(size, 16)
+            while len(self.rest) < length + 2:
+                if not await self._more():
+                    return None
+            assert self.rest[length : length + 2] == b"\r\n"
+            body, self.rest = body + self.rest[:length], self.rest[length + 2 :]
+        self.peer.requests.append(head + b"\r\n\r\n" + body)
+        return self.peer.requests[-1]
 
     async def _more(self) -> bool:
         try:
@@ -84,10 +105,12 @@ class Peer:
     requests: list[bytes] = field(default_factory=list)
     accepted: int = 0
     open: int = 0
+    resumed: int = 0
+    came_from: list[object] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"{self.scheme}://{self.host}:{self.port}"
+        return f"{self.scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 def answering(data: bytes) -> Handler:
@@ -127,18 +150,27 @@ def after_request(*actions: bytes | str) -> Handler:
 
 
 @asynccontextmanager
-async def serving(handler: Handler = obedient, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
-    """A server whose ``handler`` gets each connection; stopped at the end of the block."""
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1_024)
-    peer = Peer("127.0.0.1", listener.socket.getsockname()[1], "https" if tls else "http")
+async def serving(
+    handler: Handler = obedient, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", path: Path | None = None
+) -> AsyncIterator[Peer]:
+    """A server whose ``handler`` gets each connection; stopped at the end of the block. path: of a unix socket to listen on."""
+    if path is None:
+        (listener,) = await trio.open_tcp_listeners(0, host=host, backlog=1_024)
+    else:
+        listener = trio.SocketListener(await _listening(path))
+    peer = Peer(host, 0 if path else listener.socket.getsockname()[1], "https" if tls else "http")
 
     async def accept(stream: trio.SocketStream) -> None:
+        peer.came_from.append(stream.socket.getpeername()[0] if path is None else "unix")
         peer.accepted += 1
         peer.open += 1
         served: trio.abc.Stream = stream
         if tls is not None:
             served = trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
         try:
+            if isinstance(served, trio.SSLStream):
+                await served.do_handshake()
+                peer.resumed += bool(served.session_reused)
             await handler(Line(served, peer))
         except (trio.BrokenResourceError, ssl.SSLError):
             return
@@ -152,6 +184,13 @@ async def serving(handler: Handler = obedient, *, tls: ssl.SSLContext | None = N
             yield peer
         finally:
             nursery.cancel_scope.cancel()
+
+
+async def _listening(path: Path) -> trio.socket.SocketType:
+    made = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
+    await made.bind(str(path))
+    made.listen(1_024)
+    return made
 
 
 @dataclass

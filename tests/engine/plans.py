@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from velro_gate.model.scenario import Comparator, NoAuth, OpenArrivals, Phase, Requirement, Scenario, Step, Target
 
 
-def scenario(url: str = "http://service.test") -> Scenario:
+def scenario(url: str = "http://service.test", **to: Any) -> Scenario:
     steps = (
         Step(name="login", method="GET", path="/a", probability=1.0),
         Step(name="list", method="GET", path="/b", probability=0.5),
     )
-    return Scenario(name="s", description="", digest="d", target=Target(url=url), auth=NoAuth(), steps=steps)
+    return Scenario(name="s", description="", digest="d", target=Target(url=url, **to), auth=NoAuth(), steps=steps)
 
 
 def p95(limit: float, step: str = "all") -> Requirement:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -70,10 +71,11 @@ async def running(
     verify: bool = True,
     sink: Callable[[str, Samples], None] | None = None,
     observe: Callable[[Progress], None] | None = None,
+    **to: Any,
 ) -> Ran:
-    """Run and check what must hold of every run."""
+    """Run and check what must hold of every run. to: the rest of the target."""
     scenario = Scenario(
-        name="s", description="", digest="d", target=Target(url=url, verify=verify), auth=auth or NoAuth(), steps=steps
+        name="s", description="", digest="d", target=Target(url=url, verify=verify, **to), auth=auth or NoAuth(), steps=steps
     )
     ran = Ran(LoadResult(phases=(), layers=()))
     with trio.fail_after(30):

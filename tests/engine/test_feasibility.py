@@ -98,6 +98,29 @@ def test_a_second_target_address_brings_as_many_ports_again() -> None:
     assert shortfalls([phase(users=29_000)], **plan, target_addresses=2) == ()
 
 
+def test_every_source_address_brings_as_many_ports_again() -> None:
+    plan = {"machine": ROOMY, "service_is_local": False}
+    two = scenario(source_addresses=("127.0.0.2", "127.0.0.3"))
+    assert shortfalls([phase(users=56_000)], scenario=two, **plan) == ()
+    (short,) = shortfalls([phase(users=57_000)], scenario=two, **plan)
+    assert (short.code, short.available) == ("ports", 2 * 28_232)
+    assert "target.source_addresses" in short.hint
+
+
+def test_a_unix_socket_takes_no_ports() -> None:
+    plan = scenario(unix_socket="/run/service.sock")
+    assert shortfalls([phase(users=90_000, ramp=600.0)], scenario=plan, machine=ROOMY, service_is_local=False) == ()
+
+
+def test_source_addresses_that_are_not_this_machines_are_fatal_and_named() -> None:
+    machine = replace(ROOMY, foreign_sources=("192.0.2.1", "192.0.2.2"))
+    (short, *rest) = found(phase(), phase(name="again"), machine=machine)
+    assert (short.code, short.fatal, rest) == ("source_addresses", True, [])
+    assert "192.0.2.1, 192.0.2.2 are no addresses of this machine" in short.sentence
+    with pytest.raises(InfeasibleError, match=r"192\.0\.2\.1 is no address"):
+        require_feasible([phase()], scenario=scenario(source_addresses=("192.0.2.1",)), service_is_local=False)
+
+
 def test_ports_that_cannot_be_read_are_not_guessed() -> None:
     assert codes(phase(users=29_000), machine=replace(ROOMY, ports=None)) == []
 

@@ -265,6 +265,12 @@ def test_the_connections_of_all_shards_take_ports_of_the_one_machine(tmp_path: P
         assert watch._free_ports(10) == free
 
 
+def test_each_source_address_has_all_the_ports(tmp_path: Path) -> None:
+    for sources, free in ((1, 90), (3, 290)):
+        watch = HealthWatch(target_addresses=[("127.0.0.1", 80)], sources=sources, proc=fake_proc(tmp_path))
+        assert watch._free_ports(10) == free
+
+
 def test_near_exhaustion_the_kernels_own_table_decides(tmp_path: Path) -> None:
     """Time-wait sockets toward other targets take no port of ours: the cheap bound cries wolf, the table does not."""
     ours = "   0: 0100007F:03E8 0100007F:0050 01 00000000:00000000\n"

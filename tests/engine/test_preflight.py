@@ -5,13 +5,16 @@ import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 import trio
 import trio.testing
 
+from tests.engine.authority import Authority
 from velro_gate.engine.preflight import Preflight, health_url, preflight
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
@@ -54,12 +57,12 @@ async def peer(handler: Handler, context: ssl.SSLContext | None = None) -> Async
 
 
 def ask_peer(handler: Handler, *, scheme: str = "http", context: ssl.SSLContext | None = None, **options: object) -> Preflight:
-    verify = bool(options.pop("verify", True))
+    to = {name: options.pop(name) for name in list(options) if name in {field.name for field in fields(Target)}}
 
     async def main() -> Preflight:
         result = None
         async with peer(handler, context) as port:
-            result = await preflight(Target(url=f"{scheme}://127.0.0.1:{port}", verify=verify), **options)
+            result = await preflight(Target(url=f"{scheme}://127.0.0.1:{port}", **to), **options)
         assert result is not None
         return result
 
@@ -313,3 +316,41 @@ def test_what_is_no_service_url_is_a_usage_error_without_its_password(url: str) 
         health_url(Target(url=url))
     assert caught.value.exit_code == 2
     assert "secret" not in str(caught.value)
+
+
+# The way of the load
+
+
+def test_the_own_authority_and_the_client_certificate_are_those_of_the_load(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.client()
+    to = {"ca_file": authority.file(), "client_certificate": certificate, "client_key": key}
+    server = authority.server(asks_client=True)
+    assert ask_peer(answering(GOOD), scheme="https", context=server, **to).status == 200
+
+
+@pytest.mark.parametrize(
+    ("server", "why", "hint"),
+    [
+        ({"expired": True}, "has expired", "Mend the service's certificate"),
+        ({"name": "elsewhere.test"}, "is for another host", "in the URL"),
+    ],
+)
+def test_why_a_certificate_is_not_trusted_is_told_in_words(tmp_path: Path, server: dict[str, Any], why: str, hint: str) -> None:
+    authority = Authority(tmp_path)
+    with pytest.raises(UnreachableError, match="certificate is not trusted") as caught:
+        ask_peer(answering(GOOD), scheme="https", context=authority.server(**server), ca_file=authority.file())
+    assert why in (caught.value.why or "")
+    assert hint in caught.value.hint
+
+
+def test_the_health_check_comes_from_the_first_source_address() -> None:
+    seen: list[str] = []
+
+    async def note(stream: trio.abc.Stream) -> None:
+        assert isinstance(stream, trio.SocketStream)
+        seen.append(stream.socket.getpeername()[0])
+        await answering(GOOD)(stream)
+
+    assert ask_peer(note, source_addresses=("127.0.0.7", "127.0.0.8")).status == 200
+    assert seen == ["127.0.0.7"]

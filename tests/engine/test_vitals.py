@@ -26,7 +26,7 @@ class Beat:
         return self.pulse.feel(self.now, self.outcomes, **self.extra)
 
 
-@pytest.mark.parametrize("kind", ["REFUSED", "RESET", "TLS"])
+@pytest.mark.parametrize("kind", ["REFUSED", "RESET", "TLS", "CERTIFICATE"])
 def test_five_seconds_of_failing_connections_mean_gone(kind: str) -> None:
     beat = Beat()
     assert beat.second(OK=10) is None

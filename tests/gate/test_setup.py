@@ -57,7 +57,7 @@ def test_the_url_of_the_command_line_wins_over_the_environment() -> None:
         "http://",
         "http://host:99999",
         "http://host:0",
-        "http://host/v1",
+        "http://host/v1#top",
         "http://host?key=sekret",
         "http://u:sekret@host",
     ],
@@ -112,6 +112,17 @@ def test_a_missing_secret_is_named_unless_secrets_are_not_needed() -> None:
 )
 def test_only_this_machine_counts_as_local(url: str, local: bool) -> None:
     assert is_loopback(url) is local
+
+
+def test_a_service_behind_a_unix_socket_is_local_unless_another_place_is_named(tmp_path: Path) -> None:
+    path = tiny_scenario(tmp_path)
+    path.write_text(path.read_text().replace('"${env.VELRO_API_URL}"', '"http://service.test", unix_socket: service.sock'))
+    there = prepare(Asked(scenario=path), {})
+    assert there.service_is_local
+    assert there.scenario.target.unix_socket == str(tmp_path / "service.sock")
+    elsewhere = prepare(Asked(scenario=path, url="http://service.test"), {})
+    assert not elsewhere.service_is_local
+    assert elsewhere.plan.digest == there.plan.digest
 
 
 def test_an_unknown_shipped_scenario_is_a_usage_error() -> None:

@@ -80,7 +80,7 @@ def test_no_samples_is_a_value_like_any_other() -> None:
 
 def test_only_failures_to_connect_cannot_have_reached_the_service() -> None:
     undelivered = {outcome for outcome in Outcome if not outcome.delivered}
-    assert undelivered == {Outcome.REFUSED, Outcome.TLS, Outcome.DNS}
+    assert undelivered == {Outcome.REFUSED, Outcome.TLS, Outcome.DNS, Outcome.CERTIFICATE}
 
 
 def test_cache_codes_tell_no_header_from_a_miss_and_a_miss_from_a_hit() -> None:

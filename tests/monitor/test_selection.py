@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 import trio
 
@@ -50,6 +51,15 @@ def test_only_a_remote_service_is_asked_for_its_process() -> None:
     assert page(local=True)._families == DEFAULT_FAMILIES
     assert page(local=False)._families == DEFAULT_FAMILIES + PROCESS_FAMILIES
     assert page(local=True)._url == "http://s.test/api/metrics"
+
+
+def test_a_service_behind_a_unix_socket_is_asked_for_its_process_on_the_way_of_the_load() -> None:
+    target = Target(url="http://service.test", metrics_path="/metrics", unix_socket="/run/service.sock")
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text="process_resident_memory_bytes 7"))
+    runner, page = sources_for(target, service_is_local=True, transport=transport)
+    assert isinstance(page, PrometheusText)
+    assert trio.run(page.read) == {"rss": 7.0}
+    assert runner.name == "runner"
 
 
 def test_every_reading_of_real_sources_stands_in_the_table_of_names(redis_at: Server, postgres_at: Server) -> None:

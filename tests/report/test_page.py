@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
 import pytest
 
-from tests.report.examples import EXAMPLES
+from tests.report.examples import EXAMPLES, passing
 from tests.report.hostile import hostile
 from velro_gate import report
 
@@ -120,3 +121,12 @@ def test_text_from_outside_stays_text() -> None:
 
 def test_a_page_is_light_enough_to_send(page: str) -> None:
     assert len(page.encode()) < 200_000
+
+
+def test_redirects_that_were_followed_stand_beside_the_status_codes() -> None:
+    run, verdict = passing()
+    assert "redirects followed" not in report.html(run, verdict)
+    first, *rest = run.phases
+    redirected = dataclasses.replace(run, phases=(dataclasses.replace(first, redirects_followed=1_234), *rest))
+    assert "redirects followed: 1,234" in report.html(redirected, verdict)
+    assert "redirects followed: 1,234" in report.markdown(redirected, verdict)

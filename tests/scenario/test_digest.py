@@ -40,6 +40,10 @@ def changed(change: Callable[[Any], object]) -> dict[str, Any]:
 
 ALIKE: dict[str, Callable[[Any], object]] = {
     "url": lambda data: data["target"].update(url="https://elsewhere.example"),
+    "unix socket": lambda data: data["target"].update(unix_socket="service.sock"),
+    "source addresses": lambda data: data["target"].update(source_addresses=["127.0.0.2"]),
+    "certificates": lambda data: data["target"].update(verify_tls=False),
+    "reach as it is by default": lambda data: data["target"].update(compression="none", follow_redirects=0),
     "description": lambda data: data.update(description="Another."),
     "name": lambda data: data.update(name="store"),
     "requirements": lambda data: data.update(requirements={"p95": "< 1 s"}),
@@ -64,6 +68,8 @@ DIFFERENT: dict[str, Callable[[Any], object]] = {
     "step order": lambda data: data["steps"].append({"name": "last", "path": "/"}),
     "body": lambda data: data["steps"][1].update(json={"a": 1}),
     "query": lambda data: data["steps"][1].update(query={"a": 1}),
+    "compression": lambda data: data["target"].update(compression="gzip"),
+    "redirects": lambda data: data["target"].update(follow_redirects=1),
     "header": lambda data: data["headers"].update({"X-B": "3"}),
     "timeout": lambda data: data["steps"][1].update(timeout="1 s"),
     "expected status": lambda data: data["steps"][1].update(expect=[200, 404]),
@@ -137,3 +143,10 @@ def test_the_whole_scenario_has_a_digest_over_all_its_profiles(tmp_path: Path) -
 def test_a_digest_of_an_unknown_profile_is_a_key_error(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         profile_digest(load(shop(), tmp_path), "fall")
+
+
+def test_chunks_are_another_load_and_a_declared_length_is_the_old_one(tmp_path: Path) -> None:
+    def with_body(**more: object) -> str:
+        return digest(changed(lambda data: data["steps"][1].update(method="POST", json={"a": 1}, **more)), tmp_path)
+
+    assert with_body() == with_body(chunked=False) != with_body(chunked=True)

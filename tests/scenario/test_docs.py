@@ -12,7 +12,7 @@ import yaml
 from tests.scenario.files import ROOT, shop
 from velro_gate.model.metrics import METRICS
 from velro_gate.scenario import json_schema, load_scenario
-from velro_gate.scenario.shape import STEP_METRICS, FileSpec
+from velro_gate.scenario.shape import STEP_METRICS, FileSpec, StepSpec, TargetSpec
 
 TEXT = (ROOT / "docs" / "scenario.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -41,6 +41,11 @@ def test_the_reference_shows_every_key_at_the_top_of_a_file() -> None:
     shown = {key for example in EXAMPLES for key in yaml.safe_load(example)}
     assert shown >= set(FileSpec.keys()) - {"description", "cookies"}
     assert "cookies: false" in TEXT
+
+
+@pytest.mark.parametrize("spec", [TargetSpec, StepSpec], ids=lambda spec: spec.__name__)
+def test_the_reference_names_every_key_of_the_target_and_of_a_step(spec: type[TargetSpec | StepSpec]) -> None:
+    assert [key for key in spec.keys() if not re.search(rf"`{key}`|^ +(?:- )?{key}:", TEXT, re.MULTILINE)] == []  # noqa: SIM118
 
 
 def test_the_reference_lists_every_metric_and_whether_it_is_one_of_a_step() -> None:

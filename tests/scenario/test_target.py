@@ -75,7 +75,9 @@ def test_faults_of_the_file_come_before_missing_variables(tmp_path: Path) -> Non
         ({"VELRO_API_URL": "http://api:99999"}, "is no URL"),
         ({"VELRO_API_URL": "http://api:0"}, "has port 0"),
         ({"VELRO_API_URL": "http://[::1"}, "is no URL"),
-        ({"VELRO_API_URL": "http://api/v1"}, "more than scheme, host and port"),
+        ({"VELRO_API_URL": "http://api/v1?x=1"}, "more than scheme, host, port and path"),
+        ({"VELRO_API_URL": "http://api/#top"}, "more than scheme, host, port and path"),
+        ({"VELRO_API_URL": "http://api/a b"}, "must be percent-encoded"),
     ],
 )
 def test_a_bad_url_from_the_environment_is_told_with_its_variable_and_without_its_value(
@@ -96,3 +98,47 @@ def test_a_password_in_a_bad_database_url_is_not_told(tmp_path: Path) -> None:
 def test_a_service_without_metrics_says_null(tmp_path: Path) -> None:
     found = target(tmp_path, {"url": "http://h", "metrics": None, "health": "/ready", "verify_tls": False}, {})
     assert (found.metrics_path, found.health_path, found.verify) == (None, "/ready", False)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("http://api/v1", "http://api/v1"),
+        ("https://api:8443/v1/", "https://api:8443/v1"),
+        ("http://[::1]:80/", "http://[::1]:80"),
+    ],
+)
+def test_the_base_url_may_have_a_path(tmp_path: Path, given: str, url: str) -> None:
+    assert target(tmp_path, {"url": given}, {}).url == url
+
+
+def test_every_way_to_the_service_reaches_the_engine(tmp_path: Path) -> None:
+    found = target(
+        tmp_path,
+        {
+            "url": "http://127.0.0.1",
+            "source_addresses": ["127.0.0.2", "${env.SECOND:-127.0.0.3}"],
+            "follow_redirects": 3,
+            "compression": "gzip",
+        },
+        {},
+    )
+    assert found.source_addresses == ("127.0.0.2", "127.0.0.3")
+    assert (found.follow_redirects, found.compression) == (3, "gzip")
+    socket = target(tmp_path, {"url": "http://service", "unix_socket": "run/service.sock"}, {})
+    assert socket.unix_socket == str(tmp_path / "run" / "service.sock")
+
+
+def test_a_path_that_no_socket_can_have_is_told(tmp_path: Path) -> None:
+    (fault,) = faults({**shop(), "target": {"url": "http://service", "unix_socket": "x" * 108}}, tmp_path)
+    assert "longer than the 107 bytes" in fault
+
+
+def test_sources_of_the_other_family_than_the_url_are_told(tmp_path: Path) -> None:
+    (fault,) = faults({**shop(), "target": {"url": "http://[::1]", "source_addresses": ["127.0.0.2"]}}, tmp_path)
+    assert "target.url is an IPv6 address, and none of the source addresses is" in fault
+
+
+def test_files_are_looked_at_although_the_url_is_missing(tmp_path: Path) -> None:
+    (fault,) = faults({**shop(), "target": {"url": "${env.NOWHERE}", "ca_file": "none.pem"}}, tmp_path)
+    assert "there is no file none.pem" in fault

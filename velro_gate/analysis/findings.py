@@ -13,7 +13,7 @@ from velro_gate import units
 from velro_gate.analysis.error_rates import ERROR_CAP
 from velro_gate.analysis.wording import figure
 from velro_gate.model.metrics import METRICS, Direction, Kind
-from velro_gate.model.record import RunRecord, StepSummary
+from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
@@ -35,6 +35,14 @@ _MISSED_ADVICE = {
 _SEE_CAPTURES = (
     "A value that requests need was never captured: look at the login step, or the step that captures it, and at how the "
     "service answers it."
+)
+_SEE_REDIRECTS = (
+    "The service redirects requests, and that is an answer like any other: name the final path in the step, name the status "
+    "under 'expect', or set 'follow_redirects' under the scenario's target."
+)
+_SEE_CERTIFICATES = (
+    "Mend the certificate, or say under the scenario's target whom to trust (ca_file), what to show (client_certificate), or "
+    "that nothing is checked (verify_tls)."
 )
 _LARGE = "See in the report how the figure moved, and what the service keeps."
 _RUN_AGAIN = "Run again and let it finish; a partial record is never judged as a whole."
@@ -60,33 +68,61 @@ def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Fi
             said = f"{units.format_share(rate)} of the requests of {phase.name} failed; no run may have more than {most}"
         else:
             continue
-        causes, worst = _causes(step)
-        advice = _SEE_CAPTURES if worst == Outcome.CAPTURE.name else _SEE_FAILURES
-        yield Finding(level=Level.FAIL, subject=phase.name, sentence=said + causes, advice=advice)
+        yield Finding(level=Level.FAIL, subject=phase.name, sentence=said + _causes(phase, step), advice=_failure_advice(phase))
 
 
 def _limits_errors(requirement: Requirement) -> bool:
     return requirement.metric == "error_rate" and requirement.step == ALL_STEPS and requirement.required
 
 
-def _causes(step: StepSummary) -> tuple[str, str]:
-    """The commonest failures in brackets, by status where that is what was wrong; and the name of the commonest outcome."""
-    failures = {name: count for name, count in step.outcomes.items() if name not in (Outcome.OK.name, Outcome.CANCELLED.name)}
-    if not failures:
-        return "", ""
-    outcomes = sorted(failures.items(), key=lambda item: -item[1])
+def _failures(step: StepSummary) -> list[tuple[str, int]]:
+    """How often each outcome but a good one, the commonest first."""
+    failed = [(name, n) for name, n in step.outcomes.items() if name not in (Outcome.OK.name, Outcome.CANCELLED.name)]
+    return sorted(failed, key=lambda item: -item[1])
+
+
+def _failure_advice(phase: PhaseSummary) -> str:
+    """Where to look, by what most of the failures of a phase are."""
+    step = phase.step()
+    failures = _failures(step) if step is not None else []
+    worst = failures[0][0] if failures else ""
+    if worst == Outcome.CAPTURE.name:
+        return _SEE_CAPTURES
+    if worst == Outcome.CERTIFICATE.name:
+        return _SEE_CERTIFICATES
+    if worst == Outcome.STATUS.name and any(_is_redirected(one) for one in phase.steps if one.step != ALL_STEPS):
+        return _SEE_REDIRECTS
+    return _SEE_FAILURES
+
+
+def _is_redirected(step: StepSummary) -> bool:
+    """Whether requests failed because of a redirect: more statuses were unexpected than there were errors."""
+    unexpected = dict(_failures(step)).get(Outcome.STATUS.name, 0)
+    errors = sum(count for status, count in step.statuses.items() if status >= 400)
+    return unexpected > errors and any(300 <= status < 400 for status in step.statuses)
+
+
+def _causes(phase: PhaseSummary, step: StepSummary) -> str:
+    """The commonest failures in brackets, by status where that is what was wrong, and why TLS failed where it did."""
+    outcomes = _failures(step)
+    if not outcomes:
+        return ""
     listed = [f"{count:,} x {name.lower()}" for name, count in outcomes[:3]]
     if outcomes[0][0] == Outcome.STATUS.name and not step.counts.ok:
         statuses = sorted(step.statuses.items(), key=lambda item: -item[1])
         listed = [f"{count:,} x status {status}" for status, count in statuses[:3]] or listed
-    return f" ({', '.join(listed)})", outcomes[0][0]
+    because = f": {phase.tls_fault}" if phase.tls_fault is not None else ""
+    return f" ({', '.join(listed)}{because})"
 
 
-def _advice(result: RequirementResult) -> str:
+def _advice(result: RequirementResult, phase: PhaseSummary | None) -> str:
     """What to do about a requirement that is not simply met."""
     metric = METRICS[result.requirement.metric]
+    see_failures = _SEE_FAILURES if phase is None else _failure_advice(phase)
     if result.estimate is None and result.status is not Status.NOT_MEASURED:
-        return _SEE_FAILURES
+        return see_failures
+    if metric.name == "error_rate" and result.status in (Status.MISSED, Status.CRITICAL) and see_failures != _SEE_FAILURES:
+        return see_failures
     if result.status is not Status.MISSED:
         return _REQUIREMENT_ADVICE[result.status]
     usual = _TOO_LITTLE if metric.direction is Direction.HIGHER else _SLOW
@@ -94,15 +130,20 @@ def _advice(result: RequirementResult) -> str:
 
 
 def requirement_findings(
-    results: Sequence[RequirementResult], *, unfinished: frozenset[str] = frozenset()
+    results: Sequence[RequirementResult],
+    *,
+    phases: Sequence[PhaseSummary] = (),
+    unfinished: frozenset[str] = frozenset(),
 ) -> Iterator[Finding]:
     """One finding for each requirement that is not simply met, and one for those that are.
 
-    unfinished: phases that were not reached or did not run to their end, for which advice on what to measure would mislead.
+    phases: what was measured, for advice on failures. unfinished: phases that were not reached or did not run to their end, for
+    which advice on what to measure would mislead.
     """
+    measured = {phase.name: phase for phase in phases}
     for result in results:
         if result.level > Level.PASS:
-            advice = _RUN_AGAIN if result.phase in unfinished else _advice(result)
+            advice = _RUN_AGAIN if result.phase in unfinished else _advice(result, measured.get(result.phase))
             yield Finding(level=result.level, subject=result.phase, sentence=result.sentence, advice=advice)
     met = sum(result.level is Level.PASS for result in results)
     if met:

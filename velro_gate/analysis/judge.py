@@ -44,7 +44,7 @@ def judge(
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),
-        *requirement_findings(requirements, unfinished=_unfinished(planned, record)),
+        *requirement_findings(requirements, phases=record.phases, unfinished=_unfinished(planned, record)),
         *_whole(record, trust),
         *comparison_findings(comparisons, skipped=skipped, several=len(record.phases) > 1, doubted=_broken_phases(trust)),
     ]

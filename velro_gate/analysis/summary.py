@@ -93,6 +93,8 @@ def summarise(
         interrupted=run.interrupted,
         service_gone=run.service_gone,
         shards_lost=run.shards_lost,
+        redirects_followed=run.redirects_followed,
+        tls_fault=run.tls_fault,
     )
 
 

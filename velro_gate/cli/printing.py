@@ -148,7 +148,9 @@ def print_plan(wanted: Asked, format: Format) -> int:
     Raises:
         InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
     """
-    planned = dry_run(prepare(wanted, os.environ, need_secrets=False), read_machine(), os.environ)
+    setup = prepare(wanted, os.environ, need_secrets=False)
+    machine = read_machine(sources=setup.scenario.target.source_addresses)
+    planned = dry_run(setup, machine, os.environ)
     if format is Format.JSON:
         put(json.dumps(_plan_json(planned), indent=2))
     else:

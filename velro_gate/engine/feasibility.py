@@ -58,18 +58,19 @@ def shortfalls(
     machine: MachineLimits,
     service_is_local: bool,
     shards: int = 1,
-    source_addresses: int = 1,
     target_addresses: int = 1,
 ) -> tuple[Shortfall, ...]:
     """Every need of the plan that this machine does not meet or hardly meets, phase by phase; empty when all is well."""
-    found: list[Shortfall | None] = []
+    target = scenario.target
+    found: list[Shortfall | None] = [_foreign(phases[0], machine)] if phases else []
     previous = 0
-    pairs = source_addresses * target_addresses
+    # A connection to a unix socket takes no port.
+    pairs = max(len(target.source_addresses), 1) * target_addresses if target.unix_socket is None else None
     for phase in phases:
         part = forecast_phase(phase, scenario=scenario, shards=shards)
         found += [
             _descriptors(phase, machine, shards),
-            _ports(phase, previous, machine, pairs, service_is_local),
+            None if pairs is None else _ports(phase, previous, machine, pairs, service_is_local),
             _memory(part, machine),
             _users_for_rate(phase, scenario),
             _cpu(part, machine, shards, service_is_local),
@@ -92,13 +93,29 @@ def require_feasible(
     Raises:
         InfeasibleError: names the number that is short, and every further one.
     """
-    limits = machine if machine is not None else read_machine()
+    limits = machine if machine is not None else read_machine(sources=scenario.target.source_addresses)
     found = shortfalls(phases, scenario=scenario, machine=limits, service_is_local=service_is_local, shards=shards)
     fatal = [shortfall for shortfall in found if shortfall.fatal]
     if fatal:
         others = " ".join(dict.fromkeys(shortfall.sentence for shortfall in fatal[1:]))
         raise InfeasibleError(fatal[0].sentence, where=f"phase {fatal[0].phase}", why=others or None, hint=fatal[0].hint)
     return found
+
+
+def _foreign(phase: Phase, machine: MachineLimits) -> Shortfall | None:
+    foreign = machine.foreign_sources
+    if not foreign:
+        return None
+    named = f"{', '.join(foreign)} {'is no address' if len(foreign) == 1 else 'are no addresses'} of this machine"
+    return Shortfall(
+        code="source_addresses",
+        phase=phase.name,
+        needed=len(foreign),
+        available=0,
+        sentence=f"Connections are to come from target.source_addresses, but {named}.",
+        hint="'ip address' shows this machine's; on loopback all of 127.0.0.0/8 are.",
+        fatal=True,
+    )
 
 
 def _descriptors(phase: Phase, machine: MachineLimits, shards: int) -> Shortfall | None:
@@ -133,7 +150,8 @@ def _ports(phase: Phase, previous: int, machine: MachineLimits, pairs: int, serv
         needed=needed,
         available=available,
         sentence=f"{phase.users:,} users{with_them} need {needed:,} local ports, and there are {available:,} to the target.",
-        hint="Widen the range ('sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"') or use fewer users.",
+        hint="Name several addresses of this machine as target.source_addresses, widen the range ('sysctl -w "
+        'net.ipv4.ip_local_port_range="1024 65535"\'), or use fewer users.',
         fatal=fatal,
     )
 

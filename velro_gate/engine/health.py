@@ -118,6 +118,7 @@ class HealthWatch:
     Args:
         target_addresses: the (IP address, port) pairs that the load goes to, for the count of free local ports.
         shards: how many processes send the same load from this machine: they share its ports.
+        sources: how many addresses the load comes from; each has all the ports.
         proc, cgroup: where the kernel's files are.
     """
 
@@ -126,11 +127,13 @@ class HealthWatch:
         *,
         target_addresses: Sequence[tuple[str, int]] = (),
         shards: int = 1,
+        sources: int = 1,
         proc: Path = PROC,
         cgroup: Path = CGROUP,
     ) -> None:
         self._targets = tuple(dict.fromkeys(target_addresses))
         self._shards = shards
+        self._sources = sources
         self._proc = proc
         self._groups = ControlGroups(proc=proc, cgroup=cgroup)
         self._lag = LoopLag()
@@ -226,6 +229,7 @@ class HealthWatch:
         ports = port_count(self._proc)
         if ports is None or not self._targets:
             return None
+        ports *= self._sources
         free = ports - connections * self._shards - _time_wait(self._proc)
         if free >= _TIGHT_PORTS * ports:
             return free

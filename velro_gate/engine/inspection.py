@@ -7,6 +7,7 @@ import re
 from collections.abc import MutableMapping
 
 from velro_gate.engine.answers import Answer
+from velro_gate.engine.codings import CONTENT_ENCODING, decoded
 from velro_gate.engine.cookies import cookie_pair
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Capture, ContainsCheck, JsonCheck, Step
@@ -61,8 +62,13 @@ class Inspection:
         self.wants_body = self._wants_json or bool(self._texts)
 
     def __call__(self, answer: Answer, captured: MutableMapping[str, str]) -> Outcome:
-        """OK, CHECK or CAPTURE; the values found are put into ``captured``."""
+        """OK, CHECK, CAPTURE, or PROTOCOL for a body that cannot be decompressed; values found are put into ``captured``."""
         body = b"".join(answer.body or ())
+        if self.wants_body and answer.captured:
+            plain = decoded(body, next((value for name, value in answer.captured if name == CONTENT_ENCODING), b""))
+            if plain is None:
+                return Outcome.PROTOCOL
+            body = plain
         document = _parsed(body) if self._wants_json else _ABSENT
         if not all(text in body for text in self._texts) or not all(_holds(c, value_at(document, p)) for p, c in self._checks):
             return Outcome.CHECK

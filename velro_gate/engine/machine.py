@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from velro_gate.engine.control_group import CGROUP, PROC, ControlGroups
+from velro_gate.engine.routes import foreign_sources
 
 _CAP_SYS_RESOURCE = 24  # linux/capability.h: may raise its own hard limits
 _READ_SIZE = 1 << 16
@@ -30,6 +31,7 @@ class MachineLimits:
     descriptors_soft: how many may be open now; descriptors_reachable: up to where this process can raise that by itself.
     ports: local ports for outgoing connections, per source address and target. memory: bytes free for a new process.
     cores: usable ones, a fraction where a quota says so. listen_backlog: the longest accept queue (somaxconn).
+    foreign_sources: the asked-for source addresses that are not this machine's.
     """
 
     descriptors_soft: int
@@ -38,10 +40,11 @@ class MachineLimits:
     memory: int | None
     cores: float
     listen_backlog: int | None = None
+    foreign_sources: tuple[str, ...] = ()
 
 
-def read_machine(proc: Path = PROC, cgroup: Path = CGROUP) -> MachineLimits:
-    """The limits as they stand now."""
+def read_machine(proc: Path = PROC, cgroup: Path = CGROUP, *, sources: Sequence[str] = ()) -> MachineLimits:
+    """The limits as they stand now. sources: addresses that connections are to come from; each is tried."""
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     reachable = max(hard, _number(proc / "sys/fs/nr_open") or hard) if may_exceed_hard_limit(proc) else hard
     return MachineLimits(
@@ -51,6 +54,7 @@ def read_machine(proc: Path = PROC, cgroup: Path = CGROUP) -> MachineLimits:
         memory=free_memory(cgroup, proc),
         cores=usable_cores(cgroup, proc),
         listen_backlog=_number(proc / "sys/net/core/somaxconn"),
+        foreign_sources=foreign_sources(sources),
     )
 
 

@@ -46,6 +46,9 @@ def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
         health=merged_health([run.health for run in runs]),
         interrupted=interrupted and any(run.interrupted for run in runs),
         service_gone=_gone(gone, len(runs)),
+        redirects_followed=sum(run.redirects_followed for run in runs),
+        sessions_reused=sum(run.sessions_reused for run in runs),
+        tls_fault=next((run.tls_fault for run in runs if run.tls_fault is not None), None),
     )
 
 

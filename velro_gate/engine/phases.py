@@ -23,6 +23,7 @@ from velro_gate.engine.health import HealthWatch
 from velro_gate.engine.journey_users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
 from velro_gate.engine.poller import Poller
 from velro_gate.engine.recorder import Recorder
+from velro_gate.engine.redirects import Redirects
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.routes import Route
 from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
@@ -84,6 +85,7 @@ class PhasePlan:
     stop: trio.Event
     accord: Accord = field(default_factory=Accord)
     itinerary: Itinerary | None = None
+    redirects: Redirects | None = None
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
     connect: Callable[[Wire, Owner], Connection] = Connection
     aside: Aside = in_thread
@@ -105,7 +107,7 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     if isinstance(arrivals, model.OpenArrivals):
         whole = await plan.aside(partial(open_schedule, plan.phase, plan.walked, plan.scenario.seed))
         schedule = whole.slice(plan.shard)
-    watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count)
+    watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count, sources=max(len(plan.route.sources), 1))
     began = await plan.accord.begin(plan.number)
     task = _Phase(plan, watch, began)
     if schedule is not None:
@@ -169,6 +171,7 @@ class _Phase:
             token=auth.token if isinstance(auth, model.LoginAuth) else "",
             keep_cookies=plan.scenario.cookies,
             secure=plan.route.tls is not None,
+            redirects=plan.redirects,
         )
         self.tour: Tour | None = None
         if plan.itinerary is not None:
@@ -309,6 +312,7 @@ class _Phase:
         crew = self._crew
         while True:
             await trio.sleep(SWEEP_EVERY)
+            self._wire.dials.nudge()
             for lanes in (crew.lanes, crew.joining):
                 await expire_overdue(lanes, self.now())
 
@@ -336,7 +340,7 @@ class _Phase:
                 failed_joins=crew.join_failures,
             )
             if gone and state.stage != "drain":
-                state.gone = gone
+                state.gone = gone if self._wire.tls_fault is None else f"{gone}; {self._wire.tls_fault}"
                 self._end_early(0.0)
             elif state.stage != "drain":
                 self._rejoin()
@@ -364,7 +368,7 @@ class _Phase:
     async def _close(self) -> None:
         """Give up on what is in flight, and close every connection; other tasks of the process get their turns meanwhile."""
         self._crew.closing = True
-        self._wire.shut()
+        self._wire.dials.shut()
         # What the sweep has not come to any more has timed out all the same: it must not pass for cancelled, nobody's error.
         await expire_overdue(self._crew.lanes, self.now())
         for number, user in enumerate(self._users.values()):
@@ -386,6 +390,9 @@ class _Phase:
             "connections_opened": self._wire.opened,
             "reconnects": crew.reconnects,
             "retries": crew.retries,
+            "redirects_followed": crew.followed,
+            "sessions_reused": self._wire.sessions_reused,
+            "tls_fault": self._wire.tls_fault,
         }
         return PhaseRun(
             name=plan.phase.name,

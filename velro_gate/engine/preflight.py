@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
+from velro_gate.engine.tls import client_context, tls_fault
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
 from velro_gate.units import format_duration, format_seconds
@@ -52,23 +53,21 @@ async def preflight(
 ) -> Preflight:
     """Ask for the target's health, again and again for up to ``wait_seconds`` while the service may still be starting.
 
+    The request goes the way of the load: by the same rules of TLS, over the unix socket, from the first source address.
+
     Args:
         headers: sent along, for a health path that asks for credentials.
         timeout: seconds for one attempt.
         transport: what carries the request; the network when None.
 
     Raises:
-        UsageError: the URL is none. UnreachableError: what stands in the way of the last attempt.
+        UsageError: the URL is none, or a certificate file cannot be used. UnreachableError: what stands in the way of the last
+            attempt.
     """
     url = health_url(target)
+    way = transport_to(target) if transport is None else transport
     # trust_env off: the load goes straight to the service, so a proxy must not answer for it here.
-    async with httpx.AsyncClient(
-        verify=tls_context(target.verify),
-        headers=dict(headers or {}),
-        timeout=timeout,
-        trust_env=False,
-        transport=transport,
-    ) as client:
+    async with httpx.AsyncClient(headers=dict(headers or {}), timeout=timeout, trust_env=False, transport=way) as client:
         deadline, pause, attempt = trio.current_time() + wait_seconds, _PAUSE_FIRST, 1
         while True:
             try:
@@ -78,6 +77,18 @@ async def preflight(
                     raise _final(error, wait_seconds) from error.__cause__
             await trio.sleep(pause)
             pause, attempt = min(2.0 * pause, _PAUSE_MOST), attempt + 1
+
+
+def transport_to(target: Target) -> httpx.AsyncHTTPTransport:
+    """What carries single requests to the service, for the health check and the monitor, on the way that the load takes.
+
+    Raises:
+        UsageError: a certificate file cannot be used.
+    """
+    source = target.source_addresses[0] if target.source_addresses else None
+    return httpx.AsyncHTTPTransport(
+        verify=client_context(target), trust_env=False, uds=target.unix_socket, local_address=source
+    )
 
 
 def health_url(target: Target) -> str:
@@ -105,15 +116,6 @@ def _bare(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
-
-
-def tls_context(verify: bool) -> ssl.SSLContext:
-    """How the service's certificate is looked at, the same for the health check and for the load."""
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 async def _ask(client: httpx.AsyncClient, url: str, attempt: int, timeout: float) -> Preflight:
@@ -173,6 +175,14 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
     tls_fault = next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None)
     if tls_fault is not None:
         return _tls_fault(tls_fault, url)
+    missing = next((cause for cause in causes if isinstance(cause, FileNotFoundError | PermissionError)), None)
+    if missing is not None:
+        return UnreachableError(
+            "the service's unix socket cannot be opened",
+            where=url,
+            why=missing.strerror,
+            hint="Start the service, or check target.unix_socket in the scenario.",
+        )
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         return UnreachableError(
             "the service refused the connection",
@@ -205,20 +215,11 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
     )
 
 
-def _tls_fault(fault: ssl.SSLError, url: str) -> UnreachableError:
-    if isinstance(fault, ssl.SSLCertVerificationError):
-        return _HopelessError(
-            "the service's certificate is not trusted",
-            where=url,
-            why=fault.verify_message or str(fault),
-            hint="Name the issuer's certificates in SSL_CERT_FILE, or set 'verify_tls: false' in the scenario's target.",
-        )
-    return _HopelessError(
-        "no TLS connection to the service",
-        where=url,
-        why=fault.reason.replace("_", " ").lower() if fault.reason else str(fault),
-        hint="If the service speaks plain HTTP on this port, write http:// instead of https://.",
-    )
+def _tls_fault(error: ssl.SSLError, url: str) -> UnreachableError:
+    fault = tls_fault(error)
+    untrusted = isinstance(error, ssl.SSLCertVerificationError)
+    what = "the service's certificate is not trusted" if untrusted else "no TLS connection to the service"
+    return _HopelessError(what, where=url, why=fault.words, hint=fault.hint)
 
 
 def _require_health(answer: httpx.Response, url: str) -> None:
@@ -251,7 +252,7 @@ _STATUS_ADVICE: dict[int, tuple[type[UnreachableError], str, str]] = {
     1: (UnreachableError, "it never finished its answer", "Look at the service's own log."),
     3: (
         _HopelessError,
-        "it sends us elsewhere, and load follows no redirects",
+        "it sends us elsewhere, and the health check follows no redirects",
         "Use the final address in --url (VELRO_API_URL): often https:// instead of http://, or without a trailing slash.",
     ),
     4: (UnreachableError, "it does not accept the request", "Set target.health in the scenario to a path that answers 200."),

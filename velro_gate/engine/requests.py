@@ -15,7 +15,9 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 import httpx
 
 from velro_gate import __version__
+from velro_gate.engine.codings import CONTENT_ENCODING, chunked
 from velro_gate.engine.inspection import Inspection
+from velro_gate.engine.redirects import LOCATION, Redirects
 from velro_gate.engine.slots import Encode, Person, Slot, Sources, body_encoding, in_header, in_url
 from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario, Step
 
@@ -59,6 +61,7 @@ class CompiledStep:
 
     __slots__ = (
         "_body",
+        "_chunked",
         "_cookies",
         "_head",
         "_whole",
@@ -79,6 +82,7 @@ class CompiledStep:
     ) -> None:
         self._head, self._body = parts
         self._cookies = cookies
+        self._chunked = step.body is not None and step.body.chunked
         self.index = index
         self.name = step.name
         self.timeout = step.timeout
@@ -106,7 +110,14 @@ class CompiledStep:
         body = self._body.render(user)
         if body is None:
             return None
+        if self._chunked:
+            return b"%b%bTransfer-Encoding: chunked\r\n\r\n%b" % (head, cookies, chunked(body))
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, cookies, len(body), body)
+
+    @property
+    def takes_cookies(self) -> bool:
+        """Whether the user's own cookies go with it: not where the scenario writes the header itself."""
+        return self._cookies
 
 
 class _Nobody:
@@ -154,15 +165,27 @@ class Compiler:
         return f"Bearer {self._sources.secret(auth.variable, 'auth')}" if isinstance(auth, BearerAuth) else None
 
     def captured_headers(self) -> frozenset[bytes]:
-        """Lower-case names of the headers that some step captures."""
+        """Lower-case names of the headers whose values are needed: what a step captures, how bodies are coded, where to go."""
         auth = self._scenario.auth
         steps = (*self._scenario.steps, auth.step) if isinstance(auth, LoginAuth) else self._scenario.steps
-        return frozenset(c.path.lower().encode() for step in steps for c in step.captures if c.source == "header")
+        names = {c.path.lower().encode() for step in steps for c in step.captures if c.source == "header"}
+        if any(Inspection(step).wants_body for step in steps):
+            names.add(CONTENT_ENCODING)
+        if self._scenario.target.follow_redirects:
+            names.add(LOCATION)
+        return frozenset(names)
+
+    def redirects(self) -> Redirects | None:
+        """What follows redirects; None where they are answers like any other."""
+        target = self._scenario.target
+        return Redirects(target.url, target.follow_redirects) if target.follow_redirects else None
 
     def _compile(self, step: Step, index: int, *, authorized: bool) -> CompiledStep:
         where = f"step {step.name}"
         cutter = _Cutter(self._sources, where)
         headers = {name.lower(): (name, cutter.mark(value, in_header)) for name, value in step.headers}
+        if self._scenario.target.compression != "none":
+            headers.setdefault("accept-encoding", ("Accept-Encoding", self._scenario.target.compression))
         if authorized:
             self._authorize(headers, cutter)
         url = self._base + cutter.mark(step.path, in_url)

@@ -61,7 +61,8 @@ async def run_load(
 
     Raises:
         UnreachableError: the target's name cannot be resolved and nothing has been measured. UsageError: a placeholder has no
-            value. Whatever the callables raise, and JourneyError where a journey's code is at fault, in an exception group.
+            value, or a certificate file cannot be used. Whatever the callables raise, and JourneyError where a journey's code
+            is at fault, in an exception group.
     """
     stop = trio.Event() if stop is None else stop
     accord = Accord() if accord is None else accord
@@ -93,6 +94,7 @@ async def run_load(
                 login=login,
                 kinds=kinds,
                 layers=layers,
+                redirects=compiler.redirects(),
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,

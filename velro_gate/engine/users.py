@@ -5,7 +5,8 @@ by the sweeper when its time is up. So ten thousand idle users cost memory only,
 
 The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
 user should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the
-value. A request that this machine has no descriptor, port or memory for is no sample: it is missed.
+value. A request that this machine has no descriptor, port or memory for is no sample: it is missed. A request and those that
+its redirects lead to are one sample.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from uuid import UUID
 from velro_gate.engine.answers import Answer, CacheLayers
 from velro_gate.engine.cookies import Jar
 from velro_gate.engine.recorder import Recorder
+from velro_gate.engine.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.sweeping import Lanes, Overdue
 from velro_gate.engine.wire import Connection, Owner, State
@@ -55,7 +57,7 @@ class Crew:
     now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
     to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
     descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
-    connect ahead. failed_joins: when and who could not.
+    connect ahead. failed_joins: when and who could not. redirects: what follows them; followed: how many were.
     """
 
     now: Callable[[], float]
@@ -70,6 +72,8 @@ class Crew:
     keep_cookies: bool = True
     secure: bool = False
     closing: bool = False
+    redirects: Redirects | None = None
+    followed: int = 0
     free: Callable[..., None] = no_more
     missed: list[tuple[float, int]] = field(default_factory=list)
     failed_joins: deque[tuple[float, Joining]] = field(default_factory=deque)
@@ -84,6 +88,7 @@ class User:
     """See the module's rules."""
 
     __slots__ = (
+        "_chain",
         "_connect_seconds",
         "_crew",
         "_dialled",
@@ -117,6 +122,7 @@ class User:
         self._lane: dict[Overdue, float] | None = None
         self._step: CompiledStep | None = None
         self._request: bytes | None = None
+        self._chain: Chain | None = None
         self._due = self._sent = self._queued = self._free_at = 0.0
         self._connect_seconds = nan
         self._known = self._dialled = self._retried = self._starting = self._tried_login = False
@@ -201,24 +207,45 @@ class User:
         if at < self._sent:  # noqa: PLR1730 (max would cost a call)
             # A socket that took over the number of one that was found ready can bring its answer in the same turn.
             at = self._sent
+        if answer.cookies and crew.keep_cookies:
+            self._jar = self._jar or Jar()
+            for header in answer.cookies:
+                self._jar.keep(header, step.default_path, time())
+        if crew.redirects is not None and self._follow(crew.redirects, step, answer):
+            return
         if answer.status not in step.expected:
             outcome = Outcome.STATUS
         elif step.inspect is None:
             outcome = Outcome.OK
         else:
             outcome = step.inspect(answer, self.captured)
-        if answer.cookies and crew.keep_cookies:
-            self._jar = self._jar or Jar()
-            for header in answer.cookies:
-                self._jar.keep(header, step.default_path, time())
         self._finish(
             outcome,
             at,
             first_byte=answer.first_at - self._sent,
             status=answer.status,
             cache=crew.layers.code(answer.cache, answer.cache_layer),
-            received=answer.received,
+            received=answer.received if self._chain is None else self._chain.received + answer.received,
         )
+
+    def _follow(self, redirects: Redirects, step: CompiledStep, answer: Answer) -> bool:
+        """Send the request that an answer redirects to; False where the answer is the last of its request."""
+        request = step.render(self) if self._chain is None and answer.status in FOLLOWED else None
+        chain = self._chain if request is None else Chain(request=request)
+        onward = None if chain is None else redirects.onward(chain, answer, self.cookie_line if step.takes_cookies else None)
+        if onward is None:
+            return False
+        self._chain = onward
+        self._crew.followed += 1
+        self._retried = False
+        connection = self.connection
+        self._dialled = connection.state is not State.IDLE
+        if self._dialled:
+            self._request = onward.request
+            connection.open()
+        else:
+            connection.send(onward.request, head=step.head, wants_body=step.wants_body)
+        return True
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
         """The connection failed, before or under the request."""
@@ -228,14 +255,17 @@ class User:
             self._join_failed()
         elif outcome is None:
             self._abandon(step, at)
-        elif outcome is Outcome.RESET and early and step.safe and not self._dialled and not self._retried:
+        elif outcome is Outcome.RESET and early and self._is_safe(step) and not self._dialled and not self._retried:
             # It had idled and was closed in the moment in which we used it: the service has most likely not seen the request.
             self._retried = self._dialled = True
             crew.retries += 1
-            self._request = step.render(self)
+            self._request = step.render(self) if self._chain is None else self._chain.request
             self.connection.open()
         else:
             self._finish(outcome, at)
+
+    def _is_safe(self, step: CompiledStep) -> bool:
+        return step.safe if self._chain is None else self._chain.safe
 
     def hung_up(self) -> None:
         """The service closed the idle connection: the next request opens another one."""
@@ -287,7 +317,7 @@ class User:
         crew, step = self._crew, self._step
         assert step is not None
         self._leave_lane()
-        self._step = self._request = None
+        self._step = self._request = self._chain = None
         self._free_at = at if free_at is None else free_at
         connect, self._connect_seconds = self._connect_seconds, nan
         crew.delivered += self.connection.written
@@ -313,7 +343,7 @@ class User:
 
     def _abandon(self, step: CompiledStep, at: float) -> None:
         self._leave_lane()
-        self._step = self._request = None
+        self._step = self._request = self._chain = None
         self._free_at = at
         if step is not self._crew.login:
             self._crew.missed.append((self._due, step.index))

@@ -24,6 +24,7 @@ _AWAY = {
     Outcome.REFUSED: "connection refused",
     Outcome.RESET: "connection reset",
     Outcome.TLS: "TLS failed",
+    Outcome.CERTIFICATE: "certificate not accepted",
     Outcome.DNS: "name not resolved",
 }
 

@@ -14,21 +14,19 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
-from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol
 
 from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
+from velro_gate.engine.dialling import DIALS_AT_ONCE, Dials
 from velro_gate.engine.poller import READ, WRITE, Poller
 from velro_gate.engine.routes import Route
+from velro_gate.engine.tls import tls_fault
 from velro_gate.model.samples import Outcome
 
 MOST_ANSWER = 64 * 2**20
 """Bytes of one answer; a longer one is a fault of the service."""
-
-DIALS_AT_ONCE = 64
-"""Connections that may be in the making at one moment: less than the shortest usual accept queue (128)."""
 
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -93,49 +91,19 @@ class Wire:
         self.secure = route.tls is not None
         self.poller = poller
         self.now = now
+        self.dials = Dials(dials_at_once)
         self.spare: list[Answer] = []
         self.heads = KnownHeads()
         self.established = 0
         self.opened = 0
+        self.sessions_reused = 0
+        self.tls_fault: str | None = None
         self._kinds = kinds
         self._most_answer = most_answer
-        self._dials_left = dials_at_once
-        self._waiting: deque[Connection] = deque()
-        self._dialling = False
 
     def new_answer(self) -> Answer:
         """An answer to parse into; clean ones come back to ``spare``."""
         return Answer(self._kinds, self._most_answer)
-
-    def dial(self, connection: Connection) -> None:
-        """Connect it when it is its turn."""
-        self._waiting.append(connection)
-        self._dial_on()
-
-    def hurry(self, connection: Connection) -> None:
-        """Let it go first: a request waits for it."""
-        self._waiting.appendleft(connection)
-
-    def shut(self) -> None:
-        """Begin no more connections."""
-        self._waiting.clear()
-
-    def dialled(self) -> None:
-        """One has come to its end, good or bad: the next one may begin."""
-        self._dials_left += 1
-        self._dial_on()
-
-    def _dial_on(self) -> None:
-        # A refused connection ends at once and calls us again: a loop, so that ten thousand of them make no deep stack.
-        if self._dialling:
-            return
-        self._dialling = True
-        while self._waiting and self._dials_left > 0:
-            connection = self._waiting.popleft()
-            if connection.state is State.WAITING:
-                self._dials_left -= 1
-                connection.dial()
-        self._dialling = False
 
 
 class Connection:
@@ -151,6 +119,7 @@ class Connection:
         "_rest",
         "_socket",
         "_tries",
+        "_turn",
         "_wants_body",
         "_wire",
         "state",
@@ -166,6 +135,7 @@ class Connection:
         self._rest = memoryview(b"")
         self._began = 0.0
         self._address = self._tries = 0
+        self._turn = wire.dials.turn()
         self._head = self._wants_body = False
         self.state = State.CLOSED
         self.written = False
@@ -177,34 +147,49 @@ class Connection:
         self.state = State.WAITING
         self.written = False
         self._tries = 0
-        self._wire.dial(self)
+        self._wire.dials.add(self)
 
     def hurry(self) -> None:
         """Go before those that wait for their turn without a request. Only when waiting."""
-        self._wire.hurry(self)
+        self._wire.dials.hurry(self)
 
-    def dial(self) -> None:
-        """Begin to connect: it is this connection's turn."""
+    def dial(self) -> bool:
+        """Begin to connect: it is this connection's turn. False where it has been closed meanwhile."""
+        if self.state is not State.WAITING:
+            return False
         self._address = self._wire.route.preferred
         self._began = self._wire.now()
         self.state = State.DIALLING
         self._connect()
+        return True
 
     def _connect(self) -> None:
-        address = self._wire.route.addresses[self._address]
+        route = self._wire.route
+        address = route.addresses[self._address]
         try:
-            made = socket.socket(address.family, socket.SOCK_STREAM)
+            made = route.new_socket(address.family, self._turn)
         except OSError as error:
             self._not_connected(error.errno or errno.EIO)
             return
-        made.setblocking(False)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._fd = made.fileno()
         # Before connect(): what is watched only afterwards and fails at once is never heard of.
         self._wire.poller.add(self._fd, WRITE, self._ready)
         self._socket = made
         code = made.connect_ex(address.sockaddr)
-        if code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
+        if address.family == socket.AF_UNIX:
+            # Such a connection stands at once or not at all.
+            self._connected_locally(code)
+        elif code not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EWOULDBLOCK):
+            self._not_connected(code)
+
+    def _connected_locally(self, code: int) -> None:
+        if code == 0:
+            self._connected()
+        elif code == errno.EAGAIN:
+            self._drop_socket()
+            self.state = State.WAITING
+            self._wire.dials.postpone(self)
+        else:
             self._not_connected(code)
 
     def _continue_connect(self) -> None:
@@ -218,22 +203,26 @@ class Connection:
             self._not_connected(code)
             return
         route.preferred = self._address
-        if route.tls is None:
+        self._connected()
+
+    def _connected(self) -> None:
+        if self._wire.route.tls is None:
             self._wire.poller.change(self._fd, READ)
             self._stands()
         else:
-            self._begin_handshake(made, route.tls)
+            self._begin_handshake()
 
-    def _begin_handshake(self, made: socket.socket, context: ssl.SSLContext) -> None:
-        poller = self._wire.poller
+    def _begin_handshake(self) -> None:
+        poller, made = self._wire.poller, self._socket
+        assert made is not None
         # Wrapping takes the descriptor over; where it fails, it has closed it.
         poller.remove(self._fd)
         self._socket = None
         try:
-            wrapped = context.wrap_socket(made, server_hostname=self._wire.route.server_name, do_handshake_on_connect=False)
+            wrapped = self._wire.route.wrapped(made)
         except OSError as error:
             made.close()
-            self._fail(Outcome.RESET if error.errno in _RESET else Outcome.TLS)
+            self._handshake_failed(error)
             return
         self._socket = wrapped
         self._fd = wrapped.fileno()
@@ -250,21 +239,52 @@ class Connection:
             self._wire.poller.change(self._fd, READ)
         except ssl.SSLWantWriteError:
             self._wire.poller.change(self._fd, WRITE)
-        except (ssl.SSLError, ssl.CertificateError):
-            self._fail(Outcome.TLS)
         except OSError as error:
-            # A peer that does not speak TLS often just closes.
-            self._fail(Outcome.RESET if error.errno in _RESET else Outcome.TLS)
+            self._handshake_failed(error)
         else:
+            self._wire.sessions_reused += bool(made.session_reused)
             self._wire.poller.change(self._fd, READ)
             self._stands()
+
+    def _handshake_failed(self, error: OSError) -> None:
+        # A peer that does not speak TLS often just closes.
+        was_reset = not isinstance(error, ssl.SSLError) and error.errno in _RESET
+        self._fail(Outcome.RESET if was_reset else self._tls_fault(error))
+
+    def _lost(self, error: OSError) -> Outcome:
+        """What an error on a standing connection comes to. With TLS 1.3 a client certificate is refused only now."""
+        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return Outcome.RESET
+        return self._tls_fault(error)
+
+    def _not_sent(self, error: OSError) -> Outcome:
+        """What an error of sending comes to. Who refuses a certificate says so and closes: the reason may lie ready."""
+        made = self._socket
+        if isinstance(made, ssl.SSLSocket):
+            try:
+                made.recv(1)
+            except _BLOCKED:
+                pass
+            except ssl.SSLError as reason:
+                return self._lost(reason)
+            except OSError:
+                return Outcome.RESET
+        return self._lost(error)
+
+    def _tls_fault(self, error: OSError) -> Outcome:
+        fault = tls_fault(error)
+        self._wire.tls_fault = self._wire.tls_fault or fault.words
+        if fault.outcome is Outcome.CERTIFICATE:
+            # Whatever has been sent: who did not let us in has not read it.
+            self.written = False
+        return fault.outcome
 
     def _stands(self) -> None:
         wire = self._wire
         self.state = State.IDLE
         wire.established += 1
         wire.opened += 1
-        wire.dialled()
+        wire.dials.done()
         self._owner.opened(wire.now() - self._began)
 
     def _not_connected(self, code: int) -> None:
@@ -294,8 +314,8 @@ class Connection:
             sent = self._socket.send(request)  # type: ignore[union-attr]  # only when idle, so there is one
         except _BLOCKED:
             sent = 0
-        except OSError:
-            self._fail(Outcome.RESET)
+        except OSError as error:
+            self._fail(self._not_sent(error))
             return
         if sent == len(request):
             self.written = True
@@ -343,8 +363,8 @@ class Connection:
             data = made.recv(_RECEIVE)  # type: ignore[union-attr]  # only when open, so there is one
         except _BLOCKED:
             return
-        except OSError:
-            self._fail(Outcome.RESET)
+        except OSError as error:
+            self._fail(self._lost(error))
             return
         at = wire.poller.at
         answer = self._answer
@@ -382,8 +402,8 @@ class Connection:
                 data = made.recv(_RECEIVE)
             except _BLOCKED:
                 return
-            except OSError:
-                self._fail(Outcome.RESET)
+            except OSError as error:
+                self._fail(self._lost(error))
                 return
             at = wire.now()
             if not data:
@@ -410,14 +430,17 @@ class Connection:
             self._fail(Outcome.RESET)
 
     def _look_at_idle(self) -> None:
-        assert self._socket is not None
+        made = self._socket
+        assert made is not None
         try:
-            self._socket.recv(1)
+            made.recv(1)
         except _BLOCKED:
             # TLS talks to itself now and then: session tickets, for example.
+            if isinstance(made, ssl.SSLSocket):
+                self._wire.route.remember(made)
             return
-        except OSError:
-            pass
+        except OSError as error:
+            self._lost(error)
         # The end, a reset, or bytes that answer no request: some services say 408 before they close.
         self.close()
         self._owner.hung_up()
@@ -429,11 +452,13 @@ class Connection:
         state, self.state = self.state, State.CLOSED
         self._answer = None
         self._rest = memoryview(b"")
+        if state >= State.IDLE and isinstance(self._socket, ssl.SSLSocket):
+            self._wire.route.remember(self._socket)
         self._drop_socket()
         if state >= State.IDLE:
             self._wire.established -= 1
         elif state in (State.DIALLING, State.HANDSHAKE):
-            self._wire.dialled()
+            self._wire.dials.done()
 
     def _drop_socket(self) -> None:
         made, self._socket = self._socket, None

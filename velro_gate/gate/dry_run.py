@@ -43,7 +43,7 @@ class DryRun:
         expected = self.forecast
         plan = self.setup.plan
         said = [
-            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}: nothing was sent.",
+            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: nothing was sent.",
             f"About {units.format_count(round(expected.requests))} requests in {units.format_count(round(expected.journeys))} "
             f"journeys, {units.format_duration(expected.seconds)}.",
             f"Needs at most {units.format_count(expected.descriptors)} open files, "
@@ -67,12 +67,19 @@ class DryRun:
             said.append(f"Missing: {self.missing.what}.")
         return said
 
+    def _way(self) -> str:
+        """How connections get there, where that is not the usual way."""
+        target = self.setup.scenario.target
+        if target.unix_socket is not None:
+            return f" over {target.unix_socket}"
+        return f" from {', '.join(target.source_addresses)}" if target.source_addresses else ""
+
     def _watched(self) -> str:
         """What is read while the load runs, besides the load itself."""
         target = self.setup.scenario.target
         watched = (
             ("this machine", True),
-            ("the service's processes", self.setup.service_is_local),
+            ("the service's processes", self.setup.service_is_local and target.unix_socket is None),
             (f"its metrics page {target.metrics_path}", target.metrics_path is not None),
             ("Redis", target.redis_url is not None),
             ("PostgreSQL", target.database_url is not None),

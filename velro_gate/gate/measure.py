@@ -12,7 +12,7 @@ import trio
 
 from velro_gate.analysis.summary import summarise
 from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit, read_machine, require_feasible
-from velro_gate.engine.preflight import preflight
+from velro_gate.engine.preflight import preflight, transport_to
 from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import VelroError
@@ -153,7 +153,7 @@ async def _measure(
         else:
             log.info("generator alone: %s", noise)
         origin = trio.current_time()
-        sources = sources_for(target, service_is_local=setup.service_is_local)
+        sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
         nursery.start_soon(
             partial(
                 watch,
@@ -210,8 +210,14 @@ def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
         ran.sent_total,
         ran.ended - ran.started,
         ran.users,
-        _how_it_ended(ran),
+        _how_it_went(ran),
     )
+
+
+def _how_it_went(ran: PhaseRun) -> str:
+    redirects = f", {ran.redirects_followed} redirects followed" if ran.redirects_followed else ""
+    tls = f"; TLS: {ran.tls_fault}" if ran.tls_fault is not None else ""
+    return redirects + tls + _how_it_ended(ran)
 
 
 def _how_it_ended(ran: PhaseRun) -> str:

@@ -2,7 +2,8 @@
 
 Same methods, paths, headers and bodies as the plan's own steps, the same arrivals, the same engine. What differs: the answer
 is always the same small one, so nothing in it is checked or captured; stand-ins take the place of secrets and captured values;
-and it is plain HTTP, also where the service speaks TLS.
+and it is plain HTTP, also where the service speaks TLS. A journey written in Python is stood in for by one that makes a single
+request through the same client, as often as the plan's journeys are expected to make one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from velro_gate.gate.setup import Setup
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.run import Progress
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import LoginAuth, NoAuth, OpenArrivals, Phase, Scenario, Step
+from velro_gate.model.scenario import Journey, LoginAuth, NoAuth, OpenArrivals, Phase, Scenario, Step, Target
 from velro_gate.model.verdict import Trust, TrustFinding
 from velro_gate.scenario import required_variables
 
@@ -194,6 +195,7 @@ def null_phase(phases: Sequence[Phase], scenario: Scenario, seconds: float, mach
         arrivals=OpenArrivals(
             rate=min(rate, MOST_RATE),
             spacing=peak.arrivals.spacing if isinstance(peak.arrivals, OpenArrivals) else "poisson",
+            journeys=scenario.journey is not None,
         ),
         # What lateness and loop lag are held against. Nothing is required of the responder itself.
         requirements=tuple(tightest[:1]),
@@ -214,9 +216,12 @@ def null_scenario(scenario: Scenario, url: str) -> Scenario:
     token = (("Authorization", f"Bearer {_STAND_IN}"),) if isinstance(auth, LoginAuth) else ()
     return replace(
         scenario,
-        target=replace(scenario.target, url=url + urlsplit(scenario.target.url).path.rstrip("/")),
+        # Nothing of the way to the service but its path: the responder is on this machine and speaks plain HTTP.
+        target=Target(url=url + urlsplit(scenario.target.url).path.rstrip("/"), compression=scenario.target.compression),
         auth=NoAuth() if isinstance(auth, LoginAuth) else auth,
-        steps=tuple(_null_step(step, known, token) for step in scenario.steps),
+        # What a journey's own code costs is not the generator's, but what stands around it is.
+        journey=None if scenario.journey is None else Journey(function="velro_gate.engine.null_journey:once"),
+        steps=tuple(_null_step(step, known, token) for step in scenario.steps[: 1 if scenario.journey else None]),
     )
 
 

@@ -47,7 +47,8 @@ class Setup:
     @property
     def service_is_local(self) -> bool:
         """Whether the service runs on this machine, so that it shares our cores and can be watched."""
-        return is_loopback(self.scenario.target.url)
+        target = self.scenario.target
+        return target.unix_socket is not None or is_loopback(target.url)
 
     def shard_count(self, machine: MachineLimits) -> int:
         """How many processes send the load from this machine."""
@@ -80,7 +81,8 @@ def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = Tr
         settings["VELRO_API_URL"] = url
     scenario = load_scenario(asked.scenario, settings)
     if url is not None:
-        scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=url))
+        # Whoever names another place does not mean the socket of this one.
+        scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=url, unix_socket=None))
     if asked.seed is not None:
         scenario = dataclasses.replace(scenario, seed=asked.seed)
     profile = _profile(scenario, asked.profile)

@@ -145,6 +145,8 @@ class PhaseSummary:
     interrupted: bool = False
     service_gone: str | None = None
     shards_lost: tuple[str, ...] = ()
+    redirects_followed: int = 0
+    tls_fault: str | None = None
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""

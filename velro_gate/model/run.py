@@ -50,7 +50,8 @@ class PhaseRun:
     due, blocked and missed count arrivals of the measured stretch by step name: all that fell due, those never sent because
     their user still waited for an earlier answer (the service's doing), those never sent by our own fault. sent_total counts
     every request of the phase, ramp included, for the books against the server. Over the measured stretch,
-    samples + blocked + missed = due, step by step.
+    samples + blocked + missed = due, step by step. redirects_followed: requests beyond the first of their samples, so that the
+    service has seen delivered_total + redirects_followed. sessions_reused: TLS connections that took up an earlier session.
     """
 
     name: str
@@ -74,6 +75,10 @@ class PhaseRun:
     """Why the phase was given up on, when the service stopped answering altogether."""
     shards_lost: tuple[str, ...] = ()
     """What became of each shard that ended before its time, in words; what it did not deliver is counted as missed."""
+    redirects_followed: int = 0
+    sessions_reused: int = 0
+    tls_fault: str | None = None
+    """Why the first TLS connection that failed did, in words."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:

@@ -25,14 +25,15 @@ class Outcome(IntEnum):
     RESET = 5  # the peer closed or reset the connection before the answer was whole
     TLS = 6
     DNS = 7
-    PROTOCOL = 8  # the answer is not HTTP, or is larger than allowed
+    PROTOCOL = 8  # the answer is not HTTP, cannot be decompressed, or is larger than allowed
     CANCELLED = 9  # we gave up on it because the run ended
     CAPTURE = 10  # answered, but a value that a later step needs is not in it
+    CERTIFICATE = 11  # one side does not accept the other's certificate
 
     @property
     def delivered(self) -> bool:
         """Whether the request can have reached the service at all (a connection stood)."""
-        return self not in (Outcome.REFUSED, Outcome.TLS, Outcome.DNS)
+        return self not in (Outcome.REFUSED, Outcome.TLS, Outcome.DNS, Outcome.CERTIFICATE)
 
 
 NO_CACHE_HEADER = 0

@@ -44,10 +44,11 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A request body as a template text; JSON bodies are already serialised."""
+    """A request body as a template text; JSON bodies are already serialised. chunked: sent so, its length not declared."""
 
     template: str
     content_type: str
+    chunked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +270,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where the service is and what the monitor may read of it; None: not watched."""
+    """Where the service is, how it is reached, and what the monitor may read of it; None: not watched.
+
+    ca_file: PEM certificates that vouch for the service in place of the system's. client_certificate, client_key: PEM files
+    that we show to it; the key may stand in the certificate's file. unix_socket: connected to instead of the URL's host.
+    source_addresses: IP addresses of this machine that the users' connections come from, in turn; empty: the system chooses.
+    follow_redirects: how many redirects of one request are followed. compression: what answers may be compressed with.
+    """
 
     url: str
     health_path: str = "/health"
@@ -278,6 +285,21 @@ class Target:
     database_url: str | None = None
     verify: bool = True
     http2: bool = False
+    ca_file: str | None = None
+    client_certificate: str | None = None
+    client_key: str | None = None
+    unix_socket: str | None = None
+    source_addresses: tuple[str, ...] = ()
+    follow_redirects: int = 0
+    compression: Literal["none", "gzip"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.client_key is not None and self.client_certificate is None:
+            raise ValueError("a client key is of no use without its certificate")
+        if self.unix_socket is not None and self.source_addresses:
+            raise ValueError("a connection to a unix socket has no source address")
+        if self.follow_redirects < 0:
+            raise ValueError(f"follow_redirects must not be negative, not {self.follow_redirects}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

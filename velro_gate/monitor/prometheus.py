@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
@@ -62,16 +61,11 @@ class PrometheusText:
         url: str,
         *,
         families: Sequence[Family] = DEFAULT_FAMILIES,
-        verify: bool = True,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = url
         self._families = tuple(families)
-        context = ssl.create_default_context()
-        if not verify:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self._client = httpx.AsyncClient(
-            verify=context,
             timeout=_SECONDS,
             trust_env=False,
             transport=transport,

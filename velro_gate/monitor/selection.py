@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+import httpx
+
 from velro_gate.model.scenario import Target
 from velro_gate.monitor.postgres import PostgresActivity
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
@@ -14,21 +16,31 @@ from velro_gate.monitor.service import ServiceProcesses
 from velro_gate.monitor.watching import Source
 
 
-def sources_for(target: Target, *, service_is_local: bool, families: Sequence[Family] = DEFAULT_FAMILIES) -> tuple[Source, ...]:
+def sources_for(
+    target: Target,
+    *,
+    service_is_local: bool,
+    families: Sequence[Family] = DEFAULT_FAMILIES,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> tuple[Source, ...]:
     """The sources that a target names, and always the runner. Nothing is connected to yet.
 
-    A local service is watched by its processes. Of a remote one only its metrics page can tell CPU and memory, so there the
-    usual process families are read as well.
+    A local service is watched by its processes, which are found by their port. Of a remote one, and of one behind a unix
+    socket, only its metrics page can tell CPU and memory, so there the usual process families are read as well.
+
+    Args:
+        transport: the way to the service, for its metrics page; the network when None.
     """
+    by_processes = service_is_local and target.unix_socket is None
     parts = urlsplit(target.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     sources: list[Source] = [Runner()]
-    if service_is_local:
+    if by_processes:
         sources.append(ServiceProcesses(port))
     if target.metrics_path is not None:
-        wanted = families if service_is_local else (*families, *PROCESS_FAMILIES)
+        wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
         page = f"{target.url.rstrip('/')}/{target.metrics_path.lstrip('/')}"
-        sources.append(PrometheusText(page, families=wanted, verify=target.verify))
+        sources.append(PrometheusText(page, families=wanted, transport=transport))
     if target.redis_url:
         sources.append(RedisInfo(target.redis_url, verify=target.verify))
     if target.database_url:

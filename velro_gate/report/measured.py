@@ -20,8 +20,9 @@ _OUTCOMES = {
     "REFUSED": "refused",
     "RESET": "connection reset",
     "TLS": "TLS fault",
+    "CERTIFICATE": "certificate not accepted",
     "DNS": "name not found",
-    "PROTOCOL": "not HTTP",
+    "PROTOCOL": "unreadable answer",
     "CANCELLED": "cancelled at the end",
     "CAPTURE": "value not found in the answer",
 }
@@ -173,8 +174,14 @@ def answer_rows(record: RunRecord) -> list[AnswerRow]:
             continue
         statuses = {status_name(code): count for code, count in sorted(whole.statuses.items())}
         outcomes = {_OUTCOMES.get(name, name.lower()): count for name, count in whole.outcomes.items()}
+        followed = f"; redirects followed: {units.format_count(n)}" if (n := phase.redirects_followed) else ""
         rows.append(
-            AnswerRow(phase=phase.name, statuses=_tally(statuses), outcomes=_tally(outcomes), cache=_cache(whole.cache))
+            AnswerRow(
+                phase=phase.name,
+                statuses=_tally(statuses) + followed,
+                outcomes=_tally(outcomes),
+                cache=_cache(whole.cache),
+            )
         )
     return rows
 

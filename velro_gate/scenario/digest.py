@@ -6,17 +6,19 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from velro_gate.model.scenario import Auth, BearerAuth, Feeder, LoginAuth, OpenArrivals, Phase, Scenario, Step
+from velro_gate.model.scenario import Auth, BearerAuth, Body, Feeder, LoginAuth, OpenArrivals, Phase, Scenario, Step, Target
 
 _FORMAT = 1
 """Part of the hash: raised when the same content comes to mean another load."""
 
 
 def profile_digest(scenario: Scenario, profile: str) -> str:
-    """Hex SHA-256 over the load of one profile: steps or the journey's source, authorisation, feeders, cookies, phases.
+    """Hex SHA-256 over the load of one profile: steps or the journey's source, kind of authorisation, feeders, cookies,
+    compression, redirects, phases.
 
-    URL, secrets, requirements, policy and descriptions are not in it, nor is the seed itself: another seed draws another
-    sample of the same load. The other profiles are not in it either, so editing one orphans no baseline of another.
+    URL, socket, source addresses, certificates, secrets, requirements, policy and descriptions are not in it, nor is the seed
+    itself: another seed draws another sample of the same load. The other profiles are not in it either, so editing one orphans
+    no baseline of another.
 
     Raises:
         KeyError: when there is no such profile.
@@ -41,6 +43,7 @@ def _common(scenario: Scenario) -> dict[str, object]:
         "auth": _auth(scenario.auth),
         "cookies": scenario.cookies,
         "feeders": {feeder.name: _feeder(feeder) for feeder in scenario.feeders},
+        **_asked_of_all(scenario.target),
     }
     # Only where there is one, so that every other plan keeps the digest that it had.
     if scenario.journey is not None:
@@ -48,16 +51,34 @@ def _common(scenario: Scenario) -> dict[str, object]:
     return common
 
 
+def _asked_of_all(target: Target) -> dict[str, object]:
+    """What the target says about every request. Defaults are left out, so that older digests stay what they were."""
+    asked: dict[str, object] = {}
+    if target.compression != "none":
+        asked["compression"] = target.compression
+    if target.follow_redirects:
+        asked["follow_redirects"] = target.follow_redirects
+    return asked
+
+
 def _step(step: Step) -> dict[str, object]:
     # What is a mapping in the file is sorted here, so that the order of its keys does not matter.
     return {
         **asdict(step),
+        "body": _body(step.body),
         "headers": sorted(step.headers),
         "query": sorted(step.query),
         "expect_status": sorted(step.expect_status),
         "captures": sorted([capture.name, capture.source, capture.path] for capture in step.captures),
         "checks": [[type(check).__name__, asdict(check)] for check in step.checks],
     }
+
+
+def _body(body: Body | None) -> object:
+    if body is None:
+        return None
+    said = {"template": body.template, "content_type": body.content_type}
+    return {**said, "chunked": True} if body.chunked else said
 
 
 def _auth(auth: Auth) -> object:

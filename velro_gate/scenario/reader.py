@@ -91,7 +91,7 @@ def _resolved(
         return None
     _require_paths(root, faults)
     written = _written(root, draft)
-    target = target_from(draft.target, environ, faults, missing)
+    target = target_from(draft.target, environ, path.parent, faults, missing)
     feeders = _feeders(draft, path.parent, faults)
     steps, auth = _journey(draft, feeders, written, faults)
     journey = None

@@ -117,13 +117,24 @@ def _exactly_one(model: Spec, names: tuple[str, ...], what: str) -> None:
 class TargetSpec(Spec):
     """Where the service is. A text may hold ${env.NAME} or ${env.NAME:-default}, read when the file is loaded."""
 
-    url: str = Field("${env.VELRO_API_URL}", description="Base URL of the service, without a path.")
+    url: str = Field("${env.VELRO_API_URL}", description="Base URL of the service; the steps' paths follow its own.")
     health: str = Field("/health", description="Path that answers 200 when the service is ready.")
     metrics: str | None = Field("/metrics", description="Path of its Prometheus metrics; null when it has none.")
     redis_url: str | None = Field("${env.REDIS_URL:-}", description="Redis to watch; empty or null for none.")
     database_url: str | None = Field("${env.DATABASE_URL:-}", description="PostgreSQL to watch; empty or null for none.")
     verify_tls: bool = Field(default=True, description="Whether the service's certificate is checked.")
     http2: bool = Field(default=False, description="Whether a journey written in Python speaks HTTP/2.")
+    ca_file: str | None = Field(None, description="PEM file of the authorities that vouch for it, in place of the system's.")
+    client_certificate: str | None = Field(None, description="PEM file of the certificate that is shown to the service.")
+    client_key: str | None = Field(None, description="PEM file of its key, where that is not in the certificate's file.")
+    unix_socket: str | None = Field(None, description="Path of a unix socket to connect to instead of the URL's host.")
+    source_addresses: list[str] = Field(
+        default_factory=list, description="IP addresses of this machine that users connect from, in turn."
+    )
+    follow_redirects: Annotated[int, Field(ge=0, le=20)] = Field(
+        0, description="How many redirects of one request are followed, within the service only; 0: a redirect is an answer."
+    )
+    compression: Literal["none", "gzip"] = Field("none", description="What answers may be compressed with.")
 
 
 class CheckSpec(Spec):
@@ -196,6 +207,7 @@ class StepSpec(Spec):
     json_body: Any = Field(None, alias="json", description="JSON body, written as YAML.")
     body: str | None = Field(None, description="Raw body; give its content_type.")
     content_type: str | None = Field(None, description="Content type of the body; application/json for 'json'.")
+    chunked: bool = Field(default=False, description="Whether the body is sent in chunks instead of with its length.")
     expect: Annotated[
         list[Annotated[int, Field(ge=100, le=599)]],
         Field(min_length=1),

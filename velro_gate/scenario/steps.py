@@ -58,9 +58,9 @@ def _body(spec: StepSpec) -> Body | None:
     if "json_body" in spec.model_fields_set:
         # Sorted, so that the order of keys in the file changes neither the bytes sent nor the digest.
         text = json.dumps(spec.json_body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return Body(template=text, content_type=spec.content_type or JSON_TYPE)
+        return Body(template=text, content_type=spec.content_type or JSON_TYPE, chunked=spec.chunked)
     if spec.body is not None:
-        return Body(template=spec.body, content_type=spec.content_type or "text/plain; charset=utf-8")
+        return Body(template=spec.body, content_type=spec.content_type or "text/plain; charset=utf-8", chunked=spec.chunked)
     return None
 
 
@@ -186,8 +186,9 @@ def _check_body(spec: StepSpec, faults: Faults) -> None:
     given = spec.model_fields_set
     if "json_body" in given and spec.body is not None:
         faults.add(spec.line("body"), "a step has either 'json' or 'body', not both")
-    if "content_type" in given and spec.body is None and "json_body" not in given:
-        faults.add(spec.line("content_type"), "'content_type' belongs to a 'body' or 'json'")
+    for key in ("content_type", "chunked"):
+        if key in given and spec.body is None and "json_body" not in given:
+            faults.add(spec.line(key), f"{key!r} belongs to a 'body' or 'json'")
     if "json_body" in given and spec.content_type is not None and "json" not in spec.content_type:
         faults.add(
             spec.line("content_type"), f"{spec.content_type!r} is no kind of JSON", "write the text under 'body' instead"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from velro_gate.errors import MissingVariableError, UsageError
 from velro_gate.model.scenario import Target
+from velro_gate.scenario.certificates import check_authorities, check_client_certificate
 from velro_gate.scenario.faults import Faults
 from velro_gate.scenario.quantities import VARIABLE_PATTERN
 from velro_gate.scenario.shape import TargetSpec
@@ -17,17 +20,25 @@ from velro_gate.scenario.templates import PLACEHOLDER
 _HTTP = ("http", "https")
 _REDIS = ("redis", "rediss", "unix")
 _POSTGRES = ("postgres", "postgresql")
+_FILES = ("ca_file", "client_certificate", "client_key", "unix_socket")
+_LONGEST_SOCKET_PATH = 107
+"""Bytes: what the kernel's structure for such an address holds, its closing zero left out."""
 
 
-def target_from(spec: TargetSpec, environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]) -> Target | None:
-    """The target with every variable resolved; None when it has faults.
+def target_from(
+    spec: TargetSpec, environ: Mapping[str, str], folder: Path, faults: Faults, missing: dict[str, list[str]]
+) -> Target | None:
+    """The target with every variable resolved, and its files looked at; None when it has faults.
 
-    missing: gets every unset variable that has no default, with what needs it. An unset one hides no other fault.
+    folder: what relative file names start from. missing: gets every unset variable that has no default, with what needs it.
+    An unset one hides no other fault.
     """
     environment = _Environment(environ, faults, missing)
     url = environment.resolve(spec, "url", spec.url)
     redis = environment.resolve(spec, "redis_url", spec.redis_url or "")
     database = environment.resolve(spec, "database_url", spec.database_url or "")
+    files = {key: environment.resolve(spec, key, getattr(spec, key) or "") for key in _FILES}
+    sources = [environment.resolve(spec, "source_addresses", text) for text in spec.source_addresses]
     for key, path in (("health", spec.health), ("metrics", spec.metrics)):
         if path:
             check_path(path, spec.line(key), faults)
@@ -38,7 +49,11 @@ def target_from(spec: TargetSpec, environ: Mapping[str, str], faults: Faults, mi
     ):
         if text or (key == "url" and text is not None):
             _check_url(spec, key, text or "", schemes, faults)
-    if url is None or redis is None or database is None:
+    paths = {key: str(folder / name) if name else None for key, name in files.items()}
+    addresses = tuple(text for text in sources if text is not None)
+    _check_files(spec, paths, faults)
+    _check_sources(spec, addresses, url or "", faults)
+    if faults or url is None or redis is None or database is None or None in files.values() or None in sources:
         return None
     return Target(
         url=url.rstrip("/"),
@@ -48,7 +63,56 @@ def target_from(spec: TargetSpec, environ: Mapping[str, str], faults: Faults, mi
         database_url=database or None,
         verify=spec.verify_tls,
         http2=spec.http2,
+        ca_file=paths["ca_file"],
+        client_certificate=paths["client_certificate"],
+        client_key=paths["client_key"],
+        unix_socket=paths["unix_socket"],
+        source_addresses=addresses,
+        follow_redirects=spec.follow_redirects,
+        compression=spec.compression,
     )
+
+
+def _check_files(spec: TargetSpec, paths: Mapping[str, str | None], faults: Faults) -> None:
+    authorities, certificate, key, socket = (paths[name] for name in _FILES)
+    if authorities is not None:
+        check_authorities(Path(authorities), faults.at(spec.line("ca_file")))
+    if certificate is not None:
+        own_key = None if key is None else Path(key)
+        check_client_certificate(
+            Path(certificate), own_key, faults.at(spec.line("client_certificate")), faults.at(spec.line("client_key"))
+        )
+    elif key is not None:
+        faults.add(spec.line("client_key"), "'client_key' belongs to a 'client_certificate'")
+    if socket is not None and len(socket.encode()) > _LONGEST_SOCKET_PATH:
+        what = f"target.unix_socket is longer than the {_LONGEST_SOCKET_PATH} bytes that the path of a socket may have"
+        faults.add(spec.line("unix_socket"), what, "choose a folder with a shorter name")
+
+
+def _check_sources(spec: TargetSpec, sources: tuple[str, ...], url: str, faults: Faults) -> None:
+    """Whether they are addresses. Whether they are this machine's is asked later: a file may be checked elsewhere."""
+    families = set()
+    for index, text in enumerate(sources):
+        line = spec.line("source_addresses", index)
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            faults.add(line, f"the source address {text!r} is no IP address", "for example 127.0.0.2, or fd00::2")
+            continue
+        if address.is_unspecified or address.is_multicast:
+            faults.add(line, f"no connection can come from {text}", "name addresses of this machine")
+        if text in sources[:index]:
+            faults.add(line, f"the source address {text} stands twice")
+        families.add(address.version)
+    if sources and spec.unix_socket:
+        faults.add(spec.line("source_addresses"), "a connection to a unix socket has no source address", "keep one of the two")
+    try:
+        host = ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return
+    if families and host.version not in families:
+        what = f"target.url is an IPv{host.version} address, and none of the source addresses is"
+        faults.add(spec.line("source_addresses"), what)
 
 
 class _Environment:
@@ -92,7 +156,7 @@ def _check_url(spec: TargetSpec, key: str, url: str, schemes: tuple[str, ...], f
 
 
 def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, str | None] | None:
-    """What is wrong with a URL, and a suggestion; None when nothing is. bare: nothing may follow the port."""
+    """What is wrong with a URL, and a suggestion; None when nothing is. bare: it is what the steps' paths are added to."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -108,8 +172,10 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
         return "has port 0", None
     if bare and "@" in parts.netloc:
         return "holds a user or a password, which is never sent", "use 'auth', or a header with ${env.NAME}"
-    if bare and (parts.path.strip("/") or parts.query or parts.fragment):
-        return "holds more than scheme, host and port", "paths belong to the steps"
+    if bare and ("?" in url or "#" in url):
+        return "holds more than scheme, host, port and path", "a query belongs to the steps"
+    if bare and any(ord(letter) <= 0x20 or ord(letter) >= 0x7F for letter in parts.path):
+        return "has a path with a character that must be percent-encoded", "a blank is %20"
     return None
 
 
@@ -124,7 +190,7 @@ def service_url(text: str, given_as: str) -> str:
         what, suggestion = fault
         raise UsageError(
             f"{given_as} {what}" + (f" ({suggestion})" if suggestion else ""),
-            hint="Write scheme, host and port, for example http://127.0.0.1:8400.",
+            hint="Write scheme, host, port and, where the service has one, its path: http://127.0.0.1:8400.",
         )
     return text.rstrip("/")
 

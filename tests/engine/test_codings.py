@@ -1,0 +1,154 @@
+"""Chunks out, gzip in: what goes through comes back the same, and what is broken or endless is refused within bounds."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+
+import h11
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.engine.peers import Handler, Line, Peer, serving
+from tests.engine.runs import Ran, phase, running
+from velro_gate.engine.codings import MOST_DECODED, chunked, decoded
+from velro_gate.model.scenario import Body, Capture, ContainsCheck, JsonCheck, OpenArrivals, Step
+
+BOMB = gzip.compress(bytes(4 * MOST_DECODED))
+
+
+@given(st.binary(max_size=5_000), st.sampled_from([b"gzip", b"x-gzip", b" GZIP "]))
+def test_what_was_compressed_comes_back(body: bytes, coding: bytes) -> None:
+    assert decoded(gzip.compress(body), coding) == body
+
+
+@given(st.lists(st.binary(max_size=300), max_size=4))
+def test_several_members_are_one_body(parts: list[bytes]) -> None:
+    assert decoded(b"".join(map(gzip.compress, parts)), b"gzip") == b"".join(parts)
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"identity", b"br", b"deflate", b"gzip, br"]))
+def test_other_codings_are_left_as_they_are(body: bytes, coding: bytes) -> None:
+    assert decoded(body, coding) == body
+
+
+@given(st.binary(min_size=1, max_size=300), st.data())
+def test_a_body_that_ends_early_is_broken(body: bytes, data: st.DataObject) -> None:
+    whole = gzip.compress(body)
+    assert decoded(whole[: data.draw(st.integers(1, len(whole) - 1))], b"gzip") is None
+
+
+@pytest.mark.parametrize("body", [b"{}", b"\x1f\x8b\x08", gzip.compress(b"{}") + b"rest"])
+def test_what_is_no_gzip_is_broken(body: bytes) -> None:
+    assert decoded(body, b"gzip") is None
+
+
+@given(st.integers(0, 50), st.integers(0, 100))
+def test_the_limit_is_exact(most: int, size: int) -> None:
+    assert decoded(gzip.compress(bytes(size)), b"gzip", most) == (bytes(size) if size <= most else None)
+
+
+def test_a_bomb_takes_little_more_memory_than_the_limit() -> None:
+    tracemalloc.start()
+    assert decoded(BOMB, b"gzip") is None
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(BOMB) < 100_000
+    assert most < 4 * MOST_DECODED
+
+
+@given(st.binary(max_size=50_000))
+def test_another_parser_reads_the_chunks_as_the_same_body(body: bytes) -> None:
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(body))
+    assert isinstance(server.next_event(), h11.Request)
+    found = b""
+    while isinstance(event := server.next_event(), h11.Data):
+        found += bytes(event.data)
+    assert isinstance(event, h11.EndOfMessage)
+    assert found == body
+
+
+# With real servers
+
+
+def answering(body: bytes, *, always: bool = False) -> Handler:
+    """Compresses where the request asks for it, or always."""
+
+    async def handler(line: Line) -> None:
+        while (request := await line.request()) is not None:
+            coded = always or b"accept-encoding: gzip" in request.lower()
+            sent, coding = (body, b"Content-Encoding: gzip\r\n") if coded else (gzip.decompress(body), b"")
+            await line.say(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (coding, len(sent), sent))
+
+    return handler
+
+
+def ran(handler: Handler, *steps: Step, compression: str = "gzip") -> tuple[Ran, Peer]:
+    found: list[tuple[Ran, Peer]] = []
+
+    async def main() -> None:
+        async with serving(handler) as peer:
+            plan = phase(users=2, ramp=0.1, duration=0.3, arrivals=OpenArrivals(rate=60.0))
+            found.append((await running(peer.url, plan, steps=steps, compression=compression), peer))
+
+    trio.run(main)
+    return found[0]
+
+
+DOCUMENT = gzip.compress(json.dumps({"items": [{"id": "seven"}], "rest": "x" * 500}).encode())
+LOOK = Step(
+    name="look",
+    method="GET",
+    path="/look",
+    probability=1.0,
+    checks=(JsonCheck(path="$.items[0].id", equals="seven", has_expected=True), ContainsCheck(text='"rest"')),
+    captures=(Capture(name="id", source="json", path="$.items[0].id"),),
+)
+USE = Step(name="use", method="GET", path="/use/${id}", probability=1.0)
+
+
+def test_checks_and_captures_read_what_was_compressed() -> None:
+    made, peer = ran(answering(DOCUMENT), LOOK, USE)
+    assert set(made.outcomes()) <= {"OK", "CAPTURE"}
+    assert any(request.startswith(b"GET /use/seven") for request in peer.requests)
+    assert all(b"Accept-Encoding: gzip\r\n" in request for request in peer.requests)
+    # What came over the wire is counted, not what it became.
+    assert int(made.samples().received.max()) < 300
+
+
+def test_without_compression_nothing_is_asked_for_and_what_comes_compressed_is_read_all_the_same() -> None:
+    made, peer = ran(answering(DOCUMENT, always=True), LOOK, compression="none")
+    assert set(made.outcomes()) == {"OK"}
+    assert not any(b"accept-encoding" in request.lower() for request in peer.requests)
+
+
+def test_a_steps_own_header_wins() -> None:
+    own = Step(name="own", method="GET", path="/", probability=1.0, headers=(("accept-encoding", "br"),))
+    _, peer = ran(answering(DOCUMENT), own)
+    assert all(b"accept-encoding: br\r\n" in request and b"gzip" not in request for request in peer.requests)
+
+
+@pytest.mark.parametrize("body", [BOMB, DOCUMENT[:-9], b"no gzip at all"])
+def test_a_body_that_cannot_be_read_is_a_fault_of_its_own_only_where_it_is_looked_at(body: bytes) -> None:
+    blind = Step(name="blind", method="GET", path="/", probability=1.0)
+    assert set(ran(answering(body, always=True), LOOK)[0].outcomes()) == {"PROTOCOL"}
+    assert set(ran(answering(body, always=True), blind)[0].outcomes()) == {"OK"}
+
+
+@pytest.mark.parametrize("text", ["", "x", '{"me": "${user.id}"}', "y" * 40_000])
+def test_a_chunked_upload_reaches_the_service_whole(text: str) -> None:
+    step = Step(
+        name="up", method="POST", path="/", probability=1.0, body=Body(template=text, content_type="text/plain", chunked=True)
+    )
+    made, peer = ran(answering(DOCUMENT), step)
+    assert set(made.outcomes()) == {"OK"}
+    assert made.run.delivered_total == len(peer.requests)
+    for request in peer.requests:
+        head, _, body = request.partition(b"\r\n\r\n")
+        assert b"Transfer-Encoding: chunked" in head
+        assert b"content-length" not in head.lower()
+        assert len(body) == (len(text) if "${" not in text else len('{"me": ""}') + 36)
