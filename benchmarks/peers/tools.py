@@ -52,7 +52,7 @@ def let_them_go(user_count, **_):
 class Asker(FastHttpUser):
     host = "%(origin)s"
     wait_time = between(0, 2 * PERIOD)
-    ssl_context_factory = staticmethod(lambda: CONTEXT)
+    ssl_context_factory = staticmethod(lambda cafile=None: CONTEXT)
 
     def on_start(self):
         if not PERIOD:
