@@ -39,8 +39,10 @@ from benchmarks.processes import FailedError, carry_out, module, started, two_co
 from benchmarks.table import Figure, Page, Table, figures_table, options
 from benchmarks.truth import Delays, truth
 from benchmarks.world import quiet_effects
+from velro_gate.errors import BrokenError
 from velro_gate.gate.judgement import reach_verdict
 from velro_gate.gate.measure import run
+from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results
 
 KINDS = ("quota", "stall", "descriptors", "ports")
@@ -84,23 +86,25 @@ def main() -> None:
     arguments.add_argument("--runs", type=int, default=50, help="of each kind of fault")
     arguments.add_argument("--clean-runs", type=int, default=100)
     arguments.add_argument("--only", nargs="+", choices=(*KINDS, CLEAN), default=(*KINDS, CLEAN))
+    arguments.add_argument("--calibrate", action="store_true", help="with the null run before, as in 'velro-gate gate'")
     arguments.add_argument("--one", choices=(*KINDS, CLEAN), help="make one run in this very process and print it as JSON")
     wanted = arguments.parse_args()
     if wanted.one:
-        print(json.dumps(_one(wanted.one)))
+        print(json.dumps(_one(wanted.one, calibrate=wanted.calibrate)))
         return
     page = Page(markdown=wanted.markdown)
     results = {}
     for kind in wanted.only:
         runs = wanted.clean_runs if kind == CLEAN else wanted.runs
-        results[kind] = [_judged(kind, number, runs) for number in range(runs)]
+        results[kind] = [_judged(kind, number, runs, wanted.calibrate) for number in range(runs)]
     page.show(_counts(results))
     page.show(figures_table("Figures to reach", [figure(kind, judged) for kind, judged in results.items()]))
 
 
-def _judged(kind: str, number: int, runs: int) -> Judged:
+def _judged(kind: str, number: int, runs: int, calibrate: bool) -> Judged:
     """One run in a process of its own, pinned to the generator's core; the service on the other one."""
-    with started(module("benchmarks.made_faults", "--one", kind), core=two_cores()[1]) as running:
+    command = module("benchmarks.made_faults", "--one", kind, *(["--calibrate"] if calibrate else []))
+    with started(command, core=two_cores()[1]) as running:
         try:
             said = json.loads(running.require_success(_RUN_SECONDS).strip().rpartition("\n")[2])
             found = Judged(level=said["level"], codes=tuple(said["codes"]))
@@ -143,7 +147,7 @@ def figure(kind: str, judged: list[Judged]) -> Figure:
 # One run, in a process of its own
 
 
-def _one(kind: str) -> dict[str, object]:
+def _one(kind: str, *, calibrate: bool) -> dict[str, object]:
     """Make the fault, measure and judge."""
     with contextlib.ExitStack() as stack:
         if kind == "ports":
@@ -164,7 +168,11 @@ def _one(kind: str) -> dict[str, object]:
                 stack.enter_context(_few_descriptors())
             case "ports":
                 stack.enter_context(_few_ports(server.url))
-        record = run(setup, make_results(folder, kind), effects)
+        try:
+            record = run(setup, make_results(folder, kind), effects, Calibration() if calibrate else None)
+        except BrokenError as error:
+            # What 'velro-gate gate' ends with as well, before its load.
+            return {"level": BROKEN, "codes": [f"no null run: {error.what}"]}
     verdict = reach_verdict(record, None)
     return {"level": verdict.level.word, "codes": sorted({finding.code for finding in verdict.trust})}
 

@@ -11,7 +11,6 @@ that brings it, and left out. Rounds go A B C A B C, so that a change of the mac
 from __future__ import annotations
 
 import argparse
-import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -186,7 +185,7 @@ class _Bench:
             command = tool.plan(self._binaries[tool.name], job, folder)
             with started(command, core=self._core, env=tool.environment, where=folder) as running:
                 time.sleep(_DELAY_RAMP + seconds)
-                running.process.send_signal(signal.SIGINT)
+                running.process.send_signal(tool.end_signal)
                 running.wait(60.0)
                 report = tool.read(running.output(), folder)
             log = server.finish()

@@ -1,12 +1,11 @@
 """One run of one tool, measured from outside: requests by the server's own counter, CPU and memory by the operating system.
 
 All are treated alike: told to run for long, watched until their users are connected, given a moment to settle, counted over a
-stretch, and ended by SIGINT, at which each prints its own figures. So start-up and ramp are in nobody's rate.
+stretch, and ended by a signal, at which each prints its own figures. So start-up and ramp are in nobody's rate.
 """
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
 import time
@@ -22,7 +21,10 @@ from benchmarks.processes import FailedError, Meter, Started, started
 SETTLE = 2.0
 _CONNECTED = 0.99
 _LOOK_EVERY = 0.5
-_END_SECONDS = 60.0
+_END_SECONDS = 90.0
+_LONGEST = 200
+_PATIENCE = {"http": 0.02, "https": 0.05}
+"""Seconds a user that a tool may take to connect them all, beside half a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +49,24 @@ def measure(tool: Tool, binary: str, job: Job, server: Nginx, *, core: int | Non
         folder = Path(place)
         with started(tool.plan(binary, job, folder), core=core, env=tool.environment, where=folder) as running:
             try:
-                connected = _wait_for_users(running, server, job.users)
+                connected = _wait_for_users(running, server, job)
                 # Ours is told to connect its users in a given time; the others take what they take.
                 time.sleep(SETTLE + 0.1 * job.ramp)
                 rate, cpu, memory = _count(running.meter, server, job.seconds)
             except FailedError as error:
-                return Outcome(fault=str(error))
+                return Outcome(fault=_in_short(str(error)))
             report, fault = _end(tool, running, folder)
     if connected < _CONNECTED * job.users:
         fault = f"only {connected:,} of {job.users:,} users connected. {fault}".strip()
     return Outcome(rate=rate, cpu=cpu, memory=memory, connected=connected, report=report, fault=fault)
 
 
-def _wait_for_users(running: Started, server: Nginx, users: int) -> int:
+def _wait_for_users(running: Started, server: Nginx, job: Job) -> int:
     """Connections, ours for asking left out, once all users have one or patience ends."""
-    deadline = time.monotonic() + 30.0 + users / 100.0
+    deadline = time.monotonic() + 30.0 + job.users * _PATIENCE[job.url.partition(":")[0]]
     while True:
         connected = server.counters().active - 1
-        if connected >= _CONNECTED * users or time.monotonic() > deadline:
+        if connected >= _CONNECTED * job.users or time.monotonic() > deadline:
             return connected
         if running.process.poll() is not None:
             raise FailedError(f"ended by itself with {running.process.returncode}: {running.complaints().strip()[-300:]}")
@@ -87,12 +89,18 @@ def answers_per_second(before: Counters, after: Counters) -> float:
 
 
 def _end(tool: Tool, running: Started, folder: Path) -> tuple[Report | None, str]:
-    running.process.send_signal(signal.SIGINT)
+    running.process.send_signal(tool.end_signal)
     try:
         running.wait(_END_SECONDS)
         return tool.read(running.output(), folder), ""
     except (FailedError, UnreadableError) as error:
-        return None, f"no figures of its own: {error} {running.complaints().strip()[-200:]}"
+        return None, _in_short(f"no figures of its own: {error} {running.complaints()[-200:]}")
+
+
+def _in_short(fault: str) -> str:
+    """On one line that a table can hold."""
+    words = " ".join(fault.split())
+    return words if len(words) <= _LONGEST else f"{words[: _LONGEST // 2]} ... {words[-_LONGEST // 2 :]}"
 
 
 def tell(sentence: str) -> None:

