@@ -270,7 +270,6 @@ ARRIVALS = st.one_of(
     st.tuples(st.sampled_from([0.1, 0.5, 1.0]), st.sampled_from([0.2, 2.0])),
     st.one_of(st.just(NEVER), st.floats(0.0, 4.0)),
 )
-@settings(max_examples=60)
 def test_whatever_the_service_does_nothing_is_lost(
     deeds: list[Deed],
     accepts: list[float | None],
