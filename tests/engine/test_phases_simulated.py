@@ -188,6 +188,16 @@ def test_what_can_still_be_answered_in_the_grace_is_and_the_rest_is_cancelled() 
     assert (ran.samples.sent <= 20.0).all()
 
 
+def test_what_has_timed_out_when_the_grace_ends_is_a_timeout_even_if_no_sweep_has_come_to_it() -> None:
+    # The grace ends at 21.02, the last sweep was at 21.00, and the deadlines of the last two requests are 21.005 and 21.03.
+    ran = simulate(phase(users=200), takes(NEVER), steps=(step(timeout=1.0175),), stop_at=20.02)
+    cancelled = ran.samples.where(ran.samples.outcome == Outcome.CANCELLED)
+    assert cancelled.sent.tolist() == pytest.approx([20.0125])
+    last = ran.samples.where(np.isclose(ran.samples.sent, 19.9875))
+    assert last.outcome.tolist() == [Outcome.TIMEOUT]
+    assert last.done.tolist() == pytest.approx([21.005])
+
+
 # What is told meanwhile
 
 
@@ -260,7 +270,6 @@ ARRIVALS = st.one_of(
     st.tuples(st.sampled_from([0.1, 0.5, 1.0]), st.sampled_from([0.2, 2.0])),
     st.one_of(st.just(NEVER), st.floats(0.0, 4.0)),
 )
-@settings(max_examples=60)
 def test_whatever_the_service_does_nothing_is_lost(
     deeds: list[Deed],
     accepts: list[float | None],
