@@ -361,4 +361,4 @@ def test_faults_of_tls_have_their_kind(fault: str) -> None:
 def test_the_numbers_of_our_own_faults_are_not_those_of_the_service() -> None:
     from velro_gate.engine import wire
 
-    assert {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH}.isdisjoint(wire._OURS)
+    assert {errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH}.isdisjoint(wire.OURS)
