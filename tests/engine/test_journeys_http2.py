@@ -18,8 +18,8 @@ import trio
 import trustme
 
 from tests.engine.peers import Line, Peer, serving
-from tests.engine.test_journeys import OPEN, RATE, Ran, browse, travelling
 from tests.engine.runs import phase
+from tests.engine.test_journeys import OPEN, RATE, Ran, browse, travelling
 from velro_gate.engine.http2 import outcome_of
 from velro_gate.journeys import User
 from velro_gate.model.samples import Outcome

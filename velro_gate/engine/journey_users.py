@@ -162,6 +162,11 @@ class JourneyUser:
         self._client: httpx.AsyncClient | None = None
         self._handle: User | None = None
 
+    @property
+    def steps(self) -> Sequence[str]:
+        """See journeys.User."""
+        return [label.name for label in self._tour.itinerary.labels]
+
     # What the phase asks of it
 
     @property

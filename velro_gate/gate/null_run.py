@@ -2,7 +2,8 @@
 
 Same methods, paths, headers and bodies as the plan's own steps, the same arrivals, the same engine. What differs: the answer
 is always the same small one, so nothing in it is checked or captured; stand-ins take the place of secrets and captured values;
-and it is plain HTTP, also where the service speaks TLS.
+and it is plain HTTP, also where the service speaks TLS. A journey written in Python gives way to one that makes a plain request
+for each step: its own code could not go on from such answers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from velro_gate.analysis.summary import summarise
 from velro_gate.analysis.trust import noise_findings, phase_findings
 from velro_gate.engine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.forecast import DESCRIPTOR_MARGIN, forecast_phase
+from velro_gate.engine.journeys import WALK
 from velro_gate.engine.responding import running_responder
 from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
@@ -192,7 +194,8 @@ def null_phase(phases: Sequence[Phase], scenario: Scenario, seconds: float, mach
         ramp=max(_LEAST_RAMP, users / _JOINS_A_SECOND),
         duration=seconds,
         arrivals=OpenArrivals(
-            rate=min(rate, MOST_RATE),
+            rate=min(rate, MOST_RATE) / (scenario.requests_per_journey if scenario.journey is not None else 1.0),
+            journeys=scenario.journey is not None,
             spacing=peak.arrivals.spacing if isinstance(peak.arrivals, OpenArrivals) else "poisson",
         ),
         # What lateness and loop lag are held against. Nothing is required of the responder itself.
@@ -214,7 +217,8 @@ def null_scenario(scenario: Scenario, url: str) -> Scenario:
     token = (("Authorization", f"Bearer {_STAND_IN}"),) if isinstance(auth, LoginAuth) else ()
     return replace(
         scenario,
-        target=replace(scenario.target, url=url + urlsplit(scenario.target.url).path.rstrip("/")),
+        target=replace(scenario.target, url=url + urlsplit(scenario.target.url).path.rstrip("/"), http2=False),
+        journey=None if scenario.journey is None else WALK,
         auth=NoAuth() if isinstance(auth, LoginAuth) else auth,
         steps=tuple(_null_step(step, known, token) for step in scenario.steps),
     )
