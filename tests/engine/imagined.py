@@ -90,12 +90,14 @@ class ImaginedConnection:
     def open(self) -> None:
         self.state = State.WAITING
         self.written = False
-        self._wire.dial(self)  # type: ignore[arg-type]
+        self._wire.dials.add(self)  # type: ignore[arg-type]
 
     def hurry(self) -> None:
-        self._wire.hurry(self)  # type: ignore[arg-type]
+        self._wire.dials.hurry(self)  # type: ignore[arg-type]
 
-    def dial(self) -> None:
+    def dial(self) -> bool:
+        if self.state is not State.WAITING:
+            return False
         self.state = State.DIALLING
         self._began = trio.current_time()
         seconds = self._service.accept(self._service.now)
@@ -103,13 +105,14 @@ class ImaginedConnection:
             self._break(Outcome.REFUSED)
         else:
             self._coming = self._service.later(seconds, self._stand)
+        return True
 
     def _stand(self) -> None:
         self._service.connected_at.append(self._service.now)
         self.state = State.IDLE
         self._wire.established += 1
         self._wire.opened += 1
-        self._wire.dialled()
+        self._wire.dials.done()
         self._owner.opened(trio.current_time() - self._began)
 
     def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
@@ -152,7 +155,7 @@ class ImaginedConnection:
         if state >= State.IDLE:
             self._wire.established -= 1
         elif state is State.DIALLING:
-            self._wire.dialled()
+            self._wire.dials.done()
 
 
 @dataclass

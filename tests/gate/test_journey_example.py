@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from tests.gate.world import Spectator
 from velro_gate import report
@@ -13,6 +15,7 @@ from velro_gate.engine.machine import read_machine
 from velro_gate.errors import JourneyError
 from velro_gate.gate.dry_run import dry_run
 from velro_gate.gate.measure import run
+from velro_gate.gate.null_run import null_run
 from velro_gate.gate.results import make_results
 from velro_gate.gate.setup import Asked, Setup, prepare
 from velro_gate.gate.shipped import shipped_scenario
@@ -55,6 +58,16 @@ def test_the_plan_says_that_rates_are_journeys() -> None:
     assert report.offered(phase) == "20 journeys/s"
     row = (phase.name, phase.users, phase.ramp, phase.duration, report.offered(phase), 1260.0)
     assert "20 journeys/s" in report.plan_text([row])
+
+
+def test_the_generator_alone_is_measured_with_a_journey_of_plain_requests() -> None:
+    setup = example({"SUPABASE_SERVICE_KEY": "k" * 8})
+    made = trio.run(partial(null_run, setup, seconds=1.0, stop=trio.Event()))
+    assert made is not None
+    assert made.answered == made.summary.delivered_total > 0
+    # 20 journeys a second of three requests each.
+    assert made.noise.rate > 20.0
+    assert {step.step: step.counts.failed for step in made.summary.steps} == dict.fromkeys(("all", "list", "open", "create"), 0)
 
 
 def test_a_fault_of_the_journeys_code_ends_the_run_with_its_line(tmp_path: Path) -> None:

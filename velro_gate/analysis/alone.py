@@ -15,14 +15,19 @@ def generator_noise(summary: PhaseSummary) -> GeneratorNoise | None:
     """The noise that a summarised null run shows; None when nothing was answered well, so that nothing is known."""
     figures = [summary.measurement(name) for name in ("p50", "p95", "p99", "lateness_p99")]
     p50, p95, p99, lateness = figures
-    if p50 is None or p95 is None or p99 is None or lateness is None or summary.offered_rate is None:
+    everything = summary.step()
+    if p50 is None or p95 is None or p99 is None or lateness is None or everything is None:
         return None
+    rate = summary.offered_rate
+    if rate is None:
+        # Journeys were offered: how many requests that meant is known now.
+        rate = everything.counts.due / summary.measured_seconds
     return GeneratorNoise(
         p50=p50.value,
         p95=p95.value,
         p99=p99.value,
         lateness_p99=lateness.value,
-        rate=summary.offered_rate,
+        rate=rate,
         users=summary.users,
         seconds=summary.measured_seconds,
         requests=p50.n,

@@ -226,14 +226,14 @@ def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator
         )
     if everything is not None and everything.counts.missed > limits.missed:
         missed, due = everything.counts.missed, everything.counts.due
+        than = "" if phase.offered_rate is None else f" than {units.format_rate(phase.offered_rate)}"
         yield _broken(
             "arrivals-missed",
             summary.name,
             missed,
             limits.missed,
             sentence=f"{missed:,} of {due:,} requests of {summary.name} were never sent, by the generator's own fault",
-            advice=f"Give the generator a core of its own, or offer less than "
-            f"{units.format_rate(phase.offered_rate)} from this machine.",
+            advice=f"Give the generator a core of its own, or offer less{than} from this machine.",
         )
 
 

@@ -1,38 +1,49 @@
-"""HTTP/2 for journeys written in Python: httpx's own transport, one connection a user, and what it tells by its trace."""
+"""HTTP/2 for journeys written in Python: httpx's own transport, one connection a user, and what it tells by its trace.
+
+Rules
+- All requests of a user share one connection. It is given up when a request on it is cancelled: that leaves httpx's transport
+  out of step (its count of streams, its table of headers), and what is sent behind it would fail.
+- The requests that are under way on a connection that was given up may end on it; then it is closed. Where the connection was
+  so young that both sides still settled how they speak, they may fail as PROTOCOL: httpx's transport bears no cancelling there.
+"""
 
 from __future__ import annotations
 
 import socket
 import ssl
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from math import isnan
 from typing import Any
 
 import httpx
+import trio
 
 from velro_gate.engine.transport import Facts
 from velro_gate.engine.wire import OURS, Wire
 from velro_gate.model.samples import Outcome
 
+_LIBRARIES = frozenset({"anyio", "h2", "hpack", "httpcore", "httpx", "hyperframe", "trio", "velro_gate"})
+_CLOSE_SECONDS = 1.0
+
 
 class Http2Carrier:
     """Carries the requests of one user, all at once where its journey asks so.
 
-    A target that is no https is spoken to with HTTP/2 from the first byte. wire: where the connection is counted.
+    A target that is no https is spoken to with HTTP/2 from the first byte. wire: where connections are counted.
     """
 
     def __init__(self, wire: Wire, context: ssl.SSLContext) -> None:
-        self._wire = wire
-        self._transport = httpx.AsyncHTTPTransport(
-            verify=context,
-            http1=False,
-            http2=True,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
-            trust_env=False,
-        )
+        self._wire, self._context = wire, context
         self._known = False
-        self.connected = False
-        self.now = wire.now
+        self._session: _Session | None = None
+        self._given_up: list[_Session] = []
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+        return self._session is not None and self._session.stands
 
     def connect_ahead(self, told: Callable[[bool], None]) -> None:
         """Not here: the first request connects."""
@@ -42,35 +53,45 @@ class Http2Carrier:
         """Not at once; see ``aclose``."""
 
     async def aclose(self) -> None:
-        """Close the connection."""
-        self._lost()
-        await self._transport.aclose()
+        """Close all connections."""
+        for session in (*self._given_up, self._session):
+            if session is not None:
+                await session.aclose()
+        self._session = None
 
     async def exchange(self, request: httpx.Request, facts: Facts) -> httpx.Response:
         """Send a request; its trace fills the facts."""
+        if self._session is None:
+            self._session = _Session(self._wire, self._context)
+        session = self._session
         facts.sent = True
-        request.extensions = {**request.extensions, "trace": self._listening(request.extensions.get("trace"), facts)}
+        request.extensions = {**request.extensions, "trace": self._listening(request.extensions.get("trace"), facts, session)}
+        session.under_way += 1
         try:
-            answer = await self._transport.handle_async_request(request)
-        except httpx.TransportError as error:
-            self.note(error, facts)
-            raise
-        facts.first_at = self.now()
+            answer = await session.transport.handle_async_request(request)
+        except BaseException as error:
+            found = await self.failed(session, error, facts)
+            if found is error:
+                raise
+            raise found from error
+        facts.first_at = self._wire.now()
         facts.received = sum(len(name) + len(value) for name, value in answer.headers.raw)
         assert isinstance(answer.stream, httpx.AsyncByteStream)
-        answer.stream = _Counted(self, answer.stream, facts)
+        answer.stream = _Counted(self, session, answer.stream, facts)
         return answer
 
-    def _listening(self, theirs: Any, facts: Facts) -> Any:
-        began = [self.now()]
+    def _listening(self, theirs: Any, facts: Facts, session: _Session) -> Any:
+        began = [self._wire.now()]
 
         async def trace(name: str, info: dict[str, Any]) -> None:
             match name:
                 case "connection.connect_tcp.started":
-                    began[0] = self.now()
+                    began[0] = self._wire.now()
                 case "http2.send_connection_init.started":
-                    facts.connect = self.now() - began[0]
-                    self._opened(facts)
+                    facts.connect = self._wire.now() - began[0]
+                    facts.reconnects += self._known
+                    self._known = True
+                    session.opened()
                 case "http2.send_request_body.complete":
                     facts.written = True
             if theirs is not None:
@@ -78,31 +99,77 @@ class Http2Carrier:
 
         return trace
 
-    def _opened(self, facts: Facts) -> None:
-        facts.reconnects += self._known
-        self._known = self.connected = True
+    async def failed(self, session: _Session, error: BaseException, facts: Facts) -> BaseException:
+        """Write down why an exchange failed, and what that means for the connection; the error in httpx's terms."""
+        if isinstance(error, Exception) and not isinstance(error, httpx.TransportError) and _is_of_libraries(error):
+            self.give_up(session)
+            error = httpx.RemoteProtocolError(f"HTTP/2 is out of step: {type(error).__name__}: {error}")
+        if not isinstance(error, httpx.TransportError):
+            self.give_up(session)
+        elif not isinstance(error, httpx.TimeoutException):
+            facts.failed, facts.fault, facts.done_at = True, outcome_of(error), self._wire.now()
+            if not _is_reset_stream(error):
+                session.lost()
+        await self.ended(session)
+        return error
+
+    def give_up(self, session: _Session) -> None:
+        """Send nothing more over this connection."""
+        if session is self._session:
+            self._session = None
+            self._given_up.append(session)
+
+    async def ended(self, session: _Session) -> None:
+        """An exchange is over; with the last one, a connection that was given up is closed."""
+        session.under_way -= 1
+        if not session.under_way and session in self._given_up:
+            self._given_up.remove(session)
+            with trio.move_on_after(_CLOSE_SECONDS, shield=True):
+                await session.aclose()
+
+    def now(self) -> float:
+        """The wire's clock."""
+        return self._wire.now()
+
+
+class _Session:
+    """One connection. under_way: exchanges on it."""
+
+    def __init__(self, wire: Wire, context: ssl.SSLContext) -> None:
+        self._wire = wire
+        self.under_way = 0
+        self.stands = False
+        self.transport = httpx.AsyncHTTPTransport(
+            verify=context,
+            http1=False,
+            http2=True,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
+            trust_env=False,
+        )
+
+    def opened(self) -> None:
+        """It stands; another one in its place, if the service has closed it meanwhile."""
         self._wire.opened += 1
-        self._wire.established += 1
+        self._wire.established += not self.stands
+        self.stands = True
 
-    def _lost(self) -> None:
-        if self.connected:
-            self.connected = False
-            self._wire.established -= 1
+    def lost(self) -> None:
+        """It does not stand any more."""
+        self._wire.established -= self.stands
+        self.stands = False
 
-    def note(self, error: httpx.TransportError, facts: Facts) -> None:
-        """Write down why an exchange failed; a time limit leaves the connection as it is."""
-        if isinstance(error, httpx.TimeoutException):
-            return
-        facts.failed, facts.fault, facts.done_at = True, outcome_of(error), self.now()
-        if isinstance(error, httpx.NetworkError | httpx.ProtocolError):
-            self._lost()
+    async def aclose(self) -> None:
+        """Close it."""
+        self.lost()
+        await self.transport.aclose()
 
 
 class _Counted(httpx.AsyncByteStream):
     """A body whose bytes and end are written down."""
 
-    def __init__(self, carrier: Http2Carrier, body: httpx.AsyncByteStream, facts: Facts) -> None:
-        self._carrier, self._body, self._facts = carrier, body, facts
+    def __init__(self, carrier: Http2Carrier, session: _Session, body: httpx.AsyncByteStream, facts: Facts) -> None:
+        self._carrier, self._session, self._body, self._facts = carrier, session, body, facts
+        self._over = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         facts = self._facts
@@ -111,14 +178,29 @@ class _Counted(httpx.AsyncByteStream):
                 async for piece in pieces:
                     facts.received += len(piece)
                     yield piece
-        except httpx.TransportError as error:
-            self._carrier.note(error, facts)
-            raise
+        except BaseException as error:
+            self._over = True
+            found = await self._carrier.failed(self._session, error, facts)
+            if found is error:
+                raise
+            raise found from error
         facts.done_at = self._carrier.now()
 
     async def aclose(self) -> None:
         """Close it."""
         await self._body.aclose()
+        if not self._over:
+            self._over = True
+            if isnan(self._facts.done_at):
+                # What still comes of it belongs to nobody.
+                self._carrier.give_up(self._session)
+            await self._carrier.ended(self._session)
+
+
+def _is_of_libraries(error: BaseException) -> bool:
+    """Whether no other code had a part in an error: not the source of an upload, for example."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return all(str(frame.f_globals.get("__name__")).partition(".")[0] in _LIBRARIES for frame, _ in frames)
 
 
 def outcome_of(error: httpx.TransportError) -> Outcome | None:
@@ -130,9 +212,14 @@ def outcome_of(error: httpx.TransportError) -> Outcome | None:
         return Outcome.DNS
     if isinstance(error, httpx.ConnectError):
         return Outcome.TLS if any(isinstance(cause, ssl.SSLError) for cause in causes) else Outcome.REFUSED
-    if isinstance(error, httpx.ProtocolError) and "disconnected" not in str(error).lower():
+    if isinstance(error, httpx.ProtocolError) and not _is_reset_stream(error) and "disconnected" not in str(error).lower():
         return Outcome.PROTOCOL
     return Outcome.RESET
+
+
+def _is_reset_stream(error: httpx.TransportError) -> bool:
+    """Whether the service ended one request only."""
+    return "StreamReset" in str(error)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -87,6 +87,7 @@ class Tour:
                 task_status.started()
                 await trio.sleep_forever()
         finally:
+            self.nursery = None
             with trio.move_on_after(_CLOSE_SECONDS, shield=True):
                 for carrier in self.carriers:
                     await carrier.aclose()
@@ -161,6 +162,11 @@ class JourneyUser:
         self._client: httpx.AsyncClient | None = None
         self._handle: User | None = None
 
+    @property
+    def steps(self) -> Sequence[str]:
+        """See journeys.User."""
+        return [label.name for label in self._tour.itinerary.labels]
+
     # What the phase asks of it
 
     @property
@@ -189,12 +195,13 @@ class JourneyUser:
 
     def arrive(self, due: float, step: CompiledStep) -> None:
         """A journey falls due: begin it, or keep it until the one before it has ended."""
-        if self._pass is not None:
+        nursery = self._tour.nursery
+        # A fault has ended all journeys, and the phase is about to end.
+        if self._pass is not None or nursery is None or self._tour.fault is not None:
             self.waiting.append((due, step))
             return
-        assert self._tour.nursery is not None
         self._begin(due, 0.0)
-        self._tour.nursery.start_soon(self._travel, name=f"journey of user {self.index}")
+        nursery.start_soon(self._travel, name=f"journey of user {self.index}")
 
     def cancel(self) -> None:
         """The run ends: let go of the connections. The journey itself has been cancelled with its task."""

@@ -20,7 +20,7 @@ import difflib
 import importlib
 import random
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn, Protocol
 
@@ -46,6 +46,10 @@ class Traveller(Protocol):
         """See User."""
 
     @property
+    def steps(self) -> Sequence[str]:
+        """See User."""
+
+    @property
     def client(self) -> httpx.AsyncClient:
         """See User."""
 
@@ -60,8 +64,8 @@ class User:
     """A virtual user: own connections, own identity, own cookies; the same one in every journey of a phase.
 
     client: an ``httpx.AsyncClient`` whose base URL is the target and whose requests are authorised as the scenario says.
-    index: its number, from 0. identity: its stable id. random: draws that depend on seed, phase and index only. kept: room for
-    whatever it has to remember from one journey to the next, a token for example.
+    index: its number, from 0. identity: its stable id. steps: the names of the scenario's steps. random: draws that depend on
+    seed, phase and index only. kept: room for what it has to remember from one journey to the next, a token for example.
     """
 
     def __init__(self, traveller: Traveller, feeders: Mapping[str, Feeder], seed: str) -> None:
@@ -69,6 +73,7 @@ class User:
         self._feeders = feeders
         self.index = traveller.index
         self.identity = traveller.identity
+        self.steps = tuple(traveller.steps)
         self.random = random.Random(f"{seed}/{self.index}")
         self.kept: dict[str, Any] = {}
 
@@ -110,6 +115,16 @@ class User:
 
 
 Function = Callable[[User], Awaitable[None]]
+
+
+async def walk(user: User) -> None:
+    """A journey of one plain request a step, whatever is answered."""
+    for name in user.steps:
+        with user.step(name):
+            await user.client.get("/")
+
+
+WALK = Journey(function=f"{__name__}:walk")
 
 
 def find_function(journey: Journey) -> Function:

@@ -2,8 +2,8 @@
 
 Same methods, paths, headers and bodies as the plan's own steps, the same arrivals, the same engine. What differs: the answer
 is always the same small one, so nothing in it is checked or captured; stand-ins take the place of secrets and captured values;
-and it is plain HTTP, also where the service speaks TLS. A journey written in Python is stood in for by one that makes a single
-request through the same client, as often as the plan's journeys are expected to make one.
+and it is plain HTTP, also where the service speaks TLS. A journey written in Python gives way to one that makes a plain request
+for each step: its own code could not go on from such answers.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from velro_gate.analysis.summary import summarise
 from velro_gate.analysis.trust import noise_findings, phase_findings
 from velro_gate.engine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.forecast import DESCRIPTOR_MARGIN, forecast_phase
+from velro_gate.engine.journeys import WALK
 from velro_gate.engine.responding import running_responder
 from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
@@ -29,7 +30,7 @@ from velro_gate.gate.setup import Setup
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.run import Progress
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import Journey, LoginAuth, NoAuth, OpenArrivals, Phase, Scenario, Step, Target
+from velro_gate.model.scenario import LoginAuth, NoAuth, OpenArrivals, Phase, Scenario, Step, Target
 from velro_gate.model.verdict import Trust, TrustFinding
 from velro_gate.scenario import required_variables
 
@@ -193,9 +194,9 @@ def null_phase(phases: Sequence[Phase], scenario: Scenario, seconds: float, mach
         ramp=max(_LEAST_RAMP, users / _JOINS_A_SECOND),
         duration=seconds,
         arrivals=OpenArrivals(
-            rate=min(rate, MOST_RATE),
-            spacing=peak.arrivals.spacing if isinstance(peak.arrivals, OpenArrivals) else "poisson",
+            rate=min(rate, MOST_RATE) / (scenario.requests_per_journey if scenario.journey is not None else 1.0),
             journeys=scenario.journey is not None,
+            spacing=peak.arrivals.spacing if isinstance(peak.arrivals, OpenArrivals) else "poisson",
         ),
         # What lateness and loop lag are held against. Nothing is required of the responder itself.
         requirements=tuple(tightest[:1]),
@@ -218,10 +219,9 @@ def null_scenario(scenario: Scenario, url: str) -> Scenario:
         scenario,
         # Nothing of the way to the service but its path: the responder is on this machine and speaks plain HTTP.
         target=Target(url=url + urlsplit(scenario.target.url).path.rstrip("/"), compression=scenario.target.compression),
+        journey=None if scenario.journey is None else WALK,
         auth=NoAuth() if isinstance(auth, LoginAuth) else auth,
-        # What a journey's own code costs is not the generator's, but what stands around it is.
-        journey=None if scenario.journey is None else Journey(function="velro_gate.engine.null_journey:once"),
-        steps=tuple(_null_step(step, known, token) for step in scenario.steps[: 1 if scenario.journey else None]),
+        steps=tuple(_null_step(step, known, token) for step in scenario.steps),
     )
 
 
