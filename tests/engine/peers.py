@@ -30,20 +30,19 @@ class Line:
     peer: Peer
     rest: bytes = b""
 
-    async def request(self) -> bytes | None:
-        """The next request, head and body; None at the end."""
+    async def request(self, *, chunks: bool = False) -> bytes | None:
+        """The next request, head and body; None at the end. chunks: a body in chunks is read and put together, too."""
         while b"\r\n\r\n" not in self.rest:
             if not await self._more():
                 return None
         head, _, rest = self.rest.partition(b"\r\n\r\n")
-        length, chunked = 0, False
+        length = 0
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-            chunked = chunked or name.lower() == b"transfer-encoding"
         self.rest = rest
-        if chunked:
+        if chunks and b"\r\ntransfer-encoding:" in head.lower():
             return await self._chunks(head)
         while len(self.rest) < length:
             if not await self._more():
