@@ -30,26 +30,19 @@ class Line:
     peer: Peer
     rest: bytes = b""
 
-    async def head(self) -> bytes | None:
-        """The head of the next request, its body left in ``rest``; None at the end."""
+    async def request(self, *, chunks: bool = False) -> bytes | None:
+        """The next request, head and body; None at the end. chunks: a body in chunks is read and put together, too."""
         while b"\r\n\r\n" not in self.rest:
             if not await self._more():
                 return None
-        head, _, self.rest = self.rest.partition(b"\r\n\r\n")
-        return head
-
-    async def request(self) -> bytes | None:
-        """The next request, head and body; None at the end."""
-        head = await self.head()
-        if head is None:
-            return None
-        length, chunked = 0, False
+        head, _, rest = self.rest.partition(b"\r\n\r\n")
+        length = 0
         for line in head.split(b"\r\n")[1:]:
             name, _, value = line.partition(b":")
             if name.lower() == b"content-length":
                 length = int(value)
-            chunked = chunked or name.lower() == b"transfer-encoding"
-        if chunked:
+        self.rest = rest
+        if chunks and b"\r\ntransfer-encoding:" in head.lower():
             return await self._chunks(head)
         while len(self.rest) < length:
             if not await self._more():

@@ -79,7 +79,7 @@ def answering(body: bytes, *, always: bool = False) -> Handler:
     """Compresses where the request asks for it, or always."""
 
     async def handler(line: Line) -> None:
-        while (request := await line.request()) is not None:
+        while (request := await line.request(chunks=True)) is not None:
             coded = always or b"accept-encoding: gzip" in request.lower()
             sent, coding = (body, b"Content-Encoding: gzip\r\n") if coded else (gzip.decompress(body), b"")
             await line.say(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (coding, len(sent), sent))

@@ -164,8 +164,12 @@ def test_each_fault_of_tls_has_its_kind_and_no_request_is_sent(
             # With unread bytes the end is a reset: which of both it looks like is the kernel's choice.
             assert set(ran.outcomes()) <= {"TLS", "RESET"}
             assert ran.run.delivered_total == 0
+        elif fault == "garbage":
+            check(ran, Outcome.TLS, requests=0)
+            assert ran.run.tls_fault == "what answers there does not speak TLS"
         else:
-            check(ran, Outcome.TLS if fault == "garbage" else Outcome.CERTIFICATE, requests=0)
+            check(ran, Outcome.CERTIFICATE, requests=0)
+            assert fault.rsplit(maxsplit=1)[-1] in (ran.run.tls_fault or "")
         assert fault == "none" or (peer.requests == [] and ran.run.connections_opened == 0)
 
     with_server(main, plain if tls is None else obedient, tls)

@@ -68,8 +68,9 @@ async def travelling(
     secrets: dict[str, str] | None = None,
     http2: bool = False,
     verify: bool = True,
+    **to: Any,
 ) -> Ran:
-    """Run journeys and check what must hold of every run."""
+    """Run journeys and check what must hold of every run. to: the rest of the target."""
     _code.append(code)
     planned = phases or (phase(users=4, arrivals=RATE),)
     journey = Journey(function=f"{__name__}:current", folders=(str(Path(__file__).parent),))
@@ -77,7 +78,7 @@ async def travelling(
         name="s",
         description="",
         digest="d",
-        target=Target(url=url, http2=http2, verify=verify),
+        target=Target(url=url, http2=http2, verify=verify, **to),
         auth=auth or NoAuth(),
         steps=steps,
         feeders=feeders,

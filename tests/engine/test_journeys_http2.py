@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import h2.config
@@ -17,7 +18,7 @@ import pytest
 import trio
 import trustme
 
-from tests.engine.peers import Line, Peer, serving
+from tests.engine.peers import Line, Peer, obedient, serving
 from tests.engine.runs import phase
 from tests.engine.test_journeys import OPEN, RATE, Ran, browse, travelling
 from velro_gate.engine.http2 import outcome_of
@@ -156,9 +157,28 @@ def test_a_service_that_is_not_there_refuses_every_request() -> None:
 def test_a_certificate_that_is_not_trusted_is_an_outcome_of_its_own(certificates: tuple[ssl.SSLContext, trustme.CA]) -> None:
     async def main(peer: Peer) -> None:
         ran = await travelling(peer.url, browse, http2=True)
-        assert ran.outcomes().keys() == {"TLS"}
+        assert ran.outcomes().keys() == {"CERTIFICATE"}
+        assert ran.run.tls_fault == "the service's certificate comes from an unknown issuer"
 
     over_http2(main, certificates[0])
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_journeys_go_the_way_of_the_load(http2: bool, tmp_path: Path) -> None:
+    handler, path = speaking_http2 if http2 else obedient, tmp_path / "service.sock"
+
+    async def main() -> None:
+        async with serving(handler) as peer:
+            sources = ("127.0.0.2", "127.0.0.3")
+            ran = await travelling(peer.url, browse, http2=http2, source_addresses=sources)
+            assert ran.outcomes().keys() == {"OK"}
+            assert Counter(peer.came_from) == {"127.0.0.2": 2, "127.0.0.3": 2}
+        async with serving(handler, path=path) as peer:
+            ran = await travelling("http://service.test", browse, http2=http2, unix_socket=str(path))
+            assert ran.outcomes().keys() == {"OK"}
+            assert ran.run.connections_opened == peer.accepted == 4
+
+    trio.run(main)
 
 
 def test_want_of_descriptors_and_unknown_names_are_told_apart() -> None:

@@ -199,6 +199,19 @@ def test_later_connections_take_up_the_session_of_earlier_ones(authority: Author
     trio.run(main)
 
 
+def test_before_tls_1_3_a_session_can_be_taken_up_as_soon_as_its_connection_stands(authority: Authority) -> None:
+    server = authority.server()
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    async def main() -> None:
+        async with serving(tls=server) as peer, clients(target(peer.url, authority), 3) as made:
+            for client in made:
+                assert await client.open() == "opened"
+            assert made[0].wire.sessions_reused == 2
+
+    trio.run(main)
+
+
 def test_the_session_of_a_connection_that_idles_is_taken_up_too(authority: Authority) -> None:
     # Not trio's TLS, which keeps the tickets back until it has something to say.
     def serve(listening: socket.socket) -> None:

@@ -112,6 +112,8 @@ def test_an_editor_asks_for_a_path_only_where_there_is_no_journey() -> None:
         ({"auth": {"login": {"step": {"name": "l", "path": "/l", "capture": {"token": "$.t"}}}}}, "logs in by itself"),
         ({"requirements": {"achieved_share": ">= 99 %"}}, "a journey's requests follow from its answers"),
         ({"target": {"url": "http://127.0.0.1:1", "http2": True}}, "HTTP/2 needs the package h2"),
+        ({"target": {"url": "http://127.0.0.1:1", "follow_redirects": 2}}, "says 'follow_redirects' by itself"),
+        ({"target": {"url": "http://127.0.0.1:1", "compression": "gzip"}}, "says 'compression' by itself"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

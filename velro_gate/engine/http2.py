@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import trio
 
+from velro_gate.engine.tls import tls_fault
 from velro_gate.engine.transport import Facts
 from velro_gate.engine.wire import OURS, Wire
 from velro_gate.model.samples import Outcome
@@ -31,11 +32,14 @@ _CLOSE_SECONDS = 1.0
 class Http2Carrier:
     """Carries the requests of one user, all at once where its journey asks so.
 
-    A target that is no https is spoken to with HTTP/2 from the first byte. wire: where connections are counted.
+    A target that is no https is spoken to with HTTP/2 from the first byte. wire: where connections are counted, and whose
+    route they take, as far as a unix socket and source addresses go.
     """
 
     def __init__(self, wire: Wire, context: ssl.SSLContext) -> None:
         self._wire, self._context = wire, context
+        sources = wire.route.sources
+        self._source = sources[wire.dials.turn() % len(sources)] if sources else None
         self._known = False
         self._session: _Session | None = None
         self._given_up: list[_Session] = []
@@ -62,7 +66,7 @@ class Http2Carrier:
     async def exchange(self, request: httpx.Request, facts: Facts) -> httpx.Response:
         """Send a request; its trace fills the facts."""
         if self._session is None:
-            self._session = _Session(self._wire, self._context)
+            self._session = _Session(self._wire, self._context, self._source)
         session = self._session
         facts.sent = True
         request.extensions = {**request.extensions, "trace": self._listening(request.extensions.get("trace"), facts, session)}
@@ -85,7 +89,7 @@ class Http2Carrier:
 
         async def trace(name: str, info: dict[str, Any]) -> None:
             match name:
-                case "connection.connect_tcp.started":
+                case "connection.connect_tcp.started" | "connection.connect_unix_socket.started":
                     began[0] = self._wire.now()
                 case "http2.send_connection_init.started":
                     facts.connect = self._wire.now() - began[0]
@@ -108,6 +112,9 @@ class Http2Carrier:
             self.give_up(session)
         elif not isinstance(error, httpx.TimeoutException):
             facts.failed, facts.fault, facts.done_at = True, outcome_of(error), self._wire.now()
+            tls = _tls_error(error)
+            if tls is not None and self._wire.tls_fault is None:
+                self._wire.tls_fault = tls_fault(tls).words
             if not _is_reset_stream(error):
                 session.lost()
         await self.ended(session)
@@ -135,7 +142,7 @@ class Http2Carrier:
 class _Session:
     """One connection. under_way: exchanges on it."""
 
-    def __init__(self, wire: Wire, context: ssl.SSLContext) -> None:
+    def __init__(self, wire: Wire, context: ssl.SSLContext, source: str | None) -> None:
         self._wire = wire
         self.under_way = 0
         self.stands = False
@@ -145,6 +152,8 @@ class _Session:
             http2=True,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
             trust_env=False,
+            uds=wire.route.path,
+            local_address=source,
         )
 
     def opened(self) -> None:
@@ -211,10 +220,15 @@ def outcome_of(error: httpx.TransportError) -> Outcome | None:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return Outcome.DNS
     if isinstance(error, httpx.ConnectError):
-        return Outcome.TLS if any(isinstance(cause, ssl.SSLError) for cause in causes) else Outcome.REFUSED
+        tls = _tls_error(error)
+        return Outcome.REFUSED if tls is None else tls_fault(tls).outcome
     if isinstance(error, httpx.ProtocolError) and not _is_reset_stream(error) and "disconnected" not in str(error).lower():
         return Outcome.PROTOCOL
     return Outcome.RESET
+
+
+def _tls_error(error: httpx.TransportError) -> ssl.SSLError | None:
+    return next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
 
 
 def _is_reset_stream(error: httpx.TransportError) -> bool:

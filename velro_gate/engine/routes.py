@@ -55,6 +55,11 @@ class Route:
         """The (IP address, port) pairs; a unix socket has none."""
         return tuple((a.sockaddr[0], a.sockaddr[1]) for a in self.addresses if not isinstance(a.sockaddr, str))
 
+    @property
+    def path(self) -> str | None:
+        """The unix socket's path, where it leads to one."""
+        return next((a.sockaddr for a in self.addresses if isinstance(a.sockaddr, str)), None)
+
     def new_socket(self, family: int, turn: int) -> socket.socket:
         """A non-blocking socket of this family, bound to the source address whose turn it is.
 

@@ -39,7 +39,7 @@ _FAULTS: dict[Outcome | None, tuple[type[httpx.TransportError], str]] = {
     None: (httpx.ConnectError, "this machine has no descriptor, port or memory left"),
     Outcome.REFUSED: (httpx.ConnectError, "the connection was refused"),
     Outcome.TLS: (httpx.ConnectError, "no TLS connection came about"),
-    Outcome.CERTIFICATE: (httpx.ConnectError, "the certificate is not accepted"),
+    Outcome.CERTIFICATE: (httpx.ConnectError, "no TLS connection came about: a certificate is not accepted"),
     Outcome.TIMEOUT: (httpx.ConnectTimeout, "no connection came about in time"),
     Outcome.PROTOCOL: (httpx.RemoteProtocolError, "the answer is no HTTP, or is larger than allowed"),
 }

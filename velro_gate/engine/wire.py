@@ -242,7 +242,11 @@ class Connection:
         except OSError as error:
             self._handshake_failed(error)
         else:
-            self._wire.sessions_reused += bool(made.session_reused)
+            if made.session_reused:
+                self._wire.sessions_reused += 1
+            else:
+                # Before TLS 1.3 it is whole now; a ticket that comes later is noticed on the idle connection.
+                self._wire.route.remember(made)
             self._wire.poller.change(self._fd, READ)
             self._stands()
 

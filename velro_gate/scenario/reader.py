@@ -29,7 +29,7 @@ from velro_gate.scenario.journeys import journey_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
 from velro_gate.scenario.literals import refuse_literal_secrets
 from velro_gate.scenario.profiles import profiles_of
-from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec
+from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec, TargetSpec
 from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
 from velro_gate.scenario.target import missing_variables, target_from
 from velro_gate.scenario.templates import Vocabulary, check_template
@@ -97,6 +97,7 @@ def _resolved(
     journey = None
     if draft.journey is not None:
         journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"))
+        _refuse_of_steps(draft.target, faults)
         if draft.target.http2 and find_spec("h2") is None:
             faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "pip install h2")
     elif draft.target.http2:
@@ -128,6 +129,13 @@ def _resolved(
         cookies=draft.cookies,
         journey=journey,
     )
+
+
+def _refuse_of_steps(target: TargetSpec, faults: Faults) -> None:
+    """What the target says of the requests that a walk over steps makes; a journey's client says it itself."""
+    for key, instead in (("follow_redirects", "follow_redirects=True"), ("compression", 'headers={"Accept-Encoding": ...}')):
+        if key in target.model_fields_set:
+            faults.add(target.line(key), f"a journey written in Python says {key!r} by itself", f"client.get(..., {instead})")
 
 
 def _written(root: LinedDict, draft: FileSpec) -> _Written:
