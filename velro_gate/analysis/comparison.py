@@ -26,9 +26,9 @@ from velro_gate.analysis.family import (
     holm,
     typical_count,
 )
-from velro_gate.analysis.noise import ENOUGH_BASELINES, margin
-from velro_gate.analysis.shifts import Shift, scaled_shift
-from velro_gate.model.metrics import Scale
+from velro_gate.analysis.noise import ENOUGH_BASELINES, margin, to_scale
+from velro_gate.analysis.shifts import Shift, relative_worsening, scaled_shift
+from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -76,7 +76,7 @@ def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], pol
         mine = phase.step(row.step)
         assert mine is not None, "an obstacle otherwise"
         counts = [step.counts for each in before if (step := each.step(row.step)) is not None]
-        shift = error_shift(mine.counts, counts, policy)
+        shift = error_shift([mine.counts], counts, policy)
     else:
         current = phase.measurement(row.metric.name, row.step)
         assert current is not None, "an obstacle otherwise"
@@ -166,8 +166,8 @@ def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
             change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
         found = replace(_found(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
         if change is Change.INCONCLUSIVE and not found.reason:
-            found = replace(found, reason=_not_ruled_out(shift))
-        concluded[row] = _withheld(found, shifts)
+            found = replace(found, reason=not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
+        concluded[row] = withheld(found, _risen_errors(row.phase, shifts))
     return concluded
 
 
@@ -185,20 +185,21 @@ def _level(change: Change, shift: Shift) -> Level:
             return Level.PASS
 
 
-def _withheld(found: Comparison, shifts: dict[Row, Shift]) -> Comparison:
-    """Fewer slow answers because more of them failed is no improvement."""
-    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate":
+def withheld(found: Comparison, error_rate: float | None) -> Comparison:
+    """Fewer slow answers because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
+    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate" or error_rate is None:
         return found
-    errors = [s for r, s in shifts.items() if r.phase == found.phase and r.metric.name == "error_rate"]
-    if not any(shift.worse >= LEAST_INCREASE for shift in errors):
-        return found
-    rate = format_share(errors[0].current)
     return replace(
         found,
         verdict=Change.INCONCLUSIVE,
         level=Level.WARN,
-        reason=f"not called an improvement, because more requests failed ({rate} now)",
+        reason=f"not called an improvement, because more requests failed ({format_share(error_rate)} now)",
     )
+
+
+def _risen_errors(phase: str, shifts: dict[Row, Shift]) -> float | None:
+    errors = [s for r, s in shifts.items() if r.phase == phase and r.metric.name == "error_rate"]
+    return errors[0].current if any(shift.worse >= LEAST_INCREASE for shift in errors) else None
 
 
 def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
@@ -251,11 +252,11 @@ def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Polic
     )
 
 
-def _not_ruled_out(shift: Shift) -> str:
-    """How bad it may still be."""
-    if shift.metric.name == "error_rate":
-        return f"{shift.upper * 100.0:.2f} percentage points more errors cannot be ruled out"
-    return f"a worsening of {format_change(shift.relative_worsening(shift.upper)).lstrip('+')} cannot be ruled out"
+def not_ruled_out(metric: Metric, level: float, upper: float) -> str:
+    """How bad it may still be. level, upper: the baseline and the upper bound of the worsening, on the comparison scale."""
+    if metric.scale is Scale.LINEAR:
+        return f"{upper * 100.0:.2f} percentage points more errors cannot be ruled out"
+    return f"a worsening of {format_change(relative_worsening(metric, level, upper)).lstrip('+')} cannot be ruled out"
 
 
 def few_baselines(k: int, policy: Policy) -> str:

@@ -197,6 +197,8 @@ def _decided(row: Comparison, several: bool) -> Iterator[Finding]:
                 f"Look at what this change does in {step}. If the new level is wanted, accept it after the merge with "
                 "'velro-gate baseline add --accept-change'."
             )
+        case Change.SUSPICIOUS if row.pairs:
+            advice = "Measure more pairs of blocks, or longer ones."
         case Change.SUSPICIOUS:
             advice = "Not sure enough to fail: run again. If it shows again, treat it as a regression."
         case Change.IMPROVEMENT:
@@ -223,14 +225,16 @@ def sentence_of(row: Comparison, *, several: bool = False) -> str:
     assert row.baseline is not None
     assert row.current is not None
     figures = f"{figure(metric.kind, row.baseline)} -> {figure(metric.kind, row.current)}"
-    # p speaks for "worse"; beside an improvement it would only puzzle.
-    behind = _baselines(row.k) if row.verdict is Change.IMPROVEMENT else f"{_p(row.p)}, {_baselines(row.k)}"
+    # p speaks for "worse"; beside an improvement it would only puzzle. Of a duet it is that of the whole family.
+    p = _p(row.p_adjusted if row.pairs else row.p)
+    behind = _evidence(row) if row.verdict is Change.IMPROVEMENT else f"{p}, {_evidence(row)}"
     where = f"{subject_of(row)}{f' in {row.phase}' if several else ''}"
+    than = f"{_word(row)} than {'in the base build' if row.pairs else 'the baseline'}"
     if row.metric == "error_rate":
         points = (row.current - row.baseline) * 100.0
-        return f"{where} is {abs(points):.2f} percentage points {_word(row)} than the baseline ({figures}, {behind})"
+        return f"{where} is {abs(points):.2f} percentage points {than} ({figures}, {behind})"
     interval = f"{units.format_change(row.change_low)} to {units.format_change(row.change_high)}"
-    return f"{where} is {_size(row.change)} {_word(row)} than the baseline ({interval}, {figures}, {behind})"
+    return f"{where} is {_size(row.change)} {than} ({interval}, {figures}, {behind})"
 
 
 def subject_of(row: Comparison) -> str:
@@ -255,12 +259,13 @@ def _undecided(rows: Sequence[Comparison], family: int, several: bool) -> Iterat
         where = f"{subject_of(worst)}{f' in {worst.phase}' if several else ''}"
         found = f"for {where} only a worsening of {_size(worst.mde)} or more would have been found" if worst.mde else where
         if level is Level.INCONCLUSIVE:
+            unit, more = ("pair to pair", "pairs") if worst.pairs else ("run to run", "baselines")
             yield Finding(
                 level=level,
                 subject="comparison",
                 sentence=f"{len(alike)} of {family} comparisons cannot tell whether anything changed: {found} "
-                f"(noise from run to run {_noise(worst)}, {_baselines(worst.k)})",
-                advice="Longer phases, a quieter runner or more baselines make the difference that can be seen smaller.",
+                f"(noise from {unit} {_noise(worst)}, {_evidence(worst)})",
+                advice=f"Longer phases, a quieter runner or more {more} make the difference that can be seen smaller.",
             )
         else:
             yield Finding(
@@ -305,10 +310,11 @@ def _no_latency(primary: Sequence[Comparison]) -> Iterator[Finding]:
     """Figures that are too small to compare may not add up to a pass."""
     latencies = [row for row in primary if METRICS[row.metric].quantile is not None]
     if latencies and all(row.verdict is Change.NOT_COMPARED and row.level <= Level.WARN for row in latencies):
+        against = "base build" if latencies[0].pairs else "baselines"
         yield Finding(
             level=Level.INCONCLUSIVE,
             subject="comparison",
-            sentence="no response time could be compared with the baselines, because every phase had too few requests",
+            sentence=f"no response time could be compared with the {against}, because every phase had too few requests",
             advice=_missing_advice(Level.INCONCLUSIVE),
         )
 
@@ -345,10 +351,11 @@ def _unchanged(primary: Sequence[Comparison]) -> Iterator[Finding]:
     tails = [row.mde for row in shown if row.metric == "p95" and row.mde is not None]
     seen = f": a worsening of p95 by {_size(max(tails))} or more would have been seen" if tails else ""
     count = "any of the" if len(shown) == len(primary) else f"{len(shown)} of"
+    behind = _evidence(max(shown, key=lambda row: row.k))
     yield Finding(
         level=Level.PASS,
         subject="comparison",
-        sentence=f"no regression in {count} {len(primary)} comparisons with {_baselines(max(row.k for row in shown))}{seen}",
+        sentence=f"no regression in {count} {len(primary)} comparisons with {behind}{seen}",
     )
 
 
@@ -371,6 +378,14 @@ def _size(change: float | None) -> str:
 def _p(p: float | None) -> str:
     assert p is not None
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
+
+
+def _evidence(row: Comparison) -> str:
+    """What a comparison rests on."""
+    if row.pairs:
+        return "1 pair of blocks" if row.pairs == 1 else f"{row.pairs} pairs of blocks"
+    runs = f"{row.runs} runs against " if row.runs > 1 else ""
+    return f"{runs}{_baselines(row.k)}"
 
 
 def _baselines(k: int) -> str:

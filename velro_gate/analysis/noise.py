@@ -97,6 +97,17 @@ def on_scale(estimate: Estimate, metric: Metric) -> float | None:
             return estimate.value
 
 
+def to_scale(value: float, metric: Metric) -> float:
+    """A figure in base units on the comparison scale; it must have a place there."""
+    match metric.scale:
+        case Scale.LOG:
+            return math.log(value)
+        case Scale.LOGIT:
+            return math.log(value / (1.0 - value))
+        case Scale.LINEAR:
+            return value
+
+
 def from_scale(y: float, metric: Metric) -> float:
     """The figure in base units that lies at ``y`` on the comparison scale."""
     match metric.scale:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from velro_gate.analysis.noise import from_scale, margin, noise_of, on_scale, t_above, t_quantile
+from velro_gate.analysis.noise import from_scale, margin, noise_of, on_scale, t_above, t_quantile, to_scale
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
@@ -56,13 +56,26 @@ class Shift:
 
     def relative_worsening(self, worse: float) -> float | None:
         """A worsening on the scale as a share of the baseline; None where the baseline is nothing."""
-        if self.metric.scale is Scale.LINEAR:
-            return worse / self.baseline if self.baseline else None
-        sign = self.metric.worse_sign
-        if self.metric.scale is Scale.LOG:
-            return sign * math.expm1(sign * worse)
-        level = math.log(self.baseline / (1.0 - self.baseline))
-        return sign * (from_scale(level + sign * worse, self.metric) / self.baseline - 1.0)
+        return relative_worsening(self.metric, to_scale(self.baseline, self.metric), worse)
+
+
+def relative_change(metric: Metric, level: float, move: float) -> float | None:
+    """What a move on the comparison scale, away from ``level``, is of the figure there; None where that is nothing."""
+    match metric.scale:
+        case Scale.LOG:
+            return math.expm1(move)
+        case Scale.LOGIT:
+            return from_scale(level + move, metric) / from_scale(level, metric) - 1.0
+        case Scale.LINEAR:
+            return move / level if level else None
+
+
+def relative_worsening(metric: Metric, level: float, worse: float) -> float | None:
+    """A worsening on the scale as a share of the figure at ``level``, signed so that + is worse; None where that is nothing."""
+    if metric.scale is Scale.LINEAR:
+        return worse / level if level else None
+    change = relative_change(metric, level, metric.worse_sign * worse)
+    return None if change is None else metric.worse_sign * change
 
 
 def scaled_shift(current: Estimate, before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
@@ -81,18 +94,14 @@ def scaled_shift(current: Estimate, before: Sequence[Estimate], metric: Metric, 
     reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * noise.error
     baseline = from_scale(noise.level, metric)
     least = margin(noise.k, policy)
-
-    def relative(move: float) -> float:
-        return math.expm1(move) if metric.scale is Scale.LOG else from_scale(noise.level + move, metric) / baseline - 1.0
-
     return Shift(
         metric=metric,
         k=noise.k,
         baseline=baseline,
         current=current.value,
-        change=relative(moved),
-        change_low=relative(moved - reach),
-        change_high=relative(moved + reach),
+        change=relative_change(metric, noise.level, moved),
+        change_low=relative_change(metric, noise.level, moved - reach),
+        change_high=relative_change(metric, noise.level, moved + reach),
         worse=worse,
         upper=worse + t_quantile(CONFIDENCE, noise.df) * noise.error,
         p=t_above(t, noise.df),
