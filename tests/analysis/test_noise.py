@@ -116,7 +116,7 @@ def test_the_error_of_one_run_against_a_median_of_ten() -> None:
     draws = random.normal(size=(40_000, 11))
     seen = float(np.std(draws[:, 0] - np.median(draws[:, 1:], axis=1)))
     noise = noise_of([0.0] * 10, P95, POLICY)
-    assert noise.error / noise.sd == pytest.approx(seen, rel=0.02)
+    assert noise.error() / noise.sd == pytest.approx(seen, rel=0.02)
 
 
 @given(st.lists(VALUES, min_size=1, max_size=40), VALUES)
@@ -131,7 +131,7 @@ def test_a_shift_of_all_values_moves_the_level_and_no_noise(values: list[float],
 def test_noise_is_never_less_than_the_floor_and_grows_by_the_error_of_the_level(values: list[float]) -> None:
     noise = noise_of(values, P95, POLICY)
     assert noise.sd >= LEAST_SD
-    assert noise.error > noise.sd
+    assert noise.error() > noise.sd
 
 
 @given(st.lists(VALUES, min_size=5, max_size=40))

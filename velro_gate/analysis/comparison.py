@@ -38,7 +38,7 @@ ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
 
 # A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 
 
 def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Comparison, ...]:
@@ -49,7 +49,7 @@ def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy
     rows = choose_rows(candidate, baselines, policy)
     outcomes = [_measure(row, candidate, baselines, policy) for row in rows]
     shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
-    concluded = _primary({row: shift for row, shift in shifts.items() if row.primary}, policy)
+    concluded = conclude({row: shift for row, shift in shifts.items() if row.primary}, policy)
     concluded |= _advisory({row: shift for row, shift in shifts.items() if not row.primary}, policy)
     return tuple(
         concluded[row] if isinstance(outcome, Shift) else _with_current(outcome, candidate)
@@ -81,7 +81,7 @@ def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], pol
         current = phase.measurement(row.metric.name, row.step)
         assert current is not None, "an obstacle otherwise"
         figures = [figure for each in before if (figure := each.measurement(row.metric.name, row.step)) is not None]
-        shift = scaled_shift(current, figures, row.metric, policy)
+        shift = scaled_shift([current], figures, row.metric, policy)
     if shift is None:
         return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
     return shift
@@ -151,8 +151,8 @@ def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
     )
 
 
-def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
-    """The family that may fail a run, judged together."""
+def conclude(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
+    """The family that may fail a run, judged together: what one run alone can say."""
     worse = holm([shift.p for shift in shifts.values()])
     better = holm([shift.p_better for shift in shifts.values()])
     confirm = confirm_level(policy, len(shifts))
@@ -164,7 +164,7 @@ def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
             change = Change.IMPROVEMENT
         else:
             change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
-        found = replace(_found(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
+        found = replace(found_of(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
         if change is Change.INCONCLUSIVE and not found.reason:
             found = replace(found, reason=not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
         concluded[row] = withheld(found, _risen_errors(row.phase, shifts))
@@ -217,15 +217,15 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
             change = Change.IMPROVEMENT
         elif shift.upper < shift.bound:
             change = Change.UNCHANGED
-        concluded[row] = replace(_found(row, shift, float(p), len(shifts), policy), verdict=change, level=level)
+        concluded[row] = replace(found_of(row, shift, float(p), len(shifts), policy), verdict=change, level=level)
     return concluded
 
 
 def _reaches_margin(worse: float, shift: Shift) -> bool:
-    return worse >= shift.least - _ROUNDING
+    return worse >= shift.least - ROUNDING
 
 
-def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
+def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
     """The figures of a comparison; the caller concludes from them."""
     few = shift.k < ENOUGH_BASELINES
     return Comparison(

@@ -171,7 +171,8 @@ def comparison_findings(
         return
     for row in primary:
         yield from _decided(row, several)
-    yield from _undecided([row for row in primary if row.verdict is Change.INCONCLUSIVE], len(primary), several)
+    open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.runs == 1]
+    yield from _undecided(open_rows, len(primary), several)
     yield from _not_compared([row for row in primary if row.phase not in doubted], several)
     yield from _no_latency(primary)
     yield from _advisory([row for row in comparisons if not row.primary and row.level is Level.WARN])
@@ -205,12 +206,14 @@ def _decided(row: Comparison, several: bool) -> Iterator[Finding]:
             advice = ""
         case Change.INCONCLUSIVE if row.level is Level.WARN:
             advice = "Mend the failing requests first, then compare again."
+        case Change.INCONCLUSIVE if row.runs > 1:
+            advice = "Too odd to pass, not sure enough to fail: compare base and head side by side, or use a quieter runner."
         case _:
             return
     sentence = sentence_of(row, several=several)
     if row.verdict is Change.SUSPICIOUS:
         sentence = f"suspicious, not confirmed: {sentence}"
-    if row.verdict is Change.INCONCLUSIVE:
+    if row.reason and (row.runs > 1 or row.verdict in (Change.INCONCLUSIVE, Change.SUSPICIOUS)):
         sentence = f"{sentence}; {row.reason}"
     yield Finding(level=row.level, subject=row.phase, sentence=sentence, advice=advice)
 

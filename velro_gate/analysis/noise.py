@@ -43,10 +43,9 @@ class Noise:
     df: int
     k: int
 
-    @property
-    def error(self) -> float:
-        """Standard error of (one new run - level): a median of k values has pi/2 times the variance of their mean."""
-        return self.sd * math.sqrt(1.0 + math.pi / (2.0 * self.k))
+    def error(self, runs: int = 1) -> float:
+        """Standard error of (mean of new runs - level): a median of k values has pi/2 times the variance of their mean."""
+        return self.sd * math.sqrt(1.0 / runs + math.pi / (2.0 * self.k))
 
 
 def noise_of(values: Sequence[float], metric: Metric, policy: Policy) -> Noise:

@@ -78,37 +78,39 @@ def relative_worsening(metric: Metric, level: float, worse: float) -> float | No
     return None if change is None else metric.worse_sign * change
 
 
-def scaled_shift(current: Estimate, before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
-    """The move of a figure on a log or logit scale: t = d / (s sqrt(1 + pi/(2K))), d = candidate - level (decision.md, 4).
+def scaled_shift(current: Sequence[Estimate], before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
+    """The move of a figure on a log or logit scale: t = d / (s sqrt(1/M + pi/(2K))), d = candidate - level (decision.md, 4).
 
-    before: the baselines' figures, oldest first. None when the candidate or every baseline has no place on the scale.
+    current: the figure of the candidate, or of all M runs of it when it was confirmed; d is then that of their mean. before:
+    the baselines' figures, oldest first. None when a run of the candidate or every baseline has no place on the scale.
     """
-    y = on_scale(current, metric)
-    values = [value for estimate in before if (value := on_scale(estimate, metric)) is not None]
-    if y is None or not values:
+    own, values = ([on_scale(estimate, metric) for estimate in side] for side in (current, before))
+    ys = [y for y in own if y is not None]
+    known = [y for y in values if y is not None]
+    if not ys or len(ys) < len(own) or not known:
         return None
-    noise = noise_of(values, metric, policy)
+    noise = noise_of(known, metric, policy)
+    y = math.fsum(ys) / len(ys)
     moved = y - noise.level
     worse = metric.worse_sign * moved
-    t = worse / noise.error
-    reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * noise.error
-    baseline = from_scale(noise.level, metric)
-    least = margin(noise.k, policy)
+    error = noise.error(len(ys))
+    t = worse / error
+    reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * error
     return Shift(
         metric=metric,
         k=noise.k,
-        baseline=baseline,
-        current=current.value,
+        baseline=from_scale(noise.level, metric),
+        current=current[0].value if len(ys) == 1 else from_scale(y, metric),
         change=relative_change(metric, noise.level, moved),
         change_low=relative_change(metric, noise.level, moved - reach),
         change_high=relative_change(metric, noise.level, moved + reach),
         worse=worse,
-        upper=worse + t_quantile(CONFIDENCE, noise.df) * noise.error,
+        upper=worse + t_quantile(CONFIDENCE, noise.df) * error,
         p=t_above(t, noise.df),
         p_better=t_above(-t, noise.df),
         noise=noise.sd,
-        error=noise.error,
+        error=error,
         df=noise.df,
-        least=math.log1p(least),
+        least=math.log1p(margin(noise.k, policy)),
         bound=math.log1p(policy.unchanged_below),
     )
