@@ -81,11 +81,11 @@ def test_what_was_not_suspicious_is_left_as_it_was() -> None:
 
 
 def test_the_p_is_that_of_the_mean_of_three_runs() -> None:
-    """Recipe: the design's formula with numpy and scipy.stats, M = 3, K = 10, H = 10."""
+    """Recipe: the design's formula with numpy and scipy.stats, M = 3, r = .8, K = 10, H = 10."""
     y = np.log([one.phases[0].measurement("p95").value for one in SOME])  # type: ignore[union-attr]
     s = max(np.std(y, ddof=1), math.sqrt(np.median(np.diff(y) ** 2) / 0.9099), 0.005)
     d = np.mean(np.log([0.012 * factor for factor in (1.06, 1.08, 1.07)])) - np.median(y)
-    expected = stats.t.sf(d / (s * math.sqrt(1 / 3 + math.pi / 20)), 9 + 3)
+    expected = stats.t.sf(d / (s * math.sqrt(0.8 + 0.2 / 3 + math.pi / 20)), 9 + 3)
     assert outcome(1.06, 1.08, 1.07).p == pytest.approx(expected)
 
 

@@ -34,6 +34,15 @@ PRIOR_WEIGHT = 4
 """The prior counts as much as four degrees of freedom beside K - 1 measured ones."""
 
 
+SHARED = 0.8
+"""Share of the run-to-run variance that runs of one job have in common; measured: servers of one job correlate .8 to .9."""
+
+CLIP = 2.5
+"""How many times the noise of the history a recent run may lie off the level before it counts as no farther."""
+LEAST_TO_CLIP = 15
+"""Differences that the history must have before it may overrule the recent runs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """The level of a figure and its run-to-run sd, both on the metric's comparison scale; k: runs behind the level."""
@@ -44,16 +53,20 @@ class Noise:
     k: int
 
     def error(self, runs: int = 1) -> float:
-        """Standard error of (mean of new runs - level): a median of k values has pi/2 times the variance of their mean."""
-        return self.sd * math.sqrt(1.0 / runs + math.pi / (2.0 * self.k))
+        """Standard error of (mean of new runs - level): a median of k values has pi/2 times the variance of their mean.
+
+        The new runs are of one job and share most of its noise (``SHARED``), so their mean is hardly steadier than one.
+        """
+        return self.sd * math.sqrt(SHARED + (1.0 - SHARED) / runs + math.pi / (2.0 * self.k))
 
 
 def noise_of(values: Sequence[float], metric: Metric, policy: Policy) -> Noise:
     """Level and noise of the accepted runs' values, oldest first, on the comparison scale (decision.md, 4).
 
     K >= 5: s = max(sd of the last K, sqrt(median(D^2) / .9099), .005) with D the successive differences of the last H, and
-    df = K - 1 + floor((H - 1) / 3). K = 2 to 4: s^2 = (4 s0^2 + (K - 1) sK^2) / (K + 3), df = K + 3. K = 1: s = s0, the
-    same formula at K = 1, so df = 4.
+    df = K - 1 + floor((H - 1) / 3). With a long history, values far off the level are drawn in first, so that one odd run
+    among the last K does not blind the test for weeks. K = 2 to 4: s^2 = (4 s0^2 + (K - 1) sK^2) / (K + 3), df = K + 3.
+    K = 1: s = s0, the same formula at K = 1, so df = 4.
 
     Raises:
         ValueError: there is no value.
@@ -66,6 +79,9 @@ def noise_of(values: Sequence[float], metric: Metric, policy: Policy) -> Noise:
     if k >= ENOUGH_BASELINES:
         history = np.asarray(values[-policy.history :], float)
         jumps = math.sqrt(float(np.median(np.diff(history) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES)
+        if len(history) > LEAST_TO_CLIP:
+            reach = CLIP * max(jumps, LEAST_SD)
+            spread = float(np.std(np.clip(recent - np.median(recent), -reach, reach), ddof=1))
         sd, df = max(spread, jumps, LEAST_SD), k - 1 + (len(history) - 1) // 3
     else:
         prior = metric.prior_sd or DEFAULT_PRIOR_SD

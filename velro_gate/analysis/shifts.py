@@ -79,7 +79,7 @@ def relative_worsening(metric: Metric, level: float, worse: float) -> float | No
 
 
 def scaled_shift(current: Sequence[Estimate], before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
-    """The move of a figure on a log or logit scale: t = d / (s sqrt(1/M + pi/(2K))), d = candidate - level (decision.md, 4).
+    """The move of a figure on a log or logit scale: t = d / standard error, d = candidate - level (``noise``; decision.md, 4).
 
     current: the figure of the candidate, or of all M runs of it when it was confirmed; d is then that of their mean. before:
     the baselines' figures, oldest first. None when a run of the candidate or every baseline has no place on the scale.

@@ -9,6 +9,7 @@ import typer
 
 from velro_gate import __version__
 from velro_gate.cli.baseline import baseline_app
+from velro_gate.cli.evaluate import evaluate_app
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
@@ -44,6 +45,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(baseline_app, name="baseline")
+app.add_typer(evaluate_app, name="evaluate")
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,31 @@
+"""``velro-gate evaluate`` as its users call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.command import velro_gate
+
+
+def test_synthetic_prints_each_figure_beside_the_naive_rules(tmp_path: Path) -> None:
+    ended = velro_gate("evaluate", "synthetic", "--only", "duet", "--count", "20", cwd=tmp_path)
+    assert "figures are reached" in ended.out
+    assert "previous run + 10" in ended.out
+    assert ended.code in (0, 1)
+
+
+def test_synthetic_as_json_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    arguments = ("evaluate", "synthetic", "--only", "duet", "--count", "20", "--seed", "3", "--format", "json")
+    one, other = (velro_gate(*arguments, cwd=tmp_path) for _ in range(2))
+    assert one.out == other.out
+    figures = json.loads(one.out)
+    assert all(set(figure) >= {"experiment", "rate", "bound", "target", "naive"} for figure in figures)
+    assert one.code == (1 if any(figure["reached"] is False for figure in figures) else 0)
+
+
+def test_an_unknown_experiment_is_named_with_those_there_are(tmp_path: Path) -> None:
+    ended = velro_gate("evaluate", "synthetic", "--only", "duett", cwd=tmp_path)
+    assert ended.code == 2
+    assert "duett" in ended.err
+    assert "duet, stored" in ended.err
