@@ -180,7 +180,7 @@ def _level(change: Change, shift: Shift) -> Level:
         case Change.INCONCLUSIVE:
             # With few baselines the prior's width, and not this run, keeps the row from being decided: no more can be asked
             # of a run than of one without any baseline.
-            return Level.NO_BASELINE if shift.k < ENOUGH_BASELINES else Level.INCONCLUSIVE
+            return Level.NO_BASELINE if _few(shift) else Level.INCONCLUSIVE
         case _:
             return Level.PASS
 
@@ -221,13 +221,17 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
     return concluded
 
 
+def _few(shift: Shift) -> bool:
+    """Whether the baselines are too few to know the noise by."""
+    return shift.k < ENOUGH_BASELINES and not shift.known
+
+
 def _reaches_margin(worse: float, shift: Shift) -> bool:
     return worse >= shift.least - ROUNDING
 
 
 def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
     """The figures of a comparison; the caller concludes from them."""
-    few = shift.k < ENOUGH_BASELINES
     return Comparison(
         phase=row.phase,
         step=row.step,
@@ -247,8 +251,8 @@ def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Pol
         mde=shift.relative_worsening(shift.detectable(family, policy)),
         k=shift.k,
         # Of an error rate the margin is in percentage points, no relative change.
-        margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy),
-        reason=few_baselines(shift.k, policy) if few else "",
+        margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy, known=shift.known),
+        reason=few_baselines(shift.k, policy) if _few(shift) else "",
     )
 
 

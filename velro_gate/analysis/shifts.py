@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from velro_gate.analysis.noise import from_scale, margin, noise_of, on_scale, t_above, t_quantile, to_scale
+from velro_gate.analysis.noise import SHARED, from_scale, margin, noise_of, on_scale, t_above, t_quantile, to_scale
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
@@ -24,8 +24,8 @@ class Shift:
 
     worse: the move; upper: its one-sided 95 % upper bound; least: the smallest move worth acting on; bound: the move under
     which ``upper`` shows that nothing has changed. p, p_better: one-sided, for worse and for better. error, df: standard
-    error of the move and degrees of freedom. change, change_low, change_high: relative, as the figure itself moves, None
-    where the baseline is nothing.
+    error of the move and degrees of freedom. known: the noise comes from a long history, so k may be small. change,
+    change_low, change_high: relative, as the figure itself moves, None where the baseline is nothing.
     """
 
     metric: Metric
@@ -44,6 +44,7 @@ class Shift:
     df: float
     least: float
     bound: float
+    known: bool = False
 
     def detectable(self, family: int, policy: Policy) -> float:
         """The smallest worsening, on the scale, that the screen would have found with 95 % probability.
@@ -78,22 +79,32 @@ def relative_worsening(metric: Metric, level: float, worse: float) -> float | No
     return None if change is None else metric.worse_sign * change
 
 
-def scaled_shift(current: Sequence[Estimate], before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
+def scaled_shift(
+    current: Sequence[Estimate],
+    before: Sequence[Estimate],
+    metric: Metric,
+    policy: Policy,
+    *,
+    history: Sequence[Estimate] | None = None,
+    shared: float = SHARED,
+) -> Shift | None:
     """The move of a figure on a log or logit scale: t = d / standard error, d = candidate - level (``noise``; decision.md, 4).
 
     current: the figure of the candidate, or of all M runs of it when it was confirmed; d is then that of their mean. before:
-    the baselines' figures, oldest first. None when a run of the candidate or every baseline has no place on the scale.
+    the baselines' figures, oldest first; history: with those of earlier epochs, for the noise alone. shared: what the runs have
+    in common of their variance. None when a run of the candidate or every baseline has no place on the scale.
     """
     own, values = ([on_scale(estimate, metric) for estimate in side] for side in (current, before))
     ys = [y for y in own if y is not None]
     known = [y for y in values if y is not None]
     if not ys or len(ys) < len(own) or not known:
         return None
-    noise = noise_of(known, metric, policy)
+    past = None if history is None else [value for each in history if (value := on_scale(each, metric)) is not None]
+    noise = noise_of(known, metric, policy, history=past)
     y = math.fsum(ys) / len(ys)
     moved = y - noise.level
     worse = metric.worse_sign * moved
-    error = noise.error(len(ys))
+    error = noise.error(len(ys), shared=shared)
     t = worse / error
     reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * error
     return Shift(
@@ -111,6 +122,7 @@ def scaled_shift(current: Sequence[Estimate], before: Sequence[Estimate], metric
         noise=noise.sd,
         error=error,
         df=noise.df,
-        least=math.log1p(margin(noise.k, policy)),
+        least=math.log1p(margin(noise.k, policy, known=noise.known)),
         bound=math.log1p(policy.unchanged_below),
+        known=noise.known,
     )

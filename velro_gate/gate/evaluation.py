@@ -1,12 +1,15 @@
-"""Evaluate the decision itself: on made-up jobs, whose truth is known."""
+"""Evaluate the decision itself: on made-up jobs, whose truth is known, and on real series."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from velro_gate.analysis.replay import replay_figures
 from velro_gate.analysis.synthetic import EXPERIMENTS
-from velro_gate.errors import UsageError
+from velro_gate.errors import RecordError, UsageError
 from velro_gate.model.evaluation import Figure
+from velro_gate.store.series import read_series
 
 
 def synthetic_figures(
@@ -27,3 +30,19 @@ def synthetic_figures(
             for figure in experiment(count, seed):
                 say(f"{figure.experiment}: {figure.what} {figure.hits} of {figure.count}")
                 yield figure
+
+
+def replayed_figures(folder: Path, *, say: Callable[[str], None] = lambda _: None) -> Iterator[Figure]:
+    """The decision replayed on the real series in a folder; what the folder lacks is said.
+
+    Raises:
+        RecordError: the folder holds no series, or one that cannot be read.
+    """
+    found = read_series(folder)
+    for name in found.absent:
+        say(f"absent: {name}")
+    if not (found.dedicated or found.hosted or found.servers or found.labelled):
+        raise RecordError(
+            "the folder holds no series to replay", where=str(folder), hint=f"It should hold one of: {', '.join(found.absent)}."
+        )
+    yield from replay_figures(found)
