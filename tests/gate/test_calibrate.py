@@ -15,7 +15,9 @@ from velro_gate.errors import BrokenError, GateFailedError
 from velro_gate.gate.calibrate import accept, calibrate
 from velro_gate.gate.judgement import reach_verdict
 from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Change
 from velro_gate.store.baselines import list_baselines
+from velro_gate.store.records import read_record
 
 
 def test_calibration_stores_every_run_and_says_which_one_it_is_making(tmp_path: Path) -> None:
@@ -48,7 +50,10 @@ def test_a_regression_becomes_a_baseline_only_when_somebody_accepts_it(tmp_path:
     worse = aged(examples.record(slower={"authorization_check": 2.0}), 8)
     with pytest.raises(GateFailedError, match="is a regression"):
         accept(worse, tmp_path)
-    assert accept(worse, tmp_path, accept_change=True).exists()
+    stored = read_record(accept(worse, tmp_path, accept_change=True))
+    assert {(level.step, level.metric) for level in stored.new_levels} >= {("authorization_check", "p95")}
+    again = reach_verdict(aged(worse, 9), tmp_path)
+    assert not [row for row in again.comparisons if row.verdict is Change.REGRESSION], "it is the level from now on"
 
 
 def test_an_interrupted_run_never_becomes_a_baseline(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from scipy import stats
 
-from velro_gate.analysis.error_rates import LEAST_INCREASE, error_shift
+from velro_gate.analysis.epochs import of_this_epoch
+from velro_gate.analysis.error_rates import LEAST_INCREASE, asked_and_failed, error_shift
 from velro_gate.analysis.family import (
     LEAST_BEYOND,
     Row,
@@ -68,23 +69,38 @@ def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], pol
     """The move of one row's figure, or the comparison that cannot be made, with its reason."""
     phase = candidate.phase(row.phase)
     assert phase is not None, "rows are chosen from the candidate's own phases"
-    before = [found for run in baselines if (found := run.phase(row.phase)) is not None]
-    obstacle = _obstacle(row, phase, before)
+    current = of_this_epoch(baselines, row.phase, row.step, row.metric.name)
+    obstacle = _obstacle(row, phase, _phases(current, row.phase))
     if obstacle is not None:
         return obstacle
-    if row.metric.name == "error_rate":
-        mine = phase.step(row.step)
-        assert mine is not None, "an obstacle otherwise"
-        counts = [step.counts for each in before if (step := each.step(row.step)) is not None]
-        shift = error_shift([mine.counts], counts, policy)
-    else:
-        current = phase.measurement(row.metric.name, row.step)
-        assert current is not None, "an obstacle otherwise"
-        figures = [figure for each in before if (figure := each.measurement(row.metric.name, row.step)) is not None]
-        shift = scaled_shift([current], figures, row.metric, policy)
+    shift = shift_of(row.step, row.metric, [phase], baselines, policy)
     if shift is None:
         return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
     return shift
+
+
+def shift_of(
+    step: str, metric: Metric, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecord], policy: Policy
+) -> Shift | None:
+    """The move of the mean of these runs of one phase; None when one of them, or every baseline, has no figure.
+
+    The level is that of the figure's own epoch, the noise that of all the baselines.
+    """
+    phase = runs[0].name
+    epoch = _phases(of_this_epoch(baselines, phase, step, metric.name), phase)
+    if metric.name == "error_rate":
+        books, known = ([found.counts for each in side if (found := each.step(step)) is not None] for side in (runs, epoch))
+        whole = len(books) == len(runs) and all(asked_and_failed(counts)[0] for counts in books)
+        return error_shift(books, known, policy) if whole else None
+    own, before, history = (
+        [figure for each in side if (figure := each.measurement(metric.name, step)) is not None]
+        for side in (runs, epoch, _phases(baselines, phase))
+    )
+    return scaled_shift(own, before, metric, policy, history=history) if len(own) == len(runs) else None
+
+
+def _phases(runs: Sequence[RunRecord], name: str) -> list[PhaseSummary]:
+    return [found for run in runs if (found := run.phase(name)) is not None]
 
 
 def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:

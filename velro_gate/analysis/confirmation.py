@@ -13,11 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from velro_gate.analysis.comparison import ROUNDING
-from velro_gate.analysis.error_rates import asked_and_failed, error_shift
+from velro_gate.analysis.comparison import ROUNDING, shift_of
 from velro_gate.analysis.family import confirm_level
-from velro_gate.analysis.noise import on_scale
-from velro_gate.analysis.shifts import Shift, scaled_shift
+from velro_gate.analysis.shifts import Shift
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
@@ -101,14 +99,17 @@ def _confirmed(
 ) -> Comparison:
     first = candidate.phase(row.phase)
     assert first is not None, "a suspicious row has a figure"
-    before = [found for run in baselines if (found := run.phase(row.phase)) is not None]
     further = list(again[:FURTHER_RUNS])
-    whole = _shift(row, [first, *further], before, policy) if len(further) == FURTHER_RUNS else None
-    alone = _shift(row, further, before, policy) if whole is not None else None
+
+    def shift(*runs: PhaseSummary) -> Shift | None:
+        return shift_of(row.step, METRICS[row.metric], runs, baselines, policy)
+
+    whole = shift(first, *further) if len(further) == FURTHER_RUNS else None
+    alone = shift(*further) if whole is not None else None
     if whole is None or alone is None:
         said = "the phase was not run again" if not again else "its further runs hold no figure to compare"
         return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
-    singles = [shift.worse for each in (first, *further) if (shift := _shift(row, [each], before, policy)) is not None]
+    singles = [move.worse for each in (first, *further) if (move := shift(each)) is not None]
     combined = replace(_with_figures(row, whole), runs=len(singles))
     margin = "0.1 percentage points" if row.margin is None else format_change(row.margin).removeprefix("+")
     worse = sum(move >= whole.least - ROUNDING for move in singles)
@@ -128,21 +129,6 @@ def confirms(p: float, moves: Sequence[float], least: float, level: float) -> bo
     moves: of each run against the level, signed so that + is worse; least: the margin, on the same scale.
     """
     return p <= level and median(moves) >= least - ROUNDING and min(moves) >= least / 2.0 - ROUNDING
-
-
-def _shift(row: Comparison, runs: Sequence[PhaseSummary], before: Sequence[PhaseSummary], policy: Policy) -> Shift | None:
-    """The move of the mean of these runs; None when one of them has no figure."""
-    metric = METRICS[row.metric]
-    if row.metric == "error_rate":
-        books = [step.counts for each in runs if (step := each.step(row.step)) is not None]
-        known = [step.counts for each in before if (step := each.step(row.step)) is not None]
-        whole = len(books) == len(runs) and all(asked_and_failed(counts)[0] for counts in books)
-        return error_shift(books, known, policy) if whole else None
-    own = [figure for each in runs if (figure := each.measurement(row.metric, row.step)) is not None]
-    earlier = [figure for each in before if (figure := each.measurement(row.metric, row.step)) is not None]
-    if len(own) < len(runs) or any(on_scale(figure, metric) is None for figure in own):
-        return None
-    return scaled_shift(own, earlier, metric, policy)
 
 
 def _with_figures(row: Comparison, shift: Shift) -> Comparison:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
@@ -13,7 +14,7 @@ from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results, run_id
 from velro_gate.gate.setup import Setup
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Finding, Level, Verdict
 from velro_gate.store.baselines import add_baseline
 
@@ -51,7 +52,8 @@ def calibrate(
 def accept(record: RunRecord, baselines: Path, *, accept_change: bool = False) -> Path:
     """Store a run as a baseline when it is whole, trustworthy and no regression against those accepted before.
 
-    accept_change: a person has looked at the regression and wants it as the new level.
+    accept_change: a person has looked at the regression and wants it as the new level: later runs are compared with the
+    baselines from this one on.
 
     Raises:
         BrokenError: the run cannot be trusted. GateFailedError: it is a regression and nobody accepted it.
@@ -65,7 +67,8 @@ def accept(record: RunRecord, baselines: Path, *, accept_change: bool = False) -
             f"run {record.id} is a regression against the {verdict.baselines_used} accepted baselines: {named}",
             hint="Mend it, or store it with --accept-change when the new level is wanted.",
         )
-    return add_baseline(baselines, record)
+    levels = tuple(NewLevel(phase=c.phase, step=c.step, metric=c.metric) for c in worse)
+    return add_baseline(baselines, replace(record, new_levels=levels))
 
 
 def _refuse(record: RunRecord, verdict: Verdict) -> None:
