@@ -60,3 +60,22 @@ def test_an_interrupted_run_never_becomes_a_baseline(tmp_path: Path) -> None:
     with pytest.raises(BrokenError):
         accept(dataclasses.replace(examples.record(), interrupted=True), tmp_path)
     assert list_baselines(tmp_path).found == ()
+
+
+def test_a_waived_regression_becomes_a_baseline_and_begins_an_epoch(tmp_path: Path) -> None:
+    stored = tmp_path / "baselines"
+    for number in range(1, 7):
+        accept(aged(examples.record(), number), stored)
+    worse = aged(examples.record(slower={"authorization_check": 2.0}), 8)
+    agreed = tmp_path / "velro-waivers.yaml"
+    regressed = [row for row in reach_verdict(worse, stored).comparisons if row.verdict is Change.REGRESSION]
+    agreed.write_text(
+        "\n".join(
+            f"- {{phase: {row.phase}, step: {row.step}, metric: {row.metric}, ceiling: 150 %, expires: 2026-01-31, "
+            "issue: '#1', reason: wanted}"
+            for row in regressed
+        ),
+        encoding="utf-8",
+    )
+    record = read_record(accept(worse, stored, waivers=agreed))
+    assert len(record.new_levels) == len(regressed) > 0

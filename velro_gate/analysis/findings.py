@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from velro_gate import units
 from velro_gate.analysis.error_rates import ERROR_CAP
+from velro_gate.analysis.waivers import FILE as WAIVERS
+from velro_gate.analysis.waivers import proposed
 from velro_gate.analysis.wording import figure
 from velro_gate.model.metrics import METRICS, Direction, Kind
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
@@ -156,7 +159,12 @@ def requirement_findings(
 
 
 def comparison_findings(
-    comparisons: Sequence[Comparison], *, skipped: Sequence[str], several: bool, doubted: frozenset[str] = frozenset()
+    comparisons: Sequence[Comparison],
+    *,
+    skipped: Sequence[str],
+    several: bool,
+    doubted: frozenset[str] = frozenset(),
+    today: date | None = None,
 ) -> Iterator[Finding]:
     """What the comparisons come to.
 
@@ -164,13 +172,14 @@ def comparison_findings(
         skipped: why stored runs were not used; told when there is nothing to compare with.
         several: the run has more than one phase, so sentences name theirs.
         doubted: phases that are broken for a reason that is told elsewhere.
+        today: the day of the run; then a row of the waivers' file is proposed for each regression.
     """
     primary = [row for row in comparisons if row.primary]
     if primary and all(row.verdict is Change.NOT_COMPARED and row.level is Level.NO_BASELINE for row in primary):
         yield _no_baselines(skipped)
         return
     for row in primary:
-        yield from _decided(row, several)
+        yield from _decided(row, several, today)
     open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.runs == 1]
     yield from _undecided(open_rows, len(primary), several)
     yield from _not_compared([row for row in primary if row.phase not in doubted], several)
@@ -189,15 +198,14 @@ def _no_baselines(skipped: Sequence[str]) -> Finding:
     )
 
 
-def _decided(row: Comparison, several: bool) -> Iterator[Finding]:
+def _decided(row: Comparison, several: bool, today: date | None) -> Iterator[Finding]:
     """Rows that are told one by one: regressions, suspicions, improvements, and improvements that do not count."""
     step = "every step" if row.step == ALL_STEPS else row.step
     match row.verdict:
+        case Change.REGRESSION if row.level is Level.WARN:
+            advice = "Mend it before the waiver expires."
         case Change.REGRESSION:
-            advice = (
-                f"Look at what this change does in {step}. If the new level is wanted, accept it after the merge with "
-                "'velro-gate baseline add --accept-change'."
-            )
+            advice = f"Look at what this change does in {step}. If the new level is wanted, {_acceptance(row, today)}."
         case Change.SUSPICIOUS if row.pairs:
             advice = "Measure more pairs of blocks, or longer ones."
         case Change.SUSPICIOUS:
@@ -213,9 +221,16 @@ def _decided(row: Comparison, several: bool) -> Iterator[Finding]:
     sentence = sentence_of(row, several=several)
     if row.verdict is Change.SUSPICIOUS:
         sentence = f"suspicious, not confirmed: {sentence}"
-    if row.reason and (row.runs > 1 or row.verdict in (Change.INCONCLUSIVE, Change.SUSPICIOUS)):
+    if row.reason and row.verdict is not Change.IMPROVEMENT:
         sentence = f"{sentence}; {row.reason}"
     yield Finding(level=row.level, subject=row.phase, sentence=sentence, advice=advice)
+
+
+def _acceptance(row: Comparison, today: date | None) -> str:
+    """How a regression is agreed to."""
+    if today is None:
+        return "accept it after the merge with 'velro-gate baseline add --accept-change'"
+    return f"agree on it in {WAIVERS}: {proposed(row, today)}"
 
 
 def sentence_of(row: Comparison, *, several: bool = False) -> str:

@@ -7,15 +7,18 @@ finding at all is broken: nothing was found out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
+from velro_gate.analysis.waivers import waived, waiver_findings
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
+from velro_gate.model.waiver import Waiver
 
 
 def judge(
@@ -26,6 +29,7 @@ def judge(
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
     repeats: Sequence[RunRecord] | None = None,
+    waivers: Sequence[Waiver] | None = None,
 ) -> Verdict:
     """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
 
@@ -36,6 +40,7 @@ def judge(
         policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
         repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
             strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
+        waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
         The verdict, its findings worst first.
@@ -46,13 +51,23 @@ def judge(
     comparisons = compare(record, baselines, rules)
     if repeats is not None:
         comparisons = confirm(comparisons, record, _trusted(repeats, planned), baselines, rules)
+    today = date.fromisoformat(record.started_at[:10])
+    if waivers is not None:
+        comparisons = waived(comparisons, waivers, today)
     trust = trust_findings(planned, record)
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),
         *requirement_findings(requirements, phases=record.phases, unfinished=_unfinished(planned, record)),
         *_whole(record, trust),
-        *comparison_findings(comparisons, skipped=skipped, several=len(record.phases) > 1, doubted=_broken_phases(trust)),
+        *comparison_findings(
+            comparisons,
+            skipped=skipped,
+            several=len(record.phases) > 1,
+            doubted=_broken_phases(trust),
+            today=today if waivers is not None else None,
+        ),
+        *waiver_findings(comparisons, waivers or (), today),
     ]
     return Verdict(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
