@@ -20,7 +20,7 @@ ASKED = st.integers(1, 400)
 
 
 def shift(current: Counts, before: list[Counts]) -> Shift:
-    found = error_shift(current, before, Policy())
+    found = error_shift([current], before, Policy())
     assert found is not None
     return found
 
@@ -112,9 +112,9 @@ def test_few_baselines_ask_for_a_larger_rise() -> None:
 
 
 def test_nothing_asked_is_no_error_rate() -> None:
-    assert error_shift(counts(ok=0), [counts()], Policy()) is None
-    assert error_shift(counts(), [counts(ok=0)], Policy()) is None
-    assert error_shift(counts(), [], Policy()) is None
+    assert error_shift([counts(ok=0)], [counts()], Policy()) is None
+    assert error_shift([counts()], [counts(ok=0)], Policy()) is None
+    assert error_shift([counts()], [], Policy()) is None
 
 
 def test_a_million_requests_are_no_harder_than_a_thousand() -> None:

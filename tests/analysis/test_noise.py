@@ -56,11 +56,14 @@ def test_ten_of_thirty_by_hand() -> None:
     values = [0.0, 0.02] * 15
     values[25] = 0.10  # among the last ten: 0, .02, 0, .02, 0, .10, 0, .02, 0, .02
     noise = noise_of(values, P95, POLICY)
-    mean = 0.18 / 10
-    by_hand = math.sqrt((5 * (0 - mean) ** 2 + 4 * (0.02 - mean) ** 2 + (0.10 - mean) ** 2) / 9)
     # 27 of the 29 squared differences are .0004, so their median is: sqrt(.0004 / .9099) = .02097.
-    assert math.sqrt(0.0004 / 0.9099) < by_hand
-    assert noise.sd == pytest.approx(by_hand)
+    jumps = math.sqrt(0.0004 / 0.9099)
+    # The level is .01, so the outlier lies .09 off it and counts as 2.5 x .02097 = .0524.
+    drawn_in = 2.5 * jumps
+    mean = (5 * -0.01 + 4 * 0.01 + drawn_in) / 10
+    spread = math.sqrt((5 * (-0.01 - mean) ** 2 + 4 * (0.01 - mean) ** 2 + (drawn_in - mean) ** 2) / 9)
+    assert noise.sd == pytest.approx(max(spread, jumps))
+    assert noise.sd < 0.0305, "what it would be with the outlier where it is"
     assert noise.df == 9 + 29 // 3 == 18
     assert noise.k == 10
 
@@ -116,7 +119,7 @@ def test_the_error_of_one_run_against_a_median_of_ten() -> None:
     draws = random.normal(size=(40_000, 11))
     seen = float(np.std(draws[:, 0] - np.median(draws[:, 1:], axis=1)))
     noise = noise_of([0.0] * 10, P95, POLICY)
-    assert noise.error / noise.sd == pytest.approx(seen, rel=0.02)
+    assert noise.error() / noise.sd == pytest.approx(seen, rel=0.02)
 
 
 @given(st.lists(VALUES, min_size=1, max_size=40), VALUES)
@@ -131,7 +134,7 @@ def test_a_shift_of_all_values_moves_the_level_and_no_noise(values: list[float],
 def test_noise_is_never_less_than_the_floor_and_grows_by_the_error_of_the_level(values: list[float]) -> None:
     noise = noise_of(values, P95, POLICY)
     assert noise.sd >= LEAST_SD
-    assert noise.error > noise.sd
+    assert noise.error() > noise.sd
 
 
 @given(st.lists(VALUES, min_size=5, max_size=40))
@@ -183,3 +186,25 @@ def test_no_time_has_no_logarithm() -> None:
 def test_a_linear_figure_is_its_own_scale() -> None:
     held = METRICS["users_held"]
     assert on_scale(Estimate.exact(500.0, n=1), held) == from_scale(500.0, held) == 500.0
+
+
+def test_one_odd_run_among_ten_does_not_blind_a_long_history() -> None:
+    steady = np.random.default_rng(3).normal(0.0, 0.02, 30)
+    odd = steady.copy()
+    odd[-4] = 0.4
+    calm, blurred = (noise_of(values.tolist(), METRICS["p95"], Policy()) for values in (steady, odd))
+    assert calm.sd <= blurred.sd < 1.8 * calm.sd
+    # A short history has no say: ten differences may be small by chance.
+    assert noise_of(odd[-11:].tolist(), METRICS["p95"], Policy()).sd > 0.1
+
+
+def test_a_level_that_has_moved_still_counts_as_noise() -> None:
+    values = np.random.default_rng(3).normal(0.0, 0.01, 30)
+    values[-5:] += 0.1
+    assert noise_of(values.tolist(), METRICS["p95"], Policy()).sd > 0.015
+
+
+def test_runs_of_one_job_are_hardly_steadier_than_one() -> None:
+    noise = noise_of([0.01 * i for i in range(10)], METRICS["p95"], Policy())
+    assert noise.error(3) == pytest.approx(noise.sd * math.sqrt(0.8 + 0.2 / 3 + math.pi / 20))
+    assert 0.9 * noise.error() < noise.error(3) < noise.error()

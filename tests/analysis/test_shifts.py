@@ -21,7 +21,7 @@ TIME = st.floats(1e-4, 10.0)
 
 def shift(current: float, before: list[float], metric: Metric = P95, policy: Policy | None = None, n: int = 5000) -> Shift:
     found = scaled_shift(
-        Estimate.exact(current, n=n), [Estimate.exact(value, n=n) for value in before], metric, policy or Policy()
+        [Estimate.exact(current, n=n)], [Estimate.exact(value, n=n) for value in before], metric, policy or Policy()
     )
     assert found is not None
     return found
@@ -113,9 +113,9 @@ def test_a_full_hit_rate_can_be_compared() -> None:
 
 def test_what_has_no_logarithm_has_no_move() -> None:
     one, nothing = Estimate.exact(1.0, n=10), Estimate.exact(0.0, n=10)
-    assert scaled_shift(nothing, [one], P95, Policy()) is None
-    assert scaled_shift(one, [nothing], P95, Policy()) is None
-    assert scaled_shift(one, [], P95, Policy()) is None
+    assert scaled_shift([nothing], [one], P95, Policy()) is None
+    assert scaled_shift([one], [nothing], P95, Policy()) is None
+    assert scaled_shift([one], [], P95, Policy()) is None
 
 
 def test_a_baseline_that_is_nothing_is_left_out_alone() -> None:

@@ -15,7 +15,8 @@ from dataclasses import replace
 
 from scipy import stats
 
-from velro_gate.analysis.error_rates import LEAST_INCREASE, error_shift
+from velro_gate.analysis.epochs import of_this_epoch
+from velro_gate.analysis.error_rates import LEAST_INCREASE, asked_and_failed, error_shift
 from velro_gate.analysis.family import (
     LEAST_BEYOND,
     Row,
@@ -26,9 +27,9 @@ from velro_gate.analysis.family import (
     holm,
     typical_count,
 )
-from velro_gate.analysis.noise import ENOUGH_BASELINES, margin
-from velro_gate.analysis.shifts import Shift, scaled_shift
-from velro_gate.model.metrics import Scale
+from velro_gate.analysis.noise import ENOUGH_BASELINES, margin, to_scale
+from velro_gate.analysis.shifts import Shift, relative_worsening, scaled_shift
+from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -38,7 +39,7 @@ ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
 
 # A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 
 
 def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Comparison, ...]:
@@ -49,7 +50,7 @@ def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy
     rows = choose_rows(candidate, baselines, policy)
     outcomes = [_measure(row, candidate, baselines, policy) for row in rows]
     shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
-    concluded = _primary({row: shift for row, shift in shifts.items() if row.primary}, policy)
+    concluded = conclude({row: shift for row, shift in shifts.items() if row.primary}, policy)
     concluded |= _advisory({row: shift for row, shift in shifts.items() if not row.primary}, policy)
     return tuple(
         concluded[row] if isinstance(outcome, Shift) else _with_current(outcome, candidate)
@@ -68,23 +69,38 @@ def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], pol
     """The move of one row's figure, or the comparison that cannot be made, with its reason."""
     phase = candidate.phase(row.phase)
     assert phase is not None, "rows are chosen from the candidate's own phases"
-    before = [found for run in baselines if (found := run.phase(row.phase)) is not None]
-    obstacle = _obstacle(row, phase, before)
+    current = of_this_epoch(baselines, row.phase, row.step, row.metric.name)
+    obstacle = _obstacle(row, phase, _phases(current, row.phase))
     if obstacle is not None:
         return obstacle
-    if row.metric.name == "error_rate":
-        mine = phase.step(row.step)
-        assert mine is not None, "an obstacle otherwise"
-        counts = [step.counts for each in before if (step := each.step(row.step)) is not None]
-        shift = error_shift(mine.counts, counts, policy)
-    else:
-        current = phase.measurement(row.metric.name, row.step)
-        assert current is not None, "an obstacle otherwise"
-        figures = [figure for each in before if (figure := each.measurement(row.metric.name, row.step)) is not None]
-        shift = scaled_shift(current, figures, row.metric, policy)
+    shift = shift_of(row.step, row.metric, [phase], baselines, policy)
     if shift is None:
         return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
     return shift
+
+
+def shift_of(
+    step: str, metric: Metric, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecord], policy: Policy
+) -> Shift | None:
+    """The move of the mean of these runs of one phase; None when one of them, or every baseline, has no figure.
+
+    The level is that of the figure's own epoch, the noise that of all the baselines.
+    """
+    phase = runs[0].name
+    epoch = _phases(of_this_epoch(baselines, phase, step, metric.name), phase)
+    if metric.name == "error_rate":
+        books, known = ([found.counts for each in side if (found := each.step(step)) is not None] for side in (runs, epoch))
+        whole = len(books) == len(runs) and all(asked_and_failed(counts)[0] for counts in books)
+        return error_shift(books, known, policy) if whole else None
+    own, before, history = (
+        [figure for each in side if (figure := each.measurement(metric.name, step)) is not None]
+        for side in (runs, epoch, _phases(baselines, phase))
+    )
+    return scaled_shift(own, before, metric, policy, history=history) if len(own) == len(runs) else None
+
+
+def _phases(runs: Sequence[RunRecord], name: str) -> list[PhaseSummary]:
+    return [found for run in runs if (found := run.phase(name)) is not None]
 
 
 def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
@@ -151,8 +167,8 @@ def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
     )
 
 
-def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
-    """The family that may fail a run, judged together."""
+def conclude(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
+    """The family that may fail a run, judged together: what one run alone can say."""
     worse = holm([shift.p for shift in shifts.values()])
     better = holm([shift.p_better for shift in shifts.values()])
     confirm = confirm_level(policy, len(shifts))
@@ -164,10 +180,10 @@ def _primary(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
             change = Change.IMPROVEMENT
         else:
             change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
-        found = replace(_found(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
+        found = replace(found_of(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
         if change is Change.INCONCLUSIVE and not found.reason:
-            found = replace(found, reason=_not_ruled_out(shift))
-        concluded[row] = _withheld(found, shifts)
+            found = replace(found, reason=not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
+        concluded[row] = withheld(found, _risen_errors(row.phase, shifts))
     return concluded
 
 
@@ -180,25 +196,26 @@ def _level(change: Change, shift: Shift) -> Level:
         case Change.INCONCLUSIVE:
             # With few baselines the prior's width, and not this run, keeps the row from being decided: no more can be asked
             # of a run than of one without any baseline.
-            return Level.NO_BASELINE if shift.k < ENOUGH_BASELINES else Level.INCONCLUSIVE
+            return Level.NO_BASELINE if _few(shift) else Level.INCONCLUSIVE
         case _:
             return Level.PASS
 
 
-def _withheld(found: Comparison, shifts: dict[Row, Shift]) -> Comparison:
-    """Fewer slow answers because more of them failed is no improvement."""
-    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate":
+def withheld(found: Comparison, error_rate: float | None) -> Comparison:
+    """Fewer slow answers because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
+    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate" or error_rate is None:
         return found
-    errors = [s for r, s in shifts.items() if r.phase == found.phase and r.metric.name == "error_rate"]
-    if not any(shift.worse >= LEAST_INCREASE for shift in errors):
-        return found
-    rate = format_share(errors[0].current)
     return replace(
         found,
         verdict=Change.INCONCLUSIVE,
         level=Level.WARN,
-        reason=f"not called an improvement, because more requests failed ({rate} now)",
+        reason=f"not called an improvement, because more requests failed ({format_share(error_rate)} now)",
     )
+
+
+def _risen_errors(phase: str, shifts: dict[Row, Shift]) -> float | None:
+    errors = [s for r, s in shifts.items() if r.phase == phase and r.metric.name == "error_rate"]
+    return errors[0].current if any(shift.worse >= LEAST_INCREASE for shift in errors) else None
 
 
 def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
@@ -216,17 +233,21 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
             change = Change.IMPROVEMENT
         elif shift.upper < shift.bound:
             change = Change.UNCHANGED
-        concluded[row] = replace(_found(row, shift, float(p), len(shifts), policy), verdict=change, level=level)
+        concluded[row] = replace(found_of(row, shift, float(p), len(shifts), policy), verdict=change, level=level)
     return concluded
 
 
+def _few(shift: Shift) -> bool:
+    """Whether the baselines are too few to know the noise by."""
+    return shift.k < ENOUGH_BASELINES and not shift.known
+
+
 def _reaches_margin(worse: float, shift: Shift) -> bool:
-    return worse >= shift.least - _ROUNDING
+    return worse >= shift.least - ROUNDING
 
 
-def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
+def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
     """The figures of a comparison; the caller concludes from them."""
-    few = shift.k < ENOUGH_BASELINES
     return Comparison(
         phase=row.phase,
         step=row.step,
@@ -246,16 +267,16 @@ def _found(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Polic
         mde=shift.relative_worsening(shift.detectable(family, policy)),
         k=shift.k,
         # Of an error rate the margin is in percentage points, no relative change.
-        margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy),
-        reason=few_baselines(shift.k, policy) if few else "",
+        margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy, known=shift.known),
+        reason=few_baselines(shift.k, policy) if _few(shift) else "",
     )
 
 
-def _not_ruled_out(shift: Shift) -> str:
-    """How bad it may still be."""
-    if shift.metric.name == "error_rate":
-        return f"{shift.upper * 100.0:.2f} percentage points more errors cannot be ruled out"
-    return f"a worsening of {format_change(shift.relative_worsening(shift.upper)).lstrip('+')} cannot be ruled out"
+def not_ruled_out(metric: Metric, level: float, upper: float) -> str:
+    """How bad it may still be. level, upper: the baseline and the upper bound of the worsening, on the comparison scale."""
+    if metric.scale is Scale.LINEAR:
+        return f"{upper * 100.0:.2f} percentage points more errors cannot be ruled out"
+    return f"a worsening of {format_change(relative_worsening(metric, level, upper)).lstrip('+')} cannot be ruled out"
 
 
 def few_baselines(k: int, policy: Policy) -> str:

@@ -32,30 +32,44 @@ def asked_and_failed(counts: Counts) -> tuple[int, int]:
     return counts.ok + failed, failed
 
 
-def dispersion(before: Sequence[tuple[int, int]]) -> float:
-    """max(1, Pearson's chi-squared / (K - 1)) of the runs' (n, e): how much more than binomially the errors vary by run."""
-    n = np.array([pair[0] for pair in before], float)
-    e = np.array([pair[1] for pair in before], float)
-    share = e.sum() / n.sum()
-    if len(before) < 2 or share in (0.0, 1.0):
-        return 1.0
-    chi_squared = float((((e - n * share) ** 2) / (n * share * (1.0 - share))).sum())
-    return max(1.0, chi_squared / (len(before) - 1))
+def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
+    """max(1, Pearson's chi-squared / its degrees of freedom): how much more than binomially the errors vary.
+
+    groups: (n, e) of runs, or blocks, of one build each; what has no errors, or nothing else, cannot tell.
+    """
+    chi_squared, df = 0.0, 0
+    for group in groups:
+        n = np.array([pair[0] for pair in group], float)
+        e = np.array([pair[1] for pair in group], float)
+        share = e.sum() / n.sum()
+        if len(group) > 1 and share not in (0.0, 1.0):
+            chi_squared += float((((e - n * share) ** 2) / (n * share * (1.0 - share))).sum())
+            df += len(group) - 1
+    return max(1.0, chi_squared / df) if df else 1.0
 
 
-def error_shift(current: Counts, before: Sequence[Counts], policy: Policy) -> Shift | None:
-    """The move of an error rate against the pooled last K baselines; None when nothing was asked of either.
+def error_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy) -> Shift | None:
+    """The move of an error rate against the last K baselines; None when nothing was asked of either.
+
+    current: the books of the candidate, or of all its runs when it was confirmed.
+    """
+    asked = [counts for counts in before if asked_and_failed(counts)[0]]
+    return counts_shift(current, asked[-policy.max_baselines :], policy)
+
+
+def counts_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy) -> Shift | None:
+    """The move of an error rate, the runs or blocks of each build pooled; None when nothing was asked of either.
 
     Counts are divided by the dispersion before Fisher's exact one-sided test. The interval is Newcombe's (1998, method 10:
     two Wilson intervals). worse, least and bound are differences of shares; with few baselines ``least`` grows like the
     relative margins do, because the dispersion between runs is then hardly known.
     """
-    pairs = [pair for counts in before if (pair := asked_and_failed(counts))[0]][-policy.max_baselines :]
-    n, e = asked_and_failed(current)
-    if not n or not pairs:
+    own, pairs = ([pair for counts in side if (pair := asked_and_failed(counts))[0]] for side in (current, before))
+    if not own or not pairs:
         return None
+    n, e = sum(pair[0] for pair in own), sum(pair[1] for pair in own)
     pooled_n, pooled_e = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
-    phi = dispersion(pairs)
+    phi = dispersion(pairs, own)
     mine, theirs = (e / phi, n / phi), (pooled_e / phi, pooled_n / phi)
     rate, base = e / n, pooled_e / pooled_n
     worse = rate - base

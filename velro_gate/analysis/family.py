@@ -41,40 +41,53 @@ def choose_rows(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Po
     rows: list[Row] = []
     for phase in candidate.phases:
         before = [found for run in baselines if (found := run.phase(phase.name)) is not None]
-        named = policy.primary is not None
-        primaries = policy.primary if policy.primary is not None else _default_primaries(phase, before, candidate.plan.steps)
-        rows += [Row(phase=phase.name, step=s, metric=METRICS[m], primary=True, named=named) for s, m in primaries]
-        taken = set(primaries)
-        rows += [
-            Row(phase=phase.name, step=step, metric=METRICS[name], primary=False)
-            for step, name in _advisory(phase, before, candidate.plan.steps)
-            if (step, name) not in taken
-        ]
+        rows += phase_rows([phase], before, candidate.plan.steps, policy)
     return tuple(rows)
 
 
+def phase_rows(
+    mine: Sequence[PhaseSummary], before: Sequence[PhaseSummary], steps: Sequence[str], policy: Policy, *, repeats: int = 1
+) -> list[Row]:
+    """The figures of one phase to compare, the primary ones first.
+
+    mine: the candidate's summaries of it, at least one; before: what they are compared with. repeats: how many summaries
+    of each side are compared together, since the requests of all of them stand behind a quantile.
+    """
+    name = mine[0].name
+    named = policy.primary is not None
+    primaries = policy.primary if policy.primary is not None else _default_primaries(mine[0], before, steps, repeats)
+    rows = [Row(phase=name, step=s, metric=METRICS[m], primary=True, named=named) for s, m in primaries]
+    taken = set(primaries)
+    rows += [
+        Row(phase=name, step=step, metric=METRICS[metric], primary=False)
+        for step, metric in _advisory(mine, before, steps)
+        if (step, metric) not in taken
+    ]
+    return rows
+
+
 def _default_primaries(
-    phase: PhaseSummary, before: Sequence[PhaseSummary], steps: Sequence[str]
+    phase: PhaseSummary, before: Sequence[PhaseSummary], steps: Sequence[str], repeats: int
 ) -> tuple[tuple[str, str], ...]:
     rate = "achieved_share" if phase.offered_rate is not None else "throughput"
     whole = [(ALL_STEPS, name) for name in ("p50", "p95", "error_rate", rate)]
     if len(steps) < 2:
         return tuple(whole)
     # The baselines choose the steps, so that a candidate with few good answers cannot choose itself out of the test.
-    counts = {step: typical_count(before or [phase], step, "p95") for step in steps}
+    counts = {step: typical_count(before or [phase], step, "p95") * repeats for step in steps}
     enough = [step for step in steps if beyond(counts[step], 0.95) >= LEAST_BEYOND]
     chosen = sorted(enough, key=lambda step: -counts[step])[:PRIMARY_STEPS]
     return (*whole, *((step, "p95") for step in steps if step in chosen))
 
 
-def _advisory(phase: PhaseSummary, before: Sequence[PhaseSummary], steps: Sequence[str]) -> list[tuple[str, str]]:
+def _advisory(mine: Sequence[PhaseSummary], before: Sequence[PhaseSummary], steps: Sequence[str]) -> list[tuple[str, str]]:
     chosen = []
     for step in (ALL_STEPS, *(steps if len(steps) > 1 else ())):
-        summaries = [found for each in (phase, *before) if (found := each.step(step)) is not None]
+        summaries = [found for each in (*mine, *before) if (found := each.step(step)) is not None]
         chosen += [(step, name) for name in ADVISORY if any(has(summary, name) for summary in summaries)]
         # Without a failure this is the p95 of the successes once more.
-        mine = phase.step(step)
-        if mine is not None and mine.counts.error_rate and any(has(summary, "p95_all") for summary in summaries):
+        failed = any(found.counts.error_rate for each in mine if (found := each.step(step)) is not None)
+        if failed and any(has(summary, "p95_all") for summary in summaries):
             chosen.append((step, "p95_all"))
     return chosen
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from velro_gate import units
 from velro_gate.analysis.error_rates import ERROR_CAP
+from velro_gate.analysis.waivers import FILE as WAIVERS
+from velro_gate.analysis.waivers import proposed
 from velro_gate.analysis.wording import figure
 from velro_gate.model.metrics import METRICS, Direction, Kind
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
@@ -156,7 +159,12 @@ def requirement_findings(
 
 
 def comparison_findings(
-    comparisons: Sequence[Comparison], *, skipped: Sequence[str], several: bool, doubted: frozenset[str] = frozenset()
+    comparisons: Sequence[Comparison],
+    *,
+    skipped: Sequence[str],
+    several: bool,
+    doubted: frozenset[str] = frozenset(),
+    today: date | None = None,
 ) -> Iterator[Finding]:
     """What the comparisons come to.
 
@@ -164,14 +172,16 @@ def comparison_findings(
         skipped: why stored runs were not used; told when there is nothing to compare with.
         several: the run has more than one phase, so sentences name theirs.
         doubted: phases that are broken for a reason that is told elsewhere.
+        today: the day of the run; then a row of the waivers' file is proposed for each regression.
     """
     primary = [row for row in comparisons if row.primary]
     if primary and all(row.verdict is Change.NOT_COMPARED and row.level is Level.NO_BASELINE for row in primary):
         yield _no_baselines(skipped)
         return
     for row in primary:
-        yield from _decided(row, several)
-    yield from _undecided([row for row in primary if row.verdict is Change.INCONCLUSIVE], len(primary), several)
+        yield from _decided(row, several, today)
+    open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.runs == 1]
+    yield from _undecided(open_rows, len(primary), several)
     yield from _not_compared([row for row in primary if row.phase not in doubted], several)
     yield from _no_latency(primary)
     yield from _advisory([row for row in comparisons if not row.primary and row.level is Level.WARN])
@@ -188,29 +198,39 @@ def _no_baselines(skipped: Sequence[str]) -> Finding:
     )
 
 
-def _decided(row: Comparison, several: bool) -> Iterator[Finding]:
+def _decided(row: Comparison, several: bool, today: date | None) -> Iterator[Finding]:
     """Rows that are told one by one: regressions, suspicions, improvements, and improvements that do not count."""
     step = "every step" if row.step == ALL_STEPS else row.step
     match row.verdict:
+        case Change.REGRESSION if row.level is Level.WARN:
+            advice = "Mend it before the waiver expires."
         case Change.REGRESSION:
-            advice = (
-                f"Look at what this change does in {step}. If the new level is wanted, accept it after the merge with "
-                "'velro-gate baseline add --accept-change'."
-            )
+            advice = f"Look at what this change does in {step}. If the new level is wanted, {_acceptance(row, today)}."
+        case Change.SUSPICIOUS if row.pairs:
+            advice = "Measure more pairs of blocks, or longer ones."
         case Change.SUSPICIOUS:
             advice = "Not sure enough to fail: run again. If it shows again, treat it as a regression."
         case Change.IMPROVEMENT:
             advice = ""
         case Change.INCONCLUSIVE if row.level is Level.WARN:
             advice = "Mend the failing requests first, then compare again."
+        case Change.INCONCLUSIVE if row.runs > 1:
+            advice = "Too odd to pass, not sure enough to fail: compare base and head side by side, or use a quieter runner."
         case _:
             return
     sentence = sentence_of(row, several=several)
     if row.verdict is Change.SUSPICIOUS:
         sentence = f"suspicious, not confirmed: {sentence}"
-    if row.verdict is Change.INCONCLUSIVE:
+    if row.reason and row.verdict is not Change.IMPROVEMENT:
         sentence = f"{sentence}; {row.reason}"
     yield Finding(level=row.level, subject=row.phase, sentence=sentence, advice=advice)
+
+
+def _acceptance(row: Comparison, today: date | None) -> str:
+    """How a regression is agreed to."""
+    if today is None:
+        return "accept it after the merge with 'velro-gate baseline add --accept-change'"
+    return f"agree on it in {WAIVERS}: {proposed(row, today)}"
 
 
 def sentence_of(row: Comparison, *, several: bool = False) -> str:
@@ -223,14 +243,16 @@ def sentence_of(row: Comparison, *, several: bool = False) -> str:
     assert row.baseline is not None
     assert row.current is not None
     figures = f"{figure(metric.kind, row.baseline)} -> {figure(metric.kind, row.current)}"
-    # p speaks for "worse"; beside an improvement it would only puzzle.
-    behind = _baselines(row.k) if row.verdict is Change.IMPROVEMENT else f"{_p(row.p)}, {_baselines(row.k)}"
+    # p speaks for "worse"; beside an improvement it would only puzzle. Of a duet it is that of the whole family.
+    p = _p(row.p_adjusted if row.pairs else row.p)
+    behind = _evidence(row) if row.verdict is Change.IMPROVEMENT else f"{p}, {_evidence(row)}"
     where = f"{subject_of(row)}{f' in {row.phase}' if several else ''}"
+    than = f"{_word(row)} than {'in the base build' if row.pairs else 'the baseline'}"
     if row.metric == "error_rate":
         points = (row.current - row.baseline) * 100.0
-        return f"{where} is {abs(points):.2f} percentage points {_word(row)} than the baseline ({figures}, {behind})"
+        return f"{where} is {abs(points):.2f} percentage points {than} ({figures}, {behind})"
     interval = f"{units.format_change(row.change_low)} to {units.format_change(row.change_high)}"
-    return f"{where} is {_size(row.change)} {_word(row)} than the baseline ({interval}, {figures}, {behind})"
+    return f"{where} is {_size(row.change)} {than} ({interval}, {figures}, {behind})"
 
 
 def subject_of(row: Comparison) -> str:
@@ -255,12 +277,13 @@ def _undecided(rows: Sequence[Comparison], family: int, several: bool) -> Iterat
         where = f"{subject_of(worst)}{f' in {worst.phase}' if several else ''}"
         found = f"for {where} only a worsening of {_size(worst.mde)} or more would have been found" if worst.mde else where
         if level is Level.INCONCLUSIVE:
+            unit, more = ("pair to pair", "pairs") if worst.pairs else ("run to run", "baselines")
             yield Finding(
                 level=level,
                 subject="comparison",
                 sentence=f"{len(alike)} of {family} comparisons cannot tell whether anything changed: {found} "
-                f"(noise from run to run {_noise(worst)}, {_baselines(worst.k)})",
-                advice="Longer phases, a quieter runner or more baselines make the difference that can be seen smaller.",
+                f"(noise from {unit} {_noise(worst)}, {_evidence(worst)})",
+                advice=f"Longer phases, a quieter runner or more {more} make the difference that can be seen smaller.",
             )
         else:
             yield Finding(
@@ -305,10 +328,11 @@ def _no_latency(primary: Sequence[Comparison]) -> Iterator[Finding]:
     """Figures that are too small to compare may not add up to a pass."""
     latencies = [row for row in primary if METRICS[row.metric].quantile is not None]
     if latencies and all(row.verdict is Change.NOT_COMPARED and row.level <= Level.WARN for row in latencies):
+        against = "base build" if latencies[0].pairs else "baselines"
         yield Finding(
             level=Level.INCONCLUSIVE,
             subject="comparison",
-            sentence="no response time could be compared with the baselines, because every phase had too few requests",
+            sentence=f"no response time could be compared with the {against}, because every phase had too few requests",
             advice=_missing_advice(Level.INCONCLUSIVE),
         )
 
@@ -345,10 +369,11 @@ def _unchanged(primary: Sequence[Comparison]) -> Iterator[Finding]:
     tails = [row.mde for row in shown if row.metric == "p95" and row.mde is not None]
     seen = f": a worsening of p95 by {_size(max(tails))} or more would have been seen" if tails else ""
     count = "any of the" if len(shown) == len(primary) else f"{len(shown)} of"
+    behind = _evidence(max(shown, key=lambda row: row.k))
     yield Finding(
         level=Level.PASS,
         subject="comparison",
-        sentence=f"no regression in {count} {len(primary)} comparisons with {_baselines(max(row.k for row in shown))}{seen}",
+        sentence=f"no regression in {count} {len(primary)} comparisons with {behind}{seen}",
     )
 
 
@@ -371,6 +396,14 @@ def _size(change: float | None) -> str:
 def _p(p: float | None) -> str:
     assert p is not None
     return "p < .001" if p < 0.001 else f"p = {p:.3f}".replace("0.", ".")
+
+
+def _evidence(row: Comparison) -> str:
+    """What a comparison rests on."""
+    if row.pairs:
+        return "1 pair of blocks" if row.pairs == 1 else f"{row.pairs} pairs of blocks"
+    runs = f"{row.runs} runs against " if row.runs > 1 else ""
+    return f"{runs}{_baselines(row.k)}"
 
 
 def _baselines(k: int) -> str:

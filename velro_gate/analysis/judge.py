@@ -7,14 +7,18 @@ finding at all is broken: nothing was found out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 
 from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.confirmation import confirm
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
-from velro_gate.model.record import RunRecord
+from velro_gate.analysis.waivers import waived, waiver_findings
+from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
+from velro_gate.model.waiver import Waiver
 
 
 def judge(
@@ -24,6 +28,8 @@ def judge(
     skipped: Sequence[str] = (),
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
+    repeats: Sequence[RunRecord] | None = None,
+    waivers: Sequence[Waiver] | None = None,
 ) -> Verdict:
     """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
 
@@ -32,6 +38,9 @@ def judge(
         baselines: comparable accepted runs, newest last; none of them is this run.
         skipped: sentences on stored runs that could not be compared with; they are told where they explain something.
         policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
+        repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
+            strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
+        waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
         The verdict, its findings worst first.
@@ -40,13 +49,25 @@ def judge(
     planned = phases if phases is not None else record.plan.phases
     requirements = check_requirements(planned, record)
     comparisons = compare(record, baselines, rules)
+    if repeats is not None:
+        comparisons = confirm(comparisons, record, _trusted(repeats, planned), baselines, rules)
+    today = date.fromisoformat(record.started_at[:10])
+    if waivers is not None:
+        comparisons = waived(comparisons, waivers, today)
     trust = trust_findings(planned, record)
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),
         *requirement_findings(requirements, phases=record.phases, unfinished=_unfinished(planned, record)),
         *_whole(record, trust),
-        *comparison_findings(comparisons, skipped=skipped, several=len(record.phases) > 1, doubted=_broken_phases(trust)),
+        *comparison_findings(
+            comparisons,
+            skipped=skipped,
+            several=len(record.phases) > 1,
+            doubted=_broken_phases(trust),
+            today=today if waivers is not None else None,
+        ),
+        *waiver_findings(comparisons, waivers or (), today),
     ]
     return Verdict(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
@@ -56,6 +77,18 @@ def judge(
         baselines_used=min(len(baselines), rules.max_baselines),
         baselines_skipped=tuple(skipped),
     )
+
+
+def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> dict[str, list[PhaseSummary]]:
+    """The whole phases of further runs that nothing speaks against, by name."""
+    found: dict[str, list[PhaseSummary]] = {}
+    for run in repeats:
+        own = [phase for phase in planned if run.phase(phase.name) is not None]
+        doubted = _broken_phases(trust_findings(own, run))
+        for phase in run.phases:
+            if phase.complete and phase.name not in doubted:
+                found.setdefault(phase.name, []).append(phase)
+    return found
 
 
 def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:

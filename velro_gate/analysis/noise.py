@@ -34,27 +34,46 @@ PRIOR_WEIGHT = 4
 """The prior counts as much as four degrees of freedom beside K - 1 measured ones."""
 
 
+SHARED = 0.8
+"""Share of the run-to-run variance that runs of one job have in common; measured: servers of one job correlate .8 to .9."""
+
+CLIP = 2.5
+"""How many times the noise of the history a recent run may lie off the level before it counts as no farther."""
+LEAST_TO_CLIP = 15
+"""Differences that the history must have before it may overrule the recent runs, or stand in for them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """The level of a figure and its run-to-run sd, both on the metric's comparison scale; k: runs behind the level."""
+    """The level of a figure and its run-to-run sd, both on the metric's comparison scale.
+
+    k: runs behind the level. known: the noise comes from a long history, whatever k is.
+    """
 
     level: float
     sd: float
     df: int
     k: int
+    known: bool = False
 
-    @property
-    def error(self) -> float:
-        """Standard error of (one new run - level): a median of k values has pi/2 times the variance of their mean."""
-        return self.sd * math.sqrt(1.0 + math.pi / (2.0 * self.k))
+    def error(self, runs: int = 1, *, shared: float = SHARED) -> float:
+        """Standard error of (mean of new runs - level): a median of k values has pi/2 times the variance of their mean.
+
+        The new runs are of one job and share most of its noise, so their mean is hardly steadier than one.
+        """
+        return self.sd * math.sqrt(shared + (1.0 - shared) / runs + math.pi / (2.0 * self.k))
 
 
-def noise_of(values: Sequence[float], metric: Metric, policy: Policy) -> Noise:
+def noise_of(values: Sequence[float], metric: Metric, policy: Policy, *, history: Sequence[float] | None = None) -> Noise:
     """Level and noise of the accepted runs' values, oldest first, on the comparison scale (decision.md, 4).
 
     K >= 5: s = max(sd of the last K, sqrt(median(D^2) / .9099), .005) with D the successive differences of the last H, and
-    df = K - 1 + floor((H - 1) / 3). K = 2 to 4: s^2 = (4 s0^2 + (K - 1) sK^2) / (K + 3), df = K + 3. K = 1: s = s0, the
-    same formula at K = 1, so df = 4.
+    df = K - 1 + floor((H - 1) / 3). With a long history, values far off the level are drawn in first, so that one odd run
+    among the last K does not blind the test for weeks. K = 2 to 4: s^2 = (4 s0^2 + (K - 1) sK^2) / (K + 3), df = K + 3.
+    K = 1: s = s0, the same formula at K = 1, so df = 4.
+
+    history: the values of earlier epochs, too, ``values`` at its end. A new level does not make the noise unknown: where the
+    history is long, few values have no need of the prior.
 
     Raises:
         ValueError: there is no value.
@@ -62,22 +81,33 @@ def noise_of(values: Sequence[float], metric: Metric, policy: Policy) -> Noise:
     if not values:
         raise ValueError("the noise of no value is unknown")
     recent = np.asarray(values[-policy.max_baselines :], float)
+    known = np.asarray((history if history is not None else values)[-policy.history :], float)
     k = len(recent)
     spread = float(np.std(recent, ddof=1)) if k > 1 else 0.0
-    if k >= ENOUGH_BASELINES:
-        history = np.asarray(values[-policy.history :], float)
-        jumps = math.sqrt(float(np.median(np.diff(history) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES)
-        sd, df = max(spread, jumps, LEAST_SD), k - 1 + (len(history) - 1) // 3
+    if k >= ENOUGH_BASELINES or is_long(len(known)):
+        jumps = math.sqrt(float(np.median(np.diff(known) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES)
+        if is_long(len(known)) and k > 1:
+            reach = CLIP * max(jumps, LEAST_SD)
+            spread = float(np.std(np.clip(recent - np.median(recent), -reach, reach), ddof=1))
+        sd, df = max(spread, jumps, LEAST_SD), k - 1 + (len(known) - 1) // 3
     else:
         prior = metric.prior_sd or DEFAULT_PRIOR_SD
         sd = math.sqrt((PRIOR_WEIGHT * prior**2 + (k - 1) * spread**2) / (PRIOR_WEIGHT + k - 1))
         sd, df = max(sd, LEAST_SD), PRIOR_WEIGHT + k - 1
-    return Noise(level=float(np.median(recent)), sd=sd, df=df, k=k)
+    return Noise(level=float(np.median(recent)), sd=sd, df=df, k=k, known=is_long(len(known)))
 
 
-def margin(k: int, policy: Policy) -> float:
-    """The smallest relative change that k baselines can confirm: 25 % with one, 15 % with two to four, then the policy's."""
-    if k >= ENOUGH_BASELINES:
+def is_long(history: int) -> bool:
+    """Whether so many runs tell the noise by themselves."""
+    return history > LEAST_TO_CLIP
+
+
+def margin(k: int, policy: Policy, *, known: bool = False) -> float:
+    """The smallest relative change that k baselines can confirm: 25 % with one, 15 % with two to four, then the policy's.
+
+    known: the noise is known from a long history, so that few baselines of this level are enough.
+    """
+    if k >= ENOUGH_BASELINES or known:
         return policy.margin
     return max(policy.margin, MARGIN_OF_ONE if k == 1 else MARGIN_OF_FEW)
 
@@ -95,6 +125,17 @@ def on_scale(estimate: Estimate, metric: Metric) -> float | None:
             return math.log(smoothed / (1.0 - smoothed)) if 0.0 < smoothed < 1.0 else None
         case Scale.LINEAR:
             return estimate.value
+
+
+def to_scale(value: float, metric: Metric) -> float:
+    """A figure in base units on the comparison scale; it must have a place there."""
+    match metric.scale:
+        case Scale.LOG:
+            return math.log(value)
+        case Scale.LOGIT:
+            return math.log(value / (1.0 - value))
+        case Scale.LINEAR:
+            return value
 
 
 def from_scale(y: float, metric: Metric) -> float:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from velro_gate.analysis.noise import from_scale, margin, noise_of, on_scale, t_above, t_quantile
+from velro_gate.analysis.noise import SHARED, from_scale, margin, noise_of, on_scale, t_above, t_quantile, to_scale
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
@@ -24,8 +24,8 @@ class Shift:
 
     worse: the move; upper: its one-sided 95 % upper bound; least: the smallest move worth acting on; bound: the move under
     which ``upper`` shows that nothing has changed. p, p_better: one-sided, for worse and for better. error, df: standard
-    error of the move and degrees of freedom. change, change_low, change_high: relative, as the figure itself moves, None
-    where the baseline is nothing.
+    error of the move and degrees of freedom. known: the noise comes from a long history, so k may be small. change,
+    change_low, change_high: relative, as the figure itself moves, None where the baseline is nothing.
     """
 
     metric: Metric
@@ -44,6 +44,7 @@ class Shift:
     df: float
     least: float
     bound: float
+    known: bool = False
 
     def detectable(self, family: int, policy: Policy) -> float:
         """The smallest worsening, on the scale, that the screen would have found with 95 % probability.
@@ -56,50 +57,72 @@ class Shift:
 
     def relative_worsening(self, worse: float) -> float | None:
         """A worsening on the scale as a share of the baseline; None where the baseline is nothing."""
-        if self.metric.scale is Scale.LINEAR:
-            return worse / self.baseline if self.baseline else None
-        sign = self.metric.worse_sign
-        if self.metric.scale is Scale.LOG:
-            return sign * math.expm1(sign * worse)
-        level = math.log(self.baseline / (1.0 - self.baseline))
-        return sign * (from_scale(level + sign * worse, self.metric) / self.baseline - 1.0)
+        return relative_worsening(self.metric, to_scale(self.baseline, self.metric), worse)
 
 
-def scaled_shift(current: Estimate, before: Sequence[Estimate], metric: Metric, policy: Policy) -> Shift | None:
-    """The move of a figure on a log or logit scale: t = d / (s sqrt(1 + pi/(2K))), d = candidate - level (decision.md, 4).
+def relative_change(metric: Metric, level: float, move: float) -> float | None:
+    """What a move on the comparison scale, away from ``level``, is of the figure there; None where that is nothing."""
+    match metric.scale:
+        case Scale.LOG:
+            return math.expm1(move)
+        case Scale.LOGIT:
+            return from_scale(level + move, metric) / from_scale(level, metric) - 1.0
+        case Scale.LINEAR:
+            return move / level if level else None
 
-    before: the baselines' figures, oldest first. None when the candidate or every baseline has no place on the scale.
+
+def relative_worsening(metric: Metric, level: float, worse: float) -> float | None:
+    """A worsening on the scale as a share of the figure at ``level``, signed so that + is worse; None where that is nothing."""
+    if metric.scale is Scale.LINEAR:
+        return worse / level if level else None
+    change = relative_change(metric, level, metric.worse_sign * worse)
+    return None if change is None else metric.worse_sign * change
+
+
+def scaled_shift(
+    current: Sequence[Estimate],
+    before: Sequence[Estimate],
+    metric: Metric,
+    policy: Policy,
+    *,
+    history: Sequence[Estimate] | None = None,
+    shared: float = SHARED,
+) -> Shift | None:
+    """The move of a figure on a log or logit scale: t = d / standard error, d = candidate - level (``noise``; decision.md, 4).
+
+    current: the figure of the candidate, or of all M runs of it when it was confirmed; d is then that of their mean. before:
+    the baselines' figures, oldest first; history: with those of earlier epochs, for the noise alone. shared: what the runs have
+    in common of their variance. None when a run of the candidate or every baseline has no place on the scale.
     """
-    y = on_scale(current, metric)
-    values = [value for estimate in before if (value := on_scale(estimate, metric)) is not None]
-    if y is None or not values:
+    own, values = ([on_scale(estimate, metric) for estimate in side] for side in (current, before))
+    ys = [y for y in own if y is not None]
+    known = [y for y in values if y is not None]
+    if not ys or len(ys) < len(own) or not known:
         return None
-    noise = noise_of(values, metric, policy)
+    past = None if history is None else [value for each in history if (value := on_scale(each, metric)) is not None]
+    noise = noise_of(known, metric, policy, history=past)
+    y = math.fsum(ys) / len(ys)
     moved = y - noise.level
     worse = metric.worse_sign * moved
-    t = worse / noise.error
-    reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * noise.error
-    baseline = from_scale(noise.level, metric)
-    least = margin(noise.k, policy)
-
-    def relative(move: float) -> float:
-        return math.expm1(move) if metric.scale is Scale.LOG else from_scale(noise.level + move, metric) / baseline - 1.0
-
+    error = noise.error(len(ys), shared=shared)
+    t = worse / error
+    reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * error
     return Shift(
         metric=metric,
         k=noise.k,
-        baseline=baseline,
-        current=current.value,
-        change=relative(moved),
-        change_low=relative(moved - reach),
-        change_high=relative(moved + reach),
+        baseline=from_scale(noise.level, metric),
+        current=current[0].value if len(ys) == 1 else from_scale(y, metric),
+        change=relative_change(metric, noise.level, moved),
+        change_low=relative_change(metric, noise.level, moved - reach),
+        change_high=relative_change(metric, noise.level, moved + reach),
         worse=worse,
-        upper=worse + t_quantile(CONFIDENCE, noise.df) * noise.error,
+        upper=worse + t_quantile(CONFIDENCE, noise.df) * error,
         p=t_above(t, noise.df),
         p_better=t_above(-t, noise.df),
         noise=noise.sd,
-        error=noise.error,
+        error=error,
         df=noise.df,
-        least=math.log1p(least),
+        least=math.log1p(margin(noise.k, policy, known=noise.known)),
         bound=math.log1p(policy.unchanged_below),
+        known=noise.known,
     )

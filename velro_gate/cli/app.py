@@ -9,10 +9,12 @@ import typer
 
 from velro_gate import __version__
 from velro_gate.cli.baseline import baseline_app
+from velro_gate.cli.evaluate import evaluate_app
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
     DEFAULT_OUTPUT,
+    DEFAULT_WAIVERS,
     AllowInconclusive,
     BaselineRoot,
     DryRun,
@@ -28,6 +30,7 @@ from velro_gate.cli.options import (
     Shards,
     Url,
     Verbose,
+    Waivers,
 )
 
 EPILOG = (
@@ -44,6 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(baseline_app, name="baseline")
+app.add_typer(evaluate_app, name="evaluate")
 
 
 def _print_version(wanted: bool) -> None:
@@ -116,6 +120,7 @@ def gate(
     shards: Shards = AUTO,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
     dry_run: DryRun = False,
     no_calibration: NoCalibration = False,
@@ -129,14 +134,16 @@ def gate(
     from velro_gate.cli.running import measure, stop_if_interrupted
     from velro_gate.gate.judgement import reach_verdict, write_reports
     from velro_gate.store.baselines import require_folder
+    from velro_gate.store.waivers import read_waivers
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
         return print_plan(wanted, format)
     # A place that cannot work is refused now, not after an hour of load.
     require_folder(baselines)
+    read_waivers(waivers)
     record, results = measure(wanted, output, runner, verbose, calibrate=not no_calibration)
-    verdict = reach_verdict(record, baselines)
+    verdict = reach_verdict(record, baselines, waivers=waivers)
     write_reports(record, verdict, results)
     stop_if_interrupted(record, results)
     return print_verdict(record, verdict, results.folder, format, allow_inconclusive)
@@ -149,6 +156,7 @@ RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its re
 def judge(
     record: RecordArgument,
     baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
     scenario: Annotated[
         Path | None, typer.Option("--scenario", help="Judge by this file's requirements and policy instead of the run's own.")
     ] = None,
@@ -159,7 +167,7 @@ def judge(
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.running import judge_again
 
-    kept, verdict = judge_again(record, baselines, scenario)
+    kept, verdict = judge_again(record, baselines, scenario, waivers)
     return print_verdict(kept, verdict, None, format, allow_inconclusive)
 
 
@@ -168,12 +176,13 @@ def report(
     record: RecordArgument,
     as_: Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text.")] = "text",
     baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
 ) -> int:
     """Print the report of a kept record in one format."""
     from velro_gate.cli.printing import print_report
     from velro_gate.cli.running import judge_again
 
-    kept, verdict = judge_again(record, baselines, None)
+    kept, verdict = judge_again(record, baselines, None, waivers)
     return print_report(kept, verdict, as_)
 
 

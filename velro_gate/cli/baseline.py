@@ -11,6 +11,7 @@ from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
     DEFAULT_OUTPUT,
+    DEFAULT_WAIVERS,
     BaselineRoot,
     Format,
     Formatted,
@@ -24,6 +25,7 @@ from velro_gate.cli.options import (
     Shards,
     Url,
     Verbose,
+    Waivers,
 )
 
 baseline_app = typer.Typer(
@@ -38,13 +40,14 @@ def add(
     accept_change: Annotated[
         bool, typer.Option("--accept-change", help="Store it although it is a regression: the new level is wanted.")
     ] = False,
+    waivers: Waivers = DEFAULT_WAIVERS,
 ) -> int:
-    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression."""
+    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression, or one that was agreed to."""
     from velro_gate.cli.output import put
     from velro_gate.gate.calibrate import accept
     from velro_gate.gate.judgement import reread
 
-    put(f"stored {accept(reread(record), baselines, accept_change=accept_change)}")
+    put(f"stored {accept(reread(record), baselines, accept_change=accept_change, waivers=waivers)}")
     return 0
 
 

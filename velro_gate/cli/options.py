@@ -66,5 +66,11 @@ AllowInconclusive = Annotated[
 ]
 
 AUTO = "auto"
+Waivers = Annotated[
+    Path,
+    typer.Option("--waivers", help="File of agreed regressions; it need not be there.", rich_help_panel=PLACE),
+]
+
+DEFAULT_WAIVERS = Path("velro-waivers.yaml")
 DEFAULT_OUTPUT = Path("velro-results")
 DEFAULT_BASELINES = Path("baselines")

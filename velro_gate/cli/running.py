@@ -43,7 +43,7 @@ def stop_if_interrupted(record: RunRecord, results: Results) -> None:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
 
 
-def judge_again(record: Path, baselines: Path, scenario: Path | None) -> tuple[RunRecord, Verdict]:
+def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: Path) -> tuple[RunRecord, Verdict]:
     """Judge a kept record, by its own plan or by another scenario file's requirements and policy.
 
     Raises:
@@ -51,7 +51,7 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None) -> tuple[R
     """
     kept = reread(record)
     if scenario is None:
-        return kept, reach_verdict(kept, baselines)
+        return kept, reach_verdict(kept, baselines, waivers=waivers)
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
@@ -66,4 +66,4 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None) -> tuple[R
             hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
-    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases)
+    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)

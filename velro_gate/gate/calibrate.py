@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
@@ -13,7 +14,7 @@ from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results, run_id
 from velro_gate.gate.setup import Setup
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Finding, Level, Verdict
 from velro_gate.store.baselines import add_baseline
 
@@ -48,24 +49,27 @@ def calibrate(
     return tuple(records)
 
 
-def accept(record: RunRecord, baselines: Path, *, accept_change: bool = False) -> Path:
+def accept(record: RunRecord, baselines: Path, *, accept_change: bool = False, waivers: Path | None = None) -> Path:
     """Store a run as a baseline when it is whole, trustworthy and no regression against those accepted before.
 
-    accept_change: a person has looked at the regression and wants it as the new level.
+    accept_change: a person has looked at the regression and wants it as the new level: later runs are compared with the
+    baselines from this one on. So they are where the file of waivers covers the regression.
 
     Raises:
         BrokenError: the run cannot be trusted. GateFailedError: it is a regression and nobody accepted it.
     """
-    verdict = reach_verdict(record, baselines)
+    verdict = reach_verdict(record, baselines, waivers=waivers)
     _refuse(record, verdict)
     worse = [c for c in verdict.comparisons if c.verdict is Change.REGRESSION]
-    if worse and not accept_change:
-        named = ", ".join(f"{c.phase} {c.step} {c.metric}" for c in worse[:3])
+    unagreed = [c for c in worse if c.level is Level.FAIL]
+    if unagreed and not accept_change:
+        named = ", ".join(f"{c.phase} {c.step} {c.metric}" for c in unagreed[:3])
         raise GateFailedError(
             f"run {record.id} is a regression against the {verdict.baselines_used} accepted baselines: {named}",
             hint="Mend it, or store it with --accept-change when the new level is wanted.",
         )
-    return add_baseline(baselines, record)
+    levels = tuple(NewLevel(phase=c.phase, step=c.step, metric=c.metric) for c in worse)
+    return add_baseline(baselines, replace(record, new_levels=levels))
 
 
 def _refuse(record: RunRecord, verdict: Verdict) -> None:

@@ -15,6 +15,7 @@ from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.records import read_facts, read_record, read_samples
+from velro_gate.store.waivers import read_waivers
 
 FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
 """What a gated run leaves in its folder."""
@@ -40,13 +41,21 @@ def reach_verdict(
     *,
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
+    waivers: Path | None = None,
 ) -> Verdict:
-    """Judge a record against its requirements and the stored baselines; None: requirements only."""
+    """Judge a record against its requirements and the stored baselines; None: requirements only.
+
+    waivers: the file of agreed regressions; it need not be there.
+
+    Raises:
+        UsageError: the waivers cannot be read, or hold what is none.
+    """
     if baselines is None:
         return judge(record, (), policy=policy, phases=phases)
+    agreed = None if waivers is None else read_waivers(waivers)
     stored = load_baselines(baselines, plan=record.plan, environment=record.environment)
     others = tuple(run for run in stored.accepted if run.id != record.id)
-    return judge(record, others, skipped=stored.skipped, policy=policy, phases=phases)
+    return judge(record, others, skipped=stored.skipped, policy=policy, phases=phases, waivers=agreed)
 
 
 def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:

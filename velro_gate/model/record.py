@@ -217,10 +217,19 @@ class GeneratorNoise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NewLevel:
+    """A figure whose change somebody has accepted: from this run on it has another level."""
+
+    phase: str
+    step: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load.
 
-    generator_noise: None when it was not measured.
+    generator_noise: None when it was not measured. new_levels: of a baseline, the figures that begin a new epoch with it.
     """
 
     id: str
@@ -235,6 +244,7 @@ class RunRecord:
     notes: tuple[str, ...] = ()
     shards: int = 1
     generator_noise: GeneratorNoise | None = None
+    new_levels: tuple[NewLevel, ...] = ()
     schema: int = RECORD_SCHEMA
 
     def phase(self, name: str) -> PhaseSummary | None:

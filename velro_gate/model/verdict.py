@@ -78,6 +78,8 @@ class Comparison:
     p, p_adjusted: one-sided for "worse", raw and Holm-adjusted. noise: run-to-run sd on the metric's scale.
     mde: the smallest relative worsening that this comparison would have found. k: baselines used.
     current is there whenever the figure was measured, compared or not.
+    pairs: blocks of base and head compared side by side (0: with stored baselines; then ``baseline`` is that of the base
+    build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed.
     primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with so many baselines (None:
     the policy's). Figures are None when the metric could not be compared; reason says why.
     """
@@ -101,6 +103,8 @@ class Comparison:
     margin: float | None = None
     k: int = 0
     reason: str = ""
+    pairs: int = 0
+    runs: int = 1
 
 
 class Trust(Enum):

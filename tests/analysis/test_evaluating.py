@@ -1,0 +1,113 @@
+"""Figures of an evaluation, and the made-up jobs behind them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from velro_gate.analysis import naive, simulation
+from velro_gate.analysis.evaluating import figure_of, lower_bound, upper_bound
+from velro_gate.analysis.paired import Outcome
+from velro_gate.analysis.synthetic import EXPERIMENTS, looked, share_of_changed, stored_figures
+from velro_gate.model.evaluation import Aim, Figure
+
+
+@given(st.integers(1, 500), st.data())
+def test_bounds_are_those_of_clopper_and_pearson(count: int, data: st.DataObject) -> None:
+    """Recipe: scipy.stats.binomtest(...).proportion_ci(method="exact"), one-sided."""
+    hits = data.draw(st.integers(0, count))
+    assert upper_bound(hits, count) == pytest.approx(stats.binomtest(hits, count, alternative="less").proportion_ci().high)
+    assert lower_bound(hits, count) == pytest.approx(stats.binomtest(hits, count, alternative="greater").proportion_ci().low)
+
+
+def test_a_figure_is_reached_on_the_right_side_of_its_target() -> None:
+    assert figure_of("x", "false fails", 12, 2000, Aim.AT_MOST, 12 / 2000).reached is True
+    assert figure_of("x", "false fails", 13, 2000, Aim.AT_MOST, 12 / 2000).reached is False
+    assert figure_of("x", "found", 292, 300, Aim.AT_LEAST, 292 / 300).reached is True
+    assert figure_of("x", "found", 291, 300, Aim.AT_LEAST, 292 / 300).reached is False
+    assert figure_of("x", "found", 1, 300, Aim.AT_LEAST).reached is None
+
+
+def test_a_share_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="no share"):
+        Figure(experiment="x", what="y", hits=1, count=0, bound=0.0, aim=Aim.AT_MOST)
+
+
+def test_made_up_pairs_have_the_noise_they_are_asked_for() -> None:
+    made = simulation.duets(np.random.default_rng(1), 400, 16, sd=0.04, memory=0.9, outlying=0.0)
+    assert made.d.shape == (400, 16, simulation.METRICS)
+    assert made.d.std() == pytest.approx(0.04, rel=0.04)
+    between = np.corrcoef(made.d.reshape(-1, simulation.METRICS).T)[0, 1]
+    assert between == pytest.approx(simulation.CORRELATION, abs=0.05)
+
+
+def test_a_change_moves_the_second_metric_and_no_other() -> None:
+    made = simulation.duets(np.random.default_rng(1), 400, 16, sd=0.04, memory=0.5, worse=0.1)
+    assert made.d.mean(axis=(0, 1)) == pytest.approx([0.0, 0.1, *[0.0] * 6], abs=0.005)
+
+
+def test_windows_follow_an_autoregression_of_the_wanted_memory() -> None:
+    windows = simulation.duets(np.random.default_rng(2), 300, 1, sd=0.1, memory=0.9, outlying=0.0).first_windows[0]
+    centred = windows - windows.mean(axis=-1, keepdims=True)
+    correlation = (centred[..., 1:] * centred[..., :-1]).mean() / (centred**2).mean()
+    assert correlation == pytest.approx(0.9 - 0.05, abs=0.05)
+
+
+def test_the_variance_of_a_mean_by_summing_all_correlations() -> None:
+    n, memory = 7, 0.6
+    whole = sum(memory ** abs(i - j) for i in range(n) for j in range(n)) / n**2
+    assert simulation.variance_of_mean(memory, n) == pytest.approx(whole)
+
+
+def test_runs_of_one_job_can_share_their_noise() -> None:
+    made = simulation.runs(np.random.default_rng(3), 4000, 5, sd=0.02, outlying=0.0, shared=0.8, last=3)
+    assert made[:, -3:].std() == pytest.approx(0.02, rel=0.04)
+    assert np.corrcoef(made[:, -1, 0], made[:, -2, 0])[0, 1] == pytest.approx(0.8, abs=0.04)
+    assert np.corrcoef(made[:, -1, 0], made[:, -4, 0])[0, 1] == pytest.approx(0.0, abs=0.05)
+
+
+def test_outliers_make_runs_slow_and_never_fast() -> None:
+    added = simulation.outliers(np.random.default_rng(4), (5000,), 0.02, 0.1)
+    assert (added >= 0.0).all()
+    assert float((added > 0.0).mean()) == pytest.approx(0.1, abs=0.02)
+
+
+def test_the_naive_test_is_mann_and_whitneys() -> None:
+    random = np.random.default_rng(5)
+    previous, current = random.normal(size=(3, 40)), random.normal(0.3, 1.0, (3, 50))
+    expected = [
+        stats.mannwhitneyu(c, p, alternative="greater", method="asymptotic").pvalue
+        for p, c in zip(previous, current, strict=True)
+    ]
+    assert naive.mann_whitney_worse(previous, current) == pytest.approx(expected)
+
+
+def test_ten_percent_over_the_previous_run_is_more_than_ten_percent() -> None:
+    previous = np.zeros((2, 2))
+    assert naive.over_previous(previous, np.log([[1.0, 1.09], [1.11, 0.5]])).tolist() == [False, True]
+
+
+def test_made_up_duets_end_as_their_truth_says() -> None:
+    random = np.random.default_rng(6)
+    same = simulation.duets(random, 40, 16, sd=0.02, memory=0.5)
+    slow = simulation.duets(random, 40, 16, sd=0.02, memory=0.5, worse=0.18)
+    assert (looked(same.d, 1) == Outcome.UNCHANGED).all()
+    assert (looked(slow.d, 1)[:, 1] == Outcome.REGRESSION).all()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_equal_seeds_give_equal_figures(name: str) -> None:
+    one, other = (list(EXPERIMENTS[name](20, 7)) for _ in range(2))
+    assert one == other
+    assert [figure.experiment for figure in one]
+
+
+def test_stored_jobs_without_a_baseline_never_fail() -> None:
+    figures = {(figure.experiment, figure.what): figure for figure in stored_figures(20, 1)}
+    assert figures["stored A/A, K 0, run sd 5%", "false fails"].hits == 0
+    found = figures["stored +20% p95, K 10, H 30, run sd 3.0%", "found"]
+    assert found.count == share_of_changed(20)
+    assert found.hits >= 2

@@ -1,0 +1,57 @@
+"""The file of agreed regressions."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from velro_gate.errors import ScenarioError, UsageError
+from velro_gate.store.waivers import read_waivers
+
+ROW = "- {phase: steady, step: login, metric: p95, ceiling: 30 %, expires: 2026-12-31, issue: '#7', reason: a new check}\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "velro-waivers.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_row_is_read_with_its_place(tmp_path: Path) -> None:
+    (waiver,) = read_waivers(written(tmp_path, ROW))
+    assert (waiver.phase, waiver.step, waiver.metric) == ("steady", "login", "p95")
+    assert waiver.ceiling == pytest.approx(0.3)
+    assert waiver.expires == date(2026, 12, 31)
+    assert "row 1" in waiver.where
+
+
+def test_a_ceiling_may_be_above_a_hundred_percent(tmp_path: Path) -> None:
+    assert read_waivers(written(tmp_path, ROW.replace("30 %", "150 %")))[0].ceiling == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "[]"])
+def test_an_empty_file_and_no_file_hold_no_waivers(tmp_path: Path, text: str) -> None:
+    assert read_waivers(written(tmp_path, text)) == ()
+    assert read_waivers(tmp_path / "none.yaml") == ()
+
+
+def test_every_faulty_row_is_named(tmp_path: Path) -> None:
+    text = ROW + ROW.replace("metric: p95", "metric: p96") + ROW.replace("issue: '#7', ", "") + "- {fase: steady}\n"
+    with pytest.raises(ScenarioError) as raised:
+        read_waivers(written(tmp_path, text))
+    said = str(raised.value)
+    assert all(part in said for part in ("row 2", "p96", "row 3", "issue", "row 4", "fase"))
+    assert "row 1" not in said
+
+
+@pytest.mark.parametrize("text", ["{a: b}", "a: [", "just words"])
+def test_what_is_no_list_of_rows_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="waivers are not"):
+        read_waivers(written(tmp_path, text))
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_waivers(tmp_path)

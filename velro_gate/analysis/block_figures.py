@@ -1,0 +1,133 @@
+"""One figure over all pairs of a duet, or why it cannot be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from velro_gate.analysis.family import LEAST_BEYOND, Row, beyond
+from velro_gate.analysis.noise import on_scale
+from velro_gate.analysis.signflip import Floats
+from velro_gate.model.duet import Block, Pair, Side
+from velro_gate.model.metrics import Metric
+from velro_gate.model.record import Counts, Estimate, StepSummary
+from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.units import format_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Figures:
+    """A figure of both builds on the comparison scale.
+
+    worsening: head minus base pair by pair, signed so that + is worse. level: the median of the base blocks. head: the head
+    build's own figure in base units. base_counts, head_counts: the blocks' books, for error rates.
+    """
+
+    worsening: Floats
+    level: float
+    head: float
+    base_counts: tuple[Counts, ...]
+    head_counts: tuple[Counts, ...]
+
+
+def unusable(pair: Pair) -> str:
+    """Why a pair cannot be used; empty when it can. A build that died under load is no reason: that is its own doing."""
+    for side in Side:
+        block = pair.block(side)
+        broken = next((doubt.sentence for doubt in block.doubts if doubt.level is Level.BROKEN), "")
+        if broken:
+            return broken
+        cut = next((phase.name for phase in block.phases if phase.interrupted), "")
+        if cut:
+            return f"phase {cut} was interrupted"
+    return ""
+
+
+def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
+    """The figures of one row, or the comparison that cannot be made, with its reason and what it means for the run."""
+    base, head = ([_step(pair.block(side), row) for pair in pairs] for side in (Side.BASE, Side.HEAD))
+    y_base, y_head = ([_on_scale(step, row.metric) for step in steps] for steps in (base, head))
+    whole = {side: [y for y in values if y is not None] for side, values in (("base", y_base), ("head", y_head))}
+    for side, steps, level in (("base", base, Level.BROKEN), ("head", head, Level.FAIL)):
+        dead = sum(y is None and _dead(step) for y, step in zip(y_base if side == "base" else y_head, steps, strict=True))
+        if dead:
+            return _not_compared(row, level, f"the {side} build answered nothing well in {dead} of {len(pairs)} blocks")
+    for side, values in whole.items():
+        missing = len(pairs) - len(values)
+        if missing:
+            said = f"{row.metric.label} was not measured in {missing} of {len(pairs)} blocks of the {side} build"
+            return _not_compared(row, Level.BROKEN, said)
+    few = _too_few(row, base, head)
+    if few is not None:
+        return few
+    d = row.metric.worse_sign * (np.array(whole["head"]) - np.array(whole["base"]))
+    return Figures(
+        worsening=d,
+        level=median(whole["base"]),
+        head=_pooled_error_rate(head) if row.metric.name == "error_rate" else median(whole["head"]),
+        base_counts=tuple(step.counts for step in base if step is not None),
+        head_counts=tuple(step.counts for step in head if step is not None),
+    )
+
+
+def _step(block: Block, row: Row) -> StepSummary | None:
+    phase = block.phase(row.phase)
+    return phase.step(row.step) if phase is not None else None
+
+
+def _on_scale(step: StepSummary | None, metric: Metric) -> float | None:
+    if step is None:
+        return None
+    if metric.name == "error_rate":
+        return step.counts.error_rate
+    estimate = step.measurements.get(metric.name)
+    return on_scale(estimate, metric) if estimate is not None else None
+
+
+def _dead(step: StepSummary | None) -> bool:
+    """Whether requests were made and none was answered well."""
+    return step is not None and step.counts.due > step.counts.missed and not step.counts.ok
+
+
+def _pooled_error_rate(steps: Sequence[StepSummary | None]) -> float:
+    rates = [step.counts.error_rate or 0.0 for step in steps if step is not None]
+    return sum(rates) / len(rates)
+
+
+def _too_few(row: Row, base: Sequence[StepSummary | None], head: Sequence[StepSummary | None]) -> Comparison | None:
+    """A quantile is compared when at least 100 requests of all blocks of a build together lie beyond it."""
+    quantile = row.metric.quantile
+    if quantile is None:
+        return None
+    n_base, n_head = (_answers(steps, row.metric.name) for steps in (base, head))
+    if beyond(min(n_base, n_head), quantile) >= LEAST_BEYOND:
+        return None
+    needed = format_count(round(LEAST_BEYOND / (1.0 - quantile)))
+    if beyond(n_base, quantile) >= LEAST_BEYOND:
+        said = f"only {format_count(n_head)} good answers of the head build, {needed} are needed; the base build had enough"
+        return _not_compared(row, Level.INCONCLUSIVE, said)
+    said = f"only {format_count(n_base)} good answers, {needed} are needed to compare {row.metric.label}"
+    return _not_compared(row, Level.WARN if row.named else Level.PASS, said)
+
+
+def _answers(steps: Sequence[StepSummary | None], metric: str) -> int:
+    estimates: list[Estimate | None] = [step.measurements.get(metric) if step is not None else None for step in steps]
+    return sum(estimate.n for estimate in estimates if estimate is not None)
+
+
+def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
+    """An advisory row that cannot be compared warns at most."""
+    if not row.primary:
+        level = min(level, Level.WARN)
+    return Comparison(
+        phase=row.phase,
+        step=row.step,
+        metric=row.metric.name,
+        verdict=Change.NOT_COMPARED,
+        primary=row.primary,
+        level=level,
+        reason=reason,
+    )

@@ -1,0 +1,144 @@
+"""A suspicion becomes a regression only when further runs show it again (decision.md, 4).
+
+One run may be odd: a neighbour, a cache that started cold, a machine in another mood. So the screen alone fails nothing here.
+The phases with a suspicious figure, and no others, are run twice more, and the figure is judged by the mean of all three runs.
+The whole error rate is spent at this second look; the first one only chooses what is looked at again.
+A suspicion that was not confirmed is gone only if the further runs, which nothing has selected, show by themselves that the
+figure is unchanged. Else it stays open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from velro_gate.analysis.comparison import ROUNDING, shift_of
+from velro_gate.analysis.family import confirm_level
+from velro_gate.analysis.shifts import Shift
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.scenario import Phase, Policy
+from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.units import format_change
+
+FURTHER_RUNS = 2
+"""How often a suspicious phase is run again."""
+
+SETTLING_SECONDS = 5.0
+"""What a phase costs beside ramp and measured stretch: connecting, the last answers, the pause before the next."""
+
+_SUSPECTED = (Change.REGRESSION, Change.SUSPICIOUS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeats:
+    """What is to be run again: these phases, in the plan's order, each ``runs`` times; about ``seconds`` in all.
+
+    left_out: suspicious phases for which there is no time.
+    """
+
+    phases: tuple[str, ...]
+    runs: int
+    seconds: float
+    left_out: tuple[str, ...] = ()
+
+
+def needed_repeats(
+    rows: Sequence[Comparison], planned: Sequence[Phase], *, runs: int = FURTHER_RUNS, limit: float | None = None
+) -> Repeats:
+    """The phases with a suspicious primary figure, the least probable ones first where ``limit`` (seconds) allows not all."""
+    least: dict[str, float] = {}
+    for row in rows:
+        if row.primary and row.verdict in _SUSPECTED and row.p is not None:
+            least[row.phase] = min(row.p, least.get(row.phase, 1.0))
+    cost = {phase.name: runs * (phase.ramp + phase.duration + SETTLING_SECONDS) for phase in planned if phase.name in least}
+    spent, taken = 0.0, set()
+    for name in sorted(cost, key=lambda name: least[name]):
+        if limit is None or spent + cost[name] <= limit:
+            spent += cost[name]
+            taken.add(name)
+    return Repeats(
+        phases=tuple(name for name in cost if name in taken),
+        runs=runs,
+        seconds=spent,
+        left_out=tuple(name for name in cost if name not in taken),
+    )
+
+
+def confirm(
+    rows: Sequence[Comparison],
+    candidate: RunRecord,
+    repeats: Mapping[str, Sequence[PhaseSummary]],
+    baselines: Sequence[RunRecord],
+    policy: Policy,
+) -> tuple[Comparison, ...]:
+    """The comparisons of a run after its suspicious phases were run again.
+
+    Args:
+        rows: what the screen found (``compare``).
+        repeats: the further runs of each phase, whole and trusted ones only.
+        baselines: the accepted runs that ``rows`` were compared with, newest last.
+    """
+    level = confirm_level(policy, sum(row.primary and row.p is not None for row in rows))
+    return tuple(
+        _confirmed(row, candidate, repeats.get(row.phase, ()), baselines, policy, level)
+        if row.primary and row.verdict in _SUSPECTED
+        else row
+        for row in rows
+    )
+
+
+def _confirmed(
+    row: Comparison,
+    candidate: RunRecord,
+    again: Sequence[PhaseSummary],
+    baselines: Sequence[RunRecord],
+    policy: Policy,
+    level: float,
+) -> Comparison:
+    first = candidate.phase(row.phase)
+    assert first is not None, "a suspicious row has a figure"
+    further = list(again[:FURTHER_RUNS])
+
+    def shift(*runs: PhaseSummary) -> Shift | None:
+        return shift_of(row.step, METRICS[row.metric], runs, baselines, policy)
+
+    whole = shift(first, *further) if len(further) == FURTHER_RUNS else None
+    alone = shift(*further) if whole is not None else None
+    if whole is None or alone is None:
+        said = "the phase was not run again" if not again else "its further runs hold no figure to compare"
+        return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
+    singles = [move.worse for each in (first, *further) if (move := shift(each)) is not None]
+    combined = replace(_with_figures(row, whole), runs=len(singles))
+    margin = "0.1 percentage points" if row.margin is None else format_change(row.margin).removeprefix("+")
+    worse = sum(move >= whole.least - ROUNDING for move in singles)
+    if confirms(whole.p, singles, whole.least, level):
+        said = f"confirmed {worse} of {len(singles)}: so many runs of this build are worse by {margin} or more"
+        return replace(combined, verdict=Change.REGRESSION, level=Level.FAIL, reason=said)
+    if alone.upper < alone.bound:
+        said = f"looked worse at first, but {len(further)} further runs show it unchanged"
+        return replace(_with_figures(row, alone), runs=len(further), verdict=Change.UNCHANGED, level=Level.PASS, reason=said)
+    said = f"not confirmed: {worse} of {len(singles)} runs of this build are worse by {margin} or more"
+    return replace(combined, verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, reason=said)
+
+
+def confirms(p: float, moves: Sequence[float], least: float, level: float) -> bool:
+    """Whether p <= level, the median run reaches the margin and the least of them half of it.
+
+    moves: of each run against the level, signed so that + is worse; least: the margin, on the same scale.
+    """
+    return p <= level and median(moves) >= least - ROUNDING and min(moves) >= least / 2.0 - ROUNDING
+
+
+def _with_figures(row: Comparison, shift: Shift) -> Comparison:
+    """The row with the figures of other runs; what the screen could have seen stays as it was."""
+    return replace(
+        row,
+        current=shift.current,
+        change=shift.change,
+        change_low=shift.change_low,
+        change_high=shift.change_high,
+        worse=shift.worse,
+        p=shift.p,
+    )

@@ -1,0 +1,207 @@
+"""Base build and head build side by side: the decision of decision.md, 3.
+
+Rules, in this order. A pair with a block that cannot be trusted is left out; too many of them break the run. A control endpoint
+that moved beyond the margin breaks it, too: the runner has changed, and nothing is said about the build. A row whose figures
+do not allow a comparison says why. All other primary rows are one family of sign flips (``paired``), error rates among them by
+the difference of a pair's rates; an error rate has to pass an exact test on its counts as well. What a look leaves
+inconclusive is measured on at the next look (``next_look``); after the last one it stays inconclusive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from velro_gate.analysis.block_figures import Figures, figures_of, unusable
+from velro_gate.analysis.comparison import ADVISORY_Q, not_ruled_out, withheld
+from velro_gate.analysis.error_rates import LEAST_INCREASE, UNCHANGED_INCREASE, counts_shift
+from velro_gate.analysis.family import Row, phase_rows
+from velro_gate.analysis.noise import from_scale
+from velro_gate.analysis.paired import Outcome, Paired, conclusions, detectable, paired
+from velro_gate.analysis.shifts import relative_change
+from velro_gate.analysis.signflip import Floats, single_p
+from velro_gate.model.duet import Duet, Pair
+from velro_gate.model.metrics import Scale
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Comparison, Level
+
+_CHANGES = {
+    Outcome.REGRESSION: Change.REGRESSION,
+    Outcome.IMPROVEMENT: Change.IMPROVEMENT,
+    Outcome.UNCHANGED: Change.UNCHANGED,
+    Outcome.INCONCLUSIVE: Change.INCONCLUSIVE,
+}
+
+
+def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
+    """Every figure of the head build against the base build, the primary rows of each phase first.
+
+    Pairs with a block that cannot be trusted are left out. Empty without a usable pair.
+    """
+    pairs = [pair for pair in duet.pairs if not unusable(pair)]
+    if not pairs:
+        return ()
+    found = {row: figures_of(row, pairs) for row in _rows(duet, pairs)}
+    able = {row: figures for row, figures in found.items() if isinstance(figures, Figures)}
+    concluded = _primary({row: figures for row, figures in able.items() if row.primary}, duet)
+    concluded |= _advisory({row: figures for row, figures in able.items() if not row.primary}, duet)
+    return tuple(
+        concluded[row] if isinstance(figures, Figures) else replace(figures, pairs=len(pairs)) for row, figures in found.items()
+    )
+
+
+def settled(rows: Sequence[Comparison]) -> bool:
+    """Whether no further pair could decide anything: every primary row is decided, or cannot be compared at all."""
+    return bool(rows) and not any(row.primary and row.verdict is Change.INCONCLUSIVE for row in rows)
+
+
+def next_look(duet: Duet, rows: Sequence[Comparison]) -> int:
+    """How many pairs there have to be before the next look; as many as there are when the duet is over.
+
+    A look is taken at its own number of pairs only: looking more often would raise the error rate.
+    """
+    done = len(duet.pairs)
+    ahead = [look.pairs for look in duet.looks if look.pairs > done]
+    at_look = done in [look.pairs for look in duet.looks]
+    if not ahead or (at_look and settled(rows)):
+        return done
+    return ahead[0]
+
+
+def _rows(duet: Duet, pairs: Sequence[Pair]) -> list[Row]:
+    """The base build chooses the steps, so that a head build with few good answers cannot leave the test."""
+    rows: list[Row] = []
+    for name in dict.fromkeys(phase.name for pair in pairs for phase in (*pair.base.phases, *pair.head.phases)):
+        mine = [phase for pair in pairs if (phase := pair.head.phase(name)) is not None]
+        before = [phase for pair in pairs if (phase := pair.base.phase(name)) is not None]
+        rows += phase_rows(mine or before, before, duet.steps, duet.policy, repeats=len(pairs))
+    return rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Family:
+    """Rows that are looked at together, and the arrays over them."""
+
+    rows: tuple[Row, ...]
+    figures: tuple[Figures, ...]
+    d: Floats
+    least: Floats
+    bound: Floats
+
+    @classmethod
+    def of(cls, able: Mapping[Row, Figures], policy: Policy) -> _Family:
+        linear = [row.metric.scale is Scale.LINEAR for row in able]
+        return cls(
+            rows=tuple(able),
+            figures=tuple(able.values()),
+            d=np.column_stack([figures.worsening for figures in able.values()]),
+            least=np.where(linear, LEAST_INCREASE, math.log1p(policy.margin)),
+            bound=np.where(linear, UNCHANGED_INCREASE, math.log1p(policy.unchanged_below)),
+        )
+
+
+def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
+    """The family that may fail the run."""
+    if not able:
+        return {}
+    family = _Family.of(able, duet.policy)
+    found = paired(family.d, duet.seed)
+    alone, _ = single_p(family.d, duet.seed)
+    outcomes = conclusions(found, duet.alpha, family.least, family.bound)
+    mde = detectable(family.d, duet.seed, duet.alpha, family.least)
+    more_errors = {
+        row.phase: figures.head
+        for row, figures, estimate in zip(family.rows, family.figures, found.estimate, strict=True)
+        if row.metric.name == "error_rate" and estimate >= LEAST_INCREASE
+    }
+    concluded = {}
+    for j, row in enumerate(family.rows):
+        change = _CHANGES[Outcome(int(outcomes[j]))]
+        if row.metric.name == "error_rate":
+            change = _counted(change, family.figures[j], duet)
+        level = {Change.REGRESSION: Level.FAIL, Change.INCONCLUSIVE: Level.INCONCLUSIVE}.get(change, Level.PASS)
+        drawn = _drawn(family, found, j, float(mde[j]), duet.policy)
+        reason = _open(row, family.figures[j], float(found.upper[j])) if change is Change.INCONCLUSIVE else ""
+        drawn = replace(drawn, verdict=change, level=level, p=float(alone[j]), p_adjusted=float(found.p[j]), reason=reason)
+        concluded[row] = withheld(drawn, more_errors.get(row.phase))
+    return concluded
+
+
+def _open(row: Row, figures: Figures, upper: float) -> str:
+    """Why a row is undecided."""
+    return not_ruled_out(row.metric, figures.level, upper) if math.isfinite(upper) else "too few pairs of blocks to tell"
+
+
+def _counted(change: Change, figures: Figures, duet: Duet) -> Change:
+    """An error rate has changed only if its counts say so, too: Fisher's exact test, the counts divided by the dispersion
+    between blocks. It is unchanged only if the interval of the counts lies under the bound as well.
+    """
+    shift = counts_shift(figures.head_counts, figures.base_counts, duet.policy)
+    if shift is None:
+        return change
+    if change is Change.REGRESSION and shift.p > duet.alpha:
+        return Change.INCONCLUSIVE
+    if change is Change.IMPROVEMENT and shift.p_better > duet.alpha:
+        return Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
+    # Without an error on either side every pair's difference is nought, and the counts alone know how little that says.
+    return Change.INCONCLUSIVE if change is Change.UNCHANGED and shift.upper >= shift.bound else change
+
+
+def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
+    """Everything else: screened for false discoveries, a warning at most."""
+    if not able:
+        return {}
+    family = _Family.of(able, duet.policy)
+    found = paired(family.d, duet.seed)
+    p, p_better = single_p(family.d, duet.seed)
+    adjusted, better = stats.false_discovery_control(p), stats.false_discovery_control(p_better)
+    # With the adjusted values in their place the same rules hold.
+    screened = replace(found, p=adjusted, p_better=better)
+    outcomes = conclusions(screened, ADVISORY_Q, family.least, family.bound)
+    concluded = {}
+    for j, row in enumerate(family.rows):
+        change = _CHANGES[Outcome(int(outcomes[j]))]
+        if change is Change.REGRESSION:
+            change = Change.SUSPICIOUS
+        level = Level.WARN if change is Change.SUSPICIOUS else Level.PASS
+        drawn = _drawn(family, found, j, None, duet.policy)
+        concluded[row] = replace(drawn, verdict=change, level=level, p=float(p[j]), p_adjusted=float(adjusted[j]))
+    return concluded
+
+
+def _drawn(family: _Family, found: Paired, j: int, mde: float | None, policy: Policy) -> Comparison:
+    """The figures of one row; the caller concludes from them."""
+    row, figures = family.rows[j], family.figures[j]
+    metric, sign = row.metric, row.metric.worse_sign
+    baseline = from_scale(figures.level, metric)
+
+    def change(worse: float) -> float | None:
+        return relative_change(metric, figures.level, sign * worse) if math.isfinite(worse) else None
+
+    estimate, low, high = (float(part[j]) for part in (found.estimate, found.low, found.high))
+    ends = (change(low), change(high)) if sign > 0 else (change(high), change(low))
+    moved = change(mde) if mde is not None else None
+    linear = metric.scale is Scale.LINEAR
+    return Comparison(
+        phase=row.phase,
+        step=row.step,
+        metric=metric.name,
+        verdict=Change.INCONCLUSIVE,
+        primary=row.primary,
+        level=Level.PASS,
+        baseline=baseline,
+        current=from_scale(figures.level + sign * estimate, metric),
+        change=change(estimate),
+        change_low=ends[0],
+        change_high=ends[1],
+        worse=estimate,
+        noise=float(found.sd[j]) if found.pairs > 1 else None,
+        mde=None if moved is None else abs(moved),
+        # Of an error rate the margin is in percentage points, no relative change.
+        margin=None if linear else policy.margin,
+        pairs=found.pairs,
+    )

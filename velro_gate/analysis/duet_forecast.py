@@ -1,0 +1,167 @@
+"""What a duet will cost and see, from a pilot: block length, pairs, seconds, and the smallest change it could find.
+
+The noise of a block's figure has two parts: one that a longer block makes smaller, since it has seen more requests, and one
+that it does not, since a restarted build settles a little differently each time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from velro_gate.analysis.family import Row, phase_rows
+from velro_gate.analysis.intervals import Z, autocorrelation_time
+from velro_gate.analysis.noise import on_scale, t_quantile, to_scale
+from velro_gate.analysis.paired import worsening_for
+from velro_gate.model.duet import Block, Look
+from velro_gate.model.metrics import Scale
+from velro_gate.model.record import Estimate, Window
+from velro_gate.model.scenario import Policy
+
+BLOCK_SECONDS = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
+"""Lengths of the measured stretch that a pilot chooses from."""
+
+LEAST_MEMORIES = 5.0
+"""No block is shorter than so many integrated autocorrelation times of p95: in less, it is one observation of one moment."""
+
+UNSEEN_SD = 0.005
+"""Assumed of restarts while a single pilot block cannot tell how much they differ."""
+
+WANTED = 0.10
+"""The worsening that a duet should be able to find: blocks are no longer than it takes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockNoise:
+    """The sd of one block's figure on its comparison scale: within (at the pilot's length, shrinking) and between restarts."""
+
+    within: float
+    between: float
+
+    def of_pair(self, stretch: float) -> float:
+        """The sd of one pair's difference when blocks are ``stretch`` times as long as the pilot's."""
+        return math.sqrt(2.0 * (self.between**2 + self.within**2 / stretch))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pilot:
+    """What blocks of the base build, measured in advance, have shown. seconds: their measured stretch. memory: seconds, the
+    integrated autocorrelation time of p95. overhead: seconds a block takes beside its stretch (restart, waiting, warm-up).
+    """
+
+    seconds: float
+    overhead: float
+    memory: float
+    noise: Mapping[Row, BlockNoise]
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0.0 or self.overhead < 0.0 or self.memory < 0.0:
+            raise ValueError(f"a pilot of {self.seconds} s with {self.overhead} s beside it cannot be")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookForecast:
+    """One look: after how many pairs and seconds, and the smallest relative worsening that each row could find then."""
+
+    pairs: int
+    seconds: float
+    mde: Mapping[Row, float]
+
+    @property
+    def worst(self) -> float:
+        """The largest of the smallest changes; 0 without a row that has one."""
+        return max(self.mde.values(), default=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuetForecast:
+    """The block length that the pilot chose, in seconds, and what each look will see. fits: the last look is in the budget."""
+
+    block_seconds: float
+    looks: tuple[LookForecast, ...]
+    fits: bool
+
+
+def pilot_of(blocks: Sequence[Block], steps: Sequence[str], policy: Policy, *, overhead: float) -> Pilot:
+    """The noise that pilot blocks of the base build show, phase by phase and figure by figure.
+
+    Raises:
+        ValueError: there is no block, or one without a phase.
+    """
+    if not blocks or not all(block.phases for block in blocks):
+        raise ValueError("a pilot needs at least one measured block")
+    noise: dict[Row, BlockNoise] = {}
+    for first in blocks[0].phases:
+        measured = [phase for block in blocks if (phase := block.phase(first.name)) is not None]
+        for row in phase_rows([first], measured, steps, policy, repeats=10):
+            estimates = [found for phase in measured if (found := phase.measurement(row.metric.name, row.step)) is not None]
+            if row.primary and row.metric.scale is not Scale.LINEAR and estimates:
+                noise[row] = _block_noise(row, estimates)
+    phases = [phase for block in blocks for phase in block.phases]
+    return Pilot(
+        seconds=sum(phase.measured_seconds for phase in blocks[0].phases),
+        overhead=overhead,
+        memory=max(memory_of(phase.windows) for phase in phases),
+        noise=noise,
+    )
+
+
+def memory_of(windows: Sequence[Window]) -> float:
+    """The integrated autocorrelation time of p95 in seconds; 0 without windows."""
+    tails = np.array([window.p95 for window in windows if window.p95 is not None and window.p95 > 0.0])
+    if not len(tails):
+        return 0.0
+    return autocorrelation_time(np.log(tails)) * windows[0].seconds
+
+
+def _block_noise(row: Row, estimates: Sequence[Estimate]) -> BlockNoise:
+    values = [y for estimate in estimates if (y := on_scale(estimate, row.metric)) is not None]
+    widths = [_width(row, estimate) for estimate in estimates]
+    within = float(np.mean(widths)) / (2.0 * Z)
+    if len(values) < 2:
+        return BlockNoise(within=within, between=UNSEEN_SD)
+    between = math.sqrt(max(float(np.var(values, ddof=1)) - within**2, 0.0))
+    return BlockNoise(within=within, between=max(between, UNSEEN_SD))
+
+
+def _width(row: Row, estimate: Estimate) -> float:
+    """Of the estimate's interval on the comparison scale; 0 where an end has no place there."""
+    inside = (estimate.low > 0.0) and (row.metric.scale is Scale.LOG or estimate.high < 1.0)
+    return to_scale(estimate.high, row.metric) - to_scale(estimate.low, row.metric) if inside else 0.0
+
+
+def forecast_duet(pilot: Pilot, looks: Sequence[Look], policy: Policy, *, budget: float = math.inf) -> DuetForecast:
+    """The shortest blocks with which the first look finds ``WANTED`` in every response time and every rate; else the longest
+    that the budget (seconds, up to the last look) allows; never fewer seconds than ``LEAST_MEMORIES`` memories.
+    """
+    least = LEAST_MEMORIES * pilot.memory
+    lengths = [seconds for seconds in BLOCK_SECONDS if seconds >= least] or [math.ceil(least)]
+    forecasts = [_forecast(pilot, looks, policy, seconds, budget) for seconds in lengths]
+    affordable = [each for each in forecasts if each.fits] or forecasts[:1]
+    return next((each for each in affordable if each.looks[0].worst <= WANTED), affordable[-1])
+
+
+def _forecast(pilot: Pilot, looks: Sequence[Look], policy: Policy, seconds: float, budget: float) -> DuetForecast:
+    stretch = seconds / pilot.seconds
+    seen = []
+    for look in looks:
+        mde = {
+            row: _mde(noise.of_pair(stretch), look, len(pilot.noise), math.log1p(policy.margin))
+            for row, noise in pilot.noise.items()
+        }
+        seen.append(LookForecast(pairs=look.pairs, seconds=2.0 * look.pairs * (seconds + pilot.overhead), mde=mde))
+    return DuetForecast(block_seconds=seconds, looks=tuple(seen), fits=seen[-1].seconds <= budget)
+
+
+def _mde(sd: float, look: Look, family: int, margin: float) -> float:
+    """What ``look`` could find, as a relative worsening; infinite with so few pairs that nothing can be found.
+
+    Bonferroni's t stands in for the largest of the family's flipped statistics, which only the pairs themselves can show.
+    """
+    if look.pairs < 2 or look.alpha * 2.0**look.pairs < 1.0:
+        return math.inf
+    critical = t_quantile(1.0 - look.alpha / max(family, 1), look.pairs - 1)
+    return math.expm1(float(worsening_for(critical, np.array([sd]), look.pairs, np.array([margin]))[0]))

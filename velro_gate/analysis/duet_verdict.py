@@ -1,0 +1,133 @@
+"""The verdict of a duet: what the pairs say, and whether the runner kept still meanwhile."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from velro_gate import units
+from velro_gate.analysis.block_figures import unusable
+from velro_gate.analysis.duet import compare_pairs
+from velro_gate.analysis.findings import comparison_findings
+from velro_gate.analysis.signflip import middle, walsh_averages
+from velro_gate.model.duet import Block, Duet, Pair, Side
+from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
+
+CONTROL_METRIC = "p50"
+"""What the control endpoint's answers are compared by."""
+
+LEFT_OUT_BROKEN = 0.25
+"""With more than this share of the pairs left out, what is left was chosen by the disturbance."""
+
+
+def judge_duet(duet: Duet) -> Verdict:
+    """Judge the head build by its pairs with the base build; the findings worst first.
+
+    Without a usable pair the verdict is broken.
+    """
+    rows = compare_pairs(duet)
+    doubts = tuple(duet_doubts(duet))
+    phases = {row.phase for row in rows}
+    findings = [
+        *(Finding(level=d.level, subject=d.phase or "duet", sentence=d.sentence, advice=d.advice) for d in doubts),
+        *comparison_findings(rows, skipped=(), several=len(phases) > 1),
+    ]
+    return Verdict(findings=tuple(sorted(findings, key=lambda f: -f.level)), comparisons=rows, trust=doubts)
+
+
+def duet_doubts(duet: Duet) -> Iterator[TrustFinding]:
+    """Every reason to doubt the pairs: those that were left out, what the blocks left in say, the control endpoint."""
+    left_out = [reason for pair in duet.pairs if (reason := unusable(pair))]
+    usable = [pair for pair in duet.pairs if not unusable(pair)]
+    if left_out or not duet.pairs:
+        yield _left_out(left_out, len(duet.pairs))
+    yield from _caveats(usable)
+    yield from _control(usable, math.log1p(duet.policy.margin))
+
+
+def _left_out(reasons: Sequence[str], count: int) -> TrustFinding:
+    share = len(reasons) / count if count else 1.0
+    broken = share > LEFT_OUT_BROKEN
+    why = f" ({'; '.join(dict.fromkeys(reasons))})" if reasons else ""
+    return TrustFinding(
+        code="pairs-left-out",
+        trust=Trust.BROKEN if broken else Trust.CAVEAT,
+        phase="",
+        figure=share,
+        limit=LEFT_OUT_BROKEN,
+        sentence=f"{len(reasons)} of {count} pairs of blocks could not be used{why}" if count else "no pair was measured",
+        advice="Mend what disturbed the generator or the runner in these blocks, then run the duet again.",
+    )
+
+
+def _caveats(pairs: Sequence[Pair]) -> Iterator[TrustFinding]:
+    """What the blocks that are left say themselves, each reason once: the worst of its kind."""
+    worst: dict[tuple[str, str], TrustFinding] = {}
+    for pair in pairs:
+        for doubt in (*pair.base.doubts, *pair.head.doubts):
+            known = worst.get((doubt.code, doubt.phase))
+            if known is None or (doubt.figure or 0.0) > (known.figure or 0.0):
+                worst[doubt.code, doubt.phase] = doubt
+    yield from worst.values()
+
+
+def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
+    """The control endpoint serves the same answers beside both builds, so whatever moves it is the runner."""
+    asked = [pair for pair in pairs if any(pair.block(side).control is not None for side in Side)]
+    if not asked:
+        return
+    d = [_difference(pair) for pair in pairs]
+    known = np.array([each for each in d if each is not None])
+    missing = len(pairs) - len(known)
+    if missing:
+        yield TrustFinding(
+            code="control-missing",
+            trust=Trust.BROKEN if missing > LEFT_OUT_BROKEN * len(pairs) else Trust.CAVEAT,
+            phase="",
+            figure=float(missing),
+            limit=0.0,
+            sentence=f"the control endpoint was not answered in {missing} of {len(pairs)} pairs",
+            advice="See in the log why the control endpoint could not be reached.",
+        )
+    if not len(known):
+        return
+    moved = float(middle(walsh_averages(known[:, None]))[0])
+    change = units.format_change(math.expm1(moved))
+    limit = units.format_change(math.expm1(margin)).removeprefix("+")
+    advice = "Run on a quieter machine, or again: something beside the builds differed between their blocks."
+    if abs(moved) > margin:
+        yield TrustFinding(
+            code="control-moved",
+            trust=Trust.BROKEN,
+            phase="",
+            figure=moved,
+            limit=margin,
+            sentence=f"the control endpoint, which no build can change, was {change} beside the head build; at most {limit} "
+            "may be: the runner changed, not the service",
+            advice=advice,
+        )
+        return
+    spread = float(np.median(np.abs(known - np.median(known)))) * 1.4826
+    if spread > margin:
+        yield TrustFinding(
+            code="control-unsteady",
+            trust=Trust.CAVEAT,
+            phase="",
+            figure=spread,
+            limit=margin,
+            sentence=f"the control endpoint varied by {units.format_change(spread).removeprefix('+')} from pair to pair",
+            advice=advice,
+        )
+
+
+def _difference(pair: Pair) -> float | None:
+    """ln(head / base) of the control endpoint's figure."""
+    base, head = (_control_figure(pair.block(side)) for side in (Side.BASE, Side.HEAD))
+    return None if base is None or head is None else math.log(head / base)
+
+
+def _control_figure(block: Block) -> float | None:
+    estimate = block.control.measurements.get(CONTROL_METRIC) if block.control is not None else None
+    return estimate.value if estimate is not None and estimate.value > 0.0 else None

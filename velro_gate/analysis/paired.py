@@ -1,0 +1,135 @@
+"""What differences between paired blocks say, for any number of jobs at once (decision.md, 3).
+
+Differences are head minus base on each metric's comparison scale, signed so that + is worse; shape (..., pairs, metrics).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.analysis.signflip import (
+    Floats,
+    bounds,
+    family_p,
+    middle,
+    scaled,
+    sign_vectors,
+    student_of,
+    walsh_averages,
+)
+
+# A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
+_ROUNDING = 1e-9
+
+_LARGEST = 1.0 - 1e-6
+"""No correlation is taken for larger: beyond, T says only how alike the differences are."""
+
+Z95 = 1.644854
+"""What a standard normal stays below with 95 %."""
+
+
+class Outcome(IntEnum):
+    """What one look concludes of one metric."""
+
+    INCONCLUSIVE = 0
+    UNCHANGED = 1
+    IMPROVEMENT = 2
+    REGRESSION = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Paired:
+    """The figures of a family, each of shape (..., metrics).
+
+    estimate: Hodges-Lehmann; low, high: its 95 % interval; upper: its one-sided 95 % bound; infinite with too few pairs.
+    p, p_better: family-wise, for "worse" and for "better". sd: of one pair's difference.
+    """
+
+    pairs: int
+    estimate: Floats
+    low: Floats
+    high: Floats
+    upper: Floats
+    p: Floats
+    p_better: Floats
+    sd: Floats
+
+
+def paired(d: Floats, seed: int) -> Paired:
+    """The figures of these differences. At least one pair and one metric."""
+    n = d.shape[-2]
+    walsh = walsh_averages(d)
+    low, high = bounds(walsh, n, 0.025)
+    p, p_better = family_p(d, seed)
+    return Paired(
+        pairs=n,
+        estimate=middle(walsh),
+        low=low,
+        high=high,
+        upper=bounds(walsh, n, 0.05)[1],
+        p=p,
+        p_better=p_better,
+        sd=d.std(axis=-2, ddof=1) if n > 1 else np.full(d.shape[:-2] + d.shape[-1:], np.nan),
+    )
+
+
+def conclusions(found: Paired, alpha: float, least: Floats, bound: Floats) -> npt.NDArray[np.int8]:
+    """The Outcome of each metric, as numbers; least, bound: what is worth acting on and what "unchanged" has to lie under.
+
+    Regression: p <= alpha and the estimate reaches ``least``; improvement mirrored. Unchanged: the estimate lies below
+    ``least`` and its upper 95 % bound below ``bound``.
+    """
+    worse = (found.p <= alpha) & (found.estimate >= least - _ROUNDING)
+    better = (found.p_better <= alpha) & (found.estimate <= _ROUNDING - least)
+    same = (found.estimate < least - _ROUNDING) & (found.upper < bound)
+    return np.select(
+        [worse, better, same], [Outcome.REGRESSION, Outcome.IMPROVEMENT, Outcome.UNCHANGED], Outcome.INCONCLUSIVE
+    ).astype(np.int8)
+
+
+def detectable(d: Floats, seed: int, alpha: float, least: Floats) -> Floats:
+    """The smallest worsening of each metric, on the scale, that one job's look (pairs, metrics) finds with 95 % probability.
+
+    Infinite with too few pairs. What T has to exceed is taken from the flipped differences themselves, first without any
+    change, then once more with the change found so, since a change spreads the flipped statistics of its own metric.
+    """
+    n, m = d.shape
+    signs = sign_vectors(n, seed)
+    if n < 2 or alpha * len(signs) < 1.0:
+        return np.full(m, math.inf)
+    centred = d - middle(walsh_averages(d))
+    sd = d.std(axis=0, ddof=1)
+    flipped = signs @ scaled(centred)
+    found = worsening_for(critical_statistic(flipped, alpha, n), sd, n, least)
+    for j in range(m):
+        own = signs @ scaled(centred[:, [j]] + found[j])
+        others = np.delete(flipped, j, axis=1)
+        critical = critical_statistic(np.hstack([others, own]), alpha, n)
+        found[j] = worsening_for(critical, sd[j : j + 1], n, least[j : j + 1])[0]
+    return found
+
+
+def critical_statistic(flipped: Floats, alpha: float, n: int) -> float:
+    """The T that has to be reached when the sign vectors give these correlations, shape (vectors, metrics)."""
+    largest = np.sort(flipped.max(axis=1))[::-1]
+    # p <= alpha allows alpha x vectors as large, the observed one among them.
+    allowed = math.floor(alpha * len(largest) * (1.0 + 1e-12))
+    return float(student_of(np.minimum(largest[allowed - 1], _LARGEST), n))
+
+
+def worsening_for(critical: float, sd: Floats, n: int, least: Floats) -> Floats:
+    """The worsening whose T reaches ``critical``, and whose estimate reaches ``least``, with 95 % probability.
+
+    Chance takes 1.645 standard errors of the estimate, and of T, whose own sd is uncertain, 1.645 sqrt(1 + T^2 / (2 (n - 1)))
+    (the noncentral t in its normal approximation; Johnson, Kotz and Balakrishnan 1995, Continuous Univariate Distributions
+    2, section 31.6).
+    """
+    error = sd / math.sqrt(n)
+    reach = critical + Z95 * math.sqrt(1.0 + critical**2 / (2.0 * (n - 1)))
+    found: Floats = np.maximum(reach * error, least + Z95 * error)
+    return found

@@ -1,0 +1,93 @@
+"""Agreed regressions: what a waiver covers warns instead of failing; what it no longer covers, or never did, is an error.
+
+A waiver that outlived its purpose would hide the next regression. So one that has expired fails the run, and so does one that
+names a figure which the run does not compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+
+from velro_gate.model.metrics import METRICS, Scale
+from velro_gate.model.verdict import Change, Comparison, Finding, Level
+from velro_gate.model.waiver import Waiver
+from velro_gate.units import format_change
+
+USUAL_DAYS = 30
+"""How long a waiver that is proposed would hold."""
+ROOM = 1.25
+"""How far above the change that was seen a proposed ceiling lies."""
+
+FILE = "velro-waivers.yaml"
+
+
+def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> tuple[Comparison, ...]:
+    """The comparisons, those regressions that a valid waiver covers as warnings; their reason says by which one."""
+    valid = {(waiver.phase, waiver.step, waiver.metric): waiver for waiver in waivers if waiver.expires >= today}
+    return tuple(_held_against(row, valid.get((row.phase, row.step, row.metric))) for row in rows)
+
+
+def waiver_findings(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> Iterator[Finding]:
+    """One failure for each waiver that has expired or that nothing in the run corresponds to."""
+    known = {(row.phase, row.step, row.metric) for row in rows if row.primary}
+    for waiver in waivers:
+        place = f" ({waiver.where})" if waiver.where else ""
+        if waiver.expires < today:
+            yield Finding(
+                level=Level.FAIL,
+                subject="waivers",
+                sentence=f"the waiver of {waiver.subject} expired on {waiver.expires.isoformat()}{place}",
+                advice=f"Mend what it waived ({waiver.issue}), agree on a later day, or take the row out of {FILE}.",
+            )
+        elif (waiver.phase, waiver.step, waiver.metric) not in known:
+            yield Finding(
+                level=Level.FAIL,
+                subject="waivers",
+                sentence=f"the waiver of {waiver.subject} matches no figure that may fail this run{place}",
+                advice=f"Correct phase, step or metric, or take the row out of {FILE}.",
+            )
+
+
+def proposed(row: Comparison, today: date) -> str:
+    """A row of the waivers' file for a regression, ready to paste but for issue and reason; empty where there is no figure."""
+    size = worsening(row)
+    if size is None:
+        return ""
+    if METRICS[row.metric].scale is Scale.LINEAR:
+        ceiling = f"{size * ROOM * 100.0:.2f} %"
+    else:
+        ceiling = f"{max(round(size * ROOM * 100.0), 1)} %"
+    expires = (today + timedelta(days=USUAL_DAYS)).isoformat()
+    return (
+        f"- {{phase: {row.phase}, step: {row.step}, metric: {row.metric}, ceiling: {ceiling}, expires: {expires}, "
+        "issue: , reason: }"
+    )
+
+
+def worsening(row: Comparison) -> float | None:
+    """How much worse, in the terms of a ceiling; None without a figure."""
+    metric = METRICS[row.metric]
+    if row.worse is None or row.worse <= 0.0:
+        return None
+    if metric.scale is Scale.LINEAR:
+        return row.worse
+    return None if row.change is None else abs(row.change)
+
+
+def _held_against(row: Comparison, waiver: Waiver | None) -> Comparison:
+    size = worsening(row)
+    if waiver is None or row.verdict is not Change.REGRESSION or size is None:
+        return row
+    if size > waiver.ceiling:
+        said = f"more than the {_ceiling(waiver)} that is waived ({waiver.issue})"
+        return replace(row, reason=f"{row.reason}; {said}" if row.reason else said)
+    said = f"waived up to {_ceiling(waiver)} until {waiver.expires.isoformat()} ({waiver.issue}): {waiver.reason}"
+    return replace(row, level=Level.WARN, reason=f"{row.reason}; {said}" if row.reason else said)
+
+
+def _ceiling(waiver: Waiver) -> str:
+    if METRICS[waiver.metric].scale is Scale.LINEAR:
+        return f"{waiver.ceiling * 100.0:.2f} percentage points"
+    return format_change(waiver.ceiling).removeprefix("+")

@@ -1,0 +1,48 @@
+"""Evaluate the decision itself: on made-up jobs, whose truth is known, and on real series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from velro_gate.analysis.replay import replay_figures
+from velro_gate.analysis.synthetic import EXPERIMENTS
+from velro_gate.errors import RecordError, UsageError
+from velro_gate.model.evaluation import Figure
+from velro_gate.store.series import read_series
+
+
+def synthetic_figures(
+    which: Sequence[str], *, count: int, seed: int, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Figure]:
+    """The figures of the named experiments (all without a name), one after another as they are ready.
+
+    say: told each experiment that has ended.
+
+    Raises:
+        UsageError: there is no experiment of that name.
+    """
+    unknown = [name for name in which if name not in EXPERIMENTS]
+    if unknown:
+        raise UsageError(f"there is no experiment {unknown[0]!r}", hint=f"Choose from: {', '.join(EXPERIMENTS)}.")
+    for name, experiment in EXPERIMENTS.items():
+        if not which or name in which:
+            for figure in experiment(count, seed):
+                say(f"{figure.experiment}: {figure.what} {figure.hits} of {figure.count}")
+                yield figure
+
+
+def replayed_figures(folder: Path, *, say: Callable[[str], None] = lambda _: None) -> Iterator[Figure]:
+    """The decision replayed on the real series in a folder; what the folder lacks is said.
+
+    Raises:
+        RecordError: the folder holds no series, or one that cannot be read.
+    """
+    found = read_series(folder)
+    for name in found.absent:
+        say(f"absent: {name}")
+    if not (found.dedicated or found.hosted or found.servers or found.labelled):
+        raise RecordError(
+            "the folder holds no series to replay", where=str(folder), hint=f"It should hold one of: {', '.join(found.absent)}."
+        )
+    yield from replay_figures(found)
