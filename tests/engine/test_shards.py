@@ -166,10 +166,14 @@ def test_the_service_sees_the_same_requests_from_any_number_of_shards() -> None:
 def test_a_closed_loop_walks_the_same_way_whatever_the_number_of_shards() -> None:
     async def walks(peer: Peer, count: int) -> list[list[int]]:
         rows = (await sharded(peer.url, count, phase(users=4, arrivals=CLOSED))).samples()
-        return [rows.step[rows.user == user][np.argsort(rows.due[rows.user == user])].tolist()[:4] for user in range(4)]
+        return [rows.step[rows.user == user][np.argsort(rows.due[rows.user == user])].tolist() for user in range(4)]
 
     async def main(peer: Peer) -> None:
-        assert await walks(peer, 3) == await walks(peer, 1)
+        # How far a user gets is a matter of time; where it goes is not.
+        for one, other in zip(await walks(peer, 3), await walks(peer, 1), strict=True):
+            common = min(len(one), len(other))
+            assert common
+            assert one[:common] == other[:common]
 
     with_server(main)
 
