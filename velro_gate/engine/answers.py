@@ -7,7 +7,7 @@ Rules
 - A head that was parsed before is not parsed again. It decides status, length, cache and cookies alone, and a service sends
   few different ones within a second. What decides is still httptools' reading of the first of them.
 
-Cost of an answer of 9 headers and 80 bytes (CPython 3.11): .5 µs where its head is known, 4 µs where it is not.
+Cost of an answer of 9 headers and 80 bytes (CPython 3.11): .6 µs where its head is known, 2.8 µs where it is not.
 """
 
 from __future__ import annotations
