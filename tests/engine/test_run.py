@@ -131,6 +131,9 @@ def test_a_service_that_closes_after_every_third_answer_loses_nothing() -> None:
         ran = await running(peer.url)
         run = ran.run
         assert ran.outcomes()["OK"] + ran.outcomes()["RESET"] == run.sent_total
+        # Only what may not be sent again can end so: a safe request is sent once more, on a connection that is new.
+        rows = ran.samples()
+        assert set(rows.step[rows.outcome == Outcome.RESET].tolist()) <= {1}
         # A request that met the end of its connection may or may not have been read: at most these are in doubt.
         doubt = run.retries + ran.outcomes()["RESET"]
         assert run.delivered_total - doubt <= len(peer.requests) <= run.delivered_total + doubt
