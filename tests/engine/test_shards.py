@@ -8,7 +8,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -17,6 +16,7 @@ import pytest
 import trio
 
 from tests.engine.peers import OK, Line, Peer, obedient, serving
+from tests.engine.runs import GET, POST, Ran
 from velro_gate.analysis.summary import summarise
 from velro_gate.engine import shards
 from velro_gate.engine.run import Load
@@ -28,25 +28,14 @@ from velro_gate.model.scenario import (
     Arrivals,
     Auth,
     BearerAuth,
-    Body,
     ClosedArrivals,
     NoAuth,
     OpenArrivals,
     Phase,
     Scenario,
-    Step,
     Target,
 )
 
-GET = Step(name="get", method="GET", path="/get/${user.index}", probability=1.0, timeout=2.0)
-POST = Step(
-    name="post",
-    method="POST",
-    path="/post",
-    probability=0.5,
-    timeout=2.0,
-    body=Body(template='{"me": "${user.id}"}', content_type="application/json"),
-)
 STEPS = (GET, POST)
 OPEN, CLOSED = OpenArrivals(rate=200.0), ClosedArrivals(think_time=0.05)
 
@@ -67,23 +56,6 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "velro_gate.engine.shard_process" in child.cmdline()]
 
 
-@dataclass
-class Ran:
-    """What a run left behind."""
-
-    result: LoadResult = field(init=False)
-    parts: list[tuple[str, Samples]] = field(default_factory=list)
-    seen: list[Progress] = field(default_factory=list)
-    finished: list[PhaseRun] = field(default_factory=list)
-
-    @property
-    def run(self) -> PhaseRun:
-        return self.result.phases[0]
-
-    def samples(self, name: str = "p") -> Samples:
-        return Samples.concatenate(part for phase_name, part in self.parts if phase_name == name)
-
-
 async def sharded(
     url: str,
     count: int,
@@ -96,7 +68,7 @@ async def sharded(
     scope: trio.CancelScope | None = None,
 ) -> Ran:
     """Run, and check what must hold of every run."""
-    ran = Ran()
+    ran = Ran(LoadResult(phases=(), layers=()))
 
     def see(progress: Progress) -> None:
         ran.seen.append(progress)
