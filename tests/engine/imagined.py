@@ -87,10 +87,10 @@ class ImaginedConnection:
         self.state = State.CLOSED
         self.written = False
 
-    def open(self) -> None:
+    def open(self, *, hurried: bool = False) -> None:
         self.state = State.WAITING
         self.written = False
-        self._wire.dials.add(self)  # type: ignore[arg-type]
+        self._wire.dials.add(self, hurried=hurried)  # type: ignore[arg-type]
 
     def hurry(self) -> None:
         self._wire.dials.hurry(self)  # type: ignore[arg-type]

@@ -329,6 +329,20 @@ def test_the_garbage_collector_rests_from_half_a_second_before_the_measured_stre
     assert state() == before
 
 
+def test_without_a_ramp_users_are_made_and_garbage_is_collected_before_the_phase_begins() -> None:
+    enabled: list[bool] = []
+
+    def accept(_: float) -> float:
+        enabled.append(gc.isenabled())
+        return 0.0
+
+    before = state()
+    ran = simulate(phase(ramp=0.0, duration=2.0), steps=STEPS, accept=accept)
+    assert enabled == [False] * 20
+    assert ran.service.connected_at == [0.0] * 20
+    assert state() == before
+
+
 def test_a_sink_that_fails_amid_the_load_ends_the_phase_with_its_own_error_alone() -> None:
     before = state()
     full = StorageError("the disk is full")

@@ -6,10 +6,12 @@ import gc
 import json
 import ssl
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from tests.engine.peers import OK, Line, Peer, obedient, serving
@@ -274,6 +276,32 @@ def test_a_stop_before_the_run_runs_nothing() -> None:
         assert (ran.result.phases, ran.result.interrupted) == ((), True)
 
     with_server(main)
+
+
+class SilentNameServer(trio.abc.HostnameResolver):
+    """Never answers; says when it was asked."""
+
+    def __init__(self, asked: Callable[[], None]) -> None:
+        self.asked = asked
+
+    async def getaddrinfo(self, *_: object, **__: object) -> list[object]:
+        self.asked()
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def getnameinfo(self, *_: object) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+def test_a_stop_is_heard_while_a_name_is_looked_up() -> None:
+    async def main() -> None:
+        stop = trio.Event()
+        trio.socket.set_custom_hostname_resolver(SilentNameServer(stop.set))
+        ran = await running("http://api.test", stop=stop)
+        assert (ran.result.phases, ran.result.interrupted) == ((), True)
+
+    # In simulated time: the look-up alone would give up after ten seconds, with another result.
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.0))
 
 
 def test_a_service_that_goes_away_ends_the_phase_and_the_run() -> None:

@@ -17,7 +17,7 @@ from tests.engine.peers import OK, Client, Heard, Line, Peer, obedient, serving,
 from velro_gate.engine.routes import tls_context
 from velro_gate.engine.run import resolve
 from velro_gate.engine.tls import client_context, tls_fault
-from velro_gate.engine.wire import State
+from velro_gate.engine.wire import HANDSHAKES_A_TURN, State
 from velro_gate.errors import UsageError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Target
@@ -60,6 +60,32 @@ def outcome(server: ssl.SSLContext | None, authority: Authority, **rest: Any) ->
 
     trio.run(main)
     return found[0]
+
+
+def test_a_hundred_handshakes_at_once_are_shared_out_over_turns_of_the_loop_and_all_come_to_stand(authority: Authority) -> None:
+    async def main() -> None:
+        async with (
+            serving(tls=authority.server()) as peer,
+            clients(target(peer.url.replace("http:", "https:"), authority), 100) as made,
+        ):
+            for client in made:
+                client.connection.open(hurried=True)
+            for client in made:
+                assert await client.next() == "opened"
+
+    trio.run(main)
+
+
+def test_no_more_than_so_many_handshakes_go_on_in_one_turn() -> None:
+    async def main() -> None:
+        async with wired(await resolve(Target(url="http://127.0.0.1"))) as wire:
+            for turn in (1.0, 2.0):
+                wire.poller.at = turn
+                assert [wire.may_shake_hands() for _ in range(HANDSHAKES_A_TURN + 2)] == [True] * HANDSHAKES_A_TURN + [
+                    False
+                ] * 2
+
+    trio.run(main)
 
 
 def test_the_own_authority_is_trusted(authority: Authority) -> None:

@@ -35,9 +35,11 @@ class FakeConnection:
     refuses: bool = False
     opens: int = 0
     clock: Clock = field(default_factory=Clock)
+    began: float = 0.0
 
-    def open(self) -> None:
+    def open(self, *, hurried: bool = False) -> None:
         self.opens += 1
+        self.began = self.clock.now
         self.written = False
         self.state = State.DIALLING
         if self.refuses:
@@ -45,9 +47,10 @@ class FakeConnection:
 
     def hurry(self) -> None: ...
 
-    def stand(self) -> None:
+    def stand(self, took: float | None = None) -> None:
+        """took: since its turn; by default that came at once."""
         self.state = State.IDLE
-        self.owner.opened(0.001)
+        self.owner.opened(max(self.clock.now - self.began, 0.001) if took is None else took)
 
     def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
         self.sent.append(request)
@@ -184,6 +187,31 @@ def test_a_user_that_is_still_connecting_sends_when_it_stands() -> None:
     assert len(r.crew.lanes) == 1
     r.connection.stand()
     assert len(r.connection.sent) == 1
+
+
+def test_what_a_request_waits_for_its_turn_to_connect_is_our_lateness_and_not_the_services_time() -> None:
+    r = rig()
+    r.user.arrive(1.0, r.steps[0])
+    r.clock.now = 1.5
+    r.connection.stand(took=0.2)
+    r.clock.now = 1.6
+    r.connection.answer()
+    rows = r.samples()
+    assert rows.sent[0] == pytest.approx(1.3)
+    assert rows.lateness[0] == pytest.approx(0.3)
+    assert rows.response_time[0] == pytest.approx(0.6)
+
+
+def test_a_first_byte_that_was_there_before_the_request_was_sent_took_no_time() -> None:
+    r = rig()
+    r.user.join()
+    r.connection.stand()
+    r.clock.now = 1.0
+    r.user.arrive(1.0, r.steps[0])
+    r.clock.now = 0.9
+    r.connection.answer()
+    rows = r.samples()
+    assert rows.first_byte[0] == rows.service_time[0] == 0.0
 
 
 def test_a_join_that_fails_is_no_sample_and_is_noted() -> None:

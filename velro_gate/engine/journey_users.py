@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from math import inf
 from pathlib import Path
 
 import httpx
@@ -68,9 +69,9 @@ class Tour:
 
     itinerary: Itinerary
     crew: Crew
-    until: float
     seed: str
     carrier: Callable[[], Carrier]
+    until: float = inf
     books: Books = field(init=False)
     carriers: list[Carrier] = field(default_factory=list)
     starting: int = 0
@@ -420,8 +421,8 @@ def itinerary_of(scenario: Scenario, compiler: Compiler) -> Itinerary | None:
     )
 
 
-def tour_of(itinerary: Itinerary, scenario: Scenario, phase: Phase, crew: Crew, wire: Wire, *, until: float) -> Tour:
-    """What the users of one phase share."""
+def tour_of(itinerary: Itinerary, scenario: Scenario, phase: Phase, crew: Crew, wire: Wire) -> Tour:
+    """What the users of one phase share; when it ends is not known yet."""
     url = scenario.target.url
     # Made once: it takes longer than a request. Without TLS it is not used.
     context = wire.route.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -432,7 +433,6 @@ def tour_of(itinerary: Itinerary, scenario: Scenario, phase: Phase, crew: Crew, 
     return Tour(
         itinerary=itinerary,
         crew=crew,
-        until=until,
         seed=f"{scenario.seed}/journey/{phase.name}",
         carrier=carrier,
     )

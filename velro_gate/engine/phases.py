@@ -34,7 +34,7 @@ from velro_gate.engine.wire import Connection, Owner, Wire
 from velro_gate.model import scenario as model
 from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
-from velro_gate.pacing import closed_journey, connect_time, open_schedule
+from velro_gate.pacing import Schedule, closed_journey, connect_time, open_schedule
 
 SWEEP_EVERY = 0.05
 TICK_EVERY = 1.0
@@ -43,7 +43,9 @@ STOP_GRACE = 1.0
 """Seconds that requests in flight get when the run is asked to end."""
 
 _SETTLE = 0.5
-"""Seconds before the measured stretch at which garbage is collected one last time: the pause is over by then."""
+"""Seconds before the measured stretch at which garbage is collected one last time: the pause is over by then. Where the ramp is
+no longer, it is done before the phase begins.
+"""
 _REJOIN_AFTER = 1.0
 _AT_A_TIME = 256
 
@@ -108,18 +110,16 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
         whole = await plan.aside(partial(open_schedule, plan.phase, plan.walked, plan.scenario.seed))
         schedule = whole.slice(plan.shard)
     watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count, sources=max(len(plan.route.sources), 1))
-    began = await plan.accord.begin(plan.number)
-    task = _Phase(plan, watch, began)
-    if schedule is not None:
-        task.arrivals = OpenArrivals(schedule, task.began, task.deliver, task.now)
-    else:
-        task.arrivals = task.closed_arrivals()
-    if task.tour is not None:
-        task.arrivals = JourneyArrivals(task.arrivals, task.tour, task.waiting)
-    # Shards agree on an instant a little ahead, so that each has its users ready by then.
-    await trio.sleep_until(began)
-    with _instrumented(watch):
-        return await task.run()
+    # Ten thousand users take a tenth of a second to make: before the phase begins, not out of its ramp.
+    task = _Phase(plan, watch)
+    try:
+        task.begin(await plan.accord.begin(plan.number), schedule)
+        # Shards agree on an instant a little ahead.
+        await trio.sleep_until(task.began)
+        with _instrumented(watch):
+            return await task.run()
+    finally:
+        task.let_go()
 
 
 @contextmanager
@@ -148,13 +148,14 @@ class _Phase:
     """Everything of one running phase. All times are on trio's clock."""
 
     arrivals: Arrivals
+    began: float
+    measured_from: float
+    end: float
+    _vitals: Vitals
 
-    def __init__(self, plan: PhasePlan, watch: HealthWatch, began: float) -> None:
+    def __init__(self, plan: PhasePlan, watch: HealthWatch) -> None:
         self.plan = plan
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
-        self.began = began
-        self.measured_from = self.began + plan.phase.ramp
-        self.end = self.measured_from + plan.phase.duration
         self._watch = watch
         self._calm = Calm()
         self._state = _Ending()
@@ -175,9 +176,22 @@ class _Phase:
         )
         self.tour: Tour | None = None
         if plan.itinerary is not None:
-            self.tour = tour_of(plan.itinerary, plan.scenario, plan.phase, self._crew, self._wire, until=self.end)
+            self.tour = tour_of(plan.itinerary, plan.scenario, plan.phase, self._crew, self._wire)
         indices = plan.shard.users(plan.phase.users)
         self._users = {i: User(i, self._crew) if self.tour is None else JourneyUser(i, self.tour) for i in indices}
+        if plan.phase.ramp <= _SETTLE:
+            self._calm.enter()
+
+    def begin(self, at: float, schedule: Schedule | None) -> None:
+        """Settle the phase's times, and with them its arrivals. schedule: None in a closed loop."""
+        plan = self.plan
+        self.began = at
+        self.measured_from = at + plan.phase.ramp
+        self.end = self.measured_from + plan.phase.duration
+        self.arrivals = self._closed_arrivals() if schedule is None else OpenArrivals(schedule, at, self.deliver, self.now)
+        if self.tour is not None:
+            self.tour.until = self.end
+            self.arrivals = JourneyArrivals(self.arrivals, self.tour, self.waiting)
         self._vitals = Vitals(
             phase=plan.phase,
             number=plan.number,
@@ -197,7 +211,7 @@ class _Phase:
         """Hand an arrival to its user."""
         self._users[user].arrive(due, self.plan.steps[step])
 
-    def closed_arrivals(self) -> ClosedArrivals:
+    def _closed_arrivals(self) -> ClosedArrivals:
         """The arrivals of a closed loop: each user begins to think when it connects."""
         phase, scenario = self.plan.phase, self.plan.scenario
         assert isinstance(phase.arrivals, model.ClosedArrivals)
@@ -214,31 +228,31 @@ class _Phase:
     async def run(self) -> PhaseRun:
         """Carry the phase out."""
         state = self._state
-        try:
-            async with trio.open_nursery() as nursery:
-                for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
-                    nursery.start_soon(task)
-                if self.tour is not None:
-                    await nursery.start(self.tour.run)
-                with state.load:
-                    await self._load()
-                until = self._ended_at()
-                await self._finish_health()
-                until = await self.plan.accord.end(until)
-                await self._drain()
-                self._crew.closing = True
-                nursery.cancel_scope.cancel()
-            blocked = self._blocked(until)
-            await self._close()
-        finally:
-            # Silent where all is closed already; after a fault nothing is recorded any more, but nothing leaks either.
-            for user in self._users.values():
-                user.connection.close()
-            self._poller.close()
-            self._calm.leave()
-            self._watch.abandon()
+        async with trio.open_nursery() as nursery:
+            for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
+                nursery.start_soon(task)
+            if self.tour is not None:
+                await nursery.start(self.tour.run)
+            with state.load:
+                await self._load()
+            until = self._ended_at()
+            await self._finish_health()
+            until = await self.plan.accord.end(until)
+            await self._drain()
+            self._crew.closing = True
+            nursery.cancel_scope.cancel()
+        blocked = self._blocked(until)
+        await self._close()
         self._crew.recorder.flush()
         return self._result(until, blocked)
+
+    def let_go(self) -> None:
+        """Close whatever is still open: nothing after a good end; after a fault nothing is recorded, but nothing leaks."""
+        for user in self._users.values():
+            user.connection.close()
+        self._poller.close()
+        self._calm.leave()
+        self._watch.abandon()
 
     async def _load(self) -> None:
         with self.plan.alarm() as alarm:
@@ -248,8 +262,9 @@ class _Phase:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._join_users)
             nursery.start_soon(self.arrivals.play, alarm)
-            await trio.sleep_until(max(self.began, self.measured_from - _SETTLE))
-            self._calm.enter()
+            if not self._calm.entered:
+                await trio.sleep_until(self.measured_from - _SETTLE)
+                self._calm.enter()
             await trio.sleep_until(self.measured_from)
             self._state.stage = "measure"
             # It may read kernel tables of many thousand lines.
@@ -300,11 +315,11 @@ class _Phase:
         state.drain.deadline = min(state.drain.deadline, self.now() + grace)
 
     async def _join_users(self) -> None:
-        for index, user in self._users.items():
+        for number, (index, user) in enumerate(self._users.items()):
             due = self.began + connect_time(index, self.plan.phase)
             if due > self.now():
                 await trio.sleep_until(due)
-            elif index % _AT_A_TIME == 0:
+            elif number % _AT_A_TIME == 0:
                 await trio.lowlevel.checkpoint()
             user.join()
 
@@ -330,7 +345,8 @@ class _Phase:
             self._calm.guard()
             state, crew = self._state, self._crew
             if state.stage == "measure" and ticks % SAMPLE_EVERY == 0:
-                self._watch.sample()
+                # Where ports are scarce it reads a long table of the kernel's.
+                await self.plan.aside(self._watch.sample)
             self.plan.observe(self._vitals.progress(state.stage))
             gone = pulse.feel(
                 self.now(),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -19,6 +20,8 @@ from velro_gate.errors import UnreachableError
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase, Scenario, Target
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,9 @@ async def run_load(
     for number, phase in enumerate(load.phases, start=1):
         if stop.is_set():
             break
-        route = await find_route(load.scenario.target, tls)
+        route = await _unless(stop, partial(find_route, load.scenario.target, tls))
+        if route is None:
+            break
         if isinstance(route, str):
             if not done:
                 raise UnreachableError(route, where=load.scenario.target.url)
@@ -106,6 +111,21 @@ async def run_load(
         if done[-1].service_gone is not None:
             break
     return LoadResult(phases=tuple(done), layers=tuple(layers.names), interrupted=stop.is_set())
+
+
+async def _unless(stop: trio.Event, work: Callable[[], Awaitable[T]]) -> T | None:
+    """What the work comes to; None as soon as a stop is asked for."""
+    result: T | None = None
+    async with trio.open_nursery() as nursery:
+
+        async def give_up() -> None:
+            await stop.wait()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(give_up)
+        result = await work()
+        nursery.cancel_scope.cancel()
+    return result
 
 
 async def resolve(target: Target) -> Route:

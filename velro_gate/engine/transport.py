@@ -336,7 +336,7 @@ class Exchange(_Nobody):
         self._fresh = True
         async with self.traced("connection.connect_tcp"):
             if channel.state is State.CLOSED:
-                channel.open()
+                channel.open(hurried=True)
             elif channel.state is State.WAITING:
                 channel.hurry()
             await self._wait(lambda: self._stands, "connect", httpx.ConnectTimeout)

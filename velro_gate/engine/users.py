@@ -194,6 +194,9 @@ class User:
         if step is not None:
             request, self._request = self._request, None
             assert request is not None
+            if self._chain is None and not self._retried:
+                # Until its turn to connect came it was not the service that it waited for.
+                self._sent = max(self._sent, crew.now() - seconds)
             self.connection.send(request, head=step.head, wants_body=step.wants_body)
             return
         self._leave_lane()
@@ -222,7 +225,7 @@ class User:
         self._finish(
             outcome,
             at,
-            first_byte=answer.first_at - self._sent,
+            first_byte=max(answer.first_at - self._sent, 0.0),
             status=answer.status,
             cache=crew.layers.code(answer.cache, answer.cache_layer),
             received=answer.received if self._chain is None else self._chain.received + answer.received,
@@ -242,7 +245,7 @@ class User:
         self._dialled = connection.state is not State.IDLE
         if self._dialled:
             self._request = onward.request
-            connection.open()
+            connection.open(hurried=True)
         else:
             connection.send(onward.request, head=step.head, wants_body=step.wants_body)
         return True
@@ -260,7 +263,7 @@ class User:
             self._retried = self._dialled = True
             crew.retries += 1
             self._request = step.render(self) if self._chain is None else self._chain.request
-            self.connection.open()
+            self.connection.open(hurried=True)
         else:
             self._finish(outcome, at)
 
@@ -299,7 +302,7 @@ class User:
         self._dialled = True
         self._request = request
         if connection.state is State.CLOSED:
-            connection.open()
+            connection.open(hurried=True)
         elif connection.state is State.WAITING:
             connection.hurry()
 

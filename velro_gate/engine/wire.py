@@ -28,6 +28,9 @@ from velro_gate.model.samples import Outcome
 MOST_ANSWER = 64 * 2**20
 """Bytes of one answer; a longer one is a fault of the service."""
 
+HANDSHAKES_A_TURN = 4
+"""TLS handshakes that go on in one turn of the loop: each checks a certificate, a millisecond in which no answer is read."""
+
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
@@ -100,6 +103,14 @@ class Wire:
         self.tls_fault: str | None = None
         self._kinds = kinds
         self._most_answer = most_answer
+        self._handshakes_at, self._handshakes = 0.0, 0
+
+    def may_shake_hands(self) -> bool:
+        """Whether one more handshake may go on in this turn; the one that may not is ready in the next turn still."""
+        if self.poller.at != self._handshakes_at:
+            self._handshakes_at, self._handshakes = self.poller.at, 0
+        self._handshakes += 1
+        return self._handshakes <= HANDSHAKES_A_TURN
 
     def new_answer(self) -> Answer:
         """An answer to parse into; clean ones come back to ``spare``."""
@@ -142,12 +153,12 @@ class Connection:
 
     # Opening
 
-    def open(self) -> None:
-        """Connect. Only when closed."""
+    def open(self, *, hurried: bool = False) -> None:
+        """Connect. Only when closed. hurried: a request waits for it."""
         self.state = State.WAITING
         self.written = False
         self._tries = 0
-        self._wire.dials.add(self)
+        self._wire.dials.add(self, hurried=hurried)
 
     def hurry(self) -> None:
         """Go before those that wait for their turn without a request. Only when waiting."""
@@ -357,7 +368,7 @@ class Connection:
                 self._send_rest()
         elif state is State.DIALLING:
             self._continue_connect()
-        elif state is State.HANDSHAKE:
+        elif state is State.HANDSHAKE and self._wire.may_shake_hands():
             self._continue_handshake()
 
     def _receive(self) -> None:
