@@ -7,6 +7,9 @@ draw number n. One thread, one epoll set, a heap of answers that are due. The se
 is in microseconds (epoll's is in whole milliseconds), with the kernel's timer slack off; so an answer leaves some tens of
 microseconds after its time, and the log says when.
 
+``--capacity C``: it takes up C requests a second at most, one after the other, and the delay begins when its turn has come: a
+queue of known speed, so that a backlog shrinks at a known rate.
+
 Logged per request: when its last byte was read, which delay was drawn, when the answer was written, and the user, which the
 request names as the last part of its path. ``/health`` is answered at once and is not logged. GET only.
 """
@@ -131,11 +134,13 @@ class _Client:
 class TruthServer:
     """See the module. now: the clock of the log."""
 
-    def __init__(self, delays: Delays, seed: int, port: int = 0, *, keep: bool = True) -> None:
+    def __init__(self, delays: Delays, seed: int, port: int = 0, *, keep: bool = True, capacity: float | None = None) -> None:
         self._delays = delays
         self._random = np.random.default_rng(seed)
         self._drawn: Iterator[float] = iter(())
         self._keep = keep
+        self._pause = 0.0 if capacity is None else 1.0 / capacity
+        self._free_at = 0.0
         self.counted = 0
         self._arrived, self._injected, self._answered, self._user = array("d"), array("d"), array("d"), array("L")
         self._due: list[tuple[float, int, _Client]] = []
@@ -231,7 +236,9 @@ class TruthServer:
             self._answered.append(np.nan)
             last = path.rpartition(b"/")[2]
             self._user.append(int(last) if last.isdigit() else _NOBODY)
-        heapq.heappush(self._due, (now + delay, row, client))
+        turn = max(now, self._free_at)
+        self._free_at = turn + self._pause
+        heapq.heappush(self._due, (turn + delay, row, client))
 
     def _write(self, client: _Client, answer: bytes) -> None:
         if client.sock.fileno() < 0:
@@ -273,7 +280,9 @@ class RunningTruth:
 
 
 @contextlib.contextmanager
-def truth(delays: Delays, *, seed: int = 1, core: int | None = None, keep: bool = True) -> Iterator[RunningTruth]:
+def truth(
+    delays: Delays, *, seed: int = 1, core: int | None = None, keep: bool = True, capacity: float | None = None
+) -> Iterator[RunningTruth]:
     """Run a truth server until the block ends.
 
     Raises:
@@ -281,7 +290,8 @@ def truth(delays: Delays, *, seed: int = 1, core: int | None = None, keep: bool 
     """
     with tempfile.TemporaryDirectory(prefix="velro-truth-") as folder:
         log = Path(folder) / "log.npz"
-        command = module("benchmarks.truth", "--delay", delays, "--seed", seed, *(["--log", log] if keep else []))
+        more = [*(["--log", log] if keep else []), *(["--capacity", capacity] if capacity is not None else [])]
+        command = module("benchmarks.truth", "--delay", delays, "--seed", seed, *more)
         with started(command, core=core) as running:
             yield RunningTruth(url=json.loads(running.line())["url"], started=running, log_file=log)
 
@@ -293,12 +303,13 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--log", type=Path)
+    options.add_argument("--capacity", type=float, help="requests a second that are taken up at most")
     wanted = options.parse_args()
     try:
         delays = Delays.parse(wanted.delay)
     except ValueError as error:
         raise SystemExit(str(error)) from error
-    server = TruthServer(delays, wanted.seed, wanted.port, keep=wanted.log is not None)
+    server = TruthServer(delays, wanted.seed, wanted.port, keep=wanted.log is not None, capacity=wanted.capacity)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.stop())
     print(json.dumps({"url": f"http://127.0.0.1:{server.port}", "delay": str(delays), "seed": wanted.seed}), flush=True)

@@ -26,6 +26,11 @@ _LONGEST = 200
 _PATIENCE = {"http": 0.02, "https": 0.05}
 """Seconds a user that a tool may take to connect them all, beside half a minute."""
 
+_NO_MORE = 20.0
+"""Seconds without one more connection after which no more are expected: saturated, Locust serves those of its users that have one
+and starves the rest.
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -62,11 +67,14 @@ def measure(tool: Tool, binary: str, job: Job, server: Nginx, *, core: int | Non
 
 
 def _wait_for_users(running: Started, server: Nginx, job: Job) -> int:
-    """Connections, ours for asking left out, once all users have one or patience ends."""
+    """Connections, ours for asking left out, once all users have one, or no more come, or patience ends."""
     deadline = time.monotonic() + 30.0 + job.users * _PATIENCE[job.url.partition(":")[0]]
+    most, grew = 0, time.monotonic()
     while True:
-        connected = server.counters().active - 1
-        if connected >= _CONNECTED * job.users or time.monotonic() > deadline:
+        connected, now = server.counters().active - 1, time.monotonic()
+        if connected > most:
+            most, grew = connected, now
+        if connected >= _CONNECTED * job.users or now > deadline or (most and now - grew > _NO_MORE):
             return connected
         if running.process.poll() is not None:
             raise FailedError(f"ended by itself with {running.process.returncode}: {running.complaints().strip()[-300:]}")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.accuracy import drain_rate, paired, stopped_quantile
+from benchmarks.accuracy import paired, stopped_quantile
 from benchmarks.truth import Log
 from velro_gate.model.samples import COLUMNS, Samples
 
@@ -30,7 +30,7 @@ def simulated(delay: float, stop: float, drained: float) -> np.ndarray:
 @given(
     delay=st.floats(min_value=0.001, max_value=0.2),
     stop=st.floats(min_value=2.9, max_value=3.1),
-    drained=st.floats(min_value=10_000.0, max_value=100_000.0),
+    drained=st.floats(min_value=1_500.0, max_value=100_000.0),
     rank=st.sampled_from([0.96, 0.97, 0.98, 0.99]),
 )
 def test_the_analytic_quantile_is_the_simulated_one(delay: float, stop: float, drained: float, rank: float) -> None:
@@ -70,9 +70,3 @@ def test_requests_are_paired_by_user_and_order_whatever_order_they_were_kept_in(
 def test_two_sides_that_do_not_hold_the_same_requests_are_not_paired(users: list[int]) -> None:
     with pytest.raises(ValueError, match="same requests"):
         paired(samples([1, 1, 2], [1.0, 2.0, 3.0]), log(users, [1.1, 2.1, 3.1][: len(users)]))
-
-
-def test_the_backlog_is_worked_off_at_the_rate_of_its_answers() -> None:
-    assert drain_rate(log([0] * 5, [9.0, 10.0, 10.1, 10.2, 10.3]), 10.0, 11.0) == pytest.approx(10.0)
-    with pytest.raises(ValueError, match="no backlog"):
-        drain_rate(log([0], [9.0]), 10.0, 11.0)

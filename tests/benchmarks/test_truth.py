@@ -16,8 +16,8 @@ ANSWER_END = b'{"ok":true}'
 
 
 @contextlib.contextmanager
-def serving(delay: str, seed: int = 1) -> Iterator[TruthServer]:
-    server = TruthServer(Delays.parse(delay), seed)
+def serving(delay: str, seed: int = 1, capacity: float | None = None) -> Iterator[TruthServer]:
+    server = TruthServer(Delays.parse(delay), seed, capacity=capacity)
     thread = threading.Thread(target=server.serve)
     thread.start()
     try:
@@ -74,6 +74,18 @@ def test_every_request_is_counted_logged_and_answered_after_its_delay() -> None:
     assert log.user.tolist() == list(range(40))
     assert np.array_equal(log.injected, Delays.parse("bimodal:0.001,0.01,0.5").draw(np.random.default_rng(5), 40))
     assert (log.service_time >= log.injected).all()
+
+
+def test_a_server_of_a_given_capacity_takes_requests_up_one_after_the_other() -> None:
+    with (
+        serving("constant:0.002", capacity=500.0) as server,
+        socket.create_connection(("127.0.0.1", server.port)) as sock,
+    ):
+        sock.sendall(b"".join(request(f"/u/{user}") for user in range(20)))
+        read_answers(sock, 20)
+    log = server.log()
+    waited = log.answered - log.arrived[0] - 0.002
+    assert (waited >= np.arange(20) / 500.0 - 1e-6).all()
 
 
 def test_requests_in_one_piece_and_requests_in_many_pieces_are_counted_alike() -> None:
