@@ -3,16 +3,16 @@
 The engine on one core, nginx on the other. From the rates come the three constants of ``velro_gate.engine.forecast``:
 
     saturated   core-seconds a request when the loop always finds work: a closed loop that never thinks
-    waking      what a request that finds the loop asleep costs more, and the share that a loop without load takes: the least squares
-                of (s - r c) on 1 and r w (1 - s), which is the forecast's own formula solved for them
-    connecting  CPU seconds of a process that connects its users in 2 s and then idles, over that of one with a tenth of the users
+    waking      what a request that finds the loop asleep costs more, and the share that a loop without load takes: the least
+                squares of (s - r c) on 1 and r w (1 - s), which is the forecast's own formula solved for them
+    connecting  CPU seconds of a process that connects its users in 2 s and then idles, over that of one with few users
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def _run(wanted: argparse.Namespace, url: str, users: int, rate: float | None) -
     command = module("benchmarks.saturate", *_arguments(url, users, rate, wanted.seconds))
     with started(command, core=core) as running:
         found: dict[str, Any] = json.loads(running.require_success(wanted.seconds + 60.0))
-    found["rate"] = found["ok"] / (wanted.seconds + RAMP)
+    found["rate"] = found["due"] / (found["measured_until"] - found["measured_from"])
     tell(f"{url} {users:,} users, {rate or 'saturated'}: {found['cpu_share']:.1%} of a core, {found['rate']:,.0f} requests/s")
     return found
 
@@ -100,8 +100,6 @@ def _arguments(url: str, users: int, rate: float | None, seconds: float) -> Iter
     if rate is not None:
         yield from ("--rate", rate)
 
-
-__all__: Sequence[str] = ("fitted", "main")
 
 if __name__ == "__main__":
     carry_out(main)

@@ -164,6 +164,7 @@ def _figures(result: LoadResult, seen: _Seen, wanted: argparse.Namespace, clock:
         "interrupted": result.interrupted,
         "service_gone": ran.service_gone,
         "cpu_share": ran.health.cpu_share,
+        "cpu_seconds": time.process_time(),
         "rss_peak": ran.health.rss_peak,
         "loop_lag_p99": ran.health.loop_lag_p99,
         "loop_lag_max": ran.health.loop_lag_max,

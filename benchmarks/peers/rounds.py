@@ -27,8 +27,8 @@ _PATIENCE = {"http": 0.02, "https": 0.05}
 """Seconds a user that a tool may take to connect them all, beside half a minute."""
 
 _NO_MORE = 20.0
-"""Seconds without one more connection after which no more are expected: saturated, Locust serves those of its users that have one
-and starves the rest.
+"""Seconds without one more connection after which no more are expected: saturated, Locust serves those of its users that have
+one and starves the rest.
 """
 
 
