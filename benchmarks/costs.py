@@ -64,7 +64,7 @@ def _constants(scheme: str, shares: Mapping[float, float], per_request: float, c
     idle, waking = fitted(shares, per_request)
     rows = (
         ("SATURATED_COST", f"{per_request * 1e6:.1f} µs", f"{forecast.SATURATED_COST[scheme] * 1e6:.1f} µs"),
-        ("WAKING_COST", f"{waking * 1e6:.1f} µs", f"{forecast.WAKING_COST * 1e6:.1f} µs"),
+        ("WAKING_COST", f"{waking * 1e6:.1f} µs", f"{forecast.WAKING_COST[scheme] * 1e6:.1f} µs"),
         ("IDLE_SHARE", f"{idle:.2%}", f"{forecast.IDLE_SHARE:.2%}"),
         ("HANDSHAKE_COST", f"{connecting * 1e3:.3f} ms", f"{forecast.HANDSHAKE_COST[scheme] * 1e3:.3f} ms"),
     )

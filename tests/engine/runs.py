@@ -71,9 +71,10 @@ async def running(
     verify: bool = True,
     sink: Callable[[str, Samples], None] | None = None,
     observe: Callable[[Progress], None] | None = None,
+    scarce: bool = False,
     **to: Any,
 ) -> Ran:
-    """Run and check what must hold of every run. to: the rest of the target."""
+    """Run and check what must hold of every run. scarce: this machine may lack ports or files. to: rest of the target."""
     scenario = Scenario(
         name="s", description="", digest="d", target=Target(url=url, verify=verify, **to), auth=auth or NoAuth(), steps=steps
     )
@@ -94,7 +95,7 @@ async def running(
         # Raises when the books of the measured stretch do not balance.
         summary = summarise(planned, names, carried, rows, [], ran.result.layers)
         assert summary.steps[0].counts.due == sum(carried.due.values())
-        assert not sum(carried.missed.values())
+        assert scarce or not sum(carried.missed.values())
     return ran
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import ssl
@@ -16,6 +17,7 @@ import trustme
 
 from tests.engine.peers import OK, Line, Peer, obedient, serving
 from tests.engine.runs import GET, phase, running, with_server
+from velro_gate.engine.routes import Route
 from velro_gate.model.run import Shard
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome
 from velro_gate.model.scenario import (
@@ -274,6 +276,24 @@ def test_a_stop_before_the_run_runs_nothing() -> None:
         stop.set()
         ran = await running(peer.url, stop=stop)
         assert (ran.result.phases, ran.result.interrupted) == ((), True)
+
+    with_server(main)
+
+
+@pytest.mark.parametrize(("code", "lacks"), [(errno.EADDRNOTAVAIL, "ports_free"), (errno.EMFILE, "descriptors_free")])
+def test_what_this_machine_had_none_left_of_is_not_free_however_much_was_at_the_looks(
+    monkeypatch: pytest.MonkeyPatch, code: int, lacks: str
+) -> None:
+    def none_left(*_: object) -> None:
+        raise OSError(code, "none left")
+
+    async def main(peer: Peer) -> None:
+        monkeypatch.setattr(Route, "new_socket", none_left)
+        run = (await running(peer.url, scarce=True)).run
+        assert sum(run.missed.values()) > 0
+        assert getattr(run.health, lacks) == 0
+        others = {"ports_free", "descriptors_free"} - {lacks}
+        assert all(getattr(run.health, name) > 0 for name in others)
 
     with_server(main)
 

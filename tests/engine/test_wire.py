@@ -259,6 +259,7 @@ def test_running_out_of_descriptors_is_our_own_fault_and_not_the_services() -> N
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             assert client.told == [None]
+            assert wire.lacking == {errno.EMFILE}
 
     trio.run(main)
 

@@ -26,17 +26,18 @@ KERNEL_MEMORY = 4_100
 ARRIVAL_MEMORY = 90
 """Peak bytes for one planned arrival while a phase is scheduled: growth of the peak resident size over 0.7 million arrivals."""
 
-IDLE_SHARE = 0.06
+IDLE_SHARE = 0.05
 """Share of a core that the loop, the sweeper and the books take whatever the rate."""
 
-SATURATED_COST = {"http": 30e-6, "https": 55e-6}
+SATURATED_COST = {"http": 16e-6, "https": 25e-6}
 """Core-seconds for one request when the loop always finds work."""
 
-WAKING_COST = 60e-6
+WAKING_COST = {"http": 140e-6, "https": 230e-6}
 """Core-seconds more for one request that finds the loop asleep: wake, one turn for the timer and one for the answer, sleep.
 
-These three against the engine itself, pinned to one core of a 2-core server, plain HTTP over loopback: measured 7, 15, 26 and
-70 % of the core at 200, 1,100 (10,000 users), 5,000 and 20,000 requests/s; forecast 8, 15, 39 and 85 %.
+These three against the engine itself, on one core of a 2-core server, nginx on the other (``python -m benchmarks.costs``, 1,000
+users): measured 6, 17, 49 and 89 % of the core at 200, 1,000, 5,000 and 20,000 requests/s, forecast 8, 18, 49 and 83 %; over
+TLS measured 8, 21, 59 and 95 %, forecast 10, 25, 61 and 91 %.
 """
 
 SHARD_SHARE, MOST_SHARDS = 0.5, 64
@@ -126,7 +127,8 @@ def cpu_share(rate: float, scheme: str, more: float = 0.0) -> float:
     time in which the loop sleeps: s = b + r (c + w (1 - s)), so s = (b + r (c + w)) / (1 + r w). Full at r = (1 - b) / c.
     more: core-seconds that each request costs beyond c.
     """
-    return (IDLE_SHARE + rate * (SATURATED_COST[scheme] + more + WAKING_COST)) / (1.0 + rate * WAKING_COST)
+    waking = WAKING_COST[scheme]
+    return (IDLE_SHARE + rate * (SATURATED_COST[scheme] + more + waking)) / (1.0 + rate * waking)
 
 
 def forecast_phase(phase: Phase, *, scenario: Scenario, shards: int = 1) -> PhaseForecast:

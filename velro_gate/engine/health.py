@@ -7,10 +7,12 @@ system calls every few seconds, and nothing that grows.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from dataclasses import replace
 from math import frexp
 from pathlib import Path
 from time import perf_counter
@@ -235,6 +237,13 @@ class HealthWatch:
             return free
         counted = [count_connections([target], self._proc) for target in self._targets]
         return min((ports - count for count in counted if count is not None), default=free)
+
+
+def out_of(codes: Set[int], health: GeneratorHealth) -> GeneratorHealth:
+    """The same, none free of what connecting failed for want of: between two looks, or where others of this machine took it."""
+    if codes & {errno.EMFILE, errno.ENFILE}:
+        health = replace(health, descriptors_free=0)
+    return replace(health, ports_free=0) if errno.EADDRNOTAVAIL in codes else health
 
 
 def _least(so_far: int | None, now: int | None) -> int | None:

@@ -112,6 +112,7 @@ class Http2Carrier:
             self.give_up(session)
         elif not isinstance(error, httpx.TimeoutException):
             facts.failed, facts.fault, facts.done_at = True, outcome_of(error), self._wire.now()
+            self._wire.lacking |= lacking(error)
             tls = _tls_error(error)
             if tls is not None and self._wire.tls_fault is None:
                 self._wire.tls_fault = tls_fault(tls).words
@@ -212,11 +213,16 @@ def _is_of_libraries(error: BaseException) -> bool:
     return all(str(frame.f_globals.get("__name__")).partition(".")[0] in _LIBRARIES for frame, _ in frames)
 
 
+def lacking(error: httpx.TransportError) -> set[int]:
+    """The codes that say what this machine had none left of."""
+    return {cause.errno for cause in _causes(error) if isinstance(cause, OSError) and cause.errno in OURS}
+
+
 def outcome_of(error: httpx.TransportError) -> Outcome | None:
     """What an error of httpx's own transport means; None: this machine had no descriptor, port or memory left."""
-    causes = list(_causes(error))
-    if any(isinstance(cause, OSError) and cause.errno in OURS for cause in causes):
+    if lacking(error):
         return None
+    causes = list(_causes(error))
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return Outcome.DNS
     if isinstance(error, httpx.ConnectError):

@@ -19,7 +19,7 @@ from velro_gate.engine.accord import Accord
 from velro_gate.engine.alarm import Alarm, system_alarm
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.calm import Calm
-from velro_gate.engine.health import HealthWatch
+from velro_gate.engine.health import HealthWatch, out_of
 from velro_gate.engine.journey_users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
 from velro_gate.engine.poller import Poller
 from velro_gate.engine.recorder import Recorder
@@ -400,6 +400,7 @@ class _Phase:
         own = [step for due, step in crew.missed if start <= due < until]
         missed = missed + np.bincount(np.array(own, np.int64), minlength=len(names))
         assert state.health is not None
+        health = out_of(self._wire.lacking, state.health)
         rest: dict[str, Any] = {
             "sent_total": crew.recorder.rows - crew.unsent,
             "delivered_total": crew.delivered,
@@ -421,7 +422,7 @@ class _Phase:
             blocked=blocked,
             missed=total_by_name(names, missed),
             ticks=tuple(self._vitals.ticks),
-            health=state.health,
+            health=health,
             interrupted=state.interrupted,
             service_gone=state.gone,
             **rest,

@@ -101,6 +101,7 @@ class Wire:
         self.opened = 0
         self.sessions_reused = 0
         self.tls_fault: str | None = None
+        self.lacking: set[int] = set()
         self._kinds = kinds
         self._most_answer = most_answer
         self._handshakes_at, self._handshakes = 0.0, 0
@@ -311,6 +312,7 @@ class Connection:
             self._connect()
             return
         if code in OURS:
+            self._wire.lacking.add(code)
             self._fail(None)
         elif code == errno.ETIMEDOUT:
             self._fail(Outcome.TIMEOUT)
