@@ -174,7 +174,7 @@ def test_limits_on_single_steps_are_weighted_by_how_often_they_are_sent() -> Non
 def test_a_rate_beyond_one_core_is_fatal_and_more_shards_mend_it() -> None:
     fast = phase(users=1000, rate=80_000.0, ramp=60.0)
     assert codes(fast) == [("cpu", True)]
-    assert codes(fast, machine=replace(ROOMY, cores=8.0), shards=6) == []
+    assert codes(fast, machine=replace(ROOMY, cores=12.0), shards=10) == []
 
 
 def test_shards_beyond_the_cores_do_not_help() -> None:
