@@ -202,7 +202,7 @@ def _decided(row: Comparison, several: bool, today: date | None) -> Iterator[Fin
     """Rows that are told one by one: regressions, suspicions, improvements, and improvements that do not count."""
     step = "every step" if row.step == ALL_STEPS else row.step
     match row.verdict:
-        case Change.REGRESSION if row.level is Level.WARN:
+        case Change.REGRESSION | Change.SUSPICIOUS if row.level is Level.WARN:
             advice = "Mend it before the waiver expires."
         case Change.REGRESSION:
             advice = f"Look at what this change does in {step}. If the new level is wanted, {_acceptance(row, today)}."

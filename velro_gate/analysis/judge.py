@@ -6,7 +6,7 @@ finding at all is broken: nothing was found out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from velro_gate.analysis.comparison import compare
@@ -29,6 +29,7 @@ def judge(
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
     repeats: Sequence[RunRecord] | None = None,
+    missing: Mapping[str, str] | None = None,
     waivers: Sequence[Waiver] | None = None,
 ) -> Verdict:
     """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
@@ -40,6 +41,7 @@ def judge(
         policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
         repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
             strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
+        missing: phase -> why it was not run again, or not twice.
         waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
@@ -48,12 +50,13 @@ def judge(
     rules = policy if policy is not None else record.plan.policy
     planned = phases if phases is not None else record.plan.phases
     requirements = check_requirements(planned, record)
-    comparisons = compare(record, baselines, rules)
-    if repeats is not None:
-        comparisons = confirm(comparisons, record, _trusted(repeats, planned), baselines, rules)
     today = date.fromisoformat(record.started_at[:10])
-    if waivers is not None:
-        comparisons = waived(comparisons, waivers, today)
+    # What is agreed to need not be confirmed; and what three runs come to may lie under a ceiling that one was above.
+    comparisons = waived(compare(record, baselines, rules), waivers or (), today)
+    if repeats is not None:
+        again, doubted = _trusted(repeats, planned)
+        comparisons = confirm(comparisons, record, again, baselines, rules, missing={**doubted, **(missing or {})})
+        comparisons = waived(comparisons, waivers or (), today)
     trust = trust_findings(planned, record)
     findings = [
         *_trust(trust),
@@ -79,16 +82,23 @@ def judge(
     )
 
 
-def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> dict[str, list[PhaseSummary]]:
-    """The whole phases of further runs that nothing speaks against, by name."""
+def _trusted(
+    repeats: Sequence[RunRecord], planned: Sequence[Phase]
+) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
+    """The whole phases of further runs that nothing speaks against, by name; and what speaks against the others."""
     found: dict[str, list[PhaseSummary]] = {}
+    doubted: dict[str, str] = {}
     for run in repeats:
         own = [phase for phase in planned if run.phase(phase.name) is not None]
-        doubted = _broken_phases(trust_findings(own, run))
+        broken = {doubt.phase: doubt.sentence for doubt in trust_findings(own, run) if doubt.level is Level.BROKEN}
         for phase in run.phases:
-            if phase.complete and phase.name not in doubted:
+            if not phase.complete:
+                doubted[phase.name] = "running it again did not come to its end"
+            elif phase.name in broken:
+                doubted[phase.name] = f"a further run of it cannot be trusted: {broken[phase.name].rstrip('.')}"
+            else:
                 found.setdefault(phase.name, []).append(phase)
-    return found
+    return found, doubted
 
 
 def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:

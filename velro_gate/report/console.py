@@ -87,7 +87,8 @@ def _comparison_table(rows: Sequence[ComparisonRow]) -> Table:
         table.add_row(Text(visible(group.phase), style="bold cyan"))
         for row in group.rows:
             style = "green" if row.finding == "improvement" else COLOURS[row.tone]
-            finding = Text.assemble((row.finding, style), "" if row.primary else (" advisory", "dim"))
+            more = f", {row.confirmation}" if row.confirmation else ""
+            finding = Text.assemble((row.finding + more, style), "" if row.primary else (" advisory", "dim"))
             table.add_row(Padding(_text(row.subject), _INDENT), row.baseline, row.current, row.change, finding)
     return table
 

@@ -125,6 +125,8 @@ def _comparison(row: Comparison) -> dict[str, Any]:
         "mde": row.mde,
         "margin": row.margin,
         "baselines": row.k,
+        "runs": row.runs,
+        "confirmation": None if row.confirmation is None else dataclasses.asdict(row.confirmation),
         "reason": row.reason,
     }
 

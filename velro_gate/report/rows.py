@@ -51,7 +51,7 @@ class RequirementRow:
 class ComparisonRow:
     """One comparison, ready to print. note: why it was not compared, if so.
 
-    tone: how it may be coloured: as its level, or 'open' where nothing was found out, which must never look like a pass.
+    confirmation: what running it again came to, in three words. tone: how it may be coloured: as its level, or 'open' where nothing was found out, which must never look like a pass.
     """
 
     phase: str
@@ -67,6 +67,7 @@ class ComparisonRow:
     mde: str
     p: str
     note: str
+    confirmation: str
 
 
 def requirement_row(result: RequirementResult) -> RequirementRow:
@@ -110,6 +111,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         mde=units.format_magnitude(row.mde) if row.mde is not None else figures.NOTHING,
         p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p) if compared else figures.NOTHING,
         note=row.reason,
+        confirmation=row.confirmation.words if row.confirmation is not None else "",
     )
 
 

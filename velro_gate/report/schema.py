@@ -122,6 +122,11 @@ def _comparison() -> dict[str, Any]:
         mde=_PERHAPS,
         margin=_PERHAPS,
         baselines=_COUNT,
+        runs={**_COUNT, "description": "Of this build, behind 'current'."},
+        confirmation={
+            "anyOf": [{"type": "null"}, _object(runs=_COUNT, worse=_COUNT, confirmed=_FLAG)],
+            "description": "How many of the runs are worse by the margin, and whether that confirms it; null: not run again.",
+        },
         reason=_TEXT,
     )
 
