@@ -223,8 +223,11 @@ def gate_for_real(
     return verdict, further, results, stored
 
 
-def worst_rows(verdict: Verdict) -> Sequence[str]:
-    return [row.reason for row in verdict.comparisons if row.primary and row.level >= Level.INCONCLUSIVE]
+def suspected_rows(verdict: Verdict) -> Sequence[str]:
+    suspected = (Change.REGRESSION, Change.SUSPICIOUS)
+    found = [row.reason for row in verdict.comparisons if row.primary and row.verdict in suspected]
+    assert found
+    return found
 
 
 def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_path: Path) -> None:
@@ -232,7 +235,7 @@ def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_pa
     with service() as running:
         verdict, further, results, stored = gate_for_real(tmp_path, running, watching)
     assert verdict.level is Level.FAIL
-    assert any(reason.startswith("confirmed 3 of 3") for reason in worst_rows(verdict))
+    assert any(reason.startswith("confirmed 3 of 3") for reason in suspected_rows(verdict))
     assert [line for line in watching.said if "confirmation run" in line] == [
         "confirmation run 1 of 2",
         "confirmation run 2 of 2",
@@ -255,7 +258,7 @@ def test_a_service_that_is_gone_by_then_leaves_the_run_inconclusive_with_the_rea
         verdict, further, results, _ = gate_for_real(tmp_path, running, watching, elsewhere)
     assert further is not None
     assert verdict.level is Level.INCONCLUSIVE
-    assert all("it could not be run again" in reason for reason in worst_rows(verdict))
+    assert all("it could not be run again" in reason for reason in suspected_rows(verdict))
     assert kept_further(results.folder) == further
 
 
@@ -274,7 +277,7 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: 
     assert len(made) == 1, "nothing is run after an interruption"
     assert was_interrupted(further)
     assert verdict.level is Level.INCONCLUSIVE
-    assert all("interrupted" in reason for reason in worst_rows(verdict))
+    assert all("interrupted" in reason for reason in suspected_rows(verdict))
     assert "interrupted" in (results.folder / CONFIRMATION).read_text(encoding="utf-8")
 
 
@@ -296,5 +299,3 @@ def test_a_damaged_confirmation_is_named(tmp_path: Path, text: str) -> None:
 def test_a_further_run_that_kept_no_record_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / REPEATS / "killed").mkdir(parents=True)
     assert repeat_folders(tmp_path) == ()
-
-

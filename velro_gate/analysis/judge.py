@@ -11,11 +11,12 @@ from datetime import date
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
+from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
 from velro_gate.analysis.waivers import waived, waiver_findings
-from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
 from velro_gate.model.waiver import Waiver
@@ -31,6 +32,7 @@ def judge(
     repeats: Sequence[RunRecord] | None = None,
     missing: Mapping[str, str] | None = None,
     waivers: Sequence[Waiver] | None = None,
+    release: Release | None = None,
 ) -> Verdict:
     """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
 
@@ -42,6 +44,7 @@ def judge(
         repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
             strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
         missing: phase -> why it was not run again, or not twice.
+        release: the accepted run that main is held against in the long run; None where none is pinned.
         waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
@@ -71,6 +74,7 @@ def judge(
             today=today if waivers is not None else None,
         ),
         *waiver_findings(comparisons, waivers or (), today),
+        *drift_findings(baselines, release, rules),
     ]
     return Verdict(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
@@ -82,9 +86,7 @@ def judge(
     )
 
 
-def _trusted(
-    repeats: Sequence[RunRecord], planned: Sequence[Phase]
-) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
+def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
     """The whole phases of further runs that nothing speaks against, by name; and what speaks against the others."""
     found: dict[str, list[PhaseSummary]] = {}
     doubted: dict[str, str] = {}

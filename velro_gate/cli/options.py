@@ -66,9 +66,7 @@ NoConfirm = Annotated[
 ]
 MaxMinutes = Annotated[
     float,
-    typer.Option(
-        "--max-minutes", min=0.0, help="At most so long for running suspicious phases again.", rich_help_panel=LOAD
-    ),
+    typer.Option("--max-minutes", min=0.0, help="At most so long for running suspicious phases again.", rich_help_panel=LOAD),
 ]
 AllowInconclusive = Annotated[
     bool,

@@ -58,9 +58,7 @@ def measure_and_judge(
         record = run(setup, results, effects, calibration)
         again = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
         confirming = None if confirm_seconds is None else Confirming(again=again, seconds=confirm_seconds)
-        verdict, further = gated(
-            record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say
-        )
+        verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
     stop_if_interrupted(record, results)
     if was_interrupted(further):
         raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))

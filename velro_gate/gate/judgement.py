@@ -79,6 +79,7 @@ def reach_verdict(
         repeats=None if further is None else further.runs,
         missing=None if further is None else further.missing,
         waivers=agreed,
+        release=stored.release,
     )
 
 
