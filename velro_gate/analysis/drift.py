@@ -29,17 +29,16 @@ LEAST_STRETCH = 3
 """Runs that a level must have lasted: two odd runs in a row are no change."""
 
 PENALTY = 2.5
-"""Times ln(n): what one more change point must save, in noise. Simulated with 10, 30 and 60 runs of an unchanged build: normal
-noise shows a change in 4, 0 and 0 % of histories, heavy tails (t3) in at most 1 %, 5 % outlier runs in at most 1 %, noise with a
-correlation of .4 from run to run in 7 to 10 %; a shift of 3 sd ten runs ago is found within one run in 83 %.
+"""Times ln(n): what one more change point must save, in noise. The least at which few histories of an unchanged build show a
+change, odd runs among them or not; tests/analysis/test_drift.py simulates both, and what is found.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePoint:
-    """A run of main from which on a figure had another level. change: relative, as the figure moved. worse: whether for the worse.
+    """A run of main from which on a figure had another level.
 
-    index: its place in the history. accepted: somebody agreed to it, so an epoch begins there.
+    change: relative, as the figure moved; worse: whether for the worse. index: its place in the history. accepted: somebody agreed to it, so an epoch begins there.
     """
 
     phase: str

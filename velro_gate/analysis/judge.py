@@ -12,6 +12,7 @@ from datetime import date
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
 from velro_gate.analysis.drift_findings import drift_findings
+from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
@@ -56,8 +57,8 @@ def judge(
     today = date.fromisoformat(record.started_at[:10])
     # What is agreed to need not be confirmed; and what three runs come to may lie under a ceiling that one was above.
     comparisons = waived(compare(record, baselines, rules), waivers or (), today)
+    again, doubted = _trusted(repeats or (), planned)
     if repeats is not None:
-        again, doubted = _trusted(repeats, planned)
         comparisons = confirm(comparisons, record, again, baselines, rules, missing={**doubted, **(missing or {})})
         comparisons = waived(comparisons, waivers or (), today)
     trust = trust_findings(planned, record)
@@ -80,6 +81,7 @@ def judge(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
         requirements=requirements,
         comparisons=comparisons,
+        explanations=explanations(comparisons, record, again, baselines, rules),
         trust=trust,
         baselines_used=min(len(baselines), rules.max_baselines),
         baselines_skipped=tuple(skipped),

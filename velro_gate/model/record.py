@@ -262,7 +262,7 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """An accepted run that somebody holds on to, so that slow drift has something to be measured against. name: the release's."""
+    """An accepted run that somebody holds on to, so that slow drift can be measured against it. name: the release's."""
 
     name: str
     record: RunRecord

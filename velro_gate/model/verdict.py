@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from velro_gate.model.explanation import Explanation
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Requirement
 
@@ -169,6 +170,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     requirements: tuple[RequirementResult, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
     trust: tuple[TrustFinding, ...] = ()
     baselines_used: int = 0
     baselines_skipped: tuple[str, ...] = ()

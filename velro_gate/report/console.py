@@ -78,6 +78,7 @@ def _comparisons(view: View) -> list[RenderableType]:
         parts.append(_comparison_table(gathered(shown)))
     if len(view.changed) > len(shown):
         parts.append(Text(f"  and {len(view.changed) - len(shown)} more rows", style="dim"))
+    parts += [Padding(Text(visible(words)), _INDENT) for words in view.explanations[:_LISTED]]
     return [*parts, Text("")]
 
 

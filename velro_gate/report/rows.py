@@ -51,7 +51,8 @@ class RequirementRow:
 class ComparisonRow:
     """One comparison, ready to print. note: why it was not compared, if so.
 
-    confirmation: what running it again came to, in three words. tone: how it may be coloured: as its level, or 'open' where nothing was found out, which must never look like a pass.
+    confirmation: what running it again came to, in a few words. tone: how it may be coloured: as its level, or 'open' where
+    nothing was found out, which must never look like a pass.
     """
 
     phase: str

@@ -3,8 +3,8 @@
 A file is created under a name of its own and never changed, so two merges at once cannot overwrite each other's. Whether a
 baseline is comparable is read from its content, never from its place; the folders only keep apart what is listed and pruned.
 
-A run that may not become a baseline is kept in the same way, marked as quarantined: everybody can see it, and nothing is compared
-with it.
+A run that may not become a baseline is kept in the same way, marked as quarantined: everybody can see it, and nothing is
+compared with it.
 """
 
 from __future__ import annotations

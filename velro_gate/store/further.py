@@ -1,4 +1,4 @@
-"""Beside a record: the folders of the runs that confirm it (``repeats/``), and why some are not there (``confirmation.json``)."""
+"""Beside a record: the runs that confirm it (``repeats/``), and why some are not there (``confirmation.json``)."""
 
 from __future__ import annotations
 
