@@ -45,7 +45,7 @@ SHIFTED = [*wander(15), *(1.2 * factor for factor in wander(6, seed=4))]
 
 
 def best_segmentation(values: Sequence[float]) -> tuple[int, ...]:
-    """Brute force: of all ways to cut the series into stretches of three or more, the one of least cost.
+    """Brute force: of all ways to cut the series into stretches of five or more, the one of least cost.
 
     Recipe: y / s with s = max(sqrt(median(D^2) / .9099), .005); cost of a stretch = sum |y - median|; 2.5 ln n for each cut.
     """
@@ -55,21 +55,21 @@ def best_segmentation(values: Sequence[float]) -> tuple[int, ...]:
 
     def cost(cuts: tuple[int, ...]) -> float:
         parts = np.split(y, cuts)
-        if min(map(len, parts)) < 3:
+        if min(map(len, parts)) < 5:
             return math.inf
         return sum(float(np.abs(part - np.median(part)).sum()) for part in parts) + 2.5 * math.log(n) * len(cuts)
 
-    every = (cuts for count in range(4) for cuts in itertools.combinations(range(1, n), count))
+    every = (cuts for count in range(3) for cuts in itertools.combinations(range(1, n), count))
     return min(every, key=cost)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_change_points_are_those_of_least_cost_among_all_segmentations(seed: int) -> None:
     drawn = np.random.default_rng(seed)
-    steps = np.repeat(drawn.choice([0.0, 0.05, 0.1], 3), 4)
-    values = (drawn.normal(0.0, 0.01, 12) + steps).tolist()
+    steps = np.repeat(drawn.choice([0.0, 0.05, 0.1], 3), 6)
+    values = (drawn.normal(0.0, 0.01, 18) + steps).tolist()
     assert change_points(values) == best_segmentation(values)
-    assert (PENALTY, LEAST_STRETCH) == (2.5, 3)
+    assert (PENALTY, LEAST_STRETCH) == (2.5, 5)
 
 
 def test_a_shift_is_dated_to_the_run_with_which_it_came() -> None:
@@ -228,6 +228,6 @@ def test_scaling_all_times_moves_no_change_point(times: list[float], factor: flo
 
 @settings(max_examples=30)
 @given(st.lists(st.floats(-0.2, 0.2), min_size=10, max_size=24))
-def test_every_level_lasts_at_least_three_runs(values: list[float]) -> None:
+def test_every_level_lasts_at_least_five_runs(values: list[float]) -> None:
     bounds = [0, *change_points(values), len(values)]
-    assert all(end - start >= 3 for start, end in itertools.pairwise(bounds))
+    assert all(end - start >= 5 for start, end in itertools.pairwise(bounds))

@@ -147,7 +147,7 @@ def test_what_is_new_with_this_build_says_where_main_was() -> None:
 
 
 def test_a_change_on_main_is_named_as_the_source_of_a_part() -> None:
-    before = [*wander(14), *(run(phase(times=1.1), number=20 + i) for i in range(4))]
+    before = [*wander(14), *(run(phase(times=1.1), number=20 + i) for i in range(6))]
     found = explained(phase(times=1.5), before)
     assert found.since == "run-20"
     assert "a part of it came with the run of 2025-01-01 (0000000) of main (+1" in found.sentence
@@ -156,7 +156,7 @@ def test_a_change_on_main_is_named_as_the_source_of_a_part() -> None:
 def test_what_was_agreed_to_is_no_source_of_it() -> None:
     names = [(step, metric) for step in ("all", "login", "authorize") for metric in ("p50", "p95")]
     levels = tuple(NewLevel(phase="steady", step=step, metric=metric) for step, metric in names)
-    after = [run(phase(times=1.1), number=20 + i) for i in range(4)]
+    after = [run(phase(times=1.1), number=20 + i) for i in range(6)]
     before = [*wander(14), replace(after[0], new_levels=levels), *after[1:]]
     assert explained(phase(times=1.5), before).since == ""
 

@@ -25,8 +25,8 @@ from velro_gate.model.scenario import Policy
 LEAST_RUNS = 10
 """A shorter history tells no change from noise."""
 
-LEAST_STRETCH = 3
-"""Runs that a level must have lasted: two odd runs in a row are no change."""
+LEAST_STRETCH = 5
+"""Runs that a level must have lasted, so that two odd runs in a row cannot be its median: they are no change."""
 
 PENALTY = 2.5
 """Times ln(n): what one more change point must save, in noise. The least at which few histories of an unchanged build show a
@@ -38,7 +38,8 @@ change, odd runs among them or not; tests/analysis/test_drift.py simulates both,
 class ChangePoint:
     """A run of main from which on a figure had another level.
 
-    change: relative, as the figure moved; worse: whether for the worse. index: its place in the history. accepted: somebody agreed to it, so an epoch begins there.
+    change: relative, as the figure moved; worse: whether for the worse. index: its place in the history. accepted: somebody
+    agreed to it, so an epoch begins there.
     """
 
     phase: str
@@ -68,8 +69,8 @@ class Drift:
 def change_points(values: Sequence[float]) -> tuple[int, ...]:
     """The indices at which a new level begins, by PELT on absolute deviations (Killick, Fearnhead, Eckley 2012).
 
-    values: one a run, oldest first, on the comparison scale. Each is divided by the robust noise of successive differences, so
-    that the penalty of PENALTY ln(n) means the same for every figure. Absolute deviations, since an outlier shall not be a level.
+    values: one a run, oldest first, on the comparison scale. Each is divided by the robust noise of successive differences,
+    so that the penalty of PENALTY ln(n) means the same for every figure. Absolute deviations: an outlier shall not be a level.
     """
     n = len(values)
     if n < LEAST_RUNS:
@@ -123,7 +124,7 @@ def changes_of(history: Sequence[RunRecord], phase: str, step: str, metric: str,
 
 
 def recent_worsenings(history: Sequence[RunRecord], rows: Sequence[Row], policy: Policy) -> tuple[ChangePoint, ...]:
-    """Of the primary rows, the changes for the worse that nobody agreed to and that are so young that the level still holds both."""
+    """The changes of primary rows for the worse, agreed to by nobody, and so young that the level still holds both sides."""
     oldest = len(history) - policy.max_baselines
     points = [
         point for row in rows if row.primary for point in changes_of(history, row.phase, row.step, row.metric.name, policy)
@@ -138,13 +139,14 @@ def drift_from(release: Release, history: Sequence[RunRecord], rows: Sequence[Ro
     confirmation level. Epochs do not count here: also what was agreed to, a little at a time, is drift.
     """
     plain = release.record.phases
-    last = [run for run in history if run.id != release.record.id][-policy.max_baselines :]
+    # Also the runs before the last K: they tell the noise.
+    others = [replace(run, new_levels=()) for run in history if run.id != release.record.id]
     found = []
     for row in rows:
         pinned = next((phase for phase in plain if phase.name == row.phase), None)
-        if not row.primary or pinned is None or not last:
+        if not row.primary or pinned is None or not others:
             continue
-        shift = shift_of(row.step, row.metric, [pinned], _of_one_epoch(last), policy)
+        shift = shift_of(row.step, row.metric, [pinned], others, policy)
         if shift is None or shift.p_better > policy.confirm_alpha or -shift.worse < shift.least - ROUNDING:
             continue
         found.append(
@@ -165,7 +167,3 @@ def drift_from(release: Release, history: Sequence[RunRecord], rows: Sequence[Ro
 def primary_rows(history: Sequence[RunRecord], policy: Policy) -> tuple[Row, ...]:
     """The figures that would decide the newest run of a history; none of an empty one."""
     return tuple(row for row in choose_rows(history[-1], history[:-1], policy) if row.primary) if history else ()
-
-
-def _of_one_epoch(runs: Sequence[RunRecord]) -> list[RunRecord]:
-    return [replace(run, new_levels=()) for run in runs]

@@ -133,7 +133,7 @@ def gate(
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Run the load, compare with requirements and baselines, run again what looks worse, write the reports, say pass or fail."""
+    """Run the load, check requirements, compare with the baselines, run again what looks worse, report, say pass or fail."""
     from velro_gate.cli.asked import asked
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge

@@ -33,7 +33,7 @@ def calibrate(
     """Run ``runs`` times, each within a fresh ``service()``, and store each trustworthy run as a baseline.
 
     The runs are held against what was accepted before the first of them, not against one another: five runs of one build are
-    to tell its noise, not to be chosen by it. calibration: measures the generator alone, once for all runs; None: it is left out.
+    to tell its noise, not to be chosen by it. calibration: measures the generator alone, once for all runs; None: left out.
 
     Raises:
         BrokenError: a run cannot be trusted. GateFailedError: it is a regression. Such a run is kept as quarantined, and those

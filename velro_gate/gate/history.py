@@ -29,8 +29,8 @@ class Line:
 class History:
     """The stored runs of one plan in one environment, oldest first, seen by one figure.
 
-    points: of this figure in every phase; drifts: of every primary figure against ``release``, the newest pinned run. too_short:
-    there are too few accepted runs to look for change points.
+    points: of this figure in every phase; drifts: of every primary figure against ``release``, the newest pinned run.
+    too_short: there are too few accepted runs to look for change points.
     """
 
     scenario: str

@@ -20,7 +20,7 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantileMove:
-    """One quantile. change, low, high: relative, with the 95 % interval. seconds: the difference. moved: worse, and surely so."""
+    """One quantile. change, low, high: relative, with the 95 % interval. seconds: the difference. moved: surely worse."""
 
     metric: str
     change: float
