@@ -6,7 +6,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
-from velro_gate.model.explanation import Explanation, QuantileMove, Shape
+from velro_gate.model.explanation import Explanation, QuantileMove
+from velro_gate.model.explanation import Shape as HowItMoved
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import (
     Counts,
@@ -708,7 +709,7 @@ def confirmed() -> tuple[RunRecord, Verdict]:
     explained = Explanation(
         phase=PRD,
         steps=("authorization_check",),
-        shape=Shape.SAME_SHARE,
+        shape=HowItMoved.SAME_SHARE,
         quantiles=moves,
         since="",
         companions=("CPU per 1,000 requests +12 %",),
