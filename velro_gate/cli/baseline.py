@@ -58,7 +58,7 @@ def add(
 @baseline_app.command("list", epilog="Example: velro-gate baseline list --format json")
 def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
     """List every stored run, whether it is used or quarantined and why, and every file there that is none."""
-    from velro_gate.cli.baselines import print_baselines
+    from velro_gate.cli.stored import print_baselines
 
     return print_baselines(baselines, format)
 
@@ -69,7 +69,7 @@ def show(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Show the figures of one baseline."""
-    from velro_gate.cli.baselines import print_baseline
+    from velro_gate.cli.stored import print_baseline
 
     return print_baseline(file, format)
 
@@ -82,7 +82,7 @@ def history(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
-    from velro_gate.cli.baselines import print_history
+    from velro_gate.cli.stored import print_history
 
     return print_history(baselines, metric, step, format)
 
