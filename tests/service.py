@@ -17,12 +17,17 @@ _BODY = b'{"allowed": true}'
 
 @dataclass
 class Service:
-    """What runs behind ``url``. dies_after: requests answered before it closes everything, when the behaviour is 'dies'."""
+    """What runs behind ``url``. dies_after: requests answered before it closes everything, when the behaviour is 'dies'.
+
+    reached: set by the first request from number ``awaited`` on, for who must not act before a load has begun.
+    """
 
     behaviour: Behaviour = "ok"
     dies_after: int = 200
     url: str = ""
     requests: int = 0
+    awaited: int | None = None
+    reached: threading.Event = field(default_factory=threading.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _server: asyncio.Server | None = None
 
@@ -48,6 +53,8 @@ class Service:
             writer.write(_answer(404, b""))
             return True
         self.requests += 1
+        if self.awaited is not None and self.requests >= self.awaited:
+            self.reached.set()
         if self.behaviour == "dies" and self.requests > self.dies_after:
             self._close_everything()
             return False

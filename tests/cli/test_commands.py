@@ -11,7 +11,7 @@ from tests.cli.command import ROOT, Ended, tiny_scenario, velro_gate
 from tests.service import service
 
 COMMANDS = ("demo", "check", "run", "calibrate-generator", "judge", "gate", "report", "sandbox", "schema", "baseline")
-BASELINE_COMMANDS = ("add", "list", "show", "calibrate", "prune")
+BASELINE_COMMANDS = ("add", "list", "show", "history", "pin", "unpin", "calibrate", "prune")
 
 
 @pytest.mark.parametrize("words", [(name,) for name in COMMANDS[:-1]] + [("baseline", name) for name in BASELINE_COMMANDS])

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis import runs
+from tests.gate.test_confirming import faster
 from tests.gate.world import Spectator, tiny_setup
 from tests.report import examples
 from tests.service import service
 from velro_gate.errors import BrokenError, GateFailedError
 from velro_gate.gate.calibrate import accept, calibrate
 from velro_gate.gate.judgement import reach_verdict
+from velro_gate.gate.measure import run
+from velro_gate.gate.results import make_results
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change
-from velro_gate.store.baselines import list_baselines
+from velro_gate.store.baselines import add_baseline, list_baselines, load_baselines
 from velro_gate.store.records import read_record
 
 
@@ -48,8 +52,13 @@ def test_a_regression_becomes_a_baseline_only_when_somebody_accepts_it(tmp_path:
     for number in range(1, 7):
         accept(aged(record, number), tmp_path)
     worse = aged(examples.record(slower={"authorization_check": 2.0}), 8)
-    with pytest.raises(GateFailedError, match="is a regression"):
+    with pytest.raises(GateFailedError, match="is a regression") as refused:
         accept(worse, tmp_path)
+    kept = [(path, record) for path, record in list_baselines(tmp_path).found if record.quarantined]
+    assert [record.id for _, record in kept] == [worse.id]
+    assert str(kept[0][0]) in refused.value.hint
+    assert "authorization_check p95" in kept[0][1].quarantined
+    assert reach_verdict(worse, tmp_path).baselines_used == 6, "what is quarantined is not used"
     stored = read_record(accept(worse, tmp_path, accept_change=True))
     assert {(level.step, level.metric) for level in stored.new_levels} >= {("authorization_check", "p95")}
     again = reach_verdict(aged(worse, 9), tmp_path)
@@ -59,7 +68,9 @@ def test_a_regression_becomes_a_baseline_only_when_somebody_accepts_it(tmp_path:
 def test_an_interrupted_run_never_becomes_a_baseline(tmp_path: Path) -> None:
     with pytest.raises(BrokenError):
         accept(dataclasses.replace(examples.record(), interrupted=True), tmp_path)
-    assert list_baselines(tmp_path).found == ()
+    ((_, kept),) = list_baselines(tmp_path).found
+    assert "interrupted" in kept.quarantined
+    assert load_baselines(tmp_path, plan=kept.plan, environment=kept.environment).accepted == ()
 
 
 def test_a_waived_regression_becomes_a_baseline_and_begins_an_epoch(tmp_path: Path) -> None:
@@ -79,3 +90,54 @@ def test_a_waived_regression_becomes_a_baseline_and_begins_an_epoch(tmp_path: Pa
     )
     record = read_record(accept(worse, stored, waivers=agreed))
     assert len(record.new_levels) == len(regressed) > 0
+
+
+def test_a_waived_suspicion_begins_an_epoch_too_since_it_need_not_be_sure(tmp_path: Path) -> None:
+    stored = tmp_path / "baselines"
+    for number in range(10):
+        factor = 1.0 + 0.02 * ((number * 7) % 5 - 2)
+        add_baseline(stored, runs.run(runs.summary(times=factor), number=number))
+    worse = runs.run(runs.summary(times=1.12), number=50)
+    alone = [row for row in reach_verdict(worse, stored).comparisons if row.primary and row.verdict is Change.SUSPICIOUS]
+    assert alone
+    agreed = tmp_path / "velro-waivers.yaml"
+    agreed.write_text(
+        "\n".join(
+            f"- {{phase: {row.phase}, step: {row.step}, metric: {row.metric}, ceiling: 50 %, expires: 2025-01-31, "
+            "issue: '#1', reason: wanted}"
+            for row in alone
+        ),
+        encoding="utf-8",
+    )
+    levels = read_record(accept(worse, stored, waivers=agreed)).new_levels
+    assert {(level.step, level.metric) for level in levels} == {(row.step, row.metric) for row in alone}
+
+
+def test_a_run_in_which_nothing_was_answered_well_is_no_level_even_where_there_is_none_yet(tmp_path: Path) -> None:
+    with pytest.raises(BrokenError) as refused:
+        accept(runs.run(runs.summary(failed=6000, without=("p50", "p95", "p99"))), tmp_path)
+    assert "no request was answered well in steady" in str(refused.value)
+    ((_, kept),) = list_baselines(tmp_path).found
+    assert kept.quarantined
+
+
+def test_five_calibrated_runs_are_five_baselines_with_the_policys_own_margin(tmp_path: Path) -> None:
+    for number in range(5):
+        accept(runs.run(number=number), tmp_path)
+    verdict = reach_verdict(runs.run(number=9), tmp_path)
+    assert {row.k for row in verdict.comparisons if row.primary} == {5}
+    assert {row.margin for row in verdict.comparisons if row.primary and row.metric == "p95"} == {0.05}
+
+
+def test_a_calibration_of_a_build_that_is_worse_than_what_was_accepted_is_refused_and_kept(tmp_path: Path) -> None:
+    stored = tmp_path / "baselines"
+    with service() as running:
+        setup = tiny_setup(tmp_path, running.url, users=100, rate="150/s")
+        first = run(setup, make_results(tmp_path / "first", "run"), Spectator().effects)
+        for number in range(1, 7):
+            add_baseline(stored, faster(first, number))
+        with pytest.raises(GateFailedError, match="is a regression"):
+            calibrate(
+                lambda: nullcontext(setup), runs=2, output=tmp_path / "out", baselines=stored, effects=Spectator().effects
+            )
+    assert len([one for _, one in list_baselines(stored).found if one.quarantined]) == 1

@@ -6,6 +6,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
+from velro_gate.model.explanation import Explanation, QuantileMove
+from velro_gate.model.explanation import Shape as HowItMoved
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import (
     Counts,
@@ -24,6 +26,7 @@ from velro_gate.model.scenario import ALL_STEPS, Comparator, OpenArrivals, Phase
 from velro_gate.model.verdict import (
     Change,
     Comparison,
+    Confirmation,
     Finding,
     Level,
     RequirementResult,
@@ -677,6 +680,53 @@ def broken() -> tuple[RunRecord, Verdict]:
     return made, Verdict(findings=findings, requirements=results(made), trust=(gone, late), baselines_used=0)
 
 
+def confirmed() -> tuple[RunRecord, Verdict]:
+    """A regression that two further runs have confirmed, another suspicion that they have not, and rows that stay open."""
+    made = record(slower={"authorization_check": 1.31})
+    sure = Confirmation(runs=3, worse=3, confirmed=True)
+    reason = "confirmed 3 of 3: so many runs of this build are worse by 5 % or more"
+    worse = dataclasses.replace(regression(), runs=3, confirmation=sure, reason=reason)
+    odd = dataclasses.replace(
+        regression(0.09, "p95", ALL_STEPS, "stress_test"),
+        verdict=Change.INCONCLUSIVE,
+        level=Level.INCONCLUSIVE,
+        runs=3,
+        confirmation=Confirmation(runs=3, worse=1, confirmed=False),
+        reason="not confirmed: 1 of 3 runs of this build are worse by 5 % or more",
+    )
+    still_open = comparison(
+        PRD, ALL_STEPS, "p99", 0.03, baseline=0.09, half=0.2, primary=False, verdict=Change.INCONCLUSIVE, level=Level.PASS
+    )
+    moves = tuple(
+        QuantileMove(metric=name, change=change, low=change - 0.04, high=change + 0.04, seconds=change * base, moved=True)
+        for name, change, base in (("p50", 0.30, 0.0154), ("p90", 0.32, 0.029), ("p95", 0.31, 0.0401), ("p99", 0.29, 0.07))
+    )
+    words = (
+        f"in {PRD} authorization_check is slower, all requests by about the same share (p50 +30 %, p90 +32 %, p95 +31 %, "
+        "p99 +29 %); it is new with this build (the last 10 runs of main: p95 39.6 to 40.5 ms); with it moved CPU per 1,000 "
+        "requests +12 %"
+    )
+    explained = Explanation(
+        phase=PRD,
+        steps=("authorization_check",),
+        shape=HowItMoved.SAME_SHARE,
+        quantiles=moves,
+        since="",
+        companions=("CPU per 1,000 requests +12 %",),
+        sentence=words,
+    )
+    findings = findings_of(
+        Level.FAIL, (SLOWER[0], f"{SLOWER[1].rstrip('.')}; {reason}", "Look at what this change does in authorization_check.")
+    )
+    return made, Verdict(
+        findings=findings,
+        requirements=results(made),
+        comparisons=comparisons((worse, odd, still_open)),
+        explanations=(explained,),
+        baselines_used=10,
+    )
+
+
 EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "pass": passing,
     "improved": improved,
@@ -684,6 +734,7 @@ EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "no-baseline": no_baseline,
     "inconclusive": inconclusive,
     "fail-regression": regressed,
+    "fail-confirmed": confirmed,
     "fail-missed": missed,
     "fail-both": regressed_and_missed,
     "broken": broken,

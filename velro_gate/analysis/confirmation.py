@@ -19,7 +19,7 @@ from velro_gate.analysis.shifts import Shift
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
-from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.model.verdict import Change, Comparison, Confirmation, Level
 from velro_gate.units import format_change
 
 FURTHER_RUNS = 2
@@ -50,9 +50,9 @@ def needed_repeats(
     """The phases with a suspicious primary figure, the least probable ones first where ``limit`` (seconds) allows not all."""
     least: dict[str, float] = {}
     for row in rows:
-        if row.primary and row.verdict in _SUSPECTED and row.p is not None:
+        if suspected(row) and row.p is not None:
             least[row.phase] = min(row.p, least.get(row.phase, 1.0))
-    cost = {phase.name: runs * (phase.ramp + phase.duration + SETTLING_SECONDS) for phase in planned if phase.name in least}
+    cost = {phase.name: seconds_again(phase, runs) for phase in planned if phase.name in least}
     spent, taken = 0.0, set()
     for name in sorted(cost, key=lambda name: least[name]):
         if limit is None or spent + cost[name] <= limit:
@@ -66,12 +66,24 @@ def needed_repeats(
     )
 
 
+def seconds_again(phase: Phase, runs: int = FURTHER_RUNS) -> float:
+    """About how long it takes to run one phase ``runs`` times."""
+    return runs * (phase.ramp + phase.duration + SETTLING_SECONDS)
+
+
+def suspected(row: Comparison) -> bool:
+    """Whether a figure may fail the run and looks worse; not when its worsening is waived, since then nothing hangs on it."""
+    return row.primary and row.verdict in _SUSPECTED and row.level >= Level.INCONCLUSIVE
+
+
 def confirm(
     rows: Sequence[Comparison],
     candidate: RunRecord,
     repeats: Mapping[str, Sequence[PhaseSummary]],
     baselines: Sequence[RunRecord],
     policy: Policy,
+    *,
+    missing: Mapping[str, str] | None = None,
 ) -> tuple[Comparison, ...]:
     """The comparisons of a run after its suspicious phases were run again.
 
@@ -79,11 +91,13 @@ def confirm(
         rows: what the screen found (``compare``).
         repeats: the further runs of each phase, whole and trusted ones only.
         baselines: the accepted runs that ``rows`` were compared with, newest last.
+        missing: phase -> why it was not run again, or not twice, where that is known.
     """
+    why = missing or {}
     level = confirm_level(policy, sum(row.primary and row.p is not None for row in rows))
     return tuple(
-        _confirmed(row, candidate, repeats.get(row.phase, ()), baselines, policy, level)
-        if row.primary and row.verdict in _SUSPECTED
+        _confirmed(row, candidate, repeats.get(row.phase, ()), baselines, policy, level, why.get(row.phase, ""))
+        if suspected(row)
         else row
         for row in rows
     )
@@ -96,6 +110,7 @@ def _confirmed(
     baselines: Sequence[RunRecord],
     policy: Policy,
     level: float,
+    missing: str,
 ) -> Comparison:
     first = candidate.phase(row.phase)
     assert first is not None, "a suspicious row has a figure"
@@ -107,19 +122,24 @@ def _confirmed(
     whole = shift(first, *further) if len(further) == FURTHER_RUNS else None
     alone = shift(*further) if whole is not None else None
     if whole is None or alone is None:
-        said = "the phase was not run again" if not again else "its further runs hold no figure to compare"
+        said = missing or ("the phase was not run again" if not again else "its further runs hold no figure to compare")
         return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
     singles = [move.worse for each in (first, *further) if (move := shift(each)) is not None]
-    combined = replace(_with_figures(row, whole), runs=len(singles))
     margin = "0.1 percentage points" if row.margin is None else format_change(row.margin).removeprefix("+")
-    worse = sum(move >= whole.least - ROUNDING for move in singles)
-    if confirms(whole.p, singles, whole.least, level):
-        said = f"confirmed {worse} of {len(singles)}: so many runs of this build are worse by {margin} or more"
+    found = Confirmation(
+        runs=len(singles),
+        worse=sum(move >= whole.least - ROUNDING for move in singles),
+        confirmed=confirms(whole.p, singles, whole.least, level),
+    )
+    combined = replace(_with_figures(row, whole), runs=len(singles), confirmation=found)
+    if found.confirmed:
+        said = f"{found.words}: so many runs of this build are worse by {margin} or more"
         return replace(combined, verdict=Change.REGRESSION, level=Level.FAIL, reason=said)
+    said = f"{found.words} runs of this build are worse by {margin} or more"
     if alone.upper < alone.bound:
-        said = f"looked worse at first, but {len(further)} further runs show it unchanged"
-        return replace(_with_figures(row, alone), runs=len(further), verdict=Change.UNCHANGED, level=Level.PASS, reason=said)
-    said = f"not confirmed: {worse} of {len(singles)} runs of this build are worse by {margin} or more"
+        said += f", and the {len(further)} further runs show it unchanged"
+        combined = replace(_with_figures(combined, alone), runs=len(further))
+        return replace(combined, verdict=Change.UNCHANGED, level=Level.PASS, reason=said)
     return replace(combined, verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, reason=said)
 
 

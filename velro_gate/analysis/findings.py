@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import Protocol
 
 from velro_gate import units
 from velro_gate.analysis.error_rates import ERROR_CAP
@@ -202,7 +203,7 @@ def _decided(row: Comparison, several: bool, today: date | None) -> Iterator[Fin
     """Rows that are told one by one: regressions, suspicions, improvements, and improvements that do not count."""
     step = "every step" if row.step == ALL_STEPS else row.step
     match row.verdict:
-        case Change.REGRESSION if row.level is Level.WARN:
+        case Change.REGRESSION | Change.SUSPICIOUS if row.level is Level.WARN:
             advice = "Mend it before the waiver expires."
         case Change.REGRESSION:
             advice = f"Look at what this change does in {step}. If the new level is wanted, {_acceptance(row, today)}."
@@ -255,7 +256,19 @@ def sentence_of(row: Comparison, *, several: bool = False) -> str:
     return f"{where} is {_size(row.change)} {than} ({interval}, {figures}, {behind})"
 
 
-def subject_of(row: Comparison) -> str:
+class Figured(Protocol):
+    """Whatever is about one figure."""
+
+    @property
+    def step(self) -> str:
+        """The step, or all of them."""
+
+    @property
+    def metric(self) -> str:
+        """By its name in the registry."""
+
+
+def subject_of(row: Figured) -> str:
     """What a row is about: ``p95 of all steps``, ``authorization_check p95``."""
     label = METRICS[row.metric].label
     return f"{label} of all steps" if row.step == ALL_STEPS else f"{row.step} {label}"

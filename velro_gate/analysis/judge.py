@@ -6,16 +6,18 @@ finding at all is broken: nothing was found out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
+from velro_gate.analysis.drift_findings import drift_findings
+from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
 from velro_gate.analysis.waivers import waived, waiver_findings
-from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
 from velro_gate.model.waiver import Waiver
@@ -29,7 +31,9 @@ def judge(
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
     repeats: Sequence[RunRecord] | None = None,
+    missing: Mapping[str, str] | None = None,
     waivers: Sequence[Waiver] | None = None,
+    release: Release | None = None,
 ) -> Verdict:
     """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
 
@@ -40,6 +44,8 @@ def judge(
         policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
         repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
             strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
+        missing: phase -> why it was not run again, or not twice.
+        release: the accepted run that main is held against in the long run; None where none is pinned.
         waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
@@ -48,12 +54,13 @@ def judge(
     rules = policy if policy is not None else record.plan.policy
     planned = phases if phases is not None else record.plan.phases
     requirements = check_requirements(planned, record)
-    comparisons = compare(record, baselines, rules)
-    if repeats is not None:
-        comparisons = confirm(comparisons, record, _trusted(repeats, planned), baselines, rules)
     today = date.fromisoformat(record.started_at[:10])
-    if waivers is not None:
-        comparisons = waived(comparisons, waivers, today)
+    # What is agreed to need not be confirmed; and what three runs come to may lie under a ceiling that one was above.
+    comparisons = waived(compare(record, baselines, rules), waivers or (), today)
+    again, doubted = _trusted(repeats or (), planned)
+    if repeats is not None:
+        comparisons = confirm(comparisons, record, again, baselines, rules, missing={**doubted, **(missing or {})})
+        comparisons = waived(comparisons, waivers or (), today)
     trust = trust_findings(planned, record)
     findings = [
         *_trust(trust),
@@ -68,27 +75,34 @@ def judge(
             today=today if waivers is not None else None,
         ),
         *waiver_findings(comparisons, waivers or (), today),
+        *drift_findings(baselines, release, rules),
     ]
     return Verdict(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
         requirements=requirements,
         comparisons=comparisons,
+        explanations=explanations(comparisons, record, again, baselines, rules),
         trust=trust,
         baselines_used=min(len(baselines), rules.max_baselines),
         baselines_skipped=tuple(skipped),
     )
 
 
-def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> dict[str, list[PhaseSummary]]:
-    """The whole phases of further runs that nothing speaks against, by name."""
+def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
+    """The whole phases of further runs that nothing speaks against, by name; and what speaks against the others."""
     found: dict[str, list[PhaseSummary]] = {}
+    doubted: dict[str, str] = {}
     for run in repeats:
         own = [phase for phase in planned if run.phase(phase.name) is not None]
-        doubted = _broken_phases(trust_findings(own, run))
+        broken = {doubt.phase: doubt.sentence for doubt in trust_findings(own, run) if doubt.level is Level.BROKEN}
         for phase in run.phases:
-            if phase.complete and phase.name not in doubted:
+            if not phase.complete:
+                doubted[phase.name] = "running it again did not come to its end"
+            elif phase.name in broken:
+                doubted[phase.name] = f"a further run of it cannot be trusted: {broken[phase.name].rstrip('.')}"
+            else:
                 found.setdefault(phase.name, []).append(phase)
-    return found
+    return found, doubted
 
 
 def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:

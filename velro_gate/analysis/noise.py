@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
@@ -125,6 +125,23 @@ def on_scale(estimate: Estimate, metric: Metric) -> float | None:
             return math.log(smoothed / (1.0 - smoothed)) if 0.0 < smoothed < 1.0 else None
         case Scale.LINEAR:
             return estimate.value
+
+
+def of_equal_counts(estimates: Sequence[Estimate], metric: Metric, n: int) -> list[Estimate]:
+    """The figures as if n observations stood behind each: smoothing moves a share by its own n, which is no change of it."""
+    return [replace(one, n=n) for one in estimates] if metric.scale is Scale.LOGIT else list(estimates)
+
+
+def sampling_sd(level: float, metric: Metric, n: int) -> float:
+    """What chance alone moves a share of n observations by, on the log-odds scale; 0 for other metrics.
+
+    sqrt(1 / (hits + .5) + 1 / (misses + .5)) (Gart and Zweifel 1967): near 100 % one miss more is a large move of the
+    log-odds, and equal baselines do not show that it is no more than chance. level: on the scale.
+    """
+    if metric.scale is not Scale.LOGIT:
+        return 0.0
+    share = from_scale(level, metric)
+    return math.sqrt(1.0 / (n * share + 0.5) + 1.0 / (n * (1.0 - share) + 0.5))
 
 
 def to_scale(value: float, metric: Metric) -> float:

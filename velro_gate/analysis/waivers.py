@@ -24,7 +24,10 @@ FILE = "velro-waivers.yaml"
 
 
 def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> tuple[Comparison, ...]:
-    """The comparisons, those regressions that a valid waiver covers as warnings; their reason says by which one."""
+    """The comparisons, with those figures as warnings whose worsening a valid waiver covers; the reason says by which one.
+
+    Suspicions too: what is agreed to need not be sure. Rows that hold nothing back are left as they are.
+    """
     valid = {(waiver.phase, waiver.step, waiver.metric): waiver for waiver in waivers if waiver.expires >= today}
     return tuple(_held_against(row, valid.get((row.phase, row.step, row.metric))) for row in rows)
 
@@ -78,7 +81,9 @@ def worsening(row: Comparison) -> float | None:
 
 def _held_against(row: Comparison, waiver: Waiver | None) -> Comparison:
     size = worsening(row)
-    if waiver is None or row.verdict is not Change.REGRESSION or size is None:
+    if waiver is None or size is None or row.level < Level.INCONCLUSIVE:
+        return row
+    if row.verdict not in (Change.REGRESSION, Change.SUSPICIOUS):
         return row
     if size > waiver.ceiling:
         said = f"more than the {_ceiling(waiver)} that is waived ({waiver.issue})"

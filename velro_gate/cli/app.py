@@ -13,6 +13,7 @@ from velro_gate.cli.evaluate import evaluate_app
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
+    DEFAULT_MAX_MINUTES,
     DEFAULT_OUTPUT,
     DEFAULT_WAIVERS,
     AllowInconclusive,
@@ -20,7 +21,9 @@ from velro_gate.cli.options import (
     DryRun,
     Format,
     Formatted,
+    MaxMinutes,
     NoCalibration,
+    NoConfirm,
     Output,
     Phases,
     Profile,
@@ -124,15 +127,16 @@ def gate(
     runner: Runner = None,
     dry_run: DryRun = False,
     no_calibration: NoCalibration = False,
+    no_confirm: NoConfirm = False,
+    max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
     verbose: Verbose = False,
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Run the load, compare with the requirements and the baselines, write the reports, say pass or fail."""
+    """Run the load, check requirements, compare with the baselines, run again what looks worse, report, say pass or fail."""
     from velro_gate.cli.asked import asked
     from velro_gate.cli.printing import print_plan, print_verdict
-    from velro_gate.cli.running import measure, stop_if_interrupted
-    from velro_gate.gate.judgement import reach_verdict, write_reports
+    from velro_gate.cli.running import measure_and_judge
     from velro_gate.store.baselines import require_folder
     from velro_gate.store.waivers import read_waivers
 
@@ -142,10 +146,16 @@ def gate(
     # A place that cannot work is refused now, not after an hour of load.
     require_folder(baselines)
     read_waivers(waivers)
-    record, results = measure(wanted, output, runner, verbose, calibrate=not no_calibration)
-    verdict = reach_verdict(record, baselines, waivers=waivers)
-    write_reports(record, verdict, results)
-    stop_if_interrupted(record, results)
+    record, verdict, results = measure_and_judge(
+        wanted,
+        output,
+        runner,
+        verbose,
+        calibrate=not no_calibration,
+        baselines=baselines,
+        waivers=waivers,
+        confirm_seconds=None if no_confirm else max_minutes * 60.0,
+    )
     return print_verdict(record, verdict, results.folder, format, allow_inconclusive)
 
 

@@ -1,4 +1,4 @@
-"""The ``baseline`` commands: add, list, show, calibrate, prune."""
+"""The ``baseline`` commands: add, list, show, history, pin, unpin, calibrate, prune."""
 
 from __future__ import annotations
 
@@ -42,19 +42,23 @@ def add(
     ] = False,
     waivers: Waivers = DEFAULT_WAIVERS,
 ) -> int:
-    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression, or one that was agreed to."""
+    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression, or one that was agreed to.
+
+    Any other is kept as quarantined: it can be seen, and is not used.
+    """
     from velro_gate.cli.output import put
     from velro_gate.gate.calibrate import accept
-    from velro_gate.gate.judgement import reread
+    from velro_gate.gate.judgement import kept_further, reread
 
-    put(f"stored {accept(reread(record), baselines, accept_change=accept_change, waivers=waivers)}")
+    further = kept_further(record)
+    put(f"stored {accept(reread(record), baselines, accept_change=accept_change, waivers=waivers, further=further)}")
     return 0
 
 
 @baseline_app.command("list", epilog="Example: velro-gate baseline list --format json")
 def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
-    """List every stored baseline, and every file there that is none, with the reason."""
-    from velro_gate.cli.printing import print_baselines
+    """List every stored run, whether it is used or quarantined and why, and every file there that is none."""
+    from velro_gate.cli.stored import print_baselines
 
     return print_baselines(baselines, format)
 
@@ -65,9 +69,46 @@ def show(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Show the figures of one baseline."""
-    from velro_gate.cli.printing import print_baseline
+    from velro_gate.cli.stored import print_baseline
 
     return print_baseline(file, format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline history --metric p95 --step authorization_check")
+def history(
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    metric: Annotated[str, typer.Option(help="The figure to look at: p50, p95, throughput, ...")] = "p95",
+    step: Annotated[str, typer.Option(help="Of which step; all: of all of them.")] = "all",
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
+    from velro_gate.cli.stored import print_history
+
+    return print_history(baselines, metric, step, format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline pin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def pin(
+    file: Annotated[Path, typer.Argument(help="One baseline file.")],
+    release: Annotated[str, typer.Option("--release", help="The release's name; default: the revision.")] = "",
+) -> int:
+    """Hold on to a baseline as a release: it is never pruned, and main is held against the newest one pinned."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.pins import pin_baseline
+
+    put(f"pinned {file} as {pin_baseline(file, release)}")
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline unpin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def unpin(file: Annotated[Path, typer.Argument(help="One pinned baseline file.")]) -> int:
+    """Let a pinned baseline go: it is a baseline like any other again."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.pins import unpin_baseline
+
+    unpin_baseline(file)
+    put(f"{file} is no longer pinned")
+    return 0
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline calibrate scenarios/velro-prd.yaml --profile pr --runs 5")

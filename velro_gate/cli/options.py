@@ -60,6 +60,14 @@ NoCalibration = Annotated[
         "--no-calibration", help="Leave out the null run that measures the generator alone first.", rich_help_panel=LOAD
     ),
 ]
+NoConfirm = Annotated[
+    bool,
+    typer.Option("--no-confirm", help="Do not run suspicious phases again: one odd run can fail.", rich_help_panel=LOAD),
+]
+MaxMinutes = Annotated[
+    float,
+    typer.Option("--max-minutes", min=0.0, help="At most so long for running suspicious phases again.", rich_help_panel=LOAD),
+]
 AllowInconclusive = Annotated[
     bool,
     typer.Option("--allow-inconclusive", help="Exit 0, not 3, when the verdict is inconclusive.", rich_help_panel=SHOWN),
@@ -71,6 +79,7 @@ Waivers = Annotated[
     typer.Option("--waivers", help="File of agreed regressions; it need not be there.", rich_help_panel=PLACE),
 ]
 
+DEFAULT_MAX_MINUTES = 30.0
 DEFAULT_WAIVERS = Path("velro-waivers.yaml")
 DEFAULT_OUTPUT = Path("velro-results")
 DEFAULT_BASELINES = Path("baselines")

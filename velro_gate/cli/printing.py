@@ -19,12 +19,10 @@ from velro_gate.gate.dry_run import DryRun, dry_run
 from velro_gate.gate.judgement import FILES
 from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Asked, prepare
-from velro_gate.model.record import RunRecord, fingerprint
+from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.trustline import generator_alone
 from velro_gate.scenario import json_schema
-from velro_gate.store.baselines import list_baselines
-from velro_gate.store.records import RECORD, read_record
 
 OK = 0
 
@@ -96,49 +94,6 @@ def print_schema(of: str) -> int:
     if of not in schemas:
         raise UsageError(f"there is no schema of {of!r}", hint=f"Choose one of: {', '.join(schemas)}.")
     put(json.dumps(schemas[of](), indent=2, ensure_ascii=False))
-    return OK
-
-
-def print_baselines(root: Path, format: Format) -> int:
-    """Every stored baseline and every file that is none."""
-    listed = list_baselines(root)
-    if format is Format.JSON:
-        rows = [
-            {"file": str(path), "id": record.id, "scenario": record.plan.scenario, "profile": record.plan.profile}
-            for path, record in listed.found
-        ]
-        put(json.dumps({"baselines": rows, "skipped": list(listed.skipped)}, indent=2))
-        return OK
-    if not listed.found:
-        put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
-    else:
-        table = Table()
-        for heading in ("recorded", "scenario", "profile", "environment", "revision", "runner", "file"):
-            table.add_column(heading, overflow="fold")
-        for path, record in listed.found:
-            table.add_row(
-                record.started_at,
-                record.plan.scenario,
-                record.plan.profile,
-                fingerprint(record.environment),
-                record.revision.sha[:7] or "unknown",
-                record.environment.runner,
-                str(path),
-            )
-        show(table)
-    for sentence in listed.skipped:
-        put(f"skipped: {sentence}")
-    return OK
-
-
-def print_baseline(file: Path, format: Format) -> int:
-    """One baseline's figures."""
-    record = read_record(file)
-    if format is Format.JSON:
-        text = (file / RECORD if file.is_dir() else file).read_text(encoding="utf-8")
-        put(text.removesuffix("\n"))
-    else:
-        show(phase_table(record))
     return OK
 
 

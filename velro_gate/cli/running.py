@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
-from velro_gate.gate.judgement import reach_verdict, reread
+from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
+from velro_gate.gate.judgement import kept_further, reach_verdict, reread
 from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import Results, make_results, run_id
@@ -33,6 +35,36 @@ def measure(
         return run(setup, results, effects, Calibration() if calibrate else None), results
 
 
+def measure_and_judge(
+    wanted: Asked,
+    output: Path,
+    runner: str | None,
+    verbose: bool,
+    *,
+    calibrate: bool,
+    baselines: Path,
+    waivers: Path,
+    confirm_seconds: float | None,
+) -> tuple[RunRecord, Verdict, Results]:
+    """Run the load, judge it, run suspicious phases again for at most ``confirm_seconds`` (None: judge it alone).
+
+    Raises:
+        InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
+    """
+    setup = prepare(wanted, os.environ)
+    with real_effects(runner, verbose) as effects:
+        results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
+        calibration = Calibration() if calibrate else None
+        record = run(setup, results, effects, calibration)
+        again = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
+        confirming = None if confirm_seconds is None else Confirming(again=again, seconds=confirm_seconds)
+        verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
+    stop_if_interrupted(record, results)
+    if was_interrupted(further):
+        raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))
+    return record, verdict, results
+
+
 def stop_if_interrupted(record: RunRecord, results: Results) -> None:
     """End the command when its run was interrupted; everything that was measured is kept by now.
 
@@ -49,9 +81,9 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
     Raises:
         UsageError: the other scenario says nothing about a phase of the run.
     """
-    kept = reread(record)
+    kept, further = reread(record), kept_further(record)
     if scenario is None:
-        return kept, reach_verdict(kept, baselines, waivers=waivers)
+        return kept, reach_verdict(kept, baselines, waivers=waivers, further=further)
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
@@ -66,4 +98,4 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
             hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
-    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)
+    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases, waivers=waivers, further=further)

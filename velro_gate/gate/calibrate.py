@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
+from velro_gate.analysis.judge import judge
 from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import reach_verdict
@@ -14,9 +15,10 @@ from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results, run_id
 from velro_gate.gate.setup import Setup
+from velro_gate.model.further import Further
 from velro_gate.model.record import NewLevel, RunRecord
-from velro_gate.model.verdict import Change, Finding, Level, Verdict
-from velro_gate.store.baselines import add_baseline
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
+from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
 
 
 def calibrate(
@@ -30,12 +32,15 @@ def calibrate(
 ) -> tuple[RunRecord, ...]:
     """Run ``runs`` times, each within a fresh ``service()``, and store each trustworthy run as a baseline.
 
-    calibration: measures the generator alone, once for all runs; None: it is left out.
+    The runs are held against what was accepted before the first of them, not against one another: five runs of one build are
+    to tell its noise, not to be chosen by it. calibration: measures the generator alone, once for all runs; None: left out.
 
     Raises:
-        BrokenError: a run cannot be trusted; the baselines stored before it stay. InterruptedRunError: the user stopped.
+        BrokenError: a run cannot be trusted. GateFailedError: it is a regression. Such a run is kept as quarantined, and those
+        stored before it stay. InterruptedRunError: the user stopped.
     """
-    records = []
+    records: list[RunRecord] = []
+    before: Baselines | None = None
     for number in range(1, runs + 1):
         effects.say(f"calibration run {number} of {runs}")
         with service() as setup:
@@ -43,40 +48,80 @@ def calibrate(
             record = run(setup, make_results(output, name), effects, calibration)
         if record.interrupted:
             raise InterruptedRunError(f"calibration was interrupted in run {number} of {runs}")
-        _refuse(record, reach_verdict(record, None))
-        add_baseline(baselines, record)
+        if before is None:
+            before = load_baselines(baselines, plan=record.plan, environment=record.environment)
+        _store(record, judge(record, before.accepted), baselines, accept_change=False)
         records.append(record)
     return tuple(records)
 
 
-def accept(record: RunRecord, baselines: Path, *, accept_change: bool = False, waivers: Path | None = None) -> Path:
+def accept(
+    record: RunRecord,
+    baselines: Path,
+    *,
+    accept_change: bool = False,
+    waivers: Path | None = None,
+    further: Further | None = None,
+) -> Path:
     """Store a run as a baseline when it is whole, trustworthy and no regression against those accepted before.
 
+    One that is not is kept as quarantined: it can be seen and is not used. A later call that accepts it makes it a baseline.
+
     accept_change: a person has looked at the regression and wants it as the new level: later runs are compared with the
-    baselines from this one on. So they are where the file of waivers covers the regression.
+    baselines from this one on. So they are where the file of waivers covers the regression. further: the runs that confirm it.
 
     Raises:
         BrokenError: the run cannot be trusted. GateFailedError: it is a regression and nobody accepted it.
     """
-    verdict = reach_verdict(record, baselines, waivers=waivers)
-    _refuse(record, verdict)
-    worse = [c for c in verdict.comparisons if c.verdict is Change.REGRESSION]
-    unagreed = [c for c in worse if c.level is Level.FAIL]
-    if unagreed and not accept_change:
-        named = ", ".join(f"{c.phase} {c.step} {c.metric}" for c in unagreed[:3])
-        raise GateFailedError(
-            f"run {record.id} is a regression against the {verdict.baselines_used} accepted baselines: {named}",
-            hint="Mend it, or store it with --accept-change when the new level is wanted.",
-        )
-    levels = tuple(NewLevel(phase=c.phase, step=c.step, metric=c.metric) for c in worse)
-    return add_baseline(baselines, replace(record, new_levels=levels))
+    verdict = reach_verdict(record, baselines, waivers=waivers, further=further)
+    return _store(record, verdict, baselines, accept_change=accept_change)
 
 
-def _refuse(record: RunRecord, verdict: Verdict) -> None:
+def _store(record: RunRecord, verdict: Verdict, baselines: Path, *, accept_change: bool) -> Path:
+    obstacle = _broken(record, verdict) or _unanswered(record) or (None if accept_change else _regression(record, verdict))
+    if obstacle is not None:
+        kept = quarantine(baselines, record, obstacle.why or obstacle.what)
+        obstacle.hint = f"{obstacle.hint} It is kept as quarantined in {kept}."
+        raise obstacle
+    levels = [NewLevel(phase=row.phase, step=row.step, metric=row.metric) for row in verdict.comparisons if _new_level(row)]
+    return add_baseline(baselines, replace(record, new_levels=tuple(levels)))
+
+
+def _new_level(row: Comparison) -> bool:
+    """Whether a worsening was agreed to: by accepting the run, or by a waiver, which need not wait until it is sure."""
+    return row.verdict is Change.REGRESSION or (row.primary and row.verdict is Change.SUSPICIOUS and row.level is Level.WARN)
+
+
+def _unanswered(record: RunRecord) -> BrokenError | None:
+    """A run in which a phase answered nothing well would be a level of nothing."""
+    silent = [phase.name for phase in record.phases if (whole := phase.step()) and whole.counts.sent and not whole.counts.ok]
+    if not silent:
+        return None
+    return BrokenError(
+        f"run {record.id} cannot become a baseline",
+        why=f"no request was answered well in {', '.join(silent)}",
+        hint="Mend the service, or the scenario's checks, then run again.",
+    )
+
+
+def _regression(record: RunRecord, verdict: Verdict) -> GateFailedError | None:
+    unagreed = [row for row in verdict.comparisons if row.verdict is Change.REGRESSION and row.level is Level.FAIL]
+    if not unagreed:
+        return None
+    named = ", ".join(f"{row.phase} {row.step} {row.metric}" for row in unagreed[:3])
+    return GateFailedError(
+        f"run {record.id} is a regression against the {verdict.baselines_used} accepted baselines: {named}",
+        why=f"worse than what was accepted: {named}",
+        hint="Mend it, waive it, or store it with 'baseline add --accept-change' when the new level is wanted.",
+    )
+
+
+def _broken(record: RunRecord, verdict: Verdict) -> BrokenError | None:
     broken: list[Finding] = [finding for finding in verdict.findings if finding.level is Level.BROKEN]
-    if broken:
-        raise BrokenError(
-            f"run {record.id} cannot become a baseline",
-            why="; ".join(finding.sentence for finding in broken[:3]),
-            hint=broken[0].advice or "Mend what is named above, then run again.",
-        )
+    if not broken:
+        return None
+    return BrokenError(
+        f"run {record.id} cannot become a baseline",
+        why="; ".join(finding.sentence for finding in broken[:3]),
+        hint=broken[0].advice or "Mend what is named above, then run again.",
+    )

@@ -10,11 +10,13 @@ from velro_gate import report
 from velro_gate.analysis.judge import judge
 from velro_gate.gate.measure import summaries
 from velro_gate.gate.results import Results
+from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import load_baselines
-from velro_gate.store.records import read_facts, read_record, read_samples
+from velro_gate.store.further import read_missing, repeat_folders
+from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
 from velro_gate.store.waivers import read_waivers
 
 FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
@@ -35,6 +37,17 @@ def reread(folder: Path) -> RunRecord:
     return dataclasses.replace(record, phases=summaries(record.plan, facts, read_samples(samples)))
 
 
+def kept_further(folder_or_record: Path) -> Further | None:
+    """The further runs that are kept beside a run, summarised afresh; None when none was needed, or it is a lone file.
+
+    Raises:
+        RecordError: one of them cannot be read.
+    """
+    folder = folder_or_record.parent if folder_or_record.name == RECORD else folder_or_record
+    missing = read_missing(folder)
+    return None if missing is None else Further(runs=tuple(map(reread, repeat_folders(folder))), missing=missing)
+
+
 def reach_verdict(
     record: RunRecord,
     baselines: Path | None,
@@ -42,10 +55,12 @@ def reach_verdict(
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
     waivers: Path | None = None,
+    further: Further | None = None,
 ) -> Verdict:
     """Judge a record against its requirements and the stored baselines; None: requirements only.
 
-    waivers: the file of agreed regressions; it need not be there.
+    waivers: the file of agreed regressions; it need not be there. further: the runs that suspicions are confirmed by; None:
+    the run is judged alone.
 
     Raises:
         UsageError: the waivers cannot be read, or hold what is none.
@@ -55,7 +70,17 @@ def reach_verdict(
     agreed = None if waivers is None else read_waivers(waivers)
     stored = load_baselines(baselines, plan=record.plan, environment=record.environment)
     others = tuple(run for run in stored.accepted if run.id != record.id)
-    return judge(record, others, skipped=stored.skipped, policy=policy, phases=phases, waivers=agreed)
+    return judge(
+        record,
+        others,
+        skipped=stored.skipped,
+        policy=policy,
+        phases=phases,
+        repeats=None if further is None else further.runs,
+        missing=None if further is None else further.missing,
+        waivers=agreed,
+        release=stored.release,
+    )
 
 
 def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:

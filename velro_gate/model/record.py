@@ -230,6 +230,7 @@ class RunRecord:
     """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load.
 
     generator_noise: None when it was not measured. new_levels: of a baseline, the figures that begin a new epoch with it.
+    quarantined: of a stored run, why it is not used as a baseline; empty: it is one.
     """
 
     id: str
@@ -245,6 +246,7 @@ class RunRecord:
     shards: int = 1
     generator_noise: GeneratorNoise | None = None
     new_levels: tuple[NewLevel, ...] = ()
+    quarantined: str = ""
     schema: int = RECORD_SCHEMA
 
     def phase(self, name: str) -> PhaseSummary | None:
@@ -256,6 +258,14 @@ class RunRecord:
         """Whether every planned phase ran to its end."""
         ran = {phase.name for phase in self.phases if phase.complete}
         return not self.interrupted and ran >= {phase.name for phase in self.plan.phases}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """An accepted run that somebody holds on to, so that slow drift can be measured against it. name: the release's."""
+
+    name: str
+    record: RunRecord
 
 
 def fingerprint(environment: Environment) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 
+from velro_gate.model.explanation import Explanation
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Requirement
 
@@ -70,6 +71,24 @@ class Change(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """What running a suspicious phase again came to. worse: how many of the ``runs`` are worse by the margin or more."""
+
+    runs: int
+    worse: int
+    confirmed: bool
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.worse <= self.runs:
+            raise ValueError(f"{self.worse} of {self.runs} runs cannot be worse")
+
+    @property
+    def words(self) -> str:
+        """``confirmed 3 of 3``, ``not confirmed: 1 of 3``."""
+        return f"confirmed {self.worse} of {self.runs}" if self.confirmed else f"not confirmed: {self.worse} of {self.runs}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One metric of one step against its baseline.
 
@@ -80,6 +99,7 @@ class Comparison:
     current is there whenever the figure was measured, compared or not.
     pairs: blocks of base and head compared side by side (0: with stored baselines; then ``baseline`` is that of the base
     build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed.
+    confirmation: what running the phase again came to; None: it was not run again, or not often enough.
     primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with so many baselines (None:
     the policy's). Figures are None when the metric could not be compared; reason says why.
     """
@@ -105,6 +125,7 @@ class Comparison:
     reason: str = ""
     pairs: int = 0
     runs: int = 1
+    confirmation: Confirmation | None = None
 
 
 class Trust(Enum):
@@ -149,6 +170,7 @@ class Verdict:
     findings: tuple[Finding, ...]
     requirements: tuple[RequirementResult, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
+    explanations: tuple[Explanation, ...] = ()
     trust: tuple[TrustFinding, ...] = ()
     baselines_used: int = 0
     baselines_skipped: tuple[str, ...] = ()

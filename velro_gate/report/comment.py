@@ -81,6 +81,7 @@ def _render(view: View, layout: _Layout, links: Mapping[str, str]) -> str:
         left_out=_left_out(view, layout, prominent),
         changed=gathered(changed),
         changed_left_out=_more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
+        explanations=shown.explanations[:listed],
         trust=shown.trust[:listed],
         next_steps=shown.next_steps[:listed],
         links=" · ".join(markdown_link(label, url) for label, url in links.items()),
@@ -112,6 +113,7 @@ def _shortened(view: View, length: int) -> View:
     return replace(
         view,
         sentence=tuple(replace(piece, text=cut(piece.text)) for piece in view.sentence),
+        explanations=[cut(words) for words in view.explanations],
         trust=[replace(row, sentence=cut(row.sentence)) for row in view.trust],
         next_steps=[
             replace(row, advice=cut(row.advice), reasons=tuple(replace(one, sentence=cut(one.sentence)) for one in row.reasons))

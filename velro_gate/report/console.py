@@ -14,7 +14,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.escape import visible
 from velro_gate.report.phrase import Phrase
-from velro_gate.report.rows import ComparisonRow, RequirementRow, gathered
+from velro_gate.report.rows import OPEN, ComparisonRow, RequirementRow, gathered
 from velro_gate.report.templating import groupby_phase
 from velro_gate.report.view import NextStep, TrustRow, View, build
 
@@ -25,6 +25,7 @@ COLOURS = {
     "inconclusive": "magenta",
     "fail": "red",
     "broken": "red",
+    OPEN: "dim",
 }
 _LISTED = 6
 _CHANGED = 15
@@ -77,6 +78,7 @@ def _comparisons(view: View) -> list[RenderableType]:
         parts.append(_comparison_table(gathered(shown)))
     if len(view.changed) > len(shown):
         parts.append(Text(f"  and {len(view.changed) - len(shown)} more rows", style="dim"))
+    parts += [Padding(Text(visible(words)), _INDENT) for words in view.explanations[:_LISTED]]
     return [*parts, Text("")]
 
 
@@ -85,8 +87,9 @@ def _comparison_table(rows: Sequence[ComparisonRow]) -> Table:
     for group in groupby_phase(rows):
         table.add_row(Text(visible(group.phase), style="bold cyan"))
         for row in group.rows:
-            style = "green" if row.finding == "improvement" else COLOURS[row.level]
-            finding = Text.assemble((row.finding, style), "" if row.primary else (" advisory", "dim"))
+            style = "green" if row.finding == "improvement" else COLOURS[row.tone]
+            more = f", {row.confirmation}" if row.confirmation else ""
+            finding = Text.assemble((row.finding + more, style), "" if row.primary else (" advisory", "dim"))
             table.add_row(Padding(_text(row.subject), _INDENT), row.baseline, row.current, row.change, finding)
     return table
 

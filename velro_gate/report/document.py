@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+from velro_gate.model.explanation import Explanation
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
 from velro_gate.model.verdict import Comparison, Finding, RequirementResult, TrustFinding, Verdict
@@ -39,6 +40,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
         "findings": [_finding(found) for found in verdict.findings],
         "requirements": [_requirement(result) for result in verdict.requirements],
         "comparisons": [_comparison(row) for row in verdict.comparisons],
+        "explanations": [_explanation(one) for one in verdict.explanations],
         "trust": [trust_row(found) for found in verdict.trust],
     }
 
@@ -125,7 +127,21 @@ def _comparison(row: Comparison) -> dict[str, Any]:
         "mde": row.mde,
         "margin": row.margin,
         "baselines": row.k,
+        "runs": row.runs,
+        "confirmation": None if row.confirmation is None else dataclasses.asdict(row.confirmation),
         "reason": row.reason,
+    }
+
+
+def _explanation(one: Explanation) -> dict[str, Any]:
+    return {
+        "phase": one.phase,
+        "steps": list(one.steps),
+        "shape": one.shape.value,
+        "quantiles": [dataclasses.asdict(move) for move in one.quantiles],
+        "since": one.since,
+        "companions": list(one.companions),
+        "sentence": one.sentence,
     }
 
 

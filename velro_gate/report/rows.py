@@ -22,6 +22,9 @@ GLYPHS = {
 }
 """One sign a level; always beside the word, never instead of it."""
 
+OPEN = "open"
+"""The tone of a row that blocks nothing because nothing was found out."""
+
 MOVED = frozenset({Change.REGRESSION, Change.SUSPICIOUS, Change.IMPROVEMENT})
 _PLAIN_SOURCES = frozenset({"phase", "step"})
 PROMINENT = 12
@@ -46,7 +49,11 @@ class RequirementRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonRow:
-    """One comparison, ready to print. note: why it was not compared, if so."""
+    """One comparison, ready to print. note: why it was not compared, if so.
+
+    confirmation: what running it again came to, in a few words. tone: how it may be coloured: as its level, or 'open' where
+    nothing was found out, which must never look like a pass.
+    """
 
     phase: str
     subject: Phrase
@@ -55,11 +62,13 @@ class ComparisonRow:
     change: str
     finding: str
     level: str
+    tone: str
     glyph: str
     primary: bool
     mde: str
     p: str
     note: str
+    confirmation: str
 
 
 def requirement_row(result: RequirementResult) -> RequirementRow:
@@ -97,11 +106,13 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         change=_change(row) if compared else figures.NOTHING,
         finding=row.verdict.value,
         level=row.level.word,
+        tone=OPEN if _left_open(row) else row.level.word,
         glyph=_comparison_glyph(row),
         primary=row.primary,
         mde=units.format_magnitude(row.mde) if row.mde is not None else figures.NOTHING,
         p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p) if compared else figures.NOTHING,
         note=row.reason,
+        confirmation=row.confirmation.words if row.confirmation is not None else "",
     )
 
 
@@ -114,9 +125,12 @@ def _change(row: Comparison) -> str:
 def _comparison_glyph(row: Comparison) -> str:
     if row.verdict is Change.IMPROVEMENT and row.level is Level.PASS:
         return "🟢"
-    if row.verdict is Change.NOT_COMPARED and row.level is Level.PASS:
-        return "·"
-    return GLYPHS[row.level]
+    return "·" if _left_open(row) else GLYPHS[row.level]
+
+
+def _left_open(row: Comparison) -> bool:
+    """Whether the row blocks nothing and yet shows nothing: what was not measured, or not decided, is not green."""
+    return row.level is Level.PASS and row.verdict in (Change.NOT_COMPARED, Change.INCONCLUSIVE)
 
 
 def ordered_requirements(results: Sequence[RequirementResult], record: RunRecord) -> list[RequirementResult]:

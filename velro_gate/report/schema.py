@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
+from velro_gate.model.explanation import Shape
 from velro_gate.model.metrics import METRICS, Kind
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Level, Status, Trust
@@ -36,6 +37,7 @@ def verdict_schema() -> dict[str, object]:
             findings=_list(_object(level=_level(), subject=_TEXT, sentence=_TEXT, advice=_TEXT)),
             requirements=_list(_requirement()),
             comparisons=_list(_comparison()),
+            explanations=_list(_explanation()),
             trust=_list(_trust()),
         ),
     }
@@ -122,7 +124,24 @@ def _comparison() -> dict[str, Any]:
         mde=_PERHAPS,
         margin=_PERHAPS,
         baselines=_COUNT,
+        runs={**_COUNT, "description": "Of this build, behind 'current'."},
+        confirmation={
+            "anyOf": [{"type": "null"}, _object(runs=_COUNT, worse=_COUNT, confirmed=_FLAG)],
+            "description": "How many of the runs are worse by the margin, and whether that confirms it; null: not run again.",
+        },
         reason=_TEXT,
+    )
+
+
+def _explanation() -> dict[str, Any]:
+    return _object(
+        phase=_TEXT,
+        steps={**_list(_TEXT), "description": "Those that became slower, the worst first; the quantiles are the worst one's."},
+        shape=_values(Shape),
+        quantiles=_list(_object(metric=_metric(), change=_FIGURE, low=_FIGURE, high=_FIGURE, seconds=_FIGURE, moved=_FLAG)),
+        since={**_TEXT, "description": "The run of main with which a part of it came; empty: all of it is new."},
+        companions=_list(_TEXT),
+        sentence={"type": "string", "minLength": 1},
     )
 
 

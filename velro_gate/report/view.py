@@ -88,6 +88,7 @@ class View:
     changed: list[rows.ComparisonRow]
     comparisons: list[rows.ComparisonRow]
     comparison_count: str
+    explanations: list[str]
     trust_facts: tuple[tuple[str, str], ...]
     trust: list[TrustRow]
     next_steps: list[NextStep]
@@ -123,6 +124,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
         comparison_count=comparison_count(verdict.comparisons, level),
+        explanations=[spoken(one.sentence) for one in verdict.explanations],
         trust_facts=trustline.trust_facts(record, verdict),
         trust=_trust(verdict),
         next_steps=_next_steps(record, verdict),

@@ -135,17 +135,22 @@ def _magnitude(row: Comparison) -> str:
 def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> str:
     """What the change is held against, in the words of that metric's scale."""
     direction = "rise" if rose else "fall"
+    if row.confirmation is not None and not certain:
+        return f"; {row.confirmation.words} runs."
+    if row.verdict is Change.SUSPICIOUS and row.reason:
+        return f"; not confirmed: {row.reason}."
     if not certain:
         seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
         return f": too noisy to tell{seen}."
+    sure = "" if row.confirmation is None else f"; {row.confirmation.words} runs"
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
-        return "."
+        return f"{sure}."
     margin = row.margin
     if margin is None and row.k >= _ENOUGH_BASELINES:
         margin = record.plan.policy.margin
     if margin is None:
-        return "."
-    return f"; the limit is a {direction} of {units.trim_zeros(units.format_magnitude(margin))}."
+        return f"{sure}."
+    return f"{sure}; the limit is a {direction} of {units.trim_zeros(units.format_magnitude(margin))}."
 
 
 def missed(result: RequirementResult) -> Phrase:

@@ -2,6 +2,9 @@
 
 A file is created under a name of its own and never changed, so two merges at once cannot overwrite each other's. Whether a
 baseline is comparable is read from its content, never from its place; the folders only keep apart what is listed and pruned.
+
+A run that may not become a baseline is kept in the same way, marked as quarantined: everybody can see it, and nothing is
+compared with it.
 """
 
 from __future__ import annotations
@@ -9,31 +12,40 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from velro_gate.errors import BaselineError, RecordError, UsageError
-from velro_gate.model.record import Plan, RunRecord, fingerprint
+from velro_gate.model.record import Plan, Release, RunRecord, fingerprint
 from velro_gate.model.run import Environment
 from velro_gate.store.codec import CodecError, encode_record
-from velro_gate.store.files import create_whole, unwritable
+from velro_gate.store.files import create_whole, unwritable, write_whole
+from velro_gate.store.pins import pinned_as
 from velro_gate.store.records import read_record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """The comparable accepted runs, oldest first, and a sentence for everything that was not used."""
+    """The comparable accepted runs, oldest first, and a sentence for everything that was not used.
+
+    release: the newest pinned one of them with its name; None where none is pinned.
+    """
 
     accepted: tuple[RunRecord, ...] = ()
     skipped: tuple[str, ...] = ()
+    release: Release | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Every stored baseline with its file, oldest first within a scenario and environment; and what is none."""
+    """Every stored run with its file, oldest first within a scenario and environment, quarantined ones too; and what is none.
+
+    pins: the file of each pinned baseline, and the name of its release.
+    """
 
     found: tuple[tuple[Path, RunRecord], ...] = ()
     skipped: tuple[str, ...] = ()
+    pins: Mapping[Path, str] = field(default_factory=dict)
 
 
 def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Baselines:
@@ -44,21 +56,26 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
     """
     listing = list_baselines(root, scenario=plan.scenario)
     accepted: list[RunRecord] = []
+    releases: list[Release] = []
     others: Counter[str] = Counter()
-    for _, record in listing.found:
+    for path, record in listing.found:
         reason = _not_comparable(record, plan, environment)
-        if reason is None:
-            accepted.append(record)
-        else:
+        if reason is not None:
             others[reason] += 1
+            continue
+        accepted.append(record)
+        if path in listing.pins:
+            releases.append(Release(name=listing.pins[path], record=record))
     counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in others.items()]
     return Baselines(
-        accepted=tuple(sorted(accepted, key=lambda run: (run.started_at, run.id))), skipped=(*listing.skipped, *counted)
+        accepted=tuple(sorted(accepted, key=_age)),
+        skipped=(*listing.skipped, *counted),
+        release=max(releases, key=lambda release: _age(release.record), default=None),
     )
 
 
 def add_baseline(root: Path, record: RunRecord) -> Path:
-    """Store an accepted run as a baseline and return its file.
+    """Store an accepted run as a baseline and return its file. If it was quarantined before, it no longer is.
 
     Raises:
         BaselineError: the run is interrupted or incomplete, or is stored already. OutputError: no permission.
@@ -71,23 +88,56 @@ def add_baseline(root: Path, record: RunRecord) -> Path:
             why=f"it is incomplete: {', '.join(missing)}" if missing else "it was interrupted",
             hint="Only a run of the whole plan can be compared with: run it again to its end.",
         )
+    path, text = _kept(root, replace(record, quarantined=""))
+    if path is not None and read_record(path).quarantined:
+        write_whole(path, text)
+    elif path is not None:
+        raise BaselineError(f"run {record.id} is a baseline already", where=str(path), hint="There is nothing left to do.")
+    return path or _create(root, record, text)
+
+
+def quarantine(root: Path, record: RunRecord, reason: str) -> Path:
+    """Keep a run that may not become a baseline, marked with the reason, and return its file; once is enough.
+
+    Raises:
+        BaselineError: the run is a baseline already. OutputError: no permission. StorageError: the disk is full.
+    """
+    kept = replace(record, quarantined=reason)
+    path, text = _kept(root, kept)
+    if path is None:
+        return _create(root, kept, text)
+    if not read_record(path).quarantined:
+        raise BaselineError(f"run {record.id} is a baseline already", where=str(path), why=f"now it would not be: {reason}")
+    return path
+
+
+def _kept(root: Path, record: RunRecord) -> tuple[Path | None, str]:
+    """The file that holds this run already, if any, and the text that would hold it now."""
     try:
         text = encode_record(record, compact=True)
     except CodecError as error:
         raise BaselineError(f"run {record.id} cannot become a baseline", why=str(error)) from error
-    folder = root / _clean(record.plan.scenario) / fingerprint(record.environment)
-    time = _clean(record.started_at.replace("-", "").replace(":", ""))
-    name = f"{time}-{_clean(record.revision.sha[:7] or record.id)}"
-    # Two runs of one build can start in the same second; their ids tell them apart.
-    for path in (folder / f"{name}.json", folder / f"{name}-{_clean(record.id)}.json"):
+    return next((path for path in _names(root, record) if _holds(path, record.id)), None), text
+
+
+def _create(root: Path, record: RunRecord, text: str) -> Path:
+    for path in _names(root, record):
         try:
             create_whole(path, text)
         except FileExistsError:
-            if _holds(path, record.id):
-                break
-        else:
-            return path
-    raise BaselineError(f"run {record.id} is a baseline already", where=str(path), hint="There is nothing left to do.")
+            continue
+        return path
+    raise BaselineError(
+        f"run {record.id} cannot be stored", where=str(root), why="other files have both names that it could have"
+    )
+
+
+def _names(root: Path, record: RunRecord) -> tuple[Path, Path]:
+    """Two runs of one build can start in the same second; their ids tell them apart."""
+    folder = root / _clean(record.plan.scenario) / fingerprint(record.environment)
+    time = _clean(record.started_at.replace("-", "").replace(":", ""))
+    name = f"{time}-{_clean(record.revision.sha[:7] or record.id)}"
+    return folder / f"{name}.json", folder / f"{name}-{_clean(record.id)}.json"
 
 
 def list_baselines(root: Path, *, scenario: str | None = None) -> Listing:
@@ -109,13 +159,15 @@ def list_baselines(root: Path, *, scenario: str | None = None) -> Listing:
         except RecordError as error:
             skipped.append(f"{path.relative_to(root)} is not used: {error.why}")
     found.sort(key=lambda pair: (pair[0].parent, pair[1].started_at, pair[1].id))
-    return Listing(found=tuple(found), skipped=tuple(skipped))
+    pins = {path: pin for path, _ in found if (pin := pinned_as(path)) is not None}
+    return Listing(found=tuple(found), skipped=tuple(skipped), pins=pins)
 
 
 def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
     """Remove all but the newest ``keep`` baselines of each comparable group; return the removed files, oldest first.
 
-    Files that are no baselines stay: they are for a person to look at.
+    As many quarantined runs are kept beside them, and every pinned baseline. Files that are no baselines stay: they are for a
+    person to look at.
 
     Raises:
         UsageError: ``keep`` is less than one. OutputError: a file cannot be removed.
@@ -123,11 +175,13 @@ def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
     if keep < 1:
         raise UsageError(f"cannot keep {keep} baselines", hint="Keep at least one; five or more are needed to compare well.")
     groups: dict[tuple[str, ...], list[Path]] = {}
-    for path, record in list_baselines(root).found:
+    listing = list_baselines(root)
+    for path, record in listing.found:
         plan = record.plan
-        key = (plan.scenario, plan.digest, plan.profile, fingerprint(record.environment))
+        place = (plan.scenario, plan.digest, plan.profile, fingerprint(record.environment))
+        key = (*place, "quarantined" if record.quarantined else "")
         groups.setdefault(key, []).append(path)
-    removed = [path for paths in groups.values() for path in paths[:-keep]]
+    removed = [path for paths in groups.values() for path in paths[:-keep] if path not in listing.pins]
     for path in removed:
         try:
             path.unlink()
@@ -183,6 +237,8 @@ def _not_comparable(record: RunRecord, plan: Plan, environment: Environment) -> 
         return f"of another version of the plan (digest {theirs.digest[:7]}, now {plan.digest[:7]})"
     if fingerprint(record.environment) != fingerprint(environment):
         return f"of another environment ({_differences(record.environment, environment)})"
+    if record.quarantined:
+        return "quarantined ('velro-gate baseline list' says why)"
     if not record.complete:
         return "interrupted or incomplete"
     return None
@@ -215,6 +271,10 @@ def _fields(environment: Environment) -> Mapping[str, str]:
 def _ran(record: RunRecord, name: str) -> bool:
     phase = record.phase(name)
     return phase is not None and phase.complete
+
+
+def _age(record: RunRecord) -> tuple[str, str]:
+    return record.started_at, record.id
 
 
 def _holds(path: Path, id_: str) -> bool:

@@ -1,0 +1,92 @@
+"""Confirmation as users see it: a service that is ten times as slow as its baselines."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import command, environment, tiny_scenario, velro_gate
+from tests.gate.test_confirming import faster
+from tests.service import service
+from velro_gate.store.baselines import add_baseline
+from velro_gate.store.records import read_record
+
+
+def slowed(folder: Path, url: str) -> Path:
+    """A scenario whose baselines were ten times as fast as the service at ``url`` is."""
+    scenario = tiny_scenario(folder, users=100, rate="150/s")
+    ended = velro_gate("run", scenario, "--url", url, "--no-calibration", "--output", "measured", cwd=folder)
+    assert ended.code == 0, ended.err
+    (place,) = (folder / "measured").iterdir()
+    for number in range(1, 7):
+        add_baseline(folder / "baselines", faster(read_record(place), number))
+    return scenario
+
+
+def verdict_of(folder: Path) -> dict[str, object]:
+    (found,) = folder.glob("velro-results/*/verdict.json")
+    return json.loads(found.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path: Path) -> None:
+    with service() as running:
+        scenario = slowed(tmp_path, running.url)
+        ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", cwd=tmp_path)
+    assert ended.code == 1, ended.err
+    assert "suspicious: phase short. Running it 2 times again to confirm it: about 15 s" in ended.err
+    assert "confirmation run 2 of 2" in ended.err
+    assert "regression, confirmed 3 of 3" in " ".join(ended.out.split())
+    again = velro_gate("judge", ended.folder, "--format", "json", cwd=tmp_path)
+    assert again.code == 1
+    kept = verdict_of(tmp_path)
+    assert json.loads(again.out)["comparisons"] == kept["comparisons"]
+    assert json.loads(again.out)["explanations"] == kept["explanations"] != []
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "words"),
+    [(("--max-minutes", "0"), 3, "no time to run it 2 times again"), (("--no-confirm",), 1, "look at what this change does")],
+)
+def test_no_time_is_inconclusive_and_no_confirmation_judges_the_run_alone(
+    tmp_path: Path, option: tuple[str, ...], code: int, words: str
+) -> None:
+    with service() as running:
+        scenario = slowed(tmp_path, running.url)
+        ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", *option, cwd=tmp_path)
+    assert ended.code == code, ended.err
+    assert words.lower() in " ".join(ended.out.split()).lower()
+    assert "confirmation run" not in ended.err
+    assert velro_gate("judge", ended.folder, cwd=tmp_path).code == code
+
+
+def test_ctrl_c_while_it_is_run_again_keeps_everything_and_a_verdict_that_says_so(tmp_path: Path) -> None:
+    with service() as running:
+        scenario = slowed(tmp_path, running.url)
+        child = subprocess.Popen(
+            command("gate", scenario, "--url", running.url, "--no-calibration"),
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stderr is not None
+        next(line for line in iter(child.stderr.readline, "") if line.startswith("confirmation run 1"))
+        running.awaited = running.requests + 1
+        assert running.reached.wait(30)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, err
+    assert "interrupted while suspicious phases were run again" in err
+    assert out == ""
+    verdict = verdict_of(tmp_path)
+    assert verdict["verdict"] == "inconclusive"
+    assert "running it again was interrupted" in json.dumps(verdict["comparisons"])
+    (again,) = tmp_path.glob("velro-results/*/repeats/*/record.json")
+    assert json.loads(again.read_text(encoding="utf-8"))["interrupted"] is True
+    (marked,) = tmp_path.glob("velro-results/*/confirmation.json")
+    assert "interrupted" in marked.read_text(encoding="utf-8")

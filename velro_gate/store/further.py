@@ -1,0 +1,51 @@
+"""Beside a record: the runs that confirm it (``repeats/``), and why some are not there (``confirmation.json``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from velro_gate.errors import RecordError
+from velro_gate.store.files import write_whole
+from velro_gate.store.records import RECORD
+
+REPEATS = "repeats"
+CONFIRMATION = "confirmation.json"
+_SCHEMA = 1
+
+
+def write_missing(folder: Path, missing: Mapping[str, str]) -> None:
+    """Keep that a run has to be confirmed, and which phases were not run again, or not twice, with the reason of each.
+
+    Raises:
+        OutputError: no permission. StorageError: the disk is full.
+    """
+    text = json.dumps({"schema": _SCHEMA, "not_run_again": dict(missing)}, indent=1, sort_keys=True, ensure_ascii=False)
+    write_whole(folder / CONFIRMATION, f"{text}\n")
+
+
+def read_missing(folder: Path) -> Mapping[str, str] | None:
+    """What ``write_missing`` has kept; None for a run that was never to be confirmed.
+
+    Raises:
+        RecordError: the file is damaged or of another version.
+    """
+    path = folder / CONFIRMATION
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise RecordError("the confirmation cannot be read", where=str(path), why=" ".join(str(error).split())) from error
+    match tree:
+        case {"schema": 1, "not_run_again": dict(missing)} if all(isinstance(why, str) for why in missing.values()):
+            return missing
+    raise RecordError("the confirmation cannot be read", where=str(path), why="it is not what this velro-gate writes there")
+
+
+def repeat_folders(folder: Path) -> tuple[Path, ...]:
+    """The folders of further runs that hold a record, in the order of time. One that was killed before it kept any has none."""
+    place = folder / REPEATS
+    found = sorted(place.iterdir(), key=lambda path: path.name) if place.is_dir() else []
+    return tuple(path for path in found if (path / RECORD).is_file())

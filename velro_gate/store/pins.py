@@ -1,0 +1,57 @@
+"""Pins: baselines that are held on to as releases.
+
+A pin is a file beside the baseline, of its name but for the ending ``.pin``, and holds the release's name. So pinning changes
+no baseline, and two people who pin two of them do not meet.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from velro_gate.errors import BaselineError
+from velro_gate.store.files import unwritable, write_whole
+from velro_gate.store.records import read_record
+
+PIN = ".pin"
+
+
+def pin_baseline(file: Path, release: str = "") -> str:
+    """Hold on to a baseline as a release: it is not pruned, and the runs of main are held against the newest one pinned.
+
+    release: its name; empty: the revision's. The name under which it is pinned is returned.
+
+    Raises:
+        RecordError: it is no baseline. BaselineError: it is quarantined. OutputError, StorageError: the pin cannot be written.
+    """
+    record = read_record(file)
+    if record.quarantined:
+        raise BaselineError("a quarantined run cannot be pinned", where=str(file), why=record.quarantined)
+    name = " ".join(release.split()) or record.revision.label or record.revision.sha[:12] or record.id
+    write_whole(file.with_suffix(PIN), f"{name}\n")
+    return name
+
+
+def unpin_baseline(file: Path) -> None:
+    """Let a pinned baseline go.
+
+    Raises:
+        BaselineError: it is not pinned. OutputError: it cannot be let go.
+    """
+    pin = file.with_suffix(PIN)
+    try:
+        pin.unlink()
+    except FileNotFoundError as error:
+        hint = "'velro-gate baseline list' shows which baselines are pinned."
+        raise BaselineError("the baseline is not pinned", where=str(file), hint=hint) from error
+    except OSError as error:
+        raise unwritable(pin, error) from error
+
+
+def pinned_as(file: Path) -> str | None:
+    """The release's name; None for a baseline that is not pinned. A pin that cannot be read holds all the same."""
+    try:
+        return file.with_suffix(PIN).read_text(encoding="utf-8").strip() or file.stem
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        return file.stem
