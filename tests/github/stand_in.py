@@ -1,6 +1,6 @@
 """A stateful stand-in of GitHub's REST API as a real HTTP server; checks every request and answer against GitHub's description.
 
-``python -m tests.github.stand_in --port 0 --repository owner/name`` serves it and prints ``ready URL``. For tests, not GitHub's:
+``python -m tests.github.stand_in --port 0 --repository owner/name`` serves it and prints ``ready URL``. For tests only:
 GET /_state, POST /_seed (merged into the state), POST /_faults (what the next fitting calls get instead of an answer).
 """
 
