@@ -71,6 +71,16 @@ class Api:
         # What an answer sends us to elsewhere, such as a store of archives, must not see the token.
         self._stranger = httpx.Client(timeout=timeout, transport=transport)
 
+    @property
+    def repository(self) -> str:
+        """``owner/name``."""
+        return self._repository
+
+    def hurry(self, seconds: float) -> None:
+        """From now on wait no longer than this for anything: the job is being cancelled."""
+        self._patience = min(self._patience, seconds)
+        self._client.timeout = self._stranger.timeout = httpx.Timeout(seconds)
+
     def __enter__(self) -> Self:
         return self
 

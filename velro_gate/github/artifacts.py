@@ -7,6 +7,7 @@ size, and a name in it is compared, not used as a path.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -73,7 +74,7 @@ def files_in(archive: bytes, wanted: Collection[str]) -> dict[str, bytes]:
     """
     found: dict[str, bytes] = {}
     try:
-        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        with _opened(archive) as opened:
             entries = opened.infolist()
             if len(entries) > MOST_ENTRIES:
                 raise _bad(f"it has {len(entries)} entries")
@@ -86,6 +87,27 @@ def files_in(archive: bytes, wanted: Collection[str]) -> dict[str, bytes]:
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise _bad(f"{type(error).__name__}: {error}") from error
     return found
+
+
+def every_file_in(archive: bytes, ending: str) -> dict[str, bytes]:
+    """The contents of all files of one ending, by their names in the archive; names that lead out of it are refused.
+
+    Raises:
+        PublishError: see ``files_in``.
+    """
+    with _opened(archive) as opened:
+        names = [entry.filename for entry in opened.infolist() if entry.filename.endswith(ending)]
+    strange = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", name)]
+    if strange:
+        raise _bad(f"it holds a file of a strange name: {strange[0]!r}")
+    return files_in(archive, frozenset(names))
+
+
+def _opened(archive: bytes) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(io.BytesIO(archive))
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise _bad(f"{type(error).__name__}: {error}") from error
 
 
 def _content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

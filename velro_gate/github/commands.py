@@ -6,12 +6,16 @@ inside a command are escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 MOST_ANNOTATIONS = 10
 """GitHub shows so many of each kind for a step, and a composite action is one step."""
+
+
+_COMMAND = re.compile(r"\s*(::|##\[)")
 
 
 class Weight(Enum):
@@ -65,6 +69,11 @@ def fenced(text: str, token: str) -> str:
     if not token or token in text:
         raise ValueError("the token that ends the fence must not stand in the text")
     return f"::stop-commands::{token}\n{text.rstrip()}\n::{token}::"
+
+
+def harmless(text: str) -> str:
+    """Text for the log of which no line is obeyed, whoever wrote it."""
+    return "\n".join(f"| {line}" if _COMMAND.match(line) else line for line in re.split(r"[\r\n]+", text))
 
 
 def output_line(name: str, value: str, delimiter: str) -> str:

@@ -47,20 +47,16 @@ def pull_request_of(api: Api, *, owner: str, branch: str, head_sha: str) -> Pull
 
 
 def open_pull_request(api: Api, *, branch: str, base: str, title: str, body: str) -> str:
-    """Propose a branch, or find the proposal that is open already; its address.
+    """Propose a branch, or find the proposal that was opened meanwhile; its address.
 
     Raises:
         PublishError: GitHub does not allow it. RefusedError: for example where Actions may not open pull requests.
     """
-    owner = str(api.get("").get("owner", {}).get("login", ""))
-    before = _open(api, owner, branch, base)
-    if before:
-        return before
     try:
         made = api.send("POST", "/pulls", {"title": title, "body": body, "head": branch, "base": base}, repeatable=True)
     except RefusedError as error:
         # Another run was faster, or the first try did arrive.
-        before = _open(api, owner, branch, base) if error.status == _UNPROCESSABLE else ""
+        before = open_proposal(api, branch=branch, base=base) if error.status == _UNPROCESSABLE else ""
         if before:
             return before
         if error.status not in (403, _UNPROCESSABLE):
@@ -76,7 +72,13 @@ def open_pull_request(api: Api, *, branch: str, base: str, title: str, body: str
     return _read(made).url
 
 
-def _open(api: Api, owner: str, branch: str, base: str) -> str:
+def open_proposal(api: Api, *, branch: str, base: str) -> str:
+    """The address of the open pull request of a branch of this repository; empty when there is none.
+
+    Raises:
+        PublishError: the list cannot be read.
+    """
+    owner = api.repository.partition("/")[0]
     listed = api.pages("/pulls", {"state": "open", "head": f"{owner}:{branch}", "base": base})
     return next((_read(item).url for item in listed), "")
 

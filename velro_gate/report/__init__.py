@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from velro_gate.report.comment import comment_marker, markdown
     from velro_gate.report.console import terminal
     from velro_gate.report.document import verdict_json
+    from velro_gate.report.escape import markdown_text
     from velro_gate.report.live import progress_line, progress_view
     from velro_gate.report.page import html
     from velro_gate.report.plan import PlanRow, offered, plan_text, plan_view
@@ -27,6 +28,7 @@ _HOMES = {
     "headline": "wording",
     "html": "page",
     "markdown": "comment",
+    "markdown_text": "escape",
     "offered": "plan",
     "plan_text": "plan",
     "plan_view": "plan",
@@ -44,6 +46,7 @@ __all__ = [
     "headline",
     "html",
     "markdown",
+    "markdown_text",
     "offered",
     "plan_text",
     "plan_view",
