@@ -1,8 +1,8 @@
 """The reporter for forks and Dependabot: tells, with a token that may write, what a job without one has measured.
 
-Everything that job left is untrusted: its code was the fork's. So the record is read from the archive in memory, by its schema
-and up to a size; the verdict is reached anew, by the scenario, the policy and the waivers of the base branch, and rendered anew.
-Which pull request it belongs to is asked of the API and never read from the archive.
+Everything that job left is untrusted: its code was the fork's. So the record is read from the archive in memory, by its
+schema and up to a size; the verdict is reached and rendered anew, by the scenario, policy and waivers of the base branch. Which
+pull request it belongs to is asked of the API and never read from the archive.
 """
 
 from __future__ import annotations
