@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velro_gate.errors import PublishError
-from velro_gate.github.commands import Annotation, Weight, annotation, annotations, fenced, harmless, masked, output_line
+from velro_gate.github.commands import Annotation, Weight, annotation, annotation_lines, fenced, harmless, masked, output_line
 from velro_gate.github.job_files import SUMMARY_LIMIT, append_outputs, append_summary
 from velro_gate.github.status import shortened
 
@@ -37,7 +37,7 @@ def test_an_annotation_is_one_line_whatever_it_says(title: str, message: str) ->
 
 def test_no_more_annotations_of_a_weight_than_github_shows_and_the_first_ones_stay() -> None:
     many = [Annotation(weight=Weight.ERROR, title="", message=f"e{n}") for n in range(12)]
-    made = annotations([*many, Annotation(weight=Weight.WARNING, title="", message="w")])
+    made = annotation_lines([*many, Annotation(weight=Weight.WARNING, title="", message="w")])
     assert made == [*(f"::error::e{n}" for n in range(10)), "::warning::w"]
 
 
@@ -130,4 +130,4 @@ def test_a_shortened_text_is_one_line_and_fits(text: str, longest: int) -> None:
 
 def test_a_short_text_stays_and_a_long_one_ends_at_a_word() -> None:
     assert shortened("as it is") == "as it is"
-    assert shortened("word " * 50) == "word " * 27 + "word…"
+    assert shortened("word " * 50) == "word " * 26 + "word…"

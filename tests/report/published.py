@@ -147,8 +147,9 @@ def draw(name: str, folder: Path, *, height: int = 1_400) -> Path:
     """A picture of one comment."""
     folder.mkdir(parents=True, exist_ok=True)
     body = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(CASES[name]().text())
-    # What is folded away can be looked at as well.
-    body = body.replace("<details>", "<details open>", 2)
+    # What is new in it can be looked at as well.
+    for title in ("Waiver", "Trend"):
+        body = body.replace(f"<details><summary>{title}", f"<details open><summary>{title}")
     page, picture = folder / f"{name}.html", folder / f"{name}.png"
     page.write_text(f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{body}", encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--window-size=960,{height}"]

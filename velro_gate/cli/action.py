@@ -97,7 +97,9 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
     payload = _payload(environ)
     event = read_event(environ, payload, wanted=environ.get("VELRO_MODE", "").strip() or "auto")
     inputs = read_inputs(environ, event.inputs)
-    token = environ.get("VELRO_TOKEN") or environ.get("GITHUB_TOKEN", "")
+    # What is started from here on, a journey or a shard, has no business with the token.
+    token = environ.pop("VELRO_TOKEN", "") or environ.get("GITHUB_TOKEN", "")
+    environ.pop("GITHUB_TOKEN", "")
     console = people()
 
     def say(text: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from velro_gate.errors import BrokenError, PublishError, VelroError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.judgement import reach_verdict, write_reports
-from velro_gate.gate.publish import Outlets, announce, publish
+from velro_gate.gate.publish import Outlets, announce_no_verdict, publish
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
 from velro_gate.gate.shipped import shipped_scenario
@@ -24,13 +24,17 @@ from velro_gate.github.api import Api
 from velro_gate.github.artifacts import artifact_of_run, download_archive, files_in
 from velro_gate.github.event import Event, Source
 from velro_gate.github.pulls import PullRequest, pull_request_of
-from velro_gate.github.status import State
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import CodecError, decode_record, encode_record
 
 FOLDER = "fork-report"
 RECORD = "record.json"
+_MADE_UP = "Run it again; if that does not help, a maintainer has to run it from a branch of the repository."
+_NOT_MEASURED = (
+    "The code of a fork or of Dependabot does not run on this project's own machines by itself. "
+    "A maintainer can approve this commit, or run it from a branch of the repository."
+)
 WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
 
 
@@ -70,16 +74,16 @@ def report_for_fork(
         record = record_of(api, source, inputs.artifact, plan, found)
     except (PublishError, BrokenError) as error:
         outlets.say("\n".join(error.lines()))
-        failures = announce(aimed, State.ERROR, f"no verdict: {error.what}")
-        return PublishError.exit_code if failures else 0
+        # There are no figures to warn of.
+        aimed = dataclasses.replace(aimed, about=aimed.about[:-1])
+        return PublishError.exit_code if announce_no_verdict(aimed, plan, error) else 0
     store.bring(baselines)
     try:
         return _tell(record, inputs, aimed, baselines)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # Its schema is right and its figures make no sense: somebody has made it up.
-        outlets.say(f"the run's record cannot be judged: {type(error).__name__}")
-        failures = announce(aimed, State.ERROR, "no verdict: the run's record makes no sense")
-        return PublishError.exit_code if failures else 0
+        senseless = BrokenError("the run's record cannot be judged", why=type(error).__name__, hint=_MADE_UP)
+        return PublishError.exit_code if announce_no_verdict(aimed, plan, senseless) else 0
 
 
 def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
@@ -112,7 +116,7 @@ def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRe
     """
     number = artifact_of_run(api, run_id=source.run_id, name=artifact)
     if number is None:
-        raise BrokenError("the run left nothing to report", hint="Look at its log: it failed before it had measured.")
+        raise BrokenError("not measured: the pull request's run left no result", hint=_NOT_MEASURED)
     content = files_in(download_archive(api, number), {RECORD}).get(RECORD)
     if content is None:
         raise BrokenError("the run's archive holds no record", hint="Look at its log: it failed before it had measured.")

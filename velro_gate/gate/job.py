@@ -18,6 +18,7 @@ from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.pulls import pull_request
 from velro_gate.github.status import State
 from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Level
 from velro_gate.store.baselines import load_baselines
 
 HURRY = 2.0
@@ -77,6 +78,9 @@ def _measured(job: Job) -> int:
     before = [run for run in history if run.id != record.id]
     told = publish(record, verdict, results, job.outlets, exit_code=code, history=before, outputs=outputs)
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
+    if event.mode is Mode.SELFTEST and verdict.level is not Level.BROKEN:
+        # It looks at the runner. What the service is like is nobody's fault tonight.
+        code = 0
     return code or failed or told.exit_code(code)
 
 

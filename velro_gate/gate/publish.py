@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from velro_gate import report
 from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.results import Results
 from velro_gate.github.api import Api
-from velro_gate.github.commands import Annotation, Weight, annotations
+from velro_gate.github.commands import Annotation, Weight, annotation_lines
 from velro_gate.github.comment import Outcome, tell
 from velro_gate.github.event import Event
 from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.status import State, Status, set_status
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 HISTORY = 20
 """Baselines that the trend shows."""
 
@@ -106,10 +108,10 @@ def publish(
         # A reader of outputs must find the verdict there, whatever the network does.
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, facts))
-    for line in annotations(_annotations(record, verdict)):
+    for line in annotation_lines(_annotations(record, verdict)):
         outlets.command(line)
     _tell_status(outlets, telling, state_of(verdict, exit_code), report.headline(record, verdict))
-    url = _tell_comment(record, outlets, telling, text)
+    url = _tell_comment(outlets, telling, report.comment_marker(record), text)
     if outlets.outputs is not None:
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, {"comment-url": url}))
@@ -120,6 +122,19 @@ def announce(outlets: Outlets, state: State, description: str) -> tuple[PublishE
     """Set the status alone: pending at the start, error where there is no verdict."""
     telling = _Telling(outlets.say)
     _tell_status(outlets, telling, state, description)
+    return tuple(telling.failures)
+
+
+def announce_no_verdict(outlets: Outlets, plan: Plan, error: VelroError) -> tuple[PublishError, ...]:
+    """Say in the status, the comment and the summary that nothing was judged, and why."""
+    telling = _Telling(outlets.say)
+    text = summary_of_failure(error, links=outlets.links, about=outlets.about)
+    if outlets.summary is not None:
+        summary = outlets.summary
+        telling.attempt(lambda: append_summary(summary, text))
+    _tell_status(outlets, telling, State.ERROR, f"no verdict: {error.what}")
+    marker = report.marker_of(plan)
+    _tell_comment(outlets, telling, marker, f"{marker}\n{text}")
     return tuple(telling.failures)
 
 
@@ -155,13 +170,12 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: State, description:
     telling.attempt(lambda: set_status(api, sha, status))
 
 
-def _tell_comment(record: RunRecord, outlets: Outlets, telling: _Telling, text: str) -> str:
+def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -> str:
     if outlets.api is None or outlets.comment_on is None:
         return ""
     api, number, urls = outlets.api, outlets.comment_on, []
 
     def act() -> None:
-        marker = report.comment_marker(record)
         told = tell(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=text, author=outlets.author)
         urls.append(told.url)
         if told.warning:
@@ -211,7 +225,13 @@ def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:
     ]
 
 
-def summary_of_failure(error: VelroError) -> str:
-    """The job's summary where there is no verdict: what, where, why, what to do."""
-    lines = [f"- {report.markdown_text(line)}" for line in error.lines()]
-    return "\n".join(["### 🚫 velro-gate: no verdict, please read", "", *lines, ""])
+def summary_of_failure(error: VelroError, *, links: Mapping[str, str] = _NONE, about: Sequence[str] = ()) -> str:
+    """What people read where there is no verdict: what, where, why, what to do."""
+    what, *more = error.lines()
+    lines = ["### 🚫 velro-gate: no verdict, please read", "", report.markdown_text(what.removeprefix("error: ")), ""]
+    lines += [f"- {report.markdown_text(line)}" for line in more]
+    if links:
+        lines += ["", " · ".join(report.markdown_link(label, url) for label, url in links.items())]
+    if about:
+        lines += ["", f"<sub>{' · '.join(map(report.markdown_text, about))}</sub>"]
+    return "\n".join([*lines, ""])

@@ -44,7 +44,7 @@ def annotation(wanted: Annotation) -> str:
     return f"::{wanted.weight.value}{f' {properties}' if properties else ''}::{_data(wanted.message)}"
 
 
-def annotations(wanted: Iterable[Annotation]) -> list[str]:
+def annotation_lines(wanted: Iterable[Annotation]) -> list[str]:
     """The first ten of each weight: GitHub drops the others without a word."""
     left = dict.fromkeys(Weight, MOST_ANNOTATIONS)
     lines = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.escape import markdown_link, markdown_text, marker_key
 from velro_gate.report.rows import RequirementRow, gathered
@@ -59,7 +59,12 @@ def markdown(
 
 def comment_marker(record: RunRecord) -> str:
     """The first line of the comment, by which a later run finds it again."""
-    return f"<!-- velro-gate:{marker_key(record.plan.scenario, record.plan.profile)} -->"
+    return marker_of(record.plan)
+
+
+def marker_of(plan: Plan) -> str:
+    """The same from the plan alone, for where nothing was measured."""
+    return f"<!-- velro-gate:{marker_key(plan.scenario, plan.profile)} -->"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

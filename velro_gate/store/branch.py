@@ -84,11 +84,18 @@ def pull(git: Git, branch: Branch, folder: Path, pause: Pause) -> Pulled:
     Raises:
         BrokenError: it cannot be fetched. OutputError, StorageError: the folder cannot be written.
     """
-    for attempt in range(1, READS + 1):
+    found = _fetched(git, branch, pause)
+    _write(found.files, folder)
+    return found
+
+
+def _fetched(git: Git, branch: Branch, pause: Pause) -> Pulled:
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             git.prepare()
-            found = _read(git, _tip(git, branch), branch.path)
-            break
+            return _read(git, _tip(git, branch), branch.path)
         except GitError as error:
             if attempt == READS or _DENIED.search(error.said):
                 raise BrokenError(
@@ -99,8 +106,6 @@ def pull(git: Git, branch: Branch, folder: Path, pause: Pause) -> Pulled:
                     "or choose 'baseline-store: none'.",
                 ) from error
             pause.before(attempt)
-    _write(found.files, folder)
-    return found
 
 
 def push(git: Git, branch: Branch, change: Callable[[Path], str], pause: Pause) -> Pushed:
