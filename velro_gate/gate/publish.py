@@ -99,6 +99,7 @@ def publish(
     """
     text = report.markdown(record, verdict, links=outlets.links, history=history[-HISTORY:], about=outlets.about)
     results.write("verdict.md", text)
+    outlets.say(f"verdict: {verdict.level.word}. {report.headline(record, verdict)}")
     telling = _Telling(outlets.say)
     if outlets.summary is not None:
         summary = outlets.summary
