@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,14 +64,10 @@ class World:
 
 
 def git_path() -> str:
-    import os
-
     return os.environ["PATH"]
 
 
 def git_tree(bare: Path, lines: list[str]) -> str:
-    import subprocess
-
     text = "".join(f"{line}\n" for line in lines)
     return subprocess.run(["git", "mktree"], cwd=bare, input=text, capture_output=True, check=True, text=True).stdout.strip()
 
@@ -224,8 +222,6 @@ def test_the_token_is_in_no_argument(world: World, tmp_path: Path) -> None:
     log = tmp_path / "arguments"
     spy.write_text(f'#!/bin/sh\necho "$@" >> {log}\nPATH={git_path()} exec git "$@"\n', encoding="utf-8")
     spy.chmod(0o755)
-    import os
-
     before = os.environ["PATH"]
     os.environ["PATH"] = f"{spy.parent}:{before}"
     try:

@@ -12,7 +12,7 @@ from velro_gate.model.verdict import Verdict
 from velro_gate.report.escape import markdown_link, markdown_text, marker_key
 from velro_gate.report.rows import RequirementRow, gathered
 from velro_gate.report.templating import template
-from velro_gate.report.trend import trend
+from velro_gate.report.trend import Trend, trend
 from velro_gate.report.view import View, build
 from velro_gate.report.waiver_rows import waiver_rows
 
@@ -72,7 +72,7 @@ class _Extras:
     """What is not of the view itself, ready to print."""
 
     links: str
-    trend: str
+    trend: Trend | None
     waivers: tuple[str, ...]
     about: str
 

@@ -7,7 +7,8 @@ that is not a baseline's or this run's own figure.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
@@ -20,43 +21,47 @@ from velro_gate.report.rows import worst_comparisons
 MOST = 20
 """Baselines in a chart; beyond that GitHub's narrow column makes the points unreadable."""
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_COLOUR = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0969da"}}}}%%'
+"""Mermaid's own first colour is next to invisible on white."""
 _Figure = tuple[str, str, str]  # phase, step, metric
 
 
-def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> str:
-    """A mermaid chart of the figure that matters most, in a fence; empty where there are fewer than two baselines of it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """title: what the chart shows, in plain words. chart: the fenced mermaid source."""
+
+    title: str
+    chart: str
+
+
+def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:
+    """The course of the figure that matters most; None where there are fewer than two baselines of it.
 
     history: the comparable accepted runs, oldest first.
     """
     wanted = _telling(record, verdict)
     if wanted is None:
-        return ""
+        return None
     before = [value for run in history[-MOST:] if (value := _value(run, wanted)) is not None]
     now = _value(record, wanted)
     if len(before) < 2 or now is None:
-        return ""
+        return None
     phase, step, metric = wanted
     scale, unit = _scale(metric, max(*before, now))
     points = [value / scale for value in (*before, now)]
     low, high = _axis(points)
-    title = f"{plain(figures.subject(metric, step))} in {phase}: {len(before)} baselines, then this run"
     labels = ", ".join(f'"{index - len(before)}"' for index in range(len(before)))
     lines = (
         "```mermaid",
+        _COLOUR,
         "xychart-beta",
-        f'  title "{_quoted(title)}"',
         f'  x-axis "runs before this one" [{labels}, "now"]',
         f'  y-axis "{unit}" {low:g} --> {high:g}',
         f"  line [{', '.join(f'{point:.4g}' for point in points)}]",
         "```",
     )
-    return "\n".join(lines)
-
-
-def trend_title(record: RunRecord, verdict: Verdict) -> str:
-    """What the chart shows, in plain words."""
-    wanted = _telling(record, verdict)
-    return "" if wanted is None else f"{plain(figures.subject(wanted[2], wanted[1]))} in {wanted[0]}"
+    title = f"{plain(figures.subject(metric, step))} in {phase} over {len(before)} baselines and this run"
+    return Trend(title=title, chart="\n".join(lines))
 
 
 def _telling(record: RunRecord, verdict: Verdict) -> _Figure | None:
@@ -89,20 +94,13 @@ def _scale(metric: str, largest: float) -> tuple[float, str]:
 
 
 def _axis(points: Sequence[float]) -> tuple[float, float]:
-    """Ends of the axis: a tenth of room around the points, never below nothing, never one point wide."""
+    """Ends of the axis: a tenth of the figure beyond the points on either side, so that noise does not look like a cliff."""
     low, high = min(points), max(points)
-    room = (high - low) * 0.1 or abs(high) * 0.1 or 1.0
-    return _rounded(max(low - room, 0.0), math.floor), _rounded(high + room, math.ceil)
+    return _rounded(low * 0.9, math.floor), _rounded(high * 1.1 or 1.0, math.ceil)
 
 
-def _rounded(value: float, towards: object) -> float:
+def _rounded(value: float, towards: Callable[[float], int]) -> float:
     if value == 0.0:
         return 0.0
     size = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
-    assert callable(towards)
-    return float(towards(value / size)) * size
-
-
-def _quoted(text: str) -> str:
-    """Text inside mermaid's quotes: letters, digits and plain signs only, since mermaid has no way to escape a quote."""
-    return "".join(character if character.isalnum() or character in " _-.,:%/" else " " for character in text)[:120]
+    return towards(value / size) * size

@@ -138,7 +138,7 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
     if not certain:
         seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
         return f": too noisy to tell{seen}."
-    if row.verdict is Change.REGRESSION and row.level is Level.WARN:
+    if row.primary and row.verdict is Change.REGRESSION and row.level is Level.WARN:
         return "; a waiver covers it."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
         return "."
