@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -292,6 +295,20 @@ def test_baselines_that_cannot_be_fetched_break_the_job_before_the_load(here: Wo
     here.git_url = "http://127.0.0.1:9"
     assert here.run(fails=AssertionError("measured")) == 4
     assert here.lights[-1][1] == "error"
+
+
+def test_archives_are_filled_by_one_run_and_found_by_the_next(here: World) -> None:
+    inputs = Inputs(store=StoreKind.ARTIFACT)
+    assert here.run(REFRESH, inputs, made=accepted(1)) == 0
+    (kept,) = (here.folder / "kept").rglob("*.json")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        opened.write(kept, kept.relative_to(here.folder / "kept"))
+    run = {"id": 5, "repository_id": 1, "head_repository_id": 1, "head_branch": "main", "head_sha": HEAD}
+    content = base64.b64encode(packed.getvalue()).decode()
+    here.api.state.artifacts = [{"id": 3, "name": "velro-baselines", "expired": False, "workflow_run": run, "content": content}]
+    here.run(inputs=inputs)
+    assert "1 used" in here.api.state.comments[0]["body"]
 
 
 def test_without_a_store_only_requirements_count(here: World) -> None:

@@ -21,7 +21,7 @@ HOOK = """\
 while read -r before after name; do
     for branch in {branches}; do
         if [ "$name" = "refs/heads/$branch" ]; then
-            echo "error: GH006: Protected branch update failed for $name." >&2
+            echo "error: {words} $name." >&2
             echo "error: Changes must be made through a pull request." >&2
             exit 1
         fi
@@ -58,11 +58,15 @@ def make_repository(root: Path, name: str = "acme/shop", *, protect: Sequence[st
     return bare
 
 
-def protect_branches(bare: Path, branches: Sequence[str]) -> None:
-    """Refuse pushes to these branches from now on, as GitHub refuses them."""
+GH006 = "GH006: Protected branch update failed for"
+GH013 = "GH013: Repository rule violations found for"
+
+
+def protect_branches(bare: Path, branches: Sequence[str], words: str = GH006) -> None:
+    """Refuse pushes to these branches from now on, as GitHub refuses them: by protection, or by a ruleset (GH013)."""
     hook = bare / "hooks" / "pre-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(HOOK.format(branches=" ".join(branches)), encoding="utf-8")
+    hook.write_text(HOOK.format(branches=" ".join(branches), words=words), encoding="utf-8")
     hook.chmod(0o755)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.github.git_server import git, git_server, make_repository, protect_branches
+from tests.github.git_server import GH006, GH013, git, git_server, make_repository, protect_branches
 from velro_gate.errors import BrokenError, PublishError
 from velro_gate.store.branch import Branch, Pause, Pushed, pull, push
 from velro_gate.store.git import Git
@@ -178,11 +178,12 @@ def test_a_writer_that_was_too_late_begins_again_from_what_is_there(world: World
     assert world.slept == [0.1]
 
 
-def test_a_protected_branch_is_recognised_at_once_and_says_what_to_choose(world: World) -> None:
-    protect_branches(world.bare, ["main"])
+@pytest.mark.parametrize("words", [GH006, GH013])
+def test_a_protected_branch_is_recognised_at_once_and_says_what_to_choose(world: World, words: str) -> None:
+    protect_branches(world.bare, ["main"], words)
     with pytest.raises(PublishError, match="main is protected") as caught:
         push(world.git(), MAIN, adding("shop/abc/1.json"), world.pause)
-    assert "GH006" in (caught.value.why or "")
+    assert words.partition(":")[0] in (caught.value.why or "")
     assert "baseline-store: branch" in caught.value.hint
     assert world.slept == []
     push(world.git(), DATA, adding("shop/abc/1.json"), world.pause)

@@ -176,10 +176,10 @@ class Api:
             last = attempt == TRIES
             try:
                 answer = self._client.request(method, address, params=parameters or None, json=body)
-                if answer.is_success and answer.content:
-                    # A body that is cut off where a character ends looks whole until it is read.
-                    _parsed(answer) if "json" in answer.headers.get("content-type", "") else None
-            except (httpx.HTTPError, httpx.InvalidURL, json.JSONDecodeError) as error:
+                if answer.is_success and answer.content and "json" in answer.headers.get("content-type", ""):
+                    # A body without a length that is cut off looks whole until it is read.
+                    _parsed(answer)
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
                 self._after_silence(error, method, path, attempt=attempt, last=last, repeatable=repeatable)
                 continue
             if answer.is_success or answer.status_code in _MOVED:

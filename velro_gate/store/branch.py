@@ -31,6 +31,9 @@ _ABSENT = re.compile(r"couldn't find remote ref|could not find remote ref", re.I
 _DENIED = re.compile(
     r"Authentication failed|could not read Username|returned error: 40[13]|Permission to .* denied", re.IGNORECASE
 )
+_PASSING = re.compile(
+    r"returned error: 5\d\d|timed out|Connection reset|early EOF|RPC failed|unexpected disconnect|Could not resolve host"
+)
 _NO_FILE = "0" * 40
 
 
@@ -133,7 +136,7 @@ def push(git: Git, branch: Branch, change: Callable[[Path], str], pause: Pause) 
                 commit = _commit(git, tip, branch.path, before.files, _files_in(folder), message, Path(scratch, "index"))
             git.run("push", "--porcelain", git.url, *_lease(git, branch), f"{commit}:refs/heads/{branch.name}")
         except GitError as error:
-            if attempt < TRIES and _FASTER.search(error.said) and not _PROTECTED.search(error.said):
+            if _worth_a_try(error, attempt):
                 pause.before(attempt)
                 continue
             raise _refusal(git, branch, error, attempt) from error
@@ -153,6 +156,15 @@ def _tip(git: Git, branch: Branch) -> str:
         else:
             return git.text("rev-parse", "refs/velro/tip^{commit}")
     return ""
+
+
+def _worth_a_try(error: GitError, attempt: int) -> bool:
+    """Whether a push that failed may succeed later: another writer was faster, or the network failed for a moment."""
+    if _PROTECTED.search(error.said):
+        return False
+    return (attempt < TRIES and _FASTER.search(error.said) is not None) or (
+        attempt <= READS and _PASSING.search(error.said) is not None
+    )
 
 
 def _lease(git: Git, branch: Branch) -> tuple[str, ...]:
