@@ -251,6 +251,14 @@ def test_what_the_limit_kept_from_being_done_is_repeated_even_so() -> None:
         assert len(api.state.comments) == 2
 
 
+def test_a_repository_that_has_moved_is_told_and_not_followed_with_the_token() -> None:
+    with stand_in(commented(0)) as api, client(api) as github:
+        api.fail(301, location="http://elsewhere.example/")
+        with pytest.raises(RefusedError, match="has moved"):
+            github.get("/pulls/7")
+        assert len(api.state.calls) == 1
+
+
 def test_a_server_that_is_not_there_is_told() -> None:
     with stand_in() as api:
         url = api.url

@@ -143,7 +143,7 @@ class Api:
         Raises:
             PublishError: it is larger, or see ``send``.
         """
-        answer = self._asked("GET", self._address(path), repeatable=True)
+        answer = self._asked("GET", self._address(path), repeatable=True, leads_on=True)
         if answer.status_code not in _MOVED:
             return _capped(answer.content, limit, path)
         content = bytearray()
@@ -169,8 +169,9 @@ class Api:
         parameters: Mapping[str, str] = _NONE,
         body: Mapping[str, Any] | None = None,
         repeatable: bool,
+        leads_on: bool = False,
     ) -> httpx.Response:
-        """An answer that is a success or a redirection, after as many tries as it takes and patience allows."""
+        """An answer that is a success, after as many tries as it takes and patience allows. leads_on: or a redirection."""
         path = urlsplit(address).path
         for attempt in range(1, TRIES + 1):
             last = attempt == TRIES
@@ -182,7 +183,7 @@ class Api:
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
                 self._after_silence(error, method, path, attempt=attempt, last=last, repeatable=repeatable)
                 continue
-            if answer.is_success or answer.status_code in _MOVED:
+            if answer.is_success or (leads_on and answer.status_code in _MOVED):
                 return answer
             self._after_refusal(answer, method, path, attempt=attempt, last=last, repeatable=repeatable)
         raise AssertionError("the last try returns or raises")

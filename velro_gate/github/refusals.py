@@ -48,6 +48,8 @@ def refusal(method: str, path: str, status: int, headers: Mapping[str, str], mes
     where = f"{method} {path}"
     why = f"{status}: {message}" if message else f"GitHub answered {status}"
     match status:
+        case 301 | 302 | 307 | 308:
+            what, hint = "the repository has moved", "Push or run the workflow anew: then GitHub names its new place."
         case 401:
             what, hint = (
                 "GitHub does not accept the token",
