@@ -65,6 +65,7 @@ def variables(here: World, name: str, payload: Mapping[str, Any], url: str, **mo
         "GITHUB_STEP_SUMMARY": str(here.folder / "summary.md"),
         "RUNNER_TEMP": str(temporary),
         "VELRO_TOKEN": TOKEN,
+        "VELRO_CALIBRATION": "false",
         "VELRO_SCENARIO": str(scenario),
         "VELRO_URL": url,
         **more,

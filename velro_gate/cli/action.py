@@ -40,7 +40,7 @@ def run_action() -> int:
 
         def measured() -> Any:
             wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, inputs.url, inputs.shards)
-            return measure(wanted, inputs.output, inputs.runner, False)
+            return measure(wanted, inputs.output, inputs.runner, False, calibrate=inputs.calibration)
 
         return do(
             Job(

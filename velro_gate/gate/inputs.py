@@ -24,6 +24,7 @@ class Inputs:
     url: str | None = None
     shards: str = "auto"
     runner: str | None = None
+    calibration: bool = True
     output: Path = Path("velro-results")
     waivers: Path = Path("velro-waivers.yaml")
     allow_inconclusive: bool = False
@@ -65,6 +66,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         url=of("url") or None,
         shards=of("shards") or blank.shards,
         runner=of("runner") or None,
+        calibration=_flag("calibration", of("calibration"), blank.calibration),
         output=Path(of("output")) if of("output") else blank.output,
         waivers=Path(of("waivers")) if of("waivers") else blank.waivers,
         allow_inconclusive=_flag("allow-inconclusive", of("allow-inconclusive"), blank.allow_inconclusive),
