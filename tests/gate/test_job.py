@@ -148,8 +148,17 @@ def test_a_run_that_cannot_be_made_leaves_an_error_status_and_a_summary(here: Wo
     assert here.outputs["exit-code"] == "4"
 
 
+def test_a_comment_of_an_older_commit_gives_way_to_the_reason_why_there_is_no_verdict(here: World) -> None:
+    here.run(inputs=Inputs(profile="full"))
+    here.run(inputs=Inputs(profile="full"), fails=InfeasibleError("5,000 users need 5,010 descriptors"))
+    (comment,) = here.api.state.comments
+    assert "no verdict, please read" in comment["body"]
+    assert "5,010 descriptors" in comment["body"]
+
+
 def test_a_cancelled_run_leaves_an_error_status_and_130(here: World) -> None:
     assert here.run(fails=InterruptedRunError("the run was interrupted")) == 130
+    assert here.api.state.comments == []
     assert here.lights[-1] == (HEAD, "error", "no verdict: cancelled")
 
 

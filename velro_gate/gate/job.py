@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velro_gate.errors import BaselineError, InterruptedRunError, PublishError, UsageError, VelroError
-from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork
+from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.judgement import reach_verdict, write_reports
-from velro_gate.gate.publish import Outlets, announce, publish, summary_of_failure
+from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
 from velro_gate.gate.stores import Acceptance, Store
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.pulls import pull_request
 from velro_gate.github.status import State
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Level
 from velro_gate.store.baselines import load_baselines
 
@@ -56,7 +56,7 @@ def do(job: Job) -> int:
     try:
         return _measured(job)
     except BaseException as error:
-        _tell_no_verdict(job.outlets, error)
+        _tell_no_verdict(job, error)
         raise
 
 
@@ -130,21 +130,35 @@ def _aimed_by_hand(job: Job, outlets: Outlets) -> Outlets:
     return replace(outlets, status_sha=head)
 
 
-def _tell_no_verdict(outlets: Outlets, error: BaseException) -> None:
-    """The status and the summary of a job that ends without a verdict; nothing here may hide the error itself."""
+def _tell_no_verdict(job: Job, error: BaseException) -> None:
+    """What people see of a job that ends without a verdict; nothing here may hide the error itself."""
+    outlets = job.outlets
     cancelled = isinstance(error, (InterruptedRunError, KeyboardInterrupt))
     if cancelled and outlets.api is not None:
         outlets.api.hurry(HURRY)
     known = error if isinstance(error, VelroError) else None
     words = "cancelled" if cancelled else known.what if known else f"velro-gate itself failed: {type(error).__name__}"
     code = known.exit_code if known else InterruptedRunError.exit_code if cancelled else VelroError.exit_code
+    _set_outputs(outlets, {"verdict": "broken", "exit-code": str(code), "headline": words, "baseline-updated": "false"})
+    plan = _plan(job) if known and not cancelled else None
+    if known and plan:
+        # An older commit's comment must not look like this one's.
+        announce_no_verdict(outlets, plan, known)
+        return
     try:
         if outlets.summary is not None:
             append_summary(outlets.summary, summary_of_failure(known or InterruptedRunError(words)))
     except PublishError as full:
         outlets.say(str(full))
-    _set_outputs(outlets, {"verdict": "broken", "exit-code": str(code), "headline": words, "baseline-updated": "false"})
     announce(outlets, State.ERROR, f"no verdict: {words}")
+
+
+def _plan(job: Job) -> Plan | None:
+    """The plan that was to be carried out; None where the scenario itself is at fault."""
+    try:
+        return trusted_plan(job.inputs, job.environ)
+    except VelroError:
+        return None
 
 
 def _set_outputs(outlets: Outlets, outputs: dict[str, str]) -> None:
