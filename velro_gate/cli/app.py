@@ -162,6 +162,22 @@ def gate(
 RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]
 
 
+@app.command(epilog="Example: velro-gate action    (as the last line of the action's step)")
+def action() -> int:
+    """Do one job of GitHub Actions, by its event: gate, refresh, report. Reads the inputs from VELRO_* (docs/github.md)."""
+    from velro_gate.cli.action import run_action
+
+    return run_action()
+
+
+@app.command(epilog="Example: velro-gate publish velro-results/20261123T120000Z-velro-prd-pr")
+def publish(record: RecordArgument) -> int:
+    """Tell the verdict of a kept run on GitHub (again): summary, outputs, status, comment. Inputs as for 'action'."""
+    from velro_gate.cli.action import run_publish
+
+    return run_publish(record)
+
+
 @app.command(epilog="Example: velro-gate judge velro-results/20261123T120000Z-velro-prd-pr --scenario stricter.yaml")
 def judge(
     record: RecordArgument,

@@ -27,6 +27,7 @@ from velro_gate.cli.options import (
     Verbose,
     Waivers,
 )
+from velro_gate.gate.store_kind import StoreKind
 
 baseline_app = typer.Typer(
     name="baseline", help="Accepted runs that later ones are compared with.", no_args_is_help=True, rich_markup_mode="rich"
@@ -165,3 +166,30 @@ def prune(
     removed = prune_baselines(baselines, keep)
     put(f"removed {len(removed)} baselines, kept at most {keep} of each plan and environment")
     return 0
+
+
+StoreOption = Annotated[
+    StoreKind | None, typer.Option("--store", help="Where they are kept (default: VELRO_STORE, then branch).")
+]
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline pull --store branch --to baselines")
+def pull(
+    to: Annotated[Path, typer.Option("--to", help="Folder that they are brought into.")] = DEFAULT_BASELINES,
+    store: StoreOption = None,
+) -> int:
+    """In a job of GitHub Actions: bring the baselines that the repository keeps into a folder."""
+    from velro_gate.cli.action import pull_baselines
+
+    return pull_baselines(to, store)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline push velro-results/20261123T120000Z-velro-prd-pr --store branch")
+def push(
+    record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
+    store: StoreOption = None,
+) -> int:
+    """In a job of GitHub Actions: store a kept run where the repository keeps its baselines."""
+    from velro_gate.cli.action import push_baseline
+
+    return push_baseline(record, store)

@@ -10,9 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from velro_gate.report.comment import comment_marker, markdown
+    from velro_gate.report.comment import comment_marker, markdown, marker_of
     from velro_gate.report.console import terminal
     from velro_gate.report.document import verdict_json
+    from velro_gate.report.escape import markdown_link, markdown_text
     from velro_gate.report.live import progress_line, progress_view
     from velro_gate.report.page import html
     from velro_gate.report.plan import PlanRow, offered, plan_text, plan_view
@@ -27,6 +28,9 @@ _HOMES = {
     "headline": "wording",
     "html": "page",
     "markdown": "comment",
+    "markdown_link": "escape",
+    "markdown_text": "escape",
+    "marker_of": "comment",
     "offered": "plan",
     "plan_text": "plan",
     "plan_view": "plan",
@@ -44,6 +48,9 @@ __all__ = [
     "headline",
     "html",
     "markdown",
+    "markdown_link",
+    "markdown_text",
+    "marker_of",
     "offered",
     "plan_text",
     "plan_view",

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Verdict
-from velro_gate.report.escape import markdown_link, marker_key
+from velro_gate.report.escape import markdown_link, markdown_text, marker_key
 from velro_gate.report.rows import RequirementRow, gathered
 from velro_gate.report.templating import template
+from velro_gate.report.trend import Trend, trend
 from velro_gate.report.view import View, build
+from velro_gate.report.waiver_rows import waiver_rows
 
 LIMIT = 60_000
 """Characters; GitHub refuses a comment of more than 65,536."""
 
-DETAILS = ("method", "phases", "comparisons", "findings", "answers", "steps")
+DETAILS = ("waivers", "trend", "method", "phases", "comparisons", "findings", "answers", "steps")
 """What is folded away at the end, from the most to the least worth keeping: dropped from the right."""
 
 _CHANGED = 15
@@ -25,16 +27,31 @@ _LISTED = 6
 _NO_LINKS: Mapping[str, str] = MappingProxyType({})
 
 
-def markdown(record: RunRecord, verdict: Verdict, *, links: Mapping[str, str] = _NO_LINKS) -> str:
+def markdown(
+    record: RunRecord,
+    verdict: Verdict,
+    *,
+    links: Mapping[str, str] = _NO_LINKS,
+    history: Sequence[RunRecord] = (),
+    about: Sequence[str] = (),
+) -> str:
     """The comment. links: label -> http address, shown in this order under what to do next.
+
+    history: the accepted runs before this one, oldest first, for the trend. about: more for the footer, such as commits.
 
     At most ``LIMIT`` characters: details are dropped first, then the rows of met requirements, then rows of the long tables,
     each time with a line that says so; the verdict and the requirements that are not met stay.
     """
     view = build(record, verdict)
+    extras = _Extras(
+        links=" · ".join(markdown_link(label, url) for label, url in links.items()),
+        trend=trend(record, verdict, history),
+        waivers=waiver_rows(record, verdict),
+        about=" · ".join(map(markdown_text, about)),
+    )
     text = ""
     for layout in _layouts(view):
-        text = _render(view, layout, links)
+        text = _render(view, layout, extras)
         if len(text) <= LIMIT:
             break
     return text
@@ -42,7 +59,22 @@ def markdown(record: RunRecord, verdict: Verdict, *, links: Mapping[str, str] = 
 
 def comment_marker(record: RunRecord) -> str:
     """The first line of the comment, by which a later run finds it again."""
-    return f"<!-- velro-gate:{marker_key(record.plan.scenario, record.plan.profile)} -->"
+    return marker_of(record.plan)
+
+
+def marker_of(plan: Plan) -> str:
+    """The same from the plan alone, for where nothing was measured."""
+    return f"<!-- velro-gate:{marker_key(plan.scenario, plan.profile)} -->"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extras:
+    """What is not of the view itself, ready to print."""
+
+    links: str
+    trend: Trend | None
+    waivers: tuple[str, ...]
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +96,7 @@ def _layouts(view: View) -> list[_Layout]:
     return [*kept, bare, *(replace(bare, rows=count, text=500) for count in counts), replace(bare, rows=1, text=100)]
 
 
-def _render(view: View, layout: _Layout, links: Mapping[str, str]) -> str:
+def _render(view: View, layout: _Layout, extras: _Extras) -> str:
     worst_first = sorted(view.prominent, key=lambda row: row.level == "pass")
     kept = worst_first[: layout.rows]
     prominent = [row for row in view.prominent if any(row is one for one in kept)]
@@ -84,7 +116,7 @@ def _render(view: View, layout: _Layout, links: Mapping[str, str]) -> str:
         explanations=shown.explanations[:listed],
         trust=shown.trust[:listed],
         next_steps=shown.next_steps[:listed],
-        links=" · ".join(markdown_link(label, url) for label, url in links.items()),
+        extras=extras,
         dropped=_dropped(layout),
     )
     return _tidy(text)

@@ -143,6 +143,8 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
         seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
         return f": too noisy to tell{seen}."
     sure = "" if row.confirmation is None else f"; {row.confirmation.words} runs"
+    if row.primary and row.verdict is Change.REGRESSION and row.level is Level.WARN:
+        return f"{sure}; a waiver covers it."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
         return f"{sure}."
     margin = row.margin

@@ -1,0 +1,326 @@
+"""One job from its event to its exit code: what is told where, in which order, and what a failure to tell may change."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.gate.jobs import BASE, GATE, HEAD, MERGE, REFRESH, World, accepted, world
+from tests.github.git_server import git, protect_branches
+from tests.report.examples import record
+from velro_gate.errors import InfeasibleError, InterruptedRunError
+from velro_gate.gate.inputs import Inputs
+from velro_gate.gate.store_kind import StoreKind
+from velro_gate.github.event import Mode
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    with world(tmp_path) as made:
+        yield made
+
+
+def failing() -> object:
+    return record(load=2.3)
+
+
+def test_a_pull_request_gets_a_pending_and_then_a_final_status_and_a_comment(here: World) -> None:
+    assert here.run() == 0
+    assert [(sha, state) for sha, state, _ in here.lights] == [(HEAD, "pending"), (HEAD, "success")]
+    (comment,) = here.api.state.comments
+    assert comment["body"].splitlines()[1].startswith("### ")
+    assert here.outputs["comment-url"].endswith(f"#issuecomment-{comment['id']}")
+    assert f"head {HEAD[:12]} · base {BASE[:12]} · measured {MERGE[:12]}" in comment["body"]
+
+
+def test_a_failed_gate_is_a_failure_everywhere(here: World) -> None:
+    assert here.run(made=record(load=2.3)) == 1
+    assert here.lights[-1][:2] == (HEAD, "failure")
+    assert "fail, please read" in here.api.state.comments[0]["body"]
+    assert here.outputs["verdict"] == "fail"
+    assert here.outputs["exit-code"] == "1"
+    assert any(line.startswith("::error ") for line in here.commands)
+
+
+def test_a_broken_run_is_an_error_and_no_failure(here: World) -> None:
+    assert here.run(made=record(connections=None)) == 4
+    assert here.lights[-1][:2] == (HEAD, "error")
+
+
+def test_the_second_push_updates_the_same_comment(here: World) -> None:
+    here.run()
+    here.run(made=record(load=2.3))
+    (comment,) = here.api.state.comments
+    assert comment["edits"] == 1
+    assert "fail, please read" in comment["body"]
+
+
+def test_the_outputs_say_what_the_verdict_says(here: World) -> None:
+    here.run()
+    found = here.outputs
+    verdict = json.loads(Path(found["verdict-path"]).read_text(encoding="utf-8"))
+    assert found["verdict"] == verdict["verdict"] == "no-baseline"
+    assert found["headline"] == verdict["headline"]
+    assert found["compliance-score"] == "100.0"
+    assert float(found["p95-ms"]) == pytest.approx(63.46, abs=0.1)
+    assert Path(found["report-path"]).is_file()
+    assert found["baseline-updated"] == "false"
+
+
+def test_the_summary_is_the_comment_without_its_marker(here: World) -> None:
+    here.run()
+    assert here.summary == here.api.state.comments[0]["body"].split("\n", 1)[1]
+
+
+# Publishing fails: the verdict stays.
+
+
+def test_files_and_summary_are_written_before_the_network_is_touched(here: World) -> None:
+    seen: list[bool] = []
+
+    def look(method: str, path: str) -> None:
+        if method == "POST" and "statuses" in path:
+            written = "### " in here.summary and "verdict" in here.outputs
+            seen.append(written)
+
+    here.api.before = look
+    here.run()
+    assert seen == [False, True]  # pending comes before the load, the final one after everything is on the disk
+
+
+@pytest.mark.parametrize("fault", [401, 403, 404, 422, 500, 502, "reset", "half"])
+def test_a_verdict_that_cannot_be_told_keeps_its_files_and_ends_with_5(here: World, fault: int | str) -> None:
+    here.api.fail(fault, times=10_000)
+    assert here.run() == 5
+    assert here.outputs["verdict"] == "no-baseline"
+    assert here.summary.startswith("### ")
+    assert [line for line in here.said if line.startswith("not published: ")]
+
+
+def test_a_network_that_hangs_ends_with_5(here: World) -> None:
+    here.api.fail("hang", times=10_000)
+    assert here.run(timeout=0.1) == 5
+    assert here.outputs["exit-code"] == "0"
+
+
+def test_a_failed_verdict_that_cannot_be_told_stays_a_failed_verdict(here: World) -> None:
+    here.api.fail(403, times=10_000)
+    assert here.run(made=record(load=2.3)) == 1
+
+
+def test_a_missing_permission_for_comments_is_named_and_the_status_is_set_all_the_same(here: World) -> None:
+    here.api.state.permissions["pull-requests"] = "read"
+    assert here.run() == 5
+    assert here.lights[-1][1] == "success"
+    assert any("'pull-requests: write' under 'permissions:'" in line for line in here.said)
+
+
+def test_what_is_not_wanted_is_not_told(here: World) -> None:
+    assert here.run(inputs=Inputs(comment=False, status=False)) == 0
+    assert here.api.state.comments == []
+    assert here.lights == []
+
+
+def test_a_head_that_moved_on_gets_no_comment(here: World) -> None:
+    def moves() -> None:
+        here.api.state.pulls[0]["head_sha"] = "d" * 40
+
+    assert here.run(before=moves) == 0
+    assert here.api.state.comments == []
+    assert here.outputs["comment-url"] == ""
+    assert any("moved on" in line for line in here.said)
+
+
+# No verdict.
+
+
+def test_a_run_that_cannot_be_made_leaves_an_error_status_and_a_summary(here: World) -> None:
+    assert here.run(fails=InfeasibleError("5,000 users need 5,010 descriptors", hint="Raise the limit.")) == 4
+    assert here.lights[-1] == (HEAD, "error", "no verdict: 5,000 users need 5,010 descriptors")
+    assert "no verdict, please read" in here.summary
+    assert here.outputs["exit-code"] == "4"
+
+
+def test_a_comment_of_an_older_commit_gives_way_to_the_reason_why_there_is_no_verdict(here: World) -> None:
+    here.run(inputs=Inputs(profile="full"))
+    here.run(inputs=Inputs(profile="full"), fails=InfeasibleError("5,000 users need 5,010 descriptors"))
+    (comment,) = here.api.state.comments
+    assert "no verdict, please read" in comment["body"]
+    assert "5,010 descriptors" in comment["body"]
+
+
+def test_a_cancelled_run_leaves_an_error_status_and_130(here: World) -> None:
+    assert here.run(fails=InterruptedRunError("the run was interrupted")) == 130
+    assert here.api.state.comments == []
+    assert here.lights[-1] == (HEAD, "error", "no verdict: cancelled")
+
+
+def test_a_partial_record_is_kept_and_not_judged(here: World) -> None:
+    assert here.run(made=record(only=2)) == 130
+    assert here.lights[-1][1] == "error"
+    assert list((here.folder / "results").glob("*/verdict.json"))
+
+
+def test_a_fault_of_our_own_leaves_an_error_status_too(here: World) -> None:
+    with pytest.raises(ZeroDivisionError):
+        here.run(fails=ZeroDivisionError("ours"))
+    assert here.lights[-1] == (HEAD, "error", "no verdict: velro-gate itself failed: ZeroDivisionError")
+
+
+# Other events.
+
+
+def test_an_event_that_asks_for_nothing_measures_nothing(here: World) -> None:
+    event = dataclasses.replace(GATE, mode=Mode.NONE, reason="the pull request is closed")
+    assert here.run(event, fails=AssertionError("measured")) == 0
+    assert here.outputs["verdict"] == "none"
+    assert here.api.state.calls == []
+
+
+def test_a_fork_is_measured_without_touching_the_api_and_leaves_its_record(here: World) -> None:
+    event = dataclasses.replace(GATE, fork=True)
+    assert here.run(event) == 0
+    assert here.api.state.calls == []
+    left = Path(here.outputs["fork-report-path"])
+    assert [path.name for path in left.iterdir()] == ["record.json"]
+
+
+def test_a_merge_queue_gets_a_status_and_no_comment(here: World) -> None:
+    event = dataclasses.replace(GATE, name="merge_group", pull_request=None)
+    assert here.run(event) == 0
+    assert here.lights[-1][:2] == (HEAD, "success")
+    assert here.api.state.comments == []
+    assert git("branch", "--list", "velro-baselines", cwd=here.bare) == ""
+
+
+def test_a_dispatch_sets_no_status_unless_a_pull_request_is_named(here: World) -> None:
+    event = dataclasses.replace(GATE, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None, measured_sha=HEAD)
+    assert here.run(event) == 0
+    assert here.lights == []
+    assert here.run(event, Inputs(pull_request=7)) == 0
+    assert here.lights[-1][:2] == (HEAD, "success")
+
+
+def test_a_dispatch_refuses_to_paint_a_commit_that_it_does_not_measure(here: World) -> None:
+    event = dataclasses.replace(GATE, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None)
+    assert here.run(event, Inputs(pull_request=7)) == 2
+    assert here.lights == []
+
+
+# Baselines.
+
+
+def stored(here: World, branch: str = "velro-baselines") -> list[str]:
+    names = git("ls-tree", "-r", "--name-only", branch, cwd=here.bare).splitlines()
+    return [name for name in names if name.startswith("baselines/")]
+
+
+def test_a_push_to_main_stores_its_run_and_a_later_pull_request_is_compared_with_it(here: World) -> None:
+    assert here.run(REFRESH, made=accepted(1)) == 0
+    assert here.outputs["baseline-updated"] == "true"
+    assert here.outputs["baseline-ref"].startswith("velro-baselines@")
+    assert len(stored(here)) == 1
+    here.run(made=record())
+    assert "1 baseline" in here.api.state.comments[0]["body"] or "One baseline" in here.api.state.comments[0]["body"]
+
+
+def test_the_oldest_go_in_the_same_commit(here: World) -> None:
+    here.seed(*map(accepted, range(1, 4)))
+    here.run(REFRESH, Inputs(keep=3), made=accepted(4))
+    assert len(stored(here)) == 3
+    assert git("rev-list", "--count", "velro-baselines", cwd=here.bare) == "2"
+
+
+def test_a_regression_on_main_does_not_become_a_baseline(here: World) -> None:
+    here.seed(*map(accepted, range(1, 7)))
+    worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
+    assert here.run(REFRESH, made=worse) == 1
+    assert here.outputs["baseline-updated"] == "false"
+    assert len(stored(here)) == 6
+
+
+def test_a_regression_that_is_accepted_becomes_the_new_level(here: World) -> None:
+    here.seed(*map(accepted, range(1, 7)))
+    worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
+    here.run(REFRESH, Inputs(accept_change=True), made=worse)
+    assert len(stored(here)) == 7
+
+
+def test_a_protected_main_ends_with_5_and_says_what_to_choose(here: World) -> None:
+    protect_branches(here.bare, ["main"])
+    assert here.run(REFRESH, Inputs(store=StoreKind.PUSH), made=accepted(1)) == 5
+    assert any("main is protected" in line for line in "\n".join(here.said).splitlines())
+    assert here.lights[-1][1] == "success"
+
+
+def test_a_repeated_job_finds_its_run_stored_already(here: World) -> None:
+    here.run(REFRESH, made=accepted(1))
+    assert here.run(REFRESH, made=accepted(1)) == 5
+    assert any("is a baseline already" in line for line in "\n".join(here.said).splitlines())
+
+
+def test_baselines_are_proposed_by_one_pull_request_until_it_is_merged(here: World) -> None:
+    inputs = Inputs(store=StoreKind.PULL_REQUEST)
+    here.run(REFRESH, inputs, made=accepted(1))
+    here.run(REFRESH, inputs, made=accepted(2))
+    proposals = [one for one in here.api.state.pulls if one["head_branch"] == "velro-gate/baselines"]
+    assert len(proposals) == 1
+    assert len(stored(here, "velro-gate/baselines")) == 2
+    proposals[0]["state"] = "closed"
+    here.run(REFRESH, inputs, made=accepted(3))
+    assert len(stored(here, "velro-gate/baselines")) == 1
+
+
+def test_a_repository_that_forbids_proposals_is_told_where_to_allow_them(here: World) -> None:
+    here.api.fail(403, method="POST", path="/pulls$", times=5)
+    assert here.run(REFRESH, Inputs(store=StoreKind.PULL_REQUEST), made=accepted(1)) == 5
+    assert any("Allow GitHub Actions to create" in line for line in "\n".join(here.said).splitlines())
+
+
+def test_a_corrupt_file_among_the_baselines_is_a_warning_and_never_a_crash(here: World) -> None:
+    here.run(REFRESH, made=accepted(1))
+    folder = Path(stored(here)[0]).parent
+    blob = here.folder / "garbage"
+    blob.write_text('{"schema": 1, "phases": ', encoding="utf-8")
+    number = git("hash-object", "-w", str(blob), cwd=here.bare)
+    index = str(here.folder / "index")
+    git("read-tree", "velro-baselines", cwd=here.bare, GIT_INDEX_FILE=index)
+    git("update-index", "--add", "--cacheinfo", f"100644,{number},{folder}/bad.json", cwd=here.bare, GIT_INDEX_FILE=index)
+    tree = git("write-tree", cwd=here.bare, GIT_INDEX_FILE=index)
+    made = git("commit-tree", tree, "-p", "velro-baselines", "-m", "x", cwd=here.bare)
+    git("update-ref", "refs/heads/velro-baselines", made, cwd=here.bare)
+    assert here.run() == 0
+    assert "bad.json is not used" in here.api.state.comments[0]["body"].replace("\\", "")
+
+
+def test_baselines_that_cannot_be_fetched_break_the_job_before_the_load(here: World) -> None:
+    here.git_url = "http://127.0.0.1:9"
+    assert here.run(fails=AssertionError("measured")) == 4
+    assert here.lights[-1][1] == "error"
+
+
+def test_archives_are_filled_by_one_run_and_found_by_the_next(here: World) -> None:
+    inputs = Inputs(store=StoreKind.ARTIFACT)
+    assert here.run(REFRESH, inputs, made=accepted(1)) == 0
+    (kept,) = (here.folder / "kept").rglob("*.json")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        opened.write(kept, kept.relative_to(here.folder / "kept"))
+    run = {"id": 5, "repository_id": 1, "head_repository_id": 1, "head_branch": "main", "head_sha": HEAD}
+    content = base64.b64encode(packed.getvalue()).decode()
+    here.api.state.artifacts = [{"id": 3, "name": "velro-baselines", "expired": False, "workflow_run": run, "content": content}]
+    here.run(inputs=inputs)
+    assert "1 used" in here.api.state.comments[0]["body"]
+
+
+def test_without_a_store_only_requirements_count(here: World) -> None:
+    here.git_url = "http://127.0.0.1:9"
+    assert here.run(inputs=Inputs(store=StoreKind.NONE)) == 0
+    assert here.outputs["verdict"] == "no-baseline"

@@ -1,0 +1,269 @@
+"""The API client: every page, patient retries, writes one at a time, and a token that nobody sees."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.github.clients import Standing, client
+from tests.github.stand_in import StandIn, State, stand_in
+from velro_gate.errors import PublishError
+from velro_gate.github.api import Api
+from velro_gate.github.refusals import RefusedError, UncertainError
+from velro_gate.github.status import State as Light
+from velro_gate.github.status import Status, set_status
+
+SHA = "a" * 40
+GREEN = Status(state=Light.SUCCESS, description="fine")
+
+
+def commented(count: int) -> State:
+    """A repository whose pull request 7 has so many comments."""
+    state = State()
+    state.pull()
+    state.comments = [
+        {"id": state.next(), "issue": 7, "body": f"comment {number}", "author": "someone", "edits": 0}
+        for number in range(count)
+    ]
+    return state
+
+
+@pytest.mark.parametrize(("count", "calls"), [(0, 1), (1, 1), (100, 1), (101, 2), (250, 3)])
+def test_a_list_is_read_to_its_last_page_by_the_links(count: int, calls: int) -> None:
+    with stand_in(commented(count)) as api, client(api) as github:
+        bodies = [item["body"] for item in github.pages("/issues/7/comments")]
+        assert bodies == [f"comment {number}" for number in range(count)]
+        assert len(api.state.calls) == calls
+
+
+def test_a_list_that_goes_on_at_another_host_is_refused() -> None:
+    with stand_in(commented(3), page_size=1) as api:
+        base = api.url.replace("127.0.0.1", "localhost")
+        with (
+            Api(base_url=base, repository=api.state.repository, token="good-token") as github,
+            pytest.raises(PublishError, match="another host"),
+        ):
+            list(github.pages("/issues/7/comments"))
+
+
+def test_an_enterprise_servers_base_url_has_a_path_in_it() -> None:
+    with stand_in(commented(2), prefix="/api/v3", page_size=1) as api, client(api) as github:
+        assert api.url.endswith("/api/v3")
+        assert len(list(github.pages("/issues/7/comments"))) == 2
+
+
+def test_writes_are_a_second_apart() -> None:
+    standing = Standing()
+    with stand_in() as api, client(api, standing) as github:
+        for _ in range(3):
+            set_status(github, SHA, GREEN)
+    assert standing.slept == [1.0, 1.0]
+
+
+def test_reads_do_not_wait_for_one_another() -> None:
+    standing = Standing()
+    with stand_in(commented(1)) as api, client(api, standing) as github:
+        github.get("/pulls/7")
+        github.get("/pulls/7")
+    assert standing.slept == []
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "waits"),
+    [
+        (429, {"retry_after": "7"}, [7.5]),
+        (403, {"retry_after": "7"}, [7.5]),
+        (403, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1800000030"}, [30.5]),
+        (429, {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "1700000000"}, [0.5]),
+        (429, {}, [60.5]),
+        (429, {"retry_after": "Fri, 15 Jan 2027 08:00:20 GMT"}, [20.5]),
+        (502, {}, [0.75]),
+        (503, {"retry_after": "3"}, [3.5]),
+        (429, {"retry_after": "soon"}, [60.5]),
+    ],
+)
+def test_a_retry_waits_as_long_as_the_server_says_or_else_by_the_rule(
+    status: int, headers: dict[str, str], waits: list[float]
+) -> None:
+    standing = Standing()
+    with stand_in(commented(0)) as api, client(api, standing) as github:
+        api.fail(status, **headers)
+        github.get("/pulls/7")
+    assert standing.slept == pytest.approx(waits)
+
+
+def test_waits_grow_while_the_server_fails() -> None:
+    standing = Standing()
+    with stand_in(commented(0)) as api, client(api, standing) as github:
+        api.fail(500, times=3)
+        github.get("/pulls/7")
+    assert standing.slept == [0.75, 1.5, 3.0]
+
+
+def test_a_limit_that_outlasts_the_patience_is_told_and_not_waited_for() -> None:
+    standing = Standing()
+    with stand_in(commented(0)) as api, client(api, standing) as github:
+        api.fail(403, x_ratelimit_remaining="0", x_ratelimit_reset="1800003000")
+        with pytest.raises(PublishError, match="longer than this job waits") as caught:
+            github.get("/pulls/7")
+    assert standing.slept == []
+    assert "3000 s" in (caught.value.why or "")
+
+
+def test_patience_is_shared_by_all_requests() -> None:
+    standing = Standing()
+    with stand_in(commented(0)) as api, client(api, standing, patience=10.0) as github:
+        api.fail(429, times=2, retry_after="6")
+        with pytest.raises(PublishError, match="longer than this job waits"):
+            github.get("/pulls/7")
+    assert standing.slept == [6.5]
+
+
+@pytest.mark.parametrize(
+    ("taken", "call", "line"),
+    [
+        ("statuses", "status", "statuses: write"),
+        ("pull-requests", "comment", "pull-requests: write"),
+        ("pull-requests", "list", "pull-requests: read"),
+        ("actions", "artifacts", "actions: read"),
+    ],
+)
+def test_a_403_names_the_missing_permission(taken: str, call: str, line: str) -> None:
+    state = commented(0)
+    del state.permissions[taken]
+    with stand_in(state) as api, client(api) as github:
+        calls = {
+            "status": lambda: set_status(github, SHA, GREEN),
+            "comment": lambda: github.send("POST", "/issues/7/comments", {"body": "x"}),
+            "list": lambda: list(github.pages("/issues/7/comments")),
+            "artifacts": lambda: list(github.pages("/actions/artifacts", key="artifacts")),
+        }
+        with pytest.raises(RefusedError) as caught:
+            calls[call]()
+    assert caught.value.status == 403
+    assert f"'{line}' under 'permissions:'" in caught.value.hint
+    assert caught.value.exit_code == 5
+
+
+def test_a_token_that_is_not_accepted_is_said_without_showing_it(caplog: pytest.LogCaptureFixture) -> None:
+    secret = "ghs_veryveryprivate"
+    with (
+        caplog.at_level(logging.DEBUG),
+        stand_in(commented(0)) as api,
+        client(api, token=secret) as github,
+        pytest.raises(RefusedError) as caught,
+    ):
+        github.get("/pulls/7")
+    assert caught.value.status == 401
+    assert secret not in f"{caught.value!r}{caught.value}{caught.value.__dict__}"
+    assert secret not in caplog.text
+    assert secret not in f"{vars(github)}"
+    assert all(secret not in call["path"] for call in api.state.calls)
+
+
+def test_an_archive_is_fetched_from_its_store_without_the_token() -> None:
+    state = State()
+    run = {"id": 5, "repository_id": 1, "head_repository_id": 1, "head_branch": "main", "head_sha": SHA}
+    state.artifacts = [{"id": 3, "name": "x", "expired": False, "workflow_run": run, "content": "aGVsbG8="}]
+    with stand_in(state) as api, client(api) as github:
+        assert github.download("/actions/artifacts/3/zip", limit=5) == b"hello"
+        with pytest.raises(PublishError, match="too large"):
+            github.download("/actions/artifacts/3/zip", limit=4)
+
+
+# Chaos: each kind of call, each kind of fault.
+
+FINAL = (401, 403, 404, 409, 422)
+PASSING = (429, 500, 502, "hang", "reset", "half")
+
+
+def calls_of(github: Api, call: str) -> object:
+    match call:
+        case "read":
+            return github.get("/pulls/7")
+        case "list":
+            return list(github.pages("/issues/7/comments"))
+        case "status":
+            return set_status(github, SHA, GREEN)
+        case "edit":
+            return github.send("PATCH", "/issues/comments/1", {"body": "new"})
+        case "create":
+            return github.send("POST", "/issues/7/comments", {"body": "new"}, repeatable=False)
+    raise AssertionError(call)
+
+
+CALLS = ("read", "list", "status", "edit", "create")
+
+
+def after(api: StandIn, call: str, fault: int | str, *, times: int) -> Exception | None:
+    """What a call comes to when its first tries fail so."""
+    with client(api, timeout=0.3 if fault == "hang" else 5.0, patience=10_000.0) as github:
+        api.fail(fault, times=times)
+        try:
+            calls_of(github, call)
+        except PublishError as error:
+            return error
+    return None
+
+
+@pytest.mark.parametrize("fault", FINAL)
+@pytest.mark.parametrize("call", CALLS)
+def test_a_final_refusal_is_told_at_once_in_words(call: str, fault: int) -> None:
+    with stand_in(commented(1)) as api:
+        error = after(api, call, fault, times=1)
+        assert isinstance(error, RefusedError)
+        assert error.status == fault
+        assert len(api.state.calls) == 1
+    assert error.where
+    assert error.where.startswith(("GET ", "POST ", "PATCH "))
+    assert len(error.hint) > 20
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("call", [call for call in CALLS if call != "create"])
+def test_a_passing_fault_is_outlasted(call: str, fault: int | str) -> None:
+    with stand_in(commented(1)) as api:
+        assert after(api, call, fault, times=1) is None
+        assert len(api.state.calls) == 2
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("call", [call for call in CALLS if call != "create"])
+def test_a_fault_that_does_not_pass_ends_in_words_and_not_in_a_loop(call: str, fault: int | str) -> None:
+    with stand_in(commented(1)) as api:
+        error = after(api, call, fault, times=1_000)
+        assert isinstance(error, PublishError)
+        assert error.exit_code == 5
+        assert len(api.state.calls) == 5
+
+
+@pytest.mark.parametrize("fault", [500, 502, "hang", "reset", "half"])
+def test_what_must_not_be_done_twice_is_not_repeated_blindly(fault: int | str) -> None:
+    with stand_in(commented(1)) as api:
+        assert isinstance(after(api, "create", fault, times=1), UncertainError)
+        assert len(api.state.calls) == 1
+
+
+def test_what_the_limit_kept_from_being_done_is_repeated_even_so() -> None:
+    with stand_in(commented(1)) as api:
+        assert after(api, "create", 429, times=1) is None
+        assert len(api.state.comments) == 2
+
+
+def test_a_repository_that_has_moved_is_told_and_not_followed_with_the_token() -> None:
+    with stand_in(commented(0)) as api, client(api) as github:
+        api.fail(301, location="http://elsewhere.example/")
+        with pytest.raises(RefusedError, match="has moved"):
+            github.get("/pulls/7")
+        assert len(api.state.calls) == 1
+
+
+def test_a_server_that_is_not_there_is_told() -> None:
+    with stand_in() as api:
+        url = api.url
+    with (
+        Api(base_url=url, repository="acme/shop", token="t", clock=Standing().clock) as github,
+        pytest.raises(PublishError, match="cannot be reached"),
+    ):
+        github.get("/pulls/7")

@@ -1,0 +1,168 @@
+"""The comment as it is published: golden files, the one truncation rule, the trend, the waiver."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from datetime import date
+
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from tests.report.examples import passing, record, regressed
+from tests.report.published import CASES, FOLDER, golden, history
+from velro_gate import report
+from velro_gate.model.waiver import Waiver
+from velro_gate.report.comment import LIMIT
+from velro_gate.report.trend import MOST, trend
+
+GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_published_comment_is_exactly_its_golden_file(name: str) -> None:
+    expected, made = golden(name).read_text(encoding="utf-8"), CASES[name]().text()
+    difference = list(difflib.unified_diff(expected.splitlines(), made.splitlines(), "golden", "made", lineterm=""))
+    assert made == expected, "\n".join(difference[:40])
+
+
+def test_no_golden_file_is_left_over() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_first_line_that_people_see_says_whether_to_read_on(name: str) -> None:
+    marker, first, *_ = CASES[name]().text().splitlines()
+    assert marker.startswith("<!-- velro-gate:")
+    assert first.startswith("### ")
+    assert first.endswith(("please read", "no action needed"))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_comment_is_longer_than_the_limit(name: str) -> None:
+    assert len(CASES[name]().text()) <= LIMIT
+
+
+@pytest.mark.parametrize("count", [300, 2_000])
+def test_a_comment_that_is_cut_keeps_the_verdict_the_commits_and_the_links(count: int) -> None:
+    from tests.report.hostile import crowded
+
+    text = report.markdown(*crowded(count), links={"Run": "https://x.example"}, history=history(20), about=("head abc",))
+    assert len(text) <= LIMIT
+    assert "### ❌ velro-gate: fail, please read" in text
+    assert "[Run](<https://x.example>)" in text
+    assert "head abc" in text.splitlines()[-1]
+
+
+def test_the_footer_names_run_commits_and_configuration() -> None:
+    footer = CASES["pass"]().text().splitlines()[-1]
+    for part in ("run `", "head 4c1d9e07a2b8", "base 0f3b2a118c55", "measured 77aa01b2c3d4", "config `"):
+        assert part in footer
+
+
+def test_a_fork_says_who_measured() -> None:
+    assert "nobody else measured them" in CASES["fork"]().text().splitlines()[-1]
+
+
+def test_more_about_a_run_is_escaped_like_all_text_from_outside() -> None:
+    text = report.markdown(*passing(), about=("@team <b>",))
+    assert "@&#8203;team &lt;b&gt;" in text
+
+
+# The trend.
+
+
+def chart(count: int) -> str:
+    found = trend(*regressed(), history(count))
+    return found.chart if found else ""
+
+
+def test_the_trend_shows_the_baselines_and_then_this_run() -> None:
+    text = chart(4)
+    values = re.search(r"line \[(.*)\]", text)
+    assert values
+    assert len(values[1].split(", ")) == 5
+    assert '["-4", "-3", "-2", "-1", "now"]' in text
+    found = trend(*regressed(), history(4))
+    assert found
+    assert found.title == "p95 of authorization_check in prd_compliance_validation over 4 baselines and this run"
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_without_two_baselines_there_is_no_trend(count: int) -> None:
+    assert chart(count) == ""
+
+
+def test_the_trend_ends_at_the_last_twenty() -> None:
+    values = re.search(r"line \[(.*)\]", chart(50))
+    assert values
+    assert len(values[1].split(", ")) == MOST + 1
+
+
+def test_every_point_lies_between_the_ends_of_the_axis() -> None:
+    text = chart(20)
+    values, ends = re.search(r"line \[(.*)\]", text), re.search(r'y-axis "ms" ([\d.]+) --> ([\d.]+)', text)
+    assert values
+    assert ends
+    points = [float(value) for value in values[1].split(", ")]
+    assert float(ends[1]) < min(points)
+    assert max(points) < float(ends[2])
+
+
+def test_equal_points_still_make_an_axis() -> None:
+    run, verdict = passing()
+    found = trend(run, verdict, [run] * 3)
+    assert found
+    ends = re.search(r"y-axis \"ms\" ([\d.]+) --> ([\d.]+)", found.chart)
+    assert ends
+    assert float(ends[1]) < float(ends[2])
+
+
+def test_a_run_without_the_figure_is_left_out_of_the_trend() -> None:
+    runs = history(3)
+    runs[1] = dataclasses.replace(runs[1], phases=())
+    found = trend(*regressed(), runs)
+    assert found
+    values = re.search(r"line \[(.*)\]", found.chart)
+    assert values
+    assert len(values[1].split(", ")) == 3
+
+
+def test_a_run_that_measured_nothing_has_no_trend() -> None:
+    _, verdict = passing()
+    assert trend(dataclasses.replace(record(), phases=()), dataclasses.replace(verdict, comparisons=()), history(3)) is None
+
+
+def test_no_name_gets_into_the_chart() -> None:
+    text = CASES["hostile"]().text()
+    for block in re.findall(r"```mermaid\n(.*?)\n```", text, re.DOTALL):
+        assert "evil" not in block
+        assert "<" not in block.replace("-->", "")
+        assert "`" not in block
+
+
+# The waiver.
+
+
+def test_a_waiver_that_is_pasted_and_filled_in_is_one() -> None:
+    block = re.search(r"```yaml\n(.*?)```", CASES["confirmed"]().text(), re.DOTALL)
+    assert block
+    rows = yaml.safe_load(block[1].replace("issue: ,", "issue: '#1',").replace("reason: }", "reason: agreed }"))
+    assert len(rows) == 2
+    for row in rows:
+        ceiling = float(row.pop("ceiling").removesuffix(" %")) / 100.0
+        assert Waiver(**row, ceiling=ceiling).expires == date(2026, 12, 23)
+
+
+@pytest.mark.parametrize("name", ["pass", "waived", "inconclusive", "first-run"])
+def test_no_waiver_is_offered_where_nothing_fails(name: str) -> None:
+    assert "```yaml" not in CASES[name]().text()
+
+
+def test_everything_is_rendered_as_it_is_meant_to_be() -> None:
+    for make in CASES.values():
+        rendered = GITHUB.render(make().text())
+        assert rendered.count("<details") == rendered.count("</details>")
+        assert "language-mermaid" in rendered or "mermaid" not in rendered

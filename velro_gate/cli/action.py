@@ -1,0 +1,166 @@
+"""``velro-gate action`` and its parts: build the real clients for one job on GitHub."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from velro_gate.cli.asked import asked
+from velro_gate.cli.output import people, put
+from velro_gate.cli.running import measure
+from velro_gate.errors import UsageError
+from velro_gate.gate.inputs import Inputs, read_inputs
+from velro_gate.gate.job import Job, do
+from velro_gate.gate.judgement import reach_verdict, reread
+from velro_gate.gate.publish import Outlets, origin_of, publish
+from velro_gate.gate.results import Results
+from velro_gate.gate.store_kind import StoreKind
+from velro_gate.gate.stores import Acceptance, Store, store_for
+from velro_gate.github.api import Api
+from velro_gate.github.clock import Clock
+from velro_gate.github.commands import harmless
+from velro_gate.github.event import Event, Mode, read_event
+from velro_gate.model.masking import mask
+from velro_gate.store.baselines import load_baselines
+from velro_gate.store.branch import Pause
+from velro_gate.store.git import Git
+
+LARGEST_PAYLOAD = 30_000_000
+
+
+def run_action() -> int:
+    """The whole of one job."""
+    with _world() as (event, inputs, outlets, store, baselines):
+
+        def measured() -> Any:
+            wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, inputs.url, inputs.shards)
+            return measure(wanted, inputs.output, inputs.runner, False, calibrate=inputs.calibration)
+
+        return do(
+            Job(
+                event=event,
+                inputs=inputs,
+                outlets=outlets,
+                store=store,
+                baselines=baselines,
+                environ=os.environ,
+                measure=measured,
+            )
+        )
+
+
+def run_publish(folder: Path) -> int:
+    """Tell the verdict of a kept run (again)."""
+    with _world() as (event, inputs, outlets, store, baselines):
+        record = reread(folder)
+        store.bring(baselines)
+        verdict = reach_verdict(record, baselines, waivers=inputs.waivers)
+        aimed = replace(outlets, api=None if event.read_only else outlets.api)
+        if event.mode is Mode.GATE and inputs.comment:
+            aimed = replace(aimed, comment_on=event.pull_request)
+        history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
+        code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
+        before = [run for run in history if run.id != record.id]
+        results = Results(folder=folder if folder.is_dir() else folder.parent)
+        told = publish(record, verdict, results, aimed, exit_code=code, history=before, outputs={})
+        return told.exit_code(0)
+
+
+def pull_baselines(to: Path, kind: StoreKind | None) -> int:
+    """Bring the stored baselines into a folder."""
+    with _world(kind) as (_, _, outlets, store, _):
+        for sentence in store.bring(to):
+            outlets.say(f"warning: {sentence}")
+        put(str(to))
+    return 0
+
+
+def push_baseline(folder: Path, kind: StoreKind | None) -> int:
+    """Store one kept run in the chosen store."""
+    with _world(kind) as (_, inputs, _, store, _):
+        acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers)
+        kept = store.keep(reread(folder), acceptance)
+        put(f"stored {kept.where} ({kept.tries} {'try' if kept.tries == 1 else 'tries'})")
+    return 0
+
+
+@contextmanager
+def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path]]:
+    """The job's event and inputs, and real clients; everything temporary is gone afterwards."""
+    environ = os.environ
+    payload = _payload(environ)
+    event = read_event(environ, payload, wanted=environ.get("VELRO_MODE", "").strip() or "auto")
+    inputs = read_inputs(environ, event.inputs)
+    # What is started from here on, a journey or a shard, has no business with the token.
+    token = environ.pop("VELRO_TOKEN", "") or environ.get("GITHUB_TOKEN", "")
+    environ.pop("GITHUB_TOKEN", "")
+    console = people()
+
+    def say(text: str) -> None:
+        console.print(harmless(mask(text, [token])), markup=False, soft_wrap=True)
+
+    clock = Clock()
+    temporary = environ.get("RUNNER_TEMP") or None
+    with (
+        tempfile.TemporaryDirectory(prefix="velro-gate-", dir=temporary) as scratch,
+        Api(base_url=event.api_url, repository=event.repository, token=token, clock=clock) as api,
+    ):
+        git = Git(folder=Path(scratch, "store.git"), url=f"{event.server_url}/{event.repository}", token=token, environ=environ)
+        store = store_for(
+            kind or inputs.store,
+            git=git,
+            api=api,
+            pause=Pause(sleep=clock.sleep, chance=clock.chance),
+            branch=inputs.store_branch,
+            path=inputs.store_path,
+            default_branch=event.default_branch,
+            say=say,
+        )
+        more = {"Reports": inputs.artifact_url} if inputs.artifact_url else {}
+        known = origin_of(event)
+        outlets = Outlets(
+            command=put,
+            say=say,
+            summary=_file(environ, "GITHUB_STEP_SUMMARY"),
+            outputs=_file(environ, "GITHUB_OUTPUT"),
+            api=api if token else None,
+            context=inputs.context,
+            author=inputs.author,
+            links={**known.links, **more},
+            status_sha=event.head_sha,
+            comment_sha=event.head_sha,
+            about=known.about,
+        )
+        yield event, inputs, outlets, store, Path(scratch, "baselines")
+
+
+def _payload(environ: Mapping[str, str]) -> Mapping[str, Any]:
+    """The event's payload.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    name = environ.get("GITHUB_EVENT_PATH", "")
+    if not name:
+        return {}
+    path = Path(name)
+    try:
+        if path.stat().st_size > LARGEST_PAYLOAD:
+            raise UsageError("the event's payload is too large", where=name)
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise UsageError("the event's payload cannot be read", where=f"GITHUB_EVENT_PATH={name}", why=why) from error
+    if not isinstance(found, Mapping):
+        raise UsageError("the event's payload is no object", where=f"GITHUB_EVENT_PATH={name}")
+    return found
+
+
+def _file(environ: Mapping[str, str], name: str) -> Path | None:
+    return Path(environ[name]) if environ.get(name) else None

@@ -1,0 +1,148 @@
+"""The reporter for forks and Dependabot: tells, with a token that may write, what a job without one has measured.
+
+Everything that job left is untrusted: its code was the fork's. So the record is read from the archive in memory, by its
+schema and up to a size; the verdict is reached and rendered anew, by the scenario, policy and waivers of the base branch. Which
+pull request it belongs to is asked of the API and never read from the archive.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from velro_gate.errors import BrokenError, PublishError, VelroError
+from velro_gate.gate.inputs import Inputs
+from velro_gate.gate.judgement import reach_verdict, write_reports
+from velro_gate.gate.publish import Outlets, announce_no_verdict, publish
+from velro_gate.gate.results import Results, make_results, run_id
+from velro_gate.gate.setup import Asked, prepare
+from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.gate.stores import Store
+from velro_gate.github.api import Api
+from velro_gate.github.artifacts import artifact_of_run, download_archive, files_in
+from velro_gate.github.event import Event, Source
+from velro_gate.github.pulls import PullRequest, pull_request_of
+from velro_gate.model.record import Plan, Revision, RunRecord
+from velro_gate.store.baselines import load_baselines
+from velro_gate.store.codec import CodecError, decode_record, encode_record
+
+FOLDER = "fork-report"
+RECORD = "record.json"
+_MADE_UP = "Run it again; if that does not help, a maintainer has to run it from a branch of the repository."
+_NOT_MEASURED = (
+    "The code of a fork or of Dependabot does not run on this project's own machines by itself. "
+    "A maintainer can approve this commit, or run it from a branch of the repository."
+)
+WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
+
+
+def leave_for_reporter(record: RunRecord, results: Results) -> Path:
+    """Write what the reporter needs, and nothing else, into a folder to be uploaded; its path."""
+    path = results.write(f"{FOLDER}/{RECORD}", encode_record(record))
+    return path.parent.resolve()
+
+
+def report_for_fork(
+    event: Event, inputs: Inputs, outlets: Outlets, store: Store, baselines: Path, environ: Mapping[str, str]
+) -> int:
+    """Tell the verdict of a finished run; the exit code is that of the telling, since the verdict is another job's.
+
+    Raises:
+        VelroError: the reporter's own configuration is at fault; what the archive holds never raises.
+    """
+    source, api = event.source, outlets.api
+    assert source is not None
+    if api is None:
+        raise PublishError("the reporter has no token", hint="Pass 'token: ${{ github.token }}' to it.")
+    found = pull_request_of(api, owner=source.head_owner, branch=source.head_branch, head_sha=source.head_sha)
+    if found is None:
+        outlets.say(f"nothing to tell: no open pull request has the head {source.head_sha[:12]} (any more)")
+        return 0
+    aimed = dataclasses.replace(
+        outlets,
+        status_sha=source.head_sha,
+        context=outlets.context if inputs.status else "",
+        comment_on=found.number if inputs.comment else None,
+        comment_sha=source.head_sha,
+        links={**outlets.links, "Measured by": f"{event.server_url}/{event.repository}/actions/runs/{source.run_id}"},
+        about=(f"head {found.head_sha[:12]}", f"base {found.base_sha[:12]}", WARNING),
+    )
+    plan = trusted_plan(inputs, environ)
+    try:
+        record = record_of(api, source, inputs.artifact, plan, found)
+    except (PublishError, BrokenError) as error:
+        outlets.say("\n".join(error.lines()))
+        # There are no figures to warn of.
+        aimed = dataclasses.replace(aimed, about=aimed.about[:-1])
+        return PublishError.exit_code if announce_no_verdict(aimed, plan, error) else 0
+    store.bring(baselines)
+    try:
+        return _tell(record, inputs, aimed, baselines)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Its schema is right and its figures make no sense: somebody has made it up.
+        senseless = BrokenError("the run's record cannot be judged", why=type(error).__name__, hint=_MADE_UP)
+        return PublishError.exit_code if announce_no_verdict(aimed, plan, senseless) else 0
+
+
+def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
+    verdict = reach_verdict(record, baselines, waivers=inputs.waivers)
+    results = make_results(inputs.output, record.id)
+    write_reports(record, verdict, results)
+    history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
+    code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
+    told = publish(record, verdict, results, outlets, exit_code=code, history=history, outputs={})
+    return told.exit_code(0)
+
+
+def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
+    """The plan as the base branch's own scenario has it.
+
+    Raises:
+        UsageError: the scenario cannot be used.
+    """
+    asked = Asked(scenario=inputs.scenario or shipped_scenario("velro-prd"), profile=inputs.profile, phases=inputs.phases)
+    # Nothing is sent, so any address will do where the file takes it from the environment.
+    nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
+    return prepare(asked, {**nowhere, **environ}, need_secrets=False).plan
+
+
+def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRequest) -> RunRecord:
+    """The record in a run's archive, with everything that we know better put in its place.
+
+    Raises:
+        PublishError: there is no archive, or it is damaged. BrokenError: it holds no record that can be judged.
+    """
+    number = artifact_of_run(api, run_id=source.run_id, name=artifact)
+    if number is None:
+        raise BrokenError("not measured: the pull request's run left no result", hint=_NOT_MEASURED)
+    content = files_in(download_archive(api, number), {RECORD}).get(RECORD)
+    if content is None:
+        raise BrokenError("the run's archive holds no record", hint="Look at its log: it failed before it had measured.")
+    try:
+        record = decode_record(content.decode("utf-8"))
+    except (UnicodeDecodeError, CodecError, VelroError) as error:
+        raise BrokenError("the run's record cannot be used", why=str(error)[:300]) from error
+    return vouched(record, plan, found)
+
+
+def vouched(record: RunRecord, plan: Plan, found: PullRequest) -> RunRecord:
+    """The record under the base branch's plan, the pull request's revision and a name of our own.
+
+    Raises:
+        BrokenError: it was made by another plan, so that this one's requirements and baselines say nothing about it.
+    """
+    same = (record.plan.scenario, record.plan.profile, record.plan.digest) == (plan.scenario, plan.profile, plan.digest)
+    if not same:
+        raise BrokenError(
+            "the pull request measured another plan than the base branch's",
+            hint="A change of the scenario in a fork is judged once a maintainer runs it from a branch of the repository.",
+        )
+    revision = Revision(sha=found.head_sha, branch="", label=f"pull request {found.number}")
+    try:
+        started = datetime.strptime(record.started_at, "%Y-%m-%dT%H:%M:%S%z")
+    except ValueError as error:
+        raise BrokenError("the run's record cannot be used", why="it does not say when it began") from error
+    name = run_id(started, plan.scenario, plan.profile)
+    return dataclasses.replace(record, id=name, plan=plan, revision=revision, new_levels=())

@@ -1,0 +1,128 @@
+"""What a workflow asks of the action: the variables VELRO_*, and over them what a person filled in for a dispatch. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from velro_gate.errors import UsageError
+from velro_gate.gate.store_kind import StoreKind
+from velro_gate.github.comment import DEFAULT_AUTHOR
+from velro_gate.github.status import DEFAULT_CONTEXT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """The action's inputs; None or empty: not given. docs/github.md lists the variables."""
+
+    mode: str = "auto"
+    scenario: Path | None = None
+    profile: str | None = None
+    phases: tuple[str, ...] = ()
+    url: str | None = None
+    shards: str = "auto"
+    runner: str | None = None
+    calibration: bool = True
+    output: Path = Path("velro-results")
+    waivers: Path = Path("velro-waivers.yaml")
+    allow_inconclusive: bool = False
+    store: StoreKind = StoreKind.BRANCH
+    store_branch: str = "velro-baselines"
+    store_path: str = "baselines"
+    keep: int = 30
+    accept_change: bool = False
+    comment: bool = True
+    author: str = DEFAULT_AUTHOR
+    status: bool = True
+    context: str = DEFAULT_CONTEXT
+    pull_request: int | None = None
+    artifact_url: str = ""
+    artifact: str = "velro-fork-report"
+
+
+CHOSEN_BY_PEOPLE = frozenset({"scenario", "profile", "phases", "url", "pull-request"})
+"""The inputs of a dispatch that stand over those of the workflow; the others are the workflow's alone."""
+
+
+def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None = None) -> Inputs:
+    """The inputs from the environment. dispatched: what a person filled in.
+
+    Raises:
+        UsageError: a value that cannot be, with the name of its input.
+    """
+    chosen = {name: value for name, value in (dispatched or {}).items() if name in CHOSEN_BY_PEOPLE}
+
+    def of(name: str) -> str:
+        return (chosen.get(name) or environ.get(f"VELRO_{name.upper().replace('-', '_')}", "")).strip()
+
+    blank = Inputs()
+    return Inputs(
+        mode=of("mode") or blank.mode,
+        scenario=Path(of("scenario")) if of("scenario") else None,
+        profile=of("profile") or None,
+        phases=tuple(filter(None, (part.strip() for part in re.split(r"[,\n]", of("phases"))))),
+        url=of("url") or None,
+        shards=of("shards") or blank.shards,
+        runner=of("runner") or None,
+        calibration=_flag("calibration", of("calibration"), blank.calibration),
+        output=Path(of("output")) if of("output") else blank.output,
+        waivers=Path(of("waivers")) if of("waivers") else blank.waivers,
+        allow_inconclusive=_flag("allow-inconclusive", of("allow-inconclusive"), blank.allow_inconclusive),
+        store=_store(of("store")),
+        store_branch=_branch("store-branch", of("store-branch") or blank.store_branch),
+        store_path=_path("store-path", of("store-path") or blank.store_path),
+        keep=_count("keep", of("keep")) or blank.keep,
+        accept_change=_flag("accept-change", of("accept-change"), blank.accept_change),
+        comment=_flag("comment", of("comment"), blank.comment),
+        author=of("comment-author") or blank.author,
+        status=_flag("status", of("status"), blank.status),
+        context=of("status-context") or blank.context,
+        pull_request=_count("pull-request", of("pull-request")),
+        artifact_url=of("artifact-url"),
+        artifact=of("artifact") or blank.artifact,
+    )
+
+
+def _wrong(name: str, value: str, hint: str) -> UsageError:
+    return UsageError(f"the input {name} cannot be {value!r}", where=f"VELRO_{name.upper().replace('-', '_')}", hint=hint)
+
+
+def _flag(name: str, text: str, default: bool) -> bool:
+    match text.lower():
+        case "":
+            return default
+        case "true":
+            return True
+        case "false":
+            return False
+    raise _wrong(name, text, "Give true or false.")
+
+
+def _store(text: str) -> StoreKind:
+    try:
+        return StoreKind(text or StoreKind.BRANCH.value)
+    except ValueError:
+        raise _wrong("store", text, f"Choose one of: {', '.join(kind.value for kind in StoreKind)}.") from None
+
+
+def _count(name: str, text: str) -> int | None:
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
+        return int(text)
+    raise _wrong(name, text, "Give a whole number above 0.")
+
+
+def _branch(name: str, text: str) -> str:
+    """A branch name that git takes and that cannot be an option or another kind of reference."""
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", text) and ".." not in text and not text.endswith(("/", ".lock", ".")):
+        return text
+    raise _wrong(name, text, "Give the plain name of a branch, such as velro-baselines.")
+
+
+def _path(name: str, text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", text) and ".." not in text:
+        return text.strip("/")
+    raise _wrong(name, text, "Give a folder below the top of the repository, such as baselines.")

@@ -1,0 +1,264 @@
+"""GitHub's REST API: every page, patient retries, writes one at a time.
+
+Rules. The token travels in one header and nowhere else: no error, log line, argument or address holds it. A write that may have
+been carried out is repeated only when doing it twice is the same as doing it once. Nothing waits longer than ``patience``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from velro_gate import __version__
+from velro_gate.errors import PublishError
+from velro_gate.github.clock import Clock
+from velro_gate.github.refusals import UncertainError, refusal
+from velro_gate.github.retrying import limited, pause, transient
+
+API_VERSION = "2022-11-28"
+BETWEEN_WRITES = 1.0
+"""Seconds; GitHub asks for it."""
+TRIES = 5
+PATIENCE = 300.0
+"""Seconds that the waits before retries may come to, all requests together."""
+TIMEOUT = 30.0
+PAGE = 100
+MOST_PAGES = 200
+_NONE: Mapping[str, str] = MappingProxyType({})
+_MOVED = frozenset({301, 302, 307, 308})
+
+
+class Api:
+    """The client of one repository's API. Use it in a ``with`` block.
+
+    Args:
+        base_url: as GITHUB_API_URL says; Enterprise Server has a path in it.
+        repository: ``owner/name``.
+        token: never shown.
+        patience: seconds of waiting that all retries together may take; a job that is being cancelled has few.
+        timeout: seconds of silence after which a connection counts as hung.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        repository: str,
+        token: str,
+        clock: Clock | None = None,
+        patience: float = PATIENCE,
+        timeout: float = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._repository = repository
+        self._clock = clock or Clock()
+        self._patience = patience
+        self._written_at = float("-inf")
+        headers = {
+            "Accept": "application/vnd.github+json",
+            "X-GitHub-Api-Version": API_VERSION,
+            "User-Agent": f"velro-gate/{__version__}",
+        }
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport)
+        # What an answer sends us to elsewhere, such as a store of archives, must not see the token.
+        self._stranger = httpx.Client(timeout=timeout, transport=transport)
+
+    @property
+    def repository(self) -> str:
+        """``owner/name``."""
+        return self._repository
+
+    def hurry(self, seconds: float) -> None:
+        """From now on wait no longer than this for anything: the job is being cancelled."""
+        self._patience = min(self._patience, seconds)
+        self._client.timeout = self._stranger.timeout = httpx.Timeout(seconds)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
+        self._stranger.close()
+
+    def get(self, path: str, parameters: Mapping[str, str] = _NONE) -> Any:
+        """The JSON at a path below the repository.
+
+        Raises:
+            PublishError: see ``send``.
+        """
+        return _parsed(self._asked("GET", self._address(path), parameters=parameters, repeatable=True))
+
+    def pages(self, path: str, parameters: Mapping[str, str] = _NONE, *, key: str | None = None) -> Iterator[Any]:
+        """Every item of a list, to its last page. key: where the list lies in each answer, if it is no list itself.
+
+        Raises:
+            PublishError: see ``send``; also when the list has no end, or continues at another host.
+        """
+        address, wanted = self._address(path), {"per_page": str(PAGE), **parameters}
+        for _ in range(MOST_PAGES):
+            answer = self._asked("GET", address, parameters=wanted, repeatable=True)
+            found = _parsed(answer)
+            items = found.get(key) if key is not None and isinstance(found, Mapping) else found
+            if not isinstance(items, list):
+                raise PublishError("GitHub's answer is no list", where=f"GET {path}")
+            yield from items
+            following = answer.links.get("next", {}).get("url")
+            if following is None:
+                return
+            if _origin(following) != _origin(self._base):
+                raise PublishError("GitHub's list continues at another host", where=f"GET {path}", why=_origin(following))
+            # The address of a following page holds all parameters already.
+            address, wanted = following, {}
+        raise PublishError("GitHub's list has no end", where=f"GET {path}", why=f"more than {MOST_PAGES} pages")
+
+    def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True) -> Any:
+        """Write, and return what GitHub answers (None for an empty answer).
+
+        repeatable: whether doing it twice is the same as doing it once.
+
+        Raises:
+            RefusedError: GitHub said no. UncertainError: it may have been done, and must not be repeated blindly.
+            PublishError: GitHub cannot be reached, or stays at its limit.
+        """
+        since = self._clock.elapsed() - self._written_at
+        if since < BETWEEN_WRITES:
+            self._clock.sleep(BETWEEN_WRITES - since)
+        try:
+            answer = self._asked(method, self._address(path), body=body, repeatable=repeatable)
+        finally:
+            self._written_at = self._clock.elapsed()
+        return _parsed(answer) if answer.content else None
+
+    def download(self, path: str, *, limit: int) -> bytes:
+        """The bytes that a path leads to, at most ``limit``; the host that it leads to does not see the token.
+
+        Raises:
+            PublishError: it is larger, or see ``send``.
+        """
+        answer = self._asked("GET", self._address(path), repeatable=True, leads_on=True)
+        if answer.status_code not in _MOVED:
+            return _capped(answer.content, limit, path)
+        content = bytearray()
+        try:
+            with self._stranger.stream("GET", answer.headers["location"], follow_redirects=True) as stream:
+                if not stream.is_success:
+                    raise PublishError("the archive cannot be read", where=f"GET {path}", why=f"status {stream.status_code}")
+                for chunk in stream.iter_bytes():
+                    content += chunk
+                    _capped(content, limit, path)
+        except (httpx.HTTPError, httpx.InvalidURL, KeyError) as error:
+            raise PublishError("the archive cannot be read", where=f"GET {path}", why=_reason(error)) from error
+        return bytes(content)
+
+    def _address(self, path: str) -> str:
+        return f"{self._base}/repos/{self._repository}{path}"
+
+    def _asked(
+        self,
+        method: str,
+        address: str,
+        *,
+        parameters: Mapping[str, str] = _NONE,
+        body: Mapping[str, Any] | None = None,
+        repeatable: bool,
+        leads_on: bool = False,
+    ) -> httpx.Response:
+        """An answer that is a success, after as many tries as it takes and patience allows. leads_on: or a redirection."""
+        path = urlsplit(address).path
+        for attempt in range(1, TRIES + 1):
+            last = attempt == TRIES
+            try:
+                answer = self._client.request(method, address, params=parameters or None, json=body)
+                if answer.is_success and answer.content and "json" in answer.headers.get("content-type", ""):
+                    # A body without a length that is cut off looks whole until it is read.
+                    _parsed(answer)
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+                self._after_silence(error, method, path, attempt=attempt, last=last, repeatable=repeatable)
+                continue
+            if answer.is_success or (leads_on and answer.status_code in _MOVED):
+                return answer
+            self._after_refusal(answer, method, path, attempt=attempt, last=last, repeatable=repeatable)
+        raise AssertionError("the last try returns or raises")
+
+    def _after_silence(self, error: Exception, method: str, path: str, *, attempt: int, last: bool, repeatable: bool) -> None:
+        """No whole answer: wait for the next try, or give up."""
+        never_sent = isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+        if not never_sent and not repeatable:
+            raise UncertainError("GitHub's answer did not arrive", where=f"{method} {path}", why=_reason(error)) from error
+        if last:
+            raise PublishError(
+                "GitHub cannot be reached" if never_sent else "GitHub does not answer",
+                where=f"{method} {path}",
+                why=_reason(error),
+            ) from error
+        self._wait(pause(0, _NONE, attempt=attempt, now=self._clock.now(), chance=self._clock.chance()), method, path)
+
+    def _after_refusal(
+        self, answer: httpx.Response, method: str, path: str, *, attempt: int, last: bool, repeatable: bool
+    ) -> None:
+        """A refusal: wait for the next try where it means "later", or give up."""
+        status, headers, message = answer.status_code, answer.headers, _message(answer)
+        later = limited(status, headers, message)
+        if not later and not transient(status):
+            raise refusal(method, path, status, headers, message)
+        if not later and not repeatable:
+            raise UncertainError("GitHub failed while it worked", where=f"{method} {path}", why=f"{status}: {message}")
+        if last:
+            what = "GitHub's rate limit does not let this job through" if later else "GitHub fails again and again"
+            raise PublishError(what, where=f"{method} {path}", why=f"{status}: {message}")
+        wait = pause(status, headers, attempt=attempt, now=self._clock.now(), chance=self._clock.chance())
+        self._wait(wait, method, path)
+
+    def _wait(self, seconds: float, method: str, path: str) -> None:
+        if seconds > self._patience:
+            raise PublishError(
+                "GitHub's limit lasts longer than this job waits",
+                where=f"{method} {path}",
+                why=f"it asks for {seconds:.0f} s, and {self._patience:.0f} s are left",
+                hint="The verdict stands. Publish again later with 'velro-gate publish', or use another token.",
+            )
+        self._patience -= seconds
+        self._clock.sleep(seconds)
+
+
+def _parsed(answer: httpx.Response) -> Any:
+    return json.loads(answer.content)
+
+
+def _message(answer: httpx.Response) -> str:
+    """GitHub's own words on one line, with what it says of each field."""
+    try:
+        found = _parsed(answer)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return ""
+    if not isinstance(found, Mapping):
+        return ""
+    parts = [found.get("message")]
+    errors = found.get("errors")
+    for error in errors if isinstance(errors, list) else []:
+        parts.append(error.get("message") or error.get("code") if isinstance(error, Mapping) else error)
+    return "; ".join(" ".join(part.split())[:300] for part in parts if isinstance(part, str))
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong below HTTP; the text of such an error holds addresses at most."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _capped(content: bytes | bytearray, limit: int, path: str) -> bytes:
+    if len(content) > limit:
+        raise PublishError("the archive is too large", where=f"GET {path}", why=f"it has more than {limit:,} bytes")
+    return bytes(content)

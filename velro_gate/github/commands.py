@@ -1,0 +1,95 @@
+"""Workflow commands: lines that the runner obeys. Pure; whoever prints them decides where.
+
+The runner looks for commands in everything that a job prints. So text from outside is fenced before it is printed, and values
+inside a command are escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+MOST_ANNOTATIONS = 10
+"""GitHub shows so many of each kind for a step, and a composite action is one step."""
+
+
+_COMMAND = re.compile(r"\s*(::|##\[)")
+
+
+class Weight(Enum):
+    """How an annotation is shown."""
+
+    NOTICE = "notice"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """One line on the page of a run. file and line: where it belongs, if anywhere in the repository."""
+
+    weight: Weight
+    title: str
+    message: str
+    file: str = ""
+    line: int | None = None
+
+
+def annotation(wanted: Annotation) -> str:
+    """The command that makes an annotation."""
+    where = {"file": wanted.file, "line": "" if wanted.line is None else str(wanted.line), "title": wanted.title}
+    properties = ",".join(f"{name}={_property(value)}" for name, value in where.items() if value)
+    return f"::{wanted.weight.value}{f' {properties}' if properties else ''}::{_data(wanted.message)}"
+
+
+def annotation_lines(wanted: Iterable[Annotation]) -> list[str]:
+    """The first ten of each weight: GitHub drops the others without a word."""
+    left = dict.fromkeys(Weight, MOST_ANNOTATIONS)
+    lines = []
+    for one in wanted:
+        if left[one.weight]:
+            left[one.weight] -= 1
+            lines.append(annotation(one))
+    return lines
+
+
+def masked(secret: str) -> str:
+    """The command that keeps a value out of the log."""
+    return f"::add-mask::{_data(secret)}"
+
+
+def fenced(text: str, token: str) -> str:
+    """Text from outside, printed so that no line of it is obeyed. token: random, not in the text.
+
+    Raises:
+        ValueError: the text holds the token, and could end the fence.
+    """
+    if not token or token in text:
+        raise ValueError("the token that ends the fence must not stand in the text")
+    return f"::stop-commands::{token}\n{text.rstrip()}\n::{token}::"
+
+
+def harmless(text: str) -> str:
+    """Text for the log of which no line is obeyed, whoever wrote it."""
+    return "\n".join(f"| {line}" if _COMMAND.match(line) else line for line in re.split(r"[\r\n]+", text))
+
+
+def output_line(name: str, value: str, delimiter: str) -> str:
+    """An output as GITHUB_OUTPUT wants it, of one line or many. delimiter: random, not in the value.
+
+    Raises:
+        ValueError: the value holds the delimiter, and could set outputs of its own.
+    """
+    if not delimiter or delimiter in value or delimiter in name:
+        raise ValueError("the delimiter must not stand in the output")
+    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,106 @@
+"""The trend of a figure over the accepted runs as a chart in mermaid, which GitHub draws in comments and summaries.
+
+Mail shows its source instead. So the table of requirements and comparisons stays the authority, and the chart holds nothing
+that is not a baseline's or this run's own figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.verdict import Change, Verdict
+from velro_gate.report import figures
+from velro_gate.report.phrase import plain
+from velro_gate.report.rows import worst_comparisons
+
+MOST = 20
+"""Baselines in a chart; beyond that GitHub's narrow column makes the points unreadable."""
+_SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_COLOUR = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0969da"}}}}%%'
+"""Mermaid's own first colour is next to invisible on white."""
+_Figure = tuple[str, str, str]  # phase, step, metric
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """title: what the chart shows, in plain words. chart: the fenced mermaid source."""
+
+    title: str
+    chart: str
+
+
+def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:
+    """The course of the figure that matters most; None where there are fewer than two baselines of it.
+
+    history: the comparable accepted runs, oldest first.
+    """
+    wanted = _telling(record, verdict)
+    if wanted is None:
+        return None
+    before = [value for run in history[-MOST:] if (value := _value(run, wanted)) is not None]
+    now = _value(record, wanted)
+    if len(before) < 2 or now is None:
+        return None
+    phase, step, metric = wanted
+    scale, unit = _scale(metric, max(*before, now))
+    points = [value / scale for value in (*before, now)]
+    low, high = _axis(points)
+    labels = ", ".join(f'"{index - len(before)}"' for index in range(len(before)))
+    lines = (
+        "```mermaid",
+        _COLOUR,
+        "xychart-beta",
+        f'  x-axis "runs before this one" [{labels}, "now"]',
+        f'  y-axis "{unit}" {low:g} --> {high:g}',
+        f"  line [{', '.join(f'{point:.4g}' for point in points)}]",
+        "```",
+    )
+    title = f"{plain(figures.subject(metric, step))} in {phase} over {len(before)} baselines and this run"
+    return Trend(title=title, chart="\n".join(lines))
+
+
+def _telling(record: RunRecord, verdict: Verdict) -> _Figure | None:
+    """The worst change; else p95 of all requests in the phase of most users."""
+    rows = [row for row in worst_comparisons(verdict.comparisons) if row.verdict is not Change.NOT_COMPARED]
+    if rows:
+        return (rows[0].phase, rows[0].step, rows[0].metric)
+    if not record.phases:
+        return None
+    return (max(record.phases, key=lambda phase: phase.users).name, ALL_STEPS, "p95")
+
+
+def _value(run: RunRecord, wanted: _Figure) -> float | None:
+    phase = run.phase(wanted[0])
+    found = phase.measurement(wanted[2], wanted[1]) if phase else None
+    return found.value if found else None
+
+
+def _scale(metric: str, largest: float) -> tuple[float, str]:
+    """Which unit the axis has: the registry's base unit is divided by the first figure."""
+    known = METRICS[metric].kind.value
+    match known:
+        case "seconds":
+            return next(((size, name) for size, name in _SCALES if largest >= size), _SCALES[-1])
+        case "share":
+            return 0.01, "%"
+        case "bytes":
+            return 2.0**20, "MiB"
+    return 1.0, known
+
+
+def _axis(points: Sequence[float]) -> tuple[float, float]:
+    """Ends of the axis: a tenth of the figure beyond the points on either side, so that noise does not look like a cliff."""
+    low, high = min(points), max(points)
+    return _rounded(low * 0.9, math.floor), _rounded(high * 1.1 or 1.0, math.ceil)
+
+
+def _rounded(value: float, towards: Callable[[float], int]) -> float:
+    if value == 0.0:
+        return 0.0
+    size = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
+    return towards(value / size) * size
