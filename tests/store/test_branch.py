@@ -116,6 +116,20 @@ def test_what_was_written_is_read_again(world: World, tmp_path: Path) -> None:
     assert len(found.commit) == 40
 
 
+def test_a_pin_travels_with_its_baseline_and_goes_when_it_is_let_go(world: World, tmp_path: Path) -> None:
+    push(world.git(), DATA, adding("shop/abc/1.json"), world.pause)
+    push(world.git(), DATA, adding("shop/abc/1.pin", "v1.0\n"), world.pause)
+    pull(world.git(), DATA, tmp_path / "into", world.pause)
+    assert (tmp_path / "into/shop/abc/1.pin").read_text(encoding="utf-8") == "v1.0\n"
+
+    def let_go(folder: Path) -> str:
+        (folder / "shop/abc/1.pin").unlink()
+        return "let go"
+
+    push(world.git(), DATA, let_go, world.pause)
+    assert world.files("velro-baselines") == ["baselines/shop/abc/1.json"]
+
+
 def test_a_write_to_main_leaves_everything_else_there_as_it_is(world: World) -> None:
     push(world.git(), MAIN, adding("shop/abc/1.json"), world.pause)
     assert world.files("main") == ["README.md", "baselines/shop/abc/1.json", "src/shop.py"]

@@ -80,8 +80,8 @@ def accept(
 def _store(record: RunRecord, verdict: Verdict, baselines: Path, *, accept_change: bool) -> Path:
     obstacle = _broken(record, verdict) or _unanswered(record) or (None if accept_change else _regression(record, verdict))
     if obstacle is not None:
-        kept = quarantine(baselines, record, obstacle.why or obstacle.what)
-        obstacle.hint = f"{obstacle.hint} It is kept as quarantined in {kept}."
+        quarantine(baselines, record, obstacle.why or obstacle.what)
+        obstacle.hint = f"{obstacle.hint} It is kept as quarantined: 'velro-gate baseline list' shows it."
         raise obstacle
     levels = [NewLevel(phase=row.phase, step=row.step, metric=row.metric) for row in verdict.comparisons if _new_level(row)]
     return add_baseline(baselines, replace(record, new_levels=tuple(levels)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from velro_gate.errors import BrokenError, PublishError
+from velro_gate.errors import BrokenError, GateFailedError, PublishError
 from velro_gate.gate.calibrate import accept
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.github.api import Api
@@ -66,7 +66,7 @@ class Store(Protocol):
         """Store one more.
 
         Raises:
-            PublishError: it could not be written. Whatever ``Acceptance.add`` raises: then it was not written.
+            PublishError: it could not be written. Whatever ``Acceptance.add`` raises: then it is there as quarantined at most.
         """
 
 
@@ -99,13 +99,24 @@ class BranchStore:
         return pull(self.git, self.branch, folder, self.pause).skipped
 
     def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
-        """As one commit on the tip; accepted anew on each try, against what is there by then."""
+        """As one commit on the tip; accepted anew on each try, against what is there by then.
+
+        A run that is not accepted is pushed as quarantined, for all to see, before it is refused.
+        """
         mark = " [skip ci]" if self.skip_ci else ""
+        refusal: BrokenError | GateFailedError | None = None
 
         def change(folder: Path) -> str:
-            return f"{acceptance.add(record, folder)}{mark}\n\nRun: {record.id}\n"
+            nonlocal refusal
+            try:
+                line, refusal = acceptance.add(record, folder), None
+            except (BrokenError, GateFailedError) as error:
+                line, refusal = f"Quarantined: {record.revision.sha[:12] or record.id}", error
+            return f"{line}{mark}\n\nRun: {record.id}\n"
 
         done = push(self.git, self.branch, change, self.pause)
+        if refusal is not None:
+            raise refusal
         return Kept(where=f"{self.branch.name}@{done.commit}", tries=done.tries, notes=done.skipped)
 
 

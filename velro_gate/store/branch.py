@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from velro_gate.errors import BrokenError, PublishError
 from velro_gate.store.files import unwritable
 from velro_gate.store.git import Git, GitError
+from velro_gate.store.pins import PIN
 
 LARGEST = 1_000_000
 """Bytes of a file; a baseline has some 64,000 at most."""
@@ -35,6 +36,7 @@ _PASSING = re.compile(
     r"returned error: 5\d\d|timed out|Connection reset|early EOF|RPC failed|unexpected disconnect|Could not resolve host"
 )
 _NO_FILE = "0" * 40
+_OURS = (".json", PIN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +192,7 @@ def _read(git: Git, tip: str, path: str) -> Pulled:
         if reason:
             shown = below.encode("utf-8", "backslashreplace").decode("ascii", "replace")
             skipped.append(f"{shown} is not used: {reason}")
-        elif below.endswith(".json"):
+        elif below.endswith(_OURS):
             wanted[below] = blob
     return Pulled(commit=tip, files=_contents(git, wanted), skipped=tuple(skipped))
 
@@ -229,7 +231,8 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def _files_in(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.json")) if path.is_file()}
+    ours = (path for path in sorted(folder.rglob("*")) if path.name.endswith(_OURS) and path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in ours}
 
 
 def _commit(
