@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 import numpy as np
 
@@ -11,9 +12,9 @@ from velro_gate import units
 from velro_gate.analysis.block_figures import unusable
 from velro_gate.analysis.duet import compare_pairs
 from velro_gate.analysis.findings import comparison_findings
-from velro_gate.analysis.signflip import middle, walsh_averages
+from velro_gate.analysis.signflip import Floats, middle, walsh_averages
 from velro_gate.model.duet import Block, Duet, Pair, Side
-from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
+from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding, Verdict
 
 CONTROL_METRIC = "p50"
 """What the control endpoint's answers are compared by."""
@@ -23,18 +24,39 @@ LEFT_OUT_BROKEN = 0.25
 
 
 def judge_duet(duet: Duet) -> Verdict:
-    """Judge the head build by its pairs with the base build; the findings worst first.
+    """Judge the head build by its pairs with the base build alone; the findings worst first.
 
     Without a usable pair the verdict is broken.
     """
     rows = compare_pairs(duet)
     doubts = tuple(duet_doubts(duet))
-    phases = {row.phase for row in rows}
-    findings = [
-        *(Finding(level=d.level, subject=d.phase or "duet", sentence=d.sentence, advice=d.advice) for d in doubts),
-        *comparison_findings(rows, skipped=(), several=len(phases) > 1),
-    ]
+    findings = [*doubt_findings(doubts), *pair_findings(duet, rows)]
     return Verdict(findings=tuple(sorted(findings, key=lambda f: -f.level)), comparisons=rows, trust=doubts)
+
+
+def doubt_findings(doubts: Iterable[TrustFinding]) -> Iterator[Finding]:
+    """Reasons to doubt as findings."""
+    for doubt in doubts:
+        yield Finding(level=doubt.level, subject=doubt.phase or "duet", sentence=doubt.sentence, advice=doubt.advice)
+
+
+def pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
+    """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
+    yield from _went_away(duet)
+    yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
+
+
+def _went_away(duet: Duet) -> Iterator[Finding]:
+    """A head build that dies under the load fails by that alone; a base build that does is no yardstick."""
+    for side, level in ((Side.BASE, Level.BROKEN), (Side.HEAD, Level.FAIL)):
+        reasons = [gone for pair in duet.pairs if (gone := pair.block(side).gone) is not None]
+        if reasons:
+            yield Finding(
+                level=level,
+                subject="duet",
+                sentence=f"the {side.value} build went away in {len(reasons)} of {len(duet.pairs)} blocks: {reasons[0]}",
+                advice=f"Look into the {side.value} build's own log for the moment of its end, and mend it.",
+            )
 
 
 def duet_doubts(duet: Duet) -> Iterator[TrustFinding]:
@@ -93,7 +115,7 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
         )
     if not len(known):
         return
-    moved = float(middle(walsh_averages(known[:, None]))[0])
+    moved = _middle(known)
     change = units.format_change(math.expm1(moved))
     limit = units.format_change(math.expm1(margin)).removeprefix("+")
     advice = "Run on a quieter machine, or again: something beside the builds differed between their blocks."
@@ -120,6 +142,16 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
             sentence=f"the control endpoint varied by {units.format_change(spread).removeprefix('+')} from pair to pair",
             advice=advice,
         )
+
+
+def control_change(duet: Duet) -> float | None:
+    """By how much the control endpoint was slower beside the head build, relative; None where it was never answered."""
+    d = [each for pair in duet.pairs if not unusable(pair) and (each := _difference(pair)) is not None]
+    return math.expm1(_middle(np.array(d))) if d else None
+
+
+def _middle(d: Floats) -> float:
+    return float(middle(walsh_averages(d[:, None]))[0])
 
 
 def _difference(pair: Pair) -> float | None:

@@ -45,9 +45,9 @@ def add(
     """Store a kept run as a baseline: only a whole, trustworthy one that is no regression, or one that was agreed to."""
     from velro_gate.cli.output import put
     from velro_gate.gate.calibrate import accept
-    from velro_gate.gate.judgement import reread
+    from velro_gate.gate.judgement import reread_run
 
-    put(f"stored {accept(reread(record), baselines, accept_change=accept_change, waivers=waivers)}")
+    put(f"stored {accept(reread_run(record), baselines, accept_change=accept_change, waivers=waivers)}")
     return 0
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
-from velro_gate.gate.judgement import reach_verdict, reread
+from velro_gate.gate.judgement import reach_duet_verdict, reach_verdict, reread
 from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
+from velro_gate.store.duets import read_duet
 
 if TYPE_CHECKING:
     from velro_gate.model.record import RunRecord
@@ -44,14 +46,15 @@ def stop_if_interrupted(record: RunRecord, results: Results) -> None:
 
 
 def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: Path) -> tuple[RunRecord, Verdict]:
-    """Judge a kept record, by its own plan or by another scenario file's requirements and policy.
+    """Judge a kept record, by its own plan or by another scenario file's requirements and policy; a duet by its own pairs.
 
     Raises:
         UsageError: the other scenario says nothing about a phase of the run.
     """
-    kept = reread(record)
+    kept, pairs = reread(record), read_duet(record)
+    judged = partial(reach_verdict, kept, baselines) if pairs is None else partial(reach_duet_verdict, kept, pairs)
     if scenario is None:
-        return kept, reach_verdict(kept, baselines, waivers=waivers)
+        return kept, judged(waivers=waivers)
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
@@ -66,4 +69,4 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
             hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
-    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)
+    return kept, judged(policy=other.plan.policy, phases=phases, waivers=waivers)
