@@ -12,7 +12,7 @@ from velro_gate import units
 from velro_gate.analysis.block_figures import unusable
 from velro_gate.analysis.duet import compare_pairs
 from velro_gate.analysis.findings import comparison_findings
-from velro_gate.analysis.signflip import Floats, middle, walsh_averages
+from velro_gate.analysis.signflip import Floats, bounds, middle, walsh_averages
 from velro_gate.model.duet import Block, Duet, Pair, Side
 from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding, Verdict
 
@@ -116,10 +116,12 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
     if not len(known):
         return
     moved = _middle(known)
+    low, high = _interval(known)
     change = units.format_change(math.expm1(moved))
     limit = units.format_change(math.expm1(margin)).removeprefix("+")
     advice = "Run on a quieter machine, or again: something beside the builds differed between their blocks."
-    if abs(moved) > margin:
+    # An endpoint that swings wildly has its middle anywhere; only one that has moved for certain speaks of the runner.
+    if abs(moved) > margin and not low <= 0.0 <= high:
         yield TrustFinding(
             code="control-moved",
             trust=Trust.BROKEN,
@@ -152,6 +154,12 @@ def control_change(duet: Duet) -> float | None:
 
 def _middle(d: Floats) -> float:
     return float(middle(walsh_averages(d[:, None]))[0])
+
+
+def _interval(d: Floats) -> tuple[float, float]:
+    """The 95 % interval of the middle; with too few pairs for one, all that they span."""
+    low, high = (float(end[0]) for end in bounds(walsh_averages(d[:, None]), len(d), 0.025))
+    return (low, high) if math.isfinite(low) else (float(d.min()), float(d.max()))
 
 
 def _difference(pair: Pair) -> float | None:

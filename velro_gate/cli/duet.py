@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velro_gate.cli.options import Format
@@ -60,13 +60,8 @@ def run_duet(
     builds.check()
     # A file that cannot work is refused now, not after the load.
     read_waivers(shown.waivers)
-    # A build that is started gets its own address; any will do where the scenario takes it from the environment.
-    address = head.url if head.url is not None else None
-    environ = os.environ if address is not None else {"VELRO_API_URL": "http://127.0.0.1", **os.environ}
-    setup = prepare(
-        Asked(scenario=wanted.scenario, profile=wanted.profile, phases=wanted.phases, url=address, shards=wanted.shards),
-        environ,
-    )
+    # A build that is started gets its own address: any will do where the scenario takes it from the environment.
+    setup = prepare(replace(wanted, url=head.url), {"VELRO_API_URL": "http://127.0.0.1", **os.environ})
     with real_effects(shown.runner, shown.verbose) as effects:
         name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
         results = make_results(shown.output, name)

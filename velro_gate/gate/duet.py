@@ -1,8 +1,8 @@
 """The duet: base build and head build side by side in pairs of blocks, from the pilot to the kept record.
 
-From Python (the confirmation of a suspicion, the action): ``duet(setup, builds, wishes, results, effects, calibration)`` gives the
-head build's record and the pairs; ``gate.judgement.reach_duet_verdict`` judges them. A suspicion of a few phases is measured by a
-``setup`` of these phases only.
+From Python (the confirmation of a suspicion, the action): ``duet(setup, builds, wishes, results, effects, calibration)`` gives
+the head build's record and the pairs; ``gate.judgement.reach_duet_verdict`` judges them. A suspicion of a few phases is
+measured by a ``setup`` of these phases only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from velro_gate.model.record import GeneratorNoise, Plan, RunRecord
 from velro_gate.model.verdict import Change
 from velro_gate.store.duets import write_duet
 
-NOT_RESTARTED = "both builds ran through all blocks: only what is started by a command (--base-command, --head-command) is restarted for each"
+NOT_RESTARTED = (
+    "not every build was started afresh for each block: only those that a command starts are (--base-command, --head-command)"
+)
 STARTED_BY_COMMAND = "started by its command for each block"
 
 
@@ -71,9 +73,9 @@ def duet(
         The record of the head build (each phase over all of its blocks) and the pairs.
 
     Raises:
-        UsageError: a build's directory is none. StorageError: the results cannot be kept. BrokenError: a build cannot be started,
-            is not healthy, or the base build does not work. InfeasibleError: this machine cannot carry out the plan, or it would
-            take longer than it may.
+        UsageError: a build's directory is none. StorageError: the results cannot be kept. BrokenError: a build cannot be
+            started, is not healthy, or the base build does not work. InfeasibleError: this machine cannot carry out the plan,
+            or it would take longer than it may.
     """
     started = effects.utc_now()
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]

@@ -168,7 +168,7 @@ async def watched_load(
     note: Callable[[str], None],
     stop: trio.Event,
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
-    """Send the load of a plan, the service and the runner watched meanwhile. sink: gets the samples; note: what could not be read."""
+    """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read."""
     target = setup.scenario.target
     readings: list[Reading] = []
     origin = trio.current_time()

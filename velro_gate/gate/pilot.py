@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from velro_gate import units
-from velro_gate.analysis.duet_forecast import BLOCK_SECONDS, DuetForecast, LookForecast, forecast_duet, pilot_of
+from velro_gate.analysis.duet_forecast import (
+    BLOCK_SECONDS,
+    LEAST_MEMORIES,
+    DuetForecast,
+    LookForecast,
+    forecast_duet,
+    pilot_of,
+)
 from velro_gate.analysis.family import Row
 from velro_gate.analysis.settling import settled_after
 from velro_gate.errors import BrokenError, InfeasibleError, UsageError
@@ -95,16 +102,25 @@ async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | No
     overhead = second.took - PILOT_SECONDS
     pilot = pilot_of([second.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
     budget = wishes.most_seconds - spent - first.took - second.took
-    choice = BLOCK_SECONDS if wishes.block is None else (wishes.block,)
-    # The looks that fit the time; if not both, the first one gets the whole error rate.
-    for looks in (wishes.looks, (Look(pairs=wishes.looks[0].pairs, alpha=_WHOLE),)):
-        made = forecast_duet(pilot, looks, stage.setup.plan.policy, budget=budget, choice=choice)
-        if made.fits:
-            break
+    choice = BLOCK_SECONDS
+    if wishes.block is not None:
+        choice, least = (wishes.block,), LEAST_MEMORIES * pilot.memory
+        if wishes.block < least:
+            stage.note(
+                f"blocks of {units.format_duration(wishes.block)} were asked for; {units.format_duration(round(least, 1))} would be "
+                "the least in which p95 is more than one moment's (five autocorrelation times)"
+            )
+        pilot = replace(pilot, memory=0.0)
+    policy, looks = stage.setup.plan.policy, wishes.looks
+    made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
+    if not made.fits:
+        # The first look alone, with the whole error rate.
+        looks = (Look(pairs=looks[0].pairs, alpha=_WHOLE),)
+        made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
         raise _too_long(made.looks[0].pairs, made.looks[0].seconds + wishes.most_seconds - budget, wishes)
     shape = Shape(warm_up=warm_up, seconds=made.block_seconds)
-    for sentence in _sentences(shape, made, pilot.memory):
+    for sentence in _sentences(shape, made):
         stage.say(sentence)
     return Rehearsed(shape=shape, looks=looks, seconds=made.block_seconds + overhead, forecast=made)
 
@@ -157,11 +173,8 @@ def _too_long(pairs: int, seconds: float, wishes: Wishes) -> InfeasibleError:
     )
 
 
-def _sentences(shape: Shape, made: DuetForecast, memory: float) -> Iterator[str]:
-    yield (
-        f"forecast from the pilot: {_block_words(shape)} (p95 remembers itself for {units.format_duration(round(memory, 1))}), "
-        "order in each pair drawn by lot"
-    )
+def _sentences(shape: Shape, made: DuetForecast) -> Iterator[str]:
+    yield f"forecast from the pilot: {_block_words(shape)}, the order in each pair drawn by lot"
     for look in made.looks:
         yield (
             f"after {look.pairs} pairs, about {units.format_duration(round(look.seconds))} from now, the duet will see "

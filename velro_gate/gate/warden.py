@@ -4,13 +4,13 @@ Rules of this module:
 
 - It is started as a file and imports nothing but the standard library, so that it is there at once and nothing can be missing.
 - The command runs in a session of its own: a signal for its master's terminal or group is none for it.
-- Whatever the command starts and leaves behind becomes a child of the warden (Linux, PR_SET_CHILD_SUBREAPER), so that it is found
-  even when it has left the group.
-- It ends when its standard input does, by SIGTERM, or when the command has ended. Then all that is left gets SIGTERM, and after the
-  grace SIGKILL.
+- Whatever the command starts and leaves behind becomes a child of the warden (Linux, PR_SET_CHILD_SUBREAPER), so that it is
+  found even when it has left the group.
+- It ends when its standard input does, by SIGTERM, or when the command has ended. Then all that is left gets SIGTERM, and after
+  the grace SIGKILL.
 
-Usage: warden.py GRACE COMMAND. It prints ``{"ended": CODE}`` when the command ends by itself; a negative code is a signal. What the
-command prints goes to the warden's standard error.
+Usage: warden.py GRACE COMMAND. It prints ``{"ended": CODE}`` when the command ends by itself; a negative code is a signal. What
+the command prints goes to the warden's standard error.
 """
 
 from __future__ import annotations
