@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import (
@@ -677,6 +678,13 @@ def broken() -> tuple[RunRecord, Verdict]:
     return made, Verdict(findings=findings, requirements=results(made), trust=(gone, late), baselines_used=0)
 
 
+def _duet(**what: Any) -> tuple[RunRecord, Verdict]:
+    """Base and head side by side; there lies what is made of the helpers here."""
+    from tests.report.duets import judged
+
+    return judged(**what)
+
+
 EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "pass": passing,
     "improved": improved,
@@ -687,6 +695,10 @@ EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "fail-missed": missed,
     "fail-both": regressed_and_missed,
     "broken": broken,
+    "duet-pass": _duet,
+    "duet-fail": lambda: _duet(slower={"authorization_check": 1.2}),
+    "duet-inconclusive": lambda: _duet(sd=0.09, head=1.05, pairs=16),
+    "duet-broken": lambda: _duet(control=1.12, head=1.11),
 }
 """Every situation a reader meets, by the name of its golden files."""
 

@@ -13,7 +13,7 @@ CONTROL = "control"
 
 
 def control_summary(times: Sequence[float], failed: int = 0) -> StepSummary:
-    """The median of the answers' seconds, its 95 % interval by order statistics (ranks n / 2 -+ 0.98 sqrt n); absent without any."""
+    """The median of the answers' seconds, with its 95 % interval by order statistics; absent without an answer."""
     n = len(times)
     measurements = {}
     if n:

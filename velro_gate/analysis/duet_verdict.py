@@ -117,7 +117,7 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
         return
     moved = _middle(known)
     low, high = _interval(known)
-    change = units.format_change(math.expm1(moved))
+    change = f"{units.format_magnitude(math.expm1(moved))} {'slower' if moved > 0.0 else 'faster'}"
     limit = units.format_change(math.expm1(margin)).removeprefix("+")
     advice = "Run on a quieter machine, or again: something beside the builds differed between their blocks."
     # An endpoint that swings wildly has its middle anywhere; only one that has moved for certain speaks of the runner.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from velro_gate import units
@@ -102,13 +102,13 @@ async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | No
     overhead = second.took - PILOT_SECONDS
     pilot = pilot_of([second.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
     budget = wishes.most_seconds - spent - first.took - second.took
-    choice = BLOCK_SECONDS
+    choice: Sequence[float] = BLOCK_SECONDS
     if wishes.block is not None:
         choice, least = (wishes.block,), LEAST_MEMORIES * pilot.memory
         if wishes.block < least:
             stage.note(
-                f"blocks of {units.format_duration(wishes.block)} were asked for; {units.format_duration(round(least, 1))} would be "
-                "the least in which p95 is more than one moment's (five autocorrelation times)"
+                f"blocks of {units.format_duration(wishes.block)} were asked for; in less than "
+                f"{units.format_duration(round(least, 1))} (five autocorrelation times) p95 is that of one moment"
             )
         pilot = replace(pilot, memory=0.0)
     policy, looks = stage.setup.plan.policy, wishes.looks
