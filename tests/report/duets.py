@@ -99,14 +99,14 @@ def record(held: DuetRecord, *, interrupted: bool = False) -> RunRecord:
     plan = Plan(
         scenario="velro-prd",
         digest=usual.plan.digest,
-        profile="pr",
+        profile="full",
         steps=tuple(examples.STEPS),
         phases=(planned,),
         policy=Policy(),
     )
     return dataclasses.replace(
         usual,
-        id="20261123T120000Z-velro-prd-pr-duet",
+        id="20261123T120000Z-velro-prd-full-duet",
         plan=plan,
         phases=head_phases(held.duet),
         url="started by its command for each block",
