@@ -9,6 +9,8 @@ import numpy as np
 from velro_gate.analysis.signflip import Floats
 from velro_gate.model.record import Window
 
+ALIKE = 1.5
+
 _LEAST = 6
 
 
@@ -17,7 +19,7 @@ def settled_after(windows: Sequence[Window]) -> float:
 
     The marginal standard error rule: the cut d that makes sum_{i >= d} (y_i - mean)^2 / (n - d)^2 least, for d up to n / 2, y
     the logarithm of a window's median and of its p95; the later of the two cuts (White 1997, Simulation 69:323). 0 with fewer
-    than six windows.
+    than six windows. Of cuts that do about as well (within ``ALIKE``) the earliest is taken, since noise alone moves the least.
     """
     if len(windows) < _LEAST:
         return 0.0
@@ -37,4 +39,4 @@ def _logs(windows: Sequence[Window], name: str) -> Floats | None:
 def _cut(y: Floats) -> int:
     n = len(y)
     errors = [float(((y[d:] - y[d:].mean()) ** 2).sum()) / (n - d) ** 2 for d in range(n // 2 + 1)]
-    return int(np.argmin(errors))
+    return int(np.flatnonzero(np.array(errors) <= ALIKE * min(errors))[0])

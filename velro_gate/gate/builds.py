@@ -28,6 +28,7 @@ STOP_SECONDS = 10.0
 
 _STARTING_SECONDS = 5.0  # for an address: whoever names one says that it is there
 _PORT_TRIES = 5
+_ASK_EVERY = 0.1  # what is waited beyond the start is waited in every block
 _WARDEN = (sys.executable, "-I", "-S", warden.__file__)
 
 
@@ -216,7 +217,7 @@ async def _require_health(process: trio.Process, build: Command, side: Side, pla
 
         nursery.start_soon(ended)
         try:
-            await preflight(place, wait_seconds=build.start_seconds)
+            await preflight(place, wait_seconds=build.start_seconds, pause_most=_ASK_EVERY)
         except UnreachableError as error:
             fault = UnreachableError(
                 f"the {side.value} build did not become healthy in {units.format_duration(build.start_seconds)}: {error.what}",

@@ -28,7 +28,7 @@ MOST_SECONDS = 20 * 60.0
 PILOT_SECONDS = 10.0
 """Measured in each of the pilot's two blocks."""
 
-LEAST_WARM_UP, MOST_WARM_UP = 3.0, 15.0
+LEAST_WARM_UP, MOST_WARM_UP = 3.0, 10.0
 _PILOT_RAMP = 2.0
 _OVERHEAD = 3.0  # assumed without a pilot: a start, a stop
 _SHOWN = 4
