@@ -76,7 +76,7 @@ def test_a_duet_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
     assert ended.code == -signal.SIGKILL
     (pid,) = started(tmp_path)[-1:]
     # The warden is no child of ours; it ends the command within its grace.
-    gone, left = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=15)
+    _, left = psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=15)
     assert not left
 
 

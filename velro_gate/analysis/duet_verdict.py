@@ -23,6 +23,12 @@ LEFT_OUT_BROKEN = 0.25
 """With more than this share of the pairs left out, what is left was chosen by the disturbance."""
 
 
+UNSTEADY = 4.0
+"""So many margins the control endpoint may swing from pair to pair before that is a caveat: what swings alike beside both builds
+makes the noise larger, which the smallest visible change tells, and deceives nobody.
+"""
+
+
 def judge_duet(duet: Duet) -> Verdict:
     """Judge the head build by its pairs with the base build alone; the findings worst first.
 
@@ -134,13 +140,13 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
         )
         return
     spread = float(np.median(np.abs(known - np.median(known)))) * 1.4826
-    if spread > margin:
+    if spread > UNSTEADY * margin:
         yield TrustFinding(
             code="control-unsteady",
             trust=Trust.CAVEAT,
             phase="",
             figure=spread,
-            limit=margin,
+            limit=UNSTEADY * margin,
             sentence=f"the control endpoint varied by {units.format_change(spread).removeprefix('+')} from pair to pair",
             advice=advice,
         )

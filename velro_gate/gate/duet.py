@@ -114,6 +114,12 @@ def duet(
                 course.notes.append(f"the duet ended early: {error.what}")
                 keep()
             raise
+        except KeyboardInterrupt:
+            # Asked for twice: at once, but not without what there is.
+            course.interrupted = True
+            if course.pairs:
+                keep()
+            raise
         finally:
             for output in outputs.values():
                 output.hide_secrets()
