@@ -24,8 +24,8 @@ LEFT_OUT_BROKEN = 0.25
 
 
 UNSTEADY = 4.0
-"""So many margins the control endpoint may swing from pair to pair before that is a caveat: what swings alike beside both builds
-makes the noise larger, which the smallest visible change tells, and deceives nobody.
+"""So many margins the control endpoint may swing from pair to pair before that is a caveat: what swings alike beside both
+builds makes the noise larger, which the smallest visible change tells, and deceives nobody.
 """
 
 
