@@ -58,7 +58,7 @@ def kept(
         warm_up=4.0,
         block_seconds=15.0,
         restarted=True,
-        base=Revision(sha="b7d2f0c95a1e" + "0" * 28, branch="main", label="base"),
+        base=Revision(sha="b7d2f0c95a1e" + "0" * 28, branch="main"),
     )
 
 

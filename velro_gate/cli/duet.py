@@ -101,4 +101,4 @@ def _revision(given: Given) -> Revision:
     """Of the build's own folder; the head build without one is what the CI job or the working folder says."""
     if given.directory is not None:
         return revision(given.directory, environ={})
-    return revision(Path.cwd()) if given.side == "head" else Revision(label="base")
+    return revision(Path.cwd()) if given.side == "head" else Revision()
