@@ -21,7 +21,7 @@ SHORT = ("--no-pilot", "--block", 2, "--warm-up", 0.5, "--no-calibration", "--sh
 def options(folder: Path, *more: object) -> tuple[object, ...]:
     """A duet of two equal builds that tell their process ids."""
     line = f"echo process $$; {program(folder, 1.0)}"
-    scenario = tiny_scenario(folder, users=40, rate="100/s")
+    scenario = tiny_scenario(folder, users=60, rate="100/s")
     return ("duet", scenario, "--base-command", line, "--head-command", line, *SHORT, *more)
 
 

@@ -26,7 +26,7 @@ SHORT = Wishes(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
 
 def run(folder: Path, base: str, head: str, wishes: Wishes = SHORT) -> tuple[RunRecord, DuetRecord, Results, Spectator]:
     watching = Spectator(os.environ)
-    setup = tiny_setup(folder, "http://127.0.0.1", users=40, rate="400/s", shards=1)
+    setup = tiny_setup(folder, "http://127.0.0.1", users=250, rate="400/s", shards=1)
     builds = Builds(
         base=Command(line=base, directory=folder, start_seconds=20.0),
         head=Command(line=head, directory=folder, start_seconds=20.0),
