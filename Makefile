@@ -5,13 +5,16 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean venv-sandbox venv-dev
+.PHONY: help demo duet test check bench format lock clean venv-sandbox venv-dev
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: venv-sandbox ## gate two builds of the embedded service: one as it was, one with a slower step (4 minutes)
 	@$(VENV)/bin/velro-gate demo
+
+duet: venv-sandbox ## measure two builds of the embedded service side by side: the head build's authorization step is slower (8 minutes)
+	@VENV=$(VENV) scripts/duet-on-sandbox.sh $(DUET_ARGS)
 
 test: venv-dev ## run the tests; installs the servers that they start where it may
 	@scripts/test-services.sh

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from velro_gate.model.explanation import Explanation, QuantileMove
 from velro_gate.model.explanation import Shape as HowItMoved
@@ -727,6 +728,13 @@ def confirmed() -> tuple[RunRecord, Verdict]:
     )
 
 
+def _duet(**what: Any) -> tuple[RunRecord, Verdict]:
+    """Base and head side by side; there lies what is made of the helpers here."""
+    from tests.report.duets import judged
+
+    return judged(**what)
+
+
 EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "pass": passing,
     "improved": improved,
@@ -738,6 +746,10 @@ EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "fail-missed": missed,
     "fail-both": regressed_and_missed,
     "broken": broken,
+    "duet-pass": _duet,
+    "duet-fail": lambda: _duet(slower={"authorization_check": 1.2}),
+    "duet-inconclusive": lambda: _duet(sd=0.09, head=1.05, pairs=16),
+    "duet-broken": lambda: _duet(control=1.12, head=1.11),
 }
 """Every situation a reader meets, by the name of its golden files."""
 

@@ -43,7 +43,7 @@ RENDERERS: dict[str, Callable[[RunRecord, Verdict], str]] = {
 }
 """Renderer by the ending of its golden file."""
 
-VARIANTS = frozenset({"improved", "fail-regression", "fail-missed"})
+VARIANTS = frozenset({"improved", "fail-regression", "fail-missed", "duet-pass", "duet-inconclusive", "duet-broken"})
 """Second examples of a level: kept as comment, document and terminal only, since the long formats differ little."""
 
 

@@ -133,12 +133,19 @@ def _width(row: Row, estimate: Estimate) -> float:
     return to_scale(estimate.high, row.metric) - to_scale(estimate.low, row.metric) if inside else 0.0
 
 
-def forecast_duet(pilot: Pilot, looks: Sequence[Look], policy: Policy, *, budget: float = math.inf) -> DuetForecast:
-    """The shortest blocks with which the first look finds ``WANTED`` in every response time and every rate; else the longest
-    that the budget (seconds, up to the last look) allows; never fewer seconds than ``LEAST_MEMORIES`` memories.
+def forecast_duet(
+    pilot: Pilot,
+    looks: Sequence[Look],
+    policy: Policy,
+    *,
+    budget: float = math.inf,
+    choice: Sequence[float] = BLOCK_SECONDS,
+) -> DuetForecast:
+    """The shortest blocks of ``choice`` with which the first look finds ``WANTED`` in every response time and every rate; else
+    the longest that the budget (seconds, up to the last look) allows; never fewer seconds than ``LEAST_MEMORIES`` memories.
     """
     least = LEAST_MEMORIES * pilot.memory
-    lengths = [seconds for seconds in BLOCK_SECONDS if seconds >= least] or [math.ceil(least)]
+    lengths = [seconds for seconds in choice if seconds >= least] or [max(math.ceil(least), choice[-1])]
     forecasts = [_forecast(pilot, looks, policy, seconds, budget) for seconds in lengths]
     affordable = [each for each in forecasts if each.fits] or forecasts[:1]
     return next((each for each in affordable if each.looks[0].worst <= WANTED), affordable[-1])

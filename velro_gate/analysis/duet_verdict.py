@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 
 import numpy as np
 
@@ -11,9 +12,9 @@ from velro_gate import units
 from velro_gate.analysis.block_figures import unusable
 from velro_gate.analysis.duet import compare_pairs
 from velro_gate.analysis.findings import comparison_findings
-from velro_gate.analysis.signflip import middle, walsh_averages
+from velro_gate.analysis.signflip import Floats, bounds, middle, walsh_averages
 from velro_gate.model.duet import Block, Duet, Pair, Side
-from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
+from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding, Verdict
 
 CONTROL_METRIC = "p50"
 """What the control endpoint's answers are compared by."""
@@ -22,19 +23,46 @@ LEFT_OUT_BROKEN = 0.25
 """With more than this share of the pairs left out, what is left was chosen by the disturbance."""
 
 
+UNSTEADY = 4.0
+"""So many margins the control endpoint may swing from pair to pair before that is a caveat: what swings alike beside both
+builds makes the noise larger, which the smallest visible change tells, and deceives nobody.
+"""
+
+
 def judge_duet(duet: Duet) -> Verdict:
-    """Judge the head build by its pairs with the base build; the findings worst first.
+    """Judge the head build by its pairs with the base build alone; the findings worst first.
 
     Without a usable pair the verdict is broken.
     """
     rows = compare_pairs(duet)
     doubts = tuple(duet_doubts(duet))
-    phases = {row.phase for row in rows}
-    findings = [
-        *(Finding(level=d.level, subject=d.phase or "duet", sentence=d.sentence, advice=d.advice) for d in doubts),
-        *comparison_findings(rows, skipped=(), several=len(phases) > 1),
-    ]
+    findings = [*doubt_findings(doubts), *pair_findings(duet, rows)]
     return Verdict(findings=tuple(sorted(findings, key=lambda f: -f.level)), comparisons=rows, trust=doubts)
+
+
+def doubt_findings(doubts: Iterable[TrustFinding]) -> Iterator[Finding]:
+    """Reasons to doubt as findings."""
+    for doubt in doubts:
+        yield Finding(level=doubt.level, subject=doubt.phase or "duet", sentence=doubt.sentence, advice=doubt.advice)
+
+
+def pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
+    """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
+    yield from _went_away(duet)
+    yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
+
+
+def _went_away(duet: Duet) -> Iterator[Finding]:
+    """A head build that dies under the load fails by that alone; a base build that does is no yardstick."""
+    for side, level in ((Side.BASE, Level.BROKEN), (Side.HEAD, Level.FAIL)):
+        reasons = [gone for pair in duet.pairs if (gone := pair.block(side).gone) is not None]
+        if reasons:
+            yield Finding(
+                level=level,
+                subject="duet",
+                sentence=f"the {side.value} build went away in {len(reasons)} of {len(duet.pairs)} blocks: {reasons[0]}",
+                advice=f"Look into the {side.value} build's own log for the moment of its end, and mend it.",
+            )
 
 
 def duet_doubts(duet: Duet) -> Iterator[TrustFinding]:
@@ -93,11 +121,13 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
         )
     if not len(known):
         return
-    moved = float(middle(walsh_averages(known[:, None]))[0])
-    change = units.format_change(math.expm1(moved))
+    moved = _middle(known)
+    low, high = _interval(known)
+    change = f"{units.format_magnitude(math.expm1(moved))} {'slower' if moved > 0.0 else 'faster'}"
     limit = units.format_change(math.expm1(margin)).removeprefix("+")
     advice = "Run on a quieter machine, or again: something beside the builds differed between their blocks."
-    if abs(moved) > margin:
+    # An endpoint that swings wildly has its middle anywhere; only one that has moved for certain speaks of the runner.
+    if abs(moved) > margin and not low <= 0.0 <= high:
         yield TrustFinding(
             code="control-moved",
             trust=Trust.BROKEN,
@@ -110,16 +140,32 @@ def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
         )
         return
     spread = float(np.median(np.abs(known - np.median(known)))) * 1.4826
-    if spread > margin:
+    if spread > UNSTEADY * margin:
         yield TrustFinding(
             code="control-unsteady",
             trust=Trust.CAVEAT,
             phase="",
             figure=spread,
-            limit=margin,
+            limit=UNSTEADY * margin,
             sentence=f"the control endpoint varied by {units.format_change(spread).removeprefix('+')} from pair to pair",
             advice=advice,
         )
+
+
+def control_change(duet: Duet) -> float | None:
+    """By how much the control endpoint was slower beside the head build, relative; None where it was never answered."""
+    d = [each for pair in duet.pairs if not unusable(pair) and (each := _difference(pair)) is not None]
+    return math.expm1(_middle(np.array(d))) if d else None
+
+
+def _middle(d: Floats) -> float:
+    return float(middle(walsh_averages(d[:, None]))[0])
+
+
+def _interval(d: Floats) -> tuple[float, float]:
+    """The 95 % interval of the middle; with too few pairs for one, all that they span."""
+    low, high = (float(end[0]) for end in bounds(walsh_averages(d[:, None]), len(d), 0.025))
+    return (low, high) if math.isfinite(low) else (float(d.min()), float(d.max()))
 
 
 def _difference(pair: Pair) -> float | None:

@@ -321,12 +321,14 @@ def _not_compared(rows: Sequence[Comparison], several: bool) -> Iterator[Finding
             level=level,
             subject=alike[0].phase if len({row.phase for row in alike}) == 1 else "comparison",
             sentence=f"{names} {'is' if len(alike) == 1 else 'are'} not compared: {reason}",
-            advice=_missing_advice(level),
+            advice=_missing_advice(level, alike[0]),
         )
 
 
-def _missing_advice(level: Level) -> str:
+def _missing_advice(level: Level, row: Comparison) -> str:
     match level:
+        case Level.BROKEN if row.pairs:
+            return "See the base build's output and the log: every block has to show this figure, or take it out of 'primary'."
         case Level.BROKEN:
             return "The baselines or the scenario name this figure: let the run measure it again, or take it out of 'primary'."
         case Level.FAIL:
@@ -346,7 +348,7 @@ def _no_latency(primary: Sequence[Comparison]) -> Iterator[Finding]:
             level=Level.INCONCLUSIVE,
             subject="comparison",
             sentence=f"no response time could be compared with the {against}, because every phase had too few requests",
-            advice=_missing_advice(Level.INCONCLUSIVE),
+            advice=_missing_advice(Level.INCONCLUSIVE, latencies[0]),
         )
 
 

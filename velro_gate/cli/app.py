@@ -9,6 +9,22 @@ import typer
 
 from velro_gate import __version__
 from velro_gate.cli.baseline import baseline_app
+from velro_gate.cli.duet_options import (
+    BaseCommand,
+    BaseDirectory,
+    BaseUrl,
+    BlockSeconds,
+    DuetMinutes,
+    HeadCommand,
+    HeadDirectory,
+    HeadUrl,
+    HealthPath,
+    NoPilot,
+    Pairs,
+    Seed,
+    StartSeconds,
+    WarmUp,
+)
 from velro_gate.cli.evaluate import evaluate_app
 from velro_gate.cli.options import (
     AUTO,
@@ -157,6 +173,65 @@ def gate(
         confirm_seconds=None if no_confirm else max_minutes * 60.0,
     )
     return print_verdict(record, verdict, results.folder, format, allow_inconclusive)
+
+
+@app.command(epilog="Example: velro-gate duet scenario.yaml --base-command 'old/serve' --head-command './serve'")
+def duet(
+    scenario: ScenarioArgument = None,
+    base_url: BaseUrl = None,
+    head_url: HeadUrl = None,
+    base_command: BaseCommand = None,
+    head_command: HeadCommand = None,
+    base_directory: BaseDirectory = None,
+    head_directory: HeadDirectory = None,
+    health_path: HealthPath = None,
+    start_seconds: StartSeconds = 60.0,
+    profile: Profile = None,
+    phase: Phases = None,
+    pairs: Pairs = None,
+    block: BlockSeconds = None,
+    warm_up: WarmUp = None,
+    seed: Seed = None,
+    no_pilot: NoPilot = False,
+    max_minutes: DuetMinutes = 20.0,
+    shards: Shards = AUTO,
+    output: Output = DEFAULT_OUTPUT,
+    waivers: Waivers = DEFAULT_WAIVERS,
+    runner: Runner = None,
+    no_calibration: NoCalibration = False,
+    verbose: Verbose = False,
+    allow_inconclusive: AllowInconclusive = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.duet import Given, Shown, fresh_seed, run_duet
+    from velro_gate.gate.pilot import Wishes
+
+    return run_duet(
+        asked(scenario, profile, False, phase, None, shards),
+        Given(side="base", url=base_url, command=base_command, directory=base_directory),
+        Given(side="head", url=head_url, command=head_command, directory=head_directory),
+        Wishes(
+            seed=fresh_seed() if seed is None else seed,
+            pairs=pairs,
+            block=block,
+            warm_up=warm_up,
+            pilot=not no_pilot,
+            most_seconds=max_minutes * 60.0,
+        ),
+        Shown(
+            output=output,
+            waivers=waivers,
+            runner=runner,
+            verbose=verbose,
+            format=format,
+            allow_inconclusive=allow_inconclusive,
+            calibrate=not no_calibration,
+        ),
+        health_path=health_path,
+        start_seconds=start_seconds,
+    )
 
 
 RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]

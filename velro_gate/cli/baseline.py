@@ -49,10 +49,10 @@ def add(
     """
     from velro_gate.cli.output import put
     from velro_gate.gate.calibrate import accept
-    from velro_gate.gate.judgement import kept_further, reread
+    from velro_gate.gate.judgement import kept_further, reread_run
 
     further = kept_further(record)
-    put(f"stored {accept(reread(record), baselines, accept_change=accept_change, waivers=waivers, further=further)}")
+    put(f"stored {accept(reread_run(record), baselines, accept_change=accept_change, waivers=waivers, further=further)}")
     return 0
 
 

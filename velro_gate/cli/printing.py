@@ -16,7 +16,7 @@ from velro_gate.cli.output import put, show
 from velro_gate.engine.machine import read_machine
 from velro_gate.errors import UsageError
 from velro_gate.gate.dry_run import DryRun, dry_run
-from velro_gate.gate.judgement import FILES
+from velro_gate.gate.judgement import DUET_FILES, FILES
 from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Asked, prepare
 from velro_gate.model.record import RunRecord
@@ -34,7 +34,8 @@ def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, form
     else:
         show(report.terminal(record, verdict))
         if folder is not None:
-            put(f"Files: {folder}/{{{','.join(FILES)}}}")
+            written = [name for name in (FILES if verdict.duet is None else DUET_FILES) if (folder / name).exists()]
+            put(f"Files: {folder}/{{{','.join(written)}}}")
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not allow_inconclusive)
 
 

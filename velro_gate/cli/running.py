@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
-from velro_gate.gate.judgement import kept_further, reach_verdict, reread
+from velro_gate.gate.judgement import kept_further, reach_duet_verdict, reach_verdict, reread
 from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
+from velro_gate.store.duets import read_duet
 
 if TYPE_CHECKING:
     from velro_gate.model.record import RunRecord
@@ -76,14 +77,18 @@ def stop_if_interrupted(record: RunRecord, results: Results) -> None:
 
 
 def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: Path) -> tuple[RunRecord, Verdict]:
-    """Judge a kept record, by its own plan or by another scenario file's requirements and policy.
+    """Judge a kept record, by its own plan or by another scenario file's requirements and policy; a duet by its own pairs.
 
     Raises:
         UsageError: the other scenario says nothing about a phase of the run.
     """
-    kept, further = reread(record), kept_further(record)
+    kept, pairs = reread(record), read_duet(record)
+    if pairs is not None:
+        judged = partial(reach_duet_verdict, kept, pairs)
+    else:
+        judged = partial(reach_verdict, kept, baselines, further=kept_further(record))
     if scenario is None:
-        return kept, reach_verdict(kept, baselines, waivers=waivers, further=further)
+        return kept, judged(waivers=waivers)
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
@@ -98,4 +103,4 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
             hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
-    return kept, reach_verdict(kept, baselines, policy=other.plan.policy, phases=phases, waivers=waivers, further=further)
+    return kept, judged(policy=other.plan.policy, phases=phases, waivers=waivers)

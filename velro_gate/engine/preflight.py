@@ -49,6 +49,7 @@ async def preflight(
     headers: Mapping[str, str] | None = None,
     timeout: float = 5.0,
     wait_seconds: float = 0.0,
+    pause_most: float = _PAUSE_MOST,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Preflight:
     """Ask for the target's health, again and again for up to ``wait_seconds`` while the service may still be starting.
@@ -58,6 +59,7 @@ async def preflight(
     Args:
         headers: sent along, for a health path that asks for credentials.
         timeout: seconds for one attempt.
+        pause_most: seconds between two attempts at most; the pauses grow up to it.
         transport: what carries the request; the network when None.
 
     Raises:
@@ -76,7 +78,7 @@ async def preflight(
                 if isinstance(error, _HopelessError) or trio.current_time() + pause > deadline:
                     raise _final(error, wait_seconds) from error.__cause__
             await trio.sleep(pause)
-            pause, attempt = min(2.0 * pause, _PAUSE_MOST), attempt + 1
+            pause, attempt = min(2.0 * pause, pause_most), attempt + 1
 
 
 def transport_to(target: Target) -> httpx.AsyncHTTPTransport:

@@ -7,20 +7,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from velro_gate import report
+from velro_gate.analysis.duet_judge import judge_duet_record
 from velro_gate.analysis.judge import judge
+from velro_gate.errors import UsageError
 from velro_gate.gate.measure import summaries
 from velro_gate.gate.results import Results
+from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import load_baselines
+from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.further import read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
 from velro_gate.store.waivers import read_waivers
 
 FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
 """What a gated run leaves in its folder."""
+
+DUET_FILES = ("record.json", DUET, "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt", "base.log", "head.log")
+"""What a duet leaves in its folder; the builds' own output where we started them."""
 
 
 def reread(folder: Path) -> RunRecord:
@@ -81,6 +88,39 @@ def reach_verdict(
         waivers=agreed,
         release=stored.release,
     )
+
+
+def reach_duet_verdict(
+    record: RunRecord,
+    kept: DuetRecord,
+    *,
+    policy: Policy | None = None,
+    phases: Sequence[Phase] | None = None,
+    waivers: Path | None = None,
+) -> Verdict:
+    """Judge a duet: the head build by its requirements and by its pairs with the base build. For the arguments, see above.
+
+    Raises:
+        UsageError: the waivers cannot be read, or hold what is none.
+    """
+    agreed = None if waivers is None else read_waivers(waivers)
+    return judge_duet_record(record, kept, policy=policy, phases=phases, waivers=agreed)
+
+
+def reread_run(folder: Path) -> RunRecord:
+    """A kept record that may become a baseline.
+
+    Raises:
+        RecordError: the folder holds no readable record. UsageError: it is that of a duet.
+    """
+    if read_duet(folder) is not None:
+        raise UsageError(
+            "a duet cannot become a baseline",
+            where=str(folder),
+            why="its blocks offer another load than a run of the plan does",
+            hint="Record a run of the accepted build: 'velro-gate baseline calibrate'.",
+        )
+    return reread(folder)
 
 
 def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:

@@ -56,10 +56,10 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
     with RunLog(results, hidden) as log:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
-            shards = _make_room(setup, effects, log)
+            shards = make_room(setup, effects, log)
             notes: list[str] = []
             with SampleWriter(results.samples) as writer:
-                measured = _run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration))
+                measured = run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration))
                 result, readings, noise = measured
             facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
             record = RunRecord(
@@ -90,7 +90,7 @@ def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun
     Raises:
         BrokenError: it could not be measured.
     """
-    made = _run_trio(partial(null_run, setup, seconds=seconds, stop=trio.Event(), observe=effects.observe))
+    made = run_trio(partial(null_run, setup, seconds=seconds, stop=trio.Event(), observe=effects.observe))
     assert made is not None  # nobody sets that event
     return made
 
@@ -111,7 +111,7 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
     )
 
 
-def _make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
+def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
     """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be."""
     shards = setup.shard_count(read_machine())
     # The shards inherit the limit.
@@ -137,7 +137,6 @@ async def _measure(
     target = setup.scenario.target
     health = await preflight(target, wait_seconds=STARTING_SECONDS)
     log.info("service is healthy: %s", health)
-    readings: list[Reading] = []
 
     def note(sentence: str) -> None:
         log.warning("%s", sentence)
@@ -146,14 +145,35 @@ async def _measure(
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         if effects.signals:
-            nursery.start_soon(_stop_on_signal, effects.signals, stop, effects.say)
-        noise = await _generator_noise(setup, calibration, effects, stop)
+            nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
+        noise = await generator_alone(setup, calibration, effects, stop)
         if isinstance(noise, str):
             note(noise)
         else:
             log.info("generator alone: %s", noise)
-        origin = trio.current_time()
-        sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
+        result, readings = await watched_load(
+            setup, shards, sink=writer.append, observe=effects.observe, log=log, note=note, stop=stop
+        )
+        nursery.cancel_scope.cancel()
+    return result, readings, None if isinstance(noise, str) else noise
+
+
+async def watched_load(
+    setup: Setup,
+    shards: int,
+    *,
+    sink: Callable[[str, Samples], None],
+    observe: Callable[[Progress], None],
+    log: logging.Logger,
+    note: Callable[[str], None],
+    stop: trio.Event,
+) -> tuple[LoadResult, tuple[Reading, ...]]:
+    """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read."""
+    target = setup.scenario.target
+    readings: list[Reading] = []
+    origin = trio.current_time()
+    sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
+    async with trio.open_nursery() as nursery:
         nursery.start_soon(
             partial(
                 watch,
@@ -168,24 +188,25 @@ async def _measure(
             Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
             shards,
             origin=origin,
-            sink=writer.append,
-            observe=_observer(effects.observe, log),
+            sink=sink,
+            observe=_observer(observe, log),
             finished=partial(_log_phase, log),
             stop=stop,
         )
         nursery.cancel_scope.cancel()
-    return result, tuple(readings), None if isinstance(noise, str) else noise
+    return result, tuple(readings)
 
 
-async def _generator_noise(
+async def generator_alone(
     setup: Setup, calibration: Calibration | None, effects: Effects, stop: trio.Event
 ) -> GeneratorNoise | str:
+    """The generator's own noise, or in a sentence why it is not known."""
     if calibration is None:
         return NOT_CALIBRATED
     return await calibration.noise(setup, stop=stop, say=effects.say, observe=effects.observe)
 
 
-async def _stop_on_signal(signals: tuple[signal.Signals, ...], stop: trio.Event, say: Callable[[str], None]) -> None:
+async def stop_on_signal(signals: tuple[signal.Signals, ...], stop: trio.Event, say: Callable[[str], None]) -> None:
     """The first signal ends the load gracefully; the second one at once."""
     with trio.open_signal_receiver(*signals) as received:
         async for number in received:
@@ -228,7 +249,7 @@ def _how_it_ended(ran: PhaseRun) -> str:
     return "; interrupted" if ran.interrupted else ""
 
 
-def _run_trio(main: Callable[[], Awaitable[T]]) -> T:
+def run_trio(main: Callable[[], Awaitable[T]]) -> T:
     """Run to the end; of a group of errors, raise the one a user can understand."""
     try:
         return trio.run(main)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from velro_gate.model.record import PhaseSummary, StepSummary
+from velro_gate.model.record import PhaseSummary, Revision, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import TrustFinding
 
@@ -36,6 +36,11 @@ class Block:
     def phase(self, name: str) -> PhaseSummary | None:
         """The summary of one phase; None when the block did not reach it."""
         return next((phase for phase in self.phases if phase.name == name), None)
+
+    @property
+    def gone(self) -> str | None:
+        """Why the build went away under the load; None when it did not."""
+        return next((phase.service_gone for phase in self.phases if phase.service_gone is not None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +95,22 @@ class Duet:
         """The same measurements with the builds' names exchanged."""
         pairs = tuple(replace(pair, base=pair.head, head=pair.base, first=pair.first.other) for pair in self.pairs)
         return replace(self, pairs=pairs)
+
+
+DUET_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuetRecord:
+    """What is kept of a duet beside the record of the head build: enough to judge it again, and to tell how it was made.
+
+    warm_up: seconds of each block that were dropped. block_seconds: measured in each, all phases together. restarted: whether
+    each block began with freshly started builds. base: the build that the head build (the record's revision) is held against.
+    """
+
+    duet: Duet
+    warm_up: float
+    block_seconds: float
+    restarted: bool
+    base: Revision = field(default_factory=Revision)
+    schema: int = DUET_SCHEMA

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 from velro_gate.model.explanation import Explanation
-from velro_gate.model.record import Estimate
+from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.scenario import Requirement
 
 
@@ -164,14 +164,38 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SideBySide:
+    """What a verdict on two builds, measured in pairs of blocks, rests on.
+
+    pairs: used; left_out: measured but not used. alpha: the level at which a change counts after so many pairs.
+    control: relative change of the control endpoint beside the head build; None: not asked. seed: of order and sign vectors.
+    block_seconds, warm_up: seconds measured and dropped in each block. restarted: whether each block began with a fresh start.
+    """
+
+    base: Revision
+    pairs: int
+    left_out: int
+    alpha: float
+    control: float | None
+    seed: int
+    block_seconds: float
+    warm_up: float
+    restarted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The whole judgement of one run. level is that of the worst finding; without any finding it is broken."""
+    """The whole judgement of one run. level is that of the worst finding; without any finding it is broken.
+
+    duet: set where the run was held against another build side by side, not against baselines.
+    """
 
     findings: tuple[Finding, ...]
     requirements: tuple[RequirementResult, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     explanations: tuple[Explanation, ...] = ()
     trust: tuple[TrustFinding, ...] = ()
+    duet: SideBySide | None = None
     baselines_used: int = 0
     baselines_skipped: tuple[str, ...] = ()
 

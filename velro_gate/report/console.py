@@ -72,18 +72,18 @@ def _requirement_table(rows: Sequence[RequirementRow]) -> Table:
 
 
 def _comparisons(view: View) -> list[RenderableType]:
-    parts: list[RenderableType] = [_title("Compared with main", view.comparison_count)]
+    parts: list[RenderableType] = [_title(view.compared, view.comparison_count)]
     shown = view.changed[:_CHANGED]
     if shown:
-        parts.append(_comparison_table(gathered(shown)))
+        parts.append(_comparison_table(view, gathered(shown)))
     if len(view.changed) > len(shown):
         parts.append(Text(f"  and {len(view.changed) - len(shown)} more rows", style="dim"))
     parts += [Padding(Text(visible(words)), _INDENT) for words in view.explanations[:_LISTED]]
     return [*parts, Text("")]
 
 
-def _comparison_table(rows: Sequence[ComparisonRow]) -> Table:
-    table = _table("Figure", "Baseline", "Now", "Change (95 % interval)", "Finding", right=(1, 2))
+def _comparison_table(view: View, rows: Sequence[ComparisonRow]) -> Table:
+    table = _table("Figure", view.before, view.now, "Change (95 % interval)", "Finding", right=(1, 2))
     for group in groupby_phase(rows):
         table.add_row(Text(visible(group.phase), style="bold cyan"))
         for row in group.rows:

@@ -9,7 +9,7 @@ from typing import Any
 from velro_gate.model.explanation import Explanation
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
-from velro_gate.model.verdict import Comparison, Finding, RequirementResult, TrustFinding, Verdict
+from velro_gate.model.verdict import Comparison, Finding, RequirementResult, SideBySide, TrustFinding, Verdict
 from velro_gate.report.wording import action, headline
 
 VERDICT_SCHEMA = 1
@@ -36,6 +36,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
             "phases": [phase.name for phase in record.plan.phases],
             "scaled": any(result.requirement.scaled_from is not None for result in verdict.requirements),
         },
+        "duet": _duet(verdict.duet),
         "baselines": {"used": verdict.baselines_used, "skipped": list(verdict.baselines_skipped)},
         "findings": [_finding(found) for found in verdict.findings],
         "requirements": [_requirement(result) for result in verdict.requirements],
@@ -72,6 +73,11 @@ def _run(record: RunRecord) -> dict[str, Any]:
 def generator_alone(noise: GeneratorNoise | None) -> dict[str, Any] | None:
     """The null run's figures by their names; None when there was none."""
     return None if noise is None else dataclasses.asdict(noise)
+
+
+def _duet(duet: SideBySide | None) -> dict[str, Any] | None:
+    """How base and head were measured side by side; None for a run held against baselines."""
+    return None if duet is None else dataclasses.asdict(duet)
 
 
 def _finding(found: Finding) -> dict[str, Any]:
@@ -129,6 +135,7 @@ def _comparison(row: Comparison) -> dict[str, Any]:
         "baselines": row.k,
         "runs": row.runs,
         "confirmation": None if row.confirmation is None else dataclasses.asdict(row.confirmation),
+        "pairs": row.pairs,
         "reason": row.reason,
     }
 

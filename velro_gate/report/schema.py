@@ -28,11 +28,12 @@ def verdict_schema() -> dict[str, object]:
         **_object(
             schema={"const": VERDICT_SCHEMA},
             verdict=_level("The level of the worst finding."),
-            exit_code={"enum": [0, 1, 3, 4], "description": "What 'velro-gate gate' exits with for this verdict."},
+            exit_code={"enum": [0, 1, 3, 4], "description": "What 'velro-gate gate' (or duet) exits with for this verdict."},
             action={"enum": ["please read", "no action needed"]},
             headline={"type": "string", "minLength": 1, "description": "The reason in one or two sentences."},
             run=_run(),
             plan=_object(scenario=_TEXT, profile=_TEXT, digest=_TEXT, phases=_list(_TEXT), scaled=_FLAG),
+            duet={"anyOf": [{"type": "null"}, _duet()], "description": "Null: held against baselines, not side by side."},
             baselines=_object(used=_COUNT, skipped=_list(_TEXT)),
             findings=_list(_object(level=_level(), subject=_TEXT, sentence=_TEXT, advice=_TEXT)),
             requirements=_list(_requirement()),
@@ -51,7 +52,7 @@ def _run() -> dict[str, Any]:
         url=_TEXT,
         complete=_FLAG,
         interrupted=_FLAG,
-        revision=_object(sha=_TEXT, branch=_TEXT, label=_TEXT),
+        revision=_revision(),
         environment=_object(
             fingerprint={"type": "string", "pattern": "^[0-9a-f]{12}$"},
             runner=_TEXT,
@@ -63,6 +64,24 @@ def _run() -> dict[str, Any]:
             extra={"type": "object", "additionalProperties": _TEXT},
         ),
         generator_alone={"anyOf": [{"type": "null"}, _generator_alone()]},
+    )
+
+
+def _revision() -> dict[str, Any]:
+    return _object(sha=_TEXT, branch=_TEXT, label=_TEXT)
+
+
+def _duet() -> dict[str, Any]:
+    return _object(
+        base=_revision(),
+        pairs=_COUNT,
+        left_out=_COUNT,
+        alpha=_FIGURE,
+        control={**_PERHAPS, "description": "Relative change of the control endpoint beside the head build."},
+        seed=_COUNT,
+        block_seconds=_FIGURE,
+        warm_up=_FIGURE,
+        restarted=_FLAG,
     )
 
 
@@ -129,6 +148,7 @@ def _comparison() -> dict[str, Any]:
             "anyOf": [{"type": "null"}, _object(runs=_COUNT, worse=_COUNT, confirmed=_FLAG)],
             "description": "How many of the runs are worse by the margin, and whether that confirms it; null: not run again.",
         },
+        pairs={**_COUNT, "description": "Pairs of blocks compared side by side; 0: with baselines."},
         reason=_TEXT,
     )
 

@@ -19,7 +19,7 @@ COLUMNS = (
     *("value", "low", "high", "n", "detail"),
     *("requirement", "target", "critical", "headroom", "requirement_status", "requirement_level", "source"),
     *("comparison", "comparison_level", "primary", "baseline", "change", "change_low", "change_high"),
-    *("p", "p_adjusted", "noise", "mde", "margin", "baselines", "reason", "generator_alone"),
+    *("p", "p_adjusted", "noise", "mde", "margin", "baselines", "pairs", "reason", "generator_alone"),
 )
 """Figures are in base units (seconds, requests a second, bytes, shares), unrounded; 'not measured' where there is none."""
 
@@ -112,7 +112,7 @@ def _required(result: RequirementResult | None) -> list[_Cell]:
 
 def _compared(row: Comparison | None) -> list[_Cell]:
     if row is None:
-        return [None] * 14
+        return [None] * 15
     figures: list[_Cell] = [
         row.baseline,
         row.change,
@@ -125,4 +125,4 @@ def _compared(row: Comparison | None) -> list[_Cell]:
     ]
     shown = [MISSING if figure is None and row.verdict is not Change.NOT_COMPARED else figure for figure in figures]
     head: list[_Cell] = [row.verdict.value, row.level.word, "primary" if row.primary else "advisory"]
-    return [*head, *shown, row.margin, row.k, row.reason]
+    return [*head, *shown, row.margin, row.k, row.pairs, row.reason]

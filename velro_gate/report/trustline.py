@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from velro_gate import units
 from velro_gate.model.metrics import METRICS, Scale
-from velro_gate.model.record import GeneratorNoise, RunRecord
+from velro_gate.model.record import GeneratorNoise, Revision, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.verdict import Change, Comparison, Verdict
+from velro_gate.model.verdict import Change, Comparison, SideBySide, Verdict
 from velro_gate.report import figures
 from velro_gate.report.phrase import plain
 
@@ -28,7 +28,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases], record.shards)),
         ("generator alone", generator_alone(record.generator_noise)),
         ("CPU steal", units.format_share(max(steal, default=None))),
-        ("baselines", _baselines(verdict)),
+        *((("baselines", _baselines(verdict)),) if verdict.duet is None else _side_by_side(verdict.duet)),
     )
     return (*facts, ("smallest worsening it could find (MDE)", seen)) if seen else facts
 
@@ -47,6 +47,26 @@ def generator_alone(noise: GeneratorNoise | None) -> str:
     quantiles = zip(("p50", "p95", "p99"), (noise.p50, noise.p95, noise.p99), strict=True)
     shown = ", ".join(f"{name} {units.format_seconds(value)}" for name, value in quantiles)
     return f"{shown} at {units.format_rate(noise.rate)}"
+
+
+def _side_by_side(duet: SideBySide) -> tuple[tuple[str, str], ...]:
+    """What a duet rests on, and what its control endpoint says of the runner."""
+    left_out = f", {duet.left_out} left out" if duet.left_out else ""
+    length = (
+        f" of {units.format_duration(duet.block_seconds)} blocks after {units.format_duration(duet.warm_up)} of warm-up, "
+        f"order drawn by seed {duet.seed}"
+    )
+    moved = figures.MISSING if duet.control is None else f"{units.format_change(duet.control)} beside the head build"
+    return (
+        ("base build", _build(duet.base)),
+        ("pairs", f"{duet.pairs} used{left_out}{length if duet.block_seconds else ''}"),
+        ("control endpoint", moved),
+    )
+
+
+def _build(revision: Revision) -> str:
+    names = [part for part in (revision.label, revision.branch, revision.sha[:12]) if part]
+    return " ".join(dict.fromkeys(names)) or "unknown revision"
 
 
 def _baselines(verdict: Verdict) -> str:

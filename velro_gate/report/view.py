@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Trust, Verdict
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, SideBySide, Trust, Verdict
 from velro_gate.report import figures, measured, rows, trustline
 from velro_gate.report.phrase import Phrase, name, strong, text
 from velro_gate.report.wording import action, sentence, spoken, title
@@ -89,6 +90,11 @@ class View:
     comparisons: list[rows.ComparisonRow]
     comparison_count: str
     explanations: list[str]
+    compared: str
+    """What the comparisons are with; before and now: the headings of their two figures."""
+    before: str
+    now: str
+    side_by_side: bool
     trust_facts: tuple[tuple[str, str], ...]
     trust: list[TrustRow]
     next_steps: list[NextStep]
@@ -123,8 +129,12 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         requirement_count=requirement_count(ordered),
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
-        comparison_count=comparison_count(verdict.comparisons, level),
+        comparison_count=comparison_count(verdict),
         explanations=[spoken(one.sentence) for one in verdict.explanations],
+        compared="Compared with main" if verdict.duet is None else "Head and base side by side",
+        before="Baseline" if verdict.duet is None else "Base build",
+        now="Now" if verdict.duet is None else "Head build",
+        side_by_side=verdict.duet is not None,
         trust_facts=trustline.trust_facts(record, verdict),
         trust=_trust(verdict),
         next_steps=_next_steps(record, verdict),
@@ -135,7 +145,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         resources=measured.resource_rows(record),
         baselines_skipped=verdict.baselines_skipped,
         notes=record.notes,
-        method=method(record),
+        method=method(record, verdict),
         footer=_footer(record),
     )
 
@@ -150,12 +160,14 @@ def requirement_count(results: list[RequirementResult]) -> str:
     return f"{met} of {len(results)} met{tail}"
 
 
-def comparison_count(comparisons: tuple[Comparison, ...], level: Level) -> str:
+def comparison_count(verdict: Verdict) -> str:
     """``22 of 24 compared rows unchanged, 2 inconclusive``; or that there was nothing to compare with."""
+    comparisons = verdict.comparisons
     compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
     left_out = len(comparisons) - len(compared)
     if not compared:
-        return "nothing was compared" if level is Level.BROKEN else "no baseline yet, so nothing was compared"
+        no_baseline = verdict.duet is None and verdict.level is not Level.BROKEN
+        return "no baseline yet, so nothing was compared" if no_baseline else "nothing was compared"
     parts = [f"{_number(compared, Change.UNCHANGED)} of {len(compared)} compared rows unchanged"]
     words = {Change.REGRESSION: "worse", Change.IMPROVEMENT: "better"}
     for change in (Change.REGRESSION, Change.SUSPICIOUS, Change.INCONCLUSIVE, Change.IMPROVEMENT):
@@ -243,17 +255,32 @@ def _trust(verdict: Verdict) -> list[TrustRow]:
     ]
 
 
-def method(record: RunRecord) -> tuple[str, ...]:
+def method(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
     """How the figures came about, in three sentences."""
-    policy = record.plan.policy
     return (
         "Response time counts from the moment a request was due, not from when it was sent, "
         "so a stalled service cannot hide its queue.",
         "Requirements are held against the measured value, shown with its 95 % interval; "
         "'marginal' means that the interval crosses the limit.",
+        _against_baselines(record.plan.policy) if verdict.duet is None else _side_by_side(record.plan.policy, verdict.duet),
+    )
+
+
+def _against_baselines(policy: Policy) -> str:
+    return (
         "Comparisons treat a whole run as one observation: the value is held against the median of up to "
         f"{policy.max_baselines} accepted runs with their run-to-run noise, all primary figures together (Holm), "
-        f"and changes under {units.trim_zeros(units.format_magnitude(policy.margin))} do not count.",
+        f"and changes under {units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
+    )
+
+
+def _side_by_side(policy: Policy, duet: SideBySide) -> str:
+    started = "started afresh for each block" if duet.restarted else "not restarted between blocks"
+    return (
+        f"Both builds were measured in blocks of the same load, {started}, the two of a pair straight after one another in an "
+        "order drawn by lot. A pair counts as one observation; an exact test over the signs of the pairs' differences decides "
+        f"for all primary figures together (level {units.format_probability(duet.alpha)}), and changes under "
+        f"{units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
     )
 
 

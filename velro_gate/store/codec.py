@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from velro_gate.model.duet import DUET_SCHEMA, DuetRecord
 from velro_gate.model.record import RECORD_SCHEMA, RunRecord
 from velro_gate.model.run import RunFacts
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 FACTS_SCHEMA = 1
 _RECORD = TypeAdapter(RunRecord)
 _FACTS = TypeAdapter(RunFacts)
+_DUET = TypeAdapter(DuetRecord)
 
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
 
@@ -103,6 +105,24 @@ def decode_facts(text: str) -> RunFacts:
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CodecError(f"its readings are damaged ({type(error).__name__}: {error})") from error
     return _validated(_FACTS.validate_json, tree, "facts file")
+
+
+def encode_duet(kept: DuetRecord) -> str:
+    """The pairs of a duet as JSON text.
+
+    Raises:
+        CodecError: a figure is NaN or infinite.
+    """
+    return _text(_DUET.dump_python(kept, mode="json"), compact=True)
+
+
+def decode_duet(text: str) -> DuetRecord:
+    """The pairs in a text that ``encode_duet`` made.
+
+    Raises:
+        OtherSchemaError: another version's pairs. CodecError: no pairs at all, or broken ones.
+    """
+    return _validated(_DUET.validate_json, _tree(text, "record of a duet", DUET_SCHEMA), "record of a duet")
 
 
 def _text(tree: object, *, compact: bool = False) -> str:

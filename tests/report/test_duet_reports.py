@@ -1,0 +1,70 @@
+"""What the reports say of a duet: builds and pairs, never baselines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from tests.report.duets import judged
+from tests.report.examples import EXAMPLES
+from tests.report.golden import shown
+from velro_gate import report
+from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Level, Verdict
+
+DUETS = [name for name in EXAMPLES if name.startswith("duet")]
+
+
+@pytest.fixture(params=DUETS)
+def made(request: pytest.FixtureRequest) -> tuple[RunRecord, Verdict]:
+    return EXAMPLES[request.param]()
+
+
+@pytest.mark.parametrize("name", DUETS)
+def test_every_duet_has_the_verdict_that_it_is_named_for(name: str) -> None:
+    assert EXAMPLES[name]()[1].level.word == name.removeprefix("duet-")
+
+
+def test_no_report_of_a_duet_speaks_of_baselines(made: tuple[RunRecord, Verdict]) -> None:
+    assert "baseline" not in report.markdown(*made).lower()
+    assert "baseline" not in shown(report.terminal(*made)).lower()
+    assert "baseline" not in report.html(*made).split("</style>")[1].lower()
+
+
+def test_the_tables_are_headed_by_the_builds(made: tuple[RunRecord, Verdict]) -> None:
+    assert "| Figure | Base build | Head build |" in report.markdown(*made)
+    assert '<th class="n">Base build</th><th class="n">Head build</th>' in report.html(*made)
+
+
+def test_the_trust_line_tells_pairs_order_and_control(made: tuple[RunRecord, Verdict]) -> None:
+    text = shown(report.terminal(*made), width=10_000)
+    assert " used of 15 s blocks after 4 s of warm-up, order drawn by seed 20241; control endpoint " in text
+    assert "base build main b7d2f0c95a1e; " in text
+
+
+def test_the_method_is_that_of_pairs(made: tuple[RunRecord, Verdict]) -> None:
+    assert "an exact test over the signs of the pairs" in report.markdown(*made)
+    assert "started afresh for each block" in report.html(*made)
+
+
+def test_the_document_holds_how_the_pairs_were_made(made: tuple[RunRecord, Verdict]) -> None:
+    document = json.loads(report.verdict_json(*made))
+    assert document["duet"]["seed"] == 20_241
+    assert document["duet"]["pairs"] in (10, 16)
+    assert {row["pairs"] for row in document["comparisons"]} == {document["duet"]["pairs"]}
+
+
+def test_the_table_counts_the_pairs_of_each_row(made: tuple[RunRecord, Verdict]) -> None:
+    rows = [row for row in csv.DictReader(io.StringIO(report.csv(*made))) if row["comparison"]]
+    assert {row["pairs"] for row in rows} <= {"10", "16"}
+    assert {row["baselines"] for row in rows} == {"0"}
+
+
+def test_a_duet_without_a_pair_says_that_nothing_was_compared() -> None:
+    run, verdict = judged(pairs=0, interrupted=True)
+    assert verdict.level is Level.BROKEN
+    assert "side by side: nothing was compared" in report.markdown(run, verdict)
+    assert "0 used" in shown(report.terminal(run, verdict))

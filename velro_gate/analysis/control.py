@@ -1,0 +1,27 @@
+"""The answers of the control endpoint beside one block, as a summary like that of any step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from velro_gate.model.record import Counts, Estimate, StepSummary
+
+CONTROL = "control"
+
+
+def control_summary(times: Sequence[float], failed: int = 0) -> StepSummary:
+    """The median of the answers' seconds, with its 95 % interval by order statistics; absent without an answer."""
+    n = len(times)
+    measurements = {}
+    if n:
+        ordered = np.sort(np.asarray(times, dtype=np.float64))
+        reach = 0.98 * math.sqrt(n)
+        low, high = max(math.floor(n / 2.0 - reach), 0), min(math.ceil(n / 2.0 + reach), n - 1)
+        measurements["p50"] = Estimate(
+            value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), n=n, detail="order statistics"
+        )
+    counts = Counts(due=n + failed, sent=n + failed, ok=n, failed=failed, cancelled=0, blocked=0, missed=0)
+    return StepSummary(step=CONTROL, counts=counts, measurements=measurements)

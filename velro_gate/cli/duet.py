@@ -1,0 +1,104 @@
+"""The duet command: from its options to the two builds, the verdict and its files."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from velro_gate.cli.options import Format
+from velro_gate.cli.printing import print_verdict
+from velro_gate.cli.running import stop_if_interrupted
+from velro_gate.cli.world import real_effects
+from velro_gate.errors import UsageError
+from velro_gate.gate.builds import Address, Build, Builds, Command
+from velro_gate.gate.duet import duet
+from velro_gate.gate.judgement import reach_duet_verdict, write_reports
+from velro_gate.gate.null_run import Calibration
+from velro_gate.gate.pilot import Wishes
+from velro_gate.gate.results import make_results, run_id
+from velro_gate.gate.setup import Asked, prepare
+from velro_gate.model.record import Revision
+from velro_gate.monitor.environment import revision
+from velro_gate.scenario import service_url
+from velro_gate.store.waivers import read_waivers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the command line says of one build."""
+
+    side: str
+    url: str | None
+    command: str | None
+    directory: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """Where results go and how they are printed."""
+
+    output: Path
+    waivers: Path
+    runner: str | None
+    verbose: bool
+    format: Format
+    allow_inconclusive: bool
+    calibrate: bool
+
+
+def run_duet(
+    wanted: Asked, base: Given, head: Given, wishes: Wishes, shown: Shown, *, health_path: str | None, start_seconds: float
+) -> int:
+    """Measure, judge, write the reports, print; the verdict's exit code.
+
+    Raises:
+        UsageError: a build is named twice or not at all, or cannot be. InterruptedRunError: the user stopped.
+    """
+    builds = Builds(base=_build(base, start_seconds), head=_build(head, start_seconds), health_path=health_path)
+    builds.check()
+    # A file that cannot work is refused now, not after the load.
+    read_waivers(shown.waivers)
+    # A build that is started gets its own address: any will do where the scenario takes it from the environment.
+    setup = prepare(replace(wanted, url=head.url), {"VELRO_API_URL": "http://127.0.0.1", **os.environ})
+    with real_effects(shown.runner, shown.verbose) as effects:
+        name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
+        results = make_results(shown.output, name)
+        record, kept = duet(setup, builds, wishes, results, effects, Calibration() if shown.calibrate else None)
+    verdict = reach_duet_verdict(record, kept, waivers=shown.waivers)
+    write_reports(record, verdict, results)
+    stop_if_interrupted(record, results)
+    return print_verdict(record, verdict, results.folder, shown.format, shown.allow_inconclusive)
+
+
+def fresh_seed() -> int:
+    """A seed that nobody could foresee; it is recorded."""
+    return secrets.randbelow(2**32)
+
+
+def _build(given: Given, start_seconds: float) -> Build:
+    side = given.side
+    if (given.url is None) is (given.command is None):
+        what = "is named twice" if given.url is not None else "is not named"
+        raise UsageError(
+            f"the {side} build {what}", hint=f"Give --{side}-url of one that runs, or --{side}-command to start it; not both."
+        )
+    if given.url is not None:
+        if given.directory is not None:
+            raise UsageError(f"--{side}-directory is of no use with --{side}-url", hint="It is where a command runs.")
+        return Address(url=service_url(given.url, f"--{side}-url"), revision=_revision(given))
+    assert given.command is not None
+    return Command(
+        line=given.command,
+        directory=(given.directory or Path.cwd()).absolute(),
+        revision=_revision(given),
+        start_seconds=start_seconds,
+    )
+
+
+def _revision(given: Given) -> Revision:
+    """Of the build's own folder; the head build without one is what the CI job or the working folder says."""
+    if given.directory is not None:
+        return revision(given.directory, environ={})
+    return revision(Path.cwd()) if given.side == "head" else Revision()

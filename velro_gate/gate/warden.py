@@ -1,0 +1,153 @@
+"""The warden: a process that starts one command and sees to it that nothing of it is left, however its master ends.
+
+Rules of this module:
+
+- It is started as a file and imports nothing but the standard library, so that it is there at once and nothing can be missing.
+- The command runs in a session of its own: a signal for its master's terminal or group is none for it.
+- Whatever the command starts and leaves behind becomes a child of the warden (Linux, PR_SET_CHILD_SUBREAPER), so that it is
+  found even when it has left the group.
+- It ends when its standard input does, by SIGTERM, or when the command has ended. Then all that is left gets SIGTERM, and after
+  the grace SIGKILL.
+
+Usage: warden.py GRACE COMMAND. It prints ``{"ended": CODE}`` when the command ends by itself; a negative code is a signal. What
+the command prints goes to the warden's standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PROC = Path("/proc")
+_LOOK_EVERY = 0.02
+_KILL_SECONDS = 5.0
+
+
+def main(grace: float, command: str) -> None:
+    """Run the command until it ends or the master does; then leave nothing of it."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    woken = _wake_on(signal.SIGCHLD, signal.SIGTERM)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # A shell is what the user has asked for: the command is a line of it.
+    child = subprocess.Popen(  # noqa: S602
+        command, shell=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True
+    )
+    code = _wait(child, woken)
+    if code is not None:
+        _say(ended=code)
+    _leave_nothing(child.pid, grace)
+
+
+def _wake_on(*numbers: signal.Signals) -> int:
+    """A descriptor that says which of the signals have come, a byte each."""
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    for number in numbers:
+        signal.signal(number, lambda *_: None)
+    return woken
+
+
+def _wait(child: subprocess.Popen[bytes], woken: int) -> int | None:
+    """The command's exit code; None when the leash ended first."""
+    leash = sys.stdin.fileno()
+    while True:
+        ready, _, _ = select.select([leash, woken], [], [])
+        if woken in ready:
+            code = child.poll()
+            if code is not None:
+                return code
+            if signal.SIGTERM in os.read(woken, 4_096):
+                return None
+            _reap(child.pid)
+        if leash in ready and not os.read(leash, 1):
+            return None
+
+
+def _leave_nothing(group: int, grace: float) -> None:
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILL_SECONDS)):
+        _signal_all(group, number)
+        deadline = time.monotonic() + seconds
+        while _anything_left(group):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(_LOOK_EVERY)
+            if number is signal.SIGKILL:
+                # What was born while the others died.
+                _signal_all(group, number)
+        else:
+            return
+
+
+def _anything_left(group: int) -> bool:
+    _reap()
+    if any(True for _ in _descendants()):
+        return True
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
+
+
+def _signal_all(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+    own = os.getpid()
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            # Those of the command's group have had theirs.
+            if pid != own and os.getpgid(pid) != group:
+                os.kill(pid, number)
+
+
+def _reap(spare: int | None = None) -> None:
+    """Take leave of those that have ended; ``spare`` is asked for its code elsewhere."""
+    for pid in list(_children_of({os.getpid()})):
+        if pid != spare:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, os.WNOHANG)
+
+
+def _descendants() -> Iterator[int]:
+    """Everything that has the warden as an ancestor."""
+    known = {os.getpid()}
+    while found := set(_children_of(known)) - known:
+        yield from found
+        known |= found
+
+
+def _children_of(parents: set[int]) -> Iterator[int]:
+    if not _PROC.is_dir():
+        return
+    for entry in _PROC.iterdir():
+        if entry.name.isdigit():
+            try:
+                # The name in brackets may hold anything; the state and the parent follow it.
+                words = (entry / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(words[1]) in parents:
+                yield int(entry.name)
+
+
+def _say(**what: int) -> None:
+    # Nobody may be there to read it any more.
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), json.dumps(what).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), sys.argv[2])
