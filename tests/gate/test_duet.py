@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,7 +116,9 @@ def test_a_duet_cannot_become_a_baseline(slower: Slower) -> None:
 
 def test_a_head_build_that_dies_under_the_load_fails_after_one_pair(tmp_path: Path) -> None:
     (tmp_path / "head").mkdir()
-    record, kept, _, _ = run(tmp_path, program(tmp_path, 1.0), program(tmp_path / "head", 1.0, dies_after=250))
+    # Long enough for it to be certain that the build is gone and not only busy.
+    longer = replace(SHORT, block=8.0)
+    record, kept, _, _ = run(tmp_path, program(tmp_path, 1.0), program(tmp_path / "head", 1.0, dies_after=250), longer)
     assert len(kept.duet.pairs) == 1
     assert kept.duet.pairs[0].head.gone is not None
     failing = [finding.sentence for finding in reach_duet_verdict(record, kept).findings if finding.level is Level.FAIL]
