@@ -63,11 +63,14 @@ class Choices:
                 raise UsageError(f"{name} {value!r} cannot be used", hint=f"It has to be {meaning}.")
         for label in self.labels:
             if not _LABEL.fullmatch(label):
-                raise UsageError(f"runner label {label!r} cannot be used", hint="It has to be letters, digits, '.', '_' and '-'.")
+                raise UsageError(
+                    f"runner label {label!r} cannot be used", hint="It has to be letters, digits, '.', '_' and '-'."
+                )
         for name, expression in self.variables.items():
             if not _VARIABLE.fullmatch(name) or not _EXPRESSION.fullmatch(expression):
                 raise UsageError(
-                    f"variable {name}={expression} cannot be used", hint="For example: API_TOKEN, or API_TOKEN=secrets.STAGING_TOKEN."
+                    f"variable {name}={expression} cannot be used",
+                    hint="For example: API_TOKEN, or API_TOKEN=secrets.STAGING_TOKEN.",
                 )
         if not self.labels:
             raise UsageError("no runner label is named", hint="For example: self-hosted,linux,perf.")
