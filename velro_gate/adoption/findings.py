@@ -15,7 +15,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One finding. rule: its name, for scripts. where: ``file:line``, or the part of the machine. why: the harm. do: the cure."""
+    """One finding. rule: its name. where: ``file:line``, or a part of the machine. why: the harm. do: the cure."""
 
     rule: str
     severity: Severity

@@ -1,7 +1,7 @@
 """What the doctor looks for in workflows. Each rule reads one workflow and tells what it found, with the line.
 
-A rule sees files only. What a branch protection requires and how an environment is protected is set on GitHub's pages; where that
-matters the finding says so.
+A rule sees files only. What a branch protection requires and how an environment is protected is set on GitHub's pages; where
+that matters the finding says so.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def fork_code(workflow: Workflow) -> Iterator[Finding]:
             severity=Severity.FAULT,
             where=workflow.at(job.value.line_of_key("runs-on")),
             what=f"job {job.name} runs code of forks on your own machine",
-            why="Anybody can open a pull request. Its code could stay on the machine, read what other jobs leave, and reach your network.",
+            why="Anybody can open a pull request, and its code could stay on the machine and reach your network.",
             do="Add to the job: if: github.event.pull_request.head.repo.full_name == github.repository",
         )
 
@@ -103,7 +103,7 @@ def head_code(workflow: Workflow) -> Iterator[Finding]:
                     where=workflow.at(line),
                     what=f"job {job.name} fetches the code of a pull request under {events[0]}",
                     why="The job has your secrets and a token that can write, and the code is anybody's.",
-                    do="Measure under pull_request, and report under workflow_run with your own code, as 'velro-gate init' sets it up.",
+                    do="Measure under pull_request, and report under workflow_run with your own code, as 'velro-gate init' does.",
                 )
 
 

@@ -12,7 +12,7 @@ from velro_gate.adoption import Choices
 from velro_gate.errors import UsageError
 
 PACKAGE = Path(__file__).resolve().parents[2]
-_REMOTE = re.compile(r"[^\s]*[/:](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?")
+_REMOTE = re.compile(r"(https?://|ssh://|[\w.-]+@)\S*[/:](?P<name>[\w.-]+/[\w.-]+?)(\.git)?/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def choose(
     bearer = answers.get("bearer", "")
     # The token reaches the gate from the secret of the same name, unless the command line says otherwise.
     filled = {**({bearer: f"secrets.{bearer}"} if bearer else {}), **variables}
-    return Choices(labels=labels, variables=filled, **answers)
+    return Choices(labels=labels, variables=filled, **answers)  # type: ignore[arg-type]
 
 
 def _own_reference() -> str | None:
