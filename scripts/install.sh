@@ -8,7 +8,8 @@
 #   GITHUB_OUTPUT                gets a line python=PATH; without it the path is printed
 #
 # The folder's name is a digest of all that goes into it, and it gets its name when it is whole. So one that is there is
-# right, several jobs may make one at the same time, and another version of velro-gate makes another.
+# right, several jobs may make one at the same time, and another version of velro-gate makes another. The package is copied
+# into it, compiled there, and never run from this folder.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -52,7 +53,10 @@ choose_python
 described=$("$python" -I -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version.split()[0], sep="\n")')
 { read -r python && read -r version; } <<<"$described"
 
-key=$({ cat "$lock" "$root/scripts/install.sh" "$root/scripts/interpreters.sh" && printf '%s\n' "$described" "$root"; } | sha256sum)
+ours() { (cd "$root" && find velro_gate scenarios -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort --zero-terminated); }
+digest_of_ours() { ours | (cd "$root" && xargs --null sha256sum); }
+key=$({ cat "$lock" "$root/scripts/install.sh" "$root/scripts/interpreters.sh" && printf '%s\n' "$described" && digest_of_ours; } |
+    sha256sum)
 venv=$place/velro-gate-$list-${key:0:16}
 
 if runs "$venv/bin/python"; then
@@ -65,7 +69,11 @@ else
     install_locked "$python" "$making" "$lock" ||
         die "The packages of requirements/$list.txt could not be installed; the lines above say why. The runner has to reach a" \
             "package registry (PIP_INDEX_URL, or UV_DEFAULT_INDEX for uv, name one)."
-    link_package "$making" "$root"
+    packages=$(packages_of "$making")
+    ours | tar --create --directory "$root" --null --files-from - | tar --extract --directory "$packages"
+    # As in a built package: what is shipped lies inside.
+    mv "$packages/scenarios" "$packages/velro_gate/shipped"
+    "$making/bin/python" -I -m compileall -q "$packages/velro_gate"
     # Whoever comes first wins: both are the same. A folder of that name that does not run is the rest of a disk that was full.
     mv -T "$making" "$venv" 2>/dev/null || runs "$venv/bin/python" || { rm -rf "$venv" && mv -T "$making" "$venv"; } ||
         die "The folder $venv cannot be made."

@@ -41,9 +41,5 @@ install_with_pip() {
 # uv reads other settings than pip, so where it finds no registry pip may.
 install_locked() { install_with_uv "$@" || install_with_pip "$@"; }
 
-# Puts ROOT on the path of VENV: no build tool has to be fetched. Usage: VENV ROOT
-link_package() {
-    local packages
-    packages=$("$1/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    printf '%s\n' "$2" >"$packages/velro_gate.pth"
-}
+# Where VENV keeps packages. Usage: VENV
+packages_of() { "$1/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }

@@ -94,7 +94,7 @@ if ! compgen -G "$venv/.stamp-*" >/dev/null || ! same_version "$python"; then
 fi
 rm -f "$venv"/.stamp-*
 install_locked "$python" "$venv" "$lock" || die "the packages could not be installed; the lines above say why"
-link_package "$venv" "$root"
+printf '%s\n' "$root" >"$(packages_of "$venv")/velro_gate.pth"
 link_script
 stamp_of "$list" >"$venv/.stamp-$list"
 say "done"

@@ -103,7 +103,7 @@ def head_code(workflow: Workflow) -> Iterator[Finding]:
                     where=workflow.at(line),
                     what=f"job {job.name} fetches the code of a pull request under {events[0]}",
                     why="The job has your secrets and a token that can write, and the code is anybody's.",
-                    do="Measure under pull_request, and report under workflow_run with your own code, as 'velro-gate init' does.",
+                    do="Measure under pull_request, and report under workflow_run with your own code, as 'init' does.",
                 )
 
 
