@@ -1,7 +1,7 @@
 """Whole workflows on this machine: nektos/act runs them on the host, with the API's stand-in and a real git server behind them.
 
-The workflows are those that ``velro-gate init`` writes. Of the test copy two things differ: ``queue: max``, which act does not know, is
-left out, and the packages are kept between jobs, so that one installation serves all tests. act leaves permissions and
+The workflows are those that ``velro-gate init`` writes. Of the test copy two things differ: ``queue: max``, which act does not
+know, is left out, and the packages are kept between jobs, so that one installation serves all tests. act leaves permissions and
 concurrency alone, and ends with 0 when no job matched; so tests look at the log and at what reached the servers.
 """
 

@@ -67,7 +67,7 @@ def _needed(workflow: Workflow, job: Job, step: Step) -> Iterator[tuple[str, tup
         yield "pull-requests", ("write", COMMENT)
     if refreshes and store == "pull-request":
         yield "pull-requests", ("write", "the pull request that brings the baseline")
-    if sets_status and (gates or reports or step.given("pull-request")):
+    if sets_status and (gates or refreshes or reports or step.given("pull-request")):
         yield "statuses", ("write", STATUS)
-    if reports:
+    if reports or (store == "artifact" and (gates or refreshes)):
         yield "actions", ("read", "the artifact of the other run")
