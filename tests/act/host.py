@@ -47,7 +47,12 @@ requirements:
   error_rate: "< 1 %"
 profiles:
   pr:
-    - {{name: steady, users: 10, ramp: 1 s, duration: {seconds} s, rate: 40/s, requirements: {{throughput: ">= {throughput}/s"}}}}
+    - name: steady
+      users: 10
+      ramp: 1 s
+      duration: {seconds} s
+      rate: 40/s
+      requirements: {{throughput: ">= {throughput}/s"}}
 """
 
 UPLOADING = """\

@@ -1,4 +1,4 @@
-"""The files that a repository begins with: right by GitHub's own rules, ours by the doctor's, and never over somebody's work."""
+"""The files that a repository begins with: right by the linters and by the doctor, and never over somebody's work."""
 
 from __future__ import annotations
 
