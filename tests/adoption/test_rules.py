@@ -148,7 +148,7 @@ CASES = {
         f"- run: gh pr checkout 7\n      - uses: {GATE}",
         "head-code",
         FAULT,
-        "run:",
+        "- run:",
     ),
 }
 
