@@ -118,5 +118,5 @@ def doctor(
     else:
         for finding in found:
             put("\n".join(finding.lines()) + "\n")
-        put(f"{faults} faults, {len(found) - faults} pieces of advice" if found else "Nothing to mend.")
+        put(f"To mend: {faults}. Advice: {len(found) - faults}." if found else "Nothing to mend.")
     return FAULTS if faults else 0
