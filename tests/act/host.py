@@ -234,7 +234,9 @@ def _lay_out_repository(made: Host) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         kept = re.sub(r"\n  queue: max", "", text)
         kept = re.sub(
-            r"(?m)^( +)(scenario: (?:velro-scenario|\$).*)$", rf"\1\2\n\1environment-directory: {made.packages}", kept
+            r"(?m)^( +)(scenario: (?:velro-scenario|\$).*)$",
+            rf"\1\2\n\1calibration: false\n\1environment-directory: {made.packages}",
+            kept,
         )
         file.write_text(kept, encoding="utf-8")
     made.scenario()
