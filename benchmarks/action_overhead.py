@@ -1,8 +1,8 @@
 """What the action adds to a load: ``python -m benchmarks.action_overhead``.
 
-Does the two steps of action.yml, installation and gate, for a pull request, against the stand-in of the API, a git server and the sandbox.
-The first round installs the packages, the others find them. Overhead is the time of both steps without ramp and measured stretch;
-telling GitHub is in it, with the second that has to lie between two writes.
+Does the two steps of action.yml, installation and gate, for a pull request, against the stand-in of the API, a git server
+and the sandbox. The first round installs the packages, the others find them. Overhead is the time of both steps without ramp
+and measured stretch; telling GitHub is in it, with the second that has to lie between two writes.
 """
 
 from __future__ import annotations
@@ -91,18 +91,13 @@ def one_round(folder: Path, number: int, environ: dict[str, str]) -> tuple[float
     """Seconds of the installation, and of the gate without its load."""
     output = folder / f"output-{number}"
     start = time.monotonic()
-    subprocess.run(
-        [ROOT / "scripts/install.sh"],
-        env={**environ, "GITHUB_OUTPUT": str(output)},
-        cwd=folder,
-        check=True,
-        capture_output=True,
-    )
+    said = {**environ, "GITHUB_OUTPUT": str(output)}
+    subprocess.run([ROOT / "scripts/install.sh"], env=said, cwd=folder, check=True, capture_output=True)
     installed = time.monotonic()
     python = output.read_text(encoding="utf-8").removeprefix("python=").strip()
     done = subprocess.run(
         [ROOT / "scripts/run.sh", "action"],
-        env={**environ, "VELRO_INSTALLED_PYTHON": python, "GITHUB_OUTPUT": str(output)},
+        env={**said, "VELRO_INSTALLED_PYTHON": python},
         cwd=folder,
         check=False,
         capture_output=True,

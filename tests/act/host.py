@@ -229,15 +229,12 @@ def _lay_out_repository(made: Host) -> None:
     )
     git("init", "--quiet", "--initial-branch=main", str(made.repository))
     git("remote", "add", "origin", "https://github.com/acme/shop.git", cwd=made.repository)
+    given = f"environment-directory: {made.packages}"
     for path, text in render_files(choices).items():
         file = made.repository / path
         file.parent.mkdir(parents=True, exist_ok=True)
         kept = re.sub(r"\n  queue: max", "", text)
-        kept = re.sub(
-            r"(?m)^( +)(scenario: (?:velro-scenario|\$).*)$",
-            rf"\1\2\n\1calibration: false\n\1environment-directory: {made.packages}",
-            kept,
-        )
+        kept = re.sub(r"(?m)^( +)(scenario: (?:velro-scenario|\$).*)$", rf"\1\2\n\1calibration: false\n\1{given}", kept)
         file.write_text(kept, encoding="utf-8")
     made.scenario()
 
