@@ -121,7 +121,7 @@ def test_a_cancelled_job_ends_with_the_status_error_and_leaves_no_process(here: 
     assert alive == []
     log = finished(act)
     assert here.lights == [(HEAD, "pending"), (HEAD, "error")], log
-    assert "exitcode '130'" in log
+    assert "exit-code=130" in log
     assert BASE not in [sha for sha, _ in here.lights]
 
 
