@@ -43,7 +43,7 @@ auth: {{bearer: SUPABASE_SERVICE_KEY}}
 steps:
   - name: authentication_check
     path: /api/v1/auth/me
-requirements:
+{more}requirements:
   error_rate: "< 1 %"
 profiles:
   pr:
@@ -52,7 +52,13 @@ profiles:
       ramp: 1 s
       duration: {seconds} s
       rate: 40/s
-      requirements: {{throughput: ">= {throughput}/s"}}
+      requirements: {{throughput: ">= 10/s"}}
+"""
+
+UNEXPECTED = """\
+  - name: unexpected
+    path: /api/v1/auth/me
+    expect: 201
 """
 
 UPLOADING = """\
@@ -103,9 +109,9 @@ class Host:
         """The files of an uploaded artifact, by their names."""
         return {path.name for path in (self.folder / "uploads" / name).rglob("*") if path.is_file()}
 
-    def scenario(self, *, throughput: int = 30, seconds: int = 4) -> None:
-        """Write and commit the scenario. The load is 40 requests a second, so more than that cannot be reached."""
-        text = SCENARIO.format(throughput=throughput, seconds=seconds)
+    def scenario(self, *, failing: bool = False, seconds: int = 4) -> None:
+        """Write and commit the scenario. failing: half of the answers are not what it expects."""
+        text = SCENARIO.format(more=UNEXPECTED if failing else "", seconds=seconds)
         (self.repository / "velro-scenario.yaml").write_text(text, encoding="utf-8")
         git("add", "--all", cwd=self.repository)
         git("commit", "--quiet", "--allow-empty", "--message", "A scenario", cwd=self.repository)

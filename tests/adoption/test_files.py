@@ -91,7 +91,7 @@ def test_only_the_refresh_may_write_contents() -> None:
 
 
 def test_every_action_of_others_is_pinned_by_commit() -> None:
-    used = re.findall(r"uses: (\S+)", "".join(render_files(Choices(action=ACTION)).values()))
+    used = re.findall(r"\buses: (\S+@\S+)", "".join(render_files(Choices(action=ACTION)).values()))
     assert used
     assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
 

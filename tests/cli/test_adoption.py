@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_overwrite_spares_the_scenario(tmp_path: Path) -> None:
 def test_without_a_terminal_questions_are_refused_and_not_guessed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sys.stdin", open("/dev/null", encoding="utf-8"))  # noqa: PTH123, SIM115
+    monkeypatch.setattr("sys.stdin", io.StringIO())
     assert exit_code("init", tmp_path) == 2
     assert "--no-questions" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
