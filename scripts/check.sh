@@ -38,9 +38,11 @@ check lint "$bin/ruff" check .
 check format "$bin/ruff" format --check .
 check types "$bin/mypy"
 check contracts "$bin/lint-imports" --no-cache
-check shell "$bin/shellcheck" "${shell[@]}"
+check shell "$bin/shellcheck" --external-sources "${shell[@]}"
 check actionlint "$bin/actionlint" -shellcheck "$bin/shellcheck" "${yaml[@]}"
-check zizmor "$bin/zizmor" --offline --quiet --strict-collection --persona=pedantic .github
+check zizmor "$bin/zizmor" --offline --quiet --strict-collection --persona=pedantic .github action.yml
+check workflows "$bin/check-jsonschema" --builtin-schema vendor.github-workflows "${yaml[@]}"
+check action "$bin/check-jsonschema" --builtin-schema vendor.github-actions action.yml
 check schema schemas_current
 
 if [[ ${#failed[@]} -gt 0 ]]; then

@@ -13,6 +13,8 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 list=${1:-dev}
 venv=${VENV:-$root/.venv}
 lock=$root/requirements/$list.txt
+# shellcheck source=scripts/interpreters.sh
+source "$root/scripts/interpreters.sh"
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() {
@@ -23,7 +25,7 @@ die() {
 [[ -f $lock ]] || die "there is no list '$list'; choose run, sandbox or dev"
 
 # What an environment was made from: the list, and this place and recipe.
-stamp_of() { { cat "$root/requirements/$1.txt" "$0"; printf '%s' "$root"; } | cksum; }
+stamp_of() { { cat "$root/requirements/$1.txt" "$0" "$root/scripts/interpreters.sh"; printf '%s' "$root"; } | cksum; }
 
 same_version() { [[ $("$venv/bin/python" --version 2>/dev/null) == $("$1" --version 2>/dev/null) ]]; }
 
@@ -40,38 +42,24 @@ is_current() {
     return 1
 }
 
-# A name on the PATH proves nothing: a version manager's shim may be there and fail. So each one is run.
-runs() { "$1" -I -c "import sys; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1; }
-makes_venvs() { "$1" -I -c 'import ensurepip, venv' >/dev/null 2>&1; }
-
 find_python() {
-    local candidate
+    local found result=0
     if [[ -n ${PYTHON:-} ]]; then
         runs "$PYTHON" || die "PYTHON=$PYTHON does not run or is older than 3.11"
         printf '%s' "$PYTHON"
         return
     fi
-    for candidate in python3.13 python3.12 python3.11 python3; do
-        runs "$candidate" || continue
-        if makes_venvs "$candidate" || command -v uv >/dev/null; then
-            printf '%s' "$candidate"
-            return
-        fi
-    done
-    for candidate in python3.13 python3.12 python3.11 python3; do
-        if runs "$candidate"; then
-            install_venv_module "$candidate"
-            printf '%s' "$candidate"
-            return
-        fi
-    done
-    die "Python 3.11 or newer is needed, found $(python3 --version 2>/dev/null || echo none); install it or set PYTHON"
+    found=$(newest_python) || result=$?
+    [[ $result -ne 2 ]] ||
+        die "Python 3.11 or newer is needed, found $(python3 --version 2>/dev/null || echo none); install it or set PYTHON"
+    [[ $result -eq 0 ]] || install_venv_module "$found"
+    printf '%s' "$found"
 }
 
 # Debian ships 'venv' as a package of its own.
 install_venv_module() {
     local name
-    name=$("$1" -I -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    name=$(venv_package "$1")
     if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
         die "$1 cannot make virtual environments; install its venv module (Debian: $name) or uv"
     fi
@@ -80,25 +68,7 @@ install_venv_module() {
         die "could not install $name, which $1 needs to make virtual environments"
 }
 
-install_with_uv() {
-    command -v uv >/dev/null || return 1
-    uv venv --quiet --clear --python "$python" "$venv" &&
-        uv pip install --quiet --python "$venv/bin/python" --require-hashes --only-binary :all: -r "$lock"
-}
-
-install_with_pip() {
-    if [[ ! -x $venv/bin/pip ]] || ! "$venv/bin/python" -I -c 'import pip' 2>/dev/null; then
-        rm -rf "$venv"
-        "$python" -m venv "$venv"
-    fi
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-        --require-hashes --only-binary :all: -r "$lock"
-}
-
-link_package() {
-    local packages
-    packages=$("$venv/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    printf '%s\n' "$root" >"$packages/velro_gate.pth"
+link_script() {
     # The first two lines are shell to sh and a string to Python: a '#!' line cannot hold a long path or a blank.
     cat >"$venv/bin/velro-gate" <<SCRIPT
 #!/bin/sh
@@ -123,8 +93,8 @@ if ! compgen -G "$venv/.stamp-*" >/dev/null || ! same_version "$python"; then
     rm -rf "$venv"
 fi
 rm -f "$venv"/.stamp-*
-# uv reads other settings than pip, so where it finds no registry pip may.
-install_with_uv || install_with_pip || die "the packages could not be installed; the lines above say why"
-link_package
+install_locked "$python" "$venv" "$lock" || die "the packages could not be installed; the lines above say why"
+printf '%s\n' "$root" >"$(packages_of "$venv")/velro_gate.pth"
+link_script
 stamp_of "$list" >"$venv/.stamp-$list"
 say "done"

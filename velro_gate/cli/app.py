@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
+from velro_gate.cli import adoption
 from velro_gate.cli.baseline import baseline_app
 from velro_gate.cli.duet_options import (
     BaseCommand,
@@ -329,6 +330,9 @@ def sandbox(
     from velro_gate.cli.service import serve_sandbox
 
     return serve_sandbox(port, slow or [], no_work, no_control, seed)
+
+
+adoption.register(app)
 
 
 @app.command(epilog="Example: velro-gate schema > scenarios/velro-prd.schema.json")

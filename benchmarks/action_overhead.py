@@ -1,0 +1,111 @@
+"""What the action adds to a load: ``python -m benchmarks.action_overhead``.
+
+Does the two steps of action.yml, installation and gate, for a pull request, against the stand-in of the API, a git server
+and the sandbox. The first round installs the packages, the others find them. Overhead is the time of both steps without ramp
+and measured stretch; telling GitHub is in it, with the second that has to lie between two writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from tests.github.git_server import git_server, make_repository
+from tests.github.stand_in import State, stand_in
+from velro_gate.sandbox.process import running
+from velro_gate.sandbox.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+RAMP, DURATION = 1.0, 4.0
+HEAD, BASE = "a" * 40, "b" * 40
+TO_REACH = 5.0
+
+SCENARIO = f"""\
+name: short
+target: {{url: "${{env.VELRO_API_URL}}"}}
+auth: {{bearer: SUPABASE_SERVICE_KEY}}
+steps: [{{name: authentication_check, path: /api/v1/auth/me}}]
+requirements: {{error_rate: "< 1 %"}}
+profiles:
+  pr: [{{name: steady, users: 10, ramp: {RAMP:g} s, duration: {DURATION:g} s, rate: 40/s}}]
+"""
+
+
+def main() -> None:
+    """Print each round and the worst warm one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    rounds = parser.parse_args().rounds
+    with tempfile.TemporaryDirectory() as name:
+        worst = measured(Path(name), rounds)
+    print(f"overhead, warm: at most {worst:.2f} s of {rounds} rounds; to reach: under {TO_REACH:g} s")
+
+
+def measured(folder: Path, rounds: int) -> float:
+    """Seconds of the worst warm round."""
+    (folder / "served").mkdir()
+    make_repository(folder / "served")
+    (folder / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+    event = {
+        "repository": {"default_branch": "main"},
+        "pull_request": {
+            "number": 7,
+            "head": {"sha": HEAD, "ref": "feature", "repo": {"full_name": "acme/shop"}},
+            "base": {"sha": BASE, "ref": "main", "repo": {"full_name": "acme/shop"}},
+        },
+    }
+    (folder / "event.json").write_text(json.dumps(event), encoding="utf-8")
+    state = State()
+    state.pull(7, HEAD)
+    worst = 0.0
+    with stand_in(state) as api, git_server(folder / "served") as (url, _), running(Settings(port=0, work=False)) as sandbox:
+        environ = {
+            **os.environ,
+            "RUNNER_TEMP": str(folder / "temp"),
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(folder / "event.json"),
+            "GITHUB_REPOSITORY": "acme/shop",
+            "GITHUB_API_URL": api.url,
+            "GITHUB_SERVER_URL": url,
+            "GITHUB_SHA": HEAD,
+            "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+            "VELRO_TOKEN": "good-token",
+            "VELRO_SCENARIO": "scenario.yaml",
+            "VELRO_CALIBRATION": "false",
+            "VELRO_API_URL": sandbox.url,
+            "SUPABASE_SERVICE_KEY": sandbox.key,
+        }
+        for number in range(rounds + 1):
+            install, gate = one_round(folder, number, environ)
+            print(f"{'cold' if number == 0 else 'warm'}: installation {install:.2f} s, gate without the load {gate:.2f} s")
+            worst = max(worst, install + gate) if number else worst
+    return worst
+
+
+def one_round(folder: Path, number: int, environ: dict[str, str]) -> tuple[float, float]:
+    """Seconds of the installation, and of the gate without its load."""
+    output = folder / f"output-{number}"
+    start = time.monotonic()
+    said = {**environ, "GITHUB_OUTPUT": str(output)}
+    subprocess.run([ROOT / "scripts/install.sh"], env=said, cwd=folder, check=True, capture_output=True)
+    installed = time.monotonic()
+    python = output.read_text(encoding="utf-8").removeprefix("python=").strip()
+    done = subprocess.run(
+        [ROOT / "scripts/run.sh", "action"],
+        env={**said, "VELRO_INSTALLED_PYTHON": python},
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return installed - start, time.monotonic() - installed - RAMP - DURATION
+
+
+if __name__ == "__main__":
+    main()

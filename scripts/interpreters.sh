@@ -1,0 +1,45 @@
+# shellcheck shell=bash
+# Finding a Python and filling a virtual environment from a hash-locked list; sourced by setup-venv.sh and install.sh.
+
+# A name on the PATH proves nothing: a version manager's shim may be there and fail. So each one is run.
+runs() { "$1" -I -c "import sys; sys.exit(sys.version_info < (3, 11))" >/dev/null 2>&1; }
+makes_venvs() { "$1" -I -c 'import ensurepip, venv' >/dev/null 2>&1; }
+venv_package() { "$1" -I -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'; }
+
+# Prints the newest Python on the PATH that can make an environment; else the newest at all, and fails with 1; with none, 2.
+newest_python() {
+    local candidate usable=
+    for candidate in python3.13 python3.12 python3.11 python3; do
+        runs "$candidate" || continue
+        if makes_venvs "$candidate" || command -v uv >/dev/null; then
+            printf '%s' "$candidate"
+            return 0
+        fi
+        usable=${usable:-$candidate}
+    done
+    printf '%s' "$usable"
+    [[ -n $usable ]] && return 1
+    return 2
+}
+
+# Usage of both: PYTHON VENV LIST
+install_with_uv() {
+    command -v uv >/dev/null || return 1
+    uv venv --quiet --clear --python "$1" "$2" &&
+        uv pip install --quiet --compile-bytecode --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3"
+}
+
+install_with_pip() {
+    if [[ ! -x $2/bin/pip ]] || ! "$2/bin/python" -I -c 'import pip' 2>/dev/null; then
+        rm -rf "$2"
+        "$1" -m venv "$2"
+    fi
+    "$2/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        --require-hashes --only-binary :all: -r "$3"
+}
+
+# uv reads other settings than pip, so where it finds no registry pip may.
+install_locked() { install_with_uv "$@" || install_with_pip "$@"; }
+
+# Where VENV keeps packages. Usage: VENV
+packages_of() { "$1/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }

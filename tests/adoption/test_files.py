@@ -1,0 +1,172 @@
+"""The files that a repository begins with: right by the linters and by the doctor, and never over somebody's work."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velro_gate.adoption import Choices, Outcome, examine_workflows, read_workflows, render_files, write_files
+from velro_gate.adoption.choices import STORES
+from velro_gate.adoption.files import WAIVERS, WORKFLOWS, yaml_text
+from velro_gate.errors import OutputError, UsageError
+from velro_gate.scenario import load_scenario
+from velro_gate.store.waivers import read_waivers
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+ACTION = f"acme/velro-gate@{'1' * 40}"
+
+OWN = Choices(
+    action="./",
+    start="scripts/serve-sandbox.sh",
+    url="http://127.0.0.1:8400",
+    scenario="scenarios/velro-prd.yaml",
+    variables={"SUPABASE_SERVICE_KEY": "steps.service.outputs.key"},
+)
+"""This repository's own answers."""
+
+USERS = [
+    Choices(action=ACTION),
+    Choices(action=ACTION, store="push", main="trunk", labels=("fast",), start="docker compose up --detach --wait"),
+    Choices(action=ACTION, store="pull-request", bearer="TOKEN", variables={"TOKEN": "secrets.TOKEN"}, status="perf gate"),
+    Choices(action=ACTION, store="artifact", url="https://staging.example.org/api", profile="full", health="/up"),
+    Choices(action=ACTION, store="none", start='sh -c "echo: #1"'),
+]
+
+
+def laid_out(folder: Path, choices: Choices) -> Path:
+    write_files(folder, render_files(choices), lambda _: False)
+    subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
+    labels = f"self-hosted-runner: {{labels: [{', '.join(choices.labels)}]}}\n"
+    (folder / ".github/actionlint.yaml").write_text(labels, encoding="utf-8")
+    return folder
+
+
+def test_our_own_workflows_are_what_init_writes() -> None:
+    written = {path: text for path, text in render_files(OWN).items() if path.startswith(".github/")}
+    assert len(written) == len(WORKFLOWS)
+    assert {path: (ROOT / path).read_text(encoding="utf-8") for path in written} == written
+
+
+@pytest.mark.parametrize("choices", USERS, ids=lambda choices: choices.store)
+def test_linters_find_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
+    root = laid_out(tmp_path, choices)
+    workflows = [str(root / f".github/workflows/{name}.yml") for name in WORKFLOWS]
+    for command in (
+        [BIN / "zizmor", "--offline", "--quiet", "--strict-collection", "--persona=pedantic", root / ".github"],
+        [BIN / "actionlint", "-shellcheck", BIN / "shellcheck", "-config-file", root / ".github/actionlint.yaml", *workflows],
+        [BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows],
+    ):
+        result = subprocess.run(list(map(str, command)), cwd=root, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("choices", [*USERS, OWN], ids=lambda choices: f"{choices.action[0]}-{choices.store}")
+def test_the_doctor_finds_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
+    workflows, unreadable = read_workflows(laid_out(tmp_path, choices))
+    assert len(workflows) == len(WORKFLOWS)
+    assert [*unreadable, *examine_workflows(workflows)] == []
+
+
+@pytest.mark.parametrize("choices", USERS, ids=lambda choices: choices.store)
+def test_the_scenario_and_the_waivers_can_be_read(tmp_path: Path, choices: Choices) -> None:
+    laid_out(tmp_path, choices)
+    scenario = load_scenario(tmp_path / choices.scenario, {})
+    assert scenario.target.url == (choices.url or "http://127.0.0.1:8000")
+    assert read_waivers(tmp_path / WAIVERS) == ()
+
+
+def test_only_the_refresh_may_write_contents() -> None:
+    files = render_files(Choices(action=ACTION))
+    assert [path for path, text in files.items() if re.search(r"contents: write", text)] == [
+        ".github/workflows/perf-baseline.yml"
+    ]
+
+
+def test_every_action_of_others_is_pinned_by_commit() -> None:
+    used = re.findall(r"\buses: (\S+@\S+)", "".join(render_files(Choices(action=ACTION)).values()))
+    assert used
+    assert [each for each in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", each)] == []
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\ufeff"), min_size=1)
+)
+def test_any_text_comes_back_from_its_yaml(text: str) -> None:
+    assert yaml.safe_load(f"key: {yaml_text(text)}") == {"key": text}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"action": "velro-gate"},
+        {"action": f"{ACTION} # x"},
+        {"main": "a b"},
+        {"main": "${{ github.token }}"},
+        {"url": "http://x/${{ secrets.A }}"},
+        {"url": "ftp://x"},
+        {"health": "health"},
+        {"scenario": "../other.yaml"},
+        {"scenario": "/etc/scenario.yaml"},
+        {"labels": ()},
+        {"labels": ("a, b]",)},
+        {"variables": {"low": "secrets.X"}},
+        {"variables": {"X": "secrets.X }} ${{ github.token"}},
+        {"bearer": "two words"},
+        {"store": "disk"},
+        {"status": "a: b\n"},
+    ],
+    ids=str,
+)
+def test_an_answer_that_could_break_out_of_its_place_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        Choices(**{"action": ACTION, **wrong})  # type: ignore[arg-type]
+    assert caught.value.hint
+
+
+def test_every_store_that_can_be_chosen_is_one_that_the_gate_knows() -> None:
+    from velro_gate.gate.store_kind import StoreKind
+
+    assert set(STORES) == {kind.value for kind in StoreKind}
+
+
+def test_a_file_that_differs_stays_unless_somebody_says_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "kept").write_text("mine", encoding="utf-8")
+    (tmp_path / "lost").write_text("mine", encoding="utf-8")
+    (tmp_path / "same").write_text("new", encoding="utf-8")
+    asked = []
+
+    def overwrite(path: str) -> bool:
+        asked.append(path)
+        return path == "lost"
+
+    written = write_files(tmp_path, dict.fromkeys(("kept", "lost", "same", "deep/new"), "new"), overwrite)
+    assert [each.outcome for each in written] == [Outcome.KEPT, Outcome.OVERWRITTEN, Outcome.UNCHANGED, Outcome.WRITTEN]
+    assert asked == ["kept", "lost"]
+    assert (tmp_path / "kept").read_text(encoding="utf-8") == "mine"
+    assert (tmp_path / "lost").read_text(encoding="utf-8") == (tmp_path / "deep/new").read_text(encoding="utf-8") == "new"
+
+
+def test_an_answer_by_ctrl_c_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("mine", encoding="utf-8")
+
+    def interrupted(_: str) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_files(tmp_path, {"first": "new", "old": "new"}, interrupted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+
+
+def test_a_place_that_cannot_be_written_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / ".github").write_text("a file", encoding="utf-8")
+    with pytest.raises(OutputError) as caught:
+        write_files(tmp_path, {".github/workflows/x.yml": "new"}, lambda _: True)
+    assert str(caught.value.where).endswith(".github/workflows/x.yml")

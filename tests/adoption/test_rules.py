@@ -1,0 +1,221 @@
+"""What the doctor finds: each rule on a workflow that breaks it, with the line, and silent on one that does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from velro_gate.adoption import Severity, examine_workflows, read_workflows
+
+GATE = f"acme/velro-gate@{'1' * 40}"
+PINNED = f"actions/checkout@{'2' * 40}"
+SAME = "github.event.pull_request.head.repo.full_name == github.repository"
+
+GOOD = f"""\
+on:
+  pull_request:
+permissions: {{}}
+jobs:
+  gate:
+    if: {SAME}
+    runs-on: [self-hosted, perf]
+    timeout-minutes: 30
+    permissions:
+      contents: read
+      pull-requests: write
+      statuses: write
+    steps:
+      - uses: {PINNED}
+        with:
+          persist-credentials: false
+      - uses: {GATE}
+"""
+BASELINE = f"""\
+on:
+  push:
+    branches: [main]
+concurrency:
+  group: baseline
+  queue: max
+jobs:
+  store:
+    runs-on: [self-hosted, perf]
+    timeout-minutes: 30
+    permissions:
+      contents: write
+      statuses: write
+    steps:
+      - uses: {GATE}
+"""
+REPORT = f"""\
+on:
+  workflow_run:
+    workflows: [gate]
+jobs:
+  report:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    permissions:
+      actions: read
+      contents: read
+      pull-requests: write
+      statuses: write
+    steps:
+      - uses: {GATE}
+"""
+
+
+def found(folder: Path, text: str) -> list[tuple[str, Severity, int]]:
+    """Rule, severity and line of each finding about one workflow."""
+    file = folder / ".github/workflows/w.yml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+    workflows, unreadable = read_workflows(folder)
+    findings = [*unreadable, *examine_workflows(workflows)]
+    assert all(each.where.startswith(".github/workflows") and each.why and each.do for each in findings)
+    return [(each.rule, each.severity, int(each.where.rpartition(":")[2])) for each in findings if ":" in each.where]
+
+
+def line_of(text: str, part: str) -> int:
+    return text[: text.index(part)].count("\n") + 1
+
+
+@pytest.mark.parametrize("text", [GOOD, BASELINE, REPORT], ids=["gate", "baseline", "report"])
+def test_a_workflow_as_it_should_be_has_no_finding(tmp_path: Path, text: str) -> None:
+    assert found(tmp_path, text) == []
+
+
+FAULT, ADVICE = Severity.FAULT, Severity.ADVICE
+CASES = {
+    "a fork's code on our machine": (GOOD, f"    if: {SAME}\n", "", "fork-code", FAULT, "runs-on"),
+    "a fork's code behind an environment": (GOOD, f"if: {SAME}", "environment: forks", "fork-code", ADVICE, "environment"),
+    "a label that GitHub does not have": (
+        GOOD.replace(f"    if: {SAME}\n", ""),
+        "[self-hosted, perf]",
+        "perf",
+        "fork-code",
+        FAULT,
+        "runs-on",
+    ),
+    "a filter by paths": (GOOD, "pull_request:", "pull_request: {paths: [src/**]}", "path-filter", FAULT, "paths:"),
+    "a filter of paths": (
+        GOOD,
+        "pull_request:",
+        "pull_request:\n    paths-ignore: [docs/**]",
+        "path-filter",
+        FAULT,
+        "paths-ig",
+    ),
+    "no right to comment": (GOOD, "      pull-requests: write\n", "", "permission", FAULT, "contents: read"),
+    "a right to read comments only": (GOOD, "requests: write", "requests: read", "permission", FAULT, "contents: read"),
+    "no right to set the status": (GOOD, "      statuses: write\n", "", "permission", FAULT, "contents: read"),
+    "all rights to read": (
+        BASELINE,
+        "permissions:\n      contents: write\n      statuses: write",
+        "permissions: read-all",
+        "permission",
+        FAULT,
+        "permissions: r",
+    ),
+    "no right to push": (BASELINE, "contents: write", "contents: read", "permission", FAULT, "contents: read"),
+    "no right to fetch the artifact": (REPORT, "      actions: read\n", "", "permission", FAULT, "contents: read"),
+    "a queue that drops runs": (BASELINE, "  queue: max\n", "", "queue-max", FAULT, "concurrency"),
+    "a measurement that is cancelled": (BASELINE, "queue: max", "cancel-in-progress: true", "queue-max", FAULT, "cancel"),
+    "a report of success only": (
+        REPORT,
+        "    runs-on: ubuntu",
+        "    if: github.event.workflow_run.conclusion == 'success'\n    runs-on: ubuntu",
+        "success-guard",
+        FAULT,
+        "if:",
+    ),
+    "an action by its tag": (GOOD, PINNED, "actions/checkout@v7", "unpinned", FAULT, "actions/checkout@v7"),
+    "a short commit": (GOOD, PINNED, "actions/checkout@2222222", "unpinned", FAULT, "actions/checkout@2222222"),
+    "a token that is left": (GOOD, "persist-credentials: false", "fetch-depth: 1", "persisted-token", ADVICE, PINNED),
+    "no time limit": (GOOD, "    timeout-minutes: 30\n", "", "no-time-limit", ADVICE, "  gate:"),
+    "the head's code with our rights": (
+        REPORT,
+        f"- uses: {GATE}",
+        f"- uses: {PINNED}\n        with:\n          ref: ${{{{ github.event.workflow_run.head_sha }}}}\n      - uses: {GATE}",
+        "head-code",
+        FAULT,
+        "ref:",
+    ),
+    "the head's code by hand": (
+        REPORT,
+        f"- uses: {GATE}",
+        f"- run: gh pr checkout 7\n      - uses: {GATE}",
+        "head-code",
+        FAULT,
+        "- run:",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_found_on_its_line(tmp_path: Path, case: str) -> None:
+    good, old, new, rule, severity, place = CASES[case]
+    assert old in good
+    text = good.replace(old, new, 1)
+    assert found(tmp_path, text) == [(rule, severity, line_of(text, place))]
+
+
+def test_the_head_of_a_pull_request_under_pull_request_target_is_found(tmp_path: Path) -> None:
+    checkout = f"{PINNED}\n        with:\n          ref: ${{{{ github.event.pull_request.head.sha }}}}\n          x: y"
+    text = GOOD.replace("pull_request:", "pull_request_target:", 1).replace(f"{PINNED}\n        with:", checkout)
+    assert ("head-code", FAULT, line_of(text, "ref:")) in found(tmp_path, text)
+
+
+def test_issues_write_lets_comment_as_well(tmp_path: Path) -> None:
+    assert found(tmp_path, GOOD.replace("pull-requests: write", "issues: write")) == []
+
+
+def test_what_is_switched_off_needs_no_right(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("      pull-requests: write\n      statuses: write\n", "")
+        + "        with: {comment: false, status: false}\n"
+    )
+    assert found(tmp_path, text) == []
+
+
+def test_rights_that_nobody_states_are_advised_and_no_fault(tmp_path: Path) -> None:
+    text = BASELINE.replace("    permissions:\n      contents: write\n      statuses: write\n", "")
+    assert found(tmp_path, text) == [("permission", ADVICE, line_of(text, "    runs-on"))]
+
+
+def test_workflows_that_neither_gate_nor_run_here_may_name_tags(tmp_path: Path) -> None:
+    text = "on: push\njobs:\n  lint:\n    runs-on: ubuntu-24.04\n    steps:\n      - uses: actions/checkout@v7\n"
+    assert found(tmp_path, text) == []
+
+
+@pytest.mark.parametrize("text", ["jobs: [\n", "- a\n- list\n", "a: b: c\n", "", "on: !!python/object:os.system {}\njobs: [\n"])
+def test_a_file_that_is_no_workflow_is_named_and_ends_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/w.yml").write_text(text, encoding="utf-8")
+    workflows, unreadable = read_workflows(tmp_path)
+    assert workflows == []
+    assert [each.rule for each in unreadable] == ["unreadable"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "on: [pull_request, 7]\njobs: none\n",
+        "jobs: {a: [], b: {steps: {}, runs-on: {group: g}}}\non: {pull_request: []}\n",
+        "x: &a [*a]\n",
+    ],
+)
+def test_odd_shapes_are_read_without_complaint(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/w.yml").write_text(text, encoding="utf-8")
+    workflows, unreadable = read_workflows(tmp_path)
+    assert len(workflows) == 1
+    assert unreadable == []
+    examine_workflows(workflows)
+
+
+def test_a_repository_without_a_gate_is_pointed_to_init(tmp_path: Path) -> None:
+    (finding,) = examine_workflows(read_workflows(tmp_path)[0])
+    assert finding.rule == "no-gate"
+    assert "velro-gate init" in finding.do

@@ -1,0 +1,49 @@
+"""action.yml says what the program reads, and every page says what action.yml has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+INSTALL, GATE = ACTION["runs"]["steps"]
+
+
+def test_every_variable_that_the_program_reads_comes_from_an_input_and_the_other_way_round() -> None:
+    read = (ROOT / "velro_gate/gate/inputs.py").read_text(encoding="utf-8")
+    names = {f"VELRO_{name.upper().replace('-', '_')}" for name in re.findall(r'\bof\("([a-z-]+)"\)', read)}
+    passed = set(GATE["env"]) - {"VELRO_ACTION", "VELRO_INSTALLED_PYTHON", "VELRO_TOKEN"}
+    # The address of an uploaded report is not known before it is uploaded, which is after this step.
+    assert names - {"VELRO_ARTIFACT_URL"} == passed
+
+
+def test_every_input_and_output_is_described() -> None:
+    assert [name for name, each in (ACTION["inputs"] | ACTION["outputs"]).items() if not each["description"].strip()] == []
+    assert [name for name, each in ACTION["inputs"].items() if "default" not in each] == []
+
+
+def test_every_input_reaches_a_step_and_only_by_the_environment() -> None:
+    used = set(re.findall(r"inputs\.([a-z-]+)", str(INSTALL["env"]) + str(GATE["env"])))
+    assert used == set(ACTION["inputs"])
+    assert [step["run"] for step in (INSTALL, GATE) if "${{" in step["run"]] == []
+
+
+def test_the_outputs_are_those_that_the_page_lists() -> None:
+    page = (ROOT / "docs/github.md").read_text(encoding="utf-8")
+    listed = re.search(r"\*\*Outputs\*\*[^:]*:(.*?)\.\n", page, re.DOTALL)
+    assert listed
+    assert set(re.findall(r"`([a-z0-9-]+)`", listed[1])) == set(ACTION["outputs"])
+
+
+def test_both_steps_become_the_program_that_they_start() -> None:
+    assert all(step["run"].startswith("exec ") for step in (INSTALL, GATE))
+
+
+def test_every_input_that_a_page_names_exists() -> None:
+    pages = "".join((ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("github.md", "github-setup.md"))
+    named = set(re.findall(r"inputs? `([a-z-]+)`", pages))
+    assert named
+    assert named - set(ACTION["inputs"]) == set()

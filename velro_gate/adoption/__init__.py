@@ -1,0 +1,26 @@
+"""Bringing velro-gate into a repository (files to begin with) and keeping it right there (what the doctor looks for)."""
+
+from __future__ import annotations
+
+from velro_gate.adoption.choices import Choices
+from velro_gate.adoption.files import render_files
+from velro_gate.adoption.findings import Finding, Severity
+from velro_gate.adoption.machine_rules import MachineFacts, examine_machine
+from velro_gate.adoption.rules import examine_workflows
+from velro_gate.adoption.workflow import Workflow, read_workflows
+from velro_gate.adoption.writing import Outcome, Written, write_files
+
+__all__ = [
+    "Choices",
+    "Finding",
+    "MachineFacts",
+    "Outcome",
+    "Severity",
+    "Workflow",
+    "Written",
+    "examine_machine",
+    "examine_workflows",
+    "read_workflows",
+    "render_files",
+    "write_files",
+]

@@ -1,0 +1,78 @@
+"""What a repository decides when it adopts the gate."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from velro_gate.errors import UsageError
+
+STORES = ("branch", "push", "pull-request", "artifact", "none")
+
+_FORMS = {
+    "action": (r"\./|[\w.-]+/[\w.-]+(/[\w./-]+)?@[\w./-]+", "owner/repository@commit, or ./ in velro-gate's own repository"),
+    "main": (r"[\w][\w./+-]*", "the name of a branch"),
+    "url": (r"(https?://[^\s'\"{}<>]+)?", "an address that begins with http:// or https://"),
+    "health": (r"/[^\s'\"{}<>]*", "a path that begins with /"),
+    "scenario": (r"(?!/)(?!.*\.\.)[\w./-]+\.ya?ml", "the path of a YAML file inside the repository"),
+    "profile": (r"[\w:.-]*", "the name of a profile"),
+    "status": (r"[\w][\w /.:-]{0,99}", "a name of letters, digits, blanks and / . : -"),
+    "bearer": (r"([A-Z_][A-Z0-9_]*)?", "the name of an environment variable"),
+    "hosted": (r"[\w.-]+", "the label of a hosted runner"),
+}
+_LABEL = re.compile(r"[\w.-]+")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+_EXPRESSION = re.compile(r"[a-zA-Z_][\w-]*(\.[\w-]+)+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """One repository's answers; whatever goes into a workflow file has a form that cannot break out of its place there.
+
+    action: what ``uses:`` names. main: the branch whose commits become baselines. labels: of the runner that measures.
+    start: a command that starts the service and returns, empty where it is there already. url, health: of the service.
+    scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the gate, each
+    with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines live.
+    status: the name of the commit status. hosted: the runner for reports of forks. minutes, dispatch_minutes: time limits.
+
+    Raises:
+        UsageError: an answer has not the form that it needs.
+    """
+
+    action: str
+    main: str = "main"
+    labels: tuple[str, ...] = ("self-hosted", "linux", "perf")
+    start: str = ""
+    url: str = ""
+    health: str = "/health"
+    scenario: str = "velro-scenario.yaml"
+    profile: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    bearer: str = ""
+    store: str = "branch"
+    status: str = "velro-gate"
+    hosted: str = "ubuntu-24.04"
+    minutes: int = 30
+    dispatch_minutes: int = 180
+
+    def __post_init__(self) -> None:
+        for name, (form, meaning) in _FORMS.items():
+            value = getattr(self, name)
+            if not re.fullmatch(form, value):
+                raise UsageError(f"{name} {value!r} cannot be used", hint=f"It has to be {meaning}.")
+        for label in self.labels:
+            if not _LABEL.fullmatch(label):
+                raise UsageError(
+                    f"runner label {label!r} cannot be used", hint="It has to be letters, digits, '.', '_' and '-'."
+                )
+        for name, expression in self.variables.items():
+            if not _VARIABLE.fullmatch(name) or not _EXPRESSION.fullmatch(expression):
+                raise UsageError(
+                    f"variable {name}={expression} cannot be used",
+                    hint="For example: API_TOKEN, or API_TOKEN=secrets.STAGING_TOKEN.",
+                )
+        if not self.labels:
+            raise UsageError("no runner label is named", hint="For example: self-hosted,linux,perf.")
+        if self.store not in STORES:
+            raise UsageError(f"store {self.store!r} is unknown", hint=f"Choose one of {', '.join(STORES)}.")

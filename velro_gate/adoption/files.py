@@ -1,0 +1,80 @@
+"""From the choices of a repository to the files it begins with; pure but for the templates, which travel in this package."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from pathlib import PurePosixPath
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from velro_gate.adoption.choices import Choices
+
+WORKFLOWS = ("perf-gate", "perf-baseline", "perf-dispatch", "perf-report-fork", "perf-nightly")
+WAIVERS = "velro-waivers.yaml"
+
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
+UPLOAD = "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0"
+"""Pinned by commit: a tag can be moved to other code, a commit cannot."""
+
+_PLAIN = re.compile(r"[A-Za-z./][\w./:@+-]*( [\w./:@+-]+)*")
+_WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+
+def render_files(choices: Choices) -> dict[str, str]:
+    """The files, by their path in the repository: workflows, scenario, waivers."""
+    values = {
+        "action": choices.action,
+        "bearer": choices.bearer,
+        "checkout": CHECKOUT,
+        "dispatch_minutes": choices.dispatch_minutes,
+        "health": choices.health,
+        "hosted": choices.hosted,
+        "main": choices.main,
+        "minutes": choices.minutes,
+        "profile": choices.profile,
+        "runs_on": f"[{', '.join(choices.labels)}]",
+        "scenario": choices.scenario,
+        "start": choices.start,
+        "status": choices.status,
+        "store": choices.store,
+        "upload": UPLOAD,
+        "url": choices.url,
+        "variables": choices.variables,
+    }
+    files = {f".github/workflows/{name}.yml": _rendered(f"{name}.yml.j2", values) for name in WORKFLOWS}
+    files[choices.scenario] = _rendered(
+        "velro-scenario.yaml.j2",
+        values | {"name": PurePosixPath(choices.scenario).stem, "url": choices.url or "http://127.0.0.1:8000"},
+    )
+    files[WAIVERS] = _rendered("velro-waivers.yaml.j2", values)
+    return files
+
+
+def yaml_text(text: str) -> str:
+    """A text as a YAML scalar that means this text and nothing else; JSON's strings are YAML's, too."""
+    plain = _PLAIN.fullmatch(text) and ": " not in text and not text.endswith(":") and text.lower() not in _WORDS_OF_YAML
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
+def _rendered(file: str, values: dict[str, object]) -> str:
+    return _environment().get_template(file).render(values) + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    # GitHub's own expressions are written with double braces, so ours are not.
+    environment = Environment(
+        loader=PackageLoader("velro_gate.adoption"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML and no HTML; whatever goes in has the form that Choices demands
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+    )
+    environment.filters["yaml_text"] = yaml_text
+    return environment

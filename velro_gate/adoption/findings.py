@@ -1,0 +1,34 @@
+"""What the doctor says of one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """fault: leads to harm or to wrong verdicts, and has to be mended. advice: would make the gate better."""
+
+    FAULT = "fault"
+    ADVICE = "advice"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding. rule: its name. where: ``file:line``, or a part of the machine. why: the harm. do: the cure."""
+
+    rule: str
+    severity: Severity
+    where: str
+    what: str
+    why: str
+    do: str
+
+    def lines(self) -> list[str]:
+        """For a terminal: the place and what, then why and what to do."""
+        return [
+            f"{self.severity}: {self.what}",
+            f"where: {self.where}  ({self.rule})",
+            f"why:   {self.why}",
+            f"do:    {self.do}",
+        ]

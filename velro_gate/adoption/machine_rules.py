@@ -1,0 +1,130 @@
+"""What the doctor looks for on the machine that measures: facts in, findings out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from velro_gate.adoption.findings import Finding, Severity
+
+SPARE_DESCRIPTORS = 64
+"""What a run opens beside its users' connections (docs/scenario.md)."""
+
+MOST_BUSY = 0.1
+"""Share of the machine's CPU time that others may use before their work shows in the figures."""
+
+MOST_STEAL = 0.02
+"""Share of CPU time that the host may take, as in the trust checks."""
+
+GOOD_CLOCKS = frozenset({"tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page", "xen"})
+"""Clock sources of Linux that are read without a system call, in tens of nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """The machine as it is now; None where it does not tell.
+
+    users: the connections that the largest plan needs. descriptors: open files that this process may reach. ports: local
+    ports for one source address. governors: of the cores. busy, steal: shares of CPU time over the last second. busiest: the
+    processes behind it, as words. synchronised: whether the clock follows others.
+    """
+
+    users: int
+    descriptors: int
+    ports: int | None
+    cores: float
+    governors: tuple[str, ...] = ()
+    busy: float = 0.0
+    steal: float = 0.0
+    busiest: tuple[str, ...] = ()
+    clock_source: str | None = None
+    synchronised: bool | None = None
+
+
+def examine_machine(facts: MachineFacts) -> list[Finding]:
+    """Every finding about the machine."""
+    return [*_capacity(facts), *_quiet(facts), *_clock(facts)]
+
+
+def _capacity(facts: MachineFacts) -> Iterator[Finding]:
+    needed = facts.users + SPARE_DESCRIPTORS
+    if facts.descriptors < needed:
+        yield Finding(
+            rule="descriptors",
+            severity=Severity.FAULT,
+            where="ulimit -n",
+            what=f"{facts.descriptors:,} open files are allowed, and {facts.users:,} users need {needed:,}",
+            why="Each user has a connection of its own; a plan that does not fit is refused before it starts.",
+            do=f"Set LimitNOFILE={max(65_536, needed)} in the runner's service, or ulimit -Hn in its shell.",
+        )
+    if facts.ports is not None and facts.ports < facts.users:
+        yield Finding(
+            rule="ports",
+            severity=Severity.FAULT,
+            where="net.ipv4.ip_local_port_range",
+            what=f"{facts.ports:,} local ports are there, and {facts.users:,} users need one each",
+            why="A connection needs a port of its own for each source address and target.",
+            do="sysctl net.ipv4.ip_local_port_range='1024 65535', or name several source_addresses in the scenario.",
+        )
+    if facts.cores < 2.0:
+        yield Finding(
+            rule="cores",
+            severity=Severity.ADVICE,
+            where="this machine",
+            what=f"{facts.cores:g} core is there",
+            why="Generator and service share it when the service runs here, and each slows the other.",
+            do="Give the runner two cores or more, or run the service on another machine.",
+        )
+
+
+def _quiet(facts: MachineFacts) -> Iterator[Finding]:
+    slow = sorted({governor for governor in facts.governors if governor != "performance"})
+    if slow:
+        yield Finding(
+            rule="governor",
+            severity=Severity.ADVICE,
+            where="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
+            what=f"the CPU governor is {', '.join(slow)}",
+            why="The clock of the cores follows the load, so the same work takes a different time in each run.",
+            do="cpupower frequency-set --governor performance",
+        )
+    if facts.busy > MOST_BUSY:
+        by = f": {', '.join(facts.busiest)}" if facts.busiest else ""
+        yield Finding(
+            rule="other-load",
+            severity=Severity.ADVICE,
+            where="this machine",
+            what=f"{facts.busy:.0%} of the CPU time is used by others{by}".replace("%", " %", 1),
+            why="What else runs here shows up as noise, and noise hides small regressions.",
+            do="Stop it for the time of a measurement, or give the gate a runner of its own.",
+        )
+    if facts.steal > MOST_STEAL:
+        yield Finding(
+            rule="steal",
+            severity=Severity.ADVICE,
+            where="this machine",
+            what=f"the host takes {facts.steal:.0%} of the CPU time".replace("%", " %", 1),
+            why="Other machines on the same host decide how fast this one is.",
+            do="Use a machine with cores of its own (dedicated, pinned, or bare metal).",
+        )
+
+
+def _clock(facts: MachineFacts) -> Iterator[Finding]:
+    if facts.clock_source is not None and facts.clock_source not in GOOD_CLOCKS:
+        yield Finding(
+            rule="clock-source",
+            severity=Severity.ADVICE,
+            where="/sys/devices/system/clocksource/clocksource0/current_clocksource",
+            what=f"the clock source is {facts.clock_source}",
+            why="Reading it takes a system call, thousands of times a second.",
+            do="Choose tsc (or the virtual machine's own) by the kernel's clocksource= option.",
+        )
+    if facts.synchronised is False:
+        yield Finding(
+            rule="clock",
+            severity=Severity.ADVICE,
+            where="timedatectl",
+            what="the clock is not synchronised",
+            why="Baselines are kept in the order of time; a clock that is off puts them in the wrong one.",
+            do="Switch on NTP: timedatectl set-ntp true",
+        )

@@ -1,0 +1,60 @@
+"""YAML as nodes that know their lines. Nothing is built from them, so no tag is obeyed and ``on`` stays a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A place in a YAML file. Asking it for what it has not gives the empty text, the empty list, or None."""
+
+    node: yaml.Node
+
+    @property
+    def line(self) -> int:
+        """Counted from 1."""
+        return int(self.node.start_mark.line) + 1
+
+    @property
+    def text(self) -> str:
+        """The scalar's text; empty for a mapping, a list and null."""
+        if not isinstance(self.node, yaml.ScalarNode) or self.node.tag == "tag:yaml.org,2002:null":
+            return ""
+        return str(self.node.value)
+
+    def items(self) -> Iterator[tuple[str, Value]]:
+        """Keys and values of a mapping."""
+        if isinstance(self.node, yaml.MappingNode):
+            for key, value in self.node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    yield str(key.value), Value(value)
+
+    def entries(self) -> list[Value]:
+        """The entries of a list; a scalar counts as a list of itself, as GitHub has it."""
+        if isinstance(self.node, yaml.SequenceNode):
+            return [Value(each) for each in self.node.value]
+        return [self] if self.text else []
+
+    def get(self, *path: str) -> Value | None:
+        """The value at the end of a path of keys, or None."""
+        here: Value | None = self
+        for key in path:
+            here = dict(here.items()).get(key) if here is not None else None
+        return here
+
+    def text_at(self, *path: str) -> str:
+        """The text at the end of a path of keys; empty where there is none."""
+        found = self.get(*path)
+        return found.text if found is not None else ""
+
+    def line_of_key(self, key: str) -> int:
+        """The line on which a key of this mapping stands; its own line where it has no such key."""
+        if isinstance(self.node, yaml.MappingNode):
+            for each, _ in self.node.value:
+                if isinstance(each, yaml.ScalarNode) and each.value == key:
+                    return int(each.start_mark.line) + 1
+        return self.line

@@ -1,0 +1,62 @@
+"""Writes files into a repository, and never over one that somebody else has changed without being told to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from velro_gate.errors import OutputError
+
+
+class Outcome(StrEnum):
+    """What became of one file."""
+
+    WRITTEN = "written"
+    OVERWRITTEN = "overwritten"
+    UNCHANGED = "unchanged"
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One file and what became of it. path: inside the repository."""
+
+    path: str
+    outcome: Outcome
+
+
+def write_files(root: Path, files: Mapping[str, str], overwrite: Callable[[str], bool]) -> list[Written]:
+    """Write each file below ``root``; ``overwrite`` is asked for each that is there with another content.
+
+    All is read and asked before anything is written, so that an answer by Ctrl-C leaves the repository as it was.
+
+    Raises:
+        OutputError: a file cannot be read or written; the message names it.
+    """
+    outcomes = [Written(path, _outcome(root / path, text, path, overwrite)) for path, text in files.items()]
+    for each in outcomes:
+        if each.outcome in (Outcome.WRITTEN, Outcome.OVERWRITTEN):
+            _write(root / each.path, files[each.path])
+    return outcomes
+
+
+def _outcome(file: Path, text: str, path: str, overwrite: Callable[[str], bool]) -> Outcome:
+    try:
+        present = file.read_bytes()
+    except FileNotFoundError:
+        return Outcome.WRITTEN
+    except OSError as error:
+        raise OutputError("a file cannot be read", where=str(file), why=error.strerror) from error
+    if present == text.encode():
+        return Outcome.UNCHANGED
+    return Outcome.OVERWRITTEN if overwrite(path) else Outcome.KEPT
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError("a file cannot be written", where=str(file), why=error.strerror) from error
