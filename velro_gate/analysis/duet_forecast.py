@@ -15,7 +15,7 @@ import numpy as np
 from velro_gate.analysis.family import Row, phase_rows
 from velro_gate.analysis.intervals import Z, autocorrelation_time
 from velro_gate.analysis.noise import on_scale, t_quantile, to_scale
-from velro_gate.analysis.paired import worsening_for
+from velro_gate.analysis.paired import chance_of, worsening_for
 from velro_gate.model.duet import Block, Look
 from velro_gate.model.metrics import Scale
 from velro_gate.model.record import Estimate, Window
@@ -168,7 +168,28 @@ def _mde(sd: float, look: Look, family: int, margin: float) -> float:
 
     Bonferroni's t stands in for the largest of the family's flipped statistics, which only the pairs themselves can show.
     """
+    critical = _critical(look, family)
+    if not math.isfinite(critical):
+        return math.inf
+    return math.expm1(float(worsening_for(critical, np.array([sd]), look.pairs, np.array([margin]))[0]))
+
+
+def _critical(look: Look, family: int) -> float:
     if look.pairs < 2 or look.alpha * 2.0**look.pairs < 1.0:
         return math.inf
-    critical = t_quantile(1.0 - look.alpha / max(family, 1), look.pairs - 1)
-    return math.expm1(float(worsening_for(critical, np.array([sd]), look.pairs, np.array([margin]))[0]))
+    return t_quantile(1.0 - look.alpha / max(family, 1), look.pairs - 1)
+
+
+def chance_to_find(pilot: Pilot, look: Look, policy: Policy, worse: Mapping[Row, float], seconds: float) -> float:
+    """The probability that a look at blocks of ``seconds`` finds at least one of these worsenings, of the row that is found best.
+
+    worse: relative worsenings (0.1: +10 %) of rows that the pilot knows. A lower bound: several rows may be found by chance.
+    """
+    critical, stretch = _critical(look, len(pilot.noise)), seconds / pilot.seconds
+    least = math.log1p(policy.margin)
+    chances = [
+        chance_of(math.log1p(change), critical, pilot.noise[row].of_pair(stretch), look.pairs, least)
+        for row, change in worse.items()
+        if row in pilot.noise
+    ]
+    return max(chances, default=0.0)
