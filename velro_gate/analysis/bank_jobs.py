@@ -15,11 +15,10 @@ import numpy as np
 
 from velro_gate.analysis import naive
 from velro_gate.analysis.duet import next_look
-from velro_gate.analysis.duet_forecast import chance_to_find, pilot_of
+from velro_gate.analysis.duet_forecast import chance_to_find, differences, pilot_of
 from velro_gate.analysis.duet_verdict import judge_duet
 from velro_gate.analysis.evaluating import figure_of
 from velro_gate.analysis.family import Row, phase_rows
-from velro_gate.analysis.noise import on_scale
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, BankedBlock, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side
 from velro_gate.model.evaluation import Aim, Figure
@@ -72,19 +71,9 @@ def job_figures(bank: Bank, jobs: int, seed: int) -> Iterator[Figure]:
 
 def effects_of(bank: Bank, slowdown: float) -> dict[Row, float]:
     """What a slowdown did to the primary response times and rates: the median over the cycles, as a relative worsening."""
-    measured = [(cycle.unchanged, cycle.slowed[slowdown]) for cycle in bank.cycles]
-    found = {}
-    for row in _rows(bank):
-        d = [
-            row.metric.worse_sign * (mine - other)
-            for unchanged, slowed in measured
-            if (mine := _y(slowed.block, row)) is not None
-            for each in unchanged
-            if (other := _y(each.block, row)) is not None
-        ]
-        if d:
-            found[row] = math.expm1(median(d))
-    return found
+    pairs = [(block.block, cycle.slowed[slowdown].block) for cycle in bank.cycles for block in cycle.unchanged]
+    found = {row: differences(row, pairs) for row in _rows(bank)}
+    return {row: math.expm1(median(d)) for row, d in found.items() if d}
 
 
 def judged(pairs: Sequence[Pair], steps: Sequence[str], policy: Policy, seed: int) -> Verdict:
@@ -151,12 +140,6 @@ def _rows(bank: Bank) -> list[Row]:
         for row in phase_rows([phase], [phase], bank.head.plan.steps, bank.head.plan.policy, repeats=LOOKS[0].pairs)
         if row.primary and row.metric.scale is not Scale.LINEAR
     ]
-
-
-def _y(block: Block, row: Row) -> float | None:
-    phase = block.phase(row.phase)
-    estimate = phase.measurement(row.metric.name, row.step) if phase is not None else None
-    return on_scale(estimate, row.metric) if estimate is not None else None
 
 
 def _over_previous(base: Block, head: Block) -> bool:

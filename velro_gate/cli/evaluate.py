@@ -92,3 +92,43 @@ def end_to_end(
         ),
         format,
     )
+
+
+_SHARE = "For example 3%."
+
+
+@evaluate_app.command(epilog="Example: velro-gate evaluate backtest velro-results --margin 3%")
+def backtest(
+    records: Annotated[Path, typer.Argument(help="Folder with results folders, duets and baselines, at any depth.")],
+    policy: Annotated[Path | None, typer.Option(help="Scenario file whose policy is taken.", show_default=False)] = None,
+    margin: Annotated[str | None, typer.Option(help=f"Smallest change worth acting on. {_SHARE}")] = None,
+    unchanged_below: Annotated[str | None, typer.Option(help=f"What shows 'unchanged'. {_SHARE}")] = None,
+    screen_alpha: Annotated[str | None, typer.Option(help=f"Level of the screen. {_SHARE}")] = None,
+    confirm_alpha: Annotated[str | None, typer.Option(help=f"Level of the confirmation. {_SHARE}")] = None,
+    max_baselines: Annotated[int | None, typer.Option(min=1, max=100, help="Baselines compared with.")] = None,
+    history: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs that tell the noise.")] = None,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Judge kept runs again under another policy, each against what was stored before it: which verdicts would flip."""
+    from velro_gate.cli.backtest import run_backtest
+
+    shares = {
+        "margin": margin,
+        "unchanged_below": unchanged_below,
+        "screen_alpha": screen_alpha,
+        "confirm_alpha": confirm_alpha,
+    }
+    return run_backtest(records, policy, shares, {"max_baselines": max_baselines, "history": history}, format)
+
+
+@evaluate_app.command(epilog="Example: velro-gate evaluate curves --svg docs/evidence.svg")
+def curves(
+    svg: Annotated[Path, typer.Option(help="File of the picture.")],
+    count: Annotated[int, typer.Option(min=20, help="Jobs for each noise and change.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up jobs: equal seeds give equal pictures.")] = 1,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Draw false alarms and power against noise, the duet's beside those of the naive rules."""
+    from velro_gate.cli.evaluations import draw_curves
+
+    return draw_curves(svg, count, seed, format)

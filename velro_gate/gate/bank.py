@@ -123,9 +123,7 @@ async def _cycle(stages: dict[float, Stage], wanted: Wanted, number: int, shown:
     for place, slowdown in enumerate(order, start=1):
         # All blocks of a cycle get the same arrivals, as both blocks of a duet's pair do.
         title = f"cycle {shown} of {wanted.cycles}, {_name(slowdown)}"
-        of_all = Place(
-            title=title, number=len(order) * (shown - 1) + place, count=len(order) * wanted.cycles, draw=number
-        )
+        of_all = Place(title=title, number=len(order) * (shown - 1) + place, count=len(order) * wanted.cycles, draw=number)
         measured = await stages[slowdown].block(Side.HEAD, wanted.shape, of_all)
         if measured is None or any(phase.interrupted for phase in measured.block.phases):
             return None

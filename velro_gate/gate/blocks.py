@@ -64,7 +64,7 @@ class Measured:
 
     block: Block
     took: float
-    facts: RunFacts = RunFacts(phases=(), readings=(), layers=())
+    facts: RunFacts = field(default_factory=lambda: RunFacts(phases=(), readings=(), layers=()))
     samples: Mapping[str, Samples] = field(default_factory=dict)
 
 

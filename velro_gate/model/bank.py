@@ -1,4 +1,4 @@
-"""A bank of measured blocks: the same service as it was and slowed down by known amounts, from which jobs of known truth are drawn."""
+"""A bank of measured blocks: one service as it was and slowed down by known shares, from which jobs of known truth are drawn."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BankHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankedBlock:
-    """A block, and what was done to the service in it. cycle: counts from 0. times: response times of its good answers, seconds."""
+    """A block, and what was done to the service in it. cycle: counts from 0. times: seconds, of its good answers."""
 
     cycle: int
     slowdown: float

@@ -48,3 +48,12 @@ class Figure:
         if self.target is None:
             return None
         return self.rate <= self.target if self.aim is Aim.AT_MOST else self.rate >= self.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """How often rules failed jobs of one noise and one change. noise: sd of a pair's log ratio; worse: relative, 0 for none."""
+
+    noise: float
+    worse: float
+    rates: Mapping[str, float]

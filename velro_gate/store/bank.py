@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from velro_gate.errors import RecordError, UsageError
 from velro_gate.model.bank import SLOWDOWNS, Bank, BankedBlock, BankHead
 from velro_gate.model.record import fingerprint
 from velro_gate.store.codec import CodecError, decode_bank_head, decode_banked, encode_bank_head, encode_banked
 from velro_gate.store.files import unwritable, write_whole
+
+T = TypeVar("T")
 
 
 def read_bank(path: Path) -> Bank:
@@ -32,18 +36,24 @@ def read_bank(path: Path) -> Bank:
     except OSError as error:
         raise RecordError("the bank cannot be read", where=str(path), why=error.strerror or str(error)) from error
     lines = text.split("\n")[:-1]
-    number = 1
+    if not lines:
+        raise _unreadable(path, 1, CodecError("it has no whole line"))
+    head = _line(path, 1, lines[0], decode_bank_head)
+    return Bank(
+        head=head, blocks=tuple(_line(path, number, line, decode_banked) for number, line in enumerate(lines[1:], start=2))
+    )
+
+
+def _line(path: Path, number: int, line: str, decode: Callable[[str], T]) -> T:
     try:
-        if not lines:
-            raise CodecError("it has no whole line")
-        head = decode_bank_head(lines[0])
-        blocks = []
-        for number, line in enumerate(lines[1:], start=2):
-            blocks.append(decode_banked(line))
+        return decode(line)
     except CodecError as error:
-        hint = "Move the file away and measure a new bank."
-        raise RecordError("the bank cannot be read", where=f"{path}:{number}", why=str(error), hint=hint) from error
-    return Bank(head=head, blocks=tuple(blocks))
+        raise _unreadable(path, number, error) from error
+
+
+def _unreadable(path: Path, number: int, error: CodecError) -> RecordError:
+    hint = "Move the file away and measure a new bank."
+    return RecordError("the bank cannot be read", where=f"{path}:{number}", why=str(error), hint=hint)
 
 
 def take_up(path: Path, head: BankHead) -> Bank:

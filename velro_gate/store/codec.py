@@ -19,6 +19,7 @@ from velro_gate.model.bank import BANK_SCHEMA, BankedBlock, BankHead
 from velro_gate.model.duet import DUET_SCHEMA, DuetRecord
 from velro_gate.model.record import RECORD_SCHEMA, RunRecord
 from velro_gate.model.run import RunFacts
+from velro_gate.model.selftest import SELFTEST_SCHEMA, Selftest
 
 T = TypeVar("T")
 
@@ -28,6 +29,7 @@ _FACTS = TypeAdapter(RunFacts)
 _DUET = TypeAdapter(DuetRecord)
 _BANK_HEAD = TypeAdapter(BankHead)
 _BANKED = TypeAdapter(BankedBlock)
+_SELFTEST = TypeAdapter(Selftest)
 
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
 
@@ -161,6 +163,24 @@ def decode_banked(line: str) -> BankedBlock:
         OtherSchemaError: another version's block. CodecError: no block at all, or a broken one.
     """
     return _validated(_BANKED.validate_json, _tree(line, "block of a bank", BANK_SCHEMA), "block of a bank")
+
+
+def encode_selftest(selftest: Selftest) -> str:
+    """A selftest as JSON text.
+
+    Raises:
+        CodecError: a figure is NaN or infinite.
+    """
+    return _text(_SELFTEST.dump_python(selftest, mode="json"))
+
+
+def decode_selftest(text: str) -> Selftest:
+    """The selftest in a text that ``encode_selftest`` made.
+
+    Raises:
+        OtherSchemaError: another version's selftest. CodecError: no selftest at all, or a broken one.
+    """
+    return _validated(_SELFTEST.validate_json, _tree(text, "selftest", SELFTEST_SCHEMA), "selftest")
 
 
 def _text(tree: object, *, compact: bool = False) -> str:
