@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from velro_gate.gate.bank import Wanted, fill_bank, order_of
 from velro_gate.gate.blocks import Shape
 from velro_gate.gate.results import make_results
 from velro_gate.gate.sandbox_world import sandbox_effects, sandbox_setup
-from velro_gate.model.bank import SLOWDOWNS
+from velro_gate.model.bank import SLOWDOWNS, Bank
 
 SMALL = """\
 name: small
@@ -40,41 +39,19 @@ def test_the_order_inside_a_cycle_is_drawn_from_the_seed_and_every_order_comes_u
     assert all(sorted(order) == sorted(SLOWDOWNS) for order in orders)
 
 
-def test_a_bank_of_the_real_sandbox_is_filled_and_taken_up_again(tmp_path: Path) -> None:
+def test_a_bank_of_the_real_sandbox_is_filled_block_by_block_and_taken_up_again(tmp_path: Path) -> None:
     spectator = Spectator({**os.environ})
     effects = sandbox_effects(spectator.effects)
     scenario = tmp_path / "small.yaml"
     scenario.write_text(SMALL, encoding="utf-8")
     setup = sandbox_setup(effects, scenario)
     path = tmp_path / "bank.jsonl"
-    wanted = Wanted(cycles=1, seed=1, shape=Shape(warm_up=0.5, seconds=1.0))
-
-    def fill(cycles: int) -> int:
-        results = make_results(tmp_path / "results", "bank")
-        return len(fill_bank(setup, path, replace(wanted, cycles=cycles), results, effects).cycles)
-
-    assert fill(1) == 1
-    text = path.read_text()
-    # Nothing is measured for what is there already.
-    spectator.said.clear()
-    assert fill(1) == 1
-    assert path.read_text() == text
-    assert not any("cycle" in line for line in spectator.said)
-    assert fill(2) == 2
-    assert path.read_text().startswith(text)
-    assert any(line.startswith("cycle 2 of 2: p95 unchanged") for line in spectator.said)
-    assert effects.environ["VELRO_SANDBOX_SECRET"] not in "".join(
-        file.read_text() for file in (tmp_path / "results").rglob("*") if file.is_file()
-    )
-
-
-def test_a_block_of_the_bank_knows_its_answers_and_the_control_endpoint(tmp_path: Path) -> None:
-    effects = sandbox_effects(Spectator({**os.environ}).effects)
-    scenario = tmp_path / "small.yaml"
-    scenario.write_text(SMALL, encoding="utf-8")
     wanted = Wanted(cycles=1, seed=2, shape=Shape(warm_up=0.5, seconds=1.0))
-    results = make_results(tmp_path / "results", "bank")
-    bank = fill_bank(sandbox_setup(effects, scenario), tmp_path / "bank.jsonl", wanted, results, effects)
+
+    def fill() -> Bank:
+        return fill_bank(setup, path, wanted, make_results(tmp_path / "results", "bank"), effects)
+
+    bank = fill()
     assert [block.slowdown for block in bank.blocks] == order_of(2, 0)
     for block in bank.blocks:
         step = block.block.phases[0].step()
@@ -83,3 +60,16 @@ def test_a_block_of_the_bank_knows_its_answers_and_the_control_endpoint(tmp_path
         assert sorted(block.times)[len(block.times) // 2] == pytest.approx(step.measurements["p50"].value, rel=0.05)
         assert block.block.control is not None
         assert block.block.control.counts.ok > 0
+    assert any(line.startswith("cycle 1 of 1: p95 unchanged") for line in spectator.said)
+    secret = effects.environ["VELRO_SANDBOX_SECRET"]
+    assert not any(secret in file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+
+    # Nothing is measured for what is there already; a crash in the last line costs that line's cycle.
+    spectator.said.clear()
+    whole = path.read_text()
+    assert fill() == bank
+    assert path.read_text() == whole
+    assert spectator.said == []
+    path.write_text(whole[:-100])
+    assert len(fill().cycles) == 1
+    assert spectator.said != []

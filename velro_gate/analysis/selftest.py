@@ -131,7 +131,7 @@ def _advice(blocks: Sequence[Block], pilot: Pilot, rows: Sequence[FigureNoise]) 
     if len(control) > 1 and float(np.std(control, ddof=1)) > _UNSTEADY:
         yield (
             f"the control endpoint, which nothing changes, varies by {units.format_share(float(np.std(control, ddof=1)))}: end "
-            "other load on this machine, fix the CPU's frequency (governor 'performance'), pin service and gate to cores of their own"
+            "other load on this machine, fix the CPU's frequency (governor 'performance'), pin service and gate to cores"
         )
     noisy = [noise for row, noise in pilot.noise.items() if row.metric.quantile is not None]
     if noisy:

@@ -37,13 +37,18 @@ def run_selftest(
     )
     with real_effects(runner, verbose=False) as effects:
         made, results = selftest(asked, effects)
+    return print_selftest(made, results.folder, format)
+
+
+def print_selftest(made: Selftest, folder: Path, format: Format) -> int:
+    """The selftest on standard output, and its exit code."""
     if format is Format.JSON:
         put(json.dumps(asdict(made), indent=2, ensure_ascii=False))
     else:
         show(_table(made))
         for line in sentences(made):
             put(line)
-        put(f"Files: {results.folder}")
+        put(f"Files: {folder}")
     return BrokenError.exit_code if made.quote.blind else OK
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from velro_gate.gate.blocks import Shape
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.sandbox_world import sandbox_effects, sandbox_setup
-from velro_gate.model.bank import SLOWDOWNS
+from velro_gate.gate.setup import Setup
+from velro_gate.model.bank import SLOWDOWNS, Bank
 from velro_gate.model.selftest import Selftest
 from velro_gate.store.selftests import SELFTEST, place_of, write_selftest
 
@@ -50,10 +52,13 @@ class SelftestAsked:
             )
 
 
-def selftest(asked: SelftestAsked, effects: Effects) -> tuple[Selftest, Results]:
+Fill = Callable[[Setup, Path, Wanted, Results, Effects], Bank]
+
+
+def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) -> tuple[Selftest, Results]:
     """Measure cycles of unchanged and slowed sandbox blocks, and keep what they say of this runner.
 
-    It is kept twice: in the results folder beside the blocks, and where ``gate`` and ``duet`` look for it.
+    It is kept twice: in the results folder beside the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.
 
     Raises:
         UsageError: the sandbox's extra is not installed. BrokenError: too few cycles could be measured, or the sandbox cannot
@@ -69,7 +74,7 @@ def selftest(asked: SelftestAsked, effects: Effects) -> tuple[Selftest, Results]
         shape=Shape(warm_up=asked.warm_up, seconds=asked.seconds),
         until=asked.minutes * 60.0,
     )
-    bank = fill_bank(setup, results.folder / "bank.jsonl", wanted, results, world)
+    bank = fill(setup, results.folder / "bank.jsonl", wanted, results, world)
     if len(bank.cycles) < LEAST_CYCLES:
         raise BrokenError(
             f"the selftest measured {len(bank.cycles)} cycles of blocks, {LEAST_CYCLES} are needed",

@@ -1,4 +1,4 @@
-"""A bank of measured blocks: one service as it was and slowed down by known shares, from which jobs of known truth are drawn."""
+"""A bank of measured blocks: one service as it was and slowed down by known shares, to draw jobs of known truth from."""
 
 from __future__ import annotations
 

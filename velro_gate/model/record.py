@@ -243,8 +243,8 @@ class NewLevel:
 class RunRecord:
     """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load.
 
-    generator_noise: None when it was not measured. selftest: of the runner, None when it made none. new_levels: of a baseline, the
-    figures that begin a new epoch with it.
+    generator_noise: None when it was not measured. selftest: of the runner, None when it made none. new_levels: of a baseline,
+    the figures that begin a new epoch with it.
     """
 
     id: str

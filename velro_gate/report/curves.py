@@ -1,7 +1,7 @@
 """Rates of several rules against noise, as an SVG of two panels: without a change, and with one.
 
-Geometry is worked out here; the template places it. It reads in a browser, in a repository's page and in print: colours come with
-dashes and with a name at the end of each curve. Coordinates are SVG user units.
+Geometry is worked out here; the template places it. Colours come with dashes, so that it reads in print,
+too. Coordinates are SVG user units.
 """
 
 from __future__ import annotations
