@@ -29,9 +29,8 @@ def test_each_start_has_its_own_port_and_with_it_its_own_chance() -> None:
 
 
 def test_the_world_has_a_fresh_secret_and_no_other_services() -> None:
-    one, other = (
-        build_environ({"REDIS_URL": "redis://there", "DATABASE_URL": "postgres://there", "HOME": "/me"}) for _ in "ab"
-    )
+    around = {"REDIS_URL": "redis://there", "DATABASE_URL": "postgres://there", "HOME": "/me"}
+    one, other = build_environ(around), build_environ(around)
     assert one["VELRO_SANDBOX_SECRET"] != other["VELRO_SANDBOX_SECRET"]
     assert {"REDIS_URL", "DATABASE_URL"} & set(one) == set()
     assert one["HOME"] == "/me"
