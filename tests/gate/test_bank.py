@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.gate.world import Spectator
+from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.bank import Wanted, fill_bank, order_of
 from velro_gate.gate.blocks import Shape
 from velro_gate.gate.results import make_results
 from velro_gate.gate.sandbox_world import sandbox_effects, sandbox_setup
 from velro_gate.model.bank import SLOWDOWNS, Bank
+from velro_gate.store.bank import read_bank
 
 SMALL = """\
 name: small
@@ -37,6 +41,22 @@ def test_the_order_inside_a_cycle_is_drawn_from_the_seed_and_every_order_comes_u
     # Four blocks of which two are alike have twelve orders.
     assert len(Counter(orders)) == 12
     assert all(sorted(order) == sorted(SLOWDOWNS) for order in orders)
+
+
+def test_a_signal_ends_it_and_what_is_no_whole_cycle_is_not_kept(tmp_path: Path) -> None:
+    effects = replace(
+        sandbox_effects(Spectator({**os.environ}).effects),
+        signals=(signal.SIGUSR1,),
+        observe=lambda _: os.kill(os.getpid(), signal.SIGUSR1),
+    )
+    scenario = tmp_path / "small.yaml"
+    scenario.write_text(SMALL, encoding="utf-8")
+    path = tmp_path / "bank.jsonl"
+    # Seen about once a second: the load lasts long enough to be seen once, and ends then.
+    wanted = Wanted(cycles=1, seed=1, shape=Shape(warm_up=0.5, seconds=30.0))
+    with pytest.raises(InterruptedRunError, match="0 of 1 cycles"):
+        fill_bank(sandbox_setup(effects, scenario), path, wanted, make_results(tmp_path / "results", "bank"), effects)
+    assert read_bank(path).blocks == ()
 
 
 def test_a_bank_of_the_real_sandbox_is_filled_block_by_block_and_taken_up_again(tmp_path: Path) -> None:

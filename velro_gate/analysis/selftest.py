@@ -74,7 +74,7 @@ def selftest_of(bank: Bank, *, measured_at: str, overhead: float) -> Selftest:
         unchanged=verdicts[UNCHANGED].level.word,
         found={round(100 * slowdown): _found(each) for slowdown, each in verdicts.items() if slowdown != UNCHANGED},
         rows=rows,
-        advice=tuple(_advice(blocks, pilot, rows)),
+        advice=(*_broken(verdicts[UNCHANGED]), *_advice(blocks, pilot, rows)),
     )
 
 
@@ -109,6 +109,13 @@ def _judged(bank: Bank, cycles: Sequence[Cycle], slowdown: float) -> Verdict:
 
 def _found(verdict: Verdict) -> bool:
     return verdict.level is Level.FAIL and any(row.primary and row.verdict is Change.REGRESSION for row in verdict.comparisons)
+
+
+def _broken(verdict: Verdict) -> Iterator[str]:
+    """Why the blocks cannot be trusted, where they cannot."""
+    for finding in verdict.findings:
+        if finding.level is Level.BROKEN:
+            yield f"{finding.sentence}. {finding.advice}"
 
 
 def _advice(blocks: Sequence[Block], pilot: Pilot, rows: Sequence[FigureNoise]) -> Iterator[str]:

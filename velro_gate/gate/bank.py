@@ -13,6 +13,7 @@ import trio
 from velro_gate import units
 from velro_gate.analysis.raw_times import good_times
 from velro_gate.engine.responding import running_responder
+from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.blocks import Place, Shape, Stage
 from velro_gate.gate.build_output import BuildOutput
 from velro_gate.gate.effects import Effects
@@ -41,11 +42,12 @@ class Wanted:
 def fill_bank(setup: Setup, path: Path, wanted: Wanted, results: Results, effects: Effects) -> Bank:
     """Measure what the bank in this file lacks, block by block, and give all of it; what it holds already stays.
 
-    A signal ends it after the block under way; the file can be taken up again. setup, effects: of the sandbox's world.
+    setup, effects: of the sandbox's world.
 
     Raises:
         UsageError: the file is a bank of another kind. RecordError: it is damaged. StorageError: it cannot be written.
         BrokenError: the sandbox cannot be started. InfeasibleError: this machine cannot carry out the load.
+        InterruptedRunError: a signal came; the whole cycles are kept.
     """
     shape = wanted.shape
     head = BankHead(
@@ -58,10 +60,16 @@ def fill_bank(setup: Setup, path: Path, wanted: Wanted, results: Results, effect
             shards = make_room(setup, effects, log)
             output = BuildOutput(results.folder / OUTPUT, hidden)
             try:
-                run_trio(partial(_fill, setup, path, wanted, bank, shards, output, effects, log))
+                stopped = run_trio(partial(_fill, setup, path, wanted, bank, shards, output, effects, log))
             finally:
                 output.hide_secrets()
             bank = read_bank(path)
+            if stopped:
+                raise InterruptedRunError(
+                    f"the bank holds {len(bank.cycles)} of {wanted.cycles} cycles",
+                    where=str(path),
+                    hint="Give the same command again: a bank goes on where it stopped.",
+                )
     return bank
 
 
@@ -81,7 +89,8 @@ async def _fill(
     output: BuildOutput,
     effects: Effects,
     log: logging.Logger,
-) -> None:
+) -> bool:
+    """Cycle after cycle; whether a signal ended it."""
     stop, began = trio.Event(), trio.current_time()
     done = len(bank.cycles)
     number = max((each.cycle for each in bank.blocks), default=-1) + 1
@@ -114,6 +123,7 @@ async def _fill(
             if wanted.until is not None and trio.current_time() - began + each > wanted.until:
                 break
         nursery.cancel_scope.cancel()
+    return stop.is_set()
 
 
 async def _cycle(stages: dict[float, Stage], wanted: Wanted, number: int, shown: int) -> list[BankedBlock] | None:

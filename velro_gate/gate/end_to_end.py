@@ -56,12 +56,6 @@ def end_to_end_figures(asked: EndToEnd, effects: Effects) -> Iterator[Figure]:
     results = make_results(asked.output, run_id(effects.utc_now(), setup.plan.scenario, "bank"))
     wanted = Wanted(cycles=asked.cycles, seed=asked.seed, shape=Shape(warm_up=asked.warm_up, seconds=asked.seconds))
     bank = fill_bank(setup, asked.bank, wanted, results, world)
-    if len(bank.cycles) < asked.cycles:
-        raise InterruptedRunError(
-            f"the bank holds {len(bank.cycles)} of {asked.cycles} cycles",
-            where=str(asked.bank),
-            hint="Give the same command again: it goes on where it stopped.",
-        )
     for sentence in _sentences(bank):
         effects.say(sentence)
     if len(bank.cycles) >= LEAST_CYCLES and asked.jobs:

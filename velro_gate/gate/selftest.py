@@ -61,7 +61,7 @@ def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) 
     It is kept twice: in the results folder beside the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.
 
     Raises:
-        UsageError: the sandbox's extra is not installed. BrokenError: too few cycles could be measured, or the sandbox cannot
+        UsageError: the sandbox's extra is not installed. InterruptedRunError: a signal came. BrokenError: too few cycles could be measured, or the sandbox cannot
             be started. OutputError, StorageError: it cannot be kept.
     """
     world = sandbox_effects(effects)
@@ -79,8 +79,8 @@ def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) 
         raise BrokenError(
             f"the selftest measured {len(bank.cycles)} cycles of blocks, {LEAST_CYCLES} are needed",
             where=str(results.folder),
-            why="it was stopped, or the blocks took longer than forecast",
-            hint="Let it run to its end, or allow more with --minutes.",
+            why="the blocks took longer than forecast",
+            hint="Allow more with --minutes.",
         )
     each = (effects.utc_now() - started).total_seconds() / (len(SLOWDOWNS) * len(bank.cycles))
     made = selftest_of(bank, measured_at=f"{started:%Y-%m-%dT%H:%M:%SZ}", overhead=max(each - asked.seconds, 0.0))
