@@ -61,8 +61,8 @@ def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) 
     It is kept twice: in the results folder beside the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.
 
     Raises:
-        UsageError: the sandbox's extra is not installed. InterruptedRunError: a signal came. BrokenError: too few cycles could be measured, or the sandbox cannot
-            be started. OutputError, StorageError: it cannot be kept.
+        UsageError: the sandbox's extra is not installed. InterruptedRunError: a signal came. BrokenError: too few cycles could
+            be measured, or the sandbox cannot be started. OutputError, StorageError: it cannot be kept.
     """
     world = sandbox_effects(effects)
     setup = sandbox_setup(world, asked.scenario)
