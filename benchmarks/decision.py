@@ -49,7 +49,7 @@ def main() -> None:
         ended = [judged(root) for _ in range(wanted.rounds)]
     taken = [seconds for seconds, _ in ended]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    changes = Counter(row["verdict"] for row in ended[0][1]["comparisons"] if row["primary"])
+    changes = Counter(row["finding"] for row in ended[0][1]["comparisons"] if row["primary"])
     print(
         f"deciding on {wanted.samples:,} samples and {BASELINES} baselines, whole process: median "
         f"{statistics.median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f}, {wanted.rounds} rounds), "

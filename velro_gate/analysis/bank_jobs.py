@@ -153,8 +153,8 @@ def _over_previous(base: Block, head: Block) -> bool:
         and (now := other.measurement(metric, ALL_STEPS)) is not None
         and min(was.value, now.value) > 0.0
     ]
-    was, now = (np.array([[pair[side] for pair in figures]]) for side in (0, 1))
-    return bool(figures) and bool(naive.over_previous(was, now)[0])
+    before, after = (np.array([[pair[side] for pair in figures]]) for side in (0, 1))
+    return bool(figures) and bool(naive.over_previous(before, after)[0])
 
 
 def _raw_differ(base: BankedBlock, head: BankedBlock) -> bool:
