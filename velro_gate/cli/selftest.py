@@ -61,8 +61,8 @@ def _table(made: Selftest) -> Table:
         label = METRICS[row.metric].label
         table.add_row(
             label if row.step == ALL_STEPS else f"{row.step} {label}",
-            units.format_magnitude(row.block),
-            units.format_magnitude(row.pair),
+            units.format_share(row.block),
+            units.format_share(row.pair),
             units.format_change(row.duet),
             units.format_change(row.stored),
         )

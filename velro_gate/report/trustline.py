@@ -45,7 +45,7 @@ def _selftest(found: RunnerSelftest, run_at: str) -> str:
     age = (date.fromisoformat(run_at[:10]) - date.fromisoformat(day)).days
     if age > STALE_DAYS:
         return f"its selftest of {day} is stale ({age} days old): make a new one with 'velro-gate selftest'"
-    noise = f"p95 noise {units.format_magnitude(found.p95_noise)}"
+    noise = f"p95 noise {units.format_share(found.p95_noise)}"
     sees = "cannot see +20 %" if found.blind else f"a duet sees {units.format_change(found.p95_seen)}"
     return f"{noise}, {sees} (selftest of {day})"
 
