@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tests.analysis.banks import bank
 from tests.analysis.runs import baselines, run, summary
 from tests.cli.command import tiny_scenario, velro_gate
 from tests.series import write_all, write_benchmarks
-from velro_gate.analysis.bank_jobs import job_figures
-from velro_gate.store.bank import take_up
+from velro_gate.gate.setup import Asked, prepare
+from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.monitor.environment import environment
+from velro_gate.store.bank import append_block, take_up
 from velro_gate.store.baselines import add_baseline
 
 
@@ -120,10 +123,23 @@ def test_a_selftest_too_short_to_find_anything_is_refused(tmp_path: Path) -> Non
 
 def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
     """Nothing is measured: the bank is as full as was asked for."""
-    from velro_gate.cli.figures import print_figures
-    from velro_gate.cli.options import Format
-
-    assert print_figures(list(job_figures(bank(16, sd=0.005), 20, 1)), Format.TEXT) == 0
+    plan = prepare(Asked(scenario=shipped_scenario("demo")), {}, need_secrets=False).plan
+    made = bank(16, sd=0.005)
+    head = replace(made.head, plan=plan, environment=environment(None))
+    take_up(tmp_path / "bank.jsonl", head)
+    for block in made.blocks:
+        append_block(tmp_path / "bank.jsonl", block)
+    arguments = ("evaluate", "end-to-end", "--bank", "bank.jsonl", "--cycles", "16", "--jobs", "20")
+    ended = velro_gate(*arguments, "--format", "json", cwd=tmp_path)
+    assert ended.code == 0
+    assert "p95 +10 %" in ended.err
+    figures = {(figure["experiment"], figure["what"]): figure for figure in json.loads(ended.out)}
+    assert figures["end to end A/A, bank of 16 cycles", "false fails"]["hits"] == 0
+    assert figures["end to end, service +20% slower", "found"]["hits"] == 20
+    assert figures["end to end, service +10% slower", "found"]["forecast"] > 0.9
+    text = velro_gate(*arguments, cwd=tmp_path)
+    assert "forecast:" in text.out
+    assert "Mann-Whitney on requests" in " ".join(text.out.split())
 
 
 def test_a_bank_of_another_kind_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
