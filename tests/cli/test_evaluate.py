@@ -132,7 +132,7 @@ def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
     arguments = ("evaluate", "end-to-end", "--bank", "bank.jsonl", "--cycles", "16", "--jobs", "20")
     ended = velro_gate(*arguments, "--format", "json", cwd=tmp_path)
     assert ended.code == 0
-    assert "p95 +10 %" in ended.err
+    assert "every step: p50 +9.8 %, p95 +9.8 %" in ended.err
     figures = {(figure["experiment"], figure["what"]): figure for figure in json.loads(ended.out)}
     assert figures["end to end A/A, bank of 16 cycles", "false fails"]["hits"] == 0
     assert figures["end to end, service +20% slower", "found"]["hits"] == 20
