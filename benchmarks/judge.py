@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,9 @@ from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples
 from velro_gate.monitor.environment import environment
 from velro_gate.scenario import load_scenario, profile_digest
 from velro_gate.store.records import SampleWriter, read_samples, write_record
+
+Drawn = Callable[[float, float, int, int], Samples]
+"""Samples of a phase: from the start of its measured stretch, its seconds, the number of steps and of users."""
 
 PROFILE, PHASE = "full", "prd_compliance_validation"
 _HEALTH = GeneratorHealth(
@@ -48,7 +53,7 @@ def main() -> None:
     print(machine.noise())
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "record"
-        write(folder, wanted.samples)
+        write(folder, partial(drawn, wanted.samples))
         taken = [judged(folder) for _ in range(wanted.rounds)]
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     print(
@@ -69,8 +74,8 @@ def judged(folder: Path) -> float:
     return time.perf_counter() - started
 
 
-def write(folder: Path, count: int) -> None:
-    """A record of one phase with ``count`` lognormal response times around 10 ms."""
+def write(folder: Path, draw: Drawn) -> RunRecord:
+    """A record of one phase, with the samples that are drawn for it."""
     scenario = load_scenario(shipped_scenario("velro-prd"), {})
     phase = next(phase for phase in scenario.profiles[PROFILE] if phase.name == PHASE)
     names = tuple(step.name for step in scenario.steps)
@@ -82,7 +87,8 @@ def write(folder: Path, count: int) -> None:
         phases=(phase,),
         policy=scenario.policy,
     )
-    samples = drawn(count, phase.ramp, phase.duration, len(names), phase.users)
+    samples = draw(phase.ramp, phase.duration, len(names), phase.users)
+    count = len(samples)
     counts = np.bincount(samples.step, minlength=len(names))
     end = phase.ramp + phase.duration
     nobody = dict.fromkeys(names, 0)
@@ -112,7 +118,7 @@ def write(folder: Path, count: int) -> None:
         for start in range(0, count, 16_384):
             writer.append(phase.name, samples.where(slice_mask(count, start)))
     record = RunRecord(
-        id="benchmark",
+        id=folder.name,
         started_at="2026-01-01T00:00:00Z",
         tool="benchmark",
         plan=plan,
@@ -121,6 +127,7 @@ def write(folder: Path, count: int) -> None:
         phases=summaries(plan, facts, read_samples(folder / "samples.npz")),
     )
     write_record(folder, record, facts)
+    return record
 
 
 def slice_mask(count: int, start: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

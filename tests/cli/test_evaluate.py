@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from tests.cli.command import velro_gate
+from tests.analysis.banks import bank
+from tests.analysis.runs import baselines, run, summary
+from tests.cli.command import tiny_scenario, velro_gate
 from tests.series import write_all, write_benchmarks
+from velro_gate.gate.setup import Asked, prepare
+from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.monitor.environment import environment
+from velro_gate.store.bank import append_block, take_up
+from velro_gate.store.baselines import add_baseline
 
 
 def test_synthetic_prints_each_figure_beside_the_naive_rules(tmp_path: Path) -> None:
@@ -59,3 +67,84 @@ def test_replay_of_a_folder_without_series_says_what_it_should_hold(tmp_path: Pa
     assert ended.code == 2
     assert "spl_jdom" in ended.err
     assert velro_gate("evaluate", "replay", "nowhere", cwd=tmp_path).code == 2
+
+
+def test_curves_are_drawn_and_their_points_printed(tmp_path: Path) -> None:
+    ended = velro_gate("evaluate", "curves", "--svg", "c.svg", "--count", "20", "--format", "json", cwd=tmp_path)
+    assert ended.code == 0
+    assert (tmp_path / "c.svg").read_text().startswith("<svg")
+    assert {"noise", "worse", "rates"} == set(json.loads(ended.out)[0])
+
+
+def stored(folder: Path) -> None:
+    for record in [*baselines(12, sd=0.01), run(summary(times=1.15), number=50)]:
+        add_baseline(folder / "baselines", record)
+
+
+def test_a_backtest_says_which_verdicts_would_flip(tmp_path: Path) -> None:
+    stored(tmp_path)
+    ended = velro_gate("evaluate", "backtest", ".", "--margin", "30%", "--unchanged-below", "40%", cwd=tmp_path)
+    assert ended.code == 0
+    assert "would flip" in ended.out
+    assert "regression -> unchanged" in " ".join(ended.out.split())
+    told = json.loads(
+        velro_gate("evaluate", "backtest", ".", "--margin", "0.3", "--unchanged-below", "0.4", "-f", "json", cwd=tmp_path).out
+    )
+    assert told["policy"] == {"margin": 0.3, "unchanged_below": 0.4}
+    assert told["flips"] == sum(run["flips"] for run in told["runs"]) >= 1
+    assert told["runs"][-1]["before"] == "fail"
+
+
+def test_a_backtest_takes_the_policy_of_a_scenario_file(tmp_path: Path) -> None:
+    stored(tmp_path)
+    scenario = tiny_scenario(tmp_path)
+    scenario.write_text(scenario.read_text() + "policy: {margin: 30 %, unchanged_below: 40 %}\n")
+    ended = velro_gate("evaluate", "backtest", ".", "--policy", "tiny.yaml", "-f", "json", cwd=tmp_path)
+    assert ended.code == 0
+    assert json.loads(ended.out)["policy"]["margin"] == 0.3
+
+
+def test_a_backtest_without_a_change_without_runs_or_with_nonsense_is_refused(tmp_path: Path) -> None:
+    ended = velro_gate("evaluate", "backtest", ".", cwd=tmp_path)
+    assert (ended.code, "nothing is changed" in ended.err) == (2, True)
+    ended = velro_gate("evaluate", "backtest", ".", "--margin", "3%", cwd=tmp_path)
+    assert (ended.code, "holds no run" in ended.err) == (2, True)
+    assert velro_gate("evaluate", "backtest", ".", "--margin", "wide", cwd=tmp_path).code == 2
+    stored(tmp_path)
+    ended = velro_gate("evaluate", "backtest", ".", "--margin", "90%", cwd=tmp_path)
+    assert (ended.code, "no policy" in ended.err) == (2, True)
+
+
+def test_a_selftest_too_short_to_find_anything_is_refused(tmp_path: Path) -> None:
+    ended = velro_gate("selftest", "--minutes", "1", cwd=tmp_path)
+    assert ended.code == 2
+    assert "--minutes" in ended.err
+
+
+def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
+    """Nothing is measured: the bank is as full as was asked for."""
+    plan = prepare(Asked(scenario=shipped_scenario("demo")), {}, need_secrets=False).plan
+    made = bank(16, sd=0.005)
+    head = replace(made.head, plan=plan, environment=environment(None))
+    take_up(tmp_path / "bank.jsonl", head)
+    for block in made.blocks:
+        append_block(tmp_path / "bank.jsonl", block)
+    arguments = ("evaluate", "end-to-end", "--bank", "bank.jsonl", "--cycles", "16", "--jobs", "20")
+    ended = velro_gate(*arguments, "--format", "json", cwd=tmp_path)
+    assert ended.code == 0
+    assert "every step: p50 +9.8 %, p95 +9.8 %" in ended.err
+    figures = {(figure["experiment"], figure["what"]): figure for figure in json.loads(ended.out)}
+    assert figures["end to end A/A, bank of 16 cycles", "false fails"]["hits"] == 0
+    assert figures["end to end, service +20% slower", "found"]["hits"] == 20
+    assert figures["end to end, service +10% slower", "found"]["forecast"] > 0.9
+    text = velro_gate(*arguments, cwd=tmp_path)
+    assert "forecast:" in text.out
+    assert "Mann-Whitney on requests" in " ".join(text.out.split())
+
+
+def test_a_bank_of_another_kind_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    made = bank(1)
+    take_up(tmp_path / "bank.jsonl", made.head)
+    ended = velro_gate("evaluate", "end-to-end", "--bank", "bank.jsonl", "--cycles", "1", cwd=tmp_path)
+    assert ended.code == 2
+    assert "another plan" in ended.err

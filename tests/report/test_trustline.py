@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import date, timedelta
 
 from tests.report.examples import passing
 from velro_gate import report
+from velro_gate.model.record import RunnerSelftest
 from velro_gate.report.trustline import trust_facts
 
 
@@ -22,3 +24,32 @@ def test_a_phase_in_which_a_shard_was_lost_says_what_became_of_it() -> None:
     lost = dataclasses.replace(run.phases[-1], shards_lost=("shard 2 of 2 was killed by SIGKILL",))
     text = report.html(dataclasses.replace(run, phases=(*run.phases[:-1], lost)), verdict)
     assert "given up: shard 2 of 2 was killed by SIGKILL" in text
+
+
+def quoted(days_before: int, **changed: object) -> str | None:
+    """What a run says of a selftest that was made so many days before it."""
+    run, verdict = passing()
+    day = date.fromisoformat(run.started_at[:10]) - timedelta(days=days_before)
+    made = RunnerSelftest(measured_at=f"{day}T10:00:00Z", p95_noise=0.019, p95_seen=0.06, blind=False)
+    run = dataclasses.replace(run, selftest=dataclasses.replace(made, **changed))  # type: ignore[arg-type]
+    return dict(trust_facts(run, verdict)).get("this runner")
+
+
+def test_a_selftest_of_the_runner_is_quoted_until_it_is_stale() -> None:
+    run, verdict = passing()
+    assert "this runner" not in dict(trust_facts(run, verdict))
+    assert (quoted(0) or "").startswith("p95 noise 1.9 %, a duet sees +6.0 % (selftest of 20")
+    assert "p95 noise" in (quoted(30) or "")
+    assert "stale (31 days old): make a new one with 'velro-gate selftest'" in (quoted(31) or "")
+
+
+def test_a_runner_that_was_blind_is_called_so() -> None:
+    assert "cannot see +20 %" in (quoted(1, blind=True) or "")
+
+
+def test_the_quote_stands_in_every_report_for_people() -> None:
+    run, verdict = passing()
+    made = RunnerSelftest(measured_at=run.started_at, p95_noise=0.019, p95_seen=None, blind=False)
+    run = dataclasses.replace(run, selftest=made)
+    for text in (report.markdown(run, verdict), report.html(run, verdict)):
+        assert "p95 noise 1.9 %" in text

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from velro_gate.analysis.family import Row, phase_rows
 from velro_gate.analysis.intervals import Z, autocorrelation_time
 from velro_gate.analysis.noise import on_scale, t_quantile, to_scale
-from velro_gate.analysis.paired import worsening_for
+from velro_gate.analysis.paired import chance_of, worsening_for
 from velro_gate.model.duet import Block, Look
 from velro_gate.model.metrics import Scale
 from velro_gate.model.record import Estimate, Window
@@ -109,6 +109,37 @@ def pilot_of(blocks: Sequence[Block], steps: Sequence[str], policy: Policy, *, o
     )
 
 
+def pilot_of_pairs(pairs: Sequence[tuple[Block, Block]], steps: Sequence[str], policy: Policy, *, overhead: float) -> Pilot:
+    """The same from pairs of blocks of one build: the noise beside that inside a block is what pairs really differ by.
+
+    Raises:
+        ValueError: there are fewer than two pairs, or a block without a phase.
+    """
+    if len(pairs) < 2:
+        raise ValueError("the noise of pairs takes at least two of them")
+    alone = pilot_of([block for pair in pairs for block in pair], steps, policy, overhead=overhead)
+    noise = {}
+    for row, known in alone.noise.items():
+        d = np.array(differences(row, pairs))
+        # A difference has twice the variance of a block.
+        beside = float(np.var(d, ddof=1)) / 2.0 - known.within**2 if len(d) > 1 else 0.0
+        noise[row] = BlockNoise(within=known.within, between=max(math.sqrt(max(beside, 0.0)), UNSEEN_SD))
+    return replace(alone, noise=noise)
+
+
+def differences(row: Row, pairs: Sequence[tuple[Block, Block]]) -> list[float]:
+    """How much worse the second block of each pair is in one figure, on its scale; pairs without it are left out."""
+    values = [(figure_of_block(row, one), figure_of_block(row, other)) for one, other in pairs]
+    return [row.metric.worse_sign * (b - a) for a, b in values if a is not None and b is not None]
+
+
+def figure_of_block(row: Row, block: Block) -> float | None:
+    """One figure of a block on its comparison scale; None where it has none."""
+    phase = block.phase(row.phase)
+    estimate = phase.measurement(row.metric.name, row.step) if phase is not None else None
+    return on_scale(estimate, row.metric) if estimate is not None else None
+
+
 def memory_of(windows: Sequence[Window]) -> float:
     """The integrated autocorrelation time of p95 in seconds; 0 without windows."""
     tails = np.array([window.p95 for window in windows if window.p95 is not None and window.p95 > 0.0])
@@ -168,7 +199,28 @@ def _mde(sd: float, look: Look, family: int, margin: float) -> float:
 
     Bonferroni's t stands in for the largest of the family's flipped statistics, which only the pairs themselves can show.
     """
+    critical = _critical(look, family)
+    if not math.isfinite(critical):
+        return math.inf
+    return math.expm1(float(worsening_for(critical, np.array([sd]), look.pairs, np.array([margin]))[0]))
+
+
+def _critical(look: Look, family: int) -> float:
     if look.pairs < 2 or look.alpha * 2.0**look.pairs < 1.0:
         return math.inf
-    critical = t_quantile(1.0 - look.alpha / max(family, 1), look.pairs - 1)
-    return math.expm1(float(worsening_for(critical, np.array([sd]), look.pairs, np.array([margin]))[0]))
+    return t_quantile(1.0 - look.alpha / max(family, 1), look.pairs - 1)
+
+
+def chance_to_find(pilot: Pilot, look: Look, policy: Policy, worse: Mapping[Row, float], seconds: float) -> float:
+    """The probability that a look at blocks of ``seconds`` finds one of these worsenings: of the row that is found best.
+
+    worse: relative worsenings (0.1: +10 %) of rows that the pilot knows. A lower bound: several rows may be found by chance.
+    """
+    critical, stretch = _critical(look, len(pilot.noise)), seconds / pilot.seconds
+    least = math.log1p(policy.margin)
+    chances = [
+        chance_of(math.log1p(change), critical, pilot.noise[row].of_pair(stretch), look.pairs, least)
+        for row, change in worse.items()
+        if row in pilot.noise
+    ]
+    return max(chances, default=0.0)

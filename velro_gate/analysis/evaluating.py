@@ -19,6 +19,7 @@ def figure_of(
     aim: Aim,
     target: float | None = None,
     beside: Mapping[str, float] | None = None,
+    forecast: float | None = None,
 ) -> Figure:
     """A figure with the bound on the side that its aim is afraid of."""
     bound = upper_bound(hits, count) if aim is Aim.AT_MOST else lower_bound(hits, count)
@@ -31,6 +32,7 @@ def figure_of(
         aim=aim,
         target=target,
         beside=dict(beside or {}),
+        forecast=forecast,
     )
 
 

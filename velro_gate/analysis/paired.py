@@ -11,6 +11,7 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+from scipy import special
 
 from velro_gate.analysis.signflip import (
     Floats,
@@ -133,3 +134,14 @@ def worsening_for(critical: float, sd: Floats, n: int, least: Floats) -> Floats:
     reach = critical + Z95 * math.sqrt(1.0 + critical**2 / (2.0 * (n - 1)))
     found: Floats = np.maximum(reach * error, least + Z95 * error)
     return found
+
+
+def chance_of(worse: float, critical: float, sd: float, n: int, least: float) -> float:
+    """The probability that ``worsening_for`` is about, turned round: of finding ``worse`` among n pairs of this sd."""
+    if n < 2 or not math.isfinite(critical):
+        return 0.0
+    error = sd / math.sqrt(n)
+    if error == 0.0:
+        return float(worse >= least - _ROUNDING)
+    spread = math.sqrt(1.0 + critical**2 / (2.0 * (n - 1)))
+    return float(special.ndtr(min((worse / error - critical) / spread, (worse - least) / error)))

@@ -58,17 +58,22 @@ class Shift:
     known: bool = False
 
     def detectable(self, family: int, policy: Policy) -> float:
-        """The smallest worsening, on the scale, that the screen would have found with 95 % probability.
-
-        (t(1 - alpha/m, df) + 1.645) s sqrt(1 + pi/(2K)) of decision.md, 4; where the noise is so small that the margin and
-        not the test decides, (margin + 1.645 standard errors), since nothing under the margin is ever called a regression.
-        """
-        threshold = t_quantile(1.0 - policy.screen_alpha / max(family, 1), self.df) * self.error
-        return max(threshold, self.least) + 1.645 * self.error
+        """The smallest worsening, on the scale, that the screen would have found with 95 % probability."""
+        return screened_worsening(self.error, self.df, self.least, family, policy)
 
     def relative_worsening(self, worse: float) -> float | None:
         """A worsening on the scale as a share of the baseline; None where the baseline is nothing."""
         return relative_worsening(self.metric, to_scale(self.baseline, self.metric), worse)
+
+
+def screened_worsening(error: float, df: float, least: float, family: int, policy: Policy) -> float:
+    """The smallest worsening, on the scale, that the screen of ``family`` rows finds with 95 % probability.
+
+    (t(1 - alpha/m, df) + 1.645) s sqrt(1 + pi/(2K)) of decision.md, 4; where the noise is so small that the margin and
+    not the test decides, (margin + 1.645 standard errors), since nothing under the margin is ever called a regression.
+    """
+    threshold = t_quantile(1.0 - policy.screen_alpha / max(family, 1), df) * error
+    return max(threshold, least) + 1.645 * error
 
 
 def relative_change(metric: Metric, level: float, move: float) -> float | None:

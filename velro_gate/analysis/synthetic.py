@@ -20,7 +20,7 @@ from velro_gate.analysis.paired import Outcome, conclusions, paired
 from velro_gate.analysis.signflip import Floats
 from velro_gate.analysis.stored_jobs import Ended, stored_job
 from velro_gate.model.duet import LOOKS
-from velro_gate.model.evaluation import Aim, Figure
+from velro_gate.model.evaluation import Aim, CurvePoint, Figure
 from velro_gate.model.scenario import Policy
 
 AT_ONCE = 200
@@ -68,6 +68,19 @@ def duet_figures(count: int, seed: int) -> Iterator[Figure]:
     for sd in (0.03, 0.06, 0.12):
         tally = _duet_jobs(changed, _stream(seed, "pass", sd), sd=sd, memory=0.5, worse=0.15)
         yield figure_of(f"duet +15% p95, pair sd {sd:.0%}", "passed", tally.passed, changed, Aim.AT_MOST, 0.01)
+
+
+CURVE_SDS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.10, 0.12)
+CURVE_WORSE = 0.10
+OURS = "duet"
+
+
+def curves(count: int, seed: int) -> Iterator[CurvePoint]:
+    """How often each rule fails a run against the noise of a pair: without a change (false alarms) and at +10 % p95 (power)."""
+    for sd in CURVE_SDS:
+        for worse in (0.0, CURVE_WORSE):
+            tally = _duet_jobs(count, _stream(seed, "curve", sd, worse), sd=sd, memory=0.5, worse=worse)
+            yield CurvePoint(noise=sd, worse=worse, rates={OURS: tally.failed / count, **_naive(tally, count)})
 
 
 def _duet_jobs(count: int, random: np.random.Generator, *, sd: float, memory: float, worse: float = 0.0) -> _DuetTally:

@@ -332,6 +332,24 @@ def sandbox(
     return serve_sandbox(port, slow or [], no_work, no_control, seed)
 
 
+@app.command(epilog="Example: velro-gate selftest --minutes 10")
+def selftest(
+    minutes: Annotated[float, typer.Option(min=1.0, help="It takes no longer.")] = 10.0,
+    block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block.")] = 5.0,
+    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
+    scenario: Annotated[
+        Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
+    ] = None,
+    runner: Runner = None,
+    output: Output = DEFAULT_OUTPUT,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Tell this runner's noise, the smallest change that is seen on it, and how to lower it. Exit code 4: blind to +20 %."""
+    from velro_gate.cli.selftest import run_selftest
+
+    return run_selftest(minutes, block, warm_up, runner, output, scenario, format)
+
+
 adoption.register(app)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from velro_gate.cli.options import Format, Formatted
+from velro_gate.cli.options import DEFAULT_OUTPUT, Format, Formatted, Output
 
 evaluate_app = typer.Typer(
     name="evaluate",
@@ -55,3 +55,80 @@ def replay(
         console.print(line, markup=False)
 
     return print_figures(list(replayed_figures(folder, say=say)), format)
+
+
+@evaluate_app.command(
+    "end-to-end", epilog="Example: velro-gate evaluate end-to-end --bank bank.jsonl --cycles 200 --jobs 2000 --duets 10"
+)
+def end_to_end(
+    bank: Annotated[Path, typer.Option(help="File of measured blocks; it grows, and an interrupted one is taken up again.")],
+    cycles: Annotated[int, typer.Option(min=0, help="Cycles of four blocks that the bank shall hold.")] = 200,
+    jobs: Annotated[int, typer.Option(min=0, help="Jobs of each kind drawn from the bank.")] = 2000,
+    duets: Annotated[int, typer.Option(min=0, help="Whole duets of each kind, from start to verdict, besides.")] = 0,
+    block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block of the bank.")] = 3.0,
+    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the order inside the cycles and of what is drawn.")] = 1,
+    scenario: Annotated[
+        Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
+    ] = None,
+    output: Output = DEFAULT_OUTPUT,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Judge real blocks of the sandbox, as it was and slowed by a known share. Exit code 1 when a figure is missed."""
+    from velro_gate.cli.evaluations import evaluate_end_to_end
+    from velro_gate.gate.end_to_end import EndToEnd
+
+    return evaluate_end_to_end(
+        EndToEnd(
+            bank=bank,
+            output=output,
+            cycles=cycles,
+            jobs=jobs,
+            duets=duets,
+            seed=seed,
+            warm_up=warm_up,
+            seconds=block,
+            scenario=scenario,
+        ),
+        format,
+    )
+
+
+_SHARE = "For example 3%."
+
+
+@evaluate_app.command(epilog="Example: velro-gate evaluate backtest velro-results --margin 3%")
+def backtest(
+    records: Annotated[Path, typer.Argument(help="Folder with results folders, duets and baselines, at any depth.")],
+    policy: Annotated[Path | None, typer.Option(help="Scenario file whose policy is taken.", show_default=False)] = None,
+    margin: Annotated[str | None, typer.Option(help=f"Smallest change worth acting on. {_SHARE}")] = None,
+    unchanged_below: Annotated[str | None, typer.Option(help=f"What shows 'unchanged'. {_SHARE}")] = None,
+    screen_alpha: Annotated[str | None, typer.Option(help=f"Level of the screen. {_SHARE}")] = None,
+    confirm_alpha: Annotated[str | None, typer.Option(help=f"Level of the confirmation. {_SHARE}")] = None,
+    max_baselines: Annotated[int | None, typer.Option(min=1, max=100, help="Baselines compared with.")] = None,
+    history: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs that tell the noise.")] = None,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Judge kept runs again under another policy, each against what was stored before it: which verdicts would flip."""
+    from velro_gate.cli.backtest import run_backtest
+
+    shares = {
+        "margin": margin,
+        "unchanged_below": unchanged_below,
+        "screen_alpha": screen_alpha,
+        "confirm_alpha": confirm_alpha,
+    }
+    return run_backtest(records, policy, shares, {"max_baselines": max_baselines, "history": history}, format)
+
+
+@evaluate_app.command(epilog="Example: velro-gate evaluate curves --svg docs/evidence.svg")
+def curves(
+    svg: Annotated[Path, typer.Option(help="File of the picture.")],
+    count: Annotated[int, typer.Option(min=20, help="Jobs for each noise and change.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up jobs: equal seeds give equal pictures.")] = 1,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Draw false alarms and power against noise, the duet's beside those of the naive rules."""
+    from velro_gate.cli.evaluations import draw_curves
+
+    return draw_curves(svg, count, seed, format)

@@ -39,11 +39,17 @@ def _table(figures: Sequence[Figure]) -> Table:
             f"{figure.what} {figure.hits} of {figure.count}",
             format_share(figure.rate),
             f"{side} {format_share(figure.bound)}",
-            "" if figure.target is None else f"{figure.aim.value} {format_share(figure.target)}",
+            _wanted(figure),
             {True: "reached", False: "MISSED", None: ""}[figure.reached],
             ", ".join(f"{rule}: {format_share(rate)}" for rule, rate in figure.beside.items()),
         )
     return table
+
+
+def _wanted(figure: Figure) -> str:
+    if figure.target is not None:
+        return f"{figure.aim.value} {format_share(figure.target)}"
+    return "" if figure.forecast is None else f"forecast: {format_share(figure.forecast)}"
 
 
 def _document(figure: Figure) -> dict[str, object]:
@@ -58,4 +64,5 @@ def _document(figure: Figure) -> dict[str, object]:
         "target": figure.target,
         "reached": figure.reached,
         "naive": dict(figure.beside),
+        "forecast": figure.forecast,
     }

@@ -16,9 +16,12 @@ from rich.live import Live
 
 from velro_gate import report
 from velro_gate.cli.output import people
+from velro_gate.errors import RecordError
 from velro_gate.gate.effects import Effects
-from velro_gate.model.run import Progress
+from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision
+from velro_gate.store.selftests import known_selftest, selftest_folder
 
 LINE_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal."""
@@ -41,7 +44,18 @@ def real_effects(runner: str | None, verbose: bool, console: Console | None = No
             say=lambda line: shown.print(line, markup=False),
             observe=observe,
             signals=(signal.SIGINT, signal.SIGTERM),
+            selftest=_selftest(here, shown),
         )
+
+
+def _selftest(here: Environment, console: Console) -> RunnerSelftest | None:
+    """What the newest selftest of this runner found. One that cannot be read is told, and costs nobody a verdict."""
+    try:
+        found = known_selftest(selftest_folder(os.environ), here)
+    except RecordError as error:
+        console.print(f"the runner's selftest is not used: {error.why} ({error.where})", markup=False)
+        return None
+    return None if found is None else found.quote
 
 
 @contextmanager

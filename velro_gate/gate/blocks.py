@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import trio
@@ -60,10 +60,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """A block, and the seconds that it took from the build's start to its end."""
+    """A block, the seconds that it took from the build's start to its end, and what it was summarised from."""
 
     block: Block
     took: float
+    facts: RunFacts = field(default_factory=lambda: RunFacts(phases=(), readings=(), layers=()))
+    samples: Mapping[str, Samples] = field(default_factory=dict)
 
 
 class Stage:
@@ -123,7 +125,7 @@ class Stage:
         block = Block(
             phases=measured, control=control_summary(control.times, control.failed), doubts=block_doubts(phases, measured)
         )
-        return Measured(block=block, took=trio.current_time() - began)
+        return Measured(block=block, took=trio.current_time() - began, facts=facts, samples=samples)
 
     def _running(self, side: Side) -> AbstractAsyncContextManager[Target]:
         return running(

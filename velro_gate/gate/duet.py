@@ -97,6 +97,7 @@ def duet(
             notes=tuple(mask(note, hidden) for note in course.notes),
             shards=course.shards,
             generator_noise=course.noise,
+            selftest=effects.selftest,
         )
         write_duet(results.folder, record, kept)
         return record, kept

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from velro_gate.model.record import Revision
+from velro_gate.model.record import Revision, RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 
 
@@ -20,7 +20,8 @@ class Effects:
     """The outside world.
 
     environ: where URLs and secrets come from. say: one line for a person, now. observe: the state of the running load, about
-    once a second. signals: which signals end a run gracefully (none where the caller is not the main thread).
+    once a second. signals: which signals end a run gracefully (none where the caller is not the main thread). selftest: what
+    this runner's newest one found; None where it made none.
     """
 
     environ: Mapping[str, str]
@@ -30,3 +31,4 @@ class Effects:
     say: Callable[[str], None] = _nothing
     observe: Callable[[Progress], None] = _nothing
     signals: tuple[signal.Signals, ...] = ()
+    selftest: RunnerSelftest | None = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from velro_gate import units
 from velro_gate.analysis.replay import replay_figures
-from velro_gate.analysis.synthetic import EXPERIMENTS
+from velro_gate.analysis.synthetic import EXPERIMENTS, OURS, curves
 from velro_gate.errors import RecordError, UsageError
-from velro_gate.model.evaluation import Figure
+from velro_gate.model.evaluation import CurvePoint, Figure
 from velro_gate.store.series import read_series
 
 
@@ -30,6 +31,14 @@ def synthetic_figures(
             for figure in experiment(count, seed):
                 say(f"{figure.experiment}: {figure.what} {figure.hits} of {figure.count}")
                 yield figure
+
+
+def curve_points(count: int, seed: int, *, say: Callable[[str], None] = lambda _: None) -> Iterator[CurvePoint]:
+    """How often each rule fails a job, noise by noise, without a change and with one. say: told each as it is ready."""
+    for point in curves(count, seed):
+        change = units.format_change(point.worse) if point.worse else "nothing changed"
+        say(f"noise {units.format_share(point.noise)}, {change}: {units.format_share(point.rates[OURS])} failed")
+        yield point
 
 
 def replayed_figures(folder: Path, *, say: Callable[[str], None] = lambda _: None) -> Iterator[Figure]:

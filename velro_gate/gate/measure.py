@@ -75,6 +75,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
                 notes=tuple(mask(note, hidden) for note in notes),
                 shards=shards,
                 generator_noise=noise,
+                selftest=effects.selftest,
             )
             write_record(results.folder, record, facts)
         except VelroError as error:

@@ -20,6 +20,7 @@ class Figure:
 
     what: what was counted. hits of count. bound: the one-sided 95 % Clopper-Pearson bound of the rate on the side that the aim
     is afraid of. target: the rate to reach, None where the figure only informs. beside: rates of naive rules on the same jobs.
+    forecast: the rate that a pilot promised; None where none did.
     """
 
     experiment: str
@@ -30,6 +31,7 @@ class Figure:
     aim: Aim
     target: float | None = None
     beside: Mapping[str, float] = field(default_factory=dict)
+    forecast: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.hits <= self.count or self.count < 1:
@@ -46,3 +48,12 @@ class Figure:
         if self.target is None:
             return None
         return self.rate <= self.target if self.aim is Aim.AT_MOST else self.rate >= self.target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurvePoint:
+    """How often rules failed jobs of one noise and one change. noise: sd of a pair's log ratio; worse: relative, 0 for none."""
+
+    noise: float
+    worse: float
+    rates: Mapping[str, float]

@@ -217,6 +217,20 @@ class GeneratorNoise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerSelftest:
+    """What the newest selftest of this runner found (``model.selftest``).
+
+    p95_noise: sd of the logarithm of a block's p95 of all steps; p95_seen: the smallest worsening of it that a duet finds; None
+    where unknown. blind: the injected +20 % was not found.
+    """
+
+    measured_at: str
+    p95_noise: float | None
+    p95_seen: float | None
+    blind: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewLevel:
     """A figure whose change somebody has accepted: from this run on it has another level."""
 
@@ -229,8 +243,8 @@ class NewLevel:
 class RunRecord:
     """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load.
 
-    generator_noise: None when it was not measured. new_levels: of a baseline, the figures that begin a new epoch with it.
-    quarantined: of a stored run, why it is not used as a baseline; empty: it is one.
+    generator_noise: None when it was not measured. selftest: of the runner, None when it made none. new_levels: of a baseline,
+    the figures that begin a new epoch with it. quarantined: of a stored run, why it is no baseline; empty: it is one.
     """
 
     id: str
@@ -245,6 +259,7 @@ class RunRecord:
     notes: tuple[str, ...] = ()
     shards: int = 1
     generator_noise: GeneratorNoise | None = None
+    selftest: RunnerSelftest | None = None
     new_levels: tuple[NewLevel, ...] = ()
     quarantined: str = ""
     schema: int = RECORD_SCHEMA

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from velro_gate.report.comment import comment_marker, markdown, marker_of
     from velro_gate.report.console import terminal
+    from velro_gate.report.curves import curves_svg
     from velro_gate.report.document import verdict_json
     from velro_gate.report.escape import markdown_link, markdown_text
     from velro_gate.report.live import progress_line, progress_view
@@ -25,6 +26,7 @@ _HOMES = {
     "PlanRow": "plan",
     "comment_marker": "comment",
     "csv": "table",
+    "curves_svg": "curves",
     "headline": "wording",
     "html": "page",
     "markdown": "comment",
@@ -45,6 +47,7 @@ __all__ = [
     "PlanRow",
     "comment_marker",
     "csv",
+    "curves_svg",
     "headline",
     "html",
     "markdown",

@@ -37,7 +37,7 @@ def groupby_phase(rows: Iterable[InPhase]) -> list[Group]:
 @cache
 def template(file: str) -> Template:
     """A template by its file name; HTML is escaped by default, markdown by the filters ``md`` and ``name``."""
-    return _environment(html=file.endswith(".html.j2")).get_template(file)
+    return _environment(html=file.endswith((".html.j2", ".svg.j2"))).get_template(file)
 
 
 def _environment(*, html: bool) -> Environment:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 
 from velro_gate import units
 from velro_gate.model.metrics import METRICS, Scale
-from velro_gate.model.record import GeneratorNoise, Revision, RunRecord
+from velro_gate.model.record import GeneratorNoise, Revision, RunnerSelftest, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, SideBySide, Verdict
 from velro_gate.report import figures
 from velro_gate.report.phrase import plain
+
+STALE_DAYS = 30
+"""After so many days a selftest says little: a runner's neighbours, kernel and load change."""
 
 
 def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], ...]:
@@ -30,7 +34,20 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ("CPU steal", units.format_share(max(steal, default=None))),
         *((("baselines", _baselines(verdict)),) if verdict.duet is None else _side_by_side(verdict.duet)),
     )
-    return (*facts, ("smallest worsening it could find (MDE)", seen)) if seen else facts
+    if seen:
+        facts = (*facts, ("smallest worsening it could find (MDE)", seen))
+    return (*facts, ("this runner", _selftest(record.selftest, record.started_at))) if record.selftest is not None else facts
+
+
+def _selftest(found: RunnerSelftest, run_at: str) -> str:
+    """What the newest selftest of the runner found, and how old it was at the time of the run."""
+    day = found.measured_at[:10]
+    age = (date.fromisoformat(run_at[:10]) - date.fromisoformat(day)).days
+    if age > STALE_DAYS:
+        return f"its selftest of {day} is stale ({age} days old): make a new one with 'velro-gate selftest'"
+    noise = f"p95 noise {units.format_share(found.p95_noise)}"
+    sees = "cannot see +20 %" if found.blind else f"a duet sees {units.format_change(found.p95_seen)}"
+    return f"{noise}, {sees} (selftest of {day})"
 
 
 def _cpu(shares: list[float], shards: int) -> str:

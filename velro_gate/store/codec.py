@@ -15,9 +15,11 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from velro_gate.model.bank import BANK_SCHEMA, BankedBlock, BankHead
 from velro_gate.model.duet import DUET_SCHEMA, DuetRecord
 from velro_gate.model.record import RECORD_SCHEMA, RunRecord
 from velro_gate.model.run import RunFacts
+from velro_gate.model.selftest import SELFTEST_SCHEMA, Selftest
 
 T = TypeVar("T")
 
@@ -25,6 +27,9 @@ FACTS_SCHEMA = 1
 _RECORD = TypeAdapter(RunRecord)
 _FACTS = TypeAdapter(RunFacts)
 _DUET = TypeAdapter(DuetRecord)
+_BANK_HEAD = TypeAdapter(BankHead)
+_BANKED = TypeAdapter(BankedBlock)
+_SELFTEST = TypeAdapter(Selftest)
 
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
 
@@ -123,6 +128,59 @@ def decode_duet(text: str) -> DuetRecord:
         OtherSchemaError: another version's pairs. CodecError: no pairs at all, or broken ones.
     """
     return _validated(_DUET.validate_json, _tree(text, "record of a duet", DUET_SCHEMA), "record of a duet")
+
+
+def encode_bank_head(head: BankHead) -> str:
+    """The first line of a bank, its line break included."""
+    return _text(_BANK_HEAD.dump_python(head, mode="json"), compact=True)
+
+
+def decode_bank_head(line: str) -> BankHead:
+    """What ``encode_bank_head`` made a line of.
+
+    Raises:
+        OtherSchemaError: another version's bank. CodecError: no bank at all, or a broken one.
+    """
+    return _validated(_BANK_HEAD.validate_json, _tree(line, "bank", BANK_SCHEMA), "head of a bank")
+
+
+def encode_banked(block: BankedBlock) -> str:
+    """A line of a bank, its line break included.
+
+    Raises:
+        CodecError: a figure is NaN or infinite.
+    """
+    tree = _BANKED.dump_python(block, mode="json")
+    # A microsecond is finer than any clock of a service.
+    tree["times"] = [round(seconds, 6) for seconds in tree["times"]]
+    return _text(tree, compact=True)
+
+
+def decode_banked(line: str) -> BankedBlock:
+    """What ``encode_banked`` made a line of.
+
+    Raises:
+        OtherSchemaError: another version's block. CodecError: no block at all, or a broken one.
+    """
+    return _validated(_BANKED.validate_json, _tree(line, "block of a bank", BANK_SCHEMA), "block of a bank")
+
+
+def encode_selftest(selftest: Selftest) -> str:
+    """A selftest as JSON text.
+
+    Raises:
+        CodecError: a figure is NaN or infinite.
+    """
+    return _text(_SELFTEST.dump_python(selftest, mode="json"))
+
+
+def decode_selftest(text: str) -> Selftest:
+    """The selftest in a text that ``encode_selftest`` made.
+
+    Raises:
+        OtherSchemaError: another version's selftest. CodecError: no selftest at all, or a broken one.
+    """
+    return _validated(_SELFTEST.validate_json, _tree(text, "selftest", SELFTEST_SCHEMA), "selftest")
 
 
 def _text(tree: object, *, compact: bool = False) -> str:

@@ -1,0 +1,95 @@
+"""The whole decision on a million autocorrelated samples against 30 baselines. ``python -m benchmarks.decision``.
+
+Nothing has changed, so it must not fail; the time is that of a fresh ``velro-gate judge``, start of the interpreter included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import signal
+
+from benchmarks import judge, machine
+from velro_gate.model.samples import Samples
+from velro_gate.store.baselines import add_baseline
+
+MEMORY = 0.999
+"""Of the slow part of a response time from one request to the next: about a second's worth of requests."""
+SLOW_SHARE = 0.5
+RUN_SD = 0.015
+BASELINES = 30
+
+
+def main() -> None:
+    """Write the run and its baselines, judge in fresh processes, print seconds, memory and what was decided."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--samples", type=int, default=1_000_000)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--seed", type=int, default=1)
+    wanted = options.parse_args()
+    print(machine.describe())
+    print(machine.noise())
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        write_baselines(root, wanted.samples, wanted.seed)
+        judge.write(root / "run", partial(drawn, wanted.samples, np.random.default_rng([wanted.seed, BASELINES])))
+        ended = [judged(root) for _ in range(wanted.rounds)]
+    taken = [seconds for seconds, _ in ended]
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    changes = Counter(row["finding"] for row in ended[0][1]["comparisons"] if row["primary"])
+    print(
+        f"deciding on {wanted.samples:,} samples and {BASELINES} baselines, whole process: median "
+        f"{statistics.median(taken):.2f} s ({min(taken):.2f} to {max(taken):.2f}, {wanted.rounds} rounds), "
+        f"at most {peak / 10**6:.0f} MB"
+    )
+    print(f"decided: {ended[0][1]['verdict']}; primary figures: {', '.join(f'{n} {name}' for name, n in changes.items())}")
+    print("to reach: no fail, under 2 s, under 300 MB")
+
+
+def write_baselines(root: Path, count: int, seed: int) -> None:
+    """Accepted runs before it, an hour apart."""
+    for number in range(BASELINES):
+        record = judge.write(root / f"baseline-{number}", partial(drawn, count, np.random.default_rng([seed, number])))
+        add_baseline(root / "baselines", replace(record, started_at=f"2025-12-{1 + number // 24:02d}T{number % 24:02d}:00:00Z"))
+        for path in (root / f"baseline-{number}").iterdir():
+            path.unlink()
+
+
+def judged(root: Path) -> tuple[float, dict[str, Any]]:
+    """Seconds of one judgement, and the verdict's document."""
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "velro_gate", "judge", root / "run", "--baselines", root / "baselines", "--format", "json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    return time.perf_counter() - started, json.loads(done.stdout)
+
+
+def drawn(count: int, random: np.random.Generator, start: float, seconds: float, steps: int, users: int) -> Samples:
+    """Lognormal response times around 10 ms, half of whose variance moves slowly; the run's own level is a little off."""
+    plain = judge.drawn(count, start, seconds, steps, users)
+    kicks = random.standard_normal(count) * math.sqrt(1.0 - MEMORY**2)
+    slow = signal.lfilter([1.0], [1.0, -MEMORY], kicks)
+    log = 0.3 * (math.sqrt(SLOW_SHARE) * slow + math.sqrt(1.0 - SLOW_SHARE) * random.standard_normal(count))
+    done = plain.sent + 0.01 * np.exp(log + random.normal(0.0, RUN_SD))
+    return replace(plain, done=done, first_byte=(done - plain.sent).astype(np.float32))
+
+
+if __name__ == "__main__":
+    main()

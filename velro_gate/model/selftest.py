@@ -1,0 +1,73 @@
+"""What a runner has shown of itself: its noise, the smallest change that can be seen on it, and whether it saw a known one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.run import Environment
+
+SELFTEST_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FigureNoise:
+    """One figure of the unchanged service. block: sd of a block's logarithm, from all blocks; pair: sd of the difference of two
+    blocks measured close together. duet, stored: the smallest relative worsening that a duet, and a run against stored
+    baselines, finds with 95 % probability; None where none can be found.
+    """
+
+    phase: str
+    step: str
+    metric: str
+    block: float
+    pair: float
+    duet: float | None
+    stored: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selftest:
+    """A selftest of one runner.
+
+    measured_at: ISO 8601 in UTC, to the second, ending in Z. cycles: whole ones. block_seconds: measured in each block.
+    duet_pairs, duet_seconds: of the duet that ``FigureNoise.duet`` is about, duet_minutes: what it would take here.
+    stored_seconds, stored_runs: of a run and the baselines that ``FigureNoise.stored`` is about.
+    unchanged: the verdict on the unchanged service against itself. found: which injected slowdowns were found, by slowdown in
+    percent. advice: what would lower the noise, in sentences.
+    """
+
+    measured_at: str
+    environment: Environment
+    cycles: int
+    block_seconds: float
+    duet_pairs: int
+    duet_seconds: float
+    duet_minutes: float
+    stored_seconds: float
+    stored_runs: int
+    unchanged: str
+    found: Mapping[int, bool]
+    rows: tuple[FigureNoise, ...]
+    advice: tuple[str, ...] = field(default=())
+    schema: int = SELFTEST_SCHEMA
+
+    def row(self, metric: str, step: str) -> FigureNoise | None:
+        """The noise of one figure; None where it was not measured."""
+        return next((row for row in self.rows if (row.metric, row.step) == (metric, step)), None)
+
+    @property
+    def quote(self) -> RunnerSelftest:
+        """What the record of a later run says of this selftest."""
+        tail = self.row("p95", "all")
+        return RunnerSelftest(
+            measured_at=self.measured_at,
+            p95_noise=None if tail is None else tail.block,
+            p95_seen=None if tail is None else tail.duet,
+            blind=not self.found.get(MUST_SEE, False),
+        )
+
+
+MUST_SEE = 20
+"""Percent: the injected slowdown that a runner has to see."""

@@ -1,0 +1,68 @@
+"""The newest selftest of each environment, in a folder of the user that outlives a job's working folder.
+
+``$XDG_CACHE_HOME/velro-gate/selftests/FINGERPRINT.json``, ``~/.cache`` where the variable is not set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from velro_gate.errors import RecordError
+from velro_gate.model.record import fingerprint
+from velro_gate.model.run import Environment
+from velro_gate.model.selftest import Selftest
+from velro_gate.store.codec import CodecError, decode_selftest, encode_selftest
+from velro_gate.store.files import write_whole
+
+SELFTEST = "selftest.json"
+
+
+def selftest_folder(environ: Mapping[str, str]) -> Path:
+    """Where the selftests of this user's machine lie."""
+    cache = environ.get("XDG_CACHE_HOME", "")
+    # A relative path there is to be ignored, says the XDG Base Directory Specification.
+    root = Path(cache) if Path(cache).is_absolute() else Path(environ.get("HOME") or Path.home()) / ".cache"
+    return root / "velro-gate" / "selftests"
+
+
+def write_selftest(path: Path, selftest: Selftest) -> None:
+    """Keep a selftest in a file.
+
+    Raises:
+        RecordError: a figure is NaN or infinite. OutputError: no permission. StorageError: the disk is full.
+    """
+    try:
+        text = encode_selftest(selftest)
+    except CodecError as error:
+        raise RecordError("the selftest cannot be kept", where=str(path), why=str(error)) from error
+    write_whole(path, text)
+
+
+def place_of(folder: Path, environment: Environment) -> Path:
+    """The file of one environment's selftest."""
+    return folder / f"{fingerprint(environment)}.json"
+
+
+def known_selftest(folder: Path, environment: Environment) -> Selftest | None:
+    """The newest selftest made in this environment; None when none was.
+
+    Raises:
+        RecordError: it is damaged or of another version.
+    """
+    path = place_of(folder, environment)
+    hint = "Make a new one: 'velro-gate selftest'."
+    try:
+        found = decode_selftest(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise RecordError("the selftest cannot be read", where=str(path), why="it is not a text file", hint=hint) from error
+    except OSError as error:
+        raise RecordError(
+            "the selftest cannot be read", where=str(path), why=error.strerror or str(error), hint=hint
+        ) from error
+    except CodecError as error:
+        raise RecordError("the selftest cannot be read", where=str(path), why=str(error), hint=hint) from error
+    # A file that was copied from elsewhere says nothing about this machine.
+    return found if fingerprint(found.environment) == fingerprint(environment) else None
