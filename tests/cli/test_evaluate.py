@@ -85,8 +85,9 @@ def test_a_backtest_says_which_verdicts_would_flip(tmp_path: Path) -> None:
     stored(tmp_path)
     ended = velro_gate("evaluate", "backtest", ".", "--margin", "30%", "--unchanged-below", "40%", cwd=tmp_path)
     assert ended.code == 0
-    assert "would flip" in ended.out
-    assert "regression -> unchanged" in " ".join(ended.out.split())
+    assert "1 from fail to pass" in ended.out
+    assert "verdicts would flip" in ended.out
+    assert "steady: p95 regression -> unchanged" in ended.out
     told = json.loads(
         velro_gate("evaluate", "backtest", ".", "--margin", "0.3", "--unchanged-below", "0.4", "-f", "json", cwd=tmp_path).out
     )

@@ -52,13 +52,13 @@ def _share(name: str, text: str) -> float:
 
 def _print(found: Sequence[Rejudged]) -> None:
     table = Table()
-    for heading in ("started", "run", "kind", "baselines", "verdict", "would be", "figures that come out otherwise"):
+    for heading in ("run", "kind", "baselines", "verdict", "would be", "figures that come out otherwise"):
         table.add_column(heading, justify="right" if heading == "baselines" else "left", overflow="fold")
     for run in found:
         if run.flips or run.rows:
-            rows = ", ".join(map(_row, run.rows))
+            rows = "\n".join(map(_row, run.rows))
             after = run.after.word if run.flips else "the same"
-            table.add_row(run.started_at, run.place, run.kind.value, str(run.baselines), run.before.word, after, rows)
+            table.add_row(run.place, run.kind.value, str(run.baselines), run.before.word, after, rows)
     if table.row_count:
         show(table)
     for (before, after), count in Counter((run.before.word, run.after.word) for run in found if run.flips).items():
