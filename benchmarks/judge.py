@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from velro_gate.store.records import SampleWriter, read_samples, write_record
 Drawn = Callable[[float, float, int, int], Samples]
 """Samples of a phase: from the start of its measured stretch, its seconds, the number of steps and of users."""
 
+NOT_READ = frozenset({"database_connections"})
 PROFILE, PHASE = "full", "prd_compliance_validation"
 _HEALTH = GeneratorHealth(
     cpu_share=0.2,
@@ -77,7 +79,10 @@ def judged(folder: Path) -> float:
 def write(folder: Path, draw: Drawn) -> RunRecord:
     """A record of one phase, with the samples that are drawn for it."""
     scenario = load_scenario(shipped_scenario("velro-prd"), {})
-    phase = next(phase for phase in scenario.profiles[PROFILE] if phase.name == PHASE)
+    planned = next(phase for phase in scenario.profiles[PROFILE] if phase.name == PHASE)
+    # A made-up run has no readings, and what is required and was not measured would break it.
+    measured = tuple(wanted for wanted in planned.requirements if wanted.metric not in NOT_READ)
+    phase = replace(planned, requirements=measured)
     names = tuple(step.name for step in scenario.steps)
     plan = Plan(
         scenario=scenario.name,

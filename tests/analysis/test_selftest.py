@@ -81,7 +81,7 @@ def test_the_advice_names_what_was_seen() -> None:
     )
     advice = " ".join(made(stolen).advice)
     assert "takes 8.0 % of this machine's CPU time" in advice
-    assert "uses 80 % of its core" in advice
+    assert "uses 80.0 % of its core" in advice
     assert "control endpoint" in advice
 
 

@@ -87,13 +87,14 @@ def test_a_backtest_says_which_verdicts_would_flip(tmp_path: Path) -> None:
     assert ended.code == 0
     assert "1 from fail to pass" in ended.out
     assert "verdicts would flip" in ended.out
-    assert "steady: p95 regression -> unchanged" in ended.out
     told = json.loads(
         velro_gate("evaluate", "backtest", ".", "--margin", "0.3", "--unchanged-below", "0.4", "-f", "json", cwd=tmp_path).out
     )
     assert told["policy"] == {"margin": 0.3, "unchanged_below": 0.4}
     assert told["flips"] == sum(run["flips"] for run in told["runs"]) >= 1
     assert told["runs"][-1]["before"] == "fail"
+    flips = {(row["metric"], row["step"]): (row["before"], row["after"]) for row in told["runs"][-1]["rows"]}
+    assert flips["p95", "all"] == ("regression", "unchanged")
 
 
 def test_a_backtest_takes_the_policy_of_a_scenario_file(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
     assert figures["end to end, service +10% slower", "found"]["forecast"] > 0.9
     text = velro_gate(*arguments, cwd=tmp_path)
     assert "forecast:" in text.out
-    assert "Mann-Whitney on requests" in " ".join(text.out.split())
+    assert "figures are reached" in text.out
 
 
 def test_a_bank_of_another_kind_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
