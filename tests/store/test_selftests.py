@@ -50,7 +50,7 @@ def test_a_damaged_selftest_is_an_error_with_its_place(tmp_path: Path, content: 
 
 
 def test_it_lies_in_the_users_cache() -> None:
-    home, usual = {"HOME": "/home/me"}, Path("/home/me/.cache/velro-gate/selftests")
+    home, usual = {"HOME": "/user"}, Path("/user/.cache/velro-gate/selftests")
     assert selftest_folder({"XDG_CACHE_HOME": "/cache", **home}) == Path("/cache/velro-gate/selftests")
     assert selftest_folder(home) == usual
     assert selftest_folder({"XDG_CACHE_HOME": "not/absolute", **home}) == usual

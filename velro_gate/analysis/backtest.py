@@ -63,6 +63,7 @@ def _comparable(run: RunRecord, record: RunRecord) -> bool:
     return (
         run.id != record.id
         and run.complete
+        and not run.quarantined
         and same == (record.plan.scenario, record.plan.digest, record.plan.profile, fingerprint(record.environment))
         and (run.started_at, run.id) < (record.started_at, record.id)
     )
