@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from velro_gate import units
 from velro_gate.model.evaluation import CurvePoint
@@ -15,11 +16,14 @@ from velro_gate.report.templating import template
 
 WIDTH, HEIGHT = 960.0, 380.0
 TOP, BOTTOM, LEFT, GAP = 64.0, 92.0, 56.0, 56.0
-PANEL = (WIDTH - LEFT - GAP - 16.0) / 2.0
+PANEL = (WIDTH - LEFT - GAP - 28.0) / 2.0
 INNER = HEIGHT - TOP - BOTTOM
 
 STYLES = (("#0b6e4f", ""), ("#b3261e", "6 4"), ("#7a5195", "2 3"), ("#b26a00", "9 3 2 3"))
 """Colour and dashes of the rules, in their order; ours first."""
+
+LETTER, LINE = 7.0, 58.0
+"""Width of a letter of the legend at most, and of what stands before and after a label."""
 
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
@@ -71,9 +75,10 @@ def curves_svg(points: Sequence[CurvePoint], note: str) -> str:
         _panel([point for point in points if point.worse == worse], rules, worse, LEFT + number * (PANEL + GAP))
         for number, worse in enumerate(changes)
     )
+    starts = accumulate((LINE + LETTER * len(rule) for rule in rules), initial=LEFT)
     legend = tuple(
-        CurveLegend(label=rule, colour=colour, dashes=dashes, x=LEFT + number * (WIDTH - LEFT) / len(rules))
-        for number, (rule, (colour, dashes)) in enumerate(zip(rules, STYLES, strict=False))
+        CurveLegend(label=rule, colour=colour, dashes=dashes, x=x)
+        for rule, (colour, dashes), x in zip(rules, STYLES, starts, strict=False)
     )
     return template("curves.svg.j2").render(
         width=WIDTH, height=HEIGHT, top=TOP, bottom=TOP + INNER, left=LEFT, panels=panels, legend=legend, note=note
@@ -99,8 +104,8 @@ def _panel(points: Sequence[CurvePoint], rules: Sequence[str], worse: float, x: 
         middle=x + PANEL / 2.0,
         right=x + PANEL,
         curves=tuple(drawn),
-        ticks=tuple((place(point.noise, 0.0)[0], units.format_share(point.noise)) for point in ordered),
-        levels=tuple((_y(share), units.format_share(share)) for share in _SHARES),
+        ticks=tuple((place(point.noise, 0.0)[0], units.trim_zeros(units.format_share(point.noise))) for point in ordered),
+        levels=tuple((_y(share), units.trim_zeros(units.format_share(share))) for share in _SHARES),
     )
 
 
