@@ -16,4 +16,4 @@ export SUPABASE_SERVICE_KEY
 
 # The port differs from start to start, and so do the simulated delays that are drawn from it.
 serve="exec '$bin/velro-gate' sandbox --port \$PORT --seed \$PORT"
-exec "$bin/velro-gate" duet scenarios/demo.yaml --base-command "$serve" --head-command "$serve --slow $slow" --block 15 "$@"
+exec "$bin/velro-gate" duet scenarios/demo.yaml --base-command "$serve" --head-command "$serve --slow $slow" --block 15 --warm-up 4 "$@"
