@@ -16,7 +16,7 @@ from tests.analysis.duets import block, control, duet, noisy, of_phases, pair
 from tests.analysis.phases import counts
 from tests.analysis.runs import summary
 from velro_gate.analysis.duet import compare_pairs, next_look, settled
-from velro_gate.analysis.duet_verdict import judge_duet
+from velro_gate.analysis.duet_verdict import duet_doubts, judge_duet
 from velro_gate.model.duet import Duet, Look, Side
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, StepSummary
@@ -314,6 +314,17 @@ def test_a_control_that_swings_but_keeps_its_middle_warns() -> None:
     verdict = judge_duet(duet(*[up, down] * 5))
     assert [found.code for found in verdict.trust] == ["control-unsteady"]
     assert verdict.level is Level.WARN
+
+
+def test_a_control_that_only_swings_hardly_ever_breaks_a_duet() -> None:
+    random = np.random.default_rng(5)
+    moved = 0
+    for _ in range(500):
+        swings = np.exp(random.normal(0.0, 0.12, (10, 2))) * 0.001
+        pairs = [pair(block(controlled=float(base)), block(controlled=float(head))) for base, head in swings]
+        moved += "control-moved" in [found.code for found in duet_doubts(duet(*pairs))]
+    # At most 4 of 1,000 by the interval alone: eight or more of 500 are seen with a probability of 1 in 1,000.
+    assert moved < 8
 
 
 def test_a_control_that_fell_silent_is_no_proof_of_calm() -> None:

@@ -19,6 +19,11 @@ from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFin
 CONTROL_METRIC = "p50"
 """What the control endpoint's answers are compared by."""
 
+CONTROL_TAIL = 0.002
+"""On either side of the interval that must exclude nought before the control endpoint counts as moved: a duet in which nothing
+moved is broken by it in 4 of 1,000 cases at most. The smallest tail that ten pairs allow is .001.
+"""
+
 LEFT_OUT_BROKEN = 0.25
 """With more than this share of the pairs left out, what is left was chosen by the disturbance."""
 
@@ -163,8 +168,8 @@ def _middle(d: Floats) -> float:
 
 
 def _interval(d: Floats) -> tuple[float, float]:
-    """The 95 % interval of the middle; with too few pairs for one, all that they span."""
-    low, high = (float(end[0]) for end in bounds(walsh_averages(d[:, None]), len(d), 0.025))
+    """The interval of the middle at CONTROL_TAIL; with too few pairs for one, all that they span."""
+    low, high = (float(end[0]) for end in bounds(walsh_averages(d[:, None]), len(d), CONTROL_TAIL))
     return (low, high) if math.isfinite(low) else (float(d.min()), float(d.max()))
 
 
