@@ -7,10 +7,11 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from tests.analysis.phases import counts
 from tests.analysis.runs import STEPS, baselines, run, summary, with_counts
-from velro_gate.analysis.family import beyond, choose_rows, confirm_level, holm, typical_count
+from velro_gate.analysis.family import beyond, choose_rows, confirm_level, false_discovery, holm, typical_count
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 
@@ -145,6 +146,16 @@ def test_holm_of_nothing_is_nothing() -> None:
 @given(P)
 def test_holm_never_lowers_a_p_and_never_leaves_one(p: list[float]) -> None:
     assert all(before <= after <= 1.0 for before, after in zip(p, holm(p), strict=True))
+
+
+@given(P)
+def test_the_false_discovery_rates_are_those_of_scipy(p: list[float]) -> None:
+    assert false_discovery(p) == pytest.approx(tuple(stats.false_discovery_control(p)) if p else ())
+
+
+def test_the_false_discovery_rates_by_hand() -> None:
+    # Sorted: .01 x 4/1, .02 x 4/2, .03 x 4/3, .5 x 4/4, each at most its successor.
+    assert false_discovery([0.03, 0.01, 0.5, 0.02]) == pytest.approx((0.04, 0.04, 0.5, 0.04))
 
 
 @pytest.mark.parametrize(("family", "level"), [(0, 0.005), (1, 0.005), (8, 0.005), (16, 0.0025), (48, 0.005 / 6)])

@@ -13,8 +13,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scipy import stats
-
 from velro_gate.analysis.epochs import of_this_epoch
 from velro_gate.analysis.error_rates import LEAST_INCREASE, asked_and_failed, error_shift
 from velro_gate.analysis.family import (
@@ -23,6 +21,7 @@ from velro_gate.analysis.family import (
     beyond,
     choose_rows,
     confirm_level,
+    false_discovery,
     has,
     holm,
     typical_count,
@@ -222,8 +221,8 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
     """Everything else: screened for false discoveries, a warning at most."""
     if not shifts:
         return {}
-    adjusted = stats.false_discovery_control([shift.p for shift in shifts.values()])
-    better = stats.false_discovery_control([shift.p_better for shift in shifts.values()])
+    adjusted = false_discovery([shift.p for shift in shifts.values()])
+    better = false_discovery([shift.p_better for shift in shifts.values()])
     concluded = {}
     for (row, shift), p, p_better in zip(shifts.items(), adjusted, better, strict=True):
         change, level = Change.INCONCLUSIVE, Level.PASS

@@ -14,12 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from velro_gate.analysis.block_figures import Figures, figures_of, unusable
 from velro_gate.analysis.comparison import ADVISORY_Q, not_ruled_out, withheld
 from velro_gate.analysis.error_rates import LEAST_INCREASE, UNCHANGED_INCREASE, counts_shift
-from velro_gate.analysis.family import Row, phase_rows
+from velro_gate.analysis.family import Row, false_discovery, phase_rows
 from velro_gate.analysis.noise import from_scale
 from velro_gate.analysis.paired import Outcome, Paired, conclusions, detectable, paired
 from velro_gate.analysis.shifts import relative_change
@@ -158,7 +157,7 @@ def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     family = _Family.of(able, duet.policy)
     found = paired(family.d, duet.seed)
     p, p_better = single_p(family.d, duet.seed)
-    adjusted, better = stats.false_discovery_control(p), stats.false_discovery_control(p_better)
+    adjusted, better = (np.array(false_discovery(each.tolist()), np.float64) for each in (p, p_better))
     # With the adjusted values in their place the same rules hold.
     screened = replace(found, p=adjusted, p_better=better)
     outcomes = conclusions(screened, ADVISORY_Q, family.least, family.bound)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from velro_gate.analysis.noise import margin
 from velro_gate.analysis.shifts import Shift
@@ -101,6 +100,11 @@ def counts_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Po
 def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
     """Fisher's exact one-sided p for "my share is the larger one", of (events, trials) rounded to whole counts."""
     (e, n), (base_e, base_n) = (tuple(map(round, pair)) for pair in (mine, theirs))
+    if not e:
+        return 1.0
+    # Only where there are errors: to import it takes half a second, as long as the rest of a judgement.
+    from scipy import stats
+
     return float(stats.hypergeom.sf(e - 1, n + base_n, e + base_e, n))
 
 

@@ -127,3 +127,18 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
         least = max(least, min(1.0, (len(p) - rank) * p[i]))
         adjusted[i] = least
     return tuple(adjusted)
+
+
+def false_discovery(p: Sequence[float]) -> tuple[float, ...]:
+    """Adjusted p-values whose threshold q keeps the expected share of false ones among those found at q (Benjamini, Hochberg
+    1995): p of rank i times m/i, no larger than those of higher ranks.
+
+    scipy.stats has it too (the tests hold one against the other), but importing that takes longer than a whole judgement.
+    """
+    order = sorted(range(len(p)), key=lambda i: -p[i])
+    adjusted = [1.0] * len(p)
+    most = 1.0
+    for above, i in enumerate(order):
+        most = min(most, p[i] * len(p) / (len(p) - above))
+        adjusted[i] = most
+    return tuple(adjusted)
