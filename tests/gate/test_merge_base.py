@@ -46,8 +46,8 @@ def test_a_merge_that_the_change_made_itself_is_no_merge_of_the_pull_request(kno
 
 def test_a_shallow_checkout_is_enough_and_stays_as_it_is(known: History, tmp_path: Path) -> None:
     workspace = known.cloned(tmp_path / "workspace", known.head)
-    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
     measured = revision(workspace, environ={}).sha
+    before = {path: path.stat().st_mtime_ns for path in workspace.rglob("*")}
     assert found(known, tmp_path, measured, known.tip) == known.start
     assert {path: path.stat().st_mtime_ns for path in workspace.rglob("*")} == before
 
