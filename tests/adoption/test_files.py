@@ -69,9 +69,7 @@ def test_linters_find_nothing_in_what_init_writes(tmp_path: Path, choices: Choic
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize(
-    "choices", [*USERS, OWN], ids=lambda choices: f"{choices.action[0]}-{choices.store}{choices.duet * '-duet'}"
-)
+@pytest.mark.parametrize("choices", [*USERS, OWN], ids=lambda choices: f"{choices.store}-{choices.action[:2]}-{choices.duet}")
 def test_the_doctor_finds_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
     workflows, unreadable = read_workflows(laid_out(tmp_path, choices))
     assert len(workflows) == len(WORKFLOWS)

@@ -105,7 +105,7 @@ def test_a_base_that_does_not_work_gives_way_to_stored_baselines_and_the_comment
     # Seed 11 draws the base build for the first block.
     assert asked(here, proposal, lambda: proposal.measured(**commands)) == 0
     (comment,) = here.api.state.comments
-    assert "no duet, so this run is compared with stored baselines: the base build" in comment["body"]
+    assert "No duet, so this run is compared with stored baselines: the base build" in comment["body"]
     assert reason in comment["body"]
     assert any(line.startswith("no duet") for line in here.said)
     assert here.outputs["verdict"] == "no-baseline"

@@ -96,7 +96,7 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
             return record, reach_duet_verdict(record, kept, waivers=waivers), results
         except NoDuetError as error:
             missed = error
-            say(f"no duet, so the stored baselines are compared with: {error.reason}")
+            say(f"no duet, so the stored baselines are compared with: {error.reason}\ndo:    {error.advice}")
     for sentence in job.store.bring(job.baselines):
         say(f"warning: in the stored baselines {sentence}")
     record, results = job.measure()
