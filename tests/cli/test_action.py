@@ -198,7 +198,9 @@ def test_a_base_that_cannot_be_built_leaves_a_run_of_the_started_head_and_its_co
     assert "No duet, so this run is compared with stored baselines: the base build's build-command" in comment["body"]
     assert "no compiler" in comment["body"]
     outputs = read_outputs((here.folder / "outputs").read_text(encoding="utf-8"))
-    assert {"build-head.log", "head.log", "record.json"} <= {path.name for path in Path(outputs["result-path"]).iterdir()}
+    assert {"build-base.log", "build-head.log", "head.log", "record.json"} <= {
+        path.name for path in Path(outputs["result-path"]).iterdir()
+    }
     assert list((here.folder / "temporary").iterdir()) == []
     assert TOKEN not in ended.out + ended.err + "".join(
         path.read_text("utf-8", "replace") for path in workspace.rglob("velro-results/**/*") if path.is_file()

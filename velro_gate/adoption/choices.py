@@ -30,12 +30,13 @@ _EXPRESSION = re.compile(r"[a-zA-Z_][\w-]*(\.[\w-]+)+")
 class Choices:
     """One repository's answers; whatever goes into a workflow file has a form that cannot break out of its place there.
 
-    action: what ``uses:`` names. main: the branch whose commits become baselines. labels: of the runner that measures.
-    start: a command that starts the service and returns, empty where it is there already. duet: base and head are built by
-    ``build`` and measured side by side; then ``start`` serves either on the port in PORT, in the foreground. url, health: of
-    the service. scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of
-    the gate, each with the expression that fills it. bearer: the variable that holds the service's token. store: where
-    baselines live. status: the name of the commit status. hosted: the runner for reports of forks. minutes, dispatch_minutes: time limits.
+    action: what ``uses:`` names. main: the branch whose commits become baselines. labels: of the runner that measures. start:
+    a command that starts the service and returns, empty where it is there already. duet: base and head are built by ``build``
+    and measured side by side; then ``start`` serves either on the port in PORT, in the foreground. url, health: of the
+    service. scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the
+    gate, each with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines
+    live. status: the name of the commit status. hosted: the runner for reports of forks. minutes, dispatch_minutes: time
+    limits.
 
     Raises:
         UsageError: an answer has not the form that it needs.

@@ -33,6 +33,7 @@ class Course:
     change: Change
     inputs: Inputs
     _workshop: Workshop = field(init=False)
+    _before: Results | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         inputs = self.inputs
@@ -52,6 +53,7 @@ class Course:
         setup = self._setup(anywhere=starts)
         with real_effects(inputs.runner, False) as effects:
             results = make_results(inputs.output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
+            self._keep_what_the_base_said(results)
             with self._workshop.serving(setup, results) if starts else nullcontext(setup) as served:
                 return run(served, results, effects, self._calibration), results
 
@@ -64,9 +66,16 @@ class Course:
         setup = self._setup(anywhere=True)
         with real_effects(inputs.runner, False) as effects:
             name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
-            results = make_results(inputs.output, name)
+            self._before = results = make_results(inputs.output, name)
             record, kept = measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
         return record, kept, results
+
+    def _keep_what_the_base_said(self, results: Results) -> None:
+        """After a duet that could not be had: a reader looks into the results of the run that stands in for it."""
+        if self._before is not None:
+            for log in ("build-base.log", "base.log"):
+                if (said := self._before.folder / log).exists():
+                    results.write(log, said.read_text("utf-8", "replace"))
 
     @property
     def _calibration(self) -> Calibration | None:
