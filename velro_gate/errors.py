@@ -118,8 +118,12 @@ class GateFailedError(VelroError):
 
 
 class BrokenError(VelroError):
-    """The measurement cannot be made or cannot be trusted."""
+    """The measurement cannot be made or cannot be trusted.
 
+    of_base: the base build of a duet is what does not work, so that there is nothing to hold the head build against.
+    """
+
+    of_base: bool = False
     exit_code = 4
     default_hint = "Nothing was measured, so nothing is judged: mend the cause and run again."
 

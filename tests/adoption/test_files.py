@@ -38,6 +38,7 @@ USERS = [
     Choices(action=ACTION, store="pull-request", bearer="TOKEN", variables={"TOKEN": "secrets.TOKEN"}, status="perf gate"),
     Choices(action=ACTION, store="artifact", url="https://staging.example.org/api", profile="full", health="/up"),
     Choices(action=ACTION, store="none", start='sh -c "echo: #1"'),
+    Choices(action=ACTION, duet=True, start="exec ./serve --port $PORT", build="make -j2", status="perf duet"),
 ]
 
 
@@ -55,7 +56,7 @@ def test_our_own_workflows_are_what_init_writes() -> None:
     assert {path: (ROOT / path).read_text(encoding="utf-8") for path in written} == written
 
 
-@pytest.mark.parametrize("choices", USERS, ids=lambda choices: choices.store)
+@pytest.mark.parametrize("choices", USERS, ids=lambda choices: "duet" if choices.duet else choices.store)
 def test_linters_find_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
     root = laid_out(tmp_path, choices)
     workflows = [str(root / f".github/workflows/{name}.yml") for name in WORKFLOWS]
@@ -68,14 +69,14 @@ def test_linters_find_nothing_in_what_init_writes(tmp_path: Path, choices: Choic
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("choices", [*USERS, OWN], ids=lambda choices: f"{choices.action[0]}-{choices.store}")
+@pytest.mark.parametrize("choices", [*USERS, OWN], ids=lambda choices: f"{choices.store}-{choices.action[:2]}-{choices.duet}")
 def test_the_doctor_finds_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
     workflows, unreadable = read_workflows(laid_out(tmp_path, choices))
     assert len(workflows) == len(WORKFLOWS)
     assert [*unreadable, *examine_workflows(workflows)] == []
 
 
-@pytest.mark.parametrize("choices", USERS, ids=lambda choices: choices.store)
+@pytest.mark.parametrize("choices", USERS, ids=lambda choices: "duet" if choices.duet else choices.store)
 def test_the_scenario_and_the_waivers_can_be_read(tmp_path: Path, choices: Choices) -> None:
     laid_out(tmp_path, choices)
     scenario = load_scenario(tmp_path / choices.scenario, {})
@@ -88,6 +89,26 @@ def test_only_the_refresh_may_write_contents() -> None:
     assert [path for path, text in files.items() if re.search(r"contents: write", text)] == [
         ".github/workflows/perf-baseline.yml"
     ]
+
+
+def test_a_duet_is_asked_for_where_changes_are_judged_and_every_measuring_workflow_starts_the_service_itself() -> None:
+    files = render_files(Choices(action=ACTION, duet=True, start="exec ./serve --port $PORT", build="make"))
+    given = {
+        name: [
+            step["with"]
+            for job in yaml.safe_load(files[f".github/workflows/{name}.yml"])["jobs"].values()
+            for step in job["steps"]
+            if step.get("uses") == ACTION
+        ]
+        for name in ("perf-gate", "perf-baseline", "perf-dispatch", "perf-nightly")
+    }
+    starts = [step["start-command"] == "exec ./serve --port $PORT" for steps in given.values() for step in steps]
+    assert len(starts) == 5
+    assert all(starts)
+    # A fork's job leaves its record to a reporter, which knows baselines only.
+    assert [step.get("duet", False) for step in given["perf-gate"]] == [True, False]
+    assert not any("duet" in step for name, steps in given.items() if name != "perf-gate" for step in steps)
+    assert "Start the service under test" not in "".join(files.values())
 
 
 def test_every_action_of_others_is_pinned_by_commit() -> None:
@@ -122,6 +143,9 @@ def test_any_text_comes_back_from_its_yaml(text: str) -> None:
         {"bearer": "two words"},
         {"store": "disk"},
         {"status": "a: b\n"},
+        {"duet": True},
+        {"duet": True, "start": "./serve", "url": "http://127.0.0.1:8000"},
+        {"build": "make", "start": "./serve"},
     ],
     ids=str,
 )

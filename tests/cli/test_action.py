@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 
 from tests.cli.command import Ended, command, environment, tiny_scenario, velro_gate
 from tests.gate.jobs import HEAD, World, world
+from tests.gate.programs import service as program
 from tests.github.git_server import git
 from tests.github.test_commands import read_outputs
 from tests.service import Service, service
@@ -174,3 +176,77 @@ def test_a_cancelled_job_keeps_its_record_sets_an_error_status_and_leaves_no_pro
     # Whoever was ended last may still be there for the moment that it takes to be reaped.
     _, alive = psutil.wait_procs(members_of(child.pid), timeout=10.0)
     assert not alive
+
+
+# Side by side.
+
+
+def proposal(here: World) -> tuple[Path, dict[str, Any]]:
+    """A shallow checkout of a change, and the event that proposes it."""
+    workspace = here.folder / "workspace"
+    git("clone", "--quiet", "--depth=1", here.bare.as_uri(), str(workspace))
+    base = git("rev-parse", "HEAD", cwd=workspace)
+    (workspace / "changed").touch()
+    git("add", ".", cwd=workspace)
+    git("commit", "--quiet", "--message", "A change", cwd=workspace)
+    git("push", "--quiet", "origin", "HEAD:feature", cwd=workspace)
+    head = git("rev-parse", "HEAD", cwd=workspace)
+    here.api.state.pulls[0]["head_sha"] = head
+    pull = {**PULL_REQUEST["pull_request"], "head": {**PULL_REQUEST["pull_request"]["head"], "sha": head}}  # type: ignore[dict-item,index]
+    pull["base"] = {**pull["base"], "sha": base}
+    return workspace, {**PULL_REQUEST, "pull_request": pull}
+
+
+def test_a_base_that_cannot_be_built_leaves_a_run_of_the_started_head_and_its_comment_says_why(here: World) -> None:
+    workspace, payload = proposal(here)
+    more = {
+        "VELRO_DUET": "true",
+        "VELRO_BUILD_COMMAND": "test -e changed || { echo no compiler; exit 9; }",
+        "VELRO_START_COMMAND": program(here.folder, 0.0),
+    }
+    ended = velro_gate("action", cwd=workspace, env=variables(here, "pull_request", payload, "", **more))
+    assert ended.code == 0, ended.out + ended.err
+    (comment,) = here.api.state.comments
+    assert "No duet, so this run is compared with stored baselines: the base build's build-command" in comment["body"]
+    assert "no compiler" in comment["body"]
+    outputs = read_outputs((here.folder / "outputs").read_text(encoding="utf-8"))
+    assert {"build-base.log", "build-head.log", "head.log", "record.json"} <= {
+        path.name for path in Path(outputs["result-path"]).iterdir()
+    }
+    assert list((here.folder / "temporary").iterdir()) == []
+    assert TOKEN not in ended.out + ended.err + "".join(
+        path.read_text("utf-8", "replace") for path in workspace.rglob("velro-results/**/*") if path.is_file()
+    )
+
+
+def test_a_cancelled_build_of_the_base_leaves_no_process_and_no_checkout(here: World) -> None:
+    workspace, payload = proposal(here)
+    pid = here.folder / "pid"
+    more = {
+        "VELRO_DUET": "true",
+        "VELRO_BUILD_COMMAND": f"test -e changed && exit; echo $$ > {pid}.part; mv {pid}.part {pid}; sleep 600; true",
+        "VELRO_START_COMMAND": "exit 1",
+    }
+    child = subprocess.Popen(
+        command("action"), cwd=workspace, env=environment(variables(here, "pull_request", payload, "", **more)),
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 (no threads in the child)
+    )  # fmt: skip
+    while not pid.exists():
+        assert child.poll() is None, child.communicate()
+        time.sleep(0.02)
+    assert list((here.folder / "temporary").glob("*/base/README.md"))
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 130, out + err
+    assert here.lights[-1][1:] == ("error", "no verdict: cancelled")
+    assert list((here.folder / "temporary").iterdir()) == []
+    assert not psutil.pid_exists(int(pid.read_text("utf-8")))
+
+
+def test_a_duet_without_a_start_command_is_refused_with_what_to_do(here: World) -> None:
+    ended = action(here, "pull_request", PULL_REQUEST, "", VELRO_DUET="true")
+    assert ended.code == 2
+    assert "the input duet needs the input start-command" in ended.err
+    assert "serves on the port in PORT" in ended.err
+    assert here.api.state.statuses == []

@@ -21,6 +21,7 @@ from velro_gate.gate.publish import Outlets, origin_of
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.stores import Store, store_for
 from velro_gate.github.event import Event, Mode
+from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.branch import Branch, Pause, push
@@ -77,6 +78,7 @@ class World:
         made: RunRecord | None = None,
         fails: BaseException | None = None,
         before: Callable[[], None] = lambda: None,
+        duet: Callable[[], tuple[RunRecord, DuetRecord, Results]] | None = None,
         timeout: float = 5.0,
     ) -> int:
         """Do the job; its exit code, also where it ends by an error."""
@@ -117,6 +119,7 @@ class World:
                 baselines=self.folder / "baselines",
                 environ=self.environ,
                 measure=measure,
+                duet=duet or _no_duet,
             )
             try:
                 return do(job)
@@ -150,6 +153,10 @@ class World:
             default_branch="main",
             say=self.said.append,
         )
+
+
+def _no_duet() -> tuple[RunRecord, DuetRecord, Results]:
+    raise AssertionError("nobody asked for a duet")
 
 
 @contextmanager

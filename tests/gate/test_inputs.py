@@ -42,6 +42,13 @@ def test_every_input_has_its_variable() -> None:
             "VELRO_PULL_REQUEST": "7",
             "VELRO_ARTIFACT_URL": "https://x.example",
             "VELRO_ARTIFACT": "mine",
+            "VELRO_DUET": "true",
+            "VELRO_BUILD_COMMAND": "make build",
+            "VELRO_START_COMMAND": "exec ./serve --port $PORT",
+            "VELRO_HEALTH_PATH": "/up",
+            "VELRO_BUILD_MINUTES": "5",
+            "VELRO_PAIRS": "8",
+            "VELRO_MAX_MINUTES": "40",
         }
     )
     assert found == Inputs(
@@ -68,6 +75,13 @@ def test_every_input_has_its_variable() -> None:
         pull_request=7,
         artifact_url="https://x.example",
         artifact="mine",
+        duet=True,
+        build_command="make build",
+        start_command="exec ./serve --port $PORT",
+        health_path="/up",
+        build_minutes=5,
+        pairs=8,
+        max_minutes=40,
     )
 
 
@@ -93,6 +107,8 @@ def test_what_a_person_chose_stands_over_the_workflow_as_far_as_people_may_choos
         ("VELRO_STORE_BRANCH", "a:refs/heads/main"),
         ("VELRO_STORE_PATH", "../up"),
         ("VELRO_STORE_PATH", "/etc"),
+        ("VELRO_HEALTH_PATH", "up"),
+        ("VELRO_PAIRS", "ten"),
     ],
 )
 def test_a_value_that_cannot_be_is_named_with_its_input(name: str, value: str) -> None:
@@ -100,3 +116,18 @@ def test_a_value_that_cannot_be_is_named_with_its_input(name: str, value: str) -
         read_inputs({name: value})
     assert caught.value.where == name
     assert value in caught.value.what
+
+
+@pytest.mark.parametrize("needs", [{"VELRO_DUET": "true"}, {"VELRO_BUILD_COMMAND": "make"}], ids=str)
+def test_what_is_built_or_measured_side_by_side_has_to_be_started(needs: dict[str, str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_inputs(needs)
+    assert caught.value.exit_code == 2
+    assert caught.value.where == "VELRO_START_COMMAND"
+    assert "serves on the port in PORT" in caught.value.hint
+    read_inputs({**needs, "VELRO_START_COMMAND": "./serve"})
+
+
+def test_a_person_who_starts_a_dispatch_cannot_choose_what_is_run_on_the_machine() -> None:
+    found = read_inputs({"VELRO_START_COMMAND": "./serve"}, {"start-command": "curl evil", "build-command": "curl evil"})
+    assert (found.start_command, found.build_command) == ("./serve", "")

@@ -30,6 +30,7 @@ from tests.report.examples import (
 )
 from tests.report.hostile import crowded, hostile
 from velro_gate import report
+from velro_gate.gate.judgement import without_duet
 from velro_gate.model.record import Revision, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Finding, Level, Verdict
@@ -107,6 +108,13 @@ def from_fork() -> Case:
     return Case(dataclasses.replace(run, revision=revision), verdict, about=FORK)
 
 
+def instead_of_a_duet() -> Case:
+    """A stored comparison, because the base build could not be made."""
+    run, verdict = passing()
+    reason = "the base build's build-command ended with exit code 9 (serve.c:12: no such file)"
+    return Case(run, without_duet(verdict, reason, "Try the command by hand."))
+
+
 def of_example(name: str, baselines: int = 10) -> Callable[[], Case]:
     """An example of a verdict, published."""
     return lambda: Case(*EXAMPLES[name](), baselines=baselines)
@@ -123,6 +131,8 @@ CASES: dict[str, Callable[[], Case]] = {
     "waived": waived,
     "first-run": first_run,
     "fork": from_fork,
+    "duet": of_example("duet-fail", 0),
+    "no-duet": instead_of_a_duet,
     "hostile": lambda: Case(*hostile()),
     "truncated": lambda: Case(*crowded(300)),
 }

@@ -30,11 +30,13 @@ _EXPRESSION = re.compile(r"[a-zA-Z_][\w-]*(\.[\w-]+)+")
 class Choices:
     """One repository's answers; whatever goes into a workflow file has a form that cannot break out of its place there.
 
-    action: what ``uses:`` names. main: the branch whose commits become baselines. labels: of the runner that measures.
-    start: a command that starts the service and returns, empty where it is there already. url, health: of the service.
-    scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the gate, each
-    with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines live.
-    status: the name of the commit status. hosted: the runner for reports of forks. minutes, dispatch_minutes: time limits.
+    action: what ``uses:`` names. main: the branch whose commits become baselines. labels: of the runner that measures. start:
+    a command that starts the service and returns, empty where it is there already. duet: base and head are built by ``build``
+    and measured side by side; then ``start`` serves either on the port in PORT, in the foreground. url, health: of the
+    service. scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the
+    gate, each with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines
+    live. status: the name of the commit status. hosted: the runner for reports of forks. minutes, dispatch_minutes: time
+    limits.
 
     Raises:
         UsageError: an answer has not the form that it needs.
@@ -44,6 +46,8 @@ class Choices:
     main: str = "main"
     labels: tuple[str, ...] = ("self-hosted", "linux", "perf")
     start: str = ""
+    duet: bool = False
+    build: str = ""
     url: str = ""
     health: str = "/health"
     scenario: str = "velro-scenario.yaml"
@@ -72,6 +76,15 @@ class Choices:
                     f"variable {name}={expression} cannot be used",
                     hint="For example: API_TOKEN, or API_TOKEN=secrets.STAGING_TOKEN.",
                 )
+        if self.duet and not self.start:
+            raise UsageError(
+                "a duet needs a command that starts the service",
+                hint="Give --start-command: a line that serves on the port in PORT and stays in the foreground.",
+            )
+        if self.duet and self.url:
+            raise UsageError("a duet has no address", hint="Leave --url out: both builds are started on ports of their own.")
+        if self.build and not self.duet:
+            raise UsageError("a build command is for a duet", hint="Add --duet, or build in the start command.")
         if not self.labels:
             raise UsageError("no runner label is named", hint="For example: self-hosted,linux,perf.")
         if self.store not in STORES:

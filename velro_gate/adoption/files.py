@@ -27,8 +27,12 @@ def render_files(choices: Choices) -> dict[str, str]:
     values = {
         "action": choices.action,
         "bearer": choices.bearer,
+        "build": choices.build,
         "checkout": CHECKOUT,
         "dispatch_minutes": choices.dispatch_minutes,
+        "duet": choices.duet,
+        # Two builds, and a duet of twenty minutes.
+        "gate_minutes": choices.minutes + 30 if choices.duet else choices.minutes,
         "health": choices.health,
         "hosted": choices.hosted,
         "main": choices.main,

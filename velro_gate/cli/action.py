@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from velro_gate.cli.asked import asked
+from velro_gate.cli.course import Course
 from velro_gate.cli.output import people, put
-from velro_gate.cli.running import measure
 from velro_gate.errors import UsageError
+from velro_gate.gate.change_duet import Change
 from velro_gate.gate.inputs import Inputs, read_inputs
 from velro_gate.gate.job import Job, do
 from velro_gate.gate.judgement import reach_verdict, reread
@@ -36,12 +36,9 @@ LARGEST_PAYLOAD = 30_000_000
 
 def run_action() -> int:
     """The whole of one job."""
-    with _world() as (event, inputs, outlets, store, baselines):
-
-        def measured() -> Any:
-            wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, inputs.url, inputs.shards)
-            return measure(wanted, inputs.output, inputs.runner, False, calibrate=inputs.calibration)
-
+    with _world() as (event, inputs, outlets, store, baselines, git):
+        change = Change(event=event, scratch=baselines.parent, git=lambda folder: replace(git, folder=folder))
+        course = Course(change=change, inputs=inputs)
         return do(
             Job(
                 event=event,
@@ -50,14 +47,15 @@ def run_action() -> int:
                 store=store,
                 baselines=baselines,
                 environ=os.environ,
-                measure=measured,
+                measure=course.measure,
+                duet=course.measure_change,
             )
         )
 
 
 def run_publish(folder: Path) -> int:
     """Tell the verdict of a kept run (again)."""
-    with _world() as (event, inputs, outlets, store, baselines):
+    with _world() as (event, inputs, outlets, store, baselines, _):
         record = reread(folder)
         store.bring(baselines)
         verdict = reach_verdict(record, baselines, waivers=inputs.waivers)
@@ -74,7 +72,7 @@ def run_publish(folder: Path) -> int:
 
 def pull_baselines(to: Path, kind: StoreKind | None) -> int:
     """Bring the stored baselines into a folder."""
-    with _world(kind) as (_, _, outlets, store, _):
+    with _world(kind) as (_, _, outlets, store, _, _):
         for sentence in store.bring(to):
             outlets.say(f"warning: {sentence}")
         put(str(to))
@@ -83,7 +81,7 @@ def pull_baselines(to: Path, kind: StoreKind | None) -> int:
 
 def push_baseline(folder: Path, kind: StoreKind | None) -> int:
     """Store one kept run in the chosen store."""
-    with _world(kind) as (_, inputs, _, store, _):
+    with _world(kind) as (_, inputs, _, store, _, _):
         acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers)
         kept = store.keep(reread(folder), acceptance)
         put(f"stored {kept.where} ({kept.tries} {'try' if kept.tries == 1 else 'tries'})")
@@ -91,7 +89,7 @@ def push_baseline(folder: Path, kind: StoreKind | None) -> int:
 
 
 @contextmanager
-def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path]]:
+def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path, Git]]:
     """The job's event and inputs, and real clients; everything temporary is gone afterwards."""
     environ = os.environ
     payload = _payload(environ)
@@ -108,7 +106,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
     clock = Clock()
     temporary = environ.get("RUNNER_TEMP") or None
     with (
-        tempfile.TemporaryDirectory(prefix="velro-gate-", dir=temporary) as scratch,
+        tempfile.TemporaryDirectory(prefix="velro-gate-", dir=temporary, ignore_cleanup_errors=True) as scratch,
         Api(base_url=event.api_url, repository=event.repository, token=token, clock=clock) as api,
     ):
         git = Git(folder=Path(scratch, "store.git"), url=f"{event.server_url}/{event.repository}", token=token, environ=environ)
@@ -137,7 +135,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
             comment_sha=event.head_sha,
             about=known.about,
         )
-        yield event, inputs, outlets, store, Path(scratch, "baselines")
+        yield event, inputs, outlets, store, Path(scratch, "baselines"), git
 
 
 def _payload(environ: Mapping[str, str]) -> Mapping[str, Any]:

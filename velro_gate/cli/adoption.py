@@ -32,6 +32,11 @@ def init(
     main: Annotated[str | None, typer.Option(help="Branch whose commits become baselines.")] = None,
     runner_labels: Annotated[str | None, typer.Option(help="Labels of the runner that measures.")] = None,
     start_command: Annotated[str | None, typer.Option(help="Starts the service and returns once it is up.")] = None,
+    duet: Annotated[
+        bool,
+        typer.Option("--duet", help="Measure pull requests beside what they start from; --start-command serves on port PORT."),
+    ] = False,
+    build_command: Annotated[str | None, typer.Option(help="With --duet: builds the service in its folder.")] = None,
     service_url: Annotated[str | None, typer.Option("--url", help="Address of the service.")] = None,
     scenario: Annotated[str | None, typer.Option(help="Scenario file, written unless it is there.")] = None,
     bearer: Annotated[str | None, typer.Option(help="Secret that holds the service's bearer token.")] = None,
@@ -60,13 +65,17 @@ def init(
         "main": main,
         "labels": runner_labels,
         "start": start_command,
+        "build": build_command,
         "url": service_url,
         "scenario": scenario,
         "bearer": bearer,
         "store": store,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    choices = choose(root, given, _variables(variable or ()), None if no_questions else _ask)
+    if duet:
+        # Nothing else has an address.
+        given = {"url": "", **given}
+    choices = choose(root, given, _variables(variable or ()), None if no_questions else _ask, duet=duet)
     # A scenario that is there is the users' own work and never taken for an older template of ours.
     written = write_files(
         root, render_files(choices), lambda path: path != choices.scenario and _may_overwrite(path, no_questions, overwrite)

@@ -39,7 +39,12 @@ def questions(root: Path) -> tuple[Question, ...]:
 
 
 def choose(
-    root: Path, given: Mapping[str, str], variables: Mapping[str, str], ask: Callable[[str, str | None], str] | None
+    root: Path,
+    given: Mapping[str, str],
+    variables: Mapping[str, str],
+    ask: Callable[[str, str | None], str] | None,
+    *,
+    duet: bool = False,
 ) -> Choices:
     """All choices: those given, then the answers to what was not given, or the defaults where nobody is asked.
 
@@ -64,7 +69,7 @@ def choose(
     bearer = answers.get("bearer", "")
     # The token reaches the gate from the secret of the same name, unless the command line says otherwise.
     filled = {**({bearer: f"secrets.{bearer}"} if bearer else {}), **variables}
-    return Choices(labels=labels, variables=filled, **answers)  # type: ignore[arg-type]
+    return Choices(labels=labels, duet=duet, variables=filled, **answers)  # type: ignore[arg-type]
 
 
 def _own_reference() -> str | None:

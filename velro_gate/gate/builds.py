@@ -29,7 +29,7 @@ STOP_SECONDS = 10.0
 _STARTING_SECONDS = 5.0  # for an address: whoever names one says that it is there
 _PORT_TRIES = 5
 _ASK_EVERY = 0.1  # what is waited beyond the start is waited in every block
-_WARDEN = (sys.executable, "-I", "-S", warden.__file__)
+WARDEN = (sys.executable, "-I", "-S", warden.__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ async def _started(
     with output.opened(f"{build.line!r} on port {port}") as log:
         try:
             process = await trio.lowlevel.open_process(
-                [*_WARDEN, str(build.stop_seconds), build.line],
+                [*WARDEN, str(build.stop_seconds), build.line],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log.fileno(),
@@ -228,6 +228,7 @@ async def _require_health(process: trio.Process, build: Command, side: Side, pla
             )
         nursery.cancel_scope.cancel()
     if fault is not None:
+        fault.of_base = side is Side.BASE
         raise fault
 
 

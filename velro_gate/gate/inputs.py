@@ -40,6 +40,28 @@ class Inputs:
     pull_request: int | None = None
     artifact_url: str = ""
     artifact: str = "velro-fork-report"
+    duet: bool = False
+    build_command: str = ""
+    start_command: str = ""
+    health_path: str | None = None
+    build_minutes: int = 10
+    pairs: int | None = None
+    max_minutes: int = 20
+
+    def __post_init__(self) -> None:
+        if self.start_command:
+            return
+        for name, given, use in (
+            ("duet", self.duet, "start base and head build"),
+            ("build-command", bool(self.build_command), "start what was built"),
+        ):
+            if given:
+                raise UsageError(
+                    f"the input {name} needs the input start-command",
+                    where="VELRO_START_COMMAND",
+                    why=f"without it nobody knows how to {use}",
+                    hint="Give a line for the shell that serves on the port in PORT and stays in the foreground.",
+                )
 
 
 CHOSEN_BY_PEOPLE = frozenset({"scenario", "profile", "phases", "url", "pull-request"})
@@ -82,6 +104,13 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         pull_request=_count("pull-request", of("pull-request")),
         artifact_url=of("artifact-url"),
         artifact=of("artifact") or blank.artifact,
+        duet=_flag("duet", of("duet"), blank.duet),
+        build_command=of("build-command"),
+        start_command=of("start-command"),
+        health_path=_health(of("health-path")),
+        build_minutes=_count("build-minutes", of("build-minutes")) or blank.build_minutes,
+        pairs=_count("pairs", of("pairs")),
+        max_minutes=_count("max-minutes", of("max-minutes")) or blank.max_minutes,
     )
 
 
@@ -113,6 +142,12 @@ def _count(name: str, text: str) -> int | None:
     if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
         return int(text)
     raise _wrong(name, text, "Give a whole number above 0.")
+
+
+def _health(text: str) -> str | None:
+    if not text or text.startswith("/"):
+        return text or None
+    raise _wrong("health-path", text, "Give a path that begins with /, such as /health.")
 
 
 def _branch(name: str, text: str) -> str:

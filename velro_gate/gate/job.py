@@ -9,7 +9,8 @@ from pathlib import Path
 from velro_gate.errors import BaselineError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import reach_verdict, write_reports
+from velro_gate.gate.judgement import reach_duet_verdict, reach_verdict, without_duet, write_reports
+from velro_gate.gate.merge_base import NoDuetError
 from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
 from velro_gate.gate.stores import Acceptance, Store
@@ -17,8 +18,9 @@ from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.pulls import pull_request
 from velro_gate.github.status import State
+from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import Plan, RunRecord
-from velro_gate.model.verdict import Level
+from velro_gate.model.verdict import Level, Verdict
 from velro_gate.store.baselines import load_baselines
 
 HURRY = 2.0
@@ -27,7 +29,10 @@ HURRY = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a job may do. measure: runs the load and keeps the record. baselines: a folder for them outside the workspace."""
+    """What a job may do. measure: runs the load and keeps the record. baselines: a folder for them outside the workspace.
+
+    duet: measures the head build beside what it starts from, or raises NoDuetError.
+    """
 
     event: Event
     inputs: Inputs
@@ -36,6 +41,7 @@ class Job:
     baselines: Path
     environ: Mapping[str, str]
     measure: Callable[[], tuple[RunRecord, Results]]
+    duet: Callable[[], tuple[RunRecord, DuetRecord, Results]]
 
 
 def do(job: Job) -> int:
@@ -62,11 +68,7 @@ def do(job: Job) -> int:
 
 def _measured(job: Job) -> int:
     event, inputs = job.event, job.inputs
-    skipped = job.store.bring(job.baselines)
-    for sentence in skipped:
-        job.outlets.say(f"warning: in the stored baselines {sentence}")
-    record, results = job.measure()
-    verdict = reach_verdict(record, job.baselines, waivers=inputs.waivers)
+    record, verdict, results = _judged(job)
     write_reports(record, verdict, results)
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
@@ -82,6 +84,24 @@ def _measured(job: Job) -> int:
         # It looks at the runner. What the service is like is nobody's fault tonight.
         code = 0
     return code or failed or told.exit_code(code)
+
+
+def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
+    """The change beside what it starts from where that was asked for and can be had, else the run against stored baselines."""
+    say, waivers = job.outlets.say, job.inputs.waivers
+    missed = None
+    if job.inputs.duet and job.event.mode is Mode.GATE:
+        try:
+            record, kept, results = job.duet()
+            return record, reach_duet_verdict(record, kept, waivers=waivers), results
+        except NoDuetError as error:
+            missed = error
+            say(f"no duet, so the stored baselines are compared with: {error.reason}\ndo:    {error.advice}")
+    for sentence in job.store.bring(job.baselines):
+        say(f"warning: in the stored baselines {sentence}")
+    record, results = job.measure()
+    verdict = reach_verdict(record, job.baselines, waivers=waivers)
+    return record, verdict if missed is None else without_duet(verdict, missed.reason, missed.advice), results
 
 
 def _refreshed(job: Job, record: RunRecord) -> int:

@@ -16,7 +16,7 @@ from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase, Policy
-from velro_gate.model.verdict import Verdict
+from velro_gate.model.verdict import Trust, TrustFinding, Verdict
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.further import read_missing, repeat_folders
@@ -105,6 +105,20 @@ def reach_duet_verdict(
     """
     agreed = None if waivers is None else read_waivers(waivers)
     return judge_duet_record(record, kept, policy=policy, phases=phases, waivers=agreed)
+
+
+def without_duet(verdict: Verdict, reason: str, advice: str) -> Verdict:
+    """The verdict of a stored comparison that stands in for a duet, which says so; its level is its own."""
+    doubt = TrustFinding(
+        code="no-duet",
+        trust=Trust.CAVEAT,
+        phase="",
+        figure=None,
+        limit=None,
+        sentence=f"no duet, so this run is compared with stored baselines: {reason}",
+        advice=advice,
+    )
+    return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
 
 
 def reread_run(folder: Path) -> RunRecord:

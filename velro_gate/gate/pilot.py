@@ -151,11 +151,13 @@ async def _pilot_block(stage: Stage, shape: Shape, number: int) -> Measured | No
     for phase in measured.block.phases:
         step = phase.step()
         if step is None or not step.counts.ok:
-            raise BrokenError(
+            unfit = BrokenError(
                 f"the base build answered nothing well in the pilot's {phase.name}",
                 why=phase.service_gone or "every request failed",
                 hint="See its output in base.log: a base build that does not work is no yardstick for the head build.",
             )
+            unfit.of_base = True
+            raise unfit
     return measured
 
 

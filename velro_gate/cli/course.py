@@ -1,0 +1,87 @@
+"""What a job on GitHub measures: the service that is there, one that it starts itself, or two builds side by side."""
+
+from __future__ import annotations
+
+import os
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from velro_gate.cli.asked import asked
+from velro_gate.cli.duet import fresh_seed
+from velro_gate.cli.world import real_effects
+from velro_gate.gate.change_duet import Change, measure_change
+from velro_gate.gate.inputs import Inputs
+from velro_gate.gate.measure import run
+from velro_gate.gate.null_run import Calibration
+from velro_gate.gate.pilot import Wishes
+from velro_gate.gate.results import Results, make_results, run_id
+from velro_gate.gate.setup import Setup, prepare
+from velro_gate.gate.workshop import Workshop
+from velro_gate.model.duet import DuetRecord
+from velro_gate.model.record import RunRecord
+from velro_gate.store.waivers import read_waivers
+
+ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
+"""The address of a service that has none yet: it is started on a port of its own."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """One job's ways to measure; what they share, such as a finished build, stays with it."""
+
+    change: Change
+    inputs: Inputs
+    _workshop: Workshop = field(init=False)
+    _before: Results | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        inputs = self.inputs
+        self._workshop = Workshop(
+            workspace=Path.cwd(),
+            build=inputs.build_command,
+            start=inputs.start_command,
+            health_path=inputs.health_path,
+            seconds=inputs.build_minutes * 60.0,
+            environ=os.environ,
+        )
+
+    def measure(self) -> tuple[RunRecord, Results]:
+        """The load on one build; an interrupted run comes back marked as such."""
+        inputs = self.inputs
+        starts = bool(inputs.start_command) and inputs.url is None
+        setup = self._setup(anywhere=starts)
+        with real_effects(inputs.runner, False) as effects:
+            results = make_results(inputs.output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
+            self._keep_what_the_base_said(results)
+            with self._workshop.serving(setup, results) if starts else nullcontext(setup) as served:
+                return run(served, results, effects, self._calibration), results
+
+    def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
+        """The proposed build beside the one that it starts from; for what it raises, see there."""
+        inputs = self.inputs
+        wishes = Wishes(seed=fresh_seed(), pairs=inputs.pairs, most_seconds=inputs.max_minutes * 60.0)
+        # A file that cannot work is refused now, not after the load.
+        read_waivers(inputs.waivers)
+        setup = self._setup(anywhere=True)
+        with real_effects(inputs.runner, False) as effects:
+            name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
+            self._before = results = make_results(inputs.output, name)
+            record, kept = measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
+        return record, kept, results
+
+    def _keep_what_the_base_said(self, results: Results) -> None:
+        """After a duet that could not be had: a reader looks into the results of the run that stands in for it."""
+        if self._before is not None:
+            for log in ("build-base.log", "base.log"):
+                if (said := self._before.folder / log).exists():
+                    results.write(log, said.read_text("utf-8", "replace"))
+
+    @property
+    def _calibration(self) -> Calibration | None:
+        return Calibration() if self.inputs.calibration else None
+
+    def _setup(self, *, anywhere: bool) -> Setup:
+        inputs = self.inputs
+        wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, None if anywhere else inputs.url, inputs.shards)
+        return prepare(wanted, {**(ANYWHERE if anywhere else {}), **os.environ})

@@ -1,0 +1,144 @@
+"""Building and serving a checkout by its repository's own commands, each under a warden, so that nothing of it is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from velro_gate import units
+from velro_gate.errors import BrokenError
+from velro_gate.gate.build_output import BuildOutput
+from velro_gate.gate.builds import WARDEN, Builds, Command, free_port
+from velro_gate.gate.results import Results
+from velro_gate.gate.setup import Setup
+from velro_gate.model.duet import Side
+from velro_gate.model.masking import secret_values
+from velro_gate.model.record import Revision
+
+STOP_SECONDS = 3.0
+"""How long a command has to end after SIGTERM: GitHub kills a cancelled job ten seconds after the first signal."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Workshop:
+    """Makes services of checkouts.
+
+    build: the line for the shell that builds in the folder of the code; empty: there is nothing to build. start: the line
+    that serves on the port in PORT. seconds: how long a build may take. environ: of both.
+    """
+
+    workspace: Path
+    build: str
+    start: str
+    health_path: str | None
+    seconds: float
+    environ: Mapping[str, str]
+    _head_logs: list[Path] = field(default_factory=list, init=False)
+
+    def build_head(self, results: Results) -> None:
+        """Build the workspace, once in a job; the output is in ``build-head.log`` of each results folder that asks.
+
+        Raises:
+            BrokenError: the command fails or takes too long.
+        """
+        if not self._head_logs:
+            self._head_logs.append(self.build_in(self.workspace, Side.HEAD, results))
+        elif (first := self._head_logs[0]).exists() and first.parent != results.folder:
+            results.write(first.name, first.read_text("utf-8", "replace"))
+
+    def build_in(self, folder: Path, side: Side, results: Results) -> Path:
+        """Build in a folder; the file of the command's output.
+
+        Raises:
+            BrokenError: the command fails or takes too long.
+        """
+        output = self._output(results, f"build-{side.value}.log")
+        if not self.build:
+            return output.path
+        fault = None
+        try:
+            with self._kept(self.build, folder, self.environ, output) as process:
+                fault = _fault(process, self.seconds)
+        finally:
+            output.hide_secrets()
+        if fault is not None:
+            error = BrokenError(
+                f"the {side.value} build's build-command {fault}",
+                where=str(output.path),
+                why=output.tail() or "it printed nothing",
+                hint="Try the command by hand in a fresh checkout of that commit; more time comes by the input build-minutes.",
+            )
+            error.of_base = side is Side.BASE
+            raise error
+        return output.path
+
+    def builds(self, base: Path, base_revision: Revision, head_revision: Revision) -> Builds:
+        """Both builds of a duet, to be started for each block."""
+
+        def command(folder: Path, revision: Revision) -> Command:
+            return Command(line=self.start, directory=folder, revision=revision, stop_seconds=STOP_SECONDS)
+
+        return Builds(
+            base=command(base, base_revision), head=command(self.workspace, head_revision), health_path=self.health_path
+        )
+
+    @contextmanager
+    def serving(self, setup: Setup, results: Results) -> Iterator[Setup]:
+        """The head build, started and not yet waited for, while the ``with`` block lasts; the setup against it.
+
+        Raises:
+            BrokenError: it cannot be built.
+        """
+        self.build_head(results)
+        output, port = self._output(results, "head.log"), free_port()
+        known = setup.scenario.target
+        builds = self.builds(self.workspace, Revision(), Revision())
+        path = "/" + known.url.partition("://")[2].partition("/")[2]
+        target = builds.target(known, f"http://127.0.0.1:{port}{path.rstrip('/')}")
+        try:
+            with self._kept(self.start, self.workspace, {**self.environ, "PORT": str(port)}, output):
+                yield replace(setup, scenario=replace(setup.scenario, target=target))
+        finally:
+            output.hide_secrets()
+
+    def _output(self, results: Results, name: str) -> BuildOutput:
+        return BuildOutput(results.folder / name, secret_values(self.environ))
+
+    @contextmanager
+    def _kept(
+        self, line: str, folder: Path, environ: Mapping[str, str], output: BuildOutput
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The warden of a command, while the ``with`` block lasts; afterwards nothing of the command is left."""
+        with output.opened(repr(line)) as log:
+            process = subprocess.Popen(
+                [*WARDEN, str(STOP_SECONDS), line],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=folder,
+                env=dict(environ),
+                start_new_session=True,
+            )
+            with process:
+                try:
+                    yield process
+                finally:
+                    # The leash: without it the warden ends the command, and itself. A cancelled job waits for that, too.
+                    assert process.stdin is not None
+                    process.stdin.close()
+                    process.wait()
+
+
+def _fault(process: subprocess.Popen[bytes], seconds: float) -> str | None:
+    """What was wrong with how the command ended; None where nothing was."""
+    try:
+        process.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        return f"took longer than {units.format_duration(seconds)}"
+    assert process.stdout is not None
+    code = json.loads(process.stdout.read() or b"{}").get("ended")
+    return None if code == 0 else f"ended with exit code {code}"
