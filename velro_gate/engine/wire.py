@@ -7,6 +7,10 @@ Rules
 - ``broken`` leaves the connection closed. ``early`` says that not a byte of an answer had come: on a connection that had idled,
   the service has then most likely closed it before it saw the request.
 - Plain and TLS sockets are used alike: both raise when they would block.
+
+Costs, saturated on one core with 100 users (``python -m benchmarks.costs``, ``python -m benchmarks.profile``): 14 µs a request,
+21 µs over TLS; 55 % of it inside ``send``, 10 % inside ``recv``, 4 % to recall a head that was parsed before, 4 % to keep the
+sample. A connection costs .08 ms, over TLS .85 ms. What is added here is added to each request: measure before and after.
 """
 
 from __future__ import annotations
