@@ -15,6 +15,7 @@ from tests.github.stand_in import StandIn, State, stand_in
 from tests.github.test_commands import read_outputs
 from tests.report.examples import passing, record
 from velro_gate.errors import VelroError
+from velro_gate.gate.confirming import Confirming, RunAgain, gated
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.job import Job, do
 from velro_gate.gate.publish import Outlets, origin_of
@@ -23,6 +24,7 @@ from velro_gate.gate.stores import Store, store_for
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.branch import Branch, Pause, push
 from velro_gate.store.git import Git
@@ -79,6 +81,7 @@ class World:
         fails: BaseException | None = None,
         before: Callable[[], None] = lambda: None,
         duet: Callable[[], tuple[RunRecord, DuetRecord, Results]] | None = None,
+        again: RunAgain | None = None,
         timeout: float = 5.0,
     ) -> int:
         """Do the job; its exit code, also where it ends by an error."""
@@ -104,12 +107,17 @@ class World:
                 about=origin.about,
             )
 
-            def measure() -> tuple[RunRecord, Results]:
+            def measure(baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:
                 before()
                 if fails is not None:
                     raise fails
                 run = made or record()
-                return run, make_results(chosen.output, run.id)
+                results = make_results(chosen.output, run.id)
+                confirming = Confirming(again=again) if again is not None and confirm else None
+                verdict, _ = gated(
+                    run, results, baselines=baselines, waivers=chosen.waivers, confirming=confirming, say=self.said.append
+                )
+                return run, verdict, results
 
             job = Job(
                 event=event,

@@ -15,10 +15,12 @@ import pytest
 from tests.gate.jobs import BASE, GATE, HEAD, MERGE, REFRESH, World, accepted, world
 from tests.github.git_server import git, protect_branches
 from tests.report.examples import record
+from velro_gate.analysis.confirmation import Repeats
 from velro_gate.errors import InfeasibleError, InterruptedRunError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.github.event import Mode
+from velro_gate.model.further import Further
 
 
 @pytest.fixture
@@ -236,6 +238,20 @@ def test_the_oldest_go_in_the_same_commit(here: World) -> None:
     here.run(REFRESH, Inputs(keep=3), made=accepted(4))
     assert len(stored(here)) == 3
     assert git("rev-list", "--count", "velro-baselines", cwd=here.bare) == "2"
+
+
+@pytest.mark.parametrize(("then", "code", "words"), [(1.35, 1, "confirmed 3 of 3"), (1.0, 0, "not confirmed: 1 of 3")])
+def test_what_looks_worse_on_a_pull_request_is_run_again_before_it_fails(
+    here: World, then: float, code: int, words: str
+) -> None:
+    here.seed(*map(accepted, range(1, 7)))
+
+    def again(needed: Repeats) -> Further:
+        runs = [dataclasses.replace(record(load=then), id=f"20261122T12000{n}Z-again") for n in range(needed.runs)]
+        return Further(runs=tuple(runs))
+
+    assert here.run(GATE, Inputs(allow_inconclusive=True), made=record(load=1.35), again=again) == code
+    assert words in here.api.state.comments[0]["body"]
 
 
 def test_a_regression_on_main_is_stored_as_quarantined_and_does_not_become_a_baseline(here: World) -> None:

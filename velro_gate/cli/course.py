@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from velro_gate.cli.asked import asked
 from velro_gate.cli.duet import fresh_seed
 from velro_gate.cli.world import real_effects
+from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.change_duet import Change, measure_change
+from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
@@ -20,6 +23,7 @@ from velro_gate.gate.setup import Setup, prepare
 from velro_gate.gate.workshop import Workshop
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Verdict
 from velro_gate.store.waivers import read_waivers
 
 ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
@@ -46,8 +50,14 @@ class Course:
             environ=os.environ,
         )
 
-    def measure(self) -> tuple[RunRecord, Results]:
-        """The load on one build; an interrupted run comes back marked as such."""
+    def measure(self, baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:
+        """The load on one build, and its verdict; an interrupted run comes back marked as such.
+
+        confirm: run suspicious phases again, for no longer than the input allows.
+
+        Raises:
+            InterruptedRunError: running them again was interrupted; what there is has been kept and judged.
+        """
         inputs = self.inputs
         starts = bool(inputs.start_command) and inputs.url is None
         setup = self._setup(anywhere=starts)
@@ -55,7 +65,18 @@ class Course:
             results = make_results(inputs.output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
             self._keep_what_the_base_said(results)
             with self._workshop.serving(setup, results) if starts else nullcontext(setup) as served:
-                return run(served, results, effects, self._calibration), results
+                calibration = self._calibration
+                record = run(served, results, effects, calibration)
+                again = partial(phases_again, setup=served, results=results, effects=effects, calibration=calibration)
+                confirming = Confirming(again=again, seconds=inputs.max_minutes * 60.0) if confirm else None
+                verdict, further = gated(
+                    record, results, baselines=baselines, waivers=inputs.waivers, confirming=confirming, say=effects.say
+                )
+        if was_interrupted(further):
+            raise InterruptedRunError(
+                "the run was interrupted while suspicious phases were run again", where=str(results.folder)
+            )
+        return record, verdict, results
 
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from velro_gate.errors import BaselineError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import reach_duet_verdict, reach_verdict, without_duet, write_reports
+from velro_gate.gate.judgement import reach_duet_verdict, without_duet, write_reports
 from velro_gate.gate.merge_base import NoDuetError
 from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
@@ -29,7 +29,8 @@ HURRY = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a job may do. measure: runs the load and keeps the record. baselines: a folder for them outside the workspace.
+    """What a job may do. baselines: a folder for them outside the workspace. measure: runs the load, keeps the record, and
+    judges it by these baselines; where it is told to, after running suspicious phases again.
 
     duet: measures the head build beside what it starts from, or raises NoDuetError.
     """
@@ -40,7 +41,7 @@ class Job:
     store: Store
     baselines: Path
     environ: Mapping[str, str]
-    measure: Callable[[], tuple[RunRecord, Results]]
+    measure: Callable[[Path, bool], tuple[RunRecord, Verdict, Results]]
     duet: Callable[[], tuple[RunRecord, DuetRecord, Results]]
 
 
@@ -99,8 +100,8 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
             say(f"no duet, so the stored baselines are compared with: {error.reason}\ndo:    {error.advice}")
     for sentence in job.store.bring(job.baselines):
         say(f"warning: in the stored baselines {sentence}")
-    record, results = job.measure()
-    verdict = reach_verdict(record, job.baselines, waivers=waivers)
+    # A baseline is judged as it is stored: what is wrong with it stands beside it, and nobody waits for it.
+    record, verdict, results = job.measure(job.baselines, job.event.mode is not Mode.REFRESH)
     return record, verdict if missed is None else without_duet(verdict, missed.reason, missed.advice), results
 
 
