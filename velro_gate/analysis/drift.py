@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
-from ruptures import Pelt
 
 from velro_gate.analysis.comparison import ROUNDING, shift_of
 from velro_gate.analysis.family import Row, choose_rows
@@ -78,6 +77,9 @@ def change_points(values: Sequence[float]) -> tuple[int, ...]:
     ys = np.asarray(values, float)
     sd = max(math.sqrt(float(np.median(np.diff(ys) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES), LEAST_SD)
     scaled = ((ys - np.median(ys)) / sd).reshape(-1, 1)
+    # Not at the top: it brings scipy.stats with it, and takes as long as the rest of a judgement that has no such history.
+    from ruptures import Pelt
+
     ends = Pelt(model="l1", min_size=LEAST_STRETCH, jump=1).fit(scaled).predict(pen=PENALTY * math.log(n))
     return tuple(int(end) for end in ends[:-1])
 
