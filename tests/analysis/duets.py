@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,3 +42,9 @@ def noisy(pairs: int = 10, *, sd: float = 0.01, factor: float = 1.0, seed: int =
     wander = np.exp(np.random.default_rng(seed).normal(0.0, sd, (pairs, 2)))
     base = [summary(times=float(w) * unit) for w in wander[:, 0]]
     return of_phases(base, [summary(times=float(w) * factor * unit, **head) for w in wander[:, 1]])
+
+
+def swapped(held: Duet) -> Duet:
+    """The same measurements with the builds' names exchanged."""
+    pairs = tuple(replace(pair, base=pair.head, head=pair.base, first=pair.first.other) for pair in held.pairs)
+    return replace(held, pairs=pairs)

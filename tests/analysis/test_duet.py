@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.duets import block, control, duet, noisy, of_phases, pair
+from tests.analysis.duets import block, control, duet, noisy, of_phases, pair, swapped
 from tests.analysis.phases import counts
 from tests.analysis.runs import summary
 from velro_gate.analysis.duet import compare_pairs, next_look, settled
@@ -342,7 +342,7 @@ def test_the_control_is_asked_of_its_own_summary() -> None:
 @given(FACTORS)
 def test_swapping_the_builds_swaps_regression_and_improvement(factors: list[float]) -> None:
     held = of_phases([summary(times=f) for f in factors[:10]], [summary(times=f) for f in factors[10:]])
-    forth, back = compare_pairs(held), compare_pairs(held.swapped())
+    forth, back = compare_pairs(held), compare_pairs(swapped(held))
     assert changes(forth, Change.REGRESSION, Change.SUSPICIOUS) == changes(back, Change.IMPROVEMENT)
     assert changes(forth, Change.IMPROVEMENT) == changes(back, Change.REGRESSION, Change.SUSPICIOUS)
     for mine, theirs in zip(forth, back, strict=True):

@@ -16,7 +16,7 @@ from tests.service import Service, service
 from velro_gate.analysis.confirmation import Repeats
 from velro_gate.errors import RecordError
 from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
-from velro_gate.gate.judgement import kept_further, reach_verdict, reread
+from velro_gate.gate.judgement import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.measure import run as run_load
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.setup import Setup
@@ -246,6 +246,7 @@ def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_pa
     assert len(repeat_folders(results.folder)) == 2
     assert {again.plan.profile for again in kept.runs} == {"pr:short"} if kept else False
     assert reach_verdict(reread(results.folder), stored, further=kept) == verdict
+    assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
 
 
 def test_a_service_that_is_gone_by_then_leaves_the_run_inconclusive_with_the_reason(tmp_path: Path) -> None:

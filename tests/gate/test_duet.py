@@ -14,7 +14,7 @@ from tests.gate.world import Spectator, tiny_setup
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.builds import Builds, Command
 from velro_gate.gate.duet import duet
-from velro_gate.gate.judgement import reach_duet_verdict, reread, reread_run, write_reports
+from velro_gate.gate.judgement import judge_kept, reach_duet_verdict, reread, reread_run, write_reports
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results
 from velro_gate.model.duet import DuetRecord, Side
@@ -91,6 +91,7 @@ def test_a_kept_duet_gets_the_same_verdict_again(slower: Slower) -> None:
     assert again == kept
     assert reread(results.folder) == record
     assert reach_duet_verdict(reread(results.folder), again) == reach_duet_verdict(record, kept)
+    assert judge_kept(results.folder, results.folder / "no-baselines") == (record, reach_duet_verdict(record, kept))
     assert read_duet(results.folder / "record.json") == kept
 
 

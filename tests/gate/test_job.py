@@ -194,6 +194,15 @@ def test_a_fork_is_measured_without_touching_the_api_and_leaves_its_record(here:
     assert [path.name for path in left.iterdir()] == ["record.json"]
 
 
+def test_a_forks_run_is_judged_by_its_record_alone_as_the_reporter_will_judge_it(here: World) -> None:
+    here.seed(*map(accepted, range(1, 7)))
+
+    def again(_: Repeats) -> Further:
+        raise AssertionError("the reporter would not know of it")
+
+    assert here.run(dataclasses.replace(GATE, fork=True), made=record(load=1.35), again=again) == 1
+
+
 def test_a_merge_queue_gets_a_status_and_no_comment(here: World) -> None:
     event = dataclasses.replace(GATE, name="merge_group", pull_request=None)
     assert here.run(event) == 0
@@ -296,6 +305,15 @@ def test_baselines_are_proposed_by_one_pull_request_until_it_is_merged(here: Wor
     proposals[0]["state"] = "closed"
     here.run(REFRESH, inputs, made=accepted(3))
     assert len(stored(here, "velro-gate/baselines")) == 1
+
+
+def test_a_run_that_is_refused_is_not_proposed(here: World) -> None:
+    here.seed(*map(accepted, range(1, 7)))
+    worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
+    broken = dataclasses.replace(worse, interrupted=False, phases=())
+    assert here.run(REFRESH, Inputs(store=StoreKind.PULL_REQUEST), made=broken) == 4
+    assert not [one for one in here.api.state.pulls if one["head_branch"] == "velro-gate/baselines"]
+    assert "velro-gate/baselines" not in git("branch", "--list", "--all", cwd=here.bare)
 
 
 def test_a_repository_that_forbids_proposals_is_told_where_to_allow_them(here: World) -> None:

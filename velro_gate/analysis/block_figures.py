@@ -8,13 +8,13 @@ from statistics import median
 
 import numpy as np
 
-from velro_gate.analysis.family import LEAST_BEYOND, Row, beyond
+from velro_gate.analysis.family import LEAST_BEYOND, Row, beyond, not_compared
 from velro_gate.analysis.noise import on_scale
 from velro_gate.analysis.signflip import Floats
 from velro_gate.model.duet import Block, Pair, Side
 from velro_gate.model.metrics import Metric
 from velro_gate.model.record import Counts, Estimate, StepSummary
-from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.model.verdict import Comparison, Level
 from velro_gate.units import format_count
 
 
@@ -122,12 +122,4 @@ def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
     """An advisory row that cannot be compared warns at most."""
     if not row.primary:
         level = min(level, Level.WARN)
-    return Comparison(
-        phase=row.phase,
-        step=row.step,
-        metric=row.metric.name,
-        verdict=Change.NOT_COMPARED,
-        primary=row.primary,
-        level=level,
-        reason=reason,
-    )
+    return not_compared(row, level, reason)

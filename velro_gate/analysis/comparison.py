@@ -24,6 +24,7 @@ from velro_gate.analysis.family import (
     false_discovery,
     has,
     holm,
+    not_compared,
     typical_count,
 )
 from velro_gate.analysis.noise import ENOUGH_BASELINES, margin, to_scale
@@ -155,15 +156,7 @@ def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
     """An advisory row that cannot be compared warns at most, and not at all when there was nothing to compare it with."""
     if not row.primary:
         level = Level.PASS if level <= Level.NO_BASELINE else Level.WARN
-    return Comparison(
-        phase=row.phase,
-        step=row.step,
-        metric=row.metric.name,
-        verdict=Change.NOT_COMPARED,
-        primary=row.primary,
-        level=level,
-        reason=reason,
-    )
+    return not_compared(row, level, reason)
 
 
 def conclude(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:

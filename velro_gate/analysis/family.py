@@ -16,6 +16,7 @@ from statistics import median
 from velro_gate.model.metrics import METRICS, Metric
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
+from velro_gate.model.verdict import Change, Comparison, Level
 
 LEAST_BEYOND = 100
 """So many requests must lie beyond a quantile before it is compared: fewer, and chance alone moves it."""
@@ -116,6 +117,19 @@ def confirm_level(policy: Policy, family: int) -> float:
     not mean more false alarms.
     """
     return policy.confirm_alpha * min(1.0, FAMILY / max(family, 1))
+
+
+def not_compared(row: Row, level: Level, reason: str) -> Comparison:
+    """A row of which there is nothing but the reason why it was not compared."""
+    return Comparison(
+        phase=row.phase,
+        step=row.step,
+        metric=row.metric.name,
+        verdict=Change.NOT_COMPARED,
+        primary=row.primary,
+        level=level,
+        reason=reason,
+    )
 
 
 def holm(p: Sequence[float]) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.change_duet import Change
 from velro_gate.gate.inputs import Inputs, read_inputs
 from velro_gate.gate.job import Job, do
-from velro_gate.gate.judgement import reach_verdict, reread
+from velro_gate.gate.judgement import judge_kept, kept_further, reread_run
 from velro_gate.gate.publish import Outlets, origin_of, publish
 from velro_gate.gate.results import Results
 from velro_gate.gate.store_kind import StoreKind
@@ -56,9 +56,8 @@ def run_action() -> int:
 def run_publish(folder: Path) -> int:
     """Tell the verdict of a kept run (again)."""
     with _world() as (event, inputs, outlets, store, baselines, _):
-        record = reread(folder)
         store.bring(baselines)
-        verdict = reach_verdict(record, baselines, waivers=inputs.waivers)
+        record, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
         aimed = replace(outlets, api=None if event.read_only else outlets.api)
         if event.mode is Mode.GATE and inputs.comment:
             aimed = replace(aimed, comment_on=event.pull_request)
@@ -82,8 +81,9 @@ def pull_baselines(to: Path, kind: StoreKind | None) -> int:
 def push_baseline(folder: Path, kind: StoreKind | None) -> int:
     """Store one kept run in the chosen store."""
     with _world(kind) as (_, inputs, _, store, _, _):
-        acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers)
-        kept = store.keep(reread(folder), acceptance)
+        further = kept_further(folder)
+        acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers, further=further)
+        kept = store.keep(reread_run(folder), acceptance)
         put(f"stored {kept.where} ({kept.tries} {'try' if kept.tries == 1 else 'tries'})")
     return 0
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
-from velro_gate.gate.judgement import kept_further, reach_duet_verdict, reach_verdict, reread
+from velro_gate.gate.judgement import judge_kept
 from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
-from velro_gate.store.duets import read_duet
+from velro_gate.store.records import read_record
 
 if TYPE_CHECKING:
     from velro_gate.model.record import RunRecord
@@ -82,13 +82,9 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
     Raises:
         UsageError: the other scenario says nothing about a phase of the run.
     """
-    kept, pairs = reread(record), read_duet(record)
-    if pairs is not None:
-        judged = partial(reach_duet_verdict, kept, pairs)
-    else:
-        judged = partial(reach_verdict, kept, baselines, further=kept_further(record))
     if scenario is None:
-        return kept, judged(waivers=waivers)
+        return judge_kept(record, baselines, waivers=waivers)
+    kept = read_record(record)
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
@@ -103,4 +99,4 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
             hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
-    return kept, judged(policy=other.plan.policy, phases=phases, waivers=waivers)
+    return judge_kept(record, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)

@@ -70,7 +70,6 @@ def do(job: Job) -> int:
 def _measured(job: Job) -> int:
     event, inputs = job.event, job.inputs
     record, verdict, results = _judged(job)
-    write_reports(record, verdict, results)
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
     code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
@@ -94,15 +93,21 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
     if job.inputs.duet and job.event.mode is Mode.GATE:
         try:
             record, kept, results = job.duet()
-            return record, reach_duet_verdict(record, kept, waivers=waivers), results
+            verdict = reach_duet_verdict(record, kept, waivers=waivers)
+            write_reports(record, verdict, results)
+            return record, verdict, results
         except NoDuetError as error:
             missed = error
             say(f"no duet, so the stored baselines are compared with: {error.reason}\ndo:    {error.advice}")
     for sentence in job.store.bring(job.baselines):
         say(f"warning: in the stored baselines {sentence}")
-    # A baseline is judged as it is stored: what is wrong with it stands beside it, and nobody waits for it.
-    record, verdict, results = job.measure(job.baselines, job.event.mode is not Mode.REFRESH)
-    return record, verdict if missed is None else without_duet(verdict, missed.reason, missed.advice), results
+    # A baseline is judged as it is stored, and a fork's run by the reporter, who has this one record of it.
+    confirm = job.event.mode is not Mode.REFRESH and not job.event.read_only
+    record, verdict, results = job.measure(job.baselines, confirm)
+    if missed is not None:
+        verdict = without_duet(verdict, missed.reason, missed.advice)
+        write_reports(record, verdict, results)
+    return record, verdict, results
 
 
 def _refreshed(job: Job, record: RunRecord) -> int:

@@ -121,6 +121,28 @@ def without_duet(verdict: Verdict, reason: str, advice: str) -> Verdict:
     return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
 
 
+def judge_kept(
+    folder: Path,
+    baselines: Path,
+    *,
+    policy: Policy | None = None,
+    phases: Sequence[Phase] | None = None,
+    waivers: Path | None = None,
+) -> tuple[RunRecord, Verdict]:
+    """What is kept in a run's folder, judged by all of it: a duet by its pairs, a run with those that confirmed it.
+
+    For the arguments, see above.
+
+    Raises:
+        RecordError: the folder holds no readable record. UsageError: the waivers cannot be read, or hold what is none.
+    """
+    record, pairs = reread(folder), read_duet(folder)
+    if pairs is not None:
+        return record, reach_duet_verdict(record, pairs, policy=policy, phases=phases, waivers=waivers)
+    further = kept_further(folder)
+    return record, reach_verdict(record, baselines, policy=policy, phases=phases, waivers=waivers, further=further)
+
+
 def reread_run(folder: Path) -> RunRecord:
     """A kept record that may become a baseline.
 

@@ -13,6 +13,7 @@ from velro_gate.gate.store_kind import StoreKind
 from velro_gate.github.api import Api
 from velro_gate.github.artifacts import download_archive, every_file_in, latest_artifact
 from velro_gate.github.pulls import open_proposal, open_pull_request
+from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.store.baselines import prune_baselines
 from velro_gate.store.branch import Branch, Pause, pull, push
@@ -34,11 +35,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """How a run becomes a baseline. keep: how many of each plan and environment stay."""
+    """How a run becomes a baseline. keep: how many of each plan and environment stay. further: the runs that confirm it."""
 
     keep: int
     accept_change: bool = False
     waivers: Path | None = None
+    further: Further | None = None
 
     def add(self, record: RunRecord, folder: Path) -> str:
         """Store the run in a folder of baselines, take the oldest away, and say in a line what was done.
@@ -46,7 +48,7 @@ class Acceptance:
         Raises:
             BrokenError: it cannot be trusted. GateFailedError: it is a regression. BaselineError: it is there already.
         """
-        accept(record, folder, accept_change=self.accept_change, waivers=self.waivers)
+        accept(record, folder, accept_change=self.accept_change, waivers=self.waivers, further=self.further)
         removed = prune_baselines(folder, self.keep)
         pruned = f", {len(removed)} old removed" if removed else ""
         return f"Baseline of {record.revision.sha[:12] or record.id}: {record.plan.scenario}, {record.plan.profile}{pruned}"
@@ -87,12 +89,13 @@ class NoStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchStore:
-    """A branch, whether one of its own or the default one."""
+    """A branch, whether one of its own or the default one. refused: whether refused runs are pushed, as quarantined."""
 
     git: Git
     branch: Branch
     pause: Pause
     skip_ci: bool = True
+    refused: bool = True
 
     def bring(self, folder: Path) -> tuple[str, ...]:
         """From the branch's tip."""
@@ -101,7 +104,7 @@ class BranchStore:
     def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
         """As one commit on the tip; accepted anew on each try, against what is there by then.
 
-        A run that is not accepted is pushed as quarantined, for all to see, before it is refused.
+        A run that is not accepted is pushed as quarantined, for all to see, before it is refused here.
         """
         mark = " [skip ci]" if self.skip_ci else ""
         refusal: BrokenError | GateFailedError | None = None
@@ -111,6 +114,8 @@ class BranchStore:
             try:
                 line, refusal = acceptance.add(record, folder), None
             except (BrokenError, GateFailedError) as error:
+                if not self.refused:
+                    raise
                 line, refusal = f"Quarantined: {record.revision.sha[:12] or record.id}", error
             return f"{line}{mark}\n\nRun: {record.id}\n"
 
@@ -138,10 +143,13 @@ class ProposalStore:
         return pull(self.git, Branch(name=self.base, path=self.path), folder, self.pause).skipped
 
     def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
-        """On the proposal's branch; without a mark that skips CI there, or required checks would never come."""
+        """On the proposal's branch; without a mark that skips CI there, or required checks would never come.
+
+        A run that is refused is not proposed: nobody is asked to merge what is not used.
+        """
         pending = open_proposal(self.api, branch=PROPOSAL, base=self.base)
         branch = Branch(name=PROPOSAL, path=self.path, start=self.base, afresh=not pending)
-        kept = BranchStore(git=self.git, branch=branch, pause=self.pause, skip_ci=False).keep(record, acceptance)
+        kept = BranchStore(git=self.git, branch=branch, pause=self.pause, skip_ci=False, refused=False).keep(record, acceptance)
         title = "New performance baselines [skip ci]"
         body = f"Accepted runs of `{self.base}`. Later runs are compared with them once this is merged."
         url = pending or open_pull_request(self.api, branch=PROPOSAL, base=self.base, title=title, body=body)

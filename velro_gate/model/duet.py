@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from velro_gate.model.record import PhaseSummary, Revision, StepSummary
@@ -90,11 +90,6 @@ class Duet:
     def alpha(self) -> float:
         """The level of the look that this many pairs belong to: the first one that has not fewer, else the last."""
         return next((look.alpha for look in self.looks if look.pairs >= len(self.pairs)), self.looks[-1].alpha)
-
-    def swapped(self) -> Duet:
-        """The same measurements with the builds' names exchanged."""
-        pairs = tuple(replace(pair, base=pair.head, head=pair.base, first=pair.first.other) for pair in self.pairs)
-        return replace(self, pairs=pairs)
 
 
 DUET_SCHEMA = 1

@@ -16,7 +16,7 @@ from velro_gate.errors import RecordError, UsageError
 from velro_gate.model.bank import SLOWDOWNS, Bank, BankedBlock, BankHead
 from velro_gate.model.record import fingerprint
 from velro_gate.store.codec import CodecError, decode_bank_head, decode_banked, encode_bank_head, encode_banked
-from velro_gate.store.files import unwritable, write_whole
+from velro_gate.store.files import read_text, unwritable, write_whole
 
 T = TypeVar("T")
 
@@ -28,13 +28,9 @@ def read_bank(path: Path) -> Bank:
         RecordError: there is none, or it is damaged or of another version.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, "bank")
     except FileNotFoundError as error:
         raise RecordError("there is no bank", where=str(path), why="the file does not exist") from error
-    except UnicodeDecodeError as error:
-        raise RecordError("the bank cannot be read", where=str(path), why="it is not a text file") from error
-    except OSError as error:
-        raise RecordError("the bank cannot be read", where=str(path), why=error.strerror or str(error)) from error
     lines = text.split("\n")[:-1]
     if not lines:
         raise _unreadable(path, 1, CodecError("it has no whole line"))

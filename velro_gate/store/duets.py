@@ -8,7 +8,7 @@ from velro_gate.errors import RecordError
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.store.codec import CodecError, decode_duet, encode_duet, encode_record
-from velro_gate.store.files import write_whole
+from velro_gate.store.files import read_text, write_whole
 from velro_gate.store.records import RECORD
 
 DUET = "duet.json"
@@ -40,14 +40,12 @@ def read_duet(folder_or_file: Path) -> DuetRecord | None:
         RecordError: they are damaged or of another version.
     """
     path = (folder_or_file if folder_or_file.is_dir() else folder_or_file.parent) / DUET
-    if (not folder_or_file.is_dir() and folder_or_file.name != RECORD) or not path.exists():
+    if not folder_or_file.is_dir() and folder_or_file.name != RECORD:
         return None
     try:
-        return decode_duet(path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise RecordError("the pairs of the duet cannot be read", where=str(path), why="it is not a text file") from error
-    except OSError as error:
-        raise RecordError("the pairs of the duet cannot be read", where=str(path), why=error.strerror or str(error)) from error
+        return decode_duet(read_text(path, "pairs of the duet"))
+    except FileNotFoundError:
+        return None
     except CodecError as error:
         hint = "Use the velro-gate that wrote it, or run the duet again."
         raise RecordError("the pairs of the duet cannot be read", where=str(path), why=str(error), hint=hint) from error

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from velro_gate.errors import OutputError, StorageError
+from velro_gate.errors import OutputError, RecordError, StorageError
 
 _NO_PERMISSION = {
     errno.EACCES,
@@ -32,6 +32,23 @@ def unwritable(path: Path, error: OSError) -> OutputError | StorageError:
     if error.errno in _NO_PERMISSION:
         return OutputError(f"cannot write {path.name}", where=str(path), why=why)
     return StorageError(f"cannot keep {path.name}", where=str(path), why=why)
+
+
+def read_text(path: Path, kind: str, hint: str = "") -> str:
+    """The whole of a text file. kind: what it is to a reader, as in ``run record``.
+
+    Raises:
+        FileNotFoundError: it does not exist; what that means is the caller's to say. RecordError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as error:
+        raise RecordError(f"the {kind} cannot be read", where=str(path), why="it is not a text file", hint=hint) from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise RecordError(f"the {kind} cannot be read", where=str(path), why=why, hint=hint) from error
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from velro_gate.errors import RecordError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_facts, encode_record
-from velro_gate.store.files import write_whole
+from velro_gate.store.files import read_text, write_whole
 from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
@@ -69,10 +69,6 @@ def read_facts(folder: Path) -> RunFacts | None:
 
 def _text(path: Path, kind: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path, kind)
     except FileNotFoundError as error:
         raise RecordError(f"there is no {kind}", where=str(path), why="the file does not exist") from error
-    except UnicodeDecodeError as error:
-        raise RecordError(f"the {kind} cannot be read", where=str(path), why="it is not a text file") from error
-    except OSError as error:
-        raise RecordError(f"the {kind} cannot be read", where=str(path), why=error.strerror or str(error)) from error

@@ -13,7 +13,7 @@ from velro_gate.model.record import fingerprint
 from velro_gate.model.run import Environment
 from velro_gate.model.selftest import Selftest
 from velro_gate.store.codec import CodecError, decode_selftest, encode_selftest
-from velro_gate.store.files import write_whole
+from velro_gate.store.files import read_text, write_whole
 
 SELFTEST = "selftest.json"
 
@@ -53,15 +53,9 @@ def known_selftest(folder: Path, environment: Environment) -> Selftest | None:
     path = place_of(folder, environment)
     hint = "Make a new one: 'velro-gate selftest'."
     try:
-        found = decode_selftest(path.read_text(encoding="utf-8"))
+        found = decode_selftest(read_text(path, "selftest", hint))
     except FileNotFoundError:
         return None
-    except UnicodeDecodeError as error:
-        raise RecordError("the selftest cannot be read", where=str(path), why="it is not a text file", hint=hint) from error
-    except OSError as error:
-        raise RecordError(
-            "the selftest cannot be read", where=str(path), why=error.strerror or str(error), hint=hint
-        ) from error
     except CodecError as error:
         raise RecordError("the selftest cannot be read", where=str(path), why=str(error), hint=hint) from error
     # A file that was copied from elsewhere says nothing about this machine.
