@@ -32,7 +32,6 @@ from tests.report.hostile import crowded, hostile
 from velro_gate import report
 from velro_gate.gate.judgement import without_duet
 from velro_gate.model.record import Revision, RunRecord
-from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Finding, Level, Verdict
 
 FOLDER = Path(__file__).parent / "published"
@@ -67,15 +66,6 @@ def history(count: int) -> list[RunRecord]:
     return [
         dataclasses.replace(record(load=1.0 + 0.02 * math.sin(2.3 * index)), id=f"baseline-{index}") for index in range(count)
     ]
-
-
-def confirmed() -> Case:
-    """A regression that two further runs have shown again."""
-    run, verdict = regressed()
-    rows = comparisons(
-        (dataclasses.replace(regression(), runs=3), dataclasses.replace(regression(0.12, "p95", ALL_STEPS), runs=3))
-    )
-    return Case(run, dataclasses.replace(verdict, comparisons=rows))
 
 
 def waived() -> Case:
@@ -123,7 +113,7 @@ def of_example(name: str, baselines: int = 10) -> Callable[[], Case]:
 CASES: dict[str, Callable[[], Case]] = {
     "pass": lambda: Case(*passing(), baselines=30),
     "fail": of_example("fail-both"),
-    "confirmed": confirmed,
+    "confirmed": of_example("fail-confirmed"),
     "improvement": of_example("improved"),
     "inconclusive": of_example("inconclusive"),
     "no-baseline": of_example("no-baseline", 1),
