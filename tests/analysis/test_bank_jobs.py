@@ -35,13 +35,13 @@ def test_an_unchanged_block_that_is_slower_in_truth_is_no_reason_to_fail_since_e
 
 
 def test_a_bank_too_noisy_to_see_20_percent_misses_the_figure() -> None:
-    figure = by_kind(bank(sd=0.3), "+20%", "found")
+    figure = by_kind(bank(sd=0.3), "+20 %", "found")
     assert figure.reached is False
-    assert by_kind(bank(sd=0.3), "+20%", "inconclusive").hits > 0
+    assert by_kind(bank(sd=0.3), "+20 %", "inconclusive").hits > 0
 
 
 def test_10_percent_stands_beside_its_forecast_and_has_no_target() -> None:
-    figure = by_kind(bank(sd=0.005), "+10%", "found")
+    figure = by_kind(bank(sd=0.005), "+10 %", "found")
     assert figure.target is None
     assert figure.forecast is not None
     assert figure.forecast > 0.99

@@ -137,8 +137,8 @@ def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
     assert "every step: p50 +9.8 %, p95 +9.8 %" in ended.err
     figures = {(figure["experiment"], figure["what"]): figure for figure in json.loads(ended.out)}
     assert figures["end to end A/A, bank of 16 cycles", "false fails"]["hits"] == 0
-    assert figures["end to end, service +20% slower", "found"]["hits"] == 20
-    assert figures["end to end, service +10% slower", "found"]["forecast"] > 0.9
+    assert figures["end to end, service +20 % slower", "found"]["hits"] == 20
+    assert figures["end to end, service +10 % slower", "found"]["forecast"] > 0.9
     text = velro_gate(*arguments, cwd=tmp_path)
     assert "forecast:" in text.out
     assert "figures are reached" in text.out

@@ -13,6 +13,7 @@ from statistics import median
 
 import numpy as np
 
+from velro_gate import units
 from velro_gate.analysis import naive
 from velro_gate.analysis.duet import next_look
 from velro_gate.analysis.duet_forecast import chance_to_find, differences, pilot_of
@@ -116,7 +117,7 @@ def _figures_of(bank: Bank, cycles: Sequence[Cycle], slowdown: float, jobs: int,
         name = f"end to end A/A, bank of {len(cycles)} cycles"
         yield figure_of(name, "false fails", tally.failed, jobs, Aim.AT_MOST, FALSE_FAILS, beside)
     else:
-        name = f"end to end, service {slowdown:+.0%} slower"
+        name = f"end to end, service {units.format_change(slowdown)} slower"
         target = FOUND if slowdown >= FOUND_FROM else None
         found = figure_of(name, "found", tally.found, jobs, Aim.AT_LEAST, target, beside, _forecast(bank, slowdown))
         yield found

@@ -64,8 +64,8 @@ def end_to_end(
     bank: Annotated[Path, typer.Option(help="File of measured blocks; it grows, and an interrupted one is taken up again.")],
     cycles: Annotated[int, typer.Option(min=0, help="Cycles of four blocks that the bank shall hold.")] = 200,
     jobs: Annotated[int, typer.Option(min=0, help="Jobs of each kind drawn from the bank.")] = 2000,
-    duets: Annotated[int, typer.Option(min=0, help="Whole duets of each kind, from start to verdict, besides.")] = 0,
-    block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block of the bank.")] = 3.0,
+    duets: Annotated[int, typer.Option(min=0, help="Whole duets of each kind besides, kept beside the bank.")] = 0,
+    block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block.")] = 3.0,
     warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Of the order inside the cycles and of what is drawn.")] = 1,
     scenario: Annotated[
