@@ -219,6 +219,27 @@ def test_a_base_that_cannot_be_built_leaves_a_run_of_the_started_head_and_its_co
     )
 
 
+def test_what_looks_worse_on_a_started_service_is_measured_beside_its_base_or_again_alone_where_that_fails(
+    here: World, shop: Service
+) -> None:
+    pushed = {"after": HEAD, "repository": {"default_branch": "main"}}
+    assert action(here, "push", pushed, shop.url).code == 0
+    workspace, payload = proposal(here)
+    more = {
+        "VELRO_BUILD_COMMAND": "test -e changed || { echo no compiler; exit 9; }",
+        "VELRO_START_COMMAND": program(here.folder, 60.0),
+    }
+    ended = velro_gate("action", cwd=workspace, env=variables(here, "pull_request", payload, "", **more))
+    told = " ".join(ended.err.split())
+    assert "measuring it side by side with the build that this one starts from" in told
+    assert "no duet: the base build's build-command ended with exit code 9" in told
+    assert "confirmation run 2 of 2" in told
+    assert ended.code == 1, ended.out + ended.err
+    outputs = read_outputs((here.folder / "outputs").read_text(encoding="utf-8"))
+    # The first run, and the two that were started after the duet could not be had.
+    assert (Path(outputs["result-path"]) / "head.log").read_text("utf-8").count("serving on ") == 2
+
+
 def test_a_cancelled_build_of_the_base_leaves_no_process_and_no_checkout(here: World) -> None:
     workspace, payload = proposal(here)
     pid = here.folder / "pid"

@@ -37,7 +37,8 @@ def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path
         scenario = slowed(tmp_path, running.url)
         ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", cwd=tmp_path)
     assert ended.code == 1, ended.err
-    assert "suspicious: phase short. Running it 2 times again to confirm it: about 15 s" in ended.err
+    assert "suspicious: phase short" in ended.err
+    assert "running it 2 times again to confirm it: about 15 s" in ended.err
     assert "confirmation run 2 of 2" in ended.err
     assert "regression, confirmed 3 of 3" in " ".join(ended.out.split())
     again = velro_gate("judge", ended.folder, "--format", "json", cwd=tmp_path)
@@ -45,6 +46,32 @@ def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path
     kept = verdict_of(tmp_path)
     assert json.loads(again.out)["comparisons"] == kept["comparisons"]
     assert json.loads(again.out)["explanations"] == kept["explanations"] != []
+
+
+def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alone(tmp_path: Path) -> None:
+    with service() as running:
+        scenario = slowed(tmp_path, running.url)
+        ended = velro_gate(
+            "gate",
+            scenario,
+            "--url",
+            running.url,
+            "--no-calibration",
+            "--base-command",
+            "echo no library; exit 3",
+            cwd=tmp_path,
+        )
+    assert ended.code == 1, ended.err
+    told = " ".join(ended.err.split())
+    assert "no duet: the base build's command ended with exit code 3" in told
+    assert "confirmation run 2 of 2" in told
+
+
+@pytest.mark.parametrize("more", [("--no-confirm", "--base-url", "http://127.0.0.1:9"), ("--base-directory", ".")])
+def test_a_base_build_that_is_of_no_use_is_refused_before_anything_is_sent(tmp_path: Path, more: tuple[str, ...]) -> None:
+    ended = velro_gate("gate", tiny_scenario(tmp_path), "--url", "http://127.0.0.1:9", *more, cwd=tmp_path)
+    assert ended.code == 2
+    assert "base build" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -85,7 +112,7 @@ def test_ctrl_c_while_it_is_run_again_keeps_everything_and_a_verdict_that_says_s
     assert out == ""
     verdict = verdict_of(tmp_path)
     assert verdict["verdict"] == "inconclusive"
-    assert "running it again was interrupted" in json.dumps(verdict["comparisons"])
+    assert "measuring it again was interrupted" in json.dumps(verdict["comparisons"])
     (again,) = tmp_path.glob("velro-results/*/repeats/*/record.json")
     assert json.loads(again.read_text(encoding="utf-8"))["interrupted"] is True
     (marked,) = tmp_path.glob("velro-results/*/confirmation.json")

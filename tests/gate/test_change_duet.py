@@ -17,7 +17,7 @@ from tests.report.examples import record
 from velro_gate.errors import BrokenError
 from velro_gate.gate.change_duet import Change, measure_change
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.merge_base import NoDuetError
+from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.workshop import Workshop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,20 +11,27 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.duets import noisy
 from tests.analysis.runs import run, summary
 from tests.gate.world import Spectator, tiny_setup
 from tests.service import Service, service
 from velro_gate.analysis.confirmation import Repeats
-from velro_gate.errors import RecordError
-from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
+from velro_gate.errors import BrokenError, RecordError, VelroError
+from velro_gate.gate.builds import Address, Build, Builds, Command
+from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.duet import duet
 from velro_gate.gate.judgement import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.measure import run as run_load
+from velro_gate.gate.no_duet import no_duet_without_a_base
+from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.setup import Setup
+from velro_gate.model.duet import Duet, DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.verdict import Change, Level, Verdict
 from velro_gate.store.baselines import add_baseline
+from velro_gate.store.duets import write_duet
 from velro_gate.store.further import CONFIRMATION, REPEATS, repeat_folders
 
 TWO = ("calm", "busy")
@@ -76,13 +84,14 @@ def document(results: Results) -> dict[str, object]:
     return json.loads((results.folder / "verdict.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def test_only_the_suspicious_phase_is_run_again_and_its_cost_is_told_first(accepted: Path) -> None:
+def test_only_the_suspicious_phase_is_run_again_with_its_cost_forecast(accepted: Path) -> None:
     again, said = Again(1.3, 1.3), list[str]()
     verdict, results = judged(slow(1.3), accepted, again, said=said)
     (asked,) = again.asked
     assert (asked.phases, asked.runs) == (("busy",), 2)
     # Twice a ramp of 5 s, 60 s to measure, and 5 s around.
-    assert said == ["suspicious: phase busy. Running it 2 times again to confirm it: about 2 min 20 s"]
+    assert asked.seconds == 140.0
+    assert said == ["suspicious: phase busy"]
     assert verdict.level is Level.FAIL
     assert p95(verdict).startswith("regression: confirmed 3 of 3")
     assert document(results)["verdict"] == "fail"
@@ -91,7 +100,7 @@ def test_only_the_suspicious_phase_is_run_again_and_its_cost_is_told_first(accep
 def test_the_files_say_how_often_it_was_confirmed(accepted: Path) -> None:
     _, results = judged(slow(1.3), accepted, Again(1.3, 1.3))
     row = next(row for row in document(results)["comparisons"] if (row["phase"], row["metric"]) == ("busy", "p95"))  # type: ignore[attr-defined]
-    assert row["confirmation"] == {"runs": 3, "worse": 3, "confirmed": True}
+    assert row["confirmation"] == {"runs": 3, "worse": 3, "confirmed": True, "side_by_side": False}
     assert "confirmed 3 of 3 runs" in str(document(results)["headline"])
     for name in ("verdict.md", "report.html"):
         assert "confirmed 3 of 3" in (results.folder / name).read_text(encoding="utf-8").replace("\xa0", " ")
@@ -280,6 +289,115 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: 
     assert verdict.level is Level.INCONCLUSIVE
     assert all("interrupted" in reason for reason in suspected_rows(verdict))
     assert "interrupted" in (results.folder / CONFIRMATION).read_text(encoding="utf-8")
+
+
+# Beside the base build
+
+
+def gate_beside(
+    folder: Path, running: Service, base: Build, watching: Spectator, wishes: Wishes
+) -> tuple[Verdict, Further | None, Results, Path]:
+    """Gate a service that was ten times as fast on other days, with this base build to measure it beside."""
+    setup = tiny_setup(folder, running.url, users=100, rate="150/s")
+    results = make_results(folder / "out", "gated")
+    record = run_load(setup, results, watching.effects)
+    stored = folder / "baselines"
+    for number in range(1, 7):
+        add_baseline(stored, faster(record, number))
+    builds = Builds(base=base, head=Address(url=running.url))
+
+    def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
+        with no_duet_without_a_base():
+            return duet(smaller, builds, wishes, place, watching.effects)
+
+    alone = partial(phases_again, setup=setup, results=results, effects=watching.effects, calibration=None)
+    again = partial(
+        phases_side_by_side, setup=setup, results=results, effects=watching.effects, measure=beside, otherwise=alone
+    )
+    verdict, further = gated(
+        record, results, baselines=stored, waivers=None, confirming=Confirming(again=again), say=watching.effects.say
+    )
+    return verdict, further, results, stored
+
+
+def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: Path) -> None:
+    watching = Spectator()
+    wishes = Wishes(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
+    with service() as running, service() as base:
+        verdict, further, results, stored = gate_beside(tmp_path, running, Address(url=base.url), watching, wishes)
+    assert further is not None
+    assert further.duet is not None
+    assert len(further.duet.duet.pairs) == 7
+    assert any("side by side with the build that this one starts from" in line for line in watching.said)
+    # Beside an equal build nothing can be found; how much seven short pairs show is the machine's affair.
+    assert not any(row.verdict is Change.REGRESSION for row in verdict.comparisons if row.primary)
+    assert kept_further(results.folder) == further
+    assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
+    (place,) = (results.folder / REPEATS).iterdir()
+    assert (place / "verdict.md").exists()
+
+
+def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_path: Path) -> None:
+    watching = Spectator(os.environ)
+    base = Command(line="echo no library; exit 3", directory=tmp_path)
+    with service() as running:
+        verdict, further, results, stored = gate_beside(tmp_path, running, base, watching, Wishes(seed=1))
+    assert verdict.level is Level.FAIL
+    assert further is not None
+    assert (len(further.runs), further.duet) == (2, None)
+    assert any(line.startswith("no duet: the base build's command ended with exit code 3") for line in watching.said)
+    assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
+
+
+def test_a_base_build_that_takes_too_long_to_measure_leaves_two_runs(tmp_path: Path) -> None:
+    watching = Spectator()
+    wishes = Wishes(seed=1, block=60.0, pilot=False, most_seconds=60.0)
+    with service() as running:
+        verdict, further, _, _ = gate_beside(tmp_path, running, Address(url=running.url), watching, wishes)
+    assert verdict.level is Level.FAIL
+    assert further is not None
+    assert len(further.runs) == 2
+    assert any(line.startswith("no duet: 10 pairs of blocks would take") for line in watching.said)
+
+
+class Beside:
+    """Measures nothing: its pairs are the test's own, or an error that is."""
+
+    def __init__(self, held: Duet | None = None, *, error: VelroError | None = None, interrupted: bool = False) -> None:
+        self._held, self._error, self._interrupted = held, error, interrupted
+
+    def __call__(self, setup: Setup, results: Results) -> tuple[RunRecord, DuetRecord]:
+        if self._error is not None or self._held is None:
+            raise self._error or AssertionError
+        record = run(summary("short"), number=70)
+        kept = DuetRecord(duet=self._held, warm_up=1.0, block_seconds=60.0, restarted=True)
+        record = replace(record, interrupted=self._interrupted)
+        write_duet(results.folder, record, kept)
+        return record, kept
+
+
+def beside(folder: Path, measure: Beside) -> Further:
+    setup = tiny_setup(folder, "http://127.0.0.1:9")
+    needed = Repeats(phases=("short",), runs=2, seconds=10.0)
+    return phases_side_by_side(
+        needed,
+        setup=setup,
+        results=make_results(folder / "out", "gated"),
+        effects=Spectator().effects,
+        measure=measure,
+        otherwise=Again(),
+    )
+
+
+def test_a_head_build_that_fails_beside_the_base_is_the_reason_in_the_verdict(tmp_path: Path) -> None:
+    further = beside(tmp_path, Beside(error=BrokenError("the head build's command ended")))
+    assert further.missing == {"short": "it could not be measured side by side: the head build's command ended"}
+
+
+def test_an_interrupted_duet_is_kept_and_ends_the_gate(tmp_path: Path) -> None:
+    further = beside(tmp_path, Beside(noisy(3), interrupted=True))
+    assert was_interrupted(further)
+    assert further.duet is not None
 
 
 # The files

@@ -8,7 +8,8 @@ import pytest
 
 from tests.gate.changes import History, history
 from tests.github.git_server import git, git_server
-from velro_gate.gate.merge_base import NoDuetError, check_out, merge_base
+from velro_gate.gate.merge_base import check_out, merge_base
+from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.monitor.environment import revision
 
 

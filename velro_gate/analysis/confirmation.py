@@ -20,7 +20,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Level
-from velro_gate.units import format_change
+from velro_gate.units import format_change, trim_zeros
 
 FURTHER_RUNS = 2
 """How often a suspicious phase is run again."""
@@ -125,7 +125,7 @@ def _confirmed(
         said = missing or ("the phase was not run again" if not again else "its further runs hold no figure to compare")
         return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
     singles = [move.worse for each in (first, *further) if (move := shift(each)) is not None]
-    margin = "0.1 percentage points" if row.margin is None else format_change(row.margin).removeprefix("+")
+    margin = margin_words(row)
     found = Confirmation(
         runs=len(singles),
         worse=sum(move >= whole.least - ROUNDING for move in singles),
@@ -141,6 +141,11 @@ def _confirmed(
         combined = replace(_with_figures(combined, alone), runs=len(further))
         return replace(combined, verdict=Change.UNCHANGED, level=Level.PASS, reason=said)
     return replace(combined, verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, reason=said)
+
+
+def margin_words(row: Comparison) -> str:
+    """The worsening that counts in this row: ``5 %``; of an error rate it is a difference."""
+    return "0.1 percentage points" if row.margin is None else trim_zeros(format_change(row.margin).removeprefix("+"))
 
 
 def confirms(p: float, moves: Sequence[float], least: float, level: float) -> bool:

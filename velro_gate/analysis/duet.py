@@ -24,7 +24,7 @@ from velro_gate.analysis.paired import Outcome, Paired, conclusions, detectable,
 from velro_gate.analysis.shifts import relative_change
 from velro_gate.analysis.signflip import Floats, single_p
 from velro_gate.model.duet import Duet, Pair
-from velro_gate.model.metrics import Scale
+from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 
@@ -51,6 +51,11 @@ def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
     return tuple(
         concluded[row] if isinstance(figures, Figures) else replace(figures, pairs=len(pairs)) for row, figures in found.items()
     )
+
+
+def least_worsening(metric: Metric, policy: Policy) -> float:
+    """The worsening that counts, on the metric's comparison scale."""
+    return LEAST_INCREASE if metric.scale is Scale.LINEAR else math.log1p(policy.margin)
 
 
 def settled(rows: Sequence[Comparison]) -> bool:
@@ -98,7 +103,7 @@ class _Family:
             rows=tuple(able),
             figures=tuple(able.values()),
             d=np.column_stack([figures.worsening for figures in able.values()]),
-            least=np.where(linear, LEAST_INCREASE, math.log1p(policy.margin)),
+            least=np.array([least_worsening(row.metric, policy) for row in able]),
             bound=np.where(linear, UNCHANGED_INCREASE, math.log1p(policy.unchanged_below)),
         )
 

@@ -68,7 +68,7 @@ def explanations(
 
 
 def _to_explain(row: Comparison) -> bool:
-    if not row.primary or row.pairs or row.p is None:
+    if not row.primary or row.p is None:
         return False
     return row.verdict is Change.REGRESSION or (row.verdict is Change.SUSPICIOUS and row.level >= Level.INCONCLUSIVE)
 

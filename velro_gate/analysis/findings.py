@@ -181,7 +181,7 @@ def comparison_findings(
         return
     for row in primary:
         yield from _decided(row, several, today)
-    open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.runs == 1]
+    open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.confirmation is None]
     yield from _undecided(open_rows, len(primary), several)
     yield from _not_compared([row for row in primary if row.phase not in doubted], several)
     yield from _no_latency(primary)
@@ -215,8 +215,9 @@ def _decided(row: Comparison, several: bool, today: date | None) -> Iterator[Fin
             advice = ""
         case Change.INCONCLUSIVE if row.level is Level.WARN:
             advice = "Mend the failing requests first, then compare again."
-        case Change.INCONCLUSIVE if row.runs > 1:
-            advice = "Too odd to pass, not sure enough to fail: compare base and head side by side, or use a quieter runner."
+        case Change.INCONCLUSIVE if row.confirmation is not None:
+            instead = "measure longer blocks" if row.pairs else "compare base and head side by side"
+            advice = f"Too odd to pass, not sure enough to fail: {instead}, or use a quieter runner."
         case _:
             return
     sentence = sentence_of(row, several=several)

@@ -7,16 +7,19 @@ finding at all is broken: nothing was found out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
+from velro_gate.analysis.confirmation_duet import confirm_side_by_side
 from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
 from velro_gate.analysis.waivers import waived, waiver_findings
+from velro_gate.model.duet import Duet
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
@@ -32,6 +35,7 @@ def judge(
     phases: Sequence[Phase] | None = None,
     repeats: Sequence[RunRecord] | None = None,
     missing: Mapping[str, str] | None = None,
+    duet: Duet | None = None,
     waivers: Sequence[Waiver] | None = None,
     release: Release | None = None,
 ) -> Verdict:
@@ -45,6 +49,7 @@ def judge(
         repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
             strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
         missing: phase -> why it was not run again, or not twice.
+        duet: this build beside the one that it starts from, in suspicious phases: it decides about these, instead of repeats.
         release: the accepted run that main is held against in the long run; None where none is pinned.
         waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
@@ -59,7 +64,11 @@ def judge(
     comparisons = waived(compare(record, baselines, rules), waivers or (), today)
     again, doubted = _trusted(repeats or (), planned)
     if repeats is not None:
-        comparisons = confirm(comparisons, record, again, baselines, rules, missing={**doubted, **(missing or {})})
+        unknown = {**doubted, **(missing or {})}
+        if duet is not None:
+            comparisons = confirm_side_by_side(comparisons, replace(duet, policy=rules), missing=unknown)
+        else:
+            comparisons = confirm(comparisons, record, again, baselines, rules, missing=unknown)
         comparisons = waived(comparisons, waivers or (), today)
     trust = trust_findings(planned, record)
     findings = [

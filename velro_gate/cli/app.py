@@ -14,6 +14,9 @@ from velro_gate.cli.duet_options import (
     BaseCommand,
     BaseDirectory,
     BaseUrl,
+    BesideCommand,
+    BesideDirectory,
+    BesideUrl,
     BlockSeconds,
     DuetMinutes,
     HeadCommand,
@@ -145,13 +148,17 @@ def gate(
     dry_run: DryRun = False,
     no_calibration: NoCalibration = False,
     no_confirm: NoConfirm = False,
+    base_url: BesideUrl = None,
+    base_command: BesideCommand = None,
+    base_directory: BesideDirectory = None,
     max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
     verbose: Verbose = False,
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Run the load, check requirements, compare with the baselines, run again what looks worse, report, say pass or fail."""
+    """Run the load, check requirements, compare with the baselines, measure again what looks worse, say pass or fail."""
     from velro_gate.cli.asked import asked
+    from velro_gate.cli.duet import Given, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge
     from velro_gate.store.baselines import require_folder
@@ -163,6 +170,7 @@ def gate(
     # A place that cannot work is refused now, not after an hour of load.
     require_folder(baselines)
     read_waivers(waivers)
+    base = Given(side="base", url=base_url, command=base_command, directory=base_directory)
     record, verdict, results = measure_and_judge(
         wanted,
         output,
@@ -171,7 +179,7 @@ def gate(
         calibrate=not no_calibration,
         baselines=baselines,
         waivers=waivers,
-        confirm_seconds=None if no_confirm else max_minutes * 60.0,
+        confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
     )
     return print_verdict(record, verdict, results.folder, format, allow_inconclusive)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from velro_gate.analysis.confirmation import Repeats
 from velro_gate.cli.asked import asked
 from velro_gate.cli.duet import fresh_seed
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.change_duet import Change, measure_change
-from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
+from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.effects import Effects
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.measure import run
 from velro_gate.gate.null_run import Calibration
@@ -21,7 +23,9 @@ from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Setup, prepare
 from velro_gate.gate.workshop import Workshop
+from velro_gate.github.event import Mode
 from velro_gate.model.duet import DuetRecord
+from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.waivers import read_waivers
@@ -59,15 +63,14 @@ class Course:
             InterruptedRunError: running them again was interrupted; what there is has been kept and judged.
         """
         inputs = self.inputs
-        starts = bool(inputs.start_command) and inputs.url is None
-        setup = self._setup(anywhere=starts)
+        setup = self._setup(anywhere=self._starts)
         with real_effects(inputs.runner, False) as effects:
             results = make_results(inputs.output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
             self._keep_what_the_base_said(results)
-            with self._workshop.serving(setup, results) if starts else nullcontext(setup) as served:
-                calibration = self._calibration
-                record = run(served, results, effects, calibration)
-                again = partial(phases_again, setup=served, results=results, effects=effects, calibration=calibration)
+            with ExitStack() as service:
+                served = self._served(setup, results, service)
+                record = run(served, results, effects, self._calibration)
+                again = partial(self._again, setup=setup, served=served, service=service, results=results, effects=effects)
                 confirming = Confirming(again=again, seconds=inputs.max_minutes * 60.0) if confirm else None
                 verdict, further = gated(
                     record, results, baselines=baselines, waivers=inputs.waivers, confirming=confirming, say=effects.say
@@ -81,15 +84,55 @@ class Course:
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""
         inputs = self.inputs
-        wishes = Wishes(seed=fresh_seed(), pairs=inputs.pairs, most_seconds=inputs.max_minutes * 60.0)
         # A file that cannot work is refused now, not after the load.
         read_waivers(inputs.waivers)
         setup = self._setup(anywhere=True)
         with real_effects(inputs.runner, False) as effects:
             name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
             self._before = results = make_results(inputs.output, name)
-            record, kept = measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
+            record, kept = self._beside(setup, results, effects=effects)
         return record, kept, results
+
+    @property
+    def _starts(self) -> bool:
+        """Whether this job starts the service itself."""
+        return bool(self.inputs.start_command) and self.inputs.url is None
+
+    def _served(self, setup: Setup, results: Results, service: ExitStack) -> Setup:
+        """The setup against the service, which is started where this job does that, and runs until ``service`` is closed."""
+        return service.enter_context(self._workshop.serving(setup, results)) if self._starts else setup
+
+    def _again(
+        self,
+        needed: Repeats,
+        *,
+        setup: Setup,
+        served: Setup,
+        service: ExitStack,
+        results: Results,
+        effects: Effects,
+    ) -> Further:
+        """Suspicious phases once more: beside the build that the change starts from where this job can start it, else alone."""
+        alone = partial(phases_again, results=results, effects=effects, calibration=self._calibration)
+        # Where a duet was tried before, it could not be had.
+        if not self._starts or self.change.event.mode is not Mode.GATE or self._before is not None:
+            return alone(needed, setup=served)
+        # The cores belong to the builds of the duet.
+        service.close()
+
+        def started_again(needed: Repeats) -> Further:
+            return alone(needed, setup=self._served(setup, results, service))
+
+        measure = partial(self._beside, effects=effects)
+        return phases_side_by_side(
+            needed, setup=setup, results=results, effects=effects, measure=measure, otherwise=started_again
+        )
+
+    def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
+        """The proposed build beside the one that it starts from; for what it raises, see there."""
+        inputs = self.inputs
+        wishes = Wishes(seed=fresh_seed(), pairs=inputs.pairs, most_seconds=inputs.max_minutes * 60.0)
+        return measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
 
     def _keep_what_the_base_said(self, results: Results) -> None:
         """After a duet that could not be had: a reader looks into the results of the run that stands in for it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from velro_gate.cli.options import Format
 from velro_gate.cli.printing import print_verdict
-from velro_gate.cli.running import stop_if_interrupted
+from velro_gate.cli.running import Confirmable, stop_if_interrupted
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import UsageError
 from velro_gate.gate.builds import Address, Build, Builds, Command
@@ -23,6 +23,9 @@ from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import revision
 from velro_gate.scenario import service_url
 from velro_gate.store.waivers import read_waivers
+
+START_SECONDS = 60.0
+"""How long a command may take to answer, where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ def run_duet(
     Raises:
         UsageError: a build is named twice or not at all, or cannot be. InterruptedRunError: the user stopped.
     """
-    builds = Builds(base=_build(base, start_seconds), head=_build(head, start_seconds), health_path=health_path)
+    builds = Builds(base=build_of(base, start_seconds), head=build_of(head, start_seconds), health_path=health_path)
     builds.check()
     # A file that cannot work is refused now, not after the load.
     read_waivers(shown.waivers)
@@ -72,12 +75,31 @@ def run_duet(
     return print_verdict(record, verdict, results.folder, shown.format, shown.allow_inconclusive)
 
 
+def confirmable(base: Given, minutes: float, *, no_confirm: bool) -> Confirmable | None:
+    """How ``gate`` may confirm a suspicion; None: not at all.
+
+    Raises:
+        UsageError: the base build is named in a way that cannot be, or though nothing is confirmed.
+    """
+    named = base.url is not None or base.command is not None or base.directory is not None
+    if not named:
+        return None if no_confirm else Confirmable(seconds=minutes * 60.0, seed=fresh_seed())
+    if no_confirm:
+        raise UsageError("a base build is of no use with --no-confirm", hint="It is what a suspicion is confirmed by.")
+    return Confirmable(seconds=minutes * 60.0, seed=fresh_seed(), base=build_of(base, START_SECONDS))
+
+
 def fresh_seed() -> int:
     """A seed that nobody could foresee; it is recorded."""
     return secrets.randbelow(2**32)
 
 
-def _build(given: Given, start_seconds: float) -> Build:
+def build_of(given: Given, start_seconds: float) -> Build:
+    """The build that the command line names.
+
+    Raises:
+        UsageError: it is named twice or not at all, or in a way that cannot be.
+    """
     side = given.side
     if (given.url is None) is (given.command is None):
         what = "is named twice" if given.url is not None else "is not named"

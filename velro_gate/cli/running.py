@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
-from velro_gate.gate.confirming import Confirming, gated, phases_again, was_interrupted
+from velro_gate.gate.builds import Address, Build, Builds
+from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.duet import duet
+from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import judge_kept
 from velro_gate.gate.measure import run
+from velro_gate.gate.no_duet import no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
+from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, run_id
-from velro_gate.gate.setup import Asked, prepare
+from velro_gate.gate.setup import Asked, Setup, prepare
 from velro_gate.store.records import read_record
 
 if TYPE_CHECKING:
+    from velro_gate.model.duet import DuetRecord
     from velro_gate.model.record import RunRecord
     from velro_gate.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmable:
+    """How a suspicion may be confirmed. seconds: what it may take. base: the build to measure beside, with its duet's seed;
+    None: this build is run again alone.
+    """
+
+    seconds: float
+    seed: int
+    base: Build | None = None
 
 
 def measure(
@@ -45,25 +63,50 @@ def measure_and_judge(
     calibrate: bool,
     baselines: Path,
     waivers: Path,
-    confirm_seconds: float | None,
+    confirm: Confirmable | None,
 ) -> tuple[RunRecord, Verdict, Results]:
-    """Run the load, judge it, run suspicious phases again for at most ``confirm_seconds`` (None: judge it alone).
+    """Run the load, judge it, and measure suspicious phases again (confirm: None: judge it alone).
 
     Raises:
+        UsageError: the base build cannot be measured beside this one.
         InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
     """
     setup = prepare(wanted, os.environ)
     with real_effects(runner, verbose) as effects:
         results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
         calibration = Calibration() if calibrate else None
+        confirming = None if confirm is None else _confirming(confirm, setup, results, effects, calibration)
         record = run(setup, results, effects, calibration)
-        again = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
-        confirming = None if confirm_seconds is None else Confirming(again=again, seconds=confirm_seconds)
         verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
     stop_if_interrupted(record, results)
     if was_interrupted(further):
         raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))
     return record, verdict, results
+
+
+def _confirming(
+    confirm: Confirmable, setup: Setup, results: Results, effects: Effects, calibration: Calibration | None
+) -> Confirming:
+    alone: RunAgain = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
+    if confirm.base is None:
+        return Confirming(again=alone, seconds=confirm.seconds)
+    target = setup.scenario.target
+    if target.unix_socket is not None:
+        raise UsageError(
+            "a build behind a Unix socket cannot be measured beside another one",
+            where=target.unix_socket,
+            hint="Give the service an address with --url, or leave the base build out.",
+        )
+    builds = Builds(base=confirm.base, head=Address(url=target.url, revision=effects.revision()))
+    builds.check()
+    wishes = Wishes(seed=confirm.seed, most_seconds=confirm.seconds)
+
+    def beside(smaller: Setup, folder: Results) -> tuple[RunRecord, DuetRecord]:
+        with no_duet_without_a_base():
+            return duet(smaller, builds, wishes, folder, effects, calibration)
+
+    again = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside, otherwise=alone)
+    return Confirming(again=again, seconds=confirm.seconds)
 
 
 def stop_if_interrupted(record: RunRecord, results: Results) -> None:

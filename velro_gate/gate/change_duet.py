@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from velro_gate.errors import BrokenError, InfeasibleError
 from velro_gate.gate.duet import duet
 from velro_gate.gate.effects import Effects
-from velro_gate.gate.merge_base import NoDuetError, check_out, merge_base
+from velro_gate.gate.merge_base import check_out, merge_base
+from velro_gate.gate.no_duet import NoDuetError, no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results
@@ -60,13 +60,7 @@ def measure_change(
     found = merge_base(change.git(change.scratch / "history.git"), measured=here.sha, head=event.head_sha, base=event.base_sha)
     effects.say(f"the change is held against {found[:12]}, from which it starts")
     base = check_out(change.git(change.scratch / "base" / ".git"), found)
-    try:
+    with no_duet_without_a_base():
         workshop.build_in(base, Side.BASE, results)
         known = Revision(sha=found, branch=event.base_branch, label=found[:12])
         return duet(setup, workshop.builds(base, known, effects.revision()), wishes, results, effects, calibration)
-    except InfeasibleError as error:
-        raise NoDuetError(error.what, error.hint) from error
-    except BrokenError as error:
-        if not error.of_base:
-            raise
-        raise NoDuetError(f"{error.what} ({error.why})" if error.why else error.what, error.hint) from error

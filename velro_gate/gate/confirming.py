@@ -1,4 +1,4 @@
-"""From a run to its verdict, with suspicious phases run again in between, so that one odd run fails nothing.
+"""From a run to its verdict, with suspicious phases measured again in between, so that one odd run fails nothing.
 
 The verdict that holds until then is written before anything is run again: whatever happens meanwhile, it is not lost.
 """
@@ -6,7 +6,7 @@ The verdict that holds until then is written before anything is run again: whate
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,13 @@ from velro_gate import units
 from velro_gate.analysis.confirmation import FURTHER_RUNS, Repeats, needed_repeats, seconds_again
 from velro_gate.errors import VelroError
 from velro_gate.gate.effects import Effects
-from velro_gate.gate.judgement import reach_verdict, write_reports
+from velro_gate.gate.judgement import reach_duet_verdict, reach_verdict, write_reports
 from velro_gate.gate.measure import run
+from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Setup
+from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase
@@ -27,11 +29,15 @@ from velro_gate.model.verdict import Level, Verdict
 from velro_gate.store.further import REPEATS, write_missing
 
 RunAgain = Callable[[Repeats], Further]
-"""What measures suspicious phases again. ``phases_again`` runs the candidate alone; what can start the base build, too, may
-measure both side by side instead."""
+"""What measures suspicious phases again: ``phases_again`` the candidate alone, ``phases_side_by_side`` both builds, where the
+base build can be had.
+"""
 
-INTERRUPTED = "running it again was interrupted"
-PENDING = "it was to be run again, but the gate was ended before that was done"
+MeasureBeside = Callable[[Setup, Results], tuple[RunRecord, DuetRecord]]
+"""Measures a plan's duet of the candidate and the build that it starts from, or raises NoDuetError."""
+
+INTERRUPTED = "measuring it again was interrupted"
+PENDING = "it was to be measured again, but the gate was ended before that was done"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +83,7 @@ def gated(
     for name, why in late.items():
         say(f"suspicious, not run again: phase {name}: {why}")
     if needed.phases:
-        say(
-            f"suspicious: {_listed(needed.phases)}. Running {'it' if len(needed.phases) == 1 else 'them'} {needed.runs} times "
-            f"again to confirm it: about {units.format_duration(needed.seconds)}"
-        )
+        say(f"suspicious: {_listed(needed.phases)}")
         made = confirming.again(needed)
         further = dataclasses.replace(made, missing={**made.missing, **late})
         verdict = settle()
@@ -94,14 +97,17 @@ def phases_again(
 
     A run that is interrupted, or for which there is no healthy service, is the last one; what there is stays.
     """
-    chosen = tuple(phase for phase in setup.phases if phase.name in needed.phases)
-    profile = f"{setup.plan.profile.partition(':')[0]}:{'+'.join(needed.phases)}"
-    smaller = dataclasses.replace(setup, plan=dataclasses.replace(setup.plan, phases=chosen, profile=profile))
+    smaller = _only(setup, needed.phases)
+    effects.say(
+        f"running {_them(needed)} {needed.runs} times again to confirm it: about {units.format_duration(needed.seconds)}"
+    )
     made: list[RunRecord] = []
     for number in range(1, needed.runs + 1):
         effects.say(f"confirmation run {number} of {needed.runs}")
         try:
-            folder = make_results(results.folder / REPEATS, run_id(effects.utc_now(), setup.plan.scenario, profile))
+            folder = make_results(
+                results.folder / REPEATS, run_id(effects.utc_now(), setup.plan.scenario, smaller.plan.profile)
+            )
             record = run(smaller, folder, effects, calibration)
         except VelroError as error:
             # The first run has been measured, and its verdict must come whatever became of the service since.
@@ -113,9 +119,35 @@ def phases_again(
     return Further(runs=tuple(made))
 
 
+def phases_side_by_side(
+    needed: Repeats, *, setup: Setup, results: Results, effects: Effects, measure: MeasureBeside, otherwise: RunAgain
+) -> Further:
+    """Measure these phases of both builds in a duet, in a results folder of its own beside the run.
+
+    otherwise: what is done where there can be no duet.
+    """
+    smaller = _only(setup, needed.phases)
+    effects.say(f"measuring {_them(needed)} side by side with the build that this one starts from, to confirm it")
+    folder = make_results(
+        results.folder / REPEATS, run_id(effects.utc_now(), setup.plan.scenario, f"{smaller.plan.profile}-duet")
+    )
+    try:
+        record, kept = measure(smaller, folder)
+    except NoDuetError as error:
+        effects.say(f"no duet: {error.reason}\ndo:    {error.advice}")
+        return otherwise(needed)
+    except VelroError as error:
+        # As above: the verdict on the run must come.
+        said = f"it could not be measured side by side: {error.what}"
+        effects.say(said)
+        return Further(missing=dict.fromkeys(needed.phases, said))
+    write_reports(record, reach_duet_verdict(record, kept), folder)
+    return Further(duet=kept, missing=dict.fromkeys(needed.phases, INTERRUPTED) if record.interrupted else {})
+
+
 def was_interrupted(further: Further | None) -> bool:
     """Whether somebody ended the confirmation."""
-    return further is not None and any(again.interrupted for again in further.runs)
+    return further is not None and INTERRUPTED in further.missing.values()
 
 
 def _needed(record: RunRecord, verdict: Verdict, seconds: float | None) -> Repeats | None:
@@ -124,6 +156,17 @@ def _needed(record: RunRecord, verdict: Verdict, seconds: float | None) -> Repea
         return None
     needed = needed_repeats(verdict.comparisons, record.plan.phases, limit=seconds)
     return needed if needed.phases or needed.left_out else None
+
+
+def _only(setup: Setup, names: Sequence[str]) -> Setup:
+    """The setup with these phases of its plan alone."""
+    chosen = tuple(phase for phase in setup.phases if phase.name in names)
+    profile = f"{setup.plan.profile.partition(':')[0]}:{'+'.join(names)}"
+    return dataclasses.replace(setup, plan=dataclasses.replace(setup.plan, phases=chosen, profile=profile))
+
+
+def _them(needed: Repeats) -> str:
+    return "it" if len(needed.phases) == 1 else "them"
 
 
 def _planned(record: RunRecord, name: str) -> Phase:

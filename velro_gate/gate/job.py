@@ -10,7 +10,7 @@ from velro_gate.errors import BaselineError, InterruptedRunError, PublishError, 
 from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.judgement import reach_duet_verdict, without_duet, write_reports
-from velro_gate.gate.merge_base import NoDuetError
+from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
 from velro_gate.gate.stores import Acceptance, Store

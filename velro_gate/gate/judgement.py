@@ -19,7 +19,7 @@ from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Trust, TrustFinding, Verdict
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
-from velro_gate.store.further import read_missing, repeat_folders
+from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
 from velro_gate.store.waivers import read_waivers
 
@@ -45,14 +45,19 @@ def reread(folder: Path) -> RunRecord:
 
 
 def kept_further(folder_or_record: Path) -> Further | None:
-    """The further runs that are kept beside a run, summarised afresh; None when none was needed, or it is a lone file.
+    """What is kept beside a run and was measured after it, summarised afresh; None when nothing was, or it is a lone file.
 
     Raises:
         RecordError: one of them cannot be read.
     """
     folder = folder_or_record.parent if folder_or_record.name == RECORD else folder_or_record
     missing = read_missing(folder)
-    return None if missing is None else Further(runs=tuple(map(reread, repeat_folders(folder))), missing=missing)
+    if missing is None:
+        return None
+    beside = duet_folder(folder)
+    return Further(
+        runs=tuple(map(reread, repeat_folders(folder))), duet=None if beside is None else read_duet(beside), missing=missing
+    )
 
 
 def reach_verdict(
@@ -66,7 +71,7 @@ def reach_verdict(
 ) -> Verdict:
     """Judge a record against its requirements and the stored baselines; None: requirements only.
 
-    waivers: the file of agreed regressions; it need not be there. further: the runs that suspicions are confirmed by; None:
+    waivers: the file of agreed regressions; it need not be there. further: what suspicions are confirmed by; None:
     the run is judged alone.
 
     Raises:
@@ -85,6 +90,7 @@ def reach_verdict(
         phases=phases,
         repeats=None if further is None else further.runs,
         missing=None if further is None else further.missing,
+        duet=None if further is None or further.duet is None else further.duet.duet,
         waivers=agreed,
         release=stored.release,
     )

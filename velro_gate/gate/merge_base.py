@@ -8,18 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.store.git import Git, GitError
 
 COMMITS_ONLY = "--filter=tree:0"
-
-
-class NoDuetError(Exception):
-    """There can be no duet; the message is the reason, and so no error: the stored baselines are there. advice: what to do."""
-
-    def __init__(self, reason: str, advice: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.advice = advice
 
 
 def merge_base(history: Git, *, measured: str, head: str, base: str) -> str:

@@ -1,19 +1,22 @@
-"""Further runs of the phases in which a run looked worse: they confirm the suspicion, or clear it."""
+"""What was measured again of the phases in which a run looked worse: it confirms the suspicion, or clears it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Further:
-    """What was run again after a run, in the order of time.
+    """What was measured again after a run.
 
-    missing: phase -> in a few words, why it was not run again, or not as often as a confirmation takes.
+    runs: of this build alone, in the order of time. duet: of this build beside the one that it starts from, instead of runs.
+    missing: phase -> in a few words, why it was not measured again, or not as often as a confirmation takes.
     """
 
     runs: tuple[RunRecord, ...] = ()
+    duet: DuetRecord | None = None
     missing: Mapping[str, str] = field(default_factory=dict)

@@ -72,11 +72,15 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """What running a suspicious phase again came to. worse: how many of the ``runs`` are worse by the margin or more."""
+    """What measuring a suspicious phase again came to. worse: how many of the ``runs`` are worse by the margin or more.
+
+    side_by_side: what is counted are pairs of blocks, each of the base build and this one, and no runs of this build.
+    """
 
     runs: int
     worse: int
     confirmed: bool
+    side_by_side: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.worse <= self.runs:
@@ -84,8 +88,14 @@ class Confirmation:
 
     @property
     def words(self) -> str:
-        """``confirmed 3 of 3``, ``not confirmed: 1 of 3``."""
-        return f"confirmed {self.worse} of {self.runs}" if self.confirmed else f"not confirmed: {self.worse} of {self.runs}"
+        """``confirmed 3 of 3``, ``not confirmed: 1 of 3``, ``confirmed 10 of 10 pairs``."""
+        counted = f"{self.worse} of {self.runs}{' pairs' if self.side_by_side else ''}"
+        return f"confirmed {counted}" if self.confirmed else f"not confirmed: {counted}"
+
+    @property
+    def counted(self) -> str:
+        """The same with what is counted: ``confirmed 3 of 3 runs``."""
+        return self.words if self.side_by_side else f"{self.words} runs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +108,8 @@ class Comparison:
     mde: the smallest relative worsening that this comparison would have found. k: baselines used.
     current is there whenever the figure was measured, compared or not.
     pairs: blocks of base and head compared side by side (0: with stored baselines; then ``baseline`` is that of the base
-    build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed.
-    confirmation: what running the phase again came to; None: it was not run again, or not often enough.
+    build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed by runs.
+    confirmation: what measuring the phase again came to; None: it was not measured again, or not often enough.
     primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with so many baselines (None:
     the policy's). Figures are None when the metric could not be compared; reason says why.
     """

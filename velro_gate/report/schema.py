@@ -145,8 +145,8 @@ def _comparison() -> dict[str, Any]:
         baselines=_COUNT,
         runs={**_COUNT, "description": "Of this build, behind 'current'."},
         confirmation={
-            "anyOf": [{"type": "null"}, _object(runs=_COUNT, worse=_COUNT, confirmed=_FLAG)],
-            "description": "How many of the runs are worse by the margin, and whether that confirms it; null: not run again.",
+            "anyOf": [{"type": "null"}, _object(runs=_COUNT, worse=_COUNT, confirmed=_FLAG, side_by_side=_FLAG)],
+            "description": "How many of the runs, or pairs, are worse by the margin; null: it was not measured again.",
         },
         pairs={**_COUNT, "description": "Pairs of blocks compared side by side; 0: with baselines."},
         reason=_TEXT,

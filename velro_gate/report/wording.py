@@ -136,13 +136,13 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
     """What the change is held against, in the words of that metric's scale."""
     direction = "rise" if rose else "fall"
     if row.confirmation is not None and not certain:
-        return f"; {row.confirmation.words} runs."
+        return f"; {row.confirmation.counted}."
     if row.verdict is Change.SUSPICIOUS and row.reason:
         return f"; not confirmed: {row.reason}."
     if not certain:
         seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
         return f": too noisy to tell{seen}."
-    sure = "" if row.confirmation is None else f"; {row.confirmation.words} runs"
+    sure = "" if row.confirmation is None else f"; {row.confirmation.counted}"
     if row.primary and row.verdict is Change.REGRESSION and row.level is Level.WARN:
         return f"{sure}; a waiver covers it."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:

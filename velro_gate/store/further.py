@@ -1,4 +1,4 @@
-"""Beside a record: the runs that confirm it (``repeats/``), and why some are not there (``confirmation.json``)."""
+"""Beside a record: the runs or the duet that confirm it (``repeats/``), and why some are not there (``confirmation.json``)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from velro_gate.errors import RecordError
+from velro_gate.store.duets import DUET
 from velro_gate.store.files import write_whole
 from velro_gate.store.records import RECORD
 
@@ -46,6 +47,16 @@ def read_missing(folder: Path) -> Mapping[str, str] | None:
 
 def repeat_folders(folder: Path) -> tuple[Path, ...]:
     """The folders of further runs that hold a record, in the order of time. One that was killed before it kept any has none."""
+    return tuple(path for path in _kept(folder) if not (path / DUET).exists())
+
+
+def duet_folder(folder: Path) -> Path | None:
+    """The folder of the duet that suspicious phases were measured in; None where there was none, or runs stand in for it."""
+    last = _kept(folder)[-1:]
+    return last[0] if last and (last[0] / DUET).exists() else None
+
+
+def _kept(folder: Path) -> list[Path]:
     place = folder / REPEATS
     found = sorted(place.iterdir(), key=lambda path: path.name) if place.is_dir() else []
-    return tuple(path for path in found if (path / RECORD).is_file())
+    return [path for path in found if (path / RECORD).is_file()]
