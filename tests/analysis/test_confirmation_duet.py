@@ -1,0 +1,84 @@
+"""Suspicions, measured side by side."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.analysis.duets import block, duet, noisy, pair
+from tests.analysis.runs import baselines, run, summary
+from tests.analysis.test_duet import doubt
+from velro_gate.analysis.judge import judge
+from velro_gate.model.duet import Duet
+from velro_gate.model.verdict import Change, Comparison, Level, Trust, Verdict
+
+SOME = baselines(10, sd=0.01)
+
+
+def judged(first: float, beside: Duet, **missing: str) -> Verdict:
+    return judge(run(summary(times=first)), SOME, repeats=(), duet=beside, missing=missing)
+
+
+def p95(verdict: Verdict) -> Comparison:
+    return next(row for row in verdict.comparisons if (row.metric, row.step) == ("p95", "all"))
+
+
+def test_what_shows_side_by_side_is_a_regression_with_the_figures_of_the_pairs() -> None:
+    verdict = judged(1.3, noisy(factor=1.2))
+    found = p95(verdict)
+    assert (found.verdict, found.level, found.pairs, found.k) == (Change.REGRESSION, Level.FAIL, 10, 10)
+    assert found.change == pytest.approx(0.2, abs=0.02)
+    assert found.reason == "confirmed 10 of 10 pairs are worse by 5 % or more"
+    assert "slower than in the base build" in verdict.findings[0].sentence
+    assert verdict.level is Level.FAIL
+
+
+def test_a_day_that_makes_both_builds_slow_fails_nobody() -> None:
+    verdict = judged(1.3, noisy(factor=1.0, unit=1.3))
+    found = p95(verdict)
+    assert (found.verdict, found.level) == (Change.UNCHANGED, Level.PASS)
+    assert found.reason.startswith("not confirmed: 0 of 10 pairs")
+    assert "unchanged beside the build that it starts from" in found.reason
+    # Advisory figures of the first run may still warn.
+    assert verdict.level <= Level.WARN
+
+
+def test_a_build_that_is_better_side_by_side_is_told_so() -> None:
+    found = p95(judged(1.3, noisy(factor=0.8, unit=1.6)))
+    assert (found.verdict, found.level) == (Change.IMPROVEMENT, Level.PASS)
+
+
+def test_pairs_that_cannot_tell_leave_it_open() -> None:
+    found = p95(judged(1.3, noisy(factor=1.07, sd=0.15)))
+    assert (found.verdict, found.level) == (Change.INCONCLUSIVE, Level.INCONCLUSIVE)
+    assert "pairs are worse by 5 % or more" in found.reason
+
+
+def test_pairs_that_cannot_be_trusted_leave_it_open_with_the_reason() -> None:
+    broken = block(doubts=(doubt(Trust.BROKEN),))
+    verdict = judged(1.3, duet(*(pair(broken, broken) for _ in range(10))))
+    assert p95(verdict).verdict is Change.SUSPICIOUS
+    assert verdict.level is Level.INCONCLUSIVE
+    assert "10 of 10 pairs of blocks could not be used" in p95(verdict).reason
+
+
+def test_a_phase_that_is_not_in_the_pairs_stays_open_with_the_reason() -> None:
+    verdict = judged(1.3, noisy(factor=1.2), steady="there was no time")
+    assert (p95(verdict).verdict, p95(verdict).reason) == (Change.SUSPICIOUS, "there was no time")
+    assert verdict.level is Level.INCONCLUSIVE
+
+
+def test_a_figure_that_the_pairs_do_not_hold_stays_open() -> None:
+    verdict = judged(1.3, duet(*(pair(block(summary("other")), block(summary("other"))) for _ in range(10))))
+    assert p95(verdict).reason == "the pairs of blocks hold no such figure"
+    assert verdict.level is Level.INCONCLUSIVE
+
+
+def test_what_was_not_suspicious_is_not_looked_at_again() -> None:
+    verdict = judged(1.0, noisy(factor=1.2))
+    assert p95(verdict).pairs == 0
+    assert verdict.level is Level.PASS
+
+
+def test_a_regression_that_the_pairs_confirm_is_still_explained() -> None:
+    (explained,) = judged(1.3, noisy(factor=1.2)).explanations
+    assert "slower" in explained.sentence
