@@ -728,6 +728,28 @@ def confirmed() -> tuple[RunRecord, Verdict]:
     )
 
 
+def confirmed_beside() -> tuple[RunRecord, Verdict]:
+    """A regression that a duet with the base build has confirmed, and a suspicion that it has cleared."""
+    made = record(slower={"authorization_check": 1.31})
+    reason = "confirmed 10 of 10 pairs are worse by 5 % or more"
+    sure = Confirmation(runs=10, worse=10, confirmed=True, side_by_side=True)
+    worse = dataclasses.replace(regression(), pairs=10, p_adjusted=0.001, confirmation=sure, reason=reason)
+    cleared = dataclasses.replace(
+        regression(0.004, "p95", ALL_STEPS, "stress_test"),
+        verdict=Change.UNCHANGED,
+        level=Level.PASS,
+        pairs=10,
+        confirmation=Confirmation(runs=10, worse=0, confirmed=False, side_by_side=True),
+        reason="not confirmed: 0 of 10 pairs are worse by 5 % or more: it is unchanged beside the build that it starts from",
+    )
+    findings = findings_of(
+        Level.FAIL, (SLOWER[0], f"{SLOWER[1].rstrip('.')}; {reason}", "Look at what this change does in authorization_check.")
+    )
+    return made, Verdict(
+        findings=findings, requirements=results(made), comparisons=comparisons((worse, cleared)), baselines_used=10
+    )
+
+
 def _duet(**what: Any) -> tuple[RunRecord, Verdict]:
     """Base and head side by side; there lies what is made of the helpers here."""
     from tests.report.duets import judged
@@ -743,6 +765,7 @@ EXAMPLES: dict[str, Callable[[], tuple[RunRecord, Verdict]]] = {
     "inconclusive": inconclusive,
     "fail-regression": regressed,
     "fail-confirmed": confirmed,
+    "fail-confirmed-beside": confirmed_beside,
     "fail-missed": missed,
     "fail-both": regressed_and_missed,
     "broken": broken,

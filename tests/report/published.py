@@ -114,6 +114,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "pass": lambda: Case(*passing(), baselines=30),
     "fail": of_example("fail-both"),
     "confirmed": of_example("fail-confirmed"),
+    "confirmed-beside": of_example("fail-confirmed-beside"),
     "improvement": of_example("improved"),
     "inconclusive": of_example("inconclusive"),
     "no-baseline": of_example("no-baseline", 1),

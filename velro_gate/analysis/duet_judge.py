@@ -9,6 +9,7 @@ from datetime import date
 from velro_gate.analysis.block_figures import unusable
 from velro_gate.analysis.duet import compare_pairs
 from velro_gate.analysis.duet_verdict import control_change, doubt_findings, duet_doubts, pair_findings
+from velro_gate.analysis.explanation_duet import duet_explanations
 from velro_gate.analysis.findings import failure_findings, requirement_findings
 from velro_gate.analysis.head_blocks import together
 from velro_gate.analysis.requirements import check_requirements
@@ -84,6 +85,7 @@ def judge_duet_record(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
         requirements=requirements,
         comparisons=rows,
+        explanations=() if any(doubt.level is Level.BROKEN for doubt in trust) else duet_explanations(rows, duet),
         trust=trust,
         duet=SideBySide(
             base=kept.base,

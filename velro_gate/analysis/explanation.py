@@ -7,7 +7,7 @@ it has the four quantiles that are kept of a run, each with the test of a compar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from velro_gate.analysis.companions import companions
@@ -39,12 +39,17 @@ _MOST_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Moved:
-    """One step's quantiles, and the move of the one that moved most."""
+class Moved:
+    """One step's quantiles, lowest first, at least one; and the median response time in seconds."""
 
     step: str
     quantiles: tuple[QuantileMove, ...]
-    worst: float
+    median: float
+
+    @property
+    def worst(self) -> float:
+        """The relative move of the quantile that moved most; 0 when none did."""
+        return max((one.change for one in self.quantiles if one.moved), default=0.0)
 
 
 def explanations(
@@ -54,22 +59,25 @@ def explanations(
     baselines: Sequence[RunRecord],
     policy: Policy,
 ) -> tuple[Explanation, ...]:
-    """One for each phase with a primary figure that is a regression, or suspected to be one and not waived.
+    """One for each phase with a primary figure that is a regression against baselines, or suspected to be one and not waived.
 
     again: the further runs of suspicious phases, by phase; baselines: newest last.
     """
     found = []
     for phase in record.phases:
-        worse = [row for row in rows if row.phase == phase.name and _to_explain(row)]
+        worse = [row for row in to_explain(rows, phase.name) if not row.pairs]
         if worse:
             runs = [phase, *(again.get(phase.name, ()) if any(row.runs > 1 for row in worse) else ())]
             found.append(_explained(worse, rows, runs, record.plan.steps, baselines, policy))
     return tuple(found)
 
 
-def _to_explain(row: Comparison) -> bool:
-    if not row.primary or row.p is None:
-        return False
+def to_explain(rows: Sequence[Comparison], phase: str) -> list[Comparison]:
+    """The primary figures of a phase that are regressions, or suspected to be and not waived."""
+    return [row for row in rows if row.phase == phase and row.primary and row.p is not None and _worse(row)]
+
+
+def _worse(row: Comparison) -> bool:
     return row.verdict is Change.REGRESSION or (row.verdict is Change.SUSPICIOUS and row.level >= Level.INCONCLUSIVE)
 
 
@@ -82,39 +90,58 @@ def _explained(
     policy: Policy,
 ) -> Explanation:
     phase = runs[0].name
-    slower = _slower_steps(runs, steps, baselines, policy)
-    whole = _moved(ALL_STEPS, runs, baselines, policy)
-    shown = slower[0] if slower else whole
+    moved = {step: one for step in (ALL_STEPS, *steps) if (one := _moved(step, runs, baselines, policy)) is not None}
+    before = [found for run in baselines[-policy.max_baselines :] if (found := run.phase(phase)) is not None]
+    return explain(
+        worse,
+        steps,
+        moved,
+        since=lambda row: _since(row, baselines, policy),
+        beside=lambda names, told: companions(phase, names, [row for row in rows if row not in told], runs[0], before),
+    )
+
+
+def explain(
+    worse: Sequence[Comparison],
+    steps: Sequence[str],
+    moved: Mapping[str, Moved],
+    *,
+    since: Callable[[Comparison], tuple[str, str]],
+    beside: Callable[[Sequence[str], Sequence[Comparison]], tuple[str, ...]],
+) -> Explanation:
+    """One phase in one sentence.
+
+    Args:
+        worse: its figures that got worse, at least one.
+        steps: of the plan.
+        moved: by step, all of them together included; those without a quantile to compare are not there.
+        since: for the figure whose history is told, the run of main with which a part of it came ('' for none), and the same
+            in words.
+        beside: what moved with it, from the names of the slower steps and the figures that are told already.
+    """
+    phase = worse[0].phase
+    slower = sorted((moved[step] for step in steps if step in moved and moved[step].worst), key=lambda one: -one.worst)
+    shown = slower[0] if slower else moved.get(ALL_STEPS)
     timed = any(METRICS[row.metric].quantile is not None for row in worse) and shown is not None
     quantiles = shown.quantiles if shown is not None and timed else ()
-    shape = shape_of(quantiles, _median_seconds(runs, shown.step if shown else ALL_STEPS)) if timed else Shape.NONE
+    shape = shape_of(quantiles, shown.median if shown is not None else 0.0) if timed else Shape.NONE
     names = tuple(one.step for one in slower) if timed else ()
-    first = _first(worse, names[0] if names else ALL_STEPS)
-    since, origin = _since(first, baselines, policy)
-    before = [found for run in baselines[-policy.max_baselines :] if (found := run.phase(phase)) is not None]
-    told = [] if timed else worse
-    beside = companions(phase, names, [row for row in rows if row not in told], runs[0], before)
+    run, origin = since(_first(worse, names[0] if names else ALL_STEPS))
+    with_it = beside(names, () if timed else worse)
     opening = _slow(names, steps, phase, shape, quantiles) if timed else _other(worse, phase)
-    closing = f"; with it moved {', '.join(beside)}" if beside else ""
+    closing = f"; with it moved {', '.join(with_it)}" if with_it else ""
     return Explanation(
         phase=phase,
         steps=names,
         shape=shape,
         quantiles=quantiles,
-        since=since,
-        companions=beside,
+        since=run,
+        companions=with_it,
         sentence=f"{opening}; {origin}{closing}",
     )
 
 
-def _slower_steps(
-    runs: Sequence[PhaseSummary], steps: Sequence[str], baselines: Sequence[RunRecord], policy: Policy
-) -> list[_Moved]:
-    found = [moved for step in steps if (moved := _moved(step, runs, baselines, policy)) is not None]
-    return sorted((one for one in found if any(q.moved for q in one.quantiles)), key=lambda one: -one.worst)
-
-
-def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecord], policy: Policy) -> _Moved | None:
+def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecord], policy: Policy) -> Moved | None:
     """The quantiles of one step that have enough requests beyond them; None where there are none to compare."""
     quantiles = []
     for name in QUANTILES:
@@ -134,9 +161,8 @@ def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecor
                 moved=shift.p <= SURE and shift.worse >= shift.least - ROUNDING,
             )
         )
-    if not quantiles:
-        return None
-    return _Moved(step=step, quantiles=tuple(quantiles), worst=max((one.change for one in quantiles if one.moved), default=0.0))
+    median = runs[0].measurement("p50", step)
+    return Moved(step=step, quantiles=tuple(quantiles), median=median.value if median else 0.0) if quantiles else None
 
 
 def shape_of(quantiles: Sequence[QuantileMove], median: float) -> Shape:
@@ -162,11 +188,6 @@ def _alike(moves: Sequence[float]) -> bool:
     return min(moves) > 0.0 and max(moves) <= ALIKE * min(moves)
 
 
-def _median_seconds(runs: Sequence[PhaseSummary], step: str) -> float:
-    found = runs[0].measurement("p50", step)
-    return found.value if found is not None else 0.0
-
-
 def _first(worse: Sequence[Comparison], step: str) -> Comparison:
     """The row whose history is told: of the worst step where that one is primary, else the surest."""
     return min(worse, key=lambda row: (row.step != step, METRICS[row.metric].quantile is None, row.p or 0.0))
@@ -187,9 +208,13 @@ def _since(row: Comparison, baselines: Sequence[RunRecord], policy: Policy) -> t
     ]
     if len(figures) < 2 or METRICS[row.metric].quantile is None:
         return "", "it is new with this build"
+    return "", f"it is new with this build (the last {len(figures)} runs of main: {span_of(row.metric, figures)})"
+
+
+def span_of(metric: str, figures: Sequence[float]) -> str:
+    """Where response times lay, in seconds: ``p95 39.6 to 40.5 ms``."""
     span = join_range(*(rounded_seconds(value, min(figures) / 100.0) for value in (min(figures), max(figures))))
-    label = METRICS[row.metric].label
-    return "", f"it is new with this build (the last {len(figures)} runs of main: {label} {span})"
+    return f"{METRICS[metric].label} {span}"
 
 
 def _slow(names: Sequence[str], steps: Sequence[str], phase: str, shape: Shape, quantiles: Sequence[QuantileMove]) -> str:

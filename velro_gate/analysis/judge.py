@@ -15,6 +15,7 @@ from velro_gate.analysis.confirmation import confirm
 from velro_gate.analysis.confirmation_duet import confirm_side_by_side
 from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
+from velro_gate.analysis.explanation_duet import duet_explanations
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
@@ -90,7 +91,10 @@ def judge(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
         requirements=requirements,
         comparisons=comparisons,
-        explanations=explanations(comparisons, record, again, baselines, rules),
+        explanations=(
+            *(duet_explanations(comparisons, replace(duet, policy=rules)) if duet is not None else ()),
+            *explanations(comparisons, record, again, baselines, rules),
+        ),
         trust=trust,
         baselines_used=min(len(baselines), rules.max_baselines),
         baselines_skipped=tuple(skipped),
