@@ -15,7 +15,7 @@ import pytest
 from tests.analysis.runs import planned, run, summary
 from tests.cli.command import command, environment, tiny_scenario, velro_gate
 from velro_gate.cli.entry import _guarded
-from velro_gate.cli.output import Lasting
+from velro_gate.cli.output import Lasting, people, talk
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.store.codec import encode_record
 
@@ -29,6 +29,24 @@ def failed(tmp_path: Path) -> Path:
     path = tmp_path / "record.json"
     path.write_text(encode_record(run(summary(), plan=plan)), encoding="utf-8")
     return path
+
+
+@pytest.mark.parametrize("filling", range(70, 84))
+def test_in_a_job_on_github_no_line_of_the_talk_is_a_command_even_where_it_is_wrapped(
+    filling: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    people().print(f"{'x' * filling} ::add-mask::pass ##[group]y", markup=False)
+    print("::error::made by a service", file=talk())
+    said = capsys.readouterr().err
+    assert "add-mask" in said
+    assert not [line for line in said.splitlines() if line.lstrip().startswith("::") or "##[" in line]
+
+
+def test_elsewhere_the_talk_stays_as_it_is(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    print("::error::x", file=talk())
+    assert capsys.readouterr().err == "::error::x\n"
 
 
 def test_a_reader_that_has_gone_does_not_turn_a_failure_green_nor_a_pass_red(failed: Path) -> None:

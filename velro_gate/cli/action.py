@@ -24,7 +24,6 @@ from velro_gate.gate.store_kind import StoreKind
 from velro_gate.gate.stores import Acceptance, Store, store_for
 from velro_gate.github.api import Api
 from velro_gate.github.clock import Clock
-from velro_gate.github.commands import harmless
 from velro_gate.github.event import Event, Mode, read_event
 from velro_gate.model.masking import mask
 from velro_gate.store.baselines import load_baselines
@@ -96,12 +95,13 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
     event = read_event(environ, payload, wanted=environ.get("VELRO_MODE", "").strip() or "auto")
     inputs = read_inputs(environ, event.inputs)
     # What is started from here on, a journey or a shard, has no business with the token.
-    token = environ.pop("VELRO_TOKEN", "") or environ.get("GITHUB_TOKEN", "")
+    # A line break at its end is the most common thing to be copied along with it.
+    token = (environ.pop("VELRO_TOKEN", "") or environ.get("GITHUB_TOKEN", "")).strip()
     environ.pop("GITHUB_TOKEN", "")
     console = people()
 
     def say(text: str) -> None:
-        console.print(harmless(mask(text, [token])), markup=False, soft_wrap=True)
+        console.print(mask(text, [token]), markup=False, soft_wrap=True)
 
     clock = Clock()
     temporary = environ.get("RUNNER_TEMP") or None

@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from velro_gate.cli.app import app
-from velro_gate.cli.output import Lasting, speak_utf8
+from velro_gate.cli.output import speak_utf8, talk
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
 from velro_gate.model.masking import mask, secret_values
 
@@ -55,13 +55,13 @@ def _guarded(command: Callable[[], object]) -> int:
         return INTERNAL_ERROR
     if code == INTERRUPTED:
         # Typer makes this code of a Ctrl-C and says nothing; a run that was under way has spoken by InterruptedRunError.
-        print("interrupted", file=Lasting(sys.stderr))
+        print("interrupted", file=talk())
     return code if isinstance(code, int) else 0
 
 
 def _complain(error: VelroError) -> None:
     """Say what went wrong, without any secret that a foreign error may have quoted."""
-    print(mask("\n".join(error.lines()), secret_values(os.environ)), file=Lasting(sys.stderr))
+    print(mask("\n".join(error.lines()), secret_values(os.environ)), file=talk())
 
 
 def _own_fault(error: Exception) -> VelroError:

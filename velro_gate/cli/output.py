@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import IO, TextIO, cast
 
 from rich.console import Console, RenderableType
 
 from velro_gate.errors import StorageError
+from velro_gate.github.commands import harmless
 
 WIDTH_WITHOUT_TERMINAL = 120
 
@@ -66,14 +68,26 @@ class _Kept(io.StringIO):
 
 def people() -> Console:
     """Where people read while a command works: standard error, so that standard output stays for results."""
-    return Console(file=cast("IO[str]", Lasting(sys.stderr)), highlight=False)
+    return Console(file=cast("IO[str]", talk()), highlight=False)
+
+
+def talk() -> Lasting:
+    """Standard error. In a job on GitHub no line of it is obeyed as a command: services, builds and forks have written in it.
+
+    The filter sits below everything that wraps lines, since a line that is wrapped may begin anew with a command.
+    """
+    return Lasting(sys.stderr, harmless if os.environ.get("GITHUB_ACTIONS") == "true" else None)
 
 
 class Lasting(io.TextIOBase):
-    """Standard error that falls silent when its reader has gone: an hour of load must not end for want of a listener."""
+    """Standard error that falls silent when its reader has gone: an hour of load must not end for want of a listener.
 
-    def __init__(self, stream: TextIO | None) -> None:
+    made: what is done to a text before it is written; None: nothing.
+    """
+
+    def __init__(self, stream: TextIO | None, made: Callable[[str], str] | None = None) -> None:
         self._stream = stream
+        self._made = made
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -94,7 +108,7 @@ class Lasting(io.TextIOBase):
         """Write, or drop the text when nobody is there any more."""
         try:
             if self._stream is not None:
-                self._stream.write(text)
+                self._stream.write(text if self._made is None else self._made(text))
         except OSError:
             self._silence()
         return len(text)

@@ -1,7 +1,7 @@
 """Workflow commands: lines that the runner obeys. Pure; whoever prints them decides where.
 
-The runner looks for commands in everything that a job prints. So text from outside is fenced before it is printed, and values
-inside a command are escaped.
+The runner looks for commands in everything that a job prints, on standard error as well. So text from outside is made harmless
+before it is printed, and values inside a command are escaped.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from enum import Enum
 MOST_ANNOTATIONS = 10
 """GitHub shows so many of each kind for a step, and a composite action is one step."""
 
-
-_COMMAND = re.compile(r"\s*(::|##\[)")
+# The runner trims a line before it looks for this sign. The older one, ##[, it obeys anywhere in a line.
+_BEFORE_COMMAND = re.compile(r"(\A|[\r\n])(?=[^\S\r\n]*::)")
 
 
 class Weight(Enum):
@@ -55,25 +55,9 @@ def annotation_lines(wanted: Iterable[Annotation]) -> list[str]:
     return lines
 
 
-def masked(secret: str) -> str:
-    """The command that keeps a value out of the log."""
-    return f"::add-mask::{_data(secret)}"
-
-
-def fenced(text: str, token: str) -> str:
-    """Text from outside, printed so that no line of it is obeyed. token: random, not in the text.
-
-    Raises:
-        ValueError: the text holds the token, and could end the fence.
-    """
-    if not token or token in text:
-        raise ValueError("the token that ends the fence must not stand in the text")
-    return f"::stop-commands::{token}\n{text.rstrip()}\n::{token}::"
-
-
 def harmless(text: str) -> str:
     """Text for the log of which no line is obeyed, whoever wrote it."""
-    return "\n".join(f"| {line}" if _COMMAND.match(line) else line for line in re.split(r"[\r\n]+", text))
+    return _BEFORE_COMMAND.sub(r"\1| ", text).replace("##[", "## [")
 
 
 def output_line(name: str, value: str, delimiter: str) -> str:
