@@ -57,6 +57,20 @@ def test_a_file_that_unpacks_to_more_than_the_limit_is_refused_whatever_it_says_
     assert len(files_in(archive(("a.json", bytes(FILE_LIMIT))), {"a.json"})["a.json"]) == FILE_LIMIT
 
 
+def test_many_files_that_together_unpack_to_more_than_the_limit_are_refused() -> None:
+    with pytest.raises(PublishError, match="more than 100,000,000 bytes"):
+        every_file_in(archive(*((f"{number}.json", bytes(FILE_LIMIT)) for number in range(21))), ".json")
+
+
+def test_an_encrypted_file_is_refused_in_words() -> None:
+    content = bytearray(archive(("a.json", b"1")))
+    # The flag of an encrypted entry, in its own header and in the archive's directory.
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    with pytest.raises(PublishError, match="not used"):
+        files_in(bytes(content), {"a.json"})
+
+
 def test_all_files_of_an_ending_are_read_by_their_names() -> None:
     content = archive(("shop/abc/1.json", b"1"), ("shop/abc/2.txt", b"2"))
     assert every_file_in(content, ".json") == {"shop/abc/1.json": b"1"}

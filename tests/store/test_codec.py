@@ -131,7 +131,15 @@ def test_what_is_not_finite_is_not_written(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "named"), [("NaN", "NaN"), ("Infinity", "Infinity"), ("-Infinity", "-Infinity"), ("1e999", "1e999")]
+    ("written", "named"),
+    [
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("-Infinity", "-Infinity"),
+        ("1e999", "1e999"),
+        ("9" * 400, "a number of 400 digits"),
+        ("9" * 5_000, "a number of 5,000 digits"),
+    ],
 )
 def test_what_is_not_finite_is_not_read(written: str, named: str) -> None:
     with pytest.raises(CodecError, match=f"it holds {named}"):

@@ -18,6 +18,8 @@ from velro_gate.github.api import Api
 
 ARCHIVE_LIMIT = 20_000_000
 FILE_LIMIT = 5_000_000
+TOTAL_LIMIT = 100_000_000
+"""Bytes that all files of one archive may unpack to; a thousand baselines have some 64."""
 MOST_ENTRIES = 1_000
 _CHUNK = 65_536
 
@@ -70,7 +72,8 @@ def files_in(archive: bytes, wanted: Collection[str]) -> dict[str, bytes]:
     """The contents of the wanted files at the top of an archive; names that are not there are left out.
 
     Raises:
-        PublishError: it is no archive, is damaged or encrypted, holds a name twice, or a file is larger than ``FILE_LIMIT``.
+        PublishError: it is no archive, is damaged or encrypted, holds a name twice, or unpacks to more than ``FILE_LIMIT`` or
+            ``TOTAL_LIMIT``.
     """
     found: dict[str, bytes] = {}
     try:
@@ -84,6 +87,8 @@ def files_in(archive: bytes, wanted: Collection[str]) -> dict[str, bytes]:
                 if entry.filename in found:
                     raise _bad(f"it holds {entry.filename} twice")
                 found[entry.filename] = _content(opened, entry)
+                if sum(map(len, found.values())) > TOTAL_LIMIT:
+                    raise _bad(f"its files have more than {TOTAL_LIMIT:,} bytes")
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise _bad(f"{type(error).__name__}: {error}") from error
     return found
