@@ -25,6 +25,8 @@ from tests.github.samples import description, sample
 
 STEP = "2026-11-24T12:{:02d}:{:02d}Z"
 MOST_COMMENT, MOST_DESCRIPTION = 65_536, 140
+STORE = "/_archive/"
+"""Where archives lie: another company's host, to which the API only leads."""
 WRITE_OF = {"issues": "pull-requests", "pulls": "pull-requests", "statuses": "statuses", "actions": "actions"}
 
 
@@ -294,7 +296,7 @@ class StandIn:
     def _archive(self, match: re.Match[str], _query: dict[str, str], _body: Any) -> Answer:
         if not any(one["id"] == int(match[1]) for one in self.state.artifacts):
             return _not_found()
-        return Answer(302, None, {"location": f"{self.url}/_archive/{match[1]}"})
+        return Answer(302, None, {"location": f"{self.url}{STORE}{match[1]}"})
 
     def stored(self, number: int, headers: Mapping[str, str]) -> Answer:
         """What the store of archives says; it is another company's, and must not see the token."""
@@ -371,8 +373,8 @@ def _handler(api: StandIn) -> type[BaseHTTPRequestHandler]:  # noqa: C901 (a cla
             parts = urlsplit(self.path)
             path = parts.path.removeprefix(api.prefix)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            if path.startswith("/_"):
-                self._send(_control(api, self.command, path, headers, body))
+            if path.startswith("/_") and not path.startswith(STORE):
+                self._send(_control(api, self.command, path, body))
                 return
             api.before(self.command, path)
             fault = api.fault_for(self.command, path)
@@ -382,7 +384,10 @@ def _handler(api: StandIn) -> type[BaseHTTPRequestHandler]:  # noqa: C901 (a cla
                     api.answer(self.command, path, dict(parse_qsl(parts.query)), headers, body)
                 self._fail(fault)
                 return
-            made = api.answer(self.command, path, dict(parse_qsl(parts.query)), headers, body)
+            if path.startswith(STORE):
+                made = api.stored(int(path.removeprefix(STORE)), headers)
+            else:
+                made = api.answer(self.command, path, dict(parse_qsl(parts.query)), headers, body)
             self._send(made, half=fault is not None)
 
         def _send(self, made: Answer, *, half: bool = False) -> None:
@@ -422,9 +427,7 @@ def _handler(api: StandIn) -> type[BaseHTTPRequestHandler]:  # noqa: C901 (a cla
     return Handler
 
 
-def _control(api: StandIn, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
-    if path.startswith("/_archive/"):
-        return api.stored(int(path.rsplit("/", 1)[1]), headers)
+def _control(api: StandIn, method: str, path: str, body: bytes) -> Answer:
     if method == "POST" and path == "/_faults":
         api.faults += [Fault(**one) for one in json.loads(body)]
     elif method == "POST" and path == "/_seed":

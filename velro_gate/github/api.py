@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from velro_gate import __version__
-from velro_gate.errors import PublishError
+from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.clock import Clock
 from velro_gate.github.refusals import UncertainError, refusal
 from velro_gate.github.retrying import limited, pause, transient
@@ -31,6 +31,7 @@ PAGE = 100
 MOST_PAGES = 200
 _NONE: Mapping[str, str] = MappingProxyType({})
 _MOVED = frozenset({301, 302, 307, 308})
+_LATER = 429
 
 
 class Api:
@@ -39,9 +40,12 @@ class Api:
     Args:
         base_url: as GITHUB_API_URL says; Enterprise Server has a path in it.
         repository: ``owner/name``.
-        token: never shown.
+        token: never shown. Empty: none is sent.
         patience: seconds of waiting that all retries together may take; a job that is being cancelled has few.
         timeout: seconds of silence after which a connection counts as hung.
+
+    Raises:
+        UsageError: the token is no token.
     """
 
     def __init__(
@@ -55,6 +59,13 @@ class Api:
         timeout: float = TIMEOUT,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        # httpx would quote a header that it cannot send in its error, and the token with it.
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise UsageError(
+                "the input token cannot be a token",
+                why="it holds blanks, line breaks or letters that no token has",
+                hint="Store the secret again, without what was copied along with it.",
+            )
         self._base = base_url.rstrip("/")
         self._repository = repository
         self._clock = clock or Clock()
@@ -143,19 +154,30 @@ class Api:
         Raises:
             PublishError: it is larger, or see ``send``.
         """
-        answer = self._asked("GET", self._address(path), repeatable=True, leads_on=True)
-        if answer.status_code not in _MOVED:
-            return _capped(answer.content, limit, path)
+        for attempt in range(1, TRIES + 1):
+            answer = self._asked("GET", self._address(path), repeatable=True, leads_on=True)
+            if answer.status_code not in _MOVED:
+                return _capped(answer.content, limit, path)
+            try:
+                return self._stored(answer.headers.get("location", ""), limit, path)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                # The address holds for a minute, so each try begins with asking for a new one.
+                status = error.response.status_code if isinstance(error, httpx.HTTPStatusError) else 0
+                if attempt == TRIES or not (status in (0, _LATER) or transient(status)):
+                    why = f"status {status}" if status else _reason(error)
+                    raise PublishError("the archive cannot be read", where=f"GET {path}", why=why) from error
+                chance = self._clock.chance()
+                self._wait(pause(0, _NONE, attempt=attempt, now=self._clock.now(), chance=chance), "GET", path)
+        raise AssertionError("the last try returns or raises")
+
+    def _stored(self, address: str, limit: int, path: str) -> bytes:
+        """What another host keeps for us, read no further than the limit."""
         content = bytearray()
-        try:
-            with self._stranger.stream("GET", answer.headers["location"], follow_redirects=True) as stream:
-                if not stream.is_success:
-                    raise PublishError("the archive cannot be read", where=f"GET {path}", why=f"status {stream.status_code}")
-                for chunk in stream.iter_bytes():
-                    content += chunk
-                    _capped(content, limit, path)
-        except (httpx.HTTPError, httpx.InvalidURL, KeyError) as error:
-            raise PublishError("the archive cannot be read", where=f"GET {path}", why=_reason(error)) from error
+        with self._stranger.stream("GET", address, follow_redirects=True) as stream:
+            stream.raise_for_status()
+            for chunk in stream.iter_bytes():
+                content += chunk
+                _capped(content, limit, path)
         return bytes(content)
 
     def _address(self, path: str) -> str:
