@@ -98,6 +98,14 @@ CASES = {
         FAULT,
         "runs-on",
     ),
+    "a fork's code on a machine that a matrix names": (
+        GOOD.replace(f"    if: {SAME}\n", "    strategy: {matrix: {include: [{on: ubuntu-24.04}, {on: [self-hosted]}]}}\n"),
+        "[self-hosted, perf]",
+        "${{ matrix.on }}",
+        "fork-code",
+        FAULT,
+        "runs-on",
+    ),
     "a filter by paths": (GOOD, "pull_request:", "pull_request: {paths: [src/**]}", "path-filter", FAULT, "paths:"),
     "a filter of paths": (
         GOOD,
@@ -142,6 +150,31 @@ CASES = {
         FAULT,
         "ref:",
     ),
+    "the head's code by its commit": (
+        REPORT,
+        f"- uses: {GATE}",
+        f'- run: git fetch origin "${{{{ github.event.pull_request.head.sha }}}}"\n      - uses: {GATE}',
+        "head-code",
+        FAULT,
+        "- run:",
+    ),
+    "the head's code by a variable": (
+        REPORT,
+        f"- uses: {GATE}",
+        "- env: {SHA: '${{ github.event.workflow_run.head_sha }}'}\n"
+        f'        run: git -C src checkout "$SHA"\n      - uses: {GATE}',
+        "head-code",
+        FAULT,
+        "run: git",
+    ),
+    "no right to fetch the archive of baselines": (
+        REPORT.replace("workflow_run:\n    workflows: [gate]", "workflow_dispatch:"),
+        f"      actions: read\n      contents: read\n      pull-requests: write\n      statuses: write\n    steps:\n      - uses: {GATE}",
+        f"      contents: read\n    steps:\n      - uses: {GATE}\n        with: {{baseline-store: artifact}}",
+        "permission",
+        FAULT,
+        "contents: read",
+    ),
     "the head's code by hand": (
         REPORT,
         f"- uses: {GATE}",
@@ -165,6 +198,11 @@ def test_the_head_of_a_pull_request_under_pull_request_target_is_found(tmp_path:
     checkout = f"{PINNED}\n        with:\n          ref: ${{{{ github.event.pull_request.head.sha }}}}\n          x: y"
     text = GOOD.replace("pull_request:", "pull_request_target:", 1).replace(f"{PINNED}\n        with:", checkout)
     assert ("head-code", FAULT, line_of(text, "ref:")) in found(tmp_path, text)
+
+
+def test_a_reporter_may_speak_of_the_head_without_fetching_it(tmp_path: Path) -> None:
+    step = '- env: {SHA: "${{ github.event.workflow_run.head_sha }}"}\n        run: echo "$SHA"\n      - uses: '
+    assert found(tmp_path, REPORT.replace("- uses: ", step, 1)) == []
 
 
 def test_issues_write_lets_comment_as_well(tmp_path: Path) -> None:
@@ -204,6 +242,7 @@ def test_a_file_that_is_no_workflow_is_named_and_ends_nothing(tmp_path: Path, te
         "on: [pull_request, 7]\njobs: none\n",
         "jobs: {a: [], b: {steps: {}, runs-on: {group: g}}}\non: {pull_request: []}\n",
         "x: &a [*a]\n",
+        "on: pull_request\njobs: {a: {runs-on: '${{ matrix.x }}', strategy: {matrix: &a {x: [*a]}}}}\n",
     ],
 )
 def test_odd_shapes_are_read_without_complaint(tmp_path: Path, text: str) -> None:

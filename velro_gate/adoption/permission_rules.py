@@ -69,5 +69,8 @@ def _needed(workflow: Workflow, job: Job, step: Step) -> Iterator[tuple[str, tup
         yield "pull-requests", ("write", "the pull request that brings the baseline")
     if sets_status and (gates or refreshes or reports or step.given("pull-request")):
         yield "statuses", ("write", STATUS)
-    if reports or (store == "artifact" and (gates or refreshes)):
+    # Whoever measures, forks included, compares with what is stored.
+    if reports:
         yield "actions", ("read", "the artifact of the other run")
+    elif store == "artifact":
+        yield "actions", ("read", "the archive that holds the baselines")

@@ -25,7 +25,8 @@ _SWITCHED_ON = re.compile(r"\bvars\.\w+\s*!=\s*''")
 _HEAD = re.compile(
     r"pull_request\.head\b|github\.head_ref|workflow_run\.head_|refs/pull/|pull_request\.merge_commit_sha|pull/\$"
 )
-_HEAD_BY_HAND = re.compile(r"\bgh\s+pr\s+checkout\b|\bgit\s+(fetch|pull)\b[^\n]*(pull/|head_ref|head\.ref)")
+_BY_HAND = re.compile(r"\bgit\s+([^\n]*\s)?(fetch|pull|clone|checkout|switch|reset|worktree)\b")
+_HEAD_BY_HAND = re.compile(r"\bgh\s+pr\s+checkout\b")
 _PINNED = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SUCCESS = re.compile(r"conclusion\s*==\s*'success'|'success'\s*==\s*[\w.]*conclusion")
 
@@ -113,7 +114,12 @@ def _line_of_head(step: Step) -> int | None:
         if step.uses.startswith("actions/checkout@") and given is not None and _HEAD.search(given.text):
             return given.line
     script = step.value.get("run")
-    return script.line if script is not None and _HEAD_BY_HAND.search(script.text) else None
+    if script is None:
+        return None
+    variables = step.value.get("env")
+    named = [value.text for _, value in variables.items()] if variables is not None else []
+    fetches = _BY_HAND.search(script.text) and any(_HEAD.search(text) for text in (script.text, *named))
+    return script.line if fetches or _HEAD_BY_HAND.search(script.text) else None
 
 
 def path_filter(workflow: Workflow) -> Iterator[Finding]:

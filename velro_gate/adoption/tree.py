@@ -39,6 +39,11 @@ class Value:
             return [Value(each) for each in self.node.value]
         return [self] if self.text else []
 
+    def words(self, depth: int = 6) -> set[str]:
+        """Every scalar in it, down to a depth: an alias may lead back to where it stands."""
+        below = [value for _, value in self.items()] + [value for value in self.entries() if value is not self]
+        return {self.text}.union(*(value.words(depth - 1) for value in below)) if depth else set()
+
     def get(self, *path: str) -> Value | None:
         """The value at the end of a path of keys, or None."""
         here: Value | None = self

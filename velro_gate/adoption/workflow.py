@@ -78,7 +78,8 @@ class Job:
     def may_be_self_hosted(self) -> bool:
         """Whether it can land on a machine that is not GitHub's: by its label, or by a label that GitHub does not have."""
         if "${{" in self.runs_on:
-            return "self-hosted" in self.runs_on
+            matrix = self.value.get("strategy", "matrix") if "matrix." in self.runs_on else None
+            return "self-hosted" in self.runs_on or (matrix is not None and "self-hosted" in matrix.words())
         labels = self.runs_on.split()
         return "self-hosted" in labels or any(not _HOSTED.fullmatch(label) for label in labels)
 
