@@ -16,6 +16,8 @@ from velro_gate.adoption import Choices, Outcome, examine_workflows, read_workfl
 from velro_gate.adoption.choices import STORES
 from velro_gate.adoption.files import WAIVERS, WORKFLOWS, yaml_text
 from velro_gate.errors import OutputError, UsageError
+from velro_gate.gate.inputs import Inputs
+from velro_gate.gate.stores import ARTIFACT
 from velro_gate.scenario import load_scenario
 from velro_gate.store.waivers import read_waivers
 
@@ -89,6 +91,29 @@ def test_only_the_refresh_may_write_contents() -> None:
     assert [path for path, text in files.items() if re.search(r"contents: write", text)] == [
         ".github/workflows/perf-baseline.yml"
     ]
+
+
+def test_archives_of_baselines_are_kept_by_the_refresh_and_may_be_read_by_whoever_measures() -> None:
+    files = render_files(Choices(action=ACTION, store="artifact"))
+    found = {name: yaml.safe_load(files[f".github/workflows/{name}.yml"])["jobs"] for name in ("perf-baseline", "perf-gate")}
+    (upload,) = [step for step in found["perf-baseline"]["baseline"]["steps"] if step.get("with", {}).get("name") == ARTIFACT]
+    assert upload["with"]["path"] == Inputs().store_path
+    assert "baseline-updated == 'true'" in upload["if"]
+    assert found["perf-baseline"]["baseline"]["permissions"]["contents"] == "read"
+    assert {job["permissions"]["actions"] for jobs in found.values() for job in jobs.values()} == {"read"}
+
+
+def test_whom_the_gate_skips_the_reporter_tells() -> None:
+    """By the fork, by Dependabot as the actor, and by its branch where a person has added a commit."""
+    files = render_files(Choices(action=ACTION))
+    gate, report = (
+        yaml.safe_load(files[f".github/workflows/{name}.yml"])["jobs"] for name in ("perf-gate", "perf-report-fork")
+    )
+    assert "head.repo.full_name == github.repository" in gate["gate"]["if"]
+    assert "user.login != 'dependabot[bot]'" in gate["gate"]["if"]
+    assert "user.login == 'dependabot[bot]'" in gate["fork"]["if"]
+    for part in ("head_repository.full_name != github.repository", "actor.login == 'dep", "head_branch, 'dependabot'"):
+        assert part in report["report"]["if"]
 
 
 def test_a_duet_is_asked_for_where_changes_are_judged_and_every_measuring_workflow_starts_the_service_itself() -> None:

@@ -90,6 +90,14 @@ def test_dependabot_is_recognised() -> None:
     assert "Dependabot" in found.reason
 
 
+def test_what_a_person_adds_to_dependabots_pull_request_is_told_by_the_reporter_as_well() -> None:
+    payload = pull_request()
+    payload["pull_request"]["user"] = {"login": "dependabot[bot]"}
+    found = read_event(environ("pull_request", GITHUB_ACTOR="maintainer"), payload)
+    assert found.dependabot
+    assert found.read_only
+
+
 def test_a_closed_pull_request_asks_for_nothing() -> None:
     assert read_event(environ("pull_request"), pull_request(action="closed")).mode is Mode.NONE
 

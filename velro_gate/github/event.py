@@ -71,7 +71,7 @@ class Event:
 
     @property
     def read_only(self) -> bool:
-        """Whether GitHub gave this job a token that may not write."""
+        """Whether this job may not write: for a fork or Dependabot the reporter tells the verdict, with a token that may."""
         return self.fork or self.dependabot
 
     @property
@@ -144,6 +144,8 @@ def _pull_request(payload: Mapping[str, Any], shared: Mapping[str, Any]) -> dict
     fork = _text(payload, "pull_request", "head", "repo", "full_name") != _text(
         payload, "pull_request", "base", "repo", "full_name"
     )
+    # A person may have added to Dependabot's pull request: the reporter tells all of it, whoever came last.
+    dependabot = shared["dependabot"] or _text(payload, "pull_request", "user", "login") == DEPENDABOT
     facts = {
         "pull_request": number,
         "head_sha": head_sha,
@@ -151,13 +153,14 @@ def _pull_request(payload: Mapping[str, Any], shared: Mapping[str, Any]) -> dict
         "head_branch": _text(payload, "pull_request", "head", "ref"),
         "base_branch": _text(payload, "pull_request", "base", "ref"),
         "fork": fork,
+        "dependabot": dependabot,
     }
     if _text(payload, "action") == "closed":
         return {"mode": Mode.NONE, "reason": "the pull request is closed", **facts}
     if fork:
         reason = "the pull request comes from a fork, so this job's token may not write"
-    elif shared["dependabot"]:
-        reason = "the pull request is Dependabot's, so this job's token may not write"
+    elif dependabot:
+        reason = "the pull request is Dependabot's, so the reporter tells what becomes of it"
     else:
         reason = "a pull request is judged"
     return {"mode": Mode.GATE, "reason": reason, **facts}
