@@ -89,7 +89,7 @@ def test_a_forks_run_is_told_on_its_pull_request(here: World) -> None:
     assert report(here, archive({"record.json": encode_record(honest())})) == 0
     assert here.lights[-1][:2] == (HEAD, "success")
     (comment,) = here.api.state.comments
-    assert "nobody else measured them" in comment["body"]
+    assert "nobody else measured them" in comment["body"].split("#### Trust")[1].split("#### What to do next")[0]
     assert "actions/runs/5" in comment["body"]
 
 
@@ -160,6 +160,9 @@ MALICIOUS: dict[str, bytes] = {
     "a list": archive({"record.json": "[]"}),
     "no text": archive({"record.json": b"\xff\xfe\x00"}),
     "not a number": archive({"record.json": '{"schema": 1, "x": NaN}'}),
+    "a number without end": archive({"record.json": '{"schema": ' + "9" * 5_000 + "}"}),
+    "a figure that is infinite": archive({"record.json": '{"schema": 1, "x": 1e999}'}),
+    "half a character": archive({"record.json": '{"schema": 1, "id": "\\ud800"}'}),
     "many entries": archive({f"{number}.json": "" for number in range(1_500)}),
     "a path that leads out": archive({"../record.json": "{}", "/etc/record.json": "{}", "a/../../record.json": "{}"}),
 }
@@ -232,3 +235,14 @@ def test_the_baselines_are_those_of_the_repository(here: World) -> None:
     report(here, archive({"record.json": encode_record(honest(load=1.5))}))
     assert here.lights[-1][1] == "failure"
     assert "rose" in here.api.state.comments[0]["body"]
+
+
+def test_baselines_that_cannot_be_fetched_are_told_on_the_pull_request_and_fail_the_reporter(here: World) -> None:
+    here.git_url = "http://127.0.0.1:9"
+    assert report(here, archive({"record.json": encode_record(honest())})) == 4
+    assert "the baselines cannot be fetched" in refused(here)
+
+
+def test_a_scenario_of_our_own_that_cannot_be_used_leaves_an_error_status(here: World) -> None:
+    assert here.run(REPORT, Inputs(profile="no-such-profile")) == 2
+    assert here.lights[-1][:2] == (HEAD, "error")

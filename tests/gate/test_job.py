@@ -97,7 +97,7 @@ def test_files_and_summary_are_written_before_the_network_is_touched(here: World
     assert seen == [False, True]  # pending comes before the load, the final one after everything is on the disk
 
 
-@pytest.mark.parametrize("fault", [401, 403, 404, 422, 500, 502, "reset", "half"])
+@pytest.mark.parametrize("fault", [401, 403, 404, 409, 422, 429, 500, 502, "reset", "half"])
 def test_a_verdict_that_cannot_be_told_keeps_its_files_and_ends_with_5(here: World, fault: int | str) -> None:
     here.api.fail(fault, times=10_000)
     assert here.run() == 5
@@ -223,6 +223,14 @@ def test_a_dispatch_refuses_to_paint_a_commit_that_it_does_not_measure(here: Wor
     event = dataclasses.replace(GATE, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None)
     assert here.run(event, Inputs(pull_request=7)) == 2
     assert here.lights == []
+    assert "Start the workflow on the pull request's branch" in here.summary
+    assert here.outputs["exit-code"] == "2"
+
+
+def test_a_dispatch_for_a_pull_request_that_is_not_there_says_so_before_the_load(here: World) -> None:
+    event = dataclasses.replace(GATE, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None, measured_sha=HEAD)
+    assert here.run(event, Inputs(pull_request=99), fails=AssertionError("measured")) == 5
+    assert "GitHub does not find it" in here.summary
 
 
 # Baselines.

@@ -1,7 +1,7 @@
 """The comment as it is published: with trend, commits, links.
 
-``python -m tests.report.published --write`` writes its golden files; ``--pictures DIR`` draws each as a browser shows it (needs
-chromium).
+``python -m tests.report.published --write`` writes its golden files; ``--pictures DIR`` draws each as a browser shows it, and
+``--readme`` the one in docs/comment.png (both need chromium).
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import math
+import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,21 +32,18 @@ from tests.report.examples import (
 )
 from tests.report.hostile import crowded, hostile
 from velro_gate import report
-from velro_gate.gate.judgement import without_duet
+from velro_gate.gate.judgement import measured_by_others, without_duet
 from velro_gate.model.record import Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict
 
 FOLDER = Path(__file__).parent / "published"
+README_PICTURE = Path(__file__).resolve().parents[2] / "docs" / "comment.png"
 LINKS = {
     "Run": "https://github.example/acme/shop/actions/runs/77",
     "Reports": "https://github.example/acme/shop/actions/runs/77/artifacts/5",
 }
 COMMITS = ("head 4c1d9e07a2b8", "base 0f3b2a118c55", "measured 77aa01b2c3d4")
-FORK = (
-    "head 4c1d9e07a2b8",
-    "base 0f3b2a118c55",
-    "the figures are those that the fork's own run has left; nobody else measured them",
-)
+FORK = ("head 4c1d9e07a2b8", "base 0f3b2a118c55")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def from_fork() -> Case:
     """What the reporter tells of a fork's run."""
     run, verdict = regressed()
     revision = Revision(sha="4c1d9e07a2b85f63d0e1c2b3a4958677deadbeef", branch="", label="pull request 7")
-    return Case(dataclasses.replace(run, revision=revision), verdict, about=FORK)
+    return Case(dataclasses.replace(run, revision=revision), measured_by_others(verdict), about=FORK)
 
 
 def instead_of_a_duet() -> Case:
@@ -144,12 +143,11 @@ blockquote { border-left: 4px solid #d1d9e0; color: #59636e; margin: 10px 0; pad
 """
 
 
-def draw(name: str, folder: Path, *, height: int = 1_400) -> Path:
-    """A picture of one comment."""
+def draw(name: str, folder: Path, *, height: int = 1_400, opened: Sequence[str] = ("Waiver", "Trend")) -> Path:
+    """A picture of one comment. opened: the titles of the details that are unfolded."""
     folder.mkdir(parents=True, exist_ok=True)
     body = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(CASES[name]().text())
-    # What is new in it can be looked at as well.
-    for title in ("Waiver", "Trend"):
+    for title in opened:
         body = body.replace(f"<details><summary>{title}", f"<details open><summary>{title}")
     page, picture = folder / f"{name}.html", folder / f"{name}.png"
     page.write_text(f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{body}", encoding="utf-8")
@@ -164,8 +162,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--readme", action="store_true")
     chosen = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
+    if chosen.readme:
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copyfile(draw("confirmed", Path(folder), height=1_160, opened=()), README_PICTURE)
     for name, make in CASES.items():
         if chosen.write:
             golden(name).write_text(make().text(), encoding="utf-8")

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from velro_gate.errors import BrokenError, PublishError, VelroError
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import reach_verdict, write_reports
-from velro_gate.gate.publish import Outlets, announce_no_verdict, publish
+from velro_gate.gate.judgement import measured_by_others, reach_verdict, write_reports
+from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
 from velro_gate.gate.shipped import shipped_scenario
@@ -24,6 +24,7 @@ from velro_gate.github.api import Api
 from velro_gate.github.artifacts import artifact_of_run, download_archive, files_in
 from velro_gate.github.event import Event, Source
 from velro_gate.github.pulls import PullRequest, pull_request_of
+from velro_gate.github.status import State
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import CodecError, decode_record, encode_record
@@ -35,7 +36,6 @@ _NOT_MEASURED = (
     "The code of a fork or of Dependabot does not run on this project's own machines by itself. "
     "A maintainer can approve this commit, or run it from a branch of the repository."
 )
-WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
 
 
 def leave_for_reporter(record: RunRecord, results: Results) -> Path:
@@ -50,7 +50,8 @@ def report_for_fork(
     """Tell the verdict of a finished run; the exit code is that of the telling, since the verdict is another job's.
 
     Raises:
-        VelroError: the reporter's own configuration is at fault; what the archive holds never raises.
+        VelroError: the reporter's own configuration is at fault, which the pull request is told, too; what the archive holds
+            never raises.
     """
     source, api = event.source, outlets.api
     assert source is not None
@@ -67,17 +68,26 @@ def report_for_fork(
         comment_on=found.number if inputs.comment else None,
         comment_sha=source.head_sha,
         links={**outlets.links, "Measured by": f"{event.server_url}/{event.repository}/actions/runs/{source.run_id}"},
-        about=(f"head {found.head_sha[:12]}", f"base {found.base_sha[:12]}", WARNING),
+        about=(f"head {found.head_sha[:12]}", f"base {found.base_sha[:12]}"),
     )
-    plan = trusted_plan(inputs, environ)
+    try:
+        plan = trusted_plan(inputs, environ)
+    except VelroError as error:
+        announce(aimed, State.ERROR, f"no verdict: {error.what}")
+        raise
     try:
         record = record_of(api, source, inputs.artifact, plan, found)
     except (PublishError, BrokenError) as error:
         outlets.say("\n".join(error.lines()))
-        # There are no figures to warn of.
-        aimed = dataclasses.replace(aimed, about=aimed.about[:-1])
         return PublishError.exit_code if announce_no_verdict(aimed, plan, error) else 0
-    store.bring(baselines)
+    try:
+        skipped = store.bring(baselines)
+    except VelroError as error:
+        # Nobody but us tells this pull request anything, so it hears of our own faults as well.
+        announce_no_verdict(aimed, plan, error)
+        raise
+    for sentence in skipped:
+        outlets.say(f"warning: in the stored baselines {sentence}")
     try:
         return _tell(record, inputs, aimed, baselines)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
@@ -87,7 +97,7 @@ def report_for_fork(
 
 
 def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
-    verdict = reach_verdict(record, baselines, waivers=inputs.waivers)
+    verdict = measured_by_others(reach_verdict(record, baselines, waivers=inputs.waivers))
     results = make_results(inputs.output, record.id)
     write_reports(record, verdict, results)
     history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted

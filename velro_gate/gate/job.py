@@ -58,7 +58,12 @@ def do(job: Job) -> int:
         return 0
     if job.event.mode is Mode.REPORT:
         return report_for_fork(job.event, job.inputs, job.outlets, job.store, job.baselines, job.environ)
-    job = replace(job, outlets=_aimed(job))
+    try:
+        job = replace(job, outlets=_aimed(job))
+    except VelroError as error:
+        # Which commit is meant is what is not known, so none gets a status.
+        _tell_no_verdict(replace(job, outlets=replace(job.outlets, api=None)), error)
+        raise
     announce(job.outlets, State.PENDING, "measuring")
     try:
         return _measured(job)
