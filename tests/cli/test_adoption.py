@@ -65,6 +65,40 @@ def test_without_a_terminal_questions_are_refused_and_not_guessed(
     assert list(tmp_path.iterdir()) == []
 
 
+class Terminal(io.StringIO):
+    """Somebody who answers at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_at_a_terminal_it_asks_for_what_was_not_given_and_takes_its_defaults(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = ("trunk", "", "make serve", "http://127.0.0.1:8000", "", "", "")
+    monkeypatch.setattr("sys.stdin", Terminal("".join(f"{answer}\n" for answer in answers)))
+    assert exit_code("init", tmp_path, "--action", ACTION) == 0
+    said = capsys.readouterr()
+    assert "Branch whose commits become baselines [main]" in said.err
+    assert "owner/repository@commit" not in said.err
+    baseline = (tmp_path / ".github/workflows/perf-baseline.yml").read_text(encoding="utf-8")
+    assert "branches: [trunk]" in baseline
+    assert "run: make serve" in baseline
+    assert "runs-on: [self-hosted, linux, perf]" in baseline
+
+
+def test_at_a_terminal_it_asks_before_it_overwrites_and_no_means_no(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exit_code("init", tmp_path, "--no-questions", "--action", ACTION)
+    workflow = tmp_path / ".github/workflows/perf-gate.yml"
+    workflow.write_text("mine\n", encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", Terminal("\n" * 7 + "n\n"))
+    assert exit_code("init", tmp_path, "--action", ACTION) == 0
+    assert "perf-gate.yml is there and differs. Overwrite it?" in capsys.readouterr().err
+    assert workflow.read_text(encoding="utf-8") == "mine\n"
+
+
 def test_the_doctor_ends_with_0_where_nothing_has_to_be_mended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exit_code("init", tmp_path, "--no-questions", "--action", ACTION)
     capsys.readouterr()
