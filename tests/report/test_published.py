@@ -63,7 +63,8 @@ def test_the_footer_names_run_commits_and_configuration() -> None:
 
 
 def test_a_fork_says_who_measured() -> None:
-    assert "nobody else measured them" in CASES["fork"]().text().splitlines()[-1]
+    trust = CASES["fork"]().text().split("#### Trust")[1].split("#### What to do next")[0]
+    assert "nobody else measured them" in trust
 
 
 def test_more_about_a_run_is_escaped_like_all_text_from_outside() -> None:
@@ -133,6 +134,37 @@ def test_a_run_without_the_figure_is_left_out_of_the_trend() -> None:
 def test_a_run_that_measured_nothing_has_no_trend() -> None:
     _, verdict = passing()
     assert trend(dataclasses.replace(record(), phases=()), dataclasses.replace(verdict, comparisons=()), history(3)) is None
+
+
+def row_of(text: str, figure: str) -> list[str]:
+    """The cells of the first row that begins with a figure."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {figure} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_each_required_figure_shows_its_course_old_to_new_and_this_run_last() -> None:
+    cells = row_of(CASES["confirmed"]().text(), "p95 of `authorization_check`")
+    assert re.fullmatch("[▁▂▃▄▅▆▇█]{11}", cells[4])
+    *before, now = cells[4]
+    # It rose by 31 %; the noise of the ten before it is no cliff.
+    assert len(set(before)) <= 2
+    assert now > max(before)
+
+
+def test_without_two_baselines_no_row_has_a_course() -> None:
+    assert "runs, now" not in CASES["first-run"]().text() + CASES["no-baseline"]().text()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_row_of_a_published_table_has_the_cells_of_its_header(name: str) -> None:
+    width = 0
+    for line in CASES[name]().text().splitlines():
+        if not line.startswith("|"):
+            width = 0
+            continue
+        cells = len(re.findall(r"(?<!\\)\|", line)) - 1
+        width = width or cells
+        assert cells == width, line
 
 
 def test_no_name_gets_into_the_chart() -> None:

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.escape import markdown_link, markdown_text, marker_key
+from velro_gate.report.phrase import Phrase
 from velro_gate.report.rows import RequirementRow, gathered
 from velro_gate.report.templating import template
-from velro_gate.report.trend import Trend, trend
+from velro_gate.report.trend import MOST, Trend, blocks, trend
 from velro_gate.report.view import View, build
 from velro_gate.report.waiver_rows import waiver_rows
 
@@ -37,7 +38,7 @@ def markdown(
 ) -> str:
     """The comment. links: label -> http address, shown in this order under what to do next.
 
-    history: the accepted runs before this one, oldest first, for the trend. about: more for the footer, such as commits.
+    history: the accepted runs before this one, oldest first, for the trends. about: more for the footer, such as commits.
 
     At most ``LIMIT`` characters: details are dropped first, then the rows of met requirements, then rows of the long tables,
     each time with a line that says so; the verdict and the requirements that are not met stay.
@@ -46,6 +47,8 @@ def markdown(
     extras = _Extras(
         links=" · ".join(markdown_link(label, url) for label, url in links.items()),
         trend=trend(record, verdict, history),
+        blocks=blocks(record, verdict, history),
+        runs=min(len(history), MOST),
         waivers=waiver_rows(record, verdict),
         about=" · ".join(map(markdown_text, about)),
     )
@@ -69,10 +72,12 @@ def marker_of(plan: Plan) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Extras:
-    """What is not of the view itself, ready to print."""
+    """What is not of the view itself, ready to print. blocks: of required figures, by phase and subject, over ``runs``."""
 
     links: str
     trend: Trend | None
+    blocks: Mapping[tuple[str, Phrase], str]
+    runs: int
     waivers: tuple[str, ...]
     about: str
 

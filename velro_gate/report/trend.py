@@ -1,7 +1,7 @@
-"""The trend of a figure over the accepted runs as a chart in mermaid, which GitHub draws in comments and summaries.
+"""The trend of figures over the accepted runs: of each required one as blocks in its row, of the telling one as a chart.
 
-Mail shows its source instead. So the table of requirements and comparisons stays the authority, and the chart holds nothing
-that is not a baseline's or this run's own figure.
+GitHub draws the chart, which is mermaid, in comments and summaries; mail shows its source instead. So the tables stay the
+authority, and neither form holds anything that is not a baseline's or this run's own figure.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Verdict
 from velro_gate.report import figures
-from velro_gate.report.phrase import plain
+from velro_gate.report.phrase import Phrase, plain
 from velro_gate.report.rows import worst_comparisons
 
 MOST = 20
 """Baselines in a chart; beyond that GitHub's narrow column makes the points unreadable."""
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _COLOUR = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0969da"}}}}%%'
 """Mermaid's own first colour is next to invisible on white."""
@@ -42,15 +43,15 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
     wanted = _telling(record, verdict)
     if wanted is None:
         return None
-    before = [value for run in history[-MOST:] if (value := _value(run, wanted)) is not None]
-    now = _value(record, wanted)
-    if len(before) < 2 or now is None:
+    course = _course(record, history, wanted)
+    if not course:
         return None
     phase, step, metric = wanted
-    scale, unit = _scale(metric, max(*before, now))
-    points = [value / scale for value in (*before, now)]
+    scale, unit = _scale(metric, max(course))
+    points = [value / scale for value in course]
     low, high = _axis(points)
-    labels = ", ".join(f'"{index - len(before)}"' for index in range(len(before)))
+    count = len(course) - 1
+    labels = ", ".join(f'"{index - count}"' for index in range(count))
     lines = (
         "```mermaid",
         _COLOUR,
@@ -60,8 +61,35 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
         f"  line [{', '.join(f'{point:.4g}' for point in points)}]",
         "```",
     )
-    title = f"{plain(figures.subject(metric, step))} in {phase} over {len(before)} baselines and this run"
+    title = f"{plain(figures.subject(metric, step))} in {phase} over {count} baselines and this run"
     return Trend(title=title, chart="\n".join(lines))
+
+
+def blocks(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Phrase], str]:
+    """The course of each required figure by phase and subject, old to new and this run last.
+
+    A figure of which there are fewer than two baselines, or none of this run, is left out.
+    """
+    found = {}
+    for result in verdict.requirements:
+        wanted = result.requirement
+        figure = (result.phase, wanted.step, wanted.metric)
+        points = _course(record, history, figure)
+        if points:
+            found[result.phase, figures.subject(wanted.metric, wanted.step)] = _drawn(points)
+    return found
+
+
+def _drawn(points: Sequence[float]) -> str:
+    low, high = _axis(points)
+    return "".join(_BLOCKS[int((point - low) / (high - low) * len(_BLOCKS))] for point in points)
+
+
+def _course(record: RunRecord, history: Sequence[RunRecord], wanted: _Figure) -> list[float]:
+    """A figure of the last baselines and of this run; empty where there are fewer than two baselines of it."""
+    before = [value for run in history[-MOST:] if (value := _value(run, wanted)) is not None]
+    now = _value(record, wanted)
+    return [] if len(before) < 2 or now is None else [*before, now]
 
 
 def _telling(record: RunRecord, verdict: Verdict) -> _Figure | None:
