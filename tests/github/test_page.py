@@ -35,8 +35,16 @@ def rows(title: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("message", [row[0].strip("`") for row in rows("Messages and what to do")])
 def test_every_message_that_the_page_explains_is_one_that_is_said(message: str) -> None:
-    for part in re.split(r"NAME|\.\.\.|main", message):
+    for part in re.split(r"NAME|\.\.\.|main|`, `", message):
         assert part.strip() in SOURCES, part
+
+
+def test_every_message_of_the_installation_that_is_explained_is_one_that_is_said() -> None:
+    page = (ROOT / "docs" / "github-setup.md").read_text(encoding="utf-8")
+    said = (ROOT / "scripts" / "install.sh").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]+)` \|", page.split("## When the action does not start")[1], re.MULTILINE)
+    assert len(messages) == 6
+    assert [part for message in messages for part in re.split(r"\.\.\. ?,?", message) if part.strip(" ,") not in said] == []
 
 
 def test_every_permission_that_a_refusal_names_is_on_the_page() -> None:
