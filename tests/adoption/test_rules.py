@@ -168,9 +168,9 @@ CASES = {
         "run: git",
     ),
     "no right to fetch the archive of baselines": (
-        REPORT.replace("workflow_run:\n    workflows: [gate]", "workflow_dispatch:"),
-        f"      actions: read\n      contents: read\n      pull-requests: write\n      statuses: write\n    steps:\n      - uses: {GATE}",
-        f"      contents: read\n    steps:\n      - uses: {GATE}\n        with: {{baseline-store: artifact}}",
+        REPORT.replace("workflow_run:\n    workflows: [gate]", "workflow_dispatch:").replace("      actions: read\n", ""),
+        f"- uses: {GATE}",
+        f"- uses: {GATE}\n        with: {{baseline-store: artifact}}",
         "permission",
         FAULT,
         "contents: read",

@@ -151,6 +151,13 @@ def test_each_required_figure_shows_its_course_old_to_new_and_this_run_last() ->
     assert now > max(before)
 
 
+def test_what_was_not_measured_has_no_course_and_a_broken_run_no_chart() -> None:
+    text = CASES["broken"]().text()
+    assert row_of(text, "users held")[4:] == ["–", "🚫\u00a0not\u00a0measured"]
+    assert "▄" in text
+    assert "mermaid" not in text
+
+
 def test_without_two_baselines_no_row_has_a_course() -> None:
     assert "runs, now" not in CASES["first-run"]().text() + CASES["no-baseline"]().text()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from velro_gate.errors import BrokenError, PublishError, VelroError
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import measured_by_others, reach_verdict, write_reports
+from velro_gate.gate.judgement import reach_verdict, write_reports
 from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
@@ -26,6 +26,7 @@ from velro_gate.github.event import Event, Source
 from velro_gate.github.pulls import PullRequest, pull_request_of
 from velro_gate.github.status import State
 from velro_gate.model.record import Plan, Revision, RunRecord
+from velro_gate.model.verdict import Trust, TrustFinding, Verdict
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import CodecError, decode_record, encode_record
 
@@ -36,6 +37,7 @@ _NOT_MEASURED = (
     "The code of a fork or of Dependabot does not run on this project's own machines by itself. "
     "A maintainer can approve this commit, or run it from a branch of the repository."
 )
+WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
 
 
 def leave_for_reporter(record: RunRecord, results: Results) -> Path:
@@ -104,6 +106,20 @@ def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) 
     code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
     told = publish(record, verdict, results, outlets, exit_code=code, history=history, outputs={})
     return told.exit_code(0)
+
+
+def measured_by_others(verdict: Verdict) -> Verdict:
+    """The verdict of such a run, which says whose word its figures are; its level is its own."""
+    doubt = TrustFinding(
+        code="measured-by-others",
+        trust=Trust.CAVEAT,
+        phase="",
+        figure=None,
+        limit=None,
+        sentence=WARNING,
+        advice="Where that matters, run it from a branch of the repository.",
+    )
+    return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
 
 
 def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:

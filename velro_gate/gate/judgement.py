@@ -127,20 +127,6 @@ def without_duet(verdict: Verdict, reason: str, advice: str) -> Verdict:
     return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
 
 
-def measured_by_others(verdict: Verdict) -> Verdict:
-    """The verdict of a fork's or Dependabot's run, which says whose word the figures are; its level is its own."""
-    doubt = TrustFinding(
-        code="measured-by-others",
-        trust=Trust.CAVEAT,
-        phase="",
-        figure=None,
-        limit=None,
-        sentence="the figures are those that the pull request's own run has left; nobody else measured them",
-        advice="Where that matters, run it from a branch of the repository.",
-    )
-    return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
-
-
 def judge_kept(
     folder: Path,
     baselines: Path,

@@ -47,7 +47,7 @@ def markdown(
     extras = _Extras(
         links=" · ".join(markdown_link(label, url) for label, url in links.items()),
         trend=trend(record, verdict, history),
-        blocks=blocks(record, verdict, history),
+        blocks=blocks(verdict, history),
         runs=min(len(history), MOST),
         waivers=waiver_rows(record, verdict),
         about=" · ".join(map(markdown_text, about)),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.verdict import Change, Verdict
+from velro_gate.model.verdict import Change, Level, Verdict
 from velro_gate.report import figures
 from velro_gate.report.phrase import Phrase, plain
 from velro_gate.report.rows import worst_comparisons
@@ -36,14 +36,14 @@ class Trend:
 
 
 def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:
-    """The course of the figure that matters most; None where there are fewer than two baselines of it.
+    """The course of the figure that matters most; None where there are fewer than two baselines of it, or nothing is judged.
 
     history: the comparable accepted runs, oldest first.
     """
     wanted = _telling(record, verdict)
-    if wanted is None:
+    if wanted is None or verdict.level is Level.BROKEN:
         return None
-    course = _course(record, history, wanted)
+    course = _course(_value(record, wanted), history, wanted)
     if not course:
         return None
     phase, step, metric = wanted
@@ -65,16 +65,15 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
     return Trend(title=title, chart="\n".join(lines))
 
 
-def blocks(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Phrase], str]:
+def blocks(verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Phrase], str]:
     """The course of each required figure by phase and subject, old to new and this run last.
 
-    A figure of which there are fewer than two baselines, or none of this run, is left out.
+    A figure of which there are fewer than two baselines, or that this run has not measured, is left out.
     """
     found = {}
     for result in verdict.requirements:
-        wanted = result.requirement
-        figure = (result.phase, wanted.step, wanted.metric)
-        points = _course(record, history, figure)
+        wanted, now = result.requirement, result.estimate
+        points = _course(None if now is None else now.value, history, (result.phase, wanted.step, wanted.metric))
         if points:
             found[result.phase, figures.subject(wanted.metric, wanted.step)] = _drawn(points)
     return found
@@ -85,10 +84,9 @@ def _drawn(points: Sequence[float]) -> str:
     return "".join(_BLOCKS[int((point - low) / (high - low) * len(_BLOCKS))] for point in points)
 
 
-def _course(record: RunRecord, history: Sequence[RunRecord], wanted: _Figure) -> list[float]:
-    """A figure of the last baselines and of this run; empty where there are fewer than two baselines of it."""
+def _course(now: float | None, history: Sequence[RunRecord], wanted: _Figure) -> list[float]:
+    """A figure of the last baselines and now; empty where there are fewer than two baselines of it."""
     before = [value for run in history[-MOST:] if (value := _value(run, wanted)) is not None]
-    now = _value(record, wanted)
     return [] if len(before) < 2 or now is None else [*before, now]
 
 
