@@ -104,6 +104,8 @@ def test_a_health_check_that_never_comes_ends_at_its_limit_and_nothing_is_left(t
     assert error.exit_code == 4
     assert "the base build did not become healthy in 1 s" in error.what
     assert "PORT" in error.hint
+    assert "(--health-path, or" in error.hint
+    assert "input health-path" in error.hint
     assert error.why is not None
     assert "waiting for the database" in error.why
     assert not psutil.pid_exists(int(error.why.splitlines()[-1]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from pathlib import Path
@@ -129,6 +130,14 @@ def test_outside_ci_git_says_which_build_it_is(repository: Path) -> None:
 def test_uncommitted_changes_show_in_the_label(repository: Path) -> None:
     (repository / "file").write_text("two")
     assert revision(repository, environ={}).label.endswith("-dirty")
+
+
+def test_asking_leaves_the_index_as_it_is_even_where_a_file_only_looks_changed(repository: Path) -> None:
+    os.utime(repository / "file", (0, 0))
+    index = repository / ".git" / "index"
+    before = index.read_bytes(), index.stat().st_ino
+    assert not revision(repository, environ={}).label.endswith("-dirty")
+    assert (index.read_bytes(), index.stat().st_ino) == before
 
 
 def test_a_tag_is_the_label(repository: Path) -> None:

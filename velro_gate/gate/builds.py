@@ -224,7 +224,7 @@ async def _require_health(process: trio.Process, build: Command, side: Side, pla
                 where=error.where,
                 why=output.tail() or error.why,
                 hint=f"Does its command listen on the port in PORT, and is {place.health_path} the right path "
-                f"(--health-path)? All of its output is in {output.path}.",
+                f"(--health-path, or the action's input health-path)? All of its output is in {output.path}.",
             )
         nursery.cancel_scope.cancel()
     if fault is not None:

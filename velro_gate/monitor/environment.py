@@ -89,18 +89,24 @@ def revision(cwd: Path | str = ".", *, environ: Mapping[str, str] | None = None)
     label = sha[:12]
     if not sha:
         sha = _git(cwd, "rev-parse", "HEAD")
-        label = _git(cwd, "describe", "--always", "--tags", "--dirty") if sha else ""
+        label = _label(cwd) if sha else ""
     if not branch and sha:
         branch = _git(cwd, "rev-parse", "--abbrev-ref", "HEAD")
     return Revision(sha=sha, branch="" if branch == "HEAD" else branch, label=label)
 
 
+def _label(cwd: Path | str) -> str:
+    """A tag or a short commit. Of changes git's status tells, because ``describe --dirty`` would rewrite the index."""
+    named = _git(cwd, "describe", "--always", "--tags")
+    changed = named and _git(cwd, "status", "--porcelain", "--untracked-files=no")
+    return f"{named}-dirty" if changed else named
+
+
 def _git(cwd: Path | str, *words: str) -> str:
-    """What git prints; empty when there is no git, no repository or no answer."""
+    """What git prints, without a lock taken or an index refreshed; empty when there is no git, no repository or no answer."""
+    command = ["git", "--no-optional-locks", "-C", str(cwd), *words]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(cwd), *words], check=False, capture_output=True, text=True, timeout=_GIT_SECONDS
-        )
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_GIT_SECONDS)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""
