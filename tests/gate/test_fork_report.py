@@ -210,7 +210,7 @@ def test_text_in_a_record_becomes_no_markup_no_mention_and_no_command(here: Worl
     assert not [line for line in here.commands if not line.startswith(("::error title=", "::warning title="))]
     assert all("\n" not in line for line in here.commands)
     (folder,) = (here.folder / "results").iterdir()
-    assert folder.name == "20261123T120000Z-velro-prd-full"
+    assert folder.name == "20261123T120000.000000Z-velro-prd-full"
 
 
 @pytest.mark.parametrize("began", ["", "soon", "2026-11-23T12:00:00Z/../../x", "9999-99-99T99:99:99Z"])

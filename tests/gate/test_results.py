@@ -15,7 +15,12 @@ NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
 
 def test_a_run_id_sorts_by_time_and_is_safe_as_a_name() -> None:
-    assert run_id(NOON, "a b/c", "full:x+y") == "20260102T120000Z-a-b-c-full-x-y"
+    assert run_id(NOON, "a b/c", "full:x+y") == "20260102T120000.000000Z-a-b-c-full-x-y"
+
+
+def test_jobs_that_begin_in_one_second_give_their_runs_names_of_their_own_wherever_the_results_lie() -> None:
+    names = [run_id(NOON.replace(microsecond=microsecond), "shop", "pr") for microsecond in (5, 700_000)]
+    assert names == ["20260102T120000.000005Z-shop-pr", "20260102T120000.700000Z-shop-pr"] == sorted(names)
 
 
 def test_two_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ class Results:
 
 
 def run_id(started: datetime, scenario: str, profile: str) -> str:
-    """A name that sorts by time and says what was run."""
+    """A name that sorts by time and says what was run. Jobs that begin in one second are told apart by its fraction."""
     clean = "".join(c if c.isalnum() or c in "-_" else "-" for c in f"{scenario}-{profile}")
-    return f"{started:%Y%m%dT%H%M%SZ}-{clean}"
+    return f"{started:%Y%m%dT%H%M%S.%fZ}-{clean}"
 
 
 def make_results(root: Path, name: str) -> Results:
