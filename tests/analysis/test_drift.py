@@ -107,6 +107,11 @@ def test_less_throughput_is_a_change_for_the_worse_and_faster_times_are_none() -
     assert not faster.worse
 
 
+def test_a_full_hit_rate_over_more_requests_is_no_new_level() -> None:
+    history = [run(summary(changed={"hit_rate": 1.0}, n=6_000 * (1 + number // 10)), number=number) for number in range(20)]
+    assert changes_of(history, "steady", "all", "hit_rate", POLICY) == ()
+
+
 def test_an_error_rate_and_a_figure_that_nobody_measured_have_no_levels() -> None:
     assert changes_of(main(*SHIFTED), "steady", "all", "error_rate", POLICY) == ()
     assert changes_of(main(*SHIFTED), "steady", "all", "hit_rate", POLICY) == ()

@@ -269,6 +269,13 @@ def test_a_hit_rate_of_one_has_a_finite_place() -> None:
     assert row(compare_pairs(of_phases([whole] * 10, [whole] * 10)), "hit_rate").verdict is Change.UNCHANGED
 
 
+def test_a_full_hit_rate_over_more_requests_is_no_higher_and_over_fewer_no_lower() -> None:
+    few, many = summary(changed={"hit_rate": 1.0}, n=6_000), summary(changed={"hit_rate": 1.0}, n=12_000)
+    for base, head in ((few, many), (many, few)):
+        found = row(compare_pairs(of_phases([base] * 10, [head] * 10)), "hit_rate")
+        assert (found.verdict, found.change) == (Change.UNCHANGED, 0.0)
+
+
 # Trust
 
 

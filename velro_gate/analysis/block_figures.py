@@ -9,13 +9,16 @@ from statistics import median
 import numpy as np
 
 from velro_gate.analysis.family import LEAST_BEYOND, Row, beyond, not_compared
-from velro_gate.analysis.noise import on_scale
+from velro_gate.analysis.noise import common_count, on_scale
 from velro_gate.analysis.signflip import Floats
 from velro_gate.model.duet import Block, Pair, Side
 from velro_gate.model.metrics import Metric
 from velro_gate.model.record import Counts, Estimate, StepSummary
 from velro_gate.model.verdict import Comparison, Level
 from velro_gate.units import format_count
+
+_Steps = Sequence[StepSummary | None]
+"""One step in each block of a build; None where a block has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,7 +52,7 @@ def unusable(pair: Pair) -> str:
 def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
     """The figures of one row, or the comparison that cannot be made, with its reason and what it means for the run."""
     base, head = ([_step(pair.block(side), row) for pair in pairs] for side in (Side.BASE, Side.HEAD))
-    y_base, y_head = ([_on_scale(step, row.metric) for step in steps] for steps in (base, head))
+    y_base, y_head = _on_scale(base, head, metric=row.metric)
     whole = {side: [y for y in values if y is not None] for side, values in (("base", y_base), ("head", y_head))}
     for side, steps, level in (("base", base, Level.BROKEN), ("head", head, Level.FAIL)):
         dead = sum(y is None and _dead(step) for y, step in zip(y_base if side == "base" else y_head, steps, strict=True))
@@ -78,13 +81,17 @@ def _step(block: Block, row: Row) -> StepSummary | None:
     return phase.step(row.step) if phase is not None else None
 
 
-def _on_scale(step: StepSummary | None, metric: Metric) -> float | None:
-    if step is None:
-        return None
+def _on_scale(*builds: _Steps, metric: Metric) -> tuple[list[float | None], ...]:
+    """Each build's figures, block by block; None where there is none."""
     if metric.name == "error_rate":
-        return step.counts.error_rate
-    estimate = step.measurements.get(metric.name)
-    return on_scale(estimate, metric) if estimate is not None else None
+        return tuple([step.counts.error_rate if step is not None else None for step in steps] for steps in builds)
+    found = [_estimates(steps, metric.name) for steps in builds]
+    n = common_count(each for estimates in found for each in estimates if each is not None)
+    return tuple([on_scale(each, metric, n) if each is not None else None for each in estimates] for estimates in found)
+
+
+def _estimates(steps: _Steps, metric: str) -> list[Estimate | None]:
+    return [step.measurements.get(metric) if step is not None else None for step in steps]
 
 
 def _dead(step: StepSummary | None) -> bool:
@@ -92,12 +99,12 @@ def _dead(step: StepSummary | None) -> bool:
     return step is not None and step.counts.due > step.counts.missed and not step.counts.ok
 
 
-def _pooled_error_rate(steps: Sequence[StepSummary | None]) -> float:
+def _pooled_error_rate(steps: _Steps) -> float:
     rates = [step.counts.error_rate or 0.0 for step in steps if step is not None]
     return sum(rates) / len(rates)
 
 
-def _too_few(row: Row, base: Sequence[StepSummary | None], head: Sequence[StepSummary | None]) -> Comparison | None:
+def _too_few(row: Row, base: _Steps, head: _Steps) -> Comparison | None:
     """A quantile is compared when at least 100 requests of all blocks of a build together lie beyond it."""
     quantile = row.metric.quantile
     if quantile is None:
@@ -113,9 +120,8 @@ def _too_few(row: Row, base: Sequence[StepSummary | None], head: Sequence[StepSu
     return _not_compared(row, Level.WARN if row.named else Level.PASS, said)
 
 
-def _answers(steps: Sequence[StepSummary | None], metric: str) -> int:
-    estimates: list[Estimate | None] = [step.measurements.get(metric) if step is not None else None for step in steps]
-    return sum(estimate.n for estimate in estimates if estimate is not None)
+def _answers(steps: _Steps, metric: str) -> int:
+    return sum(estimate.n for estimate in _estimates(steps, metric) if estimate is not None)
 
 
 def _not_compared(row: Row, level: Level, reason: str) -> Comparison:

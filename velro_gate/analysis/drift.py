@@ -15,7 +15,7 @@ import numpy as np
 
 from velro_gate.analysis.comparison import ROUNDING, shift_of
 from velro_gate.analysis.family import Row, choose_rows
-from velro_gate.analysis.noise import LEAST_SD, MEDIAN_OF_SQUARED_DIFFERENCES, on_scale
+from velro_gate.analysis.noise import LEAST_SD, MEDIAN_OF_SQUARED_DIFFERENCES, common_count, on_scale
 from velro_gate.analysis.shifts import relative_change
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.record import NewLevel, Release, RunRecord
@@ -92,13 +92,13 @@ def changes_of(history: Sequence[RunRecord], phase: str, step: str, metric: str,
     kind = METRICS[metric]
     if kind.scale is Scale.LINEAR:
         return ()
-    found = [
-        (i, y)
+    measured = [
+        (i, figure)
         for i, run in enumerate(history)
-        if (one := run.phase(phase)) is not None
-        and (figure := one.measurement(metric, step)) is not None
-        and (y := on_scale(figure, kind)) is not None
+        if (one := run.phase(phase)) is not None and (figure := one.measurement(metric, step)) is not None
     ]
+    n = common_count(figure for _, figure in measured)
+    found = [(i, y) for i, figure in measured if (y := on_scale(figure, kind, n)) is not None]
     ys = [y for _, y in found]
     starts = change_points(ys)
     bounds = (0, *starts, len(ys))

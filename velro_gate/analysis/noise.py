@@ -8,8 +8,8 @@ has two estimates, of which the larger counts, because run-to-run noise has heav
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
@@ -112,24 +112,26 @@ def margin(k: int, policy: Policy, *, known: bool = False) -> float:
     return max(policy.margin, MARGIN_OF_ONE if k == 1 else MARGIN_OF_FEW)
 
 
-def on_scale(estimate: Estimate, metric: Metric) -> float | None:
+def on_scale(estimate: Estimate, metric: Metric, n: int | None = None) -> float | None:
     """The figure on the scale on which it is compared; None where it has no place there (a logarithm of nothing).
 
-    A share is smoothed with its own n, (hits + .5) / (n + 1), so that 100 % has a finite logit.
+    A share is smoothed with its own n, (hits + .5) / (n + 1), so that 100 % has a finite logit. n: smooth as if so many
+    observations stood behind it. Shares that are compared need one n for all: by its own each is moved, which is no change.
     """
     match metric.scale:
         case Scale.LOG:
             return math.log(estimate.value) if estimate.value > 0.0 else None
         case Scale.LOGIT:
-            smoothed = (estimate.value * estimate.n + 0.5) / (estimate.n + 1.0)
+            count = estimate.n if n is None else n
+            smoothed = (estimate.value * count + 0.5) / (count + 1.0)
             return math.log(smoothed / (1.0 - smoothed)) if 0.0 < smoothed < 1.0 else None
         case Scale.LINEAR:
             return estimate.value
 
 
-def of_equal_counts(estimates: Sequence[Estimate], metric: Metric, n: int) -> list[Estimate]:
-    """The figures as if n observations stood behind each: smoothing moves a share by its own n, which is no change of it."""
-    return [replace(one, n=n) for one in estimates] if metric.scale is Scale.LOGIT else list(estimates)
+def common_count(estimates: Iterable[Estimate]) -> int:
+    """The n for ``on_scale`` by which all these figures can be compared: the least behind any of them, at least 1."""
+    return max(min((one.n for one in estimates), default=1), 1)
 
 
 def sampling_sd(level: float, metric: Metric, n: int) -> float:

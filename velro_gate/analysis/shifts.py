@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from velro_gate.analysis.noise import (
     SHARED,
+    common_count,
     from_scale,
     margin,
     noise_of,
-    of_equal_counts,
     on_scale,
     sampling_sd,
     t_above,
@@ -110,15 +110,13 @@ def scaled_shift(
     the baselines' figures, oldest first; history: with those of earlier epochs, for the noise alone. shared: what the runs have
     in common of their variance. None when a run of the candidate or every baseline has no place on the scale.
     """
-    n = max(min((each.n for each in (*current, *before)), default=1), 1)
-    sides = (of_equal_counts(side, metric, n) for side in (current, before))
-    own, values = ([on_scale(estimate, metric) for estimate in side] for side in sides)
+    n = common_count((*current, *before))
+    own, values = ([on_scale(estimate, metric, n) for estimate in side] for side in (current, before))
     ys = [y for y in own if y is not None]
     known = [y for y in values if y is not None]
     if not ys or len(ys) < len(own) or not known:
         return None
-    equal = None if history is None else of_equal_counts(history, metric, n)
-    past = None if equal is None else [value for each in equal if (value := on_scale(each, metric)) is not None]
+    past = None if history is None else [y for each in history if (y := on_scale(each, metric, n)) is not None]
     noise = noise_of(known, metric, policy, history=past)
     noise = replace(noise, sd=max(noise.sd, sampling_sd(noise.level, metric, n)))
     y = math.fsum(ys) / len(ys)
