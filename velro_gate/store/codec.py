@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,12 +25,6 @@ from velro_gate.model.selftest import SELFTEST_SCHEMA, Selftest
 T = TypeVar("T")
 
 FACTS_SCHEMA = 1
-_RECORD = TypeAdapter(RunRecord)
-_FACTS = TypeAdapter(RunFacts)
-_DUET = TypeAdapter(DuetRecord)
-_BANK_HEAD = TypeAdapter(BankHead)
-_BANKED = TypeAdapter(BankedBlock)
-_SELFTEST = TypeAdapter(Selftest)
 
 _MOST_DIGITS = 40  # of a whole number in a text; a count of bytes or requests has some twenty at most
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
@@ -43,6 +38,16 @@ class OtherSchemaError(CodecError):
     """The text was written by another version of velro-gate, whose records mean something else."""
 
 
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """What packs and checks values of this kind. Made when it is first needed: no command needs more than two or three."""
+    return _made(kind)
+
+
+@cache
+def _made(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
 def encode_record(record: RunRecord, *, compact: bool = False) -> str:
     """A record as JSON text; compact: as a baseline is kept, without windows and with rounded figures.
 
@@ -50,9 +55,9 @@ def encode_record(record: RunRecord, *, compact: bool = False) -> str:
         CodecError: a figure is NaN or infinite.
     """
     if not compact:
-        return _text(_RECORD.dump_python(record, mode="json"))
+        return _text(_adapter(RunRecord).dump_python(record, mode="json"))
     lean = replace(record, phases=tuple(replace(phase, windows=()) for phase in record.phases))
-    tree = _RECORD.dump_python(lean, mode="json", exclude_defaults=True)
+    tree = _adapter(RunRecord).dump_python(lean, mode="json", exclude_defaults=True)
     # Whether it is there must not depend on the default of the version that reads it.
     tree["schema"] = record.schema
     for phase in tree["phases"]:
@@ -75,7 +80,7 @@ def decode_record(text: str) -> RunRecord:
             figures = step.get("measurements")
             if isinstance(figures, dict):
                 step["measurements"] = {name: _unpacked(figure) for name, figure in figures.items()}
-    return _validated(_RECORD.validate_json, tree, "run record")
+    return _validated(_adapter(RunRecord).validate_json, tree, "run record")
 
 
 def encode_facts(facts: RunFacts) -> str:
@@ -84,7 +89,7 @@ def encode_facts(facts: RunFacts) -> str:
     Raises:
         CodecError: a reading is NaN or infinite.
     """
-    tree = _FACTS.dump_python(replace(facts, readings=()), mode="json")
+    tree = _adapter(RunFacts).dump_python(replace(facts, readings=()), mode="json")
     series: dict[tuple[str, str], int] = {}
     rows = [
         [series.setdefault((reading.source, reading.name), len(series)), reading.at, reading.value]
@@ -110,7 +115,7 @@ def decode_facts(text: str) -> RunFacts:
         ]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CodecError(f"its readings are damaged ({type(error).__name__}: {error})") from error
-    return _validated(_FACTS.validate_json, tree, "facts file")
+    return _validated(_adapter(RunFacts).validate_json, tree, "facts file")
 
 
 def encode_duet(kept: DuetRecord) -> str:
@@ -119,7 +124,7 @@ def encode_duet(kept: DuetRecord) -> str:
     Raises:
         CodecError: a figure is NaN or infinite.
     """
-    return _text(_DUET.dump_python(kept, mode="json"), compact=True)
+    return _text(_adapter(DuetRecord).dump_python(kept, mode="json"), compact=True)
 
 
 def decode_duet(text: str) -> DuetRecord:
@@ -128,12 +133,12 @@ def decode_duet(text: str) -> DuetRecord:
     Raises:
         OtherSchemaError: another version's pairs. CodecError: no pairs at all, or broken ones.
     """
-    return _validated(_DUET.validate_json, _tree(text, "record of a duet", DUET_SCHEMA), "record of a duet")
+    return _validated(_adapter(DuetRecord).validate_json, _tree(text, "record of a duet", DUET_SCHEMA), "record of a duet")
 
 
 def encode_bank_head(head: BankHead) -> str:
     """The first line of a bank, its line break included."""
-    return _text(_BANK_HEAD.dump_python(head, mode="json"), compact=True)
+    return _text(_adapter(BankHead).dump_python(head, mode="json"), compact=True)
 
 
 def decode_bank_head(line: str) -> BankHead:
@@ -142,7 +147,7 @@ def decode_bank_head(line: str) -> BankHead:
     Raises:
         OtherSchemaError: another version's bank. CodecError: no bank at all, or a broken one.
     """
-    return _validated(_BANK_HEAD.validate_json, _tree(line, "bank", BANK_SCHEMA), "head of a bank")
+    return _validated(_adapter(BankHead).validate_json, _tree(line, "bank", BANK_SCHEMA), "head of a bank")
 
 
 def encode_banked(block: BankedBlock) -> str:
@@ -151,7 +156,7 @@ def encode_banked(block: BankedBlock) -> str:
     Raises:
         CodecError: a figure is NaN or infinite.
     """
-    tree = _BANKED.dump_python(block, mode="json")
+    tree = _adapter(BankedBlock).dump_python(block, mode="json")
     # A microsecond is finer than any clock of a service.
     tree["times"] = [round(seconds, 6) for seconds in tree["times"]]
     return _text(tree, compact=True)
@@ -163,7 +168,7 @@ def decode_banked(line: str) -> BankedBlock:
     Raises:
         OtherSchemaError: another version's block. CodecError: no block at all, or a broken one.
     """
-    return _validated(_BANKED.validate_json, _tree(line, "block of a bank", BANK_SCHEMA), "block of a bank")
+    return _validated(_adapter(BankedBlock).validate_json, _tree(line, "block of a bank", BANK_SCHEMA), "block of a bank")
 
 
 def encode_selftest(selftest: Selftest) -> str:
@@ -172,7 +177,7 @@ def encode_selftest(selftest: Selftest) -> str:
     Raises:
         CodecError: a figure is NaN or infinite.
     """
-    return _text(_SELFTEST.dump_python(selftest, mode="json"))
+    return _text(_adapter(Selftest).dump_python(selftest, mode="json"))
 
 
 def decode_selftest(text: str) -> Selftest:
@@ -181,7 +186,7 @@ def decode_selftest(text: str) -> Selftest:
     Raises:
         OtherSchemaError: another version's selftest. CodecError: no selftest at all, or a broken one.
     """
-    return _validated(_SELFTEST.validate_json, _tree(text, "selftest", SELFTEST_SCHEMA), "selftest")
+    return _validated(_adapter(Selftest).validate_json, _tree(text, "selftest", SELFTEST_SCHEMA), "selftest")
 
 
 def _text(tree: object, *, compact: bool = False) -> str:
