@@ -254,7 +254,7 @@ def action() -> int:
     return run_action()
 
 
-@app.command(epilog="Example: velro-gate publish velro-results/20261123T120000Z-velro-prd-pr")
+@app.command(epilog="Example: velro-gate publish velro-results/20261123T120000.482913Z-velro-prd-pr")
 def publish(record: RecordArgument) -> int:
     """Tell the verdict of a kept run on GitHub (again): summary, outputs, status, comment. Inputs as for 'action'."""
     from velro_gate.cli.action import run_publish
@@ -262,7 +262,7 @@ def publish(record: RecordArgument) -> int:
     return run_publish(record)
 
 
-@app.command(epilog="Example: velro-gate judge velro-results/20261123T120000Z-velro-prd-pr --scenario stricter.yaml")
+@app.command(epilog="Example: velro-gate judge velro-results/20261123T120000.482913Z-velro-prd-pr --scenario stricter.yaml")
 def judge(
     record: RecordArgument,
     baselines: BaselineRoot = DEFAULT_BASELINES,
@@ -281,7 +281,7 @@ def judge(
     return print_verdict(kept, verdict, None, format, allow_inconclusive)
 
 
-@app.command(epilog="Example: velro-gate report velro-results/20261123T120000Z-velro-prd-pr --as html > report.html")
+@app.command(epilog="Example: velro-gate report velro-results/20261123T120000.482913Z-velro-prd-pr --as html > report.html")
 def report(
     record: RecordArgument,
     as_: Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text.")] = "text",

@@ -34,7 +34,7 @@ baseline_app = typer.Typer(
 )
 
 
-@baseline_app.command(epilog="Example: velro-gate baseline add velro-results/20261123T120000Z-velro-prd-pr")
+@baseline_app.command(epilog="Example: velro-gate baseline add velro-results/20261123T120000.482913Z-velro-prd-pr")
 def add(
     record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
     baselines: BaselineRoot = DEFAULT_BASELINES,
@@ -184,7 +184,9 @@ def pull(
     return pull_baselines(to, store)
 
 
-@baseline_app.command(epilog="Example: velro-gate baseline push velro-results/20261123T120000Z-velro-prd-pr --store branch")
+@baseline_app.command(
+    epilog="Example: velro-gate baseline push velro-results/20261123T120000.482913Z-velro-prd-pr --store branch"
+)
 def push(
     record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
     store: StoreOption = None,
