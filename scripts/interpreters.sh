@@ -22,19 +22,21 @@ newest_python() {
     return 2
 }
 
+# Both are started in the workspace of a pull request. Nothing of it may count: no module that is called like one of Python's
+# own (-I), and no settings of uv (--project: they are looked for from there; what the runner's user has set still counts).
 # Usage of both: PYTHON VENV LIST
 install_with_uv() {
     command -v uv >/dev/null || return 1
-    uv venv --quiet --clear --python "$1" "$2" &&
-        uv pip install --quiet --compile-bytecode --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3"
+    uv venv --quiet --clear --project / --python "$1" "$2" &&
+        uv pip install --quiet --project / --compile-bytecode --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3"
 }
 
 install_with_pip() {
     if [[ ! -x $2/bin/pip ]] || ! "$2/bin/python" -I -c 'import pip' 2>/dev/null; then
         rm -rf "$2"
-        "$1" -m venv "$2"
+        "$1" -I -m venv "$2"
     fi
-    "$2/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    "$2/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input \
         --require-hashes --only-binary :all: -r "$3"
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 INSTALL, RUN = ROOT / "scripts/install.sh", ROOT / "scripts/run.sh"
 
 
-def install(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def install(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     ours = ("RUNNER_TEMP", "VELRO_PYTHON", "VELRO_ENVIRONMENT_DIRECTORY", "GITHUB_OUTPUT")
     environ = {name: value for name, value in os.environ.items() if name not in ours} | variables
-    return subprocess.run([INSTALL, *arguments], env=environ, capture_output=True, text=True, check=False)
+    return subprocess.run([INSTALL, *arguments], cwd=cwd, env=environ, capture_output=True, text=True, check=False)
 
 
 def program(path: Path, script: str) -> Path:
@@ -83,6 +84,78 @@ def test_packages_that_cannot_be_had_leave_nothing_behind(tmp_path: Path, regist
     result = install(RUNNER_TEMP=str(place), VELRO_PYTHON=sys.executable, **registry_free)
     assert "PIP_INDEX_URL" in the_annotation(result)
     assert list(place.iterdir()) == []
+
+
+def found(name: str) -> str:
+    """A program beside this Python, or on the PATH."""
+    path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    assert path, f"{name} is missing: it comes with requirements/dev.txt"
+    return path
+
+
+# Named as a module of Python's own, it is imported by whatever looks into the current folder first.
+SHADOW = "raise SystemExit('a module of the workspace was imported')\n"
+SHADOWED = ("pip.py", "venv.py", "ensurepip.py", "logging.py", "shutil.py", "compileall.py", "uv.py")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A pull request's folder that would spoil the installation if anything in it counted."""
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    for name in SHADOWED:
+        (folder / name).write_text(SHADOW, encoding="utf-8")
+    settings = "required-version = '==0.0.1'\n"
+    (folder / "uv.toml").write_text(settings, encoding="utf-8")
+    (folder / "pyproject.toml").write_text(f"[tool.uv]\n{settings}", encoding="utf-8")
+    return folder
+
+
+def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_environments(tmp_path: Path, workspace: Path) -> None:
+    bare = f'case "$*" in *ensurepip*) exit 1 ;; esac\nexec {sys.executable} "$@"'
+    program(tmp_path / "bin/python3.13", bare)
+    program(tmp_path / "bin/uv", f'echo "$*" >>{tmp_path}/uv-was-told\nexec {found("uv")} "$@"')
+    variables = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+
+    first = install(cwd=workspace, **variables)
+
+    assert first.returncode == 0, first.stdout + first.stderr
+    python = first.stdout.splitlines()[-1]
+    assert Path(python).is_relative_to(tmp_path / "temp")
+    made, filled = (tmp_path / "uv-was-told").read_text("utf-8").splitlines()
+    assert made.startswith("venv ")
+    assert filled.startswith("pip install ")
+    assert "--require-hashes --only-binary :all:" in filled
+    # uv's environments hold no pip: this one was not made by the other way.
+    assert subprocess.run([python, "-I", "-c", "import pip"], check=False, capture_output=True).returncode == 1
+    said = subprocess.run([python, "-I", "-B", "-m", "velro_gate", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout.strip()
+    assert sorted(path.name for path in workspace.iterdir()) == sorted([*SHADOWED, "uv.toml", "pyproject.toml"])
+    again = install(cwd=workspace, **variables)
+    assert "packages are in place" in again.stdout
+    assert len((tmp_path / "uv-was-told").read_text("utf-8").splitlines()) == 2
+
+
+def test_where_uv_finds_no_registry_pip_is_asked_before_the_installation_fails(
+    tmp_path: Path, registry_free: dict[str, str]
+) -> None:
+    program(tmp_path / "bin/uv", f'echo "$1" >>{tmp_path}/uv-was-told\nexec {found("uv")} "$@"')
+    place = tmp_path / "temp"
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    result = install(RUNNER_TEMP=str(place), VELRO_PYTHON=sys.executable, PATH=path, **registry_free)
+    assert "UV_DEFAULT_INDEX" in the_annotation(result)
+    assert (tmp_path / "uv-was-told").read_text("utf-8").split() == ["venv", "pip"]
+    # pip's own words, after uv's.
+    assert "No matching distribution found" in result.stderr
+    assert list(place.iterdir()) == []
+
+
+def test_nothing_of_the_workspace_is_imported_by_pip(tmp_path: Path, workspace: Path, registry_free: dict[str, str]) -> None:
+    program(tmp_path / "bin/uv", "exit 1")
+    path = f"{tmp_path}/bin:{os.environ['PATH']}"
+    result = install(cwd=workspace, RUNNER_TEMP=str(tmp_path / "temp"), VELRO_PYTHON=sys.executable, PATH=path, **registry_free)
+    assert "No matching distribution found" in result.stderr
+    assert "was imported" not in result.stdout + result.stderr
 
 
 def test_the_program_is_the_very_process_that_was_started(tmp_path: Path) -> None:
