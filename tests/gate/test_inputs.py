@@ -48,6 +48,8 @@ def test_every_input_has_its_variable() -> None:
             "VELRO_HEALTH_PATH": "/up",
             "VELRO_BUILD_MINUTES": "5",
             "VELRO_PAIRS": "8",
+            "VELRO_BLOCK_SECONDS": "2",
+            "VELRO_WARM_UP_SECONDS": "1",
             "VELRO_MAX_MINUTES": "40",
         }
     )
@@ -81,6 +83,8 @@ def test_every_input_has_its_variable() -> None:
         health_path="/up",
         build_minutes=5,
         pairs=8,
+        block_seconds=2,
+        warm_up_seconds=1,
         max_minutes=40,
     )
 
@@ -109,6 +113,8 @@ def test_what_a_person_chose_stands_over_the_workflow_as_far_as_people_may_choos
         ("VELRO_STORE_PATH", "/etc"),
         ("VELRO_HEALTH_PATH", "up"),
         ("VELRO_PAIRS", "ten"),
+        ("VELRO_BLOCK_SECONDS", "1"),
+        ("VELRO_WARM_UP_SECONDS", "0"),
     ],
 )
 def test_a_value_that_cannot_be_is_named_with_its_input(name: str, value: str) -> None:

@@ -131,7 +131,13 @@ class Course:
     def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""
         inputs = self.inputs
-        wishes = Wishes(seed=fresh_seed(), pairs=inputs.pairs, most_seconds=inputs.max_minutes * 60.0)
+        wishes = Wishes(
+            seed=fresh_seed(),
+            pairs=inputs.pairs,
+            block=inputs.block_seconds,
+            warm_up=inputs.warm_up_seconds,
+            most_seconds=inputs.max_minutes * 60.0,
+        )
         return measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
 
     def _keep_what_the_base_said(self, results: Results) -> None:

@@ -46,6 +46,8 @@ class Inputs:
     health_path: str | None = None
     build_minutes: int = 10
     pairs: int | None = None
+    block_seconds: int | None = None
+    warm_up_seconds: int | None = None
     max_minutes: int = 20
 
     def __post_init__(self) -> None:
@@ -63,6 +65,9 @@ class Inputs:
                     hint="Give a line for the shell that serves on the port in PORT and stays in the foreground.",
                 )
 
+
+LEAST_BLOCK_SECONDS = 2
+"""As the option --block of the duet command has it: shorter blocks hold a moment, not a build."""
 
 CHOSEN_BY_PEOPLE = frozenset({"scenario", "profile", "phases", "url", "pull-request"})
 """The inputs of a dispatch that stand over those of the workflow; the others are the workflow's alone."""
@@ -110,6 +115,8 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         health_path=_health(of("health-path")),
         build_minutes=_count("build-minutes", of("build-minutes")) or blank.build_minutes,
         pairs=_count("pairs", of("pairs")),
+        block_seconds=_block(_count("block-seconds", of("block-seconds"))),
+        warm_up_seconds=_count("warm-up-seconds", of("warm-up-seconds")),
         max_minutes=_count("max-minutes", of("max-minutes")) or blank.max_minutes,
     )
 
@@ -142,6 +149,12 @@ def _count(name: str, text: str) -> int | None:
     if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
         return int(text)
     raise _wrong(name, text, "Give a whole number above 0.")
+
+
+def _block(seconds: int | None) -> int | None:
+    if seconds is None or seconds >= LEAST_BLOCK_SECONDS:
+        return seconds
+    raise _wrong("block-seconds", str(seconds), f"Give {LEAST_BLOCK_SECONDS} seconds at least; five or more decide well.")
 
 
 def _health(text: str) -> str | None:

@@ -171,7 +171,8 @@ def _too_long(pairs: int, seconds: float, wishes: Wishes) -> InfeasibleError:
     return InfeasibleError(
         f"{pairs} pairs of blocks would take {units.format_duration(round(seconds))}",
         why=f"the duet may take {units.format_duration(wishes.most_seconds)}",
-        hint="Allow more with --max-minutes, ask for shorter blocks with --block, or for one phase only with --phase.",
+        hint="Allow more minutes, ask for shorter blocks, or for one phase only (--max-minutes, --block, --phase; in a "
+        "workflow max-minutes, block-seconds, phases).",
     )
 
 
