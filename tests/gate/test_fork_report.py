@@ -131,6 +131,16 @@ def test_a_run_that_left_nothing_is_told_as_such(here: World) -> None:
     assert "A maintainer can approve this commit" in here.api.state.comments[0]["body"]
 
 
+@pytest.mark.parametrize("conclusion", ["failure", "cancelled", "timed_out", "success"])
+def test_a_run_that_was_approved_and_failed_is_not_told_to_wait_for_an_approval(here: World, conclusion: str) -> None:
+    here.run(dataclasses.replace(REPORT, source=dataclasses.replace(SOURCE, conclusion=conclusion)), INPUTS)
+    assert "left no result" in refused(here)
+    body = here.api.state.comments[0]["body"]
+    assert f"ended as '{conclusion}'" in body
+    assert "gets no secrets" in body
+    assert "can approve" not in body
+
+
 def test_a_verdict_takes_the_place_of_the_comment_that_there_was_none(here: World) -> None:
     report(here, None)
     report(here, archive({"record.json": encode_record(honest())}))

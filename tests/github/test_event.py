@@ -140,10 +140,13 @@ def test_a_schedule_looks_at_the_runner() -> None:
 
 
 def test_a_finished_run_of_a_pull_request_is_reported() -> None:
-    found = read_event(environ("workflow_run"), run_of())
+    payload = run_of()
+    payload["workflow_run"]["conclusion"] = "failure"
+    found = read_event(environ("workflow_run"), payload)
     assert found.mode is Mode.REPORT
     assert found.source is not None
     assert (found.source.run_id, found.source.head_owner, found.source.head_sha) == (5, "mallory", HEAD)
+    assert found.source.conclusion == "failure"
 
 
 def test_the_reporter_may_write_whoever_caused_it() -> None:

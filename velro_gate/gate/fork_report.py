@@ -37,6 +37,8 @@ _NOT_MEASURED = (
     "The code of a fork or of Dependabot does not run on this project's own machines by itself. "
     "A maintainer can approve this commit, or run it from a branch of the repository."
 )
+_NOT_STARTED = frozenset({"", "skipped", "neutral", "stale", "action_required"})
+"""Conclusions of a run that never came to measure anything."""
 WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
 
 
@@ -142,7 +144,7 @@ def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRe
     """
     number = artifact_of_run(api, run_id=source.run_id, name=artifact)
     if number is None:
-        raise BrokenError("not measured: the pull request's run left no result", hint=_NOT_MEASURED)
+        raise BrokenError("not measured: the pull request's run left no result", hint=_why_nothing(source))
     content = files_in(download_archive(api, number), {RECORD}).get(RECORD)
     if content is None:
         raise BrokenError("the run's archive holds no record", hint="Look at its log: it failed before it had measured.")
@@ -151,6 +153,15 @@ def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRe
     except (UnicodeDecodeError, CodecError, VelroError) as error:
         raise BrokenError("the run's record cannot be used", why=str(error)[:300]) from error
     return vouched(record, plan, found)
+
+
+def _why_nothing(source: Source) -> str:
+    if source.conclusion in _NOT_STARTED:
+        return _NOT_MEASURED
+    return (
+        f"The run ended as {source.conclusion!r} before it had measured, or was not approved: its log says which. "
+        "The code of a fork gets no secrets, so a token that the service asks for has to come from a step of the job."
+    )
 
 
 def vouched(record: RunRecord, plan: Plan, found: PullRequest) -> RunRecord:

@@ -31,13 +31,16 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The run that a reporter reports on. head_owner and head_branch find its pull request; head_sha proves it."""
+    """The run that a reporter reports on. head_owner and head_branch find its pull request; head_sha proves it. conclusion: how
+    the run ended, in GitHub's words; empty where it does not say.
+    """
 
     run_id: int
     event: str
     head_owner: str
     head_branch: str
     head_sha: str
+    conclusion: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +223,7 @@ def _workflow_run(payload: Mapping[str, Any]) -> dict[str, Any]:
         head_owner=_text(payload, "workflow_run", "head_repository", "owner", "login"),
         head_branch=_text(payload, "workflow_run", "head_branch"),
         head_sha=head_sha,
+        conclusion=_text(payload, "workflow_run", "conclusion"),
     )
     # The reporter itself runs on the default branch with its own token, whoever caused it.
     facts = {"source": source, "head_sha": head_sha, "dependabot": False}
