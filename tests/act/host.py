@@ -15,7 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ from velro_gate.sandbox.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 ACTION = f"acme/velro-gate@{'1' * 40}"
 HEAD, BASE = "a" * 40, "b" * 40
-LIMIT_SECONDS = 150.0
+LIMIT_SECONDS = 240.0
 _REGISTRY = ("pip_", "uv_", "ssl_cert", "http_proxy", "https_proxy", "no_proxy")
 
 SCENARIO = """\
@@ -116,8 +116,18 @@ class Host:
         git("add", "--all", cwd=self.repository)
         git("commit", "--quiet", "--allow-empty", "--message", "A scenario", cwd=self.repository)
 
-    def start(self, event: str, workflow: str, payload: Mapping[str, Any], **variables: str) -> subprocess.Popen[str]:
-        """Start act for one workflow; its log goes to the process's standard output."""
+    def adopt(self, choices: Choices, *inputs: str) -> None:
+        """Write what ``init`` writes for these choices. inputs: more lines for the steps that measure."""
+        given = ["calibration: false", f"environment-directory: {self.packages}", *inputs]
+        for path, text in render_files(choices).items():
+            file = self.repository / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(runnable(text, given), encoding="utf-8")
+
+    def start(
+        self, event: str, workflow: str, payload: Mapping[str, Any], *, options: Sequence[str] = (), **variables: str
+    ) -> subprocess.Popen[str]:
+        """Start act for one workflow; its log goes to the process's standard output. options: more of act's own."""
         number = len(self.started)
         file = self.folder / f"event-{number}.json"
         file.write_text(json.dumps(payload), encoding="utf-8")
@@ -141,6 +151,7 @@ class Host:
             *("--local-repository", f"{ACTION}={self.folder / 'action'}"),
             *("--local-repository", f"{UPLOAD.split()[0]}={self.folder / 'upload'}"),
             *("--action-cache-path", str(home / "actions"), "--no-cache-server", "--pull=false"),
+            *options,
         ]
         # Nothing of the developer's shell reaches the workflow: act hands everything on.
         registry = {name: value for name, value in os.environ.items() if name.lower().startswith(_REGISTRY)}
@@ -157,9 +168,11 @@ class Host:
         self.started.append(process)
         return process
 
-    def run(self, event: str, workflow: str, payload: Mapping[str, Any], **variables: str) -> str:
+    def run(
+        self, event: str, workflow: str, payload: Mapping[str, Any], *, options: Sequence[str] = (), **variables: str
+    ) -> str:
         """Run one workflow to its end; act's log."""
-        return finished(self.start(event, workflow, payload, **variables))
+        return finished(self.start(event, workflow, payload, options=options, **variables))
 
 
 def _act() -> str:
@@ -179,6 +192,14 @@ def gating(act: subprocess.Popen[str]) -> psutil.Process:
     found = [one for one in psutil.Process(act.pid).children(recursive=True) if one.cmdline()[-2:] == ["velro_gate", "action"]]
     assert len(found) == 1, found
     return found[0]
+
+
+def runnable(workflow: str, inputs: Sequence[str] = ()) -> str:
+    """A workflow as act can run it. inputs: lines that are added for each step that measures or reports."""
+    known = re.sub(r"\n  queue: max", "", workflow)
+    return re.sub(
+        r"(?m)^( +)(scenario: \S.*)$", lambda found: "\n".join(f"{found[1]}{line}" for line in (found[2], *inputs)), known
+    )
 
 
 def pull_request(*, head_repository: str = "acme/shop", number: int = 7, head: str = HEAD) -> dict[str, Any]:
@@ -235,13 +256,7 @@ def _lay_out_repository(made: Host) -> None:
     )
     git("init", "--quiet", "--initial-branch=main", str(made.repository))
     git("remote", "add", "origin", "https://github.com/acme/shop.git", cwd=made.repository)
-    given = f"environment-directory: {made.packages}"
-    for path, text in render_files(choices).items():
-        file = made.repository / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        kept = re.sub(r"\n  queue: max", "", text)
-        kept = re.sub(r"(?m)^( +)(scenario: (?:velro-scenario|\$).*)$", rf"\1\2\n\1calibration: false\n\1{given}", kept)
-        file.write_text(kept, encoding="utf-8")
+    made.adopt(choices)
     made.scenario()
 
 

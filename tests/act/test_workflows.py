@@ -4,29 +4,11 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pytest
 
-from tests.act.host import BASE, HEAD, Host, alone, finished, gating, host, interrupt, pull_request
-
-
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Where the action installs its packages, once for all tests."""
-    top = tmp_path_factory.getbasetemp()
-    shared = (top if worker_id == "master" else top.parent) / "velro-gate-packages"
-    shared.mkdir(exist_ok=True)
-    return shared
-
-
-@pytest.fixture
-def here(tmp_path: Path, packages: Path) -> Iterator[Host]:
-    # One at a time: two loads at once would disturb each other, and the first installs for all.
-    with alone(packages / "lock"), host(tmp_path, packages) as made:
-        yield made
+from tests.act.host import BASE, HEAD, Host, finished, gating, interrupt, pull_request
 
 
 def test_a_pull_request_goes_from_pending_to_failure_and_its_next_push_changes_the_same_comment(here: Host) -> None:
