@@ -81,7 +81,34 @@ def test_a_regression_proposes_a_row_that_only_lacks_issue_and_reason() -> None:
     row = yaml.safe_load(text)[0]
     assert set(row) == {"phase", "step", "metric", "ceiling", "expires", "issue", "reason"}
     assert (row["ceiling"], row["expires"]) == ("25 %", date(2025, 1, 31))
-    assert row["issue"] is None
+    assert (row["issue"], row["reason"]) == ("", "")
+
+
+def row_of(phase: str = "steady", step: str = "all", change: float = 0.2) -> Comparison:
+    return Comparison(
+        phase=phase,
+        step=step,
+        metric="p95",
+        verdict=Change.REGRESSION,
+        primary=True,
+        level=Level.FAIL,
+        baseline=1.0,
+        current=1.0 + change,
+        change=change,
+        worse=change,
+    )
+
+
+@pytest.mark.parametrize("name", ["a: b", "no", "1e3", "#7", "a, b", "it's", 'say "hi"', "{x}", "null", "plain_name", "é"])
+def test_a_proposed_row_names_any_phase_and_step_as_they_are_called(name: str) -> None:
+    (row,) = yaml.safe_load(proposed(row_of(phase=name, step=name), TODAY))
+    assert (row["phase"], row["step"]) == (name, name)
+
+
+@given(st.floats(0.0001, 10.0))
+def test_a_proposed_ceiling_covers_what_was_seen(change: float) -> None:
+    (row,) = yaml.safe_load(proposed(row_of(change=change), TODAY))
+    assert float(row["ceiling"].removesuffix(" %")) / 100.0 >= change
 
 
 def test_without_a_figure_there_is_nothing_to_propose() -> None:

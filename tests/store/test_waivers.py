@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from velro_gate.analysis.waivers import proposed
 from velro_gate.errors import ScenarioError, UsageError
+from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.store.waivers import read_waivers
 
 ROW = "- {phase: steady, step: login, metric: p95, ceiling: 30 %, expires: 2026-12-31, issue: '#7', reason: a new check}\n"
@@ -55,3 +57,29 @@ def test_what_is_no_list_of_rows_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         read_waivers(tmp_path)
+
+
+def test_two_rows_about_one_figure_are_refused_and_both_are_named(tmp_path: Path) -> None:
+    text = ROW + ROW.replace("p95", "p50") + ROW.replace("30 %", "50 %")
+    with pytest.raises(ScenarioError, match=r"row 3.*p95 of login in steady is waived already in row 1"):
+        read_waivers(written(tmp_path, text))
+
+
+def test_a_proposed_row_is_read_once_issue_and_reason_are_filled_in(tmp_path: Path) -> None:
+    row = Comparison(
+        phase="steady",
+        step="login",
+        metric="p95",
+        verdict=Change.REGRESSION,
+        primary=True,
+        level=Level.FAIL,
+        change=0.2,
+        worse=0.18,
+    )
+    pasted = proposed(row, date(2026, 12, 1))
+    with pytest.raises(ScenarioError, match="names its issue and its reason"):
+        read_waivers(written(tmp_path, pasted))
+    filled = pasted.replace('issue: ""', 'issue: "#7"').replace('reason: ""', 'reason: "a new check"')
+    (waiver,) = read_waivers(written(tmp_path, filled))
+    assert (waiver.step, waiver.issue, waiver.expires) == ("login", "#7", date(2026, 12, 31))
+    assert waiver.ceiling == pytest.approx(0.25)

@@ -6,6 +6,9 @@ names a figure which the run does not compare.
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -21,6 +24,9 @@ ROOM = 1.25
 """How far above the change that was seen a proposed ceiling lies."""
 
 FILE = "velro-waivers.yaml"
+
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+"""What YAML does not take for a text."""
 
 
 def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> tuple[Comparison, ...]:
@@ -54,19 +60,33 @@ def waiver_findings(rows: Sequence[Comparison], waivers: Sequence[Waiver], today
 
 
 def proposed(row: Comparison, today: date) -> str:
-    """A row of the waivers' file for a regression, ready to paste but for issue and reason; empty where there is no figure."""
+    """A row of the waivers' file for a regression, ready to paste but for issue and reason; empty where there is no figure.
+
+    Issue and reason are quoted already: in YAML a bare ``#7`` is a comment.
+    """
     size = worsening(row)
     if size is None:
         return ""
     if METRICS[row.metric].scale is Scale.LINEAR:
-        ceiling = f"{size * ROOM * 100.0:.2f} %"
+        ceiling = f"{_up(size * ROOM * 1e4) / 100.0:.2f} %"
     else:
-        ceiling = f"{max(round(size * ROOM * 100.0), 1)} %"
+        ceiling = f"{_up(size * ROOM * 100.0)} %"
     expires = (today + timedelta(days=USUAL_DAYS)).isoformat()
     return (
-        f"- {{phase: {row.phase}, step: {row.step}, metric: {row.metric}, ceiling: {ceiling}, expires: {expires}, "
-        "issue: , reason: }"
+        f"- {{phase: {_scalar(row.phase)}, step: {_scalar(row.step)}, metric: {row.metric}, ceiling: {ceiling}, "
+        f'expires: {expires}, issue: "", reason: ""}}'
     )
+
+
+def _up(size: float) -> int:
+    """Rounded up, but not for the sake of binary fractions."""
+    return math.ceil(size - 1e-6)
+
+
+def _scalar(name: str) -> str:
+    """A name as YAML takes it for that text: quoted where it could be read as something else (``no``, ``1e3``, ``a: b``)."""
+    plain = re.fullmatch(r"[A-Za-z][\w.-]*", name) and name.lower() not in _WORDS
+    return name if plain else json.dumps(name, ensure_ascii=False)
 
 
 def worsening(row: Comparison) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,9 +58,19 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
         raise UsageError("the waivers are not a list of rows", where=str(path), hint="Each row begins with '- {phase: ...'.")
     faults: list[Fault] = []
     found = [waiver for number, row in enumerate(tree, 1) if (waiver := _waiver(row, f"{path}, row {number}", faults))]
+    faults += _repeated(found)
     if faults:
         raise ScenarioError(str(path), faults)
     return tuple(found)
+
+
+def _repeated(waivers: Sequence[Waiver]) -> Iterator[Fault]:
+    """A fault for each row about a figure that an earlier row is about: which of two ceilings holds, nobody could say."""
+    first: dict[tuple[str, str, str], str] = {}
+    for waiver in waivers:
+        place = first.setdefault((waiver.phase, waiver.step, waiver.metric), waiver.where)
+        if place != waiver.where:
+            yield Fault(waiver.where, f"{waiver.subject} is waived already in {place.rpartition(', ')[2]}", "keep one of them")
 
 
 def _waiver(row: Any, where: str, faults: list[Fault]) -> Waiver | None:
