@@ -57,7 +57,7 @@ def test_what_moved_with_it_is_told_from_the_blocks_of_both_builds() -> None:
     assert explained(held).companions == (
         "CPU per 1,000 requests +30.0 %",
         "answers from the memory cache of authorize 95.0 % -> 80.0 %",
-        "cache misses of authorize 5.00 % -> 20.0 %",
+        "cache misses of authorize 5.0 % -> 20.0 %",
         "service database pool in use 2 -> 9",
     )
 

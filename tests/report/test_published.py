@@ -188,7 +188,7 @@ def test_no_name_gets_into_the_chart() -> None:
 def test_a_waiver_that_is_pasted_and_filled_in_is_one() -> None:
     block = re.search(r"```yaml\n(.*?)```", CASES["fail"]().text(), re.DOTALL)
     assert block
-    rows = yaml.safe_load(block[1].replace("issue: ,", "issue: '#1',").replace("reason: }", "reason: agreed }"))
+    rows = yaml.safe_load(block[1].replace('issue: ""', "issue: '#1'").replace('reason: ""', "reason: agreed"))
     assert len(rows) == 2
     for row in rows:
         ceiling = float(row.pop("ceiling").removesuffix(" %")) / 100.0

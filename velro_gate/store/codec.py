@@ -30,6 +30,9 @@ _MOST_DIGITS = 40  # of a whole number in a text; a count of bytes or requests h
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
 
 
+_MADE: dict[type[Any], TypeAdapter[Any]] = {}
+
+
 class CodecError(ValueError):
     """The text is not what it should be; str() says why, in one sentence."""
 
@@ -40,12 +43,9 @@ class OtherSchemaError(CodecError):
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     """What packs and checks values of this kind. Made when it is first needed: no command needs more than two or three."""
-    return _made(kind)
-
-
-@cache
-def _made(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    if kind not in _MADE:
+        _MADE[kind] = TypeAdapter(kind)
+    return _MADE[kind]
 
 
 def encode_record(record: RunRecord, *, compact: bool = False) -> str:
