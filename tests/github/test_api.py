@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
+import httpx
 import pytest
 
-from tests.github.clients import Standing, client
+from tests.github.clients import TOKEN, Standing, client
 from tests.github.stand_in import StandIn, State, stand_in
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.api import Api
@@ -59,6 +60,25 @@ def test_writes_are_a_second_apart() -> None:
         for _ in range(3):
             set_status(github, SHA, GREEN)
     assert standing.slept == [1.0, 1.0]
+
+
+def test_what_an_answer_takes_is_part_of_the_second_between_two_writes() -> None:
+    standing = Standing()
+
+    def slow(_: httpx.Request) -> httpx.Response:
+        standing.time += 0.4
+        return httpx.Response(201, json={})
+
+    with Api(
+        base_url="http://github.test",
+        repository="acme/shop",
+        token=TOKEN,
+        clock=standing.clock,
+        transport=httpx.MockTransport(slow),
+    ) as github:
+        set_status(github, SHA, GREEN)
+        set_status(github, SHA, GREEN)
+    assert standing.slept == pytest.approx([0.6])
 
 
 def test_reads_do_not_wait_for_one_another() -> None:
