@@ -50,7 +50,8 @@ STEP_METRICS = frozenset({"error_rate", "throughput", "hit_rate"}) | {
 class Spec(BaseModel):
     """A mapping of the file: unknown keys are faults, and it knows its lines."""
 
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), strict=True)
+    # Deferred: otherwise each part is built for itself, and once more inside of every part that holds it.
+    model_config = ConfigDict(extra="forbid", protected_namespaces=(), strict=True, defer_build=True)
     _source: object = PrivateAttr(default=None)
 
     @model_validator(mode="wrap")

@@ -25,11 +25,7 @@ T = TypeVar("T")
 
 FACTS_SCHEMA = 1
 
-_MOST_DIGITS = 40  # of a whole number in a text; a count of bytes or requests has some twenty at most
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
-
-
-_MADE: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 class CodecError(ValueError):
@@ -40,11 +36,14 @@ class OtherSchemaError(CodecError):
     """The text was written by another version of velro-gate, whose records mean something else."""
 
 
+_adapters: dict[type[Any], TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     """What packs and checks values of this kind. Made when it is first needed: no command needs more than two or three."""
-    if kind not in _MADE:
-        _MADE[kind] = TypeAdapter(kind)
-    return _MADE[kind]
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def encode_record(record: RunRecord, *, compact: bool = False) -> str:
@@ -200,7 +199,7 @@ def _text(tree: object, *, compact: bool = False) -> str:
 def _tree(text: str, kind: str, schema: int) -> dict[str, Any]:
     """The parsed text, once it is certain that this version can read it."""
     try:
-        tree = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_countable)
+        tree = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise CodecError(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
@@ -226,18 +225,9 @@ def _finite(text: str) -> float:
     return number
 
 
-def _countable(text: str) -> int:
-    # Python refuses endless digits by an error of its own, and a figure of hundreds of them would become infinite.
-    if len(text) > _MOST_DIGITS:
-        raise CodecError(f"it holds a number of {len(text):,} digits, which is too large for a figure")
-    return int(text)
-
-
 def _validated(validate: Callable[..., T], tree: Mapping[str, Any], kind: str) -> T:
     try:
         return validate(json.dumps(tree), strict=True)
-    except RecursionError as error:
-        raise CodecError(f"it is not a whole {kind}: it is nested too deeply") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the top"
