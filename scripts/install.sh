@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs velro-gate for one job: a virtual environment from the hash-locked list, outside the workspace and this folder.
 #
-# Usage: scripts/install.sh [run|sandbox]      (default: run; sandbox adds the embedded service)
+# Usage: scripts/install.sh [run|sandbox|auto]      (default: run; sandbox adds the embedded service; auto: what the job needs)
+#   VELRO_MODE, GITHUB_EVENT_NAME, VELRO_SELFTEST_MINUTES   of the job, for auto: a selftest measures the embedded service
 #   RUNNER_TEMP                  where the environment is made; GitHub's runner sets it and empties it between jobs
 #   VELRO_ENVIRONMENT_DIRECTORY  keep it here instead, so that the next job starts at once
 #   VELRO_PYTHON                 the Python to use (default: the newest on the PATH)
@@ -14,6 +15,13 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 list=${1:-run}
+if [[ $list == auto ]]; then
+    case ${VELRO_MODE:-auto}/${GITHUB_EVENT_NAME:-}/${VELRO_SELFTEST_MINUTES:-} in
+        */0) list=run ;;
+        selftest/* | auto/schedule/*) list=sandbox ;;
+        *) list=run ;;
+    esac
+fi
 lock=$root/requirements/$list.txt
 # shellcheck source=scripts/interpreters.sh
 source "$root/scripts/interpreters.sh"

@@ -59,6 +59,26 @@ def test_an_unknown_list_is_refused(tmp_path: Path) -> None:
     assert "choose run or sandbox" in the_annotation(install("everything", RUNNER_TEMP=str(tmp_path)))
 
 
+@pytest.mark.parametrize(
+    ("mode", "event", "minutes", "wanted"),
+    [
+        ("auto", "schedule", "10", "sandbox"),
+        ("selftest", "workflow_dispatch", "10", "sandbox"),
+        ("auto", "schedule", "0", "run"),
+        ("gate", "schedule", "10", "run"),
+        ("auto", "pull_request", "10", "run"),
+    ],
+)
+def test_only_a_selftest_gets_the_embedded_service(
+    tmp_path: Path, registry_free: dict[str, str], mode: str, event: str, minutes: str, wanted: str
+) -> None:
+    job = {"VELRO_MODE": mode, "GITHUB_EVENT_NAME": event, "VELRO_SELFTEST_MINUTES": minutes}
+    message = the_annotation(
+        install("auto", cwd=tmp_path, RUNNER_TEMP=str(tmp_path), VELRO_PYTHON=sys.executable, **job, **registry_free)
+    )
+    assert f"requirements/{wanted}.txt could not be installed" in message
+
+
 def test_a_message_cannot_end_its_own_command(tmp_path: Path) -> None:
     message = the_annotation(install("a%0A::error::b\nc", RUNNER_TEMP=str(tmp_path)))
     assert "a%250A::error::b%0Ac" in message

@@ -24,6 +24,7 @@ from velro_gate.gate.stores import Store, store_for
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
+from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.branch import Branch, Pause, push
@@ -42,6 +43,7 @@ GATE = Event(
     pull_request=7,
     run_id=77,
 )
+NIGHTLY = dataclasses.replace(GATE, mode=Mode.SELFTEST, name="schedule", pull_request=None)
 REFRESH = dataclasses.replace(GATE, mode=Mode.REFRESH, name="push", pull_request=None)
 
 
@@ -82,6 +84,7 @@ class World:
         before: Callable[[], None] = lambda: None,
         duet: Callable[[], tuple[RunRecord, DuetRecord, Results]] | None = None,
         again: RunAgain | None = None,
+        selftest: Callable[[], Selftest] | None = None,
         timeout: float = 5.0,
     ) -> int:
         """Do the job; its exit code, also where it ends by an error."""
@@ -128,6 +131,7 @@ class World:
                 environ=self.environ,
                 measure=measure,
                 duet=duet or _no_duet,
+                selftest=selftest or _no_selftest,
             )
             try:
                 return do(job)
@@ -165,6 +169,10 @@ class World:
 
 def _no_duet() -> tuple[RunRecord, DuetRecord, Results]:
     raise AssertionError("nobody asked for a duet")
+
+
+def _no_selftest() -> Selftest:
+    raise AssertionError("nobody asked for a selftest")
 
 
 @contextmanager

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.gate.jobs import BASE, GATE, HEAD, MERGE, REFRESH, World, accepted, world
+from tests.analysis.banks import bank
+from tests.gate.jobs import BASE, GATE, HEAD, MERGE, NIGHTLY, REFRESH, World, accepted, world
 from tests.github.git_server import git, protect_branches
 from tests.report.examples import record
 from velro_gate.analysis.confirmation import Repeats
-from velro_gate.errors import InfeasibleError, InterruptedRunError
+from velro_gate.analysis.selftest import selftest_of
+from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.github.event import Mode
 from velro_gate.model.further import Further
+from velro_gate.model.selftest import Selftest
 
 
 @pytest.fixture
@@ -370,3 +373,45 @@ def test_without_a_store_only_requirements_count(here: World) -> None:
     here.git_url = "http://127.0.0.1:9"
     assert here.run(inputs=Inputs(store=StoreKind.NONE)) == 0
     assert here.outputs["verdict"] == "no-baseline"
+
+
+# The runner itself.
+
+
+def looked_at(sd: float) -> Selftest:
+    return selftest_of(bank(16, sd=sd), measured_at="2026-11-28T03:17:00Z", overhead=2.0)
+
+
+def test_a_night_looks_at_the_runner_first_and_then_at_the_service_and_tells_both(here: World) -> None:
+    order: list[str] = []
+
+    def selftest() -> Selftest:
+        order.append("runner")
+        return looked_at(0.01)
+
+    assert here.run(NIGHTLY, made=record(), selftest=selftest, before=lambda: order.append("service")) == 0
+    assert order == ["runner", "service"]
+    assert "selftest of the runner: ✅" in here.summary
+    assert here.summary.index("selftest of the runner") < here.summary.index("no baseline")
+    assert any(line.startswith("selftest: injected +20 %: found") for line in here.said)
+    assert here.lights == []
+
+
+def test_a_runner_that_is_blind_ends_its_night_with_4_and_an_error_that_says_so(here: World) -> None:
+    assert here.run(NIGHTLY, made=record(), selftest=lambda: looked_at(0.4)) == 4
+    assert "selftest of the runner: ❌ blind, please read" in here.summary
+    (told,) = [line for line in here.commands if "selftest" in line]
+    assert told.startswith("::error title=velro-gate selftest::this runner cannot see +20 %25")
+
+
+def test_a_night_without_minutes_for_the_runner_measures_the_service_alone(here: World) -> None:
+    assert here.run(NIGHTLY, Inputs(selftest_minutes=0), made=record()) == 0
+    assert "selftest" not in here.summary
+
+
+def test_a_selftest_that_cannot_be_made_leaves_no_verdict_and_says_why(here: World) -> None:
+    def selftest() -> Selftest:
+        raise BrokenError("the sandbox cannot be started", hint="Look.")
+
+    assert here.run(NIGHTLY, made=record(), selftest=selftest) == 4
+    assert "the sandbox cannot be started" in here.summary

@@ -10,7 +10,8 @@ import pytest
 from tests.analysis.banks import bank
 from tests.gate.world import HERE, Spectator
 from velro_gate.cli.options import Format
-from velro_gate.cli.selftest import print_selftest, sentences
+from velro_gate.cli.selftest import print_selftest
+from velro_gate.report.selftest import selftest_markdown, selftest_sentences
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.bank import Wanted
 from velro_gate.gate.effects import Effects
@@ -72,7 +73,16 @@ def test_a_runner_that_does_not_see_20_percent_has_exit_code_4(
     assert print_selftest(made, results.folder, Format.JSON) == code
 
 
+def test_in_a_summary_one_glance_says_whether_the_runner_sees_enough(tmp_path: Path) -> None:
+    made, _ = selftest(asked(tmp_path), Spectator().effects, fill=filling(bank(16)))
+    first, *rest = selftest_markdown(made).splitlines()
+    assert first == "### velro-gate: selftest of the runner: ✅ it sees what it has to, no action needed"
+    table = [line for line in rest if line.startswith("|")]
+    assert len(table) == 2 + len(made.rows)
+    assert {line.count("|") for line in table} == {6}
+
+
 def test_a_false_alarm_of_the_unchanged_service_is_called_one(tmp_path: Path) -> None:
     made, _ = selftest(asked(tmp_path), Spectator().effects, fill=filling(bank(16)))
-    assert "false alarm" in " ".join(sentences(replace(made, unchanged="fail")))
-    assert "false alarm" not in " ".join(sentences(replace(made, unchanged="pass")))
+    assert "false alarm" in " ".join(selftest_sentences(replace(made, unchanged="fail")))
+    assert "false alarm" not in " ".join(selftest_sentences(replace(made, unchanged="pass")))

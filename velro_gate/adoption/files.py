@@ -37,6 +37,8 @@ def render_files(choices: Choices) -> dict[str, str]:
         "hosted": choices.hosted,
         "main": choices.main,
         "minutes": choices.minutes,
+        # The selftest takes ten, its packages a few.
+        "night_minutes": choices.minutes + 15,
         "profile": choices.profile,
         "runs_on": f"[{', '.join(choices.labels)}]",
         "scenario": choices.scenario,

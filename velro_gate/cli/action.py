@@ -48,6 +48,7 @@ def run_action() -> int:
                 environ=os.environ,
                 measure=course.measure,
                 duet=course.measure_change,
+                selftest=course.selftest,
             )
         )
 

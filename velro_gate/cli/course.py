@@ -27,6 +27,7 @@ from velro_gate.github.event import Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
+from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.waivers import read_waivers
 
@@ -92,6 +93,27 @@ class Course:
             self._before = results = make_results(inputs.output, name)
             record, kept = self._beside(setup, results, effects=effects)
         return record, kept, results
+
+    def selftest(self) -> Selftest:
+        """Look at this runner by the embedded sandbox, for as long as the input allows; kept where later runs look for it.
+
+        For what it raises, see ``gate.selftest.selftest``.
+        """
+        # Only here: no other job has any use for it.
+        from velro_gate.gate.selftest import BLOCK, WARM_UP, SelftestAsked, selftest
+        from velro_gate.store.selftests import selftest_folder
+
+        inputs = self.inputs
+        wanted = SelftestAsked(
+            minutes=float(inputs.selftest_minutes),
+            warm_up=WARM_UP,
+            seconds=BLOCK,
+            output=inputs.output,
+            kept=selftest_folder(os.environ),
+        )
+        with real_effects(inputs.runner, False) as effects:
+            made, _ = selftest(wanted, effects)
+        return made
 
     @property
     def _starts(self) -> bool:

@@ -49,6 +49,7 @@ class Inputs:
     block_seconds: int | None = None
     warm_up_seconds: int | None = None
     max_minutes: int = 20
+    selftest_minutes: int = 10
 
     def __post_init__(self) -> None:
         if self.start_command:
@@ -118,6 +119,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         block_seconds=_block(_count("block-seconds", of("block-seconds"))),
         warm_up_seconds=_count("warm-up-seconds", of("warm-up-seconds")),
         max_minutes=_count("max-minutes", of("max-minutes")) or blank.max_minutes,
+        selftest_minutes=_minutes("selftest-minutes", of("selftest-minutes"), blank.selftest_minutes),
     )
 
 
@@ -149,6 +151,11 @@ def _count(name: str, text: str) -> int | None:
     if text.isascii() and text.isdigit() and 0 < int(text) < 10**9:
         return int(text)
     raise _wrong(name, text, "Give a whole number above 0.")
+
+
+def _minutes(name: str, text: str, default: int) -> int:
+    """A time that may be none at all."""
+    return 0 if text == "0" else _count(name, text) or default
 
 
 def _block(seconds: int | None) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from velro_gate.errors import BaselineError, InterruptedRunError, PublishError, UsageError, VelroError
+from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.judgement import reach_duet_verdict, without_duet, write_reports
@@ -14,13 +14,16 @@ from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
 from velro_gate.gate.stores import Acceptance, Store
+from velro_gate.github.commands import Annotation, Weight, annotation_lines
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.pulls import pull_request
 from velro_gate.github.status import State
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import Plan, RunRecord
+from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Level, Verdict
+from velro_gate.report.selftest import blindness, selftest_markdown, selftest_sentences
 from velro_gate.store.baselines import load_baselines
 
 HURRY = 2.0
@@ -32,7 +35,7 @@ class Job:
     """What a job may do. baselines: a folder for them outside the workspace. measure: runs the load, keeps the record, and
     judges it by these baselines; where it is told to, after running suspicious phases again.
 
-    duet: measures the head build beside what it starts from, or raises NoDuetError.
+    duet: measures the head build beside what it starts from, or raises NoDuetError. selftest: looks at the runner itself.
     """
 
     event: Event
@@ -43,6 +46,7 @@ class Job:
     environ: Mapping[str, str]
     measure: Callable[[Path, bool], tuple[RunRecord, Verdict, Results]]
     duet: Callable[[], tuple[RunRecord, DuetRecord, Results]]
+    selftest: Callable[[], Selftest]
 
 
 def do(job: Job) -> int:
@@ -74,6 +78,8 @@ def do(job: Job) -> int:
 
 def _measured(job: Job) -> int:
     event, inputs = job.event, job.inputs
+    # First: the run after it then says what this runner can see.
+    blind = event.mode is Mode.SELFTEST and inputs.selftest_minutes > 0 and _is_blind(job)
     record, verdict, results = _judged(job)
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
@@ -87,8 +93,24 @@ def _measured(job: Job) -> int:
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
     if event.mode is Mode.SELFTEST and verdict.level is not Level.BROKEN:
         # It looks at the runner. What the service is like is nobody's fault tonight.
-        code = 0
+        code = BrokenError.exit_code if blind else 0
     return code or failed or told.exit_code(code)
+
+
+def _is_blind(job: Job) -> bool:
+    """Make the selftest and tell it; whether a gate on this runner would be blind."""
+    outlets, made = job.outlets, job.selftest()
+    for line in selftest_sentences(made):
+        outlets.say(f"selftest: {line}")
+    if made.quote.blind:
+        (command,) = annotation_lines([Annotation(weight=Weight.ERROR, title="velro-gate selftest", message=blindness())])
+        outlets.command(command)
+    if outlets.summary is not None:
+        try:
+            append_summary(outlets.summary, selftest_markdown(made))
+        except PublishError as full:
+            outlets.say(str(full))
+    return made.quote.blind
 
 
 def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:

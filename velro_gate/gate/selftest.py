@@ -19,6 +19,9 @@ from velro_gate.model.bank import SLOWDOWNS, Bank
 from velro_gate.model.selftest import Selftest
 from velro_gate.store.selftests import SELFTEST, place_of, write_selftest
 
+WARM_UP, BLOCK = 1.0, 5.0
+"""Seconds of a block where nothing else is asked for."""
+
 _RESTART = 3.0
 """Seconds that a start and a stop of the sandbox are forecast to take."""
 
@@ -48,7 +51,7 @@ class SelftestAsked:
             raise UsageError(
                 f"a selftest in {units.format_duration(60.0 * self.minutes)} would measure {self.cycles} cycles of blocks",
                 why=f"it takes {LEAST_CYCLES} before anything can be found",
-                hint=f"Allow at least {needed / 60.0:.0f} minutes with --minutes.",
+                hint=f"Allow at least {needed / 60.0:.0f} minutes with --minutes (in a workflow: selftest-minutes).",
             )
 
 
