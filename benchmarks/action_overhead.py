@@ -5,7 +5,7 @@ and the sandbox. The first round installs the packages, the others find them. Ov
 and measured stretch; telling GitHub is in it, with the second that has to lie between two writes.
 
 The null run is no part of it: it is a measurement that the input ``calibration`` asks for. What it adds is told by a round of
-its own. Wall time means something on a quiet machine only, so the processor's time is told beside it, that of the load included.
+its own. Wall time means something on a quiet machine only, so the time of the processor is told beside it, the load included.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from tests.analysis.banks import bank
 from tests.gate.world import HERE, Spectator
 from velro_gate.cli.options import Format
 from velro_gate.cli.selftest import print_selftest
-from velro_gate.report.selftest import selftest_markdown, selftest_sentences
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.bank import Wanted
 from velro_gate.gate.effects import Effects
@@ -19,6 +18,7 @@ from velro_gate.gate.results import Results
 from velro_gate.gate.selftest import Fill, SelftestAsked, selftest
 from velro_gate.gate.setup import Setup
 from velro_gate.model.bank import Bank
+from velro_gate.report.selftest import selftest_markdown, selftest_sentences
 from velro_gate.store.selftests import known_selftest
 
 
