@@ -141,3 +141,33 @@ def test_a_calibration_of_a_build_that_is_worse_than_what_was_accepted_is_refuse
                 lambda: nullcontext(setup), runs=2, output=tmp_path / "out", baselines=stored, effects=Spectator().effects
             )
     assert len([one for _, one in list_baselines(stored).found if one.quarantined]) == 1
+
+
+def test_a_calibration_of_a_waived_change_is_one_epoch_of_all_its_runs(tmp_path: Path) -> None:
+    stored, agreed = tmp_path / "baselines", tmp_path / "velro-waivers.yaml"
+    with service() as running:
+        setup = tiny_setup(tmp_path, running.url, users=100, rate="150/s")
+        first = run(setup, make_results(tmp_path / "first", "run"), Spectator().effects)
+        for number in range(1, 7):
+            add_baseline(stored, faster(first, number))
+        covered = [row for row in reach_verdict(first, stored).comparisons if row.primary and row.metric in ("p50", "p95")]
+        agreed.write_text(
+            "\n".join(
+                f"- {{phase: {row.phase}, step: {row.step}, metric: {row.metric}, ceiling: 5000 %, expires: 2099-01-31, "
+                "issue: '#1', reason: wanted}"
+                for row in covered
+            ),
+            encoding="utf-8",
+        )
+        records = calibrate(
+            lambda: nullcontext(setup),
+            runs=2,
+            output=tmp_path / "out",
+            baselines=stored,
+            effects=Spectator().effects,
+            waivers=agreed,
+        )
+    kept = {one.id: set(one.new_levels) for _, one in list_baselines(stored).found}
+    begun, after = (kept[record.id] for record in records)
+    assert begun
+    assert not begun & after

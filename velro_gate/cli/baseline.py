@@ -123,6 +123,7 @@ def calibrate(
     shards: Shards = AUTO,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
     no_calibration: NoCalibration = False,
     verbose: Verbose = False,
@@ -149,6 +150,7 @@ def calibrate(
             baselines=baselines,
             effects=effects,
             calibration=None if no_calibration else Calibration(),
+            waivers=waivers,
         )
     put(f"stored {len(records)} baselines in {baselines}")
     return 0

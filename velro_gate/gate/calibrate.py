@@ -19,6 +19,7 @@ from velro_gate.model.further import Further
 from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
+from velro_gate.store.waivers import read_waivers
 
 
 def calibrate(
@@ -29,18 +30,23 @@ def calibrate(
     baselines: Path,
     effects: Effects,
     calibration: Calibration | None = None,
+    waivers: Path | None = None,
 ) -> tuple[RunRecord, ...]:
     """Run ``runs`` times, each within a fresh ``service()``, and store each trustworthy run as a baseline.
 
     The runs are held against what was accepted before the first of them, not against one another: five runs of one build are
     to tell its noise, not to be chosen by it. calibration: measures the generator alone, once for all runs; None: left out.
+    waivers: the file of agreed regressions: the first run begins an epoch of what they cover, and all of them are in it.
 
     Raises:
-        BrokenError: a run cannot be trusted. GateFailedError: it is a regression. Such a run is kept as quarantined, and those
-        stored before it stay. InterruptedRunError: the user stopped.
+        UsageError: the waivers cannot be read, or hold what is none. BrokenError: a run cannot be trusted. GateFailedError: it
+        is a regression. Such a run is kept as quarantined, and those stored before it stay. InterruptedRunError: the user
+        stopped.
     """
     records: list[RunRecord] = []
     before: Baselines | None = None
+    begun: frozenset[NewLevel] = frozenset()
+    agreed = None if waivers is None else read_waivers(waivers)
     for number in range(1, runs + 1):
         effects.say(f"calibration run {number} of {runs}")
         with service() as setup:
@@ -50,7 +56,9 @@ def calibrate(
             raise InterruptedRunError(f"calibration was interrupted in run {number} of {runs}")
         if before is None:
             before = load_baselines(baselines, plan=record.plan, environment=record.environment)
-        _store(record, judge(record, before.accepted), baselines, accept_change=False)
+        verdict = judge(record, before.accepted, waivers=agreed)
+        _store(record, verdict, baselines, accept_change=False, begun=begun)
+        begun |= _new_levels(verdict)
         records.append(record)
     return tuple(records)
 
@@ -77,17 +85,26 @@ def accept(
     return _store(record, verdict, baselines, accept_change=accept_change)
 
 
-def _store(record: RunRecord, verdict: Verdict, baselines: Path, *, accept_change: bool) -> Path:
+def _store(
+    record: RunRecord, verdict: Verdict, baselines: Path, *, accept_change: bool, begun: frozenset[NewLevel] = frozenset()
+) -> Path:
+    """Store it as a baseline or as quarantined. begun: levels that a run before it has begun already."""
     obstacle = _broken(record, verdict) or _unanswered(record) or (None if accept_change else _regression(record, verdict))
     if obstacle is not None:
         quarantine(baselines, record, obstacle.why or obstacle.what)
         obstacle.hint = f"{obstacle.hint} It is kept as quarantined: 'velro-gate baseline list' shows it."
         raise obstacle
-    levels = [NewLevel(phase=row.phase, step=row.step, metric=row.metric) for row in verdict.comparisons if _new_level(row)]
+    levels = sorted(_new_levels(verdict) - begun, key=lambda level: (level.phase, level.step, level.metric))
     return add_baseline(baselines, replace(record, new_levels=tuple(levels)))
 
 
-def _new_level(row: Comparison) -> bool:
+def _new_levels(verdict: Verdict) -> frozenset[NewLevel]:
+    return frozenset(
+        NewLevel(phase=row.phase, step=row.step, metric=row.metric) for row in verdict.comparisons if _is_agreed(row)
+    )
+
+
+def _is_agreed(row: Comparison) -> bool:
     """Whether a worsening was agreed to: by accepting the run, or by a waiver, which need not wait until it is sure."""
     return row.verdict is Change.REGRESSION or (row.primary and row.verdict is Change.SUSPICIOUS and row.level is Level.WARN)
 
