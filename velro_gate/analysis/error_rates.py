@@ -34,7 +34,8 @@ def asked_and_failed(counts: Counts) -> tuple[int, int]:
 def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
     """max(1, Pearson's chi-squared / its degrees of freedom): how much more than binomially the errors vary.
 
-    groups: (n, e) of runs, or blocks, of one build each; what has no errors, or nothing else, cannot tell.
+    groups: (n, e) of runs, or blocks, of one build each; what has no errors, or nothing else, cannot tell. McCullagh and Nelder
+    1989, Generalized Linear Models, section 4.5.
     """
     chi_squared, df = 0.0, 0
     for group in groups:
@@ -98,7 +99,9 @@ def counts_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Po
 
 
 def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
-    """Fisher's exact one-sided p for "my share is the larger one", of (events, trials) rounded to whole counts."""
+    """Fisher's exact one-sided p for "my share is the larger one", of (events, trials) rounded to whole counts: the upper tail
+    of the hypergeometric distribution (Fisher 1935, Journal of the Royal Statistical Society 98:39).
+    """
     (e, n), (base_e, base_n) = (tuple(map(round, pair)) for pair in (mine, theirs))
     if not e:
         return 1.0
@@ -109,7 +112,10 @@ def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
 
 
 def newcombe(mine: tuple[float, float], theirs: tuple[float, float], z: float) -> tuple[float, float]:
-    """The interval of (my share - their share) by Newcombe's hybrid score method, for (events, trials)."""
+    """(low, high) of my share less theirs by Newcombe's hybrid score method, for (events, trials).
+
+    z: of the normal, 1.96 for 95 %. Newcombe 1998, Statistics in Medicine 17:873, method 10.
+    """
     share, low, high = _wilson(*mine, z)
     base, base_low, base_high = _wilson(*theirs, z)
     difference = share - base

@@ -133,7 +133,9 @@ def not_compared(row: Row, level: Level, reason: str) -> Comparison:
 
 
 def holm(p: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down adjusted p-values: family-wise, whatever the correlation between the rows."""
+    """Holm's step-down adjusted p-values: family-wise, whatever the correlation between the rows (Holm 1979, Scandinavian
+    Journal of Statistics 6:65). As many as p, in its order.
+    """
     order = sorted(range(len(p)), key=lambda i: p[i])
     adjusted = [1.0] * len(p)
     least = 0.0

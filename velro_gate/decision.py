@@ -1,0 +1,50 @@
+"""For those who decide with their own code: ``from velro_gate.decision import judge``. docs/python.md shows how.
+
+``read_record``, ``read_duet`` and ``load_baselines`` read files. All else is pure: the same arguments give the same result.
+"""
+
+from __future__ import annotations
+
+from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.duet import compare_pairs
+from velro_gate.analysis.duet_judge import judge_duet_record
+from velro_gate.analysis.error_rates import dispersion, fisher, newcombe
+from velro_gate.analysis.family import false_discovery, holm
+from velro_gate.analysis.growth import growth
+from velro_gate.analysis.intervals import wilson
+from velro_gate.analysis.judge import judge
+from velro_gate.analysis.noise import noise_of
+from velro_gate.analysis.paired import detectable, paired
+from velro_gate.analysis.shifts import screened_worsening
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Level, Verdict
+from velro_gate.store.baselines import load_baselines
+from velro_gate.store.duets import read_duet
+from velro_gate.store.records import read_record
+
+__all__ = [
+    "METRICS",
+    "Change",
+    "Level",
+    "Policy",
+    "Verdict",
+    "compare",
+    "compare_pairs",
+    "detectable",
+    "dispersion",
+    "false_discovery",
+    "fisher",
+    "growth",
+    "holm",
+    "judge",
+    "judge_duet_record",
+    "load_baselines",
+    "newcombe",
+    "noise_of",
+    "paired",
+    "read_duet",
+    "read_record",
+    "screened_worsening",
+    "wilson",
+]
