@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.phases import counts
 from tests.analysis.runs import baselines, run, summary, with_counts
-from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.comparison import compare, shift_of
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level, worst
@@ -321,6 +323,16 @@ class TestProperties:
             assert compared or row.reason
             assert row.p_adjusted is None or row.p is None or row.p_adjusted >= row.p - 1e-15
             assert row.level is not Level.FAIL or row.primary
+
+    @given(st.integers(1, 12), st.floats(0.0, 0.2), st.floats(0.8, 1.2))
+    def test_what_is_called_unchanged_was_shown_to_lie_under_the_bound(self, k: int, sd: float, times: float) -> None:
+        candidate, before = run(summary(times=times)), baselines(k, sd=sd)
+        for row in compare(candidate, before, POLICY):
+            if row.verdict is Change.UNCHANGED:
+                shift = shift_of(row.step, METRICS[row.metric], candidate.phases, before, POLICY)
+                assert shift is not None
+                assert shift.upper < shift.bound
+                assert shift.bound == (0.005 if row.metric == "error_rate" else pytest.approx(math.log(1.1)))
 
     @given(st.integers(1, 12), st.floats(0.0, 0.1), TIMES)
     def test_what_fails_reached_the_margin_and_the_level(self, k: int, sd: float, times: float) -> None:

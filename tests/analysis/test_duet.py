@@ -368,6 +368,25 @@ def test_scaling_all_times_changes_nothing_relative(factors: list[float], k: flo
         assert mine.p_adjusted == pytest.approx(theirs.p_adjusted)
 
 
+@given(st.lists(st.floats(0.9, 1.1), min_size=20, max_size=20))
+def test_what_is_called_unchanged_was_shown_to_lie_under_the_bound(factors: list[float]) -> None:
+    """By hand: of the 55 means of two, 10 lie above the one-sided 95 % bound of ten pairs (P(W <= 10) = 43/1024)."""
+    held = of_phases([summary(times=f) for f in factors[:10]], [summary(times=f) for f in factors[10:]])
+    d = [math.log(head / base) for base, head in zip(factors[:10], factors[10:], strict=True)]
+    means = sorted((a + b) / 2.0 for a, b in itertools.combinations_with_replacement(d, 2))
+    for each in compare_pairs(held):
+        if each.verdict is Change.UNCHANGED and METRICS[each.metric].quantile is not None:
+            assert median(means) < math.log(1.05)
+            assert means[-11] < math.log(1.1) + 1e-9
+
+
+@given(st.sampled_from(["p50", "p95", "achieved_share"]), st.integers(0, 9), st.sampled_from(list(Side)))
+def test_a_primary_figure_that_one_block_lacks_is_never_green(metric: str, place: int, side: Side) -> None:
+    phases = {each: [summary() for _ in range(10)] for each in Side}
+    phases[side][place] = summary(without=(metric,))
+    assert judge_duet(of_phases(phases[Side.BASE], phases[Side.HEAD])).level is Level.BROKEN
+
+
 @given(FACTORS, st.sampled_from(list(Level)))
 def test_another_finding_never_improves_the_verdict(factors: list[float], level: Level) -> None:
     held = of_phases([summary(times=f) for f in factors[:10]], [summary(times=f) for f in factors[10:]])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.analysis.duets import block, noisy
 from tests.analysis.runs import STEPS, summary
@@ -21,7 +22,7 @@ from velro_gate.analysis.duet_forecast import (
     pilot_of,
 )
 from velro_gate.analysis.family import Row
-from velro_gate.analysis.paired import Outcome, conclusions, detectable, paired
+from velro_gate.analysis.paired import Outcome, chance_of, conclusions, detectable, paired, worsening_for
 from velro_gate.model.duet import LOOKS
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Window
@@ -141,3 +142,17 @@ def test_the_forecast_is_about_what_the_duet_then_says() -> None:
     noise = {replace(ROW, step=str(i)): BlockNoise(within=0.03, between=0.0) for i in range(6)}
     forecast = forecast_duet(Pilot(seconds=5.0, overhead=1.0, memory=0.1, noise=noise), LOOKS, Policy(), budget=300.0)
     assert measured.mde == pytest.approx(forecast.looks[0].worst, rel=0.4)
+
+
+@pytest.mark.parametrize(("n", "critical", "worse"), [(10, 4.0, 0.06), (10, 4.5, 0.09), (16, 3.5, 0.04), (7, 5.0, 0.08)])
+def test_the_chance_to_find_a_change_is_that_of_the_noncentral_t(n: int, critical: float, worse: float) -> None:
+    """Recipe: scipy.stats.nct.sf(critical, n - 1, worse / (sd / sqrt(n))); the formula is its normal approximation."""
+    exact = float(stats.nct.sf(critical, n - 1, worse / (0.03 / math.sqrt(n))))
+    assert chance_of(worse, critical, 0.03, n, 0.0) == pytest.approx(exact, abs=0.03)
+
+
+@pytest.mark.parametrize("n", [7, 10, 16])
+def test_the_worsening_that_is_found_with_95_percent_is_that_of_the_noncentral_t(n: int) -> None:
+    """Recipe: as above; of the worsening for T >= 4 the chance is 95 %."""
+    worse = float(worsening_for(4.0, np.array([0.03]), n, np.array([0.0]))[0])
+    assert float(stats.nct.sf(4.0, n - 1, worse / (0.03 / math.sqrt(n)))) == pytest.approx(0.95, abs=0.02)

@@ -120,6 +120,19 @@ def test_blocks_of_independent_values_lose_nothing_and_short_blocks_of_a_long_me
     assert 1.0 < intervals.block_shortfall(19.0, 400) < intervals.block_shortfall(19.0, 40) < 1.3
 
 
+def test_what_short_blocks_miss_is_counted_out_of_the_covariances() -> None:
+    """Brute force: b times the variance of the mean of b values of an AR(1) with rho = .8, against its memory, 9."""
+    for block in (1, 4, 10, 50):
+        covariance = 0.8 ** np.abs(np.subtract.outer(np.arange(block), np.arange(block)))
+        assert intervals.block_shortfall(9.0, block) == pytest.approx(math.sqrt(9.0 / (covariance.sum() / block)))
+
+
+def test_the_expansion_by_the_printed_table_of_student() -> None:
+    """Recipe: t(.975, n - 1) / 1.959964 * sqrt(n / (n - 1)), with t = 2.776 (4), 2.262 (9), 2.045 (29) from a printed table."""
+    for n, t in ((5.0, 2.776), (10.0, 2.262), (30.0, 2.045)):
+        assert intervals.expansion(n) == pytest.approx(t / 1.959964 * math.sqrt(n / (n - 1.0)), abs=5e-4)
+
+
 def test_few_blocks_widen_the_interval_many_do_not() -> None:
     assert intervals.expansion(5.0) > 1.5
     assert intervals.expansion(400.0) == pytest.approx(1.0, abs=0.01)
