@@ -144,6 +144,24 @@ def test_a_printed_amount_of_memory_reads_back_within_its_three_digits(count: in
 
 
 @pytest.mark.parametrize(
+    ("text", "growth"), [("5 MiB/min", 5 * 2**20), ("1 GiB/h", 2**30 / 60), ("20 KiB / s", 20 * 2**10 * 60), ("0 B/min", 0)]
+)
+def test_growth_of_memory_is_read_by_the_minute(text: str, growth: float) -> None:
+    assert units.parse_growth(text) == pytest.approx(growth)
+
+
+@pytest.mark.parametrize("text", ["5 MiB", "5 MiB/week", "/min", "much/min"])
+def test_what_is_no_growth_of_memory_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a"):
+        units.parse_growth(text)
+
+
+def test_memory_may_shrink() -> None:
+    assert units.format_growth(-120.0 * 2**10) == "-120 KiB/min"
+    assert units.format_growth(None) == units.MISSING
+
+
+@pytest.mark.parametrize(
     "show",
     [
         units.format_seconds,

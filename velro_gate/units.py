@@ -77,6 +77,15 @@ def parse_bytes(text: str | int) -> int:
     return round(_number(match[1]) * _BYTES[match[2] or "b"])
 
 
+def parse_growth(text: str) -> float:
+    """Bytes a minute from ``5 MiB/min``, ``1 GiB/h`` or ``20 KiB/s``."""
+    amount, slash, span = str(text).strip().lower().rpartition("/")
+    seconds = {"s": 1.0, "min": 60.0, "h": 3600.0}.get(span.strip())
+    if not slash or seconds is None:
+        raise ValueError(f"{text!r} is not a growth of memory such as '5 MiB/min'")
+    return parse_bytes(amount) * 60.0 / seconds
+
+
 def _number(text: str) -> float:
     return float(text.replace(",", "").replace("_", ""))
 
@@ -153,6 +162,11 @@ def format_bytes(count: float | None) -> str:
             break
         value, unit = value / 1024.0, larger
     return f"{value:.0f} {unit}" if unit == "B" else f"{_significant(value)} {unit}"
+
+
+def format_growth(growth: float | None) -> str:
+    """Bytes a minute: ``5.2 MiB/min``, ``-120 KiB/min``."""
+    return MISSING if growth is None else f"{format_bytes(growth)}/min"
 
 
 def format_change(change: float | None) -> str:

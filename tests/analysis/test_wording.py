@@ -22,6 +22,7 @@ from velro_gate.model.record import Estimate
         (Kind.SHARE, 0.01, "1 %"),
         (Kind.COUNT, 10_000.0, "10,000"),
         (Kind.BYTES, 2.0**29, "512 MiB"),
+        (Kind.BYTES_PER_MINUTE, 5.0 * 2**20, "5 MiB/min"),
     ],
 )
 def test_a_limit_reads_as_the_round_number_it_is(kind: Kind, value: float, text: str) -> None:

@@ -36,6 +36,7 @@ def required(folder: Path, own: Any, /, **more: Any) -> dict[tuple[str, str], Re
         ("error_rate", "<= 0", "<=", 0.0),
         ("users_held", ">= 10,000", ">=", 10_000.0),
         ("rss", "< 512 MiB", "<", 512 * 2**20),
+        ("rss_growth", "< 60 MiB/h", "<", 2**20),
         ("cpu_per_1000", "< 2 s", "<", 2.0),
     ],
 )
@@ -57,6 +58,8 @@ def test_each_kind_of_metric_reads_its_own_unit(metric: str, text: str, comparat
         ("users_held", ">= 10.5"),
         ("users_held", ">= 1,00"),
         ("rss", "< 5 apples"),
+        ("rss_growth", "< 5 MiB"),
+        ("rss_growth", "< 5 MiB/week"),
         ("throughput", ">= 1/week"),
         ("p95", "== 75 ms"),
         ("p95", "< -75 ms"),
@@ -69,7 +72,9 @@ def test_a_figure_without_the_unit_of_its_metric_is_refused(metric: str, text: s
 
 @given(st.sampled_from(sorted(METRICS)), st.sampled_from(["<", "<=", ">", ">="]), st.integers(2, 99))
 def test_a_limit_is_read_exactly_when_it_is_on_the_good_side(metric: str, sign: str, figure: int) -> None:
-    unit = {Kind.SECONDS: " ms", Kind.PER_SECOND: "/s", Kind.SHARE: " %", Kind.COUNT: "", Kind.BYTES: " MiB"}
+    unit = {Kind.SECONDS: " ms", Kind.PER_SECOND: "/s", Kind.SHARE: " %", Kind.COUNT: "", Kind.BYTES: " MiB"} | {
+        Kind.BYTES_PER_MINUTE: " MiB/min"
+    }
     definition = METRICS[metric]
     comparator, value = parse_limit(f"{sign} {figure}{unit[definition.kind]}", definition)
     assert comparator is Comparator(sign)

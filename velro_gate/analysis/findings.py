@@ -34,6 +34,7 @@ _MISSED_ADVICE = {
     "error_rate": _SEE_FAILURES,
     "hit_rate": "See in the report which cache layer answered how often, and whether keys, lifetimes or sizes have changed.",
     "users_held": "See in the log how many users connected, and how many connections the service and its host admit.",
+    "rss_growth": "See what the service keeps: hold a heap profile from the end of the phase against one from its beginning.",
     "database_connections": "See what size the service's pool is given, and what its database admits.",
 }
 _SEE_CAPTURES = (

@@ -7,6 +7,8 @@ Rules, first match decides:
 4. The value lies outside the critical level: critical, fails even when the requirement is not required.
 5. The 95 % interval lies across the target: marginal; the value decides. Inside it warns, outside it counts as missed.
 6. Inside the target: met. Outside: missed; fails when required, warns otherwise.
+
+Growth is judged by the better end of its interval instead of its value: a leak is a slope that is surely above the limit.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ _MET_WORDS = {
     Comparator.ABOVE: "is over",
     Comparator.AT_LEAST: "is at least",
 }
+_BY_ITS_BOUND = frozenset({"rss_growth"})
+"""Figures that miss a limit only when their whole interval does: a slope over a short phase is mostly chance."""
 _NEEDS_ANSWERS = frozenset({"hit_rate", "cpu_per_1000"})
 
 
@@ -97,9 +101,10 @@ def _unanswered(phase: str, requirement: Requirement, summary: PhaseSummary) -> 
 
 def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: PhaseSummary) -> RequirementResult:
     holds, target, critical = requirement.comparator.holds, requirement.target, requirement.critical
-    met = holds(estimate.value, target)
+    decisive = _decisive(requirement, estimate)
+    met = holds(decisive, target)
     status = Status.MET if met else Status.MISSED
-    if critical is not None and not holds(estimate.value, critical):
+    if critical is not None and not holds(decisive, critical):
         status = Status.CRITICAL
     elif holds(estimate.low, target) != holds(estimate.high, target):
         status = Status.MARGINAL
@@ -113,6 +118,13 @@ def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: P
         headroom=headroom(requirement, estimate.value),
         sentence=_sentence(requirement, estimate, status, met=met) + _windows_below(requirement, summary),
     )
+
+
+def _decisive(requirement: Requirement, estimate: Estimate) -> float:
+    """What of an estimate is held against the limits."""
+    if requirement.metric not in _BY_ITS_BOUND:
+        return estimate.value
+    return estimate.low if requirement.comparator in _UPPER else estimate.high
 
 
 def _level(status: Status, *, met: bool, required: bool) -> Level:
@@ -149,6 +161,8 @@ def _sentence(requirement: Requirement, estimate: Estimate, status: Status, *, m
     if met:
         text = f"{measured} {_MET_WORDS[requirement.comparator]} {target}"
         far = estimate.high if requirement.comparator in _UPPER else estimate.low
+        if status is Status.MARGINAL and not requirement.comparator.holds(estimate.value, requirement.target):
+            return f"{measured} may miss {requirement.comparator.value} {target}; its interval reaches below, so it is not sure"
         if status is Status.MARGINAL:
             return f"{text}, but only just: its interval reaches {figure(kind, far)}"
         return f"{text}, headroom {distance}" if distance else text

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from velro_gate.analysis.growth import growth
 from velro_gate.analysis.intervals import Floats
 from velro_gate.model.record import Estimate, ResourceSummary
 from velro_gate.model.run import PhaseRun, Reading
@@ -43,12 +44,26 @@ def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, 
 
 
 def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:
-    """CPU per 1,000 good answers, resident memory and database connections, as far as they were read."""
+    """CPU per 1,000 good answers, resident memory, its growth, and database connections, as far as they were read."""
     median = {(r.source, r.name): Estimate.exact(r.median, n=r.n) for r in resources}
-    found = {"rss": median.get(("service", "rss")), "cpu_per_1000": _cpu_per_1000(series, run, ok)}
+    found = {
+        "rss": median.get(("service", "rss")),
+        "rss_growth": _memory_growth(series, run),
+        "cpu_per_1000": _cpu_per_1000(series, run, ok),
+    }
     pools = [median[key] for key in POOL_READINGS if key in median]
     found["database_connections"] = pools[0] if pools else None
     return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def _memory_growth(series: Series, run: PhaseRun) -> Estimate | None:
+    """The slope of the service's resident memory; None when the readings cover less than half of the stretch."""
+    at, value = series.get(("service", "rss"), (np.empty(0), np.empty(0)))
+    inside = (at >= run.measured_from) & (at < run.measured_until)
+    at, value = at[inside], value[inside]
+    if len(at) < 2 or at[-1] - at[0] < (run.measured_until - run.measured_from) / 2.0:
+        return None
+    return growth(at, value)
 
 
 def _cpu_per_1000(series: Series, run: PhaseRun, ok: int) -> Estimate | None:

@@ -14,6 +14,7 @@ _FORMAT = {
     Kind.SHARE: units.format_share,
     Kind.COUNT: units.format_count,
     Kind.BYTES: units.format_bytes,
+    Kind.BYTES_PER_MINUTE: units.format_growth,
 }
 
 

@@ -25,6 +25,7 @@ class Kind(Enum):
     SHARE = "share"
     COUNT = "count"
     BYTES = "bytes"
+    BYTES_PER_MINUTE = "bytes per minute"
 
 
 class Scale(Enum):
@@ -95,6 +96,7 @@ _ALL = (
     _other("database_connections", "database connections", Kind.COUNT, Direction.HIGHER, Scale.LINEAR),
     _other("cpu_per_1000", "CPU per 1,000 requests", Kind.SECONDS, Direction.LOWER, Scale.LOG, 0.05),
     _other("rss", "resident memory", Kind.BYTES, Direction.LOWER, Scale.LOG, 0.03),
+    _other("rss_growth", "memory growth", Kind.BYTES_PER_MINUTE, Direction.LOWER, Scale.LINEAR),
 )
 
 METRICS = MappingProxyType({metric.name: metric for metric in _ALL})

@@ -27,6 +27,8 @@ def figure(metric: str, value: float | None) -> str:
             return units.format_share(value)
         case Kind.BYTES:
             return units.format_bytes(value)
+        case Kind.BYTES_PER_MINUTE:
+            return units.format_growth(value)
         case Kind.COUNT:
             return units.format_count(value)
 

@@ -19,6 +19,7 @@ _EXAMPLE = {
     Kind.SHARE: "95 %",
     Kind.COUNT: "10,000",
     Kind.BYTES: "512 MiB",
+    Kind.BYTES_PER_MINUTE: "5 MiB/min",
 }
 Key = tuple[str, str]
 """(step, metric): one requirement each and phase."""
@@ -138,6 +139,8 @@ def _value(text: str, metric: Metric) -> float:
             return float(count_from(text))
         case Kind.BYTES:
             return float(units.parse_bytes(text))
+        case Kind.BYTES_PER_MINUTE:
+            return units.parse_growth(text)
 
 
 def _refuse_impossible(metric: str, comparator: Comparator, target: float, spec: LimitSpec) -> None:
