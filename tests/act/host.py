@@ -202,7 +202,7 @@ def runnable(workflow: str, inputs: Sequence[str] = ()) -> str:
     )
 
 
-def pull_request(*, head_repository: str = "acme/shop", number: int = 7, head: str = HEAD) -> dict[str, Any]:
+def pull_request(*, head_repository: str = "acme/shop", number: int = 7, head: str = HEAD, base: str = BASE) -> dict[str, Any]:
     """The payload of a pull request's event, as far as workflows and program read it."""
     return {
         "action": "opened",
@@ -212,7 +212,7 @@ def pull_request(*, head_repository: str = "acme/shop", number: int = 7, head: s
             "number": number,
             "user": {"login": "someone"},
             "head": {"sha": head, "ref": "feature", "repo": {"full_name": head_repository}},
-            "base": {"sha": BASE, "ref": "main", "repo": {"full_name": "acme/shop"}},
+            "base": {"sha": base, "ref": "main", "repo": {"full_name": "acme/shop"}},
         },
     }
 
