@@ -68,8 +68,11 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
 def blocks(verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Phrase], str]:
     """The course of each required figure by phase and subject, old to new and this run last.
 
-    A figure of which there are fewer than two baselines, or that this run has not measured, is left out.
+    A figure of which there are fewer than two baselines, or that this run has not measured, is left out. Empty where nothing is
+    judged.
     """
+    if verdict.level is Level.BROKEN:
+        return {}
     found = {}
     for result in verdict.requirements:
         wanted, now = result.requirement, result.estimate

@@ -286,7 +286,7 @@ def _side_by_side(policy: Policy, duet: SideBySide) -> str:
 
 def _footer(record: RunRecord) -> Footer:
     revision = record.revision
-    names = [part for part in (revision.label, revision.branch, revision.sha[:12]) if part]
+    names = [part for part in dict.fromkeys((revision.label, revision.branch, revision.sha[:12])) if part]
     return Footer(
         run=record.id,
         started=record.started_at,
