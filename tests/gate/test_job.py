@@ -399,9 +399,15 @@ def test_a_night_looks_at_the_runner_first_and_then_at_the_service_and_tells_bot
 
 def test_a_runner_that_is_blind_ends_its_night_with_4_and_an_error_that_says_so(here: World) -> None:
     assert here.run(NIGHTLY, made=record(), selftest=lambda: looked_at(0.4)) == 4
+    assert here.outputs["exit-code"] == "4"
     assert "selftest of the runner: ❌ blind, please read" in here.summary
     (told,) = [line for line in here.commands if "selftest" in line]
     assert told.startswith("::error title=velro-gate selftest::this runner cannot see +20 %25")
+
+
+def test_a_service_that_misses_its_limits_is_no_reason_for_a_night_to_fail(here: World) -> None:
+    assert here.run(NIGHTLY, made=record(load=2.3), selftest=lambda: looked_at(0.01)) == 0
+    assert (here.outputs["verdict"], here.outputs["exit-code"]) == ("fail", "0")
 
 
 def test_a_night_without_minutes_for_the_runner_measures_the_service_alone(here: World) -> None:

@@ -104,6 +104,8 @@ class Course:
         from velro_gate.store.selftests import selftest_folder
 
         inputs = self.inputs
+        # A scenario that cannot work is refused now, not after ten minutes.
+        self._setup(anywhere=self._starts)
         wanted = SelftestAsked(
             minutes=float(inputs.selftest_minutes),
             warm_up=WARM_UP,

@@ -84,6 +84,9 @@ def _measured(job: Job) -> int:
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
     code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
+    if event.mode is Mode.SELFTEST and verdict.level is not Level.BROKEN:
+        # It looks at the runner. What the service is like is nobody's fault tonight.
+        code = BrokenError.exit_code if blind else 0
     outputs = {"baseline-updated": "false", "baseline-ref": "", "fork-report-path": ""}
     if event.read_only:
         outputs["fork-report-path"] = str(leave_for_reporter(record, results))
@@ -91,9 +94,6 @@ def _measured(job: Job) -> int:
     before = [run for run in history if run.id != record.id]
     told = publish(record, verdict, results, job.outlets, exit_code=code, history=before, outputs=outputs)
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
-    if event.mode is Mode.SELFTEST and verdict.level is not Level.BROKEN:
-        # It looks at the runner. What the service is like is nobody's fault tonight.
-        code = BrokenError.exit_code if blind else 0
     return code or failed or told.exit_code(code)
 
 

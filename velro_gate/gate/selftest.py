@@ -83,7 +83,7 @@ def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) 
             f"the selftest measured {len(bank.cycles)} cycles of blocks, {LEAST_CYCLES} are needed",
             where=str(results.folder),
             why="the blocks took longer than forecast",
-            hint="Allow more with --minutes.",
+            hint="Allow more with --minutes (in a workflow: selftest-minutes).",
         )
     each = (effects.utc_now() - started).total_seconds() / (len(SLOWDOWNS) * len(bank.cycles))
     made = selftest_of(bank, measured_at=f"{started:%Y-%m-%dT%H:%M:%SZ}", overhead=max(each - asked.seconds, 0.0))
