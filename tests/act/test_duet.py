@@ -62,7 +62,7 @@ def output(shop: Host, name: str) -> str:
 
 def build_folder(said: str) -> tuple[Path, Path]:
     """Where a build command has run, and the job's temporary folder."""
-    found = re.search(r"builds in (\S+), below (\S+)\?", said)
+    found = re.search(r"builds in (/\S+), below (/\S+)\?", said)
     assert found, said
     return Path(found[1]), Path(found[2])
 

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 FACTS_SCHEMA = 1
 
+_MOST_DIGITS = 40  # of a whole number in a text; a count of bytes or requests has some twenty at most
 _DIGITS = 7  # of a baseline's figures; the least noise that is ever assumed is five in a thousand
 
 
@@ -199,7 +200,7 @@ def _text(tree: object, *, compact: bool = False) -> str:
 def _tree(text: str, kind: str, schema: int) -> dict[str, Any]:
     """The parsed text, once it is certain that this version can read it."""
     try:
-        tree = json.loads(text, parse_constant=_refuse, parse_float=_finite)
+        tree = json.loads(text, parse_constant=_refuse, parse_float=_finite, parse_int=_countable)
     except json.JSONDecodeError as error:
         raise CodecError(f"it is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
@@ -225,9 +226,18 @@ def _finite(text: str) -> float:
     return number
 
 
+def _countable(text: str) -> int:
+    # Python refuses endless digits by an error of its own, and a figure of hundreds of them would become infinite.
+    if len(text) > _MOST_DIGITS:
+        raise CodecError(f"it holds a number of {len(text):,} digits, which is too large for a figure")
+    return int(text)
+
+
 def _validated(validate: Callable[..., T], tree: Mapping[str, Any], kind: str) -> T:
     try:
         return validate(json.dumps(tree), strict=True)
+    except RecursionError as error:
+        raise CodecError(f"it is not a whole {kind}: it is nested too deeply") from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the top"
