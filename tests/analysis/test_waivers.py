@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -68,6 +69,10 @@ def test_a_waiver_that_matches_nothing_fails(wrong: dict[str, str]) -> None:
     verdict = judged(1.0, [waiver(**wrong)])
     assert verdict.level is Level.FAIL
     assert "matches no figure" in verdict.findings[0].sentence
+
+
+def test_a_waiver_of_another_profiles_phase_is_that_profiles_to_find() -> None:
+    assert judged(1.0, [replace(waiver(), phase="stress")]).level is Level.PASS
 
 
 def test_a_waiver_that_is_not_needed_changes_nothing() -> None:

@@ -78,7 +78,7 @@ def judge_duet_record(
         *requirement_findings(requirements, phases=head.phases),
         *_whole(head),
         *pair_findings(duet, rows, today),
-        *waiver_findings(rows, waivers or (), today),
+        *waiver_findings(rows, waivers or (), today, [phase.name for phase in planned]),
     ]
     left_out = sum(bool(unusable(pair)) for pair in duet.pairs)
     return Verdict(

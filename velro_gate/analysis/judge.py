@@ -84,7 +84,7 @@ def judge(
             doubted=_broken_phases(trust),
             today=today if waivers is not None else None,
         ),
-        *waiver_findings(comparisons, waivers or (), today),
+        *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),
         *drift_findings(baselines, release, rules),
     ]
     return Verdict(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -38,8 +38,13 @@ def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -
     return tuple(_held_against(row, valid.get((row.phase, row.step, row.metric))) for row in rows)
 
 
-def waiver_findings(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> Iterator[Finding]:
-    """One failure for each waiver that has expired or that nothing in the run corresponds to."""
+def waiver_findings(
+    rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date, phases: Collection[str]
+) -> Iterator[Finding]:
+    """One failure for each waiver that has expired or that nothing in the run corresponds to.
+
+    phases: the run's own; what is agreed of other profiles' phases is theirs to find.
+    """
     known = {(row.phase, row.step, row.metric) for row in rows if row.primary}
     for waiver in waivers:
         place = f" ({waiver.where})" if waiver.where else ""
@@ -50,7 +55,7 @@ def waiver_findings(rows: Sequence[Comparison], waivers: Sequence[Waiver], today
                 sentence=f"the waiver of {waiver.subject} expired on {waiver.expires.isoformat()}{place}",
                 advice=f"Mend what it waived ({waiver.issue}), agree on a later day, or take the row out of {FILE}.",
             )
-        elif (waiver.phase, waiver.step, waiver.metric) not in known:
+        elif waiver.phase in phases and (waiver.phase, waiver.step, waiver.metric) not in known:
             yield Finding(
                 level=Level.FAIL,
                 subject="waivers",

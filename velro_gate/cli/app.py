@@ -162,14 +162,12 @@ def gate(
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge
     from velro_gate.store.baselines import require_folder
-    from velro_gate.store.waivers import read_waivers
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
         return print_plan(wanted, format)
     # A place that cannot work is refused now, not after an hour of load.
     require_folder(baselines)
-    read_waivers(waivers)
     base = Given(side="base", url=base_url, command=base_command, directory=base_directory)
     record, verdict, results = measure_and_judge(
         wanted,

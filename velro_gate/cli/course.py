@@ -13,6 +13,7 @@ from velro_gate.cli.asked import asked
 from velro_gate.cli.duet import fresh_seed
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError
+from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.change_duet import Change, measure_change
 from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
 from velro_gate.gate.effects import Effects
@@ -29,7 +30,6 @@ from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Verdict
-from velro_gate.store.waivers import read_waivers
 
 ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
 """The address of a service that has none yet: it is started on a port of its own."""
@@ -65,6 +65,7 @@ class Course:
         """
         inputs = self.inputs
         setup = self._setup(anywhere=self._starts)
+        check_waivers(inputs.waivers, setup.scenario)
         with real_effects(inputs.runner, False) as effects:
             results = make_results(inputs.output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
             self._keep_what_the_base_said(results)
@@ -85,9 +86,8 @@ class Course:
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""
         inputs = self.inputs
-        # A file that cannot work is refused now, not after the load.
-        read_waivers(inputs.waivers)
         setup = self._setup(anywhere=True)
+        check_waivers(inputs.waivers, setup.scenario)
         with real_effects(inputs.runner, False) as effects:
             name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
             self._before = results = make_results(inputs.output, name)

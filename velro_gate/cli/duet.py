@@ -12,6 +12,7 @@ from velro_gate.cli.printing import print_verdict
 from velro_gate.cli.running import Confirmable, stop_if_interrupted
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import UsageError
+from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.builds import Address, Build, Builds, Command
 from velro_gate.gate.duet import duet
 from velro_gate.gate.judgement import reach_duet_verdict, write_reports
@@ -22,7 +23,6 @@ from velro_gate.gate.setup import Asked, prepare
 from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import revision
 from velro_gate.scenario import service_url
-from velro_gate.store.waivers import read_waivers
 
 START_SECONDS = 60.0
 """How long a command may take to answer, where nothing else is asked for."""
@@ -61,10 +61,9 @@ def run_duet(
     """
     builds = Builds(base=build_of(base, start_seconds), head=build_of(head, start_seconds), health_path=health_path)
     builds.check()
-    # A file that cannot work is refused now, not after the load.
-    read_waivers(shown.waivers)
     # A build that is started gets its own address: any will do where the scenario takes it from the environment.
     setup = prepare(replace(wanted, url=head.url), {"VELRO_API_URL": "http://127.0.0.1", **os.environ})
+    check_waivers(shown.waivers, setup.scenario)
     with real_effects(shown.runner, shown.verbose) as effects:
         name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
         results = make_results(shown.output, name)

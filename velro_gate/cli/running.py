@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
+from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.builds import Address, Build, Builds
 from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
 from velro_gate.gate.duet import duet
@@ -68,10 +69,11 @@ def measure_and_judge(
     """Run the load, judge it, and measure suspicious phases again (confirm: None: judge it alone).
 
     Raises:
-        UsageError: the base build cannot be measured beside this one.
+        UsageError: the base build cannot be measured beside this one, or the waivers cannot work.
         InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
     """
     setup = prepare(wanted, os.environ)
+    check_waivers(waivers, setup.scenario)
     with real_effects(runner, verbose) as effects:
         results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
         calibration = Calibration() if calibrate else None
