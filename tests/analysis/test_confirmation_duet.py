@@ -27,7 +27,7 @@ def test_what_shows_side_by_side_is_a_regression_with_the_figures_of_the_pairs()
     found = p95(verdict)
     assert (found.verdict, found.level, found.pairs, found.k) == (Change.REGRESSION, Level.FAIL, 10, 10)
     assert found.change == pytest.approx(0.2, abs=0.02)
-    assert found.reason == "confirmed 10 of 10 pairs are worse by 5 % or more"
+    assert found.reason == "confirmed: 10 of 10 pairs are worse by 5 % or more"
     assert "slower than in the base build" in verdict.findings[0].sentence
     assert verdict.level is Level.FAIL
 

@@ -731,7 +731,7 @@ def confirmed() -> tuple[RunRecord, Verdict]:
 def confirmed_beside() -> tuple[RunRecord, Verdict]:
     """A regression that a duet with the base build has confirmed, and a suspicion that it has cleared."""
     made = record(slower={"authorization_check": 1.31})
-    reason = "confirmed 10 of 10 pairs are worse by 5 % or more"
+    reason = "confirmed: 10 of 10 pairs are worse by 5 % or more"
     sure = Confirmation(runs=10, worse=10, confirmed=True, side_by_side=True)
     worse = dataclasses.replace(regression(), pairs=10, p_adjusted=0.001, confirmation=sure, reason=reason)
     cleared = dataclasses.replace(

@@ -47,7 +47,8 @@ def _confirmed(row: Comparison, beside: Comparison | None, duet: Duet, doubt: st
         return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
     found = _counted(row, duet, confirmed=beside.verdict is Change.REGRESSION)
     combined = replace(beside, primary=True, k=row.k, confirmation=found)
-    said = f"{found.words} are worse by {margin_words(beside)} or more"
+    opening = "confirmed" if found.confirmed else "not confirmed"
+    said = f"{opening}: {found.worse} of {found.runs} pairs are worse by {margin_words(beside)} or more"
     match beside.verdict:
         case Change.REGRESSION:
             return replace(combined, reason=said)
