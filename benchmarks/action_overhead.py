@@ -138,7 +138,7 @@ def one_round(folder: Path, number: int, environ: dict[str, str]) -> Round:
     output = folder / f"output-{number}"
     start = Took.now()
     said = {**environ, "GITHUB_OUTPUT": str(output)}
-    subprocess.run([ROOT / "scripts/install.sh"], env=said, cwd=folder, check=True, capture_output=True)
+    subprocess.run([ROOT / "scripts/install.sh", "auto"], env=said, cwd=folder, check=True, capture_output=True)
     installed = Took.now()
     python = output.read_text(encoding="utf-8").removeprefix("python=").strip()
     done = subprocess.run(

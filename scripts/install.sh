@@ -68,7 +68,7 @@ key=$({ cat "$lock" "$root/scripts/install.sh" "$root/scripts/interpreters.sh" &
 venv=$place/velro-gate-$list-${key:0:16}
 
 if runs "$venv/bin/python"; then
-    echo "velro-gate: Python $version ($python), packages are in place"
+    echo "velro-gate: Python $version ($python), packages of requirements/$list.txt are in place"
 else
     echo "velro-gate: Python $version ($python), installing requirements/$list.txt"
     SECONDS=0

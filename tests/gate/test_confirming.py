@@ -18,7 +18,7 @@ from tests.service import Service, service
 from velro_gate.analysis.confirmation import Repeats
 from velro_gate.errors import BrokenError, RecordError, VelroError
 from velro_gate.gate.builds import Address, Build, Builds, Command
-from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
 from velro_gate.gate.duet import duet
 from velro_gate.gate.judgement import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.measure import run as run_load
@@ -215,21 +215,30 @@ def faster(record: RunRecord, number: int) -> RunRecord:
     return replace(record, id=f"{record.id}-{number}", started_at=started, phases=tuple(map(quick, record.phases)))
 
 
-def gate_for_real(
-    folder: Path, running: Service, watching: Spectator, change: Callable[[Setup], Setup] = lambda setup: setup
+def gate_slow(
+    folder: Path, running: Service, watching: Spectator, way: Callable[[Setup, Results], RunAgain]
 ) -> tuple[Verdict, Further | None, Results, Path]:
-    """Gate a service that was ten times as fast before."""
+    """Gate a service that was ten times as fast before. way: to measure a suspicion again."""
     setup = tiny_setup(folder, running.url, users=100, rate="150/s")
     results = make_results(folder / "out", "gated")
     record = run_load(setup, results, watching.effects)
     stored = folder / "baselines"
     for number in range(1, 7):
         add_baseline(stored, faster(record, number))
-    again = partial(phases_again, setup=change(setup), results=results, effects=watching.effects, calibration=None)
-    verdict, further = gated(
-        record, results, baselines=stored, waivers=None, confirming=Confirming(again=again), say=watching.effects.say
-    )
+    confirming = Confirming(again=way(setup, results))
+    verdict, further = gated(record, results, baselines=stored, waivers=None, confirming=confirming, say=watching.effects.say)
     return verdict, further, results, stored
+
+
+def gate_for_real(
+    folder: Path, running: Service, watching: Spectator, change: Callable[[Setup], Setup] = lambda setup: setup
+) -> tuple[Verdict, Further | None, Results, Path]:
+    """Gate it with nothing but itself to confirm by. change: what has become of the service by then."""
+
+    def way(setup: Setup, results: Results) -> RunAgain:
+        return partial(phases_again, setup=change(setup), results=results, effects=watching.effects, calibration=None)
+
+    return gate_slow(folder, running, watching, way)
 
 
 def suspected_rows(verdict: Verdict) -> Sequence[str]:
@@ -297,27 +306,18 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: 
 def gate_beside(
     folder: Path, running: Service, base: Build, watching: Spectator, wishes: Wishes
 ) -> tuple[Verdict, Further | None, Results, Path]:
-    """Gate a service that was ten times as fast on other days, with this base build to measure it beside."""
-    setup = tiny_setup(folder, running.url, users=100, rate="150/s")
-    results = make_results(folder / "out", "gated")
-    record = run_load(setup, results, watching.effects)
-    stored = folder / "baselines"
-    for number in range(1, 7):
-        add_baseline(stored, faster(record, number))
-    builds = Builds(base=base, head=Address(url=running.url))
+    """Gate it with this base build to measure it beside."""
+    builds, effects = Builds(base=base, head=Address(url=running.url)), watching.effects
 
     def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
-            return duet(smaller, builds, wishes, place, watching.effects)
+            return duet(smaller, builds, wishes, place, effects)
 
-    alone = partial(phases_again, setup=setup, results=results, effects=watching.effects, calibration=None)
-    again = partial(
-        phases_side_by_side, setup=setup, results=results, effects=watching.effects, measure=beside, otherwise=alone
-    )
-    verdict, further = gated(
-        record, results, baselines=stored, waivers=None, confirming=Confirming(again=again), say=watching.effects.say
-    )
-    return verdict, further, results, stored
+    def way(setup: Setup, results: Results) -> RunAgain:
+        alone = partial(phases_again, setup=setup, results=results, effects=effects, calibration=None)
+        return partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside, otherwise=alone)
+
+    return gate_slow(folder, running, watching, way)
 
 
 def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: Path) -> None:

@@ -50,11 +50,16 @@ class _Tally:
 
     def add(self, verdict: Verdict) -> None:
         """Count one job."""
-        regressed = any(row.primary and row.verdict is Change.REGRESSION for row in verdict.comparisons)
         self.failed += verdict.level is Level.FAIL
-        self.found += verdict.level is Level.FAIL and regressed
+        self.found += is_found(verdict)
         self.inconclusive += verdict.level is Level.INCONCLUSIVE
         self.broken += verdict.level is Level.BROKEN
+
+
+def is_found(verdict: Verdict) -> bool:
+    """Whether it failed, and for the right reason: a primary figure that got worse."""
+    regressed = any(row.primary and row.verdict is Change.REGRESSION for row in verdict.comparisons)
+    return verdict.level is Level.FAIL and regressed
 
 
 def job_figures(bank: Bank, jobs: int, seed: int) -> Iterator[Figure]:

@@ -13,7 +13,7 @@ from velro_gate.cli.running import Confirmable, stop_if_interrupted
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import UsageError
 from velro_gate.gate.agreed import check_waivers
-from velro_gate.gate.builds import Address, Build, Builds, Command
+from velro_gate.gate.builds import START_SECONDS, Address, Build, Builds, Command
 from velro_gate.gate.duet import duet
 from velro_gate.gate.judgement import reach_duet_verdict, write_reports
 from velro_gate.gate.null_run import Calibration
@@ -23,9 +23,6 @@ from velro_gate.gate.setup import Asked, prepare
 from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import revision
 from velro_gate.scenario import service_url
-
-START_SECONDS = 60.0
-"""How long a command may take to answer, where nothing else is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

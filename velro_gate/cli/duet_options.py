@@ -20,15 +20,6 @@ HeadCommand = Annotated[str | None, typer.Option("--head-command", help="The sam
 BaseDirectory = Annotated[
     Path | None, typer.Option("--base-directory", help="Where the base command runs (default: here).", rich_help_panel=BUILDS)
 ]
-BESIDE = "The base build, to confirm by a duet"
-
-BesideUrl = Annotated[
-    str | None, typer.Option("--base-url", help="Measure suspicious phases beside this build.", rich_help_panel=BESIDE)
-]
-BesideCommand = Annotated[str | None, typer.Option("--base-command", help=_COMMAND, rich_help_panel=BESIDE)]
-BesideDirectory = Annotated[
-    Path | None, typer.Option("--base-directory", help="Where the base command runs (default: here).", rich_help_panel=BESIDE)
-]
 HeadDirectory = Annotated[
     Path | None, typer.Option("--head-directory", help="Where the head command runs (default: here).", rich_help_panel=BUILDS)
 ]

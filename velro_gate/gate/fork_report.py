@@ -14,7 +14,7 @@ from pathlib import Path
 
 from velro_gate.errors import BrokenError, PublishError, VelroError
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import reach_verdict, write_reports
+from velro_gate.gate.judgement import reach_verdict, with_caveat, write_reports
 from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, prepare
@@ -26,7 +26,7 @@ from velro_gate.github.event import Event, Source
 from velro_gate.github.pulls import PullRequest, pull_request_of
 from velro_gate.github.status import State
 from velro_gate.model.record import Plan, Revision, RunRecord
-from velro_gate.model.verdict import Trust, TrustFinding, Verdict
+from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import CodecError, decode_record, encode_record
 
@@ -111,17 +111,8 @@ def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) 
 
 
 def measured_by_others(verdict: Verdict) -> Verdict:
-    """The verdict of such a run, which says whose word its figures are; its level is its own."""
-    doubt = TrustFinding(
-        code="measured-by-others",
-        trust=Trust.CAVEAT,
-        phase="",
-        figure=None,
-        limit=None,
-        sentence=WARNING,
-        advice="Where that matters, run it from a branch of the repository.",
-    )
-    return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
+    """The verdict of such a run, which says whose word its figures are."""
+    return with_caveat(verdict, "measured-by-others", WARNING, "Where that matters, run it from a branch of the repository.")
 
 
 def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:

@@ -114,16 +114,13 @@ def reach_duet_verdict(
 
 
 def without_duet(verdict: Verdict, reason: str, advice: str) -> Verdict:
-    """The verdict of a stored comparison that stands in for a duet, which says so; its level is its own."""
-    doubt = TrustFinding(
-        code="no-duet",
-        trust=Trust.CAVEAT,
-        phase="",
-        figure=None,
-        limit=None,
-        sentence=f"no duet, so this run is compared with stored baselines: {reason}",
-        advice=advice,
-    )
+    """The verdict of a stored comparison that stands in for a duet, which says so."""
+    return with_caveat(verdict, "no-duet", f"no duet, so this run is compared with stored baselines: {reason}", advice)
+
+
+def with_caveat(verdict: Verdict, code: str, sentence: str, advice: str) -> Verdict:
+    """The verdict with one more thing to know of how it came about; its level stays its own."""
+    doubt = TrustFinding(code=code, trust=Trust.CAVEAT, phase="", figure=None, limit=None, sentence=sentence, advice=advice)
     return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
 
 

@@ -6,13 +6,14 @@ Each has a folder of its own. One that reached its verdict is not measured again
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from velro_gate import units
-from velro_gate.analysis.bank_jobs import FOUND, FOUND_FROM
+from velro_gate.analysis.bank_jobs import FOUND, FOUND_FROM, is_found
 from velro_gate.analysis.evaluating import figure_of
 from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.blocks import Shape
@@ -29,7 +30,7 @@ from velro_gate.model.bank import UNCHANGED
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.evaluation import Aim, Figure
 from velro_gate.model.record import RunRecord
-from velro_gate.model.verdict import Change, Level, Verdict
+from velro_gate.model.verdict import Level, Verdict
 from velro_gate.store.duets import read_duet
 
 KINDS = (UNCHANGED, 0.20)
@@ -115,26 +116,14 @@ def _judged(folder: Path) -> tuple[Verdict, str]:
 
 def _figures(slowdown: float, verdicts: Sequence[Verdict]) -> Iterator[Figure]:
     name, count = f"whole duets, {_kind(slowdown)}", len(verdicts)
+    ended = Counter(verdict.level for verdict in verdicts)
     if slowdown >= FOUND_FROM:
-        yield figure_of(name, "found", _count(verdicts, _found), count, Aim.AT_LEAST, FOUND)
+        yield figure_of(name, "found", sum(map(is_found, verdicts)), count, Aim.AT_LEAST, FOUND)
     else:
-        yield figure_of(name, "false fails", _count(verdicts, _failed), count, Aim.AT_MOST, 0.0)
+        yield figure_of(name, "false fails", ended[Level.FAIL], count, Aim.AT_MOST, 0.0)
     for level in (Level.INCONCLUSIVE, Level.BROKEN):
-        yield figure_of(name, level.word, sum(verdict.level is level for verdict in verdicts), count, Aim.AT_MOST)
+        yield figure_of(name, level.word, ended[level], count, Aim.AT_MOST)
 
 
 def _kind(slowdown: float) -> str:
     return f"service {units.format_change(slowdown)} slower" if slowdown else "A/A"
-
-
-def _count(verdicts: Sequence[Verdict], rule: Callable[[Verdict], bool]) -> int:
-    return sum(map(rule, verdicts))
-
-
-def _failed(verdict: Verdict) -> bool:
-    return verdict.level is Level.FAIL
-
-
-def _found(verdict: Verdict) -> bool:
-    """Failed, and for the right reason."""
-    return _failed(verdict) and any(row.primary and row.verdict is Change.REGRESSION for row in verdict.comparisons)

@@ -286,7 +286,9 @@ def _side_by_side(policy: Policy, duet: SideBySide) -> str:
 
 def _footer(record: RunRecord) -> Footer:
     revision = record.revision
-    names = [part for part in dict.fromkeys((revision.label, revision.branch, revision.sha[:12])) if part]
+    # A short commit as the label says nothing that the commit does not.
+    label = "" if revision.sha.startswith(revision.label) else revision.label
+    names = [part for part in (label, revision.branch, revision.sha[:12]) if part]
     return Footer(
         run=record.id,
         started=record.started_at,
