@@ -41,7 +41,7 @@ def test_a_body_that_ends_early_is_broken(body: bytes, data: st.DataObject) -> N
     assert decoded(whole[: data.draw(st.integers(1, len(whole) - 1))], b"gzip") is None
 
 
-@pytest.mark.parametrize("body", [b"{}", b"\x1f\x8b\x08", gzip.compress(b"{}") + b"rest"])
+@pytest.mark.parametrize("body", [b"{}", b"\x1f\x8b\x08", gzip.compress(b"{}", mtime=0) + b"rest"])
 def test_what_is_no_gzip_is_broken(body: bytes) -> None:
     assert decoded(body, b"gzip") is None
 
@@ -99,7 +99,8 @@ def ran(handler: Handler, *steps: Step, compression: str = "gzip") -> tuple[Ran,
     return found[0]
 
 
-DOCUMENT = gzip.compress(json.dumps({"items": [{"id": "seven"}], "rest": "x" * 500}).encode())
+# Without a time in it: a test's name holds its parameters, and both workers have to come to the same names.
+DOCUMENT = gzip.compress(json.dumps({"items": [{"id": "seven"}], "rest": "x" * 500}).encode(), mtime=0)
 LOOK = Step(
     name="look",
     method="GET",
