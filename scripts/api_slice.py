@@ -20,12 +20,14 @@ CALLED: dict[str, tuple[str, ...]] = {
     f"{REPO}": ("get",),
     f"{REPO}/pulls": ("get", "post"),
     f"{REPO}/pulls/{{pull_number}}": ("get", "patch"),
+    f"{REPO}/pulls/{{pull_number}}/files": ("get",),
     f"{REPO}/issues/{{issue_number}}/comments": ("get", "post"),
     f"{REPO}/issues/comments/{{comment_id}}": ("patch", "delete"),
     f"{REPO}/statuses/{{sha}}": ("post",),
     f"{REPO}/commits/{{ref}}/statuses": ("get",),
     f"{REPO}/actions/artifacts": ("get",),
     f"{REPO}/actions/runs/{{run_id}}/artifacts": ("get",),
+    f"{REPO}/actions/runs/{{run_id}}/approvals": ("get",),
     f"{REPO}/actions/artifacts/{{artifact_id}}/{{archive_format}}": ("get",),
 }
 _PROSE = frozenset({"summary", "externalDocs", "example", "examples", "tags", "title", "deprecated"})
