@@ -29,6 +29,7 @@ from velro_gate.analysis.family import (
 )
 from velro_gate.analysis.noise import ENOUGH_BASELINES, margin, to_scale
 from velro_gate.analysis.shifts import Shift, relative_worsening, scaled_shift
+from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
@@ -37,9 +38,6 @@ from velro_gate.units import format_change, format_count, format_share
 
 ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
-
-# A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
-ROUNDING = 1e-9
 
 
 def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Comparison, ...]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
 
-from velro_gate.analysis.comparison import ROUNDING, shift_of
+import numpy as np
+
+from velro_gate.analysis.comparison import shift_of
 from velro_gate.analysis.family import confirm_level
 from velro_gate.analysis.shifts import Shift
+from velro_gate.analysis.stored import ROUNDING, confirms_over
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
@@ -153,7 +155,7 @@ def confirms(p: float, moves: Sequence[float], least: float, level: float) -> bo
 
     moves: of each run against the level, signed so that + is worse; least: the margin, on the same scale.
     """
-    return p <= level and median(moves) >= least - ROUNDING and min(moves) >= least / 2.0 - ROUNDING
+    return bool(confirms_over(np.array(p), np.asarray(moves, float), np.array(least), level))
 
 
 def _with_figures(row: Comparison, shift: Shift) -> Comparison:

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from velro_gate.analysis.block_figures import Figures, figures_of, unusable
-from velro_gate.analysis.comparison import ROUNDING
 from velro_gate.analysis.confirmation import margin_words, suspected
 from velro_gate.analysis.duet import compare_pairs, least_worsening
 from velro_gate.analysis.duet_verdict import duet_doubts
 from velro_gate.analysis.family import Row
+from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.duet import Duet
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Level

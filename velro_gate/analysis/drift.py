@@ -13,10 +13,11 @@ from statistics import median
 
 import numpy as np
 
-from velro_gate.analysis.comparison import ROUNDING, shift_of
+from velro_gate.analysis.comparison import shift_of
 from velro_gate.analysis.family import Row, choose_rows
 from velro_gate.analysis.noise import LEAST_SD, MEDIAN_OF_SQUARED_DIFFERENCES, common_count, on_scale
 from velro_gate.analysis.shifts import relative_change
+from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.record import NewLevel, Release, RunRecord
 from velro_gate.model.scenario import Policy

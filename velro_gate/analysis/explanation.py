@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from velro_gate.analysis.companions import companions
-from velro_gate.analysis.comparison import ROUNDING, shift_of
+from velro_gate.analysis.comparison import shift_of
 from velro_gate.analysis.drift import changes_of
 from velro_gate.analysis.drift_findings import named
 from velro_gate.analysis.epochs import of_this_epoch
 from velro_gate.analysis.family import LEAST_BEYOND, beyond
 from velro_gate.analysis.rounding import rounded_change, rounded_seconds
+from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.explanation import Explanation, QuantileMove, Shape
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord

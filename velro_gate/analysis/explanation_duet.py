@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from velro_gate.analysis.block_figures import Figures, figures_of, unusable
 from velro_gate.analysis.companions import companions
-from velro_gate.analysis.comparison import ROUNDING
 from velro_gate.analysis.duet import least_worsening
 from velro_gate.analysis.explanation import QUANTILES, SURE, Moved, explain, span_of, to_explain
 from velro_gate.analysis.family import Row
 from velro_gate.analysis.head_blocks import together
 from velro_gate.analysis.paired import paired
 from velro_gate.analysis.signflip import single_p
+from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.duet import Duet, Pair, Side
 from velro_gate.model.explanation import Explanation, QuantileMove
 from velro_gate.model.metrics import METRICS

@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+
+from velro_gate.analysis.signflip import Floats
 from velro_gate.model.metrics import METRICS, Metric
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
@@ -136,13 +139,19 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     """Holm's step-down adjusted p-values: family-wise, whatever the correlation between the rows (Holm 1979, Scandinavian
     Journal of Statistics 6:65). As many as p, in its order.
     """
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    adjusted = [1.0] * len(p)
-    least = 0.0
-    for rank, i in enumerate(order):
-        least = max(least, min(1.0, (len(p) - rank) * p[i]))
-        adjusted[i] = least
-    return tuple(adjusted)
+    return tuple(map(float, holm_over(np.asarray(p, float))))
+
+
+def holm_over(p: Floats) -> Floats:
+    """``holm`` of many families at once, each along the last axis. NaN is no row: it counts in no family and stays NaN."""
+    order = np.argsort(p, axis=-1, kind="stable")  # NaN comes last
+    rising = np.take_along_axis(p, order, axis=-1)
+    family = (~np.isnan(p)).sum(axis=-1, keepdims=True)
+    stepped = np.minimum((family - np.arange(p.shape[-1])) * rising, 1.0)
+    adjusted: Floats = np.empty_like(stepped)
+    # NaN stays behind all numbers, so a running maximum never meets one before them.
+    np.put_along_axis(adjusted, order, np.maximum.accumulate(stepped, axis=-1), axis=-1)
+    return adjusted
 
 
 def false_discovery(p: Sequence[float]) -> tuple[float, ...]:

@@ -12,8 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
+from velro_gate.analysis.signflip import Floats
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
@@ -80,21 +82,91 @@ def noise_of(values: Sequence[float], metric: Metric, policy: Policy, *, history
     """
     if not values:
         raise ValueError("the noise of no value is unknown")
-    recent = np.asarray(values[-policy.max_baselines :], float)
-    known = np.asarray((history if history is not None else values)[-policy.history :], float)
-    k = len(recent)
-    spread = float(np.std(recent, ddof=1)) if k > 1 else 0.0
-    if k >= ENOUGH_BASELINES or is_long(len(known)):
-        jumps = math.sqrt(float(np.median(np.diff(known) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES)
-        if is_long(len(known)) and k > 1:
-            reach = CLIP * max(jumps, LEAST_SD)
-            spread = float(np.std(np.clip(recent - np.median(recent), -reach, reach), ddof=1))
-        sd, df = max(spread, jumps, LEAST_SD), k - 1 + (len(known) - 1) // 3
-    else:
-        prior = metric.prior_sd or DEFAULT_PRIOR_SD
-        sd = math.sqrt((PRIOR_WEIGHT * prior**2 + (k - 1) * spread**2) / (PRIOR_WEIGHT + k - 1))
-        sd, df = max(sd, LEAST_SD), PRIOR_WEIGHT + k - 1
-    return Noise(level=float(np.median(recent)), sd=sd, df=df, k=k, known=is_long(len(known)))
+    known = history if history is not None else values
+    prior = metric.prior_sd or DEFAULT_PRIOR_SD
+    found = noise_over(np.asarray(values, float), np.asarray(known, float), policy, prior_sd=prior)
+    return Noise(level=float(found.level), sd=float(found.sd), df=int(found.df), k=int(found.k), known=bool(found.known))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Noises:
+    """``Noise`` of many figures at once, every field of the same shape. Where there is no baseline k is 0, the rest NaN."""
+
+    level: Floats
+    sd: Floats
+    df: Floats
+    k: Floats
+    known: npt.NDArray[np.bool_]
+
+    def error(self, runs: int = 1, *, shared: float = SHARED) -> Floats:
+        """``Noise.error`` of each."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found: Floats = self.sd * np.sqrt(shared + (1.0 - shared) / runs + math.pi / (2.0 * self.k))
+        return found
+
+
+def noise_over(values: Floats, history: Floats, policy: Policy, *, prior_sd: float | Floats) -> Noises:
+    """``noise_of`` for any number of figures at once.
+
+    Args:
+        values: the accepted runs of the figure's own epoch, (..., runs), oldest first, on the comparison scale. NaN where there
+            is no value, so rows of different length are padded; a value that is missing between others is skipped.
+        history: those of all epochs, (..., runs), padded alike; ``values`` themselves where there was one epoch only.
+        prior_sd: of the metric (``Metric.prior_sd``), one for all or of the leading shape.
+
+    Only the last K of ``values`` and the last H of ``history`` count. Fields have the leading shape.
+    """
+    recent, k = _last(values, policy.max_baselines)
+    known, length = _last(history, policy.history)
+    level = _median(recent, k)
+    squares = np.diff(known, axis=-1) ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        jumps = np.sqrt(_median(squares, np.maximum(length - 1, 0)) / MEDIAN_OF_SQUARED_DIFFERENCES)
+        long = length > LEAST_TO_CLIP
+        reach = (CLIP * np.maximum(jumps, LEAST_SD))[..., None]
+        centred = recent - level[..., None]
+        drawn_in = np.where(long[..., None], np.clip(centred, -reach, reach), centred)
+        spread = np.where(k > 1, _sd(drawn_in, k), 0.0)
+        from_runs = np.fmax(np.fmax(spread, jumps), LEAST_SD)
+        with_prior = np.sqrt((PRIOR_WEIGHT * np.square(prior_sd) + (k - 1.0) * spread**2) / (PRIOR_WEIGHT + k - 1.0))
+    enough = (k >= ENOUGH_BASELINES) | long
+    none = k == 0
+    return Noises(
+        level=level,
+        sd=np.where(none, np.nan, np.where(enough, from_runs, np.fmax(with_prior, LEAST_SD))),
+        df=np.where(none, np.nan, np.where(enough, k - 1.0 + (length - 1) // 3, PRIOR_WEIGHT + k - 1.0)),
+        k=k.astype(np.float64),
+        known=long,
+    )
+
+
+def _last(values: Floats, most: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+    """(the last ``most`` values that are there, at the end of their rows, NaN before them; how many they are)."""
+    there = ~np.isnan(values)
+    if values.shape[-1] > 1 and (there[..., :-1] & ~there[..., 1:]).any():
+        values = np.take_along_axis(values, np.argsort(there, axis=-1, kind="stable"), axis=-1)
+    kept = values[..., -most:]
+    return kept, (~np.isnan(kept)).sum(axis=-1)
+
+
+def _median(values: Floats, count: npt.NDArray[np.int64]) -> Floats:
+    """Of the ``count`` numbers of each row, the others being NaN; NaN of nothing."""
+    if values.shape[-1] == 0:
+        return np.full(values.shape[:-1], np.nan)
+    rising = np.sort(values, axis=-1)  # NaN comes last
+    low, high = (np.maximum(each, 0)[..., None] for each in ((count - 1) // 2, count // 2))
+    high = np.minimum(high, values.shape[-1] - 1)
+    found: Floats = np.take_along_axis(rising, low, axis=-1)[..., 0] / 2.0
+    found = found + np.take_along_axis(rising, high, axis=-1)[..., 0] / 2.0
+    return np.where(count > 0, found, np.nan)
+
+
+def _sd(values: Floats, count: npt.NDArray[np.int64]) -> Floats:
+    """The standard deviation of the ``count`` numbers of each row, the others being NaN."""
+    mean = np.nansum(values, axis=-1) / count
+    squares = np.nansum((values - mean[..., None]) ** 2, axis=-1)
+    found: Floats = np.sqrt(squares / (count - 1))
+    return found
 
 
 def is_long(history: int) -> bool:

@@ -10,18 +10,25 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
 from velro_gate.analysis.noise import (
+    ENOUGH_BASELINES,
     SHARED,
+    Noise,
+    Noises,
     common_count,
     from_scale,
     margin,
     noise_of,
     on_scale,
     sampling_sd,
-    t_above,
     t_quantile,
     to_scale,
 )
+from velro_gate.analysis.signflip import Floats
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
@@ -95,6 +102,56 @@ def relative_worsening(metric: Metric, level: float, worse: float) -> float | No
     return None if change is None else metric.worse_sign * change
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Shifts:
+    """What the test takes of ``Shift``, of many figures at once; every field of one shape, NaN where nothing was compared.
+
+    few: fewer than five baselines, and nothing else from which the noise is known.
+    """
+
+    worse: Floats
+    error: Floats
+    df: Floats
+    p: Floats
+    p_better: Floats
+    upper: Floats
+    least: Floats
+    bound: float
+    few: npt.NDArray[np.bool_]
+
+
+def shifts_over(
+    current: Floats, noise: Noises, policy: Policy, *, sign: int | npt.NDArray[np.int_] = 1, shared: float = SHARED
+) -> Shifts:
+    """The move of many figures at once: t = d / standard error, d = mean of the M runs - level (``noise``; decision.md, 4).
+
+    Args:
+        current: (..., M), the runs of the candidate, on the comparison scale; with a NaN among them there is no move.
+        noise: of the baselines, fields of the leading shape.
+        sign: ``Metric.worse_sign``, one for all or of the leading shape.
+        shared: what the M runs have in common of their variance.
+    """
+    runs = current.shape[-1]
+    worse = sign * (current.mean(axis=-1) - noise.level)
+    error = noise.error(runs, shared=shared)
+    few = (noise.k < ENOUGH_BASELINES) & ~noise.known
+    least = np.log1p(np.where(few, np.where(noise.k == 1, margin(1, policy), margin(2, policy)), policy.margin))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        t = worse / error
+        upper = worse + special.stdtrit(noise.df, CONFIDENCE) * error
+    return Shifts(
+        worse=worse,
+        error=error,
+        df=noise.df,
+        p=special.stdtr(noise.df, -t),
+        p_better=special.stdtr(noise.df, t),
+        upper=upper,
+        least=least,
+        bound=math.log1p(policy.unchanged_below),
+        few=few,
+    )
+
+
 def scaled_shift(
     current: Sequence[Estimate],
     before: Sequence[Estimate],
@@ -121,9 +178,8 @@ def scaled_shift(
     noise = replace(noise, sd=max(noise.sd, sampling_sd(noise.level, metric, n)))
     y = math.fsum(ys) / len(ys)
     moved = y - noise.level
-    worse = metric.worse_sign * moved
-    error = noise.error(len(ys), shared=shared)
-    t = worse / error
+    found = shifts_over(np.array([ys]), _alone(noise), policy, sign=metric.worse_sign, shared=shared)
+    error = float(found.error[0])
     reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * error
     return Shift(
         metric=metric,
@@ -133,14 +189,20 @@ def scaled_shift(
         change=relative_change(metric, noise.level, moved),
         change_low=relative_change(metric, noise.level, moved - reach),
         change_high=relative_change(metric, noise.level, moved + reach),
-        worse=worse,
-        upper=worse + t_quantile(CONFIDENCE, noise.df) * error,
-        p=t_above(t, noise.df),
-        p_better=t_above(-t, noise.df),
+        worse=float(found.worse[0]),
+        upper=float(found.upper[0]),
+        p=float(found.p[0]),
+        p_better=float(found.p_better[0]),
         noise=noise.sd,
         error=error,
         df=noise.df,
-        least=math.log1p(margin(noise.k, policy, known=noise.known)),
-        bound=math.log1p(policy.unchanged_below),
+        least=float(found.least[0]),
+        bound=found.bound,
         known=noise.known,
     )
+
+
+def _alone(noise: Noise) -> Noises:
+    """One figure's noise as an array of one."""
+    level, sd, df, k = (np.array([float(each)]) for each in (noise.level, noise.sd, noise.df, noise.k))
+    return Noises(level=level, sd=sd, df=df, k=k, known=np.array([noise.known]))
