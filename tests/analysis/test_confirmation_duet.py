@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.analysis.duets import block, duet, noisy, pair
 from tests.analysis.runs import baselines, run, summary
-from tests.analysis.test_duet import doubt
+from tests.analysis.test_duet import dead, doubt
+from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.confirmation_duet import confirm_side_by_side
 from velro_gate.analysis.judge import judge
 from velro_gate.model.duet import Duet
+from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level, Trust, Verdict
 
 SOME = baselines(10, sd=0.01)
@@ -73,10 +78,50 @@ def test_a_figure_that_the_pairs_do_not_hold_stays_open() -> None:
     assert verdict.level is Level.INCONCLUSIVE
 
 
-def test_what_was_not_suspicious_is_not_looked_at_again() -> None:
-    verdict = judged(1.0, noisy(factor=1.2))
-    assert p95(verdict).pairs == 0
+def test_the_duet_fails_a_row_that_the_screen_had_passed_in_a_phase_that_it_measured() -> None:
+    found = p95(judged(1.0, noisy(factor=1.2)))
+    assert (found.verdict, found.level, found.pairs, found.confirmation) == (Change.REGRESSION, Level.FAIL, 10, None)
+
+
+def test_all_rows_of_a_phase_that_the_duet_finds_unchanged_are_so_however_open_the_screen_left_them() -> None:
+    wide = baselines(10, sd=0.12)
+    assert judge(run(summary()), wide).level is Level.INCONCLUSIVE
+    verdict = judge(run(summary()), wide, repeats=(), duet=noisy())
+    primary = [row for row in verdict.comparisons if row.primary]
+    assert {(row.verdict, row.level, row.pairs) for row in primary} == {(Change.UNCHANGED, Level.PASS, 10)}
     assert verdict.level is Level.PASS
+
+
+def test_a_phase_without_pairs_keeps_the_screens_rows_and_one_with_pairs_none_of_them() -> None:
+    other = summary("other")
+    many = [replace(each, phases=(*each.phases, summary("other"))) for each in SOME]
+    screened = compare(run(summary(times=1.3), other), many, Policy())
+    found = confirm_side_by_side(screened, noisy(factor=1.2))
+    assert {row.pairs for row in found if row.phase == "steady"} == {10}
+    assert [row for row in found if row.phase == "other"] == [row for row in screened if row.phase == "other"]
+
+
+def test_only_the_duet_fails_a_row_of_the_phases_that_went_to_it() -> None:
+    broken = block(doubts=(doubt(Trust.BROKEN),))
+    screened = compare(run(summary(times=2.0)), SOME, Policy())
+    assert Change.REGRESSION in {row.verdict for row in screened}
+    found = confirm_side_by_side(screened, duet(*(pair(broken, broken) for _ in range(10))))
+    assert Level.FAIL not in {row.level for row in found}
+
+
+def test_a_head_build_that_dies_side_by_side_fails_and_a_base_build_that_does_answers_nothing() -> None:
+    died = block(replace(summary(), service_gone="it ended with status 1"))
+    verdict = judged(1.3, duet(*(pair(block(), died) for _ in range(10))))
+    assert verdict.level is Level.FAIL
+    assert "the head build went away in 10 of 10 blocks" in verdict.findings[0].sentence
+    verdict = judged(1.3, duet(*(pair(died, block()) for _ in range(10))))
+    assert (p95(verdict).verdict, verdict.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
+    assert "the base build went away" in p95(verdict).reason
+
+
+def test_a_head_build_that_answers_nothing_side_by_side_fails_whatever_the_screen_had_found() -> None:
+    found = p95(judged(1.0, duet(*(pair(block(), block(dead())) for _ in range(10)))))
+    assert (found.verdict, found.level) == (Change.NOT_COMPARED, Level.FAIL)
 
 
 def test_a_regression_that_the_pairs_confirm_is_still_explained() -> None:

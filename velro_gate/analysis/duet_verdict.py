@@ -53,11 +53,11 @@ def doubt_findings(doubts: Iterable[TrustFinding]) -> Iterator[Finding]:
 
 def pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
     """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
-    yield from _went_away(duet)
+    yield from went_away(duet)
     yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
 
 
-def _went_away(duet: Duet) -> Iterator[Finding]:
+def went_away(duet: Duet) -> Iterator[Finding]:
     """A head build that dies under the load fails by that alone; a base build that does is no yardstick."""
     for side, level in ((Side.BASE, Level.BROKEN), (Side.HEAD, Level.FAIL)):
         reasons = [gone for pair in duet.pairs if (gone := pair.block(side).gone) is not None]

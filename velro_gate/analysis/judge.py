@@ -12,7 +12,7 @@ from datetime import date
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
-from velro_gate.analysis.confirmation_duet import confirm_side_by_side
+from velro_gate.analysis.confirmation_duet import confirm_side_by_side, died_side_by_side
 from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.explanation_duet import duet_explanations
@@ -77,6 +77,7 @@ def judge(
         *failure_findings(record, planned),
         *requirement_findings(requirements, phases=record.phases, unfinished=_unfinished(planned, record)),
         *_whole(record, trust),
+        *(died_side_by_side(duet) if duet is not None else ()),
         *comparison_findings(
             comparisons,
             skipped=skipped,
