@@ -11,7 +11,8 @@ import pytest
 from tests.analysis.phases import counts, health, phase, record, run_of, samples, summary
 from velro_gate.analysis.judge import judge
 from velro_gate.analysis.summary import summarise
-from velro_gate.analysis.trust import DEFAULT_LIMITS, TrustLimits, trust_findings
+from velro_gate.analysis.trust import trust_findings
+from velro_gate.analysis.trust_limits import DEFAULT_LIMITS, TrustLimits
 from velro_gate.model.record import Estimate, GeneratorNoise, PhaseSummary, ResourceSummary
 from velro_gate.model.scenario import Comparator, Phase, Requirement
 from velro_gate.model.verdict import Level, Trust, TrustFinding

@@ -11,9 +11,11 @@ from velro_gate.analysis.duet import compare_pairs
 from velro_gate.analysis.duet_verdict import control_change, doubt_findings, duet_doubts, pair_findings
 from velro_gate.analysis.explanation_duet import duet_explanations
 from velro_gate.analysis.findings import failure_findings, requirement_findings
+from velro_gate.analysis.generator_delay import Decided
 from velro_gate.analysis.head_blocks import together
 from velro_gate.analysis.requirements import check_requirements
-from velro_gate.analysis.trust import noise_findings, phase_findings
+from velro_gate.analysis.trust import phase_findings
+from velro_gate.analysis.trust_delay import noise_findings
 from velro_gate.analysis.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet, DuetRecord, Side
 from velro_gate.model.record import PhaseSummary, RunRecord
@@ -71,7 +73,7 @@ def judge_duet_record(
     if waivers is not None:
         rows = waived(rows, waivers, today)
     requirements = check_requirements(planned, head) if duet.pairs else ()
-    trust = (*duet_doubts(duet), *_of_all_blocks(planned, head))
+    trust = (*duet_doubts(duet), *_of_all_blocks(planned, head, Decided(requirements=requirements)))
     findings = [
         *doubt_findings(trust),
         *failure_findings(head, planned),
@@ -101,14 +103,14 @@ def judge_duet_record(
     )
 
 
-def _of_all_blocks(planned: Sequence[Phase], head: RunRecord) -> Iterator[TrustFinding]:
+def _of_all_blocks(planned: Sequence[Phase], head: RunRecord, decided: Decided) -> Iterator[TrustFinding]:
     """What only all blocks together can raise: too few answers beyond a limit's quantile, and the generator's own noise."""
     for phase in planned:
         summary = head.phase(phase.name)
         if summary is not None:
             yield from (found for found in phase_findings(phase, summary) if found.code in _OF_THE_WHOLE)
             if head.generator_noise is not None:
-                yield from noise_findings(phase, head.generator_noise)
+                yield from noise_findings(phase, head.generator_noise, summary=summary, decided=decided)
 
 
 def _whole(head: RunRecord) -> Iterator[Finding]:

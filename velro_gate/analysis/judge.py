@@ -17,6 +17,7 @@ from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.explanation_duet import duet_explanations
 from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
+from velro_gate.analysis.generator_delay import Decided
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
 from velro_gate.analysis.waivers import waived, waiver_findings
@@ -71,7 +72,7 @@ def judge(
         else:
             comparisons = confirm(comparisons, record, again, baselines, rules, missing=unknown)
         comparisons = waived(comparisons, waivers or (), today)
-    trust = trust_findings(planned, record)
+    trust = trust_findings(planned, record, decided=Decided(requirements=requirements, comparisons=comparisons))
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),

@@ -9,6 +9,7 @@ Rules, first match decides:
 6. Inside the target: met. Outside: missed; fails when required, warns otherwise.
 
 Growth is judged by the better end of its interval instead of its value: a leak is a slope that is surely above the limit.
+A missed limit on the generator's own lateness breaks the run instead of failing it.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _not_measured(phase: str, requirement: Requirement, why: str) -> Requirement
 
 def _nothing_answered(requirement: Requirement, summary: PhaseSummary) -> bool:
     """Whether the figure is missing because the service answered nothing well, though it was asked."""
-    answers = requirement.definition.quantile is not None and requirement.metric != "lateness_p99"
+    answers = requirement.definition.of_service_time
     step = summary.step(requirement.step)
     if step is None or not (answers or requirement.metric in _NEEDS_ANSWERS):
         return False
@@ -113,7 +114,7 @@ def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: P
         requirement=requirement,
         status=status,
         met=met,
-        level=_level(status, met=met, required=requirement.required),
+        level=_of_the_generator(requirement, _level(status, met=met, required=requirement.required)),
         estimate=estimate,
         headroom=headroom(requirement, estimate.value),
         sentence=_sentence(requirement, estimate, status, met=met) + _windows_below(requirement, summary),
@@ -133,6 +134,11 @@ def _level(status: Status, *, met: bool, required: bool) -> Level:
     if status is Status.CRITICAL or (not met and required):
         return Level.FAIL
     return Level.WARN
+
+
+def _of_the_generator(requirement: Requirement, level: Level) -> Level:
+    """A generator later than it may be is no fault of the service: what it measured is not what was asked for."""
+    return Level.BROKEN if requirement.metric == "lateness_p99" and level is Level.FAIL else level
 
 
 def headroom(requirement: Requirement, value: float) -> float | None:

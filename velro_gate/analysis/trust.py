@@ -7,75 +7,23 @@ slow answers, arrivals blocked behind them) is never a matter of trust: it is wh
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from velro_gate import units
-from velro_gate.model.record import GeneratorNoise, PhaseSummary, RunRecord
+from velro_gate.analysis.generator_delay import Decided
+from velro_gate.analysis.trust_delay import delay_findings, noise_findings
+from velro_gate.analysis.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, finding, graded
+from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Trust, TrustFinding
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustLimits:
-    """Where doubt begins; a figure must lie beyond a limit to be reported. Defaults: docs/decision.md, section 6.
-
-    Invariant: every caveat lies before its broken level.
-    """
-
-    lateness_caveat: float = 0.10
-    """Lateness p99, as a share of the phase's tightest latency limit."""
-    lateness_broken: float = 0.20
-    latency_limit: float = 0.100
-    """Seconds; stands in for the tightest latency limit of a phase that has none."""
-    lag_caveat: float = 0.10
-    lag_broken: float = 0.20
-    """Loop lag p99, as a share of the tightest latency limit. One turn longer than that limit is a caveat as well."""
-    noise_caveat: float = 0.10
-    noise_broken: float = 0.20
-    """What the generator alone shows, as a share of the latency limit on the same quantile."""
-    noise_beyond: int = 10
-    """The least number of answers of the null run beyond a quantile that may break a run."""
-    cpu_caveat: float = 0.70
-    cpu_broken: float = 0.90
-    steal_caveat: float = 0.02
-    steal_broken: float = 0.10
-    throttled_caveat: float = 0.02
-    throttled_broken: float = 0.10
-    memory_caveat: int = 256 * 2**20
-    """Bytes free at the tightest moment: by so much the generator may grow before it collects garbage."""
-    descriptors_caveat: int = 16
-    """Free descriptors and ports at the tightest moment: fewer is a caveat, none is broken."""
-    ports_caveat: int = 64
-    missed: int = 0
-    measured_share: float = 0.80
-    """The least share of the planned stretch that must have been measured."""
-    beyond: int = 20
-    """The least number of good answers beyond a required quantile."""
-    reading_share: float = 0.5
-    """The least share of the readings of the best-watched source that every other source must have."""
-    least_readings: int = 10
-    """Below this many readings no source is called badly watched."""
-
-    def __post_init__(self) -> None:
-        pairs = (
-            (self.lateness_caveat, self.lateness_broken),
-            (self.lag_caveat, self.lag_broken),
-            (self.noise_caveat, self.noise_broken),
-            (self.cpu_caveat, self.cpu_broken),
-            (self.steal_caveat, self.steal_broken),
-            (self.throttled_caveat, self.throttled_broken),
-        )
-        if any(not 0.0 <= caveat <= broken for caveat, broken in pairs):
-            raise ValueError("a caveat must begin before the broken level, and neither below 0")
-
-
-DEFAULT_LIMITS = TrustLimits()
-
-
 def trust_findings(
-    phases: Sequence[Phase], record: RunRecord, limits: TrustLimits = DEFAULT_LIMITS
+    phases: Sequence[Phase], record: RunRecord, limits: TrustLimits = DEFAULT_LIMITS, decided: Decided | None = None
 ) -> tuple[TrustFinding, ...]:
     """Every reason to doubt the record, phase by phase. Empty when there is none.
+
+    decided: what the run comes to, so that a delay of the generator breaks it only where it could have changed that. None: it
+    is not known, or the figures are to be used by others, as those of a baseline are.
 
     Figures of requirements that are missing are not repeated here: their results are broken already.
     """
@@ -86,7 +34,7 @@ def trust_findings(
         summary = record.phase(phase.name)
         if summary is None:
             found.append(
-                _broken(
+                broken(
                     "phase-missing",
                     phase.name,
                     sentence=f"the phase {phase.name} was not reached",
@@ -94,81 +42,30 @@ def trust_findings(
                 )
             )
         else:
-            found.extend(phase_findings(phase, summary, limits))
+            found.extend(phase_findings(phase, summary, limits, decided))
             if record.generator_noise is not None:
-                found.extend(noise_findings(phase, record.generator_noise, limits))
+                found.extend(noise_findings(phase, record.generator_noise, limits, summary, decided))
     return tuple(found)
 
 
-def phase_findings(phase: Phase, summary: PhaseSummary, limits: TrustLimits = DEFAULT_LIMITS) -> Iterator[TrustFinding]:
+def phase_findings(
+    phase: Phase, summary: PhaseSummary, limits: TrustLimits = DEFAULT_LIMITS, decided: Decided | None = None
+) -> Iterator[TrustFinding]:
     """Every reason to doubt one phase that lies in what was measured in it."""
     yield from _ended_early(phase, summary, limits)
     yield from _books(phase, summary, limits)
-    yield from _lateness(phase, summary, limits)
-    yield from _loop_lag(phase, summary, limits)
+    yield from delay_findings(phase, summary, limits, decided)
     yield from _processor(summary, limits)
-    yield from _collections(phase, summary, limits)
     yield from _memory(summary, limits)
     yield from _running_out(summary, limits)
     yield from _few_answers(phase, summary, limits)
     yield from _badly_watched(summary, limits)
 
 
-def noise_findings(phase: Phase, noise: GeneratorNoise, limits: TrustLimits = DEFAULT_LIMITS) -> Iterator[TrustFinding]:
-    """A finding for the latency limit of a phase of which the generator alone eats most, when that is too much.
-
-    A limit that cannot fail a run, and a quantile that too few answers lie beyond, give a caveat at most.
-    """
-    worst = max(_eaten(phase, noise, limits), key=lambda one: (one.breaks, one.share), default=None)
-    if worst is None or worst.share <= limits.noise_caveat:
-        return
-    wanted = worst.requirement
-    name = wanted.definition.label if wanted.step == ALL_STEPS else f"{wanted.step} {wanted.definition.label}"
-    yield _finding(
-        "generator-noise",
-        Trust.BROKEN if worst.breaks else Trust.CAVEAT,
-        phase.name,
-        worst.own,
-        (limits.noise_broken if worst.breaks else limits.noise_caveat) * worst.limit,
-        sentence=f"the generator alone, at {units.format_rate(noise.rate)}, shows {wanted.definition.label} "
-        f"{units.format_seconds(worst.own)} on this runner: {units.format_share(worst.share)} of the limit of "
-        f"{units.format_seconds(worst.limit)} on {name} of {phase.name}",
-        advice="A limit so near to the generator's own noise cannot be checked from here: use a faster or quieter runner, "
-        "more shards or a lower rate.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Eaten:
-    """How much of a latency limit the generator's own figure takes. breaks: too much to hold a run against this limit."""
-
-    requirement: Requirement
-    limit: float
-    own: float
-    breaks: bool
-
-    @property
-    def share(self) -> float:
-        return self.own / self.limit
-
-
-def _eaten(phase: Phase, noise: GeneratorNoise, limits: TrustLimits) -> Iterator[_Eaten]:
-    for requirement in phase.requirements:
-        own, rank = noise.of(requirement.metric), requirement.definition.quantile
-        # Beyond its critical level even an optional requirement fails; its target is but a wish.
-        limit = requirement.target if requirement.required or requirement.critical is None else requirement.critical
-        if own is not None and rank is not None and limit > 0.0:
-            fails = requirement.required or requirement.critical is not None
-            # Rounded, as for few answers.
-            enough = round(noise.requests * (1.0 - rank), 6) >= limits.noise_beyond
-            breaks = fails and enough and own > limits.noise_broken * limit
-            yield _Eaten(requirement=requirement, limit=limit, own=own, breaks=breaks)
-
-
 def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     least = limits.measured_share * phase.duration
     if summary.shards_lost:
-        yield _broken(
+        yield broken(
             "shard-lost",
             summary.name,
             len(summary.shards_lost),
@@ -177,7 +74,7 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
             advice="Look into the log of the system for the cause (out of memory, most often), mend that, and run again.",
         )
     elif summary.service_gone is not None:
-        yield _broken(
+        yield broken(
             "service-gone",
             summary.name,
             sentence=f"the service went away in {summary.name}: {summary.service_gone}",
@@ -186,7 +83,7 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
     elif summary.interrupted:
         yield _interrupted(summary.name, summary.measured_seconds, phase.duration)
     elif summary.measured_seconds < least:
-        yield _broken(
+        yield broken(
             "window-short",
             summary.name,
             summary.measured_seconds,
@@ -200,7 +97,7 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
 def _interrupted(phase: str, figure: float | None, planned: float | None) -> TrustFinding:
     where = f" in {phase}" if phase else ""
     after = "" if figure is None or planned is None else f", {units.format_duration(figure)} into the measured stretch"
-    return _broken(
+    return broken(
         "interrupted",
         phase,
         figure,
@@ -216,7 +113,7 @@ def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator
         # What was not sent for that reason is told with the reason.
         return
     if everything is None or everything.counts.sent == 0:
-        yield _broken(
+        yield broken(
             "no-samples",
             summary.name,
             0.0,
@@ -227,7 +124,7 @@ def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator
     if everything is not None and everything.counts.missed > limits.missed:
         missed, due = everything.counts.missed, everything.counts.due
         than = "" if phase.offered_rate is None else f" than {units.format_rate(phase.offered_rate)}"
-        yield _broken(
+        yield broken(
             "arrivals-missed",
             summary.name,
             missed,
@@ -237,54 +134,9 @@ def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator
         )
 
 
-def _lateness(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
-    late = summary.measurement("lateness_p99")
-    if late is None:
-        return
-    tightest = phase.tightest_latency_limit or limits.latency_limit
-    yield from _graded(
-        "lateness",
-        summary.name,
-        late.value,
-        (limits.lateness_caveat * tightest, limits.lateness_broken * tightest),
-        sentence=f"1 % of the requests of {summary.name} left {units.format_seconds(late.value)} late or later, "
-        f"{units.format_share(late.value / tightest)} of the latency limit of {units.format_seconds(tightest)}",
-        advice="Give the generator a core that nothing else uses, or a quieter machine: these times blame the service.",
-    )
-
-
-def _loop_lag(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
-    """How long the generator's loop was busy at a stretch: an answer that came meanwhile was read, and timed, too late."""
-    usual, longest = summary.health.loop_lag_p99, summary.health.loop_lag_max
-    tightest = phase.tightest_latency_limit or limits.latency_limit
-    of_limit = f"the latency limit of {units.format_seconds(tightest)}"
-    advice = "Answers are read late while the loop is busy: give the generator a core of its own, a lower rate or more shards."
-    if usual > limits.lag_caveat * tightest:
-        yield from _graded(
-            "loop-lag",
-            summary.name,
-            usual,
-            (limits.lag_caveat * tightest, limits.lag_broken * tightest),
-            sentence=f"the generator's loop was busy for {units.format_seconds(usual)} at a stretch in {summary.name} (p99), "
-            f"{units.format_share(usual / tightest)} of {of_limit}",
-            advice=advice,
-        )
-    elif longest > tightest:
-        yield _finding(
-            "loop-lag",
-            Trust.CAVEAT,
-            summary.name,
-            longest,
-            tightest,
-            sentence=f"the generator's loop was once busy for {units.format_seconds(longest)} in {summary.name}, "
-            f"longer than {of_limit}",
-            advice=advice,
-        )
-
-
 def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     health = summary.health
-    yield from _graded(
+    yield from graded(
         "generator-cpu",
         summary.name,
         health.cpu_share,
@@ -293,7 +145,7 @@ def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFind
         advice="A generator near its limit measures itself: offer less from this machine, or use a faster one.",
     )
     if health.steal_share is not None:
-        yield from _graded(
+        yield from graded(
             "steal",
             summary.name,
             health.steal_share,
@@ -302,7 +154,7 @@ def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFind
             advice="Other guests of the host slow this one: use a dedicated runner, or run at a quieter hour.",
         )
     if health.throttled_share is not None:
-        yield from _graded(
+        yield from graded(
             "throttled",
             summary.name,
             health.throttled_share,
@@ -313,27 +165,10 @@ def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFind
         )
 
 
-def _collections(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
-    health = summary.health
-    if health.gc_full_collections == 0:
-        return
-    tightest = phase.tightest_latency_limit or limits.latency_limit
-    yield _finding(
-        "gc-pause",
-        Trust.BROKEN if health.gc_pause_max > tightest else Trust.CAVEAT,
-        summary.name,
-        health.gc_pause_max,
-        tightest,
-        sentence=f"the generator stopped for a full garbage collection in {summary.name} "
-        f"({health.gc_full_collections} in all, the longest {units.format_seconds(health.gc_pause_max)})",
-        advice="It collects while it measures only when its memory grows too far: use fewer users, or more shards.",
-    )
-
-
 def _memory(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     free = summary.health.memory_free
     if free is not None and free < limits.memory_caveat:
-        yield _finding(
+        yield finding(
             "memory",
             Trust.CAVEAT,
             summary.name,
@@ -355,7 +190,7 @@ def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFi
     }
     for code, free, caveat, name in resources:
         if free is not None and free < caveat:
-            yield _finding(
+            yield finding(
                 code,
                 Trust.BROKEN if free <= 0 else Trust.CAVEAT,
                 summary.name,
@@ -380,7 +215,7 @@ def _few_answers(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
     if scarce:
         beyond, n, worst = min(scarce, key=lambda item: item[0])
         name = worst.definition.label if worst.step == ALL_STEPS else f"{worst.step} {worst.definition.label}"
-        yield _finding(
+        yield finding(
             "few-answers",
             Trust.CAVEAT,
             summary.name,
@@ -398,7 +233,7 @@ def _badly_watched(summary: PhaseSummary, limits: TrustLimits) -> Iterator[Trust
     most = max(readings.values(), default=0)
     for source, n in readings.items():
         if most >= limits.least_readings and n < limits.reading_share * most:
-            yield _finding(
+            yield finding(
                 "monitor-gaps",
                 Trust.CAVEAT,
                 summary.name,
@@ -407,26 +242,3 @@ def _badly_watched(summary: PhaseSummary, limits: TrustLimits) -> Iterator[Trust
                 sentence=f"the {source} was read only {n} times in {summary.name}, other sources {most} times",
                 advice=f"See in the log why the {source} could not be read; its figures cover a part of the phase only.",
             )
-
-
-def _graded(
-    code: str, phase: str, figure: float, levels: tuple[float, float], *, sentence: str, advice: str
-) -> Iterator[TrustFinding]:
-    """A finding when the figure lies above the first level, broken when above the second."""
-    caveat, broken = levels
-    if figure > broken:
-        yield _finding(code, Trust.BROKEN, phase, figure, broken, sentence=sentence, advice=advice)
-    elif figure > caveat:
-        yield _finding(code, Trust.CAVEAT, phase, figure, caveat, sentence=sentence, advice=advice)
-
-
-def _broken(
-    code: str, phase: str, figure: float | None = None, limit: float | None = None, *, sentence: str, advice: str
-) -> TrustFinding:
-    return _finding(code, Trust.BROKEN, phase, figure, limit, sentence=sentence, advice=advice)
-
-
-def _finding(
-    code: str, trust: Trust, phase: str, figure: float | None, limit: float | None, *, sentence: str, advice: str
-) -> TrustFinding:
-    return TrustFinding(code=code, trust=trust, phase=phase, figure=figure, limit=limit, sentence=sentence, advice=advice)

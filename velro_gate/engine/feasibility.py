@@ -216,7 +216,7 @@ def mean_latency_limit(phase: Phase, scenario: Scenario) -> float | None:
     The tightest limit on all steps together; else the steps' own limits weighted by how often each is sent, a step without a
     limit counting as instant, so that no plan is refused on a guess.
     """
-    limits = [r for r in phase.requirements if r.definition.quantile is not None]
+    limits = [r for r in phase.requirements if r.definition.of_service_time]
     overall = [r.target for r in limits if r.step == ALL_STEPS]
     if overall:
         return min(overall)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from velro_gate.analysis.judge import judge
+from velro_gate.analysis.trust import trust_findings
 from velro_gate.errors import BrokenError, GateFailedError, InterruptedRunError
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import reach_verdict
@@ -20,6 +21,8 @@ from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
 from velro_gate.store.waivers import read_waivers
+
+_DELAYS = frozenset({"lateness", "loop-lag", "gc-pause"})
 
 
 def calibrate(
@@ -89,7 +92,12 @@ def _store(
     record: RunRecord, verdict: Verdict, baselines: Path, *, accept_change: bool, begun: frozenset[NewLevel] = frozenset()
 ) -> Path:
     """Store it as a baseline or as quarantined. begun: levels that a run before it has begun already."""
-    obstacle = _broken(record, verdict) or _unanswered(record) or (None if accept_change else _regression(record, verdict))
+    obstacle = (
+        _broken(record, verdict)
+        or _delayed(record)
+        or _unanswered(record)
+        or (None if accept_change else _regression(record, verdict))
+    )
     if obstacle is not None:
         quarantine(baselines, record, obstacle.why or obstacle.what)
         obstacle.hint = f"{obstacle.hint} It is kept as quarantined: 'velro-gate baseline list' shows it."
@@ -107,6 +115,20 @@ def _new_levels(verdict: Verdict) -> frozenset[NewLevel]:
 def _is_agreed(row: Comparison) -> bool:
     """Whether a worsening was agreed to: by accepting the run, or by a waiver, which need not wait until it is sure."""
     return row.verdict is Change.REGRESSION or (row.primary and row.verdict is Change.SUSPICIOUS and row.level is Level.WARN)
+
+
+def _delayed(record: RunRecord) -> BrokenError | None:
+    """A run whose response times are in large part the generator's delay would hide what later runs are slower by."""
+    delayed = [
+        doubt for doubt in trust_findings(record.plan.phases, record) if doubt.code in _DELAYS and doubt.level is Level.BROKEN
+    ]
+    if not delayed:
+        return None
+    return BrokenError(
+        f"run {record.id} cannot become a baseline",
+        why=f"{delayed[0].sentence}, and later runs would be compared with that",
+        hint=delayed[0].advice,
+    )
 
 
 def _unanswered(record: RunRecord) -> BrokenError | None:

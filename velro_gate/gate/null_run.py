@@ -18,7 +18,8 @@ import trio
 from velro_gate import units
 from velro_gate.analysis.alone import generator_noise, lateness_quantiles
 from velro_gate.analysis.summary import summarise
-from velro_gate.analysis.trust import noise_findings, phase_findings
+from velro_gate.analysis.trust import phase_findings
+from velro_gate.analysis.trust_delay import noise_findings
 from velro_gate.engine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.forecast import DESCRIPTOR_MARGIN, forecast_phase
 from velro_gate.engine.journeys import WALK
@@ -186,7 +187,7 @@ def null_phase(phases: Sequence[Phase], scenario: Scenario, seconds: float, mach
         replace(requirement, required=False)
         for phase in phases
         for requirement in phase.requirements
-        if requirement.definition.quantile is not None and requirement.target == min(limits)
+        if requirement.definition.of_service_time and requirement.target == min(limits)
     ]
     return Phase(
         name=_NAME,

@@ -57,6 +57,11 @@ class Metric:
         """+1 when a growing value is worse, -1 when a shrinking one is."""
         return 1 if self.direction is Direction.LOWER else -1
 
+    @property
+    def of_service_time(self) -> bool:
+        """Whether it is a quantile of times that the service takes; the generator's own lateness is none."""
+        return self.quantile is not None and self.name != "lateness_p99"
+
 
 def _time(name: str, label: str, quantile: float, prior_sd: float | None = None) -> Metric:
     return Metric(

@@ -238,8 +238,8 @@ class Phase:
 
     @property
     def tightest_latency_limit(self) -> float | None:
-        """The smallest latency target in seconds, which the generator's own error is held against."""
-        limits = [r.target for r in self.requirements if r.definition.quantile is not None]
+        """The smallest latency target in seconds, with which the generator's own error is compared."""
+        limits = [r.target for r in self.requirements if r.definition.of_service_time]
         return min(limits, default=None)
 
 

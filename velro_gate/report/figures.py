@@ -73,7 +73,7 @@ def subject(metric: str, step: str) -> Phrase:
     label = METRICS[metric].label
     if step != ALL_STEPS:
         return (text(f"{label} of "), name(step))
-    whole = METRICS[metric].quantile is not None and metric != "lateness_p99"
+    whole = METRICS[metric].of_service_time
     return (text(f"{label} of all requests" if whole else label),)
 
 

@@ -42,7 +42,7 @@ from velro_gate.scenario.tree import line_of
 DEFAULT_VARIABLE = "SUPABASE_SERVICE_KEY"
 
 STEP_METRICS = frozenset({"error_rate", "throughput", "hit_rate"}) | {
-    name for name, metric in METRICS.items() if metric.quantile is not None and name != "lateness_p99"
+    name for name, metric in METRICS.items() if metric.of_service_time
 }
 """Metrics that are measured for a single step, too; the others are figures of a whole phase."""
 
