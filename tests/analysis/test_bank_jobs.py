@@ -50,8 +50,8 @@ def test_10_percent_stands_beside_its_forecast_and_has_no_target() -> None:
 
 def test_the_naive_rules_stand_beside_and_the_one_on_requests_is_wrong_far_more_often() -> None:
     figure = by_kind(bank(sd=0.05), "A/A", "false fails")
-    assert set(figure.beside) == {naive.PREVIOUS, naive.RAW}
-    assert figure.beside[naive.RAW] > 0.2
+    assert set(figure.naive) == {naive.PREVIOUS, naive.RAW}
+    assert figure.naive[naive.RAW] > 0.2
     assert figure.hits == 0
 
 

@@ -9,18 +9,31 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from velro_gate.analysis import naive, simulation
-from velro_gate.analysis.evaluating import figure_of, lower_bound, upper_bound
+from velro_gate.analysis.evaluating import amount_of, figure_of, interval
 from velro_gate.analysis.paired import Outcome
 from velro_gate.analysis.synthetic import EXPERIMENTS, looked, share_of_changed, stored_figures
 from velro_gate.model.evaluation import Aim, Figure
 
 
 @given(st.integers(1, 500), st.data())
-def test_bounds_are_those_of_clopper_and_pearson(count: int, data: st.DataObject) -> None:
-    """Recipe: scipy.stats.binomtest(...).proportion_ci(method="exact"), one-sided."""
+def test_intervals_are_those_of_clopper_and_pearson(count: int, data: st.DataObject) -> None:
+    """Recipe: scipy.stats.binomtest(...).proportion_ci(method="exact"), two-sided 95 %."""
     hits = data.draw(st.integers(0, count))
-    assert upper_bound(hits, count) == pytest.approx(stats.binomtest(hits, count, alternative="less").proportion_ci().high)
-    assert lower_bound(hits, count) == pytest.approx(stats.binomtest(hits, count, alternative="greater").proportion_ci().low)
+    expected = stats.binomtest(hits, count).proportion_ci(0.95, method="exact")
+    assert interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_a_figure_within_two_ends_is_reached_between_them_only() -> None:
+    reached = [figure_of("x", "fails", hits, 100, Aim.WITHIN, 0.93, most=0.97).reached for hits in (92, 93, 97, 98)]
+    assert reached == [False, True, True, False]
+    with pytest.raises(ValueError, match="upper end"):
+        figure_of("x", "fails", 95, 100, Aim.WITHIN, 0.93)
+
+
+def test_an_amount_is_a_mean_with_its_interval() -> None:
+    found = amount_of("x", "minutes", np.array([1.0, 2.0, 3.0]), "min", Aim.AT_MOST, 2.0)
+    assert (found.value, found.reached) == (2.0, True)
+    assert found.high - found.value == pytest.approx(1.96 / 3**0.5)
 
 
 def test_a_figure_is_reached_on_the_right_side_of_its_target() -> None:
@@ -33,7 +46,7 @@ def test_a_figure_is_reached_on_the_right_side_of_its_target() -> None:
 
 def test_a_share_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="no share"):
-        Figure(experiment="x", what="y", hits=1, count=0, bound=0.0, aim=Aim.AT_MOST)
+        Figure(experiment="x", what="y", hits=1, count=0, low=0.0, high=1.0, aim=Aim.AT_MOST)
 
 
 def test_made_up_pairs_have_the_noise_they_are_asked_for() -> None:

@@ -29,7 +29,7 @@ def test_synthetic_as_json_is_the_same_for_the_same_seed(tmp_path: Path) -> None
     one, other = (velro_gate(*arguments, cwd=tmp_path) for _ in range(2))
     assert one.out == other.out
     figures = json.loads(one.out)
-    assert all(set(figure) >= {"experiment", "rate", "bound", "target", "naive"} for figure in figures)
+    assert all(set(figure) >= {"experiment", "rate", "low", "high", "target", "naive"} for figure in figures)
     assert one.code == (1 if any(figure["reached"] is False for figure in figures) else 0)
 
 

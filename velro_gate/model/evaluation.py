@@ -8,34 +8,39 @@ from enum import Enum
 
 
 class Aim(Enum):
-    """Which side of its target a figure has to lie on."""
+    """Where a figure has to lie."""
 
     AT_MOST = "at most"
     AT_LEAST = "at least"
+    WITHIN = "within"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """How often something happened in many jobs.
 
-    what: what was counted. hits of count. bound: the one-sided 95 % Clopper-Pearson bound of the rate on the side that the aim
-    is afraid of. target: the rate to reach, None where the figure only informs. beside: rates of naive rules on the same jobs.
-    forecast: the rate that a pilot promised; None where none did.
+    what: what was counted. hits of count. low, high: the two-sided 95 % Clopper-Pearson interval of the rate. target: the rate
+    to reach, None where the figure only informs; of WITHIN its lower end, and ``most`` the upper one. naive: rates of naive
+    rules on the same jobs. forecast: the rate that a pilot promised; None where none did.
     """
 
     experiment: str
     what: str
     hits: int
     count: int
-    bound: float
+    low: float
+    high: float
     aim: Aim
     target: float | None = None
-    beside: Mapping[str, float] = field(default_factory=dict)
+    most: float | None = None
+    naive: Mapping[str, float] = field(default_factory=dict)
     forecast: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.hits <= self.count or self.count < 1:
             raise ValueError(f"{self.hits} of {self.count} is no share")
+        if (self.aim is Aim.WITHIN) != (self.most is not None):
+            raise ValueError("an upper end belongs to a figure that has to lie within two ends, and to no other")
 
     @property
     def rate(self) -> float:
@@ -45,9 +50,44 @@ class Figure:
     @property
     def reached(self) -> bool | None:
         """Whether the target is reached; None without one."""
-        if self.target is None:
-            return None
-        return self.rate <= self.target if self.aim is Aim.AT_MOST else self.rate >= self.target
+        return _reached(self.rate, self.aim, self.target, self.most)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amount:
+    """What many jobs came to on average. value: in ``unit``; low, high: the 95 % interval of the mean; count: jobs."""
+
+    experiment: str
+    what: str
+    value: float
+    unit: str
+    low: float
+    high: float
+    count: int
+    aim: Aim
+    target: float | None = None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target is reached; None without one."""
+        return _reached(self.value, self.aim, self.target, None)
+
+
+Evaluated = Figure | Amount
+"""One row of an evaluation."""
+
+
+def _reached(value: float, aim: Aim, target: float | None, most: float | None) -> bool | None:
+    if target is None:
+        return None
+    match aim:
+        case Aim.AT_MOST:
+            return value <= target
+        case Aim.AT_LEAST:
+            return value >= target
+        case Aim.WITHIN:
+            assert most is not None, "checked at birth"
+            return target <= value <= most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
