@@ -44,6 +44,25 @@ def write_fastify(root: Path, *, runs: int = 12) -> None:
     packed(root / "fastify/series.csv.gz", rows)
 
 
+def write_otel(root: Path, *, jobs: int = 12) -> None:
+    random = np.random.default_rng(5)
+    rows = ["job_time,arm,request_avg_ms,request_p95_ms,iteration_avg_ms,iteration_p95_ms"]
+    for job in range(jobs):
+        for arm in ("none", "latest", "snapshot"):
+            values = np.array([10.0, 30.0, 140.0, 210.0]) * np.exp(random.normal(0.0, 0.02, 4))
+            rows.append(f"{1_600_000_000 + job * 86_400},{arm},{','.join(f'{value:.3f}' for value in values)}")
+    packed(root / "otel_java/series.csv.gz", rows)
+
+
+def write_mountpoint(root: Path, *, jobs: int = 12) -> None:
+    random = np.random.default_rng(6)
+    rows = ["family,suite,time_ms,commit,figure,kind,value"]
+    for job in range(jobs):
+        for figure, kind in (("read", "throughput"), ("latency", "p50")):
+            rows.append(f'0,suite,{job},c{job},"{figure}, four threads",{kind},{3.0 * np.exp(random.normal(0.0, 0.02)):.4f}')
+    packed(root / "mountpoint_s3/series.csv.gz", rows)
+
+
 def write_influx(root: Path, *, commits: int = 20, jump: int = 12) -> None:
     random = np.random.default_rng(4)
     history = [",run,number,diffInserts,diffQueries1,diffQueries2"]
@@ -64,3 +83,5 @@ def write_all(root: Path) -> None:
     write_benchmarks(root, "hyper_bench")
     write_fastify(root)
     write_influx(root)
+    write_otel(root)
+    write_mountpoint(root)

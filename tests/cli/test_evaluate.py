@@ -40,23 +40,25 @@ def test_an_unknown_experiment_is_named_with_those_there_are(tmp_path: Path) -> 
     assert "duet, stored" in ended.err
 
 
-def test_replay_judges_the_series_that_are_there_and_names_those_that_are_not(tmp_path: Path) -> None:
+def test_replay_judges_the_series_that_are_there(tmp_path: Path) -> None:
     write_benchmarks(tmp_path / "data")
     ended = velro_gate("evaluate", "replay", "data", "--format", "json", cwd=tmp_path)
     assert ended.code == 0
-    assert "absent: spl_jdom" in ended.err
-    assert json.loads(ended.out)[0]["hits"] == 0
+    figures = json.loads(ended.out)
+    assert figures[0]["experiment"] == "gha_bench, further runs of later jobs"
+    assert figures[0]["hits"] == 0
 
 
 def test_replay_of_all_series_reaches_its_figures(tmp_path: Path) -> None:
     write_all(tmp_path)
     ended = velro_gate("evaluate", "replay", ".", cwd=tmp_path)
     assert ended.code == 0
-    assert "4 of 4 figures are reached" in ended.out
+    # False fails of seven ways to replay, blocked runs of three, four kinds of few baselines, the labelled jumps.
+    assert "15 of 15 figures are reached" in ended.out
 
 
 def test_a_step_in_a_series_without_changes_is_a_missed_figure(tmp_path: Path) -> None:
-    write_benchmarks(tmp_path, factors=dict.fromkeys(range(10, 20), 1.5))
+    write_benchmarks(tmp_path, runs=40, factors=dict.fromkeys(range(25, 40), 1.5))
     ended = velro_gate("evaluate", "replay", ".", cwd=tmp_path)
     assert ended.code == 1
     assert "MISSED" in ended.out
@@ -65,7 +67,7 @@ def test_a_step_in_a_series_without_changes_is_a_missed_figure(tmp_path: Path) -
 def test_replay_of_a_folder_without_series_says_what_it_should_hold(tmp_path: Path) -> None:
     ended = velro_gate("evaluate", "replay", ".", cwd=tmp_path)
     assert ended.code == 2
-    assert "spl_jdom" in ended.err
+    assert "series, job, time, arm, figure, kind, value" in ended.err
     assert velro_gate("evaluate", "replay", "nowhere", cwd=tmp_path).code == 2
 
 

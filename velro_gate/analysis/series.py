@@ -8,34 +8,33 @@ from dataclasses import dataclass, field
 from velro_gate.analysis.signflip import Floats
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One figure over the runs of a group, oldest first; None where a run has none. metric: the registry's name."""
-
-    name: str
-    metric: str
-    values: tuple[float | None, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Group:
-    """Figures that are measured together, so that one run is judged by all of them. Nothing is known to have changed.
+class Series:
+    """Figures that each job measures together, so that one run is judged by all of them; nothing is known to have changed.
 
-    raw: the response times of each run, where there are any.
+    source: the data set. figures, metrics: the name of each figure, and the registry's name of its kind. arms: what each job
+    measures, such as builds of one program; one of them where it measures one thing. values: (jobs, arms, figures) in
+    base units, oldest job first, NaN where there is none. raw: the response times of each job, where there are any.
     """
 
+    source: str
     name: str
-    lines: tuple[Line, ...]
+    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
+    values: Floats
+    arms: tuple[str, ...] = ("",)
     raw: tuple[Floats, ...] = field(default=())
 
     def __post_init__(self) -> None:
-        if len({len(line.values) for line in self.lines}) > 1:
-            raise ValueError(f"the lines of {self.name} are not of one length")
+        if self.values.ndim != 3 or self.values.shape[1:] != (len(self.arms), len(self.figures)):
+            raise ValueError(f"the values of {self.name} have the shape {self.values.shape}, not (jobs, arms, figures)")
+        if len(self.metrics) != len(self.figures):
+            raise ValueError(f"{self.name} has {len(self.figures)} figures of {len(self.metrics)} kinds")
 
     @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        return len(self.lines[0].values) if self.lines else 0
+    def jobs(self) -> int:
+        """How many jobs there are."""
+        return len(self.values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +56,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFound:
-    """What a folder of series holds. absent: data sets that it lacks, by name."""
+    """What a folder of series holds."""
 
-    dedicated: Sequence[Group] = ()
-    hosted: Sequence[Group] = ()
-    servers: Sequence[Group] = ()
+    series: Sequence[Series] = ()
     labelled: Sequence[Labelled] = ()
-    absent: Sequence[str] = ()

@@ -41,20 +41,16 @@ def synthetic(
 
 @evaluate_app.command(epilog="Example: velro-gate evaluate replay data")
 def replay(
-    folder: Annotated[Path, typer.Argument(help="Folder of real series: spl_jdom, hyper_bench, gha_bench, fastify, ...")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of real series, in the tidy format of docs/evidence.md or a known one.")
+    ],
     format: Formatted = Format.TEXT,
 ) -> int:
     """Replay the decision on real series in which nothing changed, or what changed is known. Exit code 1 when one is missed."""
     from velro_gate.cli.figures import print_figures
-    from velro_gate.cli.output import people
     from velro_gate.gate.evaluation import replayed_figures
 
-    console = people()
-
-    def say(line: str) -> None:
-        console.print(line, markup=False)
-
-    return print_figures(list(replayed_figures(folder, say=say)), format)
+    return print_figures(list(replayed_figures(folder)), format)
 
 
 @evaluate_app.command(

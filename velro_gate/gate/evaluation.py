@@ -8,7 +8,7 @@ from pathlib import Path
 from velro_gate import units
 from velro_gate.analysis.replay import replay_figures
 from velro_gate.analysis.synthetic import EXPERIMENTS, OURS, curves
-from velro_gate.errors import RecordError, UsageError
+from velro_gate.errors import UsageError
 from velro_gate.model.evaluation import CurvePoint, Figure
 from velro_gate.store.series import read_series
 
@@ -41,17 +41,10 @@ def curve_points(count: int, seed: int, *, say: Callable[[str], None] = lambda _
         yield point
 
 
-def replayed_figures(folder: Path, *, say: Callable[[str], None] = lambda _: None) -> Iterator[Figure]:
-    """The decision replayed on the real series in a folder; what the folder lacks is said.
+def replayed_figures(folder: Path) -> Iterator[Figure]:
+    """The decision replayed on the real series in a folder.
 
     Raises:
         RecordError: the folder holds no series, or one that cannot be read.
     """
-    found = read_series(folder)
-    for name in found.absent:
-        say(f"absent: {name}")
-    if not (found.dedicated or found.hosted or found.servers or found.labelled):
-        raise RecordError(
-            "the folder holds no series to replay", where=str(folder), hint=f"It should hold one of: {', '.join(found.absent)}."
-        )
-    yield from replay_figures(found)
+    yield from replay_figures(read_series(folder))
