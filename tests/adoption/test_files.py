@@ -19,7 +19,7 @@ from velro_gate.errors import OutputError, UsageError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.stores import ARTIFACT
 from velro_gate.scenario import load_scenario
-from velro_gate.store.waivers import read_waivers
+from velro_gate.scenario.waivers import read_waivers
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

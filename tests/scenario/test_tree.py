@@ -143,7 +143,7 @@ def test_no_tag_is_obeyed(tag: str) -> None:
 
 def test_a_file_that_is_far_too_long_is_refused_unread() -> None:
     _, faults = read("a" * (MOST_CHARACTERS + 1))
-    assert faults == ["f.yaml:1: the file has more than 1,000,000 characters: it is no scenario"]
+    assert faults == ["f.yaml:1: the file has more than 1,000,000 characters, which is too many"]
 
 
 def test_a_control_character_is_told_with_its_line() -> None:

@@ -54,3 +54,9 @@ def test_it_lies_in_the_users_cache() -> None:
     assert selftest_folder({"XDG_CACHE_HOME": "/cache", **home}) == Path("/cache/velro-gate/selftests")
     assert selftest_folder(home) == usual
     assert selftest_folder({"XDG_CACHE_HOME": "not/absolute", **home}) == usual
+
+
+def test_a_user_without_a_home_has_no_place_for_selftests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 987_654)
+    assert selftest_folder({}) is None

@@ -25,6 +25,7 @@ from velro_gate.gate.stores import Acceptance, Store, store_for
 from velro_gate.github.api import Api
 from velro_gate.github.clock import Clock
 from velro_gate.github.event import Event, Mode, read_event
+from velro_gate.github.network import readable_no_proxy
 from velro_gate.model.masking import mask
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.branch import Pause
@@ -92,7 +93,8 @@ def push_baseline(folder: Path, kind: StoreKind | None) -> int:
 def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path, Git]]:
     """The job's event and inputs, and real clients; everything temporary is gone afterwards."""
     environ = os.environ
-    payload = _payload(environ)
+    readable_no_proxy(environ)
+    payload = event_payload(environ)
     event = read_event(environ, payload, wanted=environ.get("VELRO_MODE", "").strip() or "auto")
     inputs = read_inputs(environ, event.inputs)
     # What is started from here on, a journey or a shard, has no business with the token.
@@ -139,7 +141,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
         yield event, inputs, outlets, store, Path(scratch, "baselines"), git
 
 
-def _payload(environ: Mapping[str, str]) -> Mapping[str, Any]:
+def event_payload(environ: Mapping[str, str]) -> Mapping[str, Any]:
     """The event's payload.
 
     Raises:

@@ -137,7 +137,7 @@ def speak_utf8() -> None:
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
         else:
-            sys.stdout.reconfigure(encoding="utf-8")
+            sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _let_go(stream: TextIO) -> None:

@@ -50,8 +50,9 @@ def real_effects(runner: str | None, verbose: bool, console: Console | None = No
 
 def _selftest(here: Environment, console: Console) -> RunnerSelftest | None:
     """What the newest selftest of this runner found. One that cannot be read is told, and costs nobody a verdict."""
+    folder = selftest_folder(os.environ)
     try:
-        found = known_selftest(selftest_folder(os.environ), here)
+        found = None if folder is None else known_selftest(folder, here)
     except RecordError as error:
         console.print(f"the runner's selftest is not used: {error.why} ({error.where})", markup=False)
         return None

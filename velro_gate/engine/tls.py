@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ def client_context(target: Target) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=target.ca_file)
     except OSError as error:  # ssl.SSLError is one
+        keys = os.environ.get("SSLKEYLOGFILE")
+        if target.ca_file is None and keys:
+            where, hint = f"SSLKEYLOGFILE={keys}", "Unset the variable, or name a file that this user may write."
+            raise UsageError("the keys of TLS cannot be logged", where=where, why=error.strerror, hint=hint) from error
         raise UsageError("the file of authorities cannot be used", where=target.ca_file, why=str(error)) from error
     if not target.verify:
         context.check_hostname = False

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from velro_gate.errors import Fault, ScenarioError
 from velro_gate.model.scenario import Scenario
-from velro_gate.store.waivers import read_waivers
+from velro_gate.scenario.waivers import read_waivers
 
 
 def check_waivers(path: Path, scenario: Scenario) -> None:

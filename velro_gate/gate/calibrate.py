@@ -19,8 +19,8 @@ from velro_gate.gate.setup import Setup
 from velro_gate.model.further import Further
 from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
+from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
-from velro_gate.store.waivers import read_waivers
 
 _DELAYS = frozenset({"lateness", "loop-lag", "gc-pause"})
 

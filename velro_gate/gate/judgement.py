@@ -17,11 +17,11 @@ from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Trust, TrustFinding, Verdict
+from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
-from velro_gate.store.waivers import read_waivers
 
 FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
 """What a gated run leaves in its folder."""

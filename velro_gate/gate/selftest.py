@@ -28,7 +28,7 @@ _RESTART = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelftestAsked:
-    """minutes: that it may take. warm_up, seconds: of each block. kept: the folder of the newest selftests.
+    """minutes: that it may take. warm_up, seconds: of each block. kept: the folder of the newest selftests, or None.
 
     scenario: another one than the shipped, for the sandbox.
     """
@@ -37,7 +37,7 @@ class SelftestAsked:
     warm_up: float
     seconds: float
     output: Path
-    kept: Path
+    kept: Path | None
     scenario: Path | None = None
 
     @property
@@ -88,5 +88,6 @@ def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) 
     each = (effects.utc_now() - started).total_seconds() / (len(SLOWDOWNS) * len(bank.cycles))
     made = selftest_of(bank, measured_at=f"{started:%Y-%m-%dT%H:%M:%SZ}", overhead=max(each - asked.seconds, 0.0))
     write_selftest(results.folder / SELFTEST, made)
-    write_selftest(place_of(asked.kept, made.environment), made)
+    if asked.kept is not None:
+        write_selftest(place_of(asked.kept, made.environment), made)
     return made, results

@@ -7,6 +7,7 @@ been carried out is repeated only when doing it twice is the same as doing it on
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ import httpx
 from velro_gate import __version__
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.clock import Clock
+from velro_gate.github.network import network_variables_in_words
 from velro_gate.github.refusals import UncertainError, refusal
 from velro_gate.github.retrying import limited, pause, transient
 
@@ -45,7 +47,7 @@ class Api:
         timeout: seconds of silence after which a connection counts as hung.
 
     Raises:
-        UsageError: the token is no token.
+        UsageError: the token is no token, or a variable of the network (a proxy, a file of authorities) cannot be used.
     """
 
     def __init__(
@@ -78,11 +80,12 @@ class Api:
         }
         if token:
             headers["Authorization"] = f"Bearer {token}"
-        # Reading all authorities takes longer than a request; both clients trust the same ones.
-        trusted = httpx.create_ssl_context()
-        self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, verify=trusted)
-        # What an answer sends us to elsewhere, such as a store of archives, must not see the token.
-        self._stranger = httpx.Client(timeout=timeout, transport=transport, verify=trusted)
+        with network_variables_in_words(os.environ):
+            # Reading all authorities takes longer than a request; both clients trust the same ones.
+            trusted = httpx.create_ssl_context()
+            self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, verify=trusted)
+            # What an answer sends us to elsewhere, such as a store of archives, must not see the token.
+            self._stranger = httpx.Client(timeout=timeout, transport=transport, verify=trusted)
 
     @property
     def repository(self) -> str:

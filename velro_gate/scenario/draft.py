@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from velro_gate.scenario.faults import Faults, explain
 from velro_gate.scenario.shape import FileSpec
-from velro_gate.scenario.tree import LinedDict, LinedList, LinedValue, holds, line_of
+from velro_gate.scenario.tree import LinedDict, LinedList, LinedValue, as_written, holds, line_of
 
 _MOST_ROUNDS = 12
 _STAND_INS: dict[str, object] = {
@@ -29,6 +29,7 @@ def draft_of(root: LinedDict, faults: Faults) -> FileSpec | None:
     """The file's contents as far as their shape is right; None when too little is. Faults of shape are added."""
     remainder = _copy(root)
     assert isinstance(remainder, LinedDict)
+    _texts_as_written(remainder)
     for attempt in range(_MOST_ROUNDS):
         seen: dict[int, type] = {}
         try:
@@ -46,6 +47,29 @@ def draft_of(root: LinedDict, faults: Faults) -> FileSpec | None:
                 remainder.setdefault(key, stand_in)
                 remainder.lines.setdefault(key, 1)
     return None
+
+
+def _texts_as_written(root: LinedDict) -> None:
+    """What goes over the wire as text goes as it was written: a version 1.10 and a number +49151 keep their signs."""
+    steps = root.get("steps")
+    auth = root.get("auth")
+    login = auth.get("login") if isinstance(auth, LinedDict) else None
+    owners = [
+        root,
+        *(steps if isinstance(steps, LinedList) else []),
+        login.get("step") if isinstance(login, LinedDict) else None,
+    ]
+    for owner in owners:
+        if isinstance(owner, LinedDict):
+            as_written(owner.get("headers"))
+            as_written(owner.get("query"))
+    for feeder in _mappings(root.get("feeders")):
+        for column in _mappings(feeder.get("columns")):
+            as_written(column.get("choice"))
+
+
+def _mappings(value: LinedValue) -> list[LinedDict]:
+    return [item for item in value.values() if isinstance(item, LinedDict)] if isinstance(value, LinedDict) else []
 
 
 def _tell(detail: object, *, root: LinedDict, seen: dict[int, type], faults: Faults) -> None:
@@ -111,10 +135,12 @@ def _copy(value: LinedValue) -> LinedValue:
         mapping = LinedDict(value.line)
         mapping.update({key: _copy(item) for key, item in value.items()})
         mapping.lines = dict(value.lines)
+        mapping.written = dict(value.written)
         return mapping
     if isinstance(value, LinedList):
         items = LinedList(value.line)
         items.extend(_copy(item) for item in value)
         items.lines = list(value.lines)
+        items.written = dict(value.written)
         return items
     return value

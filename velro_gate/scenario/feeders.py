@@ -10,6 +10,7 @@ import string
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from velro_gate.model.scenario import Feeder
 from velro_gate.scenario.faults import Faults, did_you_mean
@@ -143,9 +144,13 @@ def _csv_table(text: str, path: Path, faults: Faults, line: int) -> _Table | Non
 def _json_table(text: str, path: Path, faults: Faults, line: int) -> _Table | None:
     found = _RowFaults(path, faults, line)
     try:
-        data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        found.add(getattr(error, "lineno", 1), f"not valid JSON: {getattr(error, 'msg', 'nested too deeply')}")
+        # Numbers go out as they are written, as in a CSV file.
+        data = json.loads(text, parse_float=str, parse_int=str, parse_constant=_no_number)
+    except RecursionError:
+        found.add(1, "not valid JSON: nested too deeply")
+        return None
+    except ValueError as error:
+        found.add(getattr(error, "lineno", 1), f"not valid JSON: {getattr(error, 'msg', error)}")
         return None
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         found.add(1, "a list of mappings is expected", 'for example [{"id": "1"}, {"id": "2"}]')
@@ -157,9 +162,14 @@ def _json_table(text: str, path: Path, faults: Faults, line: int) -> _Table | No
     return None if found.count else (columns, rows)
 
 
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number")
+
+
 def _lines_of_items(text: str) -> Iterator[int]:
     """The line of each item of a JSON list, which the text is known to be: JSON itself forgets them."""
-    decoder, position, line, counted = json.JSONDecoder(), text.index("[") + 1, 1, 0
+    decoder = json.JSONDecoder(parse_float=str, parse_int=str)
+    position, line, counted = text.index("[") + 1, 1, 0
     while match := _ITEM.match(text, position):
         line += text.count("\n", counted, match.end())
         counted = match.end()
@@ -176,6 +186,8 @@ def _json_row(row: dict[str, object], columns: tuple[str, ...], line: int, found
     cells = [scalar_text(row[column]) for column in columns]
     if not all(isinstance(cell, str) for cell in cells):
         found.add(line, "this row holds a list, a mapping or null; cells are texts, numbers or flags")
+    elif any("\ud800" <= letter <= "\udfff" for cell in cells for letter in str(cell)):
+        found.add(line, "this row holds half a character, which cannot be sent")
     return tuple(str(cell) for cell in cells)
 
 

@@ -67,6 +67,11 @@ class Spec(BaseModel):
         """The line of a place below this mapping, by the keys as they stand in the file."""
         return line_of(self._source, path)
 
+    def written(self, key: str) -> str:
+        """How the number or flag under a key stands in the file; empty for anything else."""
+        words: dict[str, str] = getattr(self._source, "written", {})
+        return words.get(key, "")
+
     @property
     def has_lines(self) -> bool:
         """Whether it was written as a mapping; a shorter form knows no line of its own."""

@@ -197,8 +197,23 @@ def _check_body(spec: StepSpec, faults: Faults) -> None:
         faults.add(spec.line("content_type"), "the content_type holds a character that headers cannot carry", "use ASCII only")
     if spec.method in ("HEAD", "OPTIONS") and ("json_body" in given or spec.body is not None):
         faults.add(spec.line("method"), f"{spec.method} carries no body", "did you mean 'POST'?")
+    for line, word in _signed(spec.json_body, spec.line("json"), spec.written("json")):
+        hint = f"write '{word}' in quotes if it is a text, else without the sign"
+        faults.add(line, f"JSON has no number {word}, and {word[1:]} is another text", hint)
     if not _is_finite(spec.json_body):
         faults.add(spec.line("json"), "the JSON body holds a number that JSON cannot hold")
+
+
+def _signed(value: object, line: int, word: str = "") -> Iterator[tuple[int, str]]:
+    """Every number of a JSON body that is written with a plus, as telephone numbers are, with its line."""
+    if word.startswith("+"):
+        yield line, word
+    if isinstance(value, LinedDict):
+        for name, item in value.items():
+            yield from _signed(item, value.lines[name], value.written.get(name, ""))
+    elif isinstance(value, LinedList):
+        for index, item in enumerate(value):
+            yield from _signed(item, value.lines[index], value.written.get(index, ""))
 
 
 def _is_finite(value: object) -> bool:

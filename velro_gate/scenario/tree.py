@@ -30,21 +30,29 @@ LinedValue = object
 
 
 class LinedDict(dict[str, LinedValue]):
-    """A mapping that knows on which line it and each of its keys stands (counted from 1)."""
+    """A mapping that knows on which line it and each of its keys stands (counted from 1).
+
+    written: how a number or flag stands in the file, by its key: ``1.10`` is the number 1.1, and another text than it.
+    """
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
         self.lines: dict[str, int] = {}
+        self.written: dict[str, str] = {}
 
 
 class LinedList(list[LinedValue]):
-    """A list that knows on which line it and each of its items stands (counted from 1)."""
+    """A list that knows on which line it and each of its items stands (counted from 1).
+
+    written: how a number or flag stands in the file, by its index.
+    """
 
     def __init__(self, line: int) -> None:
         super().__init__()
         self.line = line
         self.lines: list[int] = []
+        self.written: dict[int, str] = {}
 
 
 def line_of(value: LinedValue, path: Sequence[object] = ()) -> int:
@@ -66,14 +74,20 @@ def holds(value: LinedValue, part: object) -> bool:
     return isinstance(value, LinedList) and isinstance(part, int) and part < len(value)
 
 
-def read_tree(text: str, faults: Faults) -> LinedValue:
-    """The document's value; None, with at least one fault added, when the text cannot be read as one document."""
+def read_tree(text: str, faults: Faults, *, may_be_empty: bool = False) -> LinedValue:
+    """The document's value; None, with at least one fault added, when the text cannot be read as one document.
+
+    may_be_empty: whether None is also the value of an empty one, without a fault.
+    """
     if len(text) > MOST_CHARACTERS:
-        faults.add(1, f"the file has more than {MOST_CHARACTERS:,} characters: it is no scenario")
+        faults.add(1, f"the file has more than {MOST_CHARACTERS:,} characters, which is too many")
         return None
     builder = _Builder(text, faults)
     try:
-        return builder.document()
+        value = builder.document()
+        if value is None and not may_be_empty:
+            faults.add(1, "the file is empty", "start from scenarios/velro-prd.yaml")
+        return value
     except _UnreadableError as unreadable:
         faults.add(unreadable.line, unreadable.what, unreadable.suggestion)
     except yaml.MarkedYAMLError as error:
@@ -119,7 +133,9 @@ class _Builder:
     def __init__(self, text: str, faults: Faults) -> None:
         self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
         self._faults = faults
-        self._anchors: dict[str, tuple[LinedValue, int]] = {}
+        # With each anchor the word that it stands for, if it is one.
+        self._anchors: dict[str, tuple[LinedValue, int, str]] = {}
+        self._word = ""
 
     def document(self) -> LinedValue:
         value: LinedValue = None
@@ -128,12 +144,8 @@ class _Builder:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise _UnreadableError(
-                        _line(event), "a second document starts here", "a file holds one scenario: remove '---'"
-                    )
+                    raise _UnreadableError(_line(event), "a second document starts here", "a file holds one: remove '---'")
                 value, _ = self._value(next(self._events), 0)
-        if documents == 0 or value is None:
-            raise _UnreadableError(1, "the file is empty", "start from scenarios/velro-prd.yaml")
         return value
 
     def _value(self, event: yaml.Event, depth: int) -> tuple[LinedValue, int]:
@@ -149,7 +161,7 @@ class _Builder:
             raise _UnreadableError(_line(event), f"expands to more than {MOST_VALUES:,} values", "use fewer anchors")
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
-            self._anchors[anchor] = built
+            self._anchors[anchor] = *built, self._word
         return built
 
     def _build(self, event: yaml.Event, depth: int) -> tuple[LinedValue, int]:
@@ -158,6 +170,7 @@ class _Builder:
         if isinstance(event, yaml.SequenceStartEvent):
             return self._list(event, depth)
         assert isinstance(event, yaml.ScalarEvent)
+        self._word = event.value
         return (_plain(event.value) if event.implicit[0] else self._text(event)), 1
 
     def _text(self, event: yaml.ScalarEvent) -> str:
@@ -175,7 +188,8 @@ class _Builder:
         known = self._anchors.get(event.anchor or "")
         if known is None:
             raise _UnreadableError(_line(event), f"*{event.anchor} names no anchor that stands complete above it")
-        return known
+        self._word = known[2]
+        return known[:2]
 
     def _mapping(self, start: yaml.MappingStartEvent, depth: int) -> tuple[LinedDict, int]:
         built, weight = LinedDict(_line(start)), 1
@@ -191,6 +205,8 @@ class _Builder:
                 self._faults.add(_line(event), f"the key {key!r} stands twice", f"first on line {built.lines[key]}")
             else:
                 built[key], built.lines[key] = value, _line(event)
+                if isinstance(value, int | float):
+                    built.written[key] = self._word
         return built, weight
 
     def _key(self, event: yaml.Event) -> str | None:
@@ -208,9 +224,19 @@ class _Builder:
                 break
             value, more = self._value(event, depth + 1)
             weight += more
+            if isinstance(value, int | float):
+                built.written[len(built)] = self._word
             built.append(value)
             built.lines.append(_line(event))
         return built, weight
+
+
+def as_written(value: LinedValue) -> None:
+    """Make texts of the numbers and flags of a mapping or list, each as it stands in the file; anything else stays."""
+    if isinstance(value, LinedDict | LinedList):
+        for place, word in value.written.items():
+            value[place] = word  # type: ignore[index]
+        value.written.clear()
 
 
 def _line(event: yaml.Event) -> int:

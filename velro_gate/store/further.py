@@ -37,7 +37,7 @@ def read_missing(folder: Path) -> Mapping[str, str] | None:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError("the confirmation cannot be read", where=str(path), why=" ".join(str(error).split())) from error
     match tree:
         case {"schema": 1, "not_run_again": dict(missing)} if all(isinstance(why, str) for why in missing.values()):

@@ -18,12 +18,18 @@ from velro_gate.store.files import read_text, write_whole
 SELFTEST = "selftest.json"
 
 
-def selftest_folder(environ: Mapping[str, str]) -> Path:
-    """Where the selftests of this user's machine lie."""
+def selftest_folder(environ: Mapping[str, str]) -> Path | None:
+    """Where the selftests of this user's machine lie; None for a user without a home, as containers have them."""
     cache = environ.get("XDG_CACHE_HOME", "")
     # A relative path there is to be ignored, says the XDG Base Directory Specification.
-    root = Path(cache) if Path(cache).is_absolute() else Path(environ.get("HOME") or Path.home()) / ".cache"
-    return root / "velro-gate" / "selftests"
+    if Path(cache).is_absolute():
+        return Path(cache) / "velro-gate" / "selftests"
+    try:
+        home = Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        # Neither the variable nor an entry in the table of users.
+        return None
+    return home / ".cache" / "velro-gate" / "selftests"
 
 
 def write_selftest(path: Path, selftest: Selftest) -> None:

@@ -10,7 +10,7 @@ import pytest
 from velro_gate.analysis.waivers import proposed
 from velro_gate.errors import ScenarioError, UsageError
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.store.waivers import read_waivers
+from velro_gate.scenario.waivers import read_waivers
 
 ROW = "- {phase: steady, step: login, metric: p95, ceiling: 30 %, expires: 2026-12-31, issue: '#7', reason: a new check}\n"
 
@@ -48,10 +48,32 @@ def test_every_faulty_row_is_named(tmp_path: Path) -> None:
     assert "row 1" not in said
 
 
-@pytest.mark.parametrize("text", ["{a: b}", "a: [", "just words"])
-def test_what_is_no_list_of_rows_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(UsageError, match="waivers are not"):
+@pytest.mark.parametrize("text", ["{a: b}", "a: [", "just words", "!!set []", "[" * 2000, ROW + "---\n"])
+def test_what_is_no_list_of_rows_is_refused_at_its_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ScenarioError, match=r"velro-waivers.yaml:\d"):
         read_waivers(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("was", "put", "said"),
+    [
+        ("2026-12-31", "2026-02-30", "there is no day 2026-02-30"),
+        ("2026-12-31", "20261231", "a day such as"),
+        ("30 %", "30", "would be 3,000 %: write '30 %'"),
+        ("30 %", "1.5", "would be 150 %: write '1.5 %' or '150 %'"),
+        ("30 %", "-3 %", "a ceiling such as"),
+        ("30 %", "!!float 3", "the tag"),
+    ],
+)
+def test_what_would_be_misread_is_refused_with_what_to_write(tmp_path: Path, was: str, put: str, said: str) -> None:
+    with pytest.raises(ScenarioError, match=said):
+        read_waivers(written(tmp_path, ROW.replace(was, put)))
+
+
+def test_a_bare_share_is_a_ceiling_and_a_bare_number_an_issue(tmp_path: Path) -> None:
+    (waiver,) = read_waivers(written(tmp_path, ROW.replace("30 %", "0.3").replace("'#7'", "1234")))
+    assert waiver.ceiling == pytest.approx(0.3)
+    assert waiver.issue == "1234"
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
