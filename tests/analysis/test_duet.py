@@ -235,19 +235,19 @@ def test_a_step_that_is_missing_in_the_head_build_breaks_the_run() -> None:
 
 
 def test_too_few_requests_beyond_the_quantile_are_not_gated_and_that_is_said() -> None:
-    few = summary(n=150)
+    few = summary(n=50)
     found = row(compare_pairs(of_phases([few] * 10, [few] * 10)), "p95")
     assert found.verdict is Change.NOT_COMPARED
-    assert "only 1,500 good answers, 2,000 are needed" in found.reason
+    assert "only 500 good answers, 600 are needed" in found.reason
 
 
-def test_a_step_may_have_its_hundred_slow_requests_in_ten_blocks_together() -> None:
-    some = summary(n=200)
+def test_a_step_may_have_its_thirty_slow_requests_in_ten_blocks_together() -> None:
+    some = summary(n=60)
     assert row(compare_pairs(of_phases([some] * 10, [some] * 10)), "p95", "login").verdict is Change.UNCHANGED
 
 
 def test_fewer_answers_than_the_base_build_had_cannot_hide_a_step() -> None:
-    found = row(compare_pairs(of_phases([summary(n=400)] * 10, [summary(n=150)] * 10)), "p95")
+    found = row(compare_pairs(of_phases([summary(n=400)] * 10, [summary(n=40)] * 10)), "p95")
     assert (found.verdict, found.level) == (Change.NOT_COMPARED, Level.INCONCLUSIVE)
 
 

@@ -105,7 +105,7 @@ def _pooled_error_rate(steps: _Steps) -> float:
 
 
 def _too_few(row: Row, base: _Steps, head: _Steps) -> Comparison | None:
-    """A quantile is compared when at least 100 requests of all blocks of a build together lie beyond it."""
+    """A quantile is compared when at least 30 requests of all blocks of a build together lie beyond it."""
     quantile = row.metric.quantile
     if quantile is None:
         return None

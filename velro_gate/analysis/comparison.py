@@ -10,13 +10,15 @@ inconclusive. Improvements are the mirror image. Advisory rows are screened by B
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from statistics import median
 
 from velro_gate.analysis.epochs import of_this_epoch
 from velro_gate.analysis.error_rates import LEAST_INCREASE, asked_and_failed, error_shift
 from velro_gate.analysis.family import (
     LEAST_BEYOND,
+    STILL_BEYOND,
     Row,
     beyond,
     choose_rows,
@@ -24,17 +26,21 @@ from velro_gate.analysis.family import (
     false_discovery,
     has,
     holm,
+    is_enough,
     not_compared,
+    stand_in,
+    too_few,
     typical_count,
 )
 from velro_gate.analysis.noise import ENOUGH_BASELINES, margin, to_scale
 from velro_gate.analysis.shifts import Shift, relative_worsening, scaled_shift
 from velro_gate.analysis.stored import ROUNDING
-from velro_gate.model.metrics import Metric, Scale
+from velro_gate.analysis.wording import figure
+from velro_gate.model.metrics import METRICS, Metric, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.units import format_change, format_count, format_share
+from velro_gate.units import format_change, format_share
 
 ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
@@ -127,20 +133,31 @@ def _needs_answers(row: Row, mine: StepSummary) -> bool:
 
 
 def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
-    """Quantiles with too few requests beyond them are not gated: decided by chance, they would cry wolf."""
+    """A quantile with too few requests beyond it is not compared: decided by a handful of them, it would cry wolf.
+
+    A primary one warns all the same, since it may be the one figure that has changed.
+    """
     quantile = row.metric.quantile
     if quantile is None:
         return None
     current = phase.measurement(row.metric.name, row.step)
     n = current.n if current else 0
-    if beyond(n, quantile) >= LEAST_BEYOND:
+    usual = typical_count(before, row.step, row.metric.name)
+    offered = is_enough(usual, row.metric)
+    if beyond(n, quantile) >= (STILL_BEYOND if offered else LEAST_BEYOND):
         return None
-    needed = round(LEAST_BEYOND / (1.0 - quantile))
-    reason = f"only {format_count(n)} good answers, {format_count(needed)} are needed to compare {row.metric.label}"
-    if beyond(typical_count(before, row.step, row.metric.name), quantile) >= LEAST_BEYOND:
+    if offered:
         # The plan offers enough: that so few were answered is the service's doing and must not hide it from the test.
-        return _not_compared(row, Level.INCONCLUSIVE, f"{reason}; the baselines had enough")
-    return _not_compared(row, Level.WARN if row.named else Level.PASS, reason)
+        reason = f"{too_few(row.metric, n, 0.0)}; the baselines had enough"
+        return _not_compared(row, Level.INCONCLUSIVE, reason)
+    reason = too_few(row.metric, n, phase.measured_seconds)
+    earlier = [found.value for each in before if (found := each.measurement(row.metric.name, row.step)) is not None]
+    if current is not None and earlier:
+        reason += f"; {figure(row.metric.kind, median(earlier))} before, {figure(row.metric.kind, current.value)} now"
+    lower = stand_in(row.metric, lambda name: typical_count(before, row.step, name))
+    if lower is not None:
+        reason += f"; {lower.label} stands in for it"
+    return _not_compared(row, Level.WARN, reason)
 
 
 def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:
@@ -171,8 +188,9 @@ def conclude(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
         else:
             change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
         found = replace(found_of(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
-        if change is Change.INCONCLUSIVE and not found.reason:
-            found = replace(found, reason=not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
+        if change is Change.INCONCLUSIVE and not _few(shift):
+            remark = f"{found.reason}; " if found.reason else ""
+            found = replace(found, reason=remark + not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
         concluded[row] = withheld(found, _risen_errors(row.phase, shifts))
     return concluded
 
@@ -258,8 +276,15 @@ def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Pol
         k=shift.k,
         # Of an error rate the margin is in percentage points, no relative change.
         margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy, known=shift.known),
-        reason=few_baselines(shift.k, policy) if _few(shift) else "",
+        reason="; ".join(_remarks(row, shift, policy)),
     )
+
+
+def _remarks(row: Row, shift: Shift, policy: Policy) -> Iterator[str]:
+    if row.stands_for:
+        yield f"stands in for {METRICS[row.stands_for].label}, beyond which too few answers lie"
+    if _few(shift):
+        yield few_baselines(shift.k, policy)
 
 
 def not_ruled_out(metric: Metric, level: float, upper: float) -> str:

@@ -1,16 +1,19 @@
 """Which figures of a run are compared, which of them may fail it, and what testing many of them at once costs.
 
 Primary rows of each phase, at most eight (decision.md, 2): p50, p95, error rate and achieved/offered of all steps, and p95 of
-the four most frequent steps that have 100 requests beyond the quantile. The family is that of the whole run: with six phases
-it has up to 48 rows, since a step can become slow under the load of one phase only and that phase has to be able to say so.
+the four most frequent steps. A quantile beyond which too few answers lie is not compared; the next lower one that has enough
+stands in for it, so that no step and no phase is left without a response time that may fail the run. The family is that of the
+whole run: with six phases it has up to 48 rows, since a step can become slow under the load of one phase only.
 More rows buy more chances of a false alarm, so Holm runs over all of them, and the level at which one row may fail the run is
 that of eight rows shared by all (``confirm_level``). Everything else that can be compared is advisory: a warning at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import median
 
 import numpy as np
@@ -20,9 +23,14 @@ from velro_gate.model.metrics import METRICS, Metric
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.units import format_count, format_duration
 
-LEAST_BEYOND = 100
-"""So many requests must lie beyond a quantile before it is compared: fewer, and chance alone moves it."""
+LEAST_BEYOND = 30
+"""So many requests must lie beyond a quantile before it is compared. What chance does to it is part of the noise between runs
+or blocks, which is measured; with fewer it depends on a handful of requests, and that noise is no longer like Student's t."""
+
+STILL_BEYOND = 24
+"""So many do for the run itself where its baselines have enough: no plan answers exactly as many requests every time."""
 
 FAMILY = 8
 PRIMARY_STEPS = 4
@@ -31,13 +39,18 @@ ADVISORY = ("p50", "p95", "p99", "error_rate", "hit_rate", "cpu_per_1000", "rss"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure to compare. named: the scenario itself promotes it, so it must not be missing."""
+    """One figure to compare.
+
+    named: the scenario itself promotes it, so it must not be missing. stands_for: the quantile, by name, in whose place this
+    lower one is primary, because too few answers lie beyond it.
+    """
 
     phase: str
     step: str
     metric: Metric
     primary: bool
     named: bool = False
+    stands_for: str = ""
 
 
 def choose_rows(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Row, ...]:
@@ -58,10 +71,24 @@ def phase_rows(
     of each side are compared together, since the requests of all of them stand behind a quantile.
     """
     name = mine[0].name
+    before_or_mine = before or mine[:1]
+
+    def count(step: str, metric: str) -> float:
+        # The baselines decide, so that a candidate with few good answers cannot choose itself out of the test.
+        return typical_count(before_or_mine, step, metric) * repeats
+
     named = policy.primary is not None
-    primaries = policy.primary if policy.primary is not None else _default_primaries(mine[0], before, steps, repeats)
+    primaries = policy.primary if policy.primary is not None else _default_primaries(mine[0])
     rows = [Row(phase=name, step=s, metric=METRICS[m], primary=True, named=named) for s, m in primaries]
     taken = set(primaries)
+    if policy.primary is None:
+        rows += _step_rows(name, steps, count)
+        taken |= {(row.step, row.metric.name) for row in rows}
+    for row in tuple(rows):
+        lower = None if row.stands_for else stand_in(row.metric, partial(count, row.step))
+        if lower is not None and (row.step, lower.name) not in taken:
+            taken.add((row.step, lower.name))
+            rows.append(Row(phase=name, step=row.step, metric=lower, primary=True, stands_for=row.metric.name))
     rows += [
         Row(phase=name, step=step, metric=METRICS[metric], primary=False)
         for step, metric in _advisory(mine, before, steps)
@@ -70,18 +97,60 @@ def phase_rows(
     return rows
 
 
-def _default_primaries(
-    phase: PhaseSummary, before: Sequence[PhaseSummary], steps: Sequence[str], repeats: int
-) -> tuple[tuple[str, str], ...]:
+def _default_primaries(phase: PhaseSummary) -> tuple[tuple[str, str], ...]:
     rate = "achieved_share" if phase.offered_rate is not None else "throughput"
-    whole = [(ALL_STEPS, name) for name in ("p50", "p95", "error_rate", rate)]
+    return tuple((ALL_STEPS, name) for name in ("p50", "p95", "error_rate", rate))
+
+
+def _step_rows(phase: str, steps: Sequence[str], count: Callable[[str, str], float]) -> Iterator[Row]:
+    """A response time of each of the most frequent steps, in the scenario's order: p95, or what stands in for it."""
     if len(steps) < 2:
-        return tuple(whole)
-    # The baselines choose the steps, so that a candidate with few good answers cannot choose itself out of the test.
-    counts = {step: typical_count(before or [phase], step, "p95") * repeats for step in steps}
-    enough = [step for step in steps if beyond(counts[step], 0.95) >= LEAST_BEYOND]
-    chosen = sorted(enough, key=lambda step: -counts[step])[:PRIMARY_STEPS]
-    return (*whole, *((step, "p95") for step in steps if step in chosen))
+        return
+    p95 = METRICS["p95"]
+    answers = {step: count(step, "p95") for step in steps}
+    chosen: dict[str, Metric] = {}
+    for step in sorted(steps, key=lambda step: -answers[step]):
+        metric = p95 if is_enough(answers[step], p95) else stand_in(p95, partial(count, step))
+        if metric is not None and len(chosen) < PRIMARY_STEPS:
+            chosen[step] = metric
+    for step in steps:
+        if (metric := chosen.get(step)) is not None:
+            yield Row(phase=phase, step=step, metric=metric, primary=True, stands_for="" if metric is p95 else p95.name)
+
+
+_LADDERS = (("p999", "p99", "p95", "p90", "p50"), ("service_p99", "service_p95", "service_p50"))
+
+
+def stand_in(metric: Metric, answers: Callable[[str], float]) -> Metric | None:
+    """The highest lower quantile that can be compared; None where the quantile itself can be, or nothing can.
+
+    answers: to a metric's name, how many stand behind it in one run, or in all blocks of a build together.
+    """
+    ladder = next((names for names in _LADDERS if metric.name in names), ())
+    if not ladder or is_enough(answers(metric.name), metric):
+        return None
+    lower = (METRICS[name] for name in ladder[ladder.index(metric.name) + 1 :])
+    return next((each for each in lower if is_enough(answers(each.name), each)), None)
+
+
+def is_enough(answers: float, metric: Metric) -> bool:
+    """Whether so many answers allow to compare a figure: of a quantile ``LEAST_BEYOND`` of them have to lie beyond."""
+    return metric.quantile is None or beyond(answers, metric.quantile) >= LEAST_BEYOND
+
+
+def needed_answers(metric: Metric) -> int:
+    """How many answers it takes to compare a figure; 0 for one that is no quantile."""
+    return 0 if metric.quantile is None else math.ceil(round(LEAST_BEYOND / (1.0 - metric.quantile), 6))
+
+
+def too_few(metric: Metric, answers: float, seconds: float) -> str:
+    """Why so many answers in so many seconds do not allow to compare a quantile, and how long it would take."""
+    needed = needed_answers(metric)
+    said = f"only {format_count(round(answers))} good answers, {format_count(needed)} are needed to compare {metric.label}"
+    if answers <= 0.0 or seconds <= 0.0:
+        return said
+    # Rounded up to five seconds: a duration is what a person writes into a file.
+    return f"{said} ({format_duration(5.0 * math.ceil(seconds * needed / answers / 5.0 - 1e-9))} would do)"
 
 
 def _advisory(mine: Sequence[PhaseSummary], before: Sequence[PhaseSummary], steps: Sequence[str]) -> list[tuple[str, str]]:

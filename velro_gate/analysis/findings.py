@@ -338,7 +338,7 @@ def _missing_advice(level: Level, row: Comparison) -> str:
         case Level.NO_BASELINE:
             return f"Record the baselines anew: {CALIBRATE}."
         case _:
-            return "Measure longer, or offer more requests: at least 100 have to lie beyond a quantile that is compared."
+            return "Measure longer, or offer more requests: at least 30 have to lie beyond a quantile that is compared."
 
 
 def _no_latency(primary: Sequence[Comparison]) -> Iterator[Finding]:
