@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.analysis.duets import block, control, duet, noisy, of_phases, pair, swapped
 from tests.analysis.phases import counts
 from tests.analysis.runs import summary
-from velro_gate.analysis.duet import compare_pairs, next_look, settled
+from velro_gate.analysis.duet import compare_pairs, hopeless, next_look, settled
 from velro_gate.analysis.duet_verdict import duet_doubts, judge_duet
-from velro_gate.model.duet import Duet, Look, Side
+from velro_gate.model.duet import LOOKS, Duet, Look, Side
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, StepSummary
 from velro_gate.model.scenario import Policy
@@ -147,9 +147,42 @@ def test_the_estimate_and_the_p_are_those_of_a_plain_enumeration() -> None:
 
 
 def test_nothing_is_decided_before_the_first_look_and_little_after_it() -> None:
-    assert noisy(7).alpha == noisy(10).alpha == 0.004
-    assert noisy(11).alpha == noisy(16).alpha == 0.006
-    assert next_look(noisy(7), compare_pairs(noisy(7))) == 10
+    held = noisy(7)
+    assert [held.look(pairs).alpha for pairs in (4, 6, 7, 10, 11, 16, 17)] == [0.0, 0.0, 0.004, 0.004, 0.006, 0.006, 0.006]
+    assert next_look(held, compare_pairs(held)) == 10
+
+
+def test_the_error_rates_are_shared_between_the_looks() -> None:
+    assert sum(look.alpha for look in LOOKS) == pytest.approx(0.01)
+    assert sum(look.beta for look in LOOKS) == pytest.approx(0.05)
+
+
+def test_six_quiet_pairs_end_an_unchanged_duet_and_call_nothing_changed() -> None:
+    quiet = noisy(6)
+    rows = compare_pairs(quiet)
+    assert {each.verdict for each in rows if each.primary} == {Change.UNCHANGED}
+    assert next_look(quiet, rows) == 6
+    slow = noisy(6, factor=2.0)
+    assert Change.REGRESSION not in {each.verdict for each in compare_pairs(slow)}
+    assert next_look(slow, compare_pairs(slow)) == 10
+
+
+def test_a_pair_that_was_left_out_does_not_count_towards_a_look() -> None:
+    held = noisy(10, factor=1.3)
+    spoilt = replace(held.pairs[3], head=block(doubts=(doubt(Trust.BROKEN),)))
+    held = replace(held, pairs=(*held.pairs[:3], spoilt, *held.pairs[4:]))
+    assert next_look(held, compare_pairs(held)) == 10
+    measured_again = replace(held, pairs=(*held.pairs, held.pairs[0]))
+    assert next_look(measured_again, compare_pairs(measured_again)) == 10
+    assert judge_duet(measured_again).level is Level.FAIL
+
+
+def test_a_duet_goes_on_while_more_pairs_can_still_outweigh_those_that_were_left_out() -> None:
+    quiet, spoilt = noisy(6).pairs, pair(block(doubts=(doubt(Trust.BROKEN),)), block())
+    held = duet(*quiet, *[spoilt] * 3)
+    assert next_look(held, compare_pairs(held)) == 10
+    assert not hopeless(held)
+    assert hopeless(duet(*quiet, *[spoilt] * 6))
 
 
 def test_a_decided_duet_stops_at_the_first_look() -> None:
@@ -429,7 +462,7 @@ def test_the_other_side_of_a_side_is_the_other_one() -> None:
     assert [side.other for side in Side] == [Side.HEAD, Side.BASE]
 
 
-@pytest.mark.parametrize("broken", [{"pairs": 0, "alpha": 0.1}, {"pairs": 3, "alpha": 0.0}, {"pairs": 3, "alpha": 1.0}])
+@pytest.mark.parametrize("broken", [{"pairs": 0, "alpha": 0.1}, {"pairs": 3, "alpha": -0.1}, {"pairs": 3, "alpha": 1.0}])
 def test_a_look_that_cannot_be_is_refused(broken: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="look"):
         Look(**broken)  # type: ignore[arg-type]

@@ -58,8 +58,8 @@ def windows(values: list[float]) -> tuple[Window, ...]:
 def test_a_quiet_pilot_chooses_short_blocks() -> None:
     found = forecast_duet(pilot(within=0.009), LOOKS, Policy())
     assert found.block_seconds == 5.0
-    assert found.looks[0].worst < 0.10
-    assert found.looks[0].seconds == 2 * 10 * (5.0 + 4.0)
+    assert found.deciding.worst < 0.10
+    assert found.deciding.seconds == 2 * 10 * (5.0 + 4.0)
 
 
 def test_a_noisy_pilot_asks_for_longer_ones() -> None:
@@ -69,15 +69,15 @@ def test_a_noisy_pilot_asks_for_longer_ones() -> None:
 def test_noise_between_restarts_is_not_measured_away_and_the_forecast_says_so() -> None:
     found = forecast_duet(pilot(within=0.01, between=0.2), LOOKS, Policy())
     assert found.block_seconds == 120.0
-    assert found.looks[0].worst > 0.5
-    assert found.looks[1].worst < found.looks[0].worst
+    assert found.deciding.worst > 0.5
+    assert found.looks[2].worst < found.deciding.worst
 
 
 def test_the_budget_limits_the_blocks() -> None:
     found = forecast_duet(pilot(within=0.05), LOOKS, Policy(), budget=600.0)
     assert found.fits
     assert found.looks[-1].seconds <= 600.0
-    assert found.looks[0].worst > 0.10
+    assert found.deciding.worst > 0.10
 
 
 def test_a_budget_that_nothing_fits_is_said() -> None:
@@ -141,7 +141,7 @@ def test_the_forecast_is_about_what_the_duet_then_says() -> None:
     assert measured.verdict is Change.UNCHANGED
     noise = {replace(ROW, step=str(i)): BlockNoise(within=0.03, between=0.0) for i in range(6)}
     forecast = forecast_duet(Pilot(seconds=5.0, overhead=1.0, memory=0.1, noise=noise), LOOKS, Policy(), budget=300.0)
-    assert measured.mde == pytest.approx(forecast.looks[0].worst, rel=0.4)
+    assert measured.mde == pytest.approx(forecast.deciding.worst, rel=0.4)
 
 
 @pytest.mark.parametrize(("n", "critical", "worse"), [(10, 4.0, 0.06), (10, 4.5, 0.09), (16, 3.5, 0.04), (7, 5.0, 0.08)])

@@ -22,7 +22,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Level
 from velro_gate.store.duets import read_duet
 
-SHORT = Wishes(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
+SHORT = Wishes(seed=11, pairs=8, block=1.0, warm_up=0.5, pilot=False)
 
 
 def run(folder: Path, base: str, head: str, wishes: Wishes = SHORT) -> tuple[RunRecord, DuetRecord, Results, Spectator]:
@@ -50,17 +50,16 @@ Slower = tuple[RunRecord, DuetRecord, Results, Spectator]
 def test_a_slower_head_build_fails(slower: Slower) -> None:
     record, kept, _, _ = slower
     verdict = reach_duet_verdict(record, kept)
-    # Seven pairs that all agree are the least that can say so.
     assert {row.verdict for row in verdict.comparisons if row.metric in ("p50", "p95") and row.primary} == {Change.REGRESSION}
     assert verdict.level in (Level.FAIL, Level.BROKEN)
     assert verdict.duet is not None
-    assert (verdict.duet.pairs + verdict.duet.left_out, verdict.duet.restarted) == (7, True)
+    assert (verdict.duet.pairs, verdict.duet.restarted) == (8, True)
 
 
 def test_its_requirements_are_held_against_all_blocks_of_the_head_build(slower: Slower) -> None:
     record, kept, _, _ = slower
     (phase,) = record.phases
-    assert phase.measured_seconds == pytest.approx(7.0, abs=0.1)
+    assert phase.measured_seconds == pytest.approx(8.0, abs=0.1)
     found = {result.requirement.metric: result for result in reach_duet_verdict(record, kept).requirements}
     assert found["p95"].estimate is not None
     assert 0.018 < found["p95"].estimate.value < 0.2
@@ -69,7 +68,7 @@ def test_its_requirements_are_held_against_all_blocks_of_the_head_build(slower: 
 def test_the_order_is_that_of_the_recorded_seed(slower: Slower) -> None:
     _, kept, _, _ = slower
     lot = random.Random("11/order")
-    assert [pair.first for pair in kept.duet.pairs] == [Side.BASE if lot.random() < 0.5 else Side.HEAD for _ in range(7)]
+    assert [pair.first for pair in kept.duet.pairs] == [Side.BASE if lot.random() < 0.5 else Side.HEAD for _ in range(8)]
 
 
 def test_both_blocks_of_a_pair_get_the_same_arrivals_and_each_pair_others(slower: Slower) -> None:
@@ -82,7 +81,7 @@ def test_both_blocks_of_a_pair_get_the_same_arrivals_and_each_pair_others(slower
 def test_each_build_is_started_once_a_block_and_its_output_kept(slower: Slower) -> None:
     _, _, results, _ = slower
     for side in Side:
-        assert (results.folder / f"{side.value}.log").read_text("utf-8").count("serving on ") == 7
+        assert (results.folder / f"{side.value}.log").read_text("utf-8").count("serving on ") == 8
 
 
 def test_a_kept_duet_gets_the_same_verdict_again(slower: Slower) -> None:
@@ -103,9 +102,9 @@ def test_the_usual_reports_are_written(slower: Slower) -> None:
 
 def test_each_pair_and_each_look_is_told_as_it_happens(slower: Slower) -> None:
     _, _, results, watching = slower
-    assert sum(line.startswith("pair ") for line in watching.said) == 7
-    assert watching.said[-1].startswith("look after 7 pairs: ")
-    assert {progress.phase for progress in watching.seen} >= {"pair 1 of 7, base", "pair 7 of 7, head"}
+    assert sum(line.startswith("pair ") for line in watching.said) == 8
+    assert watching.said[-1].startswith("look after 8 pairs: ")
+    assert {progress.phase for progress in watching.seen} >= {"pair 1 of 8, base", "pair 8 of 8, head"}
     assert "record kept" in results.log.read_text("utf-8")
 
 

@@ -85,9 +85,11 @@ def test_the_forecast_is_said_before_anything_is_compared(setup: Setup) -> None:
     made = rehearsed(stage, Wishes(seed=1))
     assert made.looks == LOOKS
     assert "forecast from the pilot: blocks of " in stage.said[0]
-    assert stage.said[1].startswith("after 10 pairs, about ")
-    assert "a worsening of " in stage.said[1]
-    assert stage.said[2].startswith("after 16 pairs, about ")
+    assert stage.said[1].startswith("after 6 pairs, about ")
+    assert "unchanged" in stage.said[1]
+    assert stage.said[2].startswith("after 10 pairs, about ")
+    assert "a worsening of " in stage.said[2]
+    assert stage.said[3].startswith("after 16 pairs, about ")
 
 
 def test_what_is_asked_for_is_not_chosen(setup: Setup) -> None:
@@ -106,7 +108,8 @@ def test_blocks_that_are_too_short_for_the_tail_are_made_all_the_same_and_noted(
 
 def test_when_only_the_first_look_fits_it_gets_the_whole_error_rate(setup: Setup) -> None:
     made = rehearsed(Stage(setup), Wishes(seed=1, block=15.0, most_seconds=500.0))
-    assert [(look.pairs, look.alpha) for look in made.looks] == [(10, 0.01)]
+    assert [(look.pairs, look.alpha) for look in made.looks] == [(6, 0.0), (10, 0.01)]
+    assert sum(look.beta for look in made.looks) == pytest.approx(0.05)
 
 
 def test_what_takes_too_long_is_refused_with_the_time_that_it_takes(setup: Setup) -> None:

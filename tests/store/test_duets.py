@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 
 from tests.analysis.duets import block, duet, noisy, pair
 from tests.analysis.runs import run, summary
+from velro_gate.analysis.duet_verdict import judge_duet
 from velro_gate.errors import RecordError
 from velro_gate.model.duet import DuetRecord, Look, Side
 from velro_gate.model.record import Estimate, Revision
-from velro_gate.model.verdict import Trust, TrustFinding
+from velro_gate.model.verdict import Level, Trust, TrustFinding
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_duet, encode_duet
 from velro_gate.store.duets import DUET, read_duet, write_duet
 from velro_gate.store.records import read_record
@@ -37,6 +39,17 @@ def test_what_is_kept_is_what_is_read(tmp_path: Path, pairs: int) -> None:
     write_duet(tmp_path, run(), kept(pairs))
     assert read_duet(tmp_path) == read_duet(tmp_path / "record.json") == kept(pairs)
     assert read_record(tmp_path) == run()
+
+
+def test_pairs_that_a_former_version_kept_are_judged_by_the_looks_it_had() -> None:
+    """It knew neither balanced orders nor a level of "unchanged" of each look's own."""
+    text = encode_duet(replace(kept(), duet=noisy(10)))
+    tree = json.loads(text)
+    del tree["duet"]["balance"]
+    tree["duet"]["looks"] = [{"pairs": 10, "alpha": 0.004}, {"pairs": 16, "alpha": 0.006}]
+    former = decode_duet(json.dumps(tree)).duet
+    assert (former.balance, [look.beta for look in former.looks]) == ((), [0.05, 0.05])
+    assert judge_duet(former).level is Level.PASS
 
 
 def test_an_empty_duet_is_kept_as_well(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from velro_gate.analysis.duet_verdict import judge_duet
 from velro_gate.analysis.evaluating import figure_of
 from velro_gate.analysis.family import Row, phase_rows
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, BankedBlock, Cycle
-from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side
+from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding
 from velro_gate.model.evaluation import Aim, Figure
 from velro_gate.model.metrics import Scale
 from velro_gate.model.scenario import ALL_STEPS, Policy
@@ -143,7 +143,7 @@ def _rows(bank: Bank) -> list[Row]:
     return [
         row
         for phase in phases[0]
-        for row in phase_rows([phase], [phase], bank.head.plan.steps, bank.head.plan.policy, repeats=LOOKS[0].pairs)
+        for row in phase_rows([phase], [phase], bank.head.plan.steps, bank.head.plan.policy, repeats=deciding(LOOKS)[0].pairs)
         if row.primary and row.metric.scale is not Scale.LINEAR
     ]
 

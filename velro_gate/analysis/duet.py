@@ -20,9 +20,10 @@ from velro_gate.analysis.comparison import ADVISORY_Q, not_ruled_out, withheld
 from velro_gate.analysis.error_rates import LEAST_INCREASE, UNCHANGED_INCREASE, counts_shift
 from velro_gate.analysis.family import Row, false_discovery, phase_rows
 from velro_gate.analysis.noise import from_scale
+from velro_gate.analysis.pair_order import orders_of
 from velro_gate.analysis.paired import Outcome, Paired, conclusions, detectable, paired
 from velro_gate.analysis.shifts import relative_change
-from velro_gate.analysis.signflip import Floats, single_p
+from velro_gate.analysis.signflip import Floats, Orders, single_p
 from velro_gate.model.duet import Duet, Pair
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.scenario import Policy
@@ -36,12 +37,19 @@ _CHANGES = {
 }
 
 
+UNDECIDED = frozenset({Change.INCONCLUSIVE, Change.SUSPICIOUS})
+"""What a primary row is as long as more pairs may decide it."""
+
+LEFT_OUT_BROKEN = 0.25
+"""With more than this share of the pairs left out, what is left was chosen by the disturbance."""
+
+
 def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
     """Every figure of the head build against the base build, the primary rows of each phase first.
 
     Pairs with a block that cannot be trusted are left out. Empty without a usable pair.
     """
-    pairs = [pair for pair in duet.pairs if not unusable(pair)]
+    pairs = usable(duet)
     if not pairs:
         return ()
     found = {row: figures_of(row, pairs) for row in _rows(duet, pairs)}
@@ -53,6 +61,16 @@ def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
     )
 
 
+def usable(duet: Duet) -> list[Pair]:
+    """The pairs without a block that cannot be trusted."""
+    return [pair for pair in duet.pairs if not unusable(pair)]
+
+
+def pair_orders(duet: Duet) -> Orders:
+    """The orders of the usable pairs, and those that might have been drawn."""
+    return orders_of([pair.first for pair in usable(duet)], duet.balance, duet.seed)
+
+
 def least_worsening(metric: Metric, policy: Policy) -> float:
     """The worsening that counts, on the metric's comparison scale."""
     return LEAST_INCREASE if metric.scale is Scale.LINEAR else math.log1p(policy.margin)
@@ -60,18 +78,25 @@ def least_worsening(metric: Metric, policy: Policy) -> float:
 
 def settled(rows: Sequence[Comparison]) -> bool:
     """Whether no further pair could decide anything: every primary row is decided, or cannot be compared at all."""
-    return bool(rows) and not any(row.primary and row.verdict is Change.INCONCLUSIVE for row in rows)
+    return bool(rows) and not any(row.primary and row.verdict in UNDECIDED for row in rows)
+
+
+def hopeless(duet: Duet) -> bool:
+    """Whether so many pairs had to be left out that they break the duet, however many more are measured."""
+    left_out = len(duet.pairs) - len(usable(duet))
+    return left_out > LEFT_OUT_BROKEN * (left_out + duet.looks[-1].pairs)
 
 
 def next_look(duet: Duet, rows: Sequence[Comparison]) -> int:
-    """How many pairs there have to be before the next look; as many as there are when the duet is over.
+    """How many usable pairs there have to be before the next look; as many as there are when the duet is over.
 
     A look is taken at its own number of pairs only: looking more often would raise the error rate.
     """
-    done = len(duet.pairs)
+    done = len(usable(duet))
     ahead = [look.pairs for look in duet.looks if look.pairs > done]
     at_look = done in [look.pairs for look in duet.looks]
-    if not ahead or (at_look and settled(rows)):
+    left_out = len(duet.pairs) - done
+    if not ahead or (at_look and settled(rows) and left_out <= LEFT_OUT_BROKEN * len(duet.pairs)):
         return done
     return ahead[0]
 
@@ -113,10 +138,11 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     if not able:
         return {}
     family = _Family.of(able, duet.policy)
-    found = paired(family.d, duet.seed)
-    alone, _ = single_p(family.d, duet.seed)
-    outcomes = conclusions(found, duet.alpha, family.least, family.bound)
-    mde = detectable(family.d, duet.seed, duet.alpha, family.least)
+    look, orders = duet.look(len(family.d)), pair_orders(duet)
+    found = paired(family.d, duet.seed, orders, beta=look.beta)
+    alone, _ = single_p(family.d, duet.seed, orders)
+    outcomes = conclusions(found, look.alpha, family.least, family.bound)
+    mde = detectable(family.d, duet.seed, look.alpha, family.least)
     more_errors = {
         row.phase: figures.head
         for row, figures, estimate in zip(family.rows, family.figures, found.estimate, strict=True)
@@ -126,7 +152,7 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     for j, row in enumerate(family.rows):
         change = _CHANGES[Outcome(int(outcomes[j]))]
         if row.metric.name == "error_rate":
-            change = _counted(change, family.figures[j], duet)
+            change = _counted(change, family.figures[j], duet.policy, look.alpha)
         level = {Change.REGRESSION: Level.FAIL, Change.INCONCLUSIVE: Level.INCONCLUSIVE}.get(change, Level.PASS)
         drawn = _drawn(family, found, j, float(mde[j]), duet.policy)
         reason = _open(row, family.figures[j], float(found.upper[j])) if change is Change.INCONCLUSIVE else ""
@@ -140,16 +166,16 @@ def _open(row: Row, figures: Figures, upper: float) -> str:
     return not_ruled_out(row.metric, figures.level, upper) if math.isfinite(upper) else "too few pairs of blocks to tell"
 
 
-def _counted(change: Change, figures: Figures, duet: Duet) -> Change:
+def _counted(change: Change, figures: Figures, policy: Policy, alpha: float) -> Change:
     """An error rate has changed only if its counts say so, too: Fisher's exact test, the counts divided by the dispersion
     between blocks. It is unchanged only if the interval of the counts lies under the bound as well.
     """
-    shift = counts_shift(figures.head_counts, figures.base_counts, duet.policy)
+    shift = counts_shift(figures.head_counts, figures.base_counts, policy)
     if shift is None:
         return change
-    if change is Change.REGRESSION and shift.p > duet.alpha:
+    if change is Change.REGRESSION and shift.p > alpha:
         return Change.INCONCLUSIVE
-    if change is Change.IMPROVEMENT and shift.p_better > duet.alpha:
+    if change is Change.IMPROVEMENT and shift.p_better > alpha:
         return Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
     # Without an error on either side every pair's difference is nought, and the counts alone know how little that says.
     return Change.INCONCLUSIVE if change is Change.UNCHANGED and shift.upper >= shift.bound else change
@@ -160,8 +186,9 @@ def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     if not able:
         return {}
     family = _Family.of(able, duet.policy)
-    found = paired(family.d, duet.seed)
-    p, p_better = single_p(family.d, duet.seed)
+    orders = pair_orders(duet)
+    found = paired(family.d, duet.seed, orders)
+    p, p_better = single_p(family.d, duet.seed, orders)
     adjusted, better = (np.array(false_discovery(each.tolist()), np.float64) for each in (p, p_better))
     # With the adjusted values in their place the same rules hold.
     screened = replace(found, p=adjusted, p_better=better)

@@ -64,7 +64,10 @@ class Pilot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookForecast:
-    """One look: after how many pairs and seconds, and the smallest relative worsening that each row could find then."""
+    """One look: after how many pairs and seconds, and the smallest relative worsening that each row could find then.
+
+    No row where the look can call nothing changed.
+    """
 
     pairs: int
     seconds: float
@@ -83,6 +86,11 @@ class DuetForecast:
     block_seconds: float
     looks: tuple[LookForecast, ...]
     fits: bool
+
+    @property
+    def deciding(self) -> LookForecast:
+        """The first look at which something may be called changed; the last one where no row can be forecast."""
+        return next((look for look in self.looks if look.mde), self.looks[-1])
 
 
 def pilot_of(blocks: Sequence[Block], steps: Sequence[str], policy: Policy, *, overhead: float) -> Pilot:
@@ -179,7 +187,7 @@ def forecast_duet(
     lengths = [seconds for seconds in choice if seconds >= least] or [max(math.ceil(least), choice[-1])]
     forecasts = [_forecast(pilot, looks, policy, seconds, budget) for seconds in lengths]
     affordable = [each for each in forecasts if each.fits] or forecasts[:1]
-    return next((each for each in affordable if each.looks[0].worst <= WANTED), affordable[-1])
+    return next((each for each in affordable if each.deciding.worst <= WANTED), affordable[-1])
 
 
 def _forecast(pilot: Pilot, looks: Sequence[Look], policy: Policy, seconds: float, budget: float) -> DuetForecast:
@@ -189,6 +197,7 @@ def _forecast(pilot: Pilot, looks: Sequence[Look], policy: Policy, seconds: floa
         mde = {
             row: _mde(noise.of_pair(stretch), look, len(pilot.noise), math.log1p(policy.margin))
             for row, noise in pilot.noise.items()
+            if look.alpha > 0.0
         }
         seen.append(LookForecast(pairs=look.pairs, seconds=2.0 * look.pairs * (seconds + pilot.overhead), mde=mde))
     return DuetForecast(block_seconds=seconds, looks=tuple(seen), fits=seen[-1].seconds <= budget)

@@ -93,7 +93,7 @@ def judge_duet_record(
             base=kept.base,
             pairs=len(duet.pairs) - left_out,
             left_out=left_out,
-            alpha=duet.alpha,
+            alpha=duet.look(len(duet.pairs) - left_out).alpha,
             control=control_change(duet),
             seed=duet.seed,
             block_seconds=kept.block_seconds,

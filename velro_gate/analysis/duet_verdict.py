@@ -10,7 +10,7 @@ import numpy as np
 
 from velro_gate import units
 from velro_gate.analysis.block_figures import unusable
-from velro_gate.analysis.duet import compare_pairs
+from velro_gate.analysis.duet import LEFT_OUT_BROKEN, compare_pairs
 from velro_gate.analysis.findings import comparison_findings
 from velro_gate.analysis.signflip import Floats, bounds, middle, walsh_averages
 from velro_gate.model.duet import Block, Duet, Pair, Side
@@ -23,10 +23,6 @@ CONTROL_TAIL = 0.002
 """On either side of the interval that must exclude nought before the control endpoint counts as moved: a duet in which nothing
 moved is broken by it in 4 of 1,000 cases at most. The smallest tail that ten pairs allow is .001.
 """
-
-LEFT_OUT_BROKEN = 0.25
-"""With more than this share of the pairs left out, what is left was chosen by the disturbance."""
-
 
 UNSTEADY = 4.0
 """So many margins the control endpoint may swing from pair to pair before that is a caveat: what swings alike beside both

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from velro_gate.analysis.block_figures import Figures, figures_of, unusable
 from velro_gate.analysis.companions import companions
-from velro_gate.analysis.duet import least_worsening
+from velro_gate.analysis.duet import least_worsening, pair_orders
 from velro_gate.analysis.explanation import QUANTILES, SURE, Moved, explain, span_of, to_explain
 from velro_gate.analysis.family import Row
 from velro_gate.analysis.head_blocks import together
@@ -68,14 +68,14 @@ def _beside(row: Comparison, base: Sequence[PhaseSummary]) -> str:
 
 def _moved(phase: str, step: str, pairs: Sequence[Pair], duet: Duet) -> Moved | None:
     """The quantiles of one step that have enough requests beyond them; None where there are none to compare."""
-    quantiles = []
+    quantiles, orders = [], pair_orders(duet)
     for name in QUANTILES:
         metric = METRICS[name]
         figures = figures_of(Row(phase=phase, step=step, metric=metric, primary=False), pairs)
         if not isinstance(figures, Figures):
             continue
         d = figures.worsening[:, None]
-        found = paired(d, duet.seed)
+        found = paired(d, duet.seed, orders)
         estimate, low, high = (float(each[0]) for each in (found.estimate, found.low, found.high))
         if not math.isfinite(low):
             continue
@@ -87,7 +87,7 @@ def _moved(phase: str, step: str, pairs: Sequence[Pair], duet: Duet) -> Moved | 
                 low=math.expm1(low),
                 high=math.expm1(high),
                 seconds=math.exp(figures.level) * change,
-                moved=float(single_p(d, duet.seed)[0][0]) <= SURE
+                moved=float(single_p(d, duet.seed, orders)[0][0]) <= SURE
                 and estimate >= least_worsening(metric, duet.policy) - ROUNDING,
             )
         )

@@ -15,6 +15,7 @@ from scipy import special
 
 from velro_gate.analysis.signflip import (
     Floats,
+    Orders,
     bounds,
     family_p,
     middle,
@@ -29,6 +30,11 @@ _ROUNDING = 1e-9
 
 _LARGEST = 1.0 - 1e-6
 """No correlation is taken for larger: beyond, T says only how alike the differences are."""
+
+BOTH_ORDERS = 0.5
+"""Share of the margin that a change has to reach among the pairs of each order alone: what a head build inherits from the base
+build's block before it shows only where it comes second.
+"""
 
 Z95 = 1.644854
 """What a standard normal stays below with 95 %."""
@@ -47,8 +53,9 @@ class Outcome(IntEnum):
 class Paired:
     """The figures of a family, each of shape (..., metrics).
 
-    estimate: Hodges-Lehmann; low, high: its 95 % interval; upper: its one-sided 95 % bound; infinite with too few pairs.
-    p, p_better: family-wise, for "worse" and for "better". sd: of one pair's difference.
+    estimate: Hodges-Lehmann; low, high: its 95 % interval; upper: its one-sided bound; infinite with too few pairs.
+    p, p_better: family-wise, for "worse" and for "better". sd: of one pair's difference. head_first, head_second: the estimate
+    of the pairs in which the head build came first, and of those in which it came second; not a number where there is none.
     """
 
     pairs: int
@@ -59,34 +66,57 @@ class Paired:
     p: Floats
     p_better: Floats
     sd: Floats
+    head_first: Floats
+    head_second: Floats
 
 
-def paired(d: Floats, seed: int) -> Paired:
-    """The figures of these differences. At least one pair and one metric."""
+def paired(d: Floats, seed: int, orders: Orders | None = None, *, beta: float = 0.05) -> Paired:
+    """The figures of these differences. At least one pair and one metric.
+
+    orders: of the pairs, where they are known. beta: how often the upper bound may be exceeded.
+    """
     n = d.shape[-2]
     walsh = walsh_averages(d)
     low, high = bounds(walsh, n, 0.025)
-    p, p_better = family_p(d, seed)
+    p, p_better = family_p(d, seed, orders)
+    first, second = (_of_order(d, orders, sign) for sign in (-1.0, 1.0))
     return Paired(
         pairs=n,
         estimate=middle(walsh),
         low=low,
         high=high,
-        upper=bounds(walsh, n, 0.05)[1],
+        upper=bounds(walsh, n, beta)[1],
         p=p,
         p_better=p_better,
         sd=d.std(axis=-2, ddof=1) if n > 1 else np.full(d.shape[:-2] + d.shape[-1:], np.nan),
+        head_first=first,
+        head_second=second,
     )
+
+
+def _of_order(d: Floats, orders: Orders | None, sign: float) -> Floats:
+    """The estimate of the pairs of one order alone, shape (..., metrics)."""
+    *jobs, n, m = d.shape
+    found = np.full((math.prod(jobs), m), np.nan)
+    if orders is not None and not (orders.drawn > 0.0).all():
+        mine = np.broadcast_to(orders.drawn == sign, (*jobs, n)).reshape(-1, n)
+        every, counts = d.reshape(-1, n, m), mine.sum(axis=1)
+        for count in np.unique(counts[counts > 0]):
+            jobs_alike = counts == count
+            chosen = every[jobs_alike][mine[jobs_alike]].reshape(-1, count, m)
+            found[jobs_alike] = middle(walsh_averages(chosen))
+    return found.reshape(*jobs, m)
 
 
 def conclusions(found: Paired, alpha: float, least: Floats, bound: Floats) -> npt.NDArray[np.int8]:
     """The Outcome of each metric, as numbers; least, bound: what is worth acting on and what "unchanged" has to lie under.
 
-    Regression: p <= alpha and the estimate reaches ``least``; improvement mirrored. Unchanged: the estimate lies below
-    ``least`` and its upper 95 % bound below ``bound``.
+    Regression: p <= alpha, the estimate reaches ``least``, and in neither order of the builds it is less than ``BOTH_ORDERS``
+    of that; improvement mirrored. Unchanged: the estimate lies below ``least`` and its upper bound below ``bound``.
     """
-    worse = (found.p <= alpha) & (found.estimate >= least - _ROUNDING)
-    better = (found.p_better <= alpha) & (found.estimate <= _ROUNDING - least)
+    reached = np.fmin(found.head_first, found.head_second), np.fmax(found.head_first, found.head_second)
+    worse = (found.p <= alpha) & (found.estimate >= least - _ROUNDING) & ~(reached[0] < BOTH_ORDERS * least - _ROUNDING)
+    better = (found.p_better <= alpha) & (found.estimate <= _ROUNDING - least) & ~(reached[1] > _ROUNDING - BOTH_ORDERS * least)
     same = (found.estimate < least - _ROUNDING) & (found.upper < bound)
     return np.select(
         [worse, better, same], [Outcome.REGRESSION, Outcome.IMPROVEMENT, Outcome.UNCHANGED], Outcome.INCONCLUSIVE

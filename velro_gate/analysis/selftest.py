@@ -15,7 +15,7 @@ from velro_gate.analysis.family import Row
 from velro_gate.analysis.noise import LEAST_SD, Noise
 from velro_gate.analysis.shifts import screened_worsening
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, Cycle
-from velro_gate.model.duet import LOOKS, Block, Duet, Look, Pair, Side
+from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding, one_look
 from velro_gate.model.scenario import Policy
 from velro_gate.model.selftest import FigureNoise, Selftest
 from velro_gate.model.verdict import Change, Level, Verdict
@@ -45,7 +45,7 @@ def selftest_of(bank: Bank, *, measured_at: str, overhead: float) -> Selftest:
         raise ValueError(f"{len(cycles)} cycles are too few for a selftest: it takes {LEAST_CYCLES}")
     pairs = [(cycle.unchanged[0].block, cycle.unchanged[1].block) for cycle in cycles]
     pilot = pilot_of_pairs(pairs, bank.head.plan.steps, policy, overhead=overhead)
-    look = LOOKS[0]
+    look = deciding(LOOKS)[0]
     forecast = forecast_duet(pilot, (look,), policy, choice=(DUET_SECONDS,)).looks[0]
     blocks = [block for pair in pairs for block in pair]
     rows = tuple(
@@ -102,9 +102,10 @@ def _judged(bank: Bank, cycles: Sequence[Cycle], slowdown: float) -> Verdict:
         )
         for cycle in cycles
     )
-    look = Look(pairs=len(pairs), alpha=sum(each.alpha for each in LOOKS))
     plan = bank.head.plan
-    return judge_duet(Duet(pairs=pairs, steps=plan.steps, policy=plan.policy, seed=bank.head.seed, looks=(look,)))
+    return judge_duet(
+        Duet(pairs=pairs, steps=plan.steps, policy=plan.policy, seed=bank.head.seed, looks=(one_look(len(pairs)),))
+    )
 
 
 def _found(verdict: Verdict) -> bool:

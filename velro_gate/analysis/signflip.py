@@ -10,6 +10,7 @@ Differences have the shape (..., pairs, metrics): any number of jobs at once, so
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +24,18 @@ SAMPLED_VECTORS = 2000
 
 _EQUAL = 1e-9  # statistics closer than this are ties: rounding must not break them
 _AT_ONCE = 4_000_000  # elements of the largest array that is made at one time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Orders:
+    """Orders of the two builds in each pair; +1: the head build came second, -1: it came first.
+
+    possible: every order that might have been drawn, shape (orders, pairs), one row for each way to draw it. drawn: those that
+    were, shape (..., pairs).
+    """
+
+    possible: Floats
+    drawn: Floats
 
 
 @lru_cache(maxsize=64)
@@ -68,29 +81,32 @@ def student_of(r: Floats, n: int) -> Floats:
     return t
 
 
-def family_p(d: Floats, seed: int) -> tuple[Floats, Floats]:
+def family_p(d: Floats, seed: int, orders: Orders | None = None) -> tuple[Floats, Floats]:
     """(p for "grew", p for "shrank") of each metric, adjusted for the whole family; shapes (..., metrics).
 
     p_j is the share of sign vectors whose largest T over all metrics is at least T_j. Exchanging the two builds (d -> -d)
-    exchanges the two results exactly.
+    exchanges the two results exactly. orders: those that might have been drawn, where not each pair was drawn by itself; a
+    sign vector then is the change from the order that was drawn to one of these.
     """
     *jobs, n, m = d.shape
-    signs = sign_vectors(n, seed)
+    if orders is None:
+        orders = Orders(possible=sign_vectors(n, seed), drawn=np.ones(n))
     every = scaled(d).reshape(-1, n, m)
+    # Second block less first: what the flipped differences are made of, whatever the order.
+    second = every * np.broadcast_to(orders.drawn[..., None], (*jobs, n, 1)).reshape(-1, n, 1)
     grew, shrank = np.empty((len(every), m)), np.empty((len(every), m))
-    step = max(1, _AT_ONCE // (len(signs) * m))
+    step = max(1, _AT_ONCE // (len(orders.possible) * m))
     for begin in range(0, len(every), step):
-        part = every[begin : begin + step]
-        flipped = signs @ part
-        r = part.sum(axis=-2)
+        flipped = orders.possible @ second[begin : begin + step]
+        r = every[begin : begin + step].sum(axis=-2)
         grew[begin : begin + step] = _share_at_least(flipped.max(axis=-1), r)
         shrank[begin : begin + step] = _share_at_least(-flipped.min(axis=-1), -r)
     return grew.reshape(*jobs, m), shrank.reshape(*jobs, m)
 
 
-def single_p(d: Floats, seed: int) -> tuple[Floats, Floats]:
+def single_p(d: Floats, seed: int, orders: Orders | None = None) -> tuple[Floats, Floats]:
     """The same for each metric alone, without adjustment."""
-    parts = [family_p(d[..., [j]], seed) for j in range(d.shape[-1])]
+    parts = [family_p(d[..., [j]], seed, orders) for j in range(d.shape[-1])]
     grew, shrank = (np.concatenate([part[side] for part in parts], axis=-1) for side in (0, 1))
     return grew, shrank
 

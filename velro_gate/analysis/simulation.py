@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import signal
 
+from velro_gate.analysis.duet_looks import random_orders
 from velro_gate.analysis.signflip import Floats
 
 METRICS = 8
@@ -48,10 +49,11 @@ def outliers(random: np.random.Generator, shape: tuple[int, ...], sd: float, sha
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Duets:
     """Simulated duets. d: (jobs, pairs, metrics). first_windows: windows of both blocks of the first pair, (2, jobs, metrics,
-    windows); first_blocks: their figures, (2, jobs, metrics).
+    windows); first_blocks: their figures, (2, jobs, metrics). orders: +1 where the head build came second, (jobs, pairs).
     """
 
     d: Floats
+    orders: Floats
     first_windows: Floats
     first_blocks: Floats
 
@@ -69,14 +71,15 @@ def duets(
     between += outliers(random, (jobs, pairs, 2), sd, outlying)
     # The runner drifts through the whole job, so the second block of a pair is a little later than the first.
     moments = np.linspace(0.0, DRIFT, 2 * pairs).reshape(pairs, 2)
-    head_first = random.random((jobs, pairs)) < 0.5
-    drift = np.where(head_first[..., None], moments[:, ::-1], moments)
+    orders = random_orders(random, jobs)[:, :pairs]
+    drift = np.where(orders[..., None] < 0.0, moments[:, ::-1], moments)
     between += drift[..., None]
     between[..., 1, 1] += worse
     blocks = between + within.mean(axis=-1)
     windows = between[:, 0, :, :, None] + within[:, 0]
     return Duets(
         d=blocks[:, :, 1] - blocks[:, :, 0],
+        orders=orders,
         first_windows=np.moveaxis(windows, 1, 0),
         first_blocks=np.moveaxis(blocks[:, 0], 1, 0),
     )

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis import naive, simulation
+from velro_gate.analysis.duet_looks import look_by_look
 from velro_gate.analysis.evaluating import figure_of
-from velro_gate.analysis.paired import Outcome, conclusions, paired
+from velro_gate.analysis.paired import Outcome
 from velro_gate.analysis.signflip import Floats
 from velro_gate.analysis.stored_jobs import Ended, stored_job
 from velro_gate.model.duet import LOOKS
@@ -88,7 +89,7 @@ def _duet_jobs(count: int, random: np.random.Generator, *, sd: float, memory: fl
     for begin in range(0, count, AT_ONCE):
         jobs = min(AT_ONCE, count - begin)
         made = simulation.duets(random, jobs, PAIRS, sd=sd, memory=memory, worse=math.log1p(worse))
-        outcomes = looked(made.d, int(random.integers(2**31)))
+        outcomes = looked(made.d, int(random.integers(2**31)), made.orders)
         failed = (outcomes == Outcome.REGRESSION).any(axis=1)
         undecided = (outcomes == Outcome.INCONCLUSIVE).any(axis=1)
         tally.failed += int(failed.sum())
@@ -103,19 +104,12 @@ def _duet_jobs(count: int, random: np.random.Generator, *, sd: float, memory: fl
     return tally
 
 
-def looked(d: Floats, seed: int) -> Codes:
-    """The outcomes of duets (jobs, pairs, metrics) after their last look; those that are decided stop at an earlier one."""
-    m = d.shape[-1]
-    least, bound = np.full(m, math.log1p(POLICY.margin)), np.full(m, math.log1p(POLICY.unchanged_below))
-    outcomes = np.zeros((len(d), m), np.int8)
-    waiting = np.arange(len(d))
-    for look in LOOKS:
-        found = conclusions(paired(d[waiting, : look.pairs], seed), look.alpha, least, bound)
-        outcomes[waiting] = found
-        waiting = waiting[(found == Outcome.INCONCLUSIVE).any(axis=1)]
-        if not len(waiting):
-            break
-    return outcomes
+def looked(d: Floats, seed: int, drawn: Floats | None = None) -> Codes:
+    """The outcomes of duets (jobs, pairs, metrics) after their last look; those that are decided stop at an earlier one.
+
+    drawn: their orders; None: each pair was drawn by itself.
+    """
+    return look_by_look(d, drawn, seed=seed, policy=POLICY).outcomes
 
 
 # Stored baselines

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -17,8 +17,9 @@ import trio
 
 from velro_gate import units
 from velro_gate.analysis.block_figures import unusable
-from velro_gate.analysis.duet import compare_pairs, next_look
+from velro_gate.analysis.duet import UNDECIDED, compare_pairs, hopeless, next_look, usable
 from velro_gate.analysis.duet_judge import head_phases
+from velro_gate.analysis.pair_order import balance_of, drawn_order
 from velro_gate.engine.responding import running_responder
 from velro_gate.errors import VelroError
 from velro_gate.gate.blocks import Place, Shape, Stage
@@ -33,7 +34,6 @@ from velro_gate.gate.setup import Setup, is_loopback
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import GeneratorNoise, Plan, RunRecord
-from velro_gate.model.verdict import Change
 from velro_gate.store.duets import write_duet
 
 NOT_RESTARTED = (
@@ -180,26 +180,32 @@ async def _play(
 
 
 async def _measure_pairs(stage: Stage, plan: Rehearsed, wishes: Wishes, course: _Course, deadline: float) -> None:
-    """Pair after pair, until a look ends it, the time is over, a build has died, or it is stopped."""
-    lot = random.Random(f"{wishes.seed}/order")
-    held = Duet(pairs=(), steps=stage.setup.plan.steps, policy=stage.setup.plan.policy, seed=wishes.seed, looks=plan.looks)
+    """Pair after pair, until a look ends it, the time is over, a build has died, or it is stopped.
+
+    A pair that cannot be used is measured again, in the same order of the builds, as long as the others would still count.
+    """
+    held = _duet(stage.setup, wishes, plan, ())
+    order = drawn_order(held.balance, plan.looks[-1].pairs, wishes.seed)
     until = plan.looks[0].pairs
-    while len(course.pairs) < until:
+    while (used := len(usable(held))) < until:
         if trio.current_time() + 2.0 * plan.seconds > deadline and course.pairs:
             stage.note(
-                f"the time was over after {len(course.pairs)} pairs of {until}: the blocks took longer than the pilot's "
-                "(--max-minutes allows more)"
+                f"the time was over after {used} usable pairs of {until}: the blocks took longer than the pilot's, or pairs "
+                "were measured again (--max-minutes allows more)"
             )
             return
-        first = Side.BASE if lot.random() < 0.5 else Side.HEAD
+        if hopeless(held):
+            stage.note(f"the duet ended early: {len(held.pairs) - used} of {len(held.pairs)} pairs could not be used")
+            return
         began = trio.current_time()
-        pair = await _pair(stage, plan.shape, first, len(course.pairs) + 1, until)
+        pair = await _pair(stage, plan.shape, order[used], len(held.pairs) + 1, until + len(held.pairs) - used)
         if pair is None:
             return
         course.pairs.append(pair)
         held = replace(held, pairs=tuple(course.pairs))
-        left = (until - len(course.pairs)) * (trio.current_time() - began)
-        stage.say(f"{_pair_words(pair, len(course.pairs), until)}; {units.format_duration(round(left))} to the next look")
+        used = len(usable(held))
+        left = (until - used) * (trio.current_time() - began)
+        stage.say(f"{_pair_words(pair, used, until)}; {units.format_duration(round(left))} to the next look")
         if pair.base.gone or pair.head.gone:
             stage.note("the duet ended early: a build went away under the load, and more pairs would not change that")
             return
@@ -221,16 +227,15 @@ async def _pair(stage: Stage, shape: Shape, first: Side, number: int, count: int
 
 def _look(stage: Stage, held: Duet, until: int) -> int:
     """How many pairs there have to be; said when it is a look."""
-    if len(held.pairs) < until:
+    used = len(usable(held))
+    if used < until:
         return until
     rows = compare_pairs(held)
     wanted = next_look(held, rows)
     primary = [row for row in rows if row.primary]
-    undecided = sum(row.verdict is Change.INCONCLUSIVE for row in primary)
-    decided = f"look after {len(held.pairs)} pairs: {len(primary) - undecided} of {len(primary)} figures are decided"
-    stage.say(
-        f"{decided}; going on to {wanted} pairs" if wanted > len(held.pairs) else f"{decided}; no more pairs are measured"
-    )
+    open_rows = sum(row.verdict in UNDECIDED for row in primary)
+    decided = f"look after {used} pairs: {len(primary) - open_rows} of {len(primary)} figures are decided"
+    stage.say(f"{decided}; going on to {wanted} pairs" if wanted > used else f"{decided}; no more pairs are measured")
     return wanted
 
 
@@ -238,7 +243,7 @@ def _pair_words(pair: Pair, number: int, count: int) -> str:
     """What a pair showed, in one line: p95 of the first phase on either side, and what spoils the pair."""
     spoilt = unusable(pair)
     if spoilt:
-        return f"pair {number} of {count} is left out: {spoilt}"
+        return f"a pair is left out and measured again: {spoilt}; {number} of {count} are measured"
     base, head = (block.phases[0].measurement("p95") if block.phases else None for block in (pair.base, pair.head))
     if base is None or head is None or base.value <= 0.0:
         return f"pair {number} of {count} is measured"
@@ -248,19 +253,24 @@ def _pair_words(pair: Pair, number: int, count: int) -> str:
 
 def _kept(setup: Setup, builds: Builds, wishes: Wishes, course: _Course) -> DuetRecord:
     plan = course.rehearsed
-    pairs = Duet(
-        pairs=tuple(course.pairs),
-        steps=setup.plan.steps,
-        policy=setup.plan.policy,
-        seed=wishes.seed,
-        looks=wishes.looks if plan is None else plan.looks,
-    )
     return DuetRecord(
-        duet=pairs,
+        duet=_duet(setup, wishes, plan, course.pairs),
         warm_up=0.0 if plan is None else plan.shape.warm_up,
         block_seconds=0.0 if plan is None else plan.shape.seconds,
         restarted=builds.restarted,
         base=builds.base.revision,
+    )
+
+
+def _duet(setup: Setup, wishes: Wishes, plan: Rehearsed | None, pairs: Sequence[Pair]) -> Duet:
+    looks = wishes.looks if plan is None else plan.looks
+    return Duet(
+        pairs=tuple(pairs),
+        steps=setup.plan.steps,
+        policy=setup.plan.policy,
+        seed=wishes.seed,
+        looks=looks,
+        balance=balance_of(looks),
     )
 
 

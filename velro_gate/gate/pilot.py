@@ -19,7 +19,7 @@ from velro_gate.analysis.family import Row
 from velro_gate.analysis.settling import settled_after
 from velro_gate.errors import BrokenError, InfeasibleError, UsageError
 from velro_gate.gate.blocks import Measured, Place, Shape, Stage
-from velro_gate.model.duet import LOOKS, Look, Side
+from velro_gate.model.duet import LOOKS, Look, Side, deciding, first_alone, one_look
 from velro_gate.model.scenario import ALL_STEPS
 
 WARM_UP, BLOCK = 10.0, 60.0
@@ -50,20 +50,18 @@ class Wishes:
     most_seconds: float = MOST_SECONDS
 
     def __post_init__(self) -> None:
-        if self.pairs is not None and self.pairs < least_pairs(_WHOLE):
+        if self.pairs is not None and self.pairs < least_pairs(one_look(self.pairs).alpha):
+            least = least_pairs(one_look(self.pairs).alpha)
             raise UsageError(
                 f"{self.pairs} pairs of blocks can call nothing changed",
                 why=f"even if all of them agree, chance does as much in one of {2**self.pairs}",
-                hint=f"Measure at least {least_pairs(_WHOLE)} pairs; ten decide well.",
+                hint=f"Measure at least {least} pairs; ten decide well.",
             )
 
     @property
     def looks(self) -> tuple[Look, ...]:
         """When the pairs are looked at, and at which levels."""
-        return LOOKS if self.pairs is None else (Look(pairs=self.pairs, alpha=_WHOLE),)
-
-
-_WHOLE = sum(look.alpha for look in LOOKS)
+        return LOOKS if self.pairs is None else (one_look(self.pairs),)
 
 
 def least_pairs(alpha: float) -> int:
@@ -115,10 +113,10 @@ async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | No
     made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
         # The first look alone, with the whole error rate.
-        looks = (Look(pairs=looks[0].pairs, alpha=_WHOLE),)
+        looks = first_alone(looks)
         made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
-        raise _too_long(made.looks[0].pairs, made.looks[0].seconds + wishes.most_seconds - budget, wishes)
+        raise _too_long(made.looks[-1].pairs, made.looks[-1].seconds + wishes.most_seconds - budget, wishes)
     shape = Shape(warm_up=warm_up, seconds=made.block_seconds)
     for sentence in _sentences(shape, made):
         stage.say(sentence)
@@ -130,16 +128,17 @@ def _unrehearsed(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed:
         warm_up=WARM_UP if wishes.warm_up is None else wishes.warm_up, seconds=BLOCK if wishes.block is None else wishes.block
     )
     seconds = shape.load_seconds(stage.setup.phases) + _OVERHEAD
-    looks = [look for look in wishes.looks if 2.0 * look.pairs * seconds + spent <= wishes.most_seconds]
-    if not looks:
-        raise _too_long(wishes.looks[0].pairs, 2.0 * wishes.looks[0].pairs * seconds + spent, wishes)
-    if len(looks) < len(wishes.looks):
-        looks = [Look(pairs=looks[0].pairs, alpha=_WHOLE)]
+    looks = wishes.looks
+    if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
+        looks = first_alone(looks)
+    if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
+        raise _too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, wishes)
+    pairs = deciding(looks)[0].pairs
     stage.say(
-        f"{looks[0].pairs} pairs of blocks, {_block_words(shape)}, "
-        f"about {units.format_duration(round(2.0 * looks[0].pairs * seconds))}; what they will see is not known without a pilot"
+        f"{pairs} pairs of blocks, {_block_words(shape)}, "
+        f"about {units.format_duration(round(2.0 * pairs * seconds))}; what they will see is not known without a pilot"
     )
-    return Rehearsed(shape=shape, looks=tuple(looks), seconds=seconds)
+    return Rehearsed(shape=shape, looks=looks, seconds=seconds)
 
 
 async def _pilot_block(stage: Stage, shape: Shape, number: int) -> Measured | None:
@@ -179,10 +178,11 @@ def _too_long(pairs: int, seconds: float, wishes: Wishes) -> InfeasibleError:
 def _sentences(shape: Shape, made: DuetForecast) -> Iterator[str]:
     yield f"forecast from the pilot: {_block_words(shape)}, the order in each pair drawn by lot"
     for look in made.looks:
-        yield (
-            f"after {look.pairs} pairs, about {units.format_duration(round(look.seconds))} from now, the duet will see "
-            f"a worsening of {_seen(look)}"
-        )
+        if not look.mde:
+            then = "the duet ends if everything is shown to be unchanged by then"
+        else:
+            then = f"the duet will see a worsening of {_seen(look)}"
+        yield f"after {look.pairs} pairs, about {units.format_duration(round(look.seconds))} from now, {then}"
 
 
 def _block_words(shape: Shape) -> str:

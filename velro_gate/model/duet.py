@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from velro_gate.model.record import PhaseSummary, Revision, StepSummary
@@ -58,38 +59,75 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """After ``pairs`` pairs a figure may be called changed at the family-wise level ``alpha``."""
+    """After ``pairs`` usable pairs a figure may be called changed at the family-wise level ``alpha`` (0: not at this look).
+
+    It may be called unchanged when its upper bound, exceeded with ``beta``, is low enough.
+    """
 
     pairs: int
     alpha: float
+    beta: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.pairs < 1 or not 0.0 < self.alpha < 1.0:
-            raise ValueError(f"a look takes at least one pair and a level in (0, 1), not {self.pairs} and {self.alpha}")
+        if self.pairs < 1 or not 0.0 <= self.alpha < 1.0 or not 0.0 < self.beta < 1.0:
+            given = f"{self.pairs}, {self.alpha} and {self.beta}"
+            raise ValueError(f"a look takes at least one pair and levels in [0, 1) and (0, 1), not {given}")
 
 
-LOOKS = (Look(pairs=10, alpha=0.004), Look(pairs=16, alpha=0.006))
-"""The error rate of 1 % that a duet may have, shared between its looks."""
+LOOKS = (
+    Look(pairs=6, alpha=0.0, beta=1.0 / 64.0),
+    Look(pairs=10, alpha=0.004, beta=14.0 / 1024.0),
+    Look(pairs=16, alpha=0.006, beta=0.05 - 1.0 / 64.0 - 14.0 / 1024.0),
+)
+"""The error rates of a duet, 1 % for a change and 5 % for "unchanged", shared between its looks. With six pairs nothing can be
+called changed, but all of them under the bound show that nothing has: that spares a quiet unchanged duet the rest.
+"""
+
+
+UNCHANGED_SHARE = sum(look.beta for look in LOOKS)
+"""How often at most a figure worse by the bound is called unchanged."""
+
+
+def deciding(looks: Sequence[Look]) -> tuple[Look, ...]:
+    """The looks at which something may be called changed, the smallest first."""
+    return tuple(look for look in looks if look.alpha > 0.0)
+
+
+def one_look(pairs: int) -> Look:
+    """A single look at the whole error rate of a duet."""
+    return Look(pairs=pairs, alpha=sum(look.alpha for look in LOOKS))
+
+
+def first_alone(looks: Sequence[Look]) -> tuple[Look, ...]:
+    """These looks up to the first that may call something changed, which gets what the others would have spent."""
+    first = deciding(looks)[0]
+    before = tuple(look for look in looks if look.pairs < first.pairs)
+    spent = sum(look.beta for look in before)
+    return (*before, replace(one_look(first.pairs), beta=UNCHANGED_SHARE - spent))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duet:
-    """All pairs of one job, oldest first. steps: the scenario's. seed: what order and sign vectors were drawn from."""
+    """All pairs of one job, oldest first. steps: the scenario's. seed: what order and sign vectors were drawn from.
+
+    balance: lengths of the stretches of usable pairs in each of which both orders come equally often; (): the order in each
+    pair was drawn by itself, as in duets of former versions.
+    """
 
     pairs: tuple[Pair, ...]
     steps: tuple[str, ...]
     policy: Policy
     seed: int
     looks: tuple[Look, ...] = LOOKS
+    balance: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.looks or list(self.looks) != sorted(self.looks, key=lambda look: look.pairs):
-            raise ValueError("a duet needs looks, the smallest first")
+        if not deciding(self.looks) or list(self.looks) != sorted(self.looks, key=lambda look: look.pairs):
+            raise ValueError("a duet needs looks, the smallest first, and one that may call something changed")
 
-    @property
-    def alpha(self) -> float:
-        """The level of the look that this many pairs belong to: the first one that has not fewer, else the last."""
-        return next((look.alpha for look in self.looks if look.pairs >= len(self.pairs)), self.looks[-1].alpha)
+    def look(self, pairs: int) -> Look:
+        """The look that so many usable pairs belong to: the first one that has not fewer, else the last."""
+        return next((look for look in self.looks if look.pairs >= pairs), self.looks[-1])
 
 
 DUET_SCHEMA = 1
