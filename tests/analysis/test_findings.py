@@ -137,7 +137,15 @@ class TestComparisonFindings:
         (found,) = findings(comparison(verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, p=0.012))
         assert found.level is Level.INCONCLUSIVE
         assert found.sentence.startswith("suspicious, not confirmed: authorization_check p95 is 30 % slower")
-        assert "run again" in found.advice
+        assert "base build" in found.advice
+        assert "second job" in found.advice
+
+    def test_a_suspicion_against_few_baselines_warns_by_name_and_says_what_would_tell(self) -> None:
+        (found,) = findings(comparison(verdict=Change.SUSPICIOUS, level=Level.WARN, p=0.012, k=2))
+        assert found.level is Level.WARN
+        assert found.sentence.startswith("looks worse, but too few runs are stored to tell: authorization_check p95")
+        assert "calibrate" in found.advice
+        assert "base build" in found.advice
 
     def test_undecided_rows_are_told_once_with_the_least_visible_of_them(self) -> None:
         rows = [
@@ -147,8 +155,8 @@ class TestComparisonFindings:
         (found,) = findings(*rows)
         assert found.level is Level.INCONCLUSIVE
         assert found.sentence == (
-            "2 of 2 comparisons cannot tell whether anything changed: for b p95 only a worsening of 22 % or more would have "
-            "been found (noise from run to run 5.5 %, 5 baselines)"
+            "2 of 2 comparisons are open, neither worse nor shown to be unchanged: for b p95 only a worsening of 22 % or "
+            "more would have been found (noise from run to run 5.5 %, 5 baselines)"
         )
 
     def test_too_few_baselines_are_told_as_such(self) -> None:

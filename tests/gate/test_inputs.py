@@ -64,7 +64,7 @@ def test_every_input_has_its_variable() -> None:
         calibration=False,
         output=Path("out"),
         waivers=Path("w.yaml"),
-        allow_inconclusive=True,
+        block_inconclusive=False,
         store=StoreKind.PULL_REQUEST,
         store_branch="perf/data",
         store_path="perf/baselines",

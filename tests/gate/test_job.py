@@ -270,7 +270,7 @@ def test_what_looks_worse_on_a_pull_request_is_run_again_before_it_fails(
         runs = [dataclasses.replace(record(load=then), id=f"20261122T12000{n}Z-again") for n in range(needed.runs)]
         return Further(runs=tuple(runs))
 
-    assert here.run(GATE, Inputs(allow_inconclusive=True), made=record(load=1.35), again=again) == code
+    assert here.run(GATE, Inputs(), made=record(load=1.35), again=again) == code
     assert words in here.api.state.comments[0]["body"]
 
 

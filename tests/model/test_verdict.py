@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import Finding, Level, RequirementResult, Status, Trust, TrustFinding, Verdict, worst
+from velro_gate.model.scenario import Comparator, Policy, Requirement
+from velro_gate.model.verdict import (
+    Change,
+    Comparison,
+    Finding,
+    Level,
+    RequirementResult,
+    Status,
+    Trust,
+    TrustFinding,
+    Verdict,
+    worst,
+)
 
 levels = st.sampled_from(list(Level))
 findings = st.builds(Finding, level=levels, subject=st.just("p95"), sentence=st.just("it is so"))
@@ -49,6 +63,28 @@ def test_without_any_finding_a_verdict_is_broken() -> None:
 def test_each_verdict_has_its_exit_code(level: Level, blocking: int, lenient: int) -> None:
     assert verdict(level).exit_code(block_inconclusive=True) == blocking
     assert verdict(level).exit_code(block_inconclusive=False) == lenient
+
+
+def row(change: Change, level: Level = Level.INCONCLUSIVE, *, primary: bool = True) -> Comparison:
+    return Comparison(phase="steady", step="all", metric="p95", verdict=change, primary=primary, level=level)
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ((row(Change.INCONCLUSIVE),), 0),
+        ((row(Change.INCONCLUSIVE), row(Change.SUSPICIOUS)), 3),
+        ((row(Change.NOT_COMPARED),), 3),  # the baselines had enough good answers, this build has not
+        ((row(Change.INCONCLUSIVE), row(Change.SUSPICIOUS, Level.WARN)), 0),  # waived, or too few baselines to tell
+        ((row(Change.INCONCLUSIVE), row(Change.SUSPICIOUS, primary=False)), 0),
+    ],
+)
+def test_by_default_an_inconclusive_run_blocks_only_while_something_looks_worse(rows: Sequence[Comparison], code: int) -> None:
+    found = dataclasses.replace(verdict(Level.INCONCLUSIVE), comparisons=tuple(rows))
+    assert found.exit_code(block_inconclusive=Policy().block_inconclusive) == code
+    assert found.is_suspicious is (code == 3)
+    assert found.is_open is (code == 0)
+    assert (found.exit_code(block_inconclusive=True), found.exit_code(block_inconclusive=False)) == (3, 0)
 
 
 @given(levels, levels)

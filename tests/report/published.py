@@ -72,7 +72,7 @@ def waived() -> Case:
     """A regression that reviewers have agreed to."""
     run, verdict = regressed()
     reason = "waived up to 40 % until 2026-12-31 (acme/shop#81): the new check is worth it"
-    row = dataclasses.replace(regression(), level=Level.WARN, reason=reason)
+    row = dataclasses.replace(regression(), level=Level.WARN, waived=True, reason=reason)
     sentence = f"p95 of authorization_check rose 31 %; {reason}"
     findings = findings_of(Level.WARN, (PRD, sentence, "Mend it before the waiver expires."))
     return Case(run, dataclasses.replace(verdict, findings=findings, comparisons=comparisons((row,))))

@@ -178,6 +178,31 @@ def test_an_exactly_met_count_is_not_the_tightest_requirement() -> None:
     assert "the tightest: users held" not in text
 
 
+def undecided(change: float, mde: float) -> Comparison:
+    return dataclasses.replace(
+        regression(change), verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, metric="p95", step="all", mde=mde
+    )
+
+
+def test_an_open_verdict_leads_with_what_could_have_been_missed_and_how_to_see_it() -> None:
+    advice = "To detect smaller changes, use longer phases."
+    finding = Finding(level=Level.INCONCLUSIVE, subject="comparison", sentence="2 are open.", advice=advice)
+    found = Verdict(findings=(finding,), comparisons=(undecided(0.02, 0.12), undecided(0.01, 0.22)), baselines_used=10)
+    text = report.headline(record(), found).replace("\N{NO-BREAK SPACE}", " ")
+    assert text.startswith("No regression found; could have missed up to 22 %")
+    assert text.endswith(advice)
+    assert title(found).startswith("no regression found")
+    assert "unchanged" not in title(found)
+    assert "pass" not in title(found)
+
+
+def test_a_suspicion_beside_open_rows_is_what_the_verdict_is_about() -> None:
+    suspect = dataclasses.replace(undecided(0.08, 0.12), verdict=Change.SUSPICIOUS)
+    text = report.headline(record(), verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect))
+    assert "looks 8.0" in text
+    assert title(verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect)) == "inconclusive, please read"
+
+
 def of_levels(*levels: Level) -> Verdict:
     return Verdict(findings=tuple(Finding(level=level, subject="run", sentence="so it is") for level in levels))
 

@@ -81,6 +81,7 @@ def test_one_mistake_is_one_fault(tmp_path: Path) -> None:
         ({"margin": "3 %", "unchanged_below": 0.06}, Policy(margin=0.03, unchanged_below=0.06)),
         ({"max_baselines": 5, "history": 12}, Policy(max_baselines=5, history=12)),
         ({"block_inconclusive": False}, Policy(block_inconclusive=False)),
+        ({"block_inconclusive": "suspicious"}, Policy(block_inconclusive="suspicious")),
         ({"screen_alpha": "10 %", "confirm_alpha": "0.1 %"}, Policy(screen_alpha=0.1, confirm_alpha=0.001)),
         ({"primary": ["p95", "list.p99"]}, Policy(primary=(("all", "p95"), ("list", "p99")))),
     ],
@@ -91,7 +92,7 @@ def test_a_policy_changes_what_it_names_and_nothing_else(tmp_path: Path, policy:
     for field in ("margin", "unchanged_below", "screen_alpha", "confirm_alpha"):
         assert getattr(found, field) == pytest.approx(getattr(expected, field))
     assert (found.max_baselines, found.history) == (expected.max_baselines, expected.history)
-    assert found.block_inconclusive is expected.block_inconclusive
+    assert found.block_inconclusive == expected.block_inconclusive
 
 
 @pytest.mark.parametrize(

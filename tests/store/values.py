@@ -91,7 +91,7 @@ def policies() -> st.SearchStrategy[Policy]:
         Policy,
         margin=st.floats(0.01, 0.1),
         max_baselines=st.integers(1, 20),
-        block_inconclusive=st.booleans(),
+        block_inconclusive=st.booleans() | st.just("suspicious"),
         primary=st.none() | named,
     )
 

@@ -24,6 +24,11 @@ from velro_gate.model.verdict import Change, Comparison, Finding, Level, Require
 
 CALIBRATE = "'velro-gate baseline calibrate' makes five baselines in one go from the accepted build"
 
+SETTLE = (
+    "Neither confirmed nor refuted. A base build measured side by side (start-command, --base-command), or two further runs in "
+    "a second job on another machine (mode confirm), would settle it."
+)
+
 _REQUIREMENT_ADVICE = {
     Status.MARGINAL: "Run again, or measure longer: the limit lies inside the interval of this measurement.",
     Status.NOT_MEASURED: "Let the run measure it ('velro-gate check' says what is watched), or take the requirement out.",
@@ -182,9 +187,10 @@ def comparison_findings(
         return
     for row in primary:
         yield from _decided(row, several, today)
+    # What blocks the run before what is merely open.
+    yield from _not_compared([row for row in primary if row.phase not in doubted], several)
     open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.confirmation is None]
     yield from _undecided(open_rows, len(primary), several)
-    yield from _not_compared([row for row in primary if row.phase not in doubted], several)
     yield from _no_latency(primary)
     yield from _advisory([row for row in comparisons if not row.primary and row.level is Level.WARN])
     yield from _unchanged(primary)
@@ -204,29 +210,42 @@ def _decided(row: Comparison, several: bool, today: date | None) -> Iterator[Fin
     """Rows that are told one by one: regressions, suspicions, improvements, and improvements that do not count."""
     step = "every step" if row.step == ALL_STEPS else row.step
     match row.verdict:
-        case Change.REGRESSION | Change.SUSPICIOUS if row.level is Level.WARN:
+        case Change.REGRESSION | Change.SUSPICIOUS if row.waived:
             advice = "Mend it before the waiver expires."
         case Change.REGRESSION:
             advice = f"Look at what this change does in {step}. If the new level is wanted, {_acceptance(row, today)}."
+        case Change.SUSPICIOUS if row.level is Level.WARN:
+            advice = f"Too few baselines to know this runner's noise: five ({CALIBRATE}) or a base build would tell."
         case Change.SUSPICIOUS if row.pairs:
-            advice = "Measure more pairs of blocks, or longer ones."
+            advice = "Neither confirmed nor refuted: measure more pairs of blocks or longer ones, or use a quieter runner."
         case Change.SUSPICIOUS:
-            advice = "Not sure enough to fail: run again. If it shows again, treat it as a regression."
+            advice = SETTLE
         case Change.IMPROVEMENT:
             advice = ""
         case Change.INCONCLUSIVE if row.level is Level.WARN:
             advice = "Mend the failing requests first, then compare again."
         case Change.INCONCLUSIVE if row.confirmation is not None:
-            instead = "measure longer blocks" if row.pairs else "compare base and head side by side"
-            advice = f"Too odd to pass, not sure enough to fail: {instead}, or use a quieter runner."
+            advice = _see_more(row)
         case _:
             return
     sentence = sentence_of(row, several=several)
-    if row.verdict is Change.SUSPICIOUS:
+    if row.verdict is Change.SUSPICIOUS and row.level is Level.WARN and not row.waived:
+        sentence = f"looks worse, but too few runs are stored to tell: {sentence}"
+    elif row.verdict is Change.SUSPICIOUS:
         sentence = f"suspicious, not confirmed: {sentence}"
     if row.reason and row.verdict is not Change.IMPROVEMENT:
         sentence = f"{sentence}; {row.reason}"
     yield Finding(level=row.level, subject=row.phase, sentence=sentence, advice=advice)
+
+
+def _see_more(row: Comparison) -> str:
+    """How the next run can see smaller changes than this one."""
+    if row.pairs:
+        return "To detect smaller changes, measure longer blocks (block-seconds, --block) or use a quieter runner."
+    return (
+        "To detect smaller changes, measure beside a base build (start-command, --base-command), use longer phases or a "
+        "quieter runner, or store more baselines."
+    )
 
 
 def _acceptance(row: Comparison, today: date | None) -> str:
@@ -292,13 +311,13 @@ def _undecided(rows: Sequence[Comparison], family: int, several: bool) -> Iterat
         where = f"{subject_of(worst)}{f' in {worst.phase}' if several else ''}"
         found = f"for {where} only a worsening of {_size(worst.mde)} or more would have been found" if worst.mde else where
         if level is Level.INCONCLUSIVE:
-            unit, more = ("pair to pair", "pairs") if worst.pairs else ("run to run", "baselines")
+            unit = "pair to pair" if worst.pairs else "run to run"
             yield Finding(
                 level=level,
                 subject="comparison",
-                sentence=f"{len(alike)} of {family} comparisons cannot tell whether anything changed: {found} "
+                sentence=f"{len(alike)} of {family} comparisons are open, neither worse nor shown to be unchanged: {found} "
                 f"(noise from {unit} {_noise(worst)}, {_evidence(worst)})",
-                advice=f"Longer phases, a quieter runner or more {more} make the difference that can be seen smaller.",
+                advice=_see_more(worst),
             )
         else:
             yield Finding(

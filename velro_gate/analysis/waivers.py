@@ -114,7 +114,7 @@ def _held_against(row: Comparison, waiver: Waiver | None) -> Comparison:
         said = f"more than the {_ceiling(waiver)} that is waived ({waiver.issue})"
         return replace(row, reason=f"{row.reason}; {said}" if row.reason else said)
     said = f"waived up to {_ceiling(waiver)} until {waiver.expires.isoformat()} ({waiver.issue}): {waiver.reason}"
-    return replace(row, level=Level.WARN, reason=f"{row.reason}; {said}" if row.reason else said)
+    return replace(row, level=Level.WARN, waived=True, reason=f"{row.reason}; {said}" if row.reason else said)
 
 
 def _ceiling(waiver: Waiver) -> str:

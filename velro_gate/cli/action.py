@@ -17,7 +17,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.change_duet import Change
 from velro_gate.gate.inputs import Inputs, read_inputs
 from velro_gate.gate.job import Job, do
-from velro_gate.gate.judgement import judge_kept, kept_further, reread_run
+from velro_gate.gate.judgement import judge_kept, kept_further, reread_run, under_policy
 from velro_gate.gate.publish import Outlets, origin_of, publish
 from velro_gate.gate.results import Results
 from velro_gate.gate.store_kind import StoreKind
@@ -58,12 +58,13 @@ def run_publish(folder: Path) -> int:
     """Tell the verdict of a kept run (again)."""
     with _world() as (event, inputs, outlets, store, baselines, _):
         store.bring(baselines)
-        record, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
+        kept, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
+        record = under_policy(kept, kept.plan.policy, inputs.block_inconclusive)
         aimed = replace(outlets, api=None if event.read_only else outlets.api)
         if event.mode is Mode.GATE and inputs.comment:
             aimed = replace(aimed, comment_on=event.pull_request)
         history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
-        code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
+        code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
         before = [run for run in history if run.id != record.id]
         results = Results(folder=folder if folder.is_dir() else folder.parent)
         told = publish(record, verdict, results, aimed, exit_code=code, history=before, outputs={})

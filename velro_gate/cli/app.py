@@ -35,6 +35,7 @@ from velro_gate.cli.options import (
     DEFAULT_WAIVERS,
     AllowInconclusive,
     BaselineRoot,
+    BlockInconclusiveOption,
     DryRun,
     Format,
     Formatted,
@@ -150,17 +151,19 @@ def gate(
     base_directory: BaseDirectory = None,
     max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
     verbose: Verbose = False,
+    block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Run the load, check requirements, compare with the baselines, measure again what looks worse, say pass or fail."""
-    from velro_gate.cli.asked import asked
+    from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.duet import Given, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge
     from velro_gate.store.baselines import require_folder
 
-    wanted = asked(scenario, profile, quick_test, phase, url, shards)
+    blocks = blocking(block_inconclusive, allow_inconclusive)
+    wanted = asked(scenario, profile, quick_test, phase, url, shards, blocking=blocks)
     if dry_run:
         return print_plan(wanted, format)
     # A place that cannot work is refused now, not after an hour of load.
@@ -176,7 +179,7 @@ def gate(
         waivers=waivers,
         confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
     )
-    return print_verdict(record, verdict, results.folder, format, allow_inconclusive)
+    return print_verdict(record, verdict, results.folder, format)
 
 
 @app.command(epilog="Example: velro-gate duet scenario.yaml --base-command 'old/serve' --head-command './serve'")
@@ -204,16 +207,17 @@ def duet(
     runner: Runner = None,
     no_calibration: NoCalibration = False,
     verbose: Verbose = False,
+    block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
-    from velro_gate.cli.asked import asked
+    from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.duet import Given, Shown, fresh_seed, run_duet
     from velro_gate.gate.pilot import Wishes
 
     return run_duet(
-        asked(scenario, profile, False, phase, None, shards),
+        asked(scenario, profile, False, phase, None, shards, blocking=blocking(block_inconclusive, allow_inconclusive)),
         Given(side="base", url=base_url, command=base_command, directory=base_directory),
         Given(side="head", url=head_url, command=head_command, directory=head_directory),
         Wishes(
@@ -230,7 +234,6 @@ def duet(
             runner=runner,
             verbose=verbose,
             format=format,
-            allow_inconclusive=allow_inconclusive,
             calibrate=not no_calibration,
         ),
         health_path=health_path,
@@ -265,15 +268,17 @@ def judge(
     scenario: Annotated[
         Path | None, typer.Option("--scenario", help="Judge by this file's requirements and policy instead of the run's own.")
     ] = None,
+    block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Judge a kept record again, offline; with another policy if you like. The record itself is not changed."""
+    from velro_gate.cli.asked import blocking
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.running import judge_again
 
-    kept, verdict = judge_again(record, baselines, scenario, waivers)
-    return print_verdict(kept, verdict, None, format, allow_inconclusive)
+    kept, verdict = judge_again(record, baselines, scenario, waivers, blocking(block_inconclusive, allow_inconclusive))
+    return print_verdict(kept, verdict, None, format)
 
 
 @app.command(epilog="Example: velro-gate report velro-results/20261123T120000.482913Z-velro-prd-pr --as html > report.html")

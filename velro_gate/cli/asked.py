@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from velro_gate.cli.options import AUTO
+from velro_gate.cli.options import AUTO, Blocking
 from velro_gate.engine.forecast import MOST_SHARDS
 from velro_gate.errors import UsageError
 from velro_gate.gate.setup import Asked
 from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.model.scenario import BlockInconclusive
 
 
 def asked(
-    scenario: Path | None, profile: str | None, quick: bool, phases: Sequence[str] | None, url: str | None, shards: str
+    scenario: Path | None,
+    profile: str | None,
+    quick: bool,
+    phases: Sequence[str] | None,
+    url: str | None,
+    shards: str,
+    *,
+    blocking: BlockInconclusive | None = None,
 ) -> Asked:
-    """What to run; the shipped PRD scenario where none is named.
+    """What to run; the shipped PRD scenario where none is named. blocking: instead of the scenario's own.
 
     Raises:
         UsageError: options contradict each other.
@@ -28,7 +36,23 @@ def asked(
         phases=tuple(phases or ()),
         url=url,
         shards=_number_of_shards(shards),
+        block_inconclusive=blocking,
     )
+
+
+def blocking(wanted: Blocking | None, allow_inconclusive: bool) -> BlockInconclusive | None:
+    """Which inconclusive runs block, by the two options that say so; None: as the scenario has it.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    if not allow_inconclusive:
+        return None if wanted is None else wanted.meaning
+    if wanted not in (None, Blocking.NEVER):
+        raise UsageError(
+            f"--allow-inconclusive and --block-inconclusive {wanted.value} contradict each other", hint="Give one of them."
+        )
+    return False
 
 
 def _number_of_shards(text: str) -> int | None:

@@ -177,5 +177,13 @@ class Course:
 
     def _setup(self, *, anywhere: bool) -> Setup:
         inputs = self.inputs
-        wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, None if anywhere else inputs.url, inputs.shards)
+        wanted = asked(
+            inputs.scenario,
+            inputs.profile,
+            False,
+            inputs.phases,
+            None if anywhere else inputs.url,
+            inputs.shards,
+            blocking=inputs.block_inconclusive,
+        )
         return prepare(wanted, {**(ANYWHERE if anywhere else {}), **os.environ})

@@ -44,7 +44,6 @@ class Shown:
     runner: str | None
     verbose: bool
     format: Format
-    allow_inconclusive: bool
     calibrate: bool
 
 
@@ -68,7 +67,7 @@ def run_duet(
     verdict = reach_duet_verdict(record, kept, waivers=shown.waivers)
     write_reports(record, verdict, results)
     stop_if_interrupted(record, results)
-    return print_verdict(record, verdict, results.folder, shown.format, shown.allow_inconclusive)
+    return print_verdict(record, verdict, results.folder, shown.format)
 
 
 def confirmable(base: Given, minutes: float, *, no_confirm: bool) -> Confirmable | None:

@@ -8,12 +8,27 @@ from typing import Annotated
 
 import typer
 
+from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive
+
 
 class Format(StrEnum):
     """What goes to standard output."""
 
     TEXT = "text"
     JSON = "json"
+
+
+class Blocking(StrEnum):
+    """Which inconclusive runs end with exit code 3."""
+
+    SUSPICIOUS = SUSPICIOUS
+    ALWAYS = "true"
+    NEVER = "false"
+
+    @property
+    def meaning(self) -> BlockInconclusive:
+        """As a policy has it."""
+        return SUSPICIOUS if self is Blocking.SUSPICIOUS else self is Blocking.ALWAYS
 
 
 LOAD = "What to run"
@@ -70,7 +85,17 @@ MaxMinutes = Annotated[
 ]
 AllowInconclusive = Annotated[
     bool,
-    typer.Option("--allow-inconclusive", help="Exit 0, not 3, when the verdict is inconclusive.", rich_help_panel=SHOWN),
+    typer.Option("--allow-inconclusive", help="Same as --block-inconclusive false.", rich_help_panel=SHOWN),
+]
+BlockInconclusiveOption = Annotated[
+    Blocking | None,
+    typer.Option(
+        "--block-inconclusive",
+        help="When an inconclusive verdict exits with 3: while something looks worse (suspicious), always (true), never "
+        "(false). Default: as the scenario's policy says, else suspicious.",
+        show_default=False,
+        rich_help_panel=SHOWN,
+    ),
 ]
 
 AUTO = "auto"

@@ -27,7 +27,7 @@ from velro_gate.scenario import json_schema
 OK = 0
 
 
-def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format, allow_inconclusive: bool) -> int:
+def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format) -> int:
     """The verdict, and the exit code that belongs to it."""
     if format is Format.JSON:
         put(report.verdict_json(record, verdict))
@@ -36,7 +36,7 @@ def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, form
         if folder is not None:
             written = [name for name in (FILES if verdict.duet is None else DUET_FILES) if (folder / name).exists()]
             put(f"Files: {folder}/{{{','.join(written)}}}")
-    return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not allow_inconclusive)
+    return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
 
 
 def print_run(record: RunRecord, results: Results, format: Format) -> int:

@@ -15,13 +15,14 @@ from velro_gate.gate.builds import Address, Build, Builds
 from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
 from velro_gate.gate.duet import duet
 from velro_gate.gate.effects import Effects
-from velro_gate.gate.judgement import judge_kept
+from velro_gate.gate.judgement import judge_kept, under_policy
 from velro_gate.gate.measure import run
 from velro_gate.gate.no_duet import no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, run_id
 from velro_gate.gate.setup import Asked, Setup, prepare
+from velro_gate.model.scenario import BlockInconclusive
 from velro_gate.store.records import read_record
 
 if TYPE_CHECKING:
@@ -121,14 +122,22 @@ def stop_if_interrupted(record: RunRecord, results: Results) -> None:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
 
 
-def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: Path) -> tuple[RunRecord, Verdict]:
+def judge_again(
+    record: Path, baselines: Path, scenario: Path | None, waivers: Path, blocking: BlockInconclusive | None = None
+) -> tuple[RunRecord, Verdict]:
     """Judge a kept record, by its own plan or by another scenario file's requirements and policy; a duet by its own pairs.
+
+    blocking: instead of what that policy says of an inconclusive run.
+
+    Returns:
+        The record, under the policy by which it was judged, and the verdict.
 
     Raises:
         UsageError: the other scenario says nothing about a phase of the run.
     """
     if scenario is None:
-        return judge_kept(record, baselines, waivers=waivers)
+        kept, verdict = judge_kept(record, baselines, waivers=waivers)
+        return under_policy(kept, kept.plan.policy, blocking), verdict
     kept = read_record(record)
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
@@ -144,4 +153,5 @@ def judge_again(record: Path, baselines: Path, scenario: Path | None, waivers: P
             hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
-    return judge_kept(record, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)
+    kept, verdict = judge_kept(record, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)
+    return under_policy(kept, other.plan.policy, blocking), verdict

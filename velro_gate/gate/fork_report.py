@@ -105,7 +105,7 @@ def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) 
     results = make_results(inputs.output, record.id)
     write_reports(record, verdict, results)
     history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
-    code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
+    code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
     told = publish(record, verdict, results, outlets, exit_code=code, history=history, outputs={})
     return told.exit_code(0)
 
@@ -121,7 +121,12 @@ def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
     Raises:
         UsageError: the scenario cannot be used.
     """
-    asked = Asked(scenario=inputs.scenario or shipped_scenario("velro-prd"), profile=inputs.profile, phases=inputs.phases)
+    asked = Asked(
+        scenario=inputs.scenario or shipped_scenario("velro-prd"),
+        profile=inputs.profile,
+        phases=inputs.phases,
+        block_inconclusive=inputs.block_inconclusive,
+    )
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
     return prepare(asked, {**nowhere, **environ}, need_secrets=False).plan

@@ -11,6 +11,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.github.comment import DEFAULT_AUTHOR
 from velro_gate.github.status import DEFAULT_CONTEXT
+from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Inputs:
     calibration: bool = True
     output: Path = Path("velro-results")
     waivers: Path = Path("velro-waivers.yaml")
-    allow_inconclusive: bool = False
+    block_inconclusive: BlockInconclusive | None = None
     store: StoreKind = StoreKind.BRANCH
     store_branch: str = "velro-baselines"
     store_path: str = "baselines"
@@ -97,7 +98,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         calibration=_flag("calibration", of("calibration"), blank.calibration),
         output=Path(of("output")) if of("output") else blank.output,
         waivers=Path(of("waivers")) if of("waivers") else blank.waivers,
-        allow_inconclusive=_flag("allow-inconclusive", of("allow-inconclusive"), blank.allow_inconclusive),
+        block_inconclusive=_blocking(of("block-inconclusive"), of("allow-inconclusive")),
         store=_store(of("store")),
         store_branch=_branch("store-branch", of("store-branch") or blank.store_branch),
         store_path=_path("store-path", of("store-path") or blank.store_path),
@@ -136,6 +137,21 @@ def _flag(name: str, text: str, default: bool) -> bool:
         case "false":
             return False
     raise _wrong(name, text, "Give true or false.")
+
+
+_BLOCKING: Mapping[str, BlockInconclusive | None] = {"": None, SUSPICIOUS: SUSPICIOUS, "true": True, "false": False}
+
+
+def _blocking(text: str, allow: str) -> BlockInconclusive | None:
+    """Which inconclusive runs fail the job; None: as the scenario's policy has it."""
+    if text.lower() not in _BLOCKING:
+        raise _wrong("block-inconclusive", text, f"Give {SUSPICIOUS}, true or false.")
+    found = _BLOCKING[text.lower()]
+    if not _flag("allow-inconclusive", allow, False):
+        return found
+    if found not in (None, False):
+        raise _wrong("block-inconclusive", text, "The input allow-inconclusive says the opposite: give one of them.")
+    return False
 
 
 def _store(text: str) -> StoreKind:

@@ -83,7 +83,7 @@ def _measured(job: Job) -> int:
     record, verdict, results = _judged(job)
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
-    code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive and not inputs.allow_inconclusive)
+    code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
     if event.mode is Mode.SELFTEST and verdict.level is not Level.BROKEN:
         # It looks at the runner. What the service is like is nobody's fault tonight.
         code = BrokenError.exit_code if blind else 0

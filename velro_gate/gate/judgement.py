@@ -15,7 +15,7 @@ from velro_gate.gate.results import Results
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
-from velro_gate.model.scenario import Phase, Policy
+from velro_gate.model.scenario import BlockInconclusive, Phase, Policy
 from velro_gate.model.verdict import Trust, TrustFinding, Verdict
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
@@ -144,6 +144,13 @@ def judge_kept(
         return record, reach_duet_verdict(record, pairs, policy=policy, phases=phases, waivers=waivers)
     further = kept_further(folder)
     return record, reach_verdict(record, baselines, policy=policy, phases=phases, waivers=waivers, further=further)
+
+
+def under_policy(record: RunRecord, policy: Policy, blocking: BlockInconclusive | None) -> RunRecord:
+    """The record as if its plan had this policy. blocking: instead of what that says of an inconclusive run."""
+    if blocking is not None:
+        policy = dataclasses.replace(policy, block_inconclusive=blocking)
+    return dataclasses.replace(record, plan=dataclasses.replace(record.plan, policy=policy))
 
 
 def reread_run(folder: Path) -> RunRecord:

@@ -14,7 +14,7 @@ from velro_gate.engine.forecast import shards_needed
 from velro_gate.engine.machine import MachineLimits
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
-from velro_gate.model.scenario import Phase, Scenario
+from velro_gate.model.scenario import BlockInconclusive, Phase, Scenario
 from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url
 
 
@@ -28,6 +28,7 @@ class Asked:
     url: str | None = None
     seed: int | None = None
     shards: int | None = None
+    block_inconclusive: BlockInconclusive | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,9 @@ def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = Tr
         scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=url, unix_socket=None))
     if asked.seed is not None:
         scenario = dataclasses.replace(scenario, seed=asked.seed)
+    if asked.block_inconclusive is not None:
+        policy = dataclasses.replace(scenario.policy, block_inconclusive=asked.block_inconclusive)
+        scenario = dataclasses.replace(scenario, policy=policy)
     profile = _profile(scenario, asked.profile)
     phases = _phases(scenario.profiles[profile], asked.phases, profile)
     plan = Plan(

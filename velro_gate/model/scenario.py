@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal
 
 from velro_gate.model.metrics import METRICS, Direction, Metric
 
@@ -243,6 +243,11 @@ class Phase:
         return min(limits, default=None)
 
 
+SUSPICIOUS: Final = "suspicious"
+BlockInconclusive = bool | Literal["suspicious"]
+"""Which inconclusive runs block: all (True), none (False), or those in which something looked worse."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How a verdict is reached; the defaults are those of docs/decision.md.
@@ -250,6 +255,8 @@ class Policy:
     margin: smallest relative change worth acting on. unchanged_below: an upper 95 % bound under this shows "unchanged".
     screen_alpha: family-wise level of the screen (Holm). confirm_alpha: p at or under which a suspicious row is a regression.
     max_baselines: K, history: H. primary: metrics that may fail a run, as (step, metric), None: the default choice.
+    block_inconclusive: whether an inconclusive run blocks: always, never, or only while something that looked worse is neither
+    confirmed nor refuted.
     """
 
     margin: float = 0.05
@@ -258,7 +265,7 @@ class Policy:
     confirm_alpha: float = 0.005
     max_baselines: int = 10
     history: int = 30
-    block_inconclusive: bool = True
+    block_inconclusive: BlockInconclusive = SUSPICIOUS
     primary: tuple[tuple[str, str], ...] | None = None
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from enum import Enum, IntEnum
 
 from velro_gate.model.explanation import Explanation
 from velro_gate.model.record import Estimate, Revision
-from velro_gate.model.scenario import Requirement
+from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive, Requirement
 
 
 class Level(IntEnum):
@@ -63,7 +63,7 @@ class Change(Enum):
     """What a comparison found."""
 
     REGRESSION = "regression"
-    SUSPICIOUS = "suspicious"  # screened out of the ordinary, not confirmed
+    SUSPICIOUS = "suspicious"  # looked worse, and is neither confirmed nor refuted
     INCONCLUSIVE = "inconclusive"
     UNCHANGED = "unchanged"
     IMPROVEMENT = "improvement"
@@ -109,7 +109,8 @@ class Comparison:
     current is there whenever the figure was measured, compared or not.
     pairs: blocks of base and head compared side by side (0: with stored baselines; then ``baseline`` is that of the base
     build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed by runs.
-    confirmation: what measuring the phase again came to; None: it was not measured again, or not often enough.
+    confirmation: what measuring the phase again came to; None: it was not measured again, or not often enough. waived:
+    reviewers have agreed to the worsening, so it warns.
     primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with so many baselines (None:
     the policy's). Figures are None when the metric could not be compared; reason says why.
     """
@@ -136,6 +137,16 @@ class Comparison:
     pairs: int = 0
     runs: int = 1
     confirmation: Confirmation | None = None
+    waived: bool = False
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it may fail the run, looked worse, and is neither confirmed nor refuted.
+
+        A build that gave far fewer good answers than the baselines, too few to compare, is such a case: that is no better than
+        slow answers.
+        """
+        return self.primary and self.level is Level.INCONCLUSIVE and self.verdict in (Change.SUSPICIOUS, Change.NOT_COMPARED)
 
 
 class Trust(Enum):
@@ -214,13 +225,24 @@ class Verdict:
         """The worst finding's level."""
         return worst(finding.level for finding in self.findings)
 
-    def exit_code(self, *, block_inconclusive: bool) -> int:
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether something that may fail the run looked worse, and is neither confirmed nor refuted."""
+        return any(row.blocks for row in self.comparisons)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is inconclusive without a suspicion: nothing looked worse, but something is not shown to be unchanged."""
+        return self.level is Level.INCONCLUSIVE and not self.is_suspicious
+
+    def exit_code(self, *, block_inconclusive: BlockInconclusive) -> int:
         """The process's exit code for this verdict (docs/exit-codes.md)."""
         match self.level:
             case Level.FAIL:
                 return 1
             case Level.INCONCLUSIVE:
-                return 3 if block_inconclusive else 0
+                blocks = self.is_suspicious if block_inconclusive == SUSPICIOUS else bool(block_inconclusive)
+                return 3 if blocks else 0
             case Level.BROKEN:
                 return 4
             case _:

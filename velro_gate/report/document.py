@@ -25,6 +25,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
     return {
         "schema": VERDICT_SCHEMA,
         "verdict": verdict.level.word,
+        "suspicious": verdict.is_suspicious,
         "exit_code": verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive),
         "action": action(verdict),
         "headline": headline(record, verdict),
@@ -136,6 +137,7 @@ def _comparison(row: Comparison) -> dict[str, Any]:
         "runs": row.runs,
         "confirmation": None if row.confirmation is None else dataclasses.asdict(row.confirmation),
         "pairs": row.pairs,
+        "waived": row.waived,
         "reason": row.reason,
     }
 

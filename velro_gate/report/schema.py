@@ -28,6 +28,7 @@ def verdict_schema() -> dict[str, object]:
         **_object(
             schema={"const": VERDICT_SCHEMA},
             verdict=_level("The level of the worst finding."),
+            suspicious={**_FLAG, "description": "Whether something that looked worse is neither confirmed nor refuted."},
             exit_code={"enum": [0, 1, 3, 4], "description": "What 'velro-gate gate' (or duet) exits with for this verdict."},
             action={"enum": ["please read", "no action needed"]},
             headline={"type": "string", "minLength": 1, "description": "The reason in one or two sentences."},
@@ -149,6 +150,7 @@ def _comparison() -> dict[str, Any]:
             "description": "How many of the runs, or pairs, are worse by the margin; null: it was not measured again.",
         },
         pairs={**_COUNT, "description": "Pairs of blocks compared side by side; 0: with baselines."},
+        waived={**_FLAG, "description": "Whether a waiver covers the worsening."},
         reason=_TEXT,
     )
 

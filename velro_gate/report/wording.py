@@ -51,10 +51,48 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
         case Level.PASS:
             return (*_requirements_met(verdict), *_largest_change(record, verdict))
         case Level.NO_BASELINE:
-            return (strong(_no_baseline(verdict)), text(" "), *_requirements_met(verdict))
+            return (strong(_no_baseline(verdict)), text(" "), *_looks_worse(verdict, record), *_requirements_met(verdict))
         case Level.BROKEN:
             return _broken(verdict)
-    return _worst(record, verdict)
+    return _open(verdict) if verdict.is_open else _worst(record, verdict)
+
+
+def _missed_at_most(widest: Comparison) -> str:
+    """``no regression found; could have missed up to 12 %``: what an open verdict comes to, by its least visible row."""
+    return f"no regression found; could have missed up to {units.format_magnitude(widest.mde or 0.0)}"
+
+
+def _widest(verdict: Verdict) -> Comparison | None:
+    """The open row of which the most could have been missed; None where no row says how much."""
+    known = [row for row in _left_open(verdict) if row.mde is not None]
+    return max(known, key=lambda row: row.mde or 0.0, default=None)
+
+
+def _left_open(verdict: Verdict) -> list[Comparison]:
+    return [row for row in verdict.comparisons if row.primary and row.level is Level.INCONCLUSIVE]
+
+
+def _open(verdict: Verdict) -> Phrase:
+    """Nothing looked worse, but not everything is shown to be unchanged: how much could have been missed, and how to see it."""
+    widest = _widest(verdict)
+    if widest is None:
+        return _first_finding(verdict)
+    count, family = len(_left_open(verdict)), sum(row.primary for row in verdict.comparisons)
+    advice = next((found.advice for found in verdict.findings if found.level is Level.INCONCLUSIVE and found.advice), "")
+    return (
+        *_capital((strong(_missed_at_most(widest)),)),
+        text(" of "),
+        *figures.subject(widest.metric, widest.step),
+        text(" in "),
+        name(widest.phase),
+        text(f"; {count} of {family} comparisons {_is(count)} open. {advice}".rstrip()),
+    )
+
+
+def _looks_worse(verdict: Verdict, record: RunRecord) -> Phrase:
+    """What looks worse though too few runs are stored to tell; empty where nothing does."""
+    rows = [row for row in verdict.comparisons if row.primary and row.verdict is Change.SUSPICIOUS and not row.waived]
+    return (*moved(max(rows, key=worsening), record), text(" ")) if rows else ()
 
 
 def _no_baseline(verdict: Verdict) -> str:
@@ -68,6 +106,8 @@ def _no_baseline(verdict: Verdict) -> str:
 
 def title(verdict: Verdict) -> str:
     """The verdict in a few words and what it asks of the reader."""
+    if verdict.is_open and (widest := _widest(verdict)) is not None:
+        return _missed_at_most(widest)
     few = verdict.level is Level.NO_BASELINE and verdict.baselines_used > 0
     return f"{'too few baselines yet' if few else TITLES[verdict.level]}, {action(verdict)}"
 
@@ -83,7 +123,7 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
     limits = sorted((r for r in verdict.requirements if r.level is verdict.level), key=_severity)
     effects = sorted(
         (c for c in verdict.comparisons if c.level is verdict.level and c.verdict is not Change.NOT_COMPARED),
-        key=lambda row: (not row.primary, -worsening(row)),
+        key=lambda row: (not row.blocks, not row.primary, -worsening(row)),
     )
     more = _also(limits[1:], effects[1:], verdict.level)
     parts = [missed(limits[0])] if limits else []
@@ -143,7 +183,7 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
         seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
         return f": too noisy to tell{seen}."
     sure = "" if row.confirmation is None else f"; {row.confirmation.counted}"
-    if row.primary and row.verdict is Change.REGRESSION and row.level is Level.WARN:
+    if row.primary and row.waived:
         return f"{sure}; a waiver covers it."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
         return f"{sure}."

@@ -387,7 +387,10 @@ class PolicySpec(Spec):
     confirm_alpha: Probability | None = Field(None, description="p at which a suspicious row is a regression, default 0.5 %.")
     max_baselines: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Baselines compared with, default 10.")
     history: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Runs that tell the noise, default 30.")
-    block_inconclusive: bool | None = Field(None, description="Whether an inconclusive run has exit code 3, default true.")
+    block_inconclusive: bool | Literal["suspicious"] | None = Field(
+        None,
+        description="When an inconclusive run exits with 3: while something looks worse (suspicious, default), true, false.",
+    )
     primary: list[str] | None = Field(
         None, min_length=1, max_length=8, description="Metrics that may fail a run: 'p95', or 'STEP.p95' for one step."
     )
