@@ -204,6 +204,14 @@ def test_too_few_pairs_can_call_nothing_changed() -> None:
     assert row(verdict.comparisons, "p95").mde is None
 
 
+def test_what_looks_worse_and_is_not_decided_is_suspicious_and_blocks_while_the_merely_open_does_not() -> None:
+    cut_short, wide = judge_duet(noisy(4, factor=2.0)), judge_duet(noisy(16, sd=0.4))
+    assert row(cut_short.comparisons, "p95").verdict is Change.SUSPICIOUS
+    assert cut_short.exit_code(block_inconclusive="suspicious") == 3
+    assert row(wide.comparisons, "p95").verdict is Change.INCONCLUSIVE
+    assert wide.exit_code(block_inconclusive="suspicious") == 0
+
+
 # Errors
 
 

@@ -101,7 +101,7 @@ def _confirmed(row: Comparison, duet: Duet) -> Comparison:
             said = f"{said}: it is unchanged beside the build that it starts from"
         case Change.IMPROVEMENT:
             said = f"{said}: it is better beside the build that it starts from"
-        case Change.INCONCLUSIVE if row.reason:
+        case Change.INCONCLUSIVE | Change.SUSPICIOUS if row.reason:
             said = f"{said}; {row.reason}"
         case _:
             pass

@@ -153,12 +153,23 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
         change = _CHANGES[Outcome(int(outcomes[j]))]
         if row.metric.name == "error_rate":
             change = _counted(change, family.figures[j], duet.policy, look.alpha)
-        level = {Change.REGRESSION: Level.FAIL, Change.INCONCLUSIVE: Level.INCONCLUSIVE}.get(change, Level.PASS)
+        if change is Change.INCONCLUSIVE and _looks_worse(family, found, j):
+            change = Change.SUSPICIOUS
         drawn = _drawn(family, found, j, float(mde[j]), duet.policy)
-        reason = _open(row, family.figures[j], float(found.upper[j])) if change is Change.INCONCLUSIVE else ""
+        level = Level.FAIL if change is Change.REGRESSION else Level.INCONCLUSIVE if change in UNDECIDED else Level.PASS
+        reason = _open(row, family.figures[j], float(found.upper[j])) if change in UNDECIDED else ""
         drawn = replace(drawn, verdict=change, level=level, p=float(alone[j]), p_adjusted=float(found.p[j]), reason=reason)
         concluded[row] = withheld(drawn, more_errors.get(row.phase))
     return concluded
+
+
+def _looks_worse(family: _Family, found: Paired, j: int) -> bool:
+    """Whether an undecided figure reaches the margin and its whole 95 % interval lies on the side of worse.
+
+    Where the pairs are too few for an interval, the estimate alone says so: a duet cut short clears nobody.
+    """
+    low = float(found.low[j])
+    return bool(found.estimate[j] >= family.least[j]) and (low > 0.0 or not math.isfinite(low))
 
 
 def _open(row: Row, figures: Figures, upper: float) -> str:
