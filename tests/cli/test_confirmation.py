@@ -63,7 +63,7 @@ def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alon
         )
     assert ended.code == 1, ended.err
     told = " ".join(ended.err.split())
-    assert "no duet: the base build's command ended with exit code 3" in told
+    assert "no duet, using stored baselines: the base build's command ended with exit code 3" in told
     assert "confirmation run 2 of 2" in told
 
 

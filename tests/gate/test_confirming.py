@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,17 +13,24 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.duets import noisy
-from tests.analysis.runs import run, summary
+from tests.analysis.runs import baselines, run, summary
 from tests.gate.world import Spectator, tiny_setup
 from tests.service import Service, service
 from velro_gate.analysis.confirmation import Repeats
-from velro_gate.errors import BrokenError, RecordError, VelroError
+from velro_gate.errors import BrokenError, InfeasibleError, RecordError, VelroError
 from velro_gate.gate.builds import Address, Build, Builds, Command
-from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.confirming import (
+    Confirming,
+    gated,
+    phases_again,
+    phases_side_by_side,
+    was_interrupted,
+)
 from velro_gate.gate.duet import duet
+from velro_gate.gate.duet_time import say_forecast
 from velro_gate.gate.judgement import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.measure import run as run_load
-from velro_gate.gate.no_duet import no_duet_without_a_base
+from velro_gate.gate.no_duet import NoDuetError, no_duet_without_a_base
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.setup import Setup
@@ -216,7 +224,7 @@ def faster(record: RunRecord, number: int) -> RunRecord:
 
 
 def gate_slow(
-    folder: Path, running: Service, watching: Spectator, way: Callable[[Setup, Results], RunAgain]
+    folder: Path, running: Service, watching: Spectator, way: Callable[[Setup, Results], Confirming]
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate a service that was ten times as fast before. way: to measure a suspicion again."""
     setup = tiny_setup(folder, running.url, users=100, rate="150/s")
@@ -225,7 +233,7 @@ def gate_slow(
     stored = folder / "baselines"
     for number in range(1, 7):
         add_baseline(stored, faster(record, number))
-    confirming = Confirming(again=way(setup, results))
+    confirming = way(setup, results)
     verdict, further = gated(record, results, baselines=stored, waivers=None, confirming=confirming, say=watching.effects.say)
     return verdict, further, results, stored
 
@@ -235,8 +243,9 @@ def gate_for_real(
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate it with nothing but itself to confirm by. change: what has become of the service by then."""
 
-    def way(setup: Setup, results: Results) -> RunAgain:
-        return partial(phases_again, setup=change(setup), results=results, effects=watching.effects, calibration=None)
+    def way(setup: Setup, results: Results) -> Confirming:
+        again = partial(phases_again, setup=change(setup), results=results, effects=watching.effects, calibration=None)
+        return Confirming(again=again)
 
     return gate_slow(folder, running, watching, way)
 
@@ -311,11 +320,13 @@ def gate_beside(
 
     def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
+            say_forecast(smaller.phases, wishes, effects.say)
             return duet(smaller, builds, wishes, place, effects)
 
-    def way(setup: Setup, results: Results) -> RunAgain:
+    def way(setup: Setup, results: Results) -> Confirming:
         alone = partial(phases_again, setup=setup, results=results, effects=effects, calibration=None)
-        return partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside, otherwise=alone)
+        together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
+        return Confirming(again=alone, beside=together)
 
     return gate_slow(folder, running, watching, way)
 
@@ -345,19 +356,93 @@ def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_p
     assert verdict.level is Level.FAIL
     assert further is not None
     assert (len(further.runs), further.duet) == (2, None)
-    assert any(line.startswith("no duet: the base build's command ended with exit code 3") for line in watching.said)
+    assert any("no duet, using stored baselines: the base build's command ended" in line for line in watching.said)
+    assert [doubt.code for doubt in verdict.trust if doubt.code == "no-duet"]
     assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
 
 
-def test_a_base_build_that_takes_too_long_to_measure_leaves_two_runs(tmp_path: Path) -> None:
+def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_baselines_stand_in(tmp_path: Path) -> None:
     watching = Spectator()
-    wishes = Wishes(seed=1, block=60.0, pilot=False, most_seconds=60.0)
-    with service() as running:
-        verdict, further, _, _ = gate_beside(tmp_path, running, Address(url=running.url), watching, wishes)
+    wishes = Wishes(seed=1, block=60.0, most_seconds=60.0)
+    with service() as running, service() as base:
+        verdict, further, results, stored = gate_beside(tmp_path, running, Address(url=base.url), watching, wishes)
+        assert base.requests == 0
     assert verdict.level is Level.FAIL
     assert further is not None
     assert len(further.runs) == 2
-    assert any(line.startswith("no duet: 10 pairs of blocks would take") for line in watching.said)
+    assert "10 pairs of blocks would take at least" in further.no_duet
+    (doubt,) = [doubt for doubt in verdict.trust if doubt.code == "no-duet"]
+    assert "stored baselines" in doubt.sentence
+    assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
+
+
+def test_the_least_time_of_a_duet_is_said_before_its_load(tmp_path: Path) -> None:
+    setup, said = tiny_setup(tmp_path, "http://127.0.0.1:9"), list[str]()
+    say_forecast(setup.phases, Wishes(seed=1, block=20.0, warm_up=4.0, pilot=False, most_seconds=900.0), said.append)
+    assert said == ["forecast: 10 pairs of blocks, at least 8 min of load; the duet may take 15 min"]
+    with pytest.raises(InfeasibleError, match="at least 8 min"):
+        say_forecast(setup.phases, Wishes(seed=1, block=20.0, warm_up=4.0, pilot=False, most_seconds=479.0), said.append)
+
+
+class Together:
+    """A duet of the test's own pairs; asked: for which phases."""
+
+    def __init__(self, found: Further | Exception) -> None:
+        self.found, self.asked = found, list[tuple[str, ...]]()
+
+    def __call__(self, names: tuple[str, ...]) -> Further:
+        self.asked.append(names)
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+def steady_baselines(folder: Path, count: int, *, sd: float) -> Path:
+    for each in baselines(count, sd=sd):
+        add_baseline(folder / "stored", each)
+    (folder / "stored").mkdir(exist_ok=True)
+    return folder / "stored"
+
+
+def paired_with(factor: float) -> Further:
+    return Further(duet=DuetRecord(duet=noisy(factor=factor), warm_up=1.0, block_seconds=60.0, restarted=True))
+
+
+@pytest.mark.parametrize("count", [10, 2, 0])
+@pytest.mark.parametrize(("factor", "level"), [(1.0, Level.PASS), (1.2, Level.FAIL)])
+def test_what_the_screen_leaves_open_or_has_no_baseline_for_is_decided_by_the_duet(
+    tmp_path: Path, count: int, factor: float, level: Level
+) -> None:
+    stored = steady_baselines(tmp_path, count, sd=0.15)
+    beside = Together(paired_with(factor))
+    results = make_results(tmp_path / "out", "open")
+    confirming = Confirming(again=Again(), beside=beside)
+    verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
+    assert beside.asked == [("steady",)]
+    assert verdict.level is level
+    text = (results.folder / "verdict.md").read_text(encoding="utf-8")
+    assert re.search(r"the duet of 10 pairs settled \d+ figures \(steady\)", text.replace("\xa0", " "))
+
+
+def test_a_phase_that_the_screen_has_settled_does_not_go_to_the_duet(accepted: Path) -> None:
+    beside = Together(Further())
+    results = make_results(accepted.parent / "out", "calm")
+    confirming = Confirming(again=Again(), beside=beside)
+    gated(slow(1.0), results, baselines=accepted, waivers=None, confirming=confirming, say=print)
+    assert beside.asked == []
+    gated(slow(1.3), results, baselines=accepted, waivers=None, confirming=confirming, say=print)
+    assert beside.asked == [("busy",)]
+
+
+def test_without_a_duet_only_what_looks_worse_is_run_again_and_the_reason_stands_in_the_verdict(tmp_path: Path) -> None:
+    stored, again = steady_baselines(tmp_path, 10, sd=0.15), Again()
+    results = make_results(tmp_path / "out", "open")
+    confirming = Confirming(again=again, beside=Together(NoDuetError("it does not fit", "Allow more.")))
+    verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
+    assert again.asked == []
+    assert verdict.is_open
+    assert "it does not fit" in next(doubt.sentence for doubt in verdict.trust if doubt.code == "no-duet")
+    assert reach_verdict(run(summary()), stored, further=kept_further(results.folder)) == verdict
 
 
 class Beside:
@@ -378,20 +463,29 @@ class Beside:
 
 def beside(folder: Path, measure: Beside) -> Further:
     setup = tiny_setup(folder, "http://127.0.0.1:9")
-    needed = Repeats(phases=("short",), runs=2, seconds=10.0)
     return phases_side_by_side(
-        needed,
+        ("short",),
         setup=setup,
         results=make_results(folder / "out", "gated"),
         effects=Spectator().effects,
         measure=measure,
-        otherwise=Again(),
     )
 
 
 def test_a_head_build_that_fails_beside_the_base_is_the_reason_in_the_verdict(tmp_path: Path) -> None:
     further = beside(tmp_path, Beside(error=BrokenError("the head build's command ended")))
     assert further.missing == {"short": "it could not be measured side by side: the head build's command ended"}
+    assert further.broken
+
+
+def test_a_build_that_cannot_be_measured_beside_its_base_is_never_green(tmp_path: Path) -> None:
+    stored = steady_baselines(tmp_path, 10, sd=0.15)
+    results = make_results(tmp_path / "out", "open")
+    failed = Further(no_duet="the head build's command ended", advice="Mend it.", broken=True)
+    confirming = Confirming(again=Again(), beside=Together(failed))
+    verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
+    assert verdict.level is Level.BROKEN
+    assert reach_verdict(run(summary()), stored, further=kept_further(results.folder)) == verdict
 
 
 def test_an_interrupted_duet_is_kept_and_ends_the_gate(tmp_path: Path) -> None:

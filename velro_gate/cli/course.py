@@ -16,9 +16,11 @@ from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.change_duet import Change, measure_change
 from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.duet_time import say_forecast
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.measure import run
+from velro_gate.gate.no_duet import no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, run_id
@@ -72,8 +74,7 @@ class Course:
             with ExitStack() as service:
                 served = self._served(setup, results, service)
                 record = run(served, results, effects, self._calibration)
-                again = partial(self._again, setup=setup, served=served, service=service, results=results, effects=effects)
-                confirming = Confirming(again=again, seconds=inputs.max_minutes * 60.0) if confirm else None
+                confirming = self._confirming(setup, served, service, results, effects) if confirm else None
                 verdict, further = gated(
                     record, results, baselines=baselines, waivers=inputs.waivers, confirming=confirming, say=effects.say
                 )
@@ -126,31 +127,26 @@ class Course:
         """The setup against the service, which is started where this job does that, and runs until ``service`` is closed."""
         return service.enter_context(self._workshop.serving(setup, results)) if self._starts else setup
 
-    def _again(
-        self,
-        needed: Repeats,
-        *,
-        setup: Setup,
-        served: Setup,
-        service: ExitStack,
-        results: Results,
-        effects: Effects,
-    ) -> Further:
-        """Suspicious phases once more: beside the build that the change starts from where this job can start it, else alone."""
+    def _confirming(self, setup: Setup, served: Setup, service: ExitStack, results: Results, effects: Effects) -> Confirming:
+        """How what the screen leaves open is measured again: beside the build that the change starts from where this job can
+        start it, else alone. service: what serves the head build, until it is closed.
+        """
         alone = partial(phases_again, results=results, effects=effects, calibration=self._calibration)
-        # Where a duet was tried before, it could not be had.
+        seconds = self.inputs.max_minutes * 60.0
+        # Where a duet was tried before, there can be none.
         if not self._starts or self.change.event.mode is not Mode.GATE or self._before is not None:
-            return alone(needed, setup=served)
-        # The cores belong to the builds of the duet.
-        service.close()
+            return Confirming(again=partial(alone, setup=served), seconds=seconds)
+
+        def beside(names: tuple[str, ...]) -> Further:
+            # The cores belong to the builds of the duet.
+            service.close()
+            measure = partial(self._beside, effects=effects)
+            return phases_side_by_side(names, setup=setup, results=results, effects=effects, measure=measure)
 
         def started_again(needed: Repeats) -> Further:
             return alone(needed, setup=self._served(setup, results, service))
 
-        measure = partial(self._beside, effects=effects)
-        return phases_side_by_side(
-            needed, setup=setup, results=results, effects=effects, measure=measure, otherwise=started_again
-        )
+        return Confirming(again=started_again, beside=beside, seconds=seconds)
 
     def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""
@@ -162,6 +158,8 @@ class Course:
             warm_up=inputs.warm_up_seconds,
             most_seconds=inputs.max_minutes * 60.0,
         )
+        with no_duet_without_a_base():
+            say_forecast(setup.phases, wishes, effects.say)
         return measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
 
     def _keep_what_the_base_said(self, results: Results) -> None:

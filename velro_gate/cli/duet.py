@@ -15,6 +15,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.builds import START_SECONDS, Address, Build, Builds, Command
 from velro_gate.gate.duet import duet
+from velro_gate.gate.duet_time import say_forecast
 from velro_gate.gate.judgement import reach_duet_verdict, write_reports
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
@@ -61,6 +62,7 @@ def run_duet(
     setup = prepare(replace(wanted, url=head.url), {"VELRO_API_URL": "http://127.0.0.1", **os.environ})
     check_waivers(shown.waivers, setup.scenario)
     with real_effects(shown.runner, shown.verbose) as effects:
+        say_forecast(setup.phases, wishes, effects.say)
         name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
         results = make_results(shown.output, name)
         record, kept = duet(setup, builds, wishes, results, effects, Calibration() if shown.calibrate else None)

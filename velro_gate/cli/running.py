@@ -14,6 +14,7 @@ from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.builds import Address, Build, Builds
 from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
 from velro_gate.gate.duet import duet
+from velro_gate.gate.duet_time import say_forecast
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import judge_kept, under_policy
 from velro_gate.gate.measure import run
@@ -106,10 +107,11 @@ def _confirming(
 
     def beside(smaller: Setup, folder: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
+            say_forecast(smaller.phases, wishes, effects.say)
             return duet(smaller, builds, wishes, folder, effects, calibration)
 
-    again = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside, otherwise=alone)
-    return Confirming(again=again, seconds=confirm.seconds)
+    together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
+    return Confirming(again=alone, beside=together, seconds=confirm.seconds)
 
 
 def stop_if_interrupted(record: RunRecord, results: Results) -> None:

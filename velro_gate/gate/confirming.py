@@ -1,19 +1,21 @@
-"""From a run to its verdict, with suspicious phases measured again in between, so that one odd run fails nothing.
+"""From a run to its verdict: what the screen leaves open is measured again in between, side by side where that is possible.
 
-The verdict that holds until then is written before anything is run again: whatever happens meanwhile, it is not lost.
+With a base build, each phase with a primary figure that looks worse, is open or has no baseline goes to a duet, which decides
+it. Without one, suspicious phases are run twice more. The verdict that holds until then is written before anything is measured
+again: whatever happens meanwhile, it is not lost.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from velro_gate import units
 from velro_gate.analysis.confirmation import FURTHER_RUNS, Repeats, needed_repeats, seconds_again
-from velro_gate.errors import VelroError
+from velro_gate.analysis.undecided import undecided_phases
+from velro_gate.errors import BrokenError, VelroError
 from velro_gate.gate.effects import Effects
 from velro_gate.gate.judgement import reach_duet_verdict, reach_verdict, write_reports
 from velro_gate.gate.measure import run
@@ -29,9 +31,10 @@ from velro_gate.model.verdict import Level, Verdict
 from velro_gate.store.further import REPEATS, write_missing
 
 RunAgain = Callable[[Repeats], Further]
-"""What measures suspicious phases again: ``phases_again`` the candidate alone, ``phases_side_by_side`` both builds, where the
-base build can be had.
-"""
+"""Runs suspicious phases of this build again, alone: ``phases_again``."""
+
+SideBySide = Callable[[tuple[str, ...]], Further]
+"""Measures these phases of both builds in a duet, or raises NoDuetError: ``phases_side_by_side``."""
 
 MeasureBeside = Callable[[Setup, Results], tuple[RunRecord, DuetRecord]]
 """Measures a plan's duet of the candidate and the build that it starts from, or raises NoDuetError."""
@@ -42,10 +45,36 @@ PENDING = "it was to be measured again, but the gate was ended before that was d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirming:
-    """How to confirm a suspicion. seconds: the most that it may take; None: no bound."""
+    """How to settle what the screen leaves open. seconds: the most that running phases again may take; None: no bound.
+
+    beside: where there is a base build; None: there is none, and only suspicions are looked at again.
+    """
 
     again: RunAgain
+    beside: SideBySide | None = None
     seconds: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Judging:
+    """A run on its way to its verdict."""
+
+    record: RunRecord
+    results: Results
+    baselines: Path
+    waivers: Path | None
+
+    def verdict(self, further: Further | None = None) -> Verdict:
+        """What the run comes to so far."""
+        return reach_verdict(self.record, self.baselines, waivers=self.waivers, further=further)
+
+    def settle(self, further: Further | None) -> Verdict:
+        """The same, kept in files."""
+        if further is not None:
+            write_missing(self.results.folder, further)
+        found = self.verdict(further)
+        write_reports(self.record, found, self.results)
+        return found
 
 
 def gated(
@@ -57,37 +86,56 @@ def gated(
     confirming: Confirming | None,
     say: Callable[[str], None],
 ) -> tuple[Verdict, Further | None]:
-    """Judge a fresh run, confirm what is suspicious, and write the reports; the further runs, if any were needed.
+    """Judge a fresh run, measure again what the screen leaves open, and write the reports; what was measured further, if any.
 
-    confirming: None: the run is judged alone, so that one odd run can fail it.
+    confirming: None: the run is judged alone.
 
     Raises:
         UsageError: the baselines or the waivers cannot be read. OutputError, StorageError: a file cannot be written.
     """
-    judged = partial(reach_verdict, record, baselines, waivers=waivers)
-    verdict = judged()
-    needed = None if confirming is None else _needed(record, verdict, confirming.seconds)
-    if confirming is None or needed is None:
-        write_reports(record, verdict, results)
-        return verdict, None
-    late = {name: _no_time(_planned(record, name), confirming.seconds) for name in needed.left_out}
-    further = Further(missing={**dict.fromkeys(needed.phases, PENDING), **late})
+    judging = _Judging(record=record, results=results, baselines=baselines, waivers=waivers)
+    verdict = judging.verdict()
+    if confirming is None or record.interrupted or verdict.level is Level.BROKEN:
+        return judging.settle(None), None
+    missed = None
+    undecided = undecided_phases(verdict.comparisons, record.plan.phases)
+    if confirming.beside is not None and undecided:
+        say(f"suspicious or open: {_listed(undecided)}; the base build decides")
+        judging.settle(Further(missing=dict.fromkeys(undecided, PENDING)))
+        try:
+            further = confirming.beside(undecided)
+        except NoDuetError as error:
+            say(f"no duet, using stored baselines: {error.reason}\ndo:    {error.advice}")
+            missed = error
+        else:
+            return judging.settle(further), further
+    return _again(judging, verdict, confirming, missed, say)
 
-    def settle() -> Verdict:
-        write_missing(results.folder, further.missing)
-        found = judged(further=further)
-        write_reports(record, found, results)
-        return found
 
-    verdict = settle()
+def _again(
+    judging: _Judging, verdict: Verdict, confirming: Confirming, missed: NoDuetError | None, say: Callable[[str], None]
+) -> tuple[Verdict, Further | None]:
+    """What is suspicious is run twice more. missed: why there is no duet though there was to be one."""
+    planned, seconds = judging.record.plan.phases, confirming.seconds
+    needed = needed_repeats(verdict.comparisons, planned, limit=seconds)
+    late = {name: _no_time(_planned(judging.record, name), seconds) for name in needed.left_out}
+    if not needed.phases and not late and missed is None:
+        return judging.settle(None), None
+
+    def said(further: Further, missing: Mapping[str, str]) -> Further:
+        found = dataclasses.replace(further, missing={**missing, **late})
+        return found if missed is None else dataclasses.replace(found, no_duet=missed.reason, advice=missed.advice)
+
+    further = said(Further(), dict.fromkeys(needed.phases, PENDING))
+    settled = judging.settle(further)
     for name, why in late.items():
         say(f"suspicious, not run again: phase {name}: {why}")
     if needed.phases:
         say(f"suspicious: {_listed(needed.phases)}")
         made = confirming.again(needed)
-        further = dataclasses.replace(made, missing={**made.missing, **late})
-        verdict = settle()
-    return verdict, further
+        further = said(made, made.missing)
+        settled = judging.settle(further)
+    return settled, further
 
 
 def phases_again(
@@ -99,7 +147,7 @@ def phases_again(
     """
     smaller = _only(setup, needed.phases)
     effects.say(
-        f"running {_them(needed)} {needed.runs} times again to confirm it: about {units.format_duration(needed.seconds)}"
+        f"running {_them(needed.phases)} {needed.runs} times again to confirm it: about {units.format_duration(needed.seconds)}"
     )
     made: list[RunRecord] = []
     for number in range(1, needed.runs + 1):
@@ -120,42 +168,33 @@ def phases_again(
 
 
 def phases_side_by_side(
-    needed: Repeats, *, setup: Setup, results: Results, effects: Effects, measure: MeasureBeside, otherwise: RunAgain
+    names: tuple[str, ...], *, setup: Setup, results: Results, effects: Effects, measure: MeasureBeside
 ) -> Further:
     """Measure these phases of both builds in a duet, in a results folder of its own beside the run.
 
-    otherwise: what is done where there can be no duet.
+    Raises:
+        NoDuetError: there can be no duet.
     """
-    smaller = _only(setup, needed.phases)
-    effects.say(f"measuring {_them(needed)} side by side with the build that this one starts from, to confirm it")
+    smaller = _only(setup, names)
+    effects.say(f"measuring {_them(names)} side by side with the build that this one starts from")
     folder = make_results(
         results.folder / REPEATS, run_id(effects.utc_now(), setup.plan.scenario, f"{smaller.plan.profile}-duet")
     )
     try:
         record, kept = measure(smaller, folder)
-    except NoDuetError as error:
-        effects.say(f"no duet: {error.reason}\ndo:    {error.advice}")
-        return otherwise(needed)
     except VelroError as error:
-        # As above: the verdict on the run must come.
+        # As above: the verdict on the run must come. A head build that fails here is no reason to let it pass.
         said = f"it could not be measured side by side: {error.what}"
         effects.say(said)
-        return Further(missing=dict.fromkeys(needed.phases, said))
+        broken = isinstance(error, BrokenError)
+        return Further(missing=dict.fromkeys(names, said), no_duet=error.what, advice=error.hint, broken=broken)
     write_reports(record, reach_duet_verdict(record, kept), folder)
-    return Further(duet=kept, missing=dict.fromkeys(needed.phases, INTERRUPTED) if record.interrupted else {})
+    return Further(duet=kept, missing=dict.fromkeys(names, INTERRUPTED) if record.interrupted else {})
 
 
 def was_interrupted(further: Further | None) -> bool:
     """Whether somebody ended the confirmation."""
     return further is not None and INTERRUPTED in further.missing.values()
-
-
-def _needed(record: RunRecord, verdict: Verdict, seconds: float | None) -> Repeats | None:
-    """What to run again; None when nothing is, since nothing is suspicious or the run itself cannot be trusted."""
-    if record.interrupted or verdict.level is Level.BROKEN:
-        return None
-    needed = needed_repeats(verdict.comparisons, record.plan.phases, limit=seconds)
-    return needed if needed.phases or needed.left_out else None
 
 
 def _only(setup: Setup, names: Sequence[str]) -> Setup:
@@ -165,8 +204,8 @@ def _only(setup: Setup, names: Sequence[str]) -> Setup:
     return dataclasses.replace(setup, plan=dataclasses.replace(setup.plan, phases=chosen, profile=profile))
 
 
-def _them(needed: Repeats) -> str:
-    return "it" if len(needed.phases) == 1 else "them"
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
 
 
 def _planned(record: RunRecord, name: str) -> Phase:

@@ -16,7 +16,7 @@ from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import BlockInconclusive, Phase, Policy
-from velro_gate.model.verdict import Trust, TrustFinding, Verdict
+from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
@@ -55,9 +55,8 @@ def kept_further(folder_or_record: Path) -> Further | None:
     if missing is None:
         return None
     beside = duet_folder(folder)
-    return Further(
-        runs=tuple(map(reread, repeat_folders(folder))), duet=None if beside is None else read_duet(beside), missing=missing
-    )
+    runs = tuple(map(reread, repeat_folders(folder)))
+    return dataclasses.replace(missing, runs=runs, duet=None if beside is None else read_duet(beside))
 
 
 def reach_verdict(
@@ -82,7 +81,7 @@ def reach_verdict(
     agreed = None if waivers is None else read_waivers(waivers)
     stored = load_baselines(baselines, plan=record.plan, environment=record.environment)
     others = tuple(run for run in stored.accepted if run.id != record.id)
-    return judge(
+    verdict = judge(
         record,
         others,
         skipped=stored.skipped,
@@ -94,6 +93,12 @@ def reach_verdict(
         waivers=agreed,
         release=stored.release,
     )
+    if further is None or not further.no_duet:
+        return verdict
+    if further.broken:
+        sentence = f"this build could not be measured side by side with the one that it starts from: {further.no_duet}"
+        return _broken(verdict, "duet-failed", sentence, further.advice)
+    return without_duet(verdict, further.no_duet, further.advice)
 
 
 def reach_duet_verdict(
@@ -122,6 +127,13 @@ def with_caveat(verdict: Verdict, code: str, sentence: str, advice: str) -> Verd
     """The verdict with one more thing to know of how it came about; its level stays its own."""
     doubt = TrustFinding(code=code, trust=Trust.CAVEAT, phase="", figure=None, limit=None, sentence=sentence, advice=advice)
     return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
+
+
+def _broken(verdict: Verdict, code: str, sentence: str, advice: str) -> Verdict:
+    """The verdict with a reason why nothing can be said about this build."""
+    doubt = TrustFinding(code=code, trust=Trust.BROKEN, phase="", figure=None, limit=None, sentence=sentence, advice=advice)
+    finding = Finding(level=doubt.level, subject="duet", sentence=sentence, advice=advice)
+    return dataclasses.replace(verdict, trust=(doubt, *verdict.trust), findings=(finding, *verdict.findings))
 
 
 def judge_kept(

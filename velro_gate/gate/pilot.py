@@ -116,7 +116,7 @@ async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | No
         looks = first_alone(looks)
         made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
-        raise _too_long(made.looks[-1].pairs, made.looks[-1].seconds + wishes.most_seconds - budget, wishes)
+        raise too_long(made.looks[-1].pairs, made.looks[-1].seconds + wishes.most_seconds - budget, wishes)
     shape = Shape(warm_up=warm_up, seconds=made.block_seconds)
     for sentence in _sentences(shape, made):
         stage.say(sentence)
@@ -132,7 +132,7 @@ def _unrehearsed(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed:
     if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
         looks = first_alone(looks)
     if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
-        raise _too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, wishes)
+        raise too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, wishes)
     pairs = deciding(looks)[0].pairs
     stage.say(
         f"{pairs} pairs of blocks, {_block_words(shape)}, "
@@ -166,9 +166,11 @@ def _warm_up(first: Measured) -> float:
     return min(max(math.ceil(2.0 * (_PILOT_RAMP + settled)) / 2.0, LEAST_WARM_UP), MOST_WARM_UP)
 
 
-def _too_long(pairs: int, seconds: float, wishes: Wishes) -> InfeasibleError:
+def too_long(pairs: int, seconds: float, wishes: Wishes, *, at_least: bool = False) -> InfeasibleError:
+    """What is raised of a duet that would take longer than it may. at_least: the seconds are not known exactly."""
+    takes = f"{'at least ' if at_least else ''}{units.format_duration(round(seconds))}"
     return InfeasibleError(
-        f"{pairs} pairs of blocks would take {units.format_duration(round(seconds))}",
+        f"{pairs} pairs of blocks would take {takes}",
         why=f"the duet may take {units.format_duration(wishes.most_seconds)}",
         hint="Allow more minutes, ask for shorter blocks, or for one phase only (--max-minutes, --block, --phase; in a "
         "workflow max-minutes, block-seconds, phases).",

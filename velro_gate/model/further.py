@@ -14,9 +14,14 @@ class Further:
     """What was measured again after a run.
 
     runs: of this build alone, in the order of time. duet: of this build beside the one that it starts from, instead of runs.
-    missing: phase -> in a few words, why it was not measured again, or not as often as a confirmation takes.
+    missing: phase -> in a few words, why it was not measured again, or not as often as a confirmation takes. no_duet: why
+    stored baselines stand in for a duet that was wanted; empty: none was wanted, or there is one. advice: what to do about
+    that. broken: this build could not be measured in the duet, so nothing can be said about it.
     """
 
     runs: tuple[RunRecord, ...] = ()
     duet: DuetRecord | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    no_duet: str = ""
+    advice: str = ""
+    broken: bool = False

@@ -73,6 +73,8 @@ def _requirement_table(rows: Sequence[RequirementRow]) -> Table:
 
 def _comparisons(view: View) -> list[RenderableType]:
     parts: list[RenderableType] = [_title(view.compared, view.comparison_count)]
+    if view.settled:
+        parts.append(Padding(Text(visible(view.settled)), _INDENT))
     shown = view.changed[:_CHANGED]
     if shown:
         parts.append(_comparison_table(view, gathered(shown)))

@@ -11,6 +11,7 @@ from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, SideBySide, Trust, Verdict
 from velro_gate.report import figures, measured, rows, trustline
 from velro_gate.report.phrase import Phrase, name, strong, text
+from velro_gate.report.settled import settled
 from velro_gate.report.wording import action, sentence, spoken, title
 
 _DEFAULT_ADVICE = {
@@ -89,6 +90,7 @@ class View:
     changed: list[rows.ComparisonRow]
     comparisons: list[rows.ComparisonRow]
     comparison_count: str
+    settled: str
     explanations: list[str]
     compared: str
     """What the comparisons are with; before and now: the headings of their two figures."""
@@ -130,6 +132,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
         comparison_count=comparison_count(verdict),
+        settled=settled(verdict),
         explanations=[spoken(one.sentence) for one in verdict.explanations],
         compared="Compared with main" if verdict.duet is None else "Head and base side by side",
         before="Baseline" if verdict.duet is None else "Base build",

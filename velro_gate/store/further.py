@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from velro_gate.errors import RecordError
+from velro_gate.model.further import Further
 from velro_gate.store.duets import DUET
 from velro_gate.store.files import write_whole
 from velro_gate.store.records import RECORD
@@ -16,18 +16,20 @@ CONFIRMATION = "confirmation.json"
 _SCHEMA = 1
 
 
-def write_missing(folder: Path, missing: Mapping[str, str]) -> None:
-    """Keep that a run has to be confirmed, and which phases were not run again, or not twice, with the reason of each.
+def write_missing(folder: Path, further: Further) -> None:
+    """Keep that a run has to be confirmed, which phases were not measured again, or not often enough, and why; not the runs.
 
     Raises:
         OutputError: no permission. StorageError: the disk is full.
     """
-    text = json.dumps({"schema": _SCHEMA, "not_run_again": dict(missing)}, indent=1, sort_keys=True, ensure_ascii=False)
-    write_whole(folder / CONFIRMATION, f"{text}\n")
+    tree: dict[str, object] = {"schema": _SCHEMA, "not_run_again": dict(further.missing)}
+    if further.no_duet:
+        tree |= {"no_duet": further.no_duet, "advice": further.advice, "broken": further.broken}
+    write_whole(folder / CONFIRMATION, json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def read_missing(folder: Path) -> Mapping[str, str] | None:
-    """What ``write_missing`` has kept; None for a run that was never to be confirmed.
+def read_missing(folder: Path) -> Further | None:
+    """What ``write_missing`` has kept, without any run; None for a run that was never to be confirmed.
 
     Raises:
         RecordError: the file is damaged or of another version.
@@ -41,7 +43,9 @@ def read_missing(folder: Path) -> Mapping[str, str] | None:
         raise RecordError("the confirmation cannot be read", where=str(path), why=" ".join(str(error).split())) from error
     match tree:
         case {"schema": 1, "not_run_again": dict(missing)} if all(isinstance(why, str) for why in missing.values()):
-            return missing
+            said = [tree.get(key, "") for key in ("no_duet", "advice")]
+            if all(isinstance(each, str) for each in said):
+                return Further(missing=missing, no_duet=said[0], advice=said[1], broken=tree.get("broken", False) is True)
     raise RecordError("the confirmation cannot be read", where=str(path), why="it is not what this velro-gate writes there")
 
 

@@ -1,0 +1,32 @@
+"""Who settled what: the screen against stored baselines, the duet, or further runs of this build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from velro_gate.model.verdict import Change, Comparison, Verdict
+
+
+def settled(verdict: Verdict) -> str:
+    """``The screen settled 22 figures, the duet of 10 pairs 8 (steady).``; empty where only one of them was asked."""
+    primary = [row for row in verdict.comparisons if row.primary and row.verdict is not Change.NOT_COMPARED]
+    beside = [row for row in primary if row.pairs]
+    again = [row for row in primary if not row.pairs and row.confirmation is not None]
+    screened = [row for row in primary if not row.pairs and row.confirmation is None]
+    if verdict.duet is not None or not (beside or again):
+        return ""
+    parts = [f"the screen against stored baselines settled {_figures(screened)}"]
+    if beside:
+        parts.append(f"the duet of {max(row.pairs for row in beside)} pairs settled {_figures(beside)}{_where(beside)}")
+    if again:
+        parts.append(f"further runs of this build settled {_figures(again)}{_where(again)}")
+    words = ", ".join(parts)
+    return f"{words[0].upper()}{words[1:]}."
+
+
+def _figures(rows: Sequence[Comparison]) -> str:
+    return f"{len(rows) or 'no'} figure{'' if len(rows) == 1 else 's'}"
+
+
+def _where(rows: Sequence[Comparison]) -> str:
+    return f" ({', '.join(dict.fromkeys(row.phase for row in rows))})"
