@@ -17,6 +17,7 @@ from velro_gate.analysis.comparison import shift_of
 from velro_gate.analysis.family import Row, choose_rows
 from velro_gate.analysis.noise import LEAST_SD, MEDIAN_OF_SQUARED_DIFFERENCES, common_count, on_scale
 from velro_gate.analysis.shifts import relative_change
+from velro_gate.analysis.signflip import Floats
 from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.record import NewLevel, Release, RunRecord
@@ -25,12 +26,15 @@ from velro_gate.model.scenario import Policy
 LEAST_RUNS = 10
 """A shorter history tells no change from noise."""
 
-LEAST_STRETCH = 5
+LASTING = 5
 """Runs that a level must have lasted, so that two odd runs in a row cannot be its median: they are no change."""
 
-PENALTY = 2.5
-"""Times ln(n): what one more change point must save, in noise. The least at which few histories of an unchanged build show a
-change, odd runs among them or not; tests/analysis/test_drift.py simulates both, and what is found.
+NEWEST = 3
+"""Runs of the newest level, which has had no time to last: a step is to be seen while people remember what they merged."""
+
+PENALTY = 1.5
+"""Times ln(n): what one more change point must save, in noise. Chosen on real series so that a step is seen as early as Apache
+Otava sees it (``benchmarks.change_points``); tests/analysis/test_drift.py simulates how many unchanged histories show one.
 """
 
 
@@ -71,6 +75,7 @@ def change_points(values: Sequence[float]) -> tuple[int, ...]:
 
     values: one a run, oldest first, on the comparison scale. Each is divided by the robust noise of successive differences,
     so that the penalty of PENALTY ln(n) means the same for every figure. Absolute deviations: an outlier shall not be a level.
+    Levels last LASTING runs at least, the newest one NEWEST.
     """
     n = len(values)
     if n < LEAST_RUNS:
@@ -78,10 +83,19 @@ def change_points(values: Sequence[float]) -> tuple[int, ...]:
     ys = np.asarray(values, float)
     sd = max(math.sqrt(float(np.median(np.diff(ys) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES), LEAST_SD)
     scaled = ((ys - np.median(ys)) / sd).reshape(-1, 1)
+    lasting = _least_cost(scaled, LASTING)
+    newest = _least_cost(scaled, NEWEST)[-1:]
+    if not newest or n - newest[0] >= LASTING:
+        return lasting
+    return (*(point for point in lasting if newest[0] - point >= LASTING), *newest)
+
+
+def _least_cost(scaled: Floats, least: int) -> tuple[int, ...]:
+    """Where the stretches of ``least`` runs or more begin that cost least; the first one is not named."""
     # Not at the top: it brings scipy.stats with it, and takes as long as the rest of a judgement that has no such history.
     from ruptures import Pelt
 
-    ends = Pelt(model="l1", min_size=LEAST_STRETCH, jump=1).fit(scaled).predict(pen=PENALTY * math.log(n))
+    ends = Pelt(model="l1", min_size=least, jump=1).fit(scaled).predict(pen=PENALTY * math.log(len(scaled)))
     return tuple(int(end) for end in ends[:-1])
 
 
