@@ -8,9 +8,10 @@
 #   VELRO_PYTHON                 the Python to use (default: the newest on the PATH)
 #   GITHUB_OUTPUT                gets a line python=PATH; without it the path is printed
 #
-# The folder's name is a digest of all that goes into it, and it gets its name when it is whole. So one that is there is
-# right, several jobs may make one at the same time, and another version of velro-gate makes another. The package is copied
-# into it, compiled there, and never run from this folder.
+# The folder's name is a digest of all that goes into it, and it gets its name when it is whole. So several jobs may make one
+# at the same time, and another version of velro-gate makes another. What cleans a disk may take single files out of it: so it
+# holds a list of all its files with their sizes, and one that does not agree with its list is made again. Those that no job
+# has used for a month are removed. The package is copied into it, compiled there, and never run from this folder.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -56,6 +57,7 @@ place=${VELRO_ENVIRONMENT_DIRECTORY:-${RUNNER_TEMP:-}}
 [[ -n $place ]] || die "RUNNER_TEMP is not set. GitHub's runner sets it; elsewhere set it to an empty folder."
 mkdir -p "$place" || die "The folder $place cannot be made or written. Name another one by the input environment-directory."
 
+calm_installers
 choose_python
 # The interpreter itself and not a shim, whose answer may change from one folder to the next.
 described=$("$python" -I -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version.split()[0], sep="\n")')
@@ -67,10 +69,24 @@ key=$({ cat "$lock" "$root/scripts/install.sh" "$root/scripts/interpreters.sh" &
     sha256sum)
 venv=$place/velro-gate-$list-${key:0:16}
 
-if runs "$venv/bin/python"; then
+# Compiled files are left out: an interpreter writes them when it likes.
+files_of() { (cd "$1" && find . \( -name __pycache__ -o -name .files \) -prune -o \( -type f -o -type l \) -printf '%P %y %s\n' | LC_ALL=C sort); }
+is_whole() { [[ -f $1/.files ]] && runs "$1/bin/python" && cmp --silent "$1/.files" <(files_of "$1"); }
+
+prune_old() {
+    local folder
+    find "$place" -mindepth 1 -maxdepth 1 -type d -name 'velro-gate-*' ! -path "$venv" -user "$(id -u)" \
+        \( -name 'velro-gate-*.??????' -mtime +1 -o -mtime +30 \) -print 2>/dev/null | while IFS= read -r folder; do
+        [[ ${folder##*/} =~ ^velro-gate-(run|sandbox)-[0-9a-f]{16}(\.[A-Za-z0-9]{6})?$ ]] || continue
+        rm -rf "$folder" && echo "velro-gate: removed ${folder##*/}, which no job has used lately"
+    done
+}
+
+if is_whole "$venv"; then
     echo "velro-gate: Python $version ($python), packages of requirements/$list.txt are in place"
 else
     echo "velro-gate: Python $version ($python), installing requirements/$list.txt"
+    [[ ! -e $venv ]] || echo "velro-gate: files of $venv are missing or changed, so it is made again"
     SECONDS=0
     making=$(mktemp -d "$venv.XXXXXX") || die "The folder $place cannot be written."
     trap 'rm -rf "$making"' EXIT
@@ -82,11 +98,15 @@ else
     # As in a built package: what is shipped lies inside.
     mv "$packages/scenarios" "$packages/velro_gate/shipped"
     "$making/bin/python" -I -m compileall -q "$packages/velro_gate"
-    # Whoever comes first wins: both are the same. A folder of that name that does not run is the rest of a disk that was full.
-    mv -T "$making" "$venv" 2>/dev/null || runs "$venv/bin/python" || { rm -rf "$venv" && mv -T "$making" "$venv"; } ||
+    files_of "$making" >"$making/.files"
+    # Whoever comes first wins: both are the same. A folder of that name that is not whole is what a cleaner or a full disk has left.
+    mv -T "$making" "$venv" 2>/dev/null || is_whole "$venv" || { rm -rf "$venv" && mv -T "$making" "$venv"; } ||
         die "The folder $venv cannot be made."
     echo "velro-gate: installed in $SECONDS s"
 fi
+# Its age is since when no job has used it.
+touch "$venv"
+[[ -z ${VELRO_ENVIRONMENT_DIRECTORY:-} ]] || prune_old
 
 if [[ -n ${GITHUB_OUTPUT:-} ]]; then
     echo "python=$venv/bin/python" >>"$GITHUB_OUTPUT"

@@ -22,17 +22,35 @@ newest_python() {
     return 2
 }
 
+# What a runner's user, or an earlier step of the job, may have set and what would change where packages go or which they are. The
+# registry, its certificates and proxies stay. PYTHONPATH may name the workspace, where a sitecustomize.py lies in wait.
+calm_installers() {
+    local name
+    for name in $(compgen -e); do
+        case $name in
+            PYTHON* | UV_PYTHON | UV_SYSTEM_PYTHON | UV_TARGET | UV_PREFIX | UV_NO_BINARY* | UV_CONSTRAINT | UV_OVERRIDE | \
+                UV_COMPILE_BYTECODE | UV_PROJECT* | UV_WORKING_DIRECTORY | PIP_TARGET | PIP_PREFIX | PIP_ROOT | PIP_REQUIREMENT | \
+                PIP_CONSTRAINT | PIP_EDITABLE | PIP_NO_BINARY | PIP_ONLY_BINARY | PIP_PLATFORM | PIP_PYTHON* | PIP_IMPLEMENTATION | \
+                PIP_ABI | PIP_DRY_RUN | PIP_REPORT | PIP_REQUIRE_VIRTUALENV) unset "$name" ;;
+        esac
+    done
+    # Set and not unset: pip's own file of settings may hold the same.
+    export PIP_USER=0
+}
+
 # Both are started in the workspace of a pull request. Nothing of it may count: no module that is called like one of Python's
 # own (-I), and no settings of uv (--project: they are looked for from there; what the runner's user has set still counts).
+# uv would compile by an interpreter that is not isolated, so that is done here.
 # Usage of both: PYTHON VENV LIST
 install_with_uv() {
     command -v uv >/dev/null || return 1
     uv venv --quiet --clear --project / --python "$1" "$2" &&
-        uv pip install --quiet --project / --compile-bytecode --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3"
+        uv pip install --quiet --project / --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3" &&
+        "$2/bin/python" -I -m compileall -q "$(packages_of "$2")" >/dev/null
 }
 
 install_with_pip() {
-    if [[ ! -x $2/bin/pip ]] || ! "$2/bin/python" -I -c 'import pip' 2>/dev/null; then
+    if [[ ! -x $2/bin/python ]] || ! "$2/bin/python" -I -c 'import pip' 2>/dev/null; then
         rm -rf "$2"
         "$1" -I -m venv "$2"
     fi
