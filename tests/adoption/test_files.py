@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.adoption import Choices, Outcome, examine_workflows, read_workflows, render_files, write_files
+from velro_gate.adoption import Choices, Outcome, examine_workflows, read_workflows, render_files, unguarded, write_files
 from velro_gate.adoption.choices import STORES
 from velro_gate.adoption.files import WAIVERS, WORKFLOWS, yaml_text
 from velro_gate.errors import OutputError, UsageError
@@ -47,14 +47,12 @@ USERS = [
 def laid_out(folder: Path, choices: Choices) -> Path:
     write_files(folder, render_files(choices), lambda _: False)
     subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
-    labels = f"self-hosted-runner: {{labels: [{', '.join(choices.labels)}]}}\n"
-    (folder / ".github/actionlint.yaml").write_text(labels, encoding="utf-8")
     return folder
 
 
 def test_our_own_workflows_are_what_init_writes() -> None:
     written = {path: text for path, text in render_files(OWN).items() if path.startswith(".github/")}
-    assert len(written) == len(WORKFLOWS)
+    assert len(written) == len(WORKFLOWS) + 1
     assert {path: (ROOT / path).read_text(encoding="utf-8") for path in written} == written
 
 
@@ -76,6 +74,8 @@ def test_the_doctor_finds_nothing_in_what_init_writes(tmp_path: Path, choices: C
     workflows, unreadable = read_workflows(laid_out(tmp_path, choices))
     assert len(workflows) == len(WORKFLOWS)
     assert [*unreadable, *examine_workflows(workflows)] == []
+    # What only settings on GitHub can guard is said once of a repository with a machine of its own.
+    assert [one.rule for one in unguarded(workflows)] == ["fork-approval"]
 
 
 @pytest.mark.parametrize("choices", USERS, ids=lambda choices: "duet" if choices.duet else choices.store)
@@ -112,7 +112,7 @@ def test_whom_the_gate_skips_the_reporter_tells() -> None:
     assert "head.repo.full_name == github.repository" in gate["gate"]["if"]
     assert "user.login != 'dependabot[bot]'" in gate["gate"]["if"]
     assert "user.login == 'dependabot[bot]'" in gate["fork"]["if"]
-    for part in ("head_repository.full_name != github.repository", "actor.login == 'dep", "head_branch, 'dependabot'"):
+    for part in ("head_repository.full_name != github.repository", "actor.login == 'dep", "head_branch, 'dependabot/'"):
         assert part in report["report"]["if"]
 
 

@@ -72,7 +72,7 @@ def found(folder: Path, text: str) -> list[tuple[str, Severity, int]]:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     workflows, unreadable = read_workflows(folder)
-    findings = [*unreadable, *examine_workflows(workflows)]
+    findings = [one for one in (*unreadable, *examine_workflows(workflows)) if not one.rule.startswith("shared-")]
     assert all(each.where.startswith(".github/workflows") and each.why and each.do for each in findings)
     return [(each.rule, each.severity, int(each.where.rpartition(":")[2])) for each in findings if ":" in each.where]
 
@@ -258,3 +258,47 @@ def test_a_repository_without_a_gate_is_pointed_to_init(tmp_path: Path) -> None:
     (finding,) = examine_workflows(read_workflows(tmp_path)[0])
     assert finding.rule == "no-gate"
     assert "velro-gate init" in finding.do
+
+
+# What jobs share.
+
+
+def among(folder: Path, *texts: str) -> list[tuple[str, Severity, str]]:
+    """Rule, severity and place of what several workflows share."""
+    place = folder / ".github/workflows"
+    place.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (place / f"{number}.yml").write_text(text, encoding="utf-8")
+    workflows, _ = read_workflows(folder)
+    return [(one.rule, one.severity, one.where) for one in examine_workflows(workflows) if one.rule.startswith("shared-")]
+
+
+MATRIX = GOOD.replace("    timeout-minutes", "    strategy: {matrix: {size: [small, large]}}\n    timeout-minutes")
+UPLOADING = f"      - uses: actions/upload-artifact@{'3' * 40}\n        with: {{name: reports, path: velro-results}}\n"
+LABELLED = "        with: {runner-label: '${{ matrix.size }}', status-context: 'perf ${{ matrix.size }}'}\n"
+
+
+def test_a_matrix_of_gates_needs_labels_contexts_and_artifacts_of_its_own(tmp_path: Path) -> None:
+    rules = [(rule, severity) for rule, severity, _ in among(tmp_path, MATRIX + UPLOADING)]
+    assert rules == [
+        ("shared-comment", Severity.FAULT),
+        ("shared-status", Severity.ADVICE),
+        ("shared-artifact", Severity.FAULT),
+    ]
+
+
+def test_a_matrix_that_gives_each_its_own_is_fine(tmp_path: Path) -> None:
+    named = UPLOADING.replace("name: reports", "name: '${{ steps.gate.outputs.artifact-name }}'")
+    assert among(tmp_path, MATRIX + LABELLED + named) == []
+
+
+def test_two_workflows_with_one_plan_are_named_by_file_and_line(tmp_path: Path) -> None:
+    first, second = among(tmp_path, GOOD, GOOD)
+    line = GOOD.splitlines().index(f"      - uses: {GATE}") + 1
+    assert first == ("shared-comment", Severity.FAULT, f".github/workflows/1.yml:{line}")
+    assert second[0] == "shared-status"
+
+
+def test_two_scenarios_share_a_status_at_most(tmp_path: Path) -> None:
+    other = GOOD + "        with: {scenario: other.yaml}\n"
+    assert [rule for rule, _, _ in among(tmp_path, GOOD, other)] == ["shared-status"]

@@ -30,7 +30,7 @@ def exit_code(*arguments: object) -> int:
 def test_init_writes_everything_and_says_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("init", tmp_path, "--no-questions", "--action", ACTION) == 0
     said = capsys.readouterr().out
-    assert said.count("written ") == 7
+    assert said.count("written ") == 8
     assert "velro-gate check velro-scenario.yaml" in said
     assert len(list((tmp_path / ".github/workflows").iterdir())) == 5
 
@@ -42,17 +42,18 @@ def test_a_second_init_changes_nothing_and_keeps_what_differs(tmp_path: Path, ca
     capsys.readouterr()
     assert exit_code("init", tmp_path, "--no-questions", "--action", ACTION) == 0
     said = capsys.readouterr().out
-    assert said.count("unchanged ") == 5
+    assert said.count("unchanged ") == 6
     assert said.count("kept ") == 2
 
 
-def test_overwrite_spares_the_scenario(tmp_path: Path) -> None:
+def test_overwrite_spares_what_is_the_users_own_work(tmp_path: Path) -> None:
     exit_code("init", tmp_path, "--no-questions", "--action", ACTION)
     scenario, workflow = tmp_path / "velro-scenario.yaml", tmp_path / ".github/workflows/perf-gate.yml"
-    for file in (scenario, workflow):
+    linter = tmp_path / ".github/actionlint.yaml"
+    for file in (scenario, workflow, linter):
         file.write_text("mine\n", encoding="utf-8")
     exit_code("init", tmp_path, "--no-questions", "--action", ACTION, "--overwrite")
-    assert scenario.read_text(encoding="utf-8") == "mine\n"
+    assert scenario.read_text(encoding="utf-8") == linter.read_text(encoding="utf-8") == "mine\n"
     assert workflow.read_text(encoding="utf-8") != "mine\n"
 
 
@@ -103,7 +104,9 @@ def test_the_doctor_ends_with_0_where_nothing_has_to_be_mended(tmp_path: Path, c
     exit_code("init", tmp_path, "--no-questions", "--action", ACTION)
     capsys.readouterr()
     assert exit_code("doctor", tmp_path, "--no-machine") == 0
-    assert capsys.readouterr().out == "Nothing to mend.\n"
+    said = capsys.readouterr().out
+    assert "(fork-approval)" in said
+    assert said.endswith("To mend: 0. Advice: 1.\n")
 
 
 def test_a_fault_is_told_with_place_reason_and_cure_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,8 +120,8 @@ def test_a_fault_is_told_with_place_reason_and_cure_and_ends_with_1(tmp_path: Pa
     assert "where: .github/workflows/perf-baseline.yml:12  (queue-max)" in said
     assert "do:    " in said
     assert exit_code("doctor", tmp_path, "--no-machine", "--format", "json") == 1
-    (finding,) = json.loads(capsys.readouterr().out)
-    assert finding["rule"] == "queue-max"
+    finding, unguarded = json.loads(capsys.readouterr().out)
+    assert (finding["rule"], unguarded["rule"]) == ("queue-max", "fork-approval")
 
 
 def test_the_doctor_also_looks_at_the_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from velro_gate.adoption.choices import Choices
-from velro_gate.adoption.files import render_files
+from velro_gate.adoption.collision_rules import unguarded
+from velro_gate.adoption.files import ACTIONLINT, render_files
 from velro_gate.adoption.findings import Finding, Severity
 from velro_gate.adoption.machine_rules import MachineFacts, examine_machine
 from velro_gate.adoption.rules import examine_workflows
@@ -11,6 +12,7 @@ from velro_gate.adoption.workflow import Workflow, read_workflows
 from velro_gate.adoption.writing import Outcome, Written, write_files
 
 __all__ = [
+    "ACTIONLINT",
     "Choices",
     "Finding",
     "MachineFacts",
@@ -22,5 +24,6 @@ __all__ = [
     "examine_workflows",
     "read_workflows",
     "render_files",
+    "unguarded",
     "write_files",
 ]

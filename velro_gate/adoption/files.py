@@ -13,6 +13,9 @@ from velro_gate.adoption.choices import Choices
 
 WORKFLOWS = ("perf-gate", "perf-baseline", "perf-dispatch", "perf-report-fork", "perf-nightly")
 WAIVERS = "velro-waivers.yaml"
+ACTIONLINT = ".github/actionlint.yaml"
+KNOWN_LABELS = frozenset({"self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"})
+"""Labels that GitHub gives itself; actionlint knows them."""
 
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1"
 UPLOAD = "actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0"
@@ -23,7 +26,7 @@ _WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "
 
 
 def render_files(choices: Choices) -> dict[str, str]:
-    """The files, by their path in the repository: workflows, scenario, waivers."""
+    """The files, by their path in the repository: workflows, what linters have to know of them, scenario, waivers."""
     values = {
         "action": choices.action,
         "bearer": choices.bearer,
@@ -37,6 +40,7 @@ def render_files(choices: Choices) -> dict[str, str]:
         "hosted": choices.hosted,
         "main": choices.main,
         "minutes": choices.minutes,
+        "own_labels": [label for label in choices.labels if label.lower() not in KNOWN_LABELS],
         # The selftest takes ten, its packages a few.
         "night_minutes": choices.minutes + 15,
         "profile": choices.profile,
@@ -50,6 +54,8 @@ def render_files(choices: Choices) -> dict[str, str]:
         "variables": choices.variables,
     }
     files = {f".github/workflows/{name}.yml": _rendered(f"{name}.yml.j2", values) for name in WORKFLOWS}
+    if values["own_labels"]:
+        files[ACTIONLINT] = _rendered("actionlint.yaml.j2", values)
     files[choices.scenario] = _rendered(
         "velro-scenario.yaml.j2",
         values | {"name": PurePosixPath(choices.scenario).stem, "url": choices.url or "http://127.0.0.1:8000"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from velro_gate.adoption.collision_rules import collisions
 from velro_gate.adoption.findings import Finding, Severity
 from velro_gate.adoption.permission_rules import missing_permissions
 from velro_gate.adoption.tree import Value
@@ -35,11 +36,12 @@ PRIVILEGED = ("pull_request_target", "workflow_run", "issue_comment")
 
 
 def examine_workflows(workflows: Sequence[Workflow]) -> list[Finding]:
-    """Every finding, file by file and in the order of their lines."""
+    """Every finding, file by file and in the order of their lines; then what concerns several jobs or files."""
     found = []
     for workflow in workflows:
         here = [finding for rule in RULES for finding in rule(workflow)]
         found += sorted(here, key=lambda finding: int(finding.where.rpartition(":")[2]))
+    found += collisions(workflows)
     if not any(workflow.uses_gate for workflow in workflows):
         found.append(
             Finding(

@@ -51,7 +51,7 @@ def init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over files that differ, without asking.")] = False,
 ) -> int:
     """Write scenario, workflows and waiver file into a repository; never over a file that differs without being told to."""
-    from velro_gate.adoption import render_files, write_files
+    from velro_gate.adoption import ACTIONLINT, render_files, write_files
     from velro_gate.cli.output import put
     from velro_gate.errors import UsageError
     from velro_gate.gate.adopt import choose
@@ -76,9 +76,10 @@ def init(
         # Nothing else has an address.
         given = {"url": "", **given}
     choices = choose(root, given, _variables(variable or ()), None if no_questions else _ask, duet=duet)
-    # A scenario that is there is the users' own work and never taken for an older template of ours.
+    # A scenario or a linter's settings that are there are the users' own work and never taken for an older template of ours.
+    own = (choices.scenario, ACTIONLINT)
     written = write_files(
-        root, render_files(choices), lambda path: path != choices.scenario and _may_overwrite(path, no_questions, overwrite)
+        root, render_files(choices), lambda path: path not in own and _may_overwrite(path, no_questions, overwrite)
     )
     for each in written:
         put(f"{each.outcome:<12} {each.path}")

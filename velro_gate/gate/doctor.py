@@ -9,16 +9,16 @@ from pathlib import Path
 
 import psutil
 
-from velro_gate.adoption import Finding, MachineFacts, examine_machine, examine_workflows, read_workflows
+from velro_gate.adoption import Finding, MachineFacts, examine_machine, examine_workflows, read_workflows, unguarded
 from velro_gate.engine.machine import read_machine
 
 SYS = Path("/sys/devices/system")
 
 
 def examine_repository(root: Path) -> list[Finding]:
-    """Everything that is wrong with the workflows below ``root``."""
+    """Everything that is wrong with the workflows below ``root``, and what no file of them can guard."""
     workflows, unreadable = read_workflows(root)
-    return [*unreadable, *examine_workflows(workflows)]
+    return [*unreadable, *examine_workflows(workflows), *unguarded(workflows)]
 
 
 def machine_facts(users: int, *, seconds: float = 1.0, system: Path = SYS) -> MachineFacts:

@@ -1,0 +1,134 @@
+"""What several jobs share without meaning to: a status, a comment, the name of an artifact; and what no file can guard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from velro_gate.adoption.findings import Finding, Severity
+from velro_gate.adoption.workflow import Job, Step, Workflow
+
+_FOR_FORKS = re.compile(r"head\.repo\.full_name\s*!=\s*github\.repository\b")
+_OF_ITS_OWN = re.compile(r"\$\{\{[^}]*\b(matrix\.|strategy\.job-index|artifact-name|github\.job\b)")
+_PROPOSED = ("pull_request", "merge_group")
+_PLAN = ("scenario", "profile", "phases", "runner-label")
+_DEFAULTS = {"profile": "pr"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """One step that judges a proposed change. repeated: its job is a matrix, so that there are several of it."""
+
+    workflow: Workflow
+    job: Job
+    step: Step
+
+    @property
+    def line(self) -> int:
+        return self.step.value.line_of_key("uses")
+
+    @property
+    def where(self) -> str:
+        return self.workflow.at(self.line)
+
+    @property
+    def repeated(self) -> bool:
+        return self.job.value.get("strategy", "matrix") is not None
+
+    @property
+    def context(self) -> str:
+        return self.step.given("status-context", "velro-gate")
+
+    @property
+    def plan(self) -> tuple[str, ...]:
+        return tuple(self.step.given(name, _DEFAULTS.get(name, "")) for name in _PLAN)
+
+
+def collisions(workflows: Sequence[Workflow]) -> Iterator[Finding]:
+    """Jobs that judge the same commit under one name."""
+    gates = [gate for workflow in workflows for gate in _gates(workflow)]
+    for number, gate in enumerate(gates):
+        before = gates[:number]
+        same_plan = next((one for one in before if one.plan == gate.plan), None)
+        if (gate.repeated and not any(map(_differs, gate.plan))) or same_plan is not None:
+            yield _shared_plan(gate, same_plan)
+        same_context = next((one for one in before if one.context == gate.context), None)
+        if (gate.repeated and not _differs(gate.context)) or same_context is not None:
+            yield _shared_status(gate, same_context)
+    for workflow in workflows:
+        yield from _shared_artifacts(workflow)
+
+
+def _gates(workflow: Workflow) -> Iterator[_Gate]:
+    if not set(_PROPOSED) & set(workflow.triggers):
+        return
+    for job in workflow.jobs:
+        for step in job.gates:
+            if step.given("mode", "auto") in ("auto", "gate") and not _FOR_FORKS.search(job.condition):
+                yield _Gate(workflow, job, step)
+
+
+def _differs(text: str) -> bool:
+    return _OF_ITS_OWN.search(text) is not None
+
+
+def _other(other: _Gate | None) -> str:
+    return "the jobs of its matrix" if other is None else f"job {other.job.name} ({other.where})"
+
+
+def _shared_plan(gate: _Gate, other: _Gate | None) -> Finding:
+    return Finding(
+        rule="shared-comment",
+        severity=Severity.FAULT,
+        where=gate.where,
+        what=f"job {gate.job.name} measures the same scenario and profile as {_other(other)}, without a runner label",
+        why="Their comments overwrite one another, and their baselines are taken for those of one machine.",
+        do="Give each a runner-label of its own, for example: runner-label: ${{ matrix.runner }}",
+    )
+
+
+def _shared_status(gate: _Gate, other: _Gate | None) -> Finding:
+    return Finding(
+        rule="shared-status",
+        severity=Severity.ADVICE,
+        where=gate.where,
+        what=f"job {gate.job.name} shares the status {gate.context} with {_other(other)}",
+        why="The status shows the worst of them, but it can be green for as long as one of them has not begun.",
+        do="Give each a status-context of its own, and require each in the branch protection.",
+    )
+
+
+def _shared_artifacts(workflow: Workflow) -> Iterator[Finding]:
+    if not workflow.uses_gate:
+        return
+    for job in workflow.jobs:
+        if job.value.get("strategy", "matrix") is None:
+            continue
+        for step in job.steps:
+            if step.uses.startswith("actions/upload-artifact@") and not _differs(step.given("name")):
+                yield Finding(
+                    rule="shared-artifact",
+                    severity=Severity.FAULT,
+                    where=workflow.at(step.value.line_of_key("uses")),
+                    what=f"the jobs of the matrix {job.name} upload under one name",
+                    why="GitHub takes an artifact's name once in a run: the second upload fails, and with it the job.",
+                    do="Write under with: name: ${{ steps.gate.outputs.artifact-name }}",
+                )
+
+
+def unguarded(workflows: Sequence[Workflow]) -> Iterator[Finding]:
+    """That no file keeps the code of forks from a machine of one's own: a fork's pull request runs its own workflow files."""
+    for workflow in workflows:
+        for job in workflow.jobs:
+            if job.may_be_self_hosted:
+                yield Finding(
+                    rule="fork-approval",
+                    severity=Severity.ADVICE,
+                    where=workflow.at(job.value.line_of_key("runs-on")),
+                    what="only settings on GitHub keep the code of forks from your own machine, and no file shows them",
+                    why="A pull request from a fork runs the fork's own workflow files, so no 'if:' in yours stops it.",
+                    do="In a public repository: Settings, Actions, General: require approval for all external contributors; a "
+                    "runner group for chosen workflows; runners that end after each job. Approve nothing unread.",
+                )
+                return
