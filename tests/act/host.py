@@ -107,7 +107,7 @@ class Host:
 
     def uploads(self, name: str) -> set[str]:
         """The files of an uploaded artifact, by their names."""
-        return {path.name for path in (self.folder / "uploads" / name).rglob("*") if path.is_file()}
+        return {path.name for path in (self.folder / "uploads").glob(f"{name}*/**/*") if path.is_file()}
 
     def scenario(self, *, failing: bool = False, seconds: int = 4) -> None:
         """Write and commit the scenario. failing: half of the answers are not what it expects."""
@@ -115,6 +115,7 @@ class Host:
         (self.repository / "velro-scenario.yaml").write_text(text, encoding="utf-8")
         git("add", "--all", cwd=self.repository)
         git("commit", "--quiet", "--allow-empty", "--message", "A scenario", cwd=self.repository)
+        self.api.state.pulls[0]["head_sha"] = self.head
 
     def adopt(self, choices: Choices, *inputs: str) -> None:
         """Write what ``init`` writes for these choices. inputs: more lines for the steps that measure."""
@@ -202,7 +203,7 @@ def runnable(workflow: str, inputs: Sequence[str] = ()) -> str:
     )
 
 
-def pull_request(*, head_repository: str = "acme/shop", number: int = 7, head: str = HEAD, base: str = BASE) -> dict[str, Any]:
+def pull_request(head: str, *, head_repository: str = "acme/shop", number: int = 7, base: str = BASE) -> dict[str, Any]:
     """The payload of a pull request's event, as far as workflows and program read it."""
     return {
         "action": "opened",

@@ -79,7 +79,7 @@ def test_a_slower_build_fails_beside_what_its_merge_adds_it_to(shop: Host) -> No
     pushed(shop, "main", "feature", "HEAD:refs/pull/7/merge")
     shop.api.state.pulls[0]["head_sha"] = head
 
-    log = shop.run("pull_request", "perf-gate", pull_request(head=head, base=tip))
+    log = shop.run("pull_request", "perf-gate", pull_request(head, base=tip))
 
     assert f"the change is held against {tip[:12]}" in log
     first, last = shop.lights
@@ -92,7 +92,7 @@ def test_a_slower_build_fails_beside_what_its_merge_adds_it_to(shop: Host) -> No
     assert f"base build **{tip[:12]} main**" in comment["body"]
     if last == (head, "failure"):
         assert re.search(r"p95[^\n]*\+\d+\s%", comment["body"]), comment["body"]
-    assert {"duet.json", "verdict.json", "report.html", "base.log", "head.log"} <= shop.uploads("velro-reports-1")
+    assert {"duet.json", "verdict.json", "report.html", "base.log", "head.log"} <= shop.uploads("velro-reports")
     base, temporary = build_folder(output(shop, "build-base.log"))
     assert base.is_relative_to(temporary)
     assert not base.exists()
@@ -111,7 +111,7 @@ def test_a_base_that_cannot_be_built_gives_way_to_stored_baselines_and_the_comme
     pushed(shop, "main", "feature")
     shop.api.state.pulls[0]["head_sha"] = head
 
-    log = shop.run("pull_request", "perf-gate", pull_request(head=head, base=main))
+    log = shop.run("pull_request", "perf-gate", pull_request(head, base=main))
 
     assert f"the change is held against {main[:12]}" in log
     assert shop.lights[-2:] == [(head, "pending"), (head, "success")], log
@@ -119,4 +119,4 @@ def test_a_base_that_cannot_be_built_gives_way_to_stored_baselines_and_the_comme
     assert "No duet, so this run is compared with stored baselines: the base build's build-command" in comment["body"]
     assert "no compiler" in comment["body"]
     assert "1 used" in comment["body"]
-    assert {"build-base.log", "build-head.log", "head.log"} <= shop.uploads("velro-reports-1")
+    assert {"build-base.log", "build-head.log", "head.log"} <= shop.uploads("velro-reports")

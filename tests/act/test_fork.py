@@ -28,14 +28,14 @@ def archived(here: Host, folder: Path) -> None:
     here.api.state.artifacts.append({"id": 3, "name": folder.name, "expired": False, "workflow_run": run, "content": content})
 
 
-def finished_run(conclusion: str) -> dict[str, object]:
+def finished_run(head: str, conclusion: str) -> dict[str, object]:
     """The payload of the event by which the reporter is started."""
     return {
         "action": "completed",
         "workflow_run": {
             "id": RUN,
             "event": "pull_request",
-            "head_sha": HEAD,
+            "head_sha": head,
             "head_branch": "feature",
             "head_repository": {"full_name": "mallory/shop", "owner": {"login": "mallory"}},
             "actor": {"login": "mallory"},
@@ -61,7 +61,8 @@ def test_an_approved_fork_is_measured_here_and_judged_anew_by_what_the_base_bran
     file.write_text(file.read_text(encoding="utf-8").replace('error_rate: "< 1 %"', 'error_rate: "< 90 %"'), encoding="utf-8")
     git("commit", "--quiet", "--all", "--message", "More errors are fine", cwd=here.repository)
 
-    fork = pull_request(head_repository="mallory/shop")
+    head = here.api.state.pulls[0]["head_sha"] = here.head
+    fork = pull_request(head, head_repository="mallory/shop")
     log = here.run("pull_request", "perf-gate", fork, options=(*APPROVED, *NO_SECRETS), KEY_OF_THE_SERVICE=here.sandbox.key)
 
     assert "this job's token may not write" in log
@@ -72,9 +73,14 @@ def test_an_approved_fork_is_measured_here_and_judged_anew_by_what_the_base_bran
     archived(here, here.folder / "uploads" / "velro-fork-report")
     git("switch", "--quiet", "main", cwd=here.repository)
     measured = here.sandbox.counts()["total"]
-    log = here.run("workflow_run", "perf-report-fork", finished_run("success"))
+    log = here.run("workflow_run", "perf-report-fork", finished_run(head, "success"), options=APPROVED)
+    # Whoever finds the archive of a run has still to find the approval of a maintainer.
+    assert here.lights == [(head, "error")], log
+    assert "no reviewer of the environment forks has approved this run" in here.api.state.comments[0]["body"]
+    here.api.state.approvals[str(RUN)] = [("approved", "forks")]
+    log = here.run("workflow_run", "perf-report-fork", finished_run(head, "success"), options=APPROVED)
 
-    assert here.lights == [(HEAD, "failure")], log
+    assert here.lights[1:] == [(head, "failure")], log
     (comment,) = here.api.state.comments
     assert "fail, please read" in comment["body"]
     assert "nobody else measured them" in comment["body"]
@@ -84,13 +90,15 @@ def test_an_approved_fork_is_measured_here_and_judged_anew_by_what_the_base_bran
 
 def test_an_approved_fork_that_lacks_a_secret_is_told_so(here: Host) -> None:
     here.api.state.pulls[0]["head_owner"] = "mallory"
-    fork = pull_request(head_repository="mallory/shop")
+    head = here.head
+    fork = pull_request(head, head_repository="mallory/shop")
     log = here.run("pull_request", "perf-gate", fork, options=(*APPROVED, *NO_SECRETS))
     assert "SUPABASE_SERVICE_KEY" in log
     assert here.sandbox.counts()["total"] == 0
     assert here.uploads("velro-fork-report") == set()
 
-    here.run("workflow_run", "perf-report-fork", finished_run("failure"))
-    assert here.lights == [(HEAD, "error")]
+    here.api.state.approvals[str(RUN)] = [("approved", "forks")]
+    here.run("workflow_run", "perf-report-fork", finished_run(head, "failure"), options=APPROVED)
+    assert here.lights == [(head, "error")]
     (comment,) = here.api.state.comments
     assert "gets no secrets" in comment["body"]

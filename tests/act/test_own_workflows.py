@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from tests.act.host import HEAD, ROOT, Host, pull_request, runnable
+from tests.act.host import ROOT, Host, pull_request, runnable
 from tests.github.git_server import git
 from velro_gate.gate.builds import free_port
 
@@ -45,6 +45,7 @@ def committed(own: Host, *inputs: str, port: int = 8400) -> None:
         )
     git("add", "--all", cwd=own.repository)
     git("commit", "--quiet", "--message", "All of it", cwd=own.repository)
+    own.api.state.pulls[0]["head_sha"] = own.head
 
 
 @contextmanager
@@ -80,9 +81,9 @@ def test_the_gate_of_this_repository_starts_the_service_measures_it_and_tells(ow
         port=port,
     )
     with ended_afterwards(port):
-        log = own.run("pull_request", "perf-gate", pull_request(), VELRO_ENVIRONMENT_DIRECTORY=str(own.packages))
+        log = own.run("pull_request", "perf-gate", pull_request(own.head), VELRO_ENVIRONMENT_DIRECTORY=str(own.packages))
     assert f"The sandbox answers at http://127.0.0.1:{port}" in log
-    assert own.lights == [(HEAD, "pending"), (HEAD, "success")], log
+    assert own.lights == [(own.head, "pending"), (own.head, "success")], log
     (comment,) = own.api.state.comments
     assert "velro-prd" in comment["body"]
-    assert {"verdict.json", "report.html", "record.json"} <= own.uploads("velro-reports-1")
+    assert {"verdict.json", "report.html", "record.json"} <= own.uploads("velro-reports")

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import psutil
 
-from tests.act.host import BASE, HEAD, Host, finished, gating, interrupt, pull_request
+from tests.act.host import BASE, Host, finished, gating, interrupt, pull_request
 
 
 def test_a_pull_request_goes_from_pending_to_failure_and_its_next_push_changes_the_same_comment(here: Host) -> None:
     here.scenario(failing=True)
-    log = here.run("pull_request", "perf-gate", pull_request())
+    first = here.head
+    log = here.run("pull_request", "perf-gate", pull_request(first))
     assert "mode gate" in log
-    assert here.lights == [(HEAD, "pending"), (HEAD, "failure")], log
+    assert here.lights == [(first, "pending"), (first, "failure")], log
     (comment,) = here.api.state.comments
     assert "fail, please read" in comment["body"]
-    assert {"verdict.json", "report.html", "record.json"} <= here.uploads("velro-reports-1"), log
+    assert {"verdict.json", "report.html", "record.json"} <= here.uploads("velro-reports"), log
 
-    second = "c" * 40
-    here.api.state.pulls[0]["head_sha"] = second
     here.scenario()
-    log = here.run("pull_request", "perf-gate", pull_request(head=second))
+    second = here.head
+    log = here.run("pull_request", "perf-gate", pull_request(second))
     assert here.lights[2:] == [(second, "pending"), (second, "success")], log
     (same,) = here.api.state.comments
     assert same["id"] == comment["id"]
@@ -32,14 +32,17 @@ def test_a_pull_request_goes_from_pending_to_failure_and_its_next_push_changes_t
 
 
 def test_two_merges_at_once_both_store_their_baseline(here: Host) -> None:
-    payload = {"ref": "refs/heads/main", "after": HEAD, "repository": {"full_name": "acme/shop", "default_branch": "main"}}
+    def payload() -> dict[str, object]:
+        repository = {"full_name": "acme/shop", "default_branch": "main"}
+        return {"ref": "refs/heads/main", "after": here.head, "repository": repository}
+
     measuring = threading.Event()
     here.api.before = lambda method, path: measuring.set() if "/statuses/" in path else None
-    both = [here.start("push", "perf-baseline", payload)]
+    both = [here.start("push", "perf-baseline", payload())]
     # By then the first job has its own copy of the workspace, so the next merge is another commit, as it would be.
     assert measuring.wait(timeout=100.0)
     here.scenario()
-    both.append(here.start("push", "perf-baseline", payload))
+    both.append(here.start("push", "perf-baseline", payload()))
     logs = [finished(one) for one in both]
     assert all("baseline stored" in log for log in logs), "\n".join(
         line for log in logs for line in log.splitlines() if "  | " in line
@@ -62,11 +65,12 @@ def test_a_dispatch_leaves_full_reports_and_the_status_of_the_pull_request_it_na
     assert "mode dispatch" in log
     assert here.lights == [(here.head, "pending"), (here.head, "success")], log
     assert here.api.state.comments == []
-    assert {"report.html", "report.csv", "samples.npz", "verdict.md"} <= here.uploads("velro-reports-1")
+    assert {"report.html", "report.csv", "samples.npz", "verdict.md"} <= here.uploads("velro-reports")
 
 
 def test_a_fork_runs_nothing_here_and_is_told_so_by_the_second_workflow(here: Host) -> None:
-    log = here.run("pull_request", "perf-gate", pull_request(head_repository="mallory/shop"))
+    head = here.head
+    log = here.run("pull_request", "perf-gate", pull_request(head, head_repository="mallory/shop"))
     assert "mode gate" not in log
     assert here.lights == []
     assert here.sandbox.counts()["total"] == 0
@@ -75,7 +79,7 @@ def test_a_fork_runs_nothing_here_and_is_told_so_by_the_second_workflow(here: Ho
     finished_run = {
         "id": 5,
         "event": "pull_request",
-        "head_sha": HEAD,
+        "head_sha": head,
         "head_branch": "feature",
         "head_repository": {"full_name": "mallory/shop", "owner": {"login": "mallory"}},
         "actor": {"login": "mallory"},
@@ -88,9 +92,9 @@ def test_a_fork_runs_nothing_here_and_is_told_so_by_the_second_workflow(here: Ho
     }
     log = here.run("workflow_run", "perf-report-fork", payload)
     assert "mode report" in log, log
-    assert here.lights[-1] == (HEAD, "error"), log
+    assert here.lights[-1] == (head, "error"), log
     (comment,) = here.api.state.comments
-    assert "A maintainer can approve this commit" in comment["body"]
+    assert "A maintainer can run it from a branch" in comment["body"]
     assert here.sandbox.counts()["total"] == 0
 
 
@@ -98,7 +102,8 @@ def test_a_cancelled_job_ends_with_the_status_error_and_leaves_no_process(here: 
     here.scenario(seconds=60)
     pending = threading.Event()
     here.api.before = lambda method, path: pending.set() if method == "POST" and "/statuses/" in path else None
-    act = here.start("pull_request", "perf-gate", pull_request())
+    head = here.head
+    act = here.start("pull_request", "perf-gate", pull_request(head))
     assert pending.wait(timeout=100.0)
     measuring = gating(act)
     while here.sandbox.counts()["total"] == 0:
@@ -112,7 +117,7 @@ def test_a_cancelled_job_ends_with_the_status_error_and_leaves_no_process(here: 
     _, alive = psutil.wait_procs(ours, timeout=30.0)
     assert alive == []
     log = finished(act)
-    assert here.lights == [(HEAD, "pending"), (HEAD, "error")], log
+    assert here.lights == [(head, "pending"), (head, "error")], log
     assert "exit-code=130" in log
     assert BASE not in [sha for sha, _ in here.lights]
 
@@ -126,7 +131,7 @@ def test_a_python_that_is_too_old_is_one_line(here: Host, tmp_path: Path) -> Non
     workflow.write_text(
         text.replace("environment-directory:", f"python: {old}\n          environment-directory:"), encoding="utf-8"
     )
-    log = here.run("pull_request", "perf-gate", pull_request())
+    log = here.run("pull_request", "perf-gate", pull_request(here.head))
     assert log.count("3.11 or newer") == 1 or log.count("older than 3.11") == 1, log
     assert here.lights == []
     shutil.rmtree(tmp_path / "uploads", ignore_errors=True)

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.github.clients import client
+from tests.github.clients import Standing, client
 from tests.github.git_server import git_server, make_repository
 from tests.github.stand_in import StandIn, State, stand_in
 from tests.github.test_commands import read_outputs
 from tests.report.examples import passing, record
 from velro_gate.errors import VelroError
+from velro_gate.gate.aim import part_of
 from velro_gate.gate.confirming import Confirming, RunAgain, gated
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.job import Job, do
@@ -40,6 +41,7 @@ GATE = Event(
     head_sha=HEAD,
     base_sha=BASE,
     measured_sha=MERGE,
+    parents=(BASE, HEAD),
     pull_request=7,
     run_id=77,
 )
@@ -58,6 +60,10 @@ class World:
     said: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
+    sleeping: Callable[[float], None] | None = None
+    """What a wait for the API does, instead of passing at once."""
+    instead: Store | None = None
+    """In place of the store that the inputs ask for."""
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -93,8 +99,11 @@ class World:
         )
         (self.folder / "outputs").touch()
         (self.folder / "summary.md").touch()
-        with client(self.api, timeout=timeout) as api:
-            store = self.store(chosen, api)
+        standing = Standing()
+        if self.sleeping is not None:
+            standing.sleep = lambda seconds: self.sleeping and self.sleeping(seconds)  # type: ignore[method-assign]
+        with client(self.api, standing, timeout=timeout) as api:
+            store = self.instead or self.store(chosen, api)
             origin = origin_of(event)
             outlets = Outlets(
                 command=self.commands.append,
@@ -106,6 +115,8 @@ class World:
                 comment_sha=event.head_sha,
                 context=chosen.context,
                 author=chosen.author,
+                part=part_of(event, chosen, self.environ),
+                label=chosen.runner or "",
                 links=origin.links,
                 about=origin.about,
             )

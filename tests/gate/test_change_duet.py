@@ -129,6 +129,13 @@ def test_a_head_that_cannot_be_started_is_an_error_and_no_reason_for_baselines(p
         proposal.measured(start=line)
 
 
+def test_a_workspace_that_is_no_checkout_is_told_in_gits_own_words(proposal: Proposal) -> None:
+    (proposal.folder / "workspace").mkdir()
+    with pytest.raises(NoDuetError) as caught:
+        proposal.measured(build="true")
+    assert "not a git repository" in caught.value.reason
+
+
 def test_a_fork_is_held_against_baselines_because_its_reporter_does_so(proposal: Proposal) -> None:
     with pytest.raises(NoDuetError, match="the reporter"):
         proposal.measured(event=dataclasses.replace(proposal.event, fork=True))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.gate.jobs import HEAD, World, accepted, world
+from tests.gate.jobs import GATE, HEAD, World, accepted, world
 from tests.github.stand_in import State
 from tests.report.examples import record
 from tests.report.hostile import SENTENCE
@@ -35,13 +35,15 @@ REPORT = Event(
     run_id=78,
     source=SOURCE,
 )
-INPUTS = Inputs(profile="full")
+ENVIRONMENT = "forks"
+INPUTS = Inputs(profile="full", fork_environment=ENVIRONMENT)
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[World]:
     state = State()
     state.pull(7, HEAD, head_owner="mallory")
+    state.approvals[str(RUN)] = [("approved", "Forks")]
     with world(tmp_path, state) as made:
         yield made
 
@@ -129,6 +131,96 @@ def test_a_run_that_left_nothing_is_told_as_such(here: World) -> None:
     report(here, None)
     assert "left no result" in refused(here)
     assert "A maintainer can approve this commit" in here.api.state.comments[0]["body"]
+
+
+# What a stranger's own workflow has made up.
+
+
+def forged() -> bytes:
+    return archive({"record.json": encode_record(honest())})
+
+
+def downloads(here: World) -> list[str]:
+    return [call["path"] for call in here.api.state.calls if "/artifacts" in call["path"]]
+
+
+def test_without_an_environment_nothing_that_a_fork_measured_is_taken(here: World) -> None:
+    upload(here, forged())
+    assert here.run(REPORT, Inputs(profile="full")) == 0
+    assert "nothing that a fork measures is taken" in refused(here)
+    assert downloads(here) == []
+
+
+@pytest.mark.parametrize(
+    "approvals",
+    [[], [("rejected", "forks")], [("pending", "forks")], [("approved", "production")]],
+    ids=["none", "rejected", "pending", "for another environment"],
+)
+def test_a_run_that_no_reviewer_has_approved_is_not_taken(here: World, approvals: list[tuple[str, str]]) -> None:
+    here.api.state.approvals[str(RUN)] = approvals
+    assert report(here, forged()) == 0
+    assert "no reviewer of the environment forks has approved this run" in refused(here)
+    assert downloads(here) == []
+
+
+@pytest.mark.parametrize(
+    "name", [".github/workflows/perf-gate.yml", ".github/workflows/new.yml", ".github/actions/x/action.yml"]
+)
+def test_a_pull_request_that_changes_what_measures_it_is_not_judged(here: World, name: str) -> None:
+    here.api.state.pulls[0]["files"] = [*(f"src/{number}.py" for number in range(150)), name]
+    report(here, forged())
+    assert "changes what measures it" in refused(here)
+
+
+def test_an_action_in_the_repository_is_part_of_what_measures(here: World) -> None:
+    here.environ |= {"GITHUB_WORKSPACE": "/w", "VELRO_ACTION": "/w/./tools/gate"}
+    here.api.state.pulls[0]["files"] = ["tools/gate/scripts/run.sh"]
+    report(here, forged())
+    assert "changes what measures it" in refused(here)
+
+
+def test_figures_of_others_are_never_no_action_needed(here: World) -> None:
+    plan = dataclasses.replace(accepted(1).plan, digest=trusted_plan(INPUTS, {}).digest)
+    here.seed(*(dataclasses.replace(accepted(number), plan=plan) for number in range(1, 7)))
+    report(here, forged())
+    body = here.api.state.comments[0]["body"]
+    assert "please read" in body
+    assert "no action needed" not in body
+    assert "Nothing to do" not in body
+
+
+def test_a_persons_branch_is_left_to_its_own_gate(here: World) -> None:
+    here.api.state.pulls[0] |= {"head_owner": "acme", "head_branch": "dependabot-groups"}
+    source = dataclasses.replace(SOURCE, head_owner="acme", head_branch="dependabot-groups")
+    assert here.run(dataclasses.replace(REPORT, source=source), INPUTS) == 0
+    assert (here.lights, here.api.state.comments) == ([], [])
+    here.api.state.pulls[0]["author"] = "dependabot[bot]"
+    here.run(dataclasses.replace(REPORT, source=source), INPUTS)
+    assert here.lights[-1][1] == "error"
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_forks_pull_request_of_a_commit_that_a_gate_has_judged_changes_nothing(here: World, code: int) -> None:
+    here.api.state.pull(8, HEAD)
+    gate = dataclasses.replace(GATE, pull_request=8)
+    assert here.run(gate, made=record(load=2.3) if code else None) == code
+    before = (here.lights, list(here.api.state.comments))
+    assert report(here, forged()) == 0
+    assert (here.lights, here.api.state.comments) == before
+
+
+def test_a_report_of_a_fork_does_not_hold_up_the_gate_of_the_same_commit(here: World) -> None:
+    here.run(REPORT, Inputs(profile="full"))
+    here.api.state.pull(8, HEAD)
+    assert here.run(dataclasses.replace(GATE, pull_request=8)) == 0
+    assert here.lights[-1][1] == "success"
+
+
+def test_of_two_pull_requests_of_one_branch_the_one_into_the_gated_branch_is_told(here: World) -> None:
+    here.api.state.pulls[0]["base_branch"] = "develop"
+    here.api.state.pull(9, HEAD, head_owner="mallory")
+    report(here, forged())
+    assert {one["issue"] for one in here.api.state.comments} == {9}
 
 
 @pytest.mark.parametrize("conclusion", ["failure", "cancelled", "timed_out", "success"])
@@ -254,5 +346,5 @@ def test_baselines_that_cannot_be_fetched_are_told_on_the_pull_request_and_fail_
 
 
 def test_a_scenario_of_our_own_that_cannot_be_used_leaves_an_error_status(here: World) -> None:
-    assert here.run(REPORT, Inputs(profile="no-such-profile")) == 2
+    assert here.run(REPORT, dataclasses.replace(INPUTS, profile="no-such-profile")) == 2
     assert here.lights[-1][:2] == (HEAD, "error")

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,10 +19,11 @@ from tests.github.git_server import git, protect_branches
 from tests.report.examples import record
 from velro_gate.analysis.confirmation import Repeats
 from velro_gate.analysis.selftest import selftest_of
-from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError
+from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UsageError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.store_kind import StoreKind
-from velro_gate.github.event import Mode
+from velro_gate.gate.stores import Kept
+from velro_gate.github.event import Event, Mode
 from velro_gate.model.further import Further
 from velro_gate.model.selftest import Selftest
 
@@ -81,7 +83,9 @@ def test_the_outputs_say_what_the_verdict_says(here: World) -> None:
 
 def test_the_summary_is_the_comment_without_its_marker(here: World) -> None:
     here.run()
-    assert here.summary == here.api.state.comments[0]["body"].split("\n", 1)[1]
+    marker, *shown, about, _ = here.api.state.comments[0]["body"].split("\n")
+    assert here.summary.rstrip().split("\n") == "\n".join(shown).rstrip().split("\n")
+    assert (marker[:5], about) == ("<!-- ", f"<!-- velro-gate-head:{HEAD} -->")
 
 
 # Publishing fails: the verdict stays.
@@ -112,7 +116,8 @@ def test_a_verdict_that_cannot_be_told_keeps_its_files_and_ends_with_5(here: Wor
 def test_a_network_that_hangs_ends_with_5(here: World) -> None:
     here.api.fail("hang", times=10_000)
     assert here.run(timeout=0.1) == 5
-    assert here.outputs["exit-code"] == "0"
+    # What the job ends with, and the verdict as it is.
+    assert (here.outputs["exit-code"], here.outputs["verdict"]) == ("5", "no-baseline")
 
 
 def test_a_failed_verdict_that_cannot_be_told_stays_a_failed_verdict(here: World) -> None:
@@ -179,7 +184,184 @@ def test_a_fault_of_our_own_leaves_an_error_status_too(here: World) -> None:
     assert here.lights[-1] == (HEAD, "error", "no verdict: velro-gate itself failed: ZeroDivisionError")
 
 
+def test_a_cancellation_during_the_first_status_ends_in_an_error_and_not_in_pending(here: World) -> None:
+    def later(seconds: float) -> None:
+        here.sleeping = None
+        raise KeyboardInterrupt
+
+    here.api.fail(502, method="POST", path="/statuses/", times=1)
+    here.sleeping = later
+    with pytest.raises(KeyboardInterrupt):
+        here.run()
+    assert here.lights == [(HEAD, "error", "no verdict: cancelled")]
+    assert here.outputs["exit-code"] == "130"
+
+
+# Once a verdict is told it stands.
+
+
+class Cancelling:
+    """A store whose baseline is being pushed when the job is cancelled."""
+
+    def bring(self, folder: Path) -> tuple[str, ...]:
+        return ()
+
+    def keep(self, record: object, acceptance: object) -> Kept:
+        raise KeyboardInterrupt
+
+
+def test_a_cancellation_while_the_baseline_is_pushed_changes_nothing_about_the_verdict(here: World) -> None:
+    here.instead = Cancelling()
+    with pytest.raises(KeyboardInterrupt):
+        here.run(REFRESH)
+    assert here.lights[-1][:2] == (HEAD, "success")
+    outputs = here.outputs
+    assert (outputs["verdict"], outputs["exit-code"], outputs["baseline-updated"]) == ("no-baseline", "130", "false")
+    assert "no verdict" not in here.summary
+
+
+def test_a_cancellation_before_the_final_status_has_arrived_sets_it_all_the_same(here: World) -> None:
+    waits: list[float] = []
+
+    def later(seconds: float) -> None:
+        waits.append(seconds)
+        # The pending status waits for nothing; the final one is refused once, and its next try is cut short.
+        if len(here.api.state.statuses) == 1 and len(waits) == 1:
+            raise KeyboardInterrupt
+
+    here.sleeping = later
+    here.api.fail(502, method="GET", path="/commits/.*/statuses", times=1)
+    with pytest.raises(KeyboardInterrupt):
+        here.run()
+    assert [state for _, state, _ in here.lights] == ["pending", "success"]
+    assert here.outputs["exit-code"] == "130"
+
+
+def test_a_baseline_that_cannot_be_pushed_shows_in_the_exit_code_and_leaves_the_verdict(here: World) -> None:
+    protect_branches(here.bare, ["main"])
+    assert here.run(REFRESH, Inputs(store=StoreKind.PUSH), made=accepted(1)) == 5
+    assert (here.outputs["exit-code"], here.outputs["verdict"]) == ("5", "no-baseline")
+
+
+# What is checked out is what is measured.
+
+
+def test_another_commit_than_the_heads_is_not_measured_and_its_status_says_so(here: World) -> None:
+    event = dataclasses.replace(GATE, measured_sha=BASE, parents=())
+    assert here.run(event, fails=AssertionError("measured")) == 4
+    assert here.lights[-1][:2] == (HEAD, "error")
+    assert f"{BASE[:12]} is checked out" in here.api.state.comments[0]["body"]
+
+
+def test_the_merge_of_an_older_head_is_not_measured(here: World) -> None:
+    event = dataclasses.replace(GATE, parents=(BASE, "d" * 40))
+    assert here.run(event, fails=AssertionError("measured")) == 4
+    assert here.lights[-1][1] == "error"
+
+
+def test_a_push_that_checked_out_another_commit_stores_it_and_sets_no_status(here: World) -> None:
+    event = dataclasses.replace(REFRESH, measured_sha=BASE, parents=())
+    assert here.run(event, made=accepted(1)) == 0
+    assert here.lights == []
+    assert here.outputs["baseline-updated"] == "true"
+
+
+def test_without_a_checkout_the_verdict_says_whose_word_the_commit_is(here: World) -> None:
+    event = dataclasses.replace(GATE, measured_sha=MERGE, unseen="not a git repository")
+    assert here.run(event) == 0
+    assert "the workspace is no git checkout" in here.api.state.comments[0]["body"]
+    by_hand = dataclasses.replace(event, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None, measured_sha=HEAD)
+    assert here.run(by_hand, Inputs(pull_request=7)) == 2
+
+
+# Several jobs, one status.
+
+
+def test_a_later_pass_never_covers_the_failure_of_another_scenario_profile_or_runner(here: World) -> None:
+    one, other = Inputs(profile="full"), Inputs(profile="pr")
+    assert here.run(inputs=one, made=record(load=2.3)) == 1
+    assert here.run(inputs=other) == 0
+    assert [state for _, state, _ in here.lights] == ["pending", "failure", "pending", "failure"]
+    assert here.lights[-1][2].startswith("velro-prd full: ")
+    # Its own rerun does, and then all is well.
+    assert here.run(inputs=one) == 0
+    assert here.lights[-1][1] == "success"
+
+
+def test_two_jobs_of_one_run_with_the_same_plan_do_not_cover_one_another(here: World) -> None:
+    here.environ["VELRO_JOB_INDEX"] = "0"
+    here.run(made=record(load=2.3))
+    here.environ["VELRO_JOB_INDEX"] = "1"
+    here.run()
+    assert here.lights[-1][1] == "failure"
+    here.environ["VELRO_JOB_INDEX"] = "0"
+    here.run(dataclasses.replace(GATE, run_id=78, run_attempt=1))
+    here.environ["VELRO_JOB_INDEX"] = "1"
+    here.run(dataclasses.replace(GATE, run_id=78, run_attempt=1))
+    assert here.lights[-1][1] == "success"
+
+
+def test_two_runner_labels_have_a_comment_each(here: World) -> None:
+    for label in ("small", "large", "small"):
+        here.run(inputs=Inputs(runner=label))
+    assert len(here.api.state.comments) == 2
+
+
+def test_every_job_and_attempt_has_a_name_for_its_artifact(here: World) -> None:
+    names = set()
+    for inputs, attempt in ((Inputs(), 1), (Inputs(profile="full"), 1), (Inputs(), 2), (Inputs(runner="a b"), 1)):
+        here.run(dataclasses.replace(GATE, run_attempt=attempt), inputs)
+        names.add(here.outputs["artifact-name"])
+    assert len(names) == 4
+    assert all(re.fullmatch(r"velro-reports-[A-Za-z0-9._-]+", name) for name in names)
+
+
+# A comment never tells an older commit's verdict.
+
+NEWER = "d" * 40
+
+
+def pushed(here: World) -> Event:
+    here.api.state.pulls[0]["head_sha"] = NEWER
+    return dataclasses.replace(GATE, head_sha=NEWER, parents=(BASE, NEWER))
+
+
+def test_a_scenario_that_cannot_be_read_takes_the_place_of_what_was_told_before(here: World) -> None:
+    here.run()
+    faulty = here.folder / "shop.yaml"
+    faulty.write_text("steps: 1\n", encoding="utf-8")
+    assert here.run(pushed(here), Inputs(scenario=faulty), fails=UsageError("shop.yaml has 3 faults")) == 2
+    (comment,) = here.api.state.comments
+    assert "3 faults" in comment["body"]
+
+
+def test_a_renamed_scenario_takes_its_comment_along(here: World) -> None:
+    here.run()
+    renamed = record()
+    renamed = dataclasses.replace(renamed, plan=dataclasses.replace(renamed.plan, scenario="store"))
+    here.run(pushed(here), made=renamed)
+    (comment,) = here.api.state.comments
+    assert comment["body"].startswith("<!-- velro-gate:store/")
+
+
+def test_of_two_comments_the_one_that_nobody_renews_says_so(here: World) -> None:
+    here.run(inputs=Inputs(runner="small"))
+    here.run(inputs=Inputs(runner="large"))
+    here.run(pushed(here), Inputs(runner="small"))
+    small, large = (one["body"] for one in here.api.state.comments)
+    assert "outdated" in large
+    assert "outdated" not in small
+    here.run(pushed(here), Inputs(runner="large"))
+    assert not any("outdated" in one["body"] for one in here.api.state.comments)
+
+
 # Other events.
+
+
+def test_a_push_where_nothing_is_stored_is_green(here: World) -> None:
+    assert here.run(REFRESH, Inputs(store=StoreKind.NONE)) == 0
+    assert here.lights[-1][1] == "success"
+    assert here.outputs["baseline-updated"] == "false"
 
 
 def test_an_event_that_asks_for_nothing_measures_nothing(here: World) -> None:

@@ -92,12 +92,6 @@ def refusal(known: History, folder: Path, **chosen: str) -> NoDuetError:
     return caught.value
 
 
-def test_a_workspace_that_is_no_checkout_is_told(known: History, tmp_path: Path) -> None:
-    (tmp_path / "plain").mkdir()
-    measured = revision(tmp_path / "plain", environ={}).sha
-    assert "no git checkout" in refusal(known, tmp_path, measured=measured).reason
-
-
 def test_an_event_without_a_base_is_told(known: History, tmp_path: Path) -> None:
     assert refusal(known, tmp_path, base="").reason == "the event names no base commit"
 

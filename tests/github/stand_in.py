@@ -56,6 +56,8 @@ class State:
     comments: list[dict[str, Any]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
+    approvals: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    """(state, environment) of each review, by the run's id."""
     calls: list[dict[str, Any]] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     default_branch: str = "main"
@@ -76,6 +78,8 @@ class State:
             "base_sha": "b" * 40,
             "base_branch": self.default_branch,
             "state": "open",
+            "author": "someone",
+            "files": ["src/shop.py"],
             **more,
         }
         self.pulls.append(made)
@@ -209,7 +213,13 @@ class StandIn:
             "number": pull["number"],
             "state": pull["state"],
             "html_url": f"https://github.example/{self.state.repository}/pull/{pull['number']}",
-            "head": {"sha": pull["head_sha"], "ref": pull["head_branch"], "user": {"login": pull["head_owner"]}},
+            "user": {"login": pull["author"]},
+            "head": {
+                "sha": pull["head_sha"],
+                "ref": pull["head_branch"],
+                "user": {"login": pull["head_owner"]},
+                "repo": {"full_name": f"{pull['head_owner']}/{self.state.repository.split('/')[1]}"},
+            },
             "base": {"sha": pull["base_sha"], "ref": pull["base_branch"]},
         }
         return sample(schema, known)
@@ -293,6 +303,23 @@ class StandIn:
         page = self._paged(found, query, path)
         return Answer(page.status, {"total_count": len(found), "artifacts": page.body}, page.headers)
 
+    def _files(self, match: re.Match[str], query: dict[str, str], _body: Any) -> Answer:
+        pull = next((one for one in self.state.pulls if one["number"] == int(match[1])), None)
+        if pull is None:
+            return _not_found()
+        found = [sample("diff-entry", {"filename": name, "status": "modified"}) for name in pull["files"]]
+        return self._paged(found, query, f"/pulls/{match[1]}/files")
+
+    def _approvals(self, match: re.Match[str], _query: dict[str, str], _body: Any) -> Answer:
+        found = [
+            sample(
+                "environment-approvals",
+                {"state": state, "comment": "", "environments": [{"name": name}], "user": {"login": "maintainer"}},
+            )
+            for state, name in self.state.approvals.get(match[1], ())
+        ]
+        return Answer(200, found)
+
     def _archive(self, match: re.Match[str], _query: dict[str, str], _body: Any) -> Answer:
         if not any(one["id"] == int(match[1]) for one in self.state.artifacts):
             return _not_found()
@@ -321,6 +348,8 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", r"/pulls", StandIn._pulls),
     ("POST", r"/pulls", StandIn._propose),
     ("GET", r"/pulls/(\d+)", StandIn._pull),
+    ("GET", r"/pulls/(\d+)/files", StandIn._files),
+    ("GET", r"/actions/runs/(\d+)/approvals", StandIn._approvals),
     ("GET", r"/issues/(\d+)/comments", StandIn._comments),
     ("POST", r"/issues/(\d+)/comments", StandIn._comment),
     ("PATCH", r"/issues/comments/(\d+)", StandIn._edit),

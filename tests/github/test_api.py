@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.github.clients import TOKEN, Standing, client
-from tests.github.stand_in import StandIn, State, stand_in
+from tests.github.stand_in import Fault, StandIn, State, stand_in
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.api import Api
 from velro_gate.github.refusals import RefusedError, UncertainError
@@ -17,6 +17,7 @@ from velro_gate.github.status import Status, set_status
 
 SHA = "a" * 40
 GREEN = Status(state=Light.SUCCESS, description="fine")
+RED = Status(state=Light.FAILURE, description="slow")
 
 
 def commented(count: int) -> State:
@@ -38,14 +39,49 @@ def test_a_list_is_read_to_its_last_page_by_the_links(count: int, calls: int) ->
         assert len(api.state.calls) == calls
 
 
-def test_a_list_that_goes_on_at_another_host_is_refused() -> None:
-    with stand_in(commented(3), page_size=1) as api:
-        base = api.url.replace("127.0.0.1", "localhost")
-        with (
-            Api(base_url=base, repository=api.state.repository, token="good-token") as github,
-            pytest.raises(PublishError, match="another host"),
-        ):
-            list(github.pages("/issues/7/comments"))
+def test_the_next_page_is_asked_for_where_the_first_was_however_the_server_spells_its_own_name() -> None:
+    asked: list[str] = []
+
+    def server(request: httpx.Request) -> httpx.Response:
+        asked.append(f"{request.url.scheme}://{request.url.netloc.decode()}")
+        last = "page=2" in str(request.url)
+        link = {} if last else {"link": '<http://GHE.Example.:8443/api/v3/repositories/1/issues?page=2>; rel="next"'}
+        return httpx.Response(200, json=[2 if last else 1], headers=link)
+
+    transport = httpx.MockTransport(server)
+    with Api(base_url="https://ghe.example/api/v3", repository="acme/shop", token=TOKEN, transport=transport) as github:
+        assert list(github.pages("/issues")) == [1, 2]
+    assert set(asked) == {"https://ghe.example"}
+
+
+def test_an_api_that_never_answers_holds_a_job_no_longer_than_its_patience() -> None:
+    standing = Standing()
+
+    def silent(request: httpx.Request) -> httpx.Response:
+        standing.time += request.extensions["timeout"]["read"]
+        raise httpx.ReadTimeout("no answer")
+
+    with Api(
+        base_url="http://github.test", repository="acme/shop", token=TOKEN, clock=standing.clock, timeout=30.0,
+        transport=httpx.MockTransport(silent),
+    ) as github:  # fmt: skip
+        began = standing.time
+        with github.at_most(60.0), pytest.raises(PublishError):
+            github.send("POST", "/statuses/x", {})
+        assert standing.time - began <= 65.0
+        for _ in range(3):
+            with pytest.raises(PublishError):
+                github.get("/pulls/7")
+        assert standing.time - began <= 300.0 + 5 * 2.0
+
+
+def test_a_locked_conversation_is_no_missing_permission() -> None:
+    with stand_in(commented(0)) as api, client(api) as github:
+        api.faults.append(Fault(fault=403, message="Unable to create comment because issue is locked."))
+        with pytest.raises(PublishError) as caught:
+            github.send("POST", "/issues/7/comments", {"body": "x"})
+    assert "is locked" in caught.value.what
+    assert "permissions" not in caught.value.hint
 
 
 def test_an_enterprise_servers_base_url_has_a_path_in_it() -> None:
@@ -76,8 +112,8 @@ def test_what_an_answer_takes_is_part_of_the_second_between_two_writes() -> None
         clock=standing.clock,
         transport=httpx.MockTransport(slow),
     ) as github:
-        set_status(github, SHA, GREEN)
-        set_status(github, SHA, GREEN)
+        set_status(github, SHA, RED)
+        set_status(github, SHA, RED)
     assert standing.slept == pytest.approx([0.6])
 
 

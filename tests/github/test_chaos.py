@@ -45,7 +45,7 @@ CALLS = {
     ),
     "read a pull request": Call(lambda github: pull_request(github, 7), "GET", "/pulls/7$"),
     "find the pull request of a commit": Call(
-        lambda github: pull_request_of(github, owner="acme", branch="feature", head_sha=SHA), "GET", "/pulls$"
+        lambda github: pull_request_of(github, owner="acme", branch="feature", head_sha=SHA, base="main"), "GET", "/pulls$"
     ),
     "open a pull request": Call(
         lambda github: open_pull_request(github, branch="new", base="main", title="t", body="b"), "POST", "/pulls$"

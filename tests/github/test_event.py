@@ -82,6 +82,34 @@ def test_a_fork_is_recognised_even_when_it_was_deleted(repository: str | None) -
     assert "fork" in found.reason
 
 
+def test_a_night_knows_its_branch_without_a_repository_in_its_payload() -> None:
+    found = read_event(environ("schedule", GITHUB_REF="refs/heads/trunk"), {"schedule": "17 3 * * *"})
+    assert (found.mode, found.default_branch) == (Mode.SELFTEST, "trunk")
+
+
+def test_a_merge_queue_that_dependabot_entered_gets_its_status() -> None:
+    payload = {"merge_group": {"head_sha": HEAD, "base_sha": BASE, "head_ref": "refs/heads/queue/x"}}
+    assert not read_event(environ("merge_group", GITHUB_ACTOR="dependabot[bot]"), payload).read_only
+
+
+@pytest.mark.parametrize(
+    ("sha", "parents", "measures"),
+    [
+        (HEAD, (BASE,), True),
+        (MERGE, (BASE, HEAD), True),
+        (MERGE, (HEAD, BASE), False),
+        (MERGE, (BASE, "d" * 40), False),
+        (BASE, (), False),
+    ],
+    ids=["head", "merge", "a merge into the head", "an older merge", "base"],
+)
+def test_only_the_head_and_its_merge_with_the_base_are_a_measurement_of_the_head(
+    sha: str, parents: tuple[str, ...], measures: bool
+) -> None:
+    found = read_event(environ("pull_request"), pull_request()).seen(sha=sha, parents=parents, why="")
+    assert (found.measured_sha, found.measures_head) == (sha, measures)
+
+
 def test_dependabot_is_recognised() -> None:
     found = read_event(environ("pull_request", GITHUB_ACTOR="dependabot[bot]"), pull_request())
     assert found.dependabot

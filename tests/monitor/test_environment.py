@@ -9,6 +9,7 @@ import pytest
 
 from velro_gate import __version__
 from velro_gate.model.record import Revision, fingerprint
+from velro_gate.monitor.checkout import checkout
 from velro_gate.monitor.environment import cpu_model, cpu_quota, environment, revision, runner_label
 
 
@@ -154,9 +155,36 @@ def test_outside_a_repository_nothing_is_claimed(tmp_path: Path) -> None:
     assert revision(tmp_path, environ={}) == Revision()
 
 
-def test_the_ci_job_knows_better_than_the_checkout(repository: Path) -> None:
+def test_what_is_checked_out_is_what_is_measured_whatever_the_ci_job_is_about(repository: Path) -> None:
+    here = git(repository, "rev-parse", "HEAD")
     found = revision(repository, environ={"GITHUB_SHA": "abc123" * 6, "GITHUB_REF": "refs/heads/main"})
+    assert (found.sha, found.branch) == (here, "topic")
+    agreed = revision(repository, environ={"GITHUB_SHA": here, "GITHUB_REF": "refs/heads/main"})
+    assert (agreed.sha, agreed.branch) == (here, "main")
+
+
+def test_without_a_checkout_the_ci_job_is_believed(tmp_path: Path) -> None:
+    found = revision(tmp_path, environ={"GITHUB_SHA": "abc123" * 6, "GITHUB_REF": "refs/heads/main"})
     assert (found.sha, found.branch, found.label) == ("abc123" * 6, "main", "abc123abc123")
+
+
+def test_a_shallow_checkout_names_its_parents_and_a_repository_further_up_does_not_count(repository: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "second")
+    shallow = repository / "shallow"
+    git(repository, "clone", "-q", "--depth=1", repository.as_uri(), str(shallow))
+    assert checkout(shallow).parents == (first,)
+    (repository / "below").mkdir()
+    found = checkout(repository / "below")
+    assert (found.sha, "not a git repository" in found.why) == ("", True)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_workspace_of_another_owner_can_be_read(repository: Path) -> None:
+    here = git(repository, "rev-parse", "HEAD")
+    for path in (repository, *repository.rglob("*")):
+        os.chown(path, 65_534, 65_534)
+    assert checkout(repository).sha == revision(repository, environ={}).sha == here
 
 
 def test_a_pull_request_is_known_by_its_head_branch(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from velro_gate.cli.course import Course
 from velro_gate.cli.output import people, put
 from velro_gate.errors import UsageError
+from velro_gate.gate.aim import aimed as aimed_outlets
+from velro_gate.gate.aim import part_of, require_head
 from velro_gate.gate.change_duet import Change
 from velro_gate.gate.inputs import Inputs, read_inputs
 from velro_gate.gate.job import Job, do
@@ -24,9 +26,10 @@ from velro_gate.gate.store_kind import StoreKind
 from velro_gate.gate.stores import Acceptance, Store, store_for
 from velro_gate.github.api import Api
 from velro_gate.github.clock import Clock
-from velro_gate.github.event import Event, Mode, read_event
+from velro_gate.github.event import Event, read_event
 from velro_gate.github.network import readable_no_proxy
 from velro_gate.model.masking import mask
+from velro_gate.monitor.checkout import checkout
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.branch import Pause
 from velro_gate.store.git import Git
@@ -60,9 +63,14 @@ def run_publish(folder: Path) -> int:
         store.bring(baselines)
         kept, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
         record = under_policy(kept, kept.plan.policy, inputs.block_inconclusive)
-        aimed = replace(outlets, api=None if event.read_only else outlets.api)
-        if event.mode is Mode.GATE and inputs.comment:
-            aimed = replace(aimed, comment_on=event.pull_request)
+        if record.revision.sha not in ("", event.measured_sha, event.head_sha):
+            raise UsageError(
+                f"the kept run is of {record.revision.sha[:12]}, and this job is about {event.head_sha[:12]}",
+                where=str(folder),
+                hint="Publish it in a job of the commit that it measured.",
+            )
+        require_head(event)
+        aimed = aimed_outlets(event, inputs, outlets)
         history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
         code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
         before = [run for run in history if run.id != record.id]
@@ -96,7 +104,9 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
     environ = os.environ
     readable_no_proxy(environ)
     payload = event_payload(environ)
+    here = checkout(Path.cwd())
     event = read_event(environ, payload, wanted=environ.get("VELRO_MODE", "").strip() or "auto")
+    event = event.seen(sha=here.sha, parents=here.parents, why=here.why)
     inputs = read_inputs(environ, event.inputs)
     # What is started from here on, a journey or a shard, has no business with the token.
     # A line break at its end is the most common thing to be copied along with it.
@@ -134,6 +144,8 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
             api=api if token else None,
             context=inputs.context,
             author=inputs.author,
+            part=part_of(event, inputs, environ),
+            label=inputs.runner or "",
             links={**known.links, **more},
             status_sha=event.head_sha,
             comment_sha=event.head_sha,

@@ -36,11 +36,13 @@ def real_effects(runner: str | None, verbose: bool, console: Console | None = No
     shown = console or people()
     logging.getLogger("velro_gate").setLevel(logging.DEBUG if verbose else logging.INFO)
     here = environment(runner)
+    # Before anything is built or started: what is checked out now is what will be measured.
+    build = revision(Path.cwd())
     with _progress(shown) as observe:
         yield Effects(
             environ=os.environ,
             environment=lambda: here,
-            revision=lambda: revision(Path.cwd()),
+            revision=lambda: build,
             say=lambda line: shown.print(line, markup=False),
             observe=observe,
             signals=(signal.SIGINT, signal.SIGTERM),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +18,8 @@ from velro_gate.gate.workshop import Workshop
 from velro_gate.github.event import Event
 from velro_gate.model.duet import DuetRecord, Side
 from velro_gate.model.record import Revision, RunRecord
-from velro_gate.monitor.environment import revision
+from velro_gate.monitor.checkout import checkout
 from velro_gate.store.git import Git
-
-_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +52,15 @@ def measure_change(
             "the reporter, which tells this job's result, holds it against stored baselines",
             "A maintainer can run the duet from a branch of the repository.",
         )
+    # Before the build, which may commit something of its own.
+    here = checkout(workshop.workspace)
     # What is wrong with the head build is its author's to mend, whatever becomes of the base build.
     workshop.build_head(results)
-    here = revision(workshop.workspace, environ=_NOTHING)
+    if not here.sha:
+        raise NoDuetError(
+            f"git knows no commit in the workspace, so what the change starts from is not known: {here.why}",
+            "Check the code out with actions/checkout before the gate.",
+        )
     found = merge_base(change.git(change.scratch / "history.git"), measured=here.sha, head=event.head_sha, base=event.base_sha)
     effects.say(f"the change is held against {found[:12]}, from which it starts")
     base = check_out(change.git(change.scratch / "base" / ".git"), found)

@@ -1,8 +1,11 @@
 """The reporter for forks and Dependabot: tells, with a token that may write, what a job without one has measured.
 
-Everything that job left is untrusted: its code was the fork's. So the record is read from the archive in memory, by its
-schema and up to a size; the verdict is reached and rendered anew, by the scenario, policy and waivers of the base branch. Which
-pull request it belongs to is asked of the API and never read from the archive.
+Everything that job left is untrusted: its code was the fork's, and so was the workflow file that GitHub ran. So nothing is
+taken that no maintainer has approved: an approval for the environment is asked of the API, and a pull request that changes what
+measures (workflows, actions) is refused. The record is read from the archive in memory, by its schema and up to a size; the
+verdict is reached and rendered anew, by the scenario, policy and waivers of the base branch. Which pull request it belongs to,
+and whose that is, is asked of the API and never read from the archive. A verdict that a gate of this repository has told about
+the same commit is left alone.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from velro_gate import report
 from velro_gate.errors import BrokenError, PublishError, VelroError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.judgement import reach_verdict, with_caveat, write_reports
@@ -21,12 +25,13 @@ from velro_gate.gate.setup import Asked, prepare
 from velro_gate.gate.shipped import shipped_scenario
 from velro_gate.gate.stores import Store
 from velro_gate.github.api import Api
+from velro_gate.github.approvals import changed_files, is_approved
 from velro_gate.github.artifacts import artifact_of_run, download_archive, files_in
-from velro_gate.github.event import Event, Source
-from velro_gate.github.pulls import PullRequest, pull_request_of
-from velro_gate.github.status import State
+from velro_gate.github.event import DEPENDABOT, Event, Source
+from velro_gate.github.pulls import PullRequest, pull_request, pull_request_of
+from velro_gate.github.status import State, known_statuses
 from velro_gate.model.record import Plan, Revision, RunRecord
-from velro_gate.model.verdict import Verdict
+from velro_gate.model.verdict import Finding, Level, Verdict
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import CodecError, decode_record, encode_record
 
@@ -34,12 +39,19 @@ FOLDER = "fork-report"
 RECORD = "record.json"
 _MADE_UP = "Run it again; if that does not help, a maintainer has to run it from a branch of the repository."
 _NOT_MEASURED = (
-    "The code of a fork or of Dependabot does not run on this project's own machines by itself. "
+    "What a fork or Dependabot proposes is not measured by itself. "
     "A maintainer can approve this commit, or run it from a branch of the repository."
+)
+_NO_ENVIRONMENT = (
+    "A maintainer can run it from a branch of the repository, or have reviewers approve each commit of forks and of Dependabot "
+    "(VELRO_FORK_ENVIRONMENT, docs/github-setup.md)."
 )
 _NOT_STARTED = frozenset({"", "skipped", "neutral", "stale", "action_required"})
 """Conclusions of a run that never came to measure anything."""
 WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
+ADVICE = (
+    "Read what the pull request changes before you trust its figures; a maintainer can run it from a branch of the repository."
+)
 
 
 def leave_for_reporter(record: RunRecord, results: Results) -> Path:
@@ -61,9 +73,17 @@ def report_for_fork(
     assert source is not None
     if api is None:
         raise PublishError("the reporter has no token", hint="Pass 'token: ${{ github.token }}' to it.")
-    found = pull_request_of(api, owner=source.head_owner, branch=source.head_branch, head_sha=source.head_sha)
+    found = pull_request_of(
+        api, owner=source.head_owner, branch=source.head_branch, head_sha=source.head_sha, base=event.default_branch
+    )
     if found is None:
         outlets.say(f"nothing to tell: no open pull request has the head {source.head_sha[:12]} (any more)")
+        return 0
+    if found.head_repository == event.repository and found.author != DEPENDABOT:
+        outlets.say(f"nothing to tell: pull request {found.number} is neither a fork's nor Dependabot's, so its own gate tells")
+        return 0
+    if inputs.status and _told_by_a_gate(api, source.head_sha, outlets.context):
+        outlets.say(f"nothing to tell: {source.head_sha[:12]} has a status from a gate of this repository, which stands")
         return 0
     aimed = dataclasses.replace(
         outlets,
@@ -79,16 +99,18 @@ def report_for_fork(
     except VelroError as error:
         announce(aimed, State.ERROR, f"no verdict: {error.what}")
         raise
+    marker = report.marker_of(plan, aimed.label)
     try:
+        require_approval(api, source, inputs.fork_environment, found, environ)
         record = record_of(api, source, inputs.artifact, plan, found)
     except (PublishError, BrokenError) as error:
         outlets.say("\n".join(error.lines()))
-        return PublishError.exit_code if announce_no_verdict(aimed, plan, error) else 0
+        return PublishError.exit_code if announce_no_verdict(aimed, marker, error) else 0
     try:
         skipped = store.bring(baselines)
     except VelroError as error:
         # Nobody but us tells this pull request anything, so it hears of our own faults as well.
-        announce_no_verdict(aimed, plan, error)
+        announce_no_verdict(aimed, marker, error)
         raise
     for sentence in skipped:
         outlets.say(f"warning: in the stored baselines {sentence}")
@@ -97,7 +119,7 @@ def report_for_fork(
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         # Its schema is right and its figures make no sense: somebody has made it up.
         senseless = BrokenError("the run's record cannot be judged", why=type(error).__name__, hint=_MADE_UP)
-        return PublishError.exit_code if announce_no_verdict(aimed, plan, senseless) else 0
+        return PublishError.exit_code if announce_no_verdict(aimed, marker, senseless) else 0
 
 
 def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
@@ -111,8 +133,50 @@ def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) 
 
 
 def measured_by_others(verdict: Verdict) -> Verdict:
-    """The verdict of such a run, which says whose word its figures are."""
-    return with_caveat(verdict, "measured-by-others", WARNING, "Where that matters, run it from a branch of the repository.")
+    """The verdict of such a run, which says whose word its figures are, and never that nobody has to look."""
+    seen = with_caveat(verdict, "measured-by-others", WARNING, ADVICE)
+    doubt = Finding(level=Level.WARN, subject="measured-by-others", sentence=WARNING, advice=ADVICE)
+    return dataclasses.replace(seen, findings=(*seen.findings, doubt))
+
+
+def require_approval(api: Api, source: Source, environment: str, found: PullRequest, environ: Mapping[str, str]) -> None:
+    """Refuse what a run has left unless a maintainer approved that run, and the pull request changes nothing that measures.
+
+    Raises:
+        BrokenError: it is refused. PublishError: GitHub cannot be asked.
+    """
+    if not environment:
+        raise BrokenError("not measured: nothing that a fork measures is taken here", hint=_NO_ENVIRONMENT)
+    if not is_approved(api, run_id=source.run_id, environment=environment):
+        hint = (
+            _NOT_MEASURED if source.conclusion in _NOT_STARTED else f"{_NOT_MEASURED} The run ended as {source.conclusion!r}."
+        )
+        raise BrokenError(f"not measured: no reviewer of the environment {environment} has approved this run", hint=hint)
+    paths = _what_measures(environ)
+    touched = [name for name in changed_files(api, found.number) if name.startswith(paths)]
+    if touched:
+        raise BrokenError(
+            f"not judged: the pull request changes what measures it ({', '.join(touched[:3])})",
+            hint="A change of workflows or actions is judged once a maintainer runs it from a branch of the repository.",
+        )
+    if pull_request(api, found.number).head_sha != source.head_sha:
+        raise BrokenError("not judged: the pull request has moved on", hint="Its newest commit has a run of its own.")
+
+
+def _what_measures(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Paths of what decides how a pull request is measured; the action itself where it lies in the repository."""
+    paths = [".github/workflows/", ".github/actions/"]
+    workspace, action = environ.get("GITHUB_WORKSPACE", ""), environ.get("VELRO_ACTION", "")
+    if workspace and action and Path(action).resolve().is_relative_to(Path(workspace).resolve()):
+        inside = Path(action).resolve().relative_to(Path(workspace).resolve()).as_posix()
+        place = "" if inside == "." else f"{inside}/"
+        paths += [f"{place}{name}" for name in ("action.yml", "action.yaml", "scripts/", "requirements/", "velro_gate/")]
+    return tuple(paths)
+
+
+def _told_by_a_gate(api: Api, sha: str, context: str) -> bool:
+    """Whether a job of this repository has a word on the commit: the same commit may be another pull request's head, too."""
+    return any(one.part is None or not one.part.reported for one in known_statuses(api, sha, context))
 
 
 def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:

@@ -41,6 +41,7 @@ class Inputs:
     pull_request: int | None = None
     artifact_url: str = ""
     artifact: str = "velro-fork-report"
+    fork_environment: str = ""
     duet: bool = False
     build_command: str = ""
     start_command: str = ""
@@ -111,6 +112,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         pull_request=_count("pull-request", of("pull-request")),
         artifact_url=of("artifact-url"),
         artifact=of("artifact") or blank.artifact,
+        fork_environment=of("fork-environment"),
         duet=_flag("duet", of("duet"), blank.duet),
         build_command=of("build-command"),
         start_command=of("start-command"),

@@ -6,28 +6,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, UsageError, VelroError
+from velro_gate import report
+from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, VelroError
+from velro_gate.gate.aim import UNSEEN, UNSEEN_ADVICE, aimed, artifact_name, require_head
 from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import reach_duet_verdict, without_duet, write_reports
+from velro_gate.gate.judgement import reach_duet_verdict, with_caveat, without_duet, write_reports
 from velro_gate.gate.no_duet import NoDuetError
-from velro_gate.gate.publish import Outlets, announce, announce_no_verdict, publish, summary_of_failure
+from velro_gate.gate.publish import HURRY, Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
+from velro_gate.gate.store_kind import StoreKind
 from velro_gate.gate.stores import Acceptance, Store
 from velro_gate.github.commands import Annotation, Weight, annotation_lines
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
-from velro_gate.github.pulls import pull_request
 from velro_gate.github.status import State
 from velro_gate.model.duet import DuetRecord
-from velro_gate.model.record import Plan, RunRecord
+from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.selftest import blindness, selftest_markdown, selftest_sentences
 from velro_gate.store.baselines import load_baselines
-
-HURRY = 2.0
-"""Seconds that one call may take once the job is being cancelled: GitHub kills it ten seconds after the first signal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +48,23 @@ class Job:
     selftest: Callable[[], Selftest]
 
 
+@dataclass(slots=True)
+class _Progress:
+    """told: whether there is a verdict for all to see. Whatever goes wrong afterwards changes nothing about it."""
+
+    told: bool = False
+
+    def stands(self) -> None:
+        """From now on there is."""
+        self.told = True
+
+
 def do(job: Job) -> int:
     """Do what the event asks for; the exit code.
 
     Raises:
-        VelroError: there is no verdict; it is told in the status and the summary before it is raised.
+        VelroError: there is no verdict, which is told in the status and the summary before it is raised; or what came after the
+            verdict was cancelled, and the verdict stands.
     """
     say = job.outlets.say
     say(f"mode {job.event.mode.value}: {job.event.reason}")
@@ -62,22 +73,28 @@ def do(job: Job) -> int:
         return 0
     if job.event.mode is Mode.REPORT:
         return report_for_fork(job.event, job.inputs, job.outlets, job.store, job.baselines, job.environ)
+    _set_outputs(job.outlets, {"artifact-name": artifact_name(job.event, job.outlets.part)})
+    progress = _Progress()
     try:
-        job = replace(job, outlets=_aimed(job))
-    except VelroError as error:
-        # Which commit is meant is what is not known, so none gets a status.
-        _tell_no_verdict(replace(job, outlets=replace(job.outlets, api=None)), error)
-        raise
-    announce(job.outlets, State.PENDING, "measuring")
-    try:
-        return _measured(job)
+        try:
+            job = replace(job, outlets=aimed(job.event, job.inputs, job.outlets))
+        except VelroError:
+            # Which commit is meant is what is not known, so none gets a status.
+            job = replace(job, outlets=replace(job.outlets, api=None))
+            raise
+        announce(job.outlets, State.PENDING, "measuring")
+        return _measured(job, progress)
     except BaseException as error:
-        _tell_no_verdict(job, error)
+        if progress.told:
+            _set_outputs(job.outlets, {"exit-code": str(_code_of(error))})
+        else:
+            _tell_no_verdict(job, error)
         raise
 
 
-def _measured(job: Job) -> int:
+def _measured(job: Job, progress: _Progress) -> int:
     event, inputs = job.event, job.inputs
+    require_head(event)
     # First: the run after it then says what this runner can see.
     blind = event.mode is Mode.SELFTEST and inputs.selftest_minutes > 0 and _is_blind(job)
     record, verdict, results = _judged(job)
@@ -92,9 +109,12 @@ def _measured(job: Job) -> int:
         outputs["fork-report-path"] = str(leave_for_reporter(record, results))
     history = load_baselines(job.baselines, plan=record.plan, environment=record.environment).accepted
     before = [run for run in history if run.id != record.id]
-    told = publish(record, verdict, results, job.outlets, exit_code=code, history=before, outputs=outputs)
+    told = publish(record, verdict, results, job.outlets, exit_code=code, history=before, outputs=outputs, told=progress.stands)
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
-    return code or failed or told.exit_code(code)
+    final = code or failed or told.exit_code(code)
+    if final != code:
+        _set_outputs(job.outlets, {"exit-code": str(final)})
+    return final
 
 
 def _is_blind(job: Job) -> bool:
@@ -131,15 +151,22 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
     # A baseline is judged as it is stored, and a fork's run by the reporter, who has this one record of it.
     confirm = job.event.mode is not Mode.REFRESH and not job.event.read_only
     record, verdict, results = job.measure(job.baselines, confirm)
+    changed = verdict
     if missed is not None:
-        verdict = without_duet(verdict, missed.reason, missed.advice)
-        write_reports(record, verdict, results)
-    return record, verdict, results
+        changed = without_duet(changed, missed.reason, missed.advice)
+    if job.event.unseen:
+        changed = with_caveat(changed, "commit-not-seen", UNSEEN, UNSEEN_ADVICE)
+    if changed is not verdict:
+        write_reports(record, changed, results)
+    return record, changed, results
 
 
 def _refreshed(job: Job, record: RunRecord) -> int:
     """Store the run as a baseline; the exit code of what kept it from being stored, or 0."""
     inputs, say = job.inputs, job.outlets.say
+    if inputs.store is StoreKind.NONE:
+        say("no baseline is stored: baseline-store is none")
+        return 0
     acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers)
     try:
         kept = job.store.keep(record, acceptance)
@@ -154,35 +181,6 @@ def _refreshed(job: Job, record: RunRecord) -> int:
     return 0
 
 
-def _aimed(job: Job) -> Outlets:
-    """The outlets with what the event and the inputs leave of them."""
-    event, inputs, outlets = job.event, job.inputs, job.outlets
-    if event.read_only:
-        return replace(outlets, api=None)
-    if not inputs.status:
-        outlets = replace(outlets, context="")
-    if event.mode is Mode.GATE and event.pull_request is not None and inputs.comment:
-        return replace(outlets, comment_on=event.pull_request)
-    if event.mode is Mode.DISPATCH:
-        return _aimed_by_hand(job, outlets)
-    return outlets if event.mode in (Mode.GATE, Mode.REFRESH) else replace(outlets, status_sha="")
-
-
-def _aimed_by_hand(job: Job, outlets: Outlets) -> Outlets:
-    """A dispatch sets a status only on a pull request that was named, and only if its head is what was measured."""
-    number = job.inputs.pull_request
-    if number is None or outlets.api is None:
-        return replace(outlets, status_sha="")
-    head = pull_request(outlets.api, number).head_sha
-    if head != job.event.measured_sha:
-        raise UsageError(
-            f"pull request {number} is at {head[:12]}, and this run is of {job.event.measured_sha[:12]}",
-            why="a status on a commit that was not measured would be a lie",
-            hint="Start the workflow on the pull request's branch.",
-        )
-    return replace(outlets, status_sha=head)
-
-
 def _tell_no_verdict(job: Job, error: BaseException) -> None:
     """What people see of a job that ends without a verdict; nothing here may hide the error itself."""
     outlets = job.outlets
@@ -191,12 +189,11 @@ def _tell_no_verdict(job: Job, error: BaseException) -> None:
         outlets.api.hurry(HURRY)
     known = error if isinstance(error, VelroError) else None
     words = "cancelled" if cancelled else known.what if known else f"velro-gate itself failed: {type(error).__name__}"
-    code = known.exit_code if known else InterruptedRunError.exit_code if cancelled else VelroError.exit_code
-    _set_outputs(outlets, {"verdict": "broken", "exit-code": str(code), "headline": words, "baseline-updated": "false"})
-    plan = _plan(job) if known and not cancelled else None
-    if known and plan:
+    code = str(_code_of(error))
+    _set_outputs(outlets, {"verdict": "broken", "exit-code": code, "headline": words, "baseline-updated": "false"})
+    if not cancelled:
         # An older commit's comment must not look like this one's.
-        announce_no_verdict(outlets, plan, known)
+        announce_no_verdict(outlets, _marker(job), known or VelroError(words))
         return
     try:
         if outlets.summary is not None:
@@ -206,12 +203,20 @@ def _tell_no_verdict(job: Job, error: BaseException) -> None:
     announce(outlets, State.ERROR, f"no verdict: {words}")
 
 
-def _plan(job: Job) -> Plan | None:
-    """The plan that was to be carried out; None where the scenario itself is at fault."""
+def _code_of(error: BaseException) -> int:
+    """The exit code that the command line makes of an error."""
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRunError.exit_code
+    return error.exit_code if isinstance(error, VelroError) else VelroError.exit_code
+
+
+def _marker(job: Job) -> str:
+    """The comment's marker: of the plan that was to be carried out, or by the file's name where the scenario is at fault."""
+    inputs = job.inputs
     try:
-        return trusted_plan(job.inputs, job.environ)
+        return report.marker_of(trusted_plan(inputs, job.environ), job.outlets.label)
     except VelroError:
-        return None
+        return report.marker_named(inputs.scenario.stem if inputs.scenario else "", inputs.profile or "", job.outlets.label)
 
 
 def _set_outputs(outlets: Outlets, outputs: dict[str, str]) -> None:

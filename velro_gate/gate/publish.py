@@ -7,7 +7,8 @@ exit code 5, and only where the verdict itself would have ended with 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,17 +17,25 @@ from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.results import Results
 from velro_gate.github.api import Api
 from velro_gate.github.commands import Annotation, Weight, annotation_lines
-from velro_gate.github.comment import Outcome, tell
+from velro_gate.github.comment import Outcome, about_head, tell
 from velro_gate.github.event import Event
 from velro_gate.github.job_files import append_outputs, append_summary
-from velro_gate.github.status import State, Status, set_status
-from velro_gate.model.record import Plan, RunRecord
+from velro_gate.github.status import Part, State, Status, set_status
+from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 HISTORY = 20
 """Baselines that the trend shows."""
+HURRY = 2.0
+"""Seconds that one call may take once the job is being cancelled: GitHub kills it ten seconds after the first signal."""
+FIRST_STATUS = 60.0
+"""Seconds of the API's patience that the pending status may use up: the verdict is what has to get through."""
+
+
+def _nothing() -> None:
+    """Nobody has to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +43,8 @@ class Outlets:
     """Where things are told. None, False or empty: not there, or not wanted.
 
     command: prints a line that the runner obeys. api: None where the token may not write. status_sha: the commit that gets
-    the status. comment_on: the pull request that gets the comment, if its head still is ``comment_sha``.
+    the status; part: which of those that share it. comment_on: the pull request that gets the comment, if its head still is
+    ``comment_sha``. label: of the runner, where the workflow gives one, so that each has a comment of its own.
     """
 
     command: Callable[[str], None]
@@ -47,6 +57,8 @@ class Outlets:
     comment_on: int | None = None
     comment_sha: str = ""
     author: str = ""
+    part: Part = field(default_factory=Part)
+    label: str = ""
     links: Mapping[str, str]
     about: tuple[str, ...] = ()
 
@@ -89,15 +101,19 @@ def publish(
     exit_code: int,
     history: Sequence[RunRecord] = (),
     outputs: Mapping[str, str],
+    told: Callable[[], None] = _nothing,
 ) -> Published:
     """Tell a verdict everywhere; what fails is collected and said, never raised.
 
-    history: the accepted runs before this one, oldest first. outputs: further outputs of the step.
+    history: the accepted runs before this one, oldest first. outputs: further outputs of the step. told: is called once the
+    files hold the verdict: from then on it stands.
 
     Raises:
         OutputError, StorageError: verdict.md cannot be written.
     """
-    text = report.markdown(record, verdict, links=outlets.links, history=history[-HISTORY:], about=outlets.about)
+    marker = report.marker_of(record.plan, outlets.label)
+    plain = report.markdown(record, verdict, links=outlets.links, history=history[-HISTORY:], about=outlets.about)
+    text = f"{marker}\n{_without_marker(plain)}"
     results.write("verdict.md", text)
     outlets.say(f"verdict: {verdict.level.word}. {report.headline(record, verdict)}")
     telling = _Telling(outlets.say)
@@ -109,10 +125,19 @@ def publish(
         # A reader of outputs must find the verdict there, whatever the network does.
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, facts))
-    for line in annotation_lines(_annotations(record, verdict)):
-        outlets.command(line)
-    _tell_status(outlets, telling, state_of(verdict, exit_code), report.headline(record, verdict))
-    url = _tell_comment(outlets, telling, report.comment_marker(record), text)
+    told()
+    state, said = state_of(verdict, exit_code), report.headline(record, verdict)
+    try:
+        for line in annotation_lines(_annotations(record, verdict)):
+            outlets.command(line)
+        _tell_status(outlets, telling, state, said)
+        url = _tell_comment(outlets, telling, marker, text)
+    except KeyboardInterrupt:
+        # The job is being cancelled, and its verdict stands: whoever reads the status has to find it.
+        if outlets.api is not None:
+            outlets.api.hurry(HURRY)
+        _tell_status(outlets, telling, state, said)
+        raise
     if outlets.outputs is not None:
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, {"comment-url": url}))
@@ -122,19 +147,21 @@ def publish(
 def announce(outlets: Outlets, state: State, description: str) -> tuple[PublishError, ...]:
     """Set the status alone: pending at the start, error where there is no verdict."""
     telling = _Telling(outlets.say)
-    _tell_status(outlets, telling, state, description)
+    with ExitStack() as limits:
+        if state is State.PENDING and outlets.api is not None:
+            limits.enter_context(outlets.api.at_most(FIRST_STATUS))
+        _tell_status(outlets, telling, state, description)
     return tuple(telling.failures)
 
 
-def announce_no_verdict(outlets: Outlets, plan: Plan, error: VelroError) -> tuple[PublishError, ...]:
-    """Say in the status, the comment and the summary that nothing was judged, and why."""
+def announce_no_verdict(outlets: Outlets, marker: str, error: VelroError) -> tuple[PublishError, ...]:
+    """Say in the status, the comment and the summary that nothing was judged, and why. marker: of the comment."""
     telling = _Telling(outlets.say)
     text = summary_of_failure(error, links=outlets.links, about=outlets.about)
     if outlets.summary is not None:
         summary = outlets.summary
         telling.attempt(lambda: append_summary(summary, text))
     _tell_status(outlets, telling, State.ERROR, f"no verdict: {error.what}")
-    marker = report.marker_of(plan)
     _tell_comment(outlets, telling, marker, f"{marker}\n{text}")
     return tuple(telling.failures)
 
@@ -167,17 +194,24 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: State, description:
         return
     api, sha = outlets.api, outlets.status_sha
     link = next(iter(outlets.links.values()), "")
-    status = Status(state=state, description=description, context=outlets.context, target_url=link)
-    telling.attempt(lambda: set_status(api, sha, status))
+    status = Status(state=state, description=description, context=outlets.context, target_url=link, part=outlets.part)
+
+    def act() -> None:
+        shown = set_status(api, sha, status)
+        if shown is not state:
+            outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and another job came to that")
+
+    telling.attempt(act)
 
 
 def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -> str:
     if outlets.api is None or outlets.comment_on is None:
         return ""
     api, number, urls = outlets.api, outlets.comment_on, []
+    body = about_head(text, outlets.comment_sha)
 
     def act() -> None:
-        told = tell(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=text, author=outlets.author)
+        told = tell(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author)
         urls.append(told.url)
         if told.warning:
             outlets.say(f"warning: {told.warning}")

@@ -1,17 +1,21 @@
 """GitHub's REST API: every page, patient retries, writes one at a time.
 
-Rules. The token travels in one header and nowhere else: no error, log line, argument or address holds it. A write that may have
-been carried out is repeated only when doing it twice is the same as doing it once. Nothing waits longer than ``patience``.
+Rules. The token travels in one header and nowhere else: no error, log line, argument or address holds it, and no host but the
+API's sees it, whatever a list names as its next page. A write that may have been carried out is repeated only when doing it
+twice is the same as doing it once. What tries that failed and the waits between them take together is no longer than
+``patience``, for all requests of a job.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
@@ -27,8 +31,10 @@ BETWEEN_WRITES = 1.0
 """Seconds from one request that writes to the next; GitHub asks for them. What an answer takes is part of them."""
 TRIES = 5
 PATIENCE = 300.0
-"""Seconds that the waits before retries may come to, all requests together."""
+"""Seconds that tries without success and the waits after them may take, all requests together."""
 TIMEOUT = 30.0
+LEAST_TRY = 2.0
+LARGEST_ANSWER = 50_000_000
 PAGE = 100
 MOST_PAGES = 200
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -43,8 +49,8 @@ class Api:
         base_url: as GITHUB_API_URL says; Enterprise Server has a path in it.
         repository: ``owner/name``.
         token: never shown. Empty: none is sent.
-        patience: seconds of waiting that all retries together may take; a job that is being cancelled has few.
-        timeout: seconds of silence after which a connection counts as hung.
+        patience: seconds that all tries without success may take, with the waits after them; few in a job that is cancelled.
+        timeout: seconds that one try may take.
 
     Raises:
         UsageError: the token is no token, or a variable of the network (a proxy, a file of authorities) cannot be used.
@@ -72,6 +78,7 @@ class Api:
         self._repository = repository
         self._clock = clock or Clock()
         self._patience = patience
+        self._timeout = timeout
         self._written_at = float("-inf")
         headers = {
             "Accept": "application/vnd.github+json",
@@ -95,7 +102,18 @@ class Api:
     def hurry(self, seconds: float) -> None:
         """From now on wait no longer than this for anything: the job is being cancelled."""
         self._patience = min(self._patience, seconds)
-        self._client.timeout = self._stranger.timeout = httpx.Timeout(seconds)
+        self._timeout = min(self._timeout, seconds)
+        self._stranger.timeout = httpx.Timeout(self._timeout)
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        """Spend no more than this part of the patience in the ``with`` block: for what must not use up that of what follows."""
+        kept = max(0.0, self._patience - seconds)
+        self._patience -= kept
+        try:
+            yield
+        finally:
+            self._patience += kept
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +134,7 @@ class Api:
         """Every item of a list, to its last page. key: where the list lies in each answer, if it is no list itself.
 
         Raises:
-            PublishError: see ``send``; also when the list has no end, or continues at another host.
+            PublishError: see ``send``; also when the list has no end.
         """
         address, wanted = self._address(path), {"per_page": str(PAGE), **parameters}
         for _ in range(MOST_PAGES):
@@ -129,10 +147,8 @@ class Api:
             following = answer.links.get("next", {}).get("url")
             if following is None:
                 return
-            if _origin(following) != _origin(self._base):
-                raise PublishError("GitHub's list continues at another host", where=f"GET {path}", why=_origin(following))
-            # The address of a following page holds all parameters already.
-            address, wanted = following, {}
+            # It holds all parameters already.
+            address, wanted = self._here(following), {}
         raise PublishError("GitHub's list has no end", where=f"GET {path}", why=f"more than {MOST_PAGES} pages")
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True) -> Any:
@@ -169,7 +185,8 @@ class Api:
                     why = f"status {status}" if status else _reason(error)
                     raise PublishError("the archive cannot be read", where=f"GET {path}", why=why) from error
                 chance = self._clock.chance()
-                self._wait(pause(0, _NONE, attempt=attempt, now=self._clock.now(), chance=chance), "GET", path)
+                wait = pause(0, _NONE, attempt=attempt, now=self._clock.now(), chance=chance)
+                self._wait(wait, "GET", path, f"status {status}" if status else _reason(error))
         raise AssertionError("the last try returns or raises")
 
     def _stored(self, address: str, limit: int, path: str) -> bytes:
@@ -181,6 +198,11 @@ class Api:
                 content += chunk
                 _capped(content, limit, path)
         return bytes(content)
+
+    def _here(self, address: str) -> str:
+        """The address of a next page at the host that we ask: a server behind a proxy may spell its own name in another way."""
+        own, named = urlsplit(self._base), urlsplit(address)
+        return urlunsplit((own.scheme, own.netloc, named.path, named.query, ""))
 
     def _address(self, path: str) -> str:
         return f"{self._base}/repos/{self._repository}{path}"
@@ -199,20 +221,48 @@ class Api:
         path = urlsplit(address).path
         for attempt in range(1, TRIES + 1):
             last = attempt == TRIES
+            began = self._clock.elapsed()
             if method != "GET":
-                self._written_at = self._clock.elapsed()
+                self._written_at = began
             try:
-                answer = self._client.request(method, address, params=parameters or None, json=body)
+                answer = self._tried(method, address, parameters, body)
                 if answer.is_success and answer.content and "json" in answer.headers.get("content-type", ""):
                     # A body without a length that is cut off looks whole until it is read.
                     _parsed(answer)
             except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+                self._patience -= self._clock.elapsed() - began
                 self._after_silence(error, method, path, attempt=attempt, last=last, repeatable=repeatable)
                 continue
             if answer.is_success or (leads_on and answer.status_code in _MOVED):
                 return answer
             self._after_refusal(answer, method, path, attempt=attempt, last=last, repeatable=repeatable)
         raise AssertionError("the last try returns or raises")
+
+    def _tried(
+        self, method: str, address: str, parameters: Mapping[str, str], body: Mapping[str, Any] | None
+    ) -> httpx.Response:
+        """One try, whole within the time for it: a server that sends a byte now and then is no better than a silent one."""
+        # A job that has lost all patience still asks once, and briefly: the server may be back.
+        seconds = min(self._timeout, max(self._patience, LEAST_TRY))
+        # Real time, unlike that of the waits: a connection knows no other.
+        deadline = time.monotonic() + seconds
+        request = self._client.build_request(
+            method, address, params=parameters or None, json=body, timeout=httpx.Timeout(seconds)
+        )
+        answer = self._client.send(request, stream=True)
+        try:
+            content = bytearray()
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"not whole after {seconds:.0f} s")
+                if len(content) > LARGEST_ANSWER:
+                    raise httpx.DecodingError(f"more than {LARGEST_ANSWER:,} bytes")
+        finally:
+            answer.close()
+        # Of the headers only those of the body's own form would be wrong now.
+        told = [(name, value) for name, value in answer.headers.items() if name not in ("content-encoding", "content-length")]
+        return httpx.Response(answer.status_code, headers=told, content=bytes(content), request=request)
 
     def _after_silence(self, error: Exception, method: str, path: str, *, attempt: int, last: bool, repeatable: bool) -> None:
         """No whole answer: wait for the next try, or give up."""
@@ -225,7 +275,8 @@ class Api:
                 where=f"{method} {path}",
                 why=_reason(error),
             ) from error
-        self._wait(pause(0, _NONE, attempt=attempt, now=self._clock.now(), chance=self._clock.chance()), method, path)
+        wait = pause(0, _NONE, attempt=attempt, now=self._clock.now(), chance=self._clock.chance())
+        self._wait(wait, method, path, _reason(error))
 
     def _after_refusal(
         self, answer: httpx.Response, method: str, path: str, *, attempt: int, last: bool, repeatable: bool
@@ -241,14 +292,14 @@ class Api:
             what = "GitHub's rate limit does not let this job through" if later else "GitHub fails again and again"
             raise PublishError(what, where=f"{method} {path}", why=f"{status}: {message}")
         wait = pause(status, headers, attempt=attempt, now=self._clock.now(), chance=self._clock.chance())
-        self._wait(wait, method, path)
+        self._wait(wait, method, path, f"{status}: {message}", limit=later)
 
-    def _wait(self, seconds: float, method: str, path: str) -> None:
+    def _wait(self, seconds: float, method: str, path: str, why: str, *, limit: bool = False) -> None:
         if seconds > self._patience:
             raise PublishError(
-                "GitHub's limit lasts longer than this job waits",
+                "GitHub's limit lasts longer than this job waits" if limit else "GitHub does not answer",
                 where=f"{method} {path}",
-                why=f"it asks for {seconds:.0f} s, and {self._patience:.0f} s are left",
+                why=f"{why}; the next try would be in {seconds:.0f} s, and {max(self._patience, 0.0):.0f} s are left",
                 hint="The verdict stands. Publish again later with 'velro-gate publish', or use another token.",
             )
         self._patience -= seconds
@@ -277,11 +328,6 @@ def _message(answer: httpx.Response) -> str:
 def _reason(error: Exception) -> str:
     """What went wrong below HTTP; the text of such an error holds addresses at most."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
-
-
-def _origin(address: str) -> str:
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _capped(content: bytes | bytearray, limit: int, path: str) -> bytes:

@@ -2,11 +2,16 @@
 
 Two runs that start at one moment may both find none and create one each. So whoever has created one looks again: the oldest
 stays and gets the newer text, the others go. That needs no lock and ends with one comment in whichever order the runs finish.
+
+A scenario that was renamed, or cannot be read any more, has another marker or none. Its comment must not go on telling the
+verdict of an older commit: a comment says in its last line which head it is about. One that is about another head than ours
+is taken over where we have none of our own, and else marked as outdated until its own job has renewed it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -20,13 +25,20 @@ LONGEST = 65_536
 """Characters that GitHub takes."""
 _TRIES = 3
 _GONE = 404
+_MARKER = re.compile(r"<!-- velro-gate:[A-Za-z0-9._/-]+ -->")
+_HEAD = re.compile(r"<!-- velro-gate-head:([0-9a-f]{40,64}) -->")
+OUTDATED = (
+    "### ⏳ velro-gate: outdated, please read\n\n"
+    "What stood here was about an older commit. Since then no job has reported under this name: it has not finished yet, or "
+    "its scenario, profile or runner label was renamed or cannot be read.\n"
+)
 
 
 class Outcome(Enum):
     """What became of a comment."""
 
     CREATED = "created"
-    UPDATED = "updated"
+    UPDATED = "updated"  # or taken over from a renamed scenario
     UNCHANGED = "unchanged"
     HEAD_MOVED = "head moved"  # a later push has made this verdict old: its own run will tell
 
@@ -47,6 +59,23 @@ class _Comment:
     body: str
     author: str
 
+    @property
+    def marker(self) -> str:
+        """Its first line where that is a marker of ours, else nothing. GitHub may give other line ends than it was sent."""
+        first = self.body.lstrip().split("\n", 1)[0].rstrip("\r ")
+        return first if _MARKER.fullmatch(first) else ""
+
+    @property
+    def head(self) -> str:
+        """The commit that it is about; empty where it does not say."""
+        found = _HEAD.fullmatch(self.body.rstrip().rsplit("\n", 1)[-1])
+        return found[1] if found else ""
+
+
+def about_head(body: str, head_sha: str) -> str:
+    """A comment's text with the line that says which commit it is about."""
+    return f"{body.rstrip()}\n\n<!-- velro-gate-head:{head_sha} -->\n"
+
 
 def tell(api: Api, *, number: int, head_sha: str, marker: str, body: str, author: str = DEFAULT_AUTHOR) -> Told:
     """Create the comment of a pull request, or update it.
@@ -63,9 +92,18 @@ def tell(api: Api, *, number: int, head_sha: str, marker: str, body: str, author
         raise ValueError("a sticky comment begins with its marker and is no longer than GitHub takes")
     if _head(api, number) != head_sha:
         return Told(outcome=Outcome.HEAD_MOVED)
-    ours = _ours(api, number, marker, author)
-    if ours:
-        return _settled(api, ours, body)
+    every = _ours(api, number, author)
+    ours = [one for one in every if one.marker == marker]
+    stale = [one for one in every if one.marker != marker and one.head not in ("", head_sha)]
+    # Of a renamed scenario the comment is taken over. Its job may be there still and write at this moment: then we look again.
+    told = _settled(api, ours or stale[:1], body) if ours or stale else None
+    _mark_outdated(api, stale if ours else stale[1:])
+    if told is not None and (ours or _marked(api, number, marker, author)):
+        return told
+    return _new(api, number, marker, author, body)
+
+
+def _new(api: Api, number: int, marker: str, author: str, body: str) -> Told:
     created = _created(api, number, marker, author, body)
     if created.author != author:
         return Told(
@@ -74,7 +112,7 @@ def tell(api: Api, *, number: int, head_sha: str, marker: str, body: str, author
             warning=f"the token writes as {created.author}, not as {author}: set 'comment-author: {created.author}', "
             "or each run will write a comment of its own",
         )
-    others = _ours(api, number, marker, author)
+    others = _marked(api, number, marker, author)
     if len(others) > 1:
         return Told(outcome=Outcome.CREATED, url=_settled(api, others, body).url)
     return Told(outcome=Outcome.CREATED, url=created.url)
@@ -86,12 +124,30 @@ def _head(api: Api, number: int) -> str:
     return str(head.get("sha", "")) if isinstance(head, Mapping) else ""
 
 
-def _ours(api: Api, number: int, marker: str, author: str) -> list[_Comment]:
-    """Our comments on every page, the oldest first."""
+def _ours(api: Api, number: int, author: str) -> list[_Comment]:
+    """All comments of ours on every page, the oldest first."""
     found = [_read(item) for item in api.pages(f"/issues/{number}/comments")]
-    # GitHub may give back a body with other line ends than it was sent.
-    ours = [one for one in found if one.author == author and one.body.lstrip().split("\n", 1)[0].rstrip("\r ") == marker]
-    return sorted(ours, key=lambda one: one.id)
+    return sorted((one for one in found if one.author == author and one.marker), key=lambda one: one.id)
+
+
+def _marked(api: Api, number: int, marker: str, author: str) -> list[_Comment]:
+    return [one for one in _ours(api, number, author) if one.marker == marker]
+
+
+def _mark_outdated(api: Api, stale: Sequence[_Comment]) -> None:
+    for one in stale:
+        body = about_head(f"{one.marker}\n{OUTDATED}", one.head)
+        if one.body.replace("\r\n", "\n").strip() != body.strip():
+            _unless_gone(api, "PATCH", one.id, {"body": body})
+
+
+def _unless_gone(api: Api, method: str, number: int, body: Mapping[str, str] | None = None) -> None:
+    """Another run may have tidied up before us."""
+    try:
+        api.send(method, f"/issues/comments/{number}", body)
+    except RefusedError as error:
+        if error.status != _GONE:
+            raise
 
 
 def _settled(api: Api, ours: list[_Comment], body: str) -> Told:
@@ -101,12 +157,7 @@ def _settled(api: Api, ours: list[_Comment], body: str) -> Told:
     if not same:
         api.send("PATCH", f"/issues/comments/{first.id}", {"body": body})
     for other in others:
-        try:
-            api.send("DELETE", f"/issues/comments/{other.id}")
-        except RefusedError as error:
-            # The run that wrote it has tidied up before us.
-            if error.status != _GONE:
-                raise
+        _unless_gone(api, "DELETE", other.id)
     return Told(outcome=Outcome.UNCHANGED if same else Outcome.UPDATED, url=first.url)
 
 
@@ -116,7 +167,7 @@ def _created(api: Api, number: int, marker: str, author: str, body: str) -> _Com
         try:
             return _read(api.send("POST", f"/issues/{number}/comments", {"body": body}, repeatable=False))
         except UncertainError:
-            ours = _ours(api, number, marker, author)
+            ours = _marked(api, number, marker, author)
             if ours:
                 return ours[-1]
             if attempt == _TRIES:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -47,9 +47,10 @@ class Source:
 class Event:
     """One job, understood. SHAs are full and lower case, or empty where there is none.
 
-    head_sha: what a status is set on, the pull request's own head and not its merge with the base. measured_sha: what was
-    checked out. read_only: the token may not write, because the change comes from a fork or from Dependabot; reason says so.
-    inputs: what a person filled in for a dispatch. source: for a reporter only.
+    head_sha: what a status is set on, the pull request's own head and not its merge with the base. measured_sha, parents: the
+    commit that is checked out, and what it comes from; until somebody has looked (``seen``), what the job says. unseen: why
+    nobody could look; empty where somebody did. read_only: the token may not write, because the change comes from a fork or
+    from Dependabot; reason says so. inputs: what a person filled in for a dispatch. source: for a reporter only.
     """
 
     mode: Mode
@@ -60,6 +61,8 @@ class Event:
     head_sha: str = ""
     base_sha: str = ""
     measured_sha: str = ""
+    parents: tuple[str, ...] = ()
+    unseen: str = ""
     head_branch: str = ""
     base_branch: str = ""
     pull_request: int | None = None
@@ -76,6 +79,18 @@ class Event:
     def read_only(self) -> bool:
         """Whether this job may not write: for a fork or Dependabot the reporter tells the verdict, with a token that may."""
         return self.fork or self.dependabot
+
+    def seen(self, *, sha: str, parents: tuple[str, ...], why: str) -> Event:
+        """The event with what git says is checked out. GITHUB_SHA is what the event is about, whatever a step has checked out.
+
+        why: where git names no commit.
+        """
+        return replace(self, measured_sha=sha, parents=parents) if sha else replace(self, unseen=why)
+
+    @property
+    def measures_head(self) -> bool:
+        """Whether what is checked out is the head itself, or the merge that GitHub makes of it with its base."""
+        return self.measured_sha == self.head_sha or (len(self.parents) == 2 and self.parents[1] == self.head_sha)
 
     @property
     def run_url(self) -> str:
@@ -108,11 +123,10 @@ def read_event(environ: Mapping[str, str], payload: Mapping[str, Any], *, wanted
         "run_attempt": _number(environ.get("GITHUB_RUN_ATTEMPT", "")) or 1,
         "api_url": environ.get("GITHUB_API_URL", "").rstrip("/") or "https://api.github.com",
         "server_url": environ.get("GITHUB_SERVER_URL", "").rstrip("/") or "https://github.com",
-        "dependabot": environ.get("GITHUB_ACTOR", "") == DEPENDABOT,
     }
     match name:
         case "pull_request":
-            found = _pull_request(payload, shared)
+            found = _pull_request(payload, by_dependabot=environ.get("GITHUB_ACTOR", "") == DEPENDABOT)
         case "pull_request_target":
             raise _refused_target()
         case "push":
@@ -122,7 +136,7 @@ def read_event(environ: Mapping[str, str], payload: Mapping[str, Any], *, wanted
         case "workflow_dispatch":
             found = _dispatch(payload, shared)
         case "schedule":
-            found = {"mode": Mode.SELFTEST, "reason": "a schedule started this run", "head_sha": shared["measured_sha"]}
+            found = _schedule(environ, shared)
         case "workflow_run":
             found = _workflow_run(payload)
         case _:
@@ -134,7 +148,7 @@ def read_event(environ: Mapping[str, str], payload: Mapping[str, Any], *, wanted
     return Event(**{**shared, **found})
 
 
-def _pull_request(payload: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+def _pull_request(payload: Mapping[str, Any], *, by_dependabot: bool) -> dict[str, Any]:
     number = _at(payload, "pull_request", "number")
     head_sha = _sha(_text(payload, "pull_request", "head", "sha"))
     if not isinstance(number, int) or not head_sha:
@@ -147,8 +161,9 @@ def _pull_request(payload: Mapping[str, Any], shared: Mapping[str, Any]) -> dict
     fork = _text(payload, "pull_request", "head", "repo", "full_name") != _text(
         payload, "pull_request", "base", "repo", "full_name"
     )
-    # A person may have added to Dependabot's pull request: the reporter tells all of it, whoever came last.
-    dependabot = shared["dependabot"] or _text(payload, "pull_request", "user", "login") == DEPENDABOT
+    # A person may have added to Dependabot's pull request, and Dependabot to a person's. The reporter asks whose it is, too.
+    author = _text(payload, "pull_request", "user", "login")
+    dependabot = author == DEPENDABOT if author else by_dependabot
     facts = {
         "pull_request": number,
         "head_sha": head_sha,
@@ -210,6 +225,18 @@ def _dispatch(payload: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str
     }
 
 
+def _schedule(environ: Mapping[str, str], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule runs on the default branch, and its payload need not hold a repository that would name it."""
+    branch = environ.get("GITHUB_REF", "").removeprefix("refs/heads/")
+    return {
+        "mode": Mode.SELFTEST,
+        "reason": "a schedule started this run",
+        "head_sha": shared["measured_sha"],
+        "head_branch": branch,
+        "default_branch": shared["default_branch"] or branch,
+    }
+
+
 def _workflow_run(payload: Mapping[str, Any]) -> dict[str, Any]:
     run_id = _at(payload, "workflow_run", "id")
     head_sha = _sha(_text(payload, "workflow_run", "head_sha"))
@@ -226,7 +253,7 @@ def _workflow_run(payload: Mapping[str, Any]) -> dict[str, Any]:
         conclusion=_text(payload, "workflow_run", "conclusion"),
     )
     # The reporter itself runs on the default branch with its own token, whoever caused it.
-    facts = {"source": source, "head_sha": head_sha, "dependabot": False}
+    facts = {"source": source, "head_sha": head_sha}
     if source.event != "pull_request":
         return {
             "mode": Mode.NONE,

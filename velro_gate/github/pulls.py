@@ -15,13 +15,15 @@ _UNPROCESSABLE = 422
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRequest:
-    """An open pull request as the API knows it."""
+    """An open pull request as the API knows it. author, head_repository: empty where they were deleted."""
 
     number: int
     url: str
     head_sha: str
     base_sha: str
     base_branch: str
+    author: str = ""
+    head_repository: str = ""
 
 
 def pull_request(api: Api, number: int) -> PullRequest:
@@ -33,17 +35,18 @@ def pull_request(api: Api, number: int) -> PullRequest:
     return _read(api.get(f"/pulls/{number}"))
 
 
-def pull_request_of(api: Api, *, owner: str, branch: str, head_sha: str) -> PullRequest | None:
+def pull_request_of(api: Api, *, owner: str, branch: str, head_sha: str, base: str) -> PullRequest | None:
     """The open pull request whose head is this commit of this branch; None when there is none (any more).
 
-    The API is asked, because whoever wrote a number into a file may have written any number.
+    The API is asked, because whoever wrote a number into a file may have written any number. base: the branch whose pull
+    requests are gated; of several pull requests of one branch the one into it is meant.
 
     Raises:
         PublishError: the list cannot be read.
     """
     listed = api.pages("/pulls", {"state": "open", "head": f"{owner}:{branch}"})
-    found = [_read(item) for item in listed]
-    return next((one for one in found if one.head_sha == head_sha), None)
+    found = [one for one in map(_read, listed) if one.head_sha == head_sha]
+    return min(found, key=lambda one: (one.base_branch != base, one.number), default=None)
 
 
 def open_pull_request(api: Api, *, branch: str, base: str, title: str, body: str) -> str:
@@ -91,8 +94,10 @@ def _read(item: Any) -> PullRequest:
             head_sha=str(item["head"]["sha"]),
             base_sha=str(item["base"]["sha"]),
             base_branch=str(item["base"]["ref"]),
+            author=str((item.get("user") or {}).get("login", "")),
+            head_repository=str((item["head"].get("repo") or {}).get("full_name", "")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         what = "GitHub's answer is no pull request"
         shown = sorted(item)[:5] if isinstance(item, Mapping) else type(item).__name__
         raise PublishError(what, why=f"{type(error).__name__}: {error}; it has {shown}") from error

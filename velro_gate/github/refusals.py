@@ -11,8 +11,8 @@ _NEEDS: tuple[tuple[str, str, str], ...] = (
     # (method, path, the line that a workflow has to hold)
     ("GET", r"/issues/\d+/comments", "pull-requests: read"),
     ("*", r"/issues/", "pull-requests: write"),
-    ("*", r"/statuses/", "statuses: write"),
     ("GET", r"/commits/[^/]+/statuses", "statuses: read"),
+    ("*", r"/statuses/", "statuses: write"),
     ("GET", r"/pulls", "pull-requests: read"),
     ("*", r"/pulls", "pull-requests: write"),
     ("*", r"/actions/", "actions: read"),
@@ -55,6 +55,8 @@ def refusal(method: str, path: str, status: int, headers: Mapping[str, str], mes
                 "GitHub does not accept the token",
                 "Pass 'token: ${{ github.token }}', or renew the secret that holds your own token.",
             )
+        case 403 if "is locked" in message.lower():
+            what, hint = "the conversation of the pull request is locked", "Unlock it there, then publish again."
         case 403:
             what, hint = "GitHub does not allow this job to do that", _missing(method, path, headers)
         case 404:

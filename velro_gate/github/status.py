@@ -1,15 +1,27 @@
-"""The commit status: what a branch's protection waits for. Set on the head of a pull request, not on its merge."""
+"""The commit status: what a branch's protection waits for. Set on the head of a pull request, not on its merge.
+
+Several jobs may share one status: two scenarios, profiles or runners, each with a verdict of its own. GitHub shows the newest
+status of a context only, so that the last writer would win. Therefore each status carries, in the fragment of its link, which
+part it is and what that part itself came to; a part that passes reads the others first and shows the worst of all. After it
+has written it looks again: of two that finish at one moment at least one sees both. A part that does not pass needs no look.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
+from urllib.parse import quote, unquote
 
+from velro_gate.errors import PublishError
 from velro_gate.github.api import Api
 
 LONGEST = 140
 """Characters of a description that GitHub takes."""
 DEFAULT_CONTEXT = "velro-gate"
+_GATE, _REPORT = "velro-gate", "velro-gate-report"
+_LOOKS = 5
 
 
 class State(Enum):
@@ -21,6 +33,27 @@ class State(Enum):
     ERROR = "error"
 
 
+_WORST_FIRST = (State.FAILURE, State.ERROR, State.PENDING, State.SUCCESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Whose verdict a status tells. key: scenario, profile and label of the runner. run, leg: the run, and which of its jobs.
+
+    reported: by the reporter for forks, which measures nothing itself.
+    """
+
+    key: str = ""
+    run: int = 0
+    leg: str = ""
+    reported: bool = False
+
+    def replaces(self, other: Part) -> bool:
+        """Whether this part's verdict is the newer word on the same thing; two jobs of one run never replace one another."""
+        same_job = self.run != other.run or self.leg == other.leg
+        return self.key == other.key and self.reported == other.reported and same_job
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """One status. description: plain text of any length. target_url: where its link leads; empty for none."""
@@ -29,18 +62,100 @@ class Status:
     description: str
     context: str = DEFAULT_CONTEXT
     target_url: str = ""
+    part: Part = field(default_factory=Part)
 
 
-def set_status(api: Api, sha: str, status: Status) -> None:
-    """Set a status on a commit; the newest of a context is the one that counts, so that setting it twice does no harm.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """A status as GitHub has it. own: what its part came to itself, whatever was shown. part: None where nothing says."""
+
+    own: State
+    part: Part | None
+    description: str
+    url: str
+
+
+def set_status(api: Api, sha: str, status: Status) -> State:
+    """Set a status on a commit; what is shown then, which is the worst of all parts of its context.
 
     Raises:
-        PublishError: it could not be set.
+        PublishError: it could not be set, or the other parts could not be read, so that a success was not set.
     """
-    body = {"state": status.state.value, "context": status.context, "description": shortened(status.description)}
-    if status.target_url:
-        body["target_url"] = status.target_url
+    if status.state is not State.SUCCESS:
+        _write(api, sha, status, status)
+        return status.state
+    shown = None
+    for _ in range(_LOOKS):
+        worst = _worst(status, known_statuses(api, sha, status.context))
+        if shown is not None and worst.state is shown:
+            return shown
+        _write(api, sha, status, worst)
+        shown = worst.state
+    raise PublishError("the status changes again and again", where=f"commit {sha[:12]}", why="other jobs set it all the time")
+
+
+def known_statuses(api: Api, sha: str, context: str) -> tuple[Known, ...]:
+    """The newest status of each part in a context.
+
+    Raises:
+        PublishError: they cannot be read.
+    """
+    found: list[Known] = []
+    # GitHub lists the newest first.
+    for item in api.pages(f"/commits/{sha}/statuses"):
+        one = _read(item, context)
+        if one is not None and not any(_is_newer(seen.part, one.part) for seen in found):
+            found.append(one)
+    return tuple(found)
+
+
+def _is_newer(newer: Part | None, older: Part | None) -> bool:
+    return newer == older if newer is None or older is None else newer.replaces(older)
+
+
+def _worst(status: Status, known: Sequence[Known]) -> Status:
+    """What has to be shown where this part passes. A report on somebody else's figures is no part of a measurement."""
+    others = [
+        one
+        for one in known
+        if one.part is not None and not status.part.replaces(one.part) and not (one.part.reported and not status.part.reported)
+    ]
+    worst = min(others, key=lambda one: _WORST_FIRST.index(one.own), default=None)
+    if worst is None or worst.own is State.SUCCESS:
+        return status
+    name = worst.part.key if worst.part else ""
+    return Status(state=worst.own, description=f"{name}: {worst.description}", context=status.context, target_url=worst.url)
+
+
+def _write(api: Api, sha: str, status: Status, shown: Status) -> None:
+    body = {"state": shown.state.value, "context": status.context, "description": shortened(shown.description)}
+    if shown.target_url:
+        body["target_url"] = f"{shown.target_url.partition('#')[0]}#{_fragment(status)}"
     api.send("POST", f"/statuses/{sha}", body)
+
+
+def _fragment(status: Status) -> str:
+    part = status.part
+    kind = _REPORT if part.reported else _GATE
+    return ":".join((kind, status.state.value, str(part.run), quote(part.leg, safe=""), quote(part.key, safe="")))
+
+
+def _read(item: Any, context: str) -> Known | None:
+    """One status of this context; None for those of others."""
+    if not isinstance(item, Mapping) or item.get("context") != context:
+        return None
+    try:
+        shown = State(item.get("state"))
+    except ValueError:
+        return None
+    url, _, fragment = str(item.get("target_url") or "").partition("#")
+    words = fragment.split(":")
+    part, own = None, shown
+    if len(words) == 5 and words[0] in (_GATE, _REPORT) and words[2].isdigit():
+        key, leg = unquote(words[4]), unquote(words[3])
+        part = Part(key=key, run=int(words[2]), leg=leg, reported=words[0] == _REPORT)
+        own = State(words[1]) if words[1] in {state.value for state in State} else shown
+    return Known(own=own, part=part, description=str(item.get("description") or ""), url=url)
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

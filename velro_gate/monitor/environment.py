@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import socket
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,8 +19,7 @@ import psutil
 from velro_gate import __version__
 from velro_gate.model.record import Revision
 from velro_gate.model.run import Environment
-
-_GIT_SECONDS = 10.0
+from velro_gate.monitor.checkout import ask
 
 
 def environment(
@@ -77,39 +75,30 @@ def cpu_quota(cgroup: Path = Path("/sys/fs/cgroup")) -> float | None:
 
 
 def revision(cwd: Path | str = ".", *, environ: Mapping[str, str] | None = None) -> Revision:
-    """Which build is measured: what the CI job says, else what git says of ``cwd``; empty strings where nobody knows.
+    """Which build is measured: the commit that is checked out in ``cwd``; where git knows none, what the CI job says.
 
-    A pull request's job is known by its head branch, not by the merge commit's reference. label: a tag or a short commit,
-    with ``-dirty`` when files were changed since.
+    A job may check out another commit than its event is about, so its word counts only where there is no checkout. The branch
+    is the job's, if the commit is: a pull request's is its head branch, not the reference of its merge. label: a tag or a short
+    commit, with ``-dirty`` when files were changed since. Empty strings where nobody knows.
     """
     variables = os.environ if environ is None else environ
-    sha, branch = variables.get("GITHUB_SHA", ""), variables.get("GITHUB_HEAD_REF", "")
-    if not branch:
-        branch = re.sub(r"^refs/(?:heads|tags)/", "", variables.get("GITHUB_REF", ""))
-    label = sha[:12]
+    told = variables.get("GITHUB_SHA", "")
+    sha, _ = ask(cwd, "rev-parse", "--verify", "HEAD^{commit}")
+    branch = ""
+    if told and sha in ("", told):
+        branch = variables.get("GITHUB_HEAD_REF", "") or re.sub(r"^refs/(?:heads|tags)/", "", variables.get("GITHUB_REF", ""))
     if not sha:
-        sha = _git(cwd, "rev-parse", "HEAD")
-        label = _label(cwd) if sha else ""
-    if not branch and sha:
-        branch = _git(cwd, "rev-parse", "--abbrev-ref", "HEAD")
-    return Revision(sha=sha, branch="" if branch == "HEAD" else branch, label=label)
+        return Revision(sha=told, branch=branch, label=told[:12])
+    if not branch:
+        branch, _ = ask(cwd, "rev-parse", "--abbrev-ref", "HEAD")
+    return Revision(sha=sha, branch="" if branch == "HEAD" else branch, label=_label(cwd))
 
 
 def _label(cwd: Path | str) -> str:
     """A tag or a short commit. Of changes git's status tells, because ``describe --dirty`` would rewrite the index."""
-    named = _git(cwd, "describe", "--always", "--tags")
-    changed = named and _git(cwd, "status", "--porcelain", "--untracked-files=no")
+    named, _ = ask(cwd, "describe", "--always", "--tags")
+    changed = named and ask(cwd, "status", "--porcelain", "--untracked-files=no")[0]
     return f"{named}-dirty" if changed else named
-
-
-def _git(cwd: Path | str, *words: str) -> str:
-    """What git prints, without a lock taken or an index refreshed; empty when there is no git, no repository or no answer."""
-    command = ["git", "--no-optional-locks", "-C", str(cwd), *words]
-    try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_GIT_SECONDS)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def _cores() -> int:

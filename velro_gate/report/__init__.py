@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from velro_gate.report.comment import comment_marker, markdown, marker_of
+    from velro_gate.report.comment import comment_marker, markdown, marker_named, marker_of
     from velro_gate.report.console import terminal
     from velro_gate.report.curves import curves_svg
     from velro_gate.report.document import verdict_json
@@ -32,6 +32,7 @@ _HOMES = {
     "markdown": "comment",
     "markdown_link": "escape",
     "markdown_text": "escape",
+    "marker_named": "comment",
     "marker_of": "comment",
     "offered": "plan",
     "plan_text": "plan",
@@ -53,6 +54,7 @@ __all__ = [
     "markdown",
     "markdown_link",
     "markdown_text",
+    "marker_named",
     "marker_of",
     "offered",
     "plan_text",

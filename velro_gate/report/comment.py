@@ -65,9 +65,14 @@ def comment_marker(record: RunRecord) -> str:
     return marker_of(record.plan)
 
 
-def marker_of(plan: Plan) -> str:
-    """The same from the plan alone, for where nothing was measured."""
-    return f"<!-- velro-gate:{marker_key(plan.scenario, plan.profile)} -->"
+def marker_of(plan: Plan, label: str = "") -> str:
+    """The same from the plan alone. label: of the runner, where several measure the same plan."""
+    return marker_named(plan.scenario, plan.profile, label)
+
+
+def marker_named(*names: str) -> str:
+    """The same from names, for where there is no plan: a scenario that cannot be read. Empty names are left out."""
+    return f"<!-- velro-gate:{marker_key(*filter(None, names))} -->"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,9 +74,9 @@ def cell(text: str) -> str:
     return re.sub(r" (?!\()", "\N{NO-BREAK SPACE}", markdown_text(text))
 
 
-def marker_key(scenario: str, profile: str) -> str:
-    """A key that cannot end the HTML comment it stands in: letters, digits, dots, single dashes and one slash."""
-    parts = (re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]", "-", part)).strip("-") or "none" for part in (scenario, profile))
+def marker_key(*names: str) -> str:
+    """A key that cannot end the HTML comment it stands in: letters, digits, dots, single dashes, and slashes between names."""
+    parts = (re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9._-]", "-", part)).strip("-") or "none" for part in names)
     return "/".join(parts)
 
 
