@@ -184,3 +184,15 @@ def test_of_a_long_output_the_end_is_shown(output: BuildOutput) -> None:
     with output.opened("a start") as file:
         file.write(b"".join(b"line %d\n" % i for i in range(10_000)))
     assert output.tail().splitlines() == [f"line {i}" for i in range(9_988, 10_000)]
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("https://127.0.0.1:1/api", "https://127.0.0.1:9/api"),
+        ("https://localhost:8443", "https://localhost:9"),
+        ("http://shop.example", "http://127.0.0.1:9"),
+    ],
+)
+def test_a_started_build_is_spoken_to_by_the_protocol_of_the_scenario(tmp_path: Path, url: str, place: str) -> None:
+    assert both(command("x", tmp_path)).started_at(Target(url=url), 9).url == place

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from velro_gate.errors import OutputError
-from velro_gate.gate.results import Results, RunLog, make_results, run_id
+from velro_gate.gate.results import Results, RunLog, make_results, refuse_links, run_id
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -82,3 +82,14 @@ def test_the_log_holds_what_was_logged_within_the_block_only(tmp_path: Path) -> 
     text = results.log.read_text(encoding="utf-8")
     assert "inside" in text
     assert "outside" not in text
+
+
+def test_a_link_in_the_workspace_leads_no_results_away(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    (workspace / "velro-results").symlink_to(tmp_path / "elsewhere")
+    for output in (Path("velro-results"), Path("velro-results/deeper")):
+        with pytest.raises(OutputError, match="symbolic link"):
+            refuse_links(output, workspace)
+    refuse_links(Path("results"), workspace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import urllib.request
@@ -15,9 +16,14 @@ import pytest
 from tests.gate.programs import service as program
 from tests.gate.world import tiny_setup
 from velro_gate.errors import BrokenError
+from velro_gate.gate.build_output import BuildOutput
+from velro_gate.gate.builds import running
+from velro_gate.gate.measure import run_trio
 from velro_gate.gate.results import Results, make_results
 from velro_gate.gate.workshop import Workshop
 from velro_gate.model.duet import Side
+from velro_gate.model.record import Revision
+from velro_gate.model.scenario import Target
 
 
 @pytest.fixture
@@ -104,3 +110,43 @@ def test_a_served_head_answers_where_the_setup_says_and_is_gone_afterwards(tmp_p
         assert urllib.request.urlopen(url, timeout=20.0).status == 200
     pid = int((results.folder / "head.log").read_text("utf-8").splitlines()[1])
     assert not psutil.pid_exists(pid)
+
+
+def test_a_block_ends_with_its_first_line_that_fails_as_on_github(tmp_path: Path, results: Results) -> None:
+    for build in ("false\ntouch built", "false | cat\ntouch built"):
+        with pytest.raises(BrokenError, match="build-command ended with exit code 1"):
+            shop(tmp_path, build=build).build_in(tmp_path, Side.HEAD, results)
+    assert not (tmp_path / "built").exists()
+
+
+def test_each_build_has_a_folder_for_itself_and_a_place_that_both_write_to_is_noticed(tmp_path: Path, results: Results) -> None:
+    served = tmp_path / "served"
+    program(tmp_path, 0.0)
+
+    def block(build: str, start: str, side: Side) -> str:
+        """What becomes of a block of one side, after both builds."""
+        made = shop(tmp_path / "head", build=build, start=start)
+        made.scratch = tmp_path / "scratch"
+        for each in (Side.HEAD, Side.BASE):
+            (tmp_path / each.value).mkdir(exist_ok=True)
+            made.build_in(tmp_path / each.value, each, results)
+        builds = made.builds(tmp_path / "base", Revision(), Revision())
+
+        async def use() -> str:
+            output = BuildOutput(tmp_path / "log")
+            try:
+                async with running(builds, side, Target(url="http://127.0.0.1:1"), output=output, environ=os.environ):
+                    return "served"
+            except BrokenError as error:
+                return error.what if error.of_base else "the head's own fault"
+
+        return run_trio(use)
+
+    python = f"exec {sys.executable} -I -S"
+    shared = block(f"cp ../service.py {served}.py", f"{python} {served}.py 0", Side.HEAD)
+    assert shared == f"the head build runs {served}.py, which the other build has written"
+    own = block('cp ../service.py "$VELRO_BUILD_DIRECTORY"', f'{python} "$VELRO_BUILD_DIRECTORY/service.py" 0', Side.HEAD)
+    assert own == "served"
+    # The workspace is the head's: what lies there is no base build.
+    beside = block("cp ../service.py here.py", f"{python} {tmp_path}/head/here.py 0", Side.BASE)
+    assert "which the other build has written" in beside

@@ -299,3 +299,11 @@ def test_pauses_grow_to_a_bound_and_are_drawn_by_lot() -> None:
     for attempt in (1, 2, 3, 10, 59):
         waits.before(attempt)
     assert slept == [0.2, 0.4, 0.8, 5.0, 5.0]
+
+
+def test_a_branch_in_the_way_is_named_at_the_first_try(world: World) -> None:
+    git("branch", "velro-baselines/x", "main", cwd=world.bare)
+    with pytest.raises(PublishError) as caught:
+        push(world.git(), DATA, adding("a.json"), world.pause)
+    assert "velro-baselines/x is in the way of velro-baselines" in caught.value.what
+    assert world.slept == []

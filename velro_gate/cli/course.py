@@ -12,7 +12,7 @@ from velro_gate.analysis.confirmation import Repeats
 from velro_gate.cli.asked import asked
 from velro_gate.cli.duet import fresh_seed
 from velro_gate.cli.world import real_effects
-from velro_gate.errors import InterruptedRunError
+from velro_gate.errors import InterruptedRunError, MissingVariableError
 from velro_gate.gate.agreed import check_waivers
 from velro_gate.gate.change_duet import Change, measure_change
 from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
@@ -23,7 +23,7 @@ from velro_gate.gate.measure import run
 from velro_gate.gate.no_duet import no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
-from velro_gate.gate.results import Results, make_results, run_id
+from velro_gate.gate.results import Results, make_results, refuse_links, run_id
 from velro_gate.gate.setup import Setup, prepare
 from velro_gate.gate.workshop import Workshop
 from velro_gate.github.event import Mode
@@ -55,6 +55,7 @@ class Course:
             health_path=inputs.health_path,
             seconds=inputs.build_minutes * 60.0,
             environ=os.environ,
+            scratch=self.change.scratch,
         )
 
     def measure(self, baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:
@@ -175,6 +176,7 @@ class Course:
 
     def _setup(self, *, anywhere: bool) -> Setup:
         inputs = self.inputs
+        refuse_links(inputs.output, Path.cwd())
         wanted = asked(
             inputs.scenario,
             inputs.profile,
@@ -184,4 +186,10 @@ class Course:
             inputs.shards,
             blocking=inputs.block_inconclusive,
         )
-        return prepare(wanted, {**(ANYWHERE if anywhere else {}), **os.environ})
+        try:
+            return prepare(wanted, os.environ)
+        except MissingVariableError:
+            if not anywhere:
+                raise
+            # The file takes its address, and with it the protocol, from the environment alone.
+            return prepare(wanted, {**ANYWHERE, **os.environ})

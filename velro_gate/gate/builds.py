@@ -18,6 +18,7 @@ from velro_gate.engine.preflight import preflight
 from velro_gate.errors import BrokenError, UnreachableError, UsageError
 from velro_gate.gate import warden
 from velro_gate.gate.build_output import BuildOutput
+from velro_gate.gate.one_place import foreign_file
 from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
 from velro_gate.model.scenario import Target
@@ -45,6 +46,8 @@ class Command:
     """A build that is started for each block: a line for the shell, which finds its port in ``PORT``.
 
     It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to answer its health path.
+    environ: variables of its own. own, other: folders of this build and of the other one, where both were made by us; since:
+    when the other one's build began, if that was later.
     """
 
     line: str
@@ -52,6 +55,10 @@ class Command:
     revision: Revision = field(default_factory=Revision)
     start_seconds: float = START_SECONDS
     stop_seconds: float = STOP_SECONDS
+    environ: Mapping[str, str] = field(default_factory=dict)
+    own: tuple[Path, ...] = ()
+    other: tuple[Path, ...] = ()
+    since: float | None = None
 
 
 Build = Address | Command
@@ -72,6 +79,16 @@ class Builds:
     def restarted(self) -> bool:
         """Whether both are started afresh for each block."""
         return isinstance(self.base, Command) and isinstance(self.head, Command)
+
+    def started_at(self, target: Target, port: int) -> Target:
+        """The scenario's target where a build of it was started: by its protocol, and below its path.
+
+        A name of this machine stays, since a certificate may be for it.
+        """
+        known = urlsplit(target.url)
+        host = known.hostname if known.hostname in ("localhost", "::1") else "127.0.0.1"
+        shown = f"[{host}]" if host == "::1" else host
+        return self.target(target, f"{known.scheme or 'http'}://{shown}:{port}{known.path.rstrip('/')}")
 
     def target(self, target: Target, url: str) -> Target:
         """The scenario's target, at another place."""
@@ -133,10 +150,10 @@ async def running(
         yield place
         return
     number = await _free(port, side)
-    # Where the scenario has its routes under a path, the build has them there, too.
-    place = builds.target(target, f"http://127.0.0.1:{number}{urlsplit(target.url).path.rstrip('/')}")
+    place = builds.started_at(target, number)
     async with _started(build, side, number, output, environ) as process:
         await _require_health(process, build, side, place, output)
+        _require_its_own(process, build, side)
         yield place
 
 
@@ -170,7 +187,7 @@ async def _started(
                 stdout=subprocess.PIPE,
                 stderr=log.fileno(),
                 cwd=build.directory,
-                env={**environ, "PORT": str(port)},
+                env={**environ, **build.environ, "PORT": str(port)},
                 start_new_session=True,
             )
         except OSError as error:
@@ -230,6 +247,20 @@ async def _require_health(process: trio.Process, build: Command, side: Side, pla
     if fault is not None:
         fault.of_base = side is Side.BASE
         raise fault
+
+
+def _require_its_own(process: trio.Process, build: Command, side: Side) -> None:
+    if not build.other:
+        return
+    found = foreign_file(process.pid, own=build.own, other=build.other, since=build.since)
+    if found is not None:
+        error = BrokenError(
+            f"the {side.value} build runs {found}, which the other build has written",
+            why="both builds write to one place, so that a duet would compare a build with itself",
+            hint="Let build-command and start-command use the folder in VELRO_BUILD_DIRECTORY: each build has its own.",
+        )
+        error.of_base = True
+        raise error
 
 
 def _how(said: bytes | bytearray) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from velro_gate.errors import OutputError
 from velro_gate.model.masking import mask
 from velro_gate.store.files import unwritable, write_whole
 
@@ -70,6 +71,27 @@ def make_results(root: Path, name: str) -> Results:
     except OSError as error:
         raise unwritable(folder, error) from error
     return results
+
+
+def refuse_links(root: Path, workspace: Path) -> None:
+    """Refuse a place for results that a link in the workspace leads away: a proposed change could name any folder that way.
+
+    Raises:
+        OutputError: a part of the path below the workspace is a symbolic link.
+    """
+    place = workspace / root
+    if not place.is_relative_to(workspace):
+        return
+    for part in (place, *place.parents):
+        if part == workspace:
+            return
+        if part.is_symlink():
+            raise OutputError(
+                "the folder for the results is a symbolic link",
+                where=str(part),
+                why="what a job writes there would land where the link leads",
+                hint="Remove the link from the repository, or name another folder by the input output.",
+            )
 
 
 class _Masking(logging.Formatter):

@@ -20,6 +20,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,14 +41,21 @@ def main(grace: float, command: str) -> None:
     woken = _wake_on(signal.SIGCHLD, signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # A shell is what the user has asked for: the command is a line of it.
-    child = subprocess.Popen(  # noqa: S602
-        command, shell=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True
+    child = subprocess.Popen(
+        [*_shell(), command], stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=sys.stderr, start_new_session=True
     )
     code = _wait(child, woken)
     if code is not None:
         _say(ended=code)
     _leave_nothing(child.pid, grace)
+
+
+def _shell() -> list[str]:
+    """The shell as GitHub runs a block: of several lines the first that fails ends it."""
+    bash = shutil.which("bash")
+    if bash is None:
+        return ["/bin/sh", "-e", "-c"]
+    return [bash, "--noprofile", "--norc", "-e", "-o", "pipefail", "-c"]
 
 
 def _wake_on(*numbers: signal.Signals) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,8 @@ class Workshop:
     """Makes services of checkouts.
 
     build: the line for the shell that builds in the folder of the code; empty: there is nothing to build. start: the line
-    that serves on the port in PORT. seconds: how long a build may take. environ: of both.
+    that serves on the port in PORT. seconds: how long a build may take. environ: of both. scratch: where each build gets a
+    folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does.
     """
 
     workspace: Path
@@ -37,6 +39,8 @@ class Workshop:
     health_path: str | None
     seconds: float
     environ: Mapping[str, str]
+    scratch: Path | None = None
+    _base_began: float | None = field(default=None, init=False)
     _head_logs: list[Path] = field(default_factory=list, init=False)
 
     def build_head(self, results: Results) -> None:
@@ -60,8 +64,10 @@ class Workshop:
         if not self.build:
             return output.path
         fault = None
+        if side is Side.BASE:
+            self._base_began = time.time()
         try:
-            with self._kept(self.build, folder, self.environ, output) as process:
+            with self._kept(self.build, folder, {**self.environ, **self._own_environ(side)}, output) as process:
                 fault = _fault(process, self.seconds)
         finally:
             output.hide_secrets()
@@ -79,12 +85,35 @@ class Workshop:
     def builds(self, base: Path, base_revision: Revision, head_revision: Revision) -> Builds:
         """Both builds of a duet, to be started for each block."""
 
-        def command(folder: Path, revision: Revision) -> Command:
-            return Command(line=self.start, directory=folder, revision=revision, stop_seconds=STOP_SECONDS)
+        folders = {Side.BASE: (base, *self._own_folder(Side.BASE)), Side.HEAD: (self.workspace, *self._own_folder(Side.HEAD))}
+
+        def command(side: Side, revision: Revision) -> Command:
+            other = Side.HEAD if side is Side.BASE else Side.BASE
+            return Command(
+                line=self.start,
+                directory=folders[side][0],
+                revision=revision,
+                stop_seconds=STOP_SECONDS,
+                environ=self._own_environ(side),
+                own=folders[side],
+                other=folders[other] if base != self.workspace else (),
+                # The base build is made second: what has changed since is its work.
+                since=self._base_began if side is Side.HEAD else None,
+            )
 
         return Builds(
-            base=command(base, base_revision), head=command(self.workspace, head_revision), health_path=self.health_path
+            base=command(Side.BASE, base_revision), head=command(Side.HEAD, head_revision), health_path=self.health_path
         )
+
+    def _own_folder(self, side: Side) -> tuple[Path, ...]:
+        """The folder that a build has for itself, if it has one."""
+        return () if self.scratch is None else (self.scratch / f"build-{side.value}",)
+
+    def _own_environ(self, side: Side) -> dict[str, str]:
+        for folder in self._own_folder(side):
+            folder.mkdir(parents=True, exist_ok=True)
+            return {"VELRO_BUILD_DIRECTORY": str(folder)}
+        return {}
 
     @contextmanager
     def serving(self, setup: Setup, results: Results) -> Iterator[Setup]:
@@ -97,10 +126,10 @@ class Workshop:
         output, port = self._output(results, "head.log"), free_port()
         known = setup.scenario.target
         builds = self.builds(self.workspace, Revision(), Revision())
-        path = "/" + known.url.partition("://")[2].partition("/")[2]
-        target = builds.target(known, f"http://127.0.0.1:{port}{path.rstrip('/')}")
+        target = builds.started_at(known, port)
         try:
-            with self._kept(self.start, self.workspace, {**self.environ, "PORT": str(port)}, output):
+            environ = {**self.environ, **self._own_environ(Side.HEAD), "PORT": str(port)}
+            with self._kept(self.start, self.workspace, environ, output):
                 yield replace(setup, scenario=replace(setup.scenario, target=target))
         finally:
             output.hide_secrets()

@@ -27,6 +27,8 @@ _FASTER = re.compile(
     r"\[rejected\]|fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref|incorrect old value"
     r"|reference already exists"
 )
+# A branch is a file and a folder of branches is a folder: one name cannot be both.
+_IN_THE_WAY = re.compile(r"'(?:refs/heads/)?([^']+)' exists; cannot create|directory file conflict|\(directory/file conflict\)")
 _PROTECTED = re.compile(r"GH006|GH013|protected branch|repository rule violations", re.IGNORECASE)
 _ABSENT = re.compile(r"couldn't find remote ref|could not find remote ref", re.IGNORECASE)
 _DENIED = re.compile(
@@ -162,7 +164,7 @@ def _tip(git: Git, branch: Branch) -> str:
 
 def _worth_a_try(error: GitError, attempt: int) -> bool:
     """Whether a push that failed may succeed later: another writer was faster, or the network failed for a moment."""
-    if _PROTECTED.search(error.said):
+    if _PROTECTED.search(error.said) or _IN_THE_WAY.search(error.said):
         return False
     return (attempt < TRIES and _FASTER.search(error.said) is not None) or (
         attempt <= READS and _PASSING.search(error.said) is not None
@@ -252,6 +254,14 @@ def _commit(
 
 def _refusal(git: Git, branch: Branch, error: GitError, attempt: int) -> PublishError:
     where, why = f"{git.url}, branch {branch.name}", _last_words(error)
+    if found := _IN_THE_WAY.search(error.said):
+        return PublishError(
+            f"the baseline cannot be pushed: the branch {found[1] or 'of another name'} is in the way of {branch.name}",
+            where=where,
+            why=why,
+            hint="git keeps branches as files and folders, so none can be named like a folder of others: remove that branch, "
+            "or choose another name by the input baseline-branch.",
+        )
     if _PROTECTED.search(error.said):
         return PublishError(
             f"the baseline cannot be pushed: {branch.name} is protected",

@@ -21,6 +21,9 @@ _KEPT = ("GIT_SSL", "GIT_CONFIG", "GIT_EXEC_PATH", "GIT_PROXY", "GIT_HTTP")
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "credential.helper": "",
+    # A server that sends nothing for a minute is taken for gone.
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": "60",
     "gc.auto": "0",
     "maintenance.auto": "false",
     "init.defaultBranch": "main",
