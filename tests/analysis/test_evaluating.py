@@ -10,9 +10,12 @@ from scipy import stats
 
 from velro_gate.analysis import naive, simulation
 from velro_gate.analysis.evaluating import amount_of, figure_of, interval
+from velro_gate.analysis.experiments import EXPERIMENTS
 from velro_gate.analysis.paired import Outcome
-from velro_gate.analysis.synthetic import EXPERIMENTS, looked, share_of_changed, stored_figures
-from velro_gate.model.evaluation import Aim, Figure
+from velro_gate.analysis.screen_and_duet import SCREEN_MINUTES, together_figures
+from velro_gate.analysis.simulation import Tails
+from velro_gate.analysis.synthetic import looked, share_of_changed, stored_figures
+from velro_gate.model.evaluation import Aim, Amount, Figure
 
 
 @given(st.integers(1, 500), st.data())
@@ -124,3 +127,22 @@ def test_stored_jobs_without_a_baseline_never_fail() -> None:
     found = figures["stored +20% p95, K 10, H 30, run sd 3.0%", "found"]
     assert found.count == share_of_changed(20)
     assert found.hits >= 2
+
+
+@pytest.mark.parametrize("tails", Tails)
+def test_noise_has_its_standard_deviation_whatever_its_tails(tails: Tails) -> None:
+    noise = simulation.common_noise(np.random.default_rng(8), (200_000,), 0.05, 2, tails)
+    inner = np.quantile(np.abs(noise), 0.5)
+    assert inner == pytest.approx({Tails.NORMAL: 0.6745, Tails.T3: 0.7649 / 3**0.5}[tails] * 0.05, rel=0.02)
+
+
+def test_an_unchanged_build_on_a_quiet_runner_seldom_needs_a_duet_and_on_a_hosted_one_nearly_always() -> None:
+    figures = {(each.experiment, each.what): each for each in together_figures(40, 1)}
+    asked = "a duet was asked unchanged"
+    quiet, hosted = (figures[f"screen and duet, {name}", asked] for name in ("quiet (2 / 1.5 %)", "hosted (6.6 / 3.4 %)"))
+    assert isinstance(quiet, Figure)
+    assert isinstance(hosted, Figure)
+    assert quiet.rate < 0.4 < 0.8 < hosted.rate
+    minutes = figures["screen and duet, hosted (6.6 / 3.4 %)", "load of an unchanged build"]
+    assert isinstance(minutes, Amount)
+    assert SCREEN_MINUTES < minutes.value < 8.0

@@ -37,7 +37,7 @@ def test_an_unknown_experiment_is_named_with_those_there_are(tmp_path: Path) -> 
     ended = velro_gate("evaluate", "synthetic", "--only", "duett", cwd=tmp_path)
     assert ended.code == 2
     assert "duett" in ended.err
-    assert "duet, stored" in ended.err
+    assert "together, duet, stored" in ended.err
 
 
 def test_replay_judges_the_series_that_are_there(tmp_path: Path) -> None:

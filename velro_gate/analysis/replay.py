@@ -243,10 +243,10 @@ def _answers(series: Series, arm: _Arm, pieces: Sequence[_Piece], further: Furth
         return None
     failed = any_of("whole", "failed")
     chosen = _chosen(arm.y[jobs], seed)
-    found = {
-        worse: arm.judged(jobs, epochs, further, np.where(chosen, math.log1p(worse), 0.0)).whole.failed.any(axis=-1)[compared]
-        for worse in POWERS
-    }
+    found = {}
+    for worse in POWERS:
+        fails = arm.judged(jobs, epochs, further, np.where(chosen, math.log1p(worse), 0.0)).whole.failed
+        found[worse] = np.asarray(fails.any(axis=-1))[compared]
     raw = None
     if series.raw:
         raw = np.array([naive.mann_whitney_worse(series.raw[i - 1][None], series.raw[i][None])[0] < naive.P for i in jobs])

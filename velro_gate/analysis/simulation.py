@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from scipy import signal
@@ -30,12 +31,24 @@ REQUEST_SD = 0.5
 """Of the logarithm of one response time."""
 
 
-def common_noise(random: np.random.Generator, shape: tuple[int, ...], sd: float, metrics: int = METRICS) -> Floats:
-    """Normal noise of shape (*shape, metrics), correlated between the metrics."""
+class Tails(Enum):
+    """How noise is distributed."""
+
+    NORMAL = "normal"
+    T3 = "t3"  # Student's t with three degrees of freedom, of the same standard deviation
+
+
+def common_noise(
+    random: np.random.Generator, shape: tuple[int, ...], sd: float, metrics: int = METRICS, tails: Tails = Tails.NORMAL
+) -> Floats:
+    """Noise of shape (*shape, metrics), correlated between the metrics. With heavy tails a moment is odd for all of them."""
     shared = random.standard_normal((*shape, 1))
     own = random.standard_normal((*shape, metrics))
     own *= sd * math.sqrt(1.0 - CORRELATION)
     own += sd * math.sqrt(CORRELATION) * shared
+    if tails is Tails.T3:
+        # t3 has the variance 3.
+        own /= np.sqrt(random.chisquare(3, (*shape, 1)))
     return own
 
 
@@ -59,15 +72,25 @@ class Duets:
 
 
 def duets(
-    random: np.random.Generator, jobs: int, pairs: int, *, sd: float, memory: float, worse: float = 0.0, outlying: float = 0.10
+    random: np.random.Generator,
+    jobs: int,
+    pairs: int,
+    *,
+    sd: float,
+    memory: float,
+    worse: float = 0.0,
+    outlying: float = 0.10,
+    tails: Tails = Tails.NORMAL,
 ) -> Duets:
     """Duets whose pairs differ by noise of ``sd``; the second metric of the head build is worse by ``worse`` (a logarithm).
 
     memory: the AR(1) coefficient of the windows inside a block.
     """
     of_block = sd / math.sqrt(2.0)
-    within = _windows(random, (jobs, pairs, 2), of_block * math.sqrt(WITHIN), memory)
-    between = common_noise(random, (jobs, pairs, 2), of_block * math.sqrt(1.0 - WITHIN))
+    # The mean of many windows is nearly normal whatever their tails are, so heavy ones belong to the restarts.
+    inside = WITHIN if tails is Tails.NORMAL else 0.0
+    within = _windows(random, (jobs, pairs, 2), of_block * math.sqrt(inside), memory)
+    between = common_noise(random, (jobs, pairs, 2), of_block * math.sqrt(1.0 - inside), tails=tails)
     between += outliers(random, (jobs, pairs, 2), sd, outlying)
     # The runner drifts through the whole job, so the second block of a pair is a little later than the first.
     moments = np.linspace(0.0, DRIFT, 2 * pairs).reshape(pairs, 2)
@@ -101,13 +124,21 @@ def variance_of_mean(memory: float, n: int) -> float:
 
 
 def runs(
-    random: np.random.Generator, jobs: int, count: int, *, sd: float, outlying: float = 0.05, shared: float = 0.0, last: int = 0
+    random: np.random.Generator,
+    jobs: int,
+    count: int,
+    *,
+    sd: float,
+    outlying: float = 0.05,
+    shared: float = 0.0,
+    last: int = 0,
+    tails: Tails = Tails.NORMAL,
 ) -> Floats:
     """Runs one after another, (jobs, count, metrics). The ``last`` ones share this part of their variance: one job's moment."""
-    noise = common_noise(random, (jobs, count), sd)
+    noise = common_noise(random, (jobs, count), sd, tails=tails)
     noise += outliers(random, (jobs, count), sd, outlying)
     if last and shared:
-        together = common_noise(random, (jobs, 1), sd * math.sqrt(shared))
+        together = common_noise(random, (jobs, 1), sd * math.sqrt(shared), tails=tails)
         noise[:, -last:] = noise[:, -last:] * math.sqrt(1.0 - shared) + together
     return noise
 

@@ -8,7 +8,7 @@ records. Equal arguments give equal figures.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -185,7 +185,3 @@ def _stream(seed: int, *names: object) -> np.random.Generator:
     """A generator of its own for each experiment, so that one does not depend on which others ran."""
     key = "/".join(map(str, names)).encode()
     return np.random.Generator(np.random.PCG64([seed, *key]))
-
-
-EXPERIMENTS: dict[str, Callable[[int, int], Iterator[Figure]]] = {"duet": duet_figures, "stored": stored_figures}
-"""By the name under which they can be asked for."""

@@ -22,7 +22,8 @@ def synthetic(
     count: Annotated[int, typer.Option(min=20, help="Jobs without a change in each experiment; 15 % as many with one.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up jobs: equal seeds give equal figures.")] = 1,
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only these experiments: duet, stored; may be repeated.")
+        list[str] | None,
+        typer.Option("--only", help="Only this experiment, such as together, duet, stored; may be repeated."),
     ] = None,
     format: Formatted = Format.TEXT,
 ) -> int:

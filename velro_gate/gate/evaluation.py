@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from velro_gate import units
+from velro_gate.analysis.experiments import EXPERIMENTS
 from velro_gate.analysis.replay import replay_figures
-from velro_gate.analysis.synthetic import EXPERIMENTS, OURS, curves
+from velro_gate.analysis.synthetic import OURS, curves
 from velro_gate.errors import UsageError
-from velro_gate.model.evaluation import CurvePoint, Figure
+from velro_gate.model.evaluation import Amount, CurvePoint, Evaluated, Figure
 from velro_gate.store.series import read_series
 
 
 def synthetic_figures(
     which: Sequence[str], *, count: int, seed: int, say: Callable[[str], None] = lambda _: None
-) -> Iterator[Figure]:
+) -> Iterator[Evaluated]:
     """The figures of the named experiments (all without a name), one after another as they are ready.
 
     say: told each experiment that has ended.
@@ -29,7 +30,8 @@ def synthetic_figures(
     for name, experiment in EXPERIMENTS.items():
         if not which or name in which:
             for figure in experiment(count, seed):
-                say(f"{figure.experiment}: {figure.what} {figure.hits} of {figure.count}")
+                came = f"{figure.value:.1f} {figure.unit}" if isinstance(figure, Amount) else f"{figure.hits} of {figure.count}"
+                say(f"{figure.experiment}: {figure.what} {came}")
                 yield figure
 
 

@@ -1,0 +1,18 @@
+"""The experiments on made-up jobs, by the names under which they can be asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from velro_gate.analysis.screen_and_duet import together_figures
+from velro_gate.analysis.synthetic import duet_figures, stored_figures
+from velro_gate.model.evaluation import Evaluated
+
+Experiment = Callable[[int, int], Iterator[Evaluated]]
+"""(jobs, seed) -> its figures, one after another as they are ready; equal arguments give equal figures."""
+
+EXPERIMENTS: dict[str, Experiment] = {
+    "together": together_figures,
+    "duet": duet_figures,
+    "stored": stored_figures,
+}
