@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -15,7 +17,8 @@ INSTALL, GATE = ACTION["runs"]["steps"]
 def test_every_variable_that_the_program_reads_comes_from_an_input_and_the_other_way_round() -> None:
     read = (ROOT / "velro_gate/gate/inputs.py").read_text(encoding="utf-8")
     names = {f"VELRO_{name.upper().replace('-', '_')}" for name in re.findall(r'\bof\("([a-z-]+)"\)', read)}
-    passed = set(GATE["env"]) - {"VELRO_ACTION", "VELRO_INSTALLED_PYTHON", "VELRO_TOKEN"}
+    # These are no inputs: where the action lies, its Python, the token, and which job of a matrix this is.
+    passed = set(GATE["env"]) - {"VELRO_ACTION", "VELRO_INSTALLED_PYTHON", "VELRO_TOKEN", "VELRO_JOB_INDEX"}
     # The address of an uploaded report is not known before it is uploaded, which is after this step.
     assert names - {"VELRO_ARTIFACT_URL"} == passed
 
@@ -39,7 +42,19 @@ def test_the_outputs_are_those_that_the_page_lists() -> None:
 
 
 def test_both_steps_become_the_program_that_they_start() -> None:
-    assert all(step["run"].startswith("exec ") for step in (INSTALL, GATE))
+    assert all(step["run"].strip().splitlines()[-1].startswith("exec ") for step in (INSTALL, GATE))
+
+
+def test_in_a_container_the_steps_find_the_action_where_the_runner_has_put_it(tmp_path: Path) -> None:
+    scripts = tmp_path / "inside" / "scripts"
+    scripts.mkdir(parents=True)
+    for name in ("install.sh", "run.sh"):
+        (scripts / name).write_text('#!/bin/sh\necho "$0 $*"\n', encoding="utf-8")
+        (scripts / name).chmod(0o755)
+    for step, told in ((INSTALL, "install.sh auto"), (GATE, "run.sh action")):
+        environ = {"PATH": os.environ["PATH"], "VELRO_ACTION": "/on/the/host", "GITHUB_ACTION_PATH": str(tmp_path / "inside")}
+        said = subprocess.run(["bash", "-e", "-c", step["run"]], env=environ, capture_output=True, text=True, check=True).stdout
+        assert said == f"{scripts}/{told}\n"
 
 
 def test_every_input_that_a_page_names_exists() -> None:
