@@ -91,6 +91,29 @@ def end_to_end(
     )
 
 
+@evaluate_app.command(epilog="Example: velro-gate evaluate jobs --folder jobs --count 10")
+def jobs(
+    folder: Annotated[Path, typer.Option(help="Of the baselines and of each job; whole jobs in it are not measured again.")],
+    count: Annotated[int, typer.Option(min=1, help="Jobs of each kind.")] = 10,
+    screen: Annotated[float, typer.Option(min=5.0, help="Seconds measured in the screen.")] = 10.0,
+    block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block of the duet.")] = 3.0,
+    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of orders and of what disturbs the runner.")] = 1,
+    scenario: Annotated[
+        Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
+    ] = None,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Gate the sandbox in whole jobs with its base build: unchanged on a disturbed runner, and one step 10 % slower."""
+    from velro_gate.cli.evaluations import evaluate_jobs
+    from velro_gate.gate.blocks import Shape
+    from velro_gate.gate.whole_jobs import WholeJobs
+
+    shape = Shape(warm_up=warm_up, seconds=block)
+    wanted = WholeJobs(folder=folder, count=count, seed=seed, screen=screen, shape=shape, scenario=scenario)
+    return evaluate_jobs(wanted, format)
+
+
 _SHARE = "For example 3%."
 
 

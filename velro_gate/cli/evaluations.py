@@ -15,6 +15,8 @@ from velro_gate.cli.output import people, put, show
 from velro_gate.cli.world import real_effects
 from velro_gate.gate.end_to_end import EndToEnd, end_to_end_figures
 from velro_gate.gate.evaluation import curve_points
+from velro_gate.gate.sandbox_world import sandbox_effects
+from velro_gate.gate.whole_jobs import WholeJobs, whole_job_figures
 from velro_gate.store.files import write_whole
 
 OK = 0
@@ -25,6 +27,13 @@ def evaluate_end_to_end(asked: EndToEnd, format: Format) -> int:
     with real_effects(None, verbose=False) as effects:
         figures = list(end_to_end_figures(asked, effects))
     return print_figures(figures, format) if figures or format is Format.JSON else OK
+
+
+def evaluate_jobs(asked: WholeJobs, format: Format) -> int:
+    """Measure whole jobs, print their figures; 1 when one is missed."""
+    with real_effects(None, verbose=False) as effects:
+        figures = list(whole_job_figures(asked, sandbox_effects(effects)))
+    return print_figures(figures, format)
 
 
 def draw_curves(svg: Path, count: int, seed: int, format: Format) -> int:

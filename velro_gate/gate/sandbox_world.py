@@ -30,11 +30,11 @@ def sandbox_setup(effects: Effects, scenario: Path | None = None) -> Setup:
     return prepare(Asked(scenario=scenario or shipped_scenario(SCENARIO)), effects.environ)
 
 
-def sandbox_builds(slowdown: float) -> Builds:
-    """The sandbox as it is for a base build, and slowed down for a head build."""
-    return Builds(base=_command(0.0), head=_command(slowdown))
+def sandbox_builds(slowdown: float, *, step: str | None = None, core: int | None = None) -> Builds:
+    """The sandbox as it is for a base build, and slowed down for a head build. step, core: see ``build_line``."""
+    return Builds(base=_command(0.0, step, core), head=_command(slowdown, step, core))
 
 
-def _command(slowdown: float) -> Command:
+def _command(slowdown: float, step: str | None, core: int | None) -> Command:
     label = f"sandbox +{slowdown:.0%}".replace("%", " %") if slowdown else "sandbox"
-    return Command(line=build_line(slowdown), directory=PACKAGE_ROOT, revision=Revision(label=label))
+    return Command(line=build_line(slowdown, step=step, core=core), directory=PACKAGE_ROOT, revision=Revision(label=label))

@@ -15,13 +15,17 @@ from velro_gate.sandbox.settings import STEPS
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 
-def build_line(slowdown: float = 0.0) -> str:
-    """The line for a shell. slowdown: by what share the service's own time in every step grows.
+def build_line(slowdown: float = 0.0, *, step: str | None = None, core: int | None = None) -> str:
+    """The line for a shell. slowdown: by what share the service's own time grows, in this step (None: in every one).
+
+    core: the only one that it runs on; None: wherever the system puts it.
 
     The port is the seed, too: it differs from start to start, so the service's own chance does, as that of a real one.
     """
-    slow = [part for step in STEPS if slowdown for part in ("--slow", f"{step}={1.0 + slowdown!r}")]
-    program = shlex.join([sys.executable, "-P", "-m", "velro_gate.sandbox", "--no-control", *slow])
+    slowed = [each for each in STEPS if slowdown and step in (None, each)]
+    slow = [part for each in slowed for part in ("--slow", f"{each}={1.0 + slowdown!r}")]
+    pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
+    program = shlex.join([*pinned, sys.executable, "-P", "-m", "velro_gate.sandbox", "--no-control", *slow])
     return f'exec {program} --port "$PORT" --seed "$PORT"'
 
 
