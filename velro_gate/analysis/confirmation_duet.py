@@ -18,7 +18,7 @@ from velro_gate.analysis.family import Row
 from velro_gate.analysis.stored import ROUNDING
 from velro_gate.model.duet import Duet
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.verdict import Change, Comparison, Confirmation, Finding, Level, TrustFinding
+from velro_gate.model.verdict import Change, Comparison, Confirmation, Finding, Level, Trust, TrustFinding
 
 _Key = tuple[str, str]
 """Step and metric of a row; the phase is known."""
@@ -53,6 +53,16 @@ def confirm_side_by_side(
         else:
             found += _answered(alike, beside[phase], duet)
     return tuple(found)
+
+
+def doubts_side_by_side(duet: Duet) -> Iterator[TrustFinding]:
+    """What speaks against the pairs, as caveats: where they cannot be trusted, the stored comparison stands in."""
+    for doubt in duet_doubts(duet):
+        if doubt.trust is Trust.BROKEN:
+            said = f"the side-by-side measurement cannot be trusted, so stored baselines stand in: {doubt.sentence}"
+            yield replace(doubt, trust=Trust.CAVEAT, sentence=said)
+        else:
+            yield doubt
 
 
 def died_side_by_side(duet: Duet) -> Iterator[Finding]:

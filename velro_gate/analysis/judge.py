@@ -12,7 +12,7 @@ from datetime import date
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm
-from velro_gate.analysis.confirmation_duet import confirm_side_by_side, died_side_by_side
+from velro_gate.analysis.confirmation_duet import confirm_side_by_side, died_side_by_side, doubts_side_by_side
 from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.explanation_duet import duet_explanations
@@ -72,7 +72,10 @@ def judge(
         else:
             comparisons = confirm(comparisons, record, again, baselines, rules, missing=unknown)
         comparisons = waived(comparisons, waivers or (), today)
-    trust = trust_findings(planned, record, decided=Decided(requirements=requirements, comparisons=comparisons))
+    trust = (
+        *trust_findings(planned, record, decided=Decided(requirements=requirements, comparisons=comparisons)),
+        *(doubts_side_by_side(duet) if duet is not None else ()),
+    )
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),

@@ -32,10 +32,6 @@ T = TypeVar("T")
 MONITOR_EVERY = 2.0
 """Seconds between two looks at the service and the runner."""
 
-STARTING_SECONDS = 5.0
-"""How long a service that does not answer yet may still be starting."""
-
-
 NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
 """The note of a run that was asked to leave it out."""
 
@@ -136,7 +132,7 @@ async def _measure(
     calibration: Calibration | None,
 ) -> tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]:
     target = setup.scenario.target
-    health = await preflight(target, wait_seconds=STARTING_SECONDS)
+    health = await preflight(target, wait_seconds=setup.start_seconds)
     log.info("service is healthy: %s", health)
 
     def note(sentence: str) -> None:

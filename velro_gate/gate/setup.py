@@ -33,12 +33,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """Everything a run needs before its first request. shards: processes to send with; None: as many as the plan needs."""
+    """Everything a run needs before its first request. shards: processes to send with; None: as many as the plan needs.
+
+    start_seconds: how long a service that does not answer yet may still be starting.
+    """
 
     scenario: Scenario
     plan: Plan
     secrets: Mapping[str, str]
     shards: int | None = None
+    start_seconds: float = 5.0
 
     @property
     def phases(self) -> tuple[Phase, ...]:

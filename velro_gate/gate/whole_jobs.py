@@ -1,8 +1,8 @@
 """Whole jobs of the gate on the sandbox, from the screen to the verdict, with the base build at hand.
 
 Two kinds in turn: an unchanged build while a neighbour is busy on the service's core for random thirds of the time, and a build
-of which one step is 10 % slower on a quiet machine. Baselines of the unchanged build are made first. Each job has a folder of its
-own; one that reached its verdict is not measured again, but judged again from what it left.
+of which one step is 10 % slower on a quiet machine. Baselines of the unchanged build are made first. Each job has a folder of
+its own; one that reached its verdict is not measured again, but judged again from what it left.
 """
 
 from __future__ import annotations

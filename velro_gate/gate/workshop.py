@@ -13,7 +13,7 @@ from pathlib import Path
 from velro_gate import units
 from velro_gate.errors import BrokenError
 from velro_gate.gate.build_output import BuildOutput
-from velro_gate.gate.builds import WARDEN, Builds, Command, free_port
+from velro_gate.gate.builds import START_SECONDS, WARDEN, Builds, Command, free_port
 from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Setup
 from velro_gate.model.duet import Side
@@ -130,7 +130,7 @@ class Workshop:
         try:
             environ = {**self.environ, **self._own_environ(Side.HEAD), "PORT": str(port)}
             with self._kept(self.start, self.workspace, environ, output):
-                yield replace(setup, scenario=replace(setup.scenario, target=target))
+                yield replace(setup, scenario=replace(setup.scenario, target=target), start_seconds=START_SECONDS)
         finally:
             output.hide_secrets()
 
