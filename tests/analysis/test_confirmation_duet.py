@@ -119,6 +119,15 @@ def test_a_head_build_that_dies_side_by_side_fails_and_a_base_build_that_does_an
     assert "the base build went away" in p95(verdict).reason
 
 
+def test_a_duet_that_cannot_be_trusted_is_a_caveat_and_the_screens_open_rows_stand() -> None:
+    broken = block(doubts=(doubt(Trust.BROKEN),))
+    wide = baselines(10, sd=0.15)
+    verdict = judge(run(summary()), wide, repeats=(), duet=duet(*(pair(broken, broken) for _ in range(10))))
+    assert verdict.is_open
+    (said,) = [each for each in verdict.trust if "stored baselines stand in" in each.sentence]
+    assert said.trust is Trust.CAVEAT
+
+
 def test_a_head_build_that_answers_nothing_side_by_side_fails_whatever_the_screen_had_found() -> None:
     found = p95(judged(1.0, duet(*(pair(block(), block(dead())) for _ in range(10)))))
     assert (found.verdict, found.level) == (Change.NOT_COMPARED, Level.FAIL)

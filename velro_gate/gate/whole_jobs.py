@@ -61,17 +61,19 @@ class WholeJobs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
+class Kind:
+    """One kind of job. title: of its figures. slowdown: of the step, in the head build. disturbed: by a busy neighbour."""
+
     name: str
     title: str
     slowdown: float = 0.0
     disturbed: bool = False
 
 
-UNCHANGED = _Kind(name="unchanged", title="whole jobs, A/A, disturbed runner", disturbed=True)
-SLOWER = _Kind(name="slower", title=f"whole jobs, {STEP} +10 %", slowdown=SLOWDOWN)
+UNCHANGED = Kind(name="unchanged", title="whole jobs, A/A, disturbed runner", disturbed=True)
+SLOWER = Kind(name="slower", title=f"whole jobs, {STEP} +10 %", slowdown=SLOWDOWN)
 
-MeasureJob = Callable[["Sandbox", _Kind, Results, int], None]
+MeasureJob = Callable[["Sandbox", Kind, Results, int], None]
 """Measures one job and keeps it in the folder; the last argument is its seed."""
 
 
@@ -86,12 +88,12 @@ class Sandbox:
     core: int
     calibration: Calibration
 
-    def builds(self, kind: _Kind) -> Builds:
+    def builds(self, kind: Kind) -> Builds:
         """Both builds of a duet, each pinned to the service's core."""
         return sandbox_builds(kind.slowdown, step=STEP, core=self.core)
 
     @contextmanager
-    def serving(self, kind: _Kind, results: Results) -> Iterator[Setup]:
+    def serving(self, kind: Kind, results: Results) -> Iterator[Setup]:
         """The head build, while the ``with`` block lasts, and the setup against it."""
         head = self.builds(kind).head
         assert isinstance(head, Command)
@@ -137,7 +139,7 @@ def whole_job_figures(asked: WholeJobs, world: Effects, *, measure: MeasureJob |
     yield from slower_figures(SLOWER.title, ends[SLOWER.name])
 
 
-def measure_job(sandbox: Sandbox, kind: _Kind, results: Results, seed: int) -> None:
+def measure_job(sandbox: Sandbox, kind: Kind, results: Results, seed: int) -> None:
     """One job, as the gate does it: the screen, then what it leaves open beside the base build.
 
     Raises:
