@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,10 +57,16 @@ class Service:
     began: float = field(default_factory=trio.current_time)
     requests: int = 0
     connected_at: list[float] = field(default_factory=list)
+    stopped: float = 0.0
 
     @property
     def now(self) -> float:
         return trio.current_time() - self.began
+
+    def stop_generator(self, clock: MockClock, seconds: float) -> None:
+        """Time passes, and nothing of the generator runs meanwhile."""
+        self.stopped += seconds
+        clock.jump(seconds)
 
     def later(self, seconds: float, act: Callable[[], None]) -> trio.CancelScope:
         """Act when the time has come, unless the scope has been cancelled by then."""
@@ -83,7 +89,7 @@ class ImaginedConnection:
         self._wire = wire
         self._owner = owner
         self._coming = trio.CancelScope()
-        self._began = 0.0
+        self._began = self._answer_at = 0.0
         self.state = State.CLOSED
         self.written = False
 
@@ -123,6 +129,7 @@ class ImaginedConnection:
         self.written = True
         service.requests += 1
         deed = service.serve(service.now)
+        self._answer_at = trio.current_time() + deed.after
         self._coming = service.later(deed.after, partial(self._hear, deed, head=head, wants_body=wants_body))
 
     def _hear(self, deed: Deed, *, head: bool, wants_body: bool) -> None:
@@ -140,6 +147,9 @@ class ImaginedConnection:
             self._break(Outcome.PROTOCOL, early=False)
         elif deed.ends:
             self._break(Outcome.RESET, early=not deed.data)
+
+    def came_at(self) -> float | None:
+        return self._answer_at if self._answer_at <= trio.current_time() else None
 
     def _hang_up(self) -> None:
         self.close()
@@ -198,8 +208,10 @@ def simulate(
     stop_at: float = NEVER,
     sink: Callable[[Samples], None] | None = None,
     observe: Callable[[run.Progress], None] | None = None,
+    stops: Sequence[tuple[float, float]] = (),
 ) -> Simulated:
-    """Run one phase on a clock that jumps whenever everyone waits."""
+    """Run one phase on a clock that jumps whenever everyone waits. stops: when the generator stands still, and for how long."""
+    clock = MockClock(autojump_threshold=0.0)
     scenario = Scenario(
         name="s", description="", digest="d", target=Target(url="http://imagined.test"), auth=NoAuth(), steps=steps, seed=1
     )
@@ -211,6 +223,8 @@ def simulate(
             service = Service(serve, accept, nursery)
             stop = trio.Event()
             service.later(stop_at, stop.set)
+            for at, seconds in stops:
+                service.later(at, partial(service.stop_generator, clock, seconds))
             facts = await run_phase(
                 PhasePlan(
                     scenario=scenario,
@@ -231,10 +245,11 @@ def simulate(
                     stop=stop,
                     connect=partial(ImaginedConnection, service),  # type: ignore[arg-type]
                     aside=at_once,
+                    busy_clock=lambda: service.stopped,
                     alarm=lambda: nullcontext(ClockAlarm()),
                 )
             )
             nursery.cancel_scope.cancel()
         return Simulated(facts, Samples.concatenate(parts), service, seen)
 
-    return trio.run(main, clock=MockClock(autojump_threshold=0.0))
+    return trio.run(main, clock=clock)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velro_gate.engine.answers import MOST_HEAD, Answer, CacheLayers, HeaderKinds, KnownHeads, Progress
@@ -302,3 +302,30 @@ def test_layers_get_their_codes_in_the_order_they_are_seen_and_never_too_many() 
     assert codes[:3] == [2, 3, 4]
     assert max(codes) <= 255
     assert layers.code(b"HIT", b"layer-1") == 3
+
+
+@given(st.integers(1_000, 70_000), st.sampled_from((-40, 0, 1, 100, 64_000)))
+@settings(max_examples=20)
+def test_a_head_is_too_long_or_not_however_it_comes_in_pieces(piece: int, beyond: int) -> None:
+    begin, end = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ", b"\r\n\r\n"
+    whole = begin + b"a" * (MOST_HEAD + beyond - len(begin)) + end
+    made = Answer(HeaderKinds(), 1 << 24)
+    made.start(0.0)
+    told = Progress.INCOMPLETE
+    for at in range(0, len(whole), piece):
+        told = made.feed(whole[at : at + piece])
+        if told is not Progress.INCOMPLETE:
+            break
+    assert told is (Progress.FAULTY if beyond > 3 else Progress.COMPLETE) or 0 < beyond <= 3
+
+
+@pytest.mark.parametrize("status", [b"000", b"001", b"099"])
+def test_a_status_that_is_none_makes_no_answer(status: bytes) -> None:
+    made = Answer(HeaderKinds(), 1 << 20)
+    made.start(0.0)
+    assert made.feed(b"HTTP/1.1 %b x\r\nContent-Length: 0\r\n\r\n" % status) is not Progress.COMPLETE
+    made.start(0.0)
+    other = Answer(HeaderKinds(), 1 << 20)
+    other.start(0.0)
+    other.feed(b"HTTP/1.1 %b x\r\n\r\nabc" % status)
+    assert other.end() is Progress.INCOMPLETE

@@ -44,6 +44,8 @@ def together(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
         reconnects=sum(block.reconnects for block in blocks),
         redirects_followed=sum(block.redirects_followed for block in blocks),
         tls_fault=next((block.tls_fault for block in blocks if block.tls_fault is not None), None),
+        stalled=sum(block.stalled for block in blocks),
+        longest_stall=max(block.longest_stall for block in blocks),
         # A build that died is told by the verdict of the duet; what its blocks showed until then stands.
         interrupted=False,
         service_gone=None,
@@ -60,7 +62,28 @@ def _step(name: str, blocks: Sequence[StepSummary]) -> StepSummary:
         outcomes=_added(block.outcomes for block in blocks),
         cache=_added(block.cache for block in blocks),
         received=sum(block.received for block in blocks),
+        undelayed=_undelayed(blocks),
     )
+
+
+def _undelayed(blocks: Sequence[StepSummary]) -> dict[str, float]:
+    """The best values over all blocks: each put together as the measured ones are."""
+    best = [
+        replace(
+            block,
+            measurements={
+                name: Estimate.exact(block.undelayed.get(name, found.value), n=found.n)
+                for name, found in block.measurements.items()
+            },
+        )
+        for block in blocks
+    ]
+    found = {name: _estimate(name, best).value for block in blocks for name in block.undelayed}
+    if "error_rate" in found:
+        asked = [block.counts.ok + block.counts.failed + block.counts.blocked for block in best]
+        rates = [block.measurements["error_rate"].value if "error_rate" in block.measurements else 0.0 for block in best]
+        found["error_rate"] = sum(rate * n for rate, n in zip(rates, asked, strict=True)) / max(sum(asked), 1)
+    return found
 
 
 def _counts(books: Sequence[Counts]) -> Counts:

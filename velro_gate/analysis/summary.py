@@ -16,6 +16,7 @@ import numpy.typing as npt
 from velro_gate.analysis import intervals, windows
 from velro_gate.analysis.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.resources import resource_measurements, resource_summaries, series_of
+from velro_gate.analysis.undelayed import SERVICE_QUANTILES, undelayed
 from velro_gate.errors import BrokenError
 from velro_gate.model.metrics import LATENCY_QUANTILES
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, StepSummary, Window
@@ -25,8 +26,6 @@ from velro_gate.model.scenario import ALL_STEPS, Phase
 
 Measurements = dict[str, Estimate]
 K = TypeVar("K", int, str)
-
-_SERVICE_QUANTILES = {"service_p50": 0.50, "service_p95": 0.95, "service_p99": 0.99}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -74,6 +73,7 @@ def summarise(
     measured = _merged(_shares(books), _latencies(stretch), _cache_hits(stretch))
     if stretch.seconds > 0.0:
         measured = _merged(measured, _throughputs(stretch, books, charts, planned=phase.offered_rate is not None))
+    best = undelayed(stretch.rows, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured)
     measured[-1].update(_users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
     return PhaseSummary(
         name=phase.name,
@@ -82,7 +82,7 @@ def summarise(
         ramp=phase.ramp,
         measured_seconds=stretch.seconds,
         planned_seconds=phase.duration,
-        steps=_step_summaries(stretch, books, measured, layers),
+        steps=_step_summaries(stretch, books, measured, best, layers),
         windows=charts,
         resources=resources,
         health=run.health,
@@ -95,7 +95,14 @@ def summarise(
         shards_lost=run.shards_lost,
         redirects_followed=run.redirects_followed,
         tls_fault=run.tls_fault,
+        **_standstill(run),
     )
+
+
+def _standstill(run: PhaseRun) -> dict[str, float]:
+    """For how long the generator stood still while the phase was measured and drained."""
+    lengths = [stall.end - max(stall.start, run.measured_from) for stall in run.stalls if stall.end > run.measured_from]
+    return {"stalled": sum(lengths), "longest_stall": max(lengths)} if lengths else {}
 
 
 def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
@@ -192,7 +199,7 @@ def _latencies(stretch: _Stretch) -> list[Measurements]:
         with_failures = quantiles(_times_with_failures(rows, good, count), kept, {"p95_all": 0.95})
         # Where nothing was answered well there is no latency, and the time that an error took is none either.
         with_failures = [new if old else {} for new, old in zip(with_failures, response, strict=True)]
-    service = quantiles(rows.service_time, good, _SERVICE_QUANTILES)
+    service = quantiles(rows.service_time, good, SERVICE_QUANTILES)
     lateness = quantiles(rows.lateness, np.ones(len(rows), np.bool_), {"lateness_p99": 0.99})
     return _merged(response, with_failures, service, lateness)
 
@@ -222,7 +229,11 @@ def _users_held(run: PhaseRun) -> Measurements:
 
 
 def _step_summaries(
-    stretch: _Stretch, books: Sequence[Counts], measured: Sequence[Measurements], layers: Sequence[str]
+    stretch: _Stretch,
+    books: Sequence[Counts],
+    measured: Sequence[Measurements],
+    best: Sequence[dict[str, float]],
+    layers: Sequence[str],
 ) -> tuple[StepSummary, ...]:
     """All steps first, then each in the scenario's order."""
     rows = stretch.rows
@@ -236,6 +247,7 @@ def _step_summaries(
             step=name,
             counts=books[i],
             measurements=measured[i],
+            undelayed=best[i],
             statuses=_seen(statuses[i], {code: code for code in range(1, statuses.shape[1])}),
             outcomes=_seen(outcomes[i], {outcome.value: outcome.name for outcome in Outcome}),
             cache=_seen(cache[i], {code: _layer(code, layers) for code in range(CACHE_MISS, cache.shape[1])}),

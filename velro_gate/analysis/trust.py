@@ -12,6 +12,7 @@ from velro_gate import units
 from velro_gate.analysis.generator_delay import Decided
 from velro_gate.analysis.trust_delay import delay_findings, noise_findings
 from velro_gate.analysis.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, finding, graded
+from velro_gate.analysis.trust_stalls import stall_findings
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Trust, TrustFinding
@@ -55,6 +56,7 @@ def phase_findings(
     yield from _ended_early(phase, summary, limits)
     yield from _books(phase, summary, limits)
     yield from delay_findings(phase, summary, limits, decided)
+    yield from stall_findings(phase, summary, limits, decided)
     yield from _processor(summary, limits)
     yield from _memory(summary, limits)
     yield from _running_out(summary, limits)

@@ -26,6 +26,7 @@ MOST_HEAD = 256 * 1024
 BLANK_LINE = b"\r\n\r\n"
 
 _MOST_SPELLINGS = 1_000
+_LEAST_STATUS = 100
 
 
 class Progress(IntEnum):
@@ -114,7 +115,7 @@ class Answer:
         self._kinds = kinds
         self._most = most
         self._parser: Any = httptools.HttpResponseParser(self)
-        self._feed = self._parser.feed_data
+        self._feed: Any = self._parser.feed_data
         self.start(0.0)
 
     def start(self, first_at: float, *, head: bool = False, wants_body: bool = False) -> None:
@@ -137,7 +138,8 @@ class Answer:
 
     def feed(self, data: bytes) -> Progress:
         """Take the next bytes."""
-        self.received += len(data)
+        self.received = received = self.received + len(data)
+        in_head = not self.headers_done
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade:
@@ -146,15 +148,29 @@ class Answer:
             if not self.complete:
                 return Progress.FAULTY
             self.clean = self.reusable = False
+        if received > MOST_HEAD and in_head and self._head_is_too_long(data):
+            return Progress.FAULTY
         if self.complete:
-            return Progress.COMPLETE
-        too_large = self.received > (self._most if self.headers_done else min(MOST_HEAD, self._most))
-        return Progress.FAULTY if too_large else Progress.INCOMPLETE
+            return Progress.FAULTY if self.status < _LEAST_STATUS else Progress.COMPLETE
+        return Progress.FAULTY if received > self._most else Progress.INCOMPLETE
+
+    def _head_is_too_long(self, data: bytes) -> bool:
+        """Whether the head, which had not ended before these bytes, is longer than it may be, however it came in pieces."""
+        if not self.headers_done:
+            return True
+        # Where its last bytes came in two pieces it ended within the first three of these.
+        ends = data.find(BLANK_LINE) + len(BLANK_LINE)
+        return self.received - len(data) + ends > MOST_HEAD + len(BLANK_LINE)
 
     def end(self) -> Progress:
         """The connection has ended: complete if the end of the connection is this answer's way to end."""
         self.clean = self.reusable = False
-        return Progress.COMPLETE if self.headers_done and not self.framed else Progress.INCOMPLETE
+        whole = self.headers_done and not self.framed and self._parser.get_status_code() >= _LEAST_STATUS
+        return Progress.COMPLETE if whole else Progress.INCOMPLETE
+
+    def discard(self) -> None:
+        """Forget the parser: it and this answer hold each other, and garbage is not collected while the load is measured."""
+        self._parser = self._feed = None
 
     # What httptools calls.
 
@@ -215,7 +231,7 @@ class Answer:
         """The end of an answer; after 1xx another one follows."""
         if self.complete:
             return
-        if self._parser.get_status_code() < 200:
+        if _LEAST_STATUS <= self._parser.get_status_code() < 200:
             self.headers_done = self.framed = False
             return
         self._complete()

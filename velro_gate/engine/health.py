@@ -11,9 +11,9 @@ import errno
 import gc
 import os
 import resource
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
-from math import frexp
+from math import frexp, inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -23,6 +23,7 @@ import trio
 
 from velro_gate.engine.control_group import CGROUP, PROC, ControlGroups
 from velro_gate.engine.machine import count_connections, open_descriptors, port_count
+from velro_gate.engine.stalls import SHORTEST, StallLog
 from velro_gate.model.run import GeneratorHealth
 
 _PER_OCTAVE = 8
@@ -68,27 +69,51 @@ class Durations:
 
 
 class LoopLag(trio.abc.Instrument):
-    """How long the loop stayed busy between two returns to I/O: the time that a ready answer could have had to wait."""
+    """How long the loop stayed busy between two returns to I/O: the time that a ready answer could have had to wait.
 
-    __slots__ = ("_add", "_since", "turns")
+    Args:
+        stalls: where long turns are written down, and waits that went on for long after they should have ended.
+        now: the clock of those. clock: what turns and waits are measured by.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_add", "_clock", "_now", "_since", "_stalls", "_until", "turns")
+
+    def __init__(
+        self,
+        stalls: StallLog | None = None,
+        now: Callable[[], float] = perf_counter,
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self.turns = Durations()
         self._add = self.turns.add
-        self._since = perf_counter()
+        self._stalls = StallLog() if stalls is None else stalls
+        self._now, self._clock = now, clock
+        self._since = clock()
+        self._until = inf
 
     def restart(self) -> None:
         """Forget what was measured, the turn under way included."""
         self.turns.clear()
-        self._since = perf_counter()
+        self._since = self._clock()
 
     def after_io_wait(self, timeout: float) -> None:  # noqa: ARG002
         """A turn begins."""
-        self._since = perf_counter()
+        self._since = since = self._clock()
+        if since - self._until > SHORTEST:
+            self._stood_still(since - self._until)
 
-    def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002
+    def before_io_wait(self, timeout: float) -> None:
         """A turn ends."""
-        self._add(perf_counter() - self._since)
+        now = self._clock()
+        took = now - self._since
+        self._add(took)
+        self._until = now + timeout
+        if took > SHORTEST:
+            self._stood_still(took)
+
+    def _stood_still(self, seconds: float) -> None:
+        end = self._now()
+        self._stalls.add(end - seconds, end)
 
 
 def _upper_bound(index: int) -> float:
@@ -122,6 +147,7 @@ class HealthWatch:
         shards: how many processes send the same load from this machine: they share its ports.
         sources: how many addresses the load comes from; each has all the ports.
         proc, cgroup: where the kernel's files are.
+        lag: how the loop is watched.
     """
 
     def __init__(
@@ -132,13 +158,14 @@ class HealthWatch:
         sources: int = 1,
         proc: Path = PROC,
         cgroup: Path = CGROUP,
+        lag: LoopLag | None = None,
     ) -> None:
         self._targets = tuple(dict.fromkeys(target_addresses))
         self._shards = shards
         self._sources = sources
         self._proc = proc
         self._groups = ControlGroups(proc=proc, cgroup=cgroup)
-        self._lag = LoopLag()
+        self._lag = lag or LoopLag()
         self._process = psutil.Process()
         # What is open before the load begins is no connection: the difference bounds the connections without reading a table.
         self._descriptors_idle = open_descriptors(exact=True, proc=proc) or 0

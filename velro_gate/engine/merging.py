@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from velro_gate.engine.answers import CacheLayers
-from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Tick
+from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Stall, Tick
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples
 
 N = TypeVar("N", int, float)
@@ -49,7 +49,19 @@ def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
         redirects_followed=sum(run.redirects_followed for run in runs),
         sessions_reused=sum(run.sessions_reused for run in runs),
         tls_fault=next((run.tls_fault for run in runs if run.tls_fault is not None), None),
+        stalls=joined(stall for run in runs for stall in run.stalls),
     )
+
+
+def joined(stalls: Iterable[Stall]) -> tuple[Stall, ...]:
+    """The stretches in which any shard stood still, in their order, none overlapping another."""
+    found: list[Stall] = []
+    for stall in sorted(stalls, key=lambda each: each.start):
+        if found and stall.start <= found[-1].end:
+            found[-1] = Stall(start=found[-1].start, end=max(found[-1].end, stall.end))
+        else:
+            found.append(stall)
+    return tuple(found)
 
 
 def _gone(reasons: Sequence[str], shards: int) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from velro_gate.engine.accord import Accord
 from velro_gate.engine.alarm import Alarm, system_alarm
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.calm import Calm
-from velro_gate.engine.health import HealthWatch, out_of
+from velro_gate.engine.health import HealthWatch, LoopLag, out_of
 from velro_gate.engine.journey_users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
 from velro_gate.engine.poller import Poller
 from velro_gate.engine.recorder import Recorder
@@ -27,7 +28,8 @@ from velro_gate.engine.redirects import Redirects
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.routes import Route
 from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
-from velro_gate.engine.sweeping import expire_overdue
+from velro_gate.engine.stalls import SHORTEST, StallLog
+from velro_gate.engine.sweeping import Lanes, Overdue, expire_overdue
 from velro_gate.engine.users import Crew, User, no_more
 from velro_gate.engine.vitals import Pulse, Vitals
 from velro_gate.engine.wire import Connection, Owner, Wire
@@ -68,7 +70,8 @@ async def in_thread(read: Callable[[], T], /) -> T:
 class PhasePlan:
     """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start.
     itinerary: of journeys written in Python, where there are any.
-    connect, aside: for phases in simulated time, in which no socket and no thread can take part.
+    connect, aside: for phases in simulated time, in which no socket and no thread can take part. busy_clock: what shows that
+    the loop stood still; it does not pass, in such a phase, while everybody waits.
     """
 
     scenario: model.Scenario
@@ -91,6 +94,7 @@ class PhasePlan:
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
     connect: Callable[[Wire, Owner], Connection] = Connection
     aside: Aside = in_thread
+    busy_clock: Callable[[], float] = perf_counter
 
     @property
     def walked(self) -> Sequence[model.Step]:
@@ -109,9 +113,15 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     if isinstance(arrivals, model.OpenArrivals):
         whole = await plan.aside(partial(open_schedule, plan.phase, plan.walked, plan.scenario.seed))
         schedule = whole.slice(plan.shard)
-    watch = HealthWatch(target_addresses=plan.route.endpoints, shards=plan.shard.count, sources=max(len(plan.route.sources), 1))
+    stalls = StallLog()
+    watch = HealthWatch(
+        target_addresses=plan.route.endpoints,
+        shards=plan.shard.count,
+        sources=max(len(plan.route.sources), 1),
+        lag=LoopLag(stalls, trio.lowlevel.current_clock().current_time, plan.busy_clock),
+    )
     # Ten thousand users take a tenth of a second to make: before the phase begins, not out of its ramp.
-    task = _Phase(plan, watch)
+    task = _Phase(plan, watch, stalls)
     try:
         task.begin(await plan.accord.begin(plan.number), schedule)
         # Shards agree on an instant a little ahead.
@@ -153,13 +163,14 @@ class _Phase:
     end: float
     _vitals: Vitals
 
-    def __init__(self, plan: PhasePlan, watch: HealthWatch) -> None:
+    def __init__(self, plan: PhasePlan, watch: HealthWatch, stalls: StallLog) -> None:
         self.plan = plan
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self._watch = watch
         self._calm = Calm()
         self._state = _Ending()
-        self._poller = Poller(now=self.now)
+        self._stalls = stalls
+        self._poller = Poller(now=self.now, stalls=stalls)
         self._wire = Wire(plan.route, self._poller, self.now, plan.kinds)
         auth = plan.scenario.auth
         self._crew = Crew(
@@ -326,10 +337,23 @@ class _Phase:
     async def _sweep(self) -> None:
         crew = self._crew
         while True:
-            await trio.sleep(SWEEP_EVERY)
+            planned = self.now() + SWEEP_EVERY
+            await trio.sleep_until(planned)
             self._wire.dials.nudge()
-            for lanes in (crew.lanes, crew.joining):
-                await expire_overdue(lanes, self.now())
+            lanes = (crew.lanes, crew.joining)
+            if self.now() - planned > SHORTEST:
+                await self._catch_up(lanes)
+            for each in lanes:
+                await expire_overdue(each, self.now())
+
+    async def _catch_up(self, lanes: Sequence[Lanes[Overdue]]) -> None:
+        """After a stall of ours: what came meanwhile is read before anything is given up on for having taken too long."""
+        for each in lanes:
+            for thing, deadline in each.overdue(self.now()):
+                thing.excuse(deadline)
+        self._poller.catch_up()
+        # Others that slept have their turn before this task goes on.
+        await trio.lowlevel.checkpoint()
 
     async def _watch_stop(self) -> None:
         await self.plan.stop.wait()
@@ -410,6 +434,7 @@ class _Phase:
             "redirects_followed": crew.followed,
             "sessions_reused": self._wire.sessions_reused,
             "tls_fault": self._wire.tls_fault,
+            "stalls": self._stalls.since(plan.origin),
         }
         return PhaseRun(
             name=plan.phase.name,

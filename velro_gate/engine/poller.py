@@ -14,6 +14,8 @@ from typing import Protocol
 
 import trio
 
+from velro_gate.engine.stalls import SHORTEST, StallLog
+
 READ, WRITE = 0x001, 0x004
 """Interest in a socket; the values are those of epoll."""
 
@@ -96,12 +98,21 @@ class Poller:
     at: when the sockets whose handlers are being called were found ready. What they bring was there by then, so this is the
     nearest bound of its arrival: a clock read in each handler would add the time that the handlers before it took. (The rest of
     an answer that was only half there is dated too early by what those handlers took, so by less than a turn.)
+    rested: whether nothing was looked at for a while before that: the loop had nothing to do, or it stood still.
+    stalls: where it is written down that what came during a stall is still being read.
     """
 
-    def __init__(self, ready: ReadySet | None = None, now: Callable[[], float] = trio.current_time) -> None:
+    def __init__(
+        self,
+        ready: ReadySet | None = None,
+        now: Callable[[], float] = trio.current_time,
+        stalls: StallLog | None = None,
+    ) -> None:
         self._ready = ready or system_set()
         self._now = now
+        self.stalls = StallLog() if stalls is None else stalls
         self.at = 0.0
+        self.rested = False
         self._handlers: dict[int, Handler] = {}
 
     def add(self, fd: int, interest: int, handler: Handler) -> None:
@@ -135,11 +146,19 @@ class Poller:
         """
         find = self._handlers.get
         ready = self._ready.poll(0, _BATCH)
-        self.at = self._now()
+        before, self.at = self.at, self._now()
+        self.rested = self.at - before > SHORTEST
+        if self.stalls.open:
+            self.stalls.prolong(self.at, rest=len(ready) == _BATCH)
         for fd, events in ready:
             handler = find(fd)
             if handler is not None:
                 handler(events)
+
+    def catch_up(self) -> None:
+        """Call the handlers until nothing is ready any more, or each socket has had its turn."""
+        for _ in range(0, len(self._handlers) + 1, _BATCH):
+            self.turn()
 
     def close(self) -> None:
         """Let go of the descriptor; every socket must have been removed."""

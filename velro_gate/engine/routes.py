@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from urllib.parse import urlsplit
 
 import trio
@@ -16,6 +17,10 @@ from velro_gate.model.scenario import Target
 
 _RESOLVE_SECONDS = 10.0
 _RESOLVE_AGAIN = 1.0
+_LOOK_AGAIN = 1.0
+"""Seconds between two looks for a TLS session while there is none."""
+_RENEW = 10.0
+"""Seconds after which a session is replaced by a newer one: services change the keys of their tickets."""
 _LATE_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 """linux/in.h: choose the port on connecting, where it has to be free toward this target only, and not on binding."""
 
@@ -42,6 +47,7 @@ class Route:
     sources: tuple[str, ...] = ()
     preferred: int = field(default=0)
     session: ssl.SSLSession | None = field(default=None)
+    _looked_at: float = field(default=-inf)
     _sources: dict[int, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,8 +95,14 @@ class Route:
         assert self.tls is not None
         return self.tls.wrap_socket(made, server_hostname=self.server_name, do_handshake_on_connect=False, session=self.session)
 
-    def remember(self, made: ssl.SSLSocket) -> None:
-        """Keep the session of a standing connection, where it can be taken up again: with TLS 1.3 that takes a ticket."""
+    def remember(self, made: ssl.SSLSocket, now: float) -> None:
+        """Keep the session of a standing connection, where it can be taken up again: with TLS 1.3 that takes a ticket.
+
+        Python 3.11 to 3.13 never free what a read of ``session`` makes (5 kB), so it is read now and then only.
+        """
+        if now - self._looked_at < (_LOOK_AGAIN if self.session is None else _RENEW):
+            return
+        self._looked_at = now
         found = made.session
         if found is not None and (found.has_ticket or (found.id and made.version() != "TLSv1.3")):
             self.session = found

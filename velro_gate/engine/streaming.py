@@ -28,14 +28,14 @@ class Channel(Connection):
     reset it.
     """
 
-    __slots__ = ("_most", "_parser", "_paused", "_streams_to", "ended", "known")
+    __slots__ = ("_held_back", "_most", "_parser", "_paused", "_streams_to", "ended", "known")
 
     def __init__(self, wire: Wire, owner: StreamOwner, most: int) -> None:
         super().__init__(wire, owner)
         self._streams_to = owner
         self._most = most
         self._parser: StreamedAnswer | None = None
-        self._paused = False
+        self._paused = self._held_back = False
         self.known = self.ended = False
 
     def carry(self, owner: StreamOwner) -> None:
@@ -49,8 +49,10 @@ class Channel(Connection):
 
     def begin(self, into: Incoming, first: bytes, *, head: bool) -> None:
         """Send the first bytes of a request, whose answer goes into ``into``. Only when idle. head: its method is HEAD."""
-        self.ended = False
+        self.ended = self._held_back = False
         if self._parser is None or not self._parser.fit:
+            if self._parser is not None:
+                self._parser.discard()
             self._parser = StreamedAnswer(self._wire, self._most)
         self._parser.begin(into, self._streams_to, head=head)
         self._answer = self._parser
@@ -74,7 +76,7 @@ class Channel(Connection):
     def pause(self) -> None:
         """Read no more for now."""
         if not self._paused:
-            self._paused = True
+            self._paused = self._held_back = True
             # Not merely without interest: the set would go on to tell of a peer that hung up.
             self._wire.poller.remove(self._fd)
 
@@ -111,6 +113,11 @@ class Channel(Connection):
     def _ended(self, answer: Answer | None, at: float) -> None:
         self.ended = True
         super()._ended(answer, at)
+
+    def _note_stall(self, at: float) -> None:
+        # What its reader let lie says nothing of the loop.
+        if not self._held_back:
+            super()._note_stall(at)
 
     def _drop_socket(self) -> None:
         # What is closed must be in the poller, as any other connection is.
@@ -164,6 +171,11 @@ class StreamedAnswer(Answer):
     def forget(self) -> None:
         """The answer is over. Its owner and what has come of it live on without this parser."""
         self._into, self._owner = _NOTHING, None
+
+    def discard(self) -> None:
+        """See Answer; one that is fit for another answer stays with its channel."""
+        if not self.fit:
+            super().discard()
 
     def feed(self, data: bytes) -> Progress:
         """See Answer."""

@@ -19,6 +19,11 @@ class Overdue(Protocol):
     def expire(self, deadline: float) -> None:
         """Called when it has passed."""
 
+    def excuse(self, deadline: float) -> None:
+        """It has passed while the generator stood still, and what came meanwhile is about to be read: end now what was answered
+        too late all the same, and give more time to what only we kept from going on.
+        """
+
 
 L = TypeVar("L", bound=Overdue)
 

@@ -33,6 +33,10 @@ CONNECT_SECONDS = 10.0
 """How long a user that joins may take to connect; within a request its step's timeout counts."""
 
 
+_TICK = 0.004
+"""Seconds by which the kernel's time of an arrival may be off."""
+
+
 class Joining(Protocol):
     """A user that connects ahead of its first request."""
 
@@ -174,6 +178,17 @@ class User:
             self._join_failed()
         else:
             self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._crew.now())
+
+    def excuse(self, deadline: float) -> None:
+        """See Overdue."""
+        if self.connection.state is State.RECEIVING:
+            came = self.connection.came_at()
+            if came is not None and came - _TICK > deadline:
+                self.expire(deadline)
+        elif self._lane is not None:
+            # It was being connected or sent.
+            seconds = CONNECT_SECONDS if self._step is None else self._step.timeout
+            self._enter(self._lane, self._crew.now() + seconds)
 
     def cancel(self) -> None:
         """The run ends: give up on what is under way, and let go of the connection."""

@@ -26,6 +26,7 @@ from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
 from velro_gate.engine.dialling import DIALS_AT_ONCE, Dials
 from velro_gate.engine.poller import READ, WRITE, Poller
 from velro_gate.engine.routes import Route
+from velro_gate.engine.stalls import data_age, lay_ready_since
 from velro_gate.engine.tls import tls_fault
 from velro_gate.model.samples import Outcome
 
@@ -260,9 +261,9 @@ class Connection:
         else:
             if made.session_reused:
                 self._wire.sessions_reused += 1
-            else:
-                # Before TLS 1.3 it is whole now; a ticket that comes later is noticed on the idle connection.
-                self._wire.route.remember(made)
+            elif made.version() != "TLSv1.3":
+                # It is whole now; a ticket that comes later is noticed on the idle connection.
+                self._wire.route.remember(made, self._wire.now())
             self._wire.poller.change(self._fd, READ)
             self._stands()
 
@@ -388,6 +389,8 @@ class Connection:
             self._fail(self._lost(error))
             return
         at = wire.poller.at
+        if wire.poller.rested and data:
+            self._note_stall(at)
         answer = self._answer
         if not data:
             self._ended(answer, at)
@@ -401,6 +404,18 @@ class Connection:
                 self._parse(answer, data, at, first=True)
             else:
                 self._complete(answer, at)
+
+    def _note_stall(self, at: float) -> None:
+        """After a while without a turn: where bytes have lain ready meanwhile, the loop had not merely nothing to do."""
+        assert self._socket is not None
+        since = lay_ready_since(self._socket, at)
+        if since is not None:
+            self._wire.poller.stalls.add(since, at)
+
+    def came_at(self) -> float | None:
+        """When the last bytes came in, to a tick of the kernel's clock; None where that is not known."""
+        age = None if self._socket is None else data_age(self._socket)
+        return None if age is None else self._wire.now() - age
 
     def _parse(self, answer: Answer, data: bytes, at: float, *, first: bool) -> None:
         """Hand the bytes to the answer's parser, and those that OpenSSL has decrypted already: they make no socket readable."""
@@ -442,6 +457,8 @@ class Connection:
         self._owner.answered(answer, at)
         if answer.clean:
             self._wire.spare.append(answer)
+        else:
+            answer.discard()
 
     def _ended(self, answer: Answer | None, at: float) -> None:
         if answer is not None and answer.end() is Progress.COMPLETE:
@@ -458,7 +475,7 @@ class Connection:
         except _BLOCKED:
             # TLS talks to itself now and then: session tickets, for example.
             if isinstance(made, ssl.SSLSocket):
-                self._wire.route.remember(made)
+                self._wire.route.remember(made, self._wire.now())
             return
         except OSError as error:
             self._lost(error)
@@ -471,10 +488,12 @@ class Connection:
     def close(self) -> None:
         """Let go of the socket, whatever it is doing; the owner is told nothing. Harmless when closed."""
         state, self.state = self.state, State.CLOSED
-        self._answer = None
+        if self._answer is not None:
+            self._answer.discard()
+            self._answer = None
         self._rest = memoryview(b"")
         if state >= State.IDLE and isinstance(self._socket, ssl.SSLSocket):
-            self._wire.route.remember(self._socket)
+            self._wire.route.remember(self._socket, self._wire.now())
         self._drop_socket()
         if state >= State.IDLE:
             self._wire.established -= 1

@@ -22,7 +22,7 @@ from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
 
-_DELAYS = frozenset({"lateness", "loop-lag", "gc-pause"})
+_DELAYS = frozenset({"lateness", "loop-lag", "gc-pause", "stalled"})
 
 
 def calibrate(

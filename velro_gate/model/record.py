@@ -69,6 +69,7 @@ class StepSummary:
     """One step of a phase, or all of them under the name ``all``.
 
     measurements maps metric names to estimates and holds only what was measured: an absent name was not measured.
+    undelayed: metric -> the best value that it can have had without the generator's own delays; only where it stood still.
     statuses and outcomes count samples by HTTP status and by Outcome name; cache counts them by 'miss' and by hit layer.
     """
 
@@ -79,6 +80,7 @@ class StepSummary:
     outcomes: Mapping[str, int] = field(default_factory=dict)
     cache: Mapping[str, int] = field(default_factory=dict)
     received: int = 0
+    undelayed: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = set(self.measurements) - set(METRICS)
@@ -147,6 +149,9 @@ class PhaseSummary:
     shards_lost: tuple[str, ...] = ()
     redirects_followed: int = 0
     tls_fault: str | None = None
+    stalled: float = 0.0
+    """Seconds for which the generator stood still while it measured, and the longest of them at a stretch."""
+    longest_stall: float = 0.0
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""

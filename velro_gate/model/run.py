@@ -43,6 +43,20 @@ class GeneratorHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stall:
+    """A stretch in which the generator stood still. Answers that came meanwhile had all been read by its end. Seconds since the
+    start of the run; invariant: start <= end.
+    """
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not self.start <= self.end:
+            raise ValueError("a stall ends before it starts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRun:
     """One phase as the engine carried it out. Times are seconds since the start of the run.
 
@@ -79,6 +93,8 @@ class PhaseRun:
     sessions_reused: int = 0
     tls_fault: str | None = None
     """Why the first TLS connection that failed did, in words."""
+    stalls: tuple[Stall, ...] = ()
+    """When the generator stood still, ramp and drain included, in their order; of several shards, any of them."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:
