@@ -24,6 +24,7 @@ class Wanted:
     rate: float | None = None
     even: bool = False
     path: str = "/"
+    method: str = "GET"
     timeout: float = 10.0
     source_addresses: Sequence[str] = ()
     requirements: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +50,7 @@ def write_scenario(folder: Path, wanted: Wanted) -> Path:
     scenario = {
         "name": "benchmark",
         "target": target,
-        "steps": [{"name": "ask", "path": wanted.path, "timeout": f"{wanted.timeout} s"}],
+        "steps": [{"name": "ask", "method": wanted.method, "path": wanted.path, "timeout": f"{wanted.timeout} s"}],
         "profiles": {"pr": [phase]},
     }
     path.write_text(json.dumps(scenario, indent=1), encoding="utf-8")

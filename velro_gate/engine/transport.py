@@ -344,8 +344,8 @@ class Exchange(_Nobody):
     async def _send(self) -> None:
         message, channel = self._message, self._channel
         async with self.traced("http11.send_request_headers"):
-            if self._error is not None:
-                raise self._error
+            if self._facts.failed:
+                raise self._taken_error()
             channel.begin(self._come, message.first, head=message.head_only)
             await self._wait(self._gone, "write", httpx.WriteTimeout)
         async with self.traced("http11.send_request_body"):
@@ -381,8 +381,8 @@ class Exchange(_Nobody):
         """Until ``ready``; each sign of progress gives the whole time again, as it does with httpx's own transport."""
         seconds = _seconds(self._request, limit)
         while not ready():
-            if self._error is not None:
-                raise self._error
+            if self._facts.failed:
+                raise self._taken_error()
             self._bell = trio.Event()
             if seconds == inf:
                 await self._bell.wait()
@@ -391,6 +391,11 @@ class Exchange(_Nobody):
                 await self._bell.wait()
             if scope.cancelled_caught:
                 raise too_late(f"nothing happened for {seconds:g} s", request=self._request)
+
+    def _taken_error(self) -> httpx.TransportError:
+        """What went wrong, once: an error that is raised holds the frames that it passed, and they hold this exchange."""
+        error, self._error = self._error, None
+        return error or httpx.ReadError("the connection has failed", request=self._request)
 
     def traced(self, name: str) -> _Traced:
         """Tell the request's trace, where it has one, when this begins and how it ends."""
