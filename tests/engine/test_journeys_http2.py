@@ -237,3 +237,107 @@ def test_a_stream_that_is_left_in_the_middle_is_an_answer_all_the_same() -> None
         assert ran.outcomes() == {"OK": len(peer.requests)}
 
     over_http2(main)
+
+
+def frames(*events: Callable[[h2.connection.H2Connection, int], None]) -> Callable[[Line], Awaitable[None]]:
+    """A server that does the same for every request."""
+
+    async def serve(line: Line) -> None:
+        spoken = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, header_encoding="utf-8", validate_outbound_headers=False)
+        )
+        spoken.initiate_connection()
+        while True:
+            await line.say(spoken.data_to_send())
+            try:
+                data = await line.stream.receive_some(65_536)
+            except trio.BrokenResourceError:
+                return
+            if not data:
+                return
+            for event in spoken.receive_data(data):
+                if isinstance(event, h2.events.StreamEnded):
+                    line.peer.requests.append(b"")
+                    for act in events:
+                        act(spoken, event.stream_id)
+
+    return serve
+
+
+def answer_ok(spoken: h2.connection.H2Connection, stream: int) -> None:
+    spoken.send_headers(stream, [(":status", "200")])
+    spoken.send_data(stream, b"ok", end_stream=True)
+
+
+def no_status(spoken: h2.connection.H2Connection, stream: int) -> None:
+    block = spoken.encoder.encode([("server", "x")])
+    spoken._data_to_send += len(block).to_bytes(3, "big") + bytes([1, 5]) + stream.to_bytes(4, "big") + block
+
+
+def raw(data: bytes) -> Callable[[h2.connection.H2Connection, int], None]:
+    """Puts bytes between the frames; STREAM stands for the number of the stream."""
+
+    def act(spoken: h2.connection.H2Connection, stream: int) -> None:
+        spoken._data_to_send += data.replace(b"STRE", stream.to_bytes(4, "big"))
+
+    return act
+
+
+def wrong_length(spoken: h2.connection.H2Connection, stream: int) -> None:
+    spoken.send_headers(stream, [(":status", "200"), ("content-length", "5")])
+    raw(b"\0\0\2\0\1STREok")(spoken, stream)
+
+
+HOSTILE = {
+    "no status": (no_status,),
+    "wrong length": (wrong_length,),
+    "push": (raw(b"\0\0\5\5\4STRE\0\0\0\2\x88"),),
+    "window overflow": (raw(b"\0\0\4\x08\0\0\0\0\0\x7f\xff\xff\xff"),),
+    "broken header block": (raw(b"\0\0\2\1\5STRE\xff\xff"),),
+    "no streams at all": (raw(b"\0\0\6\4\0\0\0\0\0\0\3\0\0\0\0"), answer_ok),
+    "garbage": (raw(b"HTTP/1.1 400 Bad Request\r\n\r\n"),),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_whatever_a_service_sends_is_an_outcome_and_the_run_goes_on(kind: str) -> None:
+    async def once(user: User) -> None:
+        with user.step("list"):
+            await user.client.get("/")
+
+    async def main() -> None:
+        async with serving(frames(*HOSTILE[kind])) as peer:
+            ran = await going(peer, once, phase(users=2, duration=0.4, arrivals=RATE))
+            outcomes = ran.outcomes()
+            assert sum(outcomes.values()) > 3
+            if kind != "no streams at all":
+                assert set(outcomes) <= {"PROTOCOL", "RESET", "CANCELLED"}
+
+    trio.run(main)
+
+
+def test_a_service_that_goes_away_in_order_costs_no_request_and_sees_none_twice() -> None:
+    def go_away(spoken: h2.connection.H2Connection, stream: int) -> None:
+        if stream >= 11:
+            # Those that are asked at the same time as this one are not answered here.
+            raw(b"\0\0\x08\7\0\0\0\0\0STRE\0\0\0\0")(spoken, stream)
+        if stream <= 11:
+            answer_ok(spoken, stream)
+            spoken_for.append(stream)
+
+    spoken_for: list[int] = []
+
+    async def five(user: User) -> None:
+        with user.step("list"):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(user.client.get, "/")
+
+    async def main() -> None:
+        async with serving(frames(go_away)) as peer:
+            ran = await going(peer, five, phase(users=2, duration=0.8, arrivals=RATE))
+            assert set(ran.outcomes()) == {"OK"}
+            assert ran.run.sent_total == len(spoken_for)
+            assert ran.run.reconnects > 0
+
+    trio.run(main)

@@ -12,8 +12,7 @@ import pytest
 
 from tests.scenario.files import faults, load, shop
 from velro_gate.model.scenario import OpenArrivals, Scenario
-from velro_gate.scenario import journeys as reading
-from velro_gate.scenario import json_schema, required_variables
+from velro_gate.scenario import journey_check, json_schema, required_variables
 
 _numbers = itertools.count()
 
@@ -163,4 +162,4 @@ def test_near_names_of_modules_are_offered(tmp_path: Path) -> None:
     module = written(tmp_path, package=True)
     (found,) = faults(with_journey(f"{module}r:browse"), tmp_path)
     assert f"(did you mean '{module}'?)" in found
-    assert module in reading._modules_in([str(tmp_path)])
+    assert module in journey_check._modules_in([str(tmp_path)])

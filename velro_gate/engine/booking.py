@@ -5,11 +5,12 @@ Rules
   end of the phase. What is settled becomes a row, unless this machine had nothing left to send it with: then it is missed.
 - A row is held back until the next one of its block, so that a failed check can still be written into it.
 - Where a journey itself gives up on a request (by a cancel scope or a time limit), the service was too slow for it: TIMEOUT.
-- Where an answer is closed before its end, it counts as it is.
+- Where an answer is closed before its end, it counts as it is. One that cannot be unpacked is no answer: PROTOCOL.
 """
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -20,6 +21,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import httpx
 import trio
 
+from velro_gate.engine.packed import PackedBody
 from velro_gate.engine.requests import Pieces
 from velro_gate.engine.sweeping import Overdue
 from velro_gate.engine.transport import Facts
@@ -253,16 +255,24 @@ class Booking:
         if self._scope is not None:
             self._scope.cancel()
 
+    def excuse(self, deadline: float) -> None:
+        """See Overdue: an answer that has come by now is found by ``expire``."""
+
     def head(self, answer: httpx.Response) -> None:
         """Status and headers are here; perhaps all of the answer is."""
         self._status, self._headers = answer.status_code, answer.headers
-        if not isnan(self.facts.done_at) and not self.facts.failed:
+        # What is packed is looked at before it counts as good.
+        if not isnan(self.facts.done_at) and not self.facts.failed and "content-encoding" not in answer.headers:
             self.finish()
 
     def finish(self) -> None:
         """The answer is whole, or as much of it is here as the journey wanted."""
         done = self._crew.now() if isnan(self.facts.done_at) else self.facts.done_at
         self._settle(Outcome.OK if self._status in self._label.expected else Outcome.STATUS, done)
+
+    def unreadable(self) -> None:
+        """The answer cannot be unpacked."""
+        self._settle(Outcome.PROTOCOL, self._crew.now() if isnan(self.facts.done_at) else self.facts.done_at)
 
     def fail(self, error: BaseException) -> None:
         """It ends without a whole answer."""
@@ -324,6 +334,7 @@ class _BookedBody(httpx.AsyncByteStream):
     def __init__(self, booking: Booking, answer: httpx.Response) -> None:
         assert isinstance(answer.stream, httpx.AsyncByteStream)
         self._booking, self._answer, self._body = booking, answer, answer.stream
+        self._packed = PackedBody(answer.headers.get("content-encoding", ""))
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         booking, body = self._booking, self._body
@@ -334,19 +345,25 @@ class _BookedBody(httpx.AsyncByteStream):
                         piece = await booking.within(pieces.__anext__)
                     except StopAsyncIteration:
                         break
+                    self._packed.feed(piece)
                     yield piece
             except GeneratorExit:
                 raise
             except BaseException as error:
                 booking.fail(error)
                 raise
-        booking.finish()
+        if self._packed.end():
+            booking.finish()
+        else:
+            booking.unreadable()
 
     async def aclose(self) -> None:
         """Close it; what is not settled by now counts as it is."""
         try:
             await self._body.aclose()
         finally:
+            if self._packed.broken or isinstance(sys.exc_info()[1], httpx.DecodingError):
+                self._booking.unreadable()
             self._booking.finish()
             # httpx ties answer and stream together in a circle. While garbage is not collected, that would be kept for good.
             self._answer.stream = httpx.ByteStream(b"")

@@ -1,6 +1,7 @@
 """HTTP/2 for journeys written in Python: httpx's own transport, one connection a user, and what it tells by its trace.
 
 Rules
+- A request that cannot be sent is refused before httpx's transport gets it. So whatever that one raises is the service's doing.
 - All requests of a user share one connection. It is given up when a request on it is cancelled: that leaves httpx's transport
   out of step (its count of streams, its table of headers), and what is sent behind it would fail.
 - The requests that are under way on a connection that was given up may end on it; then it is closed. Where the connection was
@@ -14,12 +15,16 @@ import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
 
+import httpcore
 import httpx
 import trio
 
+from velro_gate.engine.http2_frames import FilteringBackend
+from velro_gate.engine.messages import Message
 from velro_gate.engine.tls import tls_fault
 from velro_gate.engine.transport import Facts
 from velro_gate.engine.wire import OURS, Wire
@@ -64,27 +69,40 @@ class Http2Carrier:
         self._session = None
 
     async def exchange(self, request: httpx.Request, facts: Facts) -> httpx.Response:
-        """Send a request; its trace fills the facts."""
-        if self._session is None:
-            self._session = _Session(self._wire, self._context, self._source)
-        session = self._session
-        facts.sent = True
-        request.extensions = {**request.extensions, "trace": self._listening(request.extensions.get("trace"), facts, session)}
-        session.under_way += 1
-        try:
-            answer = await session.transport.handle_async_request(request)
-        except BaseException as error:
-            found = await self.failed(session, error, facts)
-            if found is error:
-                raise
-            raise found from error
+        """Send a request; its trace fills the facts. What a service that is going away has not looked at is sent again.
+
+        Raises:
+            httpx.LocalProtocolError: it cannot be sent, as it is no HTTP. httpx.TransportError: see httpx.
+        """
+        # Whatever comes of it after this is the service's doing.
+        Message(request)
+        theirs = request.extensions.get("trace")
+        while True:
+            if self._session is None:
+                self._session = _Session(self._wire, self._context, self._source, self.give_up)
+            session = self._session
+            facts.sent = True
+            errand = _Errand(may_repeat=isinstance(request.stream, httpx.ByteStream))
+            request.extensions = {**request.extensions, "trace": self._listening(theirs, facts, session, errand)}
+            session.under_way.append(errand)
+            try:
+                with errand.scope:
+                    answer = await session.transport.handle_async_request(request)
+            except BaseException as error:
+                # No name for what is raised: it would hold the frame that holds it.
+                if await self.failed(session, errand, error, facts) is error:
+                    raise
+                raise _out_of_step(error) from error
+            if not errand.scope.cancelled_caught:
+                break
+            await self.ended(session, errand)
         facts.first_at = self._wire.now()
         facts.received = sum(len(name) + len(value) for name, value in answer.headers.raw)
         assert isinstance(answer.stream, httpx.AsyncByteStream)
-        answer.stream = _Counted(self, session, answer.stream, facts)
+        answer.stream = _Counted(self, session, errand, answer.stream, facts)
         return answer
 
-    def _listening(self, theirs: Any, facts: Facts, session: _Session) -> Any:
+    def _listening(self, theirs: Any, facts: Facts, session: _Session, errand: _Errand) -> Any:
         began = [self._wire.now()]
 
         async def trace(name: str, info: dict[str, Any]) -> None:
@@ -96,6 +114,8 @@ class Http2Carrier:
                     facts.reconnects += self._known
                     self._known = True
                     session.opened()
+                case "http2.send_request_headers.started":
+                    errand.stream = info["stream_id"]
                 case "http2.send_request_body.complete":
                     facts.written = True
             if theirs is not None:
@@ -103,11 +123,15 @@ class Http2Carrier:
 
         return trace
 
-    async def failed(self, session: _Session, error: BaseException, facts: Facts) -> BaseException:
+    async def failed(self, session: _Session, errand: _Errand, error: BaseException, facts: Facts) -> BaseException:
         """Write down why an exchange failed, and what that means for the connection; the error in httpx's terms."""
-        if isinstance(error, Exception) and not isinstance(error, httpx.TransportError) and _is_of_libraries(error):
+        if isinstance(error, httpx.LocalProtocolError):
+            # The request was looked at before: what came in has left httpx's transport where it cannot go on.
             self.give_up(session)
-            error = httpx.RemoteProtocolError(f"HTTP/2 is out of step: {type(error).__name__}: {error}")
+            error = _out_of_step(error)
+        elif isinstance(error, Exception) and not isinstance(error, httpx.TransportError) and _is_of_libraries(error):
+            self.give_up(session)
+            error = _out_of_step(error)
         if not isinstance(error, httpx.TransportError):
             self.give_up(session)
         elif not isinstance(error, httpx.TimeoutException):
@@ -118,7 +142,7 @@ class Http2Carrier:
                 self._wire.tls_fault = tls_fault(tls).words
             if not _is_reset_stream(error):
                 session.lost()
-        await self.ended(session)
+        await self.ended(session, errand)
         return error
 
     def give_up(self, session: _Session) -> None:
@@ -127,9 +151,9 @@ class Http2Carrier:
             self._session = None
             self._given_up.append(session)
 
-    async def ended(self, session: _Session) -> None:
+    async def ended(self, session: _Session, errand: _Errand) -> None:
         """An exchange is over; with the last one, a connection that was given up is closed."""
-        session.under_way -= 1
+        session.under_way.remove(errand)
         if not session.under_way and session in self._given_up:
             self._given_up.remove(session)
             with trio.move_on_after(_CLOSE_SECONDS, shield=True):
@@ -140,22 +164,42 @@ class Http2Carrier:
         return self._wire.now()
 
 
-class _Session:
-    """One connection. under_way: exchanges on it."""
+@dataclass(slots=True, eq=False)
+class _Errand:
+    """One exchange. stream: its number on the connection, once it has one. may_repeat: its body can be sent again."""
 
-    def __init__(self, wire: Wire, context: ssl.SSLContext, source: str | None) -> None:
-        self._wire = wire
-        self.under_way = 0
+    may_repeat: bool
+    stream: int | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+
+class _Session:
+    """One connection. under_way: exchanges on it. give_up: called when the service wants no more requests on it."""
+
+    def __init__(self, wire: Wire, context: ssl.SSLContext, source: str | None, give_up: Callable[[_Session], None]) -> None:
+        self._wire, self._give_up = wire, give_up
+        self.under_way: list[_Errand] = []
         self.stands = False
-        self.transport = httpx.AsyncHTTPTransport(
-            verify=context,
+        self.transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+        # httpx has no public way to say how bytes come in.
+        self.transport._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
             http1=False,
             http2=True,
-            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=None),
-            trust_env=False,
+            max_connections=1,
+            max_keepalive_connections=1,
+            keepalive_expiry=None,
             uds=wire.route.path,
             local_address=source,
+            network_backend=FilteringBackend(self._going_away),
         )
+
+    def _going_away(self, last: int) -> None:
+        """The service answers up to this request and no other."""
+        self._give_up(self)
+        for errand in self.under_way:
+            if errand.may_repeat and (errand.stream is None or errand.stream > last):
+                errand.scope.cancel()
 
     def opened(self) -> None:
         """It stands; another one in its place, if the service has closed it meanwhile."""
@@ -177,8 +221,10 @@ class _Session:
 class _Counted(httpx.AsyncByteStream):
     """A body whose bytes and end are written down."""
 
-    def __init__(self, carrier: Http2Carrier, session: _Session, body: httpx.AsyncByteStream, facts: Facts) -> None:
-        self._carrier, self._session, self._body, self._facts = carrier, session, body, facts
+    def __init__(
+        self, carrier: Http2Carrier, session: _Session, errand: _Errand, body: httpx.AsyncByteStream, facts: Facts
+    ) -> None:
+        self._carrier, self._session, self._errand, self._body, self._facts = carrier, session, errand, body, facts
         self._over = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -190,10 +236,9 @@ class _Counted(httpx.AsyncByteStream):
                     yield piece
         except BaseException as error:
             self._over = True
-            found = await self._carrier.failed(self._session, error, facts)
-            if found is error:
+            if await self._carrier.failed(self._session, self._errand, error, facts) is error:
                 raise
-            raise found from error
+            raise _out_of_step(error) from error
         facts.done_at = self._carrier.now()
 
     async def aclose(self) -> None:
@@ -204,7 +249,11 @@ class _Counted(httpx.AsyncByteStream):
             if isnan(self._facts.done_at):
                 # What still comes of it belongs to nobody.
                 self._carrier.give_up(self._session)
-            await self._carrier.ended(self._session)
+            await self._carrier.ended(self._session, self._errand)
+
+
+def _out_of_step(error: BaseException) -> httpx.RemoteProtocolError:
+    return httpx.RemoteProtocolError(f"what the service sent is no HTTP/2: {type(error).__name__}: {error}")
 
 
 def _is_of_libraries(error: BaseException) -> bool:

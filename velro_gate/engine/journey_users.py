@@ -31,7 +31,7 @@ from velro_gate import __version__
 from velro_gate.engine.alarm import Alarm
 from velro_gate.engine.booking import BUGS, Admission, Block, BookedTransport, Books, Carrier, Label
 from velro_gate.engine.http2 import Http2Carrier
-from velro_gate.engine.journeys import Function, User, find_function, leaves, meant
+from velro_gate.engine.journeys import Function, User, find_function, is_check, leaves, meant
 from velro_gate.engine.requests import CompiledStep, Compiler
 from velro_gate.engine.scheduling import Arrivals, Counts
 from velro_gate.engine.sweeping import Overdue
@@ -144,6 +144,9 @@ class _Pass:
     under_way: int = 0
 
 
+_NOT_ITS_OWN = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+"""What ends a journey from outside."""
+
 _BLOCK: ContextVar[Block] = ContextVar("block")
 
 
@@ -193,6 +196,9 @@ class JourneyUser:
     def expire(self, deadline: float) -> None:  # noqa: ARG002 - the interface's
         """Connecting ahead has taken too long."""
         self.connection.close()
+
+    def excuse(self, deadline: float) -> None:
+        """See Overdue: what has come by now is found by ``expire``."""
 
     def arrive(self, due: float, step: CompiledStep) -> None:
         """A journey falls due: begin it, or keep it until the one before it has ended."""
@@ -244,10 +250,18 @@ class JourneyUser:
             if fault is not None:
                 raise fault from error
             return True
+        except _NOT_ITS_OWN:
+            raise
         except BaseExceptionGroup as group:
-            errors, rest = group.split(Exception)
+            rest, errors = group.split(_NOT_ITS_OWN)
             fault = None if errors is None else self._fault(errors, current)
+            if fault is None and rest is None:
+                return True
             raise (fault or rest or group) from errors
+        except BaseException as error:
+            # SystemExit and its like: they would end the process, and with it the run, without a verdict.
+            fault = self._fault(error, current)
+            raise (fault or JourneyError("the journey ended the run")) from error
         finally:
             _BLOCK.reset(token)
             current.block.leave()
@@ -262,7 +276,7 @@ class JourneyUser:
     def _untold(self, error: BaseException, current: _Pass) -> BaseException | None:
         """What of this is a fault of the code; None where all of it is about answers, and so stands in the books."""
         for leaf in leaves(error):
-            if isinstance(leaf, AssertionError):
+            if is_check(leaf):
                 if leaf not in current.told and not current.block.fail_check():
                     return leaf
             elif isinstance(leaf, BUGS) or not isinstance(leaf, httpx.HTTPError):
@@ -324,8 +338,8 @@ class JourneyUser:
         token = _BLOCK.set(block)
         try:
             yield
-        except AssertionError as error:
-            if block.fail_check() and self._pass is not None:
+        except (AssertionError, ValueError, RecursionError) as error:
+            if is_check(error) and block.fail_check() and self._pass is not None:
                 self._pass.told.append(error)
             raise
         finally:

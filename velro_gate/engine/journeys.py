@@ -10,7 +10,8 @@ Rules
 - Every request of the client is one sample, redirects and those of an auth flow included, counted under the step in whose
   ``with`` block it is made. A request outside of any is refused, unless the scenario has one step only.
 - What goes wrong with a request is its outcome and is raised as httpx raises it. Where it leaves the journey, the journey ends.
-- A failed ``assert``, or ``user.fail``, makes the last answer of its block a failed check; it ends the journey in the same way.
+- A failed ``assert``, ``user.fail``, or an answer's ``json()`` where it is none, makes the last answer of its block a failed
+  check; it ends the journey in the same way.
 - Any other error is a fault of the journey's code and ends the run.
 """
 
@@ -20,6 +21,7 @@ import difflib
 import importlib
 import random
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NoReturn, Protocol
@@ -145,6 +147,20 @@ def meant(word: str, known: Mapping[str, object]) -> str:
     """A tail for a message: what may have been meant."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def is_check(error: BaseException) -> bool:
+    """Whether this says that an answer is not what it should be: a check, a body that was read as JSON and is none, or a
+    redirect to a name that is none.
+    """
+    if isinstance(error, AssertionError):
+        return True
+    frames = traceback.walk_tb(error.__traceback__) if isinstance(error, ValueError | RecursionError) else ()
+    return any((frame.f_globals.get("__name__"), frame.f_code.co_name) in _READING for frame, _ in frames)
+
+
+_READING = frozenset({("httpx._models", "json"), ("httpx._client", "_build_redirect_request")})
+"""Where httpx makes something of an answer, and raises what is no error of its own."""
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

@@ -8,11 +8,14 @@ A shard that ends before its time is lost. The others end at once, and everythin
 handed on stay; of an open plan it is known what else was due of it, and that is missed. So the books balance, and the verdict
 is broken for the shard and not for the service.
 
+Journeys written in Python are made in a process of their own even where one is enough: their code may end it, or never end.
+
 The processes get no signal of a terminal or of a group: they end when their link does, also when this process dies.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -24,6 +27,7 @@ from time import perf_counter
 
 import trio
 
+from velro_gate.engine.journeys import WALK
 from velro_gate.engine.links import Alive, Begin, Ended, Failed, Finished, Link, Order, Piece, Ready, Seen, Stop, Until
 from velro_gate.engine.lost import Received, with_lost
 from velro_gate.engine.merging import LayerNames, merged_progress, merged_run
@@ -45,6 +49,10 @@ Counted in looks and not in seconds, because this process may have been stopped 
 _GONE_GRACE = 2
 """Looks after a shard has met a service that is gone until the others are ended: mostly they meet it within a second too."""
 _EXIT_SECONDS = 2.0
+_OVERTIME = 15
+"""Looks after a phase should have ended, its slowest step's time included, or after the run was asked to end, at which a shard
+that goes on is ended.
+"""
 
 
 def _ignore(_: object) -> None:
@@ -61,12 +69,13 @@ async def run_sharded(
     finished: Callable[[PhaseRun], None] = _ignore,
     stop: trio.Event | None = None,
 ) -> LoadResult:
-    """``run_load`` in ``count`` processes; with one, in this process. For the arguments and what is raised, see there.
+    """``run_load`` in ``count`` processes; with one, in this process where no foreign code is run. For the arguments and what
+    is raised, see there.
 
     A shard that is lost ends the run within 5 s; ``PhaseRun.shards_lost`` says so. An error in a shard is raised here as what
     it was there. When this returns or raises, the processes are gone.
     """
-    if count == 1:
+    if count == 1 and load.scenario.journey in (None, WALK):
         return await run_load(load, origin=origin, sink=sink, observe=observe, finished=finished, stop=stop)
     together = _Together(load, sink, observe, finished, trio.Event() if stop is None else stop)
     zero = perf_counter() - (trio.current_time() - origin)
@@ -111,7 +120,7 @@ class _Member:
 
     @property
     def name(self) -> str:
-        return f"shard {self.shard.index + 1} of {self.shard.count}"
+        return f"shard {self.shard.index + 1} of {self.shard.count}" if self.shard.count > 1 else "the journeys' process"
 
     def is_early(self, end: float) -> bool:
         """Whether it has ended its load before this planned end."""
@@ -160,6 +169,8 @@ class _Together:
         self._ending = False
         self._until: float | None = None
         self._since_early: int | None = None
+        self._overtime = 0
+        self._should_have_ended: Callable[[], bool] = bool
 
     # What happens
 
@@ -197,7 +208,7 @@ class _Together:
 
     async def _phase(self, phase: Phase, now: Callable[[], float]) -> PhaseRun | None:
         """None when the run ended before the phase began, for a reason that is told elsewhere."""
-        self._ending, self._until, self._since_early = False, None, None
+        self._ending, self._until, self._since_early, self._overtime = False, None, None, 0
         ready = await self._take_until(self._may_go_on)
         if not ready or self.stop.is_set():
             return None
@@ -207,6 +218,8 @@ class _Together:
         users = -(-phase.users // len(self.members))
         begin = now() + LEAD + users * LEAD_PER_USER
         end = begin + phase.ramp + phase.duration
+        patience = max((step.timeout for step in self._load.scenario.steps), default=0.0)
+        self._should_have_ended = lambda: self.stop.is_set() or now() > end + patience
         for member in self.members:
             member.next_phase()
         self._post(Begin(at=begin))
@@ -267,6 +280,10 @@ class _Together:
                 member.ended = until
             case Finished(run=run):
                 member.run = run
+            case Failed(error=OSError(errno=errno.EMFILE | errno.ENFILE)):
+                # Nothing is wrong with the plan: this machine had no more, or a journey took them all.
+                member.lost = f"{member.name} ran out of file descriptors"
+                member.process.kill()
             case Failed(error=error, trace=trace):
                 self._fail(member, error, trace)
             case _Over(why=why):
@@ -278,6 +295,12 @@ class _Together:
             if member.silent > SILENT_AFTER:
                 member.lost = f"{member.name} was silent for {SILENT_AFTER} s"
                 member.process.kill()
+        self._overtime += self._should_have_ended()
+        if self._overtime > _OVERTIME:
+            for member in self._living:
+                if member.run is None:
+                    member.lost = f"{member.name} did not end with the phase"
+                    member.process.kill()
         if self._since_early is not None:
             self._since_early += 1
 
@@ -334,7 +357,8 @@ def _start(shard: Shard, zero: float) -> _Member:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "velro_gate.engine.shard_process", str(theirs.fileno()), repr(zero)],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                # What a journey prints must not get into a document on our standard output.
+                stdout=_STANDARD_ERROR,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path)},
                 pass_fds=(theirs.fileno(),),
             )
@@ -354,6 +378,9 @@ async def _end(members: list[_Member]) -> None:
     async with trio.open_nursery() as nursery:
         for member in members:
             nursery.start_soon(trio.to_thread.run_sync, _exit_code, member.process)
+
+
+_STANDARD_ERROR = 2
 
 
 def _how_it_ended(code: int) -> str:

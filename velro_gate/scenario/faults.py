@@ -35,10 +35,14 @@ class Faults:
         """A fault of a file that the scenario names on ``line``."""
         self._found.setdefault(Fault(where, what, suggestion), line)
 
+    def all(self) -> Sequence[Fault]:
+        """All of them, by line."""
+        return sorted(self._found, key=self._found.__getitem__)
+
     def raise_all(self) -> None:
         """Raises ScenarioError with all faults, by line, when there is any."""
         if self._found:
-            raise ScenarioError(self.path, sorted(self._found, key=self._found.__getitem__))
+            raise ScenarioError(self.path, list(self.all()))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -1,25 +1,28 @@
 """``journey: package.module:function`` -> Journey: found, imported once to see that it can be, and its source hashed.
 
 The module is looked for where Python looks, then beside the scenario file, then in the current folder. What the user's own
-code raises while it is imported is told with the line of that code.
+code raises while it is imported is told with the line of that code. It is imported in a process of its own (``journey_check``):
+no code of a journey runs where the verdict is made.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import inspect
+import json
+import os
 import re
+import subprocess
 import sys
-import traceback
-from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 from velro_gate.model.scenario import Journey
-from velro_gate.scenario.faults import Faults, did_you_mean
+from velro_gate.scenario.faults import Faults
+from velro_gate.scenario.journey_check import MOST_REPORT
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_SECONDS = 60.0
+_STANDARD_ERROR = 2
 
 
 def journey_from(text: str, folder: Path, faults: Faults, line: int) -> Journey | None:
@@ -29,90 +32,42 @@ def journey_from(text: str, folder: Path, faults: Faults, line: int) -> Journey 
         return None
     journey = Journey(function=text, folders=tuple(dict.fromkeys(str(each.resolve()) for each in (folder, Path()))))
     sys.path.extend(place for place in journey.folders if place not in sys.path)
-    module = _imported(journey, faults, line)
-    if module is None or not _is_journey(module, journey, faults, line):
+    report = _report(journey, faults, line)
+    for where, what, suggestion in report.get("faults", ()):
+        faults.add_elsewhere(where, what, suggestion, line=line)
+    if not report.get("file"):
         return None
-    source = Path(module.__file__ or "").read_bytes()
+    source = Path(report["file"]).read_bytes()
     return Journey(function=text, folders=journey.folders, source=hashlib.sha256(source).hexdigest())
 
 
-def _imported(journey: Journey, faults: Faults, line: int) -> ModuleType | None:
-    importlib.invalidate_caches()
+def _report(journey: Journey, faults: Faults, line: int) -> dict[str, Any]:
+    """What the module's import came to; nothing, and a fault, where it ended the process or went on for too long."""
+    order = json.dumps({"function": journey.function, "folders": journey.folders, "path": faults.path, "line": line})
+    reads, writes = os.pipe()
+    # What its code has started may still hold the other end.
+    os.set_blocking(reads, False)
     try:
-        module = importlib.import_module(journey.module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{journey.module}.".startswith(f"{error.name}."):
-            where = " or ".join(journey.folders)
-            hint = did_you_mean(journey.module, _modules_in(journey.folders))
-            faults.add(line, f"there is no module {error.name!r} in {where}", hint)
-        else:
-            _tell(error, journey, faults, line)
-        return None
-    except SyntaxError as error:
-        place = f"{error.filename}:{error.lineno}" if error.filename else faults.path
-        faults.add_elsewhere(place, f"the journey cannot be read: {error.msg}", line=line)
-        return None
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises, it is told
-        _tell(error, journey, faults, line)
-        return None
-    found, expected = Path(module.__file__ or ""), _expected(journey)
-    if not found.is_file() or (expected is not None and found.resolve() != expected.resolve()):
-        what = f"the module {journey.module!r} is {module.__file__ or 'a part of Python'}, and not the journey's"
-        faults.add(line, what, "give the journey's module a name of its own")
-        return None
-    return module
-
-
-def _expected(journey: Journey) -> Path | None:
-    """The file that the name stands for in the first folder that has one."""
-    for folder in journey.folders:
-        stem = Path(folder, *journey.module.split("."))
-        for place in (stem / "__init__.py", stem.with_suffix(".py")):
-            if place.is_file():
-                return place
-    return None
-
-
-def _modules_in(folders: Sequence[str]) -> list[str]:
-    """What may have been meant: modules in these folders, and in packages there."""
-    found = []
-    for folder in folders:
-        for path in (*Path(folder).glob("*.py"), *Path(folder).glob("*/*.py")):
-            found.append(".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"))
-    return found
-
-
-def _tell(error: BaseException, journey: Journey, faults: Faults, line: int) -> None:
-    """A fault at the line of the user's code that raised this; the innermost one that lies in the journey's folders."""
-    place = faults.path + f":{line}"
-    for frame in traceback.extract_tb(error.__traceback__):
-        if any(Path(frame.filename).is_relative_to(folder) for folder in journey.folders):
-            place = f"{frame.filename}:{frame.lineno}"
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    faults.add_elsewhere(place, f"the journey cannot be imported: {said}", line=line)
-
-
-def _is_journey(module: ModuleType, journey: Journey, faults: Faults, line: int) -> bool:
-    function = getattr(module, journey.name, None)
-    if function is None:
-        known = [name for name, each in vars(module).items() if inspect.iscoroutinefunction(each)]
-        hint = did_you_mean(journey.name, known) or f"write 'async def {journey.name}(user): ...' there"
-        faults.add(line, f"{module.__file__} has no function {journey.name!r}", hint)
-        return False
-    if not inspect.iscoroutinefunction(function):
-        faults.add_elsewhere(
-            _place(function, module), f"{journey.name!r} is no 'async def' function", "a journey awaits", line=line
-        )
-        return False
-    try:
-        inspect.signature(function).bind(object())
-    except TypeError:
-        what = f"{journey.name}{inspect.signature(function)} cannot be called with one argument, the user"
-        faults.add_elsewhere(_place(function, module), what, f"async def {journey.name}(user): ...", line=line)
-        return False
-    return True
-
-
-def _place(function: object, module: ModuleType) -> str:
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
-    return f"{module.__file__}:{code.co_firstlineno if code is not None else 1}"
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "velro_gate.scenario.journey_check", str(writes), order],
+                stdin=subprocess.DEVNULL,
+                stdout=_STANDARD_ERROR,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path)},
+                pass_fds=(writes,),
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            faults.add(line, f"the journey {journey.function} was still being imported after {_SECONDS:g} s")
+            return {}
+        finally:
+            os.close(writes)
+        try:
+            found: dict[str, Any] = json.loads(os.read(reads, MOST_REPORT))
+        except (BlockingIOError, ValueError):
+            faults.add(line, f"importing the journey {journey.function} ended the process (exit code {done.returncode})")
+            return {}
+        return found
+    finally:
+        os.close(reads)
