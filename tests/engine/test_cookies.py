@@ -85,3 +85,16 @@ def test_no_header_whatever_raises_anything(header: bytes) -> None:
     jar.keep(header, "/", NOW)
     assert jar.line("/", NOW, secure=True).count(b"\r\n") <= 1 or b"\n" in header
     assert cookie_pair(header) is None or cookie_pair(header)
+
+
+@given(st.binary(max_size=60), st.sampled_from((b"Max-Age=", b"Expires=", b"Path=", b"")), st.integers(0, 5_000))
+def test_whatever_a_service_sets_is_kept_or_ignored(value: bytes, attribute: bytes, digits: int) -> None:
+    jar = Jar()
+    for header in (b"a=1; %b%b" % (attribute, value), b"a=1; Max-Age=" + b"9" * digits, b"a=1; Max-Age=-" + b"9" * digits):
+        jar.keep(header, "/", NOW)
+        jar.line("/", NOW, secure=True)
+
+
+def test_an_age_beyond_all_calendars_is_for_ever() -> None:
+    assert line(b"a=1; Max-Age=" + b"9" * 309) == b"Cookie: a=1\r\n"
+    assert line(b"a=1", b"a=1; Max-Age=-" + b"9" * 309) == b""

@@ -242,3 +242,11 @@ def test_a_chain_as_a_whole_has_the_steps_timeout() -> None:
     made, _ = ran(slow, Step(name="first", method="GET", path="/0", probability=1.0, timeout=0.2), follow=1)
     assert Outcome.TIMEOUT in made.samples().outcome
     assert not set(made.outcomes()) - {"TIMEOUT", "CANCELLED"}
+
+
+@pytest.mark.parametrize("location", [b"http://xn--/", b"http://\xc2\xad/", b"//\xff", b"http://[::/"])
+def test_a_location_that_is_no_address_is_itself_the_answer(location: bytes) -> None:
+    made = Answer(HeaderKinds({b"location"}), 1 << 20)
+    made.start(0.0)
+    made.feed(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %b\r\n\r\n" % location)
+    assert Redirects(URL, 5).onward(Chain(request=GET), made, None) is None

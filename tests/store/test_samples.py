@@ -223,3 +223,32 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
     np.savez(tmp_path / "samples.npz", **columns)  # type: ignore[arg-type]
     with pytest.raises(RecordError):
         read_samples(tmp_path / "samples.npz")
+
+
+def write_column(path: Path, column: str, data: np.ndarray, claims: int | None = None) -> None:
+    """A file of three good rows, but for one column. claims: how many rows its header speaks of."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, dtype in COLUMNS.items():
+            text = io.BytesIO()
+            np.lib.format.write_array(text, data if name == column else np.zeros(3, dtype), allow_pickle=False)
+            raw = text.getvalue()
+            if name == column and claims is not None:
+                raw = raw.replace(b"(3,)", b"(%d,)" % claims)
+            archive.writestr(f"p/000000/{name}.npy", raw)
+
+
+@pytest.mark.parametrize(
+    ("column", "data", "claims"),
+    [
+        ("due", np.zeros(3), 10**11),
+        ("outcome", np.array([0, 255, 0], np.uint8), None),
+        ("due", np.array([0.0, np.nan, 0.0]), None),
+        ("done", np.array([0.0, np.inf, 0.0]), None),
+    ],
+)
+def test_columns_that_claim_or_hold_what_cannot_be_are_refused(
+    tmp_path: Path, column: str, data: np.ndarray, claims: int | None
+) -> None:
+    write_column(tmp_path / "samples.npz", column, data, claims)
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_samples(tmp_path / "samples.npz")

@@ -5,10 +5,13 @@ Domains are not looked at: a user speaks to one host only. Secure cookies are se
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import NamedTuple
 
+_AGE = re.compile(r"(-?)([0-9]+)")
+_MOST_DIGITS = 15
 _MOST = 200
 """Cookies of one user; what a service sets beyond is not kept."""
 
@@ -83,11 +86,12 @@ def _attributes(header: bytes) -> dict[str, str]:
 def _until(attributes: dict[str, str], now: float) -> float:
     """Max-Age goes before Expires; what cannot be read is ignored."""
     if "max-age" in attributes:
-        try:
-            age = int(attributes["max-age"])
-        except ValueError:
+        found = _AGE.fullmatch(attributes["max-age"])
+        if found is None:
             return inf
-        return now + age if age > 0 else now
+        # Of any length: what lies beyond all calendars is for ever, or over.
+        digits = found[2].lstrip("0")
+        return now if found[1] or not digits else now + int(digits) if len(digits) <= _MOST_DIGITS else inf
     if "expires" in attributes:
         try:
             return parsedate_to_datetime(attributes["expires"]).timestamp()

@@ -19,6 +19,8 @@ from velro_gate.model.scenario import Target
 from velro_gate.units import format_duration, format_seconds
 
 _PAUSE_FIRST, _PAUSE_MOST = 0.1, 1.0
+MOST_BODY = 1 << 20
+"""Bytes of an answer that are read."""
 _SICK = frozenset({"unhealthy", "down", "error", "fail", "failed", "critical", "not ready", "not_ready"})
 
 
@@ -124,13 +126,14 @@ async def _ask(client: httpx.AsyncClient, url: str, attempt: int, timeout: float
     began = trio.current_time()
     try:
         with trio.fail_after(timeout):
-            answer = await client.get(url)
+            async with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
+                body = await _beginning(answer)
     except (httpx.TimeoutException, trio.TooSlowError) as error:
         raise _timed_out(error, url, timeout) from error
     except httpx.TransportError as error:
         raise _explained(error, url) from error
     seconds = trio.current_time() - began
-    _require_health(answer, url)
+    _require_health(answer, body, url)
     return Preflight(
         url=url,
         status=answer.status_code,
@@ -139,6 +142,18 @@ async def _ask(client: httpx.AsyncClient, url: str, attempt: int, timeout: float
         http_version=answer.http_version,
         attempts=attempt,
     )
+
+
+async def _beginning(answer: httpx.Response) -> bytes:
+    """As much of the body as a health check can be about: a service may send without end, or gigabytes in a few bytes."""
+    if answer.is_stream_consumed:  # its transport had it at once
+        return answer.content
+    body = bytearray()
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > MOST_BODY:
+            break
+    return bytes(body)
 
 
 def _final(error: UnreachableError, waited: float) -> UnreachableError:
@@ -224,10 +239,10 @@ def _tls_fault(error: ssl.SSLError, url: str) -> UnreachableError:
     return _HopelessError(what, where=url, why=fault.words, hint=fault.hint)
 
 
-def _require_health(answer: httpx.Response, url: str) -> None:
+def _require_health(answer: httpx.Response, body: bytes, url: str) -> None:
     status = answer.status_code
     if answer.is_success:
-        sick = _own_word(answer)
+        sick = _own_word(body)
         if sick is None:
             return
         raise UnreachableError(
@@ -240,13 +255,13 @@ def _require_health(answer: httpx.Response, url: str) -> None:
     raise kind(f"the health check answered {status} {answer.reason_phrase}".rstrip(), where=url, why=why, hint=hint)
 
 
-def _own_word(answer: httpx.Response) -> str | None:
+def _own_word(body: bytes) -> str | None:
     """The status a JSON answer gives itself, when it is a bad one."""
     try:
-        body = json.loads(answer.content)
-    except ValueError:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
         return None
-    word = body.get("status") if isinstance(body, dict) else None
+    word = said.get("status") if isinstance(said, dict) else None
     return word if isinstance(word, str) and word.strip().lower() in _SICK else None
 
 

@@ -69,9 +69,9 @@ class Redirects:
         """The request target that a location means, seen from the present one; None when it is not of this service."""
         try:
             there = self._base.join(target.decode("ascii")).join(location.decode("utf-8"))
-        except (httpx.InvalidURL, UnicodeDecodeError):
+            return there.raw_path if _origin(there) == self._origin else None
+        except (httpx.InvalidURL, ValueError):  # text that is no UTF-8, or a bad international name
             return None
-        return there.raw_path if _origin(there) == self._origin else None
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Protocol
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -239,7 +240,7 @@ class _Cutter:
 
         def token(match: re.Match[str]) -> str:
             self._found.append(self._sources.find(match[1], encode, self._where))
-            return f"vG{len(self._found) - 1}xSlotxGv"
+            return f"vG{len(self._found) - 1}x{_MARK}xGv"
 
         return PLACEHOLDER.sub(token, text)
 
@@ -257,7 +258,9 @@ class _Cutter:
         return Pieces(fixed, slots)
 
 
-_TOKEN = re.compile(rb"vG(\d+)xSlotxGv")
+_MARK = token_hex(8)
+"""Drawn anew in each process, so that no text can hold it by itself."""
+_TOKEN = re.compile(rb"vG(\d+)x%bxGv" % _MARK.encode())
 
 
 def _head(method: str, url: httpx.URL, headers: Mapping[str, tuple[str, str]], body: Pieces | None) -> bytes:

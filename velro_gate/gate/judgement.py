@@ -9,12 +9,13 @@ from pathlib import Path
 from velro_gate import report
 from velro_gate.analysis.duet_judge import judge_duet_record
 from velro_gate.analysis.judge import judge
-from velro_gate.errors import UsageError
+from velro_gate.errors import RecordError, UsageError
 from velro_gate.gate.measure import summaries
 from velro_gate.gate.results import Results
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
+from velro_gate.model.run import RunFacts
 from velro_gate.model.scenario import BlockInconclusive, Phase, Policy
 from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
 from velro_gate.scenario.waivers import read_waivers
@@ -22,6 +23,7 @@ from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
+from velro_gate.store.samples import SUMMARY_ALONE
 
 FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
 """What a gated run leaves in its folder."""
@@ -41,7 +43,25 @@ def reread(folder: Path) -> RunRecord:
     facts = read_facts(folder) if folder.is_dir() and samples.exists() else None
     if facts is None:
         return record
+    _require_planned(record, facts, folder)
     return dataclasses.replace(record, phases=summaries(record.plan, facts, read_samples(samples)))
+
+
+def _require_planned(record: RunRecord, facts: RunFacts, folder: Path) -> None:
+    """Facts that were damaged, or are another run's, must not be summarised as this one's."""
+    planned = {phase.name: phase for phase in record.plan.phases}
+    for ran in facts.phases:
+        phase = planned.get(ran.name)
+        if phase is not None and ran.measured_until - ran.measured_from <= phase.duration + 1.0:
+            continue
+        what = (
+            "they hold a phase {!r} that the record does not plan"
+            if phase is None
+            else "their phase {!r} is longer than planned"
+        )
+        raise RecordError(
+            "the facts of the run do not belong to its record", where=str(folder), why=what.format(ran.name), hint=SUMMARY_ALONE
+        )
 
 
 def kept_further(folder_or_record: Path) -> Further | None:

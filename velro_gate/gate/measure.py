@@ -17,6 +17,7 @@ from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.effects import Effects
+from velro_gate.gate.holding import HeldSignals
 from velro_gate.gate.null_run import Calibration, NullRun, null_run
 from velro_gate.gate.results import Results, RunLog
 from velro_gate.gate.setup import Setup
@@ -28,6 +29,7 @@ from velro_gate.monitor import sources_for, watch
 from velro_gate.store.records import SampleWriter, read_samples, write_record
 
 T = TypeVar("T")
+_Measured = tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]
 
 MONITOR_EVERY = 2.0
 """Seconds between two looks at the service and the runner."""
@@ -54,26 +56,35 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
         try:
             shards = make_room(setup, effects, log)
             notes: list[str] = []
-            with SampleWriter(results.samples) as writer:
-                measured = run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration))
-                result, readings, noise = measured
-            facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
-            record = RunRecord(
-                id=results.folder.name,
-                started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
-                tool=effects.environment().tool,
-                plan=setup.plan,
-                environment=effects.environment(),
-                revision=effects.revision(),
-                phases=summaries(setup.plan, facts, read_samples(results.samples)),
-                url=url,
-                interrupted=result.interrupted,
-                notes=tuple(mask(note, hidden) for note in notes),
-                shards=shards,
-                generator_noise=noise,
-                selftest=effects.selftest,
-            )
-            write_record(results.folder, record, facts)
+            done: list[_Measured] = []
+            with HeldSignals(effects.signals) as held:
+                with SampleWriter(results.samples) as writer:
+                    try:
+                        run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration, done.append))
+                    except KeyboardInterrupt:
+                        if not done:
+                            raise
+                        held.begin(came=True)
+                    else:
+                        held.begin()
+                result, readings, noise = done[0]
+                facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
+                record = RunRecord(
+                    id=results.folder.name,
+                    started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+                    tool=effects.environment().tool,
+                    plan=setup.plan,
+                    environment=effects.environment(),
+                    revision=effects.revision(),
+                    phases=summaries(setup.plan, facts, read_samples(results.samples)),
+                    url=url,
+                    interrupted=result.interrupted,
+                    notes=tuple(mask(note, hidden) for note in notes),
+                    shards=shards,
+                    generator_noise=noise,
+                    selftest=effects.selftest,
+                )
+                write_record(results.folder, record, facts)
         except VelroError as error:
             log.error("%s", error)
             raise
@@ -130,7 +141,8 @@ async def _measure(
     log: logging.Logger,
     notes: list[str],
     calibration: Calibration | None,
-) -> tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]:
+    keep: Callable[[_Measured], None],
+) -> None:
     target = setup.scenario.target
     health = await preflight(target, wait_seconds=setup.start_seconds)
     log.info("service is healthy: %s", health)
@@ -151,8 +163,8 @@ async def _measure(
         result, readings = await watched_load(
             setup, shards, sink=writer.append, observe=effects.observe, log=log, note=note, stop=stop
         )
+        keep((result, readings, None if isinstance(noise, str) else noise))
         nursery.cancel_scope.cancel()
-    return result, readings, None if isinstance(noise, str) else noise
 
 
 async def watched_load(

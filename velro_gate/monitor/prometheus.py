@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import Formatter
@@ -14,6 +15,8 @@ from velro_gate.monitor.exposition import parse
 from velro_gate.monitor.watching import SourceError
 
 _SECONDS = 4.0
+MOST_BYTES = 8 * 2**20
+"""Bytes of a metrics page that are read; a large one has some hundred kilobytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,24 +83,55 @@ class PrometheusText:
             SourceError: no answer, not the expected text, or none of the families in it.
         """
         try:
-            answer = await self._client.get(self._url)
-        except httpx.HTTPError as error:
+            with trio.fail_after(_SECONDS):
+                page = await self._page()
+        except (httpx.HTTPError, trio.TooSlowError) as error:
             raise SourceError(f"its metrics page does not answer ({type(error).__name__})") from error
-        if answer.status_code != httpx.codes.OK:
-            raise SourceError(f"its metrics page answers {answer.status_code}")
         try:
-            values = await trio.to_thread.run_sync(
-                collect, answer.text, self._families, limiter=self._limiter, abandon_on_cancel=True
-            )
+            values = await trio.to_thread.run_sync(collect, page, self._families, limiter=self._limiter, abandon_on_cancel=True)
         except ValueError as error:
             raise SourceError(f"its metrics page is not Prometheus text: {error}") from error
         if not values:
             raise SourceError("its metrics page has none of " + ", ".join(family.family for family in self._families))
         return values
 
+    async def _page(self) -> str:
+        """The page, whatever the service sends: never more of it than MOST_BYTES, packed or unpacked.
+
+        Raises:
+            SourceError: another status, or it is longer, or packed in a way that was not asked for and cannot be undone.
+        """
+        async with self._client.stream("GET", self._url) as answer:
+            if answer.status_code != httpx.codes.OK:
+                raise SourceError(f"its metrics page answers {answer.status_code}")
+            if answer.is_stream_consumed:  # its transport had it at once
+                return answer.text
+            page = bytearray()
+            async for piece in answer.aiter_raw():
+                page += piece
+                if len(page) > MOST_BYTES:
+                    raise SourceError(f"its metrics page is longer than {MOST_BYTES:,} bytes")
+            coding = answer.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            page = await trio.to_thread.run_sync(_unpacked, bytes(page), coding, limiter=self._limiter, abandon_on_cancel=True)
+        return page.decode("utf-8", "replace")
+
     async def aclose(self) -> None:
         """Close the connection."""
         await self._client.aclose()
+
+
+def _unpacked(page: bytes, coding: str) -> bytearray:
+    window = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}.get(coding)
+    if window is None:
+        raise SourceError("its metrics page is packed in a way that was not asked for")
+    try:
+        found = zlib.decompressobj(window).decompress(page, MOST_BYTES + 1)
+    except zlib.error as error:
+        raise SourceError("its metrics page cannot be unpacked") from error
+    if len(found) > MOST_BYTES:
+        raise SourceError(f"its metrics page is longer than {MOST_BYTES:,} bytes")
+    return bytearray(found)
 
 
 def collect(text: str, families: Sequence[Family]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,7 @@ import trio
 from velro_gate.monitor.watching import SourceError
 
 _MOST_BYTES = 1 << 20
+_MOST_DIGITS = 12
 
 _NAMES = {
     "keyspace_hits": "hits_total",
@@ -91,8 +93,8 @@ class RedisInfo:
         head = await self._line()
         match head[:1]:
             case b"+":
-                return head[1:].decode()
-            case b"$" if head[1:].isdigit():
+                return head[1:].decode(errors="replace")
+            case b"$" if head[1:].isdigit() and len(head) <= _MOST_DIGITS:
                 return (await self._exactly(int(head[1:]) + 2))[:-2].decode(errors="replace")
             case b"-":
                 # Only the error's code: its text may repeat what was sent.
@@ -138,6 +140,7 @@ def parse_info(text: str) -> dict[str, float]:
 
 def _number(text: str | None) -> float | None:
     try:
-        return float(text) if text is not None else None
+        number = float(text) if text is not None else math.nan
     except ValueError:
         return None
+    return number if math.isfinite(number) else None

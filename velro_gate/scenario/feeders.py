@@ -19,6 +19,7 @@ from velro_gate.scenario.shape import ColumnSpec, FeederSpec
 from velro_gate.scenario.templates import RESERVED, is_name
 
 MOST_BYTES = 64_000_000
+MOST_COLUMNS = 1_000
 MOST_FAULTS = 5
 """So many bad rows of one file are told; the rest is counted."""
 
@@ -35,6 +36,11 @@ def feeder_from(spec: FeederSpec, *, name: str, folder: Path, seed: int, faults:
     if name in RESERVED:
         faults.add(line, f"no feeder may be called {name!r}", f"${{{name}...}} is built in")
         return None
+    if not spec.file and (size := _size(spec)) > MOST_BYTES:
+        faults.add(
+            line, f"feeder {name!r} would hold some {size:,} bytes, more than {MOST_BYTES:,}", "fewer rows or shorter texts do"
+        )
+        return None
     table = _read(spec, folder, faults) if spec.file else _generate(name, spec, seed)
     if table is None:
         return None
@@ -43,6 +49,26 @@ def feeder_from(spec: FeederSpec, *, name: str, folder: Path, seed: int, faults:
         faults.add(spec.line("file"), f"feeder {name!r}: {spec.file} has no rows")
         return None
     return Feeder(name=name, columns=columns, rows=tuple(rows), unique=spec.unique)
+
+
+def _size(spec: FeederSpec) -> int:
+    """About how many bytes the generated texts come to."""
+    return spec.rows * sum(_width(column) for column in spec.columns.values())
+
+
+def _width(column: ColumnSpec) -> int:
+    widths = {
+        "integer": max(map(_digits, column.integer)),
+        "choice": max(map(len, column.choice), default=0),
+        "text": column.text,
+        "sequence": len(column.sequence) + 7,
+    }
+    return next((width for kind, width in widths.items() if kind in column.model_fields_set), 36)
+
+
+def _digits(number: int) -> int:
+    # Not by str(): Python refuses numbers of thousands of digits.
+    return number.bit_length() // 3 + 2
 
 
 def _generate(name: str, spec: FeederSpec, seed: int) -> _Table:
@@ -192,6 +218,9 @@ def _json_row(row: dict[str, object], columns: tuple[str, ...], line: int, found
 
 
 def _check_columns(columns: tuple[str, ...], found: _RowFaults, row: int) -> None:
+    if len(columns) > MOST_COLUMNS:
+        found.add(row, f"{len(columns):,} columns, more than {MOST_COLUMNS:,}", "name those that a step uses")
+        return
     for column in columns:
         if not is_name(column):
             found.add(row, f"{column!r} is no name of a column", "a letter first, then letters, digits, '_' or '-'")

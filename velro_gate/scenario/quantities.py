@@ -44,6 +44,16 @@ def _quantity(parse: Callable[[Any], float | int], *, example: str, positive: bo
     return read
 
 
+def _span(given: Any) -> float:
+    seconds = units.parse_seconds(given)
+    if 0.0 < seconds < _SHORTEST:
+        raise ValueError(f"{given!r} is shorter than a microsecond")
+    return seconds
+
+
+_SHORTEST = 1e-6
+
+
 def count_from(given: str | int | float) -> int:
     """A whole number from ``10,000``, ``10_000`` or a bare number.
 
@@ -101,12 +111,12 @@ def _shown(description: str, *examples: object) -> Shown:
 
 Seconds = Annotated[
     float,
-    BeforeValidator(_quantity(units.parse_seconds, example="10 s", positive=True)),
+    BeforeValidator(_quantity(_span, example="10 s", positive=True)),
     _shown("A stretch of time with its unit (us, ms, s, min, h); a bare number is seconds.", "30 s", "7.5 min", "1 h 30 min"),
 ]
 Ramp = Annotated[
     float,
-    BeforeValidator(_quantity(units.parse_seconds, example="10 s")),
+    BeforeValidator(_quantity(_span, example="10 s")),
     _shown("A stretch of time with its unit; 0 for none.", "15 s", "1 min", 0),
 ]
 Rate = Annotated[

@@ -225,10 +225,18 @@ def _is_finite(value: object) -> bool:
 
 
 def _check_json_paths(spec: StepSpec, faults: Faults) -> None:
-    places = [(spec.line("checks", index), check.json_path) for index, check in enumerate(spec.checks)]
-    places += [(spec.line("capture", name), capture.json_path) for name, capture in spec.capture.items()]
+    places = [
+        (spec.line("checks", index), each.json_path)
+        for index, each in enumerate(spec.checks)
+        if "json_path" in each.model_fields_set
+    ]
+    places += [
+        (spec.line("capture", name), each.json_path)
+        for name, each in spec.capture.items()
+        if "json_path" in each.model_fields_set
+    ]
     for line, path in places:
-        if path and not _JSON_PATH.fullmatch(path):
+        if not _JSON_PATH.fullmatch(path):
             better = "$." + re.sub(r"\.(\d+)", r"[\1]", path.lstrip("$."))
             hint = f"did you mean {better!r}?" if _JSON_PATH.fullmatch(better) and ".." not in path else None
             faults.add(line, f"{path!r} is not a JSON path such as $.items[0].id", hint)

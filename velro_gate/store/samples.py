@@ -8,7 +8,9 @@ of load makes a few thousand members and each write costs about a millisecond.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,10 +18,9 @@ from typing import BinaryIO, Self
 from urllib.parse import quote, unquote
 
 import numpy as np
-import numpy.typing as npt
 
 from velro_gate.errors import RecordError, StorageError
-from velro_gate.model.samples import COLUMNS, Samples
+from velro_gate.model.samples import COLUMNS, Outcome, Samples
 from velro_gate.store.files import unwritable
 
 CHUNK_ROWS = 16_384
@@ -127,33 +128,64 @@ def read_samples(path: Path) -> Mapping[str, Samples]:
         RecordError: the file is missing, incomplete or not one of ours.
     """
     try:
-        # Opened here, because numpy leaves a file open that turns out to be no archive.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        with path.open("rb") as file, zipfile.ZipFile(file) as stored:
             return _phases(stored)
     except FileNotFoundError as error:
         raise RecordError("there are no samples", where=str(path), why="the file does not exist") from error
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         why = f"it is incomplete or damaged ({type(error).__name__}: {error})"
         raise RecordError("the samples cannot be read", where=str(path), why=why, hint=SUMMARY_ALONE) from error
 
 
-def _phases(stored: Mapping[str, np.ndarray]) -> dict[str, Samples]:
+_DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    AttributeError,
+    TypeError,
+    RuntimeError,  # a member is encrypted, or packed in a way that Python does not know
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+
+
+def _phases(stored: zipfile.ZipFile) -> dict[str, Samples]:
     chunks: dict[str, list[str]] = {}
-    for member in stored:
+    for member in stored.namelist():
         phase, chunk, column = member.split("/")
         # One column stands for its chunk; the others are then asked for by name.
-        if column == "due":
+        if column == "due.npy":
             chunks.setdefault(unquote(phase), []).append(f"{phase}/{chunk}")
     return {
         phase: Samples.concatenate(
-            Samples(**{column: _typed(stored[f"{place}/{column}"], dtype) for column, dtype in COLUMNS.items()})
+            Samples(**{column: _column(stored, f"{place}/{column}.npy", column) for column in COLUMNS})
             for place in sorted(places)
         )
         for phase, places in chunks.items()
     }
 
 
-def _typed(column: np.ndarray, dtype: npt.DTypeLike) -> np.ndarray:
-    if column.dtype != np.dtype(dtype) or column.ndim != 1:
-        raise ValueError(f"a column holds {column.dtype}, not {np.dtype(dtype)}")
-    return column
+def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
+    """One column, read without believing its header: that may claim more rows than any memory holds."""
+    if stored.getinfo(member).compress_type != zipfile.ZIP_STORED:
+        raise ValueError("a column is compressed, which none of ours is")
+    text = io.BytesIO(stored.read(member))
+    if np.lib.format.read_magic(text) != (1, 0):
+        raise ValueError("a column is of another version of numpy's format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(text)
+    if dtype != np.dtype(COLUMNS[column]) or len(shape) != 1:
+        raise ValueError(f"a column holds {dtype}, not {np.dtype(COLUMNS[column])}")
+    rows = np.frombuffer(text.getvalue(), dtype, offset=text.tell())
+    if len(rows) != shape[0]:
+        raise ValueError(f"a column of {shape[0]:,} rows holds {len(rows):,}")
+    if column in _TIMES and not bool(np.isfinite(rows).all()):
+        raise ValueError(f"the column {column} holds what is no time")
+    if column == "outcome" and int(rows.max(initial=0)) > max(Outcome):
+        raise ValueError("the column outcome holds a number that stands for none")
+    return rows
+
+
+_TIMES = frozenset({"due", "sent", "done", "queued"})
