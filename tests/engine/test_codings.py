@@ -153,3 +153,9 @@ def test_a_chunked_upload_reaches_the_service_whole(text: str) -> None:
         assert b"Transfer-Encoding: chunked" in head
         assert b"content-length" not in head.lower()
         assert len(body) == (len(text) if "${" not in text else len('{"me": ""}') + 36)
+
+
+def test_a_body_of_many_empty_members_is_refused_at_once() -> None:
+    assert decoded(gzip.compress(b"") * 400_000, b"gzip") is None
+    assert decoded(gzip.compress(b"a") * 500, b"gzip") == b"a" * 500
+    assert decoded(gzip.compress(bytes(100_000)) * 3, b"gzip") == bytes(300_000)

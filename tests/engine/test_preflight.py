@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from tests.engine.authority import Authority
-from velro_gate.engine.preflight import Preflight, health_url, preflight
+from velro_gate.engine.preflight import MOST_BODY, Preflight, health_url, preflight
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
 
@@ -354,3 +354,17 @@ def test_the_health_check_comes_from_the_first_source_address() -> None:
 
     assert ask_peer(note, source_addresses=("127.0.0.7", "127.0.0.8")).status == 200
     assert seen == ["127.0.0.7"]
+
+
+def test_a_health_answer_without_end_is_read_in_part_only() -> None:
+    sent = [0]
+
+    class Endless(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            while True:
+                await trio.lowlevel.checkpoint()
+                sent[0] += 65_536
+                yield bytes(65_536)
+
+    assert ask_fake(httpx.Response(200, stream=Endless())).status == 200
+    assert sent[0] <= MOST_BODY + 65_536

@@ -243,3 +243,10 @@ def test_methods_know_whether_they_may_be_sent_again() -> None:
 def test_captured_headers_of_all_steps_are_known() -> None:
     capture = Capture(name="x", source="header", path="X-Id")
     assert Compiler(scenario(step(captures=(capture,))), {}).captured_headers() == {b"x-id"}
+
+
+def test_a_text_that_looks_like_the_mark_of_a_value_is_sent_as_it_is() -> None:
+    made = compiled(scenario(step(path="/vG0xSlotxGv/${user.index}")))
+    rendered = made.render(Somebody())
+    assert rendered is not None
+    assert rendered.startswith(b"GET /vG0xSlotxGv/3 HTTP/1.1\r\n")

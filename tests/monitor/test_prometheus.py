@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gzip
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpx
 import pytest
 import trio
 
-from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText, collect
+from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, MOST_BYTES, PROCESS_FAMILIES, Family, PrometheusText, collect
 from velro_gate.monitor.watching import SourceError
 
 PAGE = """\
@@ -111,3 +112,31 @@ def test_a_line_without_the_label_that_the_name_needs_is_left_out() -> None:
 
 def test_a_label_becomes_part_of_a_name_without_odd_characters() -> None:
     assert collect('velro_cache_hits_total{layer="L1 / app"} 5\n', DEFAULT_FAMILIES) == {"cache_L1___app_hits_total": 5.0}
+
+
+class Endless(httpx.AsyncByteStream):
+    """A body that goes on."""
+
+    def __init__(self, piece: bytes) -> None:
+        self.piece, self.sent = piece, 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            await trio.lowlevel.checkpoint()
+            self.sent += len(self.piece)
+            yield self.piece
+
+
+def test_a_page_without_end_and_a_page_that_unpacks_to_gigabytes_are_read_in_part_only() -> None:
+    body = Endless(b"a 1\n" * 10_000)
+    with pytest.raises(SourceError, match="longer than"):
+        read(lambda request: httpx.Response(200, stream=body))
+    assert body.sent <= MOST_BYTES + len(body.piece)
+    bomb = gzip.compress(bytes(50_000_000))
+
+    class Bomb(httpx.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield bomb
+
+    with pytest.raises(SourceError, match="longer than"):
+        read(lambda request: httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Bomb()))

@@ -175,3 +175,9 @@ def test_lines_that_are_no_numbers_are_left_out() -> None:
 def test_cpu_is_the_sum_of_user_and_system_and_absent_when_one_is() -> None:
     assert parse_info("used_cpu_user:1.5\r\nused_cpu_sys:0.25\r\n") == {"cpu_seconds": 1.75}
     assert parse_info("used_cpu_user:1.5\r\n") == {}
+
+
+def test_figures_that_are_none_are_left_out() -> None:
+    assert parse_info("used_memory:nan\r\nconnected_clients:inf\r\nkeyspace_hits:1e999\r\nblocked_clients:3\r\n") == {
+        "clients_blocked": 3.0
+    }

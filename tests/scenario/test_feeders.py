@@ -136,3 +136,11 @@ def test_placeholders_of_an_unreadable_feeder_are_no_faults_of_their_own(tmp_pat
     assert len(told) == 2
     assert "there is no feeder file" in "".join(told)
     assert "feeders.g" in "".join(told) or "rows" in "".join(told)
+
+
+def test_what_would_take_all_memory_or_time_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    spec = {"rows": 1_000_000, "columns": {"t": {"text": 10_000}}}
+    (found,) = faults({**shop(), "feeders": {"f": spec}}, tmp_path)
+    assert "would hold some 10,000,000,000 bytes, more than 64,000,000" in found
+    (found,) = file_faults(tmp_path, "wide.csv", ",".join(f"c{n}" for n in range(100_000)) + "\n")
+    assert "100,000 columns, more than 1,000" in found

@@ -175,3 +175,11 @@ def test_a_profile_from_a_broken_one_adds_no_faults_of_its_own(tmp_path: Path) -
     assert any("'soon' is not a duration" in fault for fault in told)
     assert any("no phase 'othr' (did you mean 'other'?)" in fault for fault in told)
     assert any("a text is expected, not a number" in fault for fault in told)
+
+
+def test_a_time_shorter_than_any_clock_is_refused(tmp_path: Path) -> None:
+    data = shop()
+    data["profiles"]["full"][0]["ramp"] = "1e-320"
+    assert any("1e-320" in fault for fault in faults(data, tmp_path))
+    data["profiles"]["full"][0]["ramp"] = 1e-320
+    assert any("shorter than a microsecond" in fault or "1e-320" in fault for fault in faults(data, tmp_path))

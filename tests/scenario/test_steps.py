@@ -178,3 +178,9 @@ def test_a_later_step_may_use_what_the_same_step_captured_in_an_earlier_journey_
 def test_a_step_that_cannot_be_sent_or_read_is_refused(tmp_path: Path, given: dict[str, Any], says: str) -> None:
     told = step_faults(tmp_path, given)
     assert any(says in fault for fault in told), told
+
+
+@pytest.mark.parametrize("given", [{"checks": [{"json": ""}]}, {"capture": {"x": {"json": ""}}}])
+def test_an_empty_json_path_is_no_path(given: dict[str, Any], tmp_path: Path) -> None:
+    (found,) = step_faults(tmp_path, given)
+    assert "'' is not a JSON path" in found

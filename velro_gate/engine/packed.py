@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-MOST_MEMBERS = 1_000
-"""Members of a gzip body, each of which costs a copy of the piece that it lies in."""
+from velro_gate.engine.codings import MOST_MEMBERS
 
 _AT_A_TIME = 256 * 1024
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
