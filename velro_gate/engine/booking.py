@@ -346,6 +346,9 @@ class _BookedBody(httpx.AsyncByteStream):
                     except StopAsyncIteration:
                         break
                     self._packed.feed(piece)
+                    if self._packed.broken:
+                        booking.unreadable()
+                        raise httpx.DecodingError("the body is not packed as its Content-Encoding says")
                     yield piece
             except GeneratorExit:
                 raise
@@ -362,7 +365,7 @@ class _BookedBody(httpx.AsyncByteStream):
         try:
             await self._body.aclose()
         finally:
-            if self._packed.broken or isinstance(sys.exc_info()[1], httpx.DecodingError):
+            if isinstance(sys.exc_info()[1], httpx.DecodingError):
                 self._booking.unreadable()
             self._booking.finish()
             # httpx ties answer and stream together in a circle. While garbage is not collected, that would be kept for good.

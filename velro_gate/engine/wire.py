@@ -19,16 +19,17 @@ import errno
 import socket
 import ssl
 from collections.abc import Callable
-from enum import IntEnum
-from typing import Protocol
 
 from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
 from velro_gate.engine.dialling import DIALS_AT_ONCE, Dials
+from velro_gate.engine.owners import Owner, State
 from velro_gate.engine.poller import READ, WRITE, Poller
 from velro_gate.engine.routes import Route
 from velro_gate.engine.stalls import data_age, lay_ready_since
 from velro_gate.engine.tls import tls_fault
 from velro_gate.model.samples import Outcome
+
+__all__ = ["HANDSHAKES_A_TURN", "MOST_ANSWER", "Connection", "Owner", "State", "Wire"]
 
 MOST_ANSWER = 64 * 2**20
 """Bytes of one answer; a longer one is a fault of the service."""
@@ -44,36 +45,8 @@ OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS
 _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
-class State(IntEnum):
-    """What a connection is doing."""
-
-    CLOSED = 0
-    WAITING = 1  # for its turn to be dialled
-    DIALLING = 2
-    HANDSHAKE = 3
-    IDLE = 4
-    SENDING = 5
-    RECEIVING = 6
-
-
 # A member of an enumeration costs a look-up each time it is named; the hot path names these.
 _IDLE, _SENDING, _RECEIVING = State.IDLE, State.SENDING, State.RECEIVING
-
-
-class Owner(Protocol):
-    """Who uses a connection."""
-
-    def opened(self, seconds: float) -> None:
-        """The connection stands; it took so long from its turn on, TLS included."""
-
-    def answered(self, answer: Answer, at: float) -> None:
-        """The answer is whole. It may be read until this returns."""
-
-    def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
-        """The connection failed; None: this machine had no descriptor, port or memory left for it."""
-
-    def hung_up(self) -> None:
-        """The service has closed the idle connection."""
 
 
 class Wire:
