@@ -18,7 +18,7 @@ GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethroug
 ORDER = (
     "### ",
     "#### Requirements",
-    "#### Compared with main",
+    "#### Compared with the baselines",
     "#### Trust",
     "#### What to do next",
     "<details><summary>All phases",
@@ -41,7 +41,7 @@ def test_the_marker_can_be_asked_for_by_itself() -> None:
 
 def test_the_parts_come_in_the_order_of_their_importance(comment: str) -> None:
     # A duet is told apart from a comparison with main.
-    beside = comment.replace("#### Head and base side by side", "#### Compared with main")
+    beside = comment.replace("#### Head and base side by side", "#### Compared with the baselines")
     places = [beside.index(part) for part in ORDER]
     assert places == sorted(places)
 
@@ -87,7 +87,7 @@ def test_what_was_not_measured_says_so() -> None:
 
 def test_a_run_without_baseline_says_so_and_shows_no_comparison_rows() -> None:
     text = report.markdown(*EXAMPLES["no-baseline"]())
-    assert "#### Compared with main: no baseline yet, so nothing was compared" in text
+    assert "#### Compared with the baselines: no baseline yet, so nothing was compared" in text
     section = text[text.index("#### Compared") : text.index("#### Trust")]
     assert "|" not in section
 

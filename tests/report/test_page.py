@@ -65,12 +65,12 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 
 
 def test_every_part_is_there(page: str) -> None:
-    heads = re.findall(r"<h2>([^<]+)", page.replace("Head and base side by side", "Compared with main"))
+    heads = re.findall(r"<h2>([^<]+)", page.replace("Head and base side by side", "Compared with the baselines"))
     assert [head.strip() for head in heads] == [
         "What to do next",
         "Requirements",
         "Over time",
-        "Compared with main",
+        "Compared with the baselines",
         "Can the measurement be trusted?",
         "Phases",
         "Steps",

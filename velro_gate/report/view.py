@@ -134,7 +134,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         comparison_count=comparison_count(verdict),
         settled=settled(verdict),
         explanations=[spoken(one.sentence) for one in verdict.explanations],
-        compared="Compared with main" if verdict.duet is None else "Head and base side by side",
+        compared="Compared with the baselines" if verdict.duet is None else "Head and base side by side",
         before="Baseline" if verdict.duet is None else "Base build",
         now="Now" if verdict.duet is None else "Head build",
         side_by_side=verdict.duet is not None,
