@@ -12,7 +12,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.adoption import Choices, Outcome, examine_workflows, read_workflows, render_files, unguarded, write_files
+from velro_gate.adoption import (
+    Choices,
+    Outcome,
+    examine_workflows,
+    ignore_results,
+    read_workflows,
+    render_files,
+    unguarded,
+    write_files,
+)
 from velro_gate.adoption.choices import STORES
 from velro_gate.adoption.files import WAIVERS, WORKFLOWS, yaml_text
 from velro_gate.errors import OutputError, UsageError
@@ -219,3 +228,18 @@ def test_a_place_that_cannot_be_written_is_told_with_its_name(tmp_path: Path) ->
     with pytest.raises(OutputError) as caught:
         write_files(tmp_path, {".github/workflows/x.yml": "new"}, lambda _: True)
     assert str(caught.value.where).endswith(".github/workflows/x.yml")
+
+
+def test_what_runs_leave_is_ignored_by_git_and_nothing_of_the_file_is_lost(tmp_path: Path) -> None:
+    assert ignore_results(tmp_path).outcome is Outcome.WRITTEN
+    assert ignore_results(tmp_path).outcome is Outcome.UNCHANGED
+    file = tmp_path / ".gitignore"
+    file.write_bytes(b"caf\xe9\nvelro-results/")
+    assert ignore_results(tmp_path).outcome is Outcome.EXTENDED
+    assert file.read_bytes() == b"caf\xe9\nvelro-results/\nvelro-gate-crash-*.txt\n"
+
+
+@pytest.mark.parametrize("action", ["acme/velro-gate@v1", "acme/velro-gate@main", f"acme/velro-gate@{'a' * 39}"])
+def test_an_action_that_the_doctor_would_fault_is_refused(action: str) -> None:
+    with pytest.raises(UsageError, match="40 digits"):
+        Choices(action=action)

@@ -30,6 +30,7 @@ jobs:
         with:
           persist-credentials: false
       - uses: {GATE}
+        with: {{runner-label: perf}}
 """
 BASELINE = f"""\
 on:
@@ -47,6 +48,7 @@ jobs:
       statuses: write
     steps:
       - uses: {GATE}
+        with: {{runner-label: perf}}
 """
 REPORT = f"""\
 on:
@@ -210,9 +212,8 @@ def test_issues_write_lets_comment_as_well(tmp_path: Path) -> None:
 
 
 def test_what_is_switched_off_needs_no_right(tmp_path: Path) -> None:
-    text = (
-        GOOD.replace("      pull-requests: write\n      statuses: write\n", "")
-        + "        with: {comment: false, status: false}\n"
+    text = GOOD.replace("      pull-requests: write\n      statuses: write\n", "").replace(
+        "with: {runner-label: perf}", "with: {runner-label: perf, comment: false, status: false}"
     )
     assert found(tmp_path, text) == []
 
@@ -273,7 +274,8 @@ def among(folder: Path, *texts: str) -> list[tuple[str, Severity, str]]:
     return [(one.rule, one.severity, one.where) for one in examine_workflows(workflows) if one.rule.startswith("shared-")]
 
 
-MATRIX = GOOD.replace("    timeout-minutes", "    strategy: {matrix: {size: [small, large]}}\n    timeout-minutes")
+PLAIN = GOOD.replace("        with: {runner-label: perf}\n", "")
+MATRIX = PLAIN.replace("    timeout-minutes", "    strategy: {matrix: {size: [small, large]}}\n    timeout-minutes")
 UPLOADING = f"      - uses: actions/upload-artifact@{'3' * 40}\n        with: {{name: reports, path: velro-results}}\n"
 LABELLED = "        with: {runner-label: '${{ matrix.size }}', status-context: 'perf ${{ matrix.size }}'}\n"
 
@@ -300,5 +302,10 @@ def test_two_workflows_with_one_plan_are_named_by_file_and_line(tmp_path: Path) 
 
 
 def test_two_scenarios_share_a_status_at_most(tmp_path: Path) -> None:
-    other = GOOD + "        with: {scenario: other.yaml}\n"
+    other = PLAIN + "        with: {scenario: other.yaml}\n"
     assert [rule for rule, _, _ in among(tmp_path, GOOD, other)] == ["shared-status"]
+
+
+def test_a_gate_without_a_label_for_its_runners_is_told_that_only_the_same_one_is_compared_with(tmp_path: Path) -> None:
+    text = GOOD.replace("        with: {runner-label: perf}\n", "")
+    assert found(tmp_path, text) == [("runner-pool", Severity.ADVICE, line_of(text, GATE))]

@@ -92,8 +92,10 @@ def test_cpu_without_a_good_answer_is_absent() -> None:
     assert measured(readings("cpu_seconds", (10.0, 0.0), (70.0, 6.0)), ok=0) == {}
 
 
-def test_database_connections_come_from_the_service_first_and_else_from_the_database() -> None:
+def test_connections_are_counted_by_postgresql_then_told_by_a_metric_and_a_configured_size_is_told_as_that() -> None:
     pool = readings("database_pool_size", (20.0, 200.0), (30.0, 220.0))
-    server = readings("pool_size", (20.0, 50.0), source="database")
-    assert measured([*server, *pool])["database_connections"] == Estimate.exact(210.0, n=2)
-    assert measured(server)["database_connections"] == Estimate.exact(50.0, n=1)
+    told = readings("database_connections", (20.0, 60.0))
+    counted = readings("connections", (20.0, 48.0), source="database")
+    found = [measured(given)["database_connections"] for given in ([*pool, *told, *counted], [*pool, *told], pool)]
+    assert [one.value for one in found] == [48.0, 60.0, 210.0]
+    assert [word in one.detail for word, one in zip(("PostgreSQL", "metric", "configured"), found, strict=True)] == [True] * 3

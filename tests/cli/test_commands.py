@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.cli.command import ROOT, Ended, tiny_scenario, velro_gate
 from tests.service import service
 
+PRD = ROOT / "scenarios/velro-prd.yaml"
 COMMANDS = ("demo", "check", "run", "calibrate-generator", "judge", "gate", "report", "sandbox", "schema", "baseline")
 BASELINE_COMMANDS = ("add", "list", "show", "history", "pin", "unpin", "calibrate", "prune")
 
@@ -52,7 +54,7 @@ def test_the_dry_run_prints_the_plan_and_sends_nothing(tmp_path: Path) -> None:
 
 def test_the_dry_run_shows_the_plan_and_what_is_watched_also_while_the_key_is_missing_and_names_it(tmp_path: Path) -> None:
     env = {"SUPABASE_SERVICE_KEY": "", "REDIS_URL": "redis://:hunter2@cache", "DATABASE_URL": ""}
-    ended = velro_gate("check", "--url", "http://127.0.0.1:1", cwd=tmp_path, env=env)
+    ended = velro_gate("check", PRD, "--url", "http://127.0.0.1:1", cwd=tmp_path, env=env)
     assert ended.code == 2
     assert "prd_compliance_validation" in ended.out
     assert "Watched: this machine, the service's processes, its metrics page /metrics, Redis." in ended.out
@@ -60,18 +62,48 @@ def test_the_dry_run_shows_the_plan_and_what_is_watched_also_while_the_key_is_mi
     assert "hunter2" not in ended.out + ended.err
 
 
-def test_dry_run_flags_of_run_and_gate_do_the_same_as_check(tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("run", "--dry-run"), ("gate", "--dry-run")])
+def test_a_dry_run_of_dead_services_does_not_say_that_it_can_be_carried_out(tmp_path: Path, words: tuple[str, ...]) -> None:
+    env = {"REDIS_URL": "redis://127.0.0.1:1", "DATABASE_URL": "postgres://127.0.0.1:1/x"}
+    ended = velro_gate(*words, tiny_scenario(tmp_path), "--url", "http://127.0.0.1:1", cwd=tmp_path, env=env)
+    assert ended.code == 4
+    assert "can carry it out" not in ended.out
+    assert "Redis: no connection" in ended.out
+    assert "PostgreSQL: it cannot be read" in ended.out
+    assert "refused the connection" in ended.err
+
+
+def test_a_dry_run_asks_each_step_and_names_the_one_that_is_refused(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
-    outputs = {velro_gate(*words, path, "--url", "http://127.0.0.1:1", cwd=tmp_path).out for words in DRY}
-    assert len(outputs) == 1
+    with service() as running:
+        ended = velro_gate("run", "--dry-run", path, "--url", running.url, cwd=tmp_path)
+        assert (ended.code, 2 <= running.requests <= 4) == (0, True)
+        assert "Step look: 200 in" in ended.out
+        assert "This machine can carry it out.\n" in ended.out
+        path.write_text(path.read_text(encoding="utf-8").replace("$.allowed", "$.nothing"), encoding="utf-8")
+        ended = velro_gate("gate", "--dry-run", path, "--url", running.url, cwd=tmp_path)
+    assert ended.code == 4
+    assert "look: a check on its body failed" in ended.err
+    assert not (tmp_path / "velro-results").exists()
 
 
-DRY = (("check",), ("run", "--dry-run"), ("gate", "--dry-run"))
+def test_without_a_name_the_scenario_of_the_folder_is_read_and_never_the_shipped_one(tmp_path: Path) -> None:
+    ended = velro_gate("check", cwd=tmp_path)
+    assert ended.code == 2
+    assert "there is no velro-scenario.yaml in this folder" in ended.err
+    tiny_scenario(tmp_path, name="velro-scenario.yaml")
+    assert "Scenario tiny" in velro_gate("check", "--url", "http://127.0.0.1:1", cwd=tmp_path).out
+
+
+def test_help_names_no_type_of_the_code(tmp_path: Path) -> None:
+    for words in (("run",), ("baseline", "calibrate"), ("selftest",), ("init",)):
+        shown = velro_gate(*words, "--help", cwd=tmp_path).out
+        assert not [inner for inner in ("<bool>", "list[", " range>") if inner in shown]
 
 
 def test_the_full_prd_plan_is_described_for_scripts(tmp_path: Path) -> None:
     key = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
-    ended = velro_gate("check", "--profile", "full", "--format", "json", cwd=tmp_path, env=key)
+    ended = velro_gate("check", PRD, "--profile", "full", "--format", "json", cwd=tmp_path, env=key)
     plan = json.loads(ended.out)
     assert [phase["users"] for phase in plan["forecast"]["phases"]] == [500, 2_500, 5_000, 10_000, 15_000, 8_000]
     assert plan["forecast"]["requests"] > 3_000_000
@@ -87,9 +119,9 @@ def test_the_dry_run_tells_by_how_many_shards_a_plan_would_be_sent(tmp_path: Pat
 
 def test_quick_test_is_the_quick_profile_and_contradicts_another(tmp_path: Path) -> None:
     key = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
-    ended = velro_gate("check", "--quick-test", "--format", "json", cwd=tmp_path, env=key)
+    ended = velro_gate("check", PRD, "--quick-test", "--format", "json", cwd=tmp_path, env=key)
     assert json.loads(ended.out)["profile"] == "quick"
-    assert velro_gate("check", "--quick-test", "--profile", "full", cwd=tmp_path, env=key).code == 2
+    assert velro_gate("check", PRD, "--quick-test", "--profile", "full", cwd=tmp_path, env=key).code == 2
 
 
 def test_the_printed_schema_is_the_shipped_one(tmp_path: Path) -> None:
@@ -156,7 +188,8 @@ def test_a_limit_within_the_generators_own_noise_ends_the_calibration_as_broken(
 def test_a_gate_leaves_every_file_it_promises(kept: tuple[Path, Ended]) -> None:
     names = {path.name for path in gated_folder(kept[0]).iterdir()}
     assert names == {
-        "record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt",
+        "record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "verdict.txt", "report.csv",
+        "report.html", "log.txt",
     }  # fmt: skip
 
 
@@ -194,6 +227,24 @@ def test_a_report_is_printed_in_the_format_asked_for(kept: tuple[Path, Ended], w
     ended = velro_gate("report", gated_folder(kept[0]), "--as", wanted, cwd=kept[0])
     assert ended.code == 0
     assert ended.out.lower().startswith(start.lower())
+
+
+def test_a_report_is_the_verdict_that_was_given_whatever_has_changed_since(kept: tuple[Path, Ended], tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(gated_folder(kept[0]), folder)
+    given = velro_gate("report", folder, cwd=kept[0]).out
+    record = folder / "record.json"
+    record.write_text(
+        record.read_text(encoding="utf-8").replace('"interrupted": false', '"interrupted": true'), encoding="utf-8"
+    )
+    assert velro_gate("report", folder, cwd=kept[0]).out == given
+    assert "velro-gate: " in given
+    assert velro_gate("judge", folder, cwd=kept[0]).code == 4
+    for file in folder.glob("verdict.*"):
+        file.unlink()
+    ended = velro_gate("report", folder, cwd=kept[0])
+    assert ended.code == 2
+    assert "no verdict was given to this run" in ended.err
 
 
 def test_an_unknown_report_format_is_a_usage_error(kept: tuple[Path, Ended]) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 import trustme
 
-from tests.cli.command import Ended, command, environment, tiny_scenario, velro_gate
+from tests.cli.command import ROOT, Ended, command, environment, tiny_scenario, velro_gate
 from tests.service import service
 
 HARD = "hard limit"
@@ -220,7 +220,7 @@ def test_a_missing_variable_is_a_usage_error_that_names_it(tmp_path: Path) -> No
 
 def test_a_missing_secret_is_a_usage_error_before_anything_is_sent(tmp_path: Path) -> None:
     with service() as running:
-        ended = velro_gate("gate", "--profile", "quick", "--url", running.url, cwd=tmp_path)
+        ended = velro_gate("gate", ROOT / "scenarios/velro-prd.yaml", "--profile", "quick", "--url", running.url, cwd=tmp_path)
         assert running.requests == 0
     assert ended.code == 2
     assert "SUPABASE_SERVICE_KEY" in ended.err

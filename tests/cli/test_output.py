@@ -11,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.rule import Rule
 
 from tests.analysis.runs import planned, run, summary
 from tests.cli.command import command, environment, tiny_scenario, velro_gate
 from velro_gate.cli.entry import _guarded
-from velro_gate.cli.output import Lasting, people, talk
+from velro_gate.cli.output import Lasting, people, show, talk
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.store.codec import encode_record
 
@@ -77,7 +78,7 @@ def test_a_full_disk_under_the_output_is_told_and_is_never_green(failed: Path) -
 
 
 def test_without_an_encoding_for_them_the_signs_still_come_out_whole_in_a_file(failed: Path) -> None:
-    for words in (("report", failed, "--as", "markdown"), ("judge", failed)):
+    for words in (("judge", failed, "--as", "markdown"), ("judge", failed)):
         ended = subprocess.run(
             command(*words), env=environment({"PYTHONIOENCODING": "ascii"}), capture_output=True, check=False
         )
@@ -165,3 +166,11 @@ def test_a_fault_of_our_own_keeps_its_details_in_a_file_without_secrets(
     assert "RuntimeError: asked with *** at postgresql://me:***@db" in kept
     assert "hunter2" not in said + kept
     assert "pass-word" not in said + kept
+
+
+def test_piped_output_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    show("word " * 200, Rule("title"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [len(line) for line in lines] == [len("word " * 200) - 1, 80]
+    people().print("word " * 200)
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -18,6 +18,7 @@ from velro_gate.gate.calibrate import accept, calibrate
 from velro_gate.gate.judgement import reach_verdict
 from velro_gate.gate.measure import run
 from velro_gate.gate.results import make_results
+from velro_gate.gate.setup import Setup
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change
 from velro_gate.store.baselines import add_baseline, list_baselines, load_baselines
@@ -34,7 +35,7 @@ def test_calibration_stores_every_run_and_says_which_one_it_is_making(tmp_path: 
             output=tmp_path / "out",
             baselines=tmp_path / "baselines",
             effects=watching.effects,
-        )
+        ).stored
     stored = list_baselines(tmp_path / "baselines").found
     assert [record.id for _, record in stored] == [record.id for record in records]
     assert [line for line in watching.said if "calibration" in line] == ["calibration run 1 of 2", "calibration run 2 of 2"]
@@ -150,7 +151,11 @@ def test_a_calibration_of_a_waived_change_is_one_epoch_of_all_its_runs(tmp_path:
         first = run(setup, make_results(tmp_path / "first", "run"), Spectator().effects)
         for number in range(1, 7):
             add_baseline(stored, faster(first, number))
-        covered = [row for row in reach_verdict(first, stored).comparisons if row.primary and row.metric in ("p50", "p95")]
+        covered = [
+            row
+            for row in reach_verdict(first, stored).comparisons
+            if row.primary and row.metric in ("p50", "p90", "p95", "p99")
+        ]
         agreed.write_text(
             "\n".join(
                 f"- {{phase: {row.phase}, step: {row.step}, metric: {row.metric}, ceiling: 5000 %, expires: 2099-01-31, "
@@ -166,8 +171,50 @@ def test_a_calibration_of_a_waived_change_is_one_epoch_of_all_its_runs(tmp_path:
             baselines=stored,
             effects=Spectator().effects,
             waivers=agreed,
-        )
+        ).stored
     kept = {one.id: set(one.new_levels) for _, one in list_baselines(stored).found}
     begun, after = (kept[record.id] for record in records)
     assert begun
     assert not begun & after
+
+
+def too_large(folder: Path, url: str) -> Setup:
+    """The tiny scenario with a requirement that no process meets."""
+    return tiny_setup(folder, url, requirements='{rss: "< 1 MiB"}')
+
+
+def test_a_run_that_misses_its_requirements_is_kept_as_quarantined_and_measured_again_a_bounded_number_of_times(
+    tmp_path: Path,
+) -> None:
+    watching, stored = Spectator(), tmp_path / "baselines"
+    with service() as running:
+        setups = iter(
+            [
+                tiny_setup(tmp_path, running.url),
+                *[tiny_setup(tmp_path, running.url, requirements='{throughput: ">= 9,000/s"}')] * 9,
+            ]
+        )
+        with pytest.raises(BrokenError, match="misses its own requirements: "):
+            calibrate(
+                lambda: nullcontext(next(setups)), runs=2, output=tmp_path / "out", baselines=stored, effects=watching.effects
+            )
+    kept = [one.quarantined for _, one in list_baselines(stored).found]
+    assert (len(kept), kept.count("")) == (4, 1)
+    assert sum("measured again" in line for line in watching.said) == 2
+
+
+def test_one_disturbed_run_costs_a_calibration_one_run_more(tmp_path: Path) -> None:
+    with service() as running:
+        sound, missing = (
+            tiny_setup(tmp_path, running.url),
+            tiny_setup(tmp_path, running.url, requirements='{throughput: ">= 9,000/s"}'),
+        )
+        setups = iter([sound, missing, sound])
+        made = calibrate(
+            lambda: nullcontext(next(setups)),
+            runs=2,
+            output=tmp_path / "out",
+            baselines=tmp_path / "baselines",
+            effects=Spectator().effects,
+        )
+    assert (len(made.stored), len(made.refused)) == (2, 1)

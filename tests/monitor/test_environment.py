@@ -3,12 +3,13 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from velro_gate import __version__
-from velro_gate.model.record import Revision, fingerprint
+from velro_gate.model.record import Revision, comparable, fingerprint
 from velro_gate.monitor.checkout import checkout
 from velro_gate.monitor.environment import cpu_model, cpu_quota, environment, revision, runner_label
 
@@ -33,10 +34,10 @@ def test_another_label_is_another_environment() -> None:
 def test_a_quota_makes_another_environment_of_the_same_machine(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("150000 100000\n")
     (tmp_path / "memory.max").write_text("1000000\n")
-    limited = environment("box", environ={}, cgroup=tmp_path)
+    limited = environment(None, environ={}, cgroup=tmp_path)
     assert limited.extra == {"cpu_quota": "1.5"}
     assert limited.memory == 1_000_000
-    assert fingerprint(limited) != fingerprint(environment("box", environ={}, cgroup=tmp_path / "absent"))
+    assert fingerprint(limited) != fingerprint(environment(None, environ={}, cgroup=tmp_path / "absent"))
 
 
 HOSTED = {"RUNNER_NAME": "GitHub Actions 12", "RUNNER_ENVIRONMENT": "github-hosted"}
@@ -190,3 +191,11 @@ def test_a_workspace_of_another_owner_can_be_read(repository: Path) -> None:
 def test_a_pull_request_is_known_by_its_head_branch(tmp_path: Path) -> None:
     environ = {"GITHUB_SHA": "a" * 40, "GITHUB_REF": "refs/pull/7/merge", "GITHUB_HEAD_REF": "faster-login"}
     assert revision(tmp_path, environ=environ).branch == "faster-login"
+
+
+def test_a_given_label_names_a_pool_of_machines_whose_kernels_do_not_matter() -> None:
+    one = environment("box", environ={})
+    assert fingerprint(one) == fingerprint(replace(one, kernel="another"))
+    named = environment(None, environ={"RUNNER_NAME": "box"})
+    assert fingerprint(named) != fingerprint(replace(named, kernel="another"))
+    assert comparable(named, one), "what was stored before it was a pool"

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
+from tests.analysis.runs import run
 from tests.report.examples import EXAMPLES, PRD, around, comparison, comparisons, record, requirement, result, results
 from velro_gate import report
+from velro_gate.analysis.judge import judge
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status, Verdict
 from velro_gate.report.phrase import plain
-from velro_gate.report.wording import TITLES, action, missed, moved, title
+from velro_gate.report.wording import TITLES, action, headline, missed, moved, title
 
 
 def verdict(level: Level, *rows: Comparison, limits: tuple[RequirementResult, ...] = ()) -> Verdict:
@@ -240,3 +243,24 @@ def test_a_value_of_an_exact_count_has_no_interval() -> None:
     assert plain(missed(short)) == (
         "Users held in prd_compliance_validation is 7,000, under even the critical level of 8,000 (limit ≥ 10,000)."
     )
+
+
+def test_baselines_that_exist_and_were_not_used_stand_in_the_first_line_with_reason_and_remedy() -> None:
+    record = run()
+    said = "5 baselines not used: of another version of the plan (step a is gone; step b is new; digest 1, now 2)"
+    verdict = judge(record, (), skipped=(said,))
+    assert headline(record, verdict).startswith(f"{said}.")
+    assert title(verdict) == "stored baselines were not used, please read"
+    assert any("Undo what renamed" in finding.advice for finding in verdict.findings)
+    quiet = judge(record, (), skipped=("5 baselines not used: of another profile (full)",))
+    assert title(quiet) == "no baseline yet, no action needed"
+
+
+def test_a_required_baseline_that_is_missing_fails_the_run_and_its_reason_is_the_first_line() -> None:
+    record = run()
+    said = "2 baselines not used: of another environment (kernel was 1, is 2)"
+    verdict = judge(record, (), skipped=(said,), policy=replace(record.plan.policy, require_baseline=True))
+    assert verdict.level is Level.FAIL
+    assert "a baseline is required: 2 baselines not used" in verdict.findings[0].sentence
+    assert "runner-label" in verdict.findings[0].advice
+    assert "baseline" in headline(record, verdict)

@@ -13,7 +13,7 @@ def test_missing_packages_are_named_together_with_the_command_that_installs_them
     with pytest.raises(UsageError) as refused:
         require_extra(is_installed=lambda package: package not in ("uvicorn", "jwt"))
     assert refused.value.why == "missing: jwt, uvicorn"
-    assert "pip install velro-gate[sandbox]" in refused.value.hint
+    assert "pip install './velro-gate[sandbox]'" in refused.value.hint
 
 
 def test_nothing_is_said_when_everything_is_installed() -> None:

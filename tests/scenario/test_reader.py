@@ -118,3 +118,24 @@ def test_reading_leaves_the_environment_and_the_file_alone(tmp_path: Path) -> No
     assert load_scenario(SHIPPED, environ).target.url == "http://here"
     assert environ == {"VELRO_API_URL": "http://here"}
     assert SHIPPED.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ({"requirements": [{"metric": "p95", "zzz": 1}]}, "known: critical, metric, required, source, step, target"),
+        ({"requirements": 5}, "requirements: a mapping is expected"),
+        ({"zebra": 1}, "known: auth, cookies, description, feeders"),
+    ],
+)
+def test_an_unknown_key_lists_the_known_ones_and_no_inner_name_is_told(tmp_path: Path, part: dict[str, Any], told: str) -> None:
+    found = " ".join(faults(shop() | part, tmp_path))
+    assert told in found
+    assert not [inner for inner in ("in full", "by metric", "function-", "constrained") if inner in found]
+
+
+def test_a_value_of_several_kinds_is_one_fault(tmp_path: Path) -> None:
+    data = shop()
+    data["steps"][0]["checks"] = [{"json": "$.a", "equals": [1]}]
+    (found,) = faults(data, tmp_path)
+    assert "checks.equals: a text, a number or true or false is expected, not a list" in found

@@ -14,16 +14,19 @@ from tests.analysis.phases import counts
 from tests.analysis.runs import ENVIRONMENT, planned, run, summary
 from velro_gate.errors import BaselineError, OutputError, UsageError
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.record import Estimate, PhaseSummary, ResourceSummary, RunRecord, StepSummary, fingerprint
+from velro_gate.model.record import POOL, Estimate, PhaseSummary, ResourceSummary, RunRecord, StepSummary, fingerprint
 from velro_gate.model.scenario import Comparator, Phase, Requirement
 from velro_gate.store.baselines import (
     Baselines,
     add_baseline,
+    find_baselines,
     list_baselines,
     load_baselines,
     prune_baselines,
+    remove_baseline,
     require_folder,
 )
+from velro_gate.store.pins import pin_baseline, unpin_baseline
 from velro_gate.store.records import read_record
 
 
@@ -330,3 +333,52 @@ class TestListingAndPruning:
         with pytest.raises(UsageError):
             prune_baselines(tmp_path, keep)
         assert path.exists()
+
+
+def test_stored_runs_that_exist_and_are_not_used_are_told_with_what_became_of_the_plan(tmp_path: Path) -> None:
+    before = run()
+    add_baseline(tmp_path, before)
+    plan = replace(before.plan, digest="0" * 64, steps=("renamed",))
+    (said,) = load_baselines(tmp_path, plan=plan, environment=before.environment).skipped
+    assert said.startswith("1 baseline not used: of another version of the plan (step ")
+    assert "is gone; step renamed is new" in said
+
+
+def test_machines_of_a_pool_are_compared_whatever_their_kernels_and_so_is_what_was_stored_before_it_was_one(
+    tmp_path: Path,
+) -> None:
+    before = run()
+    add_baseline(tmp_path, before)
+    there = before.environment
+    pool = replace(there, kernel="another", extra={**there.extra, POOL: there.runner})
+    assert len(load_baselines(tmp_path, plan=before.plan, environment=pool).accepted) == 1
+    other = replace(pool, cpu_model="another")
+    assert load_baselines(tmp_path, plan=before.plan, environment=other).accepted == ()
+    assert load_baselines(tmp_path, plan=before.plan, environment=replace(there, kernel="another")).accepted == ()
+
+
+def test_the_usual_folder_is_that_of_the_scenarios_repository_from_wherever_one_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "repo" / "perf"
+    (tmp_path / "repo" / ".git").mkdir(parents=True)
+    deep.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    usual = Path("baselines")
+    assert find_baselines(usual, deep / "scenario.yaml") == tmp_path / "repo" / "baselines"
+    assert find_baselines(Path("mine"), deep / "scenario.yaml") == Path("mine")
+    (elsewhere / "baselines").mkdir()
+    assert find_baselines(usual, deep / "scenario.yaml") == usual
+
+
+def test_a_stored_run_can_be_removed_unless_it_is_pinned(tmp_path: Path) -> None:
+    path = add_baseline(tmp_path, run())
+    pin_baseline(path, "v1")
+    with pytest.raises(BaselineError, match="pinned"):
+        remove_baseline(path)
+    unpin_baseline(path)
+    assert remove_baseline(path) == read_record(add_baseline(tmp_path, run()))
+    with pytest.raises(BaselineError, match="no such baseline"):
+        remove_baseline(tmp_path / "none.json")

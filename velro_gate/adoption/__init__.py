@@ -9,7 +9,7 @@ from velro_gate.adoption.findings import Finding, Severity
 from velro_gate.adoption.machine_rules import MachineFacts, examine_machine
 from velro_gate.adoption.rules import examine_workflows
 from velro_gate.adoption.workflow import Workflow, read_workflows
-from velro_gate.adoption.writing import Outcome, Written, write_files
+from velro_gate.adoption.writing import Outcome, Written, ignore_results, write_files
 
 __all__ = [
     "ACTIONLINT",
@@ -22,6 +22,7 @@ __all__ = [
     "Written",
     "examine_machine",
     "examine_workflows",
+    "ignore_results",
     "read_workflows",
     "render_files",
     "unguarded",

@@ -11,7 +11,11 @@ from velro_gate.errors import UsageError
 STORES = ("branch", "push", "pull-request", "artifact", "none")
 
 _FORMS = {
-    "action": (r"\./|[\w.-]+/[\w.-]+(/[\w./-]+)?@[\w./-]+", "owner/repository@commit, or ./ in velro-gate's own repository"),
+    # As the doctor demands: a tag or a branch can be moved to other code.
+    "action": (
+        r"\./|[\w.-]+/[\w.-]+(/[\w./-]+)?@([0-9a-f]{40}|[0-9a-f]{64})",
+        "owner/repository@ and a commit with all its 40 digits, or ./ in velro-gate's own repository",
+    ),
     "main": (r"[\w][\w./+-]*", "the name of a branch"),
     "url": (r"(https?://[^\s'\"{}<>]+)?", "an address that begins with http:// or https://"),
     "health": (r"/[^\s'\"{}<>]*", "a path that begins with /"),

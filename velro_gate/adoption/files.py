@@ -43,6 +43,8 @@ def render_files(choices: Choices) -> dict[str, str]:
         "own_labels": [label for label in choices.labels if label.lower() not in KNOWN_LABELS],
         # The selftest takes ten, its packages a few.
         "night_minutes": choices.minutes + 15,
+        # Baselines are kept by this name, not by that of a runner, which is another one in each job where runners come and go.
+        "pool": "-".join(choices.labels),
         "profile": choices.profile,
         "runs_on": f"[{', '.join(choices.labels)}]",
         "scenario": choices.scenario,

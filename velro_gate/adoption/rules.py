@@ -242,6 +242,21 @@ def time_limit(workflow: Workflow) -> Iterator[Finding]:
             )
 
 
+def runner_pool(workflow: Workflow) -> Iterator[Finding]:
+    """Baselines that are kept by the name of a runner."""
+    for job in workflow.jobs:
+        for step in job.gates:
+            if job.may_be_self_hosted and step.given("mode", "auto") != "report" and not step.given("runner-label"):
+                yield Finding(
+                    rule="runner-pool",
+                    severity=Severity.ADVICE,
+                    where=workflow.at(step.value.line_of_key("uses")),
+                    what=f"job {job.name} compares with runs of the very same runner only",
+                    why="Without a label the runner's own name and kernel count; a runner with another one finds no baseline.",
+                    do="Add under with: runner-label: NAME, one name for machines that are alike.",
+                )
+
+
 def _line(workflow: Workflow, job: Job) -> int:
     jobs: Value | None = workflow.root.get("jobs")
     return jobs.line_of_key(job.name) if jobs is not None else 1
@@ -257,4 +272,5 @@ RULES = (
     pinning,
     credentials,
     time_limit,
+    runner_pool,
 )

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from velro_gate.errors import OutputError
 
+IGNORED = ("velro-results/", "velro-gate-crash-*.txt")
+"""What runs leave in the folder they are started in."""
+
 
 class Outcome(StrEnum):
     """What became of one file."""
@@ -17,6 +20,7 @@ class Outcome(StrEnum):
     OVERWRITTEN = "overwritten"
     UNCHANGED = "unchanged"
     KEPT = "kept"
+    EXTENDED = "extended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,25 @@ def write_files(root: Path, files: Mapping[str, str], overwrite: Callable[[str],
         if each.outcome in (Outcome.WRITTEN, Outcome.OVERWRITTEN):
             _write(root / each.path, files[each.path])
     return outcomes
+
+
+def ignore_results(root: Path) -> Written:
+    """Have git ignore what runs leave behind. Lines are added to a .gitignore that is there; none of it is changed.
+
+    Raises:
+        OutputError: it cannot be read or written.
+    """
+    file = root / ".gitignore"
+    try:
+        present = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
+        missing = [line for line in IGNORED if line not in present.splitlines()]
+        if missing:
+            gap = "" if not present or present.endswith("\n") else "\n"
+            with file.open("a", encoding="utf-8") as end:
+                end.write(gap + "".join(f"{line}\n" for line in missing))
+    except OSError as error:
+        raise OutputError("a file cannot be written", where=str(file), why=error.strerror) from error
+    return Written(".gitignore", (Outcome.EXTENDED if present else Outcome.WRITTEN) if missing else Outcome.UNCHANGED)
 
 
 def _outcome(file: Path, text: str, path: str, overwrite: Callable[[str], bool]) -> Outcome:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from velro_gate import units
 from velro_gate.analysis.error_rates import ERROR_CAP
+from velro_gate.analysis.unused_baselines import remedy
 from velro_gate.analysis.waivers import FILE as WAIVERS
 from velro_gate.analysis.waivers import proposed
 from velro_gate.analysis.wording import figure
@@ -202,7 +203,7 @@ def _no_baselines(skipped: Sequence[str]) -> Finding:
         level=Level.NO_BASELINE,
         subject="baselines",
         sentence=f"there is no baseline to compare with{because}: only the requirements were checked",
-        advice=f"Record accepted runs of the main branch on this runner: {CALIBRATE}.",
+        advice=remedy(skipped),
     )
 
 

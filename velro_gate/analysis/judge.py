@@ -20,6 +20,7 @@ from velro_gate.analysis.findings import comparison_findings, failure_findings, 
 from velro_gate.analysis.generator_delay import Decided
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
+from velro_gate.analysis.unused_baselines import required_baseline
 from velro_gate.analysis.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
@@ -89,6 +90,7 @@ def judge(
             doubted=_broken_phases(trust),
             today=today if waivers is not None else None,
         ),
+        *required_baseline(rules, baselines, skipped),
         *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),
         *drift_findings(baselines, release, rules),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,8 +15,15 @@ from velro_gate.model.run import PhaseRun, Reading
 Series = Mapping[tuple[str, str], tuple[Floats, Floats]]
 """(source, name) -> times and values, sorted by time; finite values only."""
 
-POOL_READINGS = (("service", "database_pool_size"), ("database", "pool_size"))
-"""Where the number of database connections may be read, the first that is there counts."""
+CONFIGURED = "configured pool size, not counted"
+CONNECTION_READINGS = (
+    (("database", "connections"), "counted by PostgreSQL"),
+    (("service", "database_connections"), "told by the service's metric"),
+    (("service", "database_pool_size"), CONFIGURED),
+)
+"""Where the number of database connections may be read, and what that is. The first that is there counts: what PostgreSQL
+counts before what the service tells, and last a size that somebody has set.
+"""
 
 
 def series_of(readings: Sequence[Reading]) -> Series:
@@ -51,8 +59,8 @@ def resource_measurements(series: Series, resources: Sequence[ResourceSummary], 
         "rss_growth": _memory_growth(series, run),
         "cpu_per_1000": _cpu_per_1000(series, run, ok),
     }
-    pools = [median[key] for key in POOL_READINGS if key in median]
-    found["database_connections"] = pools[0] if pools else None
+    counted = [replace(median[key], detail=said) for key, said in CONNECTION_READINGS if key in median]
+    found["database_connections"] = counted[0] if counted else None
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 

@@ -38,6 +38,7 @@ def init(
     ] = False,
     build_command: Annotated[str | None, typer.Option(help="With --duet: builds the service in its folder.")] = None,
     service_url: Annotated[str | None, typer.Option("--url", help="Address of the service.")] = None,
+    health: Annotated[str | None, typer.Option("--health", help="Path that answers 200 when the service is up.")] = None,
     scenario: Annotated[str | None, typer.Option(help="Scenario file, written unless it is there.")] = None,
     bearer: Annotated[str | None, typer.Option(help="Secret that holds the service's bearer token.")] = None,
     store: Annotated[str | None, typer.Option(help="branch, push, pull-request, artifact or none.")] = None,
@@ -50,8 +51,8 @@ def init(
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over files that differ, without asking.")] = False,
 ) -> int:
-    """Write scenario, workflows and waiver file into a repository; never over a file that differs without being told to."""
-    from velro_gate.adoption import ACTIONLINT, render_files, write_files
+    """Write scenario, workflows, waivers and .gitignore into a repository; never over a file that differs unless told to."""
+    from velro_gate.adoption import ACTIONLINT, ignore_results, render_files, write_files
     from velro_gate.cli.output import put
     from velro_gate.errors import UsageError
     from velro_gate.gate.adopt import choose
@@ -67,6 +68,7 @@ def init(
         "start": start_command,
         "build": build_command,
         "url": service_url,
+        "health": health,
         "scenario": scenario,
         "bearer": bearer,
         "store": store,
@@ -81,12 +83,13 @@ def init(
     written = write_files(
         root, render_files(choices), lambda path: path not in own and _may_overwrite(path, no_questions, overwrite)
     )
-    for each in written:
+    for each in (*written, ignore_results(root)):
         put(f"{each.outcome:<12} {each.path}")
     put(
         "\nNext:\n"
-        f"  1. Describe your requests in {choices.scenario}, then: velro-gate check {choices.scenario}\n"
+        f"  1. Describe your requests in {choices.scenario}, then: velro-gate run --dry-run {choices.scenario}\n"
         f"  2. Register a runner with the labels {', '.join(choices.labels)}, and on it: velro-gate doctor\n"
+        "     (several such machines are compared with one another by their runner-label: they have to be alike)\n"
         f"  3. Require the status {choices.status} in the protection of {choices.main}\n"
         "docs/github.md of velro-gate explains each step."
     )

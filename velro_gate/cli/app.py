@@ -27,6 +27,7 @@ from velro_gate.cli.duet_options import (
     WarmUp,
 )
 from velro_gate.cli.evaluate import evaluate_app
+from velro_gate.cli.help import App
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
@@ -46,6 +47,7 @@ from velro_gate.cli.options import (
     Phases,
     Profile,
     QuickTest,
+    RequireBaseline,
     Runner,
     ScenarioArgument,
     Shards,
@@ -58,12 +60,10 @@ EPILOG = (
     "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 our bug, 130 interrupted."
 )
 
-app = typer.Typer(
+app = App(
     name="velro-gate",
     help="The performance gate for pull requests that teams keep switched on.",
     epilog=EPILOG,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -96,14 +96,14 @@ def check(
     shards: Shards = AUTO,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Dry run: validate the scenario, print the plan and whether this machine can carry it out. Sends nothing."""
+    """Validate the scenario, print the plan and whether this machine can carry it out. Sends nothing ('run --dry-run' does)."""
     from velro_gate.cli.asked import asked
     from velro_gate.cli.printing import print_plan
 
     return print_plan(asked(scenario, profile, quick_test, phase, url, shards), format)
 
 
-@app.command(epilog="Example: velro-gate run --profile quick --url http://127.0.0.1:8400")
+@app.command(epilog="Example: velro-gate run scenarios/velro-prd.yaml --profile quick --url http://127.0.0.1:8400")
 def run(
     scenario: ScenarioArgument = None,
     profile: Profile = None,
@@ -125,7 +125,7 @@ def run(
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
-        return print_plan(wanted, format)
+        return print_plan(wanted, format, ask=True)
     record, results = measure(wanted, output, runner, verbose, calibrate=not no_calibration)
     stop_if_interrupted(record, results)
     return print_run(record, results, format)
@@ -142,6 +142,7 @@ def gate(
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
+    require_baseline: RequireBaseline = False,
     runner: Runner = None,
     dry_run: DryRun = False,
     no_calibration: NoCalibration = False,
@@ -160,14 +161,15 @@ def gate(
     from velro_gate.cli.duet import Given, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge
-    from velro_gate.store.baselines import require_folder
+    from velro_gate.store.baselines import find_baselines, require_folder
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
     wanted = asked(scenario, profile, quick_test, phase, url, shards, blocking=blocks)
     if dry_run:
-        return print_plan(wanted, format)
+        return print_plan(wanted, format, ask=True)
     # A place that cannot work is refused now, not after an hour of load.
-    require_folder(baselines)
+    stored = find_baselines(baselines, wanted.scenario)
+    require_folder(stored)
     base = Given(side="base", url=base_url, command=base_command, directory=base_directory)
     record, verdict, results = measure_and_judge(
         wanted,
@@ -175,8 +177,9 @@ def gate(
         runner,
         verbose,
         calibrate=not no_calibration,
-        baselines=baselines,
+        baselines=stored,
         waivers=waivers,
+        require_baseline=require_baseline,
         confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
     )
     return print_verdict(record, verdict, results.folder, format)
@@ -242,6 +245,7 @@ def duet(
 
 
 RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]
+As = Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text.")]
 
 
 @app.command(epilog="Example: velro-gate action    (as the last line of the action's step)")
@@ -270,30 +274,28 @@ def judge(
     ] = None,
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
+    as_: Annotated[str | None, typer.Option("--as", help="markdown, html, csv, json or text.", show_default=False)] = None,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Judge a kept record again, offline; with another policy if you like. The record itself is not changed."""
     from velro_gate.cli.asked import blocking
-    from velro_gate.cli.printing import print_verdict
+    from velro_gate.cli.printing import print_anew, print_verdict
     from velro_gate.cli.running import judge_again
+    from velro_gate.store.baselines import find_baselines
 
-    kept, verdict = judge_again(record, baselines, scenario, waivers, blocking(block_inconclusive, allow_inconclusive))
+    blocks = blocking(block_inconclusive, allow_inconclusive)
+    kept, verdict = judge_again(record, find_baselines(baselines, record), scenario, waivers, blocks)
+    if as_ is not None:
+        return print_anew(kept, verdict, as_)
     return print_verdict(kept, verdict, None, format)
 
 
 @app.command(epilog="Example: velro-gate report velro-results/20261123T120000.482913Z-velro-prd-pr --as html > report.html")
-def report(
-    record: RecordArgument,
-    as_: Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text.")] = "text",
-    baselines: BaselineRoot = DEFAULT_BASELINES,
-    waivers: Waivers = DEFAULT_WAIVERS,
-) -> int:
-    """Print the report of a kept record in one format."""
-    from velro_gate.cli.printing import print_report
-    from velro_gate.cli.running import judge_again
+def report(record: RecordArgument, as_: As = "text") -> int:
+    """Print the report of a kept run: the verdict that was given then. 'judge' judges it again, by today's baselines."""
+    from velro_gate.cli.printing import print_given
 
-    kept, verdict = judge_again(record, baselines, None, waivers)
-    return print_report(kept, verdict, as_)
+    return print_given(record, as_)
 
 
 @app.command(epilog="Example: velro-gate demo")

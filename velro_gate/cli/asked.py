@@ -12,6 +12,9 @@ from velro_gate.gate.setup import Asked
 from velro_gate.gate.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
 
+OWN_SCENARIO = Path("velro-scenario.yaml")
+"""What ``init`` writes, and every command reads unless another file is named."""
+
 
 def asked(
     scenario: Path | None,
@@ -23,15 +26,15 @@ def asked(
     *,
     blocking: BlockInconclusive | None = None,
 ) -> Asked:
-    """What to run; the shipped PRD scenario where none is named. blocking: instead of the scenario's own.
+    """What to run; the scenario of this folder where none is named. blocking: instead of the scenario's own.
 
     Raises:
-        UsageError: options contradict each other.
+        UsageError: options contradict each other, or no scenario is named and this folder has none.
     """
     if quick and profile not in (None, "quick"):
         raise UsageError(f"--quick-test and --profile {profile} contradict each other", hint="Give one of them.")
     return Asked(
-        scenario=scenario or shipped_scenario("velro-prd"),
+        scenario=scenario or _own_scenario(),
         profile="quick" if quick else profile,
         phases=tuple(phases or ()),
         url=url,
@@ -53,6 +56,17 @@ def blocking(wanted: Blocking | None, allow_inconclusive: bool) -> BlockInconclu
             f"--allow-inconclusive and --block-inconclusive {wanted.value} contradict each other", hint="Give one of them."
         )
     return False
+
+
+def _own_scenario() -> Path:
+    """That of the folder one is in, and never one that came with velro-gate: its plan is another service's."""
+    if not OWN_SCENARIO.is_file():
+        raise UsageError(
+            f"no scenario is named, and there is no {OWN_SCENARIO} in this folder",
+            where=str(Path.cwd()),
+            hint=f"Name a scenario file, or write one with 'velro-gate init'; an example is {shipped_scenario('velro-prd')}.",
+        )
+    return OWN_SCENARIO
 
 
 def _number_of_shards(text: str) -> int | None:

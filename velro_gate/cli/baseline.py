@@ -1,4 +1,4 @@
-"""The ``baseline`` commands: add, list, show, history, pin, unpin, calibrate, prune."""
+"""The ``baseline`` commands: add, list, show, history, pin, unpin, calibrate, remove, prune."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from velro_gate.cli.help import App
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
@@ -29,9 +30,7 @@ from velro_gate.cli.options import (
 )
 from velro_gate.gate.store_kind import StoreKind
 
-baseline_app = typer.Typer(
-    name="baseline", help="Accepted runs that later ones are compared with.", no_args_is_help=True, rich_markup_mode="rich"
-)
+baseline_app = App(name="baseline", help="Accepted runs that later ones are compared with.")
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline add velro-results/20261123T120000.482913Z-velro-prd-pr")
@@ -133,17 +132,20 @@ def calibrate(
     from contextlib import nullcontext
 
     from velro_gate.cli.asked import asked
+    from velro_gate.cli.calibrated import print_calibrated
     from velro_gate.cli.output import put
     from velro_gate.cli.world import real_effects
     from velro_gate.gate.calibrate import calibrate as calibrated
     from velro_gate.gate.null_run import Calibration
     from velro_gate.gate.setup import prepare
-    from velro_gate.store.baselines import require_folder
+    from velro_gate.store.baselines import find_baselines, require_folder
 
+    wanted = asked(scenario, profile, quick_test, phase, url, shards)
+    baselines = find_baselines(baselines, wanted.scenario)
     require_folder(baselines)
-    setup = prepare(asked(scenario, profile, quick_test, phase, url, shards), os.environ)
+    setup = prepare(wanted, os.environ)
     with real_effects(runner, verbose) as effects:
-        records = calibrated(
+        made = calibrated(
             lambda: nullcontext(setup),
             runs=runs,
             output=output,
@@ -152,7 +154,19 @@ def calibrate(
             calibration=None if no_calibration else Calibration(),
             waivers=waivers,
         )
-    put(f"stored {len(records)} baselines in {baselines}")
+    print_calibrated(made)
+    put(f"stored {len(made.stored)} baselines in {baselines}")
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline remove baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def remove(file: Annotated[Path, typer.Argument(help="One stored run.")]) -> int:
+    """Remove one stored run, for example one that was disturbed; a pinned one stays."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.baselines import remove_baseline
+
+    record = remove_baseline(file)
+    put(f"removed {file}" + ("" if record is None else f", which was run {record.id}"))
     return 0
 
 

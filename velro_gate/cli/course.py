@@ -25,6 +25,7 @@ from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, refuse_links, run_id
 from velro_gate.gate.setup import Setup, prepare
+from velro_gate.gate.shipped import shipped_scenario
 from velro_gate.gate.workshop import Workshop
 from velro_gate.github.event import Mode
 from velro_gate.model.duet import DuetRecord
@@ -177,8 +178,9 @@ class Course:
     def _setup(self, *, anywhere: bool) -> Setup:
         inputs = self.inputs
         refuse_links(inputs.output, Path.cwd())
+        scenario = inputs.scenario or shipped_scenario("velro-prd")
         wanted = asked(
-            inputs.scenario,
+            scenario,
             inputs.profile,
             False,
             inputs.phases,

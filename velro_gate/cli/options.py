@@ -36,7 +36,7 @@ PLACE = "Where things are"
 SHOWN = "What is printed"
 
 ScenarioArgument = Annotated[
-    Path | None, typer.Argument(help="Scenario file; default: the shipped velro-prd.yaml.", show_default=False)
+    Path | None, typer.Argument(help="Scenario file; default: velro-scenario.yaml in this folder.", show_default=False)
 ]
 Profile = Annotated[
     str | None,
@@ -44,7 +44,12 @@ Profile = Annotated[
 ]
 QuickTest = Annotated[bool, typer.Option("--quick-test", help="Same as --profile quick.", rich_help_panel=LOAD)]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Validate and print the plan; send nothing (same as 'check').", rich_help_panel=LOAD)
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Print the plan and try it: health, each step, Redis, PostgreSQL.",
+        rich_help_panel=LOAD,
+    ),
 ]
 Phases = Annotated[
     list[str] | None, typer.Option("--phase", help="Only this phase; may be given several times.", rich_help_panel=LOAD)
@@ -60,10 +65,13 @@ Url = Annotated[
     typer.Option("--url", help="Where the service is (default: VELRO_API_URL, then the scenario).", rich_help_panel=PLACE),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", rich_help_panel=PLACE)]
-BaselineRoot = Annotated[Path, typer.Option("--baselines", "-b", help="Folder of the stored baselines.", rich_help_panel=PLACE)]
+BaselineRoot = Annotated[
+    Path,
+    typer.Option("--baselines", "-b", help="Folder of the stored baselines, here or in the repository.", rich_help_panel=PLACE),
+]
 Runner = Annotated[
     str | None,
-    typer.Option("--runner", help="Label of this machine; runs of other labels are not compared.", rich_help_panel=PLACE),
+    typer.Option("--runner", help="Label of this pool of like machines; others are not compared.", rich_help_panel=PLACE),
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)
@@ -82,6 +90,10 @@ NoConfirm = Annotated[
 MaxMinutes = Annotated[
     float,
     typer.Option("--max-minutes", min=0.0, help="At most so long for running suspicious phases again.", rich_help_panel=LOAD),
+]
+RequireBaseline = Annotated[
+    bool,
+    typer.Option("--require-baseline", help="Fail when no stored baseline can be compared with.", rich_help_panel=SHOWN),
 ]
 AllowInconclusive = Annotated[
     bool,
@@ -107,4 +119,4 @@ Waivers = Annotated[
 DEFAULT_MAX_MINUTES = 30.0
 DEFAULT_WAIVERS = Path("velro-waivers.yaml")
 DEFAULT_OUTPUT = Path("velro-results")
-DEFAULT_BASELINES = Path("baselines")
+DEFAULT_BASELINES = Path("baselines")  # as store.baselines.DEFAULT_FOLDER

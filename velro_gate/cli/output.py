@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import IO, TextIO, cast
 
 from rich.console import Console, RenderableType
+from rich.rule import Rule
 
 from velro_gate.errors import StorageError
 from velro_gate.github.commands import harmless
 
-WIDTH_WITHOUT_TERMINAL = 120
+WIDTH_WITHOUT_TERMINAL = 10_000
+"""Columns: whoever reads a pipe or a file folds lines by himself, or searches them."""
+WIDTH_OF_RULES = 80
 
 
 def put(text: str) -> None:
@@ -47,14 +50,15 @@ def put(text: str) -> None:
 
 
 def show(*parts: RenderableType) -> None:
-    """Print renderables to standard output: as wide as the terminal, or 120 columns where there is none."""
+    """Print renderables to standard output: as wide as the terminal, and where there is none no line is folded."""
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    width = None if on_terminal else WIDTH_WITHOUT_TERMINAL
     kept = _Kept()
+    width = None if on_terminal else WIDTH_WITHOUT_TERMINAL
     console = Console(file=kept, force_terminal=on_terminal, width=width, highlight=False)
     for part in parts:
-        console.print(part, markup=False)
-    put(kept.getvalue().removesuffix("\n"))
+        console.print(part, markup=False, width=WIDTH_OF_RULES if isinstance(part, Rule) and not on_terminal else None)
+    text = kept.getvalue().removesuffix("\n")
+    put(text if on_terminal else "\n".join(line.rstrip() for line in text.split("\n")))
 
 
 class _Kept(io.StringIO):
@@ -68,7 +72,8 @@ class _Kept(io.StringIO):
 
 def people() -> Console:
     """Where people read while a command works: standard error, so that standard output stays for results."""
-    return Console(file=cast("IO[str]", talk()), highlight=False)
+    way = talk()
+    return Console(file=cast("IO[str]", way), highlight=False, width=None if way.isatty() else WIDTH_WITHOUT_TERMINAL)
 
 
 def talk() -> Lasting:

@@ -16,7 +16,7 @@ from velro_gate.cli.output import put, show
 from velro_gate.engine.machine import read_machine
 from velro_gate.errors import UsageError
 from velro_gate.gate.dry_run import DryRun, dry_run
-from velro_gate.gate.judgement import DUET_FILES, FILES
+from velro_gate.gate.judgement import DUET_FILES, FILES, given_report
 from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Asked, prepare
 from velro_gate.model.record import RunRecord
@@ -72,21 +72,40 @@ def phase_table(record: RunRecord) -> Table:
     return table
 
 
-def print_report(record: RunRecord, verdict: Verdict, wanted: str) -> int:
-    """One report on standard output."""
+_FILES = {
+    "text": "verdict.txt",
+    "markdown": "verdict.md",
+    "html": "report.html",
+    "csv": "report.csv",
+    "json": "verdict.json",
+}
+"""The file of each format of a report."""
+
+
+def print_given(folder: Path, wanted: str) -> int:
+    """The verdict that was given to a kept run, in one format."""
+    put(given_report(folder, _FILES[_known(wanted)]).removesuffix("\n"))
+    return OK
+
+
+def print_anew(record: RunRecord, verdict: Verdict, wanted: str) -> int:
+    """A verdict that was reached just now in one format, and the exit code that belongs to it."""
     renderers: Mapping[str, Callable[[RunRecord, Verdict], str]] = {
         "markdown": report.markdown,
         "html": report.html,
         "csv": report.csv,
         "json": report.verdict_json,
     }
-    if wanted == "text":
-        show(report.terminal(record, verdict))
-    elif wanted in renderers:
-        put(renderers[wanted](record, verdict))
-    else:
-        raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: text, {', '.join(renderers)}.")
-    return OK
+    if _known(wanted) == "text":
+        return print_verdict(record, verdict, None, Format.TEXT)
+    put(renderers[wanted](record, verdict).removesuffix("\n"))
+    return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
+
+
+def _known(wanted: str) -> str:
+    if wanted not in _FILES:
+        raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: {', '.join(_FILES)}.")
+    return wanted
 
 
 def print_schema(of: str) -> int:
@@ -98,15 +117,16 @@ def print_schema(of: str) -> int:
     return OK
 
 
-def print_plan(wanted: Asked, format: Format) -> int:
-    """The dry run: the plan, what it costs, and whether this machine can carry it out.
+def print_plan(wanted: Asked, format: Format, *, ask: bool = False) -> int:
+    """The dry run: the plan, what it costs, and whether this machine can carry it out. ask: ask the services, too.
 
     Raises:
         InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
+        UnreachableError, BrokenError: the service does not answer, or not as its steps expect; raised then, too.
     """
     setup = prepare(wanted, os.environ, need_secrets=False)
     machine = read_machine(sources=setup.scenario.target.source_addresses)
-    planned = dry_run(setup, machine, os.environ)
+    planned = dry_run(setup, machine, os.environ, ask=ask)
     if format is Format.JSON:
         put(json.dumps(_plan_json(planned), indent=2))
     else:

@@ -67,6 +67,7 @@ def measure_and_judge(
     baselines: Path,
     waivers: Path,
     confirm: Confirmable | None,
+    require_baseline: bool = False,
 ) -> tuple[RunRecord, Verdict, Results]:
     """Run the load, judge it, and measure suspicious phases again (confirm: None: judge it alone).
 
@@ -75,6 +76,8 @@ def measure_and_judge(
         InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
     """
     setup = prepare(wanted, os.environ)
+    if require_baseline:
+        setup = setup.requiring_baseline()
     check_waivers(waivers, setup.scenario)
     with real_effects(runner, verbose) as effects:
         results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velro_gate.analysis.judge import judge
@@ -17,12 +17,23 @@ from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.results import make_results, run_id
 from velro_gate.gate.setup import Setup
 from velro_gate.model.further import Further
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
 
+LEAST_SPARE = 2
+"""Runs of a calibration that may be measured again at least."""
 _DELAYS = frozenset({"lateness", "loop-lag", "gc-pause", "stalled"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """What a calibration came to. stored: the new baselines. refused: runs that were measured again instead, each with why."""
+
+    stored: tuple[RunRecord, ...]
+    refused: tuple[tuple[RunRecord, str], ...] = ()
 
 
 def calibrate(
@@ -34,24 +45,29 @@ def calibrate(
     effects: Effects,
     calibration: Calibration | None = None,
     waivers: Path | None = None,
-) -> tuple[RunRecord, ...]:
+) -> Calibrated:
     """Run ``runs`` times, each within a fresh ``service()``, and store each trustworthy run as a baseline.
+
+    A run that was disturbed or misses its own requirements is kept as quarantined and measured again, at most twice for all
+    runs together, or half as often as there are runs: later runs would be compared with the disturbance.
 
     The runs are held against what was accepted before the first of them, not against one another: five runs of one build are
     to tell its noise, not to be chosen by it. calibration: measures the generator alone, once for all runs; None: left out.
     waivers: the file of agreed regressions: the first run begins an epoch of what they cover, and all of them are in it.
 
     Raises:
-        UsageError: the waivers cannot be read, or hold what is none. BrokenError: a run cannot be trusted. GateFailedError: it
-        is a regression. Such a run is kept as quarantined, and those stored before it stay. InterruptedRunError: the user
-        stopped.
+        UsageError: the waivers cannot be read, or hold what is none. BrokenError: runs cannot be trusted. GateFailedError: one
+        is a regression, or they miss their requirements. Such a run is kept as quarantined, and those stored before it stay.
+        InterruptedRunError: the user stopped.
     """
     records: list[RunRecord] = []
+    refused: list[tuple[RunRecord, str]] = []
     before: Baselines | None = None
     begun: frozenset[NewLevel] = frozenset()
     agreed = None if waivers is None else read_waivers(waivers)
-    for number in range(1, runs + 1):
-        effects.say(f"calibration run {number} of {runs}")
+    while len(records) < runs:
+        number = len(records) + 1
+        effects.say(f"calibration run {number} of {runs}{', measured again' if refused else ''}")
         with service() as setup:
             name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
             record = run(setup, make_results(output, name), effects, calibration)
@@ -60,10 +76,17 @@ def calibrate(
         if before is None:
             before = load_baselines(baselines, plan=record.plan, environment=record.environment)
         verdict = judge(record, before.accepted, waivers=agreed)
-        _store(record, verdict, baselines, accept_change=False, begun=begun)
+        try:
+            _store(record, verdict, baselines, accept_change=False, begun=begun, missed=_missed(record, verdict))
+        except _DisturbedError as disturbed:
+            refused.append((record, disturbed.why or disturbed.what))
+            if len(refused) > max(LEAST_SPARE, runs // 2):
+                raise
+            effects.say(f"not stored: {disturbed.why}")
+            continue
         begun |= _new_levels(verdict)
         records.append(record)
-    return tuple(records)
+    return Calibrated(stored=tuple(records), refused=tuple(refused))
 
 
 def accept(
@@ -88,14 +111,27 @@ def accept(
     return _store(record, verdict, baselines, accept_change=accept_change)
 
 
+class _DisturbedError(BrokenError):
+    """A run that another one may stand in for."""
+
+
 def _store(
-    record: RunRecord, verdict: Verdict, baselines: Path, *, accept_change: bool, begun: frozenset[NewLevel] = frozenset()
+    record: RunRecord,
+    verdict: Verdict,
+    baselines: Path,
+    *,
+    accept_change: bool,
+    begun: frozenset[NewLevel] = frozenset(),
+    missed: BrokenError | None = None,
 ) -> Path:
-    """Store it as a baseline or as quarantined. begun: levels that a run before it has begun already."""
+    """Store it as a baseline or as quarantined. begun: levels that a run before it has begun already. missed: of its
+    requirements, where that keeps it from being a baseline.
+    """
     obstacle = (
-        _broken(record, verdict)
+        _unanswered(record)
+        or _broken(record, verdict)
         or _delayed(record)
-        or _unanswered(record)
+        or missed
         or (None if accept_change else _regression(record, verdict))
     )
     if obstacle is not None:
@@ -124,7 +160,7 @@ def _delayed(record: RunRecord) -> BrokenError | None:
     ]
     if not delayed:
         return None
-    return BrokenError(
+    return _DisturbedError(
         f"run {record.id} cannot become a baseline",
         why=f"{delayed[0].sentence}, and later runs would be compared with that",
         hint=delayed[0].advice,
@@ -140,6 +176,21 @@ def _unanswered(record: RunRecord) -> BrokenError | None:
         f"run {record.id} cannot become a baseline",
         why=f"no request was answered well in {', '.join(silent)}",
         hint="Mend the service, or the scenario's checks, then run again.",
+    )
+
+
+def _missed(record: RunRecord, verdict: Verdict) -> BrokenError | None:
+    """A run that misses what is required of every run is no level to compare with."""
+    missed = [result for result in verdict.requirements if result.requirement.required and not result.met]
+    if not missed:
+        return None
+    named = ", ".join(
+        f"{METRICS[result.requirement.metric].label} of {result.requirement.step} in {result.phase}" for result in missed[:3]
+    )
+    return _DisturbedError(
+        f"run {record.id} cannot become a baseline",
+        why=f"it misses its own requirements: {named}",
+        hint="Mend the service or the limit; 'velro-gate baseline add' stores a kept run all the same.",
     )
 
 
@@ -159,7 +210,7 @@ def _broken(record: RunRecord, verdict: Verdict) -> BrokenError | None:
     broken: list[Finding] = [finding for finding in verdict.findings if finding.level is Level.BROKEN]
     if not broken:
         return None
-    return BrokenError(
+    return _DisturbedError(
         f"run {record.id} cannot become a baseline",
         why="; ".join(finding.sentence for finding in broken[:3]),
         hint=broken[0].advice or "Mend what is named above, then run again.",

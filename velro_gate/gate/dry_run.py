@@ -1,36 +1,42 @@
-"""The dry run: what a plan would take, and whether this machine can carry it out. Sends nothing."""
+"""The dry run: what a plan would take, and whether this machine can carry it out. Sends no load, and nothing unless told to."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from velro_gate import units
 from velro_gate.engine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
-from velro_gate.errors import InfeasibleError, MissingVariableError
+from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
+from velro_gate.gate.asking import Replies, ask_services
 from velro_gate.gate.setup import Setup
 from velro_gate.model.masking import mask
 from velro_gate.scenario import secrets
 
+_UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """A plan, what it is expected to take, and what is short. shards: how many processes would send it."""
+    """A plan, what it is expected to take, and what is short. shards: how many processes would send it. replies: what the
+    services answered; None: they were not asked.
+    """
 
     setup: Setup
     shards: int
     forecast: Forecast
     shortfalls: tuple[Shortfall, ...]
     missing: MissingVariableError | None = None
+    replies: Replies | None = None
 
     @property
-    def refusal(self) -> InfeasibleError | MissingVariableError | None:
+    def refusal(self) -> VelroError | None:
         """The error that a run of this plan would end with; None when it would start."""
         if self.missing is not None:
             return self.missing
         fatal = next((shortfall for shortfall in self.shortfalls if shortfall.fatal), None)
         if fatal is None:
-            return None
+            return None if self.replies is None else self.replies.refusal
         return InfeasibleError(fatal.sentence, where=f"phase {fatal.phase}", hint=fatal.hint)
 
     @property
@@ -42,8 +48,9 @@ class DryRun:
         """The forecast and its caveats in words."""
         expected = self.forecast
         plan = self.setup.plan
+        sent = "nothing was sent" if self.replies is None else "no load was sent"
         said = [
-            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: nothing was sent.",
+            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: {sent}.",
             f"About {units.format_count(round(expected.requests))} requests in {units.format_count(round(expected.journeys))} "
             f"journeys, {units.format_duration(expected.seconds)}.",
             f"Needs at most {units.format_count(expected.descriptors)} open files, "
@@ -61,8 +68,12 @@ class DryRun:
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
         said.append(f"Watched: {self._watched()}.")
         said += [f"{'Short' if short.fatal else 'Caveat'}: {short.sentence} {short.hint}" for short in self.shortfalls]
-        if not self.shortfalls:
-            said.append("This machine can carry it out.")
+        replies = self.replies
+        said += [] if replies is None else replies.sentences
+        if self.refusal is None and not self.shortfalls:
+            said.append(f"This machine can carry it out.{_UNTRIED if replies is None else ''}")
+        if replies is not None and replies.silent:
+            said.append(f"Caveat: these would not be watched: {', '.join(replies.silent)}.")
         if self.missing is not None:
             said.append(f"Missing: {self.missing.what}.")
         return said
@@ -84,19 +95,26 @@ class DryRun:
             ("Redis", target.redis_url is not None),
             ("PostgreSQL", target.database_url is not None),
         )
-        return ", ".join(name for name, given in watched if given)
+        silent = () if self.replies is None else self.replies.silent
+        return ", ".join(name for name, given in watched if given and not any(each.startswith(name) for each in silent))
 
 
-def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str]) -> DryRun:
-    """Look at a plan without carrying it out; a missing secret is told beside the rest, since nothing is sent yet."""
+def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *, ask: bool = False) -> DryRun:
+    """Look at a plan without carrying it out; a missing secret is told beside the rest. ask: ask the services once, too, unless
+    a run would not even begin.
+    """
     shards = setup.shard_count(machine)
     found = shortfalls(
         setup.phases, scenario=setup.scenario, machine=machine, service_is_local=setup.service_is_local, shards=shards
     )
     missing = None
+    known: Mapping[str, str] = {}
     try:
-        secrets(setup.scenario, environ)
+        known = secrets(setup.scenario, environ)
     except MissingVariableError as error:
         missing = error
     expected = forecast(setup.phases, scenario=setup.scenario, shards=shards)
-    return DryRun(setup=setup, shards=shards, forecast=expected, shortfalls=found, missing=missing)
+    planned = DryRun(setup=setup, shards=shards, forecast=expected, shortfalls=found, missing=missing)
+    if not ask or planned.refusal is not None:
+        return planned
+    return replace(planned, replies=ask_services(replace(setup, secrets=known)))

@@ -21,14 +21,18 @@ from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
+from velro_gate.store.files import read_text
 from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
 from velro_gate.store.samples import SUMMARY_ALONE
 
-FILES = ("record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt")
+REPORTS = ("verdict.json", "verdict.md", "verdict.txt", "report.csv", "report.html")
+"""The verdict that was given, in each format."""
+
+FILES = ("record.json", "facts.json", "samples.npz", *REPORTS, "log.txt")
 """What a gated run leaves in its folder."""
 
-DUET_FILES = ("record.json", DUET, "verdict.json", "verdict.md", "report.csv", "report.html", "log.txt", "base.log", "head.log")
+DUET_FILES = ("record.json", DUET, *REPORTS, "log.txt", "base.log", "head.log")
 """What a duet leaves in its folder; the builds' own output where we started them."""
 
 
@@ -201,6 +205,25 @@ def reread_run(folder: Path) -> RunRecord:
     return reread(folder)
 
 
+def given_report(folder_or_record: Path, name: str) -> str:
+    """One report of the verdict that was given to a kept run, as it was written then. name: of ``REPORTS``.
+
+    Raises:
+        RecordError: there is no run, or none that was judged, or the report cannot be read.
+    """
+    folder = folder_or_record if folder_or_record.is_dir() else folder_or_record.parent
+    hint = f"Judge it: 'velro-gate judge {folder_or_record}'."
+    for each in (name, "verdict.md") if name == "verdict.txt" else (name,):
+        try:
+            return read_text(folder / each, "report", hint)
+        except FileNotFoundError:
+            continue
+    if not (folder / RECORD).exists():
+        raise RecordError("there is no kept run", where=str(folder_or_record), why=f"the folder holds no {RECORD}")
+    why = "it was measured and not judged, or by a version that kept no reports"
+    raise RecordError("no verdict was given to this run", where=str(folder), why=why, hint=hint)
+
+
 def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:
     """Write the verdict's files beside the record; the verdict itself first, so that it is never lost.
 
@@ -209,5 +232,6 @@ def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None
     """
     results.write("verdict.json", report.verdict_json(record, verdict))
     results.write("verdict.md", report.markdown(record, verdict))
+    results.write("verdict.txt", report.terminal_text(record, verdict))
     results.write("report.csv", report.csv(record, verdict))
     results.write("report.html", report.html(record, verdict))

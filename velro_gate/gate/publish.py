@@ -230,8 +230,6 @@ def _without_marker(text: str) -> str:
 
 def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: int) -> dict[str, str]:
     folder = results.folder.resolve()
-    total = len(verdict.requirements)
-    met = sum(result.met for result in verdict.requirements)
     slowest = [found.value for phase in record.phases if (found := phase.measurement("p95", ALL_STEPS))]
     return {
         "verdict": verdict.level.word,
@@ -241,9 +239,17 @@ def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: i
         "report-path": str(folder / "report.html"),
         "verdict-path": str(folder / "verdict.json"),
         "summary-path": str(folder / "verdict.md"),
-        "compliance-score": f"{100.0 * met / total:.1f}" if total else "",
+        "compliance-score": _compliance(verdict),
         "p95-ms": f"{max(slowest) * 1e3:.3f}" if slowest else "",
     }
+
+
+def _compliance(verdict: Verdict) -> str:
+    """Percent of requirements that are met; empty where the run proves nothing: a broken one, or one of a smaller load."""
+    results = verdict.requirements
+    if not results or verdict.level is Level.BROKEN or any(result.requirement.scaled_from is not None for result in results):
+        return ""
+    return f"{100.0 * sum(result.met for result in results) / len(results):.1f}"
 
 
 def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:

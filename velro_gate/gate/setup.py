@@ -6,8 +6,9 @@ import dataclasses
 import difflib
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
 from velro_gate.engine.forecast import shards_needed
@@ -43,6 +44,10 @@ class Setup:
     secrets: Mapping[str, str]
     shards: int | None = None
     start_seconds: float = 5.0
+
+    def requiring_baseline(self) -> Self:
+        """The same, to be judged as failed where no stored baseline can be compared with."""
+        return replace(self, plan=replace(self.plan, policy=replace(self.plan.policy, require_baseline=True)))
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.run import Environment, GeneratorHealth
@@ -288,6 +288,19 @@ class Release:
     record: RunRecord
 
 
+POOL = "pool"
+"""In an environment's extra: the label that somebody gave to machines which are alike, whatever their names and kernels."""
+
+
+def comparable(theirs: Environment, ours: Environment) -> bool:
+    """Whether a run made in one environment can be compared with one of ours. What was stored under a label before it named a
+    pool belongs to that pool.
+    """
+    if POOL in ours.extra and theirs.runner == ours.runner:
+        theirs = replace(theirs, extra={**theirs.extra, POOL: ours.extra[POOL]})
+    return fingerprint(theirs) == fingerprint(ours)
+
+
 def fingerprint(environment: Environment) -> str:
     """Twelve hex digits that are equal exactly when two runs were made in comparable environments."""
     parts = (
@@ -296,7 +309,8 @@ def fingerprint(environment: Environment) -> str:
         str(environment.cores),
         # Memory to the GiB: the kernel's reserve moves the exact figure between reboots.
         str(round(environment.memory / 2**30)),
-        environment.kernel,
+        # The machines of a pool are alike by the word of whoever named it; their kernels follow the image of the day.
+        *(() if POOL in environment.extra else (environment.kernel,)),
         environment.python,
         environment.tool,
         *(f"{key}={value}" for key, value in sorted(environment.extra.items())),

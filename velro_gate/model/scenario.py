@@ -257,6 +257,7 @@ class Policy:
     max_baselines: K, history: H. primary: metrics that may fail a run, as (step, metric), None: the default choice.
     block_inconclusive: whether an inconclusive run blocks: always, never, or only while something that looked worse is neither
     confirmed nor refuted.
+    require_baseline: whether a run that no stored baseline can be compared with fails.
     """
 
     margin: float = 0.05
@@ -267,6 +268,7 @@ class Policy:
     history: int = 30
     block_inconclusive: BlockInconclusive = SUSPICIOUS
     primary: tuple[tuple[str, str], ...] | None = None
+    require_baseline: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 < self.margin <= self.unchanged_below:
@@ -288,6 +290,7 @@ class Target:
     url: str
     health_path: str = "/health"
     metrics_path: str | None = None
+    connections_metric: str | None = None
     redis_url: str | None = None
     database_url: str | None = None
     verify: bool = True

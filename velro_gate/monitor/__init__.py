@@ -20,6 +20,7 @@ service   rss                             resident bytes of its processes (pages
 service   threads, processes              how many
 service   descriptors                     open files of its processes, connections among them; remote: its metrics
 service   connections                     established connections to its port; counted every twenty seconds
+service   database_connections            its database connections (the metric that target.connections_metric names)
 service   database_pool_size              connections its database pool may open (its metrics; velro_db_pool_size)
 service   database_pool_in_use            connections of the pool at work (its metrics; velro_db_pool_in_use)
 service   cache_LAYER_hits_total          hits of one cache layer (its metrics; velro_cache_hits_total)

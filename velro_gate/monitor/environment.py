@@ -1,8 +1,9 @@
 """Where a run is made, and of which build.
 
 Two runs are compared only when their environments are equal, so the runner's label has to name a kind of machine and not one
-boot of it. It is, in this order: the label given; for machines that the CI provider hands out anew each job, their kind (image
-and architecture), since their names count jobs; RUNNER_NAME, the name of a self-hosted runner; the host's name.
+boot of it. It is, in this order: the label given, which names a pool of like machines, whose kernels may differ; for machines
+that the CI provider hands out anew each job, their kind (image and architecture), since their names count jobs; RUNNER_NAME,
+the name of a self-hosted runner; the host's name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from velro_gate import __version__
-from velro_gate.model.record import Revision
+from velro_gate.model.record import POOL, Revision
 from velro_gate.model.run import Environment
 from velro_gate.monitor.checkout import ask
 
@@ -41,7 +42,7 @@ def environment(
         kernel=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         tool=__version__,
-        extra={} if quota is None else {"cpu_quota": f"{quota:g}"},
+        extra={**({} if quota is None else {"cpu_quota": f"{quota:g}"}), **({POOL: runner} if runner else {})},
     )
 
 

@@ -69,7 +69,7 @@ class PostgresActivity:
         try:
             import psycopg
         except ImportError as error:
-            raise SourceError("psycopg is not installed (it comes with 'velro-gate[sandbox]')") from error
+            raise SourceError("the package psycopg is not installed") from error
         try:
             if self._connection is None:
                 self._connection = psycopg.connect(
@@ -81,7 +81,7 @@ class PostgresActivity:
         except psycopg.Error as error:
             self._close()
             # The text of a connection error may repeat the connection string.
-            raise SourceError(f"PostgreSQL cannot be read ({error.sqlstate or type(error).__name__})") from error
+            raise SourceError(f"it cannot be read ({error.sqlstate or type(error).__name__})") from error
         if row is None:
             raise SourceError("PostgreSQL has no statistics of this database")
         return {column.name: float(value) for column, value in zip(columns, row, strict=True) if value is not None}

@@ -39,6 +39,8 @@ def sources_for(
         sources.append(ServiceProcesses(port))
     if target.metrics_path is not None:
         wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
+        if target.connections_metric is not None:
+            wanted = (*wanted, Family(family=target.connections_metric, name="database_connections"))
         page = f"{target.url.rstrip('/')}/{target.metrics_path.lstrip('/')}"
         sources.append(PrometheusText(page, families=wanted, transport=transport))
     if target.redis_url:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from velro_gate.report.comment import comment_marker, markdown, marker_named, marker_of
-    from velro_gate.report.console import terminal
+    from velro_gate.report.console import terminal, terminal_text
     from velro_gate.report.curves import curves_svg
     from velro_gate.report.document import verdict_json
     from velro_gate.report.escape import markdown_link, markdown_text
@@ -40,6 +40,7 @@ _HOMES = {
     "progress_line": "live",
     "progress_view": "live",
     "terminal": "console",
+    "terminal_text": "console",
     "verdict_json": "document",
     "verdict_schema": "schema",
 }
@@ -62,6 +63,7 @@ __all__ = [
     "progress_line",
     "progress_view",
     "terminal",
+    "terminal_text",
     "verdict_json",
     "verdict_schema",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +28,7 @@ COLOURS = {
     "broken": "red",
     OPEN: "dim",
 }
+_WIDE = 10_000
 _LISTED = 6
 _CHANGED = 15
 _INDENT = (0, 0, 0, 2)
@@ -40,6 +42,13 @@ def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:
         parts += [_text(view.scaled), Text("")]
     parts += [*_requirements(view), *_comparisons(view), *_trust(view), *_next(view), _foot(view)]
     return Group(*parts)
+
+
+def terminal_text(record: RunRecord, verdict: Verdict) -> str:
+    """The same as plain text without colours, no line folded; ends in a newline."""
+    kept = io.StringIO()
+    Console(file=kept, width=_WIDE, force_terminal=False, color_system=None, highlight=False).print(terminal(record, verdict))
+    return "\n".join(line.rstrip() for line in kept.getvalue().rstrip("\n").split("\n")) + "\n"
 
 
 def _head(view: View) -> RenderableType:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from velro_gate import units
 from velro_gate.model.metrics import METRICS, Kind, Metric
+from velro_gate.model.readings import Unit, unit_of
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
 from velro_gate.model.verdict import Comparison
@@ -108,13 +109,13 @@ def _in_points(metric: Metric) -> bool:
     return metric.kind is Kind.SHARE
 
 
-def resource(what: str, value: float) -> str:
-    """A watched value; its kind is read from its name, since sources are open-ended."""
-    words = set(what.lower().replace("-", "_").split("_"))
-    if words & {"rss", "memory", "bytes", "received", "size"}:
-        return units.format_bytes(value)
-    if words & {"share", "rate", "ratio"} or (what in ("cpu", "steal", "hit_rate")):
-        return units.format_share(value)
-    if words & {"seconds", "lag", "pause"}:
-        return units.format_seconds(value)
+def resource(name: str, value: float) -> str:
+    """A reading's value, or what a counter rose by, in the unit that the monitor declares."""
+    match unit_of(name):
+        case Unit.BYTES:
+            return units.format_bytes(value)
+        case Unit.SHARE:
+            return units.format_share(value)
+        case Unit.SECONDS:
+            return units.format_seconds(value)
     return units.format_count(value)

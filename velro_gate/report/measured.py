@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from velro_gate import units
-from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
+from velro_gate.model.readings import is_counter
+from velro_gate.model.record import PhaseSummary, ResourceSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report import figures
 from velro_gate.report.plan import offered
@@ -207,15 +208,22 @@ def _cache(counts: Mapping[str, int]) -> str:
 
 def resource_rows(record: RunRecord) -> list[ResourceRow]:
     """Every watched value of every phase."""
-    return [
-        ResourceRow(
-            phase=phase.name,
-            source=found.source,
-            name=found.name.replace("_", " "),
-            least=figures.resource(found.name, found.least),
-            median=figures.resource(found.name, found.median),
-            most=figures.resource(found.name, found.most),
+    return [_resource_row(phase.name, found) for phase in record.phases for found in phase.resources]
+
+
+def _resource_row(phase: str, found: ResourceSummary) -> ResourceRow:
+    """A counter counts since its process began, so of it only the rise within the phase is shown."""
+    name = found.name.removesuffix("_total").replace("_", " ")
+    if is_counter(found.name):
+        rise = figures.resource(found.name, found.most - found.least)
+        return ResourceRow(
+            phase=phase, source=found.source, name=f"{name}, rise", least=figures.NOTHING, median=figures.NOTHING, most=rise
         )
-        for phase in record.phases
-        for found in phase.resources
-    ]
+    return ResourceRow(
+        phase=phase,
+        source=found.source,
+        name=name,
+        least=figures.resource(found.name, found.least),
+        median=figures.resource(found.name, found.median),
+        most=figures.resource(found.name, found.most),
+    )

@@ -79,7 +79,7 @@ def requirement_row(result: RequirementResult) -> RequirementRow:
         subject=figures.subject(wanted.metric, wanted.step),
         limit=figures.limit(wanted),
         critical=figures.critical(wanted),
-        value=figures.with_interval(wanted.metric, result.estimate),
+        value=_value(result),
         headroom=figures.headroom(result.headroom),
         status=status_word(result),
         level=result.level.word,
@@ -114,6 +114,14 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         note=row.reason,
         confirmation=row.confirmation.words if row.confirmation is not None else "",
     )
+
+
+def _value(result: RequirementResult) -> str:
+    """The figure with its interval; of connections also who says so, since a configured size is no measured number."""
+    found = result.estimate
+    shown = figures.with_interval(result.requirement.metric, found)
+    told = found.detail if found is not None and result.requirement.metric == "database_connections" else ""
+    return f"{shown} ({told})" if told else shown
 
 
 def _change(row: Comparison) -> str:

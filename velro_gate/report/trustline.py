@@ -13,6 +13,9 @@ from velro_gate.model.verdict import Change, Comparison, SideBySide, Verdict
 from velro_gate.report import figures
 from velro_gate.report.phrase import plain
 
+NOT_WATCHED = " is not watched: "
+"""Between a source's name and why it cannot be read, in a record's notes."""
+
 STALE_DAYS = 30
 """After so many days a selftest says little: a runner's neighbours, kernel and load change."""
 
@@ -23,6 +26,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
     lateness = [found.value for phase in record.phases if (found := phase.measurement("lateness_p99"))]
     steal = [phase.health.steal_share for phase in record.phases if phase.health.steal_share is not None]
     seen = smallest_seen(verdict.comparisons)
+    silent = unwatched(record.notes)
     facts = (
         (
             "runner",
@@ -32,11 +36,22 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases], record.shards)),
         ("generator alone", generator_alone(record.generator_noise)),
         ("CPU steal", units.format_share(max(steal, default=None))),
+        *((("not watched", ", ".join(silent)),) if silent else ()),
         *((("baselines", _baselines(verdict)),) if verdict.duet is None else _side_by_side(verdict.duet)),
     )
     if seen:
         facts = (*facts, ("smallest worsening it could find (MDE)", seen))
     return (*facts, ("this runner", _selftest(record.selftest, record.started_at))) if record.selftest is not None else facts
+
+
+def unwatched(notes: Iterable[str]) -> list[str]:
+    """The sources that could not be read, each with the reason that the monitor noted first."""
+    found: dict[str, str] = {}
+    for note in notes:
+        name, mark, why = note.partition(NOT_WATCHED)
+        if mark:
+            found.setdefault(name, why)
+    return [f"{name} ({why})" for name, why in found.items()]
 
 
 def _selftest(found: RunnerSelftest, run_at: str) -> str:

@@ -31,9 +31,9 @@ _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 def action(verdict: Verdict) -> str:
     """Whether a person has to do something: 'please read' or 'no action needed'.
 
-    A missing baseline asks for nothing, but it outranks a warning, which does.
+    A missing baseline asks for nothing, but it outranks a warning, which does. One that is there and was not used does, too.
     """
-    quiet = all(finding.level in (Level.PASS, Level.NO_BASELINE) for finding in verdict.findings)
+    quiet = all(finding.level in (Level.PASS, Level.NO_BASELINE) for finding in verdict.findings) and not _unused(verdict)
     return "no action needed" if quiet and verdict.findings else "please read"
 
 
@@ -96,7 +96,10 @@ def _looks_worse(verdict: Verdict, record: RunRecord) -> Phrase:
 
 
 def _no_baseline(verdict: Verdict) -> str:
+    unused = _unused(verdict)
     match verdict.baselines_used:
+        case 0 if unused:
+            return f"{spoken(unused)}."
         case 0:
             return "There is no baseline to compare with yet."
         case 1:
@@ -104,12 +107,21 @@ def _no_baseline(verdict: Verdict) -> str:
     return f"{verdict.baselines_used} baselines are too few to tell whether anything changed."
 
 
+def _unused(verdict: Verdict) -> str:
+    """Why stored baselines that exist were not used, where none was; empty otherwise, and where they are of other profiles."""
+    if verdict.baselines_used or verdict.duet is not None:
+        return ""
+    return next((said for said in verdict.baselines_skipped if "not used" in said and "of another profile" not in said), "")
+
+
 def title(verdict: Verdict) -> str:
     """The verdict in a few words and what it asks of the reader."""
     if verdict.is_open and (widest := _widest(verdict)) is not None:
         return _missed_at_most(widest)
-    few = verdict.level is Level.NO_BASELINE and verdict.baselines_used > 0
-    return f"{'too few baselines yet' if few else TITLES[verdict.level]}, {action(verdict)}"
+    head = TITLES[verdict.level]
+    if verdict.level is Level.NO_BASELINE and (verdict.baselines_used or _unused(verdict)):
+        head = "too few baselines yet" if verdict.baselines_used else "stored baselines were not used"
+    return f"{head}, {action(verdict)}"
 
 
 def spoken(words: str) -> str:

@@ -25,5 +25,5 @@ def require_extra(packages: Iterable[str] = PACKAGES, is_installed: Callable[[st
         raise UsageError(
             "the sandbox cannot be started: it needs packages that are not installed",
             why=f"missing: {', '.join(missing)}",
-            hint="Install them with: pip install velro-gate[sandbox]",
+            hint="Install them with velro-gate's own checkout: pip install './velro-gate[sandbox]'.",
         )

@@ -22,6 +22,9 @@ _STAND_INS: dict[str, object] = {
 }
 """What takes the place of a missing key at the top while the rest is checked; a draft with faults is never returned."""
 
+_ALTERNATIVES = frozenset({"in full", "by metric", "str", "int", "float", "bool"})
+"""What pydantic puts among the keys where a value may be of several kinds."""
+
 _Path = tuple[str | int, ...]
 
 
@@ -76,7 +79,11 @@ def _tell(detail: object, *, root: LinedDict, seen: dict[int, type], faults: Fau
     assert isinstance(detail, dict)
     place: _Path = detail["loc"]
     model = seen.get(id(_at(root, _existing(root, place[:-1]))))
-    what, suggestion = explain(detail, model.keys() if model is not None else [])  # type: ignore[attr-defined]
+    # Names of alternatives are the reader's own, and mean nothing to whoever wrote the file.
+    exists = _existing(root, place)
+    shown = tuple(part for part in place if part not in _ALTERNATIVES or part in exists)
+    known = model.keys() if model is not None else []  # type: ignore[attr-defined]
+    what, suggestion = explain({**detail, "loc": shown}, known)
     faults.add(line_of(root, place), what, suggestion)
 
 

@@ -85,15 +85,22 @@ def explain(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | N
         # {users: 2,000}: inside braces YAML takes the comma for the next key.
         return f"unknown key {key!r}", "inside braces quote a number that holds a comma, or write it without"
     if kind == "extra_forbidden":
-        return f"unknown key {key!r}", did_you_mean(key, keys)
+        known = f"known: {', '.join(sorted(keys))}" if keys else None
+        return f"unknown key {key!r}", did_you_mean(key, keys) or known
     if kind == "missing":
         return f"the key {key!r} is missing", None
+    if kind in _EXPECTED and key == "equals":
+        # The one place where several kinds will do; each would be a fault of its own.
+        return f"{_shown(place)}: a text, a number or true or false is expected, not {kind_of(given)}", None
     if kind in _EXPECTED:
         return f"{_shown(place)}: {_EXPECTED[kind]} is expected, not {kind_of(given)}", None
     if kind == "value_error":
         return f"{_shown(place)}: {context['error']}", None
     if kind in ("too_short", "string_too_short") and context["min_length"] == 1:
         return f"{_shown(place)} must not be empty", None
+    if kind in ("too_short", "too_long"):
+        bound = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"{_shown(place)} must have {bound} items", None
     if kind in _BOUNDS:
         return f"{_shown(place)}: {_BOUNDS[kind].format(*context.values())}, not {given!r}", None
     if kind == "literal_error":
@@ -126,6 +133,6 @@ def kind_of(value: object) -> str:
 
 
 def _shown(place: Sequence[object]) -> str:
-    """The last words of a pydantic location, without the names of alternatives."""
+    """The last words of a place."""
     words = [str(part) for part in place if isinstance(part, str) and not part.startswith("function-")]
     return ".".join(words[-2:]) if words else "the file"

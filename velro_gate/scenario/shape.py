@@ -126,6 +126,11 @@ class TargetSpec(Spec):
     url: str = Field("${env.VELRO_API_URL}", description="Base URL of the service; the steps' paths follow its own.")
     health: str = Field("/health", description="Path that answers 200 when the service is ready.")
     metrics: str | None = Field("/metrics", description="Path of its Prometheus metrics; null when it has none.")
+    connections_metric: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
+        description="Metric on that page that tells how many database connections there are.",
+    )
     redis_url: str | None = Field("${env.REDIS_URL:-}", description="Redis to watch; empty or null for none.")
     database_url: str | None = Field("${env.DATABASE_URL:-}", description="PostgreSQL to watch; empty or null for none.")
     verify_tls: bool = Field(default=True, description="Whether the service's certificate is checked.")
@@ -391,6 +396,7 @@ class PolicySpec(Spec):
         None,
         description="When an inconclusive run exits with 3: while something looks worse (suspicious, default), true, false.",
     )
+    require_baseline: bool | None = Field(None, description="Whether a run without a usable baseline fails, default false.")
     primary: list[str] | None = Field(
         None, min_length=1, max_length=8, description="Metrics that may fail a run: 'p95', or 'STEP.p95' for one step."
     )

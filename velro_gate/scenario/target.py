@@ -59,6 +59,7 @@ def target_from(
         url=url.rstrip("/"),
         health_path=spec.health,
         metrics_path=spec.metrics or None,
+        connections_metric=spec.connections_metric,
         redis_url=redis or None,
         database_url=database or None,
         verify=spec.verify_tls,

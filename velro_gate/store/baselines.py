@@ -16,12 +16,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from velro_gate.errors import BaselineError, RecordError, UsageError
-from velro_gate.model.record import Plan, Release, RunRecord, fingerprint
+from velro_gate.model.record import Plan, Release, RunRecord, comparable, fingerprint
 from velro_gate.model.run import Environment
 from velro_gate.store.codec import CodecError, encode_record
 from velro_gate.store.files import create_whole, unwritable, write_whole
 from velro_gate.store.pins import pinned_as
 from velro_gate.store.records import read_record
+
+DEFAULT_FOLDER = Path("baselines")
+"""At the top of the repository that the scenario is in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,9 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
         accepted.append(record)
         if path in listing.pins:
             releases.append(Release(name=listing.pins[path], record=record))
-    counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in others.items()]
+    # What somebody has changed first: another profile is no news.
+    told = sorted(others.items(), key=lambda pair: (pair[0].startswith("of another profile"), -pair[1]))
+    counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in told]
     return Baselines(
         accepted=tuple(sorted(accepted, key=_age)),
         skipped=(*listing.skipped, *counted),
@@ -163,6 +168,29 @@ def list_baselines(root: Path, *, scenario: str | None = None) -> Listing:
     return Listing(found=tuple(found), skipped=tuple(skipped), pins=pins)
 
 
+def remove_baseline(file: Path) -> RunRecord | None:
+    """Remove one stored run, whether it is used or quarantined, and return it; None where it could not be read any more.
+
+    Raises:
+        BaselineError: it is pinned, or is no stored run. OutputError: it cannot be removed.
+    """
+    if not file.is_file() or file.suffix != ".json":
+        hint = "'velro-gate baseline list' shows the file of each."
+        raise BaselineError("there is no such baseline", where=str(file), hint=hint)
+    if pinned_as(file) is not None:
+        hint = "Let it go first: 'velro-gate baseline unpin'."
+        raise BaselineError("a pinned baseline is not removed", where=str(file), hint=hint)
+    try:
+        record = read_record(file)
+    except RecordError:
+        record = None
+    try:
+        file.unlink()
+    except OSError as error:
+        raise unwritable(file, error) from error
+    return record
+
+
 def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
     """Remove all but the newest ``keep`` baselines of each comparable group; return the removed files, oldest first.
 
@@ -188,6 +216,19 @@ def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
         except OSError as error:
             raise unwritable(path, error) from error
     return tuple(removed)
+
+
+def find_baselines(root: Path, beside: Path) -> Path:
+    """The folder of the stored baselines: ``root`` where it is another than the usual one or is there; else that of the
+    repository which holds ``beside``, a scenario or a run, from whatever folder the command is started.
+    """
+    if root != DEFAULT_FOLDER or root.exists():
+        return root
+    start = beside.resolve()
+    for folder in (start, *start.parents) if start.is_dir() else start.parents:
+        if (folder / root).is_dir() or (folder / ".git").exists():
+            return folder / root
+    return root
 
 
 def require_folder(root: Path) -> None:
@@ -234,14 +275,27 @@ def _not_comparable(record: RunRecord, plan: Plan, environment: Environment) -> 
     if theirs.profile != plan.profile:
         return f"of another profile ({theirs.profile})"
     if theirs.digest != plan.digest:
-        return f"of another version of the plan (digest {theirs.digest[:7]}, now {plan.digest[:7]})"
-    if fingerprint(record.environment) != fingerprint(environment):
+        return f"of another version of the plan ({_changed(theirs, plan)})"
+    if not comparable(record.environment, environment):
         return f"of another environment ({_differences(record.environment, environment)})"
     if record.quarantined:
         return "quarantined ('velro-gate baseline list' says why)"
     if not record.complete:
         return "interrupted or incomplete"
     return None
+
+
+def _changed(theirs: Plan, ours: Plan) -> str:
+    """What became of the plan since, as far as names tell it."""
+    named = (
+        ("step", theirs.steps, ours.steps),
+        ("phase", [phase.name for phase in theirs.phases], [phase.name for phase in ours.phases]),
+    )
+    said = []
+    for kind, before, now in named:
+        gone, new = [name for name in before if name not in now], [name for name in now if name not in before]
+        said += [f"{kind} {', '.join(gone)} is gone"] * bool(gone) + [f"{kind} {', '.join(new)} is new"] * bool(new)
+    return "; ".join([*said, f"digest {theirs.digest[:7]}, now {ours.digest[:7]}"])
 
 
 def _differences(theirs: Environment, ours: Environment) -> str:

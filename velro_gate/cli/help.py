@@ -1,0 +1,46 @@
+"""Help that speaks of what a user types: a flag has no type, a number is a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+_SHOWN = {"<bool>": "", "<list[str]>": "<str>", "<int range>": "<int>", "<float range>": "<float>"}
+
+
+def _in_plain_words(params: list[Any], ctx: Any) -> list[Any]:
+    for param in params:
+        shown = _SHOWN.get(str(param.display_type_rich(ctx=ctx)))
+        if shown is not None:
+            param.metavar = shown
+    return params
+
+
+class Command(TyperCommand):
+    """A command whose help names no type of the code."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Those of the command, ready to be shown."""
+        return _in_plain_words(super().get_params(ctx), ctx)
+
+
+class Group(TyperGroup):
+    """A group of such commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Those of the group, ready to be shown."""
+        return _in_plain_words(super().get_params(ctx), ctx)
+
+
+class App(typer.Typer):
+    """An application of such commands and groups."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=Group, no_args_is_help=True, rich_markup_mode="rich", **settings)
+
+    def command(self, *names: Any, **settings: Any) -> Callable[[Any], Any]:
+        """As Typer's own, for one more command."""
+        return super().command(*names, **{"cls": Command, **settings})
