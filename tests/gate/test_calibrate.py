@@ -14,12 +14,12 @@ from tests.gate.world import Spectator, tiny_setup
 from tests.report import examples
 from tests.service import service
 from velro_gate.errors import BrokenError, GateFailedError
-from velro_gate.gate.calibrate import accept, calibrate
+from velro_gate.gate.calibrate import Calibrated, accept, calibrate
 from velro_gate.gate.judgement import reach_verdict
 from velro_gate.gate.measure import run
 from velro_gate.gate.results import make_results
-from velro_gate.gate.setup import Setup
 from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change
 from velro_gate.store.baselines import add_baseline, list_baselines, load_baselines
 from velro_gate.store.records import read_record
@@ -178,43 +178,36 @@ def test_a_calibration_of_a_waived_change_is_one_epoch_of_all_its_runs(tmp_path:
     assert not begun & after
 
 
-def too_large(folder: Path, url: str) -> Setup:
-    """The tiny scenario with a requirement that no process meets."""
-    return tiny_setup(folder, url, requirements='{rss: "< 1 MiB"}')
+def missing(number: int) -> RunRecord:
+    """A run that misses its own requirement."""
+    limit = Requirement(metric="p95", comparator=Comparator.BELOW, target=1e-3)
+    made = runs.run(number=number)
+    phases = tuple(dataclasses.replace(phase, requirements=(limit,)) for phase in made.plan.phases)
+    return dataclasses.replace(made, plan=dataclasses.replace(made.plan, phases=phases))
 
 
-def test_a_run_that_misses_its_requirements_is_kept_as_quarantined_and_measured_again_a_bounded_number_of_times(
-    tmp_path: Path,
+def calibrated(monkeypatch: pytest.MonkeyPatch, folder: Path, watching: Spectator, *measured: RunRecord) -> Calibrated:
+    """A calibration of two runs, whose runs are these."""
+    coming = iter(measured)
+    monkeypatch.setattr("velro_gate.gate.calibrate.run", lambda *_: next(coming))
+    setup = tiny_setup(folder, "http://127.0.0.1:1")
+    return calibrate(
+        lambda: nullcontext(setup), runs=2, output=folder / "out", baselines=folder / "baselines", effects=watching.effects
+    )
+
+
+def test_a_run_that_misses_its_requirements_is_quarantined_and_measured_again_a_bounded_number_of_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watching, stored = Spectator(), tmp_path / "baselines"
-    with service() as running:
-        setups = iter(
-            [
-                tiny_setup(tmp_path, running.url),
-                *[tiny_setup(tmp_path, running.url, requirements='{throughput: ">= 9,000/s"}')] * 9,
-            ]
-        )
-        with pytest.raises(BrokenError, match="misses its own requirements: "):
-            calibrate(
-                lambda: nullcontext(next(setups)), runs=2, output=tmp_path / "out", baselines=stored, effects=watching.effects
-            )
-    kept = [one.quarantined for _, one in list_baselines(stored).found]
+    watching = Spectator()
+    with pytest.raises(BrokenError, match="misses its own requirements: p95 of all in steady"):
+        calibrated(monkeypatch, tmp_path, watching, runs.run(number=1), *map(missing, range(2, 9)))
+    kept = [one.quarantined for _, one in list_baselines(tmp_path / "baselines").found]
     assert (len(kept), kept.count("")) == (4, 1)
     assert sum("measured again" in line for line in watching.said) == 2
 
 
-def test_one_disturbed_run_costs_a_calibration_one_run_more(tmp_path: Path) -> None:
-    with service() as running:
-        sound, missing = (
-            tiny_setup(tmp_path, running.url),
-            tiny_setup(tmp_path, running.url, requirements='{throughput: ">= 9,000/s"}'),
-        )
-        setups = iter([sound, missing, sound])
-        made = calibrate(
-            lambda: nullcontext(next(setups)),
-            runs=2,
-            output=tmp_path / "out",
-            baselines=tmp_path / "baselines",
-            effects=Spectator().effects,
-        )
-    assert (len(made.stored), len(made.refused)) == (2, 1)
+def test_one_disturbed_run_costs_a_calibration_one_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = calibrated(monkeypatch, tmp_path, Spectator(), runs.run(number=1), missing(2), runs.run(number=3))
+    assert [record.id for record in made.stored] == [runs.run(number=1).id, runs.run(number=3).id]
+    assert [record.id for record, _ in made.refused] == [missing(2).id]
