@@ -105,8 +105,9 @@ else
     echo "velro-gate: installed in $SECONDS s"
 fi
 # Its age is since when no job has used it.
-touch "$venv"
-[[ -z ${VELRO_ENVIRONMENT_DIRECTORY:-} ]] || prune_old
+touch "$venv" 2>/dev/null || true
+# Whoever may only read the folder leaves it as it is.
+[[ -z ${VELRO_ENVIRONMENT_DIRECTORY:-} ]] || prune_old || true
 
 if [[ -n ${GITHUB_OUTPUT:-} ]]; then
     echo "python=$venv/bin/python" >>"$GITHUB_OUTPUT"
