@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from velro_gate.secrecy import forget
 
 # A test that needs one of these hands it over itself.
 for name in (
@@ -24,3 +27,9 @@ settings.register_profile(
 )
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """What one test keeps secret is a word like any other to the next."""
+    forget()

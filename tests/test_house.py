@@ -63,7 +63,7 @@ def model_house(folder: Path) -> Path:
     for name in ("gate", "analysis", "report", "model", "scenario", "engine", "monitor", "store", "github", "sandbox", "cli"):
         (package / name).mkdir(parents=True)
         (package / name / "__init__.py").touch()
-    for name in ("__init__", "__main__", "errors", "units", "pacing", "model/samples"):
+    for name in ("__init__", "__main__", "errors", "hardening", "units", "pacing", "secrecy", "model/samples"):
         (package / f"{name}.py").touch()
     return package
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -50,8 +51,10 @@ def used(builds: Builds, output: BuildOutput, **more: object) -> tuple[Target, l
 
 
 @pytest.fixture
-def output(tmp_path: Path) -> BuildOutput:
-    return BuildOutput(tmp_path / "base.log", secrets=["hush-hush"])
+def output(tmp_path: Path) -> Iterator[BuildOutput]:
+    made = BuildOutput(tmp_path / "base.log", secrets=["hush-hush"])
+    yield made
+    made.keep()
 
 
 def failure(builds: Builds, output: BuildOutput, **more: object) -> VelroError:
@@ -72,6 +75,7 @@ def test_a_command_serves_on_the_port_that_it_is_given_and_is_gone_afterwards(tm
 def test_its_output_is_kept_start_after_start(tmp_path: Path, output: BuildOutput) -> None:
     for _ in range(2):
         used(both(command(program(tmp_path, 0.0), tmp_path)), output)
+    output.keep()
     text = output.path.read_text("utf-8")
     assert text.count("--- ") == text.count("serving on ") == 2
 
@@ -80,6 +84,7 @@ def test_it_runs_in_its_own_directory(tmp_path: Path, output: BuildOutput) -> No
     folder = tmp_path / "a build"
     folder.mkdir()
     used(both(command(f"pwd; {program(tmp_path, 0.0)}", folder)), output)
+    output.keep()
     assert str(folder) in output.path.read_text("utf-8").splitlines()
 
 
@@ -176,7 +181,7 @@ def test_only_two_commands_make_blocks_that_start_afresh(tmp_path: Path) -> None
 def test_secrets_are_masked_in_the_whole_output(output: BuildOutput) -> None:
     with output.opened("a start") as file:
         file.write(b"the key is hush-hush\n")
-    output.hide_secrets()
+    output.keep()
     assert output.path.read_text("utf-8") == "--- a start\nthe key is ***\n"
 
 

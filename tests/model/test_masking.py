@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.model.masking import MASK, SHORTEST, mask, secret_values
+from velro_gate.model.masking import MASK, SHORTEST, is_strong, mask, secret_values
 
 secrets = st.text(min_size=SHORTEST, max_size=20).filter(lambda secret: MASK not in secret and not set(secret) <= set("*"))
 
@@ -81,3 +81,17 @@ def test_what_variables_hold_is_a_secret_by_their_name_or_inside_of_a_url() -> N
     }
     assert secret_values(environ) == ["a-key", "a-token", "pass%20word", "pass word", "other", "other"]
     assert mask("failed: pass word, /srv/me", secret_values(environ)) == f"failed: {MASK}, /srv/me"
+
+
+@pytest.mark.parametrize("before", [(1 << 18) - 30, (1 << 18) - 5, 3 << 18])
+def test_a_secret_is_found_wherever_it_stands_in_a_long_text(before: int) -> None:
+    filling = "filling " * (before // 8)
+    assert mask(f"{filling}{quote('se/cret-1&2')} {filling}", ["se/cret-1&2"]) == f"{filling}{MASK} {filling}"
+
+
+@pytest.mark.parametrize(
+    ("secret", "strong"),
+    [("postgres", False), ("s3cret", True), ("12345678", False), ("123456789", True), ("a" * 16, True), ("a-1", False)],
+)
+def test_a_word_or_a_number_is_no_strong_secret(secret: str, strong: bool) -> None:
+    assert is_strong(secret) is strong

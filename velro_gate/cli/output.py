@@ -16,6 +16,7 @@ from rich.rule import Rule
 
 from velro_gate.errors import StorageError
 from velro_gate.github.commands import harmless
+from velro_gate.secrecy import outgoing, outgoing_json
 
 WIDTH_WITHOUT_TERMINAL = 10_000
 """Columns: whoever reads a pipe or a file folds lines by himself, or searches them."""
@@ -35,7 +36,7 @@ def put(text: str) -> None:
     if out is None:
         return
     try:
-        out.write(f"{text}\n")
+        out.write(f"{_without_secrets(text)}\n")
         out.flush()
     except BrokenPipeError:
         _let_go(out)
@@ -47,6 +48,10 @@ def put(text: str) -> None:
             why=error.strerror or str(error),
             hint="Free some space, or send the output elsewhere; files that were written before are whole.",
         ) from error
+
+
+def _without_secrets(text: str) -> str:
+    return outgoing_json(text) if text.startswith(("{", "[")) else outgoing(text)
 
 
 def show(*parts: RenderableType) -> None:
@@ -113,7 +118,7 @@ class Lasting(io.TextIOBase):
         """Write, or drop the text when nobody is there any more."""
         try:
             if self._stream is not None:
-                self._stream.write(text if self._made is None else self._made(text))
+                self._stream.write(outgoing(text if self._made is None else self._made(text)))
         except OSError:
             self._silence()
         return len(text)

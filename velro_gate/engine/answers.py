@@ -12,6 +12,7 @@ Cost of an answer of 9 headers and 80 bytes (CPython 3.11): .6 µs where its hea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
@@ -27,6 +28,7 @@ BLANK_LINE = b"\r\n\r\n"
 
 _MOST_SPELLINGS = 1_000
 _LEAST_STATUS = 100
+_LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,23}")
 
 
 class Progress(IntEnum):
@@ -331,6 +333,9 @@ class CacheLayers:
 
     def _classify(self, cache: bytes | None, layer: bytes | None) -> int:
         name = (layer or b"").decode("latin-1").strip().lower()
+        if name and not _LAYER_NAME.fullmatch(name):
+            # A service may put anything into a header, and these names stand in records and comments.
+            name = "unnamed"
         if cache is not None and b"hit" not in cache.lower():
             return CACHE_MISS
         if cache is None and name in ("", "none", "miss", "origin"):

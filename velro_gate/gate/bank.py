@@ -62,7 +62,7 @@ def fill_bank(setup: Setup, path: Path, wanted: Wanted, results: Results, effect
             try:
                 stopped = run_trio(partial(_fill, setup, path, wanted, bank, shards, output, effects, log))
             finally:
-                output.hide_secrets()
+                output.keep()
             bank = read_bank(path)
             if stopped:
                 raise InterruptedRunError(

@@ -123,7 +123,7 @@ def duet(
             raise
         finally:
             for output in outputs.values():
-                output.hide_secrets()
+                output.keep()
         kept = keep()
         log.info("record kept")
     return kept

@@ -180,7 +180,7 @@ def _told_by_a_gate(api: Api, sha: str, context: str) -> bool:
 
 
 def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
-    """The plan as the base branch's own scenario has it.
+    """The plan as the workspace's scenario has it; no code of a journey is run, since this process may hold a token.
 
     Raises:
         UsageError: the scenario cannot be used.
@@ -193,7 +193,7 @@ def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
     )
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
-    return prepare(asked, {**nowhere, **environ}, need_secrets=False).plan
+    return prepare(asked, {**nowhere, **environ}, need_secrets=False, run_code=False).plan
 
 
 def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRequest) -> RunRecord:

@@ -17,6 +17,7 @@ from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
 from velro_gate.model.scenario import BlockInconclusive, Phase, Scenario
 from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url
+from velro_gate.secrecy import hide, name_openly
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +79,8 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = True) -> Setup:
-    """Read the scenario and choose its phases.
+def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = True, run_code: bool = True) -> Setup:
+    """Read the scenario and choose its phases. run_code: see ``load_scenario``.
 
     Raises:
         ScenarioError: the file has faults. MissingVariableError: a variable is not set. UsageError: no such profile
@@ -89,7 +90,7 @@ def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = Tr
     url = None if asked.url is None else service_url(asked.url, "--url")
     if url is not None:
         settings["VELRO_API_URL"] = url
-    scenario = load_scenario(asked.scenario, settings)
+    scenario = load_scenario(asked.scenario, settings, run_code=run_code)
     if url is not None:
         # Whoever names another place does not mean the socket of this one.
         scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=url, unix_socket=None))
@@ -109,6 +110,8 @@ def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = Tr
         policy=scenario.policy,
     )
     hidden = secrets(scenario, settings) if need_secrets else {}
+    hide(hidden.values())
+    name_openly([plan.scenario, plan.profile, *plan.steps, *(phase.name for phase in phases)])
     return Setup(scenario=scenario, plan=plan, secrets=hidden, shards=asked.shards)
 
 

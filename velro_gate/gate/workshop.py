@@ -40,8 +40,9 @@ class Workshop:
     seconds: float
     environ: Mapping[str, str]
     scratch: Path | None = None
+    built: Path | None = None
+    """The output of the head's build, where it was built before."""
     _base_began: float | None = field(default=None, init=False)
-    _head_logs: list[Path] = field(default_factory=list, init=False)
 
     def build_head(self, results: Results) -> None:
         """Build the workspace, once in a job; the output is in ``build-head.log`` of each results folder that asks.
@@ -49,10 +50,10 @@ class Workshop:
         Raises:
             BrokenError: the command fails or takes too long.
         """
-        if not self._head_logs:
-            self._head_logs.append(self.build_in(self.workspace, Side.HEAD, results))
-        elif (first := self._head_logs[0]).exists() and first.parent != results.folder:
-            results.write(first.name, first.read_text("utf-8", "replace"))
+        if self.built is None:
+            self.built = self.build_in(self.workspace, Side.HEAD, results)
+        elif self.built.exists() and self.built.parent != results.folder:
+            results.write(self.built.name, self.built.read_text("utf-8", "replace"))
 
     def build_in(self, folder: Path, side: Side, results: Results) -> Path:
         """Build in a folder; the file of the command's output.
@@ -70,7 +71,7 @@ class Workshop:
             with self._kept(self.build, folder, {**self.environ, **self._own_environ(side)}, output) as process:
                 fault = _fault(process, self.seconds)
         finally:
-            output.hide_secrets()
+            output.keep()
         if fault is not None:
             error = BrokenError(
                 f"the {side.value} build's build-command {fault}",
@@ -132,7 +133,7 @@ class Workshop:
             with self._kept(self.start, self.workspace, environ, output):
                 yield replace(setup, scenario=replace(setup.scenario, target=target), start_seconds=START_SECONDS)
         finally:
-            output.hide_secrets()
+            output.keep()
 
     def _output(self, results: Results, name: str) -> BuildOutput:
         return BuildOutput(results.folder / name, secret_values(self.environ))

@@ -25,6 +25,7 @@ from velro_gate.github.clock import Clock
 from velro_gate.github.network import network_variables_in_words
 from velro_gate.github.refusals import UncertainError, refusal
 from velro_gate.github.retrying import limited, pause, transient
+from velro_gate.secrecy import outgoing
 
 API_VERSION = "2022-11-28"
 BETWEEN_WRITES = 1.0
@@ -163,7 +164,8 @@ class Api:
         since = self._clock.elapsed() - self._written_at
         if since < BETWEEN_WRITES:
             self._clock.sleep(BETWEEN_WRITES - since)
-        answer = self._asked(method, self._address(path), body=body, repeatable=repeatable)
+        shown = None if body is None else _without_secrets(body)
+        answer = self._asked(method, self._address(path), body=shown, repeatable=repeatable)
         return _parsed(answer) if answer.content else None
 
     def download(self, path: str, *, limit: int) -> bytes:
@@ -304,6 +306,10 @@ class Api:
             )
         self._patience -= seconds
         self._clock.sleep(seconds)
+
+
+def _without_secrets(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: outgoing(value) if isinstance(value, str) else value for name, value in body.items()}
 
 
 def _parsed(answer: httpx.Response) -> Any:

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from velro_gate.errors import PublishError
 from velro_gate.github.api import Api
+from velro_gate.secrecy import outgoing
 
 LONGEST = 140
 """Characters of a description that GitHub takes."""
@@ -128,7 +129,7 @@ def _worst(status: Status, known: Sequence[Known]) -> Status:
 
 
 def _write(api: Api, sha: str, status: Status, shown: Status) -> None:
-    body = {"state": shown.state.value, "context": status.context, "description": shortened(shown.description)}
+    body = {"state": shown.state.value, "context": status.context, "description": shortened(outgoing(shown.description))}
     if shown.target_url:
         body["target_url"] = f"{shown.target_url.partition('#')[0]}#{_fragment(status)}"
     api.send("POST", f"/statuses/{sha}", body)

@@ -42,7 +42,7 @@ def _imported(journey: Journey, faults: Faults, line: int) -> ModuleType | None:
     except BaseException as error:  # noqa: BLE001 - whatever the user's code raises, it is told
         _tell(error, journey, faults, line)
         return None
-    found, expected = Path(module.__file__ or ""), _expected(journey)
+    found, expected = Path(module.__file__ or ""), source_of(journey)
     if not found.is_file() or (expected is not None and found.resolve() != expected.resolve()):
         what = f"the module {journey.module!r} is {module.__file__ or 'a part of Python'}, and not the journey's"
         faults.add(line, what, "give the journey's module a name of its own")
@@ -50,7 +50,7 @@ def _imported(journey: Journey, faults: Faults, line: int) -> ModuleType | None:
     return module
 
 
-def _expected(journey: Journey) -> Path | None:
+def source_of(journey: Journey) -> Path | None:
     """The file that the name stands for in the first folder that has one."""
     for folder in journey.folders:
         stem = Path(folder, *journey.module.split("."))

@@ -18,19 +18,24 @@ from typing import Any
 
 from velro_gate.model.scenario import Journey
 from velro_gate.scenario.faults import Faults
-from velro_gate.scenario.journey_check import MOST_REPORT
+from velro_gate.scenario.journey_check import MOST_REPORT, source_of
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SECONDS = 60.0
 _STANDARD_ERROR = 2
 
 
-def journey_from(text: str, folder: Path, faults: Faults, line: int) -> Journey | None:
-    """The journey; None when it has faults, which are added. Its folders stay on Python's path: the run needs them."""
+def journey_from(text: str, folder: Path, faults: Faults, line: int, *, run_code: bool = True) -> Journey | None:
+    """The journey; None when it has faults, which are added. Its folders stay on Python's path: the run needs them.
+
+    run_code: import it. A process that holds a token must not run code that somebody proposes.
+    """
     if not _NAME.fullmatch(text):
         faults.add(line, f"{text!r} names no journey", "write package.module:function")
         return None
     journey = Journey(function=text, folders=tuple(dict.fromkeys(str(each.resolve()) for each in (folder, Path()))))
+    if not run_code:
+        return _unread(journey, faults, line)
     sys.path.extend(place for place in journey.folders if place not in sys.path)
     report = _report(journey, faults, line)
     for where, what, suggestion in report.get("faults", ()):
@@ -39,6 +44,17 @@ def journey_from(text: str, folder: Path, faults: Faults, line: int) -> Journey 
         return None
     source = Path(report["file"]).read_bytes()
     return Journey(function=text, folders=journey.folders, source=hashlib.sha256(source).hexdigest())
+
+
+def _unread(journey: Journey, faults: Faults, line: int) -> Journey | None:
+    """The journey with the digest of its source, of which nothing is run."""
+    source = source_of(journey)
+    if source is None:
+        where = " or ".join(journey.folders)
+        faults.add(line, f"there is no module {journey.module!r} in {where}", "keep the journey beside the scenario")
+        return None
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    return Journey(function=journey.function, folders=journey.folders, source=digest)
 
 
 def _report(journey: Journey, faults: Faults, line: int) -> dict[str, Any]:

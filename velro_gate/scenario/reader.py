@@ -36,10 +36,11 @@ from velro_gate.scenario.templates import Vocabulary, check_template
 from velro_gate.scenario.tree import LinedDict, LinedValue, read_tree
 
 
-def load_scenario(path: Path, environ: Mapping[str, str]) -> Scenario:
+def load_scenario(path: Path, environ: Mapping[str, str], *, run_code: bool = True) -> Scenario:
     """The scenario of a file, resolved: profiles spelled out, feeders read, the target's variables put in.
 
-    environ is read for the variables under ``target`` only; secrets are read later, by ``secrets``.
+    environ is read for the variables under ``target`` only; secrets are read later, by ``secrets``. run_code: import a journey
+    written in Python, to see that it can be; else it is only found.
 
     Raises:
         ScenarioError: the file cannot be used; holds every fault with file:line and, where one is near, what may be meant.
@@ -51,7 +52,7 @@ def load_scenario(path: Path, environ: Mapping[str, str]) -> Scenario:
     if root is not None and not isinstance(root, LinedDict):
         faults.add(1, "a scenario is a mapping of keys such as 'name:' and 'steps:'", "start from scenarios/velro-prd.yaml")
     missing: dict[str, list[str]] = {}
-    scenario = _resolved(root, path, environ, faults, missing) if isinstance(root, LinedDict) else None
+    scenario = _resolved(root, path, environ, faults, missing, run_code) if isinstance(root, LinedDict) else None
     faults.raise_all()
     if missing:
         raise missing_variables(missing, where=str(path))
@@ -83,7 +84,7 @@ class _Written:
 
 
 def _resolved(
-    root: LinedDict, path: Path, environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]
+    root: LinedDict, path: Path, environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]], run_code: bool
 ) -> Scenario | None:
     refuse_literal_secrets(root, faults)
     draft = draft_of(root, faults)
@@ -96,7 +97,7 @@ def _resolved(
     steps, auth = _journey(draft, feeders, written, faults)
     journey = None
     if draft.journey is not None:
-        journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"))
+        journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"), run_code=run_code)
         _refuse_of_steps(draft.target, faults)
         if draft.target.http2 and find_spec("h2") is None:
             faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "pip install h2")

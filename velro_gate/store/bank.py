@@ -15,6 +15,7 @@ from typing import TypeVar
 from velro_gate.errors import RecordError, UsageError
 from velro_gate.model.bank import SLOWDOWNS, Bank, BankedBlock, BankHead
 from velro_gate.model.record import fingerprint
+from velro_gate.secrecy import outgoing_json
 from velro_gate.store.codec import CodecError, decode_bank_head, decode_banked, encode_bank_head, encode_banked
 from velro_gate.store.files import read_text, unwritable, write_whole
 
@@ -85,7 +86,7 @@ def append_block(path: Path, block: BankedBlock) -> None:
         raise RecordError("a block cannot be kept", where=str(path), why=str(error)) from error
     try:
         with path.open("a", encoding="utf-8") as file:
-            file.write(line)
+            file.write(outgoing_json(line))
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

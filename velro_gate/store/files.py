@@ -1,4 +1,4 @@
-"""Reading and writing whole files: all or nothing, and every failure in words."""
+"""Reading and writing whole files: all or nothing, without secrets, and every failure in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from velro_gate.errors import OutputError, RecordError, StorageError
+from velro_gate.secrecy import outgoing, outgoing_json
 
 _NO_PERMISSION = {
     errno.EACCES,
@@ -103,7 +104,7 @@ def _beside(path: Path, text: str) -> Iterator[Path]:
     try:
         # Half a character, as bytes of another encoding become in the environment, is written as JSON escapes it.
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.write(outgoing_json(text) if path.suffix == ".json" else outgoing(text))
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

@@ -50,6 +50,20 @@ def place_of(folder: Path, environment: Environment) -> Path:
     return folder / f"{fingerprint(environment)}.json"
 
 
+def read_selftest(path: Path) -> Selftest:
+    """A selftest in a file.
+
+    Raises:
+        RecordError: there is none, or it is damaged or of another version.
+    """
+    try:
+        return decode_selftest(read_text(path, "selftest"))
+    except FileNotFoundError as error:
+        raise RecordError("there is no selftest", where=str(path)) from error
+    except CodecError as error:
+        raise RecordError("the selftest cannot be read", where=str(path), why=str(error)) from error
+
+
 def known_selftest(folder: Path, environment: Environment) -> Selftest | None:
     """The newest selftest made in this environment; None when none was.
 
