@@ -126,6 +126,16 @@ def test_an_event_that_asks_for_nothing_ends_at_once(here: World) -> None:
     assert "mode none" in ended.err
 
 
+def test_an_empty_token_is_said_before_anything_is_measured_where_a_status_was_asked_for(here: World) -> None:
+    for words in (["publish", here.folder], ["action"]):
+        env = variables(here, "pull_request", PULL_REQUEST, "http://127.0.0.1:9", VELRO_TOKEN="")
+        ended = velro_gate(*words, cwd=here.folder, env=env)
+        assert ended.code == 2
+        assert "the input token is empty" in ended.err
+    assert "the input token is empty" in here.summary
+    assert here.outputs["verdict"] == "broken"
+
+
 def test_pull_request_target_is_refused_before_anything_is_sent(here: World) -> None:
     ended = action(here, "pull_request_target", PULL_REQUEST, "http://127.0.0.1:9")
     assert ended.code == 2

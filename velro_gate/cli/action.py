@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from velro_gate.cli.course import Course
+from velro_gate.cli.apart import Apart
 from velro_gate.cli.output import people, put
 from velro_gate.errors import UsageError
 from velro_gate.gate.aim import aimed as aimed_outlets
@@ -24,12 +24,15 @@ from velro_gate.gate.publish import Outlets, origin_of, publish
 from velro_gate.gate.results import Results
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.gate.stores import Acceptance, Store, store_for
+from velro_gate.gate.token import require_token
 from velro_gate.github.api import Api
 from velro_gate.github.clock import Clock
 from velro_gate.github.event import Event, read_event
+from velro_gate.github.job_files import guarded
 from velro_gate.github.network import readable_no_proxy
-from velro_gate.model.masking import mask
+from velro_gate.hardening import RUNNER_FILES, TOKEN, harden, withheld
 from velro_gate.monitor.checkout import checkout
+from velro_gate.secrecy import hide
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.branch import Pause
 from velro_gate.store.git import Git
@@ -41,7 +44,7 @@ def run_action() -> int:
     """The whole of one job."""
     with _world() as (event, inputs, outlets, store, baselines, git):
         change = Change(event=event, scratch=baselines.parent, git=lambda folder: replace(git, folder=folder))
-        course = Course(change=change, inputs=inputs)
+        apart = Apart(change=change, inputs=inputs)
         return do(
             Job(
                 event=event,
@@ -50,9 +53,9 @@ def run_action() -> int:
                 store=store,
                 baselines=baselines,
                 environ=os.environ,
-                measure=course.measure,
-                duet=course.measure_change,
-                selftest=course.selftest,
+                measure=apart.measure,
+                duet=apart.measure_change,
+                selftest=apart.selftest,
             )
         )
 
@@ -60,6 +63,7 @@ def run_action() -> int:
 def run_publish(folder: Path) -> int:
     """Tell the verdict of a kept run (again)."""
     with _world() as (event, inputs, outlets, store, baselines, _):
+        require_token(event, inputs, outlets)
         store.bring(baselines)
         kept, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
         record = under_policy(kept, kept.plan.policy, inputs.block_inconclusive)
@@ -101,25 +105,28 @@ def push_baseline(folder: Path, kind: StoreKind | None) -> int:
 @contextmanager
 def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path, Git]]:
     """The job's event and inputs, and real clients; everything temporary is gone afterwards."""
-    environ = os.environ
+    harden(["GITHUB_TOKEN", *RUNNER_FILES])
+    # What is started from here on, a build, a journey or a shard, has no business with the token and the runner's files.
+    environ, private = os.environ, withheld()
     readable_no_proxy(environ)
     payload = event_payload(environ)
     here = checkout(Path.cwd())
     event = read_event(environ, payload, wanted=environ.get("VELRO_MODE", "").strip() or "auto")
     event = event.seen(sha=here.sha, parents=here.parents, why=here.why)
     inputs = read_inputs(environ, event.inputs)
-    # What is started from here on, a journey or a shard, has no business with the token.
     # A line break at its end is the most common thing to be copied along with it.
-    token = (environ.pop("VELRO_TOKEN", "") or environ.get("GITHUB_TOKEN", "")).strip()
-    environ.pop("GITHUB_TOKEN", "")
+    token = (private.get(TOKEN, "") or private.get("GITHUB_TOKEN", "")).strip()
+    hide([token], certain=True)
     console = people()
 
     def say(text: str) -> None:
-        console.print(mask(text, [token]), markup=False, soft_wrap=True)
+        console.print(text, markup=False, soft_wrap=True)
 
     clock = Clock()
     temporary = environ.get("RUNNER_TEMP") or None
+    files = {name: Path(private[name]) for name in RUNNER_FILES if private.get(name)}
     with (
+        guarded(files.values(), say),
         tempfile.TemporaryDirectory(prefix="velro-gate-", dir=temporary, ignore_cleanup_errors=True) as scratch,
         Api(base_url=event.api_url, repository=event.repository, token=token, clock=clock) as api,
     ):
@@ -139,8 +146,8 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
         outlets = Outlets(
             command=put,
             say=say,
-            summary=_file(environ, "GITHUB_STEP_SUMMARY"),
-            outputs=_file(environ, "GITHUB_OUTPUT"),
+            summary=files.get("GITHUB_STEP_SUMMARY"),
+            outputs=files.get("GITHUB_OUTPUT"),
             api=api if token else None,
             context=inputs.context,
             author=inputs.author,
@@ -174,7 +181,3 @@ def event_payload(environ: Mapping[str, str]) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise UsageError("the event's payload is no object", where=f"GITHUB_EVENT_PATH={name}")
     return found
-
-
-def _file(environ: Mapping[str, str], name: str) -> Path | None:
-    return Path(environ[name]) if environ.get(name) else None

@@ -14,7 +14,7 @@ from velro_gate.cli.duet import fresh_seed
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, MissingVariableError
 from velro_gate.gate.agreed import check_waivers
-from velro_gate.gate.change_duet import Change, measure_change
+from velro_gate.gate.change_duet import Base, measure_change
 from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
 from velro_gate.gate.duet_time import say_forecast
 from velro_gate.gate.effects import Effects
@@ -27,7 +27,6 @@ from velro_gate.gate.results import Results, make_results, refuse_links, run_id
 from velro_gate.gate.setup import Setup, prepare
 from velro_gate.gate.shipped import shipped_scenario
 from velro_gate.gate.workshop import Workshop
-from velro_gate.github.event import Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
@@ -42,10 +41,14 @@ ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
 class Course:
     """One job's ways to measure; what they share, such as a finished build, stays with it."""
 
-    change: Change
     inputs: Inputs
+    gating: bool
+    base: Base
+    scratch: Path
+    before: Results | None = None
+    """The results of a duet that could not be had."""
+    built: Path | None = None
     _workshop: Workshop = field(init=False)
-    _before: Results | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         inputs = self.inputs
@@ -56,7 +59,8 @@ class Course:
             health_path=inputs.health_path,
             seconds=inputs.build_minutes * 60.0,
             environ=os.environ,
-            scratch=self.change.scratch,
+            scratch=self.scratch,
+            built=self.built,
         )
 
     def measure(self, baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:
@@ -93,11 +97,14 @@ class Course:
         check_waivers(inputs.waivers, setup.scenario)
         with real_effects(inputs.runner, False) as effects:
             name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
-            self._before = results = make_results(inputs.output, name)
-            record, kept = self._beside(setup, results, effects=effects)
+            self.before = results = make_results(inputs.output, name)
+            try:
+                record, kept = self._beside(setup, results, effects=effects)
+            finally:
+                self.built = self._workshop.built
         return record, kept, results
 
-    def selftest(self) -> Selftest:
+    def selftest(self) -> tuple[Selftest, Results]:
         """Look at this runner by the embedded sandbox, for as long as the input allows; kept where later runs look for it.
 
         For what it raises, see ``gate.selftest.selftest``.
@@ -117,8 +124,7 @@ class Course:
             kept=selftest_folder(os.environ),
         )
         with real_effects(inputs.runner, False) as effects:
-            made, _ = selftest(wanted, effects)
-        return made
+            return selftest(wanted, effects)
 
     @property
     def _starts(self) -> bool:
@@ -136,7 +142,7 @@ class Course:
         alone = partial(phases_again, results=results, effects=effects, calibration=self._calibration)
         seconds = self.inputs.max_minutes * 60.0
         # Where a duet was tried before, there can be none.
-        if not self._starts or self.change.event.mode is not Mode.GATE or self._before is not None:
+        if not self._starts or not self.gating or self.before is not None:
             return Confirming(again=partial(alone, setup=served), seconds=seconds)
 
         def beside(names: tuple[str, ...]) -> Further:
@@ -162,13 +168,13 @@ class Course:
         )
         with no_duet_without_a_base():
             say_forecast(setup.phases, wishes, effects.say)
-        return measure_change(self.change, self._workshop, setup, wishes, results, effects, self._calibration)
+        return measure_change(self.base, self._workshop, setup, wishes, results, effects, self._calibration)
 
     def _keep_what_the_base_said(self, results: Results) -> None:
         """After a duet that could not be had: a reader looks into the results of the run that stands in for it."""
-        if self._before is not None:
+        if self.before is not None:
             for log in ("build-base.log", "base.log"):
-                if (said := self._before.folder / log).exists():
+                if (said := self.before.folder / log).exists():
                     results.write(log, said.read_text("utf-8", "replace"))
 
     @property

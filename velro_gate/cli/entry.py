@@ -15,7 +15,9 @@ from typer.exceptions import TyperException
 from velro_gate.cli.app import app
 from velro_gate.cli.output import speak_utf8, talk
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
+from velro_gate.hardening import harden
 from velro_gate.model.masking import mask, secret_values
+from velro_gate.secrecy import hide, outgoing
 
 INTERNAL_ERROR = 70
 INTERRUPTED = InterruptedRunError.exit_code
@@ -24,12 +26,14 @@ USAGE = UsageError.exit_code
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (README, exit codes)."""
+    harden()
+    hide(secret_values(os.environ))
     speak_utf8()
-    _end_by_sigterm_as_by_ctrl_c()
+    end_by_sigterm_as_by_ctrl_c()
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False, prog_name="velro-gate")))
 
 
-def _end_by_sigterm_as_by_ctrl_c() -> None:
+def end_by_sigterm_as_by_ctrl_c() -> None:
     """CI systems cancel a job by SIGTERM: end in the same order as at a terminal, with 130 and what was started stopped."""
     # A shell's background job ignores SIGINT. There SIGTERM must keep its own effect, or nothing would end the command.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
@@ -61,12 +65,12 @@ def _guarded(command: Callable[[], object]) -> int:
 
 def _complain(error: VelroError) -> None:
     """Say what went wrong, without any secret that a foreign error may have quoted."""
-    print(mask("\n".join(error.lines()), secret_values(os.environ)), file=talk())
+    print(outgoing(mask("\n".join(error.lines()), secret_values(os.environ))), file=talk())
 
 
 def _own_fault(error: Exception) -> VelroError:
     """Keep the traceback in a file and say where: users get a sentence, we get the facts."""
-    text = mask("".join(traceback.format_exception(error)), secret_values(os.environ))
+    text = outgoing(mask("".join(traceback.format_exception(error)), secret_values(os.environ)))
     summary = f"velro-gate itself failed: {' '.join(f'{type(error).__name__}: {error}'.split())}"
     try:
         handle, name = tempfile.mkstemp(prefix="velro-gate-crash-", suffix=".txt", dir=_place())

@@ -10,7 +10,8 @@ import math
 import pickle
 import socket
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import trio
 
@@ -27,9 +28,10 @@ _READ_SIZE = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to send."""
+    """What to send. environ: of the code of journeys; a process's own is there for others to read."""
 
     load: Load
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -13,6 +14,7 @@ import trio
 
 from velro_gate.engine import responder
 from velro_gate.errors import BrokenError
+from velro_gate.hardening import bare
 
 START_SECONDS = 10.0
 STOP_SECONDS = 3.0
@@ -61,7 +63,12 @@ async def _start(command: Sequence[str]) -> trio.Process:
     try:
         # In a session of its own, since Ctrl-C is for us.
         return await trio.lowlevel.open_process(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=bare(os.environ),
+            start_new_session=True,
         )
     except OSError as error:
         raise _not_started(error.strerror or str(error)) from error

@@ -6,6 +6,7 @@ ends, bit for bit, and what they hand on can be put together without converting 
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import sys
@@ -19,6 +20,7 @@ from velro_gate.engine.answers import CacheLayers
 from velro_gate.engine.links import Alive, Begin, Ended, Failed, Finished, Link, Order, Piece, Ready, Seen, Stop, Until
 from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import VelroError
+from velro_gate.hardening import close_to_others
 from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
 
@@ -85,7 +87,8 @@ async def carry_out(line: socket.socket) -> None:
         nursery.start_soon(link.write)
         nursery.start_soon(_live, link)
         match await link.read():
-            case Order(load=load):
+            case Order(load=load, environ=environ):
+                os.environ.update(environ)
                 nursery.start_soon(_send, load, link, orders)
                 await orders.listen()
         nursery.cancel_scope.cancel()
@@ -138,6 +141,7 @@ def _failure(error: Exception) -> Failed:
 
 def main(descriptor: str, zero: str) -> None:
     """Run a shard. descriptor: its end of the link. zero: the start of the run on the system's monotonic clock."""
+    close_to_others()
     with socket.socket(fileno=int(descriptor)) as line:
         trio.run(carry_out, line, clock=RunClock(float(zero)))
 

@@ -33,6 +33,7 @@ from velro_gate.engine.lost import Received, with_lost
 from velro_gate.engine.merging import LayerNames, merged_progress, merged_run
 from velro_gate.engine.run import Load, not_begun, run_load
 from velro_gate.errors import VelroError
+from velro_gate.hardening import bare
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
@@ -176,7 +177,7 @@ class _Together:
 
     async def hear(self, member: _Member) -> None:
         """Give a shard its order, and pass on what it says until it is over."""
-        member.link.post(Order(load=replace(self._load, shard=member.shard)))
+        member.link.post(Order(load=replace(self._load, shard=member.shard), environ=dict(os.environ)))
         while (message := await member.link.read()) is not None:
             await self._tell.send((member, message))
         code = await trio.to_thread.run_sync(_exit_code, member.process)
@@ -359,7 +360,7 @@ def _start(shard: Shard, zero: float) -> _Member:
                 stdin=subprocess.DEVNULL,
                 # What a journey prints must not get into a document on our standard output.
                 stdout=_STANDARD_ERROR,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path)},
+                env={**bare(os.environ), "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path)},
                 pass_fds=(theirs.fileno(),),
             )
     except BaseException:

@@ -31,8 +31,40 @@ class Change:
     git: Callable[[Path], Git]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What a change starts from, checked out in a folder of its own; or, in reason and advice, why that is not to be had."""
+
+    sha: str = ""
+    branch: str = ""
+    folder: Path = Path()
+    reason: str = ""
+    advice: str = ""
+
+
+def base_of(change: Change, workspace: Path) -> Base:
+    """Find and check out what a change starts from. Nothing of the change has been run by then, and git may hold a token."""
+    event = change.event
+    if event.read_only:
+        reason = "the reporter, which tells this job's result, holds it against stored baselines"
+        return Base(reason=reason, advice="A maintainer can run the duet from a branch of the repository.")
+    here = checkout(workspace)
+    if not here.sha:
+        return Base(
+            reason=f"git knows no commit in the workspace, so what the change starts from is not known: {here.why}",
+            advice="Check the code out with actions/checkout before the gate.",
+        )
+    try:
+        history = change.git(change.scratch / "history.git")
+        found = merge_base(history, measured=here.sha, head=event.head_sha, base=event.base_sha)
+        folder = check_out(change.git(change.scratch / "base" / ".git"), found)
+    except NoDuetError as error:
+        return Base(reason=error.reason, advice=error.advice)
+    return Base(sha=found, branch=event.base_branch, folder=folder)
+
+
 def measure_change(
-    change: Change,
+    base: Base,
     workshop: Workshop,
     setup: Setup,
     wishes: Wishes,
@@ -46,25 +78,12 @@ def measure_change(
         NoDuetError: the base cannot be found, built or started, or a duet would take too long. BrokenError: the head build
             cannot be built or started.
     """
-    event = change.event
-    if event.read_only:
-        raise NoDuetError(
-            "the reporter, which tells this job's result, holds it against stored baselines",
-            "A maintainer can run the duet from a branch of the repository.",
-        )
-    # Before the build, which may commit something of its own.
-    here = checkout(workshop.workspace)
+    if base.reason:
+        raise NoDuetError(base.reason, base.advice)
     # What is wrong with the head build is its author's to mend, whatever becomes of the base build.
     workshop.build_head(results)
-    if not here.sha:
-        raise NoDuetError(
-            f"git knows no commit in the workspace, so what the change starts from is not known: {here.why}",
-            "Check the code out with actions/checkout before the gate.",
-        )
-    found = merge_base(change.git(change.scratch / "history.git"), measured=here.sha, head=event.head_sha, base=event.base_sha)
-    effects.say(f"the change is held against {found[:12]}, from which it starts")
-    base = check_out(change.git(change.scratch / "base" / ".git"), found)
+    effects.say(f"the change is held against {base.sha[:12]}, from which it starts")
     with no_duet_without_a_base():
-        workshop.build_in(base, Side.BASE, results)
-        known = Revision(sha=found, branch=event.base_branch, label=found[:12])
-        return duet(setup, workshop.builds(base, known, effects.revision()), wishes, results, effects, calibration)
+        workshop.build_in(base.folder, Side.BASE, results)
+        known = Revision(sha=base.sha, branch=base.branch, label=base.sha[:12])
+        return duet(setup, workshop.builds(base.folder, known, effects.revision()), wishes, results, effects, calibration)

@@ -17,6 +17,7 @@ from velro_gate.gate.publish import HURRY, Outlets, announce, announce_no_verdic
 from velro_gate.gate.results import Results
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.gate.stores import Acceptance, Store
+from velro_gate.gate.token import require_token
 from velro_gate.github.commands import Annotation, Weight, annotation_lines
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
@@ -77,6 +78,7 @@ def do(job: Job) -> int:
     progress = _Progress()
     try:
         try:
+            require_token(job.event, job.inputs, job.outlets)
             job = replace(job, outlets=aimed(job.event, job.inputs, job.outlets))
         except VelroError:
             # Which commit is meant is what is not known, so none gets a status.

@@ -36,8 +36,7 @@ _KILL_SECONDS = 5.0
 
 def main(grace: float, command: str) -> None:
     """Run the command until it ends or the master does; then leave nothing of it."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    adopt_orphans()
     woken = _wake_on(signal.SIGCHLD, signal.SIGTERM)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -47,7 +46,13 @@ def main(grace: float, command: str) -> None:
     code = _wait(child, woken)
     if code is not None:
         _say(ended=code)
-    _leave_nothing(child.pid, grace)
+    leave_nothing(child.pid, grace)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever descendants leave behind, where the system knows that."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _shell() -> list[str]:
@@ -84,7 +89,8 @@ def _wait(child: subprocess.Popen[bytes], woken: int) -> int | None:
             return None
 
 
-def _leave_nothing(group: int, grace: float) -> None:
+def leave_nothing(group: int, grace: float) -> None:
+    """End a group and everything that has this process as an ancestor: by SIGTERM, and after the grace by SIGKILL."""
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, _KILL_SECONDS)):
         _signal_all(group, number)
         deadline = time.monotonic() + seconds
