@@ -243,7 +243,7 @@ def test_what_looks_worse_on_a_started_service_is_measured_beside_its_base_or_ag
     ended = velro_gate("action", cwd=workspace, env=variables(here, "pull_request", payload, "", duration="6 s", **more))
     told = " ".join(ended.err.split())
     assert "measuring it side by side with the build that this one starts from" in told
-    assert "no duet: the base build's build-command ended with exit code 9" in told
+    assert "no duet, using stored baselines: the base build's build-command ended with exit code 9" in told
     assert "confirmation run 2 of 2" in told
     assert ended.code == 1, ended.out + ended.err
     outputs = read_outputs((here.folder / "outputs").read_text(encoding="utf-8"))

@@ -35,6 +35,11 @@ class BuildOutput:
         self._tail = ""
         self._raw: BinaryIO | None = None
 
+    def __del__(self) -> None:
+        """An output that nobody wants to keep."""
+        if self._raw is not None:
+            self._raw.close()
+
     @contextlib.contextmanager
     def opened(self, title: str) -> Iterator[BinaryIO]:
         """The file, open for one more start of the command; title: how that start is told from the others.
