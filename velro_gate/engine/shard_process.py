@@ -6,6 +6,7 @@ ends, bit for bit, and what they hand on can be put together without converting 
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
 import socket
@@ -142,6 +143,9 @@ def _failure(error: Exception) -> Failed:
 def main(descriptor: str, zero: str) -> None:
     """Run a shard. descriptor: its end of the link. zero: the start of the run on the system's monotonic clock."""
     close_to_others()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a journey prints is seen even where its process has to be killed.
+        sys.stdout.reconfigure(line_buffering=True)
     with socket.socket(fileno=int(descriptor)) as line:
         trio.run(carry_out, line, clock=RunClock(float(zero)))
 
