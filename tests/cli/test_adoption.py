@@ -30,8 +30,8 @@ def exit_code(*arguments: object) -> int:
 def test_init_writes_everything_and_says_what_comes_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("init", tmp_path, "--no-questions", "--action", ACTION) == 0
     said = capsys.readouterr().out
-    assert said.count("written ") == 8
-    assert "velro-gate check velro-scenario.yaml" in said
+    assert said.count("written ") == 9
+    assert "velro-gate run --dry-run velro-scenario.yaml" in said
     assert len(list((tmp_path / ".github/workflows").iterdir())) == 5
 
 
@@ -42,7 +42,7 @@ def test_a_second_init_changes_nothing_and_keeps_what_differs(tmp_path: Path, ca
     capsys.readouterr()
     assert exit_code("init", tmp_path, "--no-questions", "--action", ACTION) == 0
     said = capsys.readouterr().out
-    assert said.count("unchanged ") == 6
+    assert said.count("unchanged ") == 7
     assert said.count("kept ") == 2
 
 
