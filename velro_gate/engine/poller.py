@@ -98,7 +98,8 @@ class Poller:
     at: when the sockets whose handlers are being called were found ready. What they bring was there by then, so this is the
     nearest bound of its arrival: a clock read in each handler would add the time that the handlers before it took. (The rest of
     an answer that was only half there is dated too early by what those handlers took, so by less than a turn.)
-    rested: whether nothing was looked at for a while before that: the loop had nothing to do, or it stood still.
+    rested: whether nothing was looked at for a while before that, and nobody knows yet whether the loop had nothing to do or
+    stood still.
     stalls: where it is written down that what came during a stall is still being read.
     """
 
@@ -147,9 +148,12 @@ class Poller:
         find = self._handlers.get
         ready = self._ready.poll(0, _BATCH)
         before, self.at = self.at, self._now()
-        self.rested = self.at - before > SHORTEST
         if self.stalls.open:
+            # It is known why nothing was looked at.
+            self.rested = False
             self.stalls.prolong(self.at, rest=len(ready) == _BATCH)
+        else:
+            self.rested = self.at - before > SHORTEST
         for fd, events in ready:
             handler = find(fd)
             if handler is not None:
