@@ -40,7 +40,7 @@ from benchmarks.processes import FailedError, Started, carry_out, module, starte
 from benchmarks.table import Figure, Page, Table, at_most, equal, figures_table, options
 from benchmarks.truth import Delays, Log, truth
 from velro_gate.model.samples import Samples
-from velro_gate.pacing import open_schedule
+from velro_gate.pacing import needs_of, open_schedule
 from velro_gate.store.records import read_samples
 
 RANKS = (0.5, 0.75, 0.9, 0.95, 0.99)
@@ -270,7 +270,7 @@ def _run(
             figures = json.loads(engine.require_success(seconds + RAMP + 60.0))
         plan = plans.Wanted(users=users, seconds=seconds, ramp=RAMP, rate=wanted.rate, even=even, path="/${user.index}")
         setup = plans.setup(Path(folder), server.url, plan)
-        schedule = open_schedule(setup.phases[0], setup.scenario.steps, setup.scenario.seed)
+        schedule = open_schedule(setup.phases[0], setup.scenario.steps, setup.scenario.seed, needs_of(setup.scenario))
         return Case(
             name=name or str(delays),
             figures=figures,

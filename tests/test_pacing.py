@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from tests.model.values import phase, step
 from velro_gate.model.run import Shard
-from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Step
+from velro_gate.model.scenario import BearerAuth, Capture, ClosedArrivals, NoAuth, OpenArrivals, Phase, Scenario, Step, Target
 from velro_gate.pacing import (
     Schedule,
     closed_journey,
@@ -19,6 +22,7 @@ from velro_gate.pacing import (
     connected_by,
     cumulative_arrivals,
     generator,
+    needs_of,
     open_schedule,
 )
 
@@ -127,7 +131,83 @@ def test_a_user_walks_through_its_journey_in_the_steps_order() -> None:
     schedule = open_schedule(asked, certain, 1)
     for user in range(3):
         walked = schedule.step[schedule.user == user].tolist()
-        assert walked == [i % 3 for i in range(len(walked))]
+        assert walked == [(walked[0] + i) % 3 for i in range(len(walked))]
+
+
+PLAN = tuple(step(f"s{i}", probability=p) for i, p in enumerate((1.0, 0.95, 0.85, 0.6, 0.25, 0.4)))
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize(("users", "ramp", "rate"), [(300, 2.0, 60.0), (100, 5.0, 400.0), (5_000, 5.0, 500.0), (40, 0.0, 90.0)])
+def test_each_step_has_its_share_of_the_arrivals_in_every_5_s_window(users: int, ramp: float, rate: float, shards: int) -> None:
+    expected = np.array([each.probability for each in PLAN]) / sum(each.probability for each in PLAN)
+    asked = phase(users=users, ramp=ramp, duration=60.0, arrivals=OpenArrivals(rate=rate))
+    statistics, degrees = 0.0, 0
+    for seed in range(3):
+        whole = open_schedule(asked, PLAN, seed)
+        for part in (whole.slice(Shard(index=index, count=shards)) for index in range(shards)):
+            for begin in np.arange(0.0, ramp + 60.0 - 5.0, 5.0):
+                seen = np.bincount(part.step[(part.due >= begin) & (part.due < begin + 5.0)], minlength=len(PLAN))
+                if (expected * seen.sum() >= 5.0).all():
+                    statistics += float(((seen - expected * seen.sum()) ** 2 / (expected * seen.sum())).sum())
+                    degrees += len(PLAN) - 1
+    # A user's own steps follow each other in order, so windows of several rounds are even nearer to the shares than by chance.
+    assert degrees > 100
+    assert statistics < chi2.isf(1e-6, degrees)
+
+
+@pytest.mark.parametrize("constant", [True, False])
+def test_users_of_a_closed_loop_do_not_move_in_step(constant: bool) -> None:
+    arrivals = ClosedArrivals(think_time=2.0, constant=constant)
+    walks = [list(islice(closed_journey(phase(arrivals=arrivals), arrivals, PLAN, 1, user), 10)) for user in range(600)]
+    expected = np.array([each.probability for each in PLAN]) / sum(each.probability for each in PLAN) * 600
+    for place in range(10):
+        seen = np.bincount([walk[place][1] for walk in walks], minlength=len(PLAN))
+        assert ((seen - expected) ** 2 / expected).sum() < chi2.isf(1e-7, len(PLAN) - 1)
+
+
+def scenario_of(*steps: Step, **changed: Any) -> Scenario:
+    figures: dict[str, Any] = {
+        "name": "s",
+        "description": "",
+        "digest": "0",
+        "target": Target(url="http://localhost"),
+        "steps": steps,
+        "auth": NoAuth(),
+    }
+    return Scenario(**(figures | changed))
+
+
+CREATE = replace(step("create"), method="POST", captures=(Capture(name="id", source="json", path="$.id"),))
+GET = replace(step("get"), path="/items/${id}", captures=(Capture(name="tag", source="header", path="etag"),))
+PATCH = replace(step("patch"), method="PATCH", headers=(("If-Match", "${tag}"),))
+
+
+@given(seeds, st.booleans())
+def test_no_user_is_sent_to_a_step_before_the_ones_that_capture_what_it_names(seed: int, closed: bool) -> None:
+    steps = (step("list"), CREATE, GET, PATCH)
+    needs = needs_of(scenario_of(*steps))
+    assert needs == ((), (), (1,), (1, 2))
+    if closed:
+        walks = [[i for _, i in islice(closed_journey(CLOSED, THINKING, steps, seed, user, needs), 12)] for user in range(20)]
+    else:
+        asked = phase(users=20, ramp=0.0, duration=12.0, arrivals=OpenArrivals(rate=20.0, spacing="even"))
+        schedule = open_schedule(asked, steps, seed, needs)
+        walks = [schedule.step[schedule.user == user].tolist() for user in range(20)]
+    assert len({walk[0] for walk in walks}) > 1 or closed
+    for walked in walks:
+        for index, needed in enumerate(needs):
+            if index in walked:
+                assert all(other in walked[: walked.index(index)] for other in needed)
+        assert walked[6:10] in ([0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2])
+
+
+def test_a_first_step_that_sends_data_begins_the_session_where_nothing_else_does() -> None:
+    enter = replace(step("enter"), method="POST")
+    assert needs_of(scenario_of(enter, step("list"))) == ((), (0,))
+    assert needs_of(scenario_of(enter, step("list"), cookies=False)) == ((), ())
+    assert needs_of(scenario_of(enter, step("list"), auth=BearerAuth(variable="KEY"))) == ((), ())
+    assert needs_of(scenario_of(step("list"), enter)) == ((), ())
 
 
 def test_evenly_paced_users_are_never_due_at_the_same_instant() -> None:
@@ -210,7 +290,6 @@ def test_a_closed_journey_depends_on_seed_phase_and_user_alone(seed: int, user: 
 @given(seeds)
 def test_a_closed_journey_takes_its_steps_in_order_and_the_certain_one_every_time(seed: int) -> None:
     taken = [index for _, index in walk(200, seed=seed)]
-    assert taken[0] == 0
     for before, after in pairwise(taken):
         assert after > before or after == 0
 

@@ -5,13 +5,16 @@ function of (seed, phase, steps) alone, so every shard can compute it and keep i
 same for any number of shards.
 
 Users are phase-shifted evenly, so that no two users of an evenly paced phase fall due at the same instant and a ramp brings
-no thundering herd.
+no thundering herd. Each begins at a stationary point of its walk over the steps: its first journey is drawn with a probability
+proportional to its length, and it begins at any of its steps alike (the inspection paradox of renewal theory; Cox, Renewal
+Theory, 1962, 5.4). So at every moment a step's share of the arrivals is its share of all steps, and users do not move in step.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.model.run import Shard
-from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Step
+from velro_gate.model.scenario import ClosedArrivals, NoAuth, OpenArrivals, Phase, Scenario, Step
+
+Needs = tuple[tuple[int, ...], ...]
+"""For each step the steps that a user must have taken once before it, in their order."""
+
+_PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
+_BEGINS_A_SESSION = frozenset({"POST", "PUT"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,12 +79,55 @@ def connect_time(user: int, phase: Phase) -> float:
     return 0.9 * phase.ramp * user / phase.users
 
 
-def open_schedule(phase: Phase, steps: Sequence[Step], seed: int) -> Schedule:
+def needs_of(scenario: Scenario) -> Needs:
+    """What each step of a scenario needs: the steps that capture what it names.
+
+    Where users keep cookies and the scenario says nothing of authentication, a certain first step that sends data (a POST or
+    PUT) is taken to begin a session, and all others need it.
+    """
+    steps = scenario.steps
+    session = (
+        scenario.cookies
+        and isinstance(scenario.auth, NoAuth)
+        and len(steps) > 1
+        and steps[0].probability == 1.0
+        and steps[0].method in _BEGINS_A_SESSION
+    )
+    found: list[tuple[int, ...]] = []
+    for index, step in enumerate(steps):
+        named = {name for text in _texts(step) for name in _PLACEHOLDER.findall(text)}
+        own = {i for i, before in enumerate(steps[:index]) if any(capture.name in named for capture in before.captures)}
+        own |= {0} if session and index else set()
+        found.append(tuple(sorted(own.union(*(found[i] for i in own)))))
+    return tuple(found)
+
+
+def _texts(step: Step) -> Iterator[str]:
+    yield step.path
+    yield from (text for pair in (*step.headers, *step.query) for text in pair)
+    if step.body is not None:
+        yield step.body.template
+
+
+def _in_need_of(planned: Sequence[int], needs: Needs) -> list[int]:
+    """The rest of a first journey, each step that lacks another one replaced by what it lacks."""
+    taken: set[int] = set()
+    sent = []
+    for step in planned:
+        missing = next((other for other in needs[step] if other not in taken), step)
+        taken.add(missing)
+        sent.append(missing)
+    return sent
+
+
+def open_schedule(phase: Phase, steps: Sequence[Step], seed: int, needs: Needs = ()) -> Schedule:
     """Every arrival of an open phase, ramp included, over all users.
 
     Poisson spacing draws a homogeneous process and maps it through the inverse of the cumulative profile (time rescaling),
     so ramp and plateau are exact; even spacing puts arrival i at the inverse of i + 1/2. Arrivals go to the users in turn, in
     a drawn order, so every user carries the same load; during the ramp only to users that have begun to connect.
+
+    needs: see ``needs_of``; empty: no step needs another one.
     """
     arrivals = phase.arrivals
     if not isinstance(arrivals, OpenArrivals):
@@ -89,7 +141,7 @@ def open_schedule(phase: Phase, steps: Sequence[Step], seed: int) -> Schedule:
         position = np.sort(random.uniform(0.0, total, count))
     due = _inverse_profile(position, phase, arrivals.rate)
     user = _users_in_turn(due, phase, random)
-    return Schedule(due=due, user=user, step=_steps_of(user, phase, steps, seed))
+    return Schedule(due=due, user=user, step=_steps_of(user, phase, steps, seed, needs))
 
 
 def _inverse_profile(position: npt.NDArray[np.float64], phase: Phase, rate: float) -> npt.NDArray[np.float64]:
@@ -123,7 +175,9 @@ def connected_by(due: npt.NDArray[np.float64], phase: Phase) -> npt.NDArray[np.i
     return np.minimum(joined, phase.users)
 
 
-def _steps_of(user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step], seed: int) -> npt.NDArray[np.uint16]:
+def _steps_of(
+    user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step], seed: int, needs: Needs
+) -> npt.NDArray[np.uint16]:
     """Which step each arrival is: every user walks through journeys of its own, one step an arrival, in order.
 
     Each journey takes step s with its own probability, independently; an empty journey is drawn again. A user's walk
@@ -132,59 +186,101 @@ def _steps_of(user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step],
     order = np.argsort(user, kind="stable")
     counts = np.bincount(user, minlength=phase.users)
     walks = generator(seed, "journeys", phase.name)
-    walk = _walk(int(counts.sum()), counts, steps, walks)
+    walk = _walk(int(counts.sum()), counts, steps, walks, needs)
     result = np.empty(len(user), np.uint16)
     result[order] = walk
     return result
 
 
 def _walk(
-    total: int, counts: npt.NDArray[np.int64], steps: Sequence[Step], random: np.random.Generator
+    total: int, counts: npt.NDArray[np.int64], steps: Sequence[Step], random: np.random.Generator, needs: Needs
 ) -> npt.NDArray[np.uint16]:
-    """Concatenated walks: counts[u] steps for user u, each walk starting at the beginning of a journey."""
+    """Concatenated walks: counts[u] steps for user u, each walk starting at a stationary point of a journey."""
     probability = np.array([step.probability for step in steps])
-    most = int(counts.max(initial=0))
-    if most == 0:
+    if int(counts.max(initial=0)) == 0:
         return np.empty(0, np.uint16)
-    users = len(counts)
-    walked = np.zeros(users, np.int64)
+    taken, skipped = _first_journeys(len(counts), probability, random)
+    walked = -skipped
+    going = np.arange(len(counts))
     rows: list[npt.NDArray[np.uint32]] = []
     columns: list[npt.NDArray[np.uint16]] = []
     places: list[npt.NDArray[np.int64]] = []
-    while True:
-        going = np.flatnonzero(walked < counts)
-        if not len(going):
-            break
-        taken = random.random((len(going), len(steps))) < probability
+    while len(going):
         lengths = taken.sum(axis=1)
         row, column = np.nonzero(taken)
         within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        if not rows and any(needs):
+            column = _with_needs(row, column, within >= skipped[row], skipped, needs)
         rows.append(going[row].astype(np.uint32))
         columns.append(column.astype(np.uint16))
         places.append(walked[going[row]] + within)
         walked[going] += lengths
+        going = np.flatnonzero(walked < counts)
+        taken = random.random((len(going), len(steps))) < probability
     row_all, column_all, place_all = np.concatenate(rows), np.concatenate(columns), np.concatenate(places)
-    keep = place_all < counts[row_all]
+    keep = (place_all >= 0) & (place_all < counts[row_all])
     starts = np.cumsum(counts) - counts
     walk = np.empty(total, np.uint16)
     walk[(starts[row_all] + place_all)[keep]] = column_all[keep]
     return walk
 
 
+def _first_journeys(
+    users: int, probability: npt.NDArray[np.float64], random: np.random.Generator
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """For each user a journey as it is met at a random moment, and how many of its steps lie behind it then.
+
+    The step that is under way is s with p_s / sum p; given that, the others are in the journey with their own probabilities. So
+    a journey is met in proportion to its length, at any of its steps alike.
+    """
+    count = len(probability)
+    begins = random.choice(count, users, p=probability / probability.sum())
+    taken = random.random((users, count)) < probability
+    taken[np.arange(users), begins] = True
+    behind = (taken & (np.arange(count) < begins[:, None])).sum(axis=1)
+    return taken, behind
+
+
+def _with_needs(
+    row: npt.NDArray[np.int64],
+    column: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.bool_],
+    skipped: npt.NDArray[np.int64],
+    needs: Needs,
+) -> npt.NDArray[np.int64]:
+    """The first journeys' steps, those that lack another one replaced, of users that do not begin at the beginning."""
+    column = column.copy()
+    bounds = np.searchsorted(row, np.arange(len(skipped) + 1))
+    for user in np.flatnonzero(skipped).tolist():
+        mine = np.arange(bounds[user], bounds[user + 1])
+        mine = mine[kept[mine]]
+        column[mine] = _in_need_of(column[mine].tolist(), needs)
+    return column
+
+
 def closed_journey(
-    phase: Phase, arrivals: ClosedArrivals, steps: Sequence[Step], seed: int, user: int
+    phase: Phase, arrivals: ClosedArrivals, steps: Sequence[Step], seed: int, user: int, needs: Needs = ()
 ) -> Iterator[tuple[float, int]]:
     """The endless walk of one user of a closed loop: (seconds to think before the request, step index).
 
-    A function of (seed, phase, user) alone. The first pause is drawn uniformly, so that users do not move in step.
+    A function of (seed, phase, user) alone. The first pause is drawn uniformly, and the walk begins at a stationary point, so
+    that users do not move in step. needs: see ``needs_of``.
     """
     draw = random.Random(f"{seed}/closed/{phase.name}/{user}")
     mean, drawn = arrivals.think_time, arrivals.think_time > 0.0 and not arrivals.constant
     first = True
+    for index in _closed_steps(steps, draw, needs):
+        think = draw.expovariate(1.0) * mean if drawn else mean
+        yield (draw.random() * mean if first else think), index
+        first = False
+
+
+def _closed_steps(steps: Sequence[Step], draw: random.Random, needs: Needs) -> Iterator[int]:
+    # See _first_journeys.
+    begins = draw.choices(range(len(steps)), [step.probability for step in steps])[0]
+    rest = [i for i in range(begins, len(steps)) if i == begins or draw.random() < steps[i].probability]
+    yield from _in_need_of(rest, needs) if begins and any(needs) else rest
     while True:
         for index, step in enumerate(steps):
-            if step.probability < 1.0 and draw.random() >= step.probability:
-                continue
-            think = draw.expovariate(1.0) * mean if drawn else mean
-            yield (draw.random() * mean if first else think), index
-            first = False
+            if step.probability >= 1.0 or draw.random() < step.probability:
+                yield index

@@ -14,7 +14,7 @@ from velro_gate.engine.scheduling import arrivals_by_step, total_by_name
 from velro_gate.model.run import PhaseRun, Shard
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import Phase, Scenario
-from velro_gate.pacing import open_schedule
+from velro_gate.pacing import needs_of, open_schedule
 
 _NOT_DELIVERED = [outcome for outcome in Outcome if not outcome.delivered]
 
@@ -55,7 +55,7 @@ async def with_lost(
     due, missed = dict(run.due), dict(run.missed)
     schedule = None
     if phase.offered_rate is not None:
-        schedule = await trio.to_thread.run_sync(open_schedule, phase, scenario.steps, scenario.seed)
+        schedule = await trio.to_thread.run_sync(open_schedule, phase, scenario.steps, scenario.seed, needs_of(scenario))
     for shard, _, received in lost:
         came = received.by_step(*stretch)
         fell = came
