@@ -230,13 +230,71 @@ def test_heads_that_come_again_and_again_are_kept_although_they_change_now_and_t
         b"\x15\x03\x01\x00\x02\x02\x46",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
     ],
 )
-def test_what_is_no_answer_is_faulty(data: bytes) -> None:
-    assert fresh().feed(data) is Progress.FAULTY
+def test_what_is_no_answer_is_faulty_and_says_why_in_words(data: bytes) -> None:
+    answer = fresh()
+    assert answer.feed(data) is Progress.FAULTY
+    assert len(answer.fault.split()) > 1
+    assert "bytearray" not in answer.fault
+
+
+UNUSUAL = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 2 \t\r\n\r\nok",
+    b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+    b"HTTP/1.1 200 OK\r\nX-Note: one\r\n two\r\nContent-Length: 2\r\n\r\nok",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2  \r\nok\r\n0  \r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("data", UNUSUAL)
+@pytest.mark.parametrize("early", [b"", b"HTTP/1.1 103 Early Hints\r\nSet-Cookie: early=1\r\nX-Cache: HIT\r\n\r\n"])
+def test_what_rfc_9112_lets_a_client_accept_is_read_wherever_it_is_split(data: bytes, early: bytes) -> None:
+    whole = early + data
+    for cut in range(1, len(whole)):
+        progress, answer = read(Made(whole, "GET", ends=False), [cut])
+        assert progress is Progress.COMPLETE, cut
+        assert (answer.status, b"".join(answer.body or ()), answer.cookies, answer.cache) == (200, b"ok", None, None)
+        assert answer.reusable
+
+
+def test_an_answer_whose_length_stands_there_twice_is_remembered_by_its_head() -> None:
+    answer, heads = fresh(), KnownHeads()
+    answer.start(0.0)
+    assert answer.feed(UNUSUAL[1]) is Progress.COMPLETE
+    heads.learn(UNUSUAL[1], answer)
+    assert heads.recall(UNUSUAL[1], fresh(), 0.0, wants_body=False)
+
+
+def test_of_an_interim_answer_nothing_is_left() -> None:
+    answer = fresh((b"x-trace",))
+    answer.start(1.0, wants_body=True)
+    assert (
+        answer.feed(b"HTTP/1.1 103 Early Hints\r\nSet-Cookie: hint=1\r\nX-Cache: HIT\r\nX-Trace: a\r\n\r\n")
+        is Progress.INCOMPLETE
+    )
+    answer.read_at = 2.0
+    assert answer.feed(b"HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n") is Progress.INCOMPLETE
+    answer.read_at = 3.0
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no") is Progress.INCOMPLETE
+    answer.read_at = 4.0
+    assert answer.feed(b"k") is Progress.COMPLETE
+    assert (answer.cookies, answer.cache, answer.captured, answer.first_at) == (None, None, None, 3.0)
+
+
+def test_blanks_behind_a_value_are_no_part_of_it() -> None:
+    answer = fresh((b"x-trace", b"location"))
+    answer.start(0.0)
+    head = b"HTTP/1.1 302 Found\r\nLocation: /plain \t\r\nX-Trace: abc  \r\nX-Cache: HIT \r\nContent-Length: 0\r\n\r\n"
+    assert answer.feed(head) is Progress.COMPLETE
+    assert (answer.captured, answer.cache) == ([(b"location", b"/plain"), (b"x-trace", b"abc")], b"HIT")
 
 
 def test_an_answer_beyond_the_limit_is_faulty() -> None:

@@ -21,10 +21,12 @@ import trustme
 from tests.engine.peers import Line, Peer, obedient, serving
 from tests.engine.runs import phase
 from tests.engine.test_journeys import OPEN, RATE, Ran, browse, travelling
+from tests.servers import nginx_server
 from velro_gate.engine.http2 import outcome_of
+from velro_gate.engine.preflight import preflight
 from velro_gate.journeys import User
 from velro_gate.model.samples import Outcome
-from velro_gate.model.scenario import OpenArrivals, Step
+from velro_gate.model.scenario import OpenArrivals, Step, Target
 
 
 async def speaking_http2(line: Line) -> None:
@@ -341,3 +343,29 @@ def test_a_service_that_goes_away_in_order_costs_no_request_and_sees_none_twice(
             assert ran.run.reconnects > 0
 
     trio.run(main)
+
+
+def test_requests_that_meet_the_end_of_their_connection_go_out_again_on_the_next_one() -> None:
+    """nginx gives a connection up every ten requests, amid the five that are under way."""
+
+    async def many(user: User) -> None:
+        with user.step("list"):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(user.client.get, "/")
+
+    async def main() -> Ran:
+        return await travelling(server.url, many, http2=True, health_path="/")
+
+    with nginx_server("keepalive_requests 10; location / { return 200 ok; }", options="http2") as server:
+        ran = trio.run(main)
+    assert set(ran.outcomes()) == {"OK"}
+    assert ran.run.reconnects > 2
+
+
+def test_the_health_check_of_a_service_that_speaks_http2_only_speaks_it_too() -> None:
+    async def main() -> None:
+        assert (await preflight(Target(url=server.url, http2=True, health_path="/"))).http_version == "HTTP/2"
+
+    with nginx_server("location / { return 200 ok; }", options="http2") as server:
+        trio.run(main)

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from tests.engine.authority import Authority
+from velro_gate.engine.answers import Answer, HeaderKinds, Progress
 from velro_gate.engine.preflight import MOST_BODY, Preflight, health_url, preflight
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
@@ -157,6 +158,7 @@ def test_a_service_that_takes_the_connection_and_says_nothing_times_out() -> Non
 
 def test_an_answer_that_drips_is_cut_off_at_the_deadline() -> None:
     async def drip(stream: trio.abc.Stream) -> None:
+        await stream.receive_some(65_536)
         await stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         while True:
             await stream.send_all(b".")
@@ -370,3 +372,26 @@ def test_a_health_answer_without_end_is_read_in_part_only() -> None:
 
     assert ask_fake(httpx.Response(200, stream=Endless())).status == 200
     assert sent[0] <= MOST_BODY + 65_536
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_the_health_check_refuses_what_the_load_refuses_and_nothing_else(head: bytes) -> None:
+    async def answer(stream: trio.abc.Stream) -> None:
+        await stream.receive_some(65_536)
+        await stream.send_all(head)
+
+    loaded = Answer(HeaderKinds(), 1 << 20)
+    if loaded.feed(head) is Progress.COMPLETE:
+        assert ask_peer(answer).status == 200
+    else:
+        with pytest.raises(UnreachableError, match="the service's answer is not valid HTTP") as caught:
+            ask_peer(answer)
+        assert loaded.fault in (caught.value.why or "")

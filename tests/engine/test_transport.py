@@ -481,7 +481,7 @@ def test_an_answer_that_has_come_whole_keeps_its_connection_though_nobody_reads_
 
 def test_an_answer_larger_than_allowed_is_a_fault() -> None:
     async def main(client: httpx.AsyncClient, peer: Peer) -> None:
-        with pytest.raises(httpx.RemoteProtocolError, match="larger than allowed"):
+        with pytest.raises(httpx.RemoteProtocolError, match="refused: it is longer than 50,000 bytes"):
             await client.get("/")
 
     with_client(main, saying(answer(b"x" * 100_000)), most_answer=50_000)
@@ -578,10 +578,18 @@ async def leaving(line: Line) -> None:
     [
         (resetting, httpx.ReadError, "was reset"),
         (leaving, httpx.RemoteProtocolError, "without an answer"),
-        (saying(b"SSH-2.0-OpenSSH\r\n\r\n"), httpx.RemoteProtocolError, "no HTTP"),
+        (saying(b"SSH-2.0-OpenSSH\r\n\r\n"), httpx.RemoteProtocolError, "does not begin with HTTP/"),
         (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf"), httpx.RemoteProtocolError, "within its answer"),
-        (saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"), httpx.RemoteProtocolError, "no HTTP"),
-        (saying(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"), httpx.RemoteProtocolError, "no HTTP"),
+        (
+            saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            httpx.RemoteProtocolError,
+            "refused: illegal chunk header",
+        ),
+        (
+            saying(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n"),
+            httpx.RemoteProtocolError,
+            "switches to another protocol",
+        ),
     ],
     ids=["reset", "closed", "garbage", "cut short", "bad chunk", "upgrade"],
 )

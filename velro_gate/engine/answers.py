@@ -1,8 +1,10 @@
 """One HTTP/1.1 answer, parsed by httptools as its bytes come in.
 
 Rules
-- 1xx answers are passed over, except 101, which nobody asked for. A body without a declared length ends with the connection.
-  What follows a complete answer is not ours: the answer counts, the connection is not used again.
+- 1xx answers are passed over, except 101, which nobody asked for: nothing of them is in what follows.
+- A body without a declared length ends with the connection. What follows a complete answer is not ours: the answer counts, the
+  connection is not used again.
+- What httptools refuses is read by h11 before it is a fault (``rereading``). ``fault`` says in words why it is one.
 - Only what a sample, a check or a capture needs is looked at.
 - A head that was parsed before is not parsed again. It decides status, length, cache and cookies alone, and a service sends
   few different ones within a second. What decides is still httptools' reading of the first of them.
@@ -19,12 +21,18 @@ from typing import Any
 
 import httptools
 
+from velro_gate.engine.rereading import SWITCHES, RereadingParser
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 
 MOST_HEAD = 256 * 1024
 """Bytes of headers that are read before an answer is refused as no sensible HTTP."""
 
 BLANK_LINE = b"\r\n\r\n"
+BLANKS = b" \t"
+"""What stands around a header's value and is no part of it (RFC 9112, 5.1)."""
+
+MOST_KEPT = 64 * 1024
+"""Bytes of an answer that are kept as they came, to be read again or shown."""
 
 _MOST_SPELLINGS = 1_000
 _LEAST_STATUS = 100
@@ -85,7 +93,8 @@ class HeaderKinds(dict[bytes, int]):
 class Answer:
     """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
 
-    An answer that is not ``clean`` has left its parser amid something else and must be thrown away.
+    An answer that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
+    they came. read_at: when the bytes that are fed next were read. fault: why it is none, in words.
     """
 
     __slots__ = (
@@ -93,10 +102,13 @@ class Answer:
         "_declared",
         "_feed",
         "_head",
+        "_interim",
+        "_kept",
         "_kinds",
         "_most",
         "_parser",
         "_plain",
+        "_rereads",
         "_wants_body",
         "body",
         "cache",
@@ -105,9 +117,12 @@ class Answer:
         "clean",
         "complete",
         "cookies",
+        "fault",
         "first_at",
         "framed",
         "headers_done",
+        "raw",
+        "read_at",
         "received",
         "reusable",
         "status",
@@ -124,14 +139,26 @@ class Answer:
         """Begin a new answer, whose first byte came at ``first_at``. head: it answers HEAD, so it has no body."""
         self._head = head
         self._wants_body = wants_body
-        self.first_at = first_at
-        self.received = 0
+        self.first_at = self.read_at = first_at
+        self.received = self._kept = 0
+        self.raw: list[bytes] = []
+        self.fault = ""
+        self.clean = self.reusable = True
+        self._rereads = False
+        self._clear()
+
+    def _clear(self) -> None:
+        """Nothing has been read."""
         self.status = 0
         self._declared = -1
-        self._begun = False
+        self._begun = self._interim = False
         self._plain = True
-        self.complete = self.headers_done = self.framed = False
-        self.clean = self.reusable = True
+        self.complete = False
+        self._forget_head()
+
+    def _forget_head(self) -> None:
+        """What a head has said."""
+        self.headers_done = self.framed = False
         self.cache: bytes | None = None
         self.cache_layer: bytes | None = None
         self.cookies: list[bytes] | None = None
@@ -142,19 +169,30 @@ class Answer:
         """Take the next bytes."""
         self.received = received = self.received + len(data)
         in_head = not self.headers_done
+        if self._kept < MOST_KEPT:
+            self.raw.append(data)
+            self._kept += len(data)
         try:
             self._feed(data)
         except httptools.HttpParserUpgrade:
+            self.fault = SWITCHES
             return Progress.FAULTY
-        except httptools.HttpParserError:
-            if not self.complete:
+        except httptools.HttpParserError as error:
+            if not self.complete and not self._read_again(error):
                 return Progress.FAULTY
-            self.clean = self.reusable = False
+            self.clean = False
+            # httptools refuses what follows an answer, too.
+            self.reusable = self.reusable and self._rereads
         if received > MOST_HEAD and in_head and self._head_is_too_long(data):
+            self.fault = f"its head is longer than {MOST_HEAD:,} bytes"
             return Progress.FAULTY
         if self.complete:
-            return Progress.FAULTY if self.status < _LEAST_STATUS else Progress.COMPLETE
-        return Progress.FAULTY if received > self._most else Progress.INCOMPLETE
+            self.fault = "" if self.status >= _LEAST_STATUS else f"{self.status} is no status"
+            return Progress.FAULTY if self.fault else Progress.COMPLETE
+        if received <= self._most:
+            return Progress.INCOMPLETE
+        self.fault = f"it is longer than {self._most:,} bytes"
+        return Progress.FAULTY
 
     def _head_is_too_long(self, data: bytes) -> bool:
         """Whether the head, which had not ended before these bytes, is longer than it may be, however it came in pieces."""
@@ -163,6 +201,31 @@ class Answer:
         # Where its last bytes came in two pieces it ended within the first three of these.
         ends = data.find(BLANK_LINE) + len(BLANK_LINE)
         return self.received - len(data) + ends > MOST_HEAD + len(BLANK_LINE)
+
+    def _read_again(self, error: httptools.HttpParserError) -> bool:
+        """Whether h11 reads what httptools has refused."""
+        self.fault = str(error)
+        came = b"".join(self.raw)
+        if self._rereads or self._kept < self.received:
+            return False
+        if not came.lstrip(b"\r\n").startswith(b"HTTP/"):
+            self.fault = "it does not begin with HTTP/"
+            return False
+        self._rereads = True
+        self._parser = RereadingParser(self, head=self._head, most=MOST_HEAD, skip=self._heard())
+        self._feed = self._parser.feed_data
+        self._clear()
+        try:
+            self._feed(came)
+        except httptools.HttpParserError as refused:
+            self.fault = str(refused)
+            return self.complete
+        self.fault = ""
+        return True
+
+    def _heard(self) -> int:
+        """Bytes of the body that have been handed on and cannot be taken back."""
+        return 0
 
     def end(self) -> Progress:
         """The connection has ended: complete if the end of the connection is this answer's way to end."""
@@ -180,8 +243,14 @@ class Answer:
         """Whether the head alone says that a body of ``length`` bytes follows, whoever asked, and no head came before it."""
         return self._plain and self._declared == length and not self._head
 
+    def on_status(self, reason: bytes) -> None:
+        """The reason phrase says nothing that the status does not."""
+
     def on_message_begin(self) -> None:
-        """A first line begins; a second one belongs to nobody."""
+        """A first line begins; after a whole answer it belongs to nobody."""
+        if self._interim:
+            self._interim = False
+            self.first_at = self.read_at
         if self._begun:
             self._plain = False
         self._begun = True
@@ -192,6 +261,7 @@ class Answer:
         """A header, or a trailer: those are not looked at."""
         kind = self._kinds[name]
         if kind and not self.headers_done:
+            value = value.rstrip(BLANKS)
             if kind == _LENGTH:
                 self.framed = True
                 self._declared = int(value) if value.isdigit() else -1
@@ -204,7 +274,7 @@ class Answer:
         elif kind == Header.CACHE_LAYER:
             self.cache_layer = value
         elif kind == Header.ENCODING:
-            self.framed = b"chunked" in value.lower()
+            self.framed = is_chunked(value)
             self._plain = False
         elif kind == Header.COOKIE:
             self.cookies = [*(self.cookies or ()), value]
@@ -234,13 +304,17 @@ class Answer:
         if self.complete:
             return
         if _LEAST_STATUS <= self._parser.get_status_code() < 200:
-            self.headers_done = self.framed = False
+            self._forget_head()
+            self._declared = -1
+            self._interim = True
             return
         self._complete()
 
     def _complete(self) -> None:
         self.complete = True
         self.status = self._parser.get_status_code()
+        if self._rereads:
+            self.clean = False
         if not self._parser.should_keep_alive():
             # The parser refuses anything after such an answer.
             self.clean = self.reusable = False
@@ -248,6 +322,18 @@ class Answer:
     def finish(self) -> None:
         """Take over the status of an answer that ended with its connection."""
         self.status = self._parser.get_status_code()
+
+
+def is_chunked(value: bytes) -> bool:
+    """Whether a Transfer-Encoding says that the body comes in chunks.
+
+    Raises:
+        httptools.HttpParserError: it names a coding that nobody asked for (RFC 9112, 6.1).
+    """
+    coding = value.strip(BLANKS).lower()
+    if coding not in (b"chunked", b"identity"):
+        raise httptools.HttpParserError(f"the transfer coding {coding.decode('latin-1')!r} was not asked for")
+    return coding == b"chunked"
 
 
 class KnownHead:
@@ -290,6 +376,7 @@ class KnownHeads(dict[bytes, KnownHead]):
         self.hits += 1
         answer.first_at = at
         answer.received = len(data)
+        answer.raw = [data]
         answer.status = head.status
         answer.complete = answer.clean = answer.reusable = True
         answer.cache = head.cache

@@ -1,12 +1,18 @@
 """Bodies in chunks on the way out, and compressed ones on the way in.
 
-Only what a check or a capture reads is decompressed: the load's own work must stay small. The output is bounded, since a few
+Only what a check or a capture reads is decompressed: the load's own work must stay small. It is decoded as httpx does, asked
+for or not: gzip, deflate (with zlib's header or without), br, zstd, and several of them in a row. The output is bounded: a few
 kilobytes can hold gigabytes.
 """
 
 from __future__ import annotations
 
+import io
 import zlib
+from collections.abc import Callable
+
+import brotli
+import zstandard
 
 CONTENT_ENCODING = b"content-encoding"
 
@@ -16,20 +22,50 @@ MOST_DECODED = 16 * 2**20
 MOST_MEMBERS = 1_000
 """Members of a gzip body. Files that grew line by line have many; an answer has one."""
 
-_GZIP = frozenset({b"gzip", b"x-gzip"})
 _WITH_HEADER = 16 + zlib.MAX_WBITS
 _CHUNK = 16 * 1024
 
 
-def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes | None:
-    """The body without its compression; None when it is broken or longer than ``most``. Other codings are left as they are."""
-    if coding.strip().lower() not in _GZIP or not body:
-        return body
+class CodingError(ValueError):
+    """A body cannot be decoded; str() says why, in words."""
+
+
+def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes:
+    """The body without its codings, the last one taken off first (RFC 9110, 8.4).
+
+    Raises:
+        CodingError: it is broken, or longer than ``most``, or its coding is none of those that can be decoded.
+    """
+    for name in reversed(coding.decode("latin-1").lower().split(",")):
+        decoder = _DECODERS.get(name.strip())
+        if decoder is None:
+            raise CodingError(f"the content coding {name.strip()!r} is none that can be decoded ({', '.join(sorted(_NAMED))})")
+        if decoder is not _identity and body:
+            body = _bounded(decoder, body, name.strip(), most)
+    return body
+
+
+def _bounded(decoder: Callable[[bytes, int], bytes | None], body: bytes, name: str, most: int) -> bytes:
     try:
-        found = unpacked_members(body, most + 1)
-    except zlib.error:
-        return None
-    return None if found is None or len(found) > most else found
+        found = decoder(body, most + 1)
+    except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
+        raise CodingError(f"the body is no {name}: {error}") from error
+    if found is not None and len(found) > most:
+        raise CodingError(f"the body is longer than {most:,} bytes once {name} is taken off")
+    if found is None:
+        raise CodingError(f"the body ends before its {name} does")
+    return found
+
+
+# Each takes a body and the number of bytes after which it may stop; None: the body has no end.
+
+
+def _identity(body: bytes, enough: int) -> bytes:  # noqa: ARG001 - the decoders' interface
+    return body
+
+
+def _gzip(body: bytes, enough: int) -> bytes | None:
+    return unpacked_members(body, enough)
 
 
 def unpacked_members(body: bytes, enough: int) -> bytes | None:
@@ -55,6 +91,49 @@ def unpacked_members(body: bytes, enough: int) -> bytes | None:
                 return bytes(found)
             left = left[len(piece) - len(member.unused_data) :]
     return bytes(found)
+
+
+def _deflate(body: bytes, enough: int) -> bytes | None:
+    try:
+        return _zlib(body, enough, zlib.MAX_WBITS)
+    except zlib.error:
+        # Many services leave zlib's header out (RFC 9110, 8.4.1.2).
+        return _zlib(body, enough, -zlib.MAX_WBITS)
+
+
+def _zlib(body: bytes, enough: int, window: int) -> bytes | None:
+    stream = zlib.decompressobj(window)
+    found = stream.decompress(body, enough)
+    return found if stream.eof or len(found) >= enough else None
+
+
+def _brotli(body: bytes, enough: int) -> bytes | None:
+    stream = brotli.Decompressor()
+    found = bytearray(stream.process(body, output_buffer_limit=enough))
+    while not stream.is_finished() and not stream.can_accept_more_data() and len(found) < enough:
+        found += stream.process(b"", output_buffer_limit=enough - len(found))
+    return bytes(found) if stream.is_finished() or len(found) >= enough else None
+
+
+def _zstd(body: bytes, enough: int) -> bytes | None:
+    with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body), read_across_frames=True) as stream:
+        found = bytearray()
+        while len(found) < enough and (piece := stream.read(min(enough - len(found), _READ))):
+            found += piece
+    return bytes(found)
+
+
+_READ = 256 * 1024
+_DECODERS = {
+    "": _identity,
+    "identity": _identity,
+    "gzip": _gzip,
+    "x-gzip": _gzip,
+    "deflate": _deflate,
+    "br": _brotli,
+    "zstd": _zstd,
+}
+_NAMED = ("gzip", "deflate", "br", "zstd")
 
 
 def chunked(body: bytes) -> bytes:

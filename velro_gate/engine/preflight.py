@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from velro_gate.engine.tls import client_context, tls_fault
+from velro_gate.engine.checking import CheckingTransport
+from velro_gate.engine.tls import tls_fault
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
 from velro_gate.units import format_duration, format_seconds
@@ -21,6 +23,7 @@ from velro_gate.units import format_duration, format_seconds
 _PAUSE_FIRST, _PAUSE_MOST = 0.1, 1.0
 MOST_BODY = 1 << 20
 """Bytes of an answer that are read."""
+_CLOSED = re.compile("disconnected|closed the connection", re.IGNORECASE)
 _SICK = frozenset({"unhealthy", "down", "error", "fail", "failed", "critical", "not ready", "not_ready"})
 
 
@@ -69,7 +72,7 @@ async def preflight(
             attempt.
     """
     url = health_url(target)
-    way = transport_to(target) if transport is None else transport
+    way = CheckingTransport(target) if transport is None else transport
     # trust_env off: the load goes straight to the service, so a proxy must not answer for it here.
     async with httpx.AsyncClient(headers=dict(headers or {}), timeout=timeout, trust_env=False, transport=way) as client:
         deadline, pause, attempt = trio.current_time() + wait_seconds, _PAUSE_FIRST, 1
@@ -81,18 +84,6 @@ async def preflight(
                     raise _final(error, wait_seconds) from error.__cause__
             await trio.sleep(pause)
             pause, attempt = min(2.0 * pause, pause_most), attempt + 1
-
-
-def transport_to(target: Target) -> httpx.AsyncHTTPTransport:
-    """What carries single requests to the service, for the health check and the monitor, on the way that the load takes.
-
-    Raises:
-        UsageError: a certificate file cannot be used.
-    """
-    source = target.source_addresses[0] if target.source_addresses else None
-    return httpx.AsyncHTTPTransport(
-        verify=client_context(target), trust_env=False, uds=target.unix_socket, local_address=source
-    )
 
 
 def health_url(target: Target) -> str:
@@ -217,18 +208,30 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
             why=f"the network says: {unreachable.strerror}",
             hint="Check the network of this machine, or the address in --url (VELRO_API_URL).",
         )
-    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in str(error).lower():
-        return _HopelessError(
-            "what answers there does not speak HTTP",
-            where=url,
-            why=f"the answer cannot be read: {error}",
-            hint="Check the port; if it expects TLS, write https:// instead of http://.",
-        )
+    if isinstance(error, httpx.RemoteProtocolError) and not _CLOSED.search(str(error)):
+        return _no_http(str(error), url)
     return UnreachableError(
         "the service closed the connection without an answer",
         where=url,
         why=str(error) or "the connection broke before the first byte; it may still be starting, or expect https://",
         hint="Look at the service's own log; try 'curl -v' on the URL.",
+    )
+
+
+def _no_http(said: str, url: str) -> UnreachableError:
+    said = said.removeprefix("the answer was refused: ")
+    if "begin with HTTP/" in said:
+        return _HopelessError(
+            "what answers there does not speak HTTP",
+            where=url,
+            why=f"its answer was refused: {said}",
+            hint="Check the port; if it expects TLS, write https:// instead of http://.",
+        )
+    return _HopelessError(
+        "the service's answer is not valid HTTP",
+        where=url,
+        why=f"it was refused, and the load would refuse it too: {said}",
+        hint="Look at what the service, or a proxy before it, writes: 'curl -iv --raw' on the URL shows it.",
     )
 
 

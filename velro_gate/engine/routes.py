@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -21,6 +22,7 @@ _LOOK_AGAIN = 1.0
 """Seconds between two looks for a TLS session while there is none."""
 _RENEW = 10.0
 """Seconds after which a session is replaced by a newer one: services change the keys of their tickets."""
+_HEAD_START, _PREFER_SECONDS = 0.25, 2.0
 _LATE_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 """linux/in.h: choose the port on connecting, where it has to be free toward this target only, and not on binding."""
 
@@ -159,7 +161,10 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | str:
         while True:
             try:
                 found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                return _route(_addresses(found), host, tls, target.source_addresses)
+                route = _route(_addresses(found), host, tls, target.source_addresses)
+                if isinstance(route, Route) and len(route.addresses) > 1:
+                    await _prefer(route)
+                return route
             except OSError as error:
                 reason = error.strerror or str(error)
                 if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
@@ -169,6 +174,25 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | str:
                 break
             await trio.sleep(_RESOLVE_AGAIN)
     return f"the name {host!r} cannot be resolved: {reason}"
+
+
+async def _prefer(route: Route) -> None:
+    """Prefer the address that takes a connection, each tried a little later than the one before it (RFC 8305, 5).
+
+    ``localhost`` has two addresses of which a service may listen on one, and a host may drop packets to one of its own.
+    """
+    async with trio.open_nursery() as nursery:
+
+        async def reach(index: int, address: Address) -> None:
+            await trio.sleep(index * _HEAD_START)
+            with contextlib.suppress(OSError), trio.socket.from_stdlib_socket(route.new_socket(address.family, 0)) as made:
+                await made.connect(address.sockaddr)
+                route.preferred = index
+                nursery.cancel_scope.cancel()
+
+        nursery.cancel_scope.deadline = trio.current_time() + _PREFER_SECONDS
+        for index, address in enumerate(route.addresses):
+            nursery.start_soon(reach, index, address)
 
 
 def _route(addresses: tuple[Address, ...], host: str, tls: ssl.SSLContext | None, sources: tuple[str, ...]) -> Route | str:

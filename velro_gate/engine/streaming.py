@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Protocol
 
-from velro_gate.engine.answers import Answer, HeaderKinds, Progress
+from velro_gate.engine.answers import BLANKS, Answer, HeaderKinds, Progress, is_chunked
 from velro_gate.engine.poller import READ, WRITE
 from velro_gate.engine.wire import Connection, Owner, State, Wire
 from velro_gate.model.samples import Outcome
@@ -41,6 +41,11 @@ class Channel(Connection):
     def carry(self, owner: StreamOwner) -> None:
         """From now on this one is told what happens."""
         self._owner = self._streams_to = owner
+
+    @property
+    def raw(self) -> list[bytes]:
+        """The first bytes of the newest answer as they came."""
+        return [] if self._parser is None else self._parser.raw
 
     @property
     def owner(self) -> StreamOwner:
@@ -94,7 +99,7 @@ class Channel(Connection):
     def give_up(self) -> None:
         """Close, and tell the owner of it as if the service had. Harmless when closed."""
         if self.state is not State.CLOSED:
-            self._fail(Outcome.RESET)
+            self._fail(Outcome.RESET, "the connection was given up")
 
     def info(self, name: str) -> Any:
         """What httpx's own streams tell under this name; None where it is not known."""
@@ -129,7 +134,8 @@ class Channel(Connection):
 class Incoming:
     """What has come of an answer: its headers as they were written, and the pieces of its body that nobody has taken.
 
-    head_whole: status and headers are there. complete: all of it is. waiting: bytes in ``pieces``. version: as in ``HTTP/1.1``.
+    head_whole: status and headers are there. complete: all of it is. waiting: bytes in ``pieces``. heard: all bytes of the body
+    so far. version: as in ``HTTP/1.1``.
     """
 
     status: int = 0
@@ -138,6 +144,7 @@ class Incoming:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     pieces: deque[bytes] = field(default_factory=deque)
     waiting: int = 0
+    heard: int = 0
     received: int = 0
     first_at: float = nan
     head_whole: bool = False
@@ -164,8 +171,8 @@ class StreamedAnswer(Answer):
 
     def begin(self, into: Incoming, owner: StreamOwner, *, head: bool) -> None:
         """Expect an answer. owner: hears of progress until ``forget``. head: it answers HEAD."""
-        self.start(nan, head=head)
         self._into, self._owner = into, owner
+        self.start(nan, head=head)
         self.fit = False
 
     def forget(self) -> None:
@@ -180,9 +187,11 @@ class StreamedAnswer(Answer):
     def feed(self, data: bytes) -> Progress:
         """See Answer."""
         into = self._into
+        self.read_at = self._wire.now()
         if not self.received:
-            self.first_at = into.first_at = self._wire.now()
+            self.first_at = self.read_at
         progress = super().feed(data)
+        into.first_at = self.first_at
         into.received = self.received
         if progress is Progress.COMPLETE:
             self.fit = self.clean
@@ -203,12 +212,13 @@ class StreamedAnswer(Answer):
         """A header, or a trailer: those are not kept."""
         if self.headers_done:
             return
+        value = value.rstrip(BLANKS)
         self._into.headers.append((name, value))
         lower = name.lower()
         if lower == b"content-length":
             self.framed = True
         elif lower == b"transfer-encoding":
-            self.framed = b"chunked" in value.lower()
+            self.framed = is_chunked(value)
 
     def on_headers_complete(self) -> None:
         """See Answer."""
@@ -227,6 +237,14 @@ class StreamedAnswer(Answer):
         else:
             self._into.pieces.append(data)
             self._into.waiting += len(data)
+            self._into.heard += len(data)
+
+    def _heard(self) -> int:
+        return self._into.heard
+
+    def _clear(self) -> None:
+        super()._clear()
+        self._into.headers, self._into.reason = [], b""
 
     def on_message_complete(self) -> None:
         """See Answer; the headers of 1xx are forgotten."""

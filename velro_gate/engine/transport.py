@@ -14,7 +14,7 @@ For trio only.
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf, nan
@@ -41,7 +41,6 @@ _FAULTS: dict[Outcome | None, tuple[type[httpx.TransportError], str]] = {
     Outcome.TLS: (httpx.ConnectError, "no TLS connection came about"),
     Outcome.CERTIFICATE: (httpx.ConnectError, "no TLS connection came about: a certificate is not accepted"),
     Outcome.TIMEOUT: (httpx.ConnectTimeout, "no connection came about in time"),
-    Outcome.PROTOCOL: (httpx.RemoteProtocolError, "the answer is no HTTP, or is larger than allowed"),
 }
 
 
@@ -52,7 +51,7 @@ class Facts:
     sent: whether it had a connection to go out on, standing or not. waited: seconds until one was free. connect: seconds that
     making one took. done_at: when the answer was whole, or all was over. failed, fault: whether and how the connection failed;
     None: this machine had no descriptor, port or memory for it. repeated: it went out twice. reconnects: connections that
-    replaced an ended one.
+    replaced an ended one. reason: what went wrong, in words. raw: the first bytes of the answer as they came.
     """
 
     sent: bool = False
@@ -66,6 +65,8 @@ class Facts:
     fault: Outcome | None = None
     repeated: bool = False
     reconnects: int = 0
+    reason: str = ""
+    raw: Sequence[bytes] = ()
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -263,6 +264,7 @@ class Exchange(_Nobody):
             return
         self._facts.failed = True
         self._facts.fault = outcome
+        self._facts.reason = self._channel.fault
         self._error = self._explained(outcome)
         self._let_go(at)
 
@@ -290,12 +292,16 @@ class Exchange(_Nobody):
         facts.written = self._channel.written
         facts.first_at = self._come.first_at
         facts.received = self._come.received
+        facts.raw = self._channel.raw
         self._holds = False
         self._bell.set()
         self._transport.release(self._channel)
 
     def _explained(self, outcome: Outcome | None) -> httpx.TransportError:
-        if outcome in _FAULTS:
+        kind: type[httpx.TransportError]
+        if outcome is Outcome.PROTOCOL:
+            kind, said = httpx.RemoteProtocolError, f"the answer was refused: {self._channel.fault}"
+        elif outcome in _FAULTS:
             kind, said = _FAULTS[outcome]
         elif not self._stands:
             kind, said = httpx.ConnectError, "the connection was reset while it was made"
@@ -329,8 +335,10 @@ class Exchange(_Nobody):
 
     async def _connect(self) -> None:
         channel = self._channel
+        # What may be sent again is sent without looking; before anything else an end that has come must be noticed.
+        standing = channel.state is State.IDLE and (self._message.may_repeat or channel.still_idle())
         channel.carry(self)
-        if channel.state is State.IDLE:
+        if standing:
             self._stands = True
             return
         self._fresh = True

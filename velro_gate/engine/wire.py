@@ -5,7 +5,8 @@ Rules
 - Its owner hears exactly one of ``answered`` and ``broken`` for each request, and ``opened`` or ``broken`` for each ``open``,
   possibly before the call that caused it returns. ``close`` is silent.
 - ``broken`` leaves the connection closed. ``early`` says that not a byte of an answer had come: on a connection that had idled,
-  the service has then most likely closed it before it saw the request.
+  the service has then most likely closed it before it saw the request. ``fault`` then says in words what happened, and
+  ``evidence`` holds what had come of the answer.
 - Plain and TLS sockets are used alike: both raise when they would block.
 
 Costs, saturated on one core with 100 users (``python -m benchmarks.costs``, ``python -m benchmarks.profile``): 14 µs a request,
@@ -16,26 +17,19 @@ sample. A connection costs .08 ms, over TLS .85 ms. What is added here is added 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
-from collections.abc import Callable
 
-from velro_gate.engine.answers import Answer, HeaderKinds, KnownHeads, Progress
-from velro_gate.engine.dialling import DIALS_AT_ONCE, Dials
+from velro_gate.engine.answers import Answer, Progress
 from velro_gate.engine.owners import Owner, State
-from velro_gate.engine.poller import READ, WRITE, Poller
-from velro_gate.engine.routes import Route
+from velro_gate.engine.poller import READ, WRITE
 from velro_gate.engine.stalls import data_age, lay_ready_since
 from velro_gate.engine.tls import tls_fault
+from velro_gate.engine.wiring import HANDSHAKES_A_TURN, MOST_ANSWER, Wire
 from velro_gate.model.samples import Outcome
 
 __all__ = ["HANDSHAKES_A_TURN", "MOST_ANSWER", "Connection", "Owner", "State", "Wire"]
-
-MOST_ANSWER = 64 * 2**20
-"""Bytes of one answer; a longer one is a fault of the service."""
-
-HANDSHAKES_A_TURN = 4
-"""TLS handshakes that go on in one turn of the loop: each checks a certificate, a millisecond in which no answer is read."""
 
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -47,53 +41,6 @@ _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 # A member of an enumeration costs a look-up each time it is named; the hot path names these.
 _IDLE, _SENDING, _RECEIVING = State.IDLE, State.SENDING, State.RECEIVING
-
-
-class Wire:
-    """What all connections of a phase share, and how many there are.
-
-    Args:
-        now: the clock, in seconds.
-        head: see HeaderKinds.
-        dials_at_once: bound on connections in the making.
-    """
-
-    def __init__(
-        self,
-        route: Route,
-        poller: Poller,
-        now: Callable[[], float],
-        kinds: HeaderKinds,
-        *,
-        most_answer: int = MOST_ANSWER,
-        dials_at_once: int = DIALS_AT_ONCE,
-    ) -> None:
-        self.route = route
-        self.secure = route.tls is not None
-        self.poller = poller
-        self.now = now
-        self.dials = Dials(dials_at_once)
-        self.spare: list[Answer] = []
-        self.heads = KnownHeads()
-        self.established = 0
-        self.opened = 0
-        self.sessions_reused = 0
-        self.tls_fault: str | None = None
-        self.lacking: set[int] = set()
-        self._kinds = kinds
-        self._most_answer = most_answer
-        self._handshakes_at, self._handshakes = 0.0, 0
-
-    def may_shake_hands(self) -> bool:
-        """Whether one more handshake may go on in this turn; the one that may not is ready in the next turn still."""
-        if self.poller.at != self._handshakes_at:
-            self._handshakes_at, self._handshakes = self.poller.at, 0
-        self._handshakes += 1
-        return self._handshakes <= HANDSHAKES_A_TURN
-
-    def new_answer(self) -> Answer:
-        """An answer to parse into; clean ones come back to ``spare``."""
-        return Answer(self._kinds, self._most_answer)
 
 
 class Connection:
@@ -112,6 +59,8 @@ class Connection:
         "_turn",
         "_wants_body",
         "_wire",
+        "evidence",
+        "fault",
         "state",
         "written",
     )
@@ -129,6 +78,8 @@ class Connection:
         self._head = self._wants_body = False
         self.state = State.CLOSED
         self.written = False
+        self.fault = ""
+        self.evidence = b""
 
     # Opening
 
@@ -243,7 +194,10 @@ class Connection:
     def _handshake_failed(self, error: OSError) -> None:
         # A peer that does not speak TLS often just closes.
         was_reset = not isinstance(error, ssl.SSLError) and error.errno in _RESET
-        self._fail(Outcome.RESET if was_reset else self._tls_fault(error))
+        outcome = Outcome.RESET if was_reset else self._tls_fault(error)
+        self._fail(
+            outcome, "the service closed the connection within the TLS handshake" if was_reset else tls_fault(error).words
+        )
 
     def _lost(self, error: OSError) -> Outcome:
         """What an error on a standing connection comes to. With TLS 1.3 a client certificate is refused only now."""
@@ -289,13 +243,14 @@ class Connection:
             self._address = (self._address + 1) % len(addresses)
             self._connect()
             return
+        words = f"no connection: {os.strerror(code).lower()}"
         if code in OURS:
             self._wire.lacking.add(code)
-            self._fail(None)
+            self._fail(None, words)
         elif code == errno.ETIMEDOUT:
-            self._fail(Outcome.TIMEOUT)
+            self._fail(Outcome.TIMEOUT, words)
         else:
-            self._fail(Outcome.RESET if code in _RESET else Outcome.REFUSED)
+            self._fail(Outcome.RESET if code in _RESET else Outcome.REFUSED, words)
 
     # One request and its answer
 
@@ -310,7 +265,7 @@ class Connection:
         except _BLOCKED:
             sent = 0
         except OSError as error:
-            self._fail(self._not_sent(error))
+            self._fail(self._not_sent(error), _reason(error))
             return
         if sent == len(request):
             self.written = True
@@ -359,7 +314,7 @@ class Connection:
         except _BLOCKED:
             return
         except OSError as error:
-            self._fail(self._lost(error))
+            self._fail(self._lost(error), _reason(error))
             return
         at = wire.poller.at
         if wire.poller.rested and data:
@@ -368,6 +323,7 @@ class Connection:
         if not data:
             self._ended(answer, at)
         elif answer is not None:
+            answer.read_at = at
             self._parse(answer, data, at, first=False)
         else:
             spare = wire.spare
@@ -403,7 +359,7 @@ class Connection:
             # Kept until it is whole: from now on this connection has a parser of its own.
             self._answer, first = answer, False
             if progress is Progress.FAULTY:
-                self._fail(Outcome.PROTOCOL)
+                self._fail(Outcome.PROTOCOL, answer.fault)
                 return
             if not (isinstance(made, ssl.SSLSocket) and made.pending()):
                 return
@@ -412,9 +368,9 @@ class Connection:
             except _BLOCKED:
                 return
             except OSError as error:
-                self._fail(self._lost(error))
+                self._fail(self._lost(error), _reason(error))
                 return
-            at = wire.now()
+            at = answer.read_at = wire.now()
             if not data:
                 self._ended(answer, at)
                 return
@@ -429,6 +385,8 @@ class Connection:
             self.close()
         self._owner.answered(answer, at)
         if answer.clean:
+            # What waits for its next use must not keep the last one.
+            answer.raw = []
             self._wire.spare.append(answer)
         else:
             answer.discard()
@@ -438,7 +396,17 @@ class Connection:
             answer.finish()
             self._complete(answer, at)
         else:
-            self._fail(Outcome.RESET)
+            self._fail(
+                Outcome.RESET, f"the service closed the connection {'without' if answer is None else 'within'} its answer"
+            )
+
+    def still_idle(self) -> bool:
+        """Whether nothing has come on the idle connection: neither its end nor bytes that answer no request.
+
+        Asked before a request that may not be sent twice, since an end that has come may not have been looked at yet.
+        """
+        self._look_at_idle()
+        return self.state is State.IDLE
 
     def _look_at_idle(self) -> None:
         made = self._socket
@@ -479,7 +447,18 @@ class Connection:
             self._wire.poller.remove(self._fd)
             made.close()
 
-    def _fail(self, outcome: Outcome | None) -> None:
-        early = self._answer is None
+    def _fail(self, outcome: Outcome | None, words: str) -> None:
+        answer = self._answer
+        early = answer is None
+        self.fault, self.evidence = words, b"".join(answer.raw) if answer is not None else b""
         self.close()
         self._owner.broken(outcome, self._wire.now(), early=early)
+
+
+def _reason(error: OSError) -> str:
+    """What an error on a standing connection says."""
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return tls_fault(error).words
+    return (
+        "the service reset the connection" if error.errno in _RESET else f"the connection was lost: {error.strerror or error}"
+    )
