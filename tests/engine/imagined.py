@@ -92,6 +92,10 @@ class ImaginedConnection:
         self._began = self._answer_at = 0.0
         self.state = State.CLOSED
         self.written = False
+        self.fault, self.evidence = "as imagined", b""
+
+    def still_idle(self) -> bool:
+        return self.state is State.IDLE
 
     def open(self, *, hurried: bool = False) -> None:
         self.state = State.WAITING

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Literal
 
@@ -17,7 +19,7 @@ from velro_gate.engine.users import CONNECT_SECONDS
 from velro_gate.errors import StorageError
 from velro_gate.model.run import Progress, Shard
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.scenario import Arrivals, ClosedArrivals, OpenArrivals, Step
+from velro_gate.model.scenario import Arrivals, ClosedArrivals, Comparator, OpenArrivals, Requirement, Step
 from velro_gate.pacing import open_schedule
 
 PLAN = phase()
@@ -361,3 +363,67 @@ def test_a_sink_that_fails_amid_the_load_ends_the_phase_with_its_own_error_alone
         found = found.exceptions[0]
     assert found is full
     assert state() == before
+
+
+# A service that leaves, or refuses
+
+
+def leaves(dies: float) -> Callable[[float], Deed]:
+    return lambda at: Deed(after=0.01) if at < dies else Deed(data=b"", ends=True)
+
+
+@pytest.mark.parametrize("dies", [4.99, 5.0, 5.01, 10.0, 14.99])
+def test_a_service_that_is_gone_at_any_tick_around_the_end_of_the_ramp_leaves_a_phase_that_says_so(dies: float) -> None:
+    ran = simulate(PLAN, leaves(dies), accept=lambda at: 0.0 if at < dies else None, steps=STEPS)
+    assert ran.facts.service_gone is not None
+    assert ran.facts.ended < dies + 8.0
+    assert len(ran.samples) == ran.facts.sent_total
+
+
+@pytest.mark.parametrize("before", [4.5, 3.0, 1.0])
+def test_a_service_that_is_gone_shortly_before_the_end_is_gone_and_not_merely_failing(before: float) -> None:
+    dies = 30.0 - before
+    ran = simulate(PLAN, leaves(dies), accept=lambda at: 0.0 if at < dies else None, steps=STEPS)
+    assert ran.facts.service_gone is not None
+    assert ran.facts.measured_until == pytest.approx(30.0)
+
+
+def test_a_service_that_restarts_within_five_seconds_at_the_end_is_not_gone() -> None:
+    def away(at: float) -> bool:
+        return 28.0 <= at < 31.0
+
+    def serve(at: float) -> Deed:
+        return Deed(data=b"", ends=True) if away(at) else Deed(after=0.01)
+
+    ran = simulate(PLAN, serve, accept=lambda at: None if away(at) else 0.0, steps=STEPS)
+    assert ran.facts.service_gone is None
+    assert ran.facts.ended < 40.0
+
+
+def answered(status: int) -> Deed:
+    return Deed(after=0.01, data=b"HTTP/1.1 %d No\r\nContent-Length: 4\r\n\r\nno!!" % status)
+
+
+LIMITED = Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.01, critical=0.05)
+
+
+def test_a_phase_whose_every_answer_is_401_ends_after_ten_seconds_and_says_what_came() -> None:
+    ran = simulate(replace(PLAN, duration=600.0), lambda _: answered(401), steps=STEPS[:1])
+    assert ran.facts.hopeless is not None
+    assert "x 401" in ran.facts.hopeless
+    assert ran.facts.ended < 15.0
+    (first,) = ran.facts.failures
+    assert (first.status, first.count, first.seen) == (401, ran.facts.sent_total, "no!!")
+
+
+def test_a_phase_that_errs_ends_once_nothing_that_may_come_could_save_it_and_not_before() -> None:
+    plan = replace(PLAN, duration=200.0, requirements=(LIMITED,))
+    broken = simulate(plan, lambda at: answered(503 if at > 30.0 else 200), steps=STEPS)
+    assert broken.facts.hopeless is not None
+    assert "critical 5" in broken.facts.hopeless
+    # 5 % of 8,000 requests at 40/s are ten seconds' worth; with the spread of a random plan a few more.
+    assert 40.0 < broken.facts.ended < 48.0
+    glitch = simulate(plan, lambda at: answered(503 if 30.0 < at < 39.0 else 200), steps=STEPS)
+    assert glitch.facts.hopeless is None
+    without = simulate(replace(plan, requirements=()), lambda _: answered(503), steps=STEPS)
+    assert without.facts.hopeless is None

@@ -36,6 +36,14 @@ class FakeConnection:
     opens: int = 0
     clock: Clock = field(default_factory=Clock)
     began: float = 0.0
+    closing: bool = False
+    fault: str = "as the test says"
+    evidence: bytes = b""
+
+    def still_idle(self) -> bool:
+        if self.closing:
+            self.closing, self.state = False, State.CLOSED
+        return self.state is State.IDLE
 
     def open(self, *, hurried: bool = False) -> None:
         self.opens += 1
@@ -495,3 +503,29 @@ def test_whatever_happens_every_arrival_is_sent_missed_or_still_waiting(
     assert len(r.crew.lanes) == len(r.crew.joining) == 0
     # Each was written whole or not, but none twice: what a retry repeats is counted apart.
     assert r.crew.delivered + r.crew.retries == len(r.connection.sent)
+
+
+def test_an_unsafe_request_goes_out_on_a_new_connection_where_the_old_ones_end_has_come() -> None:
+    for method, opens in (("POST", 2), ("GET", 1)):
+        made = rig(POST if method == "POST" else GET)
+        made.user.join()
+        made.connection.stand()
+        made.connection.closing = True
+        made.user.arrive(0.0, made.steps[0])
+        assert made.connection.opens == opens, "a safe one is sent again should it fail"
+
+
+def test_the_first_failure_of_each_kind_is_kept_and_the_others_are_counted() -> None:
+    made = rig(GET)
+    made.user.join()
+    made.connection.stand()
+    for text in (b"out of order", b"still out of order"):
+        made.user.arrive(0.0, made.steps[0])
+        made.connection.answer(b"HTTP/1.1 503 No\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text))
+    made.user.arrive(0.0, made.steps[0])
+    made.connection.fault, made.connection.evidence = "it does not begin with HTTP/", b"SSH-2.0\r\n"
+    made.connection.fail(Outcome.PROTOCOL, early=False)
+    first, second = made.crew.failures.found(0.0)
+    assert (first.step, first.outcome, first.status, first.count, first.seen) == ("step 0", "STATUS", 503, 2, "out of order")
+    assert first.request.startswith("GET http://")
+    assert (second.outcome, second.reason, second.seen) == ("PROTOCOL", "it does not begin with HTTP/", "SSH-2.0")

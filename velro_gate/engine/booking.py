@@ -21,6 +21,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import httpx
 import trio
 
+from velro_gate.engine.failures import Shown, seen_of
 from velro_gate.engine.packed import PackedBody
 from velro_gate.engine.requests import Pieces
 from velro_gate.engine.sweeping import Overdue
@@ -67,7 +68,10 @@ class Carrier(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Row:
-    """A sample that may still become a failed check; see model.samples for its fields."""
+    """A sample that may still become a failed check; see model.samples for its fields.
+
+    reason, show: why it failed, in words, and how it looked.
+    """
 
     due: float
     sent: float
@@ -81,6 +85,8 @@ class Row:
     outcome: Outcome
     cache: int
     received: int
+    reason: str
+    show: Callable[[], Shown]
 
 
 @dataclass(slots=True, eq=False)
@@ -93,6 +99,8 @@ class Books:
 
     def enter(self, row: Row) -> None:
         """Keep a row; it will not change any more."""
+        if row.outcome is not Outcome.OK and row.outcome is not Outcome.CANCELLED:
+            self.crew.failures.note(row.step, row.outcome, row.status, row.reason, row.done, row.show)
         self.dues.append(row.due)
         self.steps.append(row.step)
         self.crew.recorder.put(
@@ -139,6 +147,7 @@ class Block:
             return False
         if self._last.outcome is Outcome.OK:
             self._last.outcome = Outcome.CHECK
+            self._last.reason = "a check of the journey"
         return True
 
     def leave(self) -> None:
@@ -201,7 +210,7 @@ class BookedTransport(httpx.AsyncBaseTransport):
         block = self._person.block()
         assert block.label is not None
         self._person.dress(request, block.label)
-        booking = Booking(self._person, block, self._books, await self._person.admit())
+        booking = Booking(self._person, block, self._books, await self._person.admit(), request)
         try:
             answer = await booking.within(lambda: self._carrier.exchange(request, booking.facts))
         except BUGS:
@@ -218,8 +227,9 @@ class BookedTransport(httpx.AsyncBaseTransport):
 class Booking:
     """One request from the moment in which it is made until it is settled."""
 
-    def __init__(self, person: Person, block: Block, books: Books, admission: Admission) -> None:
+    def __init__(self, person: Person, block: Block, books: Books, admission: Admission, request: httpx.Request) -> None:
         assert block.label is not None
+        self._request = f"{request.method} {request.url.copy_with(username=None, password=None)}"
         self.facts = Facts()
         self._person, self._block, self._books, self._crew = person, block, books, books.crew
         self._label = block.label
@@ -323,9 +333,15 @@ class Booking:
                     outcome=outcome,
                     cache=crew.layers.code(*layer),
                     received=facts.received if answered else 0,
+                    reason=facts.reason if outcome is not Outcome.STATUS else "",
+                    show=self._shown,
                 )
             )
         self._person.settled()
+
+    def _shown(self) -> Shown:
+        raw = b"".join(self.facts.raw)
+        return Shown(request=self._request, seen=seen_of(raw, whole=self._status > 0) if raw else "")
 
 
 class _BookedBody(httpx.AsyncByteStream):

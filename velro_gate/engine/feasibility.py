@@ -35,6 +35,7 @@ what cannot work at all is refused for it.
 """
 
 _BUSY_USERS = 0.5
+_USUAL_SECONDS = 0.1
 _TIGHT_MEMORY = 0.7
 
 
@@ -176,37 +177,30 @@ def _memory(part: PhaseForecast, machine: MachineLimits) -> Shortfall | None:
 def _users_for_rate(phase: Phase, scenario: Scenario) -> Shortfall | None:
     """Little's law: rate x mean response time = users waiting, and a user waits for one answer at a time.
 
-    If at the latency limit itself all users would be waiting, a service that just meets its limit could not be offered the
-    rate. Where half of them would be, a user is often still waiting when its next arrival falls due, and response times
-    contain that wait.
+    Where half of the users would be waiting at the latency limit itself, a user is often still waiting when its next arrival
+    falls due, and response times contain that wait. Never a reason to refuse a plan: a limit says how slow a service may be,
+    not how slow it is, and loosening it must not make a plan impossible. Without a limit a common answer's time stands in.
     """
     rate, limit = phase.offered_rate, mean_latency_limit(phase, scenario)
-    if rate is None or limit is None:
+    if rate is None:
         return None
-    waiting = rate * limit
+    assumed = _USUAL_SECONDS if limit is None else limit
+    waiting = rate * assumed
     if waiting < _BUSY_USERS * phase.users:
         return None
-    fatal = waiting >= phase.users
-    needed = math.floor(waiting / (1.0 if fatal else _BUSY_USERS)) + 1
-    users, offered, allowed = f"{phase.users:,} users", format_rate(rate), format_seconds(limit)
-    if fatal:
-        said = (
-            f"{users} cannot send {offered} when answers take {allowed}, as the limit allows: "
-            f"they send {format_rate(phase.users / limit)} at most (users = rate x response time)."
-        )
-    else:
-        said = (
-            f"At {offered} and the limit of {allowed}, {format_share(waiting / phase.users)} of the {users} wait: "
-            "response times will contain waits behind the same user's earlier request."
-        )
+    users, offered = f"{phase.users:,} {'user' if phase.users == 1 else 'users'}", format_rate(rate)
+    each = format_seconds(phase.users / rate)
+    because = "" if limit is None else f", and the limit allows {format_seconds(limit)}"
+    needed = math.floor(waiting / _BUSY_USERS) + 1
     return Shortfall(
         code="users",
         phase=phase.name,
         needed=needed,
         available=phase.users,
-        sentence=said,
+        sentence=f"{users} can send {offered} only while answers take {each} or less on average{because}: with slower ones "
+        "response times contain waits behind the same user's earlier request (users = rate x response time).",
         hint=f"Give the phase at least {needed:,} users, or a lower rate.",
-        fatal=fatal,
+        fatal=False,
     )
 
 

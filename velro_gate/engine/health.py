@@ -188,6 +188,11 @@ class HealthWatch:
         self._throttled = self._groups.throttled_seconds()
         self._began, self._cpu, self._jiffies = perf_counter(), _cpu_seconds(), _steal_and_total(self._proc)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a stretch was begun and not finished."""
+        return self._collections is not None
+
     def sample(self) -> None:
         """Read what can only be seen at a moment: memory, descriptors, ports. For every few seconds; about 150 µs."""
         self._read(exact=False)

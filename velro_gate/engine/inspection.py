@@ -7,7 +7,7 @@ import re
 from collections.abc import MutableMapping
 
 from velro_gate.engine.answers import Answer
-from velro_gate.engine.codings import CONTENT_ENCODING, decoded
+from velro_gate.engine.codings import CONTENT_ENCODING, CodingError, decoded
 from velro_gate.engine.cookies import cookie_pair
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Capture, ContainsCheck, JsonCheck, Step
@@ -16,6 +16,7 @@ JsonPath = tuple[str | int, ...]
 
 _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _ABSENT = object()
+_MOST_CAME = 1_000
 
 
 def json_path(text: str) -> JsonPath:
@@ -52,7 +53,7 @@ def value_at(document: object, path: JsonPath) -> object:
 
 
 class Inspection:
-    """The checks and captures of one step."""
+    """The checks and captures of one step. fault: of the answer that was looked at last, what was wrong with it, in words."""
 
     def __init__(self, step: Step) -> None:
         self._checks = [(json_path(c.path), c) for c in step.checks if isinstance(c, JsonCheck)]
@@ -60,26 +61,54 @@ class Inspection:
         self._captures = [(c, json_path(c.path) if c.source == "json" else ()) for c in step.captures]
         self._wants_json = bool(self._checks) or any(c.source == "json" for c in step.captures)
         self.wants_body = self._wants_json or bool(self._texts)
+        self.fault = ""
+        self._found: object = _ABSENT
 
     def __call__(self, answer: Answer, captured: MutableMapping[str, str]) -> Outcome:
         """OK, CHECK, CAPTURE, or PROTOCOL for a body that cannot be decompressed; values found are put into ``captured``."""
+        self._found = _ABSENT
         body = b"".join(answer.body or ())
         if self.wants_body and answer.captured:
-            plain = decoded(body, next((value for name, value in answer.captured if name == CONTENT_ENCODING), b""))
-            if plain is None:
+            coding = next((value for name, value in answer.captured if name == CONTENT_ENCODING), b"")
+            try:
+                body = decoded(body, coding)
+            except CodingError as error:
+                self.fault = str(error)
                 return Outcome.PROTOCOL
-            body = plain
         document = _parsed(body) if self._wants_json else _ABSENT
-        if not all(text in body for text in self._texts) or not all(_holds(c, value_at(document, p)) for p, c in self._checks):
+        if not self._holds(body, document):
             return Outcome.CHECK
         outcome = Outcome.OK
         for capture, path in self._captures:
             found = _captured(capture, path, answer, document)
             if found is not None:
                 captured[capture.name] = found
-            else:
+            elif outcome is Outcome.OK:
                 outcome = Outcome.CAPTURE
+                self.fault = f"nothing to capture as {capture.name} from {capture.source} {capture.path}"
         return outcome
+
+    def _holds(self, body: bytes, document: object) -> bool:
+        """Whether all checks hold; otherwise ``fault`` names the first that does not."""
+        for text in self._texts:
+            if text not in body:
+                self.fault = f"the body does not contain {text.decode()!r}"
+                return False
+        for path, check in self._checks:
+            found = value_at(document, path)
+            if not _holds(check, found):
+                self._found = found
+                there = f"must be {json.dumps(check.equals)}" if check.has_expected else "is missing"
+                self.fault = f"{check.path} {there}" if document is not _ABSENT else "the body is no JSON"
+                return False
+        return True
+
+    @property
+    def came(self) -> str:
+        """The value that a check has found in place of what it wants; empty where it found none."""
+        if self._found is _ABSENT:
+            return ""
+        return json.dumps(self._found, ensure_ascii=False)[:_MOST_CAME]
 
 
 def _parsed(body: bytes) -> object:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from velro_gate.engine.answers import CacheLayers
-from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Stall, Tick
+from velro_gate.model.run import FailedAnswer, GeneratorHealth, PhaseRun, Progress, Stall, Tick
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples
 
 N = TypeVar("N", int, float)
@@ -50,6 +50,19 @@ def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
         sessions_reused=sum(run.sessions_reused for run in runs),
         tls_fault=next((run.tls_fault for run in runs if run.tls_fault is not None), None),
         stalls=joined(stall for run in runs for stall in run.stalls),
+        hopeless=next((run.hopeless for run in runs if run.hopeless is not None), None),
+        failures=merged_failures([failed for run in runs for failed in run.failures]),
+    )
+
+
+def merged_failures(failures: Sequence[FailedAnswer]) -> tuple[FailedAnswer, ...]:
+    """The first of each kind, with the count of all shards."""
+    kinds: dict[tuple[str, str, int, str], list[FailedAnswer]] = {}
+    for failed in failures:
+        kinds.setdefault((failed.step, failed.outcome, failed.status, failed.reason), []).append(failed)
+    return tuple(
+        replace(min(alike, key=lambda failed: failed.at), count=sum(failed.count for failed in alike))
+        for alike in kinds.values()
     )
 
 

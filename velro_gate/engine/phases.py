@@ -6,10 +6,12 @@ the drain ended: the service's doing), or it is missed (never handed out, or thi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +22,7 @@ from velro_gate.engine.accord import Accord
 from velro_gate.engine.alarm import Alarm, system_alarm
 from velro_gate.engine.answers import CacheLayers, HeaderKinds
 from velro_gate.engine.calm import Calm
+from velro_gate.engine.failures import FailureLog, origin_of
 from velro_gate.engine.health import HealthWatch, LoopLag, out_of
 from velro_gate.engine.journey_users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
 from velro_gate.engine.poller import Poller
@@ -31,12 +34,12 @@ from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals,
 from velro_gate.engine.stalls import SHORTEST, StallLog
 from velro_gate.engine.sweeping import Lanes, Overdue, expire_overdue
 from velro_gate.engine.users import Crew, User, no_more
-from velro_gate.engine.vitals import Pulse, Vitals
+from velro_gate.engine.vitals import GONE_AFTER, Hopelessness, Pulse, Vitals
 from velro_gate.engine.wire import Connection, Owner, Wire
 from velro_gate.model import scenario as model
 from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard
-from velro_gate.model.samples import Samples
-from velro_gate.pacing import Schedule, closed_journey, connect_time, open_schedule
+from velro_gate.model.samples import Outcome, Samples
+from velro_gate.pacing import Needs, Schedule, closed_journey, connect_time, needs_of, open_schedule
 
 SWEEP_EVERY = 0.05
 TICK_EVERY = 1.0
@@ -49,6 +52,8 @@ _SETTLE = 0.5
 no longer, it is done before the phase begins.
 """
 _REJOIN_AFTER = 1.0
+_LOOKS_AGAIN = 3
+_REFUSALS = (401, 403)
 _AT_A_TIME = 256
 
 T = TypeVar("T")
@@ -61,6 +66,16 @@ class Aside(Protocol):
         """Do it, and wait for it."""
 
 
+def critical_error_rate(phase: model.Phase) -> float | None:
+    """The lowest critical level of the error rate of all steps; None where a phase has none."""
+    levels = [
+        wanted.critical
+        for wanted in phase.requirements
+        if wanted.metric == "error_rate" and wanted.step == model.ALL_STEPS and wanted.critical is not None
+    ]
+    return min(levels, default=None)
+
+
 async def in_thread(read: Callable[[], T], /) -> T:
     """Beside the loop, in real time."""
     return await trio.to_thread.run_sync(read)
@@ -69,7 +84,7 @@ async def in_thread(read: Callable[[], T], /) -> T:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePlan:
     """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start.
-    itinerary: of journeys written in Python, where there are any.
+    itinerary: of journeys written in Python, where there are any. hidden: values that must not be shown.
     connect, aside: for phases in simulated time, in which no socket and no thread can take part. busy_clock: what shows that
     the loop stood still; it does not pass, in such a phase, while everybody waits.
     """
@@ -90,6 +105,7 @@ class PhasePlan:
     stop: trio.Event
     accord: Accord = field(default_factory=Accord)
     itinerary: Itinerary | None = None
+    hidden: Sequence[str] = ()
     redirects: Redirects | None = None
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
     connect: Callable[[Wire, Owner], Connection] = Connection
@@ -101,6 +117,11 @@ class PhasePlan:
         """The steps that arrivals stand for; a journey written in Python stands for the first until it makes requests."""
         return self.scenario.steps if self.itinerary is None else self.scenario.steps[:1]
 
+    @property
+    def needs(self) -> Needs:
+        """What each of them needs."""
+        return needs_of(self.scenario) if self.itinerary is None else ()
+
 
 async def run_phase(plan: PhasePlan) -> PhaseRun:
     """Carry a phase out. It ends by itself, by ``stop`` within a few seconds, or when the service is gone.
@@ -111,7 +132,7 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     arrivals = plan.phase.arrivals
     schedule = None
     if isinstance(arrivals, model.OpenArrivals):
-        whole = await plan.aside(partial(open_schedule, plan.phase, plan.walked, plan.scenario.seed))
+        whole = await plan.aside(partial(open_schedule, plan.phase, plan.walked, plan.scenario.seed, plan.needs))
         schedule = whole.slice(plan.shard)
     stalls = StallLog()
     watch = HealthWatch(
@@ -148,6 +169,7 @@ class _Ending:
 
     interrupted: bool = False
     gone: str | None = None
+    hopeless: str | None = None
     stage: str = "ramp"
     health: GeneratorHealth | None = None
     load: trio.CancelScope = field(default_factory=trio.CancelScope)
@@ -184,6 +206,8 @@ class _Phase:
             keep_cookies=plan.scenario.cookies,
             secure=plan.route.tls is not None,
             redirects=plan.redirects,
+            failures=FailureLog([step.name for step in (*plan.steps, *([plan.login] if plan.login else []))], plan.hidden),
+            origin=origin_of(plan.scenario.target.url),
         )
         self.tour: Tour | None = None
         if plan.itinerary is not None:
@@ -203,6 +227,8 @@ class _Phase:
         if self.tour is not None:
             self.tour.until = self.end
             self.arrivals = JourneyArrivals(self.arrivals, self.tour, self.waiting)
+        self._pulse = Pulse(at)
+        self._hopelessness = Hopelessness(critical_error_rate(plan.phase), self._most_due())
         self._vitals = Vitals(
             phase=plan.phase,
             number=plan.number,
@@ -218,6 +244,15 @@ class _Phase:
             ticks=[],
         )
 
+    def _most_due(self) -> float | None:
+        """Requests of all shards that fall due in the measured stretch at most; None in a closed loop."""
+        rate = self.plan.phase.offered_rate
+        if rate is None:
+            return None
+        expected = rate * self.plan.phase.duration
+        # A Poisson count is above this but once in a billion phases.
+        return expected + 6.0 * math.sqrt(expected)
+
     def deliver(self, due: float, user: int, step: int) -> None:
         """Hand an arrival to its user."""
         self._users[user].arrive(due, self.plan.steps[step])
@@ -226,7 +261,8 @@ class _Phase:
         """The arrivals of a closed loop: each user begins to think when it connects."""
         phase, scenario = self.plan.phase, self.plan.scenario
         assert isinstance(phase.arrivals, model.ClosedArrivals)
-        walks = {i: closed_journey(phase, phase.arrivals, self.plan.walked, scenario.seed, i) for i in self._users}
+        needs = self.plan.needs
+        walks = {i: closed_journey(phase, phase.arrivals, self.plan.walked, scenario.seed, i, needs) for i in self._users}
         begins = {i: self.began + connect_time(i, phase) for i in self._users}
         made = ClosedArrivals(walks, begins, self.end, self.deliver, self.now)
 
@@ -290,12 +326,13 @@ class _Phase:
     def _ended_at(self) -> float:
         state = self._state
         state.stage = "drain"
-        if state.interrupted or state.gone is not None:
+        if state.interrupted or state.gone is not None or state.hopeless is not None:
             return min(self.end, self.arrivals.cut(self.now()))
         return self.end
 
     async def _finish_health(self) -> None:
-        if self.now() < self.measured_from:
+        # Not so when the phase ended before its measured stretch, or at the very moment at which that began.
+        if not self._watch.begun:
             self._watch.begin()
         self._state.health = await self.plan.aside(self._watch.finish)
 
@@ -310,6 +347,16 @@ class _Phase:
         with scope:
             while self._unfinished():
                 await trio.sleep(SWEEP_EVERY / 2.0)
+        await self._look_again()
+
+    async def _look_again(self) -> None:
+        """Where the service fell silent shortly before the end, see whether it is there: users go on trying to connect."""
+        state = self._state
+        deadline = self.now() + GONE_AFTER + 2.0 * TICK_EVERY
+        while self._pulse.doubts and state.gone is None and not state.interrupted and self.now() < deadline:
+            for user in islice(self._users.values(), _LOOKS_AGAIN):
+                user.join()
+            await trio.sleep(TICK_EVERY / 2.0)
 
     def _unfinished(self) -> bool:
         crew = self._crew
@@ -361,7 +408,7 @@ class _Phase:
         self._end_early(STOP_GRACE)
 
     async def _tick(self) -> None:
-        pulse, ticks = Pulse(self.began), 0
+        pulse, ticks = self._pulse, 0
         while True:
             ticks += 1
             await trio.sleep_until(self.began + ticks * TICK_EVERY)
@@ -379,11 +426,26 @@ class _Phase:
                 joined=self._wire.opened,
                 failed_joins=crew.join_failures,
             )
-            if gone and state.stage != "drain":
+            if gone and not state.interrupted:
                 state.gone = gone if self._wire.tls_fault is None else f"{gone}; {self._wire.tls_fault}"
                 self._end_early(0.0)
             elif state.stage != "drain":
                 self._rejoin()
+                self._give_up_hope()
+
+    def _give_up_hope(self) -> None:
+        state, recorder = self._state, self._crew.recorder
+        good, cancelled = recorder.outcomes[Outcome.OK], recorder.outcomes[Outcome.CANCELLED]
+        state.hopeless = self._hopelessness.feel(
+            self.now(),
+            good=good,
+            failed=recorder.rows - good - cancelled - self._crew.unsent,
+            refused=self._crew.failures.by_status(_REFUSALS),
+            in_flight=len(self._crew.lanes),
+            measuring=state.stage == "measure",
+        )
+        if state.hopeless is not None:
+            self._end_early(0.0)
 
     def _rejoin(self) -> None:
         """Let users that could not connect ahead try again, a bounded number at a time."""
@@ -435,6 +497,7 @@ class _Phase:
             "sessions_reused": self._wire.sessions_reused,
             "tls_fault": self._wire.tls_fault,
             "stalls": self._stalls.since(plan.origin),
+            "failures": crew.failures.found(plan.origin),
         }
         return PhaseRun(
             name=plan.phase.name,
@@ -450,5 +513,6 @@ class _Phase:
             health=health,
             interrupted=state.interrupted,
             service_gone=state.gone,
+            hopeless=state.hopeless,
             **rest,
         )

@@ -49,7 +49,7 @@ async def run_load(
     accord: Accord | None = None,
     layers: CacheLayers | None = None,
 ) -> LoadResult:
-    """Run the phases one after the other, until the last one, a stop, or the service is gone.
+    """Run the phases one after the other, until the last one, a stop, or one that the service makes pointless.
 
     Args:
         load: the plan.
@@ -105,10 +105,11 @@ async def run_load(
                 stop=stop,
                 accord=accord,
                 itinerary=itinerary,
+                hidden=tuple(load.secrets.values()),
             )
             done.append(await run_phase(plan))
         finished(done[-1])
-        if done[-1].service_gone is not None:
+        if done[-1].service_gone is not None or done[-1].hopeless is not None:
             break
     return LoadResult(phases=tuple(done), layers=tuple(layers.names), interrupted=stop.is_set())
 

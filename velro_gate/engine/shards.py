@@ -204,7 +204,7 @@ class _Together:
                 return
             self.done.append(run)
             self._finished(run)
-            if run.service_gone is not None or run.shards_lost:
+            if run.service_gone is not None or run.hopeless is not None or run.shards_lost:
                 return
 
     async def _phase(self, phase: Phase, now: Callable[[], float]) -> PhaseRun | None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from math import nan
 from time import time
@@ -22,12 +23,14 @@ from uuid import UUID
 
 from velro_gate.engine.answers import Answer, CacheLayers
 from velro_gate.engine.cookies import Jar
+from velro_gate.engine.failures import FailureLog, Shown, request_line, seen_of
 from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.sweeping import Lanes, Overdue
 from velro_gate.engine.wire import Connection, Owner, State
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
+from velro_gate.units import format_seconds
 
 CONNECT_SECONDS = 10.0
 """How long a user that joins may take to connect; within a request its step's timeout counts."""
@@ -61,7 +64,8 @@ class Crew:
     now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
     to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
     descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
-    connect ahead. failed_joins: when and who could not. redirects: what follows them; followed: how many were.
+    connect ahead. failed_joins: when and who could not. failures: what failed, and how the first of each kind looked. origin:
+    scheme and authority of the service. redirects: what follows them; followed: how many were.
     """
 
     now: Callable[[], float]
@@ -81,6 +85,8 @@ class Crew:
     free: Callable[..., None] = no_more
     missed: list[tuple[float, int]] = field(default_factory=list)
     failed_joins: deque[tuple[float, Joining]] = field(default_factory=deque)
+    failures: FailureLog = field(default_factory=lambda: FailureLog(()))
+    origin: str = ""
     join_failures: int = 0
     delivered: int = 0
     reconnects: int = 0
@@ -177,7 +183,8 @@ class User:
             self._leave_lane()
             self._join_failed()
         else:
-            self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._crew.now())
+            words = f"no whole answer within {format_seconds(self._step.timeout)}"
+            self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._crew.now(), reason=words)
 
     def excuse(self, deadline: float) -> None:
         """See Overdue."""
@@ -231,15 +238,20 @@ class User:
                 self._jar.keep(header, step.default_path, time())
         if crew.redirects is not None and self._follow(crew.redirects, step, answer):
             return
+        reason = ""
         if answer.status not in step.expected:
             outcome = Outcome.STATUS
         elif step.inspect is None:
             outcome = Outcome.OK
         else:
             outcome = step.inspect(answer, self.captured)
+            if outcome is not Outcome.OK:
+                reason = step.inspect.fault
         self._finish(
             outcome,
             at,
+            reason=reason,
+            answer=answer,
             first_byte=max(answer.first_at - self._sent, 0.0),
             status=answer.status,
             cache=crew.layers.code(answer.cache, answer.cache_layer),
@@ -280,7 +292,7 @@ class User:
             self._request = step.render(self) if self._chain is None else self._chain.request
             self.connection.open(hurried=True)
         else:
-            self._finish(outcome, at)
+            self._finish(outcome, at, reason=self.connection.fault)
 
     def _is_safe(self, step: CompiledStep) -> bool:
         return step.safe if self._chain is None else self._chain.safe
@@ -307,10 +319,11 @@ class User:
         request = step.render(self)
         if request is None:
             crew.unsent += 1
-            self._finish(Outcome.CAPTURE, now)
+            self._finish(Outcome.CAPTURE, now, reason="not sent: a value that it needs was not captured, or cannot stand there")
             return
         self._enter(crew.lanes.lane(step.timeout), now + step.timeout)
-        if connection.state is State.IDLE:
+        # What may be sent again is sent without looking: should the service have closed the connection, it goes out on another.
+        if connection.state is State.IDLE and (step.safe or connection.still_idle()):
             self._dialled = False
             connection.send(request, head=step.head, wants_body=step.wants_body)
             return
@@ -331,9 +344,13 @@ class User:
         status: int = 0,
         cache: int = NO_CACHE_HEADER,
         received: int = 0,
+        reason: str = "",
+        answer: Answer | None = None,
     ) -> None:
         crew, step = self._crew, self._step
         assert step is not None
+        if outcome is not Outcome.OK and outcome is not Outcome.CANCELLED:
+            crew.failures.note(step.index, outcome, status, reason, at, partial(self._shown, step, outcome, answer))
         self._leave_lane()
         self._step = self._request = self._chain = None
         self._free_at = at if free_at is None else free_at
@@ -358,6 +375,22 @@ class User:
             self._go_on()
         elif step is not crew.login:
             crew.free(self, at, failed=outcome is not Outcome.OK)
+
+    def _shown(self, step: CompiledStep, outcome: Outcome, answer: Answer | None) -> Shown:
+        """How this failure looked. answer: None where there was none."""
+        chain, inspect = self._chain, step.inspect
+        request = chain.request if chain is not None else step.render(self)
+        if answer is not None:
+            seen = seen_of(b"".join(answer.raw), whole=True)
+        else:
+            seen = seen_of(self.connection.evidence, whole=False) if outcome is Outcome.PROTOCOL else ""
+        token = self.captured.get(self._crew.token)
+        return Shown(
+            request=step.name if request is None else request_line(request, self._crew.origin),
+            came=inspect.came if inspect is not None and outcome is Outcome.CHECK else "",
+            seen=seen,
+            hidden=() if token is None else (token,),
+        )
 
     def _abandon(self, step: CompiledStep, at: float) -> None:
         self._leave_lane()

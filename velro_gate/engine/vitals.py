@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,10 +12,13 @@ from velro_gate.engine.wire import Wire
 from velro_gate.model.run import Progress, Tick
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Phase
-from velro_gate.units import format_count, format_seconds
+from velro_gate.units import format_count, format_seconds, format_share
 
 GONE_AFTER = 5.0
 """Seconds without any answer, every attempt failing at its connection, after which the service is taken for gone."""
+
+HOPELESS_AFTER = 10.0
+"""Seconds for which a phase must be without hope before it is ended."""
 
 _LEAST_FAILURES = 3
 _RECENT_SECONDS = 5.0
@@ -37,6 +40,12 @@ class Pulse:
         self._quiet_since = began
         self._seen = [0] * (max(Outcome) + 1)
         self._failures: dict[str, int] = {}
+        self._answered = False
+
+    @property
+    def doubts(self) -> bool:
+        """Whether everything has failed since the last answer, though not for long enough to be sure."""
+        return self._answered and sum(self._failures.values()) >= _LEAST_FAILURES
 
     def feel(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
         """Look at what happened since the last look; a sentence when the service is gone. Counts only ever grow.
@@ -54,6 +63,7 @@ class Pulse:
         failures["could not connect"] = failed_joins
         others = sum(by_outcome) - sum(by_outcome[outcome] for outcome in _AWAY) - by_outcome[Outcome.CANCELLED]
         failed = sum(failures.values())
+        self._answered = self._answered or others > 0
         # Only where nothing was asked does a mere connection show that the service is alive: a proxy accepts for the dead.
         if others or (joined and not failed):
             self._quiet_since, self._failures = now, {}
@@ -69,6 +79,68 @@ class Pulse:
             return None
         kinds = ", ".join(f"{format_count(count)} x {text}" for text, count in self._failures.items())
         return f"no answer for {format_seconds(silent)} and every attempt failed: {kinds}"
+
+
+class Hopelessness:
+    """Decides from counts alone that a phase can only fail, though the service is there.
+
+    That is so when, for ``HOPELESS_AFTER`` seconds on end, every answer since the phase began was a refusal of credentials
+    (401, 403), or when errors have been above the critical level in each of so many seconds and have become so many that the
+    phase's error rate would be above that level even if everything that is still to come succeeded. So no verdict is changed.
+
+    Args:
+        critical: the critical error rate of all steps; None: there is none.
+        due: requests of the measured stretch; None: not known in advance.
+    """
+
+    def __init__(self, critical: float | None, due: float | None) -> None:
+        self._critical, self._due = critical, due
+        self._since: float | None = None
+        self._refused_since: float | None = None
+        self._before = (0, 0)
+        self._start: tuple[int, int] | None = None
+
+    def feel(
+        self, now: float, *, good: int, failed: int, refused: Mapping[int, int], in_flight: int, measuring: bool
+    ) -> str | None:
+        """Look at the counts, which only ever grow; a sentence when there is no hope.
+
+        good, failed: requests of the phase that were sent. refused: of the failed ones, those answered 401 and 403, by status.
+        in_flight: requests that wait for their answer. measuring: whether the measured stretch has begun.
+        """
+        new_good, new_failed = good - self._before[0], failed - self._before[1]
+        self._before = (good, failed)
+        if measuring and self._start is None:
+            # What was under way then may have fallen due in the ramp.
+            self._start = (good, failed + in_flight)
+        return self._refused(now, good, failed, refused) or self._above(now, failed, new_good, new_failed)
+
+    def _refused(self, now: float, good: int, failed: int, refused: Mapping[int, int]) -> str | None:
+        count = sum(refused.values())
+        if good or not count or count < failed:
+            self._refused_since = None
+            return None
+        if self._refused_since is None:
+            self._refused_since = now
+        if now - self._refused_since < HOPELESS_AFTER:
+            return None
+        kinds = " and ".join(f"{format_count(n)} x {status}" for status, n in sorted(refused.items()) if n)
+        return f"every answer refused the credentials: {kinds}"
+
+    def _above(self, now: float, failed: int, new_good: int, new_failed: int) -> str | None:
+        critical = self._critical
+        if critical is None or self._start is None or new_failed <= critical * (new_good + new_failed):
+            self._since = None
+            return None
+        if self._since is None:
+            self._since = now
+        so_far = failed - self._start[1]
+        if self._due is None or now - self._since < HOPELESS_AFTER or so_far <= critical * self._due:
+            return None
+        return (
+            f"errors stayed above the critical {format_share(critical)} for {format_seconds(now - self._since)}, and "
+            f"{format_count(so_far)} requests had failed, more than the whole phase may have"
+        )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.run import Environment, GeneratorHealth
+from velro_gate.model.run import Environment, FailedAnswer, GeneratorHealth
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
 
 RECORD_SCHEMA = 1
@@ -128,7 +128,11 @@ class ResourceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSummary:
-    """One phase of a record. steps holds ``all`` first, then each step in the scenario's order."""
+    """One phase of a record. steps holds ``all`` first, then each step in the scenario's order.
+
+    hopeless: why the phase was ended early though the service was there. failures: the first failed answer of each step and
+    kind.
+    """
 
     name: str
     users: int
@@ -152,6 +156,8 @@ class PhaseSummary:
     stalled: float = 0.0
     """Seconds for which the generator stood still while it measured, and the longest of them at a stretch."""
     longest_stall: float = 0.0
+    hopeless: str | None = None
+    failures: tuple[FailedAnswer, ...] = ()
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""
@@ -165,7 +171,14 @@ class PhaseSummary:
     @property
     def complete(self) -> bool:
         """Whether the phase ran to its planned end."""
-        return not self.interrupted and self.service_gone is None and not self.shards_lost
+        return not self.interrupted and self.ended_by_service is None and not self.shards_lost
+
+    @property
+    def ended_by_service(self) -> str | None:
+        """What the service did that ended the phase early, in words; None when it did not."""
+        if self.service_gone is not None:
+            return f"the service stopped responding: {self.service_gone}"
+        return self.hopeless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +285,11 @@ class RunRecord:
     def phase(self, name: str) -> PhaseSummary | None:
         """The summary of one phase; None when the run did not reach it."""
         return next((phase for phase in self.phases if phase.name == name), None)
+
+    @property
+    def ended_by_service(self) -> str | None:
+        """What the service did that ended a phase early, and the run with it; None when it did not."""
+        return next((phase.ended_by_service for phase in self.phases if phase.ended_by_service is not None), None)
 
     @property
     def complete(self) -> bool:

@@ -57,6 +57,27 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedAnswer:
+    """The first of the requests of a step that failed in one way, secrets masked.
+
+    outcome: its name. status: 0 where there was no answer. count: how many failed like it in the phase, ramp included.
+    at: seconds since the start of the run. request: method and URL. reason: what was wrong, in words, where the status does not
+    say it; came: what came instead, where that is one value. seen: the first bytes of the answer's body, or of the answer where
+    it could not be read.
+    """
+
+    step: str
+    outcome: str
+    status: int
+    count: int
+    at: float
+    request: str
+    reason: str = ""
+    came: str = ""
+    seen: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRun:
     """One phase as the engine carried it out. Times are seconds since the start of the run.
 
@@ -95,6 +116,10 @@ class PhaseRun:
     """Why the first TLS connection that failed did, in words."""
     stalls: tuple[Stall, ...] = ()
     """When the generator stood still, ramp and drain included, in their order; of several shards, any of them."""
+    hopeless: str | None = None
+    """Why the phase was ended early though the service was there, in words."""
+    failures: tuple[FailedAnswer, ...] = ()
+    """The first failed answer of each step and kind."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:

@@ -55,7 +55,7 @@ def encode_record(record: RunRecord, *, compact: bool = False) -> str:
     """
     if not compact:
         return _text(_adapter(RunRecord).dump_python(record, mode="json"))
-    lean = replace(record, phases=tuple(replace(phase, windows=()) for phase in record.phases))
+    lean = replace(record, phases=tuple(replace(phase, windows=(), failures=()) for phase in record.phases))
     tree = _adapter(RunRecord).dump_python(lean, mode="json", exclude_defaults=True)
     # Whether it is there must not depend on the default of the version that reads it.
     tree["schema"] = record.schema
