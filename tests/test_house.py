@@ -341,6 +341,7 @@ def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
         "free local ports at the tightest moment": (limits.ports_caveat, None),
         "share of the planned stretch that was measured": (None, limits.measured_share),
         "good answers beyond a required quantile": (limits.beyond, None),
+        "waits behind a user's own earlier request, of the median response time": (limits.waited, None),
         "a source that was read less often than the others": (limits.reading_share, None),
     }
     assert f"held against {limits.latency_limit * 1e3:.0f} ms" in text

@@ -10,7 +10,8 @@ import pytest
 
 from tests.analysis.phases import counts
 from tests.analysis.runs import planned, run, summary
-from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings, sentence_of, subject_of
+from velro_gate.analysis.failures import failure_findings
+from velro_gate.analysis.findings import comparison_findings, requirement_findings, sentence_of, subject_of
 from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
 from velro_gate.model.scenario import Comparator, Requirement
@@ -299,7 +300,7 @@ class TestRequirementFindings:
     ("metric", "words"),
     [
         ("p95", "where the time goes"),
-        ("error_rate", "status codes"),
+        ("error_rate", "failed answers"),
         ("hit_rate", "cache layer"),
         ("throughput", "held the answers back"),
         ("achieved_share", "held the answers back"),
@@ -334,9 +335,9 @@ class TestAdviceOnFailures:
         [
             ({"STATUS": 100}, {302: 100}, "follow_redirects"),
             ({"OK": 60, "STATUS": 40}, {200: 60, 301: 30, 500: 10}, "follow_redirects"),
-            ({"STATUS": 100}, {500: 100}, "status codes"),
-            ({"OK": 60, "STATUS": 40}, {302: 60, 404: 40}, "status codes"),
-            ({"TIMEOUT": 70, "STATUS": 30}, {0: 70, 302: 30}, "status codes"),
+            ({"STATUS": 100}, {500: 100}, "failed answers"),
+            ({"OK": 60, "STATUS": 40}, {302: 60, 404: 40}, "failed answers"),
+            ({"TIMEOUT": 70, "STATUS": 30}, {0: 70, 302: 30}, "failed answers"),
             ({"CERTIFICATE": 100}, {0: 100}, "ca_file"),
             ({"CAPTURE": 100}, {200: 100}, "never captured"),
         ],
@@ -357,4 +358,4 @@ class TestAdviceOnFailures:
     def test_a_certificate_that_is_not_accepted_is_told_with_its_reason(self) -> None:
         phase = phase_of({"CERTIFICATE": 100}, {0: 100}, tls_fault="the service's certificate has expired")
         (found,) = failure_findings(run(phase), planned())
-        assert found.sentence.endswith("(100 x certificate: the service's certificate has expired)")
+        assert found.sentence.endswith("(100 x certificate not accepted: the service's certificate has expired)")

@@ -88,9 +88,20 @@ def test_other_phases_to_judge_by_do_not_hide_that_the_plan_was_not_carried_out(
 
 
 def test_a_phase_that_ended_early_is_told_once() -> None:
-    verdict = judge(run(replace(summary(), service_gone="connection refused")), CALM)
+    verdict = judge(run(replace(summary(), interrupted=True)), CALM)
     assert verdict.level is Level.BROKEN
     assert sum(finding.level is Level.BROKEN for finding in verdict.findings) == 1
+
+
+@pytest.mark.parametrize("kind", ["service_gone", "hopeless"])
+def test_a_build_that_crashes_or_refuses_everybody_under_load_fails_and_is_told_once(kind: str) -> None:
+    verdict = judge(run(replace(summary(), **{kind: "no answer for 5.00 s"})), CALM)
+    assert verdict.level is Level.FAIL
+    failed = [finding.sentence for finding in verdict.findings if finding.level is Level.FAIL]
+    assert len(failed) == 1
+    assert "no answer for 5.00 s" in failed[0]
+    cut = run(replace(summary(), **{kind: "gone"}), plan=planned("steady", "storm"))
+    assert judge(cut, CALM).level is Level.FAIL, "what was not reached for that reason is no doubt in the measurement"
 
 
 def test_a_record_without_a_phase_is_broken() -> None:
@@ -132,10 +143,8 @@ def silent(**outcomes: int) -> PhaseSummary:
 def test_a_service_that_answers_nothing_well_fails_even_where_nothing_was_required_of_it_and_no_baseline_is_stored() -> None:
     verdict = judge(run(silent(STATUS=6_000)), ())
     assert verdict.level is Level.FAIL
-    assert first(verdict).sentence == (
-        "not one of 6,000 requests of steady was answered well (5,000 x status 404, 1,000 x status 500)"
-    )
-    assert "status codes" in first(verdict).advice
+    assert first(verdict).sentence == ("all 6,000 requests in steady failed (5,000 x 404, 1,000 x 500)")
+    assert "failed answers" in first(verdict).advice
 
 
 @pytest.mark.parametrize(("failed", "level"), [(300, Level.NO_BASELINE), (301, Level.FAIL), (3_000, Level.FAIL)])
@@ -146,7 +155,7 @@ def test_beyond_five_percent_of_errors_a_phase_fails_without_statistics(failed: 
 def test_baselines_with_as_many_errors_do_not_excuse_them() -> None:
     verdict = judge(run(summary(failed=600)), baselines(10, sd=0.01, failed=600))
     assert verdict.level is Level.FAIL
-    assert first(verdict).sentence.startswith("10.0 % of the requests of steady failed; no run may have more than 5 %")
+    assert first(verdict).sentence.startswith("10.0 % of the requests in steady failed; no run may have more than 5 %")
 
 
 def test_a_plan_that_says_how_many_errors_it_allows_is_taken_at_its_word() -> None:
@@ -157,7 +166,7 @@ def test_a_plan_that_says_how_many_errors_it_allows_is_taken_at_its_word() -> No
 
 def test_a_login_that_fails_for_everyone_is_pointed_at() -> None:
     found = first(judge(run(silent(CAPTURE=5_900, TIMEOUT=100)), ()))
-    assert found.sentence.endswith("(5,900 x capture, 100 x timeout)")
+    assert found.sentence.endswith("(5,900 x missing capture, 100 x timeout)")
     assert "login step" in found.advice
 
 

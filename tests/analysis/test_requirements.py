@@ -114,7 +114,6 @@ def test_a_phase_that_was_not_reached_is_not_measured() -> None:
     ("changed", "words"),
     [
         ({"interrupted": True}, "interrupted"),
-        ({"service_gone": "refused"}, "the service went away"),
         ({"shards_lost": ("shard 2",), "interrupted": True}, "a part of the generator was lost"),
     ],
 )
@@ -122,6 +121,19 @@ def test_a_phase_that_did_not_end_is_not_measured_however_good_its_figures(chang
     result = check(under(0.075), measuring("p95", around(0.01), **changed))
     assert (result.status, result.level, result.estimate) == (Status.NOT_MEASURED, Level.BROKEN, None)
     assert words in result.sentence
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"), [({"service_gone": "refused"}, "stopped responding"), ({"hopeless": "only 401"}, "was ended early")]
+)
+def test_where_the_service_ended_the_phase_what_was_not_missed_is_not_measured_and_both_fail(
+    changed: dict[str, Any], words: str
+) -> None:
+    met = check(under(0.075), measuring("p95", around(0.01), **changed))
+    missed = check(under(0.075), measuring("p95", around(0.2), **changed))
+    assert (met.status, met.level) == (Status.NOT_MEASURED, Level.FAIL)
+    assert words in met.sentence
+    assert (missed.status, missed.level) == (Status.MISSED, Level.FAIL)
 
 
 @pytest.mark.parametrize("metric", ["p50", "p95", "p999", "p95_all", "service_p99"])

@@ -333,3 +333,17 @@ def test_every_kind_of_failure_counts_as_one(outcome: Outcome) -> None:
     assert found.steps[0].counts.failed == 1
     assert value(found, "error_rate") == 0.25
     assert found.steps[0].outcomes == {"OK": 3, outcome.name: 1}
+
+
+@given(st.integers(1, 8), st.integers(0, 2**32 - 1), st.booleans())
+def test_quantiles_of_a_handful_of_requests_are_finite_rise_and_are_marked(n: int, seed: int, equal: bool) -> None:
+    random = np.random.default_rng(seed)
+    due = np.sort(random.uniform(10.0, 14.0, n))
+    measured = samples(due, 0.01 if equal else random.lognormal(-4.0, 1.5, n))
+    found = summarise(phase(duration=4.0, rate=2.0), STEPS, run_of(measured, seconds=4.0), measured, (), ())
+    estimates = [found.measurement(name) for name in LATENCY_QUANTILES]
+    kept = [estimate for estimate in estimates if estimate is not None]
+    assert len(kept) == len(estimates)
+    for figures in ([e.value for e in kept], [e.low for e in kept], [e.high for e in kept]):
+        assert figures == sorted(figures)
+    assert all("lie beyond it" in estimate.detail for estimate in kept[1:])

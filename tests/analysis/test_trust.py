@@ -203,6 +203,19 @@ def test_running_out_of_ports(free: int | None, expected: Trust | None) -> None:
     assert doubts(summary(health=health(ports_free=free))).get("ports") is expected
 
 
+def test_users_too_few_for_the_rate_are_named_and_plenty_with_a_slow_service_are_not() -> None:
+    waits = {"p50": Estimate.exact(4.0, n=200), "service_p50": Estimate.exact(0.1, n=200)}
+    found = summary({"all": waits}, books={"all": counts(ok=200, blocked=800)})
+    planned = phase(users=2, rate=100.0)
+    finding = next(f for f in trust_findings([planned], record(found)) if f.code == "too-few-users")
+    assert (finding.trust, finding.limit) == (CAVEAT, pytest.approx(10.0))
+    assert "2 users are too few for 100/s" in finding.sentence
+    assert "800 requests were never sent" in finding.sentence
+    assert "too-few-users" not in doubts(found, phase(users=500, rate=100.0))
+    quick = summary({"all": waits | {"p50": Estimate.exact(0.11, n=200)}})
+    assert "too-few-users" not in doubts(quick, planned)
+
+
 def test_an_arrival_that_we_missed_breaks_the_run() -> None:
     finding = only(summary(books={"all": counts(ok=5999, missed=1)}))
     assert (finding.code, finding.trust, finding.figure, finding.level) == ("arrivals-missed", BROKEN, 1, Level.BROKEN)
@@ -221,10 +234,11 @@ def test_errors_and_slow_answers_are_no_matter_of_trust() -> None:
     assert doubts(found) == {}
 
 
-def test_a_service_that_went_away_breaks_the_run_and_says_why() -> None:
-    finding = only(summary(service_gone="connection refused for 5 s", measured_seconds=20.0))
-    assert (finding.code, finding.trust) == ("service-gone", BROKEN)
-    assert "connection refused for 5 s" in finding.sentence
+def test_a_service_that_stopped_is_no_doubt_in_the_measurement() -> None:
+    gone = summary(service_gone="connection refused for 5 s", measured_seconds=2.0, books={"all": counts(ok=0)})
+    assert doubts(gone) == {}
+    later = phase(P95, name="later")
+    assert trust_findings([STEADY, later], record(gone)) == (), "what was not reached is told with what the service did"
 
 
 def test_a_lost_shard_breaks_the_run_says_what_became_of_it_and_is_the_only_reason_given_for_what_it_did_not_send() -> None:

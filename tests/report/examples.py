@@ -642,22 +642,22 @@ def regressed_and_missed() -> tuple[RunRecord, Verdict]:
 
 
 def broken() -> tuple[RunRecord, Verdict]:
-    """The service went away in the fourth phase, and the database was not watched."""
+    """A shard was lost in the fourth phase, and the database was not watched."""
     made = record(connections=None, only=4)
     *others, last = made.phases
     last = dataclasses.replace(
-        last, service_gone="connection refused 50 times in a row", interrupted=True, measured_seconds=212.0
+        last, shards_lost=("shard 2 of 2 was killed by SIGKILL",), interrupted=True, measured_seconds=212.0
     )
-    notes = ("No null run was made.", "The run ended early: the service stopped answering.")
+    notes = ("No null run was made.", "The run ended early: a shard was lost.")
     made = dataclasses.replace(made, phases=(*others, last), notes=notes, generator_noise=None)
     gone = TrustFinding(
-        code="service-gone",
+        code="shard-lost",
         trust=Trust.BROKEN,
         phase=PRD,
         figure=None,
         limit=None,
-        sentence="The service stopped answering 3 min 32 s into the phase: connection refused 50 times in a row.",
-        advice="Look at the service's log around 12:19:02 UTC, then run again.",
+        sentence="A part of the generator was lost 3 min 32 s into the phase: shard 2 of 2 was killed by SIGKILL.",
+        advice="Look at the system's log around 12:19:02 UTC, then run again.",
     )
     late = dataclasses.replace(
         gone,

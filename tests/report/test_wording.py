@@ -157,7 +157,7 @@ def test_no_baseline_is_said_before_anything_else() -> None:
 
 def test_a_broken_run_gives_the_first_reason_and_counts_the_others() -> None:
     text = report.headline(*EXAMPLES["broken"]())
-    assert text.startswith("The measurement cannot be trusted, so nothing is judged. The service stopped answering")
+    assert text.startswith("The measurement cannot be trusted, so nothing is judged. A part of the generator was lost")
     assert text.endswith("There is 1 more reason.")
 
 

@@ -113,7 +113,8 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
     if not before:
         return _not_compared(row, Level.NO_BASELINE, "no comparable baseline")
     if not phase.complete:
-        return _not_compared(row, Level.BROKEN, f"phase {phase.name} did not run to its planned end")
+        level = Level.BROKEN if phase.ended_by_service is None else Level.FAIL
+        return _not_compared(row, level, f"phase {phase.name} did not run to its planned end")
     if row.metric.scale is Scale.LINEAR and name != "error_rate":
         return _not_compared(row, Level.BROKEN, f"{row.metric.label} is held against requirements, not against baselines")
     mine = phase.step(row.step)

@@ -10,7 +10,8 @@ from velro_gate.analysis.block_figures import unusable
 from velro_gate.analysis.duet import compare_pairs
 from velro_gate.analysis.duet_verdict import control_change, doubt_findings, duet_doubts, pair_findings
 from velro_gate.analysis.explanation_duet import duet_explanations
-from velro_gate.analysis.findings import failure_findings, requirement_findings
+from velro_gate.analysis.failures import failure_findings
+from velro_gate.analysis.findings import requirement_findings
 from velro_gate.analysis.generator_delay import Decided
 from velro_gate.analysis.head_blocks import together
 from velro_gate.analysis.requirements import check_requirements
@@ -24,7 +25,6 @@ from velro_gate.model.verdict import Finding, Level, SideBySide, TrustFinding, V
 from velro_gate.model.waiver import Waiver
 
 _OF_THE_WHOLE = frozenset({"few-answers"})
-_ITS_OWN_DOING = frozenset({"service-gone"})
 
 
 def block_doubts(phases: Sequence[Phase], summaries: Sequence[PhaseSummary]) -> tuple[TrustFinding, ...]:
@@ -35,7 +35,7 @@ def block_doubts(phases: Sequence[Phase], summaries: Sequence[PhaseSummary]) -> 
         for phase in phases
         if phase.name in found
         for doubt in phase_findings(phase, found[phase.name])
-        if doubt.code not in _OF_THE_WHOLE | _ITS_OWN_DOING
+        if doubt.code not in _OF_THE_WHOLE
     )
 
 

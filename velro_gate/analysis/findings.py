@@ -12,15 +12,14 @@ from datetime import date
 from typing import Protocol
 
 from velro_gate import units
-from velro_gate.analysis.error_rates import ERROR_CAP
+from velro_gate.analysis.failures import SEE_FAILURES, failure_advice
 from velro_gate.analysis.unused_baselines import remedy
 from velro_gate.analysis.waivers import FILE as WAIVERS
 from velro_gate.analysis.waivers import proposed
 from velro_gate.analysis.wording import figure
 from velro_gate.model.metrics import METRICS, Direction, Kind
-from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
-from velro_gate.model.samples import Outcome
-from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
+from velro_gate.model.record import PhaseSummary
+from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
 
 CALIBRATE = "'velro-gate baseline calibrate' makes five baselines in one go from the accepted build"
@@ -35,104 +34,26 @@ _REQUIREMENT_ADVICE = {
     Status.NOT_MEASURED: "Let the run measure it ('velro-gate check' says what is watched), or take the requirement out.",
     Status.CRITICAL: "Mend this before anything else: beyond this level the service is of no use under this load.",
 }
-_SEE_FAILURES = "See the status codes and outcomes in the report, and the service's own log of that time."
 _MISSED_ADVICE = {
-    "error_rate": _SEE_FAILURES,
+    "error_rate": SEE_FAILURES,
     "hit_rate": "See in the report which cache layer answered how often, and whether keys, lifetimes or sizes have changed.",
     "users_held": "See in the log how many users connected, and how many connections the service and its host admit.",
     "rss_growth": "See what the service keeps: hold a heap profile from the end of the phase against one from its beginning.",
     "database_connections": "See what size the service's pool is given, and what its database admits.",
 }
-_SEE_CAPTURES = (
-    "A value that requests need was never captured: look at the login step, or the step that captures it, and at how the "
-    "service answers it."
-)
-_SEE_REDIRECTS = (
-    "The service redirects requests, and that is an answer like any other: name the final path in the step, name the status "
-    "under 'expect', or set 'follow_redirects' under the scenario's target."
-)
-_SEE_CERTIFICATES = (
-    "Mend the certificate, or say under the scenario's target whom to trust (ca_file), what to show (client_certificate), or "
-    "that nothing is checked (verify_tls)."
-)
 _LARGE = "See in the report how the figure moved, and what the service keeps."
 _RUN_AGAIN = "Run again and let it finish; a partial record is never judged as a whole."
 _SLOW = "Find out where the time goes; the report shows it step by step."
 _TOO_LITTLE = "See what held the answers back: slow ones, errors, or users that could not connect."
 
 
-def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Finding]:
-    """One finding for each phase with more errors than any run may have, whatever was required and whatever is stored.
-
-    Nothing answered well always fails. Beyond the cap a phase fails unless the plan itself says how many errors it may have.
-    """
-    judged = {phase.name for phase in planned if any(_limits_errors(wanted) for wanted in phase.requirements)}
-    for phase in record.phases:
-        step = phase.step()
-        rate = step.counts.error_rate if step is not None else None
-        if step is None or rate is None or not phase.complete or not step.counts.sent:
-            continue
-        if not step.counts.ok:
-            said = f"not one of {step.counts.sent:,} requests of {phase.name} was answered well"
-        elif rate > ERROR_CAP and phase.name not in judged:
-            most = units.trim_zeros(units.format_share(ERROR_CAP))
-            said = f"{units.format_share(rate)} of the requests of {phase.name} failed; no run may have more than {most}"
-        else:
-            continue
-        yield Finding(level=Level.FAIL, subject=phase.name, sentence=said + _causes(phase, step), advice=_failure_advice(phase))
-
-
-def _limits_errors(requirement: Requirement) -> bool:
-    return requirement.metric == "error_rate" and requirement.step == ALL_STEPS and requirement.required
-
-
-def _failures(step: StepSummary) -> list[tuple[str, int]]:
-    """How often each outcome but a good one, the commonest first."""
-    failed = [(name, n) for name, n in step.outcomes.items() if name not in (Outcome.OK.name, Outcome.CANCELLED.name)]
-    return sorted(failed, key=lambda item: -item[1])
-
-
-def _failure_advice(phase: PhaseSummary) -> str:
-    """Where to look, by what most of the failures of a phase are."""
-    step = phase.step()
-    failures = _failures(step) if step is not None else []
-    worst = failures[0][0] if failures else ""
-    if worst == Outcome.CAPTURE.name:
-        return _SEE_CAPTURES
-    if worst == Outcome.CERTIFICATE.name:
-        return _SEE_CERTIFICATES
-    if worst == Outcome.STATUS.name and any(_is_redirected(one) for one in phase.steps if one.step != ALL_STEPS):
-        return _SEE_REDIRECTS
-    return _SEE_FAILURES
-
-
-def _is_redirected(step: StepSummary) -> bool:
-    """Whether requests failed because of a redirect: more statuses were unexpected than there were errors."""
-    unexpected = dict(_failures(step)).get(Outcome.STATUS.name, 0)
-    errors = sum(count for status, count in step.statuses.items() if status >= 400)
-    return unexpected > errors and any(300 <= status < 400 for status in step.statuses)
-
-
-def _causes(phase: PhaseSummary, step: StepSummary) -> str:
-    """The commonest failures in brackets, by status where that is what was wrong, and why TLS failed where it did."""
-    outcomes = _failures(step)
-    if not outcomes:
-        return ""
-    listed = [f"{count:,} x {name.lower()}" for name, count in outcomes[:3]]
-    if outcomes[0][0] == Outcome.STATUS.name and not step.counts.ok:
-        statuses = sorted(step.statuses.items(), key=lambda item: -item[1])
-        listed = [f"{count:,} x status {status}" for status, count in statuses[:3]] or listed
-    because = f": {phase.tls_fault}" if phase.tls_fault is not None else ""
-    return f" ({', '.join(listed)}{because})"
-
-
 def _advice(result: RequirementResult, phase: PhaseSummary | None) -> str:
     """What to do about a requirement that is not simply met."""
     metric = METRICS[result.requirement.metric]
-    see_failures = _SEE_FAILURES if phase is None else _failure_advice(phase)
+    see_failures = SEE_FAILURES if phase is None else failure_advice(phase)
     if result.estimate is None and result.status is not Status.NOT_MEASURED:
         return see_failures
-    if metric.name == "error_rate" and result.status in (Status.MISSED, Status.CRITICAL) and see_failures != _SEE_FAILURES:
+    if metric.name == "error_rate" and result.status in (Status.MISSED, Status.CRITICAL) and see_failures != SEE_FAILURES:
         return see_failures
     if result.status is not Status.MISSED:
         return _REQUIREMENT_ADVICE[result.status]
@@ -354,7 +275,7 @@ def _missing_advice(level: Level, row: Comparison) -> str:
         case Level.BROKEN:
             return "The baselines or the scenario name this figure: let the run measure it again, or take it out of 'primary'."
         case Level.FAIL:
-            return _SEE_FAILURES
+            return SEE_FAILURES
         case Level.NO_BASELINE:
             return f"Record the baselines anew: {CALIBRATE}."
         case _:

@@ -17,7 +17,7 @@ import numpy as np
 from velro_gate.analysis.intervals import wilson
 from velro_gate.analysis.signflip import bounds, middle, walsh_averages
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, ResourceSummary, StepSummary, Window
-from velro_gate.model.run import GeneratorHealth
+from velro_gate.model.run import FailedAnswer, GeneratorHealth
 
 K = TypeVar("K", int, str)
 T = TypeVar("T", int, float)
@@ -49,7 +49,17 @@ def together(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
         # A build that died is told by the verdict of the duet; what its blocks showed until then stands.
         interrupted=False,
         service_gone=None,
+        hopeless=None,
+        failures=tuple(_failures(blocks)),
     )
+
+
+def _failures(blocks: Sequence[PhaseSummary]) -> Iterable[FailedAnswer]:
+    kinds: dict[tuple[str, str, int, str], list[FailedAnswer]] = {}
+    for failed in (failed for block in blocks for failed in block.failures):
+        kinds.setdefault((failed.step, failed.outcome, failed.status, failed.reason), []).append(failed)
+    for alike in kinds.values():
+        yield replace(alike[0], count=sum(failed.count for failed in alike))
 
 
 def _step(name: str, blocks: Sequence[StepSummary]) -> StepSummary:

@@ -16,7 +16,8 @@ from velro_gate.analysis.confirmation_duet import confirm_side_by_side, died_sid
 from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
 from velro_gate.analysis.explanation_duet import duet_explanations
-from velro_gate.analysis.findings import comparison_findings, failure_findings, requirement_findings
+from velro_gate.analysis.failures import failure_findings
+from velro_gate.analysis.findings import comparison_findings, requirement_findings
 from velro_gate.analysis.generator_delay import Decided
 from velro_gate.analysis.requirements import check_requirements
 from velro_gate.analysis.trust import trust_findings
@@ -87,7 +88,7 @@ def judge(
             comparisons,
             skipped=skipped,
             several=len(record.phases) > 1,
-            doubted=_broken_phases(trust),
+            doubted=_broken_phases(trust) | {phase.name for phase in record.phases if phase.ended_by_service is not None},
             today=today if waivers is not None else None,
         ),
         *required_baseline(rules, baselines, skipped),
@@ -132,7 +133,7 @@ def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:
 
 def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding]:
     """A run that is not whole is broken, whatever the phases asked about say (they may be other ones than were planned)."""
-    if not record.complete and not any(doubt.level is Level.BROKEN for doubt in trust):
+    if not record.complete and record.ended_by_service is None and not any(doubt.level is Level.BROKEN for doubt in trust):
         yield Finding(
             level=Level.BROKEN,
             subject="run",
@@ -149,6 +150,8 @@ def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding
 
 
 def _unfinished(planned: Sequence[Phase], record: RunRecord) -> frozenset[str]:
+    if record.ended_by_service is not None:
+        return frozenset()
     complete = {summary.name for summary in record.phases if summary.complete}
     return frozenset(phase.name for phase in planned if phase.name not in complete)
 

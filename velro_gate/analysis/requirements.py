@@ -1,7 +1,8 @@
 """Absolute requirements against what was measured.
 
 Rules, first match decides:
-1. The phase was not reached or did not run to its end: not measured, broken.
+1. The phase was not reached or did not run to its end: not measured, broken. Where the service ended it (it stopped
+   responding, or failed without hope): a limit missed until then is missed, all others are not measured, and both fail.
 2. The figure is made of answers, requests were sent, and none was answered well: missed, fails. That is the service's doing.
 3. The figure is absent: not measured, broken. What was not measured is never green.
 4. The value lies outside the critical level: critical, fails even when the requirement is not required.
@@ -38,17 +39,27 @@ _NEEDS_ANSWERS = frozenset({"hit_rate", "cpu_per_1000"})
 
 def check_requirements(phases: Sequence[Phase], record: RunRecord) -> tuple[RequirementResult, ...]:
     """Every requirement of every phase against the record, in their order; none is left out."""
+    # What the service itself has kept from being measured fails; it is no fault of the measurement.
+    level = Level.BROKEN if record.ended_by_service is None else Level.FAIL
     return tuple(
-        _check(phase.name, requirement, record.phase(phase.name)) for phase in phases for requirement in phase.requirements
+        _check(phase.name, requirement, record.phase(phase.name), level)
+        for phase in phases
+        for requirement in phase.requirements
     )
 
 
-def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None) -> RequirementResult:
+def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None, level: Level) -> RequirementResult:
     if summary is None:
-        return _not_measured(phase, requirement, f"the phase {phase} was not reached")
-    if not summary.complete:
-        return _not_measured(phase, requirement, f"the phase {phase} did not run to its end: {_cut_short(summary)}")
+        return _not_measured(phase, requirement, f"the phase {phase} was not reached", level)
     estimate = summary.measurement(requirement.metric, requirement.step)
+    if not summary.complete:
+        found = _judged(phase, requirement, estimate, summary) if estimate is not None else None
+        # A limit that was missed until then was missed; one that was met until then was not met to the end.
+        if found is not None and summary.ended_by_service is not None and found.level is Level.FAIL:
+            return found
+        level = Level.BROKEN if summary.ended_by_service is None else Level.FAIL
+        why = f"the phase {phase} did not run to its end: {_cut_short(summary)}"
+        return _not_measured(phase, requirement, why, level)
     if estimate is not None:
         return _judged(phase, requirement, estimate, summary)
     if _nothing_answered(requirement, summary):
@@ -60,16 +71,18 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None) -
 def _cut_short(summary: PhaseSummary) -> str:
     if summary.shards_lost:
         return "a part of the generator was lost"
-    return "the service went away" if summary.service_gone is not None else "it was interrupted"
+    if summary.ended_by_service is not None:
+        return "the service stopped responding" if summary.service_gone is not None else "it was ended early"
+    return "it was interrupted"
 
 
-def _not_measured(phase: str, requirement: Requirement, why: str) -> RequirementResult:
+def _not_measured(phase: str, requirement: Requirement, why: str, level: Level = Level.BROKEN) -> RequirementResult:
     return RequirementResult(
         phase=phase,
         requirement=requirement,
         status=Status.NOT_MEASURED,
         met=False,
-        level=Level.BROKEN,
+        level=level,
         estimate=None,
         headroom=None,
         sentence=f"{subject(requirement)} not measured: {why}",

@@ -95,6 +95,8 @@ def summarise(
         shards_lost=run.shards_lost,
         redirects_followed=run.redirects_followed,
         tls_fault=run.tls_fault,
+        hopeless=run.hopeless,
+        failures=run.failures,
         **_standstill(run),
     )
 

@@ -6,6 +6,7 @@ slow answers, arrivals blocked behind them) is never a matter of trust: it is wh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from velro_gate import units
@@ -33,6 +34,9 @@ def trust_findings(
         found.append(_interrupted("", None, None))
     for phase in phases:
         summary = record.phase(phase.name)
+        if summary is None and record.ended_by_service is not None:
+            # Told with what the service did.
+            continue
         if summary is None:
             found.append(
                 broken(
@@ -60,6 +64,7 @@ def phase_findings(
     yield from _processor(summary, limits)
     yield from _memory(summary, limits)
     yield from _running_out(summary, limits)
+    yield from _few_users(phase, summary, limits)
     yield from _few_answers(phase, summary, limits)
     yield from _badly_watched(summary, limits)
 
@@ -75,13 +80,9 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
             sentence=f"a part of the generator was lost in {summary.name}: {', '.join(summary.shards_lost)}",
             advice="Look into the log of the system for the cause (out of memory, most often), mend that, and run again.",
         )
-    elif summary.service_gone is not None:
-        yield broken(
-            "service-gone",
-            summary.name,
-            sentence=f"the service went away in {summary.name}: {summary.service_gone}",
-            advice="Look into the service's own log for the moment of its end; start it again and run again.",
-        )
+    elif summary.ended_by_service is not None:
+        # The service's doing, and so no doubt in the measurement.
+        return
     elif summary.interrupted:
         yield _interrupted(summary.name, summary.measured_seconds, phase.duration)
     elif summary.measured_seconds < least:
@@ -111,7 +112,7 @@ def _interrupted(phase: str, figure: float | None, planned: float | None) -> Tru
 
 def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     everything = summary.step(ALL_STEPS)
-    if summary.shards_lost:
+    if summary.shards_lost or summary.ended_by_service is not None:
         # What was not sent for that reason is told with the reason.
         return
     if everything is None or everything.counts.sent == 0:
@@ -201,6 +202,30 @@ def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFi
                 sentence=f"the generator {'ran out of' if free <= 0 else f'had only {free} free'} {name} in {summary.name}",
                 advice=advice[code],
             )
+
+
+def _few_users(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
+    """Users so few that response times are for the most part waits behind the same user's earlier request."""
+    whole, response, service = summary.step(ALL_STEPS), summary.measurement("p50"), summary.measurement("service_p50")
+    if phase.offered_rate is None or whole is None or response is None or service is None or response.value <= 0.0:
+        return
+    waited = 1.0 - service.value / response.value
+    # Little's law: so many users would be waiting for their answers at the offered rate.
+    needed = phase.offered_rate * service.value
+    if waited <= limits.waited or needed <= limits.waited * phase.users:
+        return
+    never = f", and {whole.counts.blocked:,} requests were never sent" if whole.counts.blocked else ""
+    yield finding(
+        "too-few-users",
+        Trust.CAVEAT,
+        summary.name,
+        phase.users,
+        needed,
+        sentence=f"{phase.users:,} users are too few for {units.format_rate(phase.offered_rate)} in {summary.name}: of the "
+        f"median response time of {units.format_seconds(response.value)} the service took "
+        f"{units.format_seconds(service.value)}, the rest is waiting behind the same user's earlier request{never}",
+        advice=f"Give the phase at least {math.ceil(2.0 * needed):,} users, or a lower rate.",
+    )
 
 
 def _few_answers(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:

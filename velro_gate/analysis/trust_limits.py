@@ -42,6 +42,10 @@ class TrustLimits:
     missed: int = 0
     measured_share: float = 0.80
     """The least share of the planned stretch that must have been measured."""
+    waited: float = 0.5
+    """The share of the median response time that may be waits behind the same user's earlier request, and of a phase's users
+    that may be waiting at the offered rate.
+    """
     beyond: int = 20
     """The least number of good answers beyond a required quantile."""
     reading_share: float = 0.5

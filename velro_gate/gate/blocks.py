@@ -16,9 +16,10 @@ from velro_gate.gate.build_output import BuildOutput
 from velro_gate.gate.builds import Builds, running
 from velro_gate.gate.control import Control
 from velro_gate.gate.effects import Effects
-from velro_gate.gate.measure import summaries, watched_load
+from velro_gate.gate.measure import masked, summaries, watched_load
 from velro_gate.gate.setup import Setup
 from velro_gate.model.duet import Block, Side
+from velro_gate.model.masking import secret_values
 from velro_gate.model.run import Progress, RunFacts
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase, Target
@@ -176,4 +177,5 @@ class Stage:
                 stop=self.stop,
             )
             nursery.cancel_scope.cancel()
-        return RunFacts(phases=result.phases, readings=readings, layers=result.layers), parts, control
+        seen = masked(result.phases, [*setup.secrets.values(), *secret_values(self._effects.environ)])
+        return RunFacts(phases=seen, readings=readings, layers=result.layers), parts, control

@@ -168,7 +168,13 @@ def _delayed(record: RunRecord) -> BrokenError | None:
 
 
 def _unanswered(record: RunRecord) -> BrokenError | None:
-    """A run in which a phase answered nothing well would be a level of nothing."""
+    """A run in which a phase answered nothing well would be a level of nothing; one that the service ended, of a part."""
+    if record.ended_by_service is not None:
+        return BrokenError(
+            f"run {record.id} cannot become a baseline",
+            why=record.ended_by_service,
+            hint="Fix the service, or the scenario's checks, then run again.",
+        )
     silent = [phase.name for phase in record.phases if (whole := phase.step()) and whole.counts.sent and not whole.counts.ok]
     if not silent:
         return None

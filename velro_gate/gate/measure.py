@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import trio
 
 from velro_gate.analysis.summary import summarise
+from velro_gate.engine.checking import transport_to
 from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit, read_machine, require_feasible
-from velro_gate.engine.preflight import preflight, transport_to
+from velro_gate.engine.preflight import preflight
 from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run_sharded
 from velro_gate.errors import VelroError
@@ -23,9 +25,10 @@ from velro_gate.gate.results import Results, RunLog
 from velro_gate.gate.setup import Setup
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
-from velro_gate.model.run import LoadResult, PhaseRun, Progress, Reading, RunFacts
+from velro_gate.model.run import FailedAnswer, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
 from velro_gate.monitor import sources_for, watch
+from velro_gate.report.measured import failed_kind
 from velro_gate.store.records import SampleWriter, read_samples, write_record
 
 T = TypeVar("T")
@@ -68,7 +71,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
                     else:
                         held.begin()
                 result, readings, noise = done[0]
-                facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
+                facts = RunFacts(phases=masked(result.phases, hidden), readings=readings, layers=result.layers)
                 record = RunRecord(
                     id=results.folder.name,
                     started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
@@ -90,6 +93,16 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
             raise
         log.info("record kept")
     return record
+
+
+def masked(phases: Sequence[PhaseRun], hidden: Sequence[str]) -> tuple[PhaseRun, ...]:
+    """The same, what the service showed in its failed answers free of these values."""
+
+    def clean(failed: FailedAnswer) -> FailedAnswer:
+        request, reason = mask(failed.request, hidden), mask(failed.reason, hidden)
+        return replace(failed, request=request, reason=reason, came=mask(failed.came, hidden), seen=mask(failed.seen, hidden))
+
+    return tuple(replace(ran, failures=tuple(map(clean, ran.failures))) for ran in phases)
 
 
 def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun:
@@ -242,6 +255,10 @@ def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
         ran.users,
         _how_it_went(ran),
     )
+    for failed in ran.failures:
+        log.warning(
+            "phase %s: %s; the first: %s: %s", ran.name, failed_kind(failed), failed.request, failed.seen or "no answer"
+        )
 
 
 def _how_it_went(ran: PhaseRun) -> str:
@@ -253,8 +270,8 @@ def _how_it_went(ran: PhaseRun) -> str:
 def _how_it_ended(ran: PhaseRun) -> str:
     if ran.shards_lost:
         return f"; given up: {', '.join(ran.shards_lost)}"
-    if ran.service_gone is not None:
-        return f"; given up: {ran.service_gone}"
+    if ran.service_gone is not None or ran.hopeless is not None:
+        return f"; given up: {ran.service_gone or ran.hopeless}"
     return "; interrupted" if ran.interrupted else ""
 
 

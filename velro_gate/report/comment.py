@@ -20,7 +20,7 @@ from velro_gate.report.waiver_rows import waiver_rows
 LIMIT = 60_000
 """Characters; GitHub refuses a comment of more than 65,536."""
 
-DETAILS = ("waivers", "trend", "method", "phases", "comparisons", "findings", "answers", "steps")
+DETAILS = ("waivers", "trend", "method", "phases", "failures", "comparisons", "findings", "answers", "steps")
 """What is folded away at the end, from the most to the least worth keeping: dropped from the right."""
 
 _CHANGED = 15

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from velro_gate import units
 from velro_gate.model.readings import is_counter
 from velro_gate.model.record import PhaseSummary, ResourceSummary, RunRecord, StepSummary
+from velro_gate.model.run import FailedAnswer
+from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report import figures
 from velro_gate.report.plan import offered
@@ -23,7 +25,7 @@ _OUTCOMES = {
     "TLS": "TLS fault",
     "CERTIFICATE": "certificate not accepted",
     "DNS": "name not found",
-    "PROTOCOL": "unreadable answer",
+    "PROTOCOL": "answer refused",
     "CANCELLED": "cancelled at the end",
     "CAPTURE": "value not found in the answer",
 }
@@ -72,6 +74,16 @@ class AnswerRow:
     statuses: str
     outcomes: str
     cache: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRow:
+    """The first failed answer of one kind. what: how often it failed, in which way. seen: what came, as it came."""
+
+    phase: str
+    what: str
+    request: str
+    seen: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +145,8 @@ def _unreached(name: str) -> PhaseRow:
 def _state(phase: PhaseSummary) -> str:
     if phase.shards_lost:
         return f"given up: {', '.join(phase.shards_lost)}"
-    if phase.service_gone is not None:
-        return f"given up: {phase.service_gone}"
+    if phase.ended_by_service is not None:
+        return f"given up: {phase.ended_by_service}"
     return "interrupted" if phase.interrupted else "complete"
 
 
@@ -185,6 +197,28 @@ def answer_rows(record: RunRecord) -> list[AnswerRow]:
             )
         )
     return rows
+
+
+MOST_FAILURES = 12
+"""Kinds of failures of a phase that are shown."""
+
+
+def failure_rows(record: RunRecord) -> list[FailureRow]:
+    """The first failed answer of each kind, phase by phase, the commonest kinds first."""
+    return [
+        FailureRow(phase=phase.name, what=failed_kind(failed), request=failed.request, seen=failed.seen)
+        for phase in record.phases
+        for failed in phase.failures[:MOST_FAILURES]
+    ]
+
+
+def failed_kind(failed: FailedAnswer) -> str:
+    """``list: 61,133 x 503 Service Unavailable``, ``get: 2 x failed check: $.status must be "ready", found "starting"``."""
+    named = failed.outcome == Outcome.STATUS.name
+    what = status_name(failed.status) if named else _OUTCOMES.get(failed.outcome, failed.outcome.lower())
+    reason = f": {failed.reason}" if failed.reason else ""
+    came = f", found {failed.came}" if failed.came else ""
+    return f"{failed.step}: {units.format_count(failed.count)} x {what}{reason}{came}"
 
 
 def status_name(code: int) -> str:

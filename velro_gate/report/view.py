@@ -104,6 +104,7 @@ class View:
     phases: list[measured.PhaseRow]
     steps: list[measured.StepRow]
     answers: list[measured.AnswerRow]
+    failures: list[measured.FailureRow]
     resources: list[measured.ResourceRow]
     baselines_skipped: tuple[str, ...]
     notes: tuple[str, ...]
@@ -145,6 +146,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         phases=measured.phase_rows(record),
         steps=measured.step_rows(record),
         answers=measured.answer_rows(record),
+        failures=measured.failure_rows(record),
         resources=measured.resource_rows(record),
         baselines_skipped=verdict.baselines_skipped,
         notes=record.notes,

@@ -1,0 +1,50 @@
+"""A failed answer can be seen: in the comment and in the HTML, harmless wherever it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tests.report import examples
+from velro_gate import report
+from velro_gate.model.record import RunRecord
+from velro_gate.model.run import FailedAnswer
+from velro_gate.report.measured import failure_rows
+
+FIRST = FailedAnswer(
+    step="list",
+    outcome="STATUS",
+    status=503,
+    count=61_133,
+    at=1.0,
+    request="GET http://127.0.0.1:8400/list?limit=20",
+    seen='{"error": "<script>alert(1)</script> | @everyone"}',
+)
+CHECK = dataclasses.replace(
+    FIRST, outcome="CHECK", status=200, count=2, reason='$.status must be "ready"', came='"starting"', seen="{}"
+)
+
+
+def with_failures(*failures: FailedAnswer) -> RunRecord:
+    made = examples.record()
+    first, *rest = made.phases
+    return dataclasses.replace(made, phases=(dataclasses.replace(first, failures=failures), *rest))
+
+
+def test_what_failed_is_named_by_its_status_or_by_its_check_and_what_that_found() -> None:
+    rows = failure_rows(with_failures(FIRST, CHECK))
+    assert [row.what for row in rows] == [
+        "list: 61,133 x 503 Service Unavailable",
+        'list: 2 x failed check: $.status must be "ready", found "starting"',
+    ]
+
+
+def test_the_first_failed_answer_stands_harmless_in_comment_and_page() -> None:
+    record = with_failures(FIRST)
+    _, verdict = examples.passing()
+    comment, page = report.markdown(record, verdict), report.html(record, verdict)
+    for text in (comment, page):
+        assert "61,133 x 503 Service Unavailable" in text
+        assert "limit=20" in text
+        assert "<script>alert" not in text
+    assert "@everyone" not in comment
+    assert "What came" not in report.markdown(examples.record(), verdict)
