@@ -83,7 +83,7 @@ class CheckingTransport(httpx.AsyncBaseTransport):
 async def _beginning(response: httpx.Response) -> bytes:
     """The body, or as much of it as anybody who asks once looks at: a service may send without end."""
     body = bytearray()
-    async with aclosing(response.aiter_raw()) as pieces:
+    async with aclosing(response.aiter_raw()) as pieces:  # type: ignore[type-var]  # a generator
         async for piece in pieces:
             body += piece
             if len(body) > MOST_READ:

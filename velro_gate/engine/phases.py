@@ -6,7 +6,6 @@ the drain ended: the service's doing), or it is missed (never handed out, or thi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -64,16 +63,6 @@ class Aside(Protocol):
 
     async def __call__(self, read: Callable[[], T], /) -> T:
         """Do it, and wait for it."""
-
-
-def critical_error_rate(phase: model.Phase) -> float | None:
-    """The lowest critical level of the error rate of all steps; None where a phase has none."""
-    levels = [
-        wanted.critical
-        for wanted in phase.requirements
-        if wanted.metric == "error_rate" and wanted.step == model.ALL_STEPS and wanted.critical is not None
-    ]
-    return min(levels, default=None)
 
 
 async def in_thread(read: Callable[[], T], /) -> T:
@@ -228,7 +217,7 @@ class _Phase:
             self.tour.until = self.end
             self.arrivals = JourneyArrivals(self.arrivals, self.tour, self.waiting)
         self._pulse = Pulse(at)
-        self._hopelessness = Hopelessness(critical_error_rate(plan.phase), self._most_due())
+        self._hopelessness = Hopelessness.of(plan.phase)
         self._vitals = Vitals(
             phase=plan.phase,
             number=plan.number,
@@ -243,15 +232,6 @@ class _Phase:
             wire=self._wire,
             ticks=[],
         )
-
-    def _most_due(self) -> float | None:
-        """Requests of all shards that fall due in the measured stretch at most; None in a closed loop."""
-        rate = self.plan.phase.offered_rate
-        if rate is None:
-            return None
-        expected = rate * self.plan.phase.duration
-        # A Poisson count is above this but once in a billion phases.
-        return expected + 6.0 * math.sqrt(expected)
 
     def deliver(self, due: float, user: int, step: int) -> None:
         """Hand an arrival to its user."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
 
 from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.users import Crew
 from velro_gate.engine.wire import Wire
 from velro_gate.model.run import Progress, Tick
 from velro_gate.model.samples import Outcome
-from velro_gate.model.scenario import Phase
+from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.units import format_count, format_seconds, format_share
 
 GONE_AFTER = 5.0
@@ -99,6 +101,18 @@ class Hopelessness:
         self._refused_since: float | None = None
         self._before = (0, 0)
         self._start: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, phase: Phase) -> Self:
+        """For one phase, of which each shard has a part: what a shard alone has failed must be too much for all of them."""
+        levels = [
+            wanted.critical
+            for wanted in phase.requirements
+            if wanted.metric == "error_rate" and wanted.step == ALL_STEPS and wanted.critical is not None
+        ]
+        due = None if phase.offered_rate is None else phase.offered_rate * phase.duration
+        # A Poisson count is above this but once in a billion phases.
+        return cls(min(levels, default=None), None if due is None else due + 6.0 * math.sqrt(due))
 
     def feel(
         self, now: float, *, good: int, failed: int, refused: Mapping[int, int], in_flight: int, measuring: bool
