@@ -12,7 +12,8 @@ from functools import partial
 import trio
 
 from velro_gate import units
-from velro_gate.engine.preflight import preflight, transport_to
+from velro_gate.engine.checking import transport_to
+from velro_gate.engine.preflight import preflight
 from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure import run_trio
