@@ -58,6 +58,12 @@ def test_pairs_that_cannot_tell_leave_it_open() -> None:
     assert "pairs are worse by 5 % or more" in found.reason
 
 
+def test_pairs_that_agree_and_are_too_few_leave_it_suspicious() -> None:
+    found = p95(judged(1.3, noisy(6, factor=1.2)))
+    assert (found.verdict, found.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
+    assert "all 6 pairs are worse by 5 % or more, but so few pairs agree by chance as often as once in 64" in found.reason
+
+
 def test_pairs_that_cannot_be_trusted_leave_it_open_with_the_reason() -> None:
     broken = block(doubts=(doubt(Trust.BROKEN),))
     verdict = judged(1.3, duet(*(pair(broken, broken) for _ in range(10))))

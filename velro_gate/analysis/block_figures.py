@@ -8,14 +8,14 @@ from statistics import median
 
 import numpy as np
 
-from velro_gate.analysis.family import LEAST_BEYOND, Row, beyond, not_compared
+from velro_gate.analysis.family import LEAST_BEYOND, STILL_BEYOND, Row, beyond, is_enough, not_compared, stand_in, too_few
 from velro_gate.analysis.noise import common_count, on_scale
 from velro_gate.analysis.signflip import Floats
+from velro_gate.analysis.wording import figure
 from velro_gate.model.duet import Block, Pair, Side
 from velro_gate.model.metrics import Metric
 from velro_gate.model.record import Counts, Estimate, StepSummary
 from velro_gate.model.verdict import Comparison, Level
-from velro_gate.units import format_count
 
 _Steps = Sequence[StepSummary | None]
 """One step in each block of a build; None where a block has none."""
@@ -105,19 +105,39 @@ def _pooled_error_rate(steps: _Steps) -> float:
 
 
 def _too_few(row: Row, base: _Steps, head: _Steps) -> Comparison | None:
-    """A quantile is compared when at least 30 requests of all blocks of a build together lie beyond it."""
+    """A quantile is compared when at least 30 requests of all blocks of a build together lie beyond it.
+
+    A primary one that is not compared warns, since it may be the one figure that has changed.
+    """
     quantile = row.metric.quantile
     if quantile is None:
         return None
     n_base, n_head = (_answers(steps, row.metric.name) for steps in (base, head))
     if beyond(min(n_base, n_head), quantile) >= LEAST_BEYOND:
         return None
-    needed = format_count(round(LEAST_BEYOND / (1.0 - quantile)))
-    if beyond(n_base, quantile) >= LEAST_BEYOND:
-        said = f"only {format_count(n_head)} good answers of the head build, {needed} are needed; the base build had enough"
+    if is_enough(n_base, row.metric):
+        if beyond(n_head, quantile) >= STILL_BEYOND:
+            return None
+        said = f"{too_few(row.metric, n_head, 0.0)}; the base build had enough"
         return _not_compared(row, Level.INCONCLUSIVE, said)
-    said = f"only {format_count(n_base)} good answers, {needed} are needed to compare {row.metric.label}"
-    return _not_compared(row, Level.WARN if row.named else Level.PASS, said)
+    figures = [_typical(steps, row.metric) for steps in (base, head)]
+    said = too_few(row.metric, n_base, 0.0)
+    if None not in figures:
+        said += f"; {' in the base build, '.join(map(str, figures))} in the head build"
+    lower = stand_in(row.metric, lambda name: _answers(base, name))
+    if lower is not None:
+        said += f"; {lower.label} stands in for it"
+    return _not_compared(row, Level.WARN, said)
+
+
+def _typical(steps: _Steps, metric: Metric) -> str | None:
+    values = [estimate.value for estimate in _estimates(steps, metric.name) if estimate is not None]
+    return figure(metric.kind, median(values)) if values else None
+
+
+def answers_of(row: Row, side: Side, pairs: Sequence[Pair]) -> int:
+    """How many good answers stand behind one figure in all blocks of a build."""
+    return _answers([_step(pair.block(side), row) for pair in pairs], row.metric.name)
 
 
 def _answers(steps: _Steps, metric: str) -> int:

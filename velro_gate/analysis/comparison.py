@@ -283,9 +283,14 @@ def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Pol
 
 def _remarks(row: Row, shift: Shift, policy: Policy) -> Iterator[str]:
     if row.stands_for:
-        yield f"stands in for {METRICS[row.stands_for].label}, beyond which too few answers lie"
+        yield stands_in(row)
     if _few(shift):
         yield few_baselines(shift.k, policy)
+
+
+def stands_in(row: Row) -> str:
+    """For which quantile a lower one is compared, and why."""
+    return f"stands in for {METRICS[row.stands_for].label}, beyond which too few answers lie"
 
 
 def not_ruled_out(metric: Metric, level: float, upper: float) -> str:

@@ -39,10 +39,11 @@ def confirm_side_by_side(
         missing: phase -> why it is not in them, where that is known.
     """
     why = missing or {}
-    reasons: list[TrustFinding | Finding] = [*duet_doubts(duet), *went_away(duet)]
+    compared = compare_pairs(duet)
+    reasons: list[TrustFinding | Finding] = [*duet_doubts(duet, compared), *went_away(duet)]
     broken = next((each.sentence for each in reasons if each.level is Level.BROKEN), "")
     beside: dict[str, dict[_Key, Comparison]] = {}
-    for row in compare_pairs(duet):
+    for row in compared:
         beside.setdefault(row.phase, {})[row.step, row.metric] = row
     found: list[Comparison] = []
     for phase in dict.fromkeys(row.phase for row in rows):
@@ -57,7 +58,7 @@ def confirm_side_by_side(
 
 def doubts_side_by_side(duet: Duet) -> Iterator[TrustFinding]:
     """What speaks against the pairs, as caveats: where they cannot be trusted, the stored comparison stands in."""
-    for doubt in duet_doubts(duet):
+    for doubt in duet_doubts(duet, compare_pairs(duet)):
         if doubt.trust is Trust.BROKEN:
             said = f"the side-by-side measurement cannot be trusted, so stored baselines stand in: {doubt.sentence}"
             yield replace(doubt, trust=Trust.CAVEAT, sentence=said)

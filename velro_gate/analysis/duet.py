@@ -15,17 +15,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from velro_gate.analysis.block_figures import Figures, figures_of, unusable
-from velro_gate.analysis.comparison import ADVISORY_Q, not_ruled_out, withheld
+from velro_gate.analysis.block_figures import Figures, answers_of, figures_of, unusable
+from velro_gate.analysis.comparison import ADVISORY_Q, stands_in, withheld
+from velro_gate.analysis.duet_mde import duet_mde
+from velro_gate.analysis.duet_reasons import undecided
 from velro_gate.analysis.error_rates import LEAST_INCREASE, UNCHANGED_INCREASE, counts_shift
-from velro_gate.analysis.family import Row, false_discovery, phase_rows
+from velro_gate.analysis.family import Row, false_discovery, is_enough, phase_rows
 from velro_gate.analysis.noise import from_scale
 from velro_gate.analysis.pair_order import orders_of
-from velro_gate.analysis.paired import Outcome, Paired, conclusions, detectable, paired
+from velro_gate.analysis.paired import Outcome, Paired, conclusions, paired
 from velro_gate.analysis.shifts import relative_change
 from velro_gate.analysis.signflip import Floats, Orders, single_p
-from velro_gate.model.duet import Duet, Pair
-from velro_gate.model.metrics import Metric, Scale
+from velro_gate.analysis.stored import ROUNDING
+from velro_gate.model.duet import Duet, Pair, Side
+from velro_gate.model.metrics import METRICS, Metric, Scale
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 
@@ -81,6 +84,20 @@ def settled(rows: Sequence[Comparison]) -> bool:
     return bool(rows) and not any(row.primary and row.verdict in UNDECIDED for row in rows)
 
 
+def _still_to_compare(duet: Duet, rows: Sequence[Comparison], pairs: int) -> bool:
+    """Whether a primary quantile has too few answers beyond it so far, and enough with so many pairs."""
+    used = usable(duet)
+    lacking = [
+        Row(phase=row.phase, step=row.step, metric=METRICS[row.metric], primary=True)
+        for row in rows
+        if row.primary and row.verdict is Change.NOT_COMPARED and row.level is Level.WARN
+    ]
+    return any(
+        not is_enough(n := answers_of(row, Side.BASE, used), row.metric) and is_enough(n * pairs / len(used), row.metric)
+        for row in lacking
+    )
+
+
 def hopeless(duet: Duet) -> bool:
     """Whether so many pairs had to be left out that they break the duet, however many more are measured."""
     left_out = len(duet.pairs) - len(usable(duet))
@@ -95,10 +112,10 @@ def next_look(duet: Duet, rows: Sequence[Comparison]) -> int:
     done = len(usable(duet))
     ahead = [look.pairs for look in duet.looks if look.pairs > done]
     at_look = done in [look.pairs for look in duet.looks]
-    left_out = len(duet.pairs) - done
-    if not ahead or (at_look and settled(rows) and left_out <= LEFT_OUT_BROKEN * len(duet.pairs)):
+    if not ahead:
         return done
-    return ahead[0]
+    enough = done >= (1.0 - LEFT_OUT_BROKEN) * len(duet.pairs) and not _still_to_compare(duet, rows, ahead[-1])
+    return done if at_look and settled(rows) and enough else ahead[0]
 
 
 def _rows(duet: Duet, pairs: Sequence[Pair]) -> list[Row]:
@@ -142,7 +159,7 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     found = paired(family.d, duet.seed, orders, beta=look.beta)
     alone, _ = single_p(family.d, duet.seed, orders)
     outcomes = conclusions(found, look.alpha, family.least, family.bound)
-    mde = detectable(family.d, duet.seed, look.alpha, family.least)
+    mde = duet_mde(family.d, duet.looks, family.least, family.bound, seed=duet.seed)
     more_errors = {
         row.phase: figures.head
         for row, figures, estimate in zip(family.rows, family.figures, found.estimate, strict=True)
@@ -153,28 +170,33 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
         change = _CHANGES[Outcome(int(outcomes[j]))]
         if row.metric.name == "error_rate":
             change = _counted(change, family.figures[j], duet.policy, look.alpha)
-        if change is Change.INCONCLUSIVE and _looks_worse(family, found, j):
+        if change is Change.INCONCLUSIVE and _looks_worse(family, found, j, look.alpha):
             change = Change.SUSPICIOUS
-        drawn = _drawn(family, found, j, float(mde[j]), duet.policy)
-        level = Level.FAIL if change is Change.REGRESSION else Level.INCONCLUSIVE if change in UNDECIDED else Level.PASS
-        reason = _open(row, family.figures[j], float(found.upper[j])) if change in UNDECIDED else ""
-        drawn = replace(drawn, verdict=change, level=level, p=float(alone[j]), p_adjusted=float(found.p[j]), reason=reason)
-        concluded[row] = withheld(drawn, more_errors.get(row.phase))
+        drawn = replace(
+            _drawn(family, found, j, float(mde[j]), duet.policy),
+            verdict=change,
+            level=_LEVELS.get(change, Level.PASS),
+            p=float(alone[j]),
+            p_adjusted=float(found.p[j]),
+        )
+        reasons = [stands_in(row)] if row.stands_for else []
+        if change in UNDECIDED:
+            reasons.append(undecided(row, family.figures[j], found, j, float(family.least[j]), look, orders))
+        concluded[row] = withheld(replace(drawn, reason="; ".join(reasons)), more_errors.get(row.phase))
     return concluded
 
 
-def _looks_worse(family: _Family, found: Paired, j: int) -> bool:
-    """Whether an undecided figure reaches the margin and its whole 95 % interval lies on the side of worse.
+_LEVELS = {Change.REGRESSION: Level.FAIL, Change.SUSPICIOUS: Level.INCONCLUSIVE, Change.INCONCLUSIVE: Level.INCONCLUSIVE}
+
+
+def _looks_worse(family: _Family, found: Paired, j: int, alpha: float) -> bool:
+    """Whether an undecided figure reaches the margin and its whole 95 % interval, or its p, speaks for worse.
 
     Where the pairs are too few for an interval, the estimate alone says so: a duet cut short clears nobody.
     """
     low = float(found.low[j])
-    return bool(found.estimate[j] >= family.least[j]) and (low > 0.0 or not math.isfinite(low))
-
-
-def _open(row: Row, figures: Figures, upper: float) -> str:
-    """Why a row is undecided."""
-    return not_ruled_out(row.metric, figures.level, upper) if math.isfinite(upper) else "too few pairs of blocks to tell"
+    surely = low > 0.0 or not math.isfinite(low) or bool(found.p[j] <= alpha)
+    return surely and bool(found.estimate[j] >= family.least[j] - ROUNDING)
 
 
 def _counted(change: Change, figures: Figures, policy: Policy, alpha: float) -> Change:

@@ -7,16 +7,18 @@ that it does not, since a restarted build settles a little differently each time
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 import numpy as np
 
-from velro_gate.analysis.family import Row, phase_rows
+from velro_gate.analysis.duet_mde import mde_of
+from velro_gate.analysis.family import Row, is_enough, needed_answers, phase_rows
 from velro_gate.analysis.intervals import Z, autocorrelation_time
 from velro_gate.analysis.noise import on_scale, t_quantile, to_scale
-from velro_gate.analysis.paired import chance_of, worsening_for
-from velro_gate.model.duet import Block, Look
+from velro_gate.analysis.paired import chance_of
+from velro_gate.model.duet import Block, Look, deciding
 from velro_gate.model.metrics import Scale
 from velro_gate.model.record import Estimate, Window
 from velro_gate.model.scenario import Policy
@@ -50,12 +52,14 @@ class BlockNoise:
 class Pilot:
     """What blocks of the base build, measured in advance, have shown. seconds: their measured stretch. memory: seconds, the
     integrated autocorrelation time of p95. overhead: seconds a block takes beside its stretch (restart, waiting, warm-up).
+    answers: good answers in one block behind each quantile that is to be compared.
     """
 
     seconds: float
     overhead: float
     memory: float
     noise: Mapping[Row, BlockNoise]
+    answers: Mapping[Row, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.seconds <= 0.0 or self.overhead < 0.0 or self.memory < 0.0:
@@ -81,11 +85,15 @@ class LookForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuetForecast:
-    """The block length that the pilot chose, in seconds, and what each look will see. fits: the last look is in the budget."""
+    """The block length that the pilot chose, in seconds, and what each look will see. fits: the last look is in the budget.
+
+    lacking: primary quantiles that cannot be compared at the first look that decides, with the block length that it would take.
+    """
 
     block_seconds: float
     looks: tuple[LookForecast, ...]
     fits: bool
+    lacking: Mapping[Row, float] = field(default_factory=dict)
 
     @property
     def deciding(self) -> LookForecast:
@@ -102,18 +110,22 @@ def pilot_of(blocks: Sequence[Block], steps: Sequence[str], policy: Policy, *, o
     if not blocks or not all(block.phases for block in blocks):
         raise ValueError("a pilot needs at least one measured block")
     noise: dict[Row, BlockNoise] = {}
+    answers: dict[Row, float] = {}
     for first in blocks[0].phases:
         measured = [phase for block in blocks if (phase := block.phase(first.name)) is not None]
         for row in phase_rows([first], measured, steps, policy, repeats=10):
             estimates = [found for phase in measured if (found := phase.measurement(row.metric.name, row.step)) is not None]
             if row.primary and row.metric.scale is not Scale.LINEAR and estimates:
                 noise[row] = _block_noise(row, estimates)
+                if row.metric.quantile is not None:
+                    answers[row] = median(found.n for found in estimates)
     phases = [phase for block in blocks for phase in block.phases]
     return Pilot(
         seconds=sum(phase.measured_seconds for phase in blocks[0].phases),
         overhead=overhead,
         memory=max(memory_of(phase.windows) for phase in phases),
         noise=noise,
+        answers=answers,
     )
 
 
@@ -192,26 +204,34 @@ def forecast_duet(
 
 def _forecast(pilot: Pilot, looks: Sequence[Look], policy: Policy, seconds: float, budget: float) -> DuetForecast:
     stretch = seconds / pilot.seconds
+    lacking = dict(_lacking(pilot, looks, stretch))
+    noise = {row: each.of_pair(stretch) for row, each in pilot.noise.items() if row not in lacking}
     seen = []
-    for look in looks:
-        mde = {
-            row: _mde(noise.of_pair(stretch), look, len(pilot.noise), math.log1p(policy.margin))
-            for row, noise in pilot.noise.items()
-            if look.alpha > 0.0
-        }
+    for number, look in enumerate(looks, start=1):
+        mde = _mde(noise, looks[:number], policy) if look.alpha > 0.0 else {}
         seen.append(LookForecast(pairs=look.pairs, seconds=2.0 * look.pairs * (seconds + pilot.overhead), mde=mde))
-    return DuetForecast(block_seconds=seconds, looks=tuple(seen), fits=seen[-1].seconds <= budget)
+    return DuetForecast(block_seconds=seconds, looks=tuple(seen), fits=seen[-1].seconds <= budget, lacking=lacking)
 
 
-def _mde(sd: float, look: Look, family: int, margin: float) -> float:
-    """What ``look`` could find, as a relative worsening; infinite with so few pairs that nothing can be found.
+def _lacking(pilot: Pilot, looks: Sequence[Look], stretch: float) -> Iterator[tuple[Row, float]]:
+    """Quantiles that too few answers will lie beyond, with the seconds of a block that it would take."""
+    pairs = deciding(looks)[0].pairs
+    for row, answers in pilot.answers.items():
+        if answers > 0.0 and not is_enough(answers * stretch * pairs, row.metric):
+            yield row, pilot.seconds * needed_answers(row.metric) / (answers * pairs)
 
-    Bonferroni's t stands in for the largest of the family's flipped statistics, which only the pairs themselves can show.
+
+def _mde(noise: Mapping[Row, float], looks: Sequence[Look], policy: Policy) -> dict[Row, float]:
+    """What a duet with these looks would fail with 95 %, as a relative worsening; infinite with too few pairs for anything.
+
+    All figures count as unrelated (Bonferroni), since what they have in common only the pairs themselves can show.
     """
-    critical = _critical(look, family)
-    if not math.isfinite(critical):
-        return math.inf
-    return math.expm1(float(worsening_for(critical, np.array([sd]), look.pairs, np.array([margin]))[0]))
+    if not noise or not math.isfinite(_critical(looks[-1], len(noise))):
+        return dict.fromkeys(noise, math.inf)
+    m = len(noise)
+    least, bound = np.full(m, math.log1p(policy.margin)), np.full(m, math.log1p(policy.unchanged_below))
+    found = mde_of(np.array(list(noise.values())), math.inf, looks, least, bound, family=m)
+    return {row: math.expm1(worse) for row, worse in zip(noise, found.tolist(), strict=True)}
 
 
 def _critical(look: Look, family: int) -> float:

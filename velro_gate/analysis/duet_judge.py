@@ -73,7 +73,7 @@ def judge_duet_record(
     if waivers is not None:
         rows = waived(rows, waivers, today)
     requirements = check_requirements(planned, head) if duet.pairs else ()
-    trust = (*duet_doubts(duet), *_of_all_blocks(planned, head, Decided(requirements=requirements)))
+    trust = (*duet_doubts(duet, rows), *_of_all_blocks(planned, head, Decided(requirements=requirements)))
     findings = [
         *doubt_findings(trust),
         *failure_findings(head, planned),

@@ -11,6 +11,7 @@ import numpy as np
 from velro_gate import units
 from velro_gate.analysis.block_figures import unusable
 from velro_gate.analysis.duet import LEFT_OUT_BROKEN, compare_pairs
+from velro_gate.analysis.duet_order import order_doubts
 from velro_gate.analysis.findings import comparison_findings
 from velro_gate.analysis.signflip import Floats, bounds, middle, walsh_averages
 from velro_gate.model.duet import Block, Duet, Pair, Side
@@ -36,7 +37,7 @@ def judge_duet(duet: Duet) -> Verdict:
     Without a usable pair the verdict is broken.
     """
     rows = compare_pairs(duet)
-    doubts = tuple(duet_doubts(duet))
+    doubts = tuple(duet_doubts(duet, rows))
     findings = [*doubt_findings(doubts), *pair_findings(duet, rows)]
     return Verdict(findings=tuple(sorted(findings, key=lambda f: -f.level)), comparisons=rows, trust=doubts)
 
@@ -66,14 +67,18 @@ def went_away(duet: Duet) -> Iterator[Finding]:
             )
 
 
-def duet_doubts(duet: Duet) -> Iterator[TrustFinding]:
-    """Every reason to doubt the pairs: those that were left out, what the blocks left in say, the control endpoint."""
+def duet_doubts(duet: Duet, rows: Sequence[Comparison]) -> Iterator[TrustFinding]:
+    """Every reason to doubt the pairs: those left out, what the blocks left in say, the control endpoint, the builds' order.
+
+    rows: what the pairs come to (``compare_pairs``).
+    """
     left_out = [reason for pair in duet.pairs if (reason := unusable(pair))]
     usable = [pair for pair in duet.pairs if not unusable(pair)]
     if left_out or not duet.pairs:
         yield _left_out(left_out, len(duet.pairs))
     yield from _caveats(usable)
     yield from _control(usable, math.log1p(duet.policy.margin))
+    yield from order_doubts(duet, rows)
 
 
 def _left_out(reasons: Sequence[str], count: int) -> TrustFinding:

@@ -31,10 +31,7 @@ _ROUNDING = 1e-9
 _LARGEST = 1.0 - 1e-6
 """No correlation is taken for larger: beyond, T says only how alike the differences are."""
 
-BOTH_ORDERS = 0.5
-"""Share of the margin that a change has to reach among the pairs of each order alone: what a head build inherits from the base
-build's block before it shows only where it comes second.
-"""
+Bools = npt.NDArray[np.bool_]
 
 Z95 = 1.644854
 """What a standard normal stays below with 95 %."""
@@ -111,16 +108,27 @@ def _of_order(d: Floats, orders: Orders | None, sign: float) -> Floats:
 def conclusions(found: Paired, alpha: float, least: Floats, bound: Floats) -> npt.NDArray[np.int8]:
     """The Outcome of each metric, as numbers; least, bound: what is worth acting on and what "unchanged" has to lie under.
 
-    Regression: p <= alpha, the estimate reaches ``least``, and in neither order of the builds it is less than ``BOTH_ORDERS``
-    of that; improvement mirrored. Unchanged: the estimate lies below ``least`` and its upper bound below ``bound``.
+    Regression: p <= alpha, and the estimate reaches ``least``, among all pairs and among those of each order of the builds by
+    itself (``in_both_orders``); improvement mirrored. Unchanged: the estimate lies below ``least``, its upper bound below
+    ``bound``.
     """
-    reached = np.fmin(found.head_first, found.head_second), np.fmax(found.head_first, found.head_second)
-    worse = (found.p <= alpha) & (found.estimate >= least - _ROUNDING) & ~(reached[0] < BOTH_ORDERS * least - _ROUNDING)
-    better = (found.p_better <= alpha) & (found.estimate <= _ROUNDING - least) & ~(reached[1] > _ROUNDING - BOTH_ORDERS * least)
+    both_worse, both_better = in_both_orders(found, least)
+    worse = (found.p <= alpha) & (found.estimate >= least - _ROUNDING) & both_worse
+    better = (found.p_better <= alpha) & (found.estimate <= _ROUNDING - least) & both_better
     same = (found.estimate < least - _ROUNDING) & (found.upper < bound)
     return np.select(
         [worse, better, same], [Outcome.REGRESSION, Outcome.IMPROVEMENT, Outcome.UNCHANGED], Outcome.INCONCLUSIVE
     ).astype(np.int8)
+
+
+def in_both_orders(found: Paired, least: Floats) -> tuple[Bools, Bools]:
+    """Whether each metric is (worse, better) by ``least`` where the head build comes first, and where it comes second.
+
+    What a head build inherits from the base build's block before it shows only where it comes second. True where orders are
+    unknown.
+    """
+    weakest, strongest = np.fmin(found.head_first, found.head_second), np.fmax(found.head_first, found.head_second)
+    return ~(weakest < least - _ROUNDING), ~(strongest > _ROUNDING - least)
 
 
 def detectable(d: Floats, seed: int, alpha: float, least: Floats) -> Floats:

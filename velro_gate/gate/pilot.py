@@ -185,6 +185,14 @@ def _sentences(shape: Shape, made: DuetForecast) -> Iterator[str]:
         else:
             then = f"the duet will see a worsening of {_seen(look)}"
         yield f"after {look.pairs} pairs, about {units.format_duration(round(look.seconds))} from now, {then}"
+    yield from _lacking_words(made)
+
+
+def _lacking_words(made: DuetForecast) -> Iterator[str]:
+    """Which primary figures the duet will not compare, and what it would take."""
+    for row, seconds in made.lacking.items():
+        takes = units.format_duration(5.0 * math.ceil(seconds / 5.0 - 1e-9))
+        yield f"{_name(row)} in {row.phase} will not be compared: too few answers (blocks of {takes} would do: --block)"
 
 
 def _block_words(shape: Shape) -> str:
