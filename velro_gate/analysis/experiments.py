@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from velro_gate.analysis.screen_and_duet import together_figures
 from velro_gate.analysis.synthetic import duet_figures, stored_figures
+from velro_gate.analysis.synthetic_duets import carry_over_figures, hostile_figures, mde_figures
 from velro_gate.model.evaluation import Evaluated
 
 Experiment = Callable[[int, int], Iterator[Evaluated]]
@@ -15,4 +16,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "together": together_figures,
     "duet": duet_figures,
     "stored": stored_figures,
+    "hostile": hostile_figures,
+    "carry-over": carry_over_figures,
+    "duet-mde": mde_figures,
 }
