@@ -78,7 +78,7 @@ def test_a_rate_below_its_critical_level_says_below() -> None:
 def test_met_with_an_interval_across_the_target_is_marginal_and_warns() -> None:
     result = check(under(0.075), measuring("p95", around(0.074, 0.002)))
     assert (result.status, result.met, result.level) == (Status.MARGINAL, True, Level.WARN)
-    assert "only just" in result.sentence
+    assert "its interval reaches 76.0 ms" in result.sentence
     assert "76.0 ms" in result.sentence
 
 

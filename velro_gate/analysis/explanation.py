@@ -122,14 +122,15 @@ def explain(
     """
     phase = worse[0].phase
     slower = sorted((moved[step] for step in steps if step in moved and moved[step].worst), key=lambda one: -one.worst)
-    shown = slower[0] if slower else moved.get(ALL_STEPS)
+    surest = min(worse, key=lambda row: (METRICS[row.metric].quantile is None, row.p or 0.0)).step
+    shown = slower[0] if slower else moved.get(ALL_STEPS if _is_moved(moved.get(ALL_STEPS)) else surest, moved.get(ALL_STEPS))
     timed = any(METRICS[row.metric].quantile is not None for row in worse) and shown is not None
     quantiles = shown.quantiles if shown is not None and timed else ()
     shape = shape_of(quantiles, shown.median if shown is not None else 0.0) if timed else Shape.NONE
     names = tuple(one.step for one in slower) if timed else ()
     run, origin = since(_first(worse, names[0] if names else ALL_STEPS))
     with_it = beside(names, () if timed else worse)
-    opening = _slow(names, steps, phase, shape, quantiles) if timed else _other(worse, phase)
+    opening = _slow(names, steps, phase, shape, quantiles, shown.step) if timed and shown else _other(worse, phase)
     closing = f"; with it moved {', '.join(with_it)}" if with_it else ""
     return Explanation(
         phase=phase,
@@ -169,20 +170,29 @@ def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecor
 def shape_of(quantiles: Sequence[QuantileMove], median: float) -> Shape:
     """How the quantiles, lowest first, moved against one another.
 
-    median: the response time in seconds that a jump is held against. One quantile alone has no shape but its own.
+    A quantile that did not surely move has stayed only where its interval says so (``stayed``); one that may have moved like
+    the others tells nothing against their shape. median: the response time in seconds that a jump is held against. One quantile
+    alone has no shape but its own.
     """
     moved = [one for one in quantiles if one.moved]
     if not moved:
         return Shape.UNEVEN
-    if len(moved) == len(quantiles):
-        if _alike([one.change for one in moved]):
+    still = [one for one in quantiles if stayed(one, moved)]
+    if not still:
+        if _alike([one.change for one in quantiles]):
             return Shape.SAME_SHARE
-        return Shape.SAME_TIME if _alike([one.seconds for one in moved]) else Shape.UNEVEN
-    if not quantiles[0].moved and quantiles[-1].moved:
+        return Shape.SAME_TIME if _alike([one.seconds for one in quantiles]) else Shape.UNEVEN
+    known = [one for one in quantiles if one.moved or one in still]
+    if known[0] in still and known[-1].moved:
         top = moved[-2:]
         jumped = len(top) > 1 and _alike([one.seconds for one in top]) and min(one.seconds for one in top) >= JUMP * median
         return Shape.NEW_MODE if jumped else Shape.TAIL
-    return Shape.MIDDLE if not quantiles[-1].moved else Shape.UNEVEN
+    return Shape.MIDDLE if quantiles[-1] in still else Shape.UNEVEN
+
+
+def stayed(one: QuantileMove, moved: Sequence[QuantileMove]) -> bool:
+    """Whether a quantile surely moved less than the others did: its interval ends below half of the least of their moves."""
+    return not one.moved and one.high < min(other.change for other in moved) / 2.0
 
 
 def _alike(moves: Sequence[float]) -> bool:
@@ -218,8 +228,17 @@ def span_of(metric: str, figures: Sequence[float]) -> str:
     return f"{METRICS[metric].label} {span}"
 
 
-def _slow(names: Sequence[str], steps: Sequence[str], phase: str, shape: Shape, quantiles: Sequence[QuantileMove]) -> str:
-    if not names:
+def _is_moved(one: Moved | None) -> bool:
+    return one is not None and one.worst > 0.0
+
+
+def _slow(
+    names: Sequence[str], steps: Sequence[str], phase: str, shape: Shape, quantiles: Sequence[QuantileMove], shown: str
+) -> str:
+    """shown: the step whose quantiles these are."""
+    if not names and shown != ALL_STEPS:
+        who = f"{shown} looks"
+    elif not names:
         who = "no step by itself, but all of them together are"
     elif len(names) == len(steps) and len(steps) > 1:
         who = f"all {len(steps)} steps are"
@@ -243,11 +262,12 @@ def _how(shape: Shape, quantiles: Sequence[QuantileMove]) -> str:
         case Shape.SAME_SHARE if len(quantiles) == 1:
             return f"as far as {METRICS[quantiles[0].metric].label} shows"
         case Shape.SAME_SHARE:
-            return "all requests by about the same share"
+            return f"all requests by about the same share{_sure_of(moved, quantiles)}"
         case Shape.SAME_TIME:
-            middle = sorted(one.seconds for one in moved)[len(moved) // 2]
-            spread = max(one.seconds for one in moved) - min(one.seconds for one in moved)
-            return f"every request by about {rounded_seconds(middle, max(spread / 2.0, middle / 10.0))}"
+            middle = sorted(one.seconds for one in quantiles)[len(quantiles) // 2]
+            spread = max(one.seconds for one in quantiles) - min(one.seconds for one in quantiles)
+            size = rounded_seconds(middle, max(spread / 2.0, middle / 10.0))
+            return f"every request by about {size}{_sure_of(moved, quantiles)}"
         case Shape.TAIL:
             return "only in the tail"
         case Shape.NEW_MODE:
@@ -257,6 +277,12 @@ def _how(shape: Shape, quantiles: Sequence[QuantileMove]) -> str:
             return "in the middle, not in the tail"
         case _:
             return "the quantiles unevenly" if moved else "though no quantile by itself is sure"
+
+
+def _sure_of(moved: Sequence[QuantileMove], quantiles: Sequence[QuantileMove]) -> str:
+    """Which quantiles surely moved, where not all did."""
+    labels = [METRICS[one.metric].label for one in moved]
+    return "" if len(moved) == len(quantiles) else f", surely at {' and '.join(labels)}"
 
 
 def _share_hit(quantiles: Sequence[QuantileMove]) -> str:

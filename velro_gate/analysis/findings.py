@@ -77,14 +77,25 @@ def requirement_findings(
         if result.level > Level.PASS:
             advice = _RUN_AGAIN if result.phase in unfinished else _advice(result, measured.get(result.phase))
             yield Finding(level=result.level, subject=result.phase, sentence=result.sentence, advice=advice)
-    met = sum(result.level is Level.PASS for result in results)
-    if met:
-        share = f"all {met} requirements are" if met == len(results) else f"{met} of {len(results)} requirements are"
-        yield Finding(
-            level=Level.PASS,
-            subject="requirements",
-            sentence="the one requirement is met" if len(results) == 1 else f"{share} met",
-        )
+    if any(result.met for result in results):
+        yield Finding(level=Level.PASS, subject="requirements", sentence=met_words(results))
+
+
+def met_words(results: Sequence[RequirementResult]) -> str:
+    """How many requirements are met, and how many of these only by the value itself; at least one requirement.
+
+    The one count of them: a marginal one whose value is inside the limit is met, wherever that is said.
+    """
+    met = [result for result in results if result.met]
+    marginal = sum(result.status is Status.MARGINAL for result in met)
+    if len(results) == 1 and met:
+        return f"the one requirement is met{', marginally' if marginal else ''}"
+    share = (
+        f"all {len(met)} requirements are met"
+        if len(met) == len(results)
+        else f"{len(met)} of {len(results)} requirements are met"
+    )
+    return f"{share}, {marginal} of them marginally" if marginal else share
 
 
 def comparison_findings(

@@ -183,12 +183,12 @@ def _sentence(requirement: Requirement, estimate: Estimate, status: Status, *, m
         if status is Status.MARGINAL and not requirement.comparator.holds(estimate.value, requirement.target):
             return f"{measured} may miss {requirement.comparator.value} {target}; its interval reaches below, so it is not sure"
         if status is Status.MARGINAL:
-            return f"{text}, but only just: its interval reaches {figure(kind, far)}"
+            return f"{text}, but its interval reaches {figure(kind, far)}"
         return f"{text}, headroom {distance}" if distance else text
     text = f"{measured} misses {requirement.comparator.value} {target}" + (f" by {distance}" if distance else "")
     near = estimate.low if requirement.comparator in _UPPER else estimate.high
     if status is Status.MARGINAL:
-        return f"{text}; it is close: its interval reaches {figure(kind, near)}, so another run may meet it"
+        return f"{text}; its interval reaches {figure(kind, near)}, so another run may meet it"
     return text
 
 

@@ -8,7 +8,7 @@ from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.scenario import Policy
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, SideBySide, Trust, Verdict
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, SideBySide, Status, Trust, Verdict
 from velro_gate.report import figures, measured, rows, trustline
 from velro_gate.report.phrase import Phrase, name, strong, text
 from velro_gate.report.settled import settled
@@ -156,18 +156,22 @@ def build(record: RunRecord, verdict: Verdict) -> View:
 
 
 def requirement_count(results: list[RequirementResult]) -> str:
-    """``29 of 31 met`` and how many of them were not measured."""
+    """``29 of 31 met``, how many of these marginally, and how many were not measured."""
     if not results:
         return "the plan has none"
     met = sum(result.met for result in results)
+    marginal = sum(result.met and result.status is Status.MARGINAL for result in results)
     unmeasured = sum(result.estimate is None for result in results)
     tail = f", {unmeasured} {figures.MISSING}" if unmeasured else ""
-    return f"{met} of {len(results)} met{tail}"
+    return f"{met} of {len(results)} met{f', {marginal} marginally' if marginal else ''}{tail}"
 
 
 def comparison_count(verdict: Verdict) -> str:
-    """``22 of 24 compared rows unchanged, 2 inconclusive``; or that there was nothing to compare with."""
-    comparisons = verdict.comparisons
+    """``6 of 8 compared rows unchanged, 2 inconclusive``, of the rows that may fail a run; or that nothing was compared.
+
+    What is advisory stands in the full table, and among the changes when it moved.
+    """
+    comparisons = [row for row in verdict.comparisons if row.primary]
     compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
     left_out = len(comparisons) - len(compared)
     if not compared:

@@ -191,9 +191,17 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
         return f"; {row.confirmation.counted}."
     if row.verdict is Change.SUSPICIOUS and row.reason:
         return f"; not confirmed: {row.reason}."
+    if row.reason and not certain:
+        return f"; {row.reason}."
+    if row.verdict is Change.SUSPICIOUS and not row.primary:
+        return "; for information: this figure cannot fail the run."
     if not certain:
-        seen = f", this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde else ""
-        return f": too noisy to tell{seen}."
+        # Only of a change that the run need not have seen may be said that it could not tell.
+        hidden = row.mde is not None and row.change is not None and abs(row.change) < row.mde
+        seen = (
+            f": this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
+        )
+        return f"; neither shown to have changed nor to be unchanged{seen}."
     sure = "" if row.confirmation is None else f"; {row.confirmation.counted}"
     if row.primary and row.waived:
         return f"{sure}; a waiver covers it."
