@@ -125,7 +125,7 @@ def test_whom_the_gate_skips_the_reporter_tells() -> None:
         assert part in report["report"]["if"]
 
 
-def test_a_duet_is_asked_for_where_changes_are_judged_and_every_measuring_workflow_starts_the_service_itself() -> None:
+def test_a_repository_whose_service_we_start_has_a_base_build_to_measure_beside_and_every_workflow_starts_it_itself() -> None:
     files = render_files(Choices(action=ACTION, duet=True, start="exec ./serve --port $PORT", build="make"))
     given = {
         name: [
@@ -139,10 +139,22 @@ def test_a_duet_is_asked_for_where_changes_are_judged_and_every_measuring_workfl
     starts = [step["start-command"] == "exec ./serve --port $PORT" for steps in given.values() for step in steps]
     assert len(starts) == 5
     assert all(starts)
-    # A fork's job leaves its record to a reporter, which knows baselines only.
-    assert [step.get("duet", False) for step in given["perf-gate"]] == [True, False]
-    assert not any("duet" in step for name, steps in given.items() if name != "perf-gate" for step in steps)
+    # The screen comes first, and what it leaves open goes to the base build: no second job is needed.
+    assert not any("duet" in step or "second-job" in step for steps in given.values() for step in steps)
     assert "Start the service under test" not in "".join(files.values())
+
+
+def test_without_a_base_build_a_second_job_of_the_same_run_confirms_what_looks_worse() -> None:
+    jobs = yaml.safe_load(render_files(Choices(action=ACTION))[".github/workflows/perf-gate.yml"])["jobs"]
+    gate, confirm = jobs["gate"], jobs["confirm"]
+    assert gate["outputs"] == {"needs-confirmation": "${{ steps.gate.outputs.needs-confirmation }}"}
+    (handed,) = [step for step in gate["steps"] if step.get("with", {}).get("name") == Inputs().first_artifact]
+    assert handed["with"]["path"] == "${{ steps.gate.outputs.confirmation-path }}"
+    assert confirm["needs"] == "gate"
+    assert "needs.gate.outputs.needs-confirmation == 'true'" in confirm["if"]
+    assert "head.repo.full_name == github.repository" in confirm["if"]
+    assert [step["with"]["mode"] for step in confirm["steps"] if step.get("uses") == ACTION] == ["confirm"]
+    assert confirm["permissions"]["actions"] == "read"
 
 
 def test_every_action_of_others_is_pinned_by_commit() -> None:

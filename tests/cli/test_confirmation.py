@@ -67,6 +67,20 @@ def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alon
     assert "confirmation run 2 of 2" in told
 
 
+def test_a_kept_run_is_confirmed_later_once_and_only_by_its_own_plan(tmp_path: Path) -> None:
+    with service() as running:
+        scenario = slowed(tmp_path, running.url)
+        to = ("--url", running.url, "--no-calibration")
+        ended = velro_gate("gate", scenario, *to, "--no-confirm", cwd=tmp_path)
+        confirmed = velro_gate("confirm", ended.folder, scenario, *to, cwd=tmp_path)
+    assert confirmed.code == 1, confirmed.err
+    assert "confirmation run 2 of 2" in confirmed.err
+    assert "regression, confirmed 3 of 3" in " ".join(confirmed.out.split())
+    assert "measured again before" in velro_gate("confirm", ended.folder, scenario, *to, cwd=tmp_path).err
+    other = velro_gate("confirm", ended.folder, tiny_scenario(tmp_path, users=7), *to, cwd=tmp_path)
+    assert (other.code, "of another plan" in other.err) == (2, True)
+
+
 @pytest.mark.parametrize("more", [("--no-confirm", "--base-url", "http://127.0.0.1:9"), ("--base-directory", ".")])
 def test_a_base_build_that_is_of_no_use_is_refused_before_anything_is_sent(tmp_path: Path, more: tuple[str, ...]) -> None:
     ended = velro_gate("gate", tiny_scenario(tmp_path), "--url", "http://127.0.0.1:9", *more, cwd=tmp_path)

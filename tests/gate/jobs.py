@@ -21,6 +21,7 @@ from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.job import Job, do
 from velro_gate.gate.publish import Outlets, origin_of
 from velro_gate.gate.results import Results, make_results
+from velro_gate.gate.second_job import take_up
 from velro_gate.gate.stores import Store, store_for
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
@@ -133,6 +134,15 @@ class World:
                 )
                 return run, verdict, results
 
+            def confirm(baselines: Path, first: RunRecord) -> tuple[RunRecord, Verdict, Results]:
+                assert again is not None
+                results = take_up(first, chosen.output)
+                confirming = Confirming(again=again)
+                verdict, _ = gated(
+                    first, results, baselines=baselines, waivers=chosen.waivers, confirming=confirming, say=self.said.append
+                )
+                return first, verdict, results
+
             job = Job(
                 event=event,
                 inputs=chosen,
@@ -141,6 +151,7 @@ class World:
                 baselines=self.folder / "baselines",
                 environ=self.environ,
                 measure=measure,
+                confirm=confirm,
                 duet=duet or _no_duet,
                 selftest=selftest or _no_selftest,
             )

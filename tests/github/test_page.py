@@ -65,7 +65,7 @@ def test_every_store_and_every_mode_is_on_the_page() -> None:
 
 def test_every_output_on_the_page_is_set_somewhere() -> None:
     outputs = re.findall(r"`([a-z0-9-]+)`", section("What people see").split("**Outputs**")[1].split("\n\n")[0])
-    assert len(outputs) == 13
+    assert len(outputs) == 17
     assert [name for name in outputs if f'"{name}"' not in SOURCES] == []
 
 

@@ -59,18 +59,21 @@ def _needed(workflow: Workflow, job: Job, step: Step) -> Iterator[tuple[str, tup
         return mode == kind or (mode == "auto" and bool(events & set(when)))
 
     gates = is_for("gate", "pull_request", "pull_request_target") and not _FOR_FORKS.search(job.condition)
+    confirms = mode == "confirm"
     refreshes, reports = is_for("refresh", "push"), is_for("report", "workflow_run")
     yield "contents", ("read", "the commit and the baselines")
     if refreshes and store in ("branch", "push", "pull-request"):
         yield "contents", ("write", BASELINE)
-    if comments and (gates or reports):
+    if comments and (gates or confirms or reports):
         yield "pull-requests", ("write", COMMENT)
     if refreshes and store == "pull-request":
         yield "pull-requests", ("write", "the pull request that brings the baseline")
-    if sets_status and (gates or refreshes or reports or step.given("pull-request")):
+    if sets_status and (gates or confirms or refreshes or reports or step.given("pull-request")):
         yield "statuses", ("write", STATUS)
     # Whoever measures, forks included, compares with what is stored.
     if reports:
         yield "actions", ("read", "the artifact of the other run")
+    elif confirms:
+        yield "actions", ("read", "the first job's measurement")
     elif store == "artifact":
         yield "actions", ("read", "the archive that holds the baselines")

@@ -54,6 +54,7 @@ def run_action() -> int:
                 baselines=baselines,
                 environ=os.environ,
                 measure=apart.measure,
+                confirm=apart.confirm,
                 duet=apart.measure_change,
                 selftest=apart.selftest,
             )

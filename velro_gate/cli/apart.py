@@ -28,7 +28,7 @@ from velro_gate.cli.output import talk
 from velro_gate.errors import BrokenError, Fault, ScenarioError, VelroError
 from velro_gate.gate.change_duet import Base, Change, base_of
 from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.judgement import judge_kept, reread
+from velro_gate.gate.judgement import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.results import Results, sweep
 from velro_gate.gate.setup import prepare
@@ -39,7 +39,9 @@ from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Verdict
+from velro_gate.store.codec import encode_record
 from velro_gate.store.duets import read_duet
+from velro_gate.store.records import RECORD
 from velro_gate.store.selftests import SELFTEST, read_selftest
 
 LONGEST_ANSWER = 1 << 20
@@ -85,6 +87,20 @@ class Apart:
         record, verdict = judge_kept(results.folder, baselines, waivers=self.inputs.waivers)
         return record, verdict, results
 
+    def confirm(self, baselines: Path, first: RunRecord) -> tuple[RunRecord, Verdict, Results]:
+        """What looked worse in an earlier job's run, run twice more; its verdict by all runs.
+
+        Raises:
+            VelroError: there is nothing to judge. InterruptedRunError: it was interrupted.
+        """
+        place = self.change.scratch / "first"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / RECORD).write_text(encode_record(first), encoding="utf-8")
+        results = self._results(self._order(Task.CONFIRM, _NOT_ASKED, baselines=baselines, first=place))
+        # Of the first run counts what its own job has left, whatever became of it beside code of the change.
+        further = kept_further(results.folder)
+        return first, reach_verdict(first, baselines, waivers=self.inputs.waivers, further=further), results
+
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
         """The proposed build beside the one that it starts from.
 
@@ -109,7 +125,9 @@ class Apart:
     def _gating(self) -> bool:
         return self.change.event.mode is Mode.GATE
 
-    def _order(self, task: Task, base: Base, *, baselines: Path = Path(), confirm: bool = False) -> Order:
+    def _order(
+        self, task: Task, base: Base, *, baselines: Path = Path(), confirm: bool = False, first: Path | None = None
+    ) -> Order:
         return Order(
             task=task,
             inputs=self.inputs,
@@ -119,6 +137,7 @@ class Apart:
             environ=dict(os.environ),
             baselines=baselines,
             confirm=confirm,
+            first=first,
             before=self._before,
             built=self._built,
         )

@@ -185,6 +185,45 @@ def gate(
     return print_verdict(record, verdict, results.folder, format)
 
 
+@app.command(epilog="Example: velro-gate confirm velro-results/20261123T120000.482913Z-velro-prd-pr scenarios/velro-prd.yaml")
+def confirm(
+    record: Annotated[Path, typer.Argument(help="Folder of a gated run, or its record.json.")],
+    scenario: ScenarioArgument = None,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    url: Url = None,
+    shards: Shards = AUTO,
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
+    runner: Runner = None,
+    no_calibration: NoCalibration = False,
+    max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
+    verbose: Verbose = False,
+    block_inconclusive: BlockInconclusiveOption = None,
+    allow_inconclusive: AllowInconclusive = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Run what is suspicious in a kept run twice more, later or on another machine, and judge it by all runs."""
+    from velro_gate.cli.asked import asked, blocking
+    from velro_gate.cli.printing import print_verdict
+    from velro_gate.cli.running import confirm_kept
+    from velro_gate.gate.judgement import under_policy
+
+    blocks = blocking(block_inconclusive, allow_inconclusive)
+    kept, verdict, results = confirm_kept(
+        record,
+        asked(scenario, profile, quick_test, phase, url, shards),
+        runner,
+        verbose,
+        calibrate=not no_calibration,
+        baselines=baselines,
+        waivers=waivers,
+        seconds=max_minutes * 60.0,
+    )
+    return print_verdict(under_policy(kept, kept.plan.policy, blocks), verdict, results.folder, format)
+
+
 @app.command(epilog="Example: velro-gate duet scenario.yaml --base-command 'old/serve' --head-command './serve'")
 def duet(
     scenario: ScenarioArgument = None,

@@ -24,6 +24,7 @@ from velro_gate.gate.no_duet import no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, refuse_links, run_id
+from velro_gate.gate.second_job import elsewhere, take_up
 from velro_gate.gate.setup import Setup, prepare
 from velro_gate.gate.shipped import shipped_scenario
 from velro_gate.gate.workshop import Workshop
@@ -90,6 +91,32 @@ class Course:
             )
         return record, verdict, results
 
+    def confirm(self, baselines: Path, first: RunRecord) -> tuple[RunRecord, Verdict, Results]:
+        """What looked worse in the run of an earlier job, run twice more on this machine; its verdict by all runs.
+
+        Raises:
+            InterruptedRunError: it was interrupted; what there is has been kept and judged.
+        """
+        inputs = self.inputs
+        setup = self._setup(anywhere=self._starts)
+        check_waivers(inputs.waivers, setup.scenario)
+        with real_effects(inputs.runner, False) as effects, ExitStack() as service:
+            results = take_up(first, inputs.output)
+
+            def again(needed: Repeats) -> Further:
+                served = self._served(setup, results, service)
+                return phases_again(needed, setup=served, results=results, effects=effects, calibration=self._calibration)
+
+            confirming = Confirming(again=again, seconds=inputs.max_minutes * 60.0)
+            verdict, further = gated(
+                first, results, baselines=baselines, waivers=inputs.waivers, confirming=confirming, say=effects.say
+            )
+        if was_interrupted(further):
+            raise InterruptedRunError(
+                "the run was interrupted while suspicious phases were run again", where=str(results.folder)
+            )
+        return first, verdict, results
+
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""
         inputs = self.inputs
@@ -141,9 +168,10 @@ class Course:
         """
         alone = partial(phases_again, results=results, effects=effects, calibration=self._calibration)
         seconds = self.inputs.max_minutes * 60.0
+        later = self.inputs.second_job
         # Where a duet was tried before, there can be none.
         if not self._starts or not self.gating or self.before is not None:
-            return Confirming(again=partial(alone, setup=served), seconds=seconds)
+            return Confirming(again=elsewhere if later else partial(alone, setup=served), seconds=seconds)
 
         def beside(names: tuple[str, ...]) -> Further:
             # The cores belong to the builds of the duet.
@@ -154,7 +182,7 @@ class Course:
         def started_again(needed: Repeats) -> Further:
             return alone(needed, setup=self._served(setup, results, service))
 
-        return Confirming(again=started_again, beside=beside, seconds=seconds)
+        return Confirming(again=elsewhere if later else started_again, beside=beside, seconds=seconds)
 
     def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""

@@ -30,6 +30,7 @@ from velro_gate.gate.results import Results
 from velro_gate.hardening import close_to_others
 from velro_gate.model.masking import secret_values
 from velro_gate.secrecy import hide
+from velro_gate.store.records import read_record
 
 _PR_SET_PDEATHSIG = 1
 
@@ -38,13 +39,16 @@ class Task(Enum):
     """What is asked for."""
 
     MEASURE = "measure"
+    CONFIRM = "confirm"
     DUET = "duet"
     SELFTEST = "selftest"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One task. baselines, confirm: of MEASURE. before, built: what an earlier process of this job has left."""
+    """One task. baselines, confirm: of MEASURE. first: the folder of an earlier run, of CONFIRM. before, built: what an
+    earlier process of this job has left.
+    """
 
     task: Task
     inputs: Inputs
@@ -54,6 +58,7 @@ class Order:
     environ: Mapping[str, str]
     baselines: Path = Path()
     confirm: bool = False
+    first: Path | None = None
     before: Path | None = None
     built: Path | None = None
 
@@ -103,6 +108,9 @@ def _carried_out(course: Course, order: Order) -> Results:
     match order.task:
         case Task.MEASURE:
             return course.measure(order.baselines, order.confirm)[2]
+        case Task.CONFIRM:
+            assert order.first is not None, "what is confirmed is named"
+            return course.confirm(order.baselines, read_record(order.first))[2]
         case Task.DUET:
             return course.measure_change()[2]
         case Task.SELFTEST:

@@ -16,7 +16,7 @@ from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again
 from velro_gate.gate.duet import duet
 from velro_gate.gate.duet_time import say_forecast
 from velro_gate.gate.effects import Effects
-from velro_gate.gate.judgement import judge_kept, under_policy
+from velro_gate.gate.judgement import judge_kept, kept_further, reread_run, under_policy
 from velro_gate.gate.measure import run
 from velro_gate.gate.no_duet import no_duet_without_a_base
 from velro_gate.gate.null_run import Calibration
@@ -86,6 +86,50 @@ def measure_and_judge(
         record = run(setup, results, effects, calibration)
         verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
     stop_if_interrupted(record, results)
+    if was_interrupted(further):
+        raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))
+    return record, verdict, results
+
+
+def confirm_kept(
+    folder: Path,
+    wanted: Asked,
+    runner: str | None,
+    verbose: bool,
+    *,
+    calibrate: bool,
+    baselines: Path,
+    waivers: Path,
+    seconds: float,
+) -> tuple[RunRecord, Verdict, Results]:
+    """Run the suspicious phases of a kept run twice more, here and now, and judge it by all of them.
+
+    Raises:
+        RecordError: the folder holds no run. UsageError: it was confirmed before, or is of another plan.
+        InterruptedRunError: the user stopped; what there is has been kept and judged.
+    """
+    setup = prepare(wanted, os.environ)
+    check_waivers(waivers, setup.scenario)
+    record, results = reread_run(folder), Results(folder=folder if folder.is_dir() else folder.parent)
+    theirs, ours = record.plan, setup.plan
+    if (theirs.scenario, theirs.profile, theirs.digest) != (ours.scenario, ours.profile, ours.digest):
+        raise UsageError(
+            "the kept run is of another plan",
+            where=str(folder),
+            why=f"it is {theirs.scenario}/{theirs.profile} (digest {theirs.digest[:7]}), and this is {ours.scenario}/"
+            f"{ours.profile} (digest {ours.digest[:7]})",
+            hint="Name the scenario, profile and phases that it was made with.",
+        )
+    kept = kept_further(folder)
+    if kept is not None and (kept.runs or kept.duet is not None):
+        raise UsageError(
+            "the kept run was measured again before", where=str(folder), hint="'velro-gate judge' shows what that came to."
+        )
+    with real_effects(runner, verbose) as effects:
+        calibration = Calibration() if calibrate else None
+        again = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
+        confirming = Confirming(again=again, seconds=seconds)
+        verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
     if was_interrupted(further):
         raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))
     return record, verdict, results

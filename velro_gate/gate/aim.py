@@ -42,7 +42,7 @@ def aimed(event: Event, inputs: Inputs, outlets: Outlets) -> Outlets:
         return replace(outlets, api=None)
     if not inputs.status:
         outlets = replace(outlets, context="")
-    if event.mode is Mode.GATE:
+    if event.judges_change:
         return replace(outlets, comment_on=event.pull_request if inputs.comment else None)
     if event.mode is Mode.DISPATCH:
         return _aimed_by_hand(event, inputs, outlets)
@@ -62,7 +62,7 @@ def require_head(event: Event) -> None:
     Raises:
         BrokenError: neither the head nor its merge with the base is checked out.
     """
-    if event.mode is not Mode.GATE or event.measures_head or event.unseen:
+    if not event.judges_change or event.measures_head or event.unseen:
         return
     raise BrokenError(
         f"{event.measured_sha[:12]} is checked out, which is neither the head {event.head_sha[:12]} nor GitHub's merge of it",

@@ -43,6 +43,8 @@ class Inputs:
     artifact: str = "velro-fork-report"
     fork_environment: str = ""
     duet: bool = False
+    second_job: bool = False
+    first_artifact: str = "velro-second-job"
     build_command: str = ""
     start_command: str = ""
     health_path: str | None = None
@@ -114,6 +116,8 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         artifact=of("artifact") or blank.artifact,
         fork_environment=of("fork-environment"),
         duet=_flag("duet", of("duet"), blank.duet),
+        second_job=_flag("second-job", of("second-job"), blank.second_job),
+        first_artifact=of("first-artifact") or blank.first_artifact,
         build_command=of("build-command"),
         start_command=of("start-command"),
         health_path=_health(of("health-path")),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from velro_gate import report
-from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, VelroError
+from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.aim import UNSEEN, UNSEEN_ADVICE, aimed, artifact_name, require_head
 from velro_gate.gate.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.inputs import Inputs
@@ -15,6 +15,7 @@ from velro_gate.gate.judgement import reach_duet_verdict, with_caveat, without_d
 from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.publish import HURRY, Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.results import Results
+from velro_gate.gate.second_job import PENDING, first_of_run, is_awaited, leave_for_second_job
 from velro_gate.gate.store_kind import StoreKind
 from velro_gate.gate.stores import Acceptance, Store
 from velro_gate.gate.token import require_token
@@ -28,6 +29,7 @@ from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.selftest import blindness, selftest_markdown, selftest_sentences
 from velro_gate.store.baselines import load_baselines
+from velro_gate.store.further import read_missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,8 @@ class Job:
     """What a job may do. baselines: a folder for them outside the workspace. measure: runs the load, keeps the record, and
     judges it by these baselines; where it is told to, after running suspicious phases again.
 
-    duet: measures the head build beside what it starts from, or raises NoDuetError. selftest: looks at the runner itself.
+    confirm: runs what looked worse in an earlier job's run twice more, and judges it by these baselines. duet: measures the
+    head build beside what it starts from, or raises NoDuetError. selftest: looks at the runner itself.
     """
 
     event: Event
@@ -45,6 +48,7 @@ class Job:
     baselines: Path
     environ: Mapping[str, str]
     measure: Callable[[Path, bool], tuple[RunRecord, Verdict, Results]]
+    confirm: Callable[[Path, RunRecord], tuple[RunRecord, Verdict, Results]]
     duet: Callable[[], tuple[RunRecord, DuetRecord, Results]]
     selftest: Callable[[], Selftest]
 
@@ -75,17 +79,19 @@ def do(job: Job) -> int:
     if job.event.mode is Mode.REPORT:
         return report_for_fork(job.event, job.inputs, job.outlets, job.store, job.baselines, job.environ)
     _set_outputs(job.outlets, {"artifact-name": artifact_name(job.event, job.outlets.part)})
-    progress = _Progress()
+    progress, first = _Progress(), None
     try:
         try:
             require_token(job.event, job.inputs, job.outlets)
             job = replace(job, outlets=aimed(job.event, job.inputs, job.outlets))
+            if job.event.mode is Mode.CONFIRM:
+                job, first = _from_first_job(job)
         except VelroError:
-            # Which commit is meant is what is not known, so none gets a status.
+            # Which commit is meant, or which job's status, is what is not known, so none is set. A pending one stays.
             job = replace(job, outlets=replace(job.outlets, api=None))
             raise
         announce(job.outlets, State.PENDING, "measuring")
-        return _measured(job, progress)
+        return _measured(job, progress, first)
     except BaseException as error:
         if progress.told:
             _set_outputs(job.outlets, {"exit-code": str(_code_of(error))})
@@ -94,24 +100,38 @@ def do(job: Job) -> int:
         raise
 
 
-def _measured(job: Job, progress: _Progress) -> int:
+def _measured(job: Job, progress: _Progress, first: RunRecord | None) -> int:
     event, inputs = job.event, job.inputs
     require_head(event)
     # First: the run after it then says what this runner can see.
     blind = event.mode is Mode.SELFTEST and inputs.selftest_minutes > 0 and _is_blind(job)
-    record, verdict, results = _judged(job)
+    record, verdict, results = _judged(job) if first is None else _compared(job, lambda: job.confirm(job.baselines, first))
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
     code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
     if event.mode is Mode.SELFTEST and verdict.level is not Level.BROKEN:
         # It looks at the runner. What the service is like is nobody's fault tonight.
         code = BrokenError.exit_code if blind else 0
-    outputs = {"baseline-updated": "false", "baseline-ref": "", "fork-report-path": ""}
+    outputs = {"baseline-updated": "false", "baseline-ref": "", "fork-report-path": "", **_left(job, record, results)}
+    awaited = outputs["needs-confirmation"] == "true"
+    if awaited and job.outlets.api is not None and job.outlets.context:
+        # The pending status holds the merge until the second job has decided.
+        code = 0
     if event.read_only:
         outputs["fork-report-path"] = str(leave_for_reporter(record, results))
     history = load_baselines(job.baselines, plan=record.plan, environment=record.environment).accepted
     before = [run for run in history if run.id != record.id]
-    told = publish(record, verdict, results, job.outlets, exit_code=code, history=before, outputs=outputs, told=progress.stands)
+    told = publish(
+        record,
+        verdict,
+        results,
+        job.outlets,
+        exit_code=code,
+        history=before,
+        outputs=outputs,
+        told=progress.stands,
+        awaited=PENDING if awaited else "",
+    )
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
     final = code or failed or told.exit_code(code)
     if final != code:
@@ -148,11 +168,18 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
         except NoDuetError as error:
             missed = error
             say(f"no duet, so the stored baselines are compared with: {error.reason}\ndo:    {error.advice}")
-    for sentence in job.store.bring(job.baselines):
-        say(f"warning: in the stored baselines {sentence}")
     # A baseline is judged as it is stored, and a fork's run by the reporter, who has this one record of it.
     confirm = job.event.mode is not Mode.REFRESH and not job.event.read_only
-    record, verdict, results = job.measure(job.baselines, confirm)
+    return _compared(job, lambda: job.measure(job.baselines, confirm), missed)
+
+
+def _compared(
+    job: Job, measure: Callable[[], tuple[RunRecord, Verdict, Results]], missed: NoDuetError | None = None
+) -> tuple[RunRecord, Verdict, Results]:
+    """A run against stored baselines. missed: why there is no duet though one was asked for."""
+    for sentence in job.store.bring(job.baselines):
+        job.outlets.say(f"warning: in the stored baselines {sentence}")
+    record, verdict, results = measure()
     changed = verdict
     if missed is not None:
         changed = without_duet(changed, missed.reason, missed.advice)
@@ -161,6 +188,34 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
     if changed is not verdict:
         write_reports(record, changed, results)
     return record, changed, results
+
+
+def _from_first_job(job: Job) -> tuple[Job, RunRecord]:
+    """What the first job of this run has left; and this job, whose status takes the place of that one's.
+
+    Raises:
+        UsageError: a fork's run has no second job. PublishError, BrokenError: the first job left nothing that can be used.
+    """
+    if job.event.read_only:
+        raise UsageError(
+            "the mode confirm is of no use here",
+            why=job.event.reason,
+            hint="The reporter judges what the first job has left.",
+        )
+    inputs = job.inputs
+    plan = trusted_plan(inputs, job.environ)
+    first = first_of_run(job.outlets.api, job.event, inputs.first_artifact, plan)
+    job.outlets.say(f"measuring again what looked worse in {first.record.id}")
+    part = replace(job.outlets.part, leg=first.leg or job.outlets.part.leg)
+    return replace(job, outlets=replace(job.outlets, part=part)), first.record
+
+
+def _left(job: Job, record: RunRecord, results: Results) -> dict[str, str]:
+    """What is left for a second job, where one has to decide."""
+    if job.event.mode is not Mode.GATE or not is_awaited(read_missing(results.folder)):
+        return {"needs-confirmation": "false", "confirmation-path": ""}
+    path = leave_for_second_job(record, results, job.event, job.outlets.part.leg)
+    return {"needs-confirmation": "true", "confirmation-path": str(path)}
 
 
 def _refreshed(job: Job, record: RunRecord) -> int:

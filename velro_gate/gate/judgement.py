@@ -9,12 +9,13 @@ from pathlib import Path
 from velro_gate import report
 from velro_gate.analysis.duet_judge import judge_duet_record
 from velro_gate.analysis.judge import judge
+from velro_gate.analysis.other_machine import as_on
 from velro_gate.errors import RecordError, UsageError
 from velro_gate.gate.measure import summaries
 from velro_gate.gate.results import Results
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
-from velro_gate.model.record import RunRecord
+from velro_gate.model.record import RunRecord, comparable
 from velro_gate.model.run import RunFacts
 from velro_gate.model.scenario import BlockInconclusive, Phase, Policy
 from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
@@ -105,6 +106,8 @@ def reach_verdict(
     agreed = None if waivers is None else read_waivers(waivers)
     stored = load_baselines(baselines, plan=record.plan, environment=record.environment)
     others = tuple(run for run in stored.accepted if run.id != record.id)
+    if further is not None:
+        further = _from_here(further, record, others, baselines)
     verdict = judge(
         record,
         others,
@@ -123,6 +126,26 @@ def reach_verdict(
         sentence = f"this build could not be measured side by side with the one that it starts from: {further.no_duet}"
         return _broken(verdict, "duet-failed", sentence, further.advice)
     return without_duet(verdict, further.no_duet, further.advice)
+
+
+def _from_here(further: Further, record: RunRecord, here: Sequence[RunRecord], baselines: Path) -> Further:
+    """Further runs as they would be on the machine of the first one, where they were made on another (``other_machine``).
+
+    A machine without baselines of its own cannot speak: its runs are left out, with the reason.
+    """
+    runs: list[RunRecord] = []
+    missing = dict(further.missing)
+    for run in further.runs:
+        if comparable(run.environment, record.environment):
+            runs.append(run)
+            continue
+        there = load_baselines(baselines, plan=record.plan, environment=run.environment).accepted
+        if there:
+            runs.append(as_on(run, there, here))
+        else:
+            said = f"it was run again on another machine ({run.environment.runner}), which has no baselines of its own"
+            missing.update(dict.fromkeys((phase.name for phase in run.phases), said))
+    return dataclasses.replace(further, runs=tuple(runs), missing=missing)
 
 
 def reach_duet_verdict(

@@ -102,11 +102,12 @@ def publish(
     history: Sequence[RunRecord] = (),
     outputs: Mapping[str, str],
     told: Callable[[], None] = _nothing,
+    awaited: str = "",
 ) -> Published:
     """Tell a verdict everywhere; what fails is collected and said, never raised.
 
     history: the accepted runs before this one, oldest first. outputs: further outputs of the step. told: is called once the
-    files hold the verdict: from then on it stands.
+    files hold the verdict: from then on it stands. awaited: what a second job has to decide first; the status stays pending.
 
     Raises:
         OutputError, StorageError: verdict.md cannot be written.
@@ -127,6 +128,8 @@ def publish(
         telling.attempt(lambda: append_outputs(file, facts))
     told()
     state, said = state_of(verdict, exit_code), report.headline(record, verdict)
+    if awaited:
+        state, said = State.PENDING, awaited
     try:
         for line in annotation_lines(_annotations(record, verdict)):
             outlets.command(line)

@@ -25,6 +25,7 @@ class Mode(Enum):
     REFRESH = "refresh"  # measure the accepted build and store it as a baseline
     DISPATCH = "dispatch"  # measure what a person has chosen
     SELFTEST = "selftest"  # look at the runner itself
+    CONFIRM = "confirm"  # measure again what looked worse in an earlier job of the same run
     REPORT = "report"  # tell what a job without permissions has measured
     NONE = "none"  # nothing
 
@@ -86,6 +87,11 @@ class Event:
         why: where git names no commit.
         """
         return replace(self, measured_sha=sha, parents=parents) if sha else replace(self, unseen=why)
+
+    @property
+    def judges_change(self) -> bool:
+        """Whether a proposed change is judged, in the first job or in the second one."""
+        return self.mode in (Mode.GATE, Mode.CONFIRM)
 
     @property
     def measures_head(self) -> bool:
