@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import date
 
 from velro_gate.analysis.comparison import compare
-from velro_gate.analysis.confirmation import confirm
+from velro_gate.analysis.confirmation import confirm, suspected
 from velro_gate.analysis.confirmation_duet import confirm_side_by_side, died_side_by_side, doubts_side_by_side
 from velro_gate.analysis.drift_findings import drift_findings
 from velro_gate.analysis.explanation import explanations
@@ -26,7 +26,7 @@ from velro_gate.analysis.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
-from velro_gate.model.verdict import Finding, Level, TrustFinding, Verdict
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, TrustFinding, Verdict
 from velro_gate.model.waiver import Waiver
 
 
@@ -66,7 +66,7 @@ def judge(
     today = date.fromisoformat(record.started_at[:10])
     # What is agreed to need not be confirmed; and what three runs come to may lie under a ceiling that one was above.
     comparisons = waived(compare(record, baselines, rules), waivers or (), today)
-    again, doubted = _trusted(repeats or (), planned)
+    again, doubted = _trusted(repeats or (), planned, comparisons)
     if repeats is not None:
         unknown = {**doubted, **(missing or {})}
         if duet is not None:
@@ -109,13 +109,21 @@ def judge(
     )
 
 
-def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
-    """The whole phases of further runs that nothing speaks against, by name; and what speaks against the others."""
+def _trusted(
+    repeats: Sequence[RunRecord], planned: Sequence[Phase], rows: Sequence[Comparison]
+) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
+    """The whole phases of further runs that nothing speaks against, by name; and what speaks against the others.
+
+    rows: what the screen found. A delay of the generator speaks against a further run only where it may have been what makes
+    a suspicious figure look worse again.
+    """
     found: dict[str, list[PhaseSummary]] = {}
     doubted: dict[str, str] = {}
     for run in repeats:
         own = [phase for phase in planned if run.phase(phase.name) is not None]
-        broken = {doubt.phase: doubt.sentence for doubt in trust_findings(own, run) if doubt.level is Level.BROKEN}
+        decided = Decided(comparisons=tuple(_seen_again(run, rows)))
+        found_wrong = trust_findings(own, run, decided=decided)
+        broken = {doubt.phase: doubt.sentence for doubt in found_wrong if doubt.level is Level.BROKEN}
         for phase in run.phases:
             if not phase.complete:
                 doubted[phase.name] = "running it again did not come to its end"
@@ -124,6 +132,15 @@ def _trusted(repeats: Sequence[RunRecord], planned: Sequence[Phase]) -> tuple[di
             else:
                 found.setdefault(phase.name, []).append(phase)
     return found, doubted
+
+
+def _seen_again(run: RunRecord, rows: Sequence[Comparison]) -> Iterator[Comparison]:
+    """The suspicions as a further run by itself would confirm them."""
+    for row in rows:
+        phase = run.phase(row.phase) if suspected(row) else None
+        found = phase.measurement(row.metric, row.step) if phase is not None else None
+        if found is not None:
+            yield replace(row, verdict=Change.REGRESSION, level=Level.FAIL, current=found.value)
 
 
 def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:
