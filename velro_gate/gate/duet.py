@@ -174,21 +174,22 @@ async def _play(
         if not stop.is_set():
             course.rehearsed = await rehearse(stage, wishes, trio.current_time() - began)
         if course.rehearsed is not None and not stop.is_set():
-            await _measure_pairs(stage, course.rehearsed, wishes, course, began + wishes.most_seconds)
+            await measure_pairs(stage, course.rehearsed, wishes, course.pairs, began + wishes.most_seconds)
         course.interrupted = stop.is_set()
         nursery.cancel_scope.cancel()
 
 
-async def _measure_pairs(stage: Stage, plan: Rehearsed, wishes: Wishes, course: _Course, deadline: float) -> None:
+async def measure_pairs(stage: Stage, plan: Rehearsed, wishes: Wishes, pairs: list[Pair], deadline: float) -> None:
     """Pair after pair, until a look ends it, the time is over, a build has died, or it is stopped.
 
     A pair that cannot be used is measured again, in the same order of the builds, as long as the others would still count.
+    pairs: grows by each; deadline: on trio's clock.
     """
     held = _duet(stage.setup, wishes, plan, ())
     order = drawn_order(held.balance, plan.looks[-1].pairs, wishes.seed)
     until = plan.looks[0].pairs
     while (used := len(usable(held))) < until:
-        if trio.current_time() + 2.0 * plan.seconds > deadline and course.pairs:
+        if trio.current_time() + 2.0 * plan.seconds > deadline and pairs:
             stage.note(
                 f"the time was over after {used} usable pairs of {until}: the blocks took longer than the pilot's, or pairs "
                 "were measured again (--max-minutes allows more)"
@@ -201,8 +202,8 @@ async def _measure_pairs(stage: Stage, plan: Rehearsed, wishes: Wishes, course: 
         pair = await _pair(stage, plan.shape, order[used], len(held.pairs) + 1, until + len(held.pairs) - used)
         if pair is None:
             return
-        course.pairs.append(pair)
-        held = replace(held, pairs=tuple(course.pairs))
+        pairs.append(pair)
+        held = replace(held, pairs=tuple(pairs))
         used = len(usable(held))
         left = (until - used) * (trio.current_time() - began)
         stage.say(f"{_pair_words(pair, used, until)}; {units.format_duration(round(left))} to the next look")
