@@ -142,3 +142,9 @@ def test_a_head_build_that_answers_nothing_side_by_side_fails_whatever_the_scree
 def test_a_regression_that_the_pairs_confirm_is_still_explained() -> None:
     (explained,) = judged(1.3, noisy(factor=1.2)).explanations
     assert "slower" in explained.sentence
+
+
+def test_a_run_that_needs_a_baseline_has_been_compared_where_its_base_build_was_measured_beside_it() -> None:
+    strict = Policy(require_baseline=True)
+    assert judge(run(summary()), (), policy=strict).level is Level.FAIL
+    assert judge(run(summary()), (), policy=strict, repeats=(), duet=noisy()).level is Level.PASS
