@@ -15,7 +15,7 @@ from velro_gate.store.codec import encode_record
 
 PAGE = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-FORMULAS = ("noise_of", "screened_worsening", "holm", "false_discovery", "fisher", "newcombe", "dispersion", "wilson", "growth")
+FORMULAS = ("noise_of", "failing_worsening", "holm", "false_discovery", "fisher", "newcombe", "dispersion", "wilson", "growth")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_the_examples_of_the_page_run_and_say_what_they_should(capsys: pytest.Ca
         said.append(capsys.readouterr().out)
     judged, seen, pairs = said
     assert judged.startswith("FAIL\nsteady all p50 +")
-    assert re.fullmatch(r"level 40\.0 ms, noise [\d.]+%, \+[\d.]+% would be found\n", seen)
+    assert re.fullmatch(r"level 40\.0 ms, noise [\d.]+%, \+[\d.]+% would fail\n", seen)
     assert "0.00097656" in pairs
 
 

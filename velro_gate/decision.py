@@ -15,7 +15,7 @@ from velro_gate.analysis.intervals import wilson
 from velro_gate.analysis.judge import judge
 from velro_gate.analysis.noise import noise_of
 from velro_gate.analysis.paired import detectable, paired
-from velro_gate.analysis.shifts import screened_worsening
+from velro_gate.analysis.shifts import failing_worsening
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Level, Verdict
@@ -33,6 +33,7 @@ __all__ = [
     "compare_pairs",
     "detectable",
     "dispersion",
+    "failing_worsening",
     "false_discovery",
     "fisher",
     "growth",
@@ -45,6 +46,5 @@ __all__ = [
     "paired",
     "read_duet",
     "read_record",
-    "screened_worsening",
     "wilson",
 ]

@@ -16,7 +16,7 @@ from velro_gate.analysis.explanation import QUANTILES, shape_of
 from velro_gate.analysis.judge import judge
 from velro_gate.analysis.rounding import rounded_change, rounded_seconds
 from velro_gate.model.explanation import Explanation, QuantileMove, Shape
-from velro_gate.model.record import Estimate, NewLevel, PhaseSummary, ResourceSummary, RunRecord, StepSummary
+from velro_gate.model.record import Estimate, NewLevel, PhaseSummary, ResourceSummary, RunnerSelftest, RunRecord, StepSummary
 
 USUAL = {"p50": 0.010, "p90": 0.020, "p95": 0.030, "p99": 0.060}
 
@@ -182,7 +182,10 @@ def test_where_nothing_else_moved_nothing_is_said() -> None:
 
 def test_two_baselines_show_no_span_to_lie_outside_of() -> None:
     before = wander(2, caches={"miss": 100, "memory": 19_900}, waiting=4.0)
-    found = explained(phase(times=2.0, caches={"miss": 19_900, "memory": 100}, waiting=40.0), before)
+    candidate = run(phase(times=2.0, caches={"miss": 19_900, "memory": 100}, waiting=40.0), number=90)
+    # Two baselines fail a run where the runner's selftest tells its noise.
+    known = RunnerSelftest(measured_at="2025-01-01T00:00:00Z", p95_noise=0.03, p95_seen=None, blind=False)
+    (found,) = judge(replace(candidate, selftest=known), before).explanations
     assert found.companions == ()
 
 

@@ -14,6 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import median
 
+import numpy as np
+
+from velro_gate.analysis.elsewhere import NOWHERE, Sources
 from velro_gate.analysis.epochs import of_this_epoch
 from velro_gate.analysis.error_rates import LEAST_INCREASE, asked_and_failed, error_shift
 from velro_gate.analysis.family import (
@@ -22,19 +25,18 @@ from velro_gate.analysis.family import (
     Row,
     beyond,
     choose_rows,
-    confirm_level,
     false_discovery,
     has,
-    holm,
+    holm_over,
     is_enough,
     not_compared,
     stand_in,
     too_few,
     typical_count,
 )
-from velro_gate.analysis.noise import ENOUGH_BASELINES, margin, to_scale
-from velro_gate.analysis.shifts import Shift, relative_worsening, scaled_shift
-from velro_gate.analysis.stored import ROUNDING
+from velro_gate.analysis.noise import ENOUGH_BASELINES, to_scale
+from velro_gate.analysis.shifts import Shift, Shifts, relative_worsening, scaled_shift
+from velro_gate.analysis.stored import ROUNDING, Judged, judged_alone
 from velro_gate.analysis.wording import figure
 from velro_gate.model.metrics import METRICS, Metric, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
@@ -45,16 +47,31 @@ from velro_gate.units import format_change, format_share
 ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
 
+ADVISORY_SURE = 0.001
+"""At this rate an advisory row is called a regression, which warns; above, it only looks worse."""
 
-def compare(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Comparison, ...]:
+
+def compare(
+    candidate: RunRecord,
+    baselines: Sequence[RunRecord],
+    policy: Policy,
+    *,
+    other_profiles: Sequence[RunRecord] = (),
+    repeated: bool = False,
+) -> tuple[Comparison, ...]:
     """Every figure of the candidate against the accepted runs, primary rows of each phase first.
 
-    baselines: comparable runs (same plan, same environment), newest last. Without any, every row is NOT_COMPARED.
+    Args:
+        baselines: comparable runs (same plan, same environment), newest last. Without any, every row is NOT_COMPARED.
+        other_profiles: accepted runs of the same scenario and environment under another profile: few baselines take the noise
+            of phases of the same name from them (``elsewhere``).
+        repeated: whether what looks suspicious will be measured twice more (``confirmation``).
     """
     rows = choose_rows(candidate, baselines, policy)
-    outcomes = [_measure(row, candidate, baselines, policy) for row in rows]
+    sources = Sources(selftest=candidate.selftest, others=other_profiles)
+    outcomes = [_measure(row, candidate, baselines, policy, sources) for row in rows]
     shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
-    concluded = conclude({row: shift for row, shift in shifts.items() if row.primary}, policy)
+    concluded = conclude({row: shift for row, shift in shifts.items() if row.primary}, policy, repeated=repeated)
     concluded |= _advisory({row: shift for row, shift in shifts.items() if not row.primary}, policy)
     return tuple(
         concluded[row] if isinstance(outcome, Shift) else _with_current(outcome, candidate)
@@ -69,7 +86,9 @@ def _with_current(found: Comparison, candidate: RunRecord) -> Comparison:
     return found if measured is None else replace(found, current=measured.value)
 
 
-def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> Shift | Comparison:
+def _measure(
+    row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy, sources: Sources
+) -> Shift | Comparison:
     """The move of one row's figure, or the comparison that cannot be made, with its reason."""
     phase = candidate.phase(row.phase)
     assert phase is not None, "rows are chosen from the candidate's own phases"
@@ -77,14 +96,19 @@ def _measure(row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], pol
     obstacle = _obstacle(row, phase, _phases(current, row.phase))
     if obstacle is not None:
         return obstacle
-    shift = shift_of(row.step, row.metric, [phase], baselines, policy)
+    shift = shift_of(row.step, row.metric, [phase], baselines, policy, sources)
     if shift is None:
         return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
     return shift
 
 
 def shift_of(
-    step: str, metric: Metric, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecord], policy: Policy
+    step: str,
+    metric: Metric,
+    runs: Sequence[PhaseSummary],
+    baselines: Sequence[RunRecord],
+    policy: Policy,
+    sources: Sources = NOWHERE,
 ) -> Shift | None:
     """The move of the mean of these runs of one phase; None when one of them, or every baseline, has no figure.
 
@@ -100,7 +124,10 @@ def shift_of(
         [figure for each in side if (figure := each.measurement(metric.name, step)) is not None]
         for side in (runs, epoch, _phases(baselines, phase))
     )
-    return scaled_shift(own, before, metric, policy, history=history) if len(own) == len(runs) else None
+    if len(own) < len(runs):
+        return None
+    elsewhere = sources.noise(phase, step, metric, policy) if len(before) < ENOUGH_BASELINES else None
+    return scaled_shift(own, before, metric, policy, history=history, elsewhere=elsewhere)
 
 
 def _phases(runs: Sequence[RunRecord], name: str) -> list[PhaseSummary]:
@@ -175,39 +202,58 @@ def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
     return not_compared(row, level, reason)
 
 
-def conclude(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
-    """The family that may fail a run, judged together: what one run alone can say."""
-    worse = holm([shift.p for shift in shifts.values()])
-    better = holm([shift.p_better for shift in shifts.values()])
-    confirm = confirm_level(policy, len(shifts))
+def conclude(shifts: dict[Row, Shift], policy: Policy, *, repeated: bool = False) -> dict[Row, Comparison]:
+    """The family that may fail a run, judged together: what one run alone can say (``stored.judged_alone``).
+
+    repeated: whether suspicions will be measured twice more, as the smallest change that would fail has to know.
+    """
+    if not shifts:
+        return {}
+    found = gathered(list(shifts.values()))
+    judged, adjusted = judged_alone(found, policy), holm_over(found.p)
     concluded = {}
-    for (row, shift), p, p_better in zip(shifts.items(), worse, better, strict=True):
-        if p <= policy.screen_alpha and _reaches_margin(shift.worse, shift):
-            change = Change.REGRESSION if shift.p <= confirm else Change.SUSPICIOUS
-        elif p_better <= policy.screen_alpha and shift.p_better <= confirm and _reaches_margin(-shift.worse, shift):
-            change = Change.IMPROVEMENT
-        else:
-            change = Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
-        found = replace(found_of(row, shift, p, len(shifts), policy), verdict=change, level=_level(change, shift))
-        if change is Change.INCONCLUSIVE and not _few(shift):
-            remark = f"{found.reason}; " if found.reason else ""
-            found = replace(found, reason=remark + not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
-        concluded[row] = withheld(found, _risen_errors(row.phase, shifts))
+    for i, (row, shift) in enumerate(shifts.items()):
+        change, level = _change(judged, i, shift)
+        row_found = found_of(row, shift, float(adjusted[i]), len(shifts), policy, repeated=repeated)
+        row_found = replace(row_found, verdict=change, level=level)
+        if change is Change.SUSPICIOUS and shift.few:
+            row_found = with_reason(row_found, few_baselines(shift.k))
+        if change is Change.INCONCLUSIVE:
+            row_found = with_reason(row_found, not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
+        concluded[row] = withheld(row_found, _risen_errors(row.phase, shifts))
     return concluded
 
 
-def _level(change: Change, shift: Shift) -> Level:
-    match change:
-        case Change.REGRESSION:
-            return Level.FAIL
-        case Change.SUSPICIOUS:
-            return Level.INCONCLUSIVE
-        case Change.INCONCLUSIVE:
-            # With few baselines the prior's width, and not this run, keeps the row from being decided: no more can be asked
-            # of a run than of one without any baseline.
-            return Level.NO_BASELINE if _few(shift) else Level.INCONCLUSIVE
-        case _:
-            return Level.PASS
+def gathered(shifts: Sequence[Shift]) -> Shifts:
+    """The moves of one run's rows as arrays."""
+    worse, error, df, p, p_better, upper, least, bound = (
+        np.array([getattr(shift, name) for shift in shifts], float)
+        for name in ("worse", "error", "df", "p", "p_better", "upper", "least", "bound")
+    )
+    few = np.array([shift.few for shift in shifts])
+    return Shifts(worse=worse, error=error, df=df, p=p, p_better=p_better, upper=upper, least=least, bound=bound, few=few)
+
+
+def _change(judged: Judged, i: int, shift: Shift) -> tuple[Change, Level]:
+    """What row ``i`` comes to, and what that means for the run."""
+    if judged.failed[i]:
+        return Change.REGRESSION, Level.FAIL
+    if judged.suspicious[i]:
+        return Change.SUSPICIOUS, Level.INCONCLUSIVE
+    if judged.warned[i]:
+        return Change.SUSPICIOUS, Level.WARN
+    if judged.improved[i]:
+        return Change.IMPROVEMENT, Level.PASS
+    if judged.unchanged[i]:
+        return Change.UNCHANGED, Level.PASS
+    # With few baselines the prior's width, and not this run, keeps the row from being decided: no more can be asked of a run
+    # than of one without any baseline.
+    return Change.INCONCLUSIVE, Level.NO_BASELINE if shift.few else Level.INCONCLUSIVE
+
+
+def with_reason(row: Comparison, more: str) -> Comparison:
+    """The row with one more reason."""
+    return replace(row, reason=f"{row.reason}; {more}" if row.reason else more)
 
 
 def withheld(found: Comparison, error_rate: float | None) -> Comparison:
@@ -237,7 +283,9 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
     for (row, shift), p, p_better in zip(shifts.items(), adjusted, better, strict=True):
         change, level = Change.INCONCLUSIVE, Level.PASS
         if p <= ADVISORY_Q and _reaches_margin(shift.worse, shift):
-            change, level = Change.SUSPICIOUS, Level.WARN
+            # What is overwhelming is no suspicion, whatever it may do to the run.
+            sure = p <= ADVISORY_SURE and not shift.few
+            change, level = Change.REGRESSION if sure else Change.SUSPICIOUS, Level.WARN
         elif p_better <= ADVISORY_Q and _reaches_margin(-shift.worse, shift):
             change = Change.IMPROVEMENT
         elif shift.upper < shift.bound:
@@ -246,17 +294,13 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
     return concluded
 
 
-def _few(shift: Shift) -> bool:
-    """Whether the baselines are too few to know the noise by."""
-    return shift.k < ENOUGH_BASELINES and not shift.known
-
-
 def _reaches_margin(worse: float, shift: Shift) -> bool:
     return worse >= shift.least - ROUNDING
 
 
-def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy) -> Comparison:
+def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy, *, repeated: bool = False) -> Comparison:
     """The figures of a comparison; the caller concludes from them."""
+    seen = shift.detectable(family, policy, repeated=repeated)
     return Comparison(
         phase=row.phase,
         step=row.step,
@@ -273,19 +317,19 @@ def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Pol
         p=shift.p,
         p_adjusted=p_adjusted,
         noise=shift.noise,
-        mde=shift.relative_worsening(shift.detectable(family, policy)),
+        mde=None if seen is None else shift.relative_worsening(seen),
         k=shift.k,
         # Of an error rate the margin is in percentage points, no relative change.
-        margin=None if row.metric.scale is Scale.LINEAR else margin(shift.k, policy, known=shift.known),
-        reason="; ".join(_remarks(row, shift, policy)),
+        margin=None if row.metric.scale is Scale.LINEAR else shift.relative_worsening(shift.least),
+        reason="; ".join(_remarks(row, shift)),
     )
 
 
-def _remarks(row: Row, shift: Shift, policy: Policy) -> Iterator[str]:
+def _remarks(row: Row, shift: Shift) -> Iterator[str]:
     if row.stands_for:
         yield stands_in(row)
-    if _few(shift):
-        yield few_baselines(shift.k, policy)
+    if shift.source:
+        yield f"noise known from {shift.source}"
 
 
 def stands_in(row: Row) -> str:
@@ -300,7 +344,6 @@ def not_ruled_out(metric: Metric, level: float, upper: float) -> str:
     return f"a worsening of {format_change(relative_worsening(metric, level, upper)).lstrip('+')} cannot be ruled out"
 
 
-def few_baselines(k: int, policy: Policy) -> str:
-    """What a comparison with fewer than five baselines can say."""
-    runs = "one baseline" if k == 1 else f"{k} baselines"
-    return f"{runs}: only {margin(k, policy):+.0%} and more can be confirmed".replace("%", " %")
+def few_baselines(k: int) -> str:
+    """Why fewer than five baselines do not settle what looks worse."""
+    return f"{'one baseline does' if k == 1 else f'{k} baselines do'} not show how much this figure varies on this runner"

@@ -3,8 +3,8 @@
 One run may be odd: a neighbour, a cache that started cold, a machine in another mood. So the screen alone fails nothing here.
 The phases with a suspicious figure, and no others, are run twice more, and the figure is judged by the mean of all three runs.
 The whole error rate is spent at this second look; the first one only chooses what is looked at again.
-A suspicion that was not confirmed is gone only if the further runs, which nothing has selected, show by themselves that the
-figure is unchanged. Else it stays open.
+The further runs, which nothing has selected, speak for themselves, too: a suspicion that they do not repeat is refuted, and the
+figure unchanged if they show that, else open; one that they repeat without being overwhelming stays a suspicion.
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from velro_gate.analysis.comparison import shift_of
+from velro_gate.analysis.elsewhere import Sources
 from velro_gate.analysis.family import confirm_level
-from velro_gate.analysis.shifts import Shift
-from velro_gate.analysis.stored import ROUNDING, confirms_over
+from velro_gate.analysis.shifts import FURTHER_RUNS, Shift
+from velro_gate.analysis.stored import ROUNDING, confirms_over, repeats_screen
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Level
 from velro_gate.units import format_change, trim_zeros
-
-FURTHER_RUNS = 2
-"""How often a suspicious phase is run again."""
 
 SETTLING_SECONDS = 5.0
 """What a phase costs beside ramp and measured stretch: connecting, the last answers, the pause before the next."""
@@ -86,62 +85,100 @@ def confirm(
     policy: Policy,
     *,
     missing: Mapping[str, str] | None = None,
+    other_profiles: Sequence[RunRecord] = (),
 ) -> tuple[Comparison, ...]:
-    """The comparisons of a run after its suspicious phases were run again.
+    """The comparisons of a run after its suspicious phases were run again (``stored.judged_again``).
 
     Args:
         rows: what the screen found (``compare``).
         repeats: the further runs of each phase, whole and trusted ones only.
-        baselines: the accepted runs that ``rows`` were compared with, newest last.
+        baselines, other_profiles: those that ``rows`` were compared with, newest last.
         missing: phase -> why it was not run again, or not twice, where that is known.
     """
     why = missing or {}
-    level = confirm_level(policy, sum(row.primary and row.p is not None for row in rows))
+    sources = Sources(selftest=candidate.selftest, others=other_profiles)
+    family = [row for row in rows if row.primary and row.p is not None]
+    moves = {
+        i: found
+        for i, row in enumerate(family)
+        if suspected(row) and (found := _moves(row, candidate, repeats.get(row.phase, ()), baselines, policy, sources))
+    }
+    again = _repeated(family, moves, policy)
+    level = confirm_level(policy, len(family))
+    confirmed = {id(family[i]): _confirmed(family[i], found, level, again[i]) for i, found in moves.items()}
     return tuple(
-        _confirmed(row, candidate, repeats.get(row.phase, ()), baselines, policy, level, why.get(row.phase, ""))
-        if suspected(row)
-        else row
+        confirmed.get(id(row)) or (_left(row, repeats.get(row.phase, ()), why.get(row.phase, "")) if suspected(row) else row)
         for row in rows
     )
 
 
-def _confirmed(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moves:
+    """The move of the mean of all runs, of the mean of the further ones, and of each run."""
+
+    whole: Shift
+    alone: Shift
+    singles: tuple[float, ...]
+
+
+def _moves(
     row: Comparison,
     candidate: RunRecord,
     again: Sequence[PhaseSummary],
     baselines: Sequence[RunRecord],
     policy: Policy,
-    level: float,
-    missing: str,
-) -> Comparison:
-    first = candidate.phase(row.phase)
+    sources: Sources,
+) -> _Moves | None:
+    """None where there are too few further runs, or one of them has no such figure."""
+    first, further = candidate.phase(row.phase), list(again[:FURTHER_RUNS])
     assert first is not None, "a suspicious row has a figure"
-    further = list(again[:FURTHER_RUNS])
 
     def shift(*runs: PhaseSummary) -> Shift | None:
-        return shift_of(row.step, METRICS[row.metric], runs, baselines, policy)
+        return shift_of(row.step, METRICS[row.metric], runs, baselines, policy, sources)
 
-    whole = shift(first, *further) if len(further) == FURTHER_RUNS else None
-    alone = shift(*further) if whole is not None else None
-    if whole is None or alone is None:
-        said = missing or ("the phase was not run again" if not again else "its further runs hold no figure to compare")
-        return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
-    singles = [move.worse for each in (first, *further) if (move := shift(each)) is not None]
+    if len(further) < FURTHER_RUNS:
+        return None
+    whole, alone = shift(first, *further), shift(*further)
+    singles = tuple(move.worse for each in (first, *further) if (move := shift(each)) is not None)
+    return None if whole is None or alone is None else _Moves(whole=whole, alone=alone, singles=singles)
+
+
+def _repeated(family: Sequence[Comparison], moves: Mapping[int, _Moves], policy: Policy) -> npt.NDArray[np.bool_]:
+    """Which rows of the family the further runs alone make suspicious, by the screen."""
+    p, alone, worse = (np.full(len(family), np.nan) for _ in range(3))
+    least = np.zeros(len(family))
+    for i, row in enumerate(family):
+        p[i] = row.p
+        if (found := moves.get(i)) is not None:
+            alone[i], worse[i], least[i] = found.alone.p, found.alone.worse, found.alone.least
+    return repeats_screen(p, alone, worse, least, policy)
+
+
+def _left(row: Comparison, again: Sequence[PhaseSummary], missing: str) -> Comparison:
+    said = missing or ("the phase was not run again" if not again else "its further runs hold no figure to compare")
+    return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
+
+
+def _confirmed(row: Comparison, moves: _Moves, level: float, repeated: bool) -> Comparison:
+    whole, alone, singles = moves.whole, moves.alone, moves.singles
     margin = margin_words(row)
     found = Confirmation(
         runs=len(singles),
         worse=sum(move >= whole.least - ROUNDING for move in singles),
-        confirmed=confirms(whole.p, singles, whole.least, level),
+        confirmed=not whole.few and confirms(whole.p, singles, whole.least, level),
     )
     combined = replace(_with_figures(row, whole), runs=len(singles), confirmation=found)
+    said = f"{found.counted} are worse by {margin} or more"
     if found.confirmed:
-        said = f"{found.words}: so many runs of this build are worse by {margin} or more"
         return replace(combined, verdict=Change.REGRESSION, level=Level.FAIL, reason=said)
-    said = f"{found.words} runs of this build are worse by {margin} or more"
+    if repeated:
+        said += f"; the {FURTHER_RUNS} further runs look worse too, but not by enough to be certain"
+        return replace(combined, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
     if alone.upper < alone.bound:
-        said += f", and the {len(further)} further runs show it unchanged"
-        combined = replace(_with_figures(combined, alone), runs=len(further))
+        said += f", and the {FURTHER_RUNS} further runs show it unchanged"
+        combined = replace(_with_figures(combined, alone), runs=FURTHER_RUNS)
         return replace(combined, verdict=Change.UNCHANGED, level=Level.PASS, reason=said)
+    said += f"; the {FURTHER_RUNS} further runs by themselves do not look worse"
     return replace(combined, verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, reason=said)
 
 

@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+from scipy import special
 
-from velro_gate.analysis.noise import margin
+from velro_gate.analysis.noise import ENOUGH_BASELINES, SHARED, margin, t_above, t_quantile
 from velro_gate.analysis.shifts import Shift
+from velro_gate.analysis.signflip import Floats
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Counts
 from velro_gate.model.scenario import Policy
@@ -21,8 +24,6 @@ UNCHANGED_INCREASE = 0.005
 
 ERROR_CAP = 0.05
 """The PRD's critical error rate. Where a plan names no limit of its own, more than this fails without any statistics."""
-
-_MANY = 1e6  # degrees of freedom of a normal
 
 
 def asked_and_failed(counts: Counts) -> tuple[int, int]:
@@ -51,18 +52,23 @@ def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
 def error_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy) -> Shift | None:
     """The move of an error rate against the last K baselines; None when nothing was asked of either.
 
-    current: the books of the candidate, or of all its runs when it was confirmed.
+    current: the books of the candidate, or of all its runs when it was confirmed; these are of one job and share its moment.
     """
     asked = [counts for counts in before if asked_and_failed(counts)[0]]
-    return counts_shift(current, asked[-policy.max_baselines :], policy)
+    return counts_shift(current, asked[-policy.max_baselines :], policy, shared=SHARED)
 
 
-def counts_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy) -> Shift | None:
+def counts_shift(
+    current: Sequence[Counts], before: Sequence[Counts], policy: Policy, *, shared: float | None = None
+) -> Shift | None:
     """The move of an error rate, the runs or blocks of each build pooled; None when nothing was asked of either.
 
-    Counts are divided by the dispersion before Fisher's exact one-sided test. The interval is Newcombe's (1998, method 10:
-    two Wilson intervals). worse, least and bound are differences of shares; with few baselines ``least`` grows like the
-    relative margins do, because the dispersion between runs is then hardly known.
+    p is the larger of two: Fisher's exact one-sided test, which knows what chance does to counts, and Student's t on the
+    empirical log-odds of the runs (``logit_p``), which knows how much more they vary from run to run. The interval is
+    Newcombe's (1998, method 10) of counts divided by the dispersion, with t's quantile where there is any. worse, least and
+    bound are differences of shares; with few baselines ``least`` grows like the relative margins do.
+
+    shared: what the runs of ``current`` have in common of their variance; None: they are independent, as blocks are.
     """
     own, pairs = ([pair for counts in side if (pair := asked_and_failed(counts))[0]] for side in (current, before))
     if not own or not pairs:
@@ -73,29 +79,60 @@ def counts_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Po
     mine, theirs = (e / phi, n / phi), (pooled_e / phi, pooled_n / phi)
     rate, base = e / n, pooled_e / pooled_n
     worse = rate - base
-    low, high = newcombe(mine, theirs, 1.959964)
+    k = len(pairs)
+    df = max(k - 1 + (len(own) - 1 if shared is None else 0), 1)
+    z95, z975 = (t_quantile(share, df) if phi > 1.0 else t_quantile(share, _MANY) for share in (0.95, 0.975))
+    low, high = newcombe(mine, theirs, z975)
+    p_of_runs, p_better_of_runs = logit_p(own, pairs, shared)
     # The smoothed share keeps a noise of zero errors from being zero.
     share = (pooled_e + e + 0.5) / (pooled_n + n + 1.0)
-    noise = math.sqrt(phi * share * (1.0 - share) / n)
-    least = LEAST_INCREASE * margin(len(pairs), policy) / policy.margin
+    variance = phi * share * (1.0 - share)
+    least = LEAST_INCREASE * margin(k, policy) / policy.margin
+    error = math.sqrt(variance * (1.0 / n + 1.0 / pooled_n))
     return Shift(
         metric=METRICS["error_rate"],
-        k=len(pairs),
+        k=k,
         baseline=base,
         current=rate,
         change=worse / base if base else None,
         change_low=low / base if base else None,
         change_high=high / base if base else None,
         worse=worse,
-        upper=newcombe(mine, theirs, 1.644854)[1],
-        p=fisher(mine, theirs),
-        p_better=fisher(theirs, mine),
-        noise=noise,
-        error=math.sqrt(phi * share * (1.0 - share) * (1.0 / n + 1.0 / pooled_n)),
-        df=_MANY,
+        upper=newcombe(mine, theirs, z95)[1],
+        p=max(fisher((e, n), (pooled_e, pooled_n)), p_of_runs),
+        p_better=max(fisher((pooled_e, pooled_n), (e, n)), p_better_of_runs),
+        noise=math.sqrt(variance / n),
+        error=error,
+        df=df,
         least=least,
         bound=max(UNCHANGED_INCREASE, least),
+        again=error,
+        few=k < ENOUGH_BASELINES,
     )
+
+
+_MANY = 1e6  # degrees of freedom of a normal
+
+
+def logit_p(own: Sequence[tuple[int, int]], before: Sequence[tuple[int, int]], shared: float | None) -> tuple[float, float]:
+    """(p for "my share is the larger one", p for "the smaller one") by Student's t on the empirical log-odds of runs.
+
+    y = ln((e + .5) / (n - e + .5)) of each (n, e) (Haldane 1956); their spread from run to run, with K - 1 degrees of freedom,
+    is whatever it is, binomial or many times that. Clumps of errors make the odds far less skewed than the counts, so the test
+    keeps its level where those divided by a dispersion do not. Zero where the runs do not vary, or are too few to show it:
+    then the exact test has the word.
+
+    shared: as in ``counts_shift``; with None, both sides tell the spread.
+    """
+    mine, theirs = (np.array([math.log((e + 0.5) / (n - e + 0.5)) for n, e in side]) for side in (own, before))
+    squares, df = float(((theirs - theirs.mean()) ** 2).sum()), len(theirs) - 1
+    of_own = 1.0 / len(mine) if shared is None else shared + (1.0 - shared) / len(mine)
+    if shared is None:
+        squares, df = squares + float(((mine - mine.mean()) ** 2).sum()), df + len(mine) - 1
+    if df < 1 or squares <= 0.0:
+        return 0.0, 0.0
+    t = float(mine.mean() - theirs.mean()) / math.sqrt(squares / df * (of_own + 1.0 / len(theirs)))
+    return t_above(t, df), t_above(-t, df)
 
 
 def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
@@ -105,10 +142,16 @@ def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
     (e, n), (base_e, base_n) = (tuple(map(round, pair)) for pair in (mine, theirs))
     if not e:
         return 1.0
-    # Only where there are errors: to import it takes half a second, as long as the rest of a judgement.
-    from scipy import stats
+    # scipy.stats has it (the tests hold one against the other), but importing that takes as long as the rest of a judgement,
+    # and its sum goes over all trials instead of all events.
+    events = np.arange(e, min(n, e + base_e) + 1)
+    log_p = _log_choose(n, events) + _log_choose(base_n, e + base_e - events) - _log_choose(n + base_n, np.array(e + base_e))
+    return min(float(np.exp(log_p).sum()), 1.0)
 
-    return float(stats.hypergeom.sf(e - 1, n + base_n, e + base_e, n))
+
+def _log_choose(n: int, k: npt.NDArray[np.int_]) -> Floats:
+    found: Floats = special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return found
 
 
 def newcombe(mine: tuple[float, float], theirs: tuple[float, float], z: float) -> tuple[float, float]:

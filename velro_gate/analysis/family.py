@@ -5,7 +5,7 @@ the four most frequent steps. A quantile beyond which too few answers lie is not
 stands in for it, so that no step and no phase is left without a response time that may fail the run. The family is that of the
 whole run: with six phases it has up to 48 rows, since a step can become slow under the load of one phase only.
 More rows buy more chances of a false alarm, so Holm runs over all of them, and the level at which one row may fail the run is
-that of eight rows shared by all (``confirm_level``). Everything else that can be compared is advisory: a warning at most.
+shared by all (``confirm_level``). Everything else that can be compared is advisory: a warning at most.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ or blocks, which is measured; with fewer it depends on a handful of requests, an
 STILL_BEYOND = 24
 """So many do for the run itself where its baselines have enough: no plan answers exactly as many requests every time."""
 
-FAMILY = 8
 PRIMARY_STEPS = 4
 ADVISORY = ("p50", "p95", "p99", "error_rate", "hit_rate", "cpu_per_1000", "rss")
 
@@ -183,12 +182,8 @@ def beyond(n: float, quantile: float) -> float:
 
 
 def confirm_level(policy: Policy, family: int) -> float:
-    """The p at or under which one of ``family`` suspicious rows fails the run.
-
-    A family of up to eight has the policy's own level; a larger one shares the error rate of eight, so that more phases do
-    not mean more false alarms.
-    """
-    return policy.confirm_alpha * min(1.0, FAMILY / max(family, 1))
+    """The p at or under which one of ``family`` suspicious rows fails the run: the policy's level is that of the whole run."""
+    return policy.confirm_alpha / max(family, 1)
 
 
 def not_compared(row: Row, level: Level, reason: str) -> Comparison:

@@ -42,6 +42,7 @@ def judge(
     duet: Duet | None = None,
     waivers: Sequence[Waiver] | None = None,
     release: Release | None = None,
+    other_profiles: Sequence[RunRecord] = (),
 ) -> Verdict:
     """Judge a run by its requirements, its trustworthiness and the accepted runs before it.
 
@@ -55,6 +56,7 @@ def judge(
         missing: phase -> why it was not run again, or not twice.
         duet: this build beside the one that it starts from, in suspicious phases: it decides about these, instead of repeats.
         release: the accepted run that main is held against in the long run; None where none is pinned.
+        other_profiles: accepted runs of the same scenario and environment under another profile, for the noise of their phases.
         waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
@@ -65,14 +67,15 @@ def judge(
     requirements = check_requirements(planned, record)
     today = date.fromisoformat(record.started_at[:10])
     # What is agreed to need not be confirmed; and what three runs come to may lie under a ceiling that one was above.
-    comparisons = waived(compare(record, baselines, rules), waivers or (), today)
+    screened = compare(record, baselines, rules, other_profiles=other_profiles, repeated=repeats is not None)
+    comparisons = waived(screened, waivers or (), today)
     again, doubted = _trusted(repeats or (), planned, comparisons)
     if repeats is not None:
         unknown = {**doubted, **(missing or {})}
         if duet is not None:
             comparisons = confirm_side_by_side(comparisons, replace(duet, policy=rules), missing=unknown)
         else:
-            comparisons = confirm(comparisons, record, again, baselines, rules, missing=unknown)
+            comparisons = confirm(comparisons, record, again, baselines, rules, missing=unknown, other_profiles=other_profiles)
         comparisons = waived(comparisons, waivers or (), today)
     trust = (
         *trust_findings(planned, record, decided=Decided(requirements=requirements, comparisons=comparisons)),

@@ -49,7 +49,8 @@ LEAST_TO_CLIP = 15
 class Noise:
     """The level of a figure and its run-to-run sd, both on the metric's comparison scale.
 
-    k: runs behind the level. known: the noise comes from a long history, whatever k is.
+    k: runs behind the level. known: the noise comes from a long history, whatever k is. source: where else it comes from, in
+    words; empty for the accepted runs themselves, or for an assumed one.
     """
 
     level: float
@@ -57,6 +58,12 @@ class Noise:
     df: int
     k: int
     known: bool = False
+    source: str = ""
+
+    @property
+    def few(self) -> bool:
+        """Whether nobody knows the noise: too few baselines, and nothing else was measured."""
+        return self.k < ENOUGH_BASELINES and not self.known and not self.source
 
     def error(self, runs: int = 1, *, shared: float = SHARED) -> float:
         """Standard error of (mean of new runs - level): a median of k values has pi/2 times the variance of their mean.
@@ -66,7 +73,27 @@ class Noise:
         return self.sd * math.sqrt(shared + (1.0 - shared) / runs + math.pi / (2.0 * self.k))
 
 
-def noise_of(values: Sequence[float], metric: Metric, policy: Policy, *, history: Sequence[float] | None = None) -> Noise:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseElsewhere:
+    """Noise that was measured otherwise than by the accepted runs of this plan (``elsewhere``).
+
+    source: in words, where. known: it is that between whole runs of the same figure, so that no wider margin is needed.
+    """
+
+    sd: float
+    df: int
+    source: str
+    known: bool
+
+
+def noise_of(
+    values: Sequence[float],
+    metric: Metric,
+    policy: Policy,
+    *,
+    history: Sequence[float] | None = None,
+    elsewhere: NoiseElsewhere | None = None,
+) -> Noise:
     """Level and noise of the accepted runs' values, oldest first, on the comparison scale (decision.md, 4).
 
     K >= 5: s = max(sd of the last K, sqrt(median(D^2) / .9099), .005) with D the successive differences of the last H, and
@@ -75,28 +102,45 @@ def noise_of(values: Sequence[float], metric: Metric, policy: Policy, *, history
     K = 1: s = s0, the same formula at K = 1, so df = 4.
 
     history: the values of earlier epochs, too, ``values`` at its end. A new level does not make the noise unknown: where the
-    history is long, few values have no need of the prior.
+    history is long, few values have no need of the prior. elsewhere: takes the prior's place with its own degrees of freedom.
 
     Raises:
         ValueError: there is no value.
     """
     if not values:
         raise ValueError("the noise of no value is unknown")
-    known = history if history is not None else values
-    prior = metric.prior_sd or DEFAULT_PRIOR_SD
-    found = noise_over(np.asarray(values, float), np.asarray(known, float), policy, prior_sd=prior)
-    return Noise(level=float(found.level), sd=float(found.sd), df=int(found.df), k=int(found.k), known=bool(found.known))
+    past = history if history is not None else values
+    found = noise_over(
+        np.asarray(values, float),
+        np.asarray(past, float),
+        policy,
+        prior_sd=(metric.prior_sd or DEFAULT_PRIOR_SD) if elsewhere is None else elsewhere.sd,
+        prior_df=PRIOR_WEIGHT if elsewhere is None else elsewhere.df,
+    )
+    own = found.k >= ENOUGH_BASELINES or bool(found.known)
+    return Noise(
+        level=float(found.level),
+        sd=float(found.sd),
+        df=int(found.df),
+        k=int(found.k),
+        known=bool(found.known) if own or elsewhere is None else elsewhere.known,
+        source="" if own or elsewhere is None else elsewhere.source,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Noises:
-    """``Noise`` of many figures at once, every field of the same shape. Where there is no baseline k is 0, the rest NaN."""
+    """``Noise`` of many figures at once, every field of the same shape. Where there is no baseline k is 0, the rest NaN.
+
+    measured: not ``Noise.few``.
+    """
 
     level: Floats
     sd: Floats
     df: Floats
     k: Floats
     known: npt.NDArray[np.bool_]
+    measured: npt.NDArray[np.bool_]
 
     def error(self, runs: int = 1, *, shared: float = SHARED) -> Floats:
         """``Noise.error`` of each."""
@@ -105,14 +149,22 @@ class Noises:
         return found
 
 
-def noise_over(values: Floats, history: Floats, policy: Policy, *, prior_sd: float | Floats) -> Noises:
+def noise_over(
+    values: Floats,
+    history: Floats,
+    policy: Policy,
+    *,
+    prior_sd: float | Floats,
+    prior_df: float | Floats = PRIOR_WEIGHT,
+) -> Noises:
     """``noise_of`` for any number of figures at once.
 
     Args:
         values: the accepted runs of the figure's own epoch, (..., runs), oldest first, on the comparison scale. NaN where there
             is no value, so rows of different length are padded; a value that is missing between others is skipped.
         history: those of all epochs, (..., runs), padded alike; ``values`` themselves where there was one epoch only.
-        prior_sd: of the metric (``Metric.prior_sd``), one for all or of the leading shape.
+        prior_sd: of the metric (``Metric.prior_sd``), one for all or of the leading shape; prior_df: the degrees of freedom it
+            counts with. Both matter with fewer than five values and no long history only.
 
     Only the last K of ``values`` and the last H of ``history`` count. Fields have the leading shape.
     """
@@ -128,15 +180,16 @@ def noise_over(values: Floats, history: Floats, policy: Policy, *, prior_sd: flo
         drawn_in = np.where(long[..., None], np.clip(centred, -reach, reach), centred)
         spread = np.where(k > 1, _sd(drawn_in, k), 0.0)
         from_runs = np.fmax(np.fmax(spread, jumps), LEAST_SD)
-        with_prior = np.sqrt((PRIOR_WEIGHT * np.square(prior_sd) + (k - 1.0) * spread**2) / (PRIOR_WEIGHT + k - 1.0))
+        with_prior = np.sqrt((prior_df * np.square(prior_sd) + (k - 1.0) * spread**2) / (prior_df + k - 1.0))
     enough = (k >= ENOUGH_BASELINES) | long
     none = k == 0
     return Noises(
         level=level,
         sd=np.where(none, np.nan, np.where(enough, from_runs, np.fmax(with_prior, LEAST_SD))),
-        df=np.where(none, np.nan, np.where(enough, k - 1.0 + (length - 1) // 3, PRIOR_WEIGHT + k - 1.0)),
+        df=np.where(none, np.nan, np.where(enough, k - 1.0 + (length - 1) // 3, prior_df + k - 1.0)),
         k=k.astype(np.float64),
         known=long,
+        measured=enough,
     )
 
 

@@ -13,7 +13,7 @@ from velro_gate.analysis.duet_forecast import Pilot, figure_of_block, forecast_d
 from velro_gate.analysis.duet_verdict import judge_duet
 from velro_gate.analysis.family import Row
 from velro_gate.analysis.noise import LEAST_SD, Noise
-from velro_gate.analysis.shifts import screened_worsening
+from velro_gate.analysis.shifts import failing_worsening
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding, one_look
 from velro_gate.model.scenario import Policy
@@ -88,7 +88,7 @@ def _stored(sd: float, within: float, pilot: Pilot, policy: Policy) -> float | N
     between = math.sqrt(max(sd**2 - within**2, 0.0))
     of_run = max(math.sqrt(between**2 + within**2 * pilot.seconds / STORED_SECONDS), LEAST_SD)
     noise = Noise(level=0.0, sd=of_run, df=STORED_RUNS - 1 + (STORED_RUNS - 1) // 3, k=STORED_RUNS)
-    worse = screened_worsening(noise.error(), noise.df, math.log1p(policy.margin), len(pilot.noise), policy)
+    worse = failing_worsening(noise.error(), noise.df, math.log1p(policy.margin), len(pilot.noise), policy)
     return math.expm1(worse)
 
 

@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from velro_gate.analysis.family import confirm_level
 from velro_gate.analysis.noise import (
     ENOUGH_BASELINES,
     SHARED,
     Noise,
+    NoiseElsewhere,
     Noises,
     common_count,
     from_scale,
@@ -35,6 +37,19 @@ from velro_gate.model.scenario import Policy
 
 CONFIDENCE = 0.95
 
+Z95 = 1.644854
+"""What a standard normal stays below with 95 %."""
+
+_Z_OF_FEW = 1.5
+
+FURTHER_RUNS = 2
+"""How often a suspicious phase is run again."""
+
+LEAST_POINTS = 0.005
+"""Half a percentage point: the smallest loss of a share, such as a hit rate, worth acting on at the default margin."""
+UNCHANGED_POINTS = 0.01
+USUAL = Policy()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
@@ -42,8 +57,9 @@ class Shift:
 
     worse: the move; upper: its one-sided 95 % upper bound; least: the smallest move worth acting on; bound: the move under
     which ``upper`` shows that nothing has changed. p, p_better: one-sided, for worse and for better. error, df: standard
-    error of the move and degrees of freedom. known: the noise comes from a long history, so k may be small. change,
-    change_low, change_high: relative, as the figure itself moves, None where the baseline is nothing.
+    error of the move and degrees of freedom; again: the standard error were it the move of three runs. few: the noise is not
+    known (``Noise.few``); source: where it comes from, if from elsewhere than the baselines. change, change_low, change_high:
+    relative, as the figure itself moves, None where the baseline is nothing.
     """
 
     metric: Metric
@@ -62,25 +78,67 @@ class Shift:
     df: float
     least: float
     bound: float
-    known: bool = False
+    again: float
+    few: bool
+    source: str = ""
 
-    def detectable(self, family: int, policy: Policy) -> float:
-        """The smallest worsening, on the scale, that the screen would have found with 95 % probability."""
-        return screened_worsening(self.error, self.df, self.least, family, policy)
+    def detectable(self, family: int, policy: Policy, *, repeated: bool) -> float | None:
+        """The worsening, on the scale, that would have failed the run with 95 % probability; None where nothing could.
+
+        repeated: whether a suspicion is measured twice more; else one run alone decides.
+        """
+        if self.few:
+            return None
+        again = self.again if repeated else None
+        return failing_worsening(self.error, self.df, self.least, family, policy, again=again, few=self.k < ENOUGH_BASELINES)
 
     def relative_worsening(self, worse: float) -> float | None:
         """A worsening on the scale as a share of the baseline; None where the baseline is nothing."""
         return relative_worsening(self.metric, to_scale(self.baseline, self.metric), worse)
 
 
-def screened_worsening(error: float, df: float, least: float, family: int, policy: Policy) -> float:
-    """The smallest worsening, on the scale, that the screen of ``family`` rows finds with 95 % probability.
+def failing_worsening(
+    error: float, df: float, least: float, family: int, policy: Policy, *, again: float | None = None, few: bool = False
+) -> float:
+    """The worsening, on the scale, that fails a run of ``family`` rows with 95 % probability (docs/decision.md, 3).
 
-    (t(1 - alpha/m, df) + 1.645) s sqrt(1 + pi/(2K)) of decision.md, 4; where the noise is so small that the margin and
-    not the test decides, (margin + 1.645 standard errors), since nothing under the margin is ever called a regression.
+    The test asks for t(1 - alpha/m, df) standard errors of the move that decides, and the first run has to reach the margin; to
+    either comes what chance may take from the move. In standard errors that is between 1.645, the normal's, and t(.95, df),
+    which it would be if s had no more than df degrees of freedom: as the larger of two estimates it is steadier. With few
+    baselines it is less, since pi/(2K) makes more of the level's error than there is. By simulation (``detectable_power``) 93
+    to 97 % of the changes of just this size fail, under normal and under t3 noise.
+
+    Args:
+        error, df: of one run's move (``Noise.error``). least: the margin. again: standard error of the move that decides, where
+            two further runs are made; None: the run is judged alone. few: fewer than five baselines.
     """
-    threshold = t_quantile(1.0 - policy.screen_alpha / max(family, 1), df) * error
-    return max(threshold, least) + 1.645 * error
+    chance = t_quantile(CONFIDENCE, df)
+    between = _Z_OF_FEW if few else (Z95 + chance) / 2.0
+    critical = t_quantile(1.0 - confirm_level(policy, family), df)
+    return max((critical + between) * (error if again is None else again), least + chance * error)
+
+
+def share_margins(level: float, metric: Metric, policy: Policy) -> tuple[float, float]:
+    """(least, bound) of a metric on its scale: the worsening worth acting on, and the one that "unchanged" must lie under.
+
+    A share is held to points as well as to odds: near 0 and 1 the odds grow twofold by a change that nobody would notice. The
+    points are ``LEAST_POINTS`` and ``UNCHANGED_POINTS`` at the default margins and grow with the policy's. level: on the scale.
+    """
+    least, bound = math.log1p(policy.margin), math.log1p(policy.unchanged_below)
+    if metric.scale is not Scale.LOGIT:
+        return least, bound
+    points = (LEAST_POINTS * policy.margin / USUAL.margin, UNCHANGED_POINTS * policy.unchanged_below / USUAL.unchanged_below)
+    by_points = [_odds_of_points(level, metric, each) for each in points]
+    return max(least, by_points[0]), max(bound, by_points[1])
+
+
+def _odds_of_points(level: float, metric: Metric, points: float) -> float:
+    """How far a share at ``level`` moves on the log-odds scale when it becomes worse by so much of 1."""
+    share = from_scale(level, metric)
+    room = share if metric.worse_sign < 0 else 1.0 - share
+    # A share cannot get worse than none at all, so no more than nearly all of its room is ever asked for.
+    worse = share + metric.worse_sign * min(points, 0.99 * room)
+    return abs(to_scale(worse, metric) - level) if 0.0 < worse < 1.0 else 0.0
 
 
 def relative_change(metric: Metric, level: float, move: float) -> float | None:
@@ -116,7 +174,7 @@ class Shifts:
     p_better: Floats
     upper: Floats
     least: Floats
-    bound: float
+    bound: float | Floats
     few: npt.NDArray[np.bool_]
 
 
@@ -134,8 +192,8 @@ def shifts_over(
     runs = current.shape[-1]
     worse = sign * (current.mean(axis=-1) - noise.level)
     error = noise.error(runs, shared=shared)
-    few = (noise.k < ENOUGH_BASELINES) & ~noise.known
-    least = np.log1p(np.where(few, np.where(noise.k == 1, margin(1, policy), margin(2, policy)), policy.margin))
+    wide = (noise.k < ENOUGH_BASELINES) & ~noise.known
+    least = np.log1p(np.where(wide, np.where(noise.k == 1, margin(1, policy), margin(2, policy)), policy.margin))
     with np.errstate(invalid="ignore", divide="ignore"):
         t = worse / error
         upper = worse + special.stdtrit(noise.df, CONFIDENCE) * error
@@ -148,7 +206,7 @@ def shifts_over(
         upper=upper,
         least=least,
         bound=math.log1p(policy.unchanged_below),
-        few=few,
+        few=~noise.measured,
     )
 
 
@@ -160,12 +218,14 @@ def scaled_shift(
     *,
     history: Sequence[Estimate] | None = None,
     shared: float = SHARED,
+    elsewhere: NoiseElsewhere | None = None,
 ) -> Shift | None:
     """The move of a figure on a log or logit scale: t = d / standard error, d = candidate - level (``noise``; decision.md, 4).
 
     current: the figure of the candidate, or of all M runs of it when it was confirmed; d is then that of their mean. before:
     the baselines' figures, oldest first; history: with those of earlier epochs, for the noise alone. shared: what the runs have
-    in common of their variance. None when a run of the candidate or every baseline has no place on the scale.
+    in common of their variance. elsewhere: noise that stands in while there are few baselines. None when a run of the candidate
+    or every baseline has no place on the scale.
     """
     n = common_count((*current, *before))
     own, values = ([on_scale(estimate, metric, n) for estimate in side] for side in (current, before))
@@ -174,12 +234,13 @@ def scaled_shift(
     if not ys or len(ys) < len(own) or not known:
         return None
     past = None if history is None else [y for each in history if (y := on_scale(each, metric, n)) is not None]
-    noise = noise_of(known, metric, policy, history=past)
+    noise = noise_of(known, metric, policy, history=past, elsewhere=elsewhere)
     noise = replace(noise, sd=max(noise.sd, sampling_sd(noise.level, metric, n)))
     y = math.fsum(ys) / len(ys)
     moved = y - noise.level
     found = shifts_over(np.array([ys]), _alone(noise), policy, sign=metric.worse_sign, shared=shared)
     error = float(found.error[0])
+    least, bound = share_margins(noise.level, metric, policy)
     reach = t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, noise.df) * error
     return Shift(
         metric=metric,
@@ -196,13 +257,15 @@ def scaled_shift(
         noise=noise.sd,
         error=error,
         df=noise.df,
-        least=float(found.least[0]),
-        bound=found.bound,
-        known=noise.known,
+        least=max(float(found.least[0]), least),
+        bound=bound,
+        again=noise.error(1 + FURTHER_RUNS, shared=shared),
+        few=noise.few,
+        source=noise.source,
     )
 
 
 def _alone(noise: Noise) -> Noises:
     """One figure's noise as an array of one."""
     level, sd, df, k = (np.array([float(each)]) for each in (noise.level, noise.sd, noise.df, noise.k))
-    return Noises(level=level, sd=sd, df=df, k=k, known=np.array([noise.known]))
+    return Noises(level=level, sd=sd, df=df, k=k, known=np.array([noise.known]), measured=np.array([not noise.few]))

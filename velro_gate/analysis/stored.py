@@ -114,9 +114,10 @@ def judged_again(
     moves = np.asarray(sign)[..., None] * (runs - noise.level[..., None])
     confirmed = confirms_over(whole.p, moves, whole.least, levels(screen.p, policy))
     looked = first.failed | first.suspicious
-    repeated = repeats(screen.p, alone, looked, policy)
+    measured = np.where(looked, alone.p, np.nan)
+    repeated = repeats_screen(screen.p, measured, alone.worse, alone.least, policy)
     failed = looked & confirmed & ~whole.few
-    suspicious = looked & ~failed & (repeated | np.isnan(alone.p))
+    suspicious = looked & ~failed & (repeated | np.isnan(measured))
     unchanged = looked & ~failed & ~suspicious & (alone.upper < alone.bound)
     return Judged(
         failed=failed,
@@ -128,13 +129,15 @@ def judged_again(
     )
 
 
-def repeats(p: Floats, alone: Shifts, looked: Bools, policy: Policy) -> Bools:
+def repeats_screen(p: Floats, alone: Floats, worse: Floats, least: Floats, policy: Policy) -> Bools:
     """Whether the further runs by themselves are suspicious by the screen.
 
-    p: (..., rows), of the screen. Rows that were not measured again (not ``looked``) keep theirs in the family.
+    All of shape (..., rows). p: of the first run; alone, worse, least: p, move and margin of the mean of the further runs. Rows
+    whose ``alone`` is NaN were not measured again: they keep their p in the family and are never true.
     """
-    again = holm_over(np.where(looked & ~np.isnan(alone.p), alone.p, p)) <= policy.screen_alpha
-    found: Bools = looked & again & (alone.worse >= alone.least - ROUNDING)
+    there = ~np.isnan(alone)
+    again = holm_over(np.where(there, alone, p)) <= policy.screen_alpha
+    found: Bools = there & again & (worse >= least - ROUNDING)
     return found
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from velro_gate.analysis import naive, simulation
 from velro_gate.analysis.comparison import compare
-from velro_gate.analysis.confirmation import FURTHER_RUNS, confirm, needed_repeats
+from velro_gate.analysis.confirmation import confirm, needed_repeats
+from velro_gate.analysis.shifts import FURTHER_RUNS
 from velro_gate.analysis.signflip import Floats
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, Plan, Revision, RunRecord, StepSummary
 from velro_gate.model.run import Environment, GeneratorHealth

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from velro_gate import units
-from velro_gate.analysis.confirmation import FURTHER_RUNS, Repeats, needed_repeats, seconds_again
+from velro_gate.analysis.confirmation import Repeats, needed_repeats, seconds_again
+from velro_gate.analysis.shifts import FURTHER_RUNS
 from velro_gate.analysis.undecided import undecided_phases
 from velro_gate.errors import BrokenError, VelroError
 from velro_gate.gate.effects import Effects

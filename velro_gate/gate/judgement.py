@@ -119,6 +119,7 @@ def reach_verdict(
         duet=None if further is None or further.duet is None else further.duet.duet,
         waivers=agreed,
         release=stored.release,
+        other_profiles=stored.other_profiles,
     )
     if further is None or not further.no_duet:
         return verdict

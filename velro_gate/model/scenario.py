@@ -253,7 +253,8 @@ class Policy:
     """How a verdict is reached; the defaults are those of docs/decision.md.
 
     margin: smallest relative change worth acting on. unchanged_below: an upper 95 % bound under this shows "unchanged".
-    screen_alpha: family-wise level of the screen (Holm). confirm_alpha: p at or under which a suspicious row is a regression.
+    screen_alpha: family-wise level of the screen (Holm). confirm_alpha: family-wise level of the
+    confirmation; shared by the primary rows of the run, it is the p at or under which one of them is a regression.
     max_baselines: K, history: H. primary: metrics that may fail a run, as (step, metric), None: the default choice.
     block_inconclusive: whether an inconclusive run blocks: always, never, or only while something that looked worse is neither
     confirmed nor refuted.
@@ -263,7 +264,7 @@ class Policy:
     margin: float = 0.05
     unchanged_below: float = 0.10
     screen_alpha: float = 0.20
-    confirm_alpha: float = 0.005
+    confirm_alpha: float = 0.01
     max_baselines: int = 10
     history: int = 30
     block_inconclusive: BlockInconclusive = SUSPICIOUS

@@ -105,7 +105,8 @@ class Comparison:
     baseline, current: figures in base units. change: relative (0.05 = 5 % more), signed as the figure moves;
     change_low, change_high: its 95 % interval. worse: the same change signed so that + is worse, on the metric's own scale.
     p, p_adjusted: one-sided for "worse", raw and Holm-adjusted. noise: run-to-run sd on the metric's scale.
-    mde: the smallest relative worsening that this comparison would have found. k: baselines used.
+    mde: the relative worsening that the whole procedure would have failed with 95 % probability; None also where nothing could
+    fail (fewer than five baselines of unknown noise). k: baselines used.
     current is there whenever the figure was measured, compared or not.
     pairs: blocks of base and head compared side by side (0: with stored baselines; then ``baseline`` is that of the base
     build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed by runs.

@@ -31,10 +31,12 @@ DEFAULT_FOLDER = Path("baselines")
 class Baselines:
     """The comparable accepted runs, oldest first, and a sentence for everything that was not used.
 
-    release: the newest pinned one of them with its name; None where none is pinned.
+    release: the newest pinned one of them with its name; None where none is pinned. other_profiles: accepted runs of the same
+    scenario in the same environment under another profile, oldest first: they tell the noise of their phases.
     """
 
     accepted: tuple[RunRecord, ...] = ()
+    other_profiles: tuple[RunRecord, ...] = ()
     skipped: tuple[str, ...] = ()
     release: Release | None = None
 
@@ -59,12 +61,15 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
     """
     listing = list_baselines(root, scenario=plan.scenario)
     accepted: list[RunRecord] = []
+    profiles: list[RunRecord] = []
     releases: list[Release] = []
     others: Counter[str] = Counter()
     for path, record in listing.found:
         reason = _not_comparable(record, plan, environment)
         if reason is not None:
             others[reason] += 1
+            if record.plan.profile != plan.profile and _not_comparable(record, record.plan, environment) is None:
+                profiles.append(record)
             continue
         accepted.append(record)
         if path in listing.pins:
@@ -74,6 +79,7 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
     counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in told]
     return Baselines(
         accepted=tuple(sorted(accepted, key=_age)),
+        other_profiles=tuple(sorted(profiles, key=_age)),
         skipped=(*listing.skipped, *counted),
         release=max(releases, key=lambda release: _age(release.record), default=None),
     )
