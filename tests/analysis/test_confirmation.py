@@ -205,3 +205,17 @@ def test_repeats_of_other_phases_do_not_help() -> None:
     candidate = run(summary(times=1.3))
     found = confirm(compare(candidate, SOME, Policy()), candidate, {"other": other}, SOME, Policy())
     assert {row.verdict for row in found if row.primary} >= {Change.SUSPICIOUS}
+
+
+def test_a_second_job_may_fail_what_one_job_alone_may_not() -> None:
+    noisy = baselines(10, sd=0.03, seed=4)
+
+    def found(worse: float, *, second_job: bool) -> set[Change]:
+        verdict = judge(run(summary(times=worse)), noisy, repeats=again([worse, worse]), second_job=second_job)
+        return {row.verdict for row in verdict.comparisons if row.primary}
+
+    steps = (1.05 + 0.0025 * step for step in range(100))
+    worse = next(each for each in steps if Change.REGRESSION in found(each, second_job=True))
+    alone = found(worse, second_job=False)
+    assert Change.REGRESSION not in alone
+    assert Change.SUSPICIOUS in alone

@@ -86,6 +86,7 @@ def confirm(
     *,
     missing: Mapping[str, str] | None = None,
     other_profiles: Sequence[RunRecord] = (),
+    second_job: bool = False,
 ) -> tuple[Comparison, ...]:
     """The comparisons of a run after its suspicious phases were run again (``stored.judged_again``).
 
@@ -94,6 +95,7 @@ def confirm(
         repeats: the further runs of each phase, whole and trusted ones only.
         baselines, other_profiles: those that ``rows`` were compared with, newest last.
         missing: phase -> why it was not run again, or not twice, where that is known.
+        second_job: whether another job made the further runs.
     """
     why = missing or {}
     sources = Sources(selftest=candidate.selftest, others=other_profiles)
@@ -104,7 +106,7 @@ def confirm(
         if suspected(row) and (found := _moves(row, candidate, repeats.get(row.phase, ()), baselines, policy, sources))
     }
     again = _repeated(family, moves, policy)
-    level = confirm_level(policy, len(family))
+    level = confirm_level(policy, len(family), second_job=second_job)
     confirmed = {id(family[i]): _confirmed(family[i], found, level, again[i]) for i, found in moves.items()}
     return tuple(
         confirmed.get(id(row)) or (_left(row, repeats.get(row.phase, ()), why.get(row.phase, "")) if suspected(row) else row)

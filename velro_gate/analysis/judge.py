@@ -39,6 +39,7 @@ def judge(
     phases: Sequence[Phase] | None = None,
     repeats: Sequence[RunRecord] | None = None,
     missing: Mapping[str, str] | None = None,
+    second_job: bool = False,
     duet: Duet | None = None,
     waivers: Sequence[Waiver] | None = None,
     release: Release | None = None,
@@ -54,6 +55,7 @@ def judge(
         repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
             strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
         missing: phase -> why it was not run again, or not twice.
+        second_job: whether another job made those runs, which then share less of their noise with this one.
         duet: this build beside the one that it starts from, in suspicious phases: it decides about these, instead of repeats.
         release: the accepted run that main is held against in the long run; None where none is pinned.
         other_profiles: accepted runs of the same scenario and environment under another profile, for the noise of their phases.
@@ -75,7 +77,16 @@ def judge(
         if duet is not None:
             comparisons = confirm_side_by_side(comparisons, replace(duet, policy=rules), missing=unknown)
         else:
-            comparisons = confirm(comparisons, record, again, baselines, rules, missing=unknown, other_profiles=other_profiles)
+            comparisons = confirm(
+                comparisons,
+                record,
+                again,
+                baselines,
+                rules,
+                missing=unknown,
+                other_profiles=other_profiles,
+                second_job=second_job,
+            )
         comparisons = waived(comparisons, waivers or (), today)
     trust = (
         *trust_findings(planned, record, decided=Decided(requirements=requirements, comparisons=comparisons)),

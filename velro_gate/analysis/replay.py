@@ -184,7 +184,12 @@ class _Arm:
         if moved is not None:
             current, again = current + moved, again + moved[..., None]
         first = judged_alone(shifts_over(current[..., None], noise, policy), policy)
-        return _Piece(jobs=jobs, epochs=epochs, screen=first, whole=judged_again(first, current, again, noise, policy))
+        return _Piece(
+            jobs=jobs,
+            epochs=epochs,
+            screen=first,
+            whole=judged_again(first, current, again, noise, policy, second_job=further is Further.LATER_JOBS),
+        )
 
     def _of_the_job(self, jobs: Ints, level: Floats) -> Floats:
         """What the other arms of a job are off their own levels, put on this arm's level: (jobs, figures, 2)."""

@@ -79,10 +79,10 @@ def _judged(found: Shifts, *, failed: Bools, suspicious: Bools, warned: Bools, i
     )
 
 
-def levels(p: Floats, policy: Policy) -> Floats:
+def levels(p: Floats, policy: Policy, *, second_job: bool = False) -> Floats:
     """``confirm_level`` of each run, by the number of its rows that were compared: shape (..., 1)."""
     counts = (~np.isnan(p)).sum(axis=-1, keepdims=True)
-    found: Floats = np.array([confirm_level(policy, m) for m in range(p.shape[-1] + 1)])[counts]
+    found: Floats = np.array([confirm_level(policy, m, second_job=second_job) for m in range(p.shape[-1] + 1)])[counts]
     return found
 
 
@@ -95,6 +95,7 @@ def judged_again(
     *,
     sign: int | npt.NDArray[np.int_] = 1,
     shared: float = SHARED,
+    second_job: bool = False,
 ) -> Judged:
     """What becomes of a run when its suspicious rows were measured twice more; the other rows stay as the screen left them.
 
@@ -105,14 +106,14 @@ def judged_again(
     Args:
         first: the screen's (``judged_alone``). current: (..., rows), the run. further: (..., rows, 2); NaN: not measured again,
             which leaves the row suspicious.
-        sign, shared: as in ``shifts_over``.
+        sign, shared: as in ``shifts_over``. second_job: as in ``confirm_level``.
     """
     runs = np.concatenate([current[..., None], further], axis=-1)
     whole, alone, screen = (
         shifts_over(each, noise, policy, sign=sign, shared=shared) for each in (runs, further, current[..., None])
     )
     moves = np.asarray(sign)[..., None] * (runs - noise.level[..., None])
-    confirmed = confirms_over(whole.p, moves, whole.least, levels(screen.p, policy))
+    confirmed = confirms_over(whole.p, moves, whole.least, levels(screen.p, policy, second_job=second_job))
     looked = first.failed | first.suspicious
     measured = np.where(looked, alone.p, np.nan)
     repeated = repeats_screen(screen.p, measured, alone.worse, alone.least, policy)

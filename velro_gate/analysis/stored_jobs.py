@@ -61,7 +61,7 @@ def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: P
     repeated = bool(needed_repeats(rows, plan.phases).phases)
     if repeated:
         further = [phase_of(values[kept + i], int(failed[kept + i])) for i in range(1, FURTHER_RUNS + 1)]
-        rows = confirm(rows, candidate, {PHASE.name: further}, baselines, policy)
+        rows = confirm(rows, candidate, {PHASE.name: further}, baselines, policy, second_job=True)
     primary = [row.verdict for row in rows if row.primary]
     known = kept > 0
     raw = [simulation.requests(random, values[[i], 1]) for i in (kept - 1, kept)] if known else []

@@ -107,7 +107,7 @@ class Course:
                 served = self._served(setup, results, service)
                 return phases_again(needed, setup=served, results=results, effects=effects, calibration=self._calibration)
 
-            confirming = Confirming(again=again, seconds=inputs.max_minutes * 60.0)
+            confirming = Confirming(again=again, seconds=inputs.max_minutes * 60.0, second_job=True)
             verdict, further = gated(
                 first, results, baselines=baselines, waivers=inputs.waivers, confirming=confirming, say=effects.say
             )

@@ -128,7 +128,7 @@ def confirm_kept(
     with real_effects(runner, verbose) as effects:
         calibration = Calibration() if calibrate else None
         again = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
-        confirming = Confirming(again=again, seconds=seconds)
+        confirming = Confirming(again=again, seconds=seconds, second_job=True)
         verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
     if was_interrupted(further):
         raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))

@@ -48,12 +48,14 @@ PENDING = "it was to be measured again, but the gate was ended before that was d
 class Confirming:
     """How to settle what the screen leaves open. seconds: the most that running phases again may take; None: no bound.
 
-    beside: where there is a base build; None: there is none, and only suspicions are looked at again.
+    beside: where there is a base build; None: there is none, and only suspicions are looked at again. second_job: whether
+    this is another job than the one that made the run.
     """
 
     again: RunAgain
     beside: SideBySide | None = None
     seconds: float | None = None
+    second_job: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,7 +126,7 @@ def _again(
         return judging.settle(None), None
 
     def said(further: Further, missing: Mapping[str, str]) -> Further:
-        found = dataclasses.replace(further, missing={**missing, **late})
+        found = dataclasses.replace(further, missing={**missing, **late}, second_job=confirming.second_job)
         return found if missed is None else dataclasses.replace(found, no_duet=missed.reason, advice=missed.advice)
 
     further = said(Further(), dict.fromkeys(needed.phases, PENDING))

@@ -116,6 +116,7 @@ def reach_verdict(
         phases=phases,
         repeats=None if further is None else further.runs,
         missing=None if further is None else further.missing,
+        second_job=further is not None and further.second_job,
         duet=None if further is None or further.duet is None else further.duet.duet,
         waivers=agreed,
         release=stored.release,

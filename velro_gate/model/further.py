@@ -16,7 +16,8 @@ class Further:
     runs: of this build alone, in the order of time. duet: of this build beside the one that it starts from, instead of runs.
     missing: phase -> in a few words, why it was not measured again, or not as often as a confirmation takes. no_duet: why
     stored baselines stand in for a duet that was wanted; empty: none was wanted, or there is one. advice: what to do about
-    that. broken: this build could not be measured in the duet, so nothing can be said about it.
+    that. second_job: whether another job made the runs. broken: this build could not be measured in the duet, so nothing can be
+    said about it.
     """
 
     runs: tuple[RunRecord, ...] = ()
@@ -24,4 +25,5 @@ class Further:
     missing: Mapping[str, str] = field(default_factory=dict)
     no_duet: str = ""
     advice: str = ""
+    second_job: bool = False
     broken: bool = False

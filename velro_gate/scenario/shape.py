@@ -389,7 +389,9 @@ class PolicySpec(Spec):
     margin: Probability | None = Field(None, description="Smallest relative change worth acting on, default 5 %.")
     unchanged_below: Probability | None = Field(None, description="An upper bound below this shows 'unchanged', default 10 %.")
     screen_alpha: Probability | None = Field(None, description="Family-wise level of the screen, default 20 %.")
-    confirm_alpha: Probability | None = Field(None, description="Family-wise level of the confirmation, default 1 %.")
+    confirm_alpha: Probability | None = Field(
+        None, description="Family-wise level of the confirmation by a second job, default 1 %; by one job alone half of it."
+    )
     max_baselines: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Baselines compared with, default 10.")
     history: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Runs that tell the noise, default 30.")
     block_inconclusive: bool | Literal["suspicious"] | None = Field(

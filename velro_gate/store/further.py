@@ -23,6 +23,8 @@ def write_missing(folder: Path, further: Further) -> None:
         OutputError: no permission. StorageError: the disk is full.
     """
     tree: dict[str, object] = {"schema": _SCHEMA, "not_run_again": dict(further.missing)}
+    if further.second_job:
+        tree["second_job"] = True
     if further.no_duet:
         tree |= {"no_duet": further.no_duet, "advice": further.advice, "broken": further.broken}
     write_whole(folder / CONFIRMATION, json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
@@ -45,7 +47,13 @@ def read_missing(folder: Path) -> Further | None:
         case {"schema": 1, "not_run_again": dict(missing)} if all(isinstance(why, str) for why in missing.values()):
             said = [tree.get(key, "") for key in ("no_duet", "advice")]
             if all(isinstance(each, str) for each in said):
-                return Further(missing=missing, no_duet=said[0], advice=said[1], broken=tree.get("broken", False) is True)
+                return Further(
+                    missing=missing,
+                    no_duet=said[0],
+                    advice=said[1],
+                    second_job=tree.get("second_job", False) is True,
+                    broken=tree.get("broken", False) is True,
+                )
     raise RecordError("the confirmation cannot be read", where=str(path), why="it is not what this velro-gate writes there")
 
 
