@@ -16,7 +16,8 @@ from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.model.verdict import Change, Comparison, Level, Trust, TrustFinding
 
-_COMPARED = ("p50", "p95", "p99")
+_COMPARED = ("p50", "p95")
+"""What may fail a run by default. A short stall always reaches the p99 of a short block, which fails nothing."""
 
 
 def stall_findings(
@@ -28,11 +29,11 @@ def stall_findings(
     """
     if summary.stalled <= 0.0:
         return
+    tightest = phase.tightest_latency_limit or limits.latency_limit
     if decided is None:
-        changed = tuple(_swollen(summary, limits))
+        changed = tuple(_swollen(summary, limits, tightest))
     else:
         changed = tuple(dict.fromkeys((*_limits(summary, decided), *_changes(summary, decided))))
-    tightest = phase.tightest_latency_limit or limits.latency_limit
     longest = units.format_seconds(summary.longest_stall)
     sentence = f"the generator stood still in {summary.name}, for {longest} at the longest"
     advice = "Give the generator a core that nothing else uses, or a quieter machine, and run again."
@@ -60,10 +61,13 @@ def stall_findings(
         )
 
 
-def _swollen(summary: PhaseSummary, limits: TrustLimits) -> Iterator[str]:
+def _swollen(summary: PhaseSummary, limits: TrustLimits, tightest: float) -> Iterator[str]:
+    """The figures of which the delay may be a large part, of themselves and of the latency limit, as for lateness."""
     for metric in _COMPARED:
-        share = _share_left(summary, metric, ALL_STEPS)
-        if share is not None and 1.0 - share > limits.lag_broken:
+        share, measured = _share_left(summary, metric, ALL_STEPS), summary.measurement(metric, ALL_STEPS)
+        if share is None or measured is None:
+            continue
+        if 1.0 - share > limits.lag_broken and (1.0 - share) * measured.value > limits.lag_broken * tightest:
             yield METRICS[metric].label
 
 
