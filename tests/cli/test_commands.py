@@ -169,7 +169,7 @@ def test_a_gate_measures_the_generator_alone_and_a_calibration_without_it_says_s
 
 
 def test_the_generator_alone_is_measured_without_a_service_and_without_a_secret(tmp_path: Path) -> None:
-    ended = velro_gate("calibrate-generator", "--quick-test", "--seconds", "1", "--json", cwd=tmp_path)
+    ended = velro_gate("calibrate-generator", PRD, "--quick-test", "--seconds", "1", "--json", cwd=tmp_path)
     made = json.loads(ended.out)
     assert ended.code == (4 if made["broken"] else 0)
     assert made["counts"]["ok"] == made["counts"]["due"] == made["generator_alone"]["requests"]
