@@ -16,7 +16,7 @@ ACTION = f"acme/velro-gate@{'1' * 40}"
 @pytest.fixture(autouse=True)
 def signals_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command runs in the test's own process, whose signals are not its to set."""
-    monkeypatch.setattr(entry, "_end_by_sigterm_as_by_ctrl_c", lambda: None)
+    monkeypatch.setattr(entry, "end_by_sigterm_as_by_ctrl_c", lambda: None)
 
 
 def exit_code(*arguments: object) -> int:
