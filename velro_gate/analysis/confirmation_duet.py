@@ -125,5 +125,5 @@ def _counted(row: Comparison, duet: Duet, *, confirmed: bool) -> Confirmation:
     pairs = [pair for pair in duet.pairs if not unusable(pair)]
     figures = figures_of(Row(phase=row.phase, step=row.step, metric=metric, primary=True), pairs)
     assert isinstance(figures, Figures), "a row that was compared has figures"
-    worse = int((figures.worsening >= least_worsening(metric, duet.policy) - ROUNDING).sum())
+    worse = int((figures.worsening >= least_worsening(metric, duet.policy, figures.level) - ROUNDING).sum())
     return Confirmation(runs=len(pairs), worse=worse, confirmed=confirmed, side_by_side=True)

@@ -24,10 +24,10 @@ from velro_gate.analysis.family import Row, false_discovery, is_enough, phase_ro
 from velro_gate.analysis.noise import from_scale
 from velro_gate.analysis.pair_order import orders_of
 from velro_gate.analysis.paired import Outcome, Paired, conclusions, paired
-from velro_gate.analysis.shifts import relative_change
+from velro_gate.analysis.shifts import relative_change, share_margins
 from velro_gate.analysis.signflip import Floats, Orders, single_p
 from velro_gate.analysis.stored import ROUNDING
-from velro_gate.model.duet import Duet, Pair, Side
+from velro_gate.model.duet import LOOKS, Duet, Pair, Side
 from velro_gate.model.metrics import METRICS, Metric, Scale
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -45,6 +45,10 @@ UNDECIDED = frozenset({Change.INCONCLUSIVE, Change.SUSPICIOUS})
 
 LEFT_OUT_BROKEN = 0.25
 """With more than this share of the pairs left out, what is left was chosen by the disturbance."""
+
+
+_SURE = sum(look.alpha for look in LOOKS)
+"""At this rate of false discoveries an advisory row is called a regression, which warns; above, it only looks worse."""
 
 
 def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
@@ -74,9 +78,14 @@ def pair_orders(duet: Duet) -> Orders:
     return orders_of([pair.first for pair in usable(duet)], duet.balance, duet.seed)
 
 
-def least_worsening(metric: Metric, policy: Policy) -> float:
-    """The worsening that counts, on the metric's comparison scale."""
-    return LEAST_INCREASE if metric.scale is Scale.LINEAR else math.log1p(policy.margin)
+def least_worsening(metric: Metric, policy: Policy, level: float) -> float:
+    """The worsening that counts, on the metric's comparison scale. level: of the base build, on that scale."""
+    return LEAST_INCREASE if metric.scale is Scale.LINEAR else share_margins(level, metric, policy)[0]
+
+
+def _bound(metric: Metric, policy: Policy, level: float) -> float:
+    """What the upper bound of a worsening has to lie under for "unchanged"."""
+    return UNCHANGED_INCREASE if metric.scale is Scale.LINEAR else share_margins(level, metric, policy)[1]
 
 
 def settled(rows: Sequence[Comparison]) -> bool:
@@ -140,13 +149,12 @@ class _Family:
 
     @classmethod
     def of(cls, able: Mapping[Row, Figures], policy: Policy) -> _Family:
-        linear = [row.metric.scale is Scale.LINEAR for row in able]
         return cls(
             rows=tuple(able),
             figures=tuple(able.values()),
             d=np.column_stack([figures.worsening for figures in able.values()]),
-            least=np.array([least_worsening(row.metric, policy) for row in able]),
-            bound=np.where(linear, UNCHANGED_INCREASE, math.log1p(policy.unchanged_below)),
+            least=np.array([least_worsening(row.metric, policy, figures.level) for row, figures in able.items()]),
+            bound=np.array([_bound(row.metric, policy, figures.level) for row, figures in able.items()]),
         )
 
 
@@ -229,9 +237,10 @@ def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     concluded = {}
     for j, row in enumerate(family.rows):
         change = _CHANGES[Outcome(int(outcomes[j]))]
-        if change is Change.REGRESSION:
+        level = Level.WARN if change is Change.REGRESSION else Level.PASS
+        # What is overwhelming is no suspicion, whatever it may do to the run. No p is smaller than the pairs allow.
+        if change is Change.REGRESSION and adjusted[j] > _SURE:
             change = Change.SUSPICIOUS
-        level = Level.WARN if change is Change.SUSPICIOUS else Level.PASS
         drawn = _drawn(family, found, j, None, duet.policy)
         concluded[row] = replace(drawn, verdict=change, level=level, p=float(p[j]), p_adjusted=float(adjusted[j]))
     return concluded

@@ -40,18 +40,18 @@ def order_doubts(duet: Duet, rows: Sequence[Comparison]) -> Iterator[TrustFindin
     fails = any(each.verdict is Change.REGRESSION for each, _, _ in found)
     differ = np.abs(effects.head_second - effects.head_first)
     decides = [
-        not fails and each.verdict in UNDECIDED and bool(differ[j] > least_worsening(row.metric, duet.policy))
-        for j, (each, row, _) in enumerate(found)
+        not fails and each.verdict in UNDECIDED and bool(differ[j] > least_worsening(row.metric, duet.policy, figures.level))
+        for j, (each, row, figures) in enumerate(found)
     ]
     j = min(np.flatnonzero(effects.p <= ORDER_LEVEL), key=lambda j: (not decides[j], effects.p[j], -differ[j]))
-    _, row, _ = found[j]
+    _, row, moved = found[j]
     label = f"{row.metric.label} of {'all steps' if row.step == ALL_STEPS else row.step}"
     yield TrustFinding(
         code="order",
         trust=Trust.BROKEN if decides[j] else Trust.CAVEAT,
         phase=row.phase,
         figure=float(differ[j]),
-        limit=least_worsening(row.metric, duet.policy),
+        limit=least_worsening(row.metric, duet.policy, moved.level),
         sentence=f"{label}: {order_words(row, float(effects.head_second[j]), float(effects.head_first[j]))}",
         advice="What the first block of a pair leaves behind reaches the second: reset between blocks what both builds share "
         "(database, caches, files), or give each build its own, then run the duet again.",

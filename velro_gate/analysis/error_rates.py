@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from velro_gate.analysis.finite import finite
 from velro_gate.analysis.noise import ENOUGH_BASELINES, SHARED, margin, t_above, t_quantile
 from velro_gate.analysis.shifts import Shift
 from velro_gate.analysis.signflip import Floats
@@ -40,12 +41,13 @@ def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
     """
     chi_squared, df = 0.0, 0
     for group in groups:
-        n = np.array([pair[0] for pair in group], float)
-        e = np.array([pair[1] for pair in group], float)
-        share = e.sum() / n.sum()
-        if len(group) > 1 and share not in (0.0, 1.0):
+        asked = [pair for pair in group if pair[0]]
+        n = finite([pair[0] for pair in asked], "counts")
+        e = finite([pair[1] for pair in asked], "counts")
+        share = e.sum() / n.sum() if asked else 0.0
+        if len(asked) > 1 and share not in (0.0, 1.0):
             chi_squared += float((((e - n * share) ** 2) / (n * share * (1.0 - share))).sum())
-            df += len(group) - 1
+            df += len(asked) - 1
     return max(1.0, chi_squared / df) if df else 1.0
 
 
@@ -138,8 +140,11 @@ def logit_p(own: Sequence[tuple[int, int]], before: Sequence[tuple[int, int]], s
 def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
     """Fisher's exact one-sided p for "my share is the larger one", of (events, trials) rounded to whole counts: the upper tail
     of the hypergeometric distribution (Fisher 1935, Journal of the Royal Statistical Society 98:39).
+
+    Raises:
+        ValueError: events of no trial, or more than there are trials, or no numbers.
     """
-    (e, n), (base_e, base_n) = (tuple(map(round, pair)) for pair in (mine, theirs))
+    (e, n), (base_e, base_n) = (tuple(map(round, _share_of(pair))) for pair in (mine, theirs))
     if not e:
         return 1.0
     # scipy.stats has it (the tests hold one against the other), but importing that takes as long as the rest of a judgement,
@@ -158,13 +163,24 @@ def newcombe(mine: tuple[float, float], theirs: tuple[float, float], z: float) -
     """(low, high) of my share less theirs by Newcombe's hybrid score method, for (events, trials).
 
     z: of the normal, 1.96 for 95 %. Newcombe 1998, Statistics in Medicine 17:873, method 10.
+
+    Raises:
+        ValueError: as ``fisher``.
     """
-    share, low, high = _wilson(*mine, z)
-    base, base_low, base_high = _wilson(*theirs, z)
+    share, low, high = _wilson(*_share_of(mine), z)
+    base, base_low, base_high = _wilson(*_share_of(theirs), z)
     difference = share - base
     below = math.hypot(share - low, base_high - base)
     above = math.hypot(high - share, base - base_low)
     return difference - below, difference + above
+
+
+def _share_of(pair: tuple[float, float]) -> tuple[float, float]:
+    """(events, trials), if they can be."""
+    events, trials = pair
+    if not 0.0 <= events <= trials < math.inf or trials <= 0.0:
+        raise ValueError(f"{events} of {trials} is no share")
+    return pair
 
 
 def _wilson(events: float, trials: float, z: float) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from velro_gate.analysis.block_figures import Figures, figures_of, unusable
 from velro_gate.analysis.companions import companions
-from velro_gate.analysis.duet import least_worsening, pair_orders
+from velro_gate.analysis.duet import pair_orders
 from velro_gate.analysis.explanation import QUANTILES, SURE, Moved, explain, span_of, to_explain
 from velro_gate.analysis.family import Row
 from velro_gate.analysis.head_blocks import together
@@ -88,7 +88,7 @@ def _moved(phase: str, step: str, pairs: Sequence[Pair], duet: Duet) -> Moved | 
                 high=math.expm1(high),
                 seconds=math.exp(figures.level) * change,
                 moved=float(single_p(d, duet.seed, orders)[0][0]) <= SURE
-                and estimate >= least_worsening(metric, duet.policy) - ROUNDING,
+                and estimate >= math.log1p(duet.policy.margin) - ROUNDING,
             )
         )
     median = _phases(pairs, Side.HEAD, phase)[0].measurement("p50", step)

@@ -18,6 +18,7 @@ from statistics import median
 
 import numpy as np
 
+from velro_gate.analysis.finite import finite
 from velro_gate.analysis.signflip import Floats
 from velro_gate.model.metrics import METRICS, Metric
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
@@ -211,8 +212,11 @@ def not_compared(row: Row, level: Level, reason: str) -> Comparison:
 def holm(p: Sequence[float]) -> tuple[float, ...]:
     """Holm's step-down adjusted p-values: family-wise, whatever the correlation between the rows (Holm 1979, Scandinavian
     Journal of Statistics 6:65). As many as p, in its order.
+
+    Raises:
+        ValueError: one is NaN or infinite.
     """
-    return tuple(map(float, holm_over(np.asarray(p, float))))
+    return tuple(map(float, holm_over(finite(p, "p-values"))))
 
 
 def holm_over(p: Floats) -> Floats:
@@ -232,7 +236,11 @@ def false_discovery(p: Sequence[float]) -> tuple[float, ...]:
     1995): p of rank i times m/i, no larger than those of higher ranks.
 
     scipy.stats has it too (the tests hold one against the other), but importing that takes longer than a whole judgement.
+
+    Raises:
+        ValueError: one is NaN or infinite.
     """
+    finite(p, "p-values")
     order = sorted(range(len(p)), key=lambda i: -p[i])
     adjusted = [1.0] * len(p)
     most = 1.0

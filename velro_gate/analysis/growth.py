@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from velro_gate.analysis.finite import finite
 from velro_gate.analysis.intervals import Floats, Z, autocorrelation_time, student
 from velro_gate.model.record import Estimate
 
@@ -19,15 +20,22 @@ MINUTE = 60.0
 
 
 def growth(at: Floats, value: Floats) -> Estimate | None:
-    """How much the value grows in a minute, with a 95 % interval; None with fewer than LEAST_READINGS readings.
+    """How much the value grows in a minute, with a 95 % interval; None with fewer than LEAST_READINGS readings, or with
+    readings of one instant, which have no slope.
 
     at: seconds, rising; value: of the same length. Readings that follow each other are alike, so the interval is as wide as
     that of so many fewer independent ones: the variance of Kendall's S grows by the memory of what the line leaves (after Hamed
     and Rao 1998, Journal of Hydrology 204:182), and Student's t with so many degrees of freedom takes the normal's place.
+
+    Raises:
+        ValueError: a time or a value is NaN or infinite.
     """
+    at, value = finite(at, "times of readings"), finite(value, "readings")
     if len(at) < LEAST_READINGS:
         return None
     times, values = _thinned(at), _thinned(value)
+    if times.min() == times.max():
+        return None
     slope, _, _ = theil_sen(times, values)
     memory = _memory(values - slope * times)
     widening = math.sqrt(memory) * student(len(times) / memory - 2.0) / Z
@@ -55,11 +63,15 @@ def theil_sen(at: Floats, value: Floats, *, widening: float = 1.0) -> tuple[floa
 
     The interval lies between the slopes of rank (N -+ z sd(S)) / 2, with N pairs and S Kendall's statistic, whose variance is
     n (n - 1) (2 n + 5) / 18 less what ties take away (Sen 1968, JASA 63:1379, section 6). widening: what z is multiplied by.
-    Two different times at least.
+
+    Raises:
+        ValueError: there are no two different times.
     """
     first, second = np.triu_indices(len(at), 1)
     apart = at[second] - at[first]
     slopes = np.sort((value[second] - value[first])[apart > 0.0] / apart[apart > 0.0])
+    if not len(slopes):
+        raise ValueError("readings of one instant have no slope")
     half = widening * Z * math.sqrt(_kendall_variance(at, value)) / 2.0
     pairs = len(slopes)
     low = slopes[max(round(pairs / 2.0 - half) - 1, 0)]

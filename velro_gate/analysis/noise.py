@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from velro_gate.analysis.finite import finite
 from velro_gate.analysis.signflip import Floats
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate
@@ -105,26 +106,26 @@ def noise_of(
     history is long, few values have no need of the prior. elsewhere: takes the prior's place with its own degrees of freedom.
 
     Raises:
-        ValueError: there is no value.
+        ValueError: there is no value, or one is NaN or infinite.
     """
     if not values:
         raise ValueError("the noise of no value is unknown")
-    past = history if history is not None else values
+    own, past = finite(values, "values of runs"), finite(history if history is not None else values, "values of runs")
     found = noise_over(
-        np.asarray(values, float),
-        np.asarray(past, float),
+        own,
+        past,
         policy,
         prior_sd=(metric.prior_sd or DEFAULT_PRIOR_SD) if elsewhere is None else elsewhere.sd,
         prior_df=PRIOR_WEIGHT if elsewhere is None else elsewhere.df,
     )
-    own = found.k >= ENOUGH_BASELINES or bool(found.known)
+    enough = found.k >= ENOUGH_BASELINES or bool(found.known)
     return Noise(
         level=float(found.level),
         sd=float(found.sd),
         df=int(found.df),
         k=int(found.k),
-        known=bool(found.known) if own or elsewhere is None else elsewhere.known,
-        source="" if own or elsewhere is None else elsewhere.source,
+        known=bool(found.known) if enough or elsewhere is None else elsewhere.known,
+        source="" if enough or elsewhere is None else elsewhere.source,
     )
 
 

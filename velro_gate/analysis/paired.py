@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from velro_gate.analysis.finite import finite
 from velro_gate.analysis.signflip import (
     Floats,
     Orders,
@@ -71,7 +72,11 @@ def paired(d: Floats, seed: int, orders: Orders | None = None, *, beta: float = 
     """The figures of these differences. At least one pair and one metric.
 
     orders: of the pairs, where they are known. beta: how often the upper bound may be exceeded.
+
+    Raises:
+        ValueError: a difference is NaN or infinite.
     """
+    d = finite(d, "differences of pairs")
     n = d.shape[-2]
     walsh = walsh_averages(d)
     low, high = bounds(walsh, n, 0.025)
@@ -136,7 +141,11 @@ def detectable(d: Floats, seed: int, alpha: float, least: Floats) -> Floats:
 
     Infinite with too few pairs. What T has to exceed is taken from the flipped differences themselves, first without any
     change, then once more with the change found so, since a change spreads the flipped statistics of its own metric.
+
+    Raises:
+        ValueError: a difference is NaN or infinite.
     """
+    d = finite(d, "differences of pairs")
     n, m = d.shape
     signs = sign_vectors(n, seed)
     if n < 2 or alpha * len(signs) < 1.0:

@@ -34,7 +34,7 @@ def series_of(readings: Sequence[Reading]) -> Series:
     series = {}
     for key, pairs in sorted(grouped.items()):
         table = np.array(sorted(pairs), np.float64)
-        table = table[np.isfinite(table[:, 1])]
+        table = table[np.isfinite(table).all(axis=1)]
         if len(table):
             series[key] = (table[:, 0], table[:, 1])
     return series

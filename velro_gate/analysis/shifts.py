@@ -42,6 +42,9 @@ Z95 = 1.644854
 
 _Z_OF_FEW = 1.5
 
+_LARGEST = 700.0
+"""No larger move of a logarithm is told: e^709 is the largest number there is."""
+
 FURTHER_RUNS = 2
 """How often a suspicious phase is run again."""
 
@@ -145,7 +148,7 @@ def relative_change(metric: Metric, level: float, move: float) -> float | None:
     """What a move on the comparison scale, away from ``level``, is of the figure there; None where that is nothing."""
     match metric.scale:
         case Scale.LOG:
-            return math.expm1(move)
+            return math.expm1(min(move, _LARGEST))
         case Scale.LOGIT:
             return from_scale(level + move, metric) / from_scale(level, metric) - 1.0
         case Scale.LINEAR:
