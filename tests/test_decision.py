@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.analysis.runs import baselines, run, summary
 from velro_gate import decision
@@ -51,3 +56,30 @@ def test_every_name_is_documented_and_stands_on_the_page(name: str) -> None:
 @pytest.mark.parametrize("name", FORMULAS)
 def test_a_formula_names_its_source(name: str) -> None:
     assert re.search(r"\b1[89]\d\d\b|\b20\d\d\b|decision\.md", getattr(decision, name).__doc__)
+
+
+ODD = st.sampled_from([math.nan, math.inf, -math.inf])
+
+
+@given(ODD)
+def test_whatever_is_no_number_is_refused_in_words(odd: float) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: decision.noise_of([0.1, odd], decision.METRICS["p95"], decision.Policy()),
+        lambda: decision.holm([0.1, odd]),
+        lambda: decision.false_discovery([0.1, odd]),
+        lambda: decision.fisher((odd, 10), (1, 10)),
+        lambda: decision.fisher((1, 0), (1, 10)),
+        lambda: decision.newcombe((1, 10), (1, odd), 1.96),
+        lambda: decision.newcombe((0, 0), (1, 10), 1.96),
+        lambda: decision.dispersion([(10, 1), (10, odd)]),  # type: ignore[list-item]
+        lambda: decision.paired(np.array([[0.1], [odd]]), 1),
+        lambda: decision.detectable(np.array([[0.1], [odd]]), 1, 0.01, np.array([0.05])),
+        lambda: decision.growth(np.arange(12.0), np.full(12, odd)),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"must be finite numbers|is no share"):
+            call()
+
+
+def test_runs_that_nobody_asked_anything_of_tell_no_dispersion() -> None:
+    assert decision.dispersion([(0, 0), (0, 0)], [(10, 1)]) == 1.0

@@ -76,10 +76,10 @@ class TestWhatItCalls:
             if row.verdict is Change.SUSPICIOUS:
                 assert row.level is Level.INCONCLUSIVE
                 assert row.p is not None
-                assert row.p > POLICY.confirm_alpha / 6
+                assert row.p > POLICY.confirm_alpha / 12
             if row.verdict is Change.REGRESSION:
                 assert row.p is not None
-                assert row.p <= POLICY.confirm_alpha / 6
+                assert row.p <= POLICY.confirm_alpha / 12
 
     def test_the_slower_the_run_the_worse_the_call(self) -> None:
         noisy = baselines(10, sd=0.03, seed=2)

@@ -137,3 +137,25 @@ def test_a_growth_that_is_not_sure_says_so() -> None:
     assert judged(2.0, 8.0, 14.0).sentence == (
         "memory growth 8.00 MiB/min (2.00 to 14.0 MiB/min) may miss < 5 MiB/min; its interval reaches below, so it is not sure"
     )
+
+
+def test_readings_of_one_instant_have_no_growth() -> None:
+    assert growth(np.full(12, 3.0), np.arange(12.0)) is None
+    # So many readings are thinned first: one that is later vanishes in it.
+    assert growth(np.array([3.0] * 1599 + [4.0]), np.arange(1600.0)) is None
+    with pytest.raises(ValueError, match="one instant"):
+        theil_sen(np.full(12, 3.0), np.arange(12.0))
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf])
+def test_readings_that_are_no_numbers_are_refused_in_words(odd: float) -> None:
+    spoiled = np.where(TIMES == 7.0, odd, TIMES)
+    with pytest.raises(ValueError, match="must be finite numbers: 1 of 60 are not"):
+        growth(TIMES, spoiled)
+    with pytest.raises(ValueError, match="times of readings must be finite"):
+        growth(spoiled, TIMES)
+
+
+def test_what_the_monitor_read_at_no_time_is_left_out() -> None:
+    readings = [Reading(at=at, source="service", name="rss", value=1.0) for at in (1.0, np.nan, 2.0)]
+    assert series_of(readings)["service", "rss"][0].tolist() == [1.0, 2.0]

@@ -98,6 +98,38 @@ def test_a_figure_that_never_moves_is_unchanged_and_claims_no_endless_precision(
 # Hit rates
 
 
+@pytest.mark.parametrize("n", [1_000, 100_000])
+@pytest.mark.parametrize("rate", [1.0, 0.999, 0.5])
+@pytest.mark.parametrize("k", [1, 4, 10])
+def test_equal_hit_rates_are_unchanged(rate: float, n: int, k: int) -> None:
+    if rate == 0.5 and (n == 1_000 or k < 5):
+        return  # there a thousand requests show no single point
+    assert against("hit_rate", rate, [rate] * k, n=n, base_n=n).verdict is Change.UNCHANGED
+
+
+@pytest.mark.parametrize(("rate", "change"), [(0.998, Change.UNCHANGED), (0.996, Change.UNCHANGED), (0.98, Change.REGRESSION)])
+def test_a_hit_rate_near_one_has_to_lose_half_a_point_to_be_worse(rate: float, change: Change) -> None:
+    assert against("hit_rate", rate, [1.0] * 10).verdict is change
+    assert against("hit_rate", rate, [0.9995] * 10).verdict is change
+
+
+def test_a_wider_margin_asks_for_more_points() -> None:
+    before = [holding("hit_rate", 0.9999, number=i) for i in range(10)]
+    policy = replace(only("hit_rate"), margin=0.2, unchanged_below=0.4)
+    (row,) = (each for each in compare(holding("hit_rate", 0.985, number=99), before, policy) if each.primary)
+    assert row.verdict is Change.UNCHANGED
+
+
+HUGE = st.floats(5e-324, 1.7e308)
+
+
+@given(value=HUGE, before=st.lists(HUGE, min_size=1, max_size=12), k=st.integers(1, 12))
+def test_the_smallest_and_the_largest_numbers_are_compared_without_a_fault(value: float, before: list[float], k: int) -> None:
+    row = against("cpu_per_1000", value, before[:k])
+    assert row.verdict in Change
+    assert finite(row)
+
+
 def test_a_full_hit_rate_over_fewer_requests_is_no_lower() -> None:
     row = against("hit_rate", 1.0, [1.0] * 6, n=1_000, base_n=100_000)
     assert row.verdict not in WORSE

@@ -60,7 +60,7 @@ def test_the_least_visible_change_by_the_formula_of_the_design() -> None:
     df = 9 + 9 // 3
     chance = (1.645 + stats.t.ppf(0.95, df)) / 2
     three = s * math.sqrt(0.8 + 0.2 / 3 + math.pi / 20)
-    formula = (stats.t.ppf(1 - 0.01 / 8, df) + chance) * three
+    formula = (stats.t.ppf(1 - 0.005 / 8, df) + chance) * three
     assert found.detectable(8, Policy(), repeated=True) == pytest.approx(formula, rel=1e-4)
     alone = formula * math.sqrt(1 + math.pi / 20) * s / three
     assert found.detectable(8, Policy(), repeated=False) == pytest.approx(alone, rel=1e-4)

@@ -135,6 +135,21 @@ def share_margins(level: float, metric: Metric, policy: Policy) -> tuple[float, 
     return max(least, by_points[0]), max(bound, by_points[1])
 
 
+def _upper_by_points(noise: Noise, between: float, y: float, metric: Metric, n: int) -> float:
+    """The one-sided 95 % bound of a share's worsening from its error in points, on the log-odds scale; infinite for others.
+
+    Near 0 and 1 a share of n observations is known to a fraction of a point, though its odds are hardly known at all.
+    between: the noise from run to run on the scale. y: the candidate on the scale, the mean of its runs.
+    """
+    if metric.scale is not Scale.LOGIT:
+        return math.inf
+    level, current = from_scale(noise.level, metric), from_scale(y, metric)
+    variance = max(level * (1.0 - level), current * (1.0 - current))
+    in_points = replace(noise, sd=max(between * variance, math.sqrt(variance / n)))
+    upper = metric.worse_sign * (current - level) + t_quantile(CONFIDENCE, noise.df) * in_points.error()
+    return _odds_of_points(noise.level, metric, upper) if upper > 0.0 else math.inf
+
+
 def _odds_of_points(level: float, metric: Metric, points: float) -> float:
     """How far a share at ``level`` moves on the log-odds scale when it becomes worse by so much of 1."""
     share = from_scale(level, metric)
@@ -238,7 +253,8 @@ def scaled_shift(
         return None
     past = None if history is None else [y for each in history if (y := on_scale(each, metric, n)) is not None]
     noise = noise_of(known, metric, policy, history=past, elsewhere=elsewhere)
-    noise = replace(noise, sd=max(noise.sd, sampling_sd(noise.level, metric, n)))
+    between = noise.sd
+    noise = replace(noise, sd=max(between, sampling_sd(noise.level, metric, n)))
     y = math.fsum(ys) / len(ys)
     moved = y - noise.level
     found = shifts_over(np.array([ys]), _alone(noise), policy, sign=metric.worse_sign, shared=shared)
@@ -254,7 +270,7 @@ def scaled_shift(
         change_low=relative_change(metric, noise.level, moved - reach),
         change_high=relative_change(metric, noise.level, moved + reach),
         worse=float(found.worse[0]),
-        upper=float(found.upper[0]),
+        upper=min(float(found.upper[0]), _upper_by_points(noise, between, y, metric, n)),
         p=float(found.p[0]),
         p_better=float(found.p_better[0]),
         noise=noise.sd,

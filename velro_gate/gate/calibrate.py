@@ -150,7 +150,7 @@ def _new_levels(verdict: Verdict) -> frozenset[NewLevel]:
 
 def _is_agreed(row: Comparison) -> bool:
     """Whether a worsening was agreed to: by accepting the run, or by a waiver, which need not wait until it is sure."""
-    return row.verdict is Change.REGRESSION or (row.primary and row.waived)
+    return row.primary and (row.verdict is Change.REGRESSION or row.waived)
 
 
 def _delayed(record: RunRecord) -> BrokenError | None:
