@@ -15,8 +15,8 @@ from tests.github.git_server import git
 from velro_gate.gate.builds import free_port
 
 PLANNED = {
-    "pull_request": {("test", "ci.yml"), ("gate", "perf-gate.yml"), ("fork", "perf-gate.yml")},
-    "merge_group": {("gate", "perf-gate.yml"), ("fork", "perf-gate.yml")},
+    "pull_request": {("test", "ci.yml"), ("gate", "perf-gate.yml"), ("confirm", "perf-gate.yml"), ("fork", "perf-gate.yml")},
+    "merge_group": {("gate", "perf-gate.yml"), ("confirm", "perf-gate.yml"), ("fork", "perf-gate.yml")},
     "push": {("test", "ci.yml"), ("baseline", "perf-baseline.yml")},
     "workflow_dispatch": {("run", "perf-dispatch.yml")},
     "schedule": {("selftest", "perf-nightly.yml")},

@@ -41,7 +41,7 @@ class Measuring:
         if not sandbox.baselines.exists():
             for each in baselines(10, sd=0.15):
                 add_baseline(sandbox.baselines, each)
-        factor = 1.2 if kind.slowdown and not self._blind else 1.0
+        factor = 1.2 if kind.slower and not self._blind else 1.0
         record = replace(run(summary()), id=results.folder.name)
         results.write("record.json", encode_record(record))
         kept = DuetRecord(duet=noisy(factor=factor, seed=seed), warm_up=1.0, block_seconds=3.0, restarted=True)
@@ -80,7 +80,7 @@ def test_both_kinds_are_gated_in_turn_with_a_seed_of_their_own_and_counted(tmp_p
     ]
     assert len({seed for _, _, seed in measure.asked}) == 4
     assert (hits(found, "false fails"), hits(found, "found"), hits(found, "blocked")) == ([(0, 2)], [(2, 2)], [(0, 2), (0, 2)])
-    loads = [each.value for each in found.values() if isinstance(each, Amount)]
+    loads = [each.value for each in found.values() if isinstance(each, Amount) and each.what == "load"]
     # A ramp of 5 s and 60 s, then ten pairs of blocks of 1 + 3 s.
     assert loads == [pytest.approx((65.0 + 80.0) / 60.0)] * 2
 

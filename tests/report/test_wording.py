@@ -205,7 +205,7 @@ def test_a_suspicion_beside_open_rows_is_what_the_verdict_is_about() -> None:
     suspect = dataclasses.replace(undecided(0.08, 0.12), verdict=Change.SUSPICIOUS)
     text = report.headline(record(), verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect))
     assert "looks 8.0" in text
-    assert title(verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect)) == "inconclusive, please read"
+    assert title(verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect)) == "inconclusive, suspicious, please read"
 
 
 def of_levels(*levels: Level) -> Verdict:

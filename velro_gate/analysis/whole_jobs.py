@@ -59,12 +59,20 @@ def unchanged_figures(name: str, ends: Sequence[JobEnd]) -> Iterator[Evaluated]:
     yield from _cost(name, ends)
 
 
-def slower_figures(name: str, ends: Sequence[JobEnd]) -> Iterator[Evaluated]:
-    """Of jobs in which one step was slower."""
+def slower_figures(name: str, step: str, ends: Sequence[JobEnd]) -> Iterator[Evaluated]:
+    """Of jobs in which this step was slower; and by how much its p95 was, in the duets."""
     found = sum(is_found(end.verdict) for end in ends)
     yield figure_of(name, "found", found, len(ends), Aim.AT_LEAST, LEAST_FOUND)
     yield figure_of(name, "blocked", sum(end.blocked for end in ends), len(ends), Aim.AT_MOST)
+    moved = [100.0 * change for end in ends if (change := _change(end.verdict, step)) is not None]
+    if moved:
+        yield amount_of(name, f"p95 of {step} slower by", np.array(moved), "%", Aim.AT_LEAST)
     yield from _cost(name, ends)
+
+
+def _change(verdict: Verdict, step: str) -> float | None:
+    """The relative change of the step's p95 in the duet; None where there was none."""
+    return next((row.change for row in verdict.comparisons if row.pairs and (row.step, row.metric) == (step, "p95")), None)
 
 
 def _cost(name: str, ends: Sequence[JobEnd]) -> Iterator[Evaluated]:

@@ -98,6 +98,9 @@ def jobs(
     screen: Annotated[float, typer.Option(min=5.0, help="Seconds measured in the screen.")] = 10.0,
     block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block of the duet.")] = 3.0,
     warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
+    slowdown: Annotated[
+        float, typer.Option(min=0.01, help="Share by which the service's own time in one step grows; p95 grows by .64 of it.")
+    ] = 0.16,
     seed: Annotated[int, typer.Option(min=0, help="Of orders and of what disturbs the runner.")] = 1,
     scenario: Annotated[
         Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
@@ -110,7 +113,7 @@ def jobs(
     from velro_gate.gate.whole_jobs import WholeJobs
 
     shape = Shape(warm_up=warm_up, seconds=block)
-    wanted = WholeJobs(folder=folder, count=count, seed=seed, screen=screen, shape=shape, scenario=scenario)
+    wanted = WholeJobs(folder=folder, count=count, seed=seed, screen=screen, shape=shape, slowdown=slowdown, scenario=scenario)
     return evaluate_jobs(wanted, format)
 
 

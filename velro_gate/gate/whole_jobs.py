@@ -1,8 +1,8 @@
 """Whole jobs of the gate on the sandbox, from the screen to the verdict, with the base build at hand.
 
 Two kinds in turn: an unchanged build while a neighbour is busy on the service's core for random thirds of the time, and a build
-of which one step is 10 % slower on a quiet machine. Baselines of the unchanged build are made first. Each job has a folder of
-its own; one that reached its verdict is not measured again, but judged again from what it left.
+of which one step answers 10 % later on a quiet machine. Baselines of the unchanged build are made first. Each job has a folder
+of its own; one that reached its verdict is not measured again, but judged again from what it left.
 """
 
 from __future__ import annotations
@@ -42,14 +42,18 @@ from velro_gate.model.record import RunRecord
 from velro_gate.store.baselines import load_baselines
 
 BASELINES = 5
-STEP, SLOWDOWN = "authorization_check", 0.10
+STEP, SLOWDOWN = "authorization_check", 0.16
+"""The share by which the service's own time in this step grows. An answer holds more than that: in a bank of 800 blocks p95
+grew by .64 of it, so by 10 % here.
+"""
 _RAMP = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeJobs:
     """folder: of their folders and the baselines. count: of each kind. seed: of each job's own. screen: seconds that the
-    screen's phase is measured. shape: of the duet's blocks. scenario: another one than the shipped, for the sandbox.
+    screen's phase is measured. shape: of the duet's blocks. slowdown: of the service's own time in the slower step. scenario:
+    another one than the shipped, for the sandbox.
     """
 
     folder: Path
@@ -57,21 +61,22 @@ class WholeJobs:
     seed: int
     screen: float
     shape: Shape
+    slowdown: float = SLOWDOWN
     scenario: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One kind of job. title: of its figures. slowdown: of the step, in the head build. disturbed: by a busy neighbour."""
+    """One kind of job. title: of its figures. slower: whether the head build's step is. disturbed: by a busy neighbour."""
 
     name: str
     title: str
-    slowdown: float = 0.0
+    slower: bool = False
     disturbed: bool = False
 
 
 UNCHANGED = Kind(name="unchanged", title="whole jobs, A/A, disturbed runner", disturbed=True)
-SLOWER = Kind(name="slower", title=f"whole jobs, {STEP} +10 %", slowdown=SLOWDOWN)
+SLOWER = Kind(name="slower", title=f"whole jobs, {STEP} slower", slower=True)
 
 MeasureJob = Callable[["Sandbox", Kind, Results, int], None]
 """Measures one job and keeps it in the folder; the last argument is its seed."""
@@ -90,7 +95,7 @@ class Sandbox:
 
     def builds(self, kind: Kind) -> Builds:
         """Both builds of a duet, each pinned to the service's core."""
-        return sandbox_builds(kind.slowdown, step=STEP, core=self.core)
+        return sandbox_builds(self.asked.slowdown if kind.slower else 0.0, step=STEP, core=self.core)
 
     @contextmanager
     def serving(self, kind: Kind, results: Results) -> Iterator[Setup]:
@@ -136,7 +141,7 @@ def whole_job_figures(asked: WholeJobs, world: Effects, *, measure: MeasureJob |
             world.say(f"{title}: {end.words}")
             ends[kind.name].append(end)
     yield from unchanged_figures(UNCHANGED.title, ends[UNCHANGED.name])
-    yield from slower_figures(SLOWER.title, ends[SLOWER.name])
+    yield from slower_figures(SLOWER.title, STEP, ends[SLOWER.name])
 
 
 def measure_job(sandbox: Sandbox, kind: Kind, results: Results, seed: int) -> None:

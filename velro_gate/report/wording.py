@@ -118,7 +118,11 @@ def title(verdict: Verdict) -> str:
     """The verdict in a few words and what it asks of the reader."""
     if verdict.is_open and (widest := _widest(verdict)) is not None:
         return _missed_at_most(widest)
-    head = TITLES[verdict.level]
+    head = (
+        f"{TITLES[verdict.level]}, suspicious"
+        if verdict.level is Level.INCONCLUSIVE and verdict.is_suspicious
+        else TITLES[verdict.level]
+    )
     if verdict.level is Level.NO_BASELINE and (verdict.baselines_used or _unused(verdict)):
         head = "too few baselines yet" if verdict.baselines_used else "stored baselines were not used"
     return f"{head}, {action(verdict)}"
