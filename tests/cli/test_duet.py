@@ -20,7 +20,7 @@ SHORT = ("--no-pilot", "--block", 2, "--warm-up", 0.5, "--no-calibration", "--sh
 
 def options(folder: Path, *more: object) -> tuple[object, ...]:
     """A duet of two equal builds that tell their process ids."""
-    line = f"echo process $$; {program(folder, 1.0)}"
+    line = f"echo process $$ >>{folder}/processes; {program(folder, 1.0)}"
     scenario = tiny_scenario(folder, users=60, rate="100/s")
     return ("duet", scenario, "--base-command", line, "--head-command", line, *SHORT, *more)
 
@@ -51,14 +51,12 @@ def interrupted(folder: Path, when: str, number: signal.Signals) -> Ended:
 
 def started(folder: Path) -> list[int]:
     """The ids of every process that a build's command has told."""
-    (results,) = (folder / "velro-results").iterdir()
-    text = "".join(log.read_text("utf-8") for log in (results / "base.log", results / "head.log") if log.exists())
-    return [int(pid) for pid in re.findall(r"^process (\d+)$", text, re.MULTILINE)]
+    return [int(pid) for pid in re.findall(r"^process (\d+)$", (folder / "processes").read_text("utf-8"), re.MULTILINE)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_duet_keeps_its_whole_pairs_and_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    ended = interrupted(tmp_path, "pair 1 of 10: p95", number)
+    ended = interrupted(tmp_path, "pair 1 of 6: p95", number)
     assert ended.code == 130
     assert "error: the run was interrupted" in ended.err
     (folder,) = (tmp_path / "velro-results").iterdir()
@@ -81,7 +79,7 @@ def test_a_duet_that_is_killed_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_a_kept_duet_is_judged_again_offline_and_printed_in_every_format(tmp_path: Path) -> None:
-    interrupted(tmp_path, "pair 1 of 10: p95", signal.SIGINT)
+    interrupted(tmp_path, "pair 1 of 6: p95", signal.SIGINT)
     (folder,) = (tmp_path / "velro-results").iterdir()
     again = velro_gate("judge", folder, cwd=tmp_path)
     assert again.code == 4

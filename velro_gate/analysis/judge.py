@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 from velro_gate.analysis.comparison import compare
 from velro_gate.analysis.confirmation import confirm, suspected
@@ -52,8 +53,7 @@ def judge(
         baselines: comparable accepted runs, newest last; none of them is this run.
         skipped: sentences on stored runs that could not be compared with; they are told where they explain something.
         policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
-        repeats: further runs of suspicious phases (``confirmation``). None: the run is judged alone, and a suspicion that is
-            strong enough by itself is a regression. With repeats, even none, a regression has to be confirmed by them.
+        repeats: further runs of suspicious phases, which have to confirm a regression. None: the run is judged alone.
         missing: phase -> why it was not run again, or not twice.
         second_job: whether another job made those runs, which then share less of their noise with this one.
         duet: this build beside the one that it starts from, in suspicious phases: it decides about these, instead of repeats.
@@ -72,26 +72,15 @@ def judge(
     screened = compare(record, baselines, rules, other_profiles=other_profiles, repeated=repeats is not None)
     comparisons = waived(screened, waivers or (), today)
     again, doubted = _trusted(repeats or (), planned, comparisons)
-    if repeats is not None:
-        unknown = {**doubted, **(missing or {})}
-        if duet is not None:
-            comparisons = confirm_side_by_side(comparisons, replace(duet, policy=rules), missing=unknown)
-        else:
-            comparisons = confirm(
-                comparisons,
-                record,
-                again,
-                baselines,
-                rules,
-                missing=unknown,
-                other_profiles=other_profiles,
-                second_job=second_job,
-            )
-        comparisons = waived(comparisons, waivers or (), today)
-    trust = (
-        *trust_findings(planned, record, decided=Decided(requirements=requirements, comparisons=comparisons)),
-        *(doubts_side_by_side(duet) if duet is not None else ()),
-    )
+    unknown = {**doubted, **(missing or {})}
+    if duet is not None and repeats is not None:
+        comparisons = confirm_side_by_side(comparisons, replace(duet, policy=rules), missing=unknown)
+    elif repeats is not None:
+        confirming = partial(confirm, missing=unknown, other_profiles=other_profiles, second_job=second_job)
+        comparisons = confirming(comparisons, record, again, baselines, rules)
+    comparisons = waived(comparisons, waivers or (), today) if repeats is not None else comparisons
+    decided = Decided(requirements=requirements, comparisons=comparisons)
+    trust = (*trust_findings(planned, record, decided=decided), *(doubts_side_by_side(duet) if duet is not None else ()))
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),
@@ -102,7 +91,7 @@ def judge(
             comparisons,
             skipped=skipped,
             several=len(record.phases) > 1,
-            doubted=_broken_phases(trust) | {phase.name for phase in record.phases if phase.ended_by_service is not None},
+            doubted=_broken_phases(trust) | _ended_phases(record),
             today=today if waivers is not None else None,
         ),
         # Measured beside its base build, a run has been compared.
@@ -190,3 +179,7 @@ def _unfinished(planned: Sequence[Phase], record: RunRecord) -> frozenset[str]:
 
 def _broken_phases(trust: Sequence[TrustFinding]) -> frozenset[str]:
     return frozenset(doubt.phase for doubt in trust if doubt.level is Level.BROKEN)
+
+
+def _ended_phases(record: RunRecord) -> frozenset[str]:
+    return frozenset(phase.name for phase in record.phases if phase.ended_by_service is not None)
