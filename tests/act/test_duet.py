@@ -1,4 +1,4 @@
-"""What the screen leaves open, under act: the change's base is fetched from a server, both are built and served by their own commands."""
+"""What the screen leaves open, under act: the base is fetched from a server, both builds are made and served by commands."""
 
 from __future__ import annotations
 
