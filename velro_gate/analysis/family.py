@@ -77,18 +77,9 @@ def phase_rows(
         # The baselines decide, so that a candidate with few good answers cannot choose itself out of the test.
         return typical_count(before_or_mine, step, metric) * repeats
 
-    named = policy.primary is not None
-    primaries = policy.primary if policy.primary is not None else _default_primaries(mine[0])
-    rows = [Row(phase=name, step=s, metric=METRICS[m], primary=True, named=named) for s, m in primaries]
-    taken = set(primaries)
-    if policy.primary is None:
-        rows += _step_rows(name, steps, count)
-        taken |= {(row.step, row.metric.name) for row in rows}
-    for row in tuple(rows):
-        lower = None if row.stands_for else stand_in(row.metric, partial(count, row.step))
-        if lower is not None and (row.step, lower.name) not in taken:
-            taken.add((row.step, lower.name))
-            rows.append(Row(phase=name, step=row.step, metric=lower, primary=True, stands_for=row.metric.name))
+    rate = "achieved_share" if mine[0].offered_rate is not None else "throughput"
+    rows = primary_rows(name, rate, steps, policy, count)
+    taken = {(row.step, row.metric.name) for row in rows}
     rows += [
         Row(phase=name, step=step, metric=METRICS[metric], primary=False)
         for step, metric in _advisory(mine, before, steps)
@@ -97,9 +88,24 @@ def phase_rows(
     return rows
 
 
-def _default_primaries(phase: PhaseSummary) -> tuple[tuple[str, str], ...]:
-    rate = "achieved_share" if phase.offered_rate is not None else "throughput"
-    return tuple((ALL_STEPS, name) for name in ("p50", "p95", "error_rate", rate))
+def primary_rows(phase: str, rate: str, steps: Sequence[str], policy: Policy, count: Callable[[str, str], float]) -> list[Row]:
+    """The figures of a phase that may fail a run.
+
+    rate: the metric of the rate that answers come at. count: to a step and a metric, how many answers stand behind it.
+    """
+    named = policy.primary is not None
+    usual = tuple((ALL_STEPS, name) for name in ("p50", "p95", "error_rate", rate))
+    primaries = policy.primary if policy.primary is not None else usual
+    rows = [Row(phase=phase, step=s, metric=METRICS[m], primary=True, named=named) for s, m in primaries]
+    if not named:
+        rows += _step_rows(phase, steps, count)
+    taken = {(row.step, row.metric.name) for row in rows}
+    for row in tuple(rows):
+        lower = None if row.stands_for else stand_in(row.metric, partial(count, row.step))
+        if lower is not None and (row.step, lower.name) not in taken:
+            taken.add((row.step, lower.name))
+            rows.append(Row(phase=phase, step=row.step, metric=lower, primary=True, stands_for=row.metric.name))
+    return rows
 
 
 def _step_rows(phase: str, steps: Sequence[str], count: Callable[[str, str], float]) -> Iterator[Row]:

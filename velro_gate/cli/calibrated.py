@@ -5,11 +5,14 @@ from __future__ import annotations
 from rich.table import Table
 
 from velro_gate import units
-from velro_gate.analysis.judge import judge
+from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.noise import ENOUGH_BASELINES
 from velro_gate.cli.output import put, show
 from velro_gate.gate.calibrate import Calibrated
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.verdict import Change
 from velro_gate.report.figures import figure
 from velro_gate.report.trustline import smallest_seen
 
@@ -37,18 +40,23 @@ def _cells(phase: PhaseSummary) -> list[str]:
 
 
 def _sentences(stored: tuple[RunRecord, ...]) -> list[str]:
-    """How far the runs lie apart, and the smallest worsening that the last of them could have seen against the others."""
+    """How far the runs lie apart, the smallest worsening that later runs will fail, and what they will not compare."""
     said = []
     for phase in stored[-1].phases:
         values = [found.value for record in stored if (found := _p95(record, phase.name)) is not None]
         if len(values) > 1 and min(values) > 0.0:
             apart = units.format_share(max(values) / min(values) - 1.0)
             said.append(f"Noise: p95 of {phase.name} was up to {apart} apart in {len(values)} runs of one build.")
-    seen = smallest_seen(judge(stored[-1], stored[:-1]).comparisons)
+    # A later run has all of these for baselines; what it will see depends on them alone.
+    rows = compare(stored[-1], stored, stored[-1].plan.policy, repeated=True)
+    seen = smallest_seen(rows)
     if seen:
-        said.append(f"A later run will see a worsening of {seen} or more.")
-    else:
-        said.append("No figure can be compared after so few requests: longer phases or a higher rate are needed.")
+        said.append(f"A later run will fail a worsening of {seen} or more with 95 % probability.")
+    elif len(stored) < ENOUGH_BASELINES:
+        said.append(f"{len(stored)} baselines fail no run, they warn: five show how much the figures vary.")
+    for row in rows:
+        if row.primary and row.verdict is Change.NOT_COMPARED:
+            said.append(f"Not compared in {row.phase}: {METRICS[row.metric].label} of {row.step}, {row.reason.split('; ')[0]}.")
     return said
 
 

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from velro_gate import units
+from velro_gate.analysis.comparable import PhaseAnswers, comparable
 from velro_gate.engine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
 from velro_gate.gate.asking import Replies, ask_services
 from velro_gate.gate.setup import Setup
 from velro_gate.model.masking import mask
+from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.scenario import secrets
 
 _UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."
@@ -66,6 +68,7 @@ class DryRun:
             )
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
+        said += self._compared()
         said.append(f"Watched: {self._watched()}.")
         said += [f"{'Short' if short.fatal else 'Caveat'}: {short.sentence} {short.hint}" for short in self.shortfalls]
         replies = self.replies
@@ -77,6 +80,17 @@ class DryRun:
         if self.missing is not None:
             said.append(f"Missing: {self.missing.what}.")
         return said
+
+    def _compared(self) -> list[str]:
+        """Which response times will be compared with baselines."""
+        scenario, rates = self.setup.scenario, {part.name: part.rate for part in self.forecast.phases}
+        shares = {step.name: step.probability / scenario.requests_per_journey for step in scenario.steps}
+        expected = []
+        for phase in self.setup.phases:
+            requests = rates[phase.name] * phase.duration
+            answers = {ALL_STEPS: requests, **{step: share * requests for step, share in shares.items()}}
+            expected.append(PhaseAnswers(phase=phase.name, seconds=phase.duration, answers=answers))
+        return list(comparable(expected, self.setup.plan.policy))
 
     def _way(self) -> str:
         """How connections get there, where that is not the usual way."""
