@@ -12,7 +12,7 @@ from velro_gate import report
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, Verdict
 from velro_gate.report.console import COLOURS
-from velro_gate.report.rows import GLYPHS, OPEN, comparison_row
+from velro_gate.report.rows import GLYPHS, OPEN, comparison_row, worst_comparisons
 
 GREEN = (GLYPHS[Level.PASS], "🟢")
 
@@ -70,3 +70,13 @@ def test_no_report_gives_an_open_row_a_green_sign() -> None:
     assert '<span class="status open">not compared</span>' in html
     assert "status pass" not in "".join(part for part in html.split("<tr>") if ">inconclusive<" in part)
     assert "✅" not in shown(report.terminal(record, verdict))
+
+
+@pytest.mark.parametrize(
+    ("primary", "level", "told"), [(True, Level.WARN, True), (False, Level.WARN, False), (True, Level.NO_BASELINE, False)]
+)
+def test_a_primary_figure_that_was_not_compared_is_shown_by_name(primary: bool, level: Level, told: bool) -> None:
+    row = Comparison(
+        phase="load", step="all", metric="p95", verdict=Change.NOT_COMPARED, primary=primary, level=level, reason="too few"
+    )
+    assert (row in worst_comparisons([row])) is told

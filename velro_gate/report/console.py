@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from velro_gate.model.record import RunRecord
-from velro_gate.model.verdict import Verdict
+from velro_gate.model.verdict import Change, Verdict
 from velro_gate.report.escape import visible
 from velro_gate.report.phrase import Phrase
 from velro_gate.report.rows import OPEN, ComparisonRow, RequirementRow, gathered
@@ -100,7 +100,8 @@ def _comparison_table(view: View, rows: Sequence[ComparisonRow]) -> Table:
         for row in group.rows:
             style = "green" if row.finding == "improvement" else COLOURS[row.tone]
             more = f", {row.confirmation}" if row.confirmation else ""
-            finding = Text.assemble((row.finding + more, style), "" if row.primary else (" advisory", "dim"))
+            why = f": {visible(row.note)}" if row.finding == Change.NOT_COMPARED.value and row.note else ""
+            finding = Text.assemble((row.finding + more, style), why, "" if row.primary else (" advisory", "dim"))
             table.add_row(Padding(_text(row.subject), _INDENT), row.baseline, row.current, row.change, finding)
     return table
 

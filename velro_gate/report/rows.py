@@ -170,11 +170,20 @@ def tightest(results: Iterable[RequirementResult]) -> RequirementResult:
 
 def worst_comparisons(rows: Iterable[Comparison]) -> list[Comparison]:
     """Every row that moved, or may have moved and so holds the verdict back; the worst first."""
-    # What could not be compared, or not decided for want of baselines, did not change: the count of rows tells it.
-    telling = [
-        row for row in rows if row.verdict in MOVED or (row.verdict is Change.INCONCLUSIVE and row.level > Level.NO_BASELINE)
-    ]
+    telling = [row for row in rows if _tells(row)]
     return sorted(telling, key=lambda row: (-row.level, not row.primary, -worsening(row)))
+
+
+def _tells(row: Comparison) -> bool:
+    """Whether a reader has to see this row: not what is unchanged, nor what only had no baselines, which the count tells."""
+    match row.verdict:
+        case Change.INCONCLUSIVE:
+            return row.level > Level.NO_BASELINE
+        case Change.NOT_COMPARED:
+            # A figure that may fail the run and was not compared may be the one that has changed.
+            return row.primary and row.level not in (Level.PASS, Level.NO_BASELINE)
+        case _:
+            return row.verdict in MOVED
 
 
 def gathered(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
