@@ -80,6 +80,18 @@ def test_the_warm_up_lasts_until_the_response_times_have_settled(setup: Setup) -
     assert (quick.shape.warm_up, slow.shape.warm_up) == (3.0, 6.0)
 
 
+def test_a_second_pilot_block_is_made_only_where_the_first_had_not_settled_in_time(setup: Setup) -> None:
+    stages = Stage(setup), Stage(setup, settles=4), Stage(setup, settles=4)
+    for stage, wishes in zip(stages, (Wishes(seed=1), Wishes(seed=1), Wishes(seed=1, warm_up=4.0)), strict=True):
+        rehearsed(stage, wishes)
+    assert [[shape.warm_up for shape in stage.shapes] for stage in stages] == [[2.0], [2.0, 6.0], [4.0]]
+
+
+def test_a_block_takes_as_long_whether_one_pilot_block_showed_it_or_two(setup: Setup) -> None:
+    one, two = (rehearsed(Stage(setup, settles=seconds), Wishes(seed=1, block=15.0)) for seconds in (0, 4))
+    assert (one.seconds, two.seconds) == (pytest.approx(3.0 + 15.0 + 1.5), pytest.approx(6.0 + 15.0 + 1.5))
+
+
 def test_the_forecast_is_said_before_anything_is_compared(setup: Setup) -> None:
     stage = Stage(setup)
     made = rehearsed(stage, Wishes(seed=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from velro_gate.analysis.detectable_power import detectable_figures, error_figures
 from velro_gate.analysis.screen_and_duet import together_figures
 from velro_gate.analysis.synthetic import duet_figures, stored_figures
 from velro_gate.analysis.synthetic_duets import carry_over_figures, hostile_figures, mde_figures
@@ -19,4 +20,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     "hostile": hostile_figures,
     "carry-over": carry_over_figures,
     "duet-mde": mde_figures,
+    "stored-mde": detectable_figures,
+    "error-rates": error_figures,
 }

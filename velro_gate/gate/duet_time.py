@@ -28,7 +28,7 @@ def say_forecast(phases: tuple[Phase, ...], wishes: Wishes, say: Callable[[str],
 def least_seconds(phases: tuple[Phase, ...], wishes: Wishes) -> tuple[int, float]:
     """The pairs after which something can be called changed at the earliest, and the seconds of load until then.
 
-    With a pilot its two blocks count, and blocks and warm-up as short as it ever chooses; starting builds does not.
+    With a pilot its first block counts, and blocks and warm-up as short as it ever chooses; starting builds does not.
     """
     pairs = deciding(first_alone(wishes.looks))[0].pairs
     warm_up, seconds = (LEAST_WARM_UP, BLOCK_SECONDS[0]) if wishes.pilot else (WARM_UP, BLOCK)
@@ -37,5 +37,5 @@ def least_seconds(phases: tuple[Phase, ...], wishes: Wishes) -> tuple[int, float
     if wishes.block is not None:
         seconds = wishes.block
     shape = Shape(warm_up=warm_up, seconds=seconds)
-    pilot = 2.0 * Shape(warm_up=0.0, seconds=PILOT_SECONDS).load_seconds(phases) if wishes.pilot else 0.0
+    pilot = Shape(warm_up=0.0, seconds=PILOT_SECONDS).load_seconds(phases) if wishes.pilot else 0.0
     return pairs, pilot + 2.0 * pairs * shape.load_seconds(phases)

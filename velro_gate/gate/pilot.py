@@ -1,4 +1,8 @@
-"""Before a duet: two blocks of the base build, from which come warm-up, block length, and what the duet will cost and see."""
+"""Before a duet: a block or two of the base build, from which come warm-up, block length, and what the duet will cost and see.
+
+The first block shows how long a fresh build takes to settle. If that is no longer than the shortest warm-up, or the warm-up was
+given, its figures are those of any later block, and no second one is measured.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ WARM_UP, BLOCK = 10.0, 60.0
 """Seconds; what a duet without a pilot takes where nothing else is asked for."""
 MOST_SECONDS = 20 * 60.0
 PILOT_SECONDS = 10.0
-"""Measured in each of the pilot's two blocks."""
+"""Measured in each of the pilot's blocks."""
 
 LEAST_WARM_UP, MOST_WARM_UP = 3.0, 10.0
 _PILOT_RAMP = 2.0
@@ -94,12 +98,14 @@ async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | No
     if first is None:
         return None
     warm_up = wishes.warm_up if wishes.warm_up is not None else _warm_up(first)
-    second = await _pilot_block(stage, Shape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
-    if second is None:
-        return None
-    overhead = second.took - PILOT_SECONDS
-    pilot = pilot_of([second.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
-    budget = wishes.most_seconds - spent - first.took - second.took
+    last, took, overhead = first, first.took, first.took - PILOT_SECONDS + warm_up - ramp
+    if warm_up > max(ramp, LEAST_WARM_UP):
+        second = await _pilot_block(stage, Shape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
+        if second is None:
+            return None
+        last, took, overhead = second, first.took + second.took, second.took - PILOT_SECONDS
+    pilot = pilot_of([last.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
+    budget = wishes.most_seconds - spent - took
     choice: Sequence[float] = BLOCK_SECONDS
     if wishes.block is not None:
         choice, least = (wishes.block,), LEAST_MEMORIES * pilot.memory
@@ -143,7 +149,7 @@ def _unrehearsed(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed:
 
 async def _pilot_block(stage: Stage, shape: Shape, number: int) -> Measured | None:
     measured = await stage.block(
-        Side.BASE, shape, Place(title=f"pilot {number} of 2", number=number, count=2, draw=_DRAWS + number)
+        Side.BASE, shape, Place(title=f"pilot {number}", number=number, count=number, draw=_DRAWS + number)
     )
     if measured is None or any(phase.interrupted for phase in measured.block.phases):
         return None
