@@ -36,7 +36,7 @@ CHANGED = 1
 SCREEN_MINUTES = 1.5
 """The ``pr`` profile's load."""
 PILOT_MINUTES = 0.25
-"""A block of 10 s with ramp and restart; the embedded service settles within the shortest warm-up, so it makes no second one."""
+"""A block of 10 s with ramp and restart; the embedded service settles within the shortest warm-up, so one is enough."""
 PAIR_MINUTES = 40.0 / 60.0
 """Two blocks of 15 s with warm-up and restart: what a pair of the shipped plan takes on the embedded service."""
 

@@ -7,13 +7,11 @@ from typing import Annotated
 
 import typer
 
+from velro_gate.cli.help import App
 from velro_gate.cli.options import DEFAULT_OUTPUT, Format, Formatted, Output
 
-evaluate_app = typer.Typer(
-    name="evaluate",
-    help="Show how often the decision is wrong when nothing changed, and right when something did.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
+evaluate_app = App(
+    name="evaluate", help="Show how often the decision is wrong when nothing changed, and right when something did."
 )
 
 
