@@ -33,6 +33,16 @@ def test_synthetic_as_json_is_the_same_for_the_same_seed(tmp_path: Path) -> None
     assert one.code == (1 if any(figure["reached"] is False for figure in figures) else 0)
 
 
+def test_as_markdown_each_experiment_is_named_once_above_its_figures(tmp_path: Path) -> None:
+    ended = velro_gate("evaluate", "synthetic", "--only", "duet", "--count", "20", "--format", "markdown", cwd=tmp_path)
+    heading, rule, *rows = ended.out.splitlines()
+    assert heading.startswith("| experiment | counted | rate | 95 % interval | to reach | result |")
+    assert set(rule) == {"|", "-"}
+    assert {row.count("|") for row in rows} == {heading.count("|")}
+    assert rows[0].startswith("| duet A/A, pair sd 2%, AR(1) 0.5 | false fails ")
+    assert rows[1].startswith("| | inconclusive ")
+
+
 def test_an_unknown_experiment_is_named_with_those_there_are(tmp_path: Path) -> None:
     ended = velro_gate("evaluate", "synthetic", "--only", "duett", cwd=tmp_path)
     assert ended.code == 2

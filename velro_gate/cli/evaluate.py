@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from velro_gate.cli.help import App
-from velro_gate.cli.options import DEFAULT_OUTPUT, Format, Formatted, Output
+from velro_gate.cli.options import DEFAULT_OUTPUT, FigureFormat, FiguresFormatted, Format, Formatted, Output
 
 evaluate_app = App(
     name="evaluate", help="Show how often the decision is wrong when nothing changed, and right when something did."
@@ -23,7 +23,7 @@ def synthetic(
         list[str] | None,
         typer.Option("--only", help="Only this experiment, such as together, duet, stored; may be repeated."),
     ] = None,
-    format: Formatted = Format.TEXT,
+    format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
     """Judge made-up jobs whose truth is known: noise, outliers, drift, a given change. Exit code 1 when a figure is missed."""
     from velro_gate.cli.figures import print_figures
@@ -43,7 +43,7 @@ def replay(
     folder: Annotated[
         Path, typer.Argument(help="Folder of real series, in the tidy format of docs/evidence.md or a known one.")
     ],
-    format: Formatted = Format.TEXT,
+    format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
     """Replay the decision on real series in which nothing changed, or what changed is known. Exit code 1 when one is missed."""
     from velro_gate.cli.figures import print_figures
@@ -67,7 +67,7 @@ def end_to_end(
         Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
     ] = None,
     output: Output = DEFAULT_OUTPUT,
-    format: Formatted = Format.TEXT,
+    format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
     """Judge real blocks of the sandbox, as it was and slowed by a known share. Exit code 1 when a figure is missed."""
     from velro_gate.cli.evaluations import evaluate_end_to_end
@@ -103,7 +103,7 @@ def jobs(
     scenario: Annotated[
         Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
     ] = None,
-    format: Formatted = Format.TEXT,
+    format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
     """Gate the sandbox in whole jobs with its base build: unchanged on a disturbed runner, and one step 10 % slower."""
     from velro_gate.cli.evaluations import evaluate_jobs

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from velro_gate import report, units
 from velro_gate.cli.figures import print_figures
-from velro_gate.cli.options import Format
+from velro_gate.cli.options import FigureFormat, Format
 from velro_gate.cli.output import people, put, show
 from velro_gate.cli.world import real_effects
 from velro_gate.gate.end_to_end import EndToEnd, end_to_end_figures
@@ -22,14 +22,14 @@ from velro_gate.store.files import write_whole
 OK = 0
 
 
-def evaluate_end_to_end(asked: EndToEnd, format: Format) -> int:
+def evaluate_end_to_end(asked: EndToEnd, format: FigureFormat) -> int:
     """Measure, draw, print; 1 when a figure is missed."""
     with real_effects(None, verbose=False) as effects:
         figures = list(end_to_end_figures(asked, effects))
-    return print_figures(figures, format) if figures or format is Format.JSON else OK
+    return print_figures(figures, format) if figures or format is FigureFormat.JSON else OK
 
 
-def evaluate_jobs(asked: WholeJobs, format: Format) -> int:
+def evaluate_jobs(asked: WholeJobs, format: FigureFormat) -> int:
     """Measure whole jobs, print their figures; 1 when one is missed."""
     with real_effects(None, verbose=False) as effects:
         figures = list(whole_job_figures(asked, sandbox_effects(effects)))

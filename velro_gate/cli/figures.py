@@ -3,58 +3,67 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 
-from velro_gate.cli.options import Format
+from velro_gate.cli.options import FigureFormat
 from velro_gate.cli.output import put, show
 from velro_gate.errors import GateFailedError
-from velro_gate.model.evaluation import Amount, Evaluated, Figure
+from velro_gate.model.evaluation import Amount, Evaluated
 from velro_gate.units import format_share
 
 MISSED = GateFailedError.exit_code
 
 
-def print_figures(figures: Sequence[Evaluated], format: Format) -> int:
+def print_figures(figures: Sequence[Evaluated], format: FigureFormat) -> int:
     """Each figure with its interval, its target and the naive rules on the same jobs; 1 when a target was missed, else 0."""
     missed = [figure for figure in figures if figure.reached is False]
-    if format is Format.JSON:
-        put(json.dumps([_document(figure) for figure in figures], indent=2, ensure_ascii=False))
-    else:
-        show(_table(figures))
-        judged = [figure for figure in figures if figure.reached is not None]
-        put(f"{len(judged) - len(missed)} of {len(judged)} figures are reached")
+    match format:
+        case FigureFormat.JSON:
+            put(json.dumps([_document(figure) for figure in figures], indent=2, ensure_ascii=False))
+        case FigureFormat.MARKDOWN:
+            put("\n".join(_markdown(figures)))
+        case FigureFormat.TEXT:
+            show(_table(figures))
+            judged = [figure for figure in figures if figure.reached is not None]
+            put(f"{len(judged) - len(missed)} of {len(judged)} figures are reached")
     return MISSED if missed else 0
 
 
 def _table(figures: Sequence[Evaluated]) -> Table:
     table = Table()
-    for heading in ("experiment", "counted", "rate", "95 % interval", "to reach", "", "naive rules, on the same jobs"):
+    for heading in ("experiment", *_HEADINGS):
         table.add_column(heading, justify="right" if heading in ("rate", "95 % interval") else "left", overflow="fold")
     for figure in figures:
-        counted, rate, between = _counted(figure) if isinstance(figure, Figure) else _averaged(figure)
-        table.add_row(
-            figure.experiment,
-            counted,
-            rate,
-            between,
-            _wanted(figure),
-            {True: "reached", False: "MISSED", None: ""}[figure.reached],
-            ", ".join(f"{rule}: {format_share(share)}" for rule, share in figure.naive.items())
-            if isinstance(figure, Figure)
-            else "",
-        )
+        table.add_row(figure.experiment, *_cells(figure))
     return table
 
 
-def _counted(figure: Figure) -> tuple[str, str, str]:
+def _markdown(figures: Sequence[Evaluated]) -> Iterator[str]:
+    """A table of pipes. An experiment is named in its first row."""
+    headings = ("experiment", *_HEADINGS)
+    yield f"| {' | '.join(headings)} |"
+    yield "|---" * len(headings) + "|"
+    before = ""
+    for figure in figures:
+        name = "" if figure.experiment == before else figure.experiment
+        before = figure.experiment
+        yield f"| {' | '.join((name, *_cells(figure)))} |".replace("|  ", "| ")
+
+
+_HEADINGS = ("counted", "rate", "95 % interval", "to reach", "result", "naive rules, on the same jobs")
+
+
+def _cells(figure: Evaluated) -> tuple[str, ...]:
+    result = {True: "reached", False: "MISSED", None: ""}[figure.reached]
+    if isinstance(figure, Amount):
+        value, between = f"{figure.value:.2f} {figure.unit}", f"{figure.low:.2f} to {figure.high:.2f}"
+        return figure.what, value, between, _wanted(figure), result, ""
+    counted = f"{figure.what} {figure.hits} of {figure.count}"
     between = f"{format_share(figure.low)} to {format_share(figure.high)}"
-    return f"{figure.what} {figure.hits} of {figure.count}", format_share(figure.rate), between
-
-
-def _averaged(figure: Amount) -> tuple[str, str, str]:
-    return figure.what, f"{figure.value:.1f} {figure.unit}", f"{figure.low:.1f} to {figure.high:.1f}"
+    naive = ", ".join(f"{rule}: {format_share(share)}" for rule, share in figure.naive.items())
+    return counted, format_share(figure.rate), between, _wanted(figure), result, naive
 
 
 def _wanted(figure: Evaluated) -> str:

@@ -18,6 +18,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class FigureFormat(StrEnum):
+    """How the figures of an evaluation are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
 class Blocking(StrEnum):
     """Which inconclusive runs end with exit code 3."""
 
@@ -77,6 +85,10 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)
 ]
 Formatted = Annotated[Format, typer.Option("--format", "-f", help="text for people, json for scripts.", rich_help_panel=SHOWN)]
+FiguresFormatted = Annotated[
+    FigureFormat,
+    typer.Option("--format", "-f", help="text for people, json for scripts, markdown for pages.", rich_help_panel=SHOWN),
+]
 NoCalibration = Annotated[
     bool,
     typer.Option(
