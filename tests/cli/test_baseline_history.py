@@ -60,3 +60,50 @@ def test_a_baseline_is_pinned_and_let_go(tmp_path: Path) -> None:
     again = velro_gate("baseline", "unpin", file, cwd=tmp_path)
     assert again.code == 2
     assert "not pinned" in again.err
+
+
+def test_every_command_on_baselines_finds_those_of_the_repository_from_a_folder_inside_it(tmp_path: Path) -> None:
+    repository, deep = tmp_path / "repository", tmp_path / "repository" / "service" / "perf"
+    deep.mkdir(parents=True)
+    (repository / ".git").mkdir()
+    stored(repository / "baselines", 4)
+    files = [path.relative_to(repository) for path, _ in list_baselines(repository / "baselines").found]
+    assert "change points" in velro_gate("baseline", "history", cwd=deep).out
+    listed = json.loads(velro_gate("baseline", "list", "--format", "json", cwd=deep).out)["baselines"]
+    assert [Path(row["file"]).relative_to(repository) for row in listed] == files
+    for words in (("show",), ("pin", "--release", "v1"), ("unpin",), ("remove",)):
+        ended = velro_gate("baseline", *words, files[0], cwd=deep)
+        assert ended.code == 0, ended.err
+    assert velro_gate("baseline", "prune", "--keep", "1", cwd=deep).code == 0
+    left = [
+        path.relative_to(repository)
+        for path, record in list_baselines(repository / "baselines").found
+        if not record.quarantined
+    ]
+    assert left == files[3:4]
+    assert not (deep / "baselines").exists()
+
+
+def test_a_run_is_added_to_the_baselines_of_the_repository_that_holds_it(tmp_path: Path) -> None:
+    repository, elsewhere = tmp_path / "repository", tmp_path / "elsewhere"
+    (repository / ".git").mkdir(parents=True)
+    elsewhere.mkdir()
+    stored(tmp_path / "made", 1)
+    run = repository / "velro-results" / "record.json"
+    run.parent.mkdir()
+    run.write_bytes(list_baselines(tmp_path / "made").found[0][0].read_bytes())
+    ended = velro_gate("baseline", "add", run, "--accept-change", cwd=elsewhere)
+    assert ended.code == 0, ended.err
+    assert len(list_baselines(repository / "baselines").found) == 1
+    assert not (elsewhere / "baselines").exists()
+
+
+def test_a_path_that_is_there_is_meant_before_one_of_the_repository(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    inner = tmp_path / "inner"
+    stored(tmp_path / "baselines", 2)
+    stored(inner / "baselines", 2)
+    file = list_baselines(inner / "baselines").found[1][0].relative_to(inner)
+    assert velro_gate("baseline", "remove", file, cwd=inner).code == 0
+    assert (tmp_path / file).exists()
+    assert not (inner / file).exists()

@@ -209,6 +209,7 @@ def confirm(
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.running import confirm_kept
     from velro_gate.gate.judgement import under_policy
+    from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
     kept, verdict, results = confirm_kept(
@@ -217,7 +218,7 @@ def confirm(
         runner,
         verbose,
         calibrate=not no_calibration,
-        baselines=baselines,
+        baselines=find_baselines(baselines, record),
         waivers=waivers,
         seconds=max_minutes * 60.0,
     )

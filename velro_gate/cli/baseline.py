@@ -49,8 +49,9 @@ def add(
     from velro_gate.cli.output import put
     from velro_gate.gate.calibrate import accept
     from velro_gate.gate.judgement import kept_further, reread_run
+    from velro_gate.store.baselines import find_baselines
 
-    further = kept_further(record)
+    further, baselines = kept_further(record), find_baselines(baselines, record)
     put(f"stored {accept(reread_run(record), baselines, accept_change=accept_change, waivers=waivers, further=further)}")
     return 0
 
@@ -59,8 +60,9 @@ def add(
 def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
     """List every stored run, whether it is used or quarantined and why, and every file there that is none."""
     from velro_gate.cli.stored import print_baselines
+    from velro_gate.store.baselines import find_baselines
 
-    return print_baselines(baselines, format)
+    return print_baselines(find_baselines(baselines, Path()), format)
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline show baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
@@ -70,8 +72,9 @@ def show(
 ) -> int:
     """Show the figures of one baseline."""
     from velro_gate.cli.stored import print_baseline
+    from velro_gate.store.baselines import find_stored
 
-    return print_baseline(file, format)
+    return print_baseline(find_stored(file), format)
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline history --metric p95 --step authorization_check")
@@ -83,8 +86,9 @@ def history(
 ) -> int:
     """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
     from velro_gate.cli.stored import print_history
+    from velro_gate.store.baselines import find_baselines
 
-    return print_history(baselines, metric, step, format)
+    return print_history(find_baselines(baselines, Path()), metric, step, format)
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline pin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
@@ -94,8 +98,10 @@ def pin(
 ) -> int:
     """Hold on to a baseline as a release: it is never pruned, and main is held against the newest one pinned."""
     from velro_gate.cli.output import put
+    from velro_gate.store.baselines import find_stored
     from velro_gate.store.pins import pin_baseline
 
+    file = find_stored(file)
     put(f"pinned {file} as {pin_baseline(file, release)}")
     return 0
 
@@ -104,8 +110,10 @@ def pin(
 def unpin(file: Annotated[Path, typer.Argument(help="One pinned baseline file.")]) -> int:
     """Let a pinned baseline go: it is a baseline like any other again."""
     from velro_gate.cli.output import put
+    from velro_gate.store.baselines import find_stored
     from velro_gate.store.pins import unpin_baseline
 
+    file = find_stored(file)
     unpin_baseline(file)
     put(f"{file} is no longer pinned")
     return 0
@@ -163,8 +171,9 @@ def calibrate(
 def remove(file: Annotated[Path, typer.Argument(help="One stored run.")]) -> int:
     """Remove one stored run, for example one that was disturbed; a pinned one stays."""
     from velro_gate.cli.output import put
-    from velro_gate.store.baselines import remove_baseline
+    from velro_gate.store.baselines import find_stored, remove_baseline
 
+    file = find_stored(file)
     record = remove_baseline(file)
     put(f"removed {file}" + ("" if record is None else f", which was run {record.id}"))
     return 0
@@ -177,10 +186,11 @@ def prune(
 ) -> int:
     """Remove the oldest baselines of each plan (scenario, version, profile) and environment; the others stay comparable."""
     from velro_gate.cli.output import put
-    from velro_gate.store.baselines import prune_baselines
+    from velro_gate.store.baselines import find_baselines, prune_baselines
 
+    baselines = find_baselines(baselines, Path())
     removed = prune_baselines(baselines, keep)
-    put(f"removed {len(removed)} baselines, kept at most {keep} of each plan and environment")
+    put(f"removed {len(removed)} baselines in {baselines}, kept at most {keep} of each plan and environment")
     return 0
 
 

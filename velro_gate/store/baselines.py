@@ -237,6 +237,13 @@ def find_baselines(root: Path, beside: Path) -> Path:
     return root
 
 
+def find_stored(file: Path) -> Path:
+    """One stored run by the path that was given: as it stands, else below the folder that holds the usual one."""
+    if file.exists() or file.is_absolute() or file.parts[:1] != DEFAULT_FOLDER.parts:
+        return file
+    return find_baselines(DEFAULT_FOLDER, Path()).parent / file
+
+
 def require_folder(root: Path) -> None:
     """Refuse a place for baselines that cannot be one; a folder that does not exist yet is fine: it holds none.
 
