@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.analysis.runs import baselines
+from tests.analysis.runs import baselines, run, summary
 from velro_gate.cli.calibrated import print_calibrated
 from velro_gate.gate.calibrate import Calibrated
 
@@ -25,3 +25,31 @@ def test_fewer_fail_nothing_and_that_is_said(capsys: pytest.CaptureFixture[str])
 def test_what_later_runs_will_not_compare_is_named_with_the_duration_that_would_do(capsys: pytest.CaptureFixture[str]) -> None:
     found = said(5, capsys, n=200)
     assert "Not compared in steady: p95 of all, only 200 good answers, 600 are needed to compare p95 (3 min would do)" in found
+
+
+def test_the_table_has_a_row_for_each_run_in_the_order_made_and_says_why_one_was_not_stored(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    first, second = run(number=0), run(summary(times=1.1), number=2)
+    slow = run(summary(times=5.0, failed=60), number=1)
+    print_calibrated(Calibrated(stored=(first, second), refused=((slow, "p95 of steady misses its limit"),)))
+    rows = [line for line in capsys.readouterr().out.splitlines() if "run-" in line]
+    assert [next(word for word in row.split() if word.startswith("run-")) for row in rows] == ["run-0", "run-1", "run-2"]
+    figures = [("100/s", "5.00 ms", "12.0 ms", "20.0 ms", "yes"), ("25.0 ms", "60.0 ms", "100 ms", "no: p95 of steady")]
+    assert all(word in rows[0] for word in figures[0]), rows[0]
+    assert all(word in rows[1] for word in figures[1]), rows[1]
+    assert "13.2 ms" in rows[2]
+
+
+def test_the_table_tells_how_far_the_runs_of_one_build_lie_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    print_calibrated(Calibrated(stored=tuple(run(summary(times=times), number=n) for n, times in enumerate((1.0, 1.2, 1.1)))))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Noise: p95 of steady was up to 20.0 % apart in 3 runs of one build." in said
+
+
+def test_a_single_run_has_a_row_and_no_noise(capsys: pytest.CaptureFixture[str]) -> None:
+    print_calibrated(Calibrated(stored=(run(),)))
+    said = capsys.readouterr().out
+    assert "run-0" in said
+    assert "Noise" not in said

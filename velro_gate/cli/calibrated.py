@@ -13,7 +13,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change
-from velro_gate.report.figures import figure
+from velro_gate.report.figures import FEW_NOTE, has_few, marked
 from velro_gate.report.trustline import smallest_seen
 
 _FIGURES = ("throughput", "p50", "p95", "p99", "error_rate")
@@ -28,15 +28,21 @@ def print_calibrated(made: Calibrated) -> None:
     for record in sorted((*made.stored, *(record for record, _ in made.refused)), key=lambda run: (run.started_at, run.id)):
         for phase in record.phases:
             table.add_row(record.id, phase.name, *_cells(phase), f"no: {reasons[record.id]}" if record.id in reasons else "yes")
+    table.caption, table.caption_justify = FEW_NOTE if _has_few(made) else None, "left"
     show(table)
     if len(made.stored) > 1:
         for line in _sentences(made.stored):
             put(line)
 
 
+def _has_few(made: Calibrated) -> bool:
+    phases = [phase for record in (*made.stored, *(record for record, _ in made.refused)) for phase in record.phases]
+    return any(has_few(name, phase.measurement(name)) for phase in phases for name in _FIGURES)
+
+
 def _cells(phase: PhaseSummary) -> list[str]:
     found = {name: phase.measurement(name) for name in _FIGURES}
-    return [figure(name, None if value is None else value.value) for name, value in found.items()]
+    return [marked(name, value) for name, value in found.items()]
 
 
 def _sentences(stored: tuple[RunRecord, ...]) -> list[str]:

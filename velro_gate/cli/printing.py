@@ -21,6 +21,7 @@ from velro_gate.gate.results import Results
 from velro_gate.gate.setup import Asked, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.figures import FEW_NOTE, has_few, marked
 from velro_gate.report.trustline import generator_alone
 from velro_gate.scenario import json_schema
 
@@ -50,25 +51,30 @@ def print_run(record: RunRecord, results: Results, format: Format) -> int:
     return OK
 
 
+_QUANTILES = ("p50", "p95", "p99", "lateness_p99")
+
+
 def phase_table(record: RunRecord) -> Table:
     """One row a phase."""
     table = Table(title=f"{record.plan.scenario}, profile {record.plan.profile}", title_justify="left")
     for heading in ("phase", "users", "requests/s", "p50", "p95", "p99", "errors", "hit rate", "lateness p99", "generator CPU"):
         table.add_column(heading, justify="left" if heading == "phase" else "right")
+    few = False
     for phase in record.phases:
-        figures = {name: phase.measurement(name) for name in ("throughput", "p50", "p95", "p99", "error_rate", "hit_rate")}
-        late = phase.measurement("lateness_p99")
-        value = {name: found.value if found else None for name, found in figures.items()}
+        found = {name: phase.measurement(name) for name in (*_QUANTILES, "throughput", "error_rate", "hit_rate")}
+        value = {name: each.value if each else None for name, each in found.items()}
+        few |= any(has_few(name, found[name]) for name in _QUANTILES)
         table.add_row(
             phase.name,
             units.format_count(phase.users),
             units.format_count(value["throughput"]),
-            *(units.format_seconds(value[name]) for name in ("p50", "p95", "p99")),
+            *(marked(name, found[name]) for name in _QUANTILES[:3]),
             units.format_share(value["error_rate"]),
             units.format_share(value["hit_rate"]),
-            units.format_seconds(late.value if late else None),
+            marked("lateness_p99", found["lateness_p99"]),
             units.format_share(phase.health.cpu_share),
         )
+    table.caption, table.caption_justify = FEW_NOTE if few else None, "left"
     return table
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Verdict
 from velro_gate.report.escape import visible
+from velro_gate.report.figures import footnote
 from velro_gate.report.phrase import Phrase
 from velro_gate.report.rows import OPEN, ComparisonRow, RequirementRow, gathered
 from velro_gate.report.templating import groupby_phase
@@ -65,6 +66,8 @@ def _requirements(view: View) -> list[RenderableType]:
     parts: list[RenderableType] = [_title("Requirements", view.requirement_count)]
     if view.prominent:
         parts.append(_requirement_table(view.prominent))
+        if note := footnote(view.prominent):
+            parts.append(Padding(Text(note, style="dim"), _INDENT))
     if view.folded:
         parts.append(Text(f"  and {len(view.folded)} more requirements, all met", style="dim"))
     return [*parts, Text("")]

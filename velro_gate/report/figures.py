@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from velro_gate import units
+from velro_gate.analysis.family import LEAST_BEYOND, is_enough
 from velro_gate.model.metrics import METRICS, Kind, Metric
 from velro_gate.model.readings import Unit, unit_of
 from velro_gate.model.record import Estimate
@@ -13,6 +17,10 @@ from velro_gate.report.phrase import Phrase, name, text
 MISSING = units.MISSING
 NOTHING = "–"
 """What stands where no figure is expected, as in a column that does not apply; a missing figure is 'not measured'."""
+
+FEW_MARK = "*"
+FEW_NOTE = f"{FEW_MARK} fewer than {LEAST_BEYOND} answers lie beyond this quantile, so chance alone may move it."
+"""The mark behind such a quantile, and the line under a table that has one."""
 
 _SIGNS = {Comparator.BELOW: "<", Comparator.AT_MOST: "≤", Comparator.ABOVE: ">", Comparator.AT_LEAST: "≥"}
 
@@ -37,6 +45,29 @@ def figure(metric: str, value: float | None) -> str:
 def estimate(metric: str, found: Estimate | None) -> str:
     """The value alone."""
     return figure(metric, found.value if found else None)
+
+
+class Marked(Protocol):
+    """A row of a table of figures. few: whether one of them is marked."""
+
+    @property
+    def few(self) -> bool:
+        """Whether a quantile in it has few answers beyond it."""
+
+
+def has_few(metric: str, found: Estimate | None) -> bool:
+    """Whether it is a quantile beyond which too few answers lie to compare it."""
+    return found is not None and not is_enough(found.n, METRICS[metric])
+
+
+def marked(metric: str, found: Estimate | None) -> str:
+    """The value alone, marked where few answers lie beyond it."""
+    return estimate(metric, found) + FEW_MARK * has_few(metric, found)
+
+
+def footnote(rows: Iterable[Marked]) -> str:
+    """The line that explains the mark to readers of these rows; empty where none has it."""
+    return FEW_NOTE if any(row.few for row in rows) else ""
 
 
 def interval(metric: str, found: Estimate | None) -> str:

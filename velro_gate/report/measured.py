@@ -31,9 +31,12 @@ _OUTCOMES = {
 }
 
 
+_SHOWN = ("p50", "p95", "p99")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRow:
-    """A phase that was planned; state says how far it came."""
+    """A phase that was planned; state says how far it came. few: one of its quantiles is marked."""
 
     name: str
     state: str
@@ -47,11 +50,12 @@ class PhaseRow:
     errors: str
     hit_rate: str
     lateness: str
+    few: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """One step of a phase."""
+    """One step of a phase. few: one of its quantiles is marked."""
 
     phase: str
     step: str
@@ -64,6 +68,7 @@ class StepRow:
     error_rate: str
     hit_rate: str
     received: str
+    few: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +131,7 @@ def _phase_row(phase: PhaseSummary, pace: float | str | None) -> PhaseRow:
         errors=_of(phase, "error_rate"),
         hit_rate=_of(phase, "hit_rate"),
         lateness=_of(phase, "lateness_p99"),
+        few=any(figures.has_few(name, phase.measurement(name)) for name in (*_SHOWN, "lateness_p99")),
     )
 
 
@@ -139,7 +145,7 @@ def _unreached(name: str) -> PhaseRow:
     missing = dict.fromkeys(
         ("users", "measured", "rate", "offered", "p50", "p95", "p99", "errors", "hit_rate", "lateness"), figures.MISSING
     )
-    return PhaseRow(name=name, state="not reached", **missing)
+    return PhaseRow(name=name, state="not reached", few=False, **missing)
 
 
 def _state(phase: PhaseSummary) -> str:
@@ -151,7 +157,7 @@ def _state(phase: PhaseSummary) -> str:
 
 
 def _of(phase: PhaseSummary, metric: str, step: str = ALL_STEPS) -> str:
-    return figures.estimate(metric, phase.measurement(metric, step))
+    return figures.marked(metric, phase.measurement(metric, step))
 
 
 def step_rows(record: RunRecord) -> list[StepRow]:
@@ -161,7 +167,7 @@ def step_rows(record: RunRecord) -> list[StepRow]:
 
 def _step_row(phase: PhaseSummary, step: StepSummary) -> StepRow:
     def of(metric: str) -> str:
-        return figures.estimate(metric, step.measurements.get(metric))
+        return figures.marked(metric, step.measurements.get(metric))
 
     return StepRow(
         phase=phase.name,
@@ -175,6 +181,7 @@ def _step_row(phase: PhaseSummary, step: StepSummary) -> StepRow:
         error_rate=of("error_rate"),
         hit_rate=of("hit_rate"),
         received=units.format_bytes(step.received),
+        few=any(figures.has_few(name, step.measurements.get(name)) for name in (*_SHOWN, "service_p95")),
     )
 
 

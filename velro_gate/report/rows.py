@@ -33,7 +33,7 @@ PROMINENT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementRow:
-    """One requirement, ready to print."""
+    """One requirement, ready to print. few: its quantile has few answers beyond it, which ``value`` marks."""
 
     phase: str
     subject: Phrase
@@ -45,6 +45,7 @@ class RequirementRow:
     level: str
     glyph: str
     note: str
+    few: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ def requirement_row(result: RequirementResult) -> RequirementRow:
         level=result.level.word,
         glyph=GLYPHS[result.level],
         note=result.sentence,
+        few=figures.has_few(wanted.metric, result.estimate),
     )
 
 
@@ -119,8 +121,10 @@ def comparison_row(row: Comparison) -> ComparisonRow:
 def _value(result: RequirementResult) -> str:
     """The figure with its interval; of connections also who says so, since a configured size is no measured number."""
     found = result.estimate
-    shown = figures.with_interval(result.requirement.metric, found)
-    told = found.detail if found is not None and result.requirement.metric == "database_connections" else ""
+    metric = result.requirement.metric
+    shown, spread = figures.marked(metric, found), figures.interval(metric, found)
+    shown = f"{shown} ({spread})" if spread else shown
+    told = found.detail if found is not None and metric == "database_connections" else ""
     return f"{shown} ({told})" if told else shown
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from velro_gate.report import escape, phrase
+from velro_gate.report import escape, figures, phrase
 
 
 class InPhase(Protocol):
@@ -50,6 +50,7 @@ def _environment(*, html: bool) -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["groupby_phase"] = groupby_phase
+    environment.filters["footnote"] = figures.footnote
     environment.filters["md"] = escape.markdown_text
     environment.filters["bound"] = escape.bound
     environment.filters["cell"] = escape.cell
