@@ -125,6 +125,35 @@ def test_no_canary_of_a_hostile_build_and_service_is_in_anything_that_a_job_leav
     assert "has changed the runner's file GITHUB_ENV" in ended.err
 
 
+def test_a_build_and_a_service_of_another_user_reach_nothing_of_the_job(here: World) -> None:
+    # Both find their programs in the copy of the workspace; the interpreter has to be one that everybody may run.
+    everybodys = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+    looks = looking(here.folder, Path("/dev/stdout"), TOKEN)
+    serves = echoing(here.folder, [TOKEN, KEY, COLOUR])
+    build, start = (
+        line.replace(sys.executable, everybodys).replace(f"{here.folder}/", "") for line in (f"id -un; {looks}", serves)
+    )
+    ended = hostile_job(
+        here, SCENARIO, VELRO_BUILD_COMMAND=build, VELRO_START_COMMAND=start, VELRO_URL="", VELRO_SERVICE_USER="nobody"
+    )
+    assert ended.code == 0, ended.err
+    (log,) = (here.folder / "velro-results").glob("*/build-head.log")
+    _, user, look = log.read_text("utf-8").splitlines()
+    assert user == "nobody"
+    assert json.loads(look)["said_by"] == []
+    # It could not even be tried.
+    assert "has changed the runner's file" not in ended.err
+    assert_no_canary(left_behind(here, ended, {"lines.json", "echoes.py"}))
+    assert not [path for path in Path("/tmp").glob("velro-service-*") if path.stat().st_mtime > log.stat().st_mtime - 1]
+
+
+def test_a_job_that_cannot_become_the_service_user_ends_before_anything_is_measured(here: World) -> None:
+    ended = hostile_job(here, SCENARIO, VELRO_START_COMMAND="true", VELRO_URL="", VELRO_SERVICE_USER="no-such-user")
+    assert ended.code == 2, ended.err
+    assert "there is no user no-such-user on this machine" in ended.err
+    assert here.api.state.statuses[-1]["state"] == "error"
+
+
 def test_a_journey_shares_no_process_with_the_token_and_its_words_are_masked(here: World, tmp_path: Path) -> None:
     other = {name: bytes(byte ^ 1 for byte in secret.encode()).hex() for name, secret in (("TOKEN", TOKEN), ("COLOUR", COLOUR))}
     code = JOURNEY.replace("held('TOKEN')", f"held('{other['TOKEN']}')").replace("held('COLOUR')", f"held('{other['COLOUR']}')")

@@ -56,6 +56,12 @@ def test_without_a_build_command_nothing_is_built(tmp_path: Path, results: Resul
     assert not (results.folder / "build-head.log").exists()
 
 
+def test_a_command_that_empties_its_own_log_is_told_with_what_is_left(tmp_path: Path, results: Results) -> None:
+    with pytest.raises(BrokenError) as caught:
+        shop(tmp_path, build="seq 1000; echo last >/dev/stderr; exit 7").build_in(tmp_path, Side.HEAD, results)
+    assert caught.value.why == "last"
+
+
 @pytest.mark.parametrize("side", Side)
 def test_a_build_that_fails_is_told_with_the_end_of_its_output(tmp_path: Path, results: Results, side: Side) -> None:
     build = "for i in $(seq 40); do echo line $i; done; echo cannot find $A_SECRET_TOKEN; exit 7"

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ LARGEST_PAYLOAD = 30_000_000
 
 def run_action() -> int:
     """The whole of one job."""
-    with _world() as (event, inputs, outlets, store, baselines, git):
+    with ExitStack() as job:
+        event, inputs, outlets, store, baselines, git = job.enter_context(_world())
         change = Change(event=event, scratch=baselines.parent, git=lambda folder: replace(git, folder=folder))
-        apart = Apart(change=change, inputs=inputs)
+        apart = Apart(change=change, inputs=inputs, job=job)
         return do(
             Job(
                 event=event,

@@ -31,6 +31,7 @@ from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.judgement import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.results import Results, sweep
+from velro_gate.gate.service_user import ServiceUser, service_user
 from velro_gate.gate.setup import prepare
 from velro_gate.gate.warden import adopt_orphans, leave_nothing
 from velro_gate.github.event import Mode
@@ -64,10 +65,12 @@ _NOT_ASKED = Base(reason="this job measures no change", advice="")
 
 @dataclass(slots=True, kw_only=True)
 class Apart:
-    """One job's ways to measure, for ``gate.job.Job``."""
+    """One job's ways to measure, for ``gate.job.Job``. job: what is kept until the job ends."""
 
     change: Change
     inputs: Inputs
+    job: contextlib.ExitStack
+    _user: ServiceUser | None = field(default=None, init=False)
     _before: Path | None = field(default=None, init=False)
     _built: Path | None = field(default=None, init=False)
 
@@ -140,7 +143,18 @@ class Apart:
             first=first,
             before=self._before,
             built=self._built,
+            user=self._service_user(),
         )
+
+    def _service_user(self) -> ServiceUser | None:
+        """Whom builds and services run as, from the first time that something is measured until the job ends.
+
+        Raises:
+            UsageError: nothing can be run as that user.
+        """
+        if self._user is None and self.inputs.service_user:
+            self._user = self.job.enter_context(service_user(self.inputs.service_user))
+        return self._user
 
     def _results(self, order: Order) -> Results:
         """The folder that the process has left, whole and without secrets."""
@@ -206,7 +220,7 @@ def _carried_out(order: Order) -> Mapping[str, Any]:
         try:
             code = _waited_for(process)
         finally:
-            leave_nothing(process.pid, GRACE)
+            leave_nothing(process.pid, GRACE, "" if order.user is None else order.user.name)
         for thread in threads:
             thread.join(GRACE)
     return _understood(bytes(said), code)

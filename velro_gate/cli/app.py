@@ -23,6 +23,7 @@ from velro_gate.cli.duet_options import (
     NoPilot,
     Pairs,
     Seed,
+    ServiceUserName,
     StartSeconds,
     WarmUp,
 )
@@ -150,6 +151,7 @@ def gate(
     base_url: BaseUrl = None,
     base_command: BaseCommand = None,
     base_directory: BaseDirectory = None,
+    service_user: ServiceUserName = None,
     max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
     verbose: Verbose = False,
     block_inconclusive: BlockInconclusiveOption = None,
@@ -158,7 +160,7 @@ def gate(
 ) -> int:
     """Run the load, check requirements, compare with the baselines, measure again what looks worse, say pass or fail."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.duet import Given, confirmable
+    from velro_gate.cli.duet import Given, another_user, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge
     from velro_gate.store.baselines import find_baselines, require_folder
@@ -170,18 +172,19 @@ def gate(
     # A place that cannot work is refused now, not after an hour of load.
     stored = find_baselines(baselines, wanted.scenario)
     require_folder(stored)
-    base = Given(side="base", url=base_url, command=base_command, directory=base_directory)
-    record, verdict, results = measure_and_judge(
-        wanted,
-        output,
-        runner,
-        verbose,
-        calibrate=not no_calibration,
-        baselines=stored,
-        waivers=waivers,
-        require_baseline=require_baseline,
-        confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
-    )
+    with another_user(service_user, base_command) as user:
+        base = Given(side="base", url=base_url, command=base_command, directory=base_directory, user=user)
+        record, verdict, results = measure_and_judge(
+            wanted,
+            output,
+            runner,
+            verbose,
+            calibrate=not no_calibration,
+            baselines=stored,
+            waivers=waivers,
+            require_baseline=require_baseline,
+            confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
+        )
     return print_verdict(record, verdict, results.folder, format)
 
 
@@ -234,6 +237,7 @@ def duet(
     head_command: HeadCommand = None,
     base_directory: BaseDirectory = None,
     head_directory: HeadDirectory = None,
+    service_user: ServiceUserName = None,
     health_path: HealthPath = None,
     start_seconds: StartSeconds = 60.0,
     profile: Profile = None,
@@ -256,32 +260,33 @@ def duet(
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.duet import Given, Shown, fresh_seed, run_duet
+    from velro_gate.cli.duet import Given, Shown, another_user, fresh_seed, run_duet
     from velro_gate.gate.pilot import Wishes
 
-    return run_duet(
-        asked(scenario, profile, False, phase, None, shards, blocking=blocking(block_inconclusive, allow_inconclusive)),
-        Given(side="base", url=base_url, command=base_command, directory=base_directory),
-        Given(side="head", url=head_url, command=head_command, directory=head_directory),
-        Wishes(
-            seed=fresh_seed() if seed is None else seed,
-            pairs=pairs,
-            block=block,
-            warm_up=warm_up,
-            pilot=not no_pilot,
-            most_seconds=max_minutes * 60.0,
-        ),
-        Shown(
-            output=output,
-            waivers=waivers,
-            runner=runner,
-            verbose=verbose,
-            format=format,
-            calibrate=not no_calibration,
-        ),
-        health_path=health_path,
-        start_seconds=start_seconds,
-    )
+    with another_user(service_user, base_command, head_command) as user:
+        return run_duet(
+            asked(scenario, profile, False, phase, None, shards, blocking=blocking(block_inconclusive, allow_inconclusive)),
+            Given(side="base", url=base_url, command=base_command, directory=base_directory, user=user),
+            Given(side="head", url=head_url, command=head_command, directory=head_directory, user=user),
+            Wishes(
+                seed=fresh_seed() if seed is None else seed,
+                pairs=pairs,
+                block=block,
+                warm_up=warm_up,
+                pilot=not no_pilot,
+                most_seconds=max_minutes * 60.0,
+            ),
+            Shown(
+                output=output,
+                waivers=waivers,
+                runner=runner,
+                verbose=verbose,
+                format=format,
+                calibrate=not no_calibration,
+            ),
+            health_path=health_path,
+            start_seconds=start_seconds,
+        )
 
 
 RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]

@@ -25,6 +25,7 @@ from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import Results, make_results, refuse_links, run_id
 from velro_gate.gate.second_job import elsewhere, take_up
+from velro_gate.gate.service_user import ServiceUser
 from velro_gate.gate.setup import Setup, prepare
 from velro_gate.gate.shipped import shipped_scenario
 from velro_gate.gate.workshop import Workshop
@@ -49,6 +50,7 @@ class Course:
     before: Results | None = None
     """The results of a duet that could not be had."""
     built: Path | None = None
+    user: ServiceUser | None = None
     _workshop: Workshop = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class Course:
             environ=os.environ,
             scratch=self.scratch,
             built=self.built,
+            user=self.user,
         )
 
     def measure(self, baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +22,9 @@ from velro_gate.gate.judgement import reach_duet_verdict, write_reports
 from velro_gate.gate.null_run import Calibration
 from velro_gate.gate.pilot import Wishes
 from velro_gate.gate.results import make_results, run_id
+from velro_gate.gate.service_user import ServiceUser, service_user
 from velro_gate.gate.setup import Asked, prepare
+from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import revision
 from velro_gate.scenario import service_url
@@ -34,6 +38,8 @@ class Given:
     url: str | None
     command: str | None
     directory: Path | None
+    user: ServiceUser | None = None
+    """Whom a command runs as; None: whoever gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,24 @@ def confirmable(base: Given, minutes: float, *, no_confirm: bool) -> Confirmable
     return Confirmable(seconds=minutes * 60.0, seed=fresh_seed(), base=build_of(base, START_SECONDS))
 
 
+@contextmanager
+def another_user(name: str | None, *commands: str | None) -> Iterator[ServiceUser | None]:
+    """Whom the commands shall run as, and its folder; None: the user who gives them.
+
+    Raises:
+        UsageError: there is no command, or nothing can be run as that user.
+    """
+    if name is None:
+        yield None
+        return
+    if not any(commands):
+        raise UsageError(
+            "--service-user is of no use without a command", hint="It is who --base-command or --head-command runs as."
+        )
+    with service_user(name) as user:
+        yield user
+
+
 def fresh_seed() -> int:
     """A seed that nobody could foresee; it is recorded."""
     return secrets.randbelow(2**32)
@@ -108,12 +132,16 @@ def build_of(given: Given, start_seconds: float) -> Build:
             raise UsageError(f"--{side}-directory is of no use with --{side}-url", hint="It is where a command runs.")
         return Address(url=service_url(given.url, f"--{side}-url"), revision=_revision(given))
     assert given.command is not None
-    return Command(
+    command = Command(
         line=given.command,
         directory=(given.directory or Path.cwd()).absolute(),
         revision=_revision(given),
         start_seconds=start_seconds,
     )
+    if given.user is None or not command.directory.is_dir():
+        return command
+    copied = given.user.copy(command.directory, Side(side))
+    return replace(command, directory=copied, environ=given.user.environ, user=given.user.name)
 
 
 def _revision(given: Given) -> Revision:

@@ -23,6 +23,14 @@ BaseDirectory = Annotated[
 HeadDirectory = Annotated[
     Path | None, typer.Option("--head-directory", help="Where the head command runs (default: here).", rich_help_panel=BUILDS)
 ]
+ServiceUserName = Annotated[
+    str | None,
+    typer.Option(
+        "--service-user",
+        help="Commands run as this user, in copies of their directories; for root, or where sudo needs no password.",
+        rich_help_panel=BUILDS,
+    ),
+]
 HealthPath = Annotated[
     str | None,
     typer.Option("--health-path", help="Asked until it answers well (default: the scenario's).", rich_help_panel=BUILDS),

@@ -27,6 +27,7 @@ from velro_gate.gate.change_duet import Base
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.no_duet import NoDuetError
 from velro_gate.gate.results import Results
+from velro_gate.gate.service_user import ServiceUser
 from velro_gate.hardening import close_to_others
 from velro_gate.model.masking import secret_values
 from velro_gate.secrecy import hide
@@ -47,7 +48,7 @@ class Task(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """One task. baselines, confirm: of MEASURE. first: the folder of an earlier run, of CONFIRM. before, built: what an
-    earlier process of this job has left.
+    earlier process of this job has left. user: whom builds and services run as.
     """
 
     task: Task
@@ -61,6 +62,7 @@ class Order:
     first: Path | None = None
     before: Path | None = None
     built: Path | None = None
+    user: ServiceUser | None = None
 
 
 def main(descriptor: int) -> None:
@@ -86,7 +88,13 @@ def _end_with_the_job() -> None:
 def _answer(order: Order) -> dict[str, object]:
     before = None if order.before is None else Results(folder=order.before)
     course = Course(
-        inputs=order.inputs, gating=order.gating, base=order.base, scratch=order.scratch, before=before, built=order.built
+        inputs=order.inputs,
+        gating=order.gating,
+        base=order.base,
+        scratch=order.scratch,
+        before=before,
+        built=order.built,
+        user=order.user,
     )
     try:
         return {"folder": str(_carried_out(course, order).folder)}

@@ -94,6 +94,8 @@ class BuildOutput:
 
     def _read(self, begin: int) -> str:
         assert self._raw is not None
+        # 'echo x >/dev/stderr' in a command empties the file, so that less is there than was.
+        begin = begin if begin <= self._size else 0
         return os.pread(self._raw.fileno(), self._size - begin, begin).decode("utf-8", "replace")
 
     def _masked(self, text: str) -> str:

@@ -30,7 +30,7 @@ STOP_SECONDS = 10.0
 _STARTING_SECONDS = 5.0  # for an address: whoever names one says that it is there
 _PORT_TRIES = 5
 _ASK_EVERY = 0.1  # what is waited beyond the start is waited in every block
-WARDEN = (sys.executable, "-I", "-S", warden.__file__)
+_WARDEN = (sys.executable, "-I", "-S", warden.__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Command:
 
     It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to answer its health path.
     environ: variables of its own. own, other: folders of this build and of the other one, where both were made by us; since:
-    when the other one's build began, if that was later.
+    when the other one's build began, if that was later. user: whom it runs as; empty: this process's user.
     """
 
     line: str
@@ -59,6 +59,7 @@ class Command:
     own: tuple[Path, ...] = ()
     other: tuple[Path, ...] = ()
     since: float | None = None
+    user: str = ""
 
 
 Build = Address | Command
@@ -103,12 +104,20 @@ class Builds:
         """
         for side in Side:
             build = self[side]
-            if isinstance(build, Command) and not build.directory.is_dir():
+            # The folder of another user was made by us, and need not be readable.
+            if isinstance(build, Command) and not build.user and not build.directory.is_dir():
                 raise UsageError(
                     f"the {side.value} build has no directory to run in",
                     where=str(build.directory),
                     hint=f"Name the folder of that build with --{side.value}-directory.",
                 )
+
+
+def supervised(line: str, directory: Path, *, grace: float, user: str) -> tuple[list[str], Path]:
+    """The warden's command line for a command, and the folder that the warden itself runs in."""
+    if user:
+        return [*_WARDEN, str(grace), line, user, str(directory)], Path("/")
+    return [*_WARDEN, str(grace), line], directory
 
 
 def free_port() -> int:
@@ -179,14 +188,15 @@ async def _started(
     build: Command, side: Side, port: int, output: BuildOutput, environ: Mapping[str, str]
 ) -> AsyncIterator[trio.Process]:
     """The warden of the build's command; when it has ended, so has everything that the command started."""
+    command, folder = supervised(build.line, build.directory, grace=build.stop_seconds, user=build.user)
     with output.opened(f"{build.line!r} on port {port}") as log:
         try:
             process = await trio.lowlevel.open_process(
-                [*WARDEN, str(build.stop_seconds), build.line],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log.fileno(),
-                cwd=build.directory,
+                cwd=folder,
                 env={**environ, **build.environ, "PORT": str(port)},
                 start_new_session=True,
             )

@@ -47,6 +47,7 @@ class Inputs:
     first_artifact: str = "velro-second-job"
     build_command: str = ""
     start_command: str = ""
+    service_user: str = ""
     health_path: str | None = None
     build_minutes: int = 10
     pairs: int | None = None
@@ -61,6 +62,7 @@ class Inputs:
         for name, given, use in (
             ("duet", self.duet, "start base and head build"),
             ("build-command", bool(self.build_command), "start what was built"),
+            ("service-user", bool(self.service_user), "start the service as that user"),
         ):
             if given:
                 raise UsageError(
@@ -120,6 +122,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         first_artifact=of("first-artifact") or blank.first_artifact,
         build_command=of("build-command"),
         start_command=of("start-command"),
+        service_user=_user(of("service-user")),
         health_path=_health(of("health-path")),
         build_minutes=_count("build-minutes", of("build-minutes")) or blank.build_minutes,
         pairs=_count("pairs", of("pairs")),
@@ -190,6 +193,12 @@ def _health(text: str) -> str | None:
     if not text or text.startswith("/"):
         return text or None
     raise _wrong("health-path", text, "Give a path that begins with /, such as /health.")
+
+
+def _user(text: str) -> str:
+    if not text or re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", text):
+        return text
+    raise _wrong("service-user", text, "Give the name of a user of the runner, such as nobody.")
 
 
 def _branch(name: str, text: str) -> str:

@@ -13,8 +13,9 @@ from pathlib import Path
 from velro_gate import units
 from velro_gate.errors import BrokenError
 from velro_gate.gate.build_output import BuildOutput
-from velro_gate.gate.builds import START_SECONDS, WARDEN, Builds, Command, free_port
+from velro_gate.gate.builds import START_SECONDS, Builds, Command, free_port, supervised
 from velro_gate.gate.results import Results
+from velro_gate.gate.service_user import ServiceUser
 from velro_gate.gate.setup import Setup
 from velro_gate.model.duet import Side
 from velro_gate.model.masking import secret_values
@@ -30,7 +31,8 @@ class Workshop:
 
     build: the line for the shell that builds in the folder of the code; empty: there is nothing to build. start: the line
     that serves on the port in PORT. seconds: how long a build may take. environ: of both. scratch: where each build gets a
-    folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does.
+    folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does. user: whom both run as, in copies of
+    the folders; None: the user of this process, in the folders themselves.
     """
 
     workspace: Path
@@ -42,6 +44,7 @@ class Workshop:
     scratch: Path | None = None
     built: Path | None = None
     """The output of the head's build, where it was built before."""
+    user: ServiceUser | None = None
     _base_began: float | None = field(default=None, init=False)
 
     def build_head(self, results: Results) -> None:
@@ -62,13 +65,15 @@ class Workshop:
             BrokenError: the command fails or takes too long.
         """
         output = self._output(results, f"build-{side.value}.log")
+        if self.user is not None:
+            folder = self.user.copy(folder, side)
         if not self.build:
             return output.path
         fault = None
         if side is Side.BASE:
             self._base_began = time.time()
         try:
-            with self._kept(self.build, folder, {**self.environ, **self._own_environ(side)}, output) as process:
+            with self._kept(self.build, folder, self._environ(side), output) as process:
                 fault = _fault(process, self.seconds)
         finally:
             output.keep()
@@ -86,7 +91,8 @@ class Workshop:
     def builds(self, base: Path, base_revision: Revision, head_revision: Revision) -> Builds:
         """Both builds of a duet, to be started for each block."""
 
-        folders = {Side.BASE: (base, *self._own_folder(Side.BASE)), Side.HEAD: (self.workspace, *self._own_folder(Side.HEAD))}
+        places = {Side.BASE: base, Side.HEAD: self.workspace}
+        folders = {side: (self._code(place, side), *self._own_folder(side)) for side, place in places.items()}
 
         def command(side: Side, revision: Revision) -> Command:
             other = Side.HEAD if side is Side.BASE else Side.BASE
@@ -100,21 +106,35 @@ class Workshop:
                 other=folders[other] if base != self.workspace else (),
                 # The base build is made second: what has changed since is its work.
                 since=self._base_began if side is Side.HEAD else None,
+                user="" if self.user is None else self.user.name,
             )
 
         return Builds(
             base=command(Side.BASE, base_revision), head=command(Side.HEAD, head_revision), health_path=self.health_path
         )
 
+    def _code(self, folder: Path, side: Side) -> Path:
+        return folder if self.user is None else self.user.code(side)
+
     def _own_folder(self, side: Side) -> tuple[Path, ...]:
         """The folder that a build has for itself, if it has one."""
+        if self.user is not None:
+            return (self.user.build_folder(side),)
         return () if self.scratch is None else (self.scratch / f"build-{side.value}",)
 
     def _own_environ(self, side: Side) -> dict[str, str]:
+        """The variables that one build does not share with the other."""
+        named: dict[str, str] = {}
+        if self.user is not None:
+            named = {**self.user.environ, "GITHUB_WORKSPACE": str(self.user.code(side))}
         for folder in self._own_folder(side):
-            folder.mkdir(parents=True, exist_ok=True)
-            return {"VELRO_BUILD_DIRECTORY": str(folder)}
-        return {}
+            if self.user is None:
+                folder.mkdir(parents=True, exist_ok=True)
+            named["VELRO_BUILD_DIRECTORY"] = str(folder)
+        return named
+
+    def _environ(self, side: Side, **more: str) -> dict[str, str]:
+        return {**self.environ, **self._own_environ(side), **more}
 
     @contextmanager
     def serving(self, setup: Setup, results: Results) -> Iterator[Setup]:
@@ -129,8 +149,8 @@ class Workshop:
         builds = self.builds(self.workspace, Revision(), Revision())
         target = builds.started_at(known, port)
         try:
-            environ = {**self.environ, **self._own_environ(Side.HEAD), "PORT": str(port)}
-            with self._kept(self.start, self.workspace, environ, output):
+            folder = self._code(self.workspace, Side.HEAD)
+            with self._kept(self.start, folder, self._environ(Side.HEAD, PORT=str(port)), output):
                 yield replace(setup, scenario=replace(setup.scenario, target=target), start_seconds=START_SECONDS)
         finally:
             output.keep()
@@ -143,13 +163,15 @@ class Workshop:
         self, line: str, folder: Path, environ: Mapping[str, str], output: BuildOutput
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The warden of a command, while the ``with`` block lasts; afterwards nothing of the command is left."""
+        user = "" if self.user is None else self.user.name
+        command, place = supervised(line, folder, grace=STOP_SECONDS, user=user)
         with output.opened(repr(line)) as log:
             process = subprocess.Popen(
-                [*WARDEN, str(STOP_SECONDS), line],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                cwd=folder,
+                cwd=place,
                 env=dict(environ),
                 start_new_session=True,
             )
