@@ -21,7 +21,11 @@ from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.warden import as_user
 from velro_gate.model.duet import Side
 
-_MAKE = 'd=$(mktemp -d /tmp/velro-service-XXXXXXXX) && mkdir "$d/home" "$d/tmp" "$d/build-base" "$d/build-head" && echo "$d"'
+_TEMPORARY = Path("/tmp")  # noqa: S108 (mktemp makes a folder there that is nobody else's)
+_MAKE = (
+    f"d=$(mktemp -d -p {_TEMPORARY} velro-service-XXXXXXXX) && "
+    'mkdir "$d/home" "$d/tmp" "$d/build-base" "$d/build-head" && echo "$d"'
+)
 _SECONDS = 30.0
 _REMOVE_SECONDS = 120.0
 
@@ -111,7 +115,7 @@ def service_user(name: str) -> Iterator[ServiceUser]:
 def _made(name: str) -> Path:
     made = run_as(name, ["/bin/sh", "-c", _MAKE])
     place = Path(made.stdout.strip())
-    if made.returncode or not re.fullmatch(r"/tmp/velro-service-\w+", str(place)):  # noqa: S108 (mktemp has made it)
+    if made.returncode or place.parent != _TEMPORARY or not re.fullmatch(r"velro-service-\w+", place.name):
         raise UsageError(
             f"nothing can be run as the user {name}",
             where="service-user",
