@@ -53,6 +53,11 @@ def test_a_journey_lies_beside_the_scenario_file_or_in_a_package_there(tmp_path:
     assert (phase.journey_rate, phase.arrival_rate, phase.offered_rate) == (20.0, 20.0, None)
 
 
+def test_looking_at_a_good_journey_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load(with_journey(f"{written(tmp_path)}:browse"), tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_journey_is_found_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()

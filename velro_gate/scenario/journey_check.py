@@ -1,6 +1,6 @@
 """A journey's module, imported in a process of its own: what its code does on the way ends that process at the most.
 
-``python -m velro_gate.scenario.journey_check DESCRIPTOR ORDER``: what is wrong is written to the descriptor, as JSON.
+``main(descriptor, order)`` runs in that process; what is wrong is written to the descriptor, as JSON.
 """
 
 from __future__ import annotations
@@ -120,7 +120,3 @@ def main(descriptor: str, order: str) -> None:
     }
     os.write(int(descriptor), json.dumps(report).encode()[:MOST_REPORT])
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

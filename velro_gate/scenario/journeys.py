@@ -23,6 +23,8 @@ from velro_gate.scenario.journey_check import MOST_REPORT, source_of
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SECONDS = 60.0
 _STANDARD_ERROR = 2
+_CHECK = "import sys; from velro_gate.scenario.journey_check import main; main(*sys.argv[1:])"
+"""Not ``-m``: this package imports that module, so Python would print a warning at each start."""
 
 
 def journey_from(text: str, folder: Path, faults: Faults, line: int, *, run_code: bool = True) -> Journey | None:
@@ -66,7 +68,7 @@ def _report(journey: Journey, faults: Faults, line: int) -> dict[str, Any]:
     try:
         try:
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "velro_gate.scenario.journey_check", str(writes), order],
+                [sys.executable, "-P", "-c", _CHECK, str(writes), order],
                 stdin=subprocess.DEVNULL,
                 stdout=_STANDARD_ERROR,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path)},
