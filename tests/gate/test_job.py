@@ -81,6 +81,26 @@ def test_the_outputs_say_what_the_verdict_says(here: World) -> None:
     assert found["baseline-updated"] == "false"
 
 
+def test_a_broken_run_has_no_compliance_score(here: World) -> None:
+    assert here.run(made=record(connections=None)) == 4
+    assert here.outputs["verdict"] == "broken"
+    assert here.outputs["compliance-score"] == ""
+
+
+def test_a_scaled_plan_has_no_compliance_score_since_it_does_not_prove_the_prd(here: World) -> None:
+    here.run(made=record(profile="quick"))
+    assert "does not prove the PRD" in here.summary
+    assert here.outputs["compliance-score"] == ""
+
+
+def test_a_run_that_misses_requirements_has_the_share_that_it_meets(here: World) -> None:
+    assert here.run(made=record(load=2.3)) == 1
+    verdict = json.loads(Path(here.outputs["verdict-path"]).read_text(encoding="utf-8"))
+    met = [row["met"] for row in verdict["requirements"]]
+    assert 0 < sum(met) < len(met)
+    assert here.outputs["compliance-score"] == f"{100.0 * sum(met) / len(met):.1f}"
+
+
 def test_the_summary_is_the_comment_without_its_marker(here: World) -> None:
     here.run()
     marker, *shown, about, _ = here.api.state.comments[0]["body"].split("\n")

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 from datetime import date, timedelta
 
+import trio
+
 from tests.report.examples import passing
+from tests.report.golden import shown
 from velro_gate import report
 from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.scenario import Target
+from velro_gate.monitor import sources_for, watch
 from velro_gate.report.trustline import trust_facts
 
 
@@ -53,3 +58,46 @@ def test_the_quote_stands_in_every_report_for_people() -> None:
     run = dataclasses.replace(run, selftest=made)
     for text in (report.markdown(run, verdict), report.html(run, verdict)):
         assert "p95 noise 1.9 %" in text
+
+
+def notes_of(target: Target) -> tuple[str, ...]:
+    """What the monitor itself notes of sources that nobody serves."""
+    notes: list[str] = []
+
+    async def main() -> None:
+        with trio.fail_after(60.0):
+            async with trio.open_nursery() as nursery:
+                sources = sources_for(target, service_is_local=False)[1:]
+
+                def note(words: str) -> None:
+                    notes.append(words)
+                    if len(notes) == len(sources):
+                        nursery.cancel_scope.cancel()
+
+                await watch(sources, every=2.0, now=trio.current_time, emit=lambda _: None, note=note)
+
+    trio.run(main)
+    return tuple(notes)
+
+
+def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_report_with_the_reason() -> None:
+    nobody = "127.0.0.1:1"
+    target = Target(
+        url=f"http://{nobody}",
+        metrics_path="/metrics",
+        redis_url=f"redis://{nobody}/0",
+        database_url=f"postgresql://a:b@{nobody}/c",
+    )
+    run, verdict = passing()
+    run = dataclasses.replace(run, notes=notes_of(target))
+    said = dict(trust_facts(run, verdict))["not watched"]
+    assert sorted(part.split(" (")[0] for part in said.split("), ")) == ["database", "redis", "service"]
+    assert "a:b" not in said
+    for text in (report.markdown(run, verdict), report.html(run, verdict), shown(report.terminal(run, verdict), width=500)):
+        assert "not watched" in text
+        assert "redis (" in text
+
+
+def test_a_run_whose_sources_all_answered_has_nothing_that_was_not_watched() -> None:
+    run, verdict = passing()
+    assert "not watched" not in dict(trust_facts(run, verdict))
