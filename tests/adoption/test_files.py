@@ -24,9 +24,11 @@ from velro_gate.adoption import (
 )
 from velro_gate.adoption.choices import STORES
 from velro_gate.adoption.files import WAIVERS, WORKFLOWS, yaml_text
+from velro_gate.analysis.family import needed_answers
 from velro_gate.errors import OutputError, UsageError
 from velro_gate.gate.inputs import Inputs
 from velro_gate.gate.stores import ARTIFACT
+from velro_gate.model.metrics import METRICS
 from velro_gate.scenario import load_scenario
 from velro_gate.scenario.waivers import read_waivers
 
@@ -255,3 +257,8 @@ def test_what_runs_leave_is_ignored_by_git_and_nothing_of_the_file_is_lost(tmp_p
 def test_an_action_that_the_doctor_would_fault_is_refused(action: str) -> None:
     with pytest.raises(UsageError, match="40 digits"):
         Choices(action=action)
+
+
+def test_the_scenario_says_from_how_many_answers_on_a_step_is_compared() -> None:
+    text = render_files(Choices(action=ACTION))["velro-scenario.yaml"]
+    assert f"compared from {needed_answers(METRICS['p95'])} good answers on" in text

@@ -98,9 +98,21 @@ def test_a_dry_run_asks_each_step_and_names_the_one_that_is_refused(tmp_path: Pa
         assert "This machine can carry it out.\n" in ended.out
         path.write_text(path.read_text(encoding="utf-8").replace("$.allowed", "$.nothing"), encoding="utf-8")
         ended = velro_gate("gate", "--dry-run", path, "--url", running.url, cwd=tmp_path)
+        assert "look: a check on its body failed" in ended.err
+        path.write_text(path.read_text(encoding="utf-8").replace("timeout: 2 s", "expect: [201, 404]"), encoding="utf-8")
+        assert (
+            "look: answered 200, expected 201 or 404"
+            in velro_gate("run", "--dry-run", path, "--url", running.url, cwd=tmp_path).err
+        )
     assert ended.code == 4
-    assert "look: a check on its body failed" in ended.err
     assert not (tmp_path / "velro-results").exists()
+
+
+def test_without_a_command_the_help_is_printed_and_nothing_else(tmp_path: Path) -> None:
+    for words in ((), ("baseline",)):
+        ended = velro_gate(*words, cwd=tmp_path)
+        assert (ended.code, ended.err) == (2, "")
+        assert "Usage: velro-gate" in ended.out
 
 
 def test_without_a_name_the_scenario_of_the_folder_is_read_and_never_the_shipped_one(tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from datetime import date, timedelta
 
 import trio
 
-from tests.report.examples import passing
+from tests.report.examples import comparison, passing
 from tests.report.golden import shown
 from velro_gate import report
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import sources_for, watch
-from velro_gate.report.trustline import trust_facts
+from velro_gate.report.trustline import smallest_seen, trust_facts
 
 
 def test_the_generators_cpu_is_that_of_the_busiest_shard_where_there_are_several() -> None:
@@ -101,3 +101,21 @@ def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_repo
 def test_a_run_whose_sources_all_answered_has_nothing_that_was_not_watched() -> None:
     run, verdict = passing()
     assert "not watched" not in dict(trust_facts(run, verdict))
+
+
+def test_stored_runs_that_were_skipped_are_counted_one_by_one_also_where_a_sentence_is_about_several() -> None:
+    run, verdict = passing()
+    skipped = (
+        "5 baselines not used: of another environment (kernel)",
+        "1 baseline not used: quarantined",
+        "a.json is not used: no record",
+    )
+    verdict = dataclasses.replace(verdict, baselines_used=0, baselines_skipped=skipped)
+    assert dict(trust_facts(run, verdict))["baselines"] == "none used, 7 skipped"
+
+
+def test_a_smallest_worsening_of_one_figure_alone_is_named() -> None:
+    rows = (comparison("steady", "all", "p95", 0.0), comparison("steady", "all", "p50", 0.0))
+    known = [dataclasses.replace(row, mde=mde) for row, mde in zip(rows, (0.94, None), strict=True)]
+    assert smallest_seen(known) == "94 % (p95)"
+    assert smallest_seen([dataclasses.replace(row, mde=0.1) for row in rows]) == "10 %"

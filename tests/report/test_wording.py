@@ -253,6 +253,7 @@ def test_baselines_that_exist_and_were_not_used_stand_in_the_first_line_with_rea
     verdict = judge(record, (), skipped=(said,))
     assert headline(record, verdict).startswith(f"{said}.")
     assert title(verdict) == "stored baselines were not used, please read"
+    assert ".." not in report.headline(record, verdict)
     assert any("Undo what renamed" in finding.advice for finding in verdict.findings)
     quiet = judge(record, (), skipped=("5 baselines not used: of another profile (full)",))
     assert title(quiet) == "no baseline yet, no action needed"

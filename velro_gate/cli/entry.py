@@ -49,6 +49,9 @@ def _guarded(command: Callable[[], object]) -> int:
     except typer.Exit as leave:
         return leave.exit_code
     except TyperException as error:
+        if not error.format_message():
+            # A group without a command: its help, which has been printed, says it all.
+            return USAGE
         hint = "See 'velro-gate --help', or the command's own --help."
         _complain(UsageError(error.format_message(), hint=hint))
         return USAGE

@@ -19,7 +19,7 @@ from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure import run_trio
 from velro_gate.gate.setup import Setup
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase
+from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Step
 from velro_gate.monitor import Source, SourceError, sources_for
 from velro_gate.monitor.prometheus import PrometheusText
 
@@ -114,15 +114,15 @@ async def _each_step(setup: Setup) -> list[tuple[str, str, bool]]:
     load = Load(scenario=dataclasses.replace(scenario, steps=certain), phases=(phase,), secrets=setup.secrets)
     result = await run_load(load, origin=trio.current_time(), sink=lambda _, samples: parts.append(samples))
     samples = Samples.concatenate(parts)
-    names = [step.name for step in certain]
+    asked = {step.name: step for step in certain}
     if isinstance(scenario.auth, LoginAuth):
-        names.append(f"{scenario.auth.step.name} (login)")
-    found = [(name, *_came(samples.where(samples.step == index))) for index, name in enumerate(names)]
+        asked[f"{scenario.auth.step.name} (login)"] = scenario.auth.step
+    found = [(name, *_came(samples.where(samples.step == at), step)) for at, (name, step) in enumerate(asked.items())]
     gone = next((ran.service_gone for ran in result.phases if ran.service_gone is not None), None)
     return [(name, what if gone is None or good else gone, good) for name, what, good in found]
 
 
-def _came(samples: Samples) -> tuple[str, bool]:
+def _came(samples: Samples, step: Step) -> tuple[str, bool]:
     """What one step was answered, and whether at least one answer was good."""
     good = samples.where(samples.ok)
     if len(good):
@@ -131,8 +131,16 @@ def _came(samples: Samples) -> tuple[str, bool]:
         return "was not reached, since what it needs of an earlier answer never came", False
     outcome = Outcome(Counter(samples.outcome.tolist()).most_common(1)[0][0])
     if outcome is Outcome.STATUS:
-        return f"answered {_status(samples)}", False
+        return f"answered {_status(samples)}, expected {_in_words(step.expect_status)}", False
     return _IN_WORDS.get(outcome, outcome.name.lower()), False
+
+
+def _in_words(statuses: frozenset[int]) -> str:
+    """``200``, ``200 or 404``, ``200 to 399``."""
+    listed = sorted(statuses)
+    if len(listed) > 2 and listed[-1] - listed[0] == len(listed) - 1:
+        return f"{listed[0]} to {listed[-1]}"
+    return " or ".join(map(str, listed))
 
 
 def _status(samples: Samples) -> str:

@@ -103,8 +103,14 @@ def _build(revision: Revision) -> str:
 
 def _baselines(verdict: Verdict) -> str:
     used = f"{verdict.baselines_used or 'none'} used"
-    skipped = len(verdict.baselines_skipped)
+    skipped = sum(_stored_runs(said) for said in verdict.baselines_skipped)
     return f"{used}, {skipped} skipped" if skipped else used
+
+
+def _stored_runs(said: str) -> int:
+    """How many stored runs a sentence is about: "5 baselines not used: ..." of five, any other of one file."""
+    first = said.split(" ", 1)[0]
+    return int(first) if first.isdecimal() and "not used: " in said else 1
 
 
 def smallest_seen(rows: Iterable[Comparison]) -> str:
@@ -120,7 +126,9 @@ def smallest_seen(rows: Iterable[Comparison]) -> str:
         return ""
     least, most = known[0], known[-1]
     if units.format_magnitude(least[0]) == units.format_magnitude(most[0]):
-        return units.format_magnitude(least[0])
+        # Of one figure only: without its name it would seem to speak for the others, which may show less or more.
+        of = f" ({least[1]})" if len(known) == 1 else ""
+        return f"{units.format_magnitude(least[0])}{of}"
     return f"{units.format_magnitude(least[0])} ({least[1]}) to {units.format_magnitude(most[0])} ({most[1]})"
 
 

@@ -99,7 +99,7 @@ def _no_baseline(verdict: Verdict) -> str:
     unused = _unused(verdict)
     match verdict.baselines_used:
         case 0 if unused:
-            return f"{spoken(unused)}."
+            return spoken(unused)
         case 0:
             return "There is no baseline to compare with yet."
         case 1:
