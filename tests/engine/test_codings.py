@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import tracemalloc
 import zlib
 
@@ -13,12 +14,15 @@ import httpx
 import pytest
 import trio
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.engine.peers import Handler, Line, Peer, serving
 from tests.engine.runs import Ran, phase, running
-from velro_gate.engine.codings import MOST_DECODED, CodingError, chunked, decoded
+from velro_gate.engine.answers import Answer, HeaderKinds
+from velro_gate.engine.codings import LIGHT, MOST_CODINGS, MOST_DECODED, CodingError, chunked, decoded
+from velro_gate.engine.inspection import Inspection
+from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, ContainsCheck, JsonCheck, OpenArrivals, Step
 
 BOMB = gzip.compress(bytes(4 * MOST_DECODED))
@@ -176,6 +180,45 @@ def test_a_body_that_cannot_be_read_is_a_fault_of_its_own_only_where_it_is_looke
     assert set(ran(answering(body, always=True), blind)[0].outcomes()) == {"OK"}
 
 
+LONG = gzip.compress(b'{"items": [{"id": "seven"}], "rest": "' + bytes(8 * LIGHT).replace(b"\0", b"x") + b'"}', mtime=0)
+
+
+def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from_all_the_same() -> None:
+    threads: list[bool] = []
+    own = threading.current_thread()
+
+    def noted(answer: Answer) -> bytes | CodingError:
+        threads.append(threading.current_thread() is own)
+        return unpack(answer)
+
+    unpack = Inspection.unpack
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Inspection, "unpack", staticmethod(noted))
+        made, peer = ran(answering(LONG, always=True), LOOK, USE)
+        assert "OK" in made.outcomes()
+        assert set(made.outcomes()) <= {"OK", "CAPTURE"}
+        assert any(request.startswith(b"GET /use/seven") for request in peer.requests)
+        assert threads
+        assert not any(threads)
+        threads.clear()
+        ran(answering(DOCUMENT, always=True), LOOK)
+        assert threads == []
+
+
+@given(st.integers(0, 3 * LIGHT), st.sampled_from([b"gzip", b"deflate", b"zstd"]))
+@example(LIGHT, b"gzip")
+@example(LIGHT + 1, b"gzip")
+def test_the_loop_unpacks_no_more_than_a_stated_size_whatever_comes(length: int, coding: bytes) -> None:
+    packed = ENCODERS[coding](b"x" * length)
+    head = b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(packed))
+    answer = Answer(HeaderKinds([b"content-encoding"]), 1 << 24)
+    answer.start(0.0, wants_body=True)
+    answer.feed(b"HTTP/1.1 200 OK\r\n" + head + packed)
+    inspect = Inspection(Step(name="s", method="GET", path="/", probability=1.0, checks=(ContainsCheck(text=""),)))
+    assert inspect(answer, {}) is (Outcome.OK if length <= LIGHT else None)
+    assert inspect(answer, {}, inspect.unpack(answer)) is Outcome.OK
+
+
 @pytest.mark.parametrize("text", ["", "x", '{"me": "${user.id}"}', "y" * 40_000])
 def test_a_chunked_upload_reaches_the_service_whole(text: str) -> None:
     step = Step(
@@ -189,6 +232,15 @@ def test_a_chunked_upload_reaches_the_service_whole(text: str) -> None:
         assert b"Transfer-Encoding: chunked" in head
         assert b"content-length" not in head.lower()
         assert len(body) == (len(text) if "${" not in text else len('{"me": ""}') + 36)
+
+
+def test_a_body_with_more_codings_than_any_sensible_one_is_refused_unread() -> None:
+    with pytest.raises(CodingError, match="it has 50,000 content codings"):
+        decoded(b"x", b",".join([b"gzip"] * 50_000))
+    body = b"x"
+    for _ in range(MOST_CODINGS):
+        body = gzip.compress(body)
+    assert decoded(body, b",".join([b"gzip"] * MOST_CODINGS)) == b"x"
 
 
 def test_a_body_of_many_empty_members_is_refused_at_once() -> None:

@@ -94,7 +94,8 @@ class Answer:
     """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
 
     An answer that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
-    they came. read_at: when the bytes that are fed next were read. fault: why it is none, in words.
+    they came. read_at: when the bytes that are fed next were read. fault: why it is none, in words. lent: whoever was given it
+    keeps it, and discards it later.
     """
 
     __slots__ = (
@@ -121,6 +122,7 @@ class Answer:
         "first_at",
         "framed",
         "headers_done",
+        "lent",
         "raw",
         "read_at",
         "received",
@@ -144,7 +146,7 @@ class Answer:
         self.raw: list[bytes] = []
         self.fault = ""
         self.clean = self.reusable = True
-        self._rereads = False
+        self.lent = self._rereads = False
         self._clear()
 
     def _clear(self) -> None:

@@ -17,10 +17,16 @@ import zstandard
 CONTENT_ENCODING = b"content-encoding"
 
 MOST_DECODED = 16 * 2**20
-"""Bytes; decompressing them stops the loop for some 40 ms, and a check reads no more than that."""
+"""Bytes; a check reads no more than that."""
+
+LIGHT = 256 * 2**10
+"""Bytes; decompressing no more stops the loop for less than a millisecond. What is longer is unpacked outside of it."""
 
 MOST_MEMBERS = 1_000
 """Members of a gzip body. Files that grew line by line have many; an answer has one."""
+
+MOST_CODINGS = 8
+"""Codings on top of each other. There are bodies that unpack to themselves."""
 
 _WITH_HEADER = 16 + zlib.MAX_WBITS
 _CHUNK = 16 * 1024
@@ -30,13 +36,21 @@ class CodingError(ValueError):
     """A body cannot be decoded; str() says why, in words."""
 
 
+class TooLongError(CodingError):
+    """It is longer than what was asked for."""
+
+
 def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes:
     """The body without its codings, the last one taken off first (RFC 9110, 8.4).
 
     Raises:
-        CodingError: it is broken, or longer than ``most``, or its coding is none of those that can be decoded.
+        TooLongError: it is longer than ``most``.
+        CodingError: it is broken, or its coding is none of those that can be decoded.
     """
-    for name in reversed(coding.decode("latin-1").lower().split(",")):
+    names = coding.decode("latin-1").lower().split(",")
+    if len(names) > MOST_CODINGS:
+        raise CodingError(f"it has {len(names):,} content codings, and no more than {MOST_CODINGS} are taken off")
+    for name in reversed(names):
         decoder = _DECODERS.get(name.strip())
         if decoder is None:
             raise CodingError(f"the content coding {name.strip()!r} is none that can be decoded ({', '.join(sorted(_NAMED))})")
@@ -51,7 +65,7 @@ def _bounded(decoder: Callable[[bytes, int], bytes | None], body: bytes, name: s
     except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
         raise CodingError(f"the body is no {name}: {error}") from error
     if found is not None and len(found) > most:
-        raise CodingError(f"the body is longer than {most:,} bytes once {name} is taken off")
+        raise TooLongError(f"the body is longer than {most:,} bytes once {name} is taken off")
     if found is None:
         raise CodingError(f"the body ends before its {name} does")
     return found

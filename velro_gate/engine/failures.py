@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from velro_gate.engine.codings import CONTENT_ENCODING, CodingError, decoded
+from velro_gate.engine.codings import CONTENT_ENCODING, LIGHT, CodingError, decoded
 from velro_gate.model.masking import MASK, mask
 from velro_gate.model.run import FailedAnswer
 from velro_gate.model.samples import Outcome
@@ -112,7 +112,7 @@ def seen_of(raw: bytes, *, whole: bool) -> str:
         fields = dict(_fields(head))
         data = _first_chunk(body) if b"chunked" in fields.get(b"transfer-encoding", b"").lower() else body
         with contextlib.suppress(CodingError):
-            data = decoded(data, fields.get(CONTENT_ENCODING, b""))
+            data = decoded(data, fields.get(CONTENT_ENCODING, b""), LIGHT)
     return shown_text(data)
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import MutableMapping
 
 from velro_gate.engine.answers import Answer
-from velro_gate.engine.codings import CONTENT_ENCODING, CodingError, decoded
+from velro_gate.engine.codings import CONTENT_ENCODING, LIGHT, CodingError, TooLongError, decoded
 from velro_gate.engine.cookies import cookie_pair
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Capture, ContainsCheck, JsonCheck, Step
@@ -64,17 +64,28 @@ class Inspection:
         self.fault = ""
         self._found: object = _ABSENT
 
-    def __call__(self, answer: Answer, captured: MutableMapping[str, str]) -> Outcome:
-        """OK, CHECK, CAPTURE, or PROTOCOL for a body that cannot be decompressed; values found are put into ``captured``."""
+    def __call__(
+        self, answer: Answer, captured: MutableMapping[str, str], unpacked: bytes | CodingError | None = None
+    ) -> Outcome | None:
+        """OK, CHECK, CAPTURE, or PROTOCOL for a body that cannot be decompressed; values found are put into ``captured``.
+
+        None: the body is long once it is unpacked, so ``unpack`` has to be called outside the loop, and this again with what
+        comes of it.
+        """
         self._found = _ABSENT
-        body = b"".join(answer.body or ())
-        if self.wants_body and answer.captured:
-            coding = next((value for name, value in answer.captured if name == CONTENT_ENCODING), b"")
+        body: bytes | CodingError = b"".join(answer.body or ())
+        if unpacked is not None:
+            body = unpacked
+        elif self.wants_body and answer.captured:
             try:
-                body = decoded(body, coding)
+                body = decoded(b"".join(answer.body or ()), _coding(answer), LIGHT)
+            except TooLongError:
+                return None
             except CodingError as error:
-                self.fault = str(error)
-                return Outcome.PROTOCOL
+                body = error
+        if isinstance(body, CodingError):
+            self.fault = str(body)
+            return Outcome.PROTOCOL
         document = _parsed(body) if self._wants_json else _ABSENT
         if not self._holds(body, document):
             return Outcome.CHECK
@@ -87,6 +98,14 @@ class Inspection:
                 outcome = Outcome.CAPTURE
                 self.fault = f"nothing to capture as {capture.name} from {capture.source} {capture.path}"
         return outcome
+
+    @staticmethod
+    def unpack(answer: Answer) -> bytes | CodingError:
+        """The whole body, or what is wrong with it. This may take long, and touches nothing else."""
+        try:
+            return decoded(b"".join(answer.body or ()), _coding(answer))
+        except CodingError as error:
+            return error
 
     def _holds(self, body: bytes, document: object) -> bool:
         """Whether all checks hold; otherwise ``fault`` names the first that does not."""
@@ -109,6 +128,10 @@ class Inspection:
         if self._found is _ABSENT:
             return ""
         return json.dumps(self._found, ensure_ascii=False)[:_MOST_CAME]
+
+
+def _coding(answer: Answer) -> bytes:
+    return next((value for name, value in answer.captured or () if name == CONTENT_ENCODING), b"")
 
 
 def _parsed(body: bytes) -> object:

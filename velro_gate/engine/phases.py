@@ -258,6 +258,7 @@ class _Phase:
         async with trio.open_nursery() as nursery:
             for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
                 nursery.start_soon(task)
+            nursery.start_soon(self._crew.unpacking.run, self.plan.aside)
             if self.tour is not None:
                 await nursery.start(self.tour.run)
             with state.load:
@@ -340,7 +341,7 @@ class _Phase:
 
     def _unfinished(self) -> bool:
         crew = self._crew
-        if len(crew.lanes):
+        if len(crew.lanes) or crew.unpacking.pending:
             return True
         # Between two requests of a journey, or two journeys, none is in flight.
         return self.tour is not None and not crew.closing and (self.tour.starting > 0 or any(True for _ in self.waiting()))

@@ -22,12 +22,15 @@ from typing import Protocol
 from uuid import UUID
 
 from velro_gate.engine.answers import Answer, CacheLayers
+from velro_gate.engine.codings import CodingError
 from velro_gate.engine.cookies import Jar
 from velro_gate.engine.failures import FailureLog, Shown, request_line, seen_of
+from velro_gate.engine.inspection import Inspection
 from velro_gate.engine.recorder import Recorder
 from velro_gate.engine.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.requests import CompiledStep
 from velro_gate.engine.sweeping import Lanes, Overdue
+from velro_gate.engine.unpacking import Unpacking
 from velro_gate.engine.wire import Connection, Owner, State
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
 from velro_gate.units import format_seconds
@@ -65,7 +68,7 @@ class Crew:
     to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
     descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
     connect ahead. failed_joins: when and who could not. failures: what failed, and how the first of each kind looked. origin:
-    scheme and authority of the service. redirects: what follows them; followed: how many were.
+    scheme and authority of the service. redirects: what follows them; followed: how many were. unpacking: of long bodies.
     """
 
     now: Callable[[], float]
@@ -82,6 +85,7 @@ class Crew:
     closing: bool = False
     redirects: Redirects | None = None
     followed: int = 0
+    unpacking: Unpacking = field(default_factory=Unpacking)
     free: Callable[..., None] = no_more
     missed: list[tuple[float, int]] = field(default_factory=list)
     failed_joins: deque[tuple[float, Joining]] = field(default_factory=deque)
@@ -238,19 +242,31 @@ class User:
                 self._jar.keep(header, step.default_path, time())
         if crew.redirects is not None and self._follow(crew.redirects, step, answer):
             return
-        reason = ""
-        if answer.status not in step.expected:
-            outcome = Outcome.STATUS
-        elif step.inspect is None:
-            outcome = Outcome.OK
+        outcome: Outcome | None = Outcome.STATUS
+        if answer.status in step.expected:
+            outcome = Outcome.OK if step.inspect is None else step.inspect(answer, self.captured)
+        if outcome is None:
+            # It has come in time, however long it takes to be looked at.
+            self._leave_lane()
+            answer.lent = True
+            crew.unpacking.put(partial(Inspection.unpack, answer), partial(self._unpacked, step, answer, at))
         else:
-            outcome = step.inspect(answer, self.captured)
-            if outcome is not Outcome.OK:
-                reason = step.inspect.fault
+            self._judged(outcome, step, answer, at)
+
+    def _unpacked(self, step: CompiledStep, answer: Answer, at: float, body: bytes | CodingError) -> None:
+        """A long body can be looked at, unless the run has given up on it meanwhile."""
+        if self._step is step and step.inspect is not None:
+            outcome = step.inspect(answer, self.captured, body)
+            assert outcome is not None, "it is unpacked"
+            self._judged(outcome, step, answer, at)
+        answer.discard()
+
+    def _judged(self, outcome: Outcome, step: CompiledStep, answer: Answer, at: float) -> None:
+        crew, inspect = self._crew, step.inspect
         self._finish(
             outcome,
             at,
-            reason=reason,
+            reason="" if inspect is None or outcome in (Outcome.OK, Outcome.STATUS) else inspect.fault,
             answer=answer,
             first_byte=max(answer.first_at - self._sent, 0.0),
             status=answer.status,

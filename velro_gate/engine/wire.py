@@ -384,6 +384,8 @@ class Connection:
         else:
             self.close()
         self._owner.answered(answer, at)
+        if answer.lent:
+            return
         if answer.clean:
             # What waits for its next use must not keep the last one.
             answer.raw = []
