@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,63 @@ def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_enviro
     again = install(cwd=workspace, **variables)
     assert "are in place" in again.stdout
     assert len((tmp_path / "uv-was-told").read_text("utf-8").splitlines()) == 2
+
+
+def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_ones_are_removed(
+    tmp_path: Path, registry_free: dict[str, str]
+) -> None:
+    program(tmp_path / "bin/uv", f'exec {found("uv")} "$@"')
+    place = tmp_path / "kept"
+    variables = {
+        "RUNNER_TEMP": str(tmp_path / "temp"),
+        "VELRO_ENVIRONMENT_DIRECTORY": str(place),
+        "VELRO_PYTHON": sys.executable,
+        "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
+    }
+    days = 24 * 3600.0
+    folders = {
+        "velro-gate-run-0123456789abcdef": 31 * days,  # of another version, and unused
+        "velro-gate-run-0123456789abcdea": 29 * days,  # of another version, in use
+        "velro-gate-run-0123456789abcdef.AbC123": 2 * days,  # of an installation that was killed
+        "velro-gate-run-0123456789abcdea.AbC123": 0.0,  # of one that is under way
+        "velro-gate-own-files": 99 * days,  # nobody's of ours
+    }
+    for name, age in folders.items():
+        (place / name).mkdir(parents=True)
+        os.utime(place / name, (time.time() - age,) * 2)
+
+    first = install(**variables)
+
+    assert first.returncode == 0, first.stdout + first.stderr
+    python = Path(first.stdout.splitlines()[-1])
+    left = {path.name for path in place.iterdir()} - {python.parents[1].name}
+    assert left == {"velro-gate-run-0123456789abcdea", "velro-gate-run-0123456789abcdea.AbC123", "velro-gate-own-files"}
+    assert runs(python)
+    (package,) = python.parents[1].glob("lib/python*/site-packages/velro_gate")
+    # Each is noticed; where nothing can be installed, what there was stays.
+    for spoilt in (package / "units.py", package.parent / "httpx/_client.py", python):
+        aside = spoilt.rename(tmp_path / "aside")
+        assert noticed(install(**variables, **registry_free).stdout), spoilt
+        aside.rename(spoilt)
+    code = (package / "units.py").read_text("utf-8")
+    (package / "units.py").write_text("raise SystemExit('cut short')\n", encoding="utf-8")
+    assert noticed(install(**variables, **registry_free).stdout)
+    (package / "units.py").write_text(code, encoding="utf-8")
+    assert "are in place" in install(**variables, **registry_free).stdout
+    # "No module named velro_gate"
+    shutil.rmtree(package)
+    assert not runs(python)
+    assert noticed(install(**variables).stdout)
+    assert runs(python)
+
+
+def noticed(said: str) -> bool:
+    return "are missing or changed, so it is made again" in said
+
+
+def runs(python: Path) -> bool:
+    command = [python, "-I", "-B", "-m", "velro_gate", "--version"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def test_where_uv_finds_no_registry_pip_is_asked_before_the_installation_fails(
