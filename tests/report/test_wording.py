@@ -15,6 +15,7 @@ from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status, Verdict
 from velro_gate.report.phrase import plain
+from velro_gate.report.view import build
 from velro_gate.report.wording import TITLES, action, headline, missed, moved, title
 
 
@@ -254,6 +255,7 @@ def test_baselines_that_exist_and_were_not_used_stand_in_the_first_line_with_rea
     assert headline(record, verdict).startswith(f"{said}.")
     assert title(verdict) == "stored baselines were not used, please read"
     assert ".." not in report.headline(record, verdict)
+    assert build(record, verdict).comparison_count == "stored baselines were not used, so nothing was compared"
     assert any("Undo what renamed" in finding.advice for finding in verdict.findings)
     quiet = judge(record, (), skipped=("5 baselines not used: of another profile (full)",))
     assert title(quiet) == "no baseline yet, no action needed"

@@ -12,7 +12,7 @@ from velro_gate.model.verdict import Change, Comparison, Finding, Level, Require
 from velro_gate.report import figures, measured, rows, trustline
 from velro_gate.report.phrase import Phrase, name, strong, text
 from velro_gate.report.settled import settled
-from velro_gate.report.wording import action, sentence, spoken, title
+from velro_gate.report.wording import action, sentence, spoken, title, unused_baselines
 
 _DEFAULT_ADVICE = {
     Level.PASS: "Nothing to do.",
@@ -175,6 +175,8 @@ def comparison_count(verdict: Verdict) -> str:
     compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
     left_out = len(comparisons) - len(compared)
     if not compared:
+        if unused_baselines(verdict):
+            return "stored baselines were not used, so nothing was compared"
         no_baseline = verdict.duet is None and verdict.level is not Level.BROKEN
         return "no baseline yet, so nothing was compared" if no_baseline else "nothing was compared"
     parts = [f"{_number(compared, Change.UNCHANGED)} of {len(compared)} compared rows unchanged"]

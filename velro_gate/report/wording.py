@@ -33,7 +33,9 @@ def action(verdict: Verdict) -> str:
 
     A missing baseline asks for nothing, but it outranks a warning, which does. One that is there and was not used does, too.
     """
-    quiet = all(finding.level in (Level.PASS, Level.NO_BASELINE) for finding in verdict.findings) and not _unused(verdict)
+    quiet = all(finding.level in (Level.PASS, Level.NO_BASELINE) for finding in verdict.findings) and not unused_baselines(
+        verdict
+    )
     return "no action needed" if quiet and verdict.findings else "please read"
 
 
@@ -96,7 +98,7 @@ def _looks_worse(verdict: Verdict, record: RunRecord) -> Phrase:
 
 
 def _no_baseline(verdict: Verdict) -> str:
-    unused = _unused(verdict)
+    unused = unused_baselines(verdict)
     match verdict.baselines_used:
         case 0 if unused:
             return spoken(unused)
@@ -107,7 +109,7 @@ def _no_baseline(verdict: Verdict) -> str:
     return f"{verdict.baselines_used} baselines are too few to tell whether anything changed."
 
 
-def _unused(verdict: Verdict) -> str:
+def unused_baselines(verdict: Verdict) -> str:
     """Why stored baselines that exist were not used, where none was; empty otherwise, and where they are of other profiles."""
     if verdict.baselines_used or verdict.duet is not None:
         return ""
@@ -123,7 +125,7 @@ def title(verdict: Verdict) -> str:
         if verdict.level is Level.INCONCLUSIVE and verdict.is_suspicious
         else TITLES[verdict.level]
     )
-    if verdict.level is Level.NO_BASELINE and (verdict.baselines_used or _unused(verdict)):
+    if verdict.level is Level.NO_BASELINE and (verdict.baselines_used or unused_baselines(verdict)):
         head = "too few baselines yet" if verdict.baselines_used else "stored baselines were not used"
     return f"{head}, {action(verdict)}"
 
