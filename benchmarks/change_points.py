@@ -37,7 +37,7 @@ import json, math, sys
 from otava.analysis import compute_change_points
 for line in sys.stdin:
     points, _ = compute_change_points([math.exp(y) for y in json.loads(line)], window_len=50, max_pvalue=0.001)
-    print(json.dumps([point.index for point in points]))
+    print(json.dumps([int(point.index) for point in points]))
 """
 
 
