@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from packaging.version import InvalidVersion, Version
 
 _LINE = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^\s;\\]+)", re.MULTILINE)
 
@@ -59,10 +58,13 @@ def _in(affected: dict[str, Any], version: str) -> bool:
 
 
 def _at_least(version: str, other: str) -> bool:
-    try:
-        return other == "0" or Version(version) >= Version(other)
-    except InvalidVersion:
-        return False
+    return _release(version) >= _release(other)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a release, without zeros at their end; locks hold no pre-releases."""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, re.sub(r"(\.0+)+$", "", numbers[0]).split("."))) if numbers else ()
 
 
 def main() -> int:

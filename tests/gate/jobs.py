@@ -115,6 +115,7 @@ class World:
                 status_sha=event.head_sha,
                 comment_sha=event.head_sha,
                 context=chosen.context,
+                status_jobs=chosen.status_jobs,
                 author=chosen.author,
                 part=part_of(event, chosen, self.environ),
                 label=chosen.runner or "",

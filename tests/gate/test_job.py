@@ -308,6 +308,26 @@ def test_a_later_pass_never_covers_the_failure_of_another_scenario_profile_or_ru
     assert here.lights[-1][1] == "success"
 
 
+def test_a_status_that_waits_for_all_of_its_jobs_is_green_with_the_last_of_them(here: World) -> None:
+    ones = [Inputs(profile=name, status_jobs=3) for name in ("full", "pr", "quick")]
+    for inputs in ones[:2]:
+        assert here.run(inputs=inputs) == 0
+        assert here.lights[-1][1] == "pending"
+    assert here.lights[-1][2] == "2 of 3 jobs that share this status have passed, and the others have not begun"
+    # To pass once more makes no other job pass.
+    assert here.run(inputs=ones[0]) == 0
+    assert here.lights[-1][1] == "pending"
+    assert here.run(inputs=ones[2]) == 0
+    assert here.lights[-1][1] == "success"
+
+
+def test_a_status_that_waits_for_all_of_its_jobs_is_red_with_the_first_that_fails(here: World) -> None:
+    ones = [Inputs(profile=name, status_jobs=2) for name in ("full", "pr")]
+    assert here.run(inputs=ones[0], made=record(load=2.3)) == 1
+    assert here.run(inputs=ones[1]) == 0
+    assert here.lights[-1][1] == "failure"
+
+
 def test_two_jobs_of_one_run_with_the_same_plan_do_not_cover_one_another(here: World) -> None:
     here.environ["VELRO_JOB_INDEX"] = "0"
     here.run(made=record(load=2.3))

@@ -41,6 +41,11 @@ class _Gate:
         return self.step.given("status-context", "velro-gate")
 
     @property
+    def counted(self) -> bool:
+        """Whether its status waits for those that share it."""
+        return self.step.given("status-jobs", "1") != "1"
+
+    @property
     def plan(self) -> tuple[str, ...]:
         return tuple(self.step.given(name, _DEFAULTS.get(name, "")) for name in _PLAN)
 
@@ -54,7 +59,7 @@ def collisions(workflows: Sequence[Workflow]) -> Iterator[Finding]:
         if (gate.repeated and not any(map(_differs, gate.plan))) or same_plan is not None:
             yield _shared_plan(gate, same_plan)
         same_context = next((one for one in before if one.context == gate.context), None)
-        if (gate.repeated and not _differs(gate.context)) or same_context is not None:
+        if not gate.counted and ((gate.repeated and not _differs(gate.context)) or same_context is not None):
             yield _shared_status(gate, same_context)
     for workflow in workflows:
         yield from _shared_artifacts(workflow)
@@ -95,7 +100,8 @@ def _shared_status(gate: _Gate, other: _Gate | None) -> Finding:
         where=gate.where,
         what=f"job {gate.job.name} shares the status {gate.context} with {_other(other)}",
         why="The status shows the worst of them, but it can be green for as long as one of them has not begun.",
-        do="Give each a status-context of its own, and require each in the branch protection.",
+        do="Give each a status-context of its own, and require each in the branch protection; or say in each, by status-jobs, "
+        "how many they are.",
     )
 
 

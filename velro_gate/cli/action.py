@@ -152,6 +152,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
             outputs=files.get("GITHUB_OUTPUT"),
             api=api if token else None,
             context=inputs.context,
+            status_jobs=inputs.status_jobs,
             author=inputs.author,
             part=part_of(event, inputs, environ),
             label=inputs.runner or "",

@@ -38,6 +38,7 @@ class Inputs:
     author: str = DEFAULT_AUTHOR
     status: bool = True
     context: str = DEFAULT_CONTEXT
+    status_jobs: int = 1
     pull_request: int | None = None
     artifact_url: str = ""
     artifact: str = "velro-fork-report"
@@ -113,6 +114,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         author=of("comment-author") or blank.author,
         status=_flag("status", of("status"), blank.status),
         context=of("status-context") or blank.context,
+        status_jobs=_count("status-jobs", of("status-jobs")) or blank.status_jobs,
         pull_request=_count("pull-request", of("pull-request")),
         artifact_url=of("artifact-url"),
         artifact=of("artifact") or blank.artifact,

@@ -54,6 +54,7 @@ class Outlets:
     api: Api | None = None
     status_sha: str = ""
     context: str = ""
+    status_jobs: int = 1
     comment_on: int | None = None
     comment_sha: str = ""
     author: str = ""
@@ -197,12 +198,20 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: State, description:
         return
     api, sha = outlets.api, outlets.status_sha
     link = next(iter(outlets.links.values()), "")
-    status = Status(state=state, description=description, context=outlets.context, target_url=link, part=outlets.part)
+    status = Status(
+        state=state,
+        description=description,
+        context=outlets.context,
+        target_url=link,
+        part=outlets.part,
+        jobs=outlets.status_jobs,
+    )
 
     def act() -> None:
         shown = set_status(api, sha, status)
         if shown is not state:
-            outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and another job came to that")
+            why = "another job came to that" if shown is not State.PENDING else "other jobs have not come to their end"
+            outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and {why}")
 
     telling.attempt(act)
 

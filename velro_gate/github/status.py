@@ -4,6 +4,7 @@ Several jobs may share one status: two scenarios, profiles or runners, each with
 status of a context only, so that the last writer would win. Therefore each status carries, in the fragment of its link, which
 part it is and what that part itself came to; a part that passes reads the others first and shows the worst of all. After it
 has written it looks again: of two that finish at one moment at least one sees both. A part that does not pass needs no look.
+A job that has not begun has written nothing; that it is missing shows only where somebody says how many there are.
 """
 
 from __future__ import annotations
@@ -57,13 +58,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One status. description: plain text of any length. target_url: where its link leads; empty for none."""
+    """One status. description: plain text of any length. target_url: where its link leads; empty for none.
+
+    jobs: how many parts share it; with fewer than that it is not green.
+    """
 
     state: State
     description: str
     context: str = DEFAULT_CONTEXT
     target_url: str = ""
     part: Part = field(default_factory=Part)
+    jobs: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +128,11 @@ def _worst(status: Status, known: Sequence[Known]) -> Status:
     ]
     worst = min(others, key=lambda one: _WORST_FIRST.index(one.own), default=None)
     if worst is None or worst.own is State.SUCCESS:
-        return status
+        there = 1 + sum(1 for one in others if one.part is not None and one.part.reported == status.part.reported)
+        if there >= status.jobs:
+            return status
+        waits = f"{there} of {status.jobs} jobs that share this status have passed, and the others have not begun"
+        return Status(state=State.PENDING, description=waits, context=status.context, target_url=status.target_url)
     name = worst.part.key if worst.part else ""
     return Status(state=worst.own, description=f"{name}: {worst.description}", context=status.context, target_url=worst.url)
 
