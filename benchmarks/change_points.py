@@ -21,9 +21,9 @@ from pathlib import Path
 
 import numpy as np
 
-from velro_gate.analysis.drift import change_points
+from velro_gate.analysis.stored.drift import change_points
+from velro_gate.evaluation.recorded.series_files import read_series
 from velro_gate.model.metrics import METRICS
-from velro_gate.store.series import read_series
 
 RUNS, STEP, MARGIN, RECENT = 30, math.log(1.10), math.log(1.05), 10
 LONG = 60

@@ -1,6 +1,6 @@
 """What sending costs, beside what the dry run forecasts. ``python -m benchmarks.costs``.
 
-The engine on one core, nginx on the other. From the rates come the three constants of ``velro_gate.engine.forecast``:
+The engine on one core, nginx on the other. From the rates come the three constants of ``velro_gate.engine.machine.forecast``:
 
     saturated   core-seconds a request when the loop always finds work: a closed loop that never thinks
     waking      what a request that finds the loop asleep costs more, and the share that a loop without load takes: the least
@@ -21,7 +21,7 @@ from benchmarks.nginx import nginx
 from benchmarks.peers.rounds import tell
 from benchmarks.processes import carry_out, module, started, two_cores
 from benchmarks.table import Page, Table, options
-from velro_gate.engine import forecast
+from velro_gate.engine.machine import forecast
 
 RATES = (200.0, 1_000.0, 2_500.0, 5_000.0, 10_000.0, 20_000.0)
 USERS = 1_000

@@ -36,7 +36,7 @@ BASELINES = 30
 DECIDE = """
 import sys, time
 from pathlib import Path
-from velro_gate.gate.judgement import reach_verdict, reread
+from velro_gate.gate.judge.verdict import reach_verdict, reread
 began, root = time.perf_counter(), Path(sys.argv[1])
 reach_verdict(reread(root / "run"), root / "baselines")
 print(time.perf_counter() - began)

@@ -8,11 +8,11 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.generator import line
 from benchmarks.world import quiet_effects
-from velro_gate.gate.judgement import reach_verdict, write_reports
-from velro_gate.gate.measure import run
-from velro_gate.gate.results import make_results
-from velro_gate.gate.setup import Asked, prepare
-from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.gate.judge.verdict import reach_verdict, write_reports
+from velro_gate.gate.measure.results import make_results
+from velro_gate.gate.measure.run import run
+from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.world import quiet_effects
 from velro_gate import units
-from velro_gate.gate.measure import run
-from velro_gate.gate.results import make_results
-from velro_gate.gate.setup import Asked, Setup, prepare
-from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.gate.measure.results import make_results
+from velro_gate.gate.measure.run import run
+from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.sandbox.process import running

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import machine
-from velro_gate.gate.measure import summaries
-from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.gate.measure.run import summaries
+from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.run import GeneratorHealth, PhaseRun, RunFacts, Tick
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples

@@ -40,10 +40,10 @@ from benchmarks.table import Figure, Page, Table, figures_table, options
 from benchmarks.truth import Delays, truth
 from benchmarks.world import quiet_effects
 from velro_gate.errors import BrokenError
-from velro_gate.gate.judgement import reach_verdict
-from velro_gate.gate.measure import run
-from velro_gate.gate.null_run import Calibration
-from velro_gate.gate.results import make_results
+from velro_gate.gate.judge.verdict import reach_verdict
+from velro_gate.gate.measure.null_run import Calibration
+from velro_gate.gate.measure.results import make_results
+from velro_gate.gate.measure.run import run
 
 KINDS = ("quota", "stall", "descriptors", "ports")
 CLEAN = "clean"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from velro_gate.gate.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import Asked, Setup, prepare
 
 PHASE = "load"
 

@@ -23,7 +23,7 @@ from benchmarks.nginx import Nginx, nginx
 from benchmarks.ports import wait_for_ports
 from benchmarks.processes import FailedError, Started, carry_out, module, started
 from benchmarks.table import NOT_MEASURED, Page, Table, options
-from velro_gate.engine.machine import port_count
+from velro_gate.engine.machine.limits import port_count
 
 USERS_PER_SECOND = 2_000.0
 """How fast users connect."""

@@ -26,9 +26,9 @@ import trio
 
 from benchmarks import plans
 from benchmarks.processes import carry_out
-from velro_gate.engine.feasibility import descriptors_needed, raise_descriptor_limit
+from velro_gate.engine.machine.feasibility import descriptors_needed, raise_descriptor_limit
 from velro_gate.engine.run import Load, run_load
-from velro_gate.gate.setup import Setup
+from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.run import LoadResult, Progress
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.store.records import SampleWriter, read_samples
@@ -116,7 +116,7 @@ def _run(
         origin, clock = trio.current_time(), time.monotonic()
         run: Callable[..., Any] = run_load
         if wanted.shards > 1:
-            from velro_gate.engine.shards import run_sharded
+            from velro_gate.engine.shards.run import run_sharded
 
             run = partial(run_sharded, count=wanted.shards)
         async with trio.open_nursery() as nursery:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from velro_gate.gate.effects import Effects
+from velro_gate.gate.measure.effects import Effects
 from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import environment
 

@@ -11,7 +11,7 @@ slow=${SLOW:-authorization_check=1.2}
 # One secret for every start, so that one key is good for all of them.
 VELRO_SANDBOX_SECRET=$("$bin/python" -c 'import secrets; print(secrets.token_hex(32))')
 export VELRO_SANDBOX_SECRET
-SUPABASE_SERVICE_KEY=$("$bin/python" -c 'import os; from velro_gate.sandbox.tokens import issue_key; print(issue_key(os.environ["VELRO_SANDBOX_SECRET"]))')
+SUPABASE_SERVICE_KEY=$("$bin/python" -c 'import os; from velro_gate.sandbox.service.tokens import issue_key; print(issue_key(os.environ["VELRO_SANDBOX_SECRET"]))')
 export SUPABASE_SERVICE_KEY
 
 # The port differs from start to start, and so do the simulated delays that are drawn from it.

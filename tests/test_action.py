@@ -15,7 +15,7 @@ INSTALL, GATE = ACTION["runs"]["steps"]
 
 
 def test_every_variable_that_the_program_reads_comes_from_an_input_and_the_other_way_round() -> None:
-    read = (ROOT / "velro_gate/gate/inputs.py").read_text(encoding="utf-8")
+    read = (ROOT / "velro_gate/gate/action/inputs.py").read_text(encoding="utf-8")
     names = {f"VELRO_{name.upper().replace('-', '_')}" for name in re.findall(r'\bof\("([a-z-]+)"\)', read)}
     # These are no inputs: where the action lies, its Python, the token, and which job of a matrix this is.
     passed = set(GATE["env"]) - {"VELRO_ACTION", "VELRO_INSTALLED_PYTHON", "VELRO_TOKEN", "VELRO_JOB_INDEX"}

@@ -20,14 +20,14 @@ from tests.github.test_event import pull_request, run_of
 from tests.report import duets
 from tests.scenario.files import shop
 from tests.store.test_selftests import made as a_selftest
-from velro_gate.analysis.judge import judge
-from velro_gate.cli.action import event_payload
-from velro_gate.engine.machine import MachineLimits
+from velro_gate.analysis.verdict.judge import judge
+from velro_gate.cli.action.app import event_payload
+from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import VelroError
-from velro_gate.gate.dry_run import dry_run
-from velro_gate.gate.inputs import read_inputs
-from velro_gate.gate.judgement import judge_kept
-from velro_gate.gate.setup import Asked, prepare
+from velro_gate.gate.action.inputs import read_inputs
+from velro_gate.gate.judge.verdict import judge_kept
+from velro_gate.gate.measure.dry_run import dry_run
+from velro_gate.gate.measure.setup import Asked, prepare
 from velro_gate.github.event import read_event
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.report import markdown

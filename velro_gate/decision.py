@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from velro_gate.analysis.comparison import compare
-from velro_gate.analysis.duet import compare_pairs
-from velro_gate.analysis.duet_judge import judge_duet_record
-from velro_gate.analysis.error_rates import dispersion, fisher, newcombe
-from velro_gate.analysis.family import false_discovery, holm
-from velro_gate.analysis.growth import growth
-from velro_gate.analysis.intervals import wilson
-from velro_gate.analysis.judge import judge
-from velro_gate.analysis.noise import noise_of
-from velro_gate.analysis.paired import detectable, paired
-from velro_gate.analysis.shifts import failing_worsening
+from velro_gate.analysis.duet.comparison import compare_pairs
+from velro_gate.analysis.rows.error_rates import dispersion, fisher, newcombe
+from velro_gate.analysis.rows.family import false_discovery, holm
+from velro_gate.analysis.rows.noise import noise_of
+from velro_gate.analysis.rows.shifts import failing_worsening
+from velro_gate.analysis.statistics.intervals import wilson
+from velro_gate.analysis.statistics.paired import detectable, paired
+from velro_gate.analysis.stored.comparison import compare
+from velro_gate.analysis.summaries.growth import growth
+from velro_gate.analysis.verdict.judge import judge
+from velro_gate.analysis.verdict.judge_duet import judge_duet_record
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Level, Verdict

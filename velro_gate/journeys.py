@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from velro_gate.engine.journeys import CheckFailed, User
+from velro_gate.engine.journeys.api import CheckFailed, User
 
 __all__ = ["CheckFailed", "User"]

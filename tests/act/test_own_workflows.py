@@ -12,7 +12,7 @@ import pytest
 
 from tests.act.host import ROOT, Host, pull_request, runnable
 from tests.github.git_server import git
-from velro_gate.gate.builds import free_port
+from velro_gate.gate.builds.run import free_port
 
 PLANNED = {
     "pull_request": {("test", "ci.yml"), ("gate", "perf-gate.yml"), ("confirm", "perf-gate.yml"), ("fork", "perf-gate.yml")},

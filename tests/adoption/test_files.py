@@ -24,10 +24,10 @@ from velro_gate.adoption import (
 )
 from velro_gate.adoption.choices import STORES
 from velro_gate.adoption.files import WAIVERS, WORKFLOWS, yaml_text
-from velro_gate.analysis.family import needed_answers
+from velro_gate.analysis.rows.family import needed_answers
 from velro_gate.errors import OutputError, UsageError
-from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.stores import ARTIFACT
+from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.stores import ARTIFACT
 from velro_gate.model.metrics import METRICS
 from velro_gate.scenario import load_scenario
 from velro_gate.scenario.waivers import read_waivers
@@ -204,7 +204,7 @@ def test_an_answer_that_could_break_out_of_its_place_is_refused(wrong: dict[str,
 
 
 def test_every_store_that_can_be_chosen_is_one_that_the_gate_knows() -> None:
-    from velro_gate.gate.store_kind import StoreKind
+    from velro_gate.gate.action.store_kind import StoreKind
 
     assert set(STORES) == {kind.value for kind in StoreKind}
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from velro_gate.adoption import MachineFacts, Severity, examine_machine
-from velro_gate.gate.doctor import machine_facts
+from velro_gate.gate.onboarding.doctor import machine_facts
 
 GOOD = MachineFacts(
     users=10_000,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import velro_gate
-from tests.gate.test_history import stored
+from tests.gate.judge.test_history import stored
 from velro_gate.store.baselines import list_baselines
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.analysis.runs import baselines, run, summary
-from velro_gate.cli.calibrated import print_calibrated
-from velro_gate.gate.calibrate import Calibrated
+from velro_gate.cli.commands.calibrated import print_calibrated
+from velro_gate.gate.judge.calibrate import Calibrated
 
 
 def said(count: int, capsys: pytest.CaptureFixture[str], n: int = 6000) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import command, environment, tiny_scenario, velro_gate
-from tests.gate.test_confirming import faster
+from tests.gate.judge.test_confirm import faster
 from tests.service import service
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.records import read_record

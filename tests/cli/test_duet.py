@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.command import Ended, command, environment, tiny_scenario, velro_gate
 from tests.gate.programs import service as program
-from velro_gate.gate.judgement import reread
+from velro_gate.gate.judge.verdict import reread
 from velro_gate.store.duets import read_duet
 
 SHORT = ("--no-pilot", "--block", 2, "--warm-up", 0.5, "--no-calibration", "--shards", 1, "--seed", 3)

@@ -10,8 +10,8 @@ from tests.analysis.banks import bank
 from tests.analysis.runs import baselines, run, summary
 from tests.cli.command import tiny_scenario, velro_gate
 from tests.series import write_all, write_benchmarks
-from velro_gate.gate.setup import Asked, prepare
-from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.monitor.environment import environment
 from velro_gate.store.bank import append_block, take_up
 from velro_gate.store.baselines import add_baseline

@@ -13,12 +13,12 @@ import trio
 from trio.testing import MockClock
 
 from tests.engine.peers import OK
-from velro_gate.engine.alarm import ClockAlarm
-from velro_gate.engine.answers import Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.engine.http.connection import Owner, State, Wire
+from velro_gate.engine.http.responses import Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.engine.http.routes import Address, Route
+from velro_gate.engine.load.timer import ClockAlarm
 from velro_gate.engine.phases import PhasePlan, run_phase
-from velro_gate.engine.requests import Compiler
-from velro_gate.engine.routes import Address, Route
-from velro_gate.engine.wire import Owner, State, Wire
+from velro_gate.engine.steps.requests import Compiler
 from velro_gate.model import run
 from velro_gate.model.run import PhaseRun, Shard
 from velro_gate.model.samples import Outcome, Samples

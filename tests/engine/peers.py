@@ -11,10 +11,10 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from velro_gate.engine.answers import Answer, HeaderKinds
-from velro_gate.engine.poller import Poller
-from velro_gate.engine.routes import Address, Route
-from velro_gate.engine.wire import Connection, Wire
+from velro_gate.engine.http.connection import Connection, Wire
+from velro_gate.engine.http.poller import Poller
+from velro_gate.engine.http.responses import Answer, HeaderKinds
+from velro_gate.engine.http.routes import Address, Route
 from velro_gate.model.samples import Outcome
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -13,7 +13,7 @@ from typing import Any
 import trio
 
 from tests.engine.peers import Handler, Peer, obedient, serving
-from velro_gate.analysis.summary import summarise
+from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.engine.run import Load, run_load
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Outcome, Samples

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import pytest
 import trio
 
+from tests.engine.journeys.test_api import LIST, RATE, travelling
+from tests.engine.journeys.test_http2 import speaking_http2
 from tests.engine.peers import obedient, serving
 from tests.engine.runs import GET, phase, running
-from tests.engine.test_journeys import LIST, RATE, travelling
-from tests.engine.test_journeys_http2 import speaking_http2
-from velro_gate.engine.preflight import preflight
-from velro_gate.engine.routes import Route
+from velro_gate.engine.client.preflight import preflight
+from velro_gate.engine.http.routes import Route
 from velro_gate.engine.run import resolve
 from velro_gate.errors import UnreachableError
 from velro_gate.journeys import User

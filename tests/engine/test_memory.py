@@ -13,11 +13,11 @@ import pytest
 import trio
 
 from tests.engine.authority import Authority
+from tests.engine.journeys.test_api import RATE, travelling
 from tests.engine.peers import Client, Handler, after_request, answering, serving, talking, wired
 from tests.engine.runs import phase
-from tests.engine.test_journeys import RATE, travelling
-from velro_gate.engine.routes import find_route
-from velro_gate.engine.tls import client_context
+from velro_gate.engine.http.routes import find_route
+from velro_gate.engine.http.tls import client_context
 from velro_gate.journeys import User
 from velro_gate.model.scenario import Target
 

@@ -12,7 +12,7 @@ import trio
 from tests.engine.authority import Authority
 from tests.engine.runs import Ran, phase, running
 from tests.servers import Server, nginx_server
-from velro_gate.engine.preflight import preflight
+from velro_gate.engine.client.preflight import preflight
 from velro_gate.model.scenario import Body, Capture, ContainsCheck, OpenArrivals, Step, Target
 
 SERVER = """

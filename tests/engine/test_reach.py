@@ -13,10 +13,10 @@ import trio
 from tests.engine.authority import Authority
 from tests.engine.peers import OK, Client, Handler, Line, Peer, obedient, serving, wired
 from tests.engine.runs import GET, POST, Ran, phase, running
-from velro_gate.engine.preflight import preflight
-from velro_gate.engine.routes import Route, foreign_sources
+from velro_gate.engine.client.preflight import preflight
+from velro_gate.engine.http.connection import State
+from velro_gate.engine.http.routes import Route, foreign_sources
 from velro_gate.engine.run import resolve
-from velro_gate.engine.wire import State
 from velro_gate.errors import UnreachableError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import OpenArrivals, Step, Target

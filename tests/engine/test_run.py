@@ -17,7 +17,7 @@ import trustme
 
 from tests.engine.peers import OK, Line, Peer, obedient, serving
 from tests.engine.runs import GET, phase, running, with_server
-from velro_gate.engine.routes import Route
+from velro_gate.engine.http.routes import Route
 from velro_gate.model.run import Shard
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome
 from velro_gate.model.scenario import (

@@ -21,11 +21,11 @@ from pydantic import TypeAdapter
 from tests.engine.imagined import Deed, Serve, Simulated, phase, simulate, step
 from tests.engine.peers import OK, Line, serving
 from tests.model import values
-from velro_gate.analysis.generator_delay import Decided
-from velro_gate.analysis.requirements import check_requirements
-from velro_gate.analysis.summary import summarise
-from velro_gate.analysis.trust_stalls import stall_findings
-from velro_gate.engine.health import LoopLag
+from velro_gate.analysis.summaries.phase import summarise
+from velro_gate.analysis.verdict.generator_delay import Decided
+from velro_gate.analysis.verdict.requirements import check_requirements
+from velro_gate.analysis.verdict.trust_stalls import stall_findings
+from velro_gate.engine.machine.health import LoopLag
 from velro_gate.engine.stalls import MOST, SHORTEST, StallLog, data_age
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import Comparator, Phase, Requirement
@@ -160,7 +160,7 @@ def test_the_kernel_says_how_long_ago_bytes_came_in() -> None:
 
 _GENERATOR = """
 import json, sys, trio
-from velro_gate.analysis.summary import summarise
+from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.engine.run import Load, run_load
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import NoAuth, OpenArrivals, Phase, Scenario, Step, Target

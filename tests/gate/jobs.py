@@ -15,14 +15,14 @@ from tests.github.stand_in import StandIn, State, stand_in
 from tests.github.test_commands import read_outputs
 from tests.report.examples import passing, record
 from velro_gate.errors import VelroError
-from velro_gate.gate.aim import part_of
-from velro_gate.gate.confirming import Confirming, RunAgain, gated
-from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.job import Job, do
-from velro_gate.gate.publish import Outlets, origin_of
-from velro_gate.gate.results import Results, make_results
-from velro_gate.gate.second_job import take_up
-from velro_gate.gate.stores import Store, store_for
+from velro_gate.gate.action.aim import part_of
+from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.job import Job, do
+from velro_gate.gate.action.publish import Outlets, origin_of
+from velro_gate.gate.action.second_job import take_up
+from velro_gate.gate.action.stores import Store, store_for
+from velro_gate.gate.judge.confirm import Confirming, RunAgain, gated
+from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord

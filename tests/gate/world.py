@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.cli.command import tiny_scenario
-from velro_gate.gate.effects import Effects
-from velro_gate.gate.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.setup import Asked, Setup, prepare
 from velro_gate.model.record import Revision
 from velro_gate.model.run import Environment, Progress
 

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.publish import HISTORY
-from velro_gate.gate.store_kind import StoreKind
+from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.publish import HISTORY
+from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.github.api import PATIENCE, TRIES
 from velro_gate.github.artifacts import FILE_LIMIT
 from velro_gate.github.commands import MOST_ANNOTATIONS
 from velro_gate.github.event import Mode
 from velro_gate.github.refusals import permission
-from velro_gate.report.comment import LIMIT
-from velro_gate.report.trend import MOST
+from velro_gate.report.formats.comment import LIMIT
+from velro_gate.report.parts.trend import MOST
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "github.md").read_text(encoding="utf-8")

@@ -32,8 +32,8 @@ from tests.report.examples import (
 )
 from tests.report.hostile import crowded, hostile
 from velro_gate import report
-from velro_gate.gate.fork_report import measured_by_others
-from velro_gate.gate.judgement import without_duet
+from velro_gate.gate.action.fork_report import measured_by_others
+from velro_gate.gate.judge.verdict import without_duet
 from velro_gate.model.record import Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict
 

@@ -8,7 +8,7 @@ from tests.report import examples
 from velro_gate import report
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import FailedAnswer
-from velro_gate.report.measured import failure_rows
+from velro_gate.report.parts.measured import failure_rows
 
 FIRST = FailedAnswer(
     step="list",

@@ -13,8 +13,8 @@ from velro_gate.cli.printing import phase_table
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Verdict
-from velro_gate.report.figures import FEW_NOTE
-from velro_gate.report.view import build
+from velro_gate.report.parts.view import build
+from velro_gate.report.text.figures import FEW_NOTE
 
 
 def example(*, few: bool) -> tuple[RunRecord, Verdict]:

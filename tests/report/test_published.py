@@ -15,8 +15,8 @@ from tests.report.examples import passing, record, regressed
 from tests.report.published import CASES, FOLDER, golden, history
 from velro_gate import report
 from velro_gate.model.waiver import Waiver
-from velro_gate.report.comment import LIMIT
-from velro_gate.report.trend import MOST, trend
+from velro_gate.report.formats.comment import LIMIT
+from velro_gate.report.parts.trend import MOST, trend
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 

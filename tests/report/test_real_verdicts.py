@@ -11,7 +11,7 @@ import pytest
 from tests.report.examples import EXAMPLES, record
 from tests.report.golden import shown
 from velro_gate import report
-from velro_gate.analysis.judge import judge
+from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.verdict import Level, Verdict

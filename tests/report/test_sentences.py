@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from tests.analysis.phases import phase
 from tests.analysis.runs import run, summary
 from tests.report.examples import EXAMPLES
-from velro_gate.analysis.explanation import Moved, explain, shape_of, stayed
-from velro_gate.analysis.findings import requirement_findings
-from velro_gate.analysis.requirements import check_requirements
+from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, stayed
+from velro_gate.analysis.verdict.findings import requirement_findings
+from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.explanation import QuantileMove, Shape
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.report import view
-from velro_gate.report.phrase import plain
-from velro_gate.report.wording import moved as moved_words
+from velro_gate.report.parts import view
+from velro_gate.report.parts.wording import moved as moved_words
+from velro_gate.report.text.phrase import plain
 
 CHANGES = st.floats(-0.5, 3.0)
 

@@ -12,7 +12,7 @@ import yaml
 from tests.scenario.files import ROOT, shop
 from velro_gate.model.metrics import METRICS
 from velro_gate.scenario import json_schema, load_scenario
-from velro_gate.scenario.shape import STEP_METRICS, FileSpec, StepSpec, TargetSpec
+from velro_gate.scenario.syntax.shape import STEP_METRICS, FileSpec, StepSpec, TargetSpec
 
 TEXT = (ROOT / "docs" / "scenario.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from velro_gate.analysis.waivers import proposed
+from velro_gate.analysis.verdict.waivers import proposed
 from velro_gate.errors import ScenarioError, UsageError
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.scenario.waivers import read_waivers

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.runs import baselines, run, summary
 from tests.store.values import facts, records
-from velro_gate.analysis.comparison import compare
+from velro_gate.analysis.stored.comparison import compare
 from velro_gate.model.record import Estimate, RunRecord, Window
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.model.scenario import Policy

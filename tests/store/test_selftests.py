@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.banks import bank
-from velro_gate.analysis.selftest import selftest_of
+from velro_gate.analysis.verdict.selftest import selftest_of
 from velro_gate.errors import RecordError
 from velro_gate.model.selftest import Selftest
 from velro_gate.store.selftests import known_selftest, place_of, selftest_folder, write_selftest

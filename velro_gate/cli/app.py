@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
-from velro_gate.cli import adoption
-from velro_gate.cli.baseline import baseline_app
-from velro_gate.cli.duet_options import (
+from velro_gate.cli.commands import adoption
+from velro_gate.cli.commands.baseline import baseline_app
+from velro_gate.cli.commands.duet_options import (
     BaseCommand,
     BaseDirectory,
     BaseUrl,
@@ -27,7 +27,7 @@ from velro_gate.cli.duet_options import (
     StartSeconds,
     WarmUp,
 )
-from velro_gate.cli.evaluate import evaluate_app
+from velro_gate.cli.evaluate.app import evaluate_app
 from velro_gate.cli.help import App
 from velro_gate.cli.options import (
     AUTO,
@@ -160,7 +160,7 @@ def gate(
 ) -> int:
     """Run the load, check requirements, compare with the baselines, measure again what looks worse, say pass or fail."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.duet import Given, another_user, confirmable
+    from velro_gate.cli.commands.duet import Given, another_user, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.running import measure_and_judge
     from velro_gate.store.baselines import find_baselines, require_folder
@@ -211,7 +211,7 @@ def confirm(
     from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.running import confirm_kept
-    from velro_gate.gate.judgement import under_policy
+    from velro_gate.gate.judge.verdict import under_policy
     from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
@@ -260,8 +260,8 @@ def duet(
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.duet import Given, Shown, another_user, fresh_seed, run_duet
-    from velro_gate.gate.pilot import Wishes
+    from velro_gate.cli.commands.duet import Given, Shown, another_user, fresh_seed, run_duet
+    from velro_gate.gate.duet.pilot import Wishes
 
     with another_user(service_user, base_command, head_command) as user:
         return run_duet(
@@ -296,7 +296,7 @@ As = Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text
 @app.command(epilog="Example: velro-gate action    (as the last line of the action's step)")
 def action() -> int:
     """Do one job of GitHub Actions, by its event: gate, refresh, report. Reads the inputs from VELRO_* (docs/github.md)."""
-    from velro_gate.cli.action import run_action
+    from velro_gate.cli.action.app import run_action
 
     return run_action()
 
@@ -304,7 +304,7 @@ def action() -> int:
 @app.command(epilog="Example: velro-gate publish velro-results/20261123T120000.482913Z-velro-prd-pr")
 def publish(record: RecordArgument) -> int:
     """Tell the verdict of a kept run on GitHub (again): summary, outputs, status, comment. Inputs as for 'action'."""
-    from velro_gate.cli.action import run_publish
+    from velro_gate.cli.action.app import run_publish
 
     return run_publish(record)
 
@@ -346,7 +346,7 @@ def report(record: RecordArgument, as_: As = "text") -> int:
 @app.command(epilog="Example: velro-gate demo")
 def demo(output: Output = DEFAULT_OUTPUT, verbose: Verbose = False) -> int:
     """Show the gate at work on the embedded service: an unchanged build passes, a 30 % slower one fails."""
-    from velro_gate.cli.demonstration import show_demo
+    from velro_gate.cli.commands.demonstration import show_demo
 
     return show_demo(output, verbose)
 
@@ -366,7 +366,7 @@ def calibrate_generator(
 ) -> int:
     """Measure the generator alone at the plan's peak load, against a built-in responder; needs no service and no secret."""
     from velro_gate.cli.asked import asked
-    from velro_gate.cli.calibration import calibrate
+    from velro_gate.cli.commands.calibration import calibrate
 
     return calibrate(asked(scenario, profile, quick_test, phase, None, shards), seconds, Format.JSON if json else format)
 
@@ -382,7 +382,7 @@ def sandbox(
     seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
 ) -> int:
     """Serve the embedded stand-in of the Velro backend until interrupted."""
-    from velro_gate.cli.service import serve_sandbox
+    from velro_gate.cli.commands.service import serve_sandbox
 
     return serve_sandbox(port, slow or [], no_work, no_control, seed)
 
@@ -400,7 +400,7 @@ def selftest(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Tell this runner's noise, the smallest change that is seen on it, and how to lower it. Exit code 4: blind to +20 %."""
-    from velro_gate.cli.selftest import run_selftest
+    from velro_gate.cli.commands.selftest import run_selftest
 
     return run_selftest(minutes, block, warm_up, runner, output, scenario, format)
 

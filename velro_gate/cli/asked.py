@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from velro_gate.cli.options import AUTO, Blocking
-from velro_gate.engine.forecast import MOST_SHARDS
+from velro_gate.engine.machine.forecast import MOST_SHARDS
 from velro_gate.errors import UsageError
-from velro_gate.gate.setup import Asked
-from velro_gate.gate.shipped import shipped_scenario
+from velro_gate.gate.measure.setup import Asked
+from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
 
 OWN_SCENARIO = Path("velro-scenario.yaml")

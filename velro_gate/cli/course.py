@@ -8,27 +8,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from velro_gate.analysis.confirmation import Repeats
+from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.cli.asked import asked
-from velro_gate.cli.duet import fresh_seed
+from velro_gate.cli.commands.duet import fresh_seed
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, MissingVariableError
-from velro_gate.gate.agreed import check_waivers
-from velro_gate.gate.change_duet import Base, measure_change
-from velro_gate.gate.confirming import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
-from velro_gate.gate.duet_time import say_forecast
-from velro_gate.gate.effects import Effects
-from velro_gate.gate.inputs import Inputs
-from velro_gate.gate.measure import run
-from velro_gate.gate.no_duet import no_duet_without_a_base
-from velro_gate.gate.null_run import Calibration
-from velro_gate.gate.pilot import Wishes
-from velro_gate.gate.results import Results, make_results, refuse_links, run_id
-from velro_gate.gate.second_job import elsewhere, take_up
-from velro_gate.gate.service_user import ServiceUser
-from velro_gate.gate.setup import Setup, prepare
-from velro_gate.gate.shipped import shipped_scenario
-from velro_gate.gate.workshop import Workshop
+from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.second_job import elsewhere, take_up
+from velro_gate.gate.builds.build import Workshop
+from velro_gate.gate.builds.no_duet import no_duet_without_a_base
+from velro_gate.gate.builds.service_user import ServiceUser
+from velro_gate.gate.duet.duration import say_forecast
+from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.pull_request import Base, measure_change
+from velro_gate.gate.judge.check_waivers import check_waivers
+from velro_gate.gate.judge.confirm import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.null_run import Calibration
+from velro_gate.gate.measure.results import Results, make_results, refuse_links, run_id
+from velro_gate.gate.measure.run import run
+from velro_gate.gate.measure.setup import Setup, prepare
+from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
@@ -140,7 +140,7 @@ class Course:
         For what it raises, see ``gate.selftest.selftest``.
         """
         # Only here: no other job has any use for it.
-        from velro_gate.gate.selftest import BLOCK, WARM_UP, SelftestAsked, selftest
+        from velro_gate.gate.sandboxed.selftest import BLOCK, WARM_UP, SelftestAsked, selftest
         from velro_gate.store.selftests import selftest_folder
 
         inputs = self.inputs

@@ -13,16 +13,16 @@ from rich.table import Table
 from velro_gate import report, units
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
-from velro_gate.engine.machine import read_machine
+from velro_gate.engine.machine.limits import read_machine
 from velro_gate.errors import UsageError
-from velro_gate.gate.dry_run import DryRun, dry_run
-from velro_gate.gate.judgement import DUET_FILES, FILES, given_report
-from velro_gate.gate.results import Results
-from velro_gate.gate.setup import Asked, prepare
+from velro_gate.gate.judge.verdict import DUET_FILES, FILES, given_report
+from velro_gate.gate.measure.dry_run import DryRun, dry_run
+from velro_gate.gate.measure.results import Results
+from velro_gate.gate.measure.setup import Asked, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
-from velro_gate.report.figures import FEW_NOTE, has_few, marked
-from velro_gate.report.trustline import generator_alone
+from velro_gate.report.parts.trustline import generator_alone
+from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
 from velro_gate.scenario import json_schema
 
 OK = 0

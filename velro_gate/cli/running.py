@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
-from velro_gate.gate.agreed import check_waivers
-from velro_gate.gate.builds import Address, Build, Builds
-from velro_gate.gate.confirming import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
-from velro_gate.gate.duet import duet
-from velro_gate.gate.duet_time import say_forecast
-from velro_gate.gate.effects import Effects
-from velro_gate.gate.judgement import judge_kept, kept_further, reread_run, under_policy
-from velro_gate.gate.measure import run
-from velro_gate.gate.no_duet import no_duet_without_a_base
-from velro_gate.gate.null_run import Calibration
-from velro_gate.gate.pilot import Wishes
-from velro_gate.gate.results import Results, make_results, run_id
-from velro_gate.gate.setup import Asked, Setup, prepare
+from velro_gate.gate.builds.no_duet import no_duet_without_a_base
+from velro_gate.gate.builds.run import Address, Build, Builds
+from velro_gate.gate.duet.duration import say_forecast
+from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.run import duet
+from velro_gate.gate.judge.check_waivers import check_waivers
+from velro_gate.gate.judge.confirm import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
+from velro_gate.gate.judge.verdict import judge_kept, kept_further, reread_run, under_policy
+from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.null_run import Calibration
+from velro_gate.gate.measure.results import Results, make_results, run_id
+from velro_gate.gate.measure.run import run
+from velro_gate.gate.measure.setup import Asked, Setup, prepare
 from velro_gate.model.scenario import BlockInconclusive
 from velro_gate.store.records import read_record
 

@@ -17,7 +17,7 @@ from rich.live import Live
 from velro_gate import report
 from velro_gate.cli.output import people
 from velro_gate.errors import RecordError
-from velro_gate.gate.effects import Effects
+from velro_gate.gate.measure.effects import Effects
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision

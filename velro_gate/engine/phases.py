@@ -17,24 +17,24 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import trio
 
-from velro_gate.engine.accord import Accord
-from velro_gate.engine.alarm import Alarm, system_alarm
-from velro_gate.engine.answers import CacheLayers, HeaderKinds
-from velro_gate.engine.calm import Calm
-from velro_gate.engine.failures import FailureLog, origin_of
-from velro_gate.engine.health import HealthWatch, LoopLag, out_of
-from velro_gate.engine.journey_users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
-from velro_gate.engine.poller import Poller
-from velro_gate.engine.recorder import Recorder
-from velro_gate.engine.redirects import Redirects
-from velro_gate.engine.requests import CompiledStep
-from velro_gate.engine.routes import Route
-from velro_gate.engine.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
+from velro_gate.engine.http.connection import Connection, Owner, Wire
+from velro_gate.engine.http.poller import Poller
+from velro_gate.engine.http.responses import CacheLayers, HeaderKinds
+from velro_gate.engine.http.routes import Route
+from velro_gate.engine.journeys.users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
+from velro_gate.engine.load.deadlines import Lanes, Overdue, expire_overdue
+from velro_gate.engine.load.gc_pause import Calm
+from velro_gate.engine.load.phase_sync import Accord
+from velro_gate.engine.load.progress import GONE_AFTER, Hopelessness, Pulse, Vitals
+from velro_gate.engine.load.recorder import Recorder
+from velro_gate.engine.load.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
+from velro_gate.engine.load.timer import Alarm, system_alarm
+from velro_gate.engine.load.users import Crew, User, no_more
+from velro_gate.engine.machine.health import HealthWatch, LoopLag, out_of
 from velro_gate.engine.stalls import SHORTEST, StallLog
-from velro_gate.engine.sweeping import Lanes, Overdue, expire_overdue
-from velro_gate.engine.users import Crew, User, no_more
-from velro_gate.engine.vitals import GONE_AFTER, Hopelessness, Pulse, Vitals
-from velro_gate.engine.wire import Connection, Owner, Wire
+from velro_gate.engine.steps.failures import FailureLog, origin_of
+from velro_gate.engine.steps.redirects import Redirects
+from velro_gate.engine.steps.requests import CompiledStep
 from velro_gate.model import scenario as model
 from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Outcome, Samples

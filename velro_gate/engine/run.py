@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import trio
 
-from velro_gate.engine.accord import Accord
-from velro_gate.engine.answers import CacheLayers, HeaderKinds
-from velro_gate.engine.health import HealthWatch
-from velro_gate.engine.journey_users import itinerary_of
+from velro_gate.engine.http.responses import CacheLayers, HeaderKinds
+from velro_gate.engine.http.routes import Route, find_route, tls_context
+from velro_gate.engine.journeys.users import itinerary_of
+from velro_gate.engine.load.phase_sync import Accord
+from velro_gate.engine.machine.health import HealthWatch
 from velro_gate.engine.phases import PhasePlan, run_phase
-from velro_gate.engine.requests import Compiler
-from velro_gate.engine.routes import Route, find_route, tls_context
+from velro_gate.engine.steps.requests import Compiler
 from velro_gate.errors import UnreachableError
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples

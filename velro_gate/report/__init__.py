@@ -10,46 +10,43 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from velro_gate.report.comment import comment_marker, markdown, marker_named, marker_of
-    from velro_gate.report.console import terminal, terminal_text
-    from velro_gate.report.curves import curves_svg
-    from velro_gate.report.document import verdict_json
-    from velro_gate.report.escape import markdown_link, markdown_text
-    from velro_gate.report.live import progress_line, progress_view
-    from velro_gate.report.page import html
-    from velro_gate.report.plan import PlanRow, offered, plan_text, plan_view
-    from velro_gate.report.schema import verdict_schema
-    from velro_gate.report.table import csv
-    from velro_gate.report.wording import headline
+    from velro_gate.report.formats.comment import comment_marker, markdown, marker_named, marker_of
+    from velro_gate.report.formats.console import terminal, terminal_text
+    from velro_gate.report.formats.document import verdict_json
+    from velro_gate.report.formats.live import progress_line, progress_view
+    from velro_gate.report.formats.page import html
+    from velro_gate.report.formats.schema import verdict_schema
+    from velro_gate.report.formats.table import csv
+    from velro_gate.report.parts.plan import PlanRow, offered, plan_text, plan_view
+    from velro_gate.report.parts.wording import headline
+    from velro_gate.report.text.escape import markdown_link, markdown_text
 
 _HOMES = {
-    "PlanRow": "plan",
-    "comment_marker": "comment",
-    "csv": "table",
-    "curves_svg": "curves",
-    "headline": "wording",
-    "html": "page",
-    "markdown": "comment",
-    "markdown_link": "escape",
-    "markdown_text": "escape",
-    "marker_named": "comment",
-    "marker_of": "comment",
-    "offered": "plan",
-    "plan_text": "plan",
-    "plan_view": "plan",
-    "progress_line": "live",
-    "progress_view": "live",
-    "terminal": "console",
-    "terminal_text": "console",
-    "verdict_json": "document",
-    "verdict_schema": "schema",
+    "PlanRow": "parts.plan",
+    "comment_marker": "formats.comment",
+    "csv": "formats.table",
+    "headline": "parts.wording",
+    "html": "formats.page",
+    "markdown": "formats.comment",
+    "markdown_link": "text.escape",
+    "markdown_text": "text.escape",
+    "marker_named": "formats.comment",
+    "marker_of": "formats.comment",
+    "offered": "parts.plan",
+    "plan_text": "parts.plan",
+    "plan_view": "parts.plan",
+    "progress_line": "formats.live",
+    "progress_view": "formats.live",
+    "terminal": "formats.console",
+    "terminal_text": "formats.console",
+    "verdict_json": "formats.document",
+    "verdict_schema": "formats.schema",
 }
 
 __all__ = [
     "PlanRow",
     "comment_marker",
     "csv",
-    "curves_svg",
     "headline",
     "html",
     "markdown",

@@ -37,7 +37,7 @@ def build_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """
     require_extra()
     # Only with the extra there is something to sign with.
-    from velro_gate.sandbox.tokens import issue_key
+    from velro_gate.sandbox.service.tokens import issue_key
 
     secret = secrets.token_urlsafe(32)
     kept = {name: value for name, value in environ.items() if name not in ("REDIS_URL", "DATABASE_URL")}

@@ -19,7 +19,7 @@ from velro_gate.sandbox.extra import require_extra
 from velro_gate.sandbox.settings import Settings
 
 if TYPE_CHECKING:
-    from velro_gate.sandbox.backend import Backend
+    from velro_gate.sandbox.service.backend import Backend
 
 BACKLOG = 8_192
 KEEP_ALIVE = 120
@@ -67,8 +67,8 @@ def serve(settings: Settings, *, for_programs: bool = False, out: TextIO | None 
 
 
 async def _serve(settings: Settings, listener: socket.socket, announce: Callable[[Started], None]) -> None:
-    from velro_gate.sandbox.backend import open_backend
     from velro_gate.sandbox.housekeeping import keep_house, settle
+    from velro_gate.sandbox.service.backend import open_backend
 
     async with open_backend(settings) as backend:
         settle()

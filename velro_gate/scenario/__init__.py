@@ -6,7 +6,7 @@ from velro_gate.model.masking import mask
 from velro_gate.scenario.credentials import required_variables, secrets
 from velro_gate.scenario.digest import profile_digest, scenario_digest
 from velro_gate.scenario.reader import load_scenario
-from velro_gate.scenario.schema import json_schema
+from velro_gate.scenario.syntax.schema import json_schema
 from velro_gate.scenario.target import service_url
 
 __all__ = [

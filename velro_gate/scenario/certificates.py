@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from velro_gate.scenario.templates import Report
+from velro_gate.scenario.syntax.templates import Report
 
 _PEM = "a PEM file holds blocks that begin with '-----BEGIN CERTIFICATE-----'"
 

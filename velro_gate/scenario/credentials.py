@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario
+from velro_gate.scenario.syntax.templates import variables_of
 from velro_gate.scenario.target import missing_variables
-from velro_gate.scenario.templates import variables_of
 
 
 def required_variables(scenario: Scenario) -> frozenset[str]:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from velro_gate.model.scenario import Feeder
-from velro_gate.scenario.faults import Faults, did_you_mean
-from velro_gate.scenario.quantities import scalar_text
-from velro_gate.scenario.shape import ColumnSpec, FeederSpec
-from velro_gate.scenario.templates import RESERVED, is_name
+from velro_gate.scenario.syntax.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.quantities import scalar_text
+from velro_gate.scenario.syntax.shape import ColumnSpec, FeederSpec
+from velro_gate.scenario.syntax.templates import RESERVED, is_name
 
 MOST_BYTES = 64_000_000
 MOST_COLUMNS = 1_000

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import ModuleType
 
 from velro_gate.model.scenario import Journey
-from velro_gate.scenario.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 
 MOST_REPORT = 32 * 1024
 """Bytes of the report: what a pipe takes without a reader."""

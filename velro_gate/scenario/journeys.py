@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from velro_gate.model.scenario import Journey
-from velro_gate.scenario.faults import Faults
 from velro_gate.scenario.journey_check import MOST_REPORT, source_of
+from velro_gate.scenario.syntax.faults import Faults
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SECONDS = 60.0

@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from velro_gate import units
 from velro_gate.model.metrics import METRICS, Direction, Kind, Metric
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
-from velro_gate.scenario.faults import Faults, did_you_mean
-from velro_gate.scenario.quantities import count_from
-from velro_gate.scenario.shape import STEP_METRICS, LimitSpec, RequirementSpec, Spec
+from velro_gate.scenario.syntax.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.quantities import count_from
+from velro_gate.scenario.syntax.shape import STEP_METRICS, LimitSpec, RequirementSpec, Spec
 
 _LIMIT = re.compile(r"(<=|>=|<|>)?\s*(\S.*)")
 _EXAMPLE = {

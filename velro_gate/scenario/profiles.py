@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from velro_gate import units
 from velro_gate.model.scenario import Arrivals, ClosedArrivals, OpenArrivals, Phase, Requirement
-from velro_gate.scenario.faults import Faults, did_you_mean
 from velro_gate.scenario.limits import Key, requirements_from
-from velro_gate.scenario.shape import CountScale, PhaseSpec, ProfileSpec, RateScale, ScaleSpec, TimeScale
+from velro_gate.scenario.syntax.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.shape import CountScale, PhaseSpec, ProfileSpec, RateScale, ScaleSpec, TimeScale
 
 DEFAULT_RAMP = 10.0
 """Seconds; a phase that says nothing still connects its users gently."""

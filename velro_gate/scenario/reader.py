@@ -22,18 +22,18 @@ from velro_gate.model.scenario import (
     Step,
 )
 from velro_gate.scenario.digest import scenario_digest
-from velro_gate.scenario.draft import draft_of
-from velro_gate.scenario.faults import Faults, did_you_mean
 from velro_gate.scenario.feeders import feeder_from
 from velro_gate.scenario.journeys import journey_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
-from velro_gate.scenario.literals import refuse_literal_secrets
 from velro_gate.scenario.profiles import profiles_of
-from velro_gate.scenario.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec, TargetSpec
 from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
+from velro_gate.scenario.syntax.draft import draft_of
+from velro_gate.scenario.syntax.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.literals import refuse_literal_secrets
+from velro_gate.scenario.syntax.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec, TargetSpec
+from velro_gate.scenario.syntax.templates import Vocabulary, check_template
+from velro_gate.scenario.syntax.tree import LinedDict, LinedValue, read_tree
 from velro_gate.scenario.target import missing_variables, target_from
-from velro_gate.scenario.templates import Vocabulary, check_template
-from velro_gate.scenario.tree import LinedDict, LinedValue, read_tree
 
 
 def load_scenario(path: Path, environ: Mapping[str, str], *, run_code: bool = True) -> Scenario:

@@ -17,10 +17,10 @@ from velro_gate.model.scenario import (
     JsonCheck,
     Step,
 )
-from velro_gate.scenario.faults import Faults
-from velro_gate.scenario.shape import CaptureSpec, CheckSpec, StepSpec
-from velro_gate.scenario.templates import RESERVED, Vocabulary, check_template
-from velro_gate.scenario.tree import LinedDict, LinedList
+from velro_gate.scenario.syntax.faults import Faults
+from velro_gate.scenario.syntax.shape import CaptureSpec, CheckSpec, StepSpec
+from velro_gate.scenario.syntax.templates import RESERVED, Vocabulary, check_template
+from velro_gate.scenario.syntax.tree import LinedDict, LinedList
 
 JSON_TYPE = "application/json"
 _JSON_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[(0|[1-9][0-9]{0,6})\])*")

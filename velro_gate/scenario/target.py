@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 from velro_gate.errors import MissingVariableError, UsageError
 from velro_gate.model.scenario import Target
 from velro_gate.scenario.certificates import check_authorities, check_client_certificate
-from velro_gate.scenario.faults import Faults
-from velro_gate.scenario.quantities import VARIABLE_PATTERN
-from velro_gate.scenario.shape import TargetSpec
 from velro_gate.scenario.steps import check_path
-from velro_gate.scenario.templates import PLACEHOLDER
+from velro_gate.scenario.syntax.faults import Faults
+from velro_gate.scenario.syntax.quantities import VARIABLE_PATTERN
+from velro_gate.scenario.syntax.shape import TargetSpec
+from velro_gate.scenario.syntax.templates import PLACEHOLDER
 
 _HTTP = ("http", "https")
 _REDIS = ("redis", "rediss", "unix")

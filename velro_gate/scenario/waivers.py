@@ -13,9 +13,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from velro_gate.errors import Fault, UsageError
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.waiver import Waiver
-from velro_gate.scenario.faults import Faults, explain
-from velro_gate.scenario.quantities import Text
-from velro_gate.scenario.tree import LinedDict, LinedList, LinedValue, as_written, line_of, read_tree
+from velro_gate.scenario.syntax.faults import Faults, explain
+from velro_gate.scenario.syntax.quantities import Text
+from velro_gate.scenario.syntax.tree import LinedDict, LinedList, LinedValue, as_written, line_of, read_tree
 
 
 def _ceiling(given: object) -> float:

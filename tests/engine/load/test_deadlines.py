@@ -1,0 +1,84 @@
+"""Lanes find what is overdue, and look at hardly anything else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velro_gate.engine.load.deadlines import Lanes, expire_overdue
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 5.0), st.sampled_from([0.5, 1.0, 10.0]), st.booleans()), max_size=60),
+    st.floats(0.0, 20.0),
+)
+def test_the_overdue_are_exactly_those_whose_deadline_has_passed(
+    entries: list[tuple[float, float, bool]], after: float
+) -> None:
+    lanes: Lanes[int] = Lanes()
+    expected, now = {}, 0.0
+    for thing, (pause, seconds, leaves) in enumerate(entries):
+        now += pause
+        lane = lanes.lane(seconds)
+        lane[thing] = now + seconds
+        if leaves:
+            del lane[thing]
+        else:
+            expected[thing] = now + seconds
+    assert len(lanes) == len(expected)
+    assert sorted(lanes) == sorted(expected)
+    assert dict(lanes.overdue(now + after)) == {t: deadline for t, deadline in expected.items() if deadline <= now + after}
+
+
+def test_what_is_overdue_stays_until_it_leaves() -> None:
+    lanes: Lanes[str] = Lanes()
+    lanes.lane(1.0)["a"] = 1.0
+    assert list(lanes.overdue(2.0)) == list(lanes.overdue(2.0)) == [("a", 1.0)]
+
+
+def test_what_leaves_or_begins_anew_while_others_are_given_up_is_overdue_no_more() -> None:
+    lanes: Lanes[str] = Lanes()
+    lane = lanes.lane(1.0)
+    lane.update(a=1.0, b=1.1, c=1.2, d=1.3)
+    seen = []
+    for thing, _ in lanes.overdue(2.0):
+        seen.append(thing)
+        del lane[thing]
+        if thing == "a":
+            del lane["b"], lane["c"]
+            lane["c"] = 2.9
+    assert seen == ["a", "d"]
+
+
+@dataclass(eq=False)
+class Late:
+    lane: dict[Late, float]
+
+    def expire(self, deadline: float) -> None:
+        del self.lane[self]
+
+
+def test_others_get_their_turns_while_thousands_are_given_up() -> None:
+    async def main() -> None:
+        lanes: Lanes[Late] = Lanes()
+        lane = lanes.lane(1.0)
+        most = last = 0
+
+        async def other() -> None:
+            nonlocal most, last
+            while lane:
+                most, last = max(most, last - len(lane)), len(lane)
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            lane.update((Late(lane), 1.0) for _ in range(5_000))
+            last = len(lane)
+            nursery.start_soon(other)
+            await expire_overdue(lanes, 2.0)
+        assert not lane
+        assert most <= 512
+
+    trio.run(main)

@@ -1,0 +1,123 @@
+"""Checks and captures look at an answer as the scenario says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from velro_gate.engine.http.responses import Answer, HeaderKinds, Progress
+from velro_gate.engine.steps.checks import Inspection, json_path, value_at
+from velro_gate.model.samples import Outcome
+from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck, Step
+
+
+def answer(body: bytes, head: bytes = b"") -> Answer:
+    made = Answer(HeaderKinds([b"x-id"]), 1 << 20)
+    made.start(0.0, wants_body=True)
+    assert made.feed(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)) is Progress.COMPLETE
+    return made
+
+
+def inspect(
+    body: bytes, *checks: BodyCheck, captures: tuple[Capture, ...] = (), head: bytes = b""
+) -> tuple[Outcome, dict[str, str]]:
+    step = Step(name="s", method="GET", path="/", probability=1.0, checks=checks, captures=captures)
+    captured: dict[str, str] = {}
+    return Inspection(step)(answer(body, head), captured), captured
+
+
+def equals(path: str, value: str | int | float | bool | None) -> JsonCheck:
+    return JsonCheck(path=path, equals=value, has_expected=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "check", "holds"),
+    [
+        (b'{"a": {"b": [1, 2]}}', JsonCheck(path="$.a.b[1]"), True),
+        (b'{"a": null}', JsonCheck(path="$.a"), True),
+        (b"{}", JsonCheck(path="$.a"), False),
+        (b"[]", JsonCheck(path="$[0]"), False),
+        (b'"text"', JsonCheck(path="$.a"), False),
+        (b"5", JsonCheck(path="$"), True),
+        (b"", JsonCheck(path="$"), False),
+        (b"{", JsonCheck(path="$"), False),
+        (b"[" * 100_000, JsonCheck(path="$"), False),
+        (b"\xff\xfe{}", JsonCheck(path="$.a"), False),
+        (b'{"a": true}', equals("$.a", True), True),
+        (b'{"a": 1}', equals("$.a", True), False),
+        (b'{"a": true}', equals("$.a", 1), False),
+        (b'{"a": 1.0}', equals("$.a", 1), True),
+        (b'{"a": "1"}', equals("$.a", 1), False),
+        (b'{"a": null}', equals("$.a", None), True),
+        (b"{}", equals("$.a", None), False),
+        ("grüße".encode(), ContainsCheck(text="üß"), True),
+        (b"hello", ContainsCheck(text="Hello"), False),
+    ],
+)
+def test_checks(body: bytes, check: BodyCheck, holds: bool) -> None:
+    assert inspect(body, check)[0] is (Outcome.OK if holds else Outcome.CHECK)
+
+
+def test_all_checks_must_hold() -> None:
+    assert inspect(b'{"a": 1}', JsonCheck(path="$.a"), ContainsCheck(text="b"))[0] is Outcome.CHECK
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "expected"),
+    [
+        ("json", "$.items[0].id", "7"),
+        ("json", "$.name", "a b"),
+        ("json", "$.flag", "true"),
+        ("json", "$.items[0]", '{"id":7}'),
+        ("header", "x-ID", "from a header"),
+        ("cookie", "sid", "from=a cookie"),
+        ("json", "$.none", None),
+        ("json", "$.nothing", None),
+        ("header", "X-Else", None),
+        ("cookie", "else", None),
+    ],
+)
+def test_captures(source: str, path: str, expected: str | None) -> None:
+    body = json.dumps({"items": [{"id": 7}], "name": "a b", "flag": True, "none": None}).encode()
+    head = b"X-Id: from a header\r\nSet-Cookie: a=b\r\nSet-Cookie: sid=from=a cookie; Path=/\r\n"
+    capture = Capture(name="c", source=source, path=path)  # type: ignore[arg-type]
+    outcome, captured = inspect(body, captures=(capture,), head=head)
+    assert captured.get("c") == expected
+    assert outcome is (Outcome.OK if expected is not None else Outcome.CAPTURE)
+
+
+def test_nothing_is_captured_from_an_answer_that_fails_its_checks() -> None:
+    capture = Capture(name="c", source="json", path="$.a")
+    assert inspect(b'{"a": "old"}', ContainsCheck(text="new"), captures=(capture,)) == (Outcome.CHECK, {})
+
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), inner, max_size=3)
+    ),
+    max_leaves=10,
+)
+
+
+@given(documents)
+def test_every_value_of_a_document_is_at_its_path(document: object) -> None:
+    def check(inner: object, path: str) -> None:
+        assert value_at(document, json_path(path)) is inner
+        if isinstance(inner, dict):
+            for name, item in inner.items():
+                check(item, f"{path}.{name}")
+        elif isinstance(inner, list):
+            for index, item in enumerate(inner):
+                check(item, f"{path}[{index}]")
+
+    check(document, "$")
+
+
+@pytest.mark.parametrize("path", ["", "a", "$a", "$..a", "$[", "$[-1]", "$.a b", "$.1"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="JSON path"):
+        json_path(path)

@@ -1,0 +1,139 @@
+"""Charts: nothing measured is lost or invented on the way to coordinates."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.report.examples import SHAPES, phase, record
+from velro_gate.model.record import PhaseSummary, Window
+from velro_gate.report.formats.charts import HEIGHT, LEFT, MOST_POINTS, TOP, WIDTH, Chart, charts, nice_ticks, thin
+
+
+def window(start: float, **changed: object) -> Window:
+    usual = Window(
+        start=start,
+        seconds=1.0,
+        sent=100,
+        ok=99,
+        failed=1,
+        connected=50,
+        p50=0.01,
+        p95=0.02,
+        p99=0.04,
+        hit_rate=0.9,
+        lateness_p99=0.001,
+    )
+    return dataclasses.replace(usual, **changed)  # type: ignore[arg-type]
+
+
+def drawn(*windows: Window) -> tuple[Chart, ...]:
+    one = dataclasses.replace(phase(SHAPES[0]), windows=windows)
+    return charts(dataclasses.replace(record(), phases=(one,)))
+
+
+def points(path: str) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML](-?[\d.]+) (-?[\d.]+)", path)]
+
+
+def test_there_are_four_charts_with_a_panel_for_each_phase() -> None:
+    made = charts(record())
+    assert [chart.title for chart in made] == ["Good answers a second", "Response time", "Errors", "Virtual users connected"]
+    assert all([panel.full_name for panel in chart.panels] == [shape[0] for shape in SHAPES] for chart in made)
+
+
+def test_every_point_lies_inside_its_own_panel_sideways() -> None:
+    for chart in charts(record()):
+        for panel in chart.panels:
+            for line in panel.lines:
+                assert all(panel.x - 0.1 <= x <= panel.right + 0.1 for x, _ in points(line.path))
+
+
+def test_panels_fill_the_width_without_overlapping() -> None:
+    for chart in charts(record()):
+        edges = [(panel.x, panel.right) for panel in chart.panels]
+        assert edges[0][0] == LEFT
+        assert edges[-1][1] == pytest.approx(WIDTH, abs=0.2)
+        assert all(left[1] < right[0] for left, right in itertools.pairwise(edges))
+
+
+def test_a_higher_value_is_drawn_higher() -> None:
+    response = drawn(window(0.0, p95=0.02), window(1.0, p95=0.03))[1]
+    line = next(line for line in response.panels[0].lines if line.kind == "p95")
+    (_, low), (_, high) = points(line.path)
+    assert high < low
+
+
+def test_a_stretch_without_answers_is_a_gap_and_not_a_zero() -> None:
+    response = drawn(window(0.0), window(1.0, p50=None, p95=None, p99=None), window(2.0))[1]
+    for line in response.panels[0].lines:
+        assert line.path.count("M") == 2
+        assert len(points(line.path)) == 2
+
+
+def test_a_phase_without_any_answer_is_marked_as_not_measured() -> None:
+    response = drawn(window(0.0, p50=None, p95=None, p99=None, ok=0, failed=0))[1]
+    assert response.panels[0].empty
+    assert not any(line.path for line in response.panels[0].lines)
+
+
+def test_a_lone_window_is_still_visible() -> None:
+    assert "h2" in drawn(window(0.0))[0].panels[0].lines[0].path
+
+
+def test_a_run_without_windows_has_no_charts() -> None:
+    assert drawn() == ()
+
+
+def test_the_limit_of_a_phase_is_drawn_on_its_own_panel() -> None:
+    response = charts(record())[1]
+    stress, others = response.panels[4], (*response.panels[:4], response.panels[5])
+    assert stress.limit is not None
+    assert all(panel.limit is not None and panel.limit > stress.limit for panel in others)  # 75 ms lies below 100 ms
+
+
+def test_many_phases_wrap_into_rows() -> None:
+    one = phase(SHAPES[0])
+    many = tuple(dataclasses.replace(one, name=f"phase_{index}") for index in range(8))
+    made = charts(dataclasses.replace(record(), phases=many))
+    assert [len(chart.panels) for chart in made] == [6] * 4 + [2] * 4
+
+
+def test_a_long_name_is_shortened_and_kept_in_full_beside_it() -> None:
+    named: PhaseSummary = dataclasses.replace(phase(SHAPES[0]), name="x" * 300)
+    six = (named, *(phase(shape) for shape in SHAPES[1:]))
+    panel = charts(dataclasses.replace(record(), phases=six))[0].panels[0]
+    assert panel.name.endswith("…")
+    assert len(panel.name) < 40
+    assert panel.full_name == "x" * 300
+
+
+@given(st.floats(min_value=1e-9, max_value=1e9))
+def test_ticks_are_few_round_and_below_the_top(top: float) -> None:
+    ticks = nice_ticks(top)
+    assert ticks[0] == 0.0
+    assert 2 <= len(ticks) <= 6
+    assert ticks[-1] <= top * 1.000001
+    assert ticks[-1] >= top * 0.5
+
+
+@given(st.lists(st.tuples(st.integers(0, 500), st.one_of(st.none(), st.floats(0.001, 5.0))), min_size=1, max_size=700))
+def test_thinning_keeps_every_answer_and_the_worst_latency(values: list[tuple[int, float | None]]) -> None:
+    windows = [window(float(index), ok=ok, p99=p99) for index, (ok, p99) in enumerate(values)]
+    thinned = thin(windows)
+    assert len(thinned) <= MOST_POINTS
+    assert sum(one.ok for one in thinned) == sum(ok for ok, _ in values)
+    assert sum(one.seconds for one in thinned) == len(values)
+    known = [p99 for _, p99 in values if p99 is not None]
+    assert max((one.p99 for one in thinned if one.p99 is not None), default=None) == max(known, default=None)
+
+
+def test_a_rare_peak_of_p99_does_not_flatten_everything_else() -> None:
+    windows = [window(float(index), p99=5.0 if index == 50 else 0.04) for index in range(100)]
+    line = next(line for line in drawn(*windows)[1].panels[0].lines if line.kind == "p50")
+    assert all(y < TOP + HEIGHT * 0.95 for _, y in points(line.path))

@@ -1,0 +1,121 @@
+"""The line that says why to believe the figures, and the table that says how each phase ended, know of shards."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import date, timedelta
+
+import trio
+
+from tests.report.examples import comparison, passing
+from tests.report.golden import shown
+from velro_gate import report
+from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.scenario import Target
+from velro_gate.monitor import sources_for, watch
+from velro_gate.report.parts.trustline import smallest_seen, trust_facts
+
+
+def test_the_generators_cpu_is_that_of_the_busiest_shard_where_there_are_several() -> None:
+    run, verdict = passing()
+    alone = dict(trust_facts(run, verdict))["generator CPU"]
+    assert "shard" not in alone
+    several = dict(trust_facts(dataclasses.replace(run, shards=3), verdict))["generator CPU"]
+    assert several == f"{alone} (the busiest of 3 shards)"
+
+
+def test_a_phase_in_which_a_shard_was_lost_says_what_became_of_it() -> None:
+    run, verdict = passing()
+    lost = dataclasses.replace(run.phases[-1], shards_lost=("shard 2 of 2 was killed by SIGKILL",))
+    text = report.html(dataclasses.replace(run, phases=(*run.phases[:-1], lost)), verdict)
+    assert "given up: shard 2 of 2 was killed by SIGKILL" in text
+
+
+def quoted(days_before: int, **changed: object) -> str | None:
+    """What a run says of a selftest that was made so many days before it."""
+    run, verdict = passing()
+    day = date.fromisoformat(run.started_at[:10]) - timedelta(days=days_before)
+    made = RunnerSelftest(measured_at=f"{day}T10:00:00Z", p95_noise=0.019, p95_seen=0.06, blind=False)
+    run = dataclasses.replace(run, selftest=dataclasses.replace(made, **changed))  # type: ignore[arg-type]
+    return dict(trust_facts(run, verdict)).get("this runner")
+
+
+def test_a_selftest_of_the_runner_is_quoted_until_it_is_stale() -> None:
+    run, verdict = passing()
+    assert "this runner" not in dict(trust_facts(run, verdict))
+    assert (quoted(0) or "").startswith("p95 noise 1.9 %, a duet sees +6.0 % (selftest of 20")
+    assert "p95 noise" in (quoted(30) or "")
+    assert "stale (31 days old): make a new one with 'velro-gate selftest'" in (quoted(31) or "")
+
+
+def test_a_runner_that_was_blind_is_called_so() -> None:
+    assert "cannot see +20 %" in (quoted(1, blind=True) or "")
+
+
+def test_the_quote_stands_in_every_report_for_people() -> None:
+    run, verdict = passing()
+    made = RunnerSelftest(measured_at=run.started_at, p95_noise=0.019, p95_seen=None, blind=False)
+    run = dataclasses.replace(run, selftest=made)
+    for text in (report.markdown(run, verdict), report.html(run, verdict)):
+        assert "p95 noise 1.9 %" in text
+
+
+def notes_of(target: Target) -> tuple[str, ...]:
+    """What the monitor itself notes of sources that nobody serves."""
+    notes: list[str] = []
+
+    async def main() -> None:
+        with trio.fail_after(60.0):
+            async with trio.open_nursery() as nursery:
+                sources = sources_for(target, service_is_local=False)[1:]
+
+                def note(words: str) -> None:
+                    notes.append(words)
+                    if len(notes) == len(sources):
+                        nursery.cancel_scope.cancel()
+
+                await watch(sources, every=2.0, now=trio.current_time, emit=lambda _: None, note=note)
+
+    trio.run(main)
+    return tuple(notes)
+
+
+def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_report_with_the_reason() -> None:
+    nobody = "127.0.0.1:1"
+    target = Target(
+        url=f"http://{nobody}",
+        metrics_path="/metrics",
+        redis_url=f"redis://{nobody}/0",
+        database_url=f"postgresql://a:b@{nobody}/c",
+    )
+    run, verdict = passing()
+    run = dataclasses.replace(run, notes=notes_of(target))
+    said = dict(trust_facts(run, verdict))["not watched"]
+    assert sorted(part.split(" (")[0] for part in said.split("), ")) == ["database", "redis", "service"]
+    assert "a:b" not in said
+    for text in (report.markdown(run, verdict), report.html(run, verdict), shown(report.terminal(run, verdict), width=500)):
+        assert "not watched" in text
+        assert "redis (" in text
+
+
+def test_a_run_whose_sources_all_answered_has_nothing_that_was_not_watched() -> None:
+    run, verdict = passing()
+    assert "not watched" not in dict(trust_facts(run, verdict))
+
+
+def test_stored_runs_that_were_skipped_are_counted_one_by_one_also_where_a_sentence_is_about_several() -> None:
+    run, verdict = passing()
+    skipped = (
+        "5 baselines not used: of another environment (kernel)",
+        "1 baseline not used: quarantined",
+        "a.json is not used: no record",
+    )
+    verdict = dataclasses.replace(verdict, baselines_used=0, baselines_skipped=skipped)
+    assert dict(trust_facts(run, verdict))["baselines"] == "none used, 7 skipped"
+
+
+def test_a_smallest_worsening_of_one_figure_alone_is_named() -> None:
+    rows = (comparison("steady", "all", "p95", 0.0), comparison("steady", "all", "p50", 0.0))
+    known = [dataclasses.replace(row, mde=mde) for row, mde in zip(rows, (0.94, None), strict=True)]
+    assert smallest_seen(known) == "94 % (p95)"
+    assert smallest_seen([dataclasses.replace(row, mde=0.1) for row in rows]) == "10 %"

@@ -1,0 +1,1 @@
+"""Base build and head build side by side, in pairs of blocks."""

@@ -1,0 +1,129 @@
+"""The duet decides: its answer takes the place of every row of the phases that were measured side by side (decision.md, 4).
+
+The screen compares with runs of other days and only chooses which phases are measured again. What decides is the duet, at its
+own error rate: whatever made the day slow made the base build slow as well. So of these phases nothing of the screen stays
+where the pairs answer. Where they do not, the screen alone fails nothing: its regressions become suspicions, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from velro_gate.analysis.duet.block_figures import Figures, figures_of, unusable
+from velro_gate.analysis.duet.comparison import compare_pairs, least_worsening
+from velro_gate.analysis.duet.trust import duet_doubts, went_away
+from velro_gate.analysis.rows.family import Row
+from velro_gate.analysis.stored.confirmation import margin_words, suspected
+from velro_gate.analysis.stored.rules import ROUNDING
+from velro_gate.model.duet import Duet
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.verdict import Change, Comparison, Confirmation, Finding, Level, Trust, TrustFinding
+
+_Key = tuple[str, str]
+"""Step and metric of a row; the phase is known."""
+
+
+def confirm_side_by_side(
+    rows: Sequence[Comparison], duet: Duet, *, missing: Mapping[str, str] | None = None
+) -> tuple[Comparison, ...]:
+    """The comparisons of a run after some of its phases were measured beside the build that it starts from.
+
+    Every row of such a phase is that of the duet, those included that the screen did not have. A row stays the screen's where
+    the pairs hold no answer: in a phase without pairs, in a duet that cannot be trusted, for a figure that was not compared.
+    A head build that dies in the duet is no row: ``died_side_by_side`` finds that.
+
+    Args:
+        rows: what the screen found (``compare``).
+        duet: pairs of blocks of the phases that were measured again.
+        missing: phase -> why it is not in them, where that is known.
+    """
+    why = missing or {}
+    compared = compare_pairs(duet)
+    reasons: list[TrustFinding | Finding] = [*duet_doubts(duet, compared), *went_away(duet)]
+    broken = next((each.sentence for each in reasons if each.level is Level.BROKEN), "")
+    beside: dict[str, dict[_Key, Comparison]] = {}
+    for row in compared:
+        beside.setdefault(row.phase, {})[row.step, row.metric] = row
+    found: list[Comparison] = []
+    for phase in dict.fromkeys(row.phase for row in rows):
+        alike = [row for row in rows if row.phase == phase]
+        reason = why.get(phase) or broken
+        if reason or phase not in beside:
+            found += [_unanswered(row, reason or _NO_SUCH_FIGURE) for row in alike]
+        else:
+            found += _answered(alike, beside[phase], duet)
+    return tuple(found)
+
+
+def doubts_side_by_side(duet: Duet) -> Iterator[TrustFinding]:
+    """What speaks against the pairs, as caveats: where they cannot be trusted, the stored comparison stands in."""
+    for doubt in duet_doubts(duet, compare_pairs(duet)):
+        if doubt.trust is Trust.BROKEN:
+            said = f"the side-by-side measurement cannot be trusted, so stored baselines stand in: {doubt.sentence}"
+            yield replace(doubt, trust=Trust.CAVEAT, sentence=said)
+        else:
+            yield doubt
+
+
+def died_side_by_side(duet: Duet) -> Iterator[Finding]:
+    """That the head build died under the load of the duet, which fails the run by itself."""
+    yield from (each for each in went_away(duet) if each.level is Level.FAIL)
+
+
+_NO_SUCH_FIGURE = "the pairs of blocks hold no such figure"
+
+
+def _unanswered(row: Comparison, reason: str) -> Comparison:
+    """What the screen found, where nobody looked again."""
+    return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=reason) if suspected(row) else row
+
+
+def _answered(rows: Sequence[Comparison], beside: Mapping[_Key, Comparison], duet: Duet) -> Iterator[Comparison]:
+    """All rows of one phase: the screen's order, then what only the duet compared; primary ones first, as everywhere."""
+    screened = {(row.step, row.metric): row for row in rows}
+    merged = [_decided(row, beside.get(key), duet) for key, row in screened.items()]
+    merged += [row for key, row in beside.items() if key not in screened]
+    yield from sorted(merged, key=lambda row: not row.primary)
+
+
+def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparison:
+    # A head build that answers nothing, or far less than the base build, has answered by that.
+    silent = beside is None or (beside.verdict is Change.NOT_COMPARED and beside.level not in (Level.FAIL, Level.INCONCLUSIVE))
+    if beside is None or silent:
+        return _unanswered(row, beside.reason if beside is not None else _NO_SUCH_FIGURE)
+    if beside.verdict is Change.NOT_COMPARED:
+        return replace(beside, primary=beside.primary or row.primary, k=row.k)
+    combined = replace(beside, k=row.k)
+    if row.primary and not beside.primary:
+        # In the duet it was no member of the family that may fail a run, so it cannot fail this one either.
+        level = Level.INCONCLUSIVE if beside.verdict in (Change.SUSPICIOUS, Change.INCONCLUSIVE) else Level.PASS
+        combined = replace(combined, primary=True, level=level)
+    return _confirmed(combined, duet) if suspected(row) else combined
+
+
+def _confirmed(row: Comparison, duet: Duet) -> Comparison:
+    """A row that the screen suspected: what the pairs come to is told as the answer to that."""
+    found = _counted(row, duet, confirmed=row.verdict is Change.REGRESSION)
+    opening = "confirmed" if found.confirmed else "not confirmed"
+    said = f"{opening}: {found.worse} of {found.runs} pairs are worse by {margin_words(row)} or more"
+    match row.verdict:
+        case Change.UNCHANGED:
+            said = f"{said}: it is unchanged beside the build that it starts from"
+        case Change.IMPROVEMENT:
+            said = f"{said}: it is better beside the build that it starts from"
+        case Change.INCONCLUSIVE | Change.SUSPICIOUS if row.reason:
+            said = f"{said}; {row.reason}"
+        case _:
+            pass
+    return replace(row, reason=said, confirmation=found)
+
+
+def _counted(row: Comparison, duet: Duet, *, confirmed: bool) -> Confirmation:
+    """How many pairs are worse by the margin, each by itself."""
+    metric = METRICS[row.metric]
+    pairs = [pair for pair in duet.pairs if not unusable(pair)]
+    figures = figures_of(Row(phase=row.phase, step=row.step, metric=metric, primary=True), pairs)
+    assert isinstance(figures, Figures), "a row that was compared has figures"
+    worse = int((figures.worsening >= least_worsening(metric, duet.policy, figures.level) - ROUNDING).sum())
+    return Confirmation(runs=len(pairs), worse=worse, confirmed=confirmed, side_by_side=True)

@@ -1,0 +1,1 @@
+"""Statistics without words of the gate: sign flips, paired differences, intervals."""

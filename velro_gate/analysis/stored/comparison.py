@@ -1,0 +1,349 @@
+"""One run against stored baselines: the screen of decision.md, 4.
+
+Rules, in this order. A row whose figures do not allow a comparison says why (``_obstacle``). Holm runs over all primary
+rows of the run at ``policy.screen_alpha``; a row that it rejects and that moved by the margin is suspicious. Until suspicious
+phases are measured again, one whose p is at or under the confirmation level is a regression and any other leaves the run
+inconclusive.
+"Unchanged" has to be shown: the upper 95 % bound of the worsening must lie under ``policy.unchanged_below``. What is neither is
+inconclusive. Improvements are the mirror image. Advisory rows are screened by Benjamini and Hochberg and warn at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+
+from velro_gate.analysis.rows.error_rates import LEAST_INCREASE, asked_and_failed, error_shift
+from velro_gate.analysis.rows.family import (
+    LEAST_BEYOND,
+    STILL_BEYOND,
+    Row,
+    beyond,
+    choose_rows,
+    false_discovery,
+    has,
+    holm_over,
+    is_enough,
+    not_compared,
+    stand_in,
+    too_few,
+    typical_count,
+)
+from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, to_scale
+from velro_gate.analysis.rows.shifts import Shift, Shifts, relative_worsening, scaled_shift
+from velro_gate.analysis.rows.wording import figure
+from velro_gate.analysis.stored.elsewhere import NOWHERE, Sources
+from velro_gate.analysis.stored.epochs import of_this_epoch
+from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
+from velro_gate.model.metrics import METRICS, Metric, Scale
+from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.units import format_change, format_share
+
+ADVISORY_Q = 0.05
+"""False discovery rate of the advisory rows."""
+
+ADVISORY_SURE = 0.001
+"""At this rate an advisory row is called a regression, which warns; above, it only looks worse."""
+
+
+def compare(
+    candidate: RunRecord,
+    baselines: Sequence[RunRecord],
+    policy: Policy,
+    *,
+    other_profiles: Sequence[RunRecord] = (),
+    repeated: bool = False,
+) -> tuple[Comparison, ...]:
+    """Every figure of the candidate against the accepted runs, primary rows of each phase first.
+
+    Args:
+        baselines: comparable runs (same plan, same environment), newest last. Without any, every row is NOT_COMPARED.
+        other_profiles: accepted runs of the same scenario and environment under another profile: few baselines take the noise
+            of phases of the same name from them (``elsewhere``).
+        repeated: whether what looks suspicious will be measured twice more (``confirmation``).
+    """
+    rows = choose_rows(candidate, baselines, policy)
+    sources = Sources(selftest=candidate.selftest, others=other_profiles)
+    outcomes = [_measure(row, candidate, baselines, policy, sources) for row in rows]
+    shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
+    concluded = conclude({row: shift for row, shift in shifts.items() if row.primary}, policy, repeated=repeated)
+    concluded |= _advisory({row: shift for row, shift in shifts.items() if not row.primary}, policy)
+    return tuple(
+        concluded[row] if isinstance(outcome, Shift) else _with_current(outcome, candidate)
+        for row, outcome in zip(rows, outcomes, strict=True)
+    )
+
+
+def _with_current(found: Comparison, candidate: RunRecord) -> Comparison:
+    """What cannot be compared may have been measured all the same: then the figure is shown."""
+    phase = candidate.phase(found.phase)
+    measured = phase.measurement(found.metric, found.step) if phase is not None else None
+    return found if measured is None else replace(found, current=measured.value)
+
+
+def _measure(
+    row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy, sources: Sources
+) -> Shift | Comparison:
+    """The move of one row's figure, or the comparison that cannot be made, with its reason."""
+    phase = candidate.phase(row.phase)
+    assert phase is not None, "rows are chosen from the candidate's own phases"
+    current = of_this_epoch(baselines, row.phase, row.step, row.metric.name)
+    obstacle = _obstacle(row, phase, _phases(current, row.phase))
+    if obstacle is not None:
+        return obstacle
+    shift = shift_of(row.step, row.metric, [phase], baselines, policy, sources)
+    if shift is None:
+        return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
+    return shift
+
+
+def shift_of(
+    step: str,
+    metric: Metric,
+    runs: Sequence[PhaseSummary],
+    baselines: Sequence[RunRecord],
+    policy: Policy,
+    sources: Sources = NOWHERE,
+) -> Shift | None:
+    """The move of the mean of these runs of one phase; None when one of them, or every baseline, has no figure.
+
+    The level is that of the figure's own epoch, the noise that of all the baselines.
+    """
+    phase = runs[0].name
+    epoch = _phases(of_this_epoch(baselines, phase, step, metric.name), phase)
+    if metric.name == "error_rate":
+        books, known = ([found.counts for each in side if (found := each.step(step)) is not None] for side in (runs, epoch))
+        whole = len(books) == len(runs) and all(asked_and_failed(counts)[0] for counts in books)
+        return error_shift(books, known, policy) if whole else None
+    own, before, history = (
+        [figure for each in side if (figure := each.measurement(metric.name, step)) is not None]
+        for side in (runs, epoch, _phases(baselines, phase))
+    )
+    if len(own) < len(runs):
+        return None
+    elsewhere = sources.noise(phase, step, metric, policy) if len(before) < ENOUGH_BASELINES else None
+    return scaled_shift(own, before, metric, policy, history=history, elsewhere=elsewhere)
+
+
+def _phases(runs: Sequence[RunRecord], name: str) -> list[PhaseSummary]:
+    return [found for run in runs if (found := run.phase(name)) is not None]
+
+
+def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
+    """Why this row cannot be compared, and what that means for the run; None when it can."""
+    name = row.metric.name
+    if not before:
+        return _not_compared(row, Level.NO_BASELINE, "no comparable baseline")
+    if not phase.complete:
+        level = Level.BROKEN if phase.ended_by_service is None else Level.FAIL
+        return _not_compared(row, level, f"phase {phase.name} did not run to its planned end")
+    if row.metric.scale is Scale.LINEAR and name != "error_rate":
+        return _not_compared(row, Level.BROKEN, f"{row.metric.label} is held against requirements, not against baselines")
+    mine = phase.step(row.step)
+    if mine is not None and mine.counts.sent and not mine.counts.ok and _needs_answers(row, mine):
+        return _not_compared(row, Level.FAIL, "no request was answered well")
+    if mine is None or not has(mine, name):
+        return _not_compared(row, Level.BROKEN, f"{row.metric.label} was not measured in this run")
+    if not any(found is not None and has(found, name) for found in (each.step(row.step) for each in before)):
+        return _not_compared(row, Level.NO_BASELINE, f"no baseline holds {row.metric.label} of {row.step}")
+    return _too_few(row, phase, before) or _nothing(row, phase)
+
+
+def _needs_answers(row: Row, mine: StepSummary) -> bool:
+    """Whether the figure is missing or zero because nothing was answered, as latencies and throughputs then are."""
+    figure = mine.measurements.get(row.metric.name)
+    return row.metric.name != "error_rate" and row.metric.prior_sd is not None and (figure is None or figure.value <= 0.0)
+
+
+def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
+    """A quantile with too few requests beyond it is not compared: decided by a handful of them, it would cry wolf.
+
+    A primary one warns all the same, since it may be the one figure that has changed.
+    """
+    quantile = row.metric.quantile
+    if quantile is None:
+        return None
+    current = phase.measurement(row.metric.name, row.step)
+    n = current.n if current else 0
+    usual = typical_count(before, row.step, row.metric.name)
+    offered = is_enough(usual, row.metric)
+    if beyond(n, quantile) >= (STILL_BEYOND if offered else LEAST_BEYOND):
+        return None
+    if offered:
+        # The plan offers enough: that so few were answered is the service's doing and must not hide it from the test.
+        reason = f"{too_few(row.metric, n, 0.0)}; the baselines had enough"
+        return _not_compared(row, Level.INCONCLUSIVE, reason)
+    reason = too_few(row.metric, n, phase.measured_seconds)
+    earlier = [found.value for each in before if (found := each.measurement(row.metric.name, row.step)) is not None]
+    if current is not None and earlier:
+        reason += f"; {figure(row.metric.kind, median(earlier))} before, {figure(row.metric.kind, current.value)} now"
+    lower = stand_in(row.metric, lambda name: typical_count(before, row.step, name))
+    if lower is not None:
+        reason += f"; {lower.label} stands in for it"
+    return _not_compared(row, Level.WARN, reason)
+
+
+def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:
+    current = phase.measurement(row.metric.name, row.step)
+    if row.metric.scale is not Scale.LOG or current is None or current.value > 0.0:
+        return None
+    return _not_compared(row, Level.BROKEN, f"{row.metric.label} is zero, which no ratio can be made of")
+
+
+def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
+    """An advisory row that cannot be compared warns at most, and not at all when there was nothing to compare it with."""
+    if not row.primary:
+        level = Level.PASS if level <= Level.NO_BASELINE else Level.WARN
+    return not_compared(row, level, reason)
+
+
+def conclude(shifts: dict[Row, Shift], policy: Policy, *, repeated: bool = False) -> dict[Row, Comparison]:
+    """The family that may fail a run, judged together: what one run alone can say (``rules.judged_alone``).
+
+    repeated: whether suspicions will be measured twice more, as the smallest change that would fail has to know.
+    """
+    if not shifts:
+        return {}
+    found = gathered(list(shifts.values()))
+    judged, adjusted = judged_alone(found, policy), holm_over(found.p)
+    concluded = {}
+    for i, (row, shift) in enumerate(shifts.items()):
+        change, level = _change(judged, i, shift)
+        row_found = found_of(row, shift, float(adjusted[i]), len(shifts), policy, repeated=repeated)
+        row_found = replace(row_found, verdict=change, level=level)
+        if change is Change.SUSPICIOUS and shift.few:
+            row_found = with_reason(row_found, few_baselines(shift.k))
+        if change is Change.INCONCLUSIVE:
+            row_found = with_reason(row_found, not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
+        concluded[row] = withheld(row_found, _risen_errors(row.phase, shifts))
+    return concluded
+
+
+def gathered(shifts: Sequence[Shift]) -> Shifts:
+    """The moves of one run's rows as arrays."""
+    worse, error, df, p, p_better, upper, least, bound = (
+        np.array([getattr(shift, name) for shift in shifts], float)
+        for name in ("worse", "error", "df", "p", "p_better", "upper", "least", "bound")
+    )
+    few = np.array([shift.few for shift in shifts])
+    return Shifts(worse=worse, error=error, df=df, p=p, p_better=p_better, upper=upper, least=least, bound=bound, few=few)
+
+
+def _change(judged: Judged, i: int, shift: Shift) -> tuple[Change, Level]:
+    """What row ``i`` comes to, and what that means for the run."""
+    if judged.failed[i]:
+        return Change.REGRESSION, Level.FAIL
+    if judged.suspicious[i]:
+        return Change.SUSPICIOUS, Level.INCONCLUSIVE
+    if judged.warned[i]:
+        return Change.SUSPICIOUS, Level.WARN
+    if judged.improved[i]:
+        return Change.IMPROVEMENT, Level.PASS
+    if judged.unchanged[i]:
+        return Change.UNCHANGED, Level.PASS
+    # With few baselines the prior's width, and not this run, keeps the row from being decided: no more can be asked of a run
+    # than of one without any baseline.
+    return Change.INCONCLUSIVE, Level.NO_BASELINE if shift.few else Level.INCONCLUSIVE
+
+
+def with_reason(row: Comparison, more: str) -> Comparison:
+    """The row with one more reason."""
+    return replace(row, reason=f"{row.reason}; {more}" if row.reason else more)
+
+
+def withheld(found: Comparison, error_rate: float | None) -> Comparison:
+    """Fewer slow answers because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
+    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate" or error_rate is None:
+        return found
+    return replace(
+        found,
+        verdict=Change.INCONCLUSIVE,
+        level=Level.WARN,
+        reason=f"not called an improvement, because more requests failed ({format_share(error_rate)} now)",
+    )
+
+
+def _risen_errors(phase: str, shifts: dict[Row, Shift]) -> float | None:
+    errors = [s for r, s in shifts.items() if r.phase == phase and r.metric.name == "error_rate"]
+    return errors[0].current if any(shift.worse >= LEAST_INCREASE for shift in errors) else None
+
+
+def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]:
+    """Everything else: screened for false discoveries, a warning at most."""
+    if not shifts:
+        return {}
+    adjusted = false_discovery([shift.p for shift in shifts.values()])
+    better = false_discovery([shift.p_better for shift in shifts.values()])
+    concluded = {}
+    for (row, shift), p, p_better in zip(shifts.items(), adjusted, better, strict=True):
+        change, level = Change.INCONCLUSIVE, Level.PASS
+        if p <= ADVISORY_Q and _reaches_margin(shift.worse, shift):
+            # What is overwhelming is no suspicion, whatever it may do to the run.
+            sure = p <= ADVISORY_SURE and not shift.few
+            change, level = Change.REGRESSION if sure else Change.SUSPICIOUS, Level.WARN
+        elif p_better <= ADVISORY_Q and _reaches_margin(-shift.worse, shift):
+            change = Change.IMPROVEMENT
+        elif shift.upper < shift.bound:
+            change = Change.UNCHANGED
+        concluded[row] = replace(found_of(row, shift, float(p), len(shifts), policy), verdict=change, level=level)
+    return concluded
+
+
+def _reaches_margin(worse: float, shift: Shift) -> bool:
+    return worse >= shift.least - ROUNDING
+
+
+def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Policy, *, repeated: bool = False) -> Comparison:
+    """The figures of a comparison; the caller concludes from them."""
+    seen = shift.detectable(family, policy, repeated=repeated)
+    return Comparison(
+        phase=row.phase,
+        step=row.step,
+        metric=row.metric.name,
+        verdict=Change.INCONCLUSIVE,
+        primary=row.primary,
+        level=Level.PASS,
+        baseline=shift.baseline,
+        current=shift.current,
+        change=shift.change,
+        change_low=shift.change_low,
+        change_high=shift.change_high,
+        worse=shift.worse,
+        p=shift.p,
+        p_adjusted=p_adjusted,
+        noise=shift.noise,
+        mde=None if seen is None else shift.relative_worsening(seen),
+        k=shift.k,
+        # Of an error rate the margin is in percentage points, no relative change.
+        margin=None if row.metric.scale is Scale.LINEAR else shift.relative_worsening(shift.least),
+        reason="; ".join(_remarks(row, shift)),
+    )
+
+
+def _remarks(row: Row, shift: Shift) -> Iterator[str]:
+    if row.stands_for:
+        yield stands_in(row)
+    if shift.source:
+        yield f"noise known from {shift.source}"
+
+
+def stands_in(row: Row) -> str:
+    """For which quantile a lower one is compared, and why."""
+    return f"stands in for {METRICS[row.stands_for].label}, beyond which too few answers lie"
+
+
+def not_ruled_out(metric: Metric, level: float, upper: float) -> str:
+    """How bad it may still be. level, upper: the baseline and the upper bound of the worsening, on the comparison scale."""
+    if metric.scale is Scale.LINEAR:
+        return f"{upper * 100.0:.2f} percentage points more errors cannot be ruled out"
+    return f"a worsening of {format_change(relative_worsening(metric, level, upper)).lstrip('+')} cannot be ruled out"
+
+
+def few_baselines(k: int) -> str:
+    """Why fewer than five baselines do not settle what looks worse."""
+    return f"{'one baseline does' if k == 1 else f'{k} baselines do'} not show how much this figure varies on this runner"

@@ -1,0 +1,99 @@
+"""How much of each response time may be the generator's own delay, and which failures may be its doing.
+
+Three delays are ours. A request was sent late. Its answer came while the generator stood still, and was read only afterwards.
+Or what had fallen due meanwhile went out all at once, and kept the service busy for as long again. A request that waited for an
+earlier one of its own user waited for that one's delay as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.analysis.statistics.intervals import Floats
+from velro_gate.model.run import Stall
+from velro_gate.model.samples import Outcome, Samples
+
+_ROUNDING = 1e-3
+"""Seconds by which an answer may be dated after the end of the stall in which it came: the turn of the loop that read it."""
+
+_NO_BURST = 0.020
+"""Seconds up to which a stall holds up so few requests that the service does not notice when they come at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OwnDelay:
+    """Columns of the samples' length. response, service: seconds of the response and of the service time that may be ours, at
+    most all of it. touched: which requests were under way in a stall or right after. doubtful: those of them that failed.
+    """
+
+    response: Floats
+    service: Floats
+    touched: npt.NDArray[np.bool_]
+    doubtful: npt.NDArray[np.bool_]
+
+
+def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:
+    """What may be the generator's doing. stalls: in their order, none overlapping another, on the samples' clock."""
+    starts = np.array([stall.start for stall in stalls])
+    ends = np.array([stall.end for stall in stalls])
+    long = ends - starts > _NO_BURST
+    recovered = np.where(long, 2.0 * ends - starts, ends)
+    service = np.minimum(_late_reading(samples, starts, ends) + _overlap(samples, ends, recovered), samples.service_time)
+    own = samples.lateness + service
+    response: Floats = np.clip(own + _inherited(samples, own), 0.0, samples.response_time)
+    touched = _touched(samples, starts, recovered)
+    failed = ~samples.ok & (samples.outcome != Outcome.CANCELLED)
+    return OwnDelay(response=response, service=service, touched=touched, doubtful=failed & touched)
+
+
+def _late_reading(samples: Samples, starts: Floats, ends: Floats) -> Floats:
+    """What was read at the end of a stall may have come at its start."""
+    if not len(starts):
+        return np.zeros(len(samples))
+    last = np.searchsorted(starts, samples.done, side="left") - 1
+    inside = (last >= 0) & (samples.done <= ends[np.maximum(last, 0)] + _ROUNDING)
+    came = np.maximum(samples.sent, starts[np.maximum(last, 0)])
+    found: Floats = np.where(inside, samples.done - came, 0.0)
+    return np.maximum(found, 0.0)
+
+
+def _overlap(samples: Samples, begins: Floats, ends: Floats) -> Floats:
+    """For how long each request was under way within these stretches; what two of them have in common counts once."""
+    if not len(begins):
+        return np.zeros(len(samples))
+    begins = np.maximum(begins, np.concatenate([[-np.inf], np.maximum.accumulate(ends)[:-1]]))
+    lengths = np.maximum(ends - begins, 0.0)
+    # Between the points the covered time rises by 1 a second inside a stretch, and not at all outside.
+    points = np.column_stack([begins, begins + lengths]).ravel()
+    covered = np.cumsum(np.column_stack([np.zeros(len(lengths)), lengths]).ravel())
+    found: Floats = np.interp(samples.done, points, covered) - np.interp(samples.sent, points, covered)
+    return found
+
+
+def _touched(samples: Samples, starts: Floats, recovered: Floats) -> npt.NDArray[np.bool_]:
+    if not len(starts):
+        return np.zeros(len(samples), np.bool_)
+    latest = np.maximum.accumulate(recovered)
+    last = np.searchsorted(starts, samples.done + _ROUNDING, side="right") - 1
+    found: npt.NDArray[np.bool_] = (last >= 0) & (samples.sent <= latest[np.maximum(last, 0)])
+    return found
+
+
+def _inherited(samples: Samples, own: Floats) -> Floats:
+    """What a queued request waited for because of the delays of those before it in its user's queue: their sum at the most."""
+    if not len(samples) or not bool((samples.queued > 0.0).any()):
+        return np.zeros(len(samples))
+    order = np.lexsort((samples.sent, samples.user))
+    queued = samples.queued[order].astype(np.float64)
+    user = samples.user[order]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (user[1:] != user[:-1]) | (queued[1:] <= 0.0)
+    before = np.concatenate([[0.0], np.cumsum(own[order])[:-1]])
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))
+    found = np.empty(len(order))
+    found[order] = np.where(begins, 0.0, np.minimum(queued, before - before[first]))
+    return found

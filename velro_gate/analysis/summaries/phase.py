@@ -1,0 +1,277 @@
+"""One phase, summarised: the books, and every figure that was measured, with its interval.
+
+What counts is the measured stretch: samples whose due time lies in [measured_from, measured_until). A figure that was not
+measured is absent, never 0. Samples of requests that are no step of the journey (a login) are in no book and no figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.analysis.statistics import intervals
+from velro_gate.analysis.summaries import windows
+from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
+from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
+from velro_gate.analysis.summaries.undelayed import SERVICE_QUANTILES, undelayed
+from velro_gate.errors import BrokenError
+from velro_gate.model.metrics import LATENCY_QUANTILES
+from velro_gate.model.record import Counts, Estimate, PhaseSummary, StepSummary, Window
+from velro_gate.model.run import PhaseRun, Reading
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
+from velro_gate.model.scenario import ALL_STEPS, Phase
+
+Measurements = dict[str, Estimate]
+K = TypeVar("K", int, str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stretch:
+    """The measured rows, and everything of the phase that the books need. Groups are the steps, then all of them."""
+
+    steps: tuple[str, ...]
+    run: PhaseRun
+    every: Samples
+    rows: Samples
+
+    @property
+    def seconds(self) -> float:
+        return self.run.measured_until - self.run.measured_from
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        return (*self.steps, ALL_STEPS)
+
+    def tally(self, column: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], size: int) -> npt.NDArray[np.int64]:
+        """How often each value below ``size`` stands in a column of the rows. Shape (steps + 1, size)."""
+        flat = self.rows.step.astype(np.int64) * size + column
+        counts = np.bincount(flat, minlength=len(self.steps) * size).reshape(len(self.steps), size)
+        return np.vstack([counts, counts.sum(axis=0)])
+
+
+def summarise(
+    phase: Phase,
+    steps: Sequence[str],
+    run: PhaseRun,
+    samples: Samples,
+    readings: Sequence[Reading],
+    layers: Sequence[str],
+) -> PhaseSummary:
+    """The summary of one phase from all of its samples (ramp included), the engine's facts and the monitor's readings.
+
+    Raises:
+        BrokenError: the engine's books do not balance: an arrival is neither sent nor accounted for.
+    """
+    stretch = _stretch(steps, run, samples)
+    charts = windows.chart_windows(stretch.every, run)
+    series = series_of(readings)
+    resources = resource_summaries(series, run)
+    books = _books(stretch)
+    measured = _merged(_shares(books), _latencies(stretch), _cache_hits(stretch))
+    if stretch.seconds > 0.0:
+        measured = _merged(measured, _throughputs(stretch, books, charts, planned=phase.offered_rate is not None))
+    best = undelayed(stretch.rows, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured)
+    measured[-1].update(_users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
+    return PhaseSummary(
+        name=phase.name,
+        users=phase.users,
+        offered_rate=phase.offered_rate,
+        ramp=phase.ramp,
+        measured_seconds=stretch.seconds,
+        planned_seconds=phase.duration,
+        steps=_step_summaries(stretch, books, measured, best, layers),
+        windows=charts,
+        resources=resources,
+        health=run.health,
+        sent_total=run.sent_total,
+        delivered_total=run.delivered_total,
+        connections_opened=run.connections_opened,
+        reconnects=run.reconnects,
+        interrupted=run.interrupted,
+        service_gone=run.service_gone,
+        shards_lost=run.shards_lost,
+        redirects_followed=run.redirects_followed,
+        tls_fault=run.tls_fault,
+        hopeless=run.hopeless,
+        failures=run.failures,
+        **_standstill(run),
+    )
+
+
+def _standstill(run: PhaseRun) -> dict[str, float]:
+    """For how long the generator stood still while the phase was measured and drained."""
+    lengths = [stall.end - max(stall.start, run.measured_from) for stall in run.stalls if stall.end > run.measured_from]
+    return {"stalled": sum(lengths), "longest_stall": max(lengths)} if lengths else {}
+
+
+def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
+    known = samples.step < len(steps)
+    every = samples if bool(known.all()) else samples.where(known)
+    inside = (every.due >= run.measured_from) & (every.due < run.measured_until)
+    rows = every if bool(inside.all()) else every.where(inside)
+    return _Stretch(steps=tuple(steps), run=run, every=every, rows=rows)
+
+
+def _books(stretch: _Stretch) -> list[Counts]:
+    outcomes = stretch.tally(stretch.rows.outcome, max(Outcome) + 1)
+    run, found = stretch.run, []
+    for name, row in zip(stretch.groups, outcomes.tolist(), strict=True):
+        members = stretch.steps if name == ALL_STEPS else (name,)
+        due, blocked, missed = (sum(book.get(m, 0) for m in members) for book in (run.due, run.blocked, run.missed))
+        sent, ok, cancelled = sum(row), row[Outcome.OK], row[Outcome.CANCELLED]
+        if due != sent + blocked + missed:
+            raise BrokenError(
+                f"the books do not balance: {due:,} requests fell due, but {sent:,} were sent, {blocked:,} blocked, "
+                f"{missed:,} missed",
+                where=f"phase {run.name}, step {name}",
+                why="samples were lost on the way to the record, or the record was changed",
+                hint="Run again; when it happens again, report it with the log file.",
+            )
+        failed = sent - ok - cancelled
+        found.append(Counts(due=due, sent=sent, ok=ok, failed=failed, cancelled=cancelled, blocked=blocked, missed=missed))
+    return found
+
+
+def _shares(books: Sequence[Counts]) -> list[Measurements]:
+    """Error rate and achieved share."""
+    measured: list[Measurements] = []
+    for counts in books:
+        found: Measurements = {}
+        asked = counts.ok + counts.failed + counts.blocked
+        if asked:
+            found["error_rate"] = intervals.wilson(asked - counts.ok, asked)
+        if counts.due:
+            found["achieved_share"] = intervals.wilson(counts.ok, counts.due)
+        measured.append(found)
+    return measured
+
+
+def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Window], *, planned: bool) -> list[Measurements]:
+    """Mean, least sustained and peak rate of good answers. planned: the arrivals were fixed in advance (open)."""
+    rows, count = stretch.rows, len(stretch.steps)
+    good = rows.ok
+    grid = windows.chart_grid(stretch.seconds)
+    due = rows.due - stretch.run.measured_from
+    variation = windows.rates_by_step(due[good], rows.step[good], count, grid)
+    if planned:
+        asked = windows.rates_by_step(due, rows.step, count, grid)
+        # When each request falls due is drawn from the scenario's seed: only how many were answered well is left to chance.
+        variation -= asked * (variation.sum(axis=1) / np.maximum(asked.sum(axis=1), 1e-300))[:, None]
+    answered = stretch.every.ok
+    done, step = stretch.every.done[answered] - stretch.run.measured_from, stretch.every.step[answered]
+    grids = [windows.Grid(seconds=stretch.seconds, width=w) for w in (windows.SUSTAINED_SECONDS, windows.PEAK_SECONDS)]
+    tens, ones = (windows.rates_by_step(done, step, count, grid) for grid in grids)
+    measured = []
+    for group, counts in enumerate(books):
+        mean = intervals.mean_rate(variation[group], counts.ok, stretch.seconds)
+        least, peak = float(tens[group].min()), float(ones[group].max())
+        if group == count:
+            least = min(windows.sustained_rates(charts))
+        measured.append(
+            {
+                "throughput": mean,
+                "sustained_throughput": Estimate.exact(least, n=tens.shape[1]),
+                "peak_throughput": Estimate.exact(peak, n=ones.shape[1]),
+            }
+        )
+    return measured
+
+
+def _latencies(stretch: _Stretch) -> list[Measurements]:
+    """Response and service times of the good answers, response times with failures, and the generator's lateness."""
+    rows, count = stretch.rows, len(stretch.steps)
+    if not len(rows):
+        return [{} for _ in stretch.groups]
+    slices = slices_of(rows.due - stretch.run.measured_from, stretch.seconds)
+    good = rows.ok
+
+    def quantiles(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], ranks: dict[str, float]) -> list[Measurements]:
+        observed = Observations(values=values, step=rows.step, slices=slices).where(mask)
+        found = step_quantiles(observed, count, tuple(ranks.values()))
+        return [dict(zip(ranks, estimates, strict=False)) for estimates in found]
+
+    response = quantiles(rows.response_time, good, dict(LATENCY_QUANTILES))
+    kept = rows.outcome != Outcome.CANCELLED
+    if bool((good == kept).all()):
+        with_failures = [{"p95_all": found["p95"]} if found else {} for found in response]
+    else:
+        with_failures = quantiles(_times_with_failures(rows, good, count), kept, {"p95_all": 0.95})
+        # Where nothing was answered well there is no latency, and the time that an error took is none either.
+        with_failures = [new if old else {} for new, old in zip(with_failures, response, strict=True)]
+    service = quantiles(rows.service_time, good, SERVICE_QUANTILES)
+    lateness = quantiles(rows.lateness, np.ones(len(rows), np.bool_), {"lateness_p99": 0.99})
+    return _merged(response, with_failures, service, lateness)
+
+
+def _times_with_failures(rows: Samples, good: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.float64]:
+    """Response times in which a failure is never faster than the slowest request of its step.
+
+    A timeout stands with the time it took. An error that came quickly has kept somebody waiting for good, so it ranks behind
+    every answer: turning slow answers into quick errors never improves a quantile over these times.
+    """
+    times = rows.response_time
+    slowest = np.zeros(steps)
+    np.maximum.at(slowest, rows.step, times)
+    return np.where(good | (rows.outcome == Outcome.TIMEOUT), times, slowest[rows.step])
+
+
+def _cache_hits(stretch: _Stretch) -> list[Measurements]:
+    table = stretch.tally(stretch.rows.cache, 256)
+    misses, hits = table[:, CACHE_MISS].tolist(), table[:, FIRST_CACHE_LAYER:].sum(axis=1).tolist()
+    return [{"hit_rate": intervals.wilson(h, h + m)} if h + m else {} for h, m in zip(hits, misses, strict=True)]
+
+
+def _users_held(run: PhaseRun) -> Measurements:
+    """The least number of users connected at any tick of the measured stretch."""
+    held = [tick.connected for tick in run.ticks if run.measured_from <= tick.at < run.measured_until]
+    return {"users_held": Estimate.exact(min(held), n=len(held))} if held else {}
+
+
+def _step_summaries(
+    stretch: _Stretch,
+    books: Sequence[Counts],
+    measured: Sequence[Measurements],
+    best: Sequence[dict[str, float]],
+    layers: Sequence[str],
+) -> tuple[StepSummary, ...]:
+    """All steps first, then each in the scenario's order."""
+    rows = stretch.rows
+    statuses = stretch.tally(rows.status, int(rows.status.max(initial=0)) + 1)
+    outcomes = stretch.tally(rows.outcome, max(Outcome) + 1)
+    cache = stretch.tally(rows.cache, int(rows.cache.max(initial=0)) + 1)
+    received = np.bincount(rows.step, weights=rows.received, minlength=len(stretch.steps))
+    totals = [*received.tolist(), float(received.sum())]
+    summaries = [
+        StepSummary(
+            step=name,
+            counts=books[i],
+            measurements=measured[i],
+            undelayed=best[i],
+            statuses=_seen(statuses[i], {code: code for code in range(1, statuses.shape[1])}),
+            outcomes=_seen(outcomes[i], {outcome.value: outcome.name for outcome in Outcome}),
+            cache=_seen(cache[i], {code: _layer(code, layers) for code in range(CACHE_MISS, cache.shape[1])}),
+            received=round(totals[i]),
+        )
+        for i, name in enumerate(stretch.groups)
+    ]
+    return (summaries[-1], *summaries[:-1])
+
+
+def _seen(counts: npt.NDArray[np.int64], names: dict[int, K]) -> dict[K, int]:
+    return {name: int(counts[code]) for code, name in names.items() if counts[code]}
+
+
+def _layer(code: int, layers: Sequence[str]) -> str:
+    if code == CACHE_MISS:
+        return "miss"
+    index = code - FIRST_CACHE_LAYER
+    return layers[index] if index < len(layers) else f"layer {index + 1}"
+
+
+def _merged(*tables: Iterable[Measurements]) -> list[Measurements]:
+    """The tables' rows put together, group by group."""
+    return [{name: estimate for part in parts for name, estimate in part.items()} for parts in zip(*tables, strict=True)]

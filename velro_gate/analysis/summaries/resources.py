@@ -1,0 +1,91 @@
+"""What the monitor read over a measured stretch: summaries of each watched value, and the figures that are made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from velro_gate.analysis.statistics.intervals import Floats
+from velro_gate.analysis.summaries.growth import growth
+from velro_gate.model.record import Estimate, ResourceSummary
+from velro_gate.model.run import PhaseRun, Reading
+
+Series = Mapping[tuple[str, str], tuple[Floats, Floats]]
+"""(source, name) -> times and values, sorted by time; finite values only."""
+
+CONFIGURED = "configured pool size, not counted"
+CONNECTION_READINGS = (
+    (("database", "connections"), "counted by PostgreSQL"),
+    (("service", "database_connections"), "told by the service's metric"),
+    (("service", "database_pool_size"), CONFIGURED),
+)
+"""Where the number of database connections may be read, and what that is. The first that is there counts: what PostgreSQL
+counts before what the service tells, and last a size that somebody has set.
+"""
+
+
+def series_of(readings: Sequence[Reading]) -> Series:
+    """The readings as one series for each watched value."""
+    grouped: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for reading in readings:
+        grouped.setdefault((reading.source, reading.name), []).append((reading.at, reading.value))
+    series = {}
+    for key, pairs in sorted(grouped.items()):
+        table = np.array(sorted(pairs), np.float64)
+        table = table[np.isfinite(table).all(axis=1)]
+        if len(table):
+            series[key] = (table[:, 0], table[:, 1])
+    return series
+
+
+def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, ...]:
+    """Least, median and most of each watched value over the measured stretch; values never read in it are left out."""
+    found = []
+    for (source, name), (at, value) in series.items():
+        inside = value[(at >= run.measured_from) & (at < run.measured_until)]
+        if len(inside):
+            least, median, most = float(inside.min()), float(np.median(inside)), float(inside.max())
+            found.append(ResourceSummary(source=source, name=name, least=least, median=median, most=most, n=len(inside)))
+    return tuple(found)
+
+
+def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:
+    """CPU per 1,000 good answers, resident memory, its growth, and database connections, as far as they were read."""
+    median = {(r.source, r.name): Estimate.exact(r.median, n=r.n) for r in resources}
+    found = {
+        "rss": median.get(("service", "rss")),
+        "rss_growth": _memory_growth(series, run),
+        "cpu_per_1000": _cpu_per_1000(series, run, ok),
+    }
+    counted = [replace(median[key], detail=said) for key, said in CONNECTION_READINGS if key in median]
+    found["database_connections"] = counted[0] if counted else None
+    return {name: estimate for name, estimate in found.items() if estimate is not None}
+
+
+def _memory_growth(series: Series, run: PhaseRun) -> Estimate | None:
+    """The slope of the service's resident memory; None when the readings cover less than half of the stretch."""
+    at, value = series.get(("service", "rss"), (np.empty(0), np.empty(0)))
+    inside = (at >= run.measured_from) & (at < run.measured_until)
+    at, value = at[inside], value[inside]
+    if len(at) < 2 or at[-1] - at[0] < (run.measured_until - run.measured_from) / 2.0:
+        return None
+    return growth(at, value)
+
+
+def _cpu_per_1000(series: Series, run: PhaseRun, ok: int) -> Estimate | None:
+    """CPU-seconds of the service for 1,000 good answers, from a cumulative counter.
+
+    None when the readings cover less than half of the stretch, or when the counter fell: then the service was restarted and
+    its figure means nothing.
+    """
+    at, used = series.get(("service", "cpu_seconds"), (np.empty(0), np.empty(0)))
+    seconds = run.measured_until - run.measured_from
+    if len(at) < 2 or not ok or seconds <= 0.0:
+        return None
+    first, last = max(run.measured_from, float(at[0])), min(run.measured_until, float(at[-1]))
+    if last - first < seconds / 2.0 or bool((np.diff(used) < 0.0).any()):
+        return None
+    begin, end = np.interp((first, last), at, used).tolist()
+    return Estimate.exact((end - begin) / (last - first) * seconds / ok * 1000.0, n=ok)

@@ -1,0 +1,114 @@
+"""The best that each figure of a phase can have been without the generator's own delays, where it stood still.
+
+A figure whose limit is missed, and would be met by this value, says nothing about the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.analysis.statistics.intervals import Floats
+from velro_gate.analysis.summaries.own_delay import OwnDelay, own_delay
+from velro_gate.analysis.summaries.windows import PEAK_SECONDS, SUSTAINED_SECONDS
+from velro_gate.model.metrics import LATENCY_QUANTILES
+from velro_gate.model.record import Counts, Estimate
+from velro_gate.model.run import PhaseRun
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
+
+Figures = dict[str, float]
+
+SERVICE_QUANTILES = {"service_p50": 0.50, "service_p95": 0.95, "service_p99": 0.99}
+_LEAST_LEFT = 0.05
+"""The least part of a window that counts as measured: a stall as long as the window says nothing of the rate."""
+
+
+def undelayed(
+    rows: Samples,
+    run: PhaseRun,
+    with_failures: Floats,
+    counts: Sequence[Counts],
+    measured: Sequence[dict[str, Estimate]],
+) -> list[Figures]:
+    """For each step, then for all of them: metric -> the best value without our delays, in its own unit.
+
+    Args:
+        rows: those of the measured stretch.
+        with_failures: their response times, a failure behind every answer.
+        counts, measured: of each step, then of all.
+
+    Returns:
+        A mapping for each of ``measured``; empty ones where the generator never stood still.
+    """
+    if not run.stalls:
+        return [{} for _ in measured]
+    own = own_delay(rows, run.stalls)
+    found = []
+    for group, known in enumerate(measured):
+        mask = np.ones(len(rows), np.bool_) if group == len(measured) - 1 else rows.step == group
+        figures = {**_times(rows, own, mask, with_failures), **_shares(rows, own, mask, counts[group]), **_rates(run, known)}
+        # What the generator did not delay is as it was measured.
+        found.append({name: value for name, value in figures.items() if name in known})
+    return found
+
+
+def _times(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], with_failures: Floats) -> Figures:
+    good = mask & rows.ok
+    if not bool(good.any()):
+        return {}
+    response, service = (rows.response_time - own.response)[good], (rows.service_time - own.service)[good]
+    ranks: dict[str, float] = dict(LATENCY_QUANTILES)
+    found = dict(zip(ranks, np.quantile(response, list(ranks.values())).tolist(), strict=True))
+    found |= dict(zip(SERVICE_QUANTILES, np.quantile(service, list(SERVICE_QUANTILES.values())).tolist(), strict=True))
+    # A failure that may be our doing is left out: nobody knows what it would have been.
+    kept = mask & (rows.outcome != Outcome.CANCELLED) & ~own.doubtful
+    found["p95_all"] = float(np.quantile((with_failures - own.response)[kept], 0.95))
+    return found
+
+
+def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: Counts) -> Figures:
+    doubtful = int((own.doubtful & mask).sum())
+    asked = counts.ok + counts.failed + counts.blocked
+    found: Figures = {}
+    if asked:
+        found["error_rate"] = max(counts.failed + counts.blocked - doubtful, 0) / asked
+    if counts.due:
+        found["achieved_share"] = min((counts.ok + doubtful) / counts.due, 1.0)
+    cache = rows.cache[mask]
+    hits, misses = int((cache >= FIRST_CACHE_LAYER).sum()), int((cache == CACHE_MISS).sum())
+    if hits + misses:
+        excused = int(((cache == CACHE_MISS) & own.touched[mask]).sum())
+        found["hit_rate"] = (hits + excused) / (hits + misses)
+    return found
+
+
+def _rates(run: PhaseRun, known: dict[str, Estimate]) -> Figures:
+    """Rates over what is left of the stretch, or of the window, that the stalls took most of."""
+    longest = _most_within(run)
+    seconds = {
+        "throughput": run.measured_until - run.measured_from,
+        "sustained_throughput": SUSTAINED_SECONDS,
+        "peak_throughput": PEAK_SECONDS,
+    }
+    found = {}
+    for name, window in seconds.items():
+        if name in known and window > 0.0:
+            left = max(1.0 - longest(window) / window, _LEAST_LEFT)
+            found[name] = known[name].value / left
+    return found
+
+
+def _most_within(run: PhaseRun) -> Callable[[float], float]:
+    """Window's length -> the most seconds of it that the generator can have stood still in the measured stretch."""
+    starts = np.array([max(stall.start, run.measured_from) for stall in run.stalls])
+    ends = np.array([min(stall.end, run.measured_until) for stall in run.stalls])
+    lengths = np.maximum(ends - starts, 0.0)
+    total = np.concatenate([[0.0], np.cumsum(lengths)])
+
+    def most(window: float) -> float:
+        last = np.searchsorted(starts, starts + window, side="right")
+        return float(min((total[last] - total[:-1]).max(initial=0.0), window))
+
+    return most

@@ -1,0 +1,1 @@
+"""From rows, requirements and doubts to one verdict and its findings."""

@@ -1,0 +1,305 @@
+"""Has the measuring done by another process, so that no code of a proposed change runs where the job's token is.
+
+Rules. The process is started afresh, never forked, and what it needs to know goes through a pair of sockets. It ends, with all
+that it has started, before anything is done with the token again. What it prints is shown without secrets and commands. What it
+says and leaves is data: the record is read from its folder and judged here. Ending without a word is no verdict.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from velro_gate.cli.action.measuring import Order, Task
+from velro_gate.cli.asked import asked
+from velro_gate.cli.course import ANYWHERE
+from velro_gate.cli.output import talk
+from velro_gate.errors import BrokenError, Fault, ScenarioError, VelroError
+from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.builds.no_duet import NoDuetError
+from velro_gate.gate.builds.service_user import ServiceUser, service_user
+from velro_gate.gate.builds.supervisor import adopt_orphans, leave_nothing
+from velro_gate.gate.duet.pull_request import Base, Change, base_of
+from velro_gate.gate.judge.verdict import judge_kept, kept_further, reach_verdict, reread
+from velro_gate.gate.measure.results import Results, sweep
+from velro_gate.gate.measure.setup import prepare
+from velro_gate.github.event import Mode
+from velro_gate.hardening import bare
+from velro_gate.model.duet import DuetRecord
+from velro_gate.model.record import RunRecord
+from velro_gate.model.selftest import Selftest
+from velro_gate.model.verdict import Verdict
+from velro_gate.store.codec import encode_record
+from velro_gate.store.duets import read_duet
+from velro_gate.store.records import RECORD
+from velro_gate.store.selftests import SELFTEST, read_selftest
+
+LONGEST_ANSWER = 1 << 20
+LONGEST_TEXT = 20_000
+GRACE = 2.0
+"""Seconds that what is left of the process has to end."""
+
+_INTERRUPTS = 2
+"""How often the process is asked to end before it is made to."""
+
+# Isolated: no variable and no folder of the job has a say in which code is run.
+_START = """\
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from velro_gate.cli.action.measuring import main
+main(int(sys.argv[2]))
+"""
+_NOT_ASKED = Base(reason="this job measures no change", advice="")
+
+
+@dataclass(slots=True, kw_only=True)
+class Apart:
+    """One job's ways to measure, for ``gate.job.Job``. job: what is kept until the job ends."""
+
+    change: Change
+    inputs: Inputs
+    job: contextlib.ExitStack
+    _user: ServiceUser | None = field(default=None, init=False)
+    _before: Path | None = field(default=None, init=False)
+    _built: Path | None = field(default=None, init=False)
+
+    def measure(self, baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:
+        """The load on one build, and its verdict; an interrupted run comes back marked as such.
+
+        confirm: run suspicious phases again, for no longer than the input allows.
+
+        Raises:
+            VelroError: there is no record. InterruptedRunError: running phases again was interrupted.
+        """
+        starts = bool(self.inputs.start_command) and self.inputs.url is None
+        # The base is fetched now, since git holds the token: nothing of the change may run beside it.
+        sided = confirm and starts and self._gating and self._before is None
+        base = base_of(self.change, Path.cwd()) if sided else _NOT_ASKED
+        results = self._results(self._order(Task.MEASURE, base, baselines=baselines, confirm=confirm))
+        record, verdict = judge_kept(results.folder, baselines, waivers=self.inputs.waivers)
+        return record, verdict, results
+
+    def confirm(self, baselines: Path, first: RunRecord) -> tuple[RunRecord, Verdict, Results]:
+        """What looked worse in an earlier job's run, run twice more; its verdict by all runs.
+
+        Raises:
+            VelroError: there is nothing to judge. InterruptedRunError: it was interrupted.
+        """
+        place = self.change.scratch / "first"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / RECORD).write_text(encode_record(first), encoding="utf-8")
+        results = self._results(self._order(Task.CONFIRM, _NOT_ASKED, baselines=baselines, first=place))
+        # Of the first run counts what its own job has left, whatever became of it beside code of the change.
+        further = kept_further(results.folder)
+        return first, reach_verdict(first, baselines, waivers=self.inputs.waivers, further=further), results
+
+    def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
+        """The proposed build beside the one that it starts from.
+
+        Raises:
+            NoDuetError: there can be no duet. VelroError: there is no record.
+        """
+        results = self._results(self._order(Task.DUET, base_of(self.change, Path.cwd())))
+        kept = read_duet(results.folder)
+        if kept is None:
+            raise _nothing_left(f"there are no pairs in {results.folder}")
+        return reread(results.folder), kept, results
+
+    def selftest(self) -> Selftest:
+        """Look at this runner by the embedded sandbox.
+
+        Raises:
+            VelroError: there is no selftest.
+        """
+        return read_selftest(self._results(self._order(Task.SELFTEST, _NOT_ASKED)).folder / SELFTEST)
+
+    @property
+    def _gating(self) -> bool:
+        return self.change.event.mode is Mode.GATE
+
+    def _order(
+        self, task: Task, base: Base, *, baselines: Path = Path(), confirm: bool = False, first: Path | None = None
+    ) -> Order:
+        return Order(
+            task=task,
+            inputs=self.inputs,
+            gating=self._gating,
+            base=base,
+            scratch=self.change.scratch,
+            environ=dict(os.environ),
+            baselines=baselines,
+            confirm=confirm,
+            first=first,
+            before=self._before,
+            built=self._built,
+            user=self._service_user(),
+        )
+
+    def _service_user(self) -> ServiceUser | None:
+        """Whom builds and services run as, from the first time that something is measured until the job ends.
+
+        Raises:
+            UsageError: nothing can be run as that user.
+        """
+        if self._user is None and self.inputs.service_user:
+            self._user = self.job.enter_context(service_user(self.inputs.service_user))
+        return self._user
+
+    def _results(self, order: Order) -> Results:
+        """The folder that the process has left, whole and without secrets."""
+        output = self.inputs.output
+        before = _names_in(output)
+        self._hide_secrets()
+        try:
+            said = _carried_out(order)
+        finally:
+            # It knows no token, so it cannot have masked one. Nothing of it runs any more.
+            left = _names_in(output) - before
+            for name in sorted(left):
+                sweep(output / name)
+        if "no_duet" in said:
+            reason, advice = (_text(part) for part in said["no_duet"])
+            self._before, self._built = (Path(said[key]) if said.get(key) else None for key in ("before", "built"))
+            raise NoDuetError(reason, advice)
+        folder = output / Path(_text(said.get("folder"))).name
+        if folder.name not in left or folder.is_symlink() or not folder.is_dir():
+            raise _nothing_left("it named no folder of its results")
+        return Results(folder=folder)
+
+    def _hide_secrets(self) -> None:
+        """Know what the scenario reads as secrets: what the process prints and leaves is masked here."""
+        inputs = self.inputs
+        # A scenario with faults is the other process's to tell.
+        with contextlib.suppress(VelroError):
+            wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, None, inputs.shards)
+            prepare(wanted, {**ANYWHERE, **os.environ}, run_code=False)
+
+
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _carried_out(order: Order) -> Mapping[str, Any]:
+    """What the process says at its end; when this returns or raises, nothing that it has started is left.
+
+    Raises:
+        VelroError: what it has ended with, or that it has ended without a word.
+    """
+    adopt_orphans()
+    ours, theirs = socket.socketpair()
+    said = bytearray()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-c", _START, json.dumps(sys.path), str(theirs.fileno())],
+                env=bare(os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+        assert process.stdout is not None
+        threads = [
+            threading.Thread(target=_show, args=(process.stdout,), daemon=True),
+            threading.Thread(target=_talk_with, args=(ours, order, said), daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            code = _waited_for(process)
+        finally:
+            leave_nothing(process.pid, GRACE, "" if order.user is None else order.user.name)
+        for thread in threads:
+            thread.join(GRACE)
+    return _understood(bytes(said), code)
+
+
+def _waited_for(process: subprocess.Popen[bytes]) -> int:
+    """Its exit code. An interrupt is passed on, so that what was measured is kept."""
+    interrupts = 0
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            interrupts += 1
+            process.send_signal(signal.SIGINT if interrupts <= _INTERRUPTS else signal.SIGKILL)
+
+
+def _talk_with(line: socket.socket, order: Order, said: bytearray) -> None:
+    """Give the order, and hear what comes of it."""
+    try:
+        line.sendall(pickle.dumps(order))
+        while len(said) <= LONGEST_ANSWER and (more := line.recv(1 << 16)):
+            said += more
+    except OSError:
+        # The other end is gone: its exit code tells.
+        return
+
+
+def _show(output: IO[bytes]) -> None:
+    shown = talk()
+    while line := output.readline(1 << 16):
+        shown.write(line.decode("utf-8", "replace"))
+        shown.flush()
+
+
+def _understood(said: bytes, code: int) -> Mapping[str, Any]:
+    try:
+        answer = json.loads(said) if len(said) <= LONGEST_ANSWER else None
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise _nothing_left(f"it {how} and said nothing")
+    if isinstance(error := answer.get("error"), dict):
+        raise _error_from(error)
+    if "fault" in answer:
+        fault = RuntimeError(_text(answer["fault"]))
+        fault.add_note(_text(answer.get("trace")))
+        raise fault
+    return answer
+
+
+def _nothing_left(why: str) -> BrokenError:
+    return BrokenError(
+        "the process that measures ended without a result",
+        why=why,
+        hint="Code of a journey may have ended it (sys.exit, os._exit), or the system for want of memory: see the log above.",
+    )
+
+
+def _error_from(said: Mapping[str, Any]) -> VelroError:
+    """The error that the other process has ended with."""
+    kinds = {kind.__name__: kind for kind in _kinds(VelroError)}
+    kind = kinds.get(_text(said.get("kind")), BrokenError)
+    error = kind.__new__(kind)
+    parts = {name: _text(said[name]) if said.get(name) else None for name in ("where", "why", "hint")}
+    VelroError.__init__(error, _text(said.get("what")), **parts)
+    if isinstance(error, ScenarioError):
+        error.faults = tuple(_fault(each) for each in said.get("faults") or ())
+    return error
+
+
+def _kinds(top: type[VelroError]) -> list[type[VelroError]]:
+    return [top, *(kind for each in top.__subclasses__() for kind in _kinds(each))]
+
+
+def _fault(said: Any) -> Fault:
+    where, what, suggestion = said
+    return Fault(_text(where), _text(what), _text(suggestion) if suggestion else None)
+
+
+def _text(said: object) -> str:
+    return str(said)[:LONGEST_TEXT]

@@ -1,0 +1,137 @@
+"""The process of a job that runs what is proposed: builds, services, and journeys written in Python. It never has the token.
+
+It is started by ``apart`` with one end of a pair of sockets, from which it takes its order, and to which it says what came of
+it: one line of JSON. Nothing that it says is believed to be more than data, since code of the change runs in it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import pickle
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from velro_gate.cli.course import Course
+from velro_gate.cli.entry import end_by_sigterm_as_by_ctrl_c
+from velro_gate.cli.output import speak_utf8
+from velro_gate.errors import InterruptedRunError, ScenarioError, VelroError
+from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.builds.no_duet import NoDuetError
+from velro_gate.gate.builds.service_user import ServiceUser
+from velro_gate.gate.duet.pull_request import Base
+from velro_gate.gate.measure.results import Results
+from velro_gate.hardening import close_to_others
+from velro_gate.model.masking import secret_values
+from velro_gate.secrecy import hide
+from velro_gate.store.records import read_record
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Task(Enum):
+    """What is asked for."""
+
+    MEASURE = "measure"
+    CONFIRM = "confirm"
+    DUET = "duet"
+    SELFTEST = "selftest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One task. baselines, confirm: of MEASURE. first: the folder of an earlier run, of CONFIRM. before, built: what an
+    earlier process of this job has left. user: whom builds and services run as.
+    """
+
+    task: Task
+    inputs: Inputs
+    gating: bool
+    base: Base
+    scratch: Path
+    environ: Mapping[str, str]
+    baselines: Path = Path()
+    confirm: bool = False
+    first: Path | None = None
+    before: Path | None = None
+    built: Path | None = None
+    user: ServiceUser | None = None
+
+
+def main(descriptor: int) -> None:
+    """Take the order, carry it out, and say what came of it."""
+    close_to_others()
+    _end_with_the_job()
+    speak_utf8()
+    end_by_sigterm_as_by_ctrl_c()
+    with socket.socket(fileno=descriptor) as line:
+        line.set_inheritable(False)
+        with line.makefile("rb") as orders:
+            order: Order = pickle.load(orders)  # noqa: S301 (from the process that started this one)
+        os.environ.update(order.environ)
+        hide(secret_values(os.environ))
+        line.sendall(json.dumps(_answer(order)).encode() + b"\n")
+
+
+def _end_with_the_job() -> None:
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _answer(order: Order) -> dict[str, object]:
+    before = None if order.before is None else Results(folder=order.before)
+    course = Course(
+        inputs=order.inputs,
+        gating=order.gating,
+        base=order.base,
+        scratch=order.scratch,
+        before=before,
+        built=order.built,
+        user=order.user,
+    )
+    try:
+        return {"folder": str(_carried_out(course, order).folder)}
+    except NoDuetError as error:
+        return {
+            "no_duet": [error.reason, error.advice],
+            "before": None if course.before is None else str(course.before.folder),
+            "built": None if course.built is None else str(course.built),
+        }
+    except VelroError as error:
+        return {"error": _described(error)}
+    except KeyboardInterrupt:
+        return {"error": _described(InterruptedRunError("the run was interrupted"))}
+    except Exception as error:  # noqa: BLE001 (raised again where the job can be ended)
+        return {"fault": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
+
+
+def _carried_out(course: Course, order: Order) -> Results:
+    match order.task:
+        case Task.MEASURE:
+            return course.measure(order.baselines, order.confirm)[2]
+        case Task.CONFIRM:
+            assert order.first is not None, "what is confirmed is named"
+            return course.confirm(order.baselines, read_record(order.first))[2]
+        case Task.DUET:
+            return course.measure_change()[2]
+        case Task.SELFTEST:
+            return course.selftest()[1]
+
+
+def _described(error: VelroError) -> dict[str, object]:
+    faults = [[fault.where, fault.what, fault.suggestion] for fault in error.faults] if isinstance(error, ScenarioError) else []
+    return {
+        "kind": type(error).__name__,
+        "what": error.what,
+        "where": error.where,
+        "why": error.why,
+        "hint": error.hint,
+        "faults": faults,
+    }

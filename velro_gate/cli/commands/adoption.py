@@ -1,0 +1,135 @@
+"""Commands that bring velro-gate into a repository and look whether it is right there: init and doctor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from velro_gate.cli.options import Format, Formatted
+
+FAULTS = 1
+
+Root = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to the application."""
+    app.command(
+        epilog="Example: velro-gate init --start-command 'docker compose up --detach --wait' --url http://127.0.0.1:8000"
+    )(init)
+    app.command(epilog="Example: velro-gate doctor --users 10000")(doctor)
+
+
+def init(
+    root: Root = Path(),
+    action: Annotated[str | None, typer.Option(help="owner/repository@commit of velro-gate.")] = None,
+    main: Annotated[str | None, typer.Option(help="Branch whose commits become baselines.")] = None,
+    runner_labels: Annotated[str | None, typer.Option(help="Labels of the runner that measures.")] = None,
+    start_command: Annotated[str | None, typer.Option(help="Starts the service and returns once it is up.")] = None,
+    duet: Annotated[
+        bool,
+        typer.Option("--duet", help="Measure pull requests beside what they start from; --start-command serves on port PORT."),
+    ] = False,
+    build_command: Annotated[str | None, typer.Option(help="With --duet: builds the service in its folder.")] = None,
+    service_url: Annotated[str | None, typer.Option("--url", help="Address of the service.")] = None,
+    health: Annotated[str | None, typer.Option("--health", help="Path that answers 200 when the service is up.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Scenario file, written unless it is there.")] = None,
+    bearer: Annotated[str | None, typer.Option(help="Secret that holds the service's bearer token.")] = None,
+    store: Annotated[str | None, typer.Option(help="branch, push, pull-request, artifact or none.")] = None,
+    variable: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME or NAME=EXPRESSION: an environment variable of the gate, from the secret of that name."),
+    ] = None,
+    no_questions: Annotated[
+        bool, typer.Option("--no-questions", help="Ask nothing: take the options, and defaults for the rest.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over files that differ, without asking.")] = False,
+) -> int:
+    """Write scenario, workflows, waivers and .gitignore into a repository; never over a file that differs unless told to."""
+    from velro_gate.adoption import ACTIONLINT, ignore_results, render_files, write_files
+    from velro_gate.cli.output import put
+    from velro_gate.errors import UsageError
+    from velro_gate.gate.onboarding.init import choose
+
+    if not no_questions and not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask questions in", hint="Add --no-questions, and options for what is not the default."
+        )
+    asked = {
+        "action": action,
+        "main": main,
+        "labels": runner_labels,
+        "start": start_command,
+        "build": build_command,
+        "url": service_url,
+        "health": health,
+        "scenario": scenario,
+        "bearer": bearer,
+        "store": store,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    if duet:
+        # Nothing else has an address.
+        given = {"url": "", **given}
+    choices = choose(root, given, _variables(variable or ()), None if no_questions else _ask, duet=duet)
+    # A scenario or a linter's settings that are there are the users' own work and never taken for an older template of ours.
+    own = (choices.scenario, ACTIONLINT)
+    written = write_files(
+        root, render_files(choices), lambda path: path not in own and _may_overwrite(path, no_questions, overwrite)
+    )
+    for each in (*written, ignore_results(root)):
+        put(f"{each.outcome:<12} {each.path}")
+    put(
+        "\nNext:\n"
+        f"  1. Describe your requests in {choices.scenario}, then: velro-gate run --dry-run {choices.scenario}\n"
+        f"  2. Register a runner with the labels {', '.join(choices.labels)}, and on it: velro-gate doctor\n"
+        "     (several such machines are compared with one another by their runner-label: they have to be alike)\n"
+        f"  3. Require the status {choices.status} in the protection of {choices.main}\n"
+        "docs/github.md of velro-gate explains each step."
+    )
+    return 0
+
+
+def _ask(question: str, default: str | None) -> str:
+    return str(typer.prompt(question, default=default, err=True))
+
+
+def _may_overwrite(path: str, no_questions: bool, overwrite: bool) -> bool:
+    if overwrite or no_questions:
+        return overwrite
+    return typer.confirm(f"{path} is there and differs. Overwrite it?", default=False, err=True)
+
+
+def _variables(named: Sequence[str]) -> dict[str, str]:
+    pairs = (text.partition("=") for text in named)
+    return {name: expression or f"secrets.{name}" for name, _, expression in pairs}
+
+
+def doctor(
+    root: Root = Path(),
+    users: Annotated[int, typer.Option(min=1, help="Users of your largest phase.")] = 10_000,
+    no_machine: Annotated[bool, typer.Option("--no-machine", help="Look at the workflows only.")] = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Look for mistakes in a repository's workflows and for what makes this machine measure badly; 1 when there is a fault."""
+    from velro_gate.adoption import Severity
+    from velro_gate.cli.output import put
+    from velro_gate.gate.onboarding.doctor import examine_repository, examine_this_machine
+
+    found = examine_repository(root)
+    if not no_machine:
+        found += examine_this_machine(users)
+    faults = sum(finding.severity is Severity.FAULT for finding in found)
+    if format is Format.JSON:
+        put(json.dumps([dataclasses.asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            put("\n".join(finding.lines()) + "\n")
+        put(f"To mend: {faults}. Advice: {len(found) - faults}." if found else "Nothing to mend.")
+    return FAULTS if faults else 0

@@ -1,0 +1,223 @@
+"""The ``baseline`` commands: add, list, show, history, pin, unpin, calibrate, remove, prune."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from velro_gate.cli.help import App
+from velro_gate.cli.options import (
+    AUTO,
+    DEFAULT_BASELINES,
+    DEFAULT_OUTPUT,
+    DEFAULT_WAIVERS,
+    BaselineRoot,
+    Format,
+    Formatted,
+    NoCalibration,
+    Output,
+    Phases,
+    Profile,
+    QuickTest,
+    Runner,
+    ScenarioArgument,
+    Shards,
+    Url,
+    Verbose,
+    Waivers,
+)
+from velro_gate.gate.action.store_kind import StoreKind
+
+baseline_app = App(name="baseline", help="Accepted runs that later ones are compared with.")
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline add velro-results/20261123T120000.482913Z-velro-prd-pr")
+def add(
+    record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    accept_change: Annotated[
+        bool, typer.Option("--accept-change", help="Store it although it is a regression: the new level is wanted.")
+    ] = False,
+    waivers: Waivers = DEFAULT_WAIVERS,
+) -> int:
+    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression, or one that was agreed to.
+
+    Any other is kept as quarantined: it can be seen, and is not used.
+    """
+    from velro_gate.cli.output import put
+    from velro_gate.gate.judge.calibrate import accept
+    from velro_gate.gate.judge.verdict import kept_further, reread_run
+    from velro_gate.store.baselines import find_baselines
+
+    further, baselines = kept_further(record), find_baselines(baselines, record)
+    put(f"stored {accept(reread_run(record), baselines, accept_change=accept_change, waivers=waivers, further=further)}")
+    return 0
+
+
+@baseline_app.command("list", epilog="Example: velro-gate baseline list --format json")
+def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
+    """List every stored run, whether it is used or quarantined and why, and every file there that is none."""
+    from velro_gate.cli.commands.stored import print_baselines
+    from velro_gate.store.baselines import find_baselines
+
+    return print_baselines(find_baselines(baselines, Path()), format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline show baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def show(
+    file: Annotated[Path, typer.Argument(help="One baseline file.")],
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Show the figures of one baseline."""
+    from velro_gate.cli.commands.stored import print_baseline
+    from velro_gate.store.baselines import find_stored
+
+    return print_baseline(find_stored(file), format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline history --metric p95 --step authorization_check")
+def history(
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    metric: Annotated[str, typer.Option(help="The figure to look at: p50, p95, throughput, ...")] = "p95",
+    step: Annotated[str, typer.Option(help="Of which step; all: of all of them.")] = "all",
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
+    from velro_gate.cli.commands.stored import print_history
+    from velro_gate.store.baselines import find_baselines
+
+    return print_history(find_baselines(baselines, Path()), metric, step, format)
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline pin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def pin(
+    file: Annotated[Path, typer.Argument(help="One baseline file.")],
+    release: Annotated[str, typer.Option("--release", help="The release's name; default: the revision.")] = "",
+) -> int:
+    """Hold on to a baseline as a release: it is never pruned, and main is held against the newest one pinned."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.baselines import find_stored
+    from velro_gate.store.pins import pin_baseline
+
+    file = find_stored(file)
+    put(f"pinned {file} as {pin_baseline(file, release)}")
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline unpin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def unpin(file: Annotated[Path, typer.Argument(help="One pinned baseline file.")]) -> int:
+    """Let a pinned baseline go: it is a baseline like any other again."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.baselines import find_stored
+    from velro_gate.store.pins import unpin_baseline
+
+    file = find_stored(file)
+    unpin_baseline(file)
+    put(f"{file} is no longer pinned")
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline calibrate scenarios/velro-prd.yaml --profile pr --runs 5")
+def calibrate(
+    scenario: ScenarioArgument = None,
+    runs: Annotated[int, typer.Option(min=1, max=30, help="How many runs to make.")] = 5,
+    profile: Profile = None,
+    quick_test: QuickTest = False,
+    phase: Phases = None,
+    url: Url = None,
+    shards: Shards = AUTO,
+    output: Output = DEFAULT_OUTPUT,
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
+    runner: Runner = None,
+    no_calibration: NoCalibration = False,
+    verbose: Verbose = False,
+) -> int:
+    """Run the accepted build several times and store each run, so that the noise of this runner is known at once."""
+    import os
+    from contextlib import nullcontext
+
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.commands.calibrated import print_calibrated
+    from velro_gate.cli.output import put
+    from velro_gate.cli.world import real_effects
+    from velro_gate.gate.judge.calibrate import calibrate as calibrated
+    from velro_gate.gate.measure.null_run import Calibration
+    from velro_gate.gate.measure.setup import prepare
+    from velro_gate.store.baselines import find_baselines, require_folder
+
+    wanted = asked(scenario, profile, quick_test, phase, url, shards)
+    baselines = find_baselines(baselines, wanted.scenario)
+    require_folder(baselines)
+    setup = prepare(wanted, os.environ)
+    with real_effects(runner, verbose) as effects:
+        made = calibrated(
+            lambda: nullcontext(setup),
+            runs=runs,
+            output=output,
+            baselines=baselines,
+            effects=effects,
+            calibration=None if no_calibration else Calibration(),
+            waivers=waivers,
+        )
+    print_calibrated(made)
+    put(f"stored {len(made.stored)} baselines in {baselines}")
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline remove baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
+def remove(file: Annotated[Path, typer.Argument(help="One stored run.")]) -> int:
+    """Remove one stored run, for example one that was disturbed; a pinned one stays."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.baselines import find_stored, remove_baseline
+
+    file = find_stored(file)
+    record = remove_baseline(file)
+    put(f"removed {file}" + ("" if record is None else f", which was run {record.id}"))
+    return 0
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline prune --keep 30")
+def prune(
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep of each plan and environment.")] = 30,
+) -> int:
+    """Remove the oldest baselines of each plan (scenario, version, profile) and environment; the others stay comparable."""
+    from velro_gate.cli.output import put
+    from velro_gate.store.baselines import find_baselines, prune_baselines
+
+    baselines = find_baselines(baselines, Path())
+    removed = prune_baselines(baselines, keep)
+    put(f"removed {len(removed)} baselines in {baselines}, kept at most {keep} of each plan and environment")
+    return 0
+
+
+StoreOption = Annotated[
+    StoreKind | None, typer.Option("--store", help="Where they are kept (default: VELRO_STORE, then branch).")
+]
+
+
+@baseline_app.command(epilog="Example: velro-gate baseline pull --store branch --to baselines")
+def pull(
+    to: Annotated[Path, typer.Option("--to", help="Folder that they are brought into.")] = DEFAULT_BASELINES,
+    store: StoreOption = None,
+) -> int:
+    """In a job of GitHub Actions: bring the baselines that the repository keeps into a folder."""
+    from velro_gate.cli.action.app import pull_baselines
+
+    return pull_baselines(to, store)
+
+
+@baseline_app.command(
+    epilog="Example: velro-gate baseline push velro-results/20261123T120000.482913Z-velro-prd-pr --store branch"
+)
+def push(
+    record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
+    store: StoreOption = None,
+) -> int:
+    """In a job of GitHub Actions: store a kept run where the repository keeps its baselines."""
+    from velro_gate.cli.action.app import push_baseline
+
+    return push_baseline(record, store)

@@ -1,0 +1,32 @@
+"""Print the demonstration and say whether it came out as it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.rule import Rule
+
+from velro_gate import report
+from velro_gate.cli.output import put, show
+from velro_gate.cli.world import real_effects
+from velro_gate.gate.sandboxed.demo import Gated, demo
+
+FAILED = 1
+
+
+def show_demo(output: Path, verbose: bool) -> int:
+    """Run the demonstration; 0 when both verdicts came out as expected."""
+    with real_effects(None, verbose) as effects:
+        gated = demo(output, effects)
+    for build in gated:
+        show(Rule(f"Gating {build.title}: expected {build.expected}"), report.terminal(build.record, build.verdict))
+        put(f"Files: {build.folder}")
+    show(Rule("Demonstration"))
+    for build in gated:
+        put(_line(build))
+    return 0 if all(build.as_expected for build in gated) else FAILED
+
+
+def _line(build: Gated) -> str:
+    outcome = "as expected" if build.as_expected else f"NOT as expected ({build.expected})"
+    return f"{build.title}: {build.verdict.level.word}, {outcome}; comment: {build.folder / 'verdict.md'}"

@@ -1,0 +1,1 @@
+"""``velro-gate evaluate``: the experiments and the backtest, printed."""

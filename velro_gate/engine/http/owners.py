@@ -1,0 +1,37 @@
+"""What a connection of the wire is doing, and what it tells the one who uses it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+from velro_gate.engine.http.responses import Answer
+from velro_gate.model.samples import Outcome
+
+
+class State(IntEnum):
+    """What a connection is doing."""
+
+    CLOSED = 0
+    WAITING = 1  # for its turn to be dialled
+    DIALLING = 2
+    HANDSHAKE = 3
+    IDLE = 4
+    SENDING = 5
+    RECEIVING = 6
+
+
+class Owner(Protocol):
+    """Who uses a connection."""
+
+    def opened(self, seconds: float) -> None:
+        """The connection stands; it took so long from its turn on, TLS included."""
+
+    def answered(self, answer: Answer, at: float) -> None:
+        """The answer is whole. It may be read until this returns."""
+
+    def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
+        """The connection failed; None: this machine had no descriptor, port or memory left for it."""
+
+    def hung_up(self) -> None:
+        """The service has closed the idle connection."""

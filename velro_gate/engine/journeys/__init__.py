@@ -1,0 +1,1 @@
+"""Users whose journeys are Python functions."""

@@ -1,0 +1,393 @@
+"""Every request of a journey's client as one sample: a transport of httpx around another one.
+
+Rules
+- A request that is made is settled exactly once: by its answer when that is whole, by an error, by its deadline, or by the
+  end of the phase. What is settled becomes a row, unless this machine had nothing left to send it with: then it is missed.
+- A row is held back until the next one of its block, so that a failed check can still be written into it.
+- Where a journey itself gives up on a request (by a cancel scope or a time limit), the service was too slow for it: TIMEOUT.
+- Where an answer is closed before its end, it counts as it is. One that cannot be unpacked is no answer: PROTOCOL.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from math import isnan, nan
+from typing import NamedTuple, Protocol, TypeVar
+
+import httpx
+import trio
+
+from velro_gate.engine.client.transport import Facts
+from velro_gate.engine.http.packed import PackedBody
+from velro_gate.engine.load.deadlines import Overdue
+from velro_gate.engine.load.users import Crew
+from velro_gate.engine.steps.failures import Shown, seen_of
+from velro_gate.engine.steps.requests import Pieces
+from velro_gate.model.samples import Outcome
+
+T = TypeVar("T")
+
+BUGS = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
+"""What httpx raises where nothing was sent because the request is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A step under which requests are counted. headers: sent with them where the journey sets none of the same name."""
+
+    index: int
+    name: str
+    timeout: float
+    expected: frozenset[int]
+    headers: Sequence[tuple[str, Pieces]] = ()
+
+
+class Carrier(Protocol):
+    """What carries the requests of one user."""
+
+    async def exchange(self, request: httpx.Request, facts: Facts) -> httpx.Response:
+        """Send a request and wait for the head of its answer."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection."""
+
+    def connect_ahead(self, told: Callable[[bool], None]) -> None:
+        """Open a connection before there is a request for it, where that can be done; say whether it stands."""
+
+    def close(self) -> None:
+        """Let go of all connections, as far as that can be done at once."""
+
+    async def aclose(self) -> None:
+        """Let go of all connections."""
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """A sample that may still become a failed check; see model.samples for its fields.
+
+    reason, show: why it failed, in words, and how it looked.
+    """
+
+    due: float
+    sent: float
+    done: float
+    queued: float
+    connect: float
+    first_byte: float
+    step: int
+    user: int
+    status: int
+    outcome: Outcome
+    cache: int
+    received: int
+    reason: str
+    show: Callable[[], Shown]
+
+
+@dataclass(slots=True, eq=False)
+class Books:
+    """Where the rows of all users of a phase go. dues, steps: of every row, since what fell due is known only afterwards."""
+
+    crew: Crew
+    dues: array[float] = field(default_factory=lambda: array("d"))
+    steps: array[int] = field(default_factory=lambda: array("H"))
+
+    def enter(self, row: Row) -> None:
+        """Keep a row; it will not change any more."""
+        if row.outcome is not Outcome.OK and row.outcome is not Outcome.CANCELLED:
+            self.crew.failures.note(row.step, row.outcome, row.status, row.reason, row.done, row.show)
+        self.dues.append(row.due)
+        self.steps.append(row.step)
+        self.crew.recorder.put(
+            row.due,
+            row.sent,
+            row.done,
+            row.queued,
+            row.connect,
+            row.first_byte,
+            row.step,
+            row.user,
+            row.status,
+            row.outcome,
+            row.cache,
+            row.received,
+        )
+
+
+class Block:
+    """A stretch of a journey's code: the label that its requests are counted under, and the row that a check can still fail."""
+
+    __slots__ = ("_books", "_last", "_left", "_outer", "label")
+
+    def __init__(self, label: Label | None, books: Books, outer: Block | None = None) -> None:
+        self.label = label
+        self._books = books
+        self._outer = outer
+        self._last: Row | None = None
+        self._left = False
+
+    def take(self, row: Row) -> None:
+        """The newest row; of a block that was left meanwhile it belongs to the one around it."""
+        if not self._left:
+            self._flush()
+            self._last = row
+        elif self._outer is not None:
+            self._outer.take(row)
+        else:
+            self._books.enter(row)
+
+    def fail_check(self) -> bool:
+        """The newest answer is not what it should be; false where there is none."""
+        if self._last is None:
+            return False
+        if self._last.outcome is Outcome.OK:
+            self._last.outcome = Outcome.CHECK
+            self._last.reason = "a check of the journey"
+        return True
+
+    def leave(self) -> None:
+        """The code has left the block; what is held back is held back by the one around it."""
+        row, self._last = self._last, None
+        self._left = True
+        if row is not None:
+            self.take(row)
+
+    def _flush(self) -> None:
+        row, self._last = self._last, None
+        if row is not None:
+            self._books.enter(row)
+
+
+class Admission(NamedTuple):
+    """When a request was due, when it is made, and how long it waited for the user's earlier journey."""
+
+    due: float
+    made: float
+    queued: float
+
+
+class Person(Protocol):
+    """Whose requests these are."""
+
+    @property
+    def index(self) -> int:
+        """Its number."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether what is under way is being given up because the phase, or its journey with it, is over."""
+
+    def block(self) -> Block:
+        """Where a request that is made now belongs.
+
+        Raises:
+            JourneyError: nowhere.
+        """
+
+    async def admit(self) -> Admission:
+        """Let a request be made now."""
+
+    def dress(self, request: httpx.Request, label: Label) -> None:
+        """Put the headers of the scenario into a request."""
+
+    def settled(self) -> None:
+        """A request of it has come to its end."""
+
+
+class BookedTransport(httpx.AsyncBaseTransport):
+    """See the module's rules."""
+
+    def __init__(self, person: Person, carrier: Carrier, books: Books) -> None:
+        self._person, self._carrier, self._books = person, carrier, books
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a request, and write down what becomes of it."""
+        block = self._person.block()
+        assert block.label is not None
+        self._person.dress(request, block.label)
+        booking = Booking(self._person, block, self._books, await self._person.admit(), request)
+        try:
+            answer = await booking.within(lambda: self._carrier.exchange(request, booking.facts))
+        except BUGS:
+            booking.drop()
+            raise
+        except BaseException as error:
+            booking.fail(error)
+            raise
+        booking.head(answer)
+        answer.stream = _BookedBody(booking, answer)
+        return answer
+
+
+class Booking:
+    """One request from the moment in which it is made until it is settled."""
+
+    def __init__(self, person: Person, block: Block, books: Books, admission: Admission, request: httpx.Request) -> None:
+        assert block.label is not None
+        self._request = f"{request.method} {request.url.copy_with(username=None, password=None)}"
+        self.facts = Facts()
+        self._person, self._block, self._books, self._crew = person, block, books, books.crew
+        self._label = block.label
+        self._due, self._made, self._queued = admission
+        self._status, self._headers = 0, httpx.Headers()
+        self._scope: trio.CancelScope | None = None
+        self._late = self._settled = False
+        lane = self._crew.lanes.lane(self._label.timeout)
+        self._lane: dict[Overdue, float] = lane
+        lane[self] = self._made + self._label.timeout
+
+    async def within(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do a part of the exchange, unless the deadline passes.
+
+        Raises:
+            httpx.ReadTimeout: it has passed.
+        """
+        if self._settled and not self._late:
+            return await act()
+        if not self._late:
+            with trio.CancelScope() as self._scope:
+                return await act()
+            self._scope = None
+        raise httpx.ReadTimeout(f"step {self._label.name!r} took longer than its {self._label.timeout:g} s")
+
+    def expire(self, deadline: float) -> None:
+        """Called by the sweeper."""
+        if not isnan(self.facts.done_at) and not self.facts.failed:
+            # The answer is whole; whoever waits for it has not had its turn yet.
+            return
+        self._late = True
+        self._settle(Outcome.TIMEOUT, max(deadline, self._made))
+        if self._scope is not None:
+            self._scope.cancel()
+
+    def excuse(self, deadline: float) -> None:
+        """See Overdue: an answer that has come by now is found by ``expire``."""
+
+    def head(self, answer: httpx.Response) -> None:
+        """Status and headers are here; perhaps all of the answer is."""
+        self._status, self._headers = answer.status_code, answer.headers
+        # What is packed is looked at before it counts as good.
+        if not isnan(self.facts.done_at) and not self.facts.failed and "content-encoding" not in answer.headers:
+            self.finish()
+
+    def finish(self) -> None:
+        """The answer is whole, or as much of it is here as the journey wanted."""
+        done = self._crew.now() if isnan(self.facts.done_at) else self.facts.done_at
+        self._settle(Outcome.OK if self._status in self._label.expected else Outcome.STATUS, done)
+
+    def unreadable(self) -> None:
+        """The answer cannot be unpacked."""
+        self._settle(Outcome.PROTOCOL, self._crew.now() if isnan(self.facts.done_at) else self.facts.done_at)
+
+    def fail(self, error: BaseException) -> None:
+        """It ends without a whole answer."""
+        facts, now = self.facts, self._crew.now()
+        if facts.failed:
+            self._settle(facts.fault, facts.done_at)
+        elif isinstance(error, httpx.TimeoutException) or not self._person.ending:
+            self._settle(Outcome.TIMEOUT, now)
+        else:
+            self._settle(Outcome.CANCELLED, now)
+
+    def drop(self) -> None:
+        """It was no request after all."""
+        self._leave()
+
+    def _leave(self) -> bool:
+        if self._settled:
+            return False
+        self._settled = True
+        del self._lane[self]
+        return True
+
+    def _settle(self, outcome: Outcome | None, done: float) -> None:
+        if not self._leave():
+            return
+        facts, crew = self.facts, self._crew
+        crew.delivered += facts.written
+        crew.reconnects += facts.reconnects
+        crew.retries += facts.repeated
+        if outcome is None:
+            crew.missed.append((self._due, self._label.index))
+        else:
+            crew.unsent += not facts.sent
+            sent = self._made + facts.waited
+            answered = outcome in (Outcome.OK, Outcome.STATUS)
+            layer = (_value(self._headers, "x-cache"), _value(self._headers, "x-cache-layer")) if answered else (None, None)
+            self._block.take(
+                Row(
+                    due=self._due,
+                    sent=sent,
+                    done=max(done, sent),
+                    queued=self._queued + facts.waited,
+                    connect=facts.connect,
+                    first_byte=facts.first_at - sent if answered else nan,
+                    step=self._label.index,
+                    user=self._person.index,
+                    status=self._status if answered else 0,
+                    outcome=outcome,
+                    cache=crew.layers.code(*layer),
+                    received=facts.received if answered else 0,
+                    reason=facts.reason if outcome is not Outcome.STATUS else "",
+                    show=self._shown,
+                )
+            )
+        self._person.settled()
+
+    def _shown(self) -> Shown:
+        raw = b"".join(self.facts.raw)
+        return Shown(request=self._request, seen=seen_of(raw, whole=self._status > 0) if raw else "")
+
+
+class _BookedBody(httpx.AsyncByteStream):
+    """The body of an answer, whose end settles its request."""
+
+    def __init__(self, booking: Booking, answer: httpx.Response) -> None:
+        assert isinstance(answer.stream, httpx.AsyncByteStream)
+        self._booking, self._answer, self._body = booking, answer, answer.stream
+        self._packed = PackedBody(answer.headers.get("content-encoding", ""))
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        booking, body = self._booking, self._body
+        async with aclosing(aiter(body)) as pieces:  # type: ignore[type-var]  # a generator, as every transport's is
+            try:
+                while True:
+                    try:
+                        piece = await booking.within(pieces.__anext__)
+                    except StopAsyncIteration:
+                        break
+                    self._packed.feed(piece)
+                    if self._packed.broken:
+                        booking.unreadable()
+                        raise httpx.DecodingError("the body is not packed as its Content-Encoding says")
+                    yield piece
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                booking.fail(error)
+                raise
+        if self._packed.end():
+            booking.finish()
+        else:
+            booking.unreadable()
+
+    async def aclose(self) -> None:
+        """Close it; what is not settled by now counts as it is."""
+        try:
+            await self._body.aclose()
+        finally:
+            if isinstance(sys.exc_info()[1], httpx.DecodingError):
+                self._booking.unreadable()
+            self._booking.finish()
+            # httpx ties answer and stream together in a circle. While garbage is not collected, that would be kept for good.
+            self._answer.stream = httpx.ByteStream(b"")
+
+
+def _value(headers: httpx.Headers, name: str) -> bytes | None:
+    found = headers.get(name)
+    return None if found is None else found.encode("latin-1", "replace")

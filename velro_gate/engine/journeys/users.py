@@ -1,0 +1,452 @@
+"""Virtual users whose journeys are Python functions: woken by arrivals as any other user, each journey in a task of the phase.
+
+Rules
+- An arrival is one journey. One that finds its user on a journey waits for its end.
+- A journey's first request was due when the journey was; pauses to think before it put that off. A later request is due in the
+  moment in which it is made.
+- What would fall due after the end of the measured stretch is not sent: the journey ends there. What is under way has the
+  drain's time, then it is cancelled.
+
+The books: what fell due are all rows, and each journey that was never begun, blocked or missed, as a request of the first step.
+"""
+
+from __future__ import annotations
+
+import ssl
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from math import inf
+from pathlib import Path
+
+import httpx
+import numpy as np
+import trio
+
+from velro_gate import __version__
+from velro_gate.engine.client.http2 import Http2Carrier
+from velro_gate.engine.client.transport import WireTransport
+from velro_gate.engine.http.connection import MOST_ANSWER, Wire
+from velro_gate.engine.journeys.api import Function, User, find_function, is_check, leaves, meant
+from velro_gate.engine.journeys.recording import BUGS, Admission, Block, BookedTransport, Books, Carrier, Label
+from velro_gate.engine.load.deadlines import Overdue
+from velro_gate.engine.load.scheduling import Arrivals, Counts
+from velro_gate.engine.load.timer import Alarm
+from velro_gate.engine.load.users import CONNECT_SECONDS, Crew, identity_of
+from velro_gate.engine.steps.requests import CompiledStep, Compiler
+from velro_gate.errors import JourneyError
+from velro_gate.model.scenario import Feeder, Phase, Scenario
+
+_CLOSE_SECONDS = 1.0
+_OVER = 1.0
+"""Seconds after which a journey that shields itself from being ended gets an error for its request instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Itinerary:
+    """What the journeys of a run need to know. folders: where the user's own code lies, for the place of its faults."""
+
+    function: Function
+    name: str
+    folders: Sequence[str]
+    base_url: str
+    labels: Sequence[Label]
+    feeders: Mapping[str, Feeder]
+    authorization: str | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Tour:
+    """What the users of one phase share on their journeys.
+
+    until: the end of the measured stretch, on the crew's clock. seed: what random draws depend on. carrier: makes what carries
+    the requests of one user. starting: journeys without a request yet. fault: the first one of the journey's code.
+    """
+
+    itinerary: Itinerary
+    crew: Crew
+    seed: str
+    carrier: Callable[[], Carrier]
+    until: float = inf
+    books: Books = field(init=False)
+    carriers: list[Carrier] = field(default_factory=list)
+    starting: int = 0
+    nursery: trio.Nursery | None = None
+    fault: JourneyError | None = None
+
+    def __post_init__(self) -> None:
+        self.books = Books(self.crew)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Be the place in which journeys run, until cancelled; then close what they have opened."""
+        try:
+            async with trio.open_nursery() as self.nursery:
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self.nursery = None
+            with trio.move_on_after(_CLOSE_SECONDS, shield=True):
+                for carrier in self.carriers:
+                    await carrier.aclose()
+
+
+class JourneyArrivals:
+    """The arrivals of a phase whose requests are known only afterwards."""
+
+    def __init__(self, inner: Arrivals, tour: Tour, waiting: Callable[[], Iterator[tuple[float, CompiledStep]]]) -> None:
+        self._inner, self._tour, self._waiting = inner, tour, waiting
+
+    @property
+    def finished(self) -> bool:
+        """See Arrivals."""
+        return self._inner.finished
+
+    async def play(self, alarm: Alarm) -> None:
+        """See Arrivals."""
+        await self._inner.play(alarm)
+
+    def cut(self, at: float) -> float:
+        """See Arrivals."""
+        return self._inner.cut(at)
+
+    def due(self, steps: int, start: float, until: float) -> Counts:
+        """Every request that was made or missed, and one for each journey that was never begun."""
+        books = self._tour.books
+        apart = [(due, step.index) for due, step in self._waiting()] + self._tour.crew.missed
+        dues = np.array([*books.dues, *(due for due, _ in apart)])
+        chosen = np.array([*books.steps, *(step for _, step in apart)], np.uint16)
+        made = np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
+        return made + self._inner.missed(steps, start, until)
+
+    def missed(self, steps: int, start: float, until: float) -> Counts:
+        """See Arrivals."""
+        return self._inner.missed(steps, start, until)
+
+
+@dataclass(slots=True, eq=False)
+class _Pass:
+    """One journey under way. thought: seconds of pauses before the first request. told: failed checks that stand in the books.
+    first: whether no request has been made. over: whether it ends with what is under_way.
+    """
+
+    due: float
+    queued: float
+    block: Block
+    first: bool = True
+    thought: float = 0.0
+    told: list[BaseException] = field(default_factory=list)
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    over: bool = False
+    under_way: int = 0
+
+
+_NOT_ITS_OWN = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+"""What ends a journey from outside."""
+
+_BLOCK: ContextVar[Block] = ContextVar("block")
+
+
+class JourneyUser:
+    """See the module's rules."""
+
+    def __init__(self, index: int, tour: Tour) -> None:
+        self.index = index
+        self.identity = identity_of(index, tour.crew.seed)
+        self.captured: dict[str, str] = {}
+        self.waiting: deque[tuple[float, CompiledStep]] = deque()
+        self.connection: Carrier = tour.carrier()
+        tour.carriers.append(self.connection)
+        self._tour, self._crew = tour, tour.crew
+        self._pass: _Pass | None = None
+        self._lane: dict[Overdue, float] | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._handle: User | None = None
+
+    @property
+    def steps(self) -> Sequence[str]:
+        """See journeys.User."""
+        return [label.name for label in self._tour.itinerary.labels]
+
+    # What the phase asks of it
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is on a journey."""
+        return self._pass is not None
+
+    def join(self) -> None:
+        """Connect ahead of the first request."""
+        if not self.busy and not self.connection.connected:
+            self._lane = self._crew.joining.lane(CONNECT_SECONDS)
+            self._lane[self] = self._crew.now() + CONNECT_SECONDS
+            self.connection.connect_ahead(self._joined)
+
+    def _joined(self, stands: bool) -> None:
+        if self._lane is not None:
+            del self._lane[self]
+            self._lane = None
+        if not stands:
+            self._crew.join_failures += 1
+            self._crew.failed_joins.append((self._crew.now(), self))
+
+    def expire(self, deadline: float) -> None:  # noqa: ARG002 - the interface's
+        """Connecting ahead has taken too long."""
+        self.connection.close()
+
+    def excuse(self, deadline: float) -> None:
+        """See Overdue: what has come by now is found by ``expire``."""
+
+    def arrive(self, due: float, step: CompiledStep) -> None:
+        """A journey falls due: begin it, or keep it until the one before it has ended."""
+        nursery = self._tour.nursery
+        # A fault has ended all journeys, and the phase is about to end.
+        if self._pass is not None or nursery is None or self._tour.fault is not None:
+            self.waiting.append((due, step))
+            return
+        self._begin(due, 0.0)
+        nursery.start_soon(self._travel, name=f"journey of user {self.index}")
+
+    def cancel(self) -> None:
+        """The run ends: let go of the connections. The journey itself has been cancelled with its task."""
+        self.connection.close()
+
+    # Its journeys
+
+    def _begin(self, due: float, queued: float) -> _Pass:
+        labels = self._tour.itinerary.labels
+        # With one step only there is no doubt where a request belongs.
+        self._pass = _Pass(due, queued, Block(labels[0] if len(labels) == 1 else None, self._tour.books))
+        self._tour.starting += 1
+        return self._pass
+
+    async def _travel(self) -> None:
+        while True:
+            assert self._pass is not None
+            failed = await self._journey(self._pass)
+            now = self._crew.now()
+            if not self.waiting or self._crew.closing:
+                break
+            due, _ = self.waiting.popleft()
+            self._begin(due, max(now - due, 0.0))
+        self._pass = None
+        self._crew.free(self, now, failed=failed)
+
+    async def _journey(self, current: _Pass) -> bool:
+        """Make one journey; whether it failed.
+
+        Raises:
+            JourneyError: its code is at fault.
+        """
+        token = _BLOCK.set(current.block)
+        try:
+            with current.scope:
+                await self._tour.itinerary.function(self._user())
+        except Exception as error:
+            fault = self._fault(error, current)
+            if fault is not None:
+                raise fault from error
+            return True
+        except _NOT_ITS_OWN:
+            raise
+        except BaseExceptionGroup as group:
+            rest, errors = group.split(_NOT_ITS_OWN)
+            fault = None if errors is None else self._fault(errors, current)
+            if fault is None and rest is None:
+                return True
+            raise (fault or rest or group) from errors
+        except BaseException as error:
+            # SystemExit and its like: they would end the process, and with it the run, without a verdict.
+            fault = self._fault(error, current)
+            raise (fault or JourneyError("the journey ended the run")) from error
+        finally:
+            _BLOCK.reset(token)
+            current.block.leave()
+            self._started(current)
+        return False
+
+    def _user(self) -> User:
+        if self._handle is None:
+            self._handle = User(self, self._tour.itinerary.feeders, self._tour.seed)
+        return self._handle
+
+    def _untold(self, error: BaseException, current: _Pass) -> BaseException | None:
+        """What of this is a fault of the code; None where all of it is about answers, and so stands in the books."""
+        for leaf in leaves(error):
+            if is_check(leaf):
+                if leaf not in current.told and not current.block.fail_check():
+                    return leaf
+            elif isinstance(leaf, BUGS) or not isinstance(leaf, httpx.HTTPError):
+                return leaf
+        return None
+
+    def _fault(self, error: BaseException, current: _Pass) -> JourneyError | None:
+        """The fault of the code that ends the run; only the first of those that many users meet at once."""
+        fault = self._untold(error, current)
+        if fault is None or self._tour.fault is not None:
+            return None
+        if isinstance(fault, JourneyError):
+            what, why = fault.what, fault.why
+        else:
+            said = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
+            what, why = f"the journey {self._tour.itinerary.name} raised {said}", None
+        if isinstance(fault, AssertionError):
+            why = "a check failed before the journey had an answer to check"
+        self._tour.fault = JourneyError(what, where=self._place(fault), why=why)
+        return self._tour.fault
+
+    def _place(self, error: BaseException) -> str | None:
+        """File and line of the innermost call in the user's own code."""
+        ours = Path(__file__).parents[2]
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if any(Path(f.filename).is_relative_to(each) for each in self._tour.itinerary.folders)]
+        own = [f for f in own if "site-packages" not in f.filename and not Path(f.filename).is_relative_to(ours)] or frames[-1:]
+        return f"{own[-1].filename}:{own[-1].lineno}" if own else None
+
+    # What its journey's code asks of it
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """See journeys.User."""
+        if self._client is None:
+            itinerary = self._tour.itinerary
+            headers = {"User-Agent": f"velro-gate/{__version__}"}
+            if itinerary.authorization is not None:
+                headers["Authorization"] = itinerary.authorization
+            jar = CookieJar() if self._crew.keep_cookies else CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            self._client = httpx.AsyncClient(
+                transport=BookedTransport(self, self.connection, self._tour.books),
+                base_url=itinerary.base_url,
+                headers=headers,
+                cookies=jar,
+                # The whole of a request is timed, by its step.
+                timeout=None,  # noqa: S113
+                trust_env=False,
+            )
+        return self._client
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """See journeys.User."""
+        labels = {label.name: label for label in self._tour.itinerary.labels}
+        if name not in labels:
+            raise JourneyError(f"there is no step {name!r}{meant(name, labels)}")
+        block = Block(labels[name], self._tour.books, _BLOCK.get())
+        token = _BLOCK.set(block)
+        try:
+            yield
+        except (AssertionError, ValueError, RecursionError) as error:
+            if is_check(error) and block.fail_check() and self._pass is not None:
+                self._pass.told.append(error)
+            raise
+        finally:
+            _BLOCK.reset(token)
+            block.leave()
+
+    async def think(self, seconds: float) -> None:
+        """See journeys.User."""
+        if self._pass is not None and self._pass.first:
+            self._pass.thought += seconds
+        await trio.sleep(seconds)
+
+    # What its requests ask of it
+
+    @property
+    def ending(self) -> bool:
+        """See booking.Person."""
+        return self._crew.closing or self._pass is None or self._pass.over
+
+    def block(self) -> Block:
+        """See booking.Person."""
+        found = _BLOCK.get()
+        if found.label is None:
+            names = ", ".join(label.name for label in self._tour.itinerary.labels)
+            raise JourneyError("a request is made outside of any step", why=f"it could be counted under any of: {names}")
+        return found
+
+    def dress(self, request: httpx.Request, label: Label) -> None:
+        """See booking.Person."""
+        for name, value in label.headers:
+            if name not in request.headers:
+                rendered = value.render(self)
+                assert rendered is not None
+                request.headers[name] = rendered.decode()
+
+    async def admit(self) -> Admission:
+        """See booking.Person."""
+        current, now = self._pass, self._crew.now()
+        if current is None:
+            raise httpx.LocalProtocolError("the journey is over")
+        due, queued = now, 0.0
+        if current.first:
+            due, queued = min(current.due + current.thought, now), current.queued
+        if due >= self._tour.until or self._crew.closing:
+            await self._end(current)
+        self._started(current)
+        current.under_way += 1
+        return Admission(due, now, queued)
+
+    async def _end(self, current: _Pass) -> None:
+        """Nothing further is sent; what is under way is waited for."""
+        current.over = True
+        if not current.under_way:
+            current.scope.cancel()
+        await trio.sleep(_OVER)
+        raise httpx.PoolTimeout("the phase is over")
+
+    def settled(self) -> None:
+        """See booking.Person."""
+        current = self._pass
+        if current is not None:
+            current.under_way -= 1
+            if current.over and not current.under_way:
+                current.scope.cancel()
+
+    def _started(self, current: _Pass) -> None:
+        if current.first:
+            current.first = False
+            self._tour.starting -= 1
+
+
+def itinerary_of(scenario: Scenario, compiler: Compiler) -> Itinerary | None:
+    """The itinerary of a scenario's journeys, where they are written in Python.
+
+    Raises:
+        JourneyError: the journey cannot be imported. UsageError, MissingVariableError: a placeholder has no value.
+    """
+    journey = scenario.journey
+    if journey is None:
+        return None
+    labels = [
+        Label(index=i, name=step.name, timeout=step.timeout, expected=step.expect_status, headers=compiler.headers(step))
+        for i, step in enumerate(scenario.steps)
+    ]
+    return Itinerary(
+        function=find_function(journey),
+        name=journey.function,
+        folders=journey.folders,
+        base_url=scenario.target.url,
+        labels=labels,
+        feeders={feeder.name: feeder for feeder in scenario.feeders},
+        authorization=compiler.bearer(),
+    )
+
+
+def tour_of(itinerary: Itinerary, scenario: Scenario, phase: Phase, crew: Crew, wire: Wire) -> Tour:
+    """What the users of one phase share; when it ends is not known yet."""
+    url = scenario.target.url
+    # Made once: it takes longer than a request. Without TLS it is not used.
+    context = wire.route.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    def carrier() -> Carrier:
+        return Http2Carrier(wire, context) if scenario.target.http2 else WireTransport(wire, url, most_answer=MOST_ANSWER)
+
+    return Tour(
+        itinerary=itinerary,
+        crew=crew,
+        seed=f"{scenario.seed}/journey/{phase.name}",
+        carrier=carrier,
+    )

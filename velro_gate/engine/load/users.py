@@ -1,0 +1,444 @@
+"""One virtual user: its own connection, its own identity, one request at a time.
+
+A user is no task. It acts when it is called: by the scheduler with an arrival, by its connection with an answer or a failure,
+by the sweeper when its time is up. So ten thousand idle users cost memory only, and waking one costs a function call.
+
+The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
+user should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the
+value. A request that this machine has no descriptor, port or memory for is no sample: it is missed. A request and those that
+its redirects lead to are one sample.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from math import nan
+from time import time
+from typing import Protocol
+from uuid import UUID
+
+from velro_gate.engine.http.codings import CodingError
+from velro_gate.engine.http.connection import Connection, Owner, State
+from velro_gate.engine.http.responses import Answer, CacheLayers
+from velro_gate.engine.load.deadlines import Lanes, Overdue
+from velro_gate.engine.load.recorder import Recorder
+from velro_gate.engine.steps.checks import Inspection
+from velro_gate.engine.steps.cookies import Jar
+from velro_gate.engine.steps.failures import FailureLog, Shown, request_line, seen_of
+from velro_gate.engine.steps.redirects import FOLLOWED, Chain, Redirects
+from velro_gate.engine.steps.requests import CompiledStep
+from velro_gate.engine.unpacking import Unpacking
+from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
+from velro_gate.units import format_seconds
+
+CONNECT_SECONDS = 10.0
+"""How long a user that joins may take to connect; within a request its step's timeout counts."""
+
+
+_TICK = 0.004
+"""Seconds by which the kernel's time of an arrival may be off."""
+
+
+class Joining(Protocol):
+    """A user that connects ahead of its first request."""
+
+    def join(self) -> None:
+        """Try again."""
+
+
+def identity_of(index: int, seed: int) -> str:
+    """A random-looking UUID that depends on the seed and the user's index only."""
+    words = sha256(f"{seed}\x1fuser\x1f{index}".encode()).digest()
+    return str(UUID(bytes=words[:16], version=4))
+
+
+def no_more(_: User, __: float, *, failed: bool) -> None:
+    """An open user waits for its next arrival."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Crew:
+    """What all users of a phase share, and what they count.
+
+    now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
+    to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
+    descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
+    connect ahead. failed_joins: when and who could not. failures: what failed, and how the first of each kind looked. origin:
+    scheme and authority of the service. redirects: what follows them; followed: how many were. unpacking: of long bodies.
+    """
+
+    now: Callable[[], float]
+    connect: Callable[[Owner], Connection]
+    recorder: Recorder
+    layers: CacheLayers
+    seed: int
+    lanes: Lanes[Overdue] = field(default_factory=Lanes)
+    joining: Lanes[Overdue] = field(default_factory=Lanes)
+    login: CompiledStep | None = None
+    token: str = ""
+    keep_cookies: bool = True
+    secure: bool = False
+    closing: bool = False
+    redirects: Redirects | None = None
+    followed: int = 0
+    unpacking: Unpacking = field(default_factory=Unpacking)
+    free: Callable[..., None] = no_more
+    missed: list[tuple[float, int]] = field(default_factory=list)
+    failed_joins: deque[tuple[float, Joining]] = field(default_factory=deque)
+    failures: FailureLog = field(default_factory=lambda: FailureLog(()))
+    origin: str = ""
+    join_failures: int = 0
+    delivered: int = 0
+    reconnects: int = 0
+    retries: int = 0
+    unsent: int = 0
+
+
+class User:
+    """See the module's rules."""
+
+    __slots__ = (
+        "_chain",
+        "_connect_seconds",
+        "_crew",
+        "_dialled",
+        "_due",
+        "_free_at",
+        "_identity",
+        "_jar",
+        "_known",
+        "_lane",
+        "_queued",
+        "_request",
+        "_retried",
+        "_sent",
+        "_starting",
+        "_step",
+        "_tried_login",
+        "captured",
+        "connection",
+        "index",
+        "waiting",
+    )
+
+    def __init__(self, index: int, crew: Crew) -> None:
+        self.index = index
+        self.captured: dict[str, str] = {}
+        self.waiting: deque[tuple[float, CompiledStep]] = deque()
+        self.connection = crew.connect(self)
+        self._crew = crew
+        self._identity = ""
+        self._jar: Jar | None = None
+        self._lane: dict[Overdue, float] | None = None
+        self._step: CompiledStep | None = None
+        self._request: bytes | None = None
+        self._chain: Chain | None = None
+        self._due = self._sent = self._queued = self._free_at = 0.0
+        self._connect_seconds = nan
+        self._known = self._dialled = self._retried = self._starting = self._tried_login = False
+
+    # What requests ask of it
+
+    @property
+    def identity(self) -> str:
+        """A random-looking UUID that depends on the seed and the index only."""
+        if not self._identity:
+            self._identity = identity_of(self.index, self._crew.seed)
+        return self._identity
+
+    def cookie_line(self, head: bytes) -> bytes:
+        """The Cookie header for a request that begins like this."""
+        jar = self._jar
+        if jar is None:
+            return b""
+        if jar.fixed is not None:
+            return jar.fixed
+        path = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
+        return jar.line(path, time(), secure=self._crew.secure)
+
+    # What it is asked to do
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request of it is under way."""
+        return self._step is not None
+
+    def join(self) -> None:
+        """Connect ahead of the first request, and log in where there is a login."""
+        if self._step is None and self.connection.state is State.CLOSED:
+            self._enter(self._crew.joining.lane(CONNECT_SECONDS), self._crew.now() + CONNECT_SECONDS)
+            self.connection.open()
+
+    def arrive(self, due: float, step: CompiledStep) -> None:
+        """A request falls due: send it, or keep it until the one before it is answered."""
+        if self._step is not None or self._starting:
+            self.waiting.append((due, step))
+        else:
+            self._start(due, step, 0.0)
+
+    def expire(self, deadline: float) -> None:
+        """Called by the sweeper: what is under way has taken too long."""
+        self.connection.close()
+        if self._step is None:
+            self._leave_lane()
+            self._join_failed()
+        else:
+            words = f"no whole answer within {format_seconds(self._step.timeout)}"
+            self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._crew.now(), reason=words)
+
+    def excuse(self, deadline: float) -> None:
+        """See Overdue."""
+        if self.connection.state is State.RECEIVING:
+            came = self.connection.came_at()
+            if came is not None and came - _TICK > deadline:
+                self.expire(deadline)
+        elif self._lane is not None:
+            # It was being connected or sent.
+            seconds = CONNECT_SECONDS if self._step is None else self._step.timeout
+            self._enter(self._lane, self._crew.now() + seconds)
+
+    def cancel(self) -> None:
+        """The run ends: give up on what is under way, and let go of the connection."""
+        self.connection.close()
+        self._leave_lane()
+        if self._step is not None:
+            self._finish(Outcome.CANCELLED, self._crew.now())
+
+    # What its connection tells it
+
+    def opened(self, seconds: float) -> None:
+        """The connection stands."""
+        crew = self._crew
+        self._connect_seconds = seconds
+        crew.reconnects += self._known
+        self._known = True
+        step = self._step
+        if step is not None:
+            request, self._request = self._request, None
+            assert request is not None
+            if self._chain is None and not self._retried:
+                # Until its turn to connect came it was not the service that it waited for.
+                self._sent = max(self._sent, crew.now() - seconds)
+            self.connection.send(request, head=step.head, wants_body=step.wants_body)
+            return
+        self._leave_lane()
+        if crew.login is not None and crew.token not in self.captured and not crew.closing:
+            self._start(crew.now(), crew.login, 0.0)
+
+    def answered(self, answer: Answer, at: float) -> None:
+        """The answer is whole: judge it, record it, go on."""
+        step, crew = self._step, self._crew
+        assert step is not None
+        if at < self._sent:  # noqa: PLR1730 (max would cost a call)
+            # A socket that took over the number of one that was found ready can bring its answer in the same turn.
+            at = self._sent
+        if answer.cookies and crew.keep_cookies:
+            self._jar = self._jar or Jar()
+            for header in answer.cookies:
+                self._jar.keep(header, step.default_path, time())
+        if crew.redirects is not None and self._follow(crew.redirects, step, answer):
+            return
+        outcome: Outcome | None = Outcome.STATUS
+        if answer.status in step.expected:
+            outcome = Outcome.OK if step.inspect is None else step.inspect(answer, self.captured)
+        if outcome is None:
+            # It has come in time, however long it takes to be looked at.
+            self._leave_lane()
+            answer.lent = True
+            crew.unpacking.put(partial(Inspection.unpack, answer), partial(self._unpacked, step, answer, at))
+        else:
+            self._judged(outcome, step, answer, at)
+
+    def _unpacked(self, step: CompiledStep, answer: Answer, at: float, body: bytes | CodingError) -> None:
+        """A long body can be looked at, unless the run has given up on it meanwhile."""
+        if self._step is step and step.inspect is not None:
+            outcome = step.inspect(answer, self.captured, body)
+            assert outcome is not None, "it is unpacked"
+            self._judged(outcome, step, answer, at)
+        answer.discard()
+
+    def _judged(self, outcome: Outcome, step: CompiledStep, answer: Answer, at: float) -> None:
+        crew, inspect = self._crew, step.inspect
+        self._finish(
+            outcome,
+            at,
+            reason="" if inspect is None or outcome in (Outcome.OK, Outcome.STATUS) else inspect.fault,
+            answer=answer,
+            first_byte=max(answer.first_at - self._sent, 0.0),
+            status=answer.status,
+            cache=crew.layers.code(answer.cache, answer.cache_layer),
+            received=answer.received if self._chain is None else self._chain.received + answer.received,
+        )
+
+    def _follow(self, redirects: Redirects, step: CompiledStep, answer: Answer) -> bool:
+        """Send the request that an answer redirects to; False where the answer is the last of its request."""
+        request = step.render(self) if self._chain is None and answer.status in FOLLOWED else None
+        chain = self._chain if request is None else Chain(request=request)
+        onward = None if chain is None else redirects.onward(chain, answer, self.cookie_line if step.takes_cookies else None)
+        if onward is None:
+            return False
+        self._chain = onward
+        self._crew.followed += 1
+        self._retried = False
+        connection = self.connection
+        self._dialled = connection.state is not State.IDLE
+        if self._dialled:
+            self._request = onward.request
+            connection.open(hurried=True)
+        else:
+            connection.send(onward.request, head=step.head, wants_body=step.wants_body)
+        return True
+
+    def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
+        """The connection failed, before or under the request."""
+        step, crew = self._step, self._crew
+        if step is None:
+            self._leave_lane()
+            self._join_failed()
+        elif outcome is None:
+            self._abandon(step, at)
+        elif outcome is Outcome.RESET and early and self._is_safe(step) and not self._dialled and not self._retried:
+            # It had idled and was closed in the moment in which we used it: the service has most likely not seen the request.
+            self._retried = self._dialled = True
+            crew.retries += 1
+            self._request = step.render(self) if self._chain is None else self._chain.request
+            self.connection.open(hurried=True)
+        else:
+            self._finish(outcome, at, reason=self.connection.fault)
+
+    def _is_safe(self, step: CompiledStep) -> bool:
+        return step.safe if self._chain is None else self._chain.safe
+
+    def hung_up(self) -> None:
+        """The service closed the idle connection: the next request opens another one."""
+
+    # The work
+
+    def _start(self, due: float, step: CompiledStep, queued: float) -> None:
+        crew = self._crew
+        if step.needs_token and not self._tried_login and crew.login is not None and crew.token not in self.captured:
+            self._tried_login = True
+            self.waiting.appendleft((due, step))
+            due, step, queued = crew.now(), crew.login, 0.0
+        elif step is not crew.login:
+            self._tried_login = False
+        connection = self.connection
+        self._step = step
+        self._due = due
+        self._queued = queued
+        self._retried = False
+        self._sent = now = crew.now()
+        request = step.render(self)
+        if request is None:
+            crew.unsent += 1
+            self._finish(Outcome.CAPTURE, now, reason="not sent: a value that it needs was not captured, or cannot stand there")
+            return
+        self._enter(crew.lanes.lane(step.timeout), now + step.timeout)
+        # What may be sent again is sent without looking: should the service have closed the connection, it goes out on another.
+        if connection.state is State.IDLE and (step.safe or connection.still_idle()):
+            self._dialled = False
+            connection.send(request, head=step.head, wants_body=step.wants_body)
+            return
+        self._dialled = True
+        self._request = request
+        if connection.state is State.CLOSED:
+            connection.open(hurried=True)
+        elif connection.state is State.WAITING:
+            connection.hurry()
+
+    def _finish(
+        self,
+        outcome: Outcome,
+        at: float,
+        *,
+        free_at: float | None = None,
+        first_byte: float = nan,
+        status: int = 0,
+        cache: int = NO_CACHE_HEADER,
+        received: int = 0,
+        reason: str = "",
+        answer: Answer | None = None,
+    ) -> None:
+        crew, step = self._crew, self._step
+        assert step is not None
+        if outcome is not Outcome.OK and outcome is not Outcome.CANCELLED:
+            crew.failures.note(step.index, outcome, status, reason, at, partial(self._shown, step, outcome, answer))
+        self._leave_lane()
+        self._step = self._request = self._chain = None
+        self._free_at = at if free_at is None else free_at
+        connect, self._connect_seconds = self._connect_seconds, nan
+        crew.delivered += self.connection.written
+        self.connection.written = False
+        crew.recorder.put(
+            self._due,
+            self._sent,
+            at,
+            self._queued,
+            connect,
+            first_byte,
+            step.index,
+            self.index,
+            status,
+            outcome,
+            cache,
+            received,
+        )
+        if self.waiting:
+            self._go_on()
+        elif step is not crew.login:
+            crew.free(self, at, failed=outcome is not Outcome.OK)
+
+    def _shown(self, step: CompiledStep, outcome: Outcome, answer: Answer | None) -> Shown:
+        """How this failure looked. answer: None where there was none."""
+        chain, inspect = self._chain, step.inspect
+        request = chain.request if chain is not None else step.render(self)
+        if answer is not None:
+            seen = seen_of(b"".join(answer.raw), whole=True)
+        else:
+            seen = seen_of(self.connection.evidence, whole=False) if outcome is Outcome.PROTOCOL else ""
+        token = self.captured.get(self._crew.token)
+        return Shown(
+            request=step.name if request is None else request_line(request, self._crew.origin),
+            came=inspect.came if inspect is not None and outcome is Outcome.CHECK else "",
+            seen=seen,
+            hidden=() if token is None else (token,),
+        )
+
+    def _abandon(self, step: CompiledStep, at: float) -> None:
+        self._leave_lane()
+        self._step = self._request = self._chain = None
+        self._free_at = at
+        if step is not self._crew.login:
+            self._crew.missed.append((self._due, step.index))
+        if self.waiting:
+            self._go_on()
+        elif step is not self._crew.login:
+            self._crew.free(self, at, failed=True)
+
+    def _go_on(self) -> None:
+        # A request may end before the call that starts it returns: a loop, so that a long queue makes no deep stack.
+        if self._starting:
+            return
+        self._starting = True
+        while self.waiting and self._step is None and not self._crew.closing:
+            due, step = self.waiting.popleft()
+            self._start(due, step, max(self._free_at - due, 0.0))
+        self._starting = False
+
+    def _join_failed(self) -> None:
+        self._crew.join_failures += 1
+        self._crew.failed_joins.append((self._crew.now(), self))
+
+    def _enter(self, lane: dict[Overdue, float], deadline: float) -> None:
+        self._leave_lane()
+        self._lane = lane
+        lane[self] = deadline
+
+    def _leave_lane(self) -> None:
+        if self._lane is not None:
+            del self._lane[self]
+            self._lane = None

@@ -1,0 +1,1 @@
+"""The responder: a process that answers at once, in place of a service."""

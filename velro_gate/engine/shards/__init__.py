@@ -1,0 +1,1 @@
+"""One load sent by several processes."""

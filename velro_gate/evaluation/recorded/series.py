@@ -1,0 +1,62 @@
+"""Series of real measurements, to replay the decision on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from velro_gate.analysis.statistics.sign_flip import Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Series:
+    """Figures that each job measures together, so that one run is judged by all of them; nothing is known to have changed.
+
+    source: the data set. figures, metrics: the name of each figure, and the registry's name of its kind. arms: what each job
+    measures, such as builds of one program; one of them where it measures one thing. values: (jobs, arms, figures) in
+    base units, oldest job first, NaN where there is none. raw: the response times of each job, where there are any.
+    """
+
+    source: str
+    name: str
+    figures: tuple[str, ...]
+    metrics: tuple[str, ...]
+    values: Floats
+    arms: tuple[str, ...] = ("",)
+    raw: tuple[Floats, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != 3 or self.values.shape[1:] != (len(self.arms), len(self.figures)):
+            raise ValueError(f"the values of {self.name} have the shape {self.values.shape}, not (jobs, arms, figures)")
+        if len(self.metrics) != len(self.figures):
+            raise ValueError(f"{self.name} has {len(self.figures)} figures of {len(self.metrics)} kinds")
+
+    @property
+    def jobs(self) -> int:
+        """How many jobs there are."""
+        return len(self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The runs of one commit: each the ratio of its figure to that of a fixed build beside it. label: 'definite up', ..."""
+
+    number: int
+    ratios: tuple[float, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """The commits of one kind of query, oldest first, some of them known to have changed something."""
+
+    name: str
+    commits: tuple[Commit, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesFound:
+    """What a folder of series holds."""
+
+    series: Sequence[Series] = ()
+    labelled: Sequence[Labelled] = ()

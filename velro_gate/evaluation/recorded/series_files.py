@@ -1,0 +1,271 @@
+"""Reads folders of real performance series: the tidy format of docs/evidence.md, and the formats of a few public data sets.
+
+The tidy format is a CSV file, packed by gzip or not, with the columns series, job, time, arm, figure, kind and value, one value
+a row. ``series`` is what is judged together, ``time`` orders the jobs (a number, or text that sorts), ``arm`` is empty or names
+one of several things that a job measured, ``kind`` is the name of a metric (p50, p95, throughput, ...), ``value`` is in base
+units.
+
+A public data set is recognised by the columns of its file. influx_vm_duet is two files for each program: app_history_*.csv
+with the relative changes of each run in %, app_bootstrap_*.csv with the labels. spl_jdom is a folder of raw timings.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.errors import RecordError
+from velro_gate.evaluation.recorded.series import Commit, Labelled, Series, SeriesFound
+from velro_gate.model.metrics import METRICS
+
+TIDY = ("series", "job", "time", "arm", "figure", "kind", "value")
+HOSTS = (range(21), range(21, 36), range(36, 58))
+"""The runs of spl_jdom, by the host that they were made on."""
+FAMILY = 8
+SHORTEST = 8
+"""Jobs that a series must have, so that something can be said of it."""
+
+_KINDS = {"diffInserts": "inserts", "diffQueries1": "simple queries", "diffQueries2": "group-by queries"}
+
+
+class Value(NamedTuple):
+    """One row of the tidy format, its time as it sorts."""
+
+    series: str
+    job: str
+    time: tuple[float, str]
+    arm: str
+    figure: str
+    kind: str
+    value: float
+
+
+def read_series(root: Path) -> SeriesFound:
+    """Every series that a folder and the folders in it hold. CSV files with other columns are passed over.
+
+    Raises:
+        RecordError: there is no such folder, it holds no series, or a file of one cannot be read.
+    """
+    if not root.is_dir():
+        raise RecordError("there is no folder of series", where=str(root), hint="Name a folder that holds series as CSV files.")
+    series: list[Series] = []
+    labelled: list[Labelled] = []
+    for folder in sorted((root, *(path for path in root.rglob("*") if path.is_dir()))):
+        series += _spl(folder)
+        labelled += _influx(folder)
+        for path in sorted((*folder.glob("*.csv"), *folder.glob("*.csv.gz"))):
+            series += _of_file(path)
+    if not series and not labelled:
+        raise RecordError(
+            "the folder holds no series to replay",
+            where=str(root),
+            why="no CSV file in it has the columns of a known format",
+            hint=f"Give it files with the columns {', '.join(TIDY)}; docs/evidence.md describes them.",
+        )
+    return SeriesFound(series=series, labelled=labelled)
+
+
+# CSV files
+
+
+def _of_file(path: Path) -> list[Series]:
+    """The series of one CSV file; none where its columns are of no known format."""
+    lines = csv.DictReader(io.StringIO(_text(path)))
+    try:
+        columns = set(lines.fieldnames or ())
+        reader = next((read for needed, read in _FORMATS.items() if columns.issuperset(needed)), None)
+        values: list[Value] = []
+        if reader is not None:
+            for row in lines:
+                if None in row or None in row.values():
+                    raise ValueError(f"{len(columns)} columns are needed")
+                values += reader(row)
+    except (csv.Error, ValueError) as error:
+        raise _unreadable(f"{path}:{lines.line_num}", str(error)) from error
+    by_name: dict[str, list[Value]] = defaultdict(list)
+    for value in values:
+        by_name[value.series].append(value)
+    source = path.parent.resolve().name
+    return [each for name, rows in by_name.items() for each in _series_of(source, name, rows)]
+
+
+def _series_of(source: str, name: str, rows: Sequence[Value]) -> Iterator[Series]:
+    jobs = sorted({(value.time, value.job) for value in rows})
+    arms = sorted({value.arm for value in rows})
+    figures = sorted({(value.figure, value.kind) for value in rows})
+    places = {key: place for kind in (jobs, arms, figures) for place, key in enumerate(kind)}
+    values = np.full((len(jobs), len(arms), len(figures)), np.nan)
+    for value in rows:
+        place = places[value.time, value.job], arms.index(value.arm), places[value.figure, value.kind]
+        values[place] = value.value
+    if len(jobs) < SHORTEST:
+        return
+    # As many as may fail a run are judged as one family.
+    for begin in range(0, len(figures), FAMILY):
+        chosen = figures[begin : begin + FAMILY]
+        yield Series(
+            source=source,
+            name=name,
+            figures=tuple(figure for figure, _ in chosen),
+            metrics=tuple(kind for _, kind in chosen),
+            values=values[:, :, begin : begin + FAMILY],
+            arms=tuple(arms),
+        )
+
+
+Row = Mapping[str, str]
+
+
+def _tidy(row: Row) -> Iterator[Value]:
+    kind, value = row["kind"], float(row["value"])
+    if kind not in METRICS:
+        raise ValueError(f"{kind!r} is no kind of figure; the kinds are {', '.join(METRICS)}")
+    if not (math.isfinite(value) and value > 0.0):
+        raise ValueError(f"a value must be a positive number, not {row['value']!r}; leave out the row of what was not measured")
+    yield Value(row["series"], row["job"], _moment(row["time"]), row["arm"], row["figure"], kind, value)
+
+
+def _otel(row: Row) -> Iterator[Value]:
+    for column in ("request_avg_ms", "request_p95_ms", "iteration_avg_ms", "iteration_p95_ms"):
+        value = _number(row[column])
+        if value:
+            kind = "p95" if "p95" in column else "p50"
+            time = _moment(row["job_time"])
+            yield Value("load test", row["job_time"], time, row["arm"], column.removesuffix("_ms"), kind, value / 1e3)
+
+
+def _mountpoint(row: Row) -> Iterator[Value]:
+    value = _number(row["value"])
+    if value:
+        name, job = f"family {row['family']}", f"{row['time_ms']} {row['commit']}"
+        yield Value(name, job, _moment(row["time_ms"]), "", row["figure"], row["kind"], value)
+
+
+def _benchmarks(row: Row) -> Iterator[Value]:
+    """Times are better when small, rates when large."""
+    value = _number(row["value"])
+    kind = "throughput" if row["unit"].lower().split("/")[0] in ("ops", "iter") else "p50"
+    if value:
+        yield Value(row["suite"], row["commit"], _moment(row["date_ms"]), "", row["bench"], kind, value)
+
+
+def _fastify(row: Row) -> Iterator[Value]:
+    rate, latency = _number(row["requests"]), _number(row["latency"])
+    if rate and latency:
+        of = f"{row['name']} {row['version']}", row["date"], _moment(row["date"]), "", "all"
+        yield Value(*of, "throughput", rate)
+        yield Value(*of, "p50", latency / 1e3)
+
+
+_FORMATS: dict[tuple[str, ...], Callable[[Row], Iterable[Value]]] = {
+    TIDY: _tidy,
+    ("job_time", "arm", "request_avg_ms", "request_p95_ms", "iteration_avg_ms", "iteration_p95_ms"): _otel,
+    ("family", "time_ms", "commit", "figure", "kind", "value"): _mountpoint,
+    ("suite", "bench", "date_ms", "commit", "value", "unit"): _benchmarks,
+    ("date", "name", "version", "requests", "latency"): _fastify,
+}
+"""The columns by which a format is known, and what reads a row of it."""
+
+
+def _moment(text: str) -> tuple[float, str]:
+    """What a time sorts by: numbers by their size, anything else as text."""
+    try:
+        return float(text), ""
+    except ValueError:
+        return math.inf, text
+
+
+def _number(text: str) -> float | None:
+    """A positive number; None for what was not measured."""
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        return None
+    return value if 0.0 < value < math.inf else None
+
+
+# Formats of more than one file
+
+
+def _spl(folder: Path) -> list[Series]:
+    """Raw timings in ns, one a line, headers with #; the runs of each host are a series."""
+    found = []
+    for number, host in enumerate(HOSTS, 1):
+        paths = [path for path in (folder / f"{run:02d}.dat.gz" for run in host) if path.exists()]
+        raw = [_timings(path) for path in paths]
+        if not raw:
+            continue
+        quantiles = [[float(np.quantile(times, p)) for p in (0.5, 0.95)] for times in raw]
+        least = min(len(times) for times in raw)
+        found.append(
+            Series(
+                source=folder.resolve().name,
+                name=f"host {number}",
+                figures=("p50", "p95"),
+                metrics=("p50", "p95"),
+                values=np.array(quantiles)[:, None, :],
+                raw=tuple(times[:least] for times in raw),
+            )
+        )
+    return found
+
+
+def _timings(path: Path) -> Floats:
+    """In seconds; the first quarter, which is warm-up, is left out."""
+    try:
+        lines = [line for line in _text(path).splitlines() if line.strip() and not line.startswith("#")]
+        times = np.array([float(line) for line in lines]) / 1e9
+    except ValueError as error:
+        raise _unreadable(str(path), str(error)) from error
+    if not len(times):
+        raise _unreadable(str(path), "it holds no timing")
+    return times[len(times) // 4 :]
+
+
+def _influx(folder: Path) -> list[Labelled]:
+    found: list[Labelled] = []
+    for history, labels in (("influxdb", "influx"), ("vm", "vm")):
+        paths = folder / f"app_history_{history}.csv", folder / f"app_bootstrap_{labels}.csv"
+        if all(path.exists() for path in paths):
+            try:
+                found += _labelled(*paths)
+            except (ValueError, KeyError, csv.Error) as error:
+                raise _unreadable(str(paths[0]), f"{type(error).__name__}: {error}") from error
+    return found
+
+
+def _labelled(history: Path, labels: Path) -> Iterator[Labelled]:
+    label = {(int(row["commit"]), row["type"]): row["jump"] for row in csv.DictReader(io.StringIO(_text(labels)))}
+    rows = list(csv.DictReader(io.StringIO(_text(history))))
+    for column, kind in _KINDS.items():
+        ratios: dict[int, list[float]] = defaultdict(list)
+        for row in rows:
+            ratios[int(row["number"])].append(1.0 + float(row[column]) / 100.0)
+        if ratios:
+            commits = tuple(
+                Commit(number=number, ratios=tuple(ratios[number]), label=label.get((number, kind), ""))
+                for number in sorted(ratios)
+            )
+            yield Labelled(name=f"{history.stem} {kind}", commits=commits)
+
+
+def _text(path: Path) -> str:
+    try:
+        packed = path.read_bytes()
+        return (gzip.decompress(packed) if path.suffix == ".gz" else packed).decode("utf-8")
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise _unreadable(str(path), f"{type(error).__name__}: {error}") from error
+
+
+def _unreadable(where: str, why: str) -> RecordError:
+    return RecordError("the series cannot be read", where=where, why=why, hint="Fetch the data anew, or take the file away.")

@@ -1,0 +1,1 @@
+"""The decision on whole duets and whole jobs of the embedded sandbox."""

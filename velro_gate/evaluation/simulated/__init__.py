@@ -1,0 +1,1 @@
+"""The decision on simulated jobs, whose truth is known."""

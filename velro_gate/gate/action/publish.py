@@ -1,0 +1,290 @@
+"""Tell people what a run came to: the files and the job's summary first, then the network.
+
+A failure to tell changes nothing about the verdict. Each way of telling fails alone, and in words; what comes of it is at most
+exit code 5, and only where the verdict itself would have ended with 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from velro_gate import report
+from velro_gate.errors import PublishError, VelroError
+from velro_gate.gate.measure.results import Results
+from velro_gate.github.api import Api
+from velro_gate.github.commands import Annotation, Weight, annotation_lines
+from velro_gate.github.comment import Outcome, about_head, tell
+from velro_gate.github.event import Event
+from velro_gate.github.job_files import append_outputs, append_summary
+from velro_gate.github.status import Part, State, Status, set_status
+from velro_gate.model.record import RunRecord
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.verdict import Level, Verdict
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+HISTORY = 20
+"""Baselines that the trend shows."""
+HURRY = 2.0
+"""Seconds that one call may take once the job is being cancelled: GitHub kills it ten seconds after the first signal."""
+FIRST_STATUS = 60.0
+"""Seconds of the API's patience that the pending status may use up: the verdict is what has to get through."""
+
+
+def _nothing() -> None:
+    """Nobody has to know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlets:
+    """Where things are told. None, False or empty: not there, or not wanted.
+
+    command: prints a line that the runner obeys. api: None where the token may not write. status_sha: the commit that gets
+    the status; part: which of those that share it. comment_on: the pull request that gets the comment, if its head still is
+    ``comment_sha``. label: of the runner, where the workflow gives one, so that each has a comment of its own.
+    """
+
+    command: Callable[[str], None]
+    say: Callable[[str], None]
+    summary: Path | None = None
+    outputs: Path | None = None
+    api: Api | None = None
+    status_sha: str = ""
+    context: str = ""
+    status_jobs: int = 1
+    comment_on: int | None = None
+    comment_sha: str = ""
+    author: str = ""
+    part: Part = field(default_factory=Part)
+    label: str = ""
+    links: Mapping[str, str]
+    about: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was told. failures: in the order in which they happened."""
+
+    comment_url: str = ""
+    failures: tuple[PublishError, ...] = ()
+
+    def exit_code(self, verdict_code: int) -> int:
+        """The verdict's own code; where that is 0, that of a failure to tell it."""
+        return verdict_code or (PublishError.exit_code if self.failures else 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What a reader should know of where a verdict comes from."""
+
+    links: Mapping[str, str]
+    about: tuple[str, ...]
+
+
+def origin_of(event: Event) -> Origin:
+    """The page of the run, and the commits: which was proposed, from which it starts, which was measured."""
+    shas = [f"head {event.head_sha[:12]}"] if event.head_sha else []
+    shas += [f"base {event.base_sha[:12]}"] if event.base_sha else []
+    shas += [f"measured {event.measured_sha[:12]}"] if event.measured_sha not in ("", event.head_sha) else []
+    links = {"Run": event.run_url} if event.run_url else {}
+    return Origin(links=links, about=tuple(shas))
+
+
+def publish(
+    record: RunRecord,
+    verdict: Verdict,
+    results: Results,
+    outlets: Outlets,
+    *,
+    exit_code: int,
+    history: Sequence[RunRecord] = (),
+    outputs: Mapping[str, str],
+    told: Callable[[], None] = _nothing,
+    awaited: str = "",
+) -> Published:
+    """Tell a verdict everywhere; what fails is collected and said, never raised.
+
+    history: the accepted runs before this one, oldest first. outputs: further outputs of the step. told: is called once the
+    files hold the verdict: from then on it stands. awaited: what a second job has to decide first; the status stays pending.
+
+    Raises:
+        OutputError, StorageError: verdict.md cannot be written.
+    """
+    marker = report.marker_of(record.plan, outlets.label)
+    plain = report.markdown(record, verdict, links=outlets.links, history=history[-HISTORY:], about=outlets.about)
+    text = f"{marker}\n{_without_marker(plain)}"
+    results.write("verdict.md", text)
+    outlets.say(f"verdict: {verdict.level.word}. {report.headline(record, verdict)}")
+    telling = _Telling(outlets.say)
+    if outlets.summary is not None:
+        summary = outlets.summary
+        telling.attempt(lambda: append_summary(summary, _without_marker(text)))
+    facts = {**_outputs(record, verdict, results, exit_code), **outputs}
+    if outlets.outputs is not None:
+        # A reader of outputs must find the verdict there, whatever the network does.
+        file = outlets.outputs
+        telling.attempt(lambda: append_outputs(file, facts))
+    told()
+    state, said = state_of(verdict, exit_code), report.headline(record, verdict)
+    if awaited:
+        state, said = State.PENDING, awaited
+    try:
+        for line in annotation_lines(_annotations(record, verdict)):
+            outlets.command(line)
+        _tell_status(outlets, telling, state, said)
+        url = _tell_comment(outlets, telling, marker, text)
+    except KeyboardInterrupt:
+        # The job is being cancelled, and its verdict stands: whoever reads the status has to find it.
+        if outlets.api is not None:
+            outlets.api.hurry(HURRY)
+        _tell_status(outlets, telling, state, said)
+        raise
+    if outlets.outputs is not None:
+        file = outlets.outputs
+        telling.attempt(lambda: append_outputs(file, {"comment-url": url}))
+    return Published(comment_url=url, failures=tuple(telling.failures))
+
+
+def announce(outlets: Outlets, state: State, description: str) -> tuple[PublishError, ...]:
+    """Set the status alone: pending at the start, error where there is no verdict."""
+    telling = _Telling(outlets.say)
+    with ExitStack() as limits:
+        if state is State.PENDING and outlets.api is not None:
+            limits.enter_context(outlets.api.at_most(FIRST_STATUS))
+        _tell_status(outlets, telling, state, description)
+    return tuple(telling.failures)
+
+
+def announce_no_verdict(outlets: Outlets, marker: str, error: VelroError) -> tuple[PublishError, ...]:
+    """Say in the status, the comment and the summary that nothing was judged, and why. marker: of the comment."""
+    telling = _Telling(outlets.say)
+    text = summary_of_failure(error, links=outlets.links, about=outlets.about)
+    if outlets.summary is not None:
+        summary = outlets.summary
+        telling.attempt(lambda: append_summary(summary, text))
+    _tell_status(outlets, telling, State.ERROR, f"no verdict: {error.what}")
+    _tell_comment(outlets, telling, marker, f"{marker}\n{text}")
+    return tuple(telling.failures)
+
+
+def state_of(verdict: Verdict, exit_code: int) -> State:
+    """The light for a verdict. What must not be merged is never green, and what is nobody's fault is no failure."""
+    if verdict.level is Level.BROKEN:
+        return State.ERROR
+    return State.FAILURE if exit_code else State.SUCCESS
+
+
+class _Telling:
+    """Tries one way of telling after another and keeps what failed."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self.failures: list[PublishError] = []
+
+    def attempt(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except PublishError as error:
+            self.failures.append(error)
+            for line in error.lines():
+                self._say(line.replace("error: ", "not published: ", 1))
+
+
+def _tell_status(outlets: Outlets, telling: _Telling, state: State, description: str) -> None:
+    if outlets.api is None or not outlets.status_sha or not outlets.context:
+        return
+    api, sha = outlets.api, outlets.status_sha
+    link = next(iter(outlets.links.values()), "")
+    status = Status(
+        state=state,
+        description=description,
+        context=outlets.context,
+        target_url=link,
+        part=outlets.part,
+        jobs=outlets.status_jobs,
+    )
+
+    def act() -> None:
+        shown = set_status(api, sha, status)
+        if shown is not state:
+            why = "another job came to that" if shown is not State.PENDING else "other jobs have not come to their end"
+            outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and {why}")
+
+    telling.attempt(act)
+
+
+def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -> str:
+    if outlets.api is None or outlets.comment_on is None:
+        return ""
+    api, number, urls = outlets.api, outlets.comment_on, []
+    body = about_head(text, outlets.comment_sha)
+
+    def act() -> None:
+        told = tell(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author)
+        urls.append(told.url)
+        if told.warning:
+            outlets.say(f"warning: {told.warning}")
+        if told.outcome is Outcome.HEAD_MOVED:
+            outlets.say("no comment: the pull request has moved on, and its newest commit has a run of its own")
+
+    telling.attempt(act)
+    return urls[0] if urls else ""
+
+
+def _without_marker(text: str) -> str:
+    """The summary is the comment without the line by which a comment is found again."""
+    first, _, rest = text.partition("\n")
+    return rest if first.startswith("<!--") else text
+
+
+def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: int) -> dict[str, str]:
+    folder = results.folder.resolve()
+    slowest = [found.value for phase in record.phases if (found := phase.measurement("p95", ALL_STEPS))]
+    return {
+        "verdict": verdict.level.word,
+        "exit-code": str(exit_code),
+        "headline": report.headline(record, verdict),
+        "result-path": str(folder),
+        "report-path": str(folder / "report.html"),
+        "verdict-path": str(folder / "verdict.json"),
+        "summary-path": str(folder / "verdict.md"),
+        "compliance-score": _compliance(verdict),
+        "p95-ms": f"{max(slowest) * 1e3:.3f}" if slowest else "",
+    }
+
+
+def _compliance(verdict: Verdict) -> str:
+    """Percent of requirements that are met; empty where the run proves nothing: a broken one, or one of a smaller load."""
+    results = verdict.requirements
+    if not results or verdict.level is Level.BROKEN or any(result.requirement.scaled_from is not None for result in results):
+        return ""
+    return f"{100.0 * sum(result.met for result in results) / len(results):.1f}"
+
+
+def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:
+    """The findings that made the verdict and the warnings, worst first, as far as GitHub shows them."""
+    title = f"velro-gate {record.plan.scenario}/{record.plan.profile}"
+    return [
+        Annotation(
+            weight=Weight.ERROR if found.level >= Level.FAIL else Weight.WARNING,
+            title=f"{title}: {found.level.word}",
+            message=f"{found.sentence}\n{found.advice}" if found.advice else found.sentence,
+        )
+        for found in sorted(verdict.findings, key=lambda found: -found.level)
+        if found.level not in (Level.PASS, Level.NO_BASELINE)
+    ]
+
+
+def summary_of_failure(error: VelroError, *, links: Mapping[str, str] = _NONE, about: Sequence[str] = ()) -> str:
+    """What people read where there is no verdict: what, where, why, what to do."""
+    what, *more = error.lines()
+    lines = ["### 🚫 velro-gate: no verdict, please read", "", report.markdown_text(what.removeprefix("error: ")), ""]
+    lines += [f"- {report.markdown_text(line)}" for line in more]
+    if links:
+        lines += ["", " · ".join(report.markdown_link(label, url) for label, url in links.items())]
+    if about:
+        lines += ["", f"<sub>{' · '.join(map(report.markdown_text, about))}</sub>"]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,1 @@
+"""Two builds measured side by side, block by block."""

@@ -1,0 +1,221 @@
+"""Before a duet: a block or two of the base build, from which come warm-up, block length, and what the duet will cost and see.
+
+The first block shows how long a fresh build takes to settle. If that is no longer than the shortest warm-up, or the warm-up was
+given, its figures are those of any later block, and no second one is measured.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from velro_gate import units
+from velro_gate.analysis.duet.forecast import (
+    BLOCK_SECONDS,
+    LEAST_MEMORIES,
+    DuetForecast,
+    LookForecast,
+    forecast_duet,
+    pilot_of,
+)
+from velro_gate.analysis.duet.warm_up import settled_after
+from velro_gate.analysis.rows.family import Row
+from velro_gate.errors import BrokenError, InfeasibleError, UsageError
+from velro_gate.gate.duet.blocks import Measured, Place, Shape, Stage
+from velro_gate.model.duet import LOOKS, Look, Side, deciding, first_alone, one_look
+from velro_gate.model.scenario import ALL_STEPS
+
+WARM_UP, BLOCK = 10.0, 60.0
+"""Seconds; what a duet without a pilot takes where nothing else is asked for."""
+MOST_SECONDS = 20 * 60.0
+PILOT_SECONDS = 10.0
+"""Measured in each of the pilot's blocks."""
+
+LEAST_WARM_UP, MOST_WARM_UP = 3.0, 10.0
+_PILOT_RAMP = 2.0
+_OVERHEAD = 3.0  # assumed without a pilot: a start, a stop
+_SHOWN = 4
+_DRAWS = 100_000  # apart from those of any pair
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What was asked of a duet; None: as the pilot finds. seed: of order and sign vectors. most_seconds: the whole duet's.
+
+    pairs: exactly so many, at one look. block, warm_up: seconds. pilot: whether to make one.
+    """
+
+    seed: int
+    pairs: int | None = None
+    block: float | None = None
+    warm_up: float | None = None
+    pilot: bool = True
+    most_seconds: float = MOST_SECONDS
+
+    def __post_init__(self) -> None:
+        if self.pairs is not None and self.pairs < least_pairs(one_look(self.pairs).alpha):
+            least = least_pairs(one_look(self.pairs).alpha)
+            raise UsageError(
+                f"{self.pairs} pairs of blocks can call nothing changed",
+                why=f"even if all of them agree, chance does as much in one of {2**self.pairs}",
+                hint=f"Measure at least {least} pairs; ten decide well.",
+            )
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """When the pairs are looked at, and at which levels."""
+        return LOOKS if self.pairs is None else (one_look(self.pairs),)
+
+
+def least_pairs(alpha: float) -> int:
+    """How many pairs it takes at least before all of them together can reach a level."""
+    return math.ceil(-math.log2(alpha))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsed:
+    """What a duet sets out to do. seconds: a whole block takes, start and stop included."""
+
+    shape: Shape
+    looks: tuple[Look, ...]
+    seconds: float
+    forecast: DuetForecast | None = None
+
+
+async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | None:
+    """Make the pilot and choose; say what the duet will cost and see. None when it was stopped meanwhile.
+
+    spent: seconds of the duet that are over already.
+
+    Raises:
+        BrokenError: the base build answers nothing well, or cannot be started. InfeasibleError: it would take too long.
+    """
+    if not wishes.pilot:
+        return _unrehearsed(stage, wishes, spent)
+    ramp = wishes.warm_up if wishes.warm_up is not None else _PILOT_RAMP
+    first = await _pilot_block(stage, Shape(warm_up=ramp, seconds=PILOT_SECONDS), 1)
+    if first is None:
+        return None
+    warm_up = wishes.warm_up if wishes.warm_up is not None else _warm_up(first)
+    last, took, overhead = first, first.took, first.took - PILOT_SECONDS + warm_up - ramp
+    if warm_up > max(ramp, LEAST_WARM_UP):
+        second = await _pilot_block(stage, Shape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
+        if second is None:
+            return None
+        last, took, overhead = second, first.took + second.took, second.took - PILOT_SECONDS
+    pilot = pilot_of([last.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
+    budget = wishes.most_seconds - spent - took
+    choice: Sequence[float] = BLOCK_SECONDS
+    if wishes.block is not None:
+        choice, least = (wishes.block,), LEAST_MEMORIES * pilot.memory
+        if wishes.block < least:
+            stage.note(
+                f"blocks of {units.format_duration(wishes.block)} were asked for; in less than "
+                f"{units.format_duration(round(least, 1))} (five autocorrelation times) p95 is that of one moment"
+            )
+        pilot = replace(pilot, memory=0.0)
+    policy, looks = stage.setup.plan.policy, wishes.looks
+    made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
+    if not made.fits:
+        # The first look alone, with the whole error rate.
+        looks = first_alone(looks)
+        made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
+    if not made.fits:
+        raise too_long(made.looks[-1].pairs, made.looks[-1].seconds + wishes.most_seconds - budget, wishes)
+    shape = Shape(warm_up=warm_up, seconds=made.block_seconds)
+    for sentence in _sentences(shape, made):
+        stage.say(sentence)
+    return Rehearsed(shape=shape, looks=looks, seconds=made.block_seconds + overhead, forecast=made)
+
+
+def _unrehearsed(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed:
+    shape = Shape(
+        warm_up=WARM_UP if wishes.warm_up is None else wishes.warm_up, seconds=BLOCK if wishes.block is None else wishes.block
+    )
+    seconds = shape.load_seconds(stage.setup.phases) + _OVERHEAD
+    looks = wishes.looks
+    if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
+        looks = first_alone(looks)
+    if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
+        raise too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, wishes)
+    pairs = deciding(looks)[0].pairs
+    stage.say(
+        f"{pairs} pairs of blocks, {_block_words(shape)}, "
+        f"about {units.format_duration(round(2.0 * pairs * seconds))}; what they will see is not known without a pilot"
+    )
+    return Rehearsed(shape=shape, looks=looks, seconds=seconds)
+
+
+async def _pilot_block(stage: Stage, shape: Shape, number: int) -> Measured | None:
+    measured = await stage.block(
+        Side.BASE, shape, Place(title=f"pilot {number}", number=number, count=number, draw=_DRAWS + number)
+    )
+    if measured is None or any(phase.interrupted for phase in measured.block.phases):
+        return None
+    for phase in measured.block.phases:
+        step = phase.step()
+        if step is None or not step.counts.ok:
+            unfit = BrokenError(
+                f"the base build answered nothing well in the pilot's {phase.name}",
+                why=phase.service_gone or "every request failed",
+                hint="See its output in base.log: a base build that does not work is no yardstick for the head build.",
+            )
+            unfit.of_base = True
+            raise unfit
+    return measured
+
+
+def _warm_up(first: Measured) -> float:
+    """The ramp, and what came after it until the response times had settled, to the next half second."""
+    settled = max(settled_after(phase.windows) for phase in first.block.phases)
+    return min(max(math.ceil(2.0 * (_PILOT_RAMP + settled)) / 2.0, LEAST_WARM_UP), MOST_WARM_UP)
+
+
+def too_long(pairs: int, seconds: float, wishes: Wishes, *, at_least: bool = False) -> InfeasibleError:
+    """What is raised of a duet that would take longer than it may. at_least: the seconds are not known exactly."""
+    takes = f"{'at least ' if at_least else ''}{units.format_duration(round(seconds))}"
+    return InfeasibleError(
+        f"{pairs} pairs of blocks would take {takes}",
+        why=f"the duet may take {units.format_duration(wishes.most_seconds)}",
+        hint="Allow more minutes, ask for shorter blocks, or for one phase only (--max-minutes, --block, --phase; in a "
+        "workflow max-minutes, block-seconds, phases).",
+    )
+
+
+def _sentences(shape: Shape, made: DuetForecast) -> Iterator[str]:
+    yield f"forecast from the pilot: {_block_words(shape)}, the order in each pair drawn by lot"
+    for look in made.looks:
+        if not look.mde:
+            then = "the duet ends if everything is shown to be unchanged by then"
+        else:
+            then = f"the duet will see a worsening of {_seen(look)}"
+        yield f"after {look.pairs} pairs, about {units.format_duration(round(look.seconds))} from now, {then}"
+    yield from _lacking_words(made)
+
+
+def _lacking_words(made: DuetForecast) -> Iterator[str]:
+    """Which primary figures the duet will not compare, and what it would take."""
+    for row, seconds in made.lacking.items():
+        takes = units.format_duration(5.0 * math.ceil(seconds / 5.0 - 1e-9))
+        yield f"{_name(row)} in {row.phase} will not be compared: too few answers (blocks of {takes} would do: --block)"
+
+
+def _block_words(shape: Shape) -> str:
+    return f"blocks of {units.format_duration(shape.seconds)} after {units.format_duration(shape.warm_up)} of warm-up"
+
+
+def _seen(look: LookForecast) -> str:
+    """The smallest changes that can be found: of all steps first, then those of the steps that see worst."""
+    known = sorted(look.mde.items(), key=lambda item: (item[0].step != ALL_STEPS, -item[1]))
+    finite = [f"{_size(mde)} in {_name(row)}" for row, mde in known if math.isfinite(mde)]
+    more = f" and {len(finite) - _SHOWN} more" if len(finite) > _SHOWN else ""
+    return f"{', '.join(finite[:_SHOWN])}{more}" if finite else "nothing: too few pairs"
+
+
+def _size(mde: float) -> str:
+    return units.format_change(mde).removeprefix("+")
+
+
+def _name(row: Row) -> str:
+    return row.metric.label if row.step == ALL_STEPS else f"{row.step} {row.metric.label}"

@@ -1,0 +1,1 @@
+"""Judging what was measured, confirming it, and keeping baselines."""

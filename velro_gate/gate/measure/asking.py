@@ -1,0 +1,147 @@
+"""What a dry run asks of the real services: health, each step by the engine itself, and every source of readings."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from velro_gate import units
+from velro_gate.engine.client.checking import transport_to
+from velro_gate.engine.client.preflight import preflight
+from velro_gate.engine.run import Load, run_load
+from velro_gate.errors import BrokenError, UnreachableError, VelroError
+from velro_gate.gate.measure.run import run_trio
+from velro_gate.gate.measure.setup import Setup
+from velro_gate.model.samples import Outcome, Samples
+from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Step
+from velro_gate.monitor import Source, SourceError, sources_for
+from velro_gate.monitor.prometheus import PrometheusText
+
+RATE = 10.0
+"""Requests a second: polite, and quick enough for a person who waits."""
+_SECONDS = 10.0
+_NAMED = {"redis": "Redis", "database": "PostgreSQL"}
+_IN_WORDS = {
+    Outcome.CHECK: "a check on its body failed",
+    Outcome.CAPTURE: "a value that is to be captured was not in it",
+    Outcome.PROTOCOL: "what came is no HTTP",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replies:
+    """What was asked, in sentences. refusal: why a run would measure nothing; None when it would. silent: sources not read."""
+
+    sentences: tuple[str, ...]
+    refusal: VelroError | None = None
+    silent: tuple[str, ...] = ()
+
+
+def ask_services(setup: Setup, *, wait_seconds: float = 0.0) -> Replies:
+    """Ask once and tell what came. Sends a health request and as many requests as reach each step, one user's worth.
+
+    Raises:
+        UsageError: a placeholder has no value, or a certificate file cannot be used.
+    """
+    return run_trio(partial(_ask, setup, wait_seconds))
+
+
+async def _ask(setup: Setup, wait_seconds: float) -> Replies:
+    watched = {name: await _fault_of(source) for name, source in _sources(setup)}
+    # A page of metrics that nobody asked for is no loss: its path is a guess.
+    silent = tuple(f"{name} ({fault})" for name, fault in watched.items() if fault and name in _NAMED.values())
+    beside = [f"{name}: {fault or 'answers'}." for name, fault in watched.items()]
+    try:
+        health = await preflight(setup.scenario.target, wait_seconds=wait_seconds)
+    except UnreachableError as error:
+        return Replies(sentences=tuple(beside), refusal=error, silent=silent)
+    rows = await _each_step(setup)
+    wrong = [name for name, _, good in rows if not good]
+    refusal = None
+    if wrong:
+        refusal = BrokenError(
+            f"{len(wrong)} of {len(rows)} steps were not answered as the scenario expects",
+            where=setup.scenario.target.url,
+            why="; ".join(f"{name}: {what}" for name, what, good in rows if not good),
+            hint="Check the key, the paths and what the steps expect; 'curl -i' on the URL shows a whole answer.",
+        )
+    steps = [f"Step {name}: {what}." for name, what, _ in rows]
+    return Replies(sentences=(f"Health: {health}.", *steps, *beside), refusal=refusal, silent=silent)
+
+
+def _sources(setup: Setup) -> Iterator[tuple[str, Source]]:
+    """What is read over the network, by the names that people know."""
+    target = setup.scenario.target
+    for source in sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target)):
+        if isinstance(source, PrometheusText):
+            yield f"Metrics page {target.metrics_path}", source
+        elif source.name in _NAMED:
+            yield _NAMED[source.name], source
+
+
+async def _fault_of(source: Source) -> str:
+    """Why a source cannot be read; empty when it can be."""
+    try:
+        with trio.fail_after(_SECONDS):
+            await source.read()
+    except trio.TooSlowError:
+        return "does not answer in time"
+    except SourceError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    finally:
+        with trio.move_on_after(1.0, shield=True):
+            await source.aclose()
+    return ""
+
+
+async def _each_step(setup: Setup) -> list[tuple[str, str, bool]]:
+    """Each step with what came, and whether that is what it expects. The engine itself asks, as one user on two walks."""
+    scenario = setup.scenario
+    certain = tuple(dataclasses.replace(step, probability=1.0) for step in scenario.steps)
+    journeys = scenario.journey is not None
+    count = 1 if journeys else 2 * len(certain)
+    arrivals = OpenArrivals(rate=RATE, spacing="even", journeys=journeys)
+    phase = Phase(name="once", users=1, ramp=0.0, duration=count / RATE, arrivals=arrivals)
+    parts: list[Samples] = []
+    load = Load(scenario=dataclasses.replace(scenario, steps=certain), phases=(phase,), secrets=setup.secrets)
+    result = await run_load(load, origin=trio.current_time(), sink=lambda _, samples: parts.append(samples))
+    samples = Samples.concatenate(parts)
+    asked = {step.name: step for step in certain}
+    if isinstance(scenario.auth, LoginAuth):
+        asked[f"{scenario.auth.step.name} (login)"] = scenario.auth.step
+    found = [(name, *_came(samples.where(samples.step == at), step)) for at, (name, step) in enumerate(asked.items())]
+    gone = next((ran.service_gone for ran in result.phases if ran.service_gone is not None), None)
+    return [(name, what if gone is None or good else gone, good) for name, what, good in found]
+
+
+def _came(samples: Samples, step: Step) -> tuple[str, bool]:
+    """What one step was answered, and whether at least one answer was good."""
+    good = samples.where(samples.ok)
+    if len(good):
+        return f"{_status(good)} in {units.format_seconds(statistics.median(good.service_time.tolist()))}", True
+    if not len(samples):
+        return "was not reached, since what it needs of an earlier answer never came", False
+    outcome = Outcome(Counter(samples.outcome.tolist()).most_common(1)[0][0])
+    if outcome is Outcome.STATUS:
+        return f"answered {_status(samples)}, expected {_in_words(step.expect_status)}", False
+    return _IN_WORDS.get(outcome, outcome.name.lower()), False
+
+
+def _in_words(statuses: frozenset[int]) -> str:
+    """``200``, ``200 or 404``, ``200 to 399``."""
+    listed = sorted(statuses)
+    if len(listed) > 2 and listed[-1] - listed[0] == len(listed) - 1:
+        return f"{listed[0]} to {listed[-1]}"
+    return " or ".join(map(str, listed))
+
+
+def _status(samples: Samples) -> str:
+    return ", ".join(str(status) for status in sorted(set(samples.status.tolist())))

@@ -1,0 +1,134 @@
+"""The dry run: what a plan would take, and whether this machine can carry it out. Sends no load, and nothing unless told to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from velro_gate import units
+from velro_gate.analysis.stored.comparable import PhaseAnswers, comparable
+from velro_gate.engine.machine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
+from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
+from velro_gate.gate.measure.asking import Replies, ask_services
+from velro_gate.gate.measure.setup import Setup
+from velro_gate.model.masking import mask
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.scenario import secrets
+
+_UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """A plan, what it is expected to take, and what is short. shards: how many processes would send it. replies: what the
+    services answered; None: they were not asked.
+    """
+
+    setup: Setup
+    shards: int
+    forecast: Forecast
+    shortfalls: tuple[Shortfall, ...]
+    missing: MissingVariableError | None = None
+    replies: Replies | None = None
+
+    @property
+    def refusal(self) -> VelroError | None:
+        """The error that a run of this plan would end with; None when it would start."""
+        if self.missing is not None:
+            return self.missing
+        fatal = next((shortfall for shortfall in self.shortfalls if shortfall.fatal), None)
+        if fatal is None:
+            return None if self.replies is None else self.replies.refusal
+        return InfeasibleError(fatal.sentence, where=f"phase {fatal.phase}", hint=fatal.hint)
+
+    @property
+    def url(self) -> str:
+        """Where a run would send its requests, without a password."""
+        return mask(self.setup.scenario.target.url, ())
+
+    def sentences(self) -> list[str]:
+        """The forecast and its caveats in words."""
+        expected = self.forecast
+        plan = self.setup.plan
+        sent = "nothing was sent" if self.replies is None else "no load was sent"
+        said = [
+            f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: {sent}.",
+            f"About {units.format_count(round(expected.requests))} requests in {units.format_count(round(expected.journeys))} "
+            f"journeys, {units.format_duration(expected.seconds)}.",
+            f"Needs at most {units.format_count(expected.descriptors)} open files, "
+            f"{units.format_bytes(expected.memory)} of memory and {units.format_share(expected.cpu_share)} of a core.",
+        ]
+        if self.shards > 1:
+            said.append(f"Sent by {self.shards} shards, each a process of its own.")
+        journey = self.setup.scenario.journey
+        if journey is not None:
+            said.append(
+                f"Rates are journeys per second: each is one pass of {journey.function}. "
+                "The figures above take it that a journey makes one request a step; what it makes is its code's choice."
+            )
+        checked = sum(len(phase.requirements) for phase in plan.phases)
+        said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
+        said += self._compared()
+        said.append(f"Watched: {self._watched()}.")
+        said += [f"{'Short' if short.fatal else 'Caveat'}: {short.sentence} {short.hint}" for short in self.shortfalls]
+        replies = self.replies
+        said += [] if replies is None else replies.sentences
+        if self.refusal is None and not self.shortfalls:
+            said.append(f"This machine can carry it out.{_UNTRIED if replies is None else ''}")
+        if replies is not None and replies.silent:
+            said.append(f"Caveat: these would not be watched: {', '.join(replies.silent)}.")
+        if self.missing is not None:
+            said.append(f"Missing: {self.missing.what}.")
+        return said
+
+    def _compared(self) -> list[str]:
+        """Which response times will be compared with baselines."""
+        scenario, rates = self.setup.scenario, {part.name: part.rate for part in self.forecast.phases}
+        shares = {step.name: step.probability / scenario.requests_per_journey for step in scenario.steps}
+        expected = []
+        for phase in self.setup.phases:
+            requests = rates[phase.name] * phase.duration
+            answers = {ALL_STEPS: requests, **{step: share * requests for step, share in shares.items()}}
+            expected.append(PhaseAnswers(phase=phase.name, seconds=phase.duration, answers=answers))
+        return list(comparable(expected, self.setup.plan.policy))
+
+    def _way(self) -> str:
+        """How connections get there, where that is not the usual way."""
+        target = self.setup.scenario.target
+        if target.unix_socket is not None:
+            return f" over {target.unix_socket}"
+        return f" from {', '.join(target.source_addresses)}" if target.source_addresses else ""
+
+    def _watched(self) -> str:
+        """What is read while the load runs, besides the load itself."""
+        target = self.setup.scenario.target
+        watched = (
+            ("this machine", True),
+            ("the service's processes", self.setup.service_is_local and target.unix_socket is None),
+            (f"its metrics page {target.metrics_path}", target.metrics_path is not None),
+            ("Redis", target.redis_url is not None),
+            ("PostgreSQL", target.database_url is not None),
+        )
+        silent = () if self.replies is None else self.replies.silent
+        return ", ".join(name for name, given in watched if given and not any(each.startswith(name) for each in silent))
+
+
+def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *, ask: bool = False) -> DryRun:
+    """Look at a plan without carrying it out; a missing secret is told beside the rest. ask: ask the services once, too, unless
+    a run would not even begin.
+    """
+    shards = setup.shard_count(machine)
+    found = shortfalls(
+        setup.phases, scenario=setup.scenario, machine=machine, service_is_local=setup.service_is_local, shards=shards
+    )
+    missing = None
+    known: Mapping[str, str] = {}
+    try:
+        known = secrets(setup.scenario, environ)
+    except MissingVariableError as error:
+        missing = error
+    expected = forecast(setup.phases, scenario=setup.scenario, shards=shards)
+    planned = DryRun(setup=setup, shards=shards, forecast=expected, shortfalls=found, missing=missing)
+    if not ask or planned.refusal is not None:
+        return planned
+    return replace(planned, replies=ask_services(replace(setup, secrets=known)))

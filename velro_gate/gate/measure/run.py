@@ -1,0 +1,291 @@
+"""Run the load with the monitor beside it, and keep everything that a later judgement needs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+import trio
+
+from velro_gate.analysis.summaries.phase import summarise
+from velro_gate.engine.client.checking import transport_to
+from velro_gate.engine.client.preflight import preflight
+from velro_gate.engine.machine.feasibility import descriptors_needed, raise_descriptor_limit, read_machine, require_feasible
+from velro_gate.engine.run import Load
+from velro_gate.engine.shards.run import run_sharded
+from velro_gate.errors import VelroError
+from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.holding import HeldSignals
+from velro_gate.gate.measure.null_run import Calibration, NullRun, null_run
+from velro_gate.gate.measure.results import Results, RunLog
+from velro_gate.gate.measure.setup import Setup
+from velro_gate.model.masking import mask, secret_values
+from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
+from velro_gate.model.run import FailedAnswer, LoadResult, PhaseRun, Progress, Reading, RunFacts
+from velro_gate.model.samples import Samples
+from velro_gate.monitor import sources_for, watch
+from velro_gate.report.parts.measured import failed_kind
+from velro_gate.store.records import SampleWriter, read_samples, write_record
+
+T = TypeVar("T")
+_Measured = tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]
+
+MONITOR_EVERY = 2.0
+"""Seconds between two looks at the service and the runner."""
+
+NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
+"""The note of a run that was asked to leave it out."""
+
+
+def run(setup: Setup, results: Results, effects: Effects, calibration: Calibration | None = None) -> RunRecord:
+    """Check that the plan is feasible and the service healthy, run the load, and keep the record in the results folder.
+
+    An interrupted run, or one whose service went away, is kept as well, marked as such. calibration: tells the generator's own
+    noise, measured before the load unless it is known already; None: it is left out, which the record notes.
+
+    Raises:
+        StorageError: the results cannot be kept. UnreachableError: no healthy service. InfeasibleError: this machine cannot
+            carry out the plan.
+    """
+    started = effects.utc_now()
+    hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
+    url = mask(setup.scenario.target.url, hidden)
+    with RunLog(results, hidden) as log:
+        log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
+        try:
+            shards = make_room(setup, effects, log)
+            notes: list[str] = []
+            done: list[_Measured] = []
+            with HeldSignals(effects.signals) as held:
+                with SampleWriter(results.samples) as writer:
+                    try:
+                        run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration, done.append))
+                    except KeyboardInterrupt:
+                        if not done:
+                            raise
+                        held.begin(came=True)
+                    else:
+                        held.begin()
+                result, readings, noise = done[0]
+                facts = RunFacts(phases=masked(result.phases, hidden), readings=readings, layers=result.layers)
+                record = RunRecord(
+                    id=results.folder.name,
+                    started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+                    tool=effects.environment().tool,
+                    plan=setup.plan,
+                    environment=effects.environment(),
+                    revision=effects.revision(),
+                    phases=summaries(setup.plan, facts, read_samples(results.samples)),
+                    url=url,
+                    interrupted=result.interrupted,
+                    notes=tuple(mask(note, hidden) for note in notes),
+                    shards=shards,
+                    generator_noise=noise,
+                    selftest=effects.selftest,
+                )
+                write_record(results.folder, record, facts)
+        except VelroError as error:
+            log.error("%s", error)
+            raise
+        log.info("record kept")
+    return record
+
+
+def masked(phases: Sequence[PhaseRun], hidden: Sequence[str]) -> tuple[PhaseRun, ...]:
+    """The same, what the service showed in its failed answers free of these values."""
+
+    def clean(failed: FailedAnswer) -> FailedAnswer:
+        request, reason = mask(failed.request, hidden), mask(failed.reason, hidden)
+        return replace(failed, request=request, reason=reason, came=mask(failed.came, hidden), seen=mask(failed.seen, hidden))
+
+    return tuple(replace(ran, failures=tuple(map(clean, ran.failures))) for ran in phases)
+
+
+def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun:
+    """Measure the generator alone at the plan's peak load; nothing is kept, and the service is not needed.
+
+    Raises:
+        BrokenError: it could not be measured.
+    """
+    made = run_trio(partial(null_run, setup, seconds=seconds, stop=trio.Event(), observe=effects.observe))
+    assert made is not None  # nobody sets that event
+    return made
+
+
+def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tuple[PhaseSummary, ...]:
+    """Every phase that was run, summarised from its samples and readings."""
+    planned = {phase.name: phase for phase in plan.phases}
+    return tuple(
+        summarise(
+            planned[ran.name],
+            plan.steps,
+            ran,
+            samples.get(ran.name, Samples.empty()),
+            [reading for reading in facts.readings if ran.started <= reading.at <= ran.ended],
+            facts.layers,
+        )
+        for ran in facts.phases
+    )
+
+
+def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
+    """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be."""
+    shards = setup.shard_count(read_machine())
+    # The shards inherit the limit.
+    raise_descriptor_limit(descriptors_needed(setup.phases, shards=shards))
+    caveats = require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local, shards=shards)
+    for caveat in caveats:
+        log.warning("%s: %s", caveat.phase, caveat.sentence)
+        effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
+    if shards > 1:
+        log.info("sent by %d shards", shards)
+    return shards
+
+
+async def _measure(
+    setup: Setup,
+    shards: int,
+    writer: SampleWriter,
+    effects: Effects,
+    log: logging.Logger,
+    notes: list[str],
+    calibration: Calibration | None,
+    keep: Callable[[_Measured], None],
+) -> None:
+    target = setup.scenario.target
+    health = await preflight(target, wait_seconds=setup.start_seconds)
+    log.info("service is healthy: %s", health)
+
+    def note(sentence: str) -> None:
+        log.warning("%s", sentence)
+        notes.append(sentence)
+
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        if effects.signals:
+            nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
+        noise = await generator_alone(setup, calibration, effects, stop)
+        if isinstance(noise, str):
+            note(noise)
+        else:
+            log.info("generator alone: %s", noise)
+        result, readings = await watched_load(
+            setup, shards, sink=writer.append, observe=effects.observe, log=log, note=note, stop=stop
+        )
+        keep((result, readings, None if isinstance(noise, str) else noise))
+        nursery.cancel_scope.cancel()
+
+
+async def watched_load(
+    setup: Setup,
+    shards: int,
+    *,
+    sink: Callable[[str, Samples], None],
+    observe: Callable[[Progress], None],
+    log: logging.Logger,
+    note: Callable[[str], None],
+    stop: trio.Event,
+) -> tuple[LoadResult, tuple[Reading, ...]]:
+    """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read."""
+    target = setup.scenario.target
+    readings: list[Reading] = []
+    origin = trio.current_time()
+    sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(
+                watch,
+                sources,
+                every=MONITOR_EVERY,
+                now=lambda: trio.current_time() - origin,
+                emit=readings.append,
+                note=note,
+            )
+        )
+        result = await run_sharded(
+            Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
+            shards,
+            origin=origin,
+            sink=sink,
+            observe=_observer(observe, log),
+            finished=partial(_log_phase, log),
+            stop=stop,
+        )
+        nursery.cancel_scope.cancel()
+    return result, tuple(readings)
+
+
+async def generator_alone(
+    setup: Setup, calibration: Calibration | None, effects: Effects, stop: trio.Event
+) -> GeneratorNoise | str:
+    """The generator's own noise, or in a sentence why it is not known."""
+    if calibration is None:
+        return NOT_CALIBRATED
+    return await calibration.noise(setup, stop=stop, say=effects.say, observe=effects.observe)
+
+
+async def stop_on_signal(signals: tuple[signal.Signals, ...], stop: trio.Event, say: Callable[[str], None]) -> None:
+    """The first signal ends the load gracefully; the second one at once."""
+    with trio.open_signal_receiver(*signals) as received:
+        async for number in received:
+            if stop.is_set():
+                raise KeyboardInterrupt
+            say(f"{signal.Signals(number).name}: ending the run; what was measured is kept (once more to stop at once)")
+            stop.set()
+
+
+def _observer(observe: Callable[[Progress], None], log: logging.Logger) -> Callable[[Progress], None]:
+    def see(progress: Progress) -> None:
+        log.debug("%s", progress)
+        observe(progress)
+
+    return see
+
+
+def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
+    log.info(
+        "phase %s: %d requests sent in %.1f s by %d users%s",
+        ran.name,
+        ran.sent_total,
+        ran.ended - ran.started,
+        ran.users,
+        _how_it_went(ran),
+    )
+    for failed in ran.failures:
+        log.warning(
+            "phase %s: %s; the first: %s: %s", ran.name, failed_kind(failed), failed.request, failed.seen or "no answer"
+        )
+
+
+def _how_it_went(ran: PhaseRun) -> str:
+    redirects = f", {ran.redirects_followed} redirects followed" if ran.redirects_followed else ""
+    tls = f"; TLS: {ran.tls_fault}" if ran.tls_fault is not None else ""
+    return redirects + tls + _how_it_ended(ran)
+
+
+def _how_it_ended(ran: PhaseRun) -> str:
+    if ran.shards_lost:
+        return f"; given up: {', '.join(ran.shards_lost)}"
+    if ran.service_gone is not None or ran.hopeless is not None:
+        return f"; given up: {ran.service_gone or ran.hopeless}"
+    return "; interrupted" if ran.interrupted else ""
+
+
+def run_trio(main: Callable[[], Awaitable[T]]) -> T:
+    """Run to the end; of a group of errors, raise the one a user can understand."""
+    try:
+        return trio.run(main)
+    except BaseExceptionGroup as group:
+        raise _first_known(group) from group
+
+
+def _first_known(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    ours = group.subgroup(VelroError) or group.subgroup(KeyboardInterrupt) or group
+    found: BaseException = ours
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found

@@ -1,0 +1,1 @@
+"""What is measured on the embedded sandbox: the demonstration, banks of blocks, the selftest."""

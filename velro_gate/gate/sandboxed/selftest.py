@@ -1,0 +1,93 @@
+"""The selftest: how much this runner's figures move by themselves, and whether a slowdown that we inject is seen on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from velro_gate import units
+from velro_gate.analysis.verdict.selftest import LEAST_CYCLES, selftest_of
+from velro_gate.errors import BrokenError, UsageError
+from velro_gate.gate.duet.blocks import Shape
+from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.results import Results, make_results
+from velro_gate.gate.measure.setup import Setup
+from velro_gate.gate.sandboxed.bank import Wanted, fill_bank
+from velro_gate.gate.sandboxed.effects import sandbox_effects, sandbox_setup
+from velro_gate.model.bank import SLOWDOWNS, Bank
+from velro_gate.model.selftest import Selftest
+from velro_gate.store.selftests import SELFTEST, place_of, write_selftest
+
+WARM_UP, BLOCK = 1.0, 5.0
+"""Seconds of a block where nothing else is asked for."""
+
+_RESTART = 3.0
+"""Seconds that a start and a stop of the sandbox are forecast to take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelftestAsked:
+    """minutes: that it may take. warm_up, seconds: of each block. kept: the folder of the newest selftests, or None.
+
+    scenario: another one than the shipped, for the sandbox.
+    """
+
+    minutes: float
+    warm_up: float
+    seconds: float
+    output: Path
+    kept: Path | None
+    scenario: Path | None = None
+
+    @property
+    def cycles(self) -> int:
+        """How many cycles fit."""
+        return int(self.minutes * 60.0 / (len(SLOWDOWNS) * (self.warm_up + self.seconds + _RESTART)))
+
+    def __post_init__(self) -> None:
+        if self.cycles < LEAST_CYCLES:
+            needed = LEAST_CYCLES * len(SLOWDOWNS) * (self.warm_up + self.seconds + _RESTART)
+            raise UsageError(
+                f"a selftest in {units.format_duration(60.0 * self.minutes)} would measure {self.cycles} cycles of blocks",
+                why=f"it takes {LEAST_CYCLES} before anything can be found",
+                hint=f"Allow at least {needed / 60.0:.0f} minutes with --minutes (in a workflow: selftest-minutes).",
+            )
+
+
+Fill = Callable[[Setup, Path, Wanted, Results, Effects], Bank]
+
+
+def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) -> tuple[Selftest, Results]:
+    """Measure cycles of unchanged and slowed sandbox blocks, and keep what they say of this runner.
+
+    It is kept twice: in the results folder beside the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.
+
+    Raises:
+        UsageError: the sandbox's extra is not installed. InterruptedRunError: a signal came. BrokenError: too few cycles could
+            be measured, or the sandbox cannot be started. OutputError, StorageError: it cannot be kept.
+    """
+    world = sandbox_effects(effects)
+    setup = sandbox_setup(world, asked.scenario)
+    started = effects.utc_now()
+    results = make_results(asked.output, f"{started:%Y%m%dT%H%M%SZ}-selftest")
+    wanted = Wanted(
+        cycles=asked.cycles,
+        seed=int(started.timestamp()),
+        shape=Shape(warm_up=asked.warm_up, seconds=asked.seconds),
+        until=asked.minutes * 60.0,
+    )
+    bank = fill(setup, results.folder / "bank.jsonl", wanted, results, world)
+    if len(bank.cycles) < LEAST_CYCLES:
+        raise BrokenError(
+            f"the selftest measured {len(bank.cycles)} cycles of blocks, {LEAST_CYCLES} are needed",
+            where=str(results.folder),
+            why="the blocks took longer than forecast",
+            hint="Allow more with --minutes (in a workflow: selftest-minutes).",
+        )
+    each = (effects.utc_now() - started).total_seconds() / (len(SLOWDOWNS) * len(bank.cycles))
+    made = selftest_of(bank, measured_at=f"{started:%Y-%m-%dT%H:%M:%SZ}", overhead=max(each - asked.seconds, 0.0))
+    write_selftest(results.folder / SELFTEST, made)
+    if asked.kept is not None:
+        write_selftest(place_of(asked.kept, made.environment), made)
+    return made, results

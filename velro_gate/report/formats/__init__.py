@@ -1,0 +1,1 @@
+"""One module a format: comment, terminal, HTML, JSON, CSV."""

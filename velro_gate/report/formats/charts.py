@@ -1,0 +1,286 @@
+"""Charts as geometry: everything an SVG template needs, worked out here, so that the template only places it.
+
+A chart is a row of panels, one a phase, that share one vertical scale: phases of two minutes and of half an hour are equally
+readable, and the step from one to the next is seen at a glance. Coordinates are in SVG user units.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from velro_gate import units
+from velro_gate.model.record import PhaseSummary, RunRecord, Window
+from velro_gate.model.scenario import ALL_STEPS, Requirement
+from velro_gate.report.text.escape import visible
+
+WIDTH = 1120.0
+LEFT = 64.0
+TOP = 26.0
+HEIGHT = 132.0
+BOTTOM = 22.0
+GAP = 10.0
+MOST_POINTS = 120
+"""Points a line: more than a panel has room for only makes the page heavy."""
+MOST_PANELS = 6
+
+Value = Callable[[Window], float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """A line of the grid with its label."""
+
+    at: float
+    label_y: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One curve; path is empty when nothing was measured. kind: the CSS class that colours it."""
+
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One phase: its frame, its curves, its limit (None: none, or beyond the scale) and its label of time."""
+
+    x: float
+    width: float
+    middle: float
+    right: float
+    name: str
+    full_name: str
+    seconds: str
+    lines: tuple[Line, ...]
+    limit: float | None
+    empty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legend:
+    """What a colour means."""
+
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """One row of panels. describe: what it shows, in words, for those who cannot see it."""
+
+    title: str
+    note: str
+    describe: str
+    width: float
+    height: float
+    top: float
+    inner: float
+    label_x: float
+    name_y: float
+    middle_y: float
+    time_y: float
+    ticks: tuple[Tick, ...]
+    panels: tuple[Panel, ...]
+    legend: tuple[Legend, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """What a chart is about. limits: the metrics whose requirement is drawn; clip: whether rare peaks may leave the scale."""
+
+    title: str
+    curves: tuple[tuple[str, str, Value], ...]
+    limits: tuple[str, ...]
+    label: Callable[[float], str]
+    clip: bool = False
+
+
+def _error_share(window: Window) -> float | None:
+    answered = window.ok + window.failed
+    return window.failed / answered if answered else None
+
+
+_KINDS = (
+    _Kind(
+        title="Good answers a second",
+        curves=(("rate", "rate", lambda window: window.rate),),
+        limits=("sustained_throughput", "throughput"),
+        label=units.format_rate,
+    ),
+    _Kind(
+        title="Response time",
+        curves=(
+            ("p99", "p99", lambda window: window.p99),
+            ("p95", "p95", lambda window: window.p95),
+            ("p50", "p50", lambda window: window.p50),
+        ),
+        limits=("p95",),
+        label=units.format_seconds,
+        clip=True,
+    ),
+    _Kind(title="Errors", curves=(("errors", "error rate", _error_share),), limits=("error_rate",), label=units.format_share),
+    _Kind(
+        title="Virtual users connected",
+        curves=(("users", "users", lambda window: float(window.connected)),),
+        limits=(),
+        label=units.format_count,
+    ),
+)
+
+
+def charts(record: RunRecord) -> tuple[Chart, ...]:
+    """Rate, response time, errors and users over time, in rows of at most six phases; none without any window."""
+    phases = [phase for phase in record.phases if phase.windows]
+    chunks = [phases[start : start + MOST_PANELS] for start in range(0, len(phases), MOST_PANELS)]
+    return tuple(_chart(kind, chunk, record) for chunk in chunks for kind in _KINDS)
+
+
+def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Chart:
+    thinned = {phase.name: thin(phase.windows) for phase in phases}
+    limits = {phase.name: _limit(kind, record, phase.name) for phase in phases}
+    top = _top(kind, list(thinned.values()), [limit for limit in limits.values() if limit is not None])
+    ticks = nice_ticks(top)
+    scale = max(top, ticks[-1])
+    width = (WIDTH - LEFT - GAP * (len(phases) - 1)) / len(phases)
+    panels = tuple(
+        _panel(kind, phase, thinned[phase.name], limits[phase.name], scale, LEFT + index * (width + GAP), width)
+        for index, phase in enumerate(phases)
+    )
+    legend = [Legend(kind=style, label=label) for style, label, _ in kind.curves]
+    if any(panel.limit is not None for panel in panels):
+        legend.append(Legend(kind="limit", label="limit"))
+    return Chart(
+        title=kind.title,
+        note="peaks of p99 may leave the scale" if kind.clip else "",
+        describe=f"{kind.title} over time in {len(phases)} phases: {', '.join(visible(phase.name) for phase in phases)}",
+        width=WIDTH,
+        height=TOP + HEIGHT + BOTTOM,
+        top=TOP,
+        inner=HEIGHT,
+        label_x=LEFT - 8.0,
+        name_y=TOP - 8.0,
+        middle_y=TOP + HEIGHT / 2.0,
+        time_y=TOP + HEIGHT + 15.0,
+        ticks=tuple(_tick(value, scale, kind) for value in ticks),
+        panels=panels,
+        legend=tuple(legend),
+    )
+
+
+def _tick(value: float, scale: float, kind: _Kind) -> Tick:
+    at = _y(value, scale)
+    return Tick(at=at, label_y=_round(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0")
+
+
+def thin(windows: Sequence[Window]) -> tuple[Window, ...]:
+    """At most ``MOST_POINTS`` windows: neighbours are merged, rates averaged, the worst latency kept, so no spike is lost."""
+    size = math.ceil(len(windows) / MOST_POINTS)
+    if size <= 1:
+        return tuple(windows)
+    return tuple(_merged(windows[start : start + size]) for start in range(0, len(windows), size))
+
+
+def _merged(windows: Sequence[Window]) -> Window:
+    def worst(values: Sequence[float | None]) -> float | None:
+        return max((value for value in values if value is not None), default=None)
+
+    rates = [window.hit_rate for window in windows if window.hit_rate is not None]
+    return Window(
+        start=windows[0].start,
+        seconds=sum(window.seconds for window in windows),
+        sent=sum(window.sent for window in windows),
+        ok=sum(window.ok for window in windows),
+        failed=sum(window.failed for window in windows),
+        connected=windows[-1].connected,
+        p50=worst([window.p50 for window in windows]),
+        p95=worst([window.p95 for window in windows]),
+        p99=worst([window.p99 for window in windows]),
+        hit_rate=sum(rates) / len(rates) if rates else None,
+        lateness_p99=worst([window.lateness_p99 for window in windows]),
+    )
+
+
+def _limit(kind: _Kind, record: RunRecord, phase: str) -> float | None:
+    wanted: tuple[Requirement, ...] = next((one.requirements for one in record.plan.phases if one.name == phase), ())
+    for metric in kind.limits:
+        for requirement in wanted:
+            if requirement.metric == metric and requirement.step == ALL_STEPS:
+                return requirement.target
+    return None
+
+
+def _top(kind: _Kind, series: Sequence[Sequence[Window]], limits: Sequence[float]) -> float:
+    """The end of the scale: all values and limits, or without the rarest peaks where a chart may be clipped."""
+    values = sorted(
+        value for windows in series for window in windows for _, _, read in kind.curves if (value := read(window)) is not None
+    )
+    if not values:
+        return max(limits, default=1.0) * 1.1
+    highest = values[int((len(values) - 1) * 0.98)] if kind.clip else values[-1]
+    return max(highest, *limits, 1e-9) * 1.08
+
+
+def nice_ticks(top: float) -> list[float]:
+    """Two to five round values from 0 to at most ``top``."""
+    raw = top / 4.0
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= raw * 0.999)
+    return [index * step for index in range(math.floor(top / step + 1e-9) + 1)]
+
+
+def _panel(
+    kind: _Kind, phase: PhaseSummary, windows: Sequence[Window], limit: float | None, scale: float, x: float, width: float
+) -> Panel:
+    start, end = windows[0].start, windows[-1].start + windows[-1].seconds
+
+    def across(window: Window) -> float:
+        return x + (window.start + window.seconds / 2.0 - start) / (end - start) * width
+
+    lines = tuple(
+        Line(kind=style, path=_path([(across(window), read(window)) for window in windows], scale))
+        for style, _, read in kind.curves
+    )
+    name = visible(phase.name)
+    room = max(8, int(width / 6.4))
+    return Panel(
+        x=_round(x),
+        width=_round(width),
+        middle=_round(x + width / 2.0),
+        right=_round(x + width),
+        name=name if len(name) <= room else f"{name[: room - 1]}…",
+        full_name=name,
+        seconds=units.format_duration(round(end - start)),
+        lines=lines,
+        limit=None if limit is None or limit > scale else _y(limit, scale),
+        empty=not any(line.path for line in lines),
+    )
+
+
+def _path(points: Sequence[tuple[float, float | None]], scale: float) -> str:
+    """An SVG path that breaks where nothing was measured; a lone point becomes a short dash."""
+    parts: list[str] = []
+    pen_down = False
+    for index, (x, value) in enumerate(points):
+        if value is None:
+            pen_down = False
+            continue
+        y = _y(value, scale)
+        parts.append(f"{'L' if pen_down else 'M'}{_round(x)} {y}")
+        if not pen_down and (index + 1 == len(points) or points[index + 1][1] is None):
+            parts.append("h2")
+        pen_down = True
+    return "".join(parts)
+
+
+def _y(value: float, scale: float) -> float:
+    """The height of a value; the clip path of the panel cuts what lies above the scale."""
+    return _round(TOP + HEIGHT * (1.0 - min(value / scale, 1.5)))
+
+
+def _round(coordinate: float) -> float:
+    return round(coordinate, 1)

@@ -1,0 +1,172 @@
+"""The pull request's comment: GitHub markdown, never longer than GitHub takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from types import MappingProxyType
+
+from velro_gate.model.record import Plan, RunRecord
+from velro_gate.model.verdict import Verdict
+from velro_gate.report.parts.rows import RequirementRow, gathered
+from velro_gate.report.parts.trend import MOST, Trend, blocks, trend
+from velro_gate.report.parts.view import View, build
+from velro_gate.report.parts.waiver_rows import waiver_rows
+from velro_gate.report.text.escape import markdown_link, markdown_text, marker_key
+from velro_gate.report.text.phrase import Phrase
+from velro_gate.report.text.templating import template
+
+LIMIT = 60_000
+"""Characters; GitHub refuses a comment of more than 65,536."""
+
+DETAILS = ("waivers", "trend", "method", "phases", "failures", "comparisons", "findings", "answers", "steps")
+"""What is folded away at the end, from the most to the least worth keeping: dropped from the right."""
+
+_CHANGED = 15
+_LISTED = 6
+_NO_LINKS: Mapping[str, str] = MappingProxyType({})
+
+
+def markdown(
+    record: RunRecord,
+    verdict: Verdict,
+    *,
+    links: Mapping[str, str] = _NO_LINKS,
+    history: Sequence[RunRecord] = (),
+    about: Sequence[str] = (),
+) -> str:
+    """The comment. links: label -> http address, shown in this order under what to do next.
+
+    history: the accepted runs before this one, oldest first, for the trends. about: more for the footer, such as commits.
+
+    At most ``LIMIT`` characters: details are dropped first, then the rows of met requirements, then rows of the long tables,
+    each time with a line that says so; the verdict and the requirements that are not met stay.
+    """
+    view = build(record, verdict)
+    extras = _Extras(
+        links=" · ".join(markdown_link(label, url) for label, url in links.items()),
+        trend=trend(record, verdict, history),
+        blocks=blocks(verdict, history),
+        runs=min(len(history), MOST),
+        waivers=waiver_rows(record, verdict),
+        about=" · ".join(map(markdown_text, about)),
+    )
+    text = ""
+    for layout in _layouts(view):
+        text = _render(view, layout, extras)
+        if len(text) <= LIMIT:
+            break
+    return text
+
+
+def comment_marker(record: RunRecord) -> str:
+    """The first line of the comment, by which a later run finds it again."""
+    return marker_of(record.plan)
+
+
+def marker_of(plan: Plan, label: str = "") -> str:
+    """The same from the plan alone. label: of the runner, where several measure the same plan."""
+    return marker_named(plan.scenario, plan.profile, label)
+
+
+def marker_named(*names: str) -> str:
+    """The same from names, for where there is no plan: a scenario that cannot be read. Empty names are left out."""
+    return f"<!-- velro-gate:{marker_key(*filter(None, names))} -->"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Extras:
+    """What is not of the view itself, ready to print. blocks: of required figures, by phase and subject, over ``runs``."""
+
+    links: str
+    trend: Trend | None
+    blocks: Mapping[tuple[str, Phrase], str]
+    runs: int
+    waivers: tuple[str, ...]
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """How much of a view is shown."""
+
+    show: tuple[str, ...] = DETAILS
+    folded: bool = True
+    rows: int | None = None
+    text: int | None = None
+
+
+def _layouts(view: View) -> list[_Layout]:
+    """From everything to the least that is still a verdict, in the order in which things are given up."""
+    kept = [_Layout(show=DETAILS[:count]) for count in range(len(DETAILS), -1, -1)]
+    bare = replace(kept[-1], folded=False)
+    longest = max(len(view.prominent), 1)
+    counts = [longest >> halvings for halvings in range(longest.bit_length())]
+    return [*kept, bare, *(replace(bare, rows=count, text=500) for count in counts), replace(bare, rows=1, text=100)]
+
+
+def _render(view: View, layout: _Layout, extras: _Extras) -> str:
+    worst_first = sorted(view.prominent, key=lambda row: row.level == "pass")
+    kept = worst_first[: layout.rows]
+    prominent = [row for row in view.prominent if any(row is one for one in kept)]
+    changed = view.changed[: min(_CHANGED, layout.rows or _CHANGED)]
+    shown = _shortened(view, layout.text) if layout.text else view
+    listed = min(_LISTED, layout.rows or _LISTED)
+    text = template("verdict.md.j2").render(
+        view=shown,
+        key=marker_key(view.scenario, view.profile),
+        show=layout.show,
+        prominent=prominent,
+        folded=view.folded if layout.folded else [],
+        folded_title=f"{len(view.folded)} more requirements, all met",
+        left_out=_left_out(view, layout, prominent),
+        changed=gathered(changed),
+        changed_left_out=_more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
+        explanations=shown.explanations[:listed],
+        trust=shown.trust[:listed],
+        next_steps=shown.next_steps[:listed],
+        extras=extras,
+        dropped=_dropped(layout),
+    )
+    return _tidy(text)
+
+
+def _left_out(view: View, layout: _Layout, prominent: Sequence[RequirementRow]) -> str:
+    hidden = len(view.prominent) - len(prominent) + (0 if layout.folded else len(view.folded))
+    return _more(hidden, "requirement", "requirements")
+
+
+def _more(count: int, one: str, many: str) -> str:
+    return f"{count} more {one if count == 1 else many}: see report.csv in the results." if count > 0 else ""
+
+
+def _dropped(layout: _Layout) -> str:
+    missing = len(DETAILS) - len(layout.show)
+    return "Some details are left out here for their length: see report.html in the results." if missing else ""
+
+
+def _shortened(view: View, length: int) -> View:
+    """The same view with long sentences cut, for a comment that nothing else makes short enough."""
+
+    def cut(words: str) -> str:
+        return words if len(words) <= length else f"{words[:length]}…"
+
+    return replace(
+        view,
+        sentence=tuple(replace(piece, text=cut(piece.text)) for piece in view.sentence),
+        explanations=[cut(words) for words in view.explanations],
+        trust=[replace(row, sentence=cut(row.sentence)) for row in view.trust],
+        next_steps=[
+            replace(row, advice=cut(row.advice), reasons=tuple(replace(one, sentence=cut(one.sentence)) for one in row.reasons))
+            for row in view.next_steps
+        ],
+    )
+
+
+def _tidy(text: str) -> str:
+    """No more than one empty line in a row: templates are written for their reader, this is for the comment's."""
+    lines: list[str] = []
+    for blank, group in groupby(text.strip().split("\n"), key=lambda line: not line.strip()):
+        lines.extend([""] if blank else (line.rstrip() for line in group))
+    return "\n".join(lines) + "\n"

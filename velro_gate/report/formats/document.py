@@ -1,0 +1,167 @@
+"""verdict.json: the verdict for programs, in base units and unrounded, under a versioned schema with stable keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from velro_gate.model.explanation import Explanation
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
+from velro_gate.model.verdict import Comparison, Finding, RequirementResult, SideBySide, TrustFinding, Verdict
+from velro_gate.report.parts.wording import action, headline
+
+VERDICT_SCHEMA = 1
+"""Raised when a key changes its meaning or goes away; new keys do not raise it."""
+
+
+def verdict_json(record: RunRecord, verdict: Verdict) -> str:
+    """The document as indented JSON, keys in a fixed order, ending in a newline. A missing figure is null."""
+    return json.dumps(_document(record, verdict), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "schema": VERDICT_SCHEMA,
+        "verdict": verdict.level.word,
+        "suspicious": verdict.is_suspicious,
+        "exit_code": verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive),
+        "action": action(verdict),
+        "headline": headline(record, verdict),
+        "run": _run(record),
+        "plan": {
+            "scenario": record.plan.scenario,
+            "profile": record.plan.profile,
+            "digest": record.plan.digest,
+            "phases": [phase.name for phase in record.plan.phases],
+            "scaled": any(result.requirement.scaled_from is not None for result in verdict.requirements),
+        },
+        "duet": _duet(verdict.duet),
+        "baselines": {"used": verdict.baselines_used, "skipped": list(verdict.baselines_skipped)},
+        "findings": [_finding(found) for found in verdict.findings],
+        "requirements": [_requirement(result) for result in verdict.requirements],
+        "comparisons": [_comparison(row) for row in verdict.comparisons],
+        "explanations": [_explanation(one) for one in verdict.explanations],
+        "trust": [trust_row(found) for found in verdict.trust],
+    }
+
+
+def _run(record: RunRecord) -> dict[str, Any]:
+    place = record.environment
+    return {
+        "id": record.id,
+        "started_at": record.started_at,
+        "tool": record.tool,
+        "url": record.url,
+        "complete": record.complete,
+        "interrupted": record.interrupted,
+        "revision": {"sha": record.revision.sha, "branch": record.revision.branch, "label": record.revision.label},
+        "environment": {
+            "fingerprint": fingerprint(place),
+            "runner": place.runner,
+            "cpu_model": place.cpu_model,
+            "cores": place.cores,
+            "memory": place.memory,
+            "kernel": place.kernel,
+            "python": place.python,
+            "extra": dict(sorted(place.extra.items())),
+        },
+        "generator_alone": generator_alone(record.generator_noise),
+    }
+
+
+def generator_alone(noise: GeneratorNoise | None) -> dict[str, Any] | None:
+    """The null run's figures by their names; None when there was none."""
+    return None if noise is None else dataclasses.asdict(noise)
+
+
+def _duet(duet: SideBySide | None) -> dict[str, Any] | None:
+    """How base and head were measured side by side; None for a run held against baselines."""
+    return None if duet is None else dataclasses.asdict(duet)
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    return {"level": found.level.word, "subject": found.subject, "sentence": found.sentence, "advice": found.advice}
+
+
+def _requirement(result: RequirementResult) -> dict[str, Any]:
+    wanted = result.requirement
+    return {
+        "phase": result.phase,
+        "step": wanted.step,
+        "metric": wanted.metric,
+        "unit": METRICS[wanted.metric].kind.value,
+        "comparator": wanted.comparator.value,
+        "target": wanted.target,
+        "critical": wanted.critical,
+        "required": wanted.required,
+        "scaled_from": wanted.scaled_from,
+        "source": wanted.source,
+        "status": result.status.value,
+        "met": result.met,
+        "level": result.level.word,
+        "measured": _estimate(result.estimate),
+        "headroom": result.headroom,
+        "sentence": result.sentence,
+    }
+
+
+def _estimate(found: Estimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "detail": found.detail}
+
+
+def _comparison(row: Comparison) -> dict[str, Any]:
+    return {
+        "phase": row.phase,
+        "step": row.step,
+        "metric": row.metric,
+        "unit": METRICS[row.metric].kind.value,
+        "finding": row.verdict.value,
+        "level": row.level.word,
+        "primary": row.primary,
+        "baseline": row.baseline,
+        "current": row.current,
+        "change": row.change,
+        "change_low": row.change_low,
+        "change_high": row.change_high,
+        "worse": row.worse,
+        "p": row.p,
+        "p_adjusted": row.p_adjusted,
+        "noise": row.noise,
+        "mde": row.mde,
+        "margin": row.margin,
+        "baselines": row.k,
+        "runs": row.runs,
+        "confirmation": None if row.confirmation is None else dataclasses.asdict(row.confirmation),
+        "pairs": row.pairs,
+        "waived": row.waived,
+        "reason": row.reason,
+    }
+
+
+def _explanation(one: Explanation) -> dict[str, Any]:
+    return {
+        "phase": one.phase,
+        "steps": list(one.steps),
+        "shape": one.shape.value,
+        "quantiles": [dataclasses.asdict(move) for move in one.quantiles],
+        "since": one.since,
+        "companions": list(one.companions),
+        "sentence": one.sentence,
+    }
+
+
+def trust_row(found: TrustFinding) -> dict[str, Any]:
+    """One reason to doubt a measurement."""
+    return {
+        "code": found.code,
+        "weight": found.trust.value,
+        "phase": found.phase,
+        "figure": found.figure,
+        "limit": found.limit,
+        "sentence": found.sentence,
+        "advice": found.advice,
+    }

@@ -1,0 +1,1 @@
+"""The parts of a report as strings, the same for every format."""

@@ -1,0 +1,270 @@
+"""What was measured, phase by phase and step by step, as strings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from velro_gate import units
+from velro_gate.model.readings import is_counter
+from velro_gate.model.record import PhaseSummary, ResourceSummary, RunRecord, StepSummary
+from velro_gate.model.run import FailedAnswer
+from velro_gate.model.samples import Outcome
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report.parts.plan import offered
+from velro_gate.report.text import figures
+
+_OUTCOMES = {
+    "OK": "good answer",
+    "STATUS": "unexpected status",
+    "CHECK": "failed check",
+    "TIMEOUT": "timeout",
+    "REFUSED": "refused",
+    "RESET": "connection reset",
+    "TLS": "TLS fault",
+    "CERTIFICATE": "certificate not accepted",
+    "DNS": "name not found",
+    "PROTOCOL": "answer refused",
+    "CANCELLED": "cancelled at the end",
+    "CAPTURE": "value not found in the answer",
+}
+
+
+_SHOWN = ("p50", "p95", "p99")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRow:
+    """A phase that was planned; state says how far it came. few: one of its quantiles is marked."""
+
+    name: str
+    state: str
+    users: str
+    measured: str
+    rate: str
+    offered: str
+    p50: str
+    p95: str
+    p99: str
+    errors: str
+    hit_rate: str
+    lateness: str
+    few: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """One step of a phase. few: one of its quantiles is marked."""
+
+    phase: str
+    step: str
+    due: str
+    failed: str
+    p50: str
+    p95: str
+    p99: str
+    service_p95: str
+    error_rate: str
+    hit_rate: str
+    received: str
+    few: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRow:
+    """How the requests of a phase ended: statuses and outcomes as one text each, cache layers as another."""
+
+    phase: str
+    statuses: str
+    outcomes: str
+    cache: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureRow:
+    """The first failed answer of one kind. what: how often it failed, in which way. seen: what came, as it came."""
+
+    phase: str
+    what: str
+    request: str
+    seen: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceRow:
+    """A watched value over a phase."""
+
+    phase: str
+    source: str
+    name: str
+    least: str
+    median: str
+    most: str
+
+
+def phase_rows(record: RunRecord) -> list[PhaseRow]:
+    """Every planned phase in order, also those that the run did not reach."""
+    planned = [phase.name for phase in record.plan.phases]
+    extra = [phase.name for phase in record.phases if phase.name not in planned]
+    rows = []
+    pace = {phase.name: offered(phase) for phase in record.plan.phases}
+    for wanted in (*planned, *extra):
+        found = record.phase(wanted)
+        rows.append(_phase_row(found, pace.get(wanted)) if found else _unreached(wanted))
+    return rows
+
+
+def _phase_row(phase: PhaseSummary, pace: float | str | None) -> PhaseRow:
+    held = phase.measurement("users_held")
+    users = units.format_count(phase.users)
+    return PhaseRow(
+        name=phase.name,
+        state=_state(phase),
+        users=users if held is None else f"{units.format_count(held.value)} of {users}",
+        measured=units.format_duration(phase.measured_seconds),
+        rate=_of(phase, "throughput"),
+        offered=_offered(phase.offered_rate if phase.offered_rate is not None else pace),
+        p50=_of(phase, "p50"),
+        p95=_of(phase, "p95"),
+        p99=_of(phase, "p99"),
+        errors=_of(phase, "error_rate"),
+        hit_rate=_of(phase, "hit_rate"),
+        lateness=_of(phase, "lateness_p99"),
+        few=any(figures.has_few(name, phase.measurement(name)) for name in (*_SHOWN, "lateness_p99")),
+    )
+
+
+def _offered(pace: float | str | None) -> str:
+    if pace is None:
+        return "closed loop"
+    return pace if isinstance(pace, str) else units.format_rate(pace)
+
+
+def _unreached(name: str) -> PhaseRow:
+    missing = dict.fromkeys(
+        ("users", "measured", "rate", "offered", "p50", "p95", "p99", "errors", "hit_rate", "lateness"), figures.MISSING
+    )
+    return PhaseRow(name=name, state="not reached", few=False, **missing)
+
+
+def _state(phase: PhaseSummary) -> str:
+    if phase.shards_lost:
+        return f"given up: {', '.join(phase.shards_lost)}"
+    if phase.ended_by_service is not None:
+        return f"given up: {phase.ended_by_service}"
+    return "interrupted" if phase.interrupted else "complete"
+
+
+def _of(phase: PhaseSummary, metric: str, step: str = ALL_STEPS) -> str:
+    return figures.marked(metric, phase.measurement(metric, step))
+
+
+def step_rows(record: RunRecord) -> list[StepRow]:
+    """Every step of every phase that was reached, in the record's order."""
+    return [_step_row(phase, step) for phase in record.phases for step in phase.steps]
+
+
+def _step_row(phase: PhaseSummary, step: StepSummary) -> StepRow:
+    def of(metric: str) -> str:
+        return figures.marked(metric, step.measurements.get(metric))
+
+    return StepRow(
+        phase=phase.name,
+        step="all steps" if step.step == ALL_STEPS else step.step,
+        due=units.format_count(step.counts.due),
+        failed=units.format_count(step.counts.failed + step.counts.blocked),
+        p50=of("p50"),
+        p95=of("p95"),
+        p99=of("p99"),
+        service_p95=of("service_p95"),
+        error_rate=of("error_rate"),
+        hit_rate=of("hit_rate"),
+        received=units.format_bytes(step.received),
+        few=any(figures.has_few(name, step.measurements.get(name)) for name in (*_SHOWN, "service_p95")),
+    )
+
+
+def answer_rows(record: RunRecord) -> list[AnswerRow]:
+    """How the requests of each phase ended."""
+    rows = []
+    for phase in record.phases:
+        whole = phase.step()
+        if whole is None:
+            continue
+        statuses = {status_name(code): count for code, count in sorted(whole.statuses.items())}
+        outcomes = {_OUTCOMES.get(name, name.lower()): count for name, count in whole.outcomes.items()}
+        followed = f"; redirects followed: {units.format_count(n)}" if (n := phase.redirects_followed) else ""
+        rows.append(
+            AnswerRow(
+                phase=phase.name,
+                statuses=_tally(statuses) + followed,
+                outcomes=_tally(outcomes),
+                cache=_cache(whole.cache),
+            )
+        )
+    return rows
+
+
+MOST_FAILURES = 12
+"""Kinds of failures of a phase that are shown."""
+
+
+def failure_rows(record: RunRecord) -> list[FailureRow]:
+    """The first failed answer of each kind, phase by phase, the commonest kinds first."""
+    return [
+        FailureRow(phase=phase.name, what=failed_kind(failed), request=failed.request, seen=failed.seen)
+        for phase in record.phases
+        for failed in phase.failures[:MOST_FAILURES]
+    ]
+
+
+def failed_kind(failed: FailedAnswer) -> str:
+    """``list: 61,133 x 503 Service Unavailable``, ``get: 2 x failed check: $.status must be "ready", found "starting"``."""
+    named = failed.outcome == Outcome.STATUS.name
+    what = status_name(failed.status) if named else _OUTCOMES.get(failed.outcome, failed.outcome.lower())
+    reason = f": {failed.reason}" if failed.reason else ""
+    came = f", found {failed.came}" if failed.came else ""
+    return f"{failed.step}: {units.format_count(failed.count)} x {what}{reason}{came}"
+
+
+def status_name(code: int) -> str:
+    """``503 Service Unavailable``; 0 stands for no answer at all."""
+    if code == 0:
+        return "no answer"
+    known = {status.value: status.phrase for status in HTTPStatus}
+    return f"{code} {known[code]}" if code in known else str(code)
+
+
+def _tally(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name}: {units.format_count(count)}" for name, count in counts.items() if count) or figures.MISSING
+
+
+def _cache(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    if not total:
+        return figures.MISSING
+    return ", ".join(f"{layer}: {units.format_share(count / total)}" for layer, count in counts.items())
+
+
+def resource_rows(record: RunRecord) -> list[ResourceRow]:
+    """Every watched value of every phase."""
+    return [_resource_row(phase.name, found) for phase in record.phases for found in phase.resources]
+
+
+def _resource_row(phase: str, found: ResourceSummary) -> ResourceRow:
+    """A counter counts since its process began, so of it only the rise within the phase is shown."""
+    name = found.name.removesuffix("_total").replace("_", " ")
+    if is_counter(found.name):
+        rise = figures.resource(found.name, found.most - found.least)
+        return ResourceRow(
+            phase=phase, source=found.source, name=f"{name}, rise", least=figures.NOTHING, median=figures.NOTHING, most=rise
+        )
+    return ResourceRow(
+        phase=phase,
+        source=found.source,
+        name=name,
+        least=figures.resource(found.name, found.least),
+        median=figures.resource(found.name, found.median),
+        most=figures.resource(found.name, found.most),
+    )

@@ -1,0 +1,312 @@
+"""The whole report as strings, rounded once; every renderer of prose and tables starts from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velro_gate import units
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import RunRecord, fingerprint
+from velro_gate.model.scenario import Policy
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, SideBySide, Status, Trust, Verdict
+from velro_gate.report.parts import measured, rows, trustline
+from velro_gate.report.parts.settled import settled
+from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
+from velro_gate.report.text import figures
+from velro_gate.report.text.phrase import Phrase, name, strong, text
+
+_DEFAULT_ADVICE = {
+    Level.PASS: "Nothing to do.",
+    Level.WARN: "Nothing blocks the merge; look at the rows marked with a warning.",
+    Level.NO_BASELINE: "Record baselines on the main branch with 'velro-gate baseline calibrate'; later runs use them.",
+    Level.INCONCLUSIVE: "Run again, on a quieter runner or with longer phases.",
+    Level.FAIL: "Mend what the rows above name, or agree on another limit in the scenario.",
+    Level.BROKEN: "Mend the cause and run again; nothing in this run counts for or against the change.",
+}
+
+_REASONS = 2
+"""Findings shown under one piece of advice before the rest is only counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """One reason for the verdict as the judge worded it."""
+
+    glyph: str
+    level: str
+    subject: str
+    sentence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextStep:
+    """One thing to do, the findings that ask for it, and how many more of those there are ('' for none)."""
+
+    advice: str
+    reasons: tuple[FindingRow, ...]
+    more: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustRow:
+    """One reason to doubt the measurement."""
+
+    glyph: str
+    word: str
+    phase: str
+    sentence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Footer:
+    """Which run of which build, by which tool."""
+
+    run: str
+    started: str
+    revision: str
+    url: str
+    digest: str
+    environment: str
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything a reader may see, in the order of importance. Requirements come in the plan's order of phases."""
+
+    scenario: str
+    profile: str
+    level: str
+    glyph: str
+    title: str
+    action: str
+    sentence: Phrase
+    scaled: Phrase
+    requirements: list[rows.RequirementRow]
+    prominent: list[rows.RequirementRow]
+    folded: list[rows.RequirementRow]
+    requirement_count: str
+    changed: list[rows.ComparisonRow]
+    comparisons: list[rows.ComparisonRow]
+    comparison_count: str
+    settled: str
+    explanations: list[str]
+    compared: str
+    """What the comparisons are with; before and now: the headings of their two figures."""
+    before: str
+    now: str
+    side_by_side: bool
+    trust_facts: tuple[tuple[str, str], ...]
+    trust: list[TrustRow]
+    next_steps: list[NextStep]
+    findings: list[FindingRow]
+    phases: list[measured.PhaseRow]
+    steps: list[measured.StepRow]
+    answers: list[measured.AnswerRow]
+    failures: list[measured.FailureRow]
+    resources: list[measured.ResourceRow]
+    baselines_skipped: tuple[str, ...]
+    notes: tuple[str, ...]
+    method: tuple[str, ...]
+    footer: Footer
+
+
+def build(record: RunRecord, verdict: Verdict) -> View:
+    """The view of one run and its verdict."""
+    ordered = rows.ordered_requirements(verdict.requirements, record)
+    shown = rows.prominent_requirements(ordered)
+    level = verdict.level
+    return View(
+        scenario=record.plan.scenario,
+        profile=record.plan.profile,
+        level=level.word,
+        glyph=rows.GLYPHS[level],
+        title=title(verdict),
+        action=action(verdict),
+        sentence=sentence(record, verdict),
+        scaled=scaled_note(record, verdict),
+        requirements=[rows.requirement_row(result) for result in ordered],
+        prominent=[rows.requirement_row(result) for result in shown],
+        folded=[rows.requirement_row(result) for result in ordered if not any(result is one for one in shown)],
+        requirement_count=requirement_count(ordered),
+        changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
+        comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
+        comparison_count=comparison_count(verdict),
+        settled=settled(verdict),
+        explanations=[spoken(one.sentence) for one in verdict.explanations],
+        compared="Compared with the baselines" if verdict.duet is None else "Head and base side by side",
+        before="Baseline" if verdict.duet is None else "Base build",
+        now="Now" if verdict.duet is None else "Head build",
+        side_by_side=verdict.duet is not None,
+        trust_facts=trustline.trust_facts(record, verdict),
+        trust=_trust(verdict),
+        next_steps=_next_steps(record, verdict),
+        findings=_findings(record, verdict),
+        phases=measured.phase_rows(record),
+        steps=measured.step_rows(record),
+        answers=measured.answer_rows(record),
+        failures=measured.failure_rows(record),
+        resources=measured.resource_rows(record),
+        baselines_skipped=verdict.baselines_skipped,
+        notes=record.notes,
+        method=method(record, verdict),
+        footer=_footer(record),
+    )
+
+
+def requirement_count(results: list[RequirementResult]) -> str:
+    """``29 of 31 met``, how many of these marginally, and how many were not measured."""
+    if not results:
+        return "the plan has none"
+    met = sum(result.met for result in results)
+    marginal = sum(result.met and result.status is Status.MARGINAL for result in results)
+    unmeasured = sum(result.estimate is None for result in results)
+    tail = f", {unmeasured} {figures.MISSING}" if unmeasured else ""
+    return f"{met} of {len(results)} met{f', {marginal} marginally' if marginal else ''}{tail}"
+
+
+def comparison_count(verdict: Verdict) -> str:
+    """``6 of 8 compared rows unchanged, 2 inconclusive``, of the rows that may fail a run; or that nothing was compared.
+
+    What is advisory stands in the full table, and among the changes when it moved.
+    """
+    comparisons = [row for row in verdict.comparisons if row.primary]
+    compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
+    left_out = len(comparisons) - len(compared)
+    if not compared:
+        if unused_baselines(verdict):
+            return "stored baselines were not used, so nothing was compared"
+        no_baseline = verdict.duet is None and verdict.level is not Level.BROKEN
+        return "no baseline yet, so nothing was compared" if no_baseline else "nothing was compared"
+    parts = [f"{_number(compared, Change.UNCHANGED)} of {len(compared)} compared rows unchanged"]
+    words = {Change.REGRESSION: "worse", Change.IMPROVEMENT: "better"}
+    for change in (Change.REGRESSION, Change.SUSPICIOUS, Change.INCONCLUSIVE, Change.IMPROVEMENT):
+        if found := _number(compared, change):
+            parts.append(f"{found} {words.get(change, change.value)}")
+    return ", ".join((*parts, f"{left_out} not compared") if left_out else parts)
+
+
+def _number(comparisons: list[Comparison], change: Change) -> int:
+    return sum(row.verdict is change for row in comparisons)
+
+
+def scaled_note(record: RunRecord, verdict: Verdict) -> Phrase:
+    """That a scaled plan proves nothing about the PRD, with the plainest example; empty where nothing was scaled."""
+    scaled = [result.requirement for result in verdict.requirements if result.requirement.scaled_from is not None]
+    if not scaled:
+        return ()
+    shown = next((wanted for wanted in scaled if wanted.metric == "users_held"), scaled[0])
+    full, here = figures.figure(shown.metric, shown.scaled_from), figures.figure(shown.metric, shown.target)
+    example = f" scales the plan down ({METRICS[shown.metric].label}: {here} instead of {full}), so "
+    return (
+        text("The profile "),
+        name(record.plan.profile),
+        text(example),
+        strong("this run does not prove the PRD"),
+        text("; only an unscaled profile does."),
+    )
+
+
+def _findings(record: RunRecord, verdict: Verdict) -> list[FindingRow]:
+    """Every finding, the worst first; one about a phase names it, unless its own words do."""
+    phases = {phase.name for phase in record.plan.phases} | {phase.name for phase in record.phases}
+    ordered = sorted(verdict.findings, key=lambda finding: -finding.level)
+    return [
+        FindingRow(
+            glyph=rows.GLYPHS[finding.level],
+            level=finding.level.word,
+            subject=finding.subject,
+            sentence=_placed(finding, phases),
+            advice=spoken(finding.advice) if finding.advice else "",
+        )
+        for finding in ordered
+    ]
+
+
+def _placed(finding: Finding, phases: set[str]) -> str:
+    if finding.subject in phases and finding.subject not in finding.sentence:
+        return spoken(f"in {finding.subject}: {finding.sentence}")
+    return spoken(finding.sentence)
+
+
+def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
+    """What the findings ask for; each piece of advice once, with the findings that lead to it.
+
+    Only the findings that made the verdict ask, if any of them does: whoever mends a failure need not read every warning first.
+    """
+    telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
+    decisive = [row for row in telling if row.level == verdict.level.word]
+    asked: dict[str, list[FindingRow]] = {}
+    for row in decisive or telling:
+        asked.setdefault(row.advice, []).append(row)
+    if not asked:
+        return [NextStep(advice=_DEFAULT_ADVICE[verdict.level], reasons=(), more="")]
+    return [
+        NextStep(advice=advice, reasons=tuple(reasons[:_REASONS]), more=_and_more(len(reasons) - _REASONS))
+        for advice, reasons in asked.items()
+    ]
+
+
+def _and_more(count: int) -> str:
+    return f"and {count} more like {'this' if count == 1 else 'these'}" if count > 0 else ""
+
+
+def _trust(verdict: Verdict) -> list[TrustRow]:
+    ordered = sorted(verdict.trust, key=lambda found: found.trust is not Trust.BROKEN)
+    return [
+        TrustRow(
+            glyph=rows.GLYPHS[found.level],
+            word=found.trust.value,
+            phase=found.phase,
+            sentence=spoken(found.sentence),
+            advice=spoken(found.advice) if found.advice else "",
+        )
+        for found in ordered
+    ]
+
+
+def method(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
+    """How the figures came about, in three sentences."""
+    return (
+        "Response time counts from the moment a request was due, not from when it was sent, "
+        "so a stalled service cannot hide its queue.",
+        "Requirements are held against the measured value, shown with its 95 % interval; "
+        "'marginal' means that the interval crosses the limit.",
+        _against_baselines(record.plan.policy) if verdict.duet is None else _side_by_side(record.plan.policy, verdict.duet),
+    )
+
+
+def _against_baselines(policy: Policy) -> str:
+    return (
+        "Comparisons treat a whole run as one observation: the value is held against the median of up to "
+        f"{policy.max_baselines} accepted runs with their run-to-run noise, all primary figures together (Holm), "
+        f"and changes under {units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
+    )
+
+
+def _side_by_side(policy: Policy, duet: SideBySide) -> str:
+    started = "started afresh for each block" if duet.restarted else "not restarted between blocks"
+    return (
+        f"Both builds were measured in blocks of the same load, {started}, the two of a pair straight after one another in an "
+        "order drawn by lot. A pair counts as one observation; an exact test over the signs of the pairs' differences decides "
+        f"for all primary figures together (level {units.format_probability(duet.alpha)}), and changes under "
+        f"{units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
+    )
+
+
+def _footer(record: RunRecord) -> Footer:
+    revision = record.revision
+    # A short commit as the label says nothing that the commit does not.
+    label = "" if revision.sha.startswith(revision.label) else revision.label
+    names = [part for part in (label, revision.branch, revision.sha[:12]) if part]
+    return Footer(
+        run=record.id,
+        started=record.started_at,
+        revision=" ".join(names) or "unknown revision",
+        url=record.url or "not recorded",
+        digest=record.plan.digest[:12],
+        environment=fingerprint(record.environment),
+        tool=record.tool,
+    )

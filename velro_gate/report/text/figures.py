@@ -1,0 +1,152 @@
+"""Figures of the metric registry as strings: the one step between base units and people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from velro_gate import units
+from velro_gate.analysis.rows.family import LEAST_BEYOND, is_enough
+from velro_gate.model.metrics import METRICS, Kind, Metric
+from velro_gate.model.readings import Unit, unit_of
+from velro_gate.model.record import Estimate
+from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
+from velro_gate.model.verdict import Comparison
+from velro_gate.report.text.phrase import Phrase, name, text
+
+MISSING = units.MISSING
+NOTHING = "–"
+"""What stands where no figure is expected, as in a column that does not apply; a missing figure is 'not measured'."""
+
+FEW_MARK = "*"
+FEW_NOTE = f"{FEW_MARK} fewer than {LEAST_BEYOND} answers lie beyond this quantile, so chance alone may move it."
+"""The mark behind such a quantile, and the line under a table that has one."""
+
+_SIGNS = {Comparator.BELOW: "<", Comparator.AT_MOST: "≤", Comparator.ABOVE: ">", Comparator.AT_LEAST: "≥"}
+
+
+def figure(metric: str, value: float | None) -> str:
+    """A value of a metric with its unit; 'not measured' for None."""
+    match METRICS[metric].kind:
+        case Kind.SECONDS:
+            return units.format_seconds(value)
+        case Kind.PER_SECOND:
+            return units.format_rate(value)
+        case Kind.SHARE:
+            return units.format_share(value)
+        case Kind.BYTES:
+            return units.format_bytes(value)
+        case Kind.BYTES_PER_MINUTE:
+            return units.format_growth(value)
+        case Kind.COUNT:
+            return units.format_count(value)
+
+
+def estimate(metric: str, found: Estimate | None) -> str:
+    """The value alone."""
+    return figure(metric, found.value if found else None)
+
+
+class Marked(Protocol):
+    """A row of a table of figures. few: whether one of them is marked."""
+
+    @property
+    def few(self) -> bool:
+        """Whether a quantile in it has few answers beyond it."""
+
+
+def has_few(metric: str, found: Estimate | None) -> bool:
+    """Whether it is a quantile beyond which too few answers lie to compare it."""
+    return found is not None and not is_enough(found.n, METRICS[metric])
+
+
+def marked(metric: str, found: Estimate | None) -> str:
+    """The value alone, marked where few answers lie beyond it."""
+    return estimate(metric, found) + FEW_MARK * has_few(metric, found)
+
+
+def footnote(rows: Iterable[Marked]) -> str:
+    """The line that explains the mark to readers of these rows; empty where none has it."""
+    return FEW_NOTE if any(row.few for row in rows) else ""
+
+
+def interval(metric: str, found: Estimate | None) -> str:
+    """The 95 % interval as a range; empty where the figure is exact or missing."""
+    if found is None or found.low == found.high:
+        return ""
+    return units.join_range(figure(metric, found.low), figure(metric, found.high))
+
+
+def with_interval(metric: str, found: Estimate | None) -> str:
+    """``64.9 ms (63.1 to 66.8 ms)``, or the value alone where there is no interval."""
+    spread = interval(metric, found)
+    return f"{estimate(metric, found)} ({spread})" if spread else estimate(metric, found)
+
+
+def limit(requirement: Requirement) -> str:
+    """``< 75 ms``, ``≥ 1,000/s``."""
+    return f"{_SIGNS[requirement.comparator]} {units.trim_zeros(figure(requirement.metric, requirement.target))}"
+
+
+def critical(requirement: Requirement) -> str:
+    """The critical level, or a dash where there is none."""
+    return NOTHING if requirement.critical is None else units.trim_zeros(figure(requirement.metric, requirement.critical))
+
+
+def headroom(share: float | None) -> str:
+    """How far inside the limit the value lies, in percent of the limit; negative outside."""
+    if share is None:
+        return NOTHING
+    return "0 %" if units.format_change(share) == "no change" else units.format_change(share)
+
+
+def subject(metric: str, step: str) -> Phrase:
+    """What a figure is of: ``p95 of authorization_check``, ``p95 of all requests``, ``throughput``."""
+    label = METRICS[metric].label
+    if step != ALL_STEPS:
+        return (text(f"{label} of "), name(step))
+    whole = METRICS[metric].of_service_time
+    return (text(f"{label} of all requests" if whole else label),)
+
+
+def change(row: Comparison) -> str:
+    """How the figure moved: relative, or in points for a share, whose percent of percent nobody reads right."""
+    if _in_points(METRICS[row.metric]):
+        moved = None if row.current is None or row.baseline is None else row.current - row.baseline
+        return units.format_points(moved)
+    return units.format_change(row.change)
+
+
+def change_interval(row: Comparison) -> str:
+    """The 95 % interval of the change, in the same terms as ``change``; empty where there is none."""
+    if row.change_low is None or row.change_high is None:
+        return ""
+    if _in_points(METRICS[row.metric]):
+        if not row.baseline:
+            return ""
+        ends = (units.format_points(row.baseline * row.change_low), units.format_points(row.baseline * row.change_high))
+    else:
+        ends = (units.format_change(row.change_low), units.format_change(row.change_high))
+    return units.join_range(*(end.replace("no change", "0") for end in ends))
+
+
+def change_with_interval(row: Comparison) -> str:
+    """``+31 % (+27 to +35 %)``."""
+    spread = change_interval(row)
+    return f"{change(row)} ({spread})" if spread else change(row)
+
+
+def _in_points(metric: Metric) -> bool:
+    return metric.kind is Kind.SHARE
+
+
+def resource(name: str, value: float) -> str:
+    """A reading's value, or what a counter rose by, in the unit that the monitor declares."""
+    match unit_of(name):
+        case Unit.BYTES:
+            return units.format_bytes(value)
+        case Unit.SHARE:
+            return units.format_share(value)
+        case Unit.SECONDS:
+            return units.format_seconds(value)
+    return units.format_count(value)

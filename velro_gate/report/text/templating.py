@@ -1,0 +1,61 @@
+"""The templates shipped in this package; a name that a template misspells is an error, never an empty place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from typing import Any, Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from velro_gate.report.text import escape, figures, phrase
+
+
+class InPhase(Protocol):
+    """A row that belongs to a phase."""
+
+    @property
+    def phase(self) -> str:
+        """The phase's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Neighbouring rows of one phase."""
+
+    phase: str
+    rows: list[Any]
+
+
+def groupby_phase(rows: Iterable[InPhase]) -> list[Group]:
+    """Runs of rows of one phase, in the order given: a table then names each phase once."""
+    return [Group(name, list(group)) for name, group in groupby(rows, key=lambda row: row.phase)]
+
+
+@cache
+def template(file: str) -> Template:
+    """A template by its file name; HTML is escaped by default, markdown by the filters ``md`` and ``name``."""
+    return _environment(html=file.endswith((".html.j2", ".svg.j2"))).get_template(file)
+
+
+def _environment(*, html: bool) -> Environment:
+    environment = Environment(
+        loader=PackageLoader("velro_gate.report"),
+        undefined=StrictUndefined,
+        autoescape=html,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["groupby_phase"] = groupby_phase
+    environment.filters["footnote"] = figures.footnote
+    environment.filters["md"] = escape.markdown_text
+    environment.filters["bound"] = escape.bound
+    environment.filters["cell"] = escape.cell
+    environment.filters["line"] = escape.markdown_line
+    environment.filters["name"] = escape.markdown_name
+    environment.filters["phrase"] = phrase.as_html if html else phrase.as_markdown
+    environment.filters["visible"] = escape.visible
+    return environment

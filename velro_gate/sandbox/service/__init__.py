@@ -1,0 +1,1 @@
+"""The sandbox's HTTP application and its endpoints."""

@@ -1,0 +1,159 @@
+"""What /control can change while the sandbox runs: slow a step, fail a share, take a dependency away, flush, stall."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from random import Random
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from velro_gate.errors import UsageError
+from velro_gate.sandbox.problem import RefusalError
+from velro_gate.sandbox.service.work import SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
+from velro_gate.sandbox.settings import known_step
+from velro_gate.sandbox.stores.dependency import Dependency
+from velro_gate.sandbox.stores.layers import Layers
+from velro_gate.sandbox.tally import DATABASE, REDIS, Tally
+from velro_gate.units import parse_seconds, parse_share
+
+STALL_LEAD = 0.02
+"""Seconds between the answer to a stall order and the stall, so that the answer is on its way."""
+MAX_STALL = 600.0
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+def _step(name: object) -> str:
+    try:
+        return known_step(str(name))
+    except UsageError as fault:
+        raise ValueError(fault.what) from fault
+
+
+Step = Annotated[str, BeforeValidator(_step)]
+Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0)]
+Share = Annotated[float, BeforeValidator(parse_share)]
+
+
+class SlowOrder(BaseModel):
+    """How to slow one step: by a factor, or by a delay in place of its own time (for bimodal: its fast mode)."""
+
+    model_config = _STRICT
+    factor: Annotated[float, Field(gt=0.0, le=1_000.0)] = 1.0
+    delay: Seconds | None = None
+    distribution: Kind = "constant"
+    sigma: Annotated[float, Field(gt=0.0, le=3.0)] = SIGMA
+    slow_delay: Seconds | None = None
+    slow_share: Share = 0.1
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.delay is None and self.distribution != "constant":
+            raise ValueError(f"'{self.distribution}' needs a delay")
+        return self
+
+    def slowdown(self) -> Slowdown:
+        """The order as the work understands it."""
+        return Slowdown(factor=self.factor, instead=self._instead())
+
+    def _instead(self) -> Distribution | None:
+        if self.delay is None:
+            return None
+        match self.distribution:
+            case "constant":
+                return Lognormal(median=self.delay, sigma=0.0)
+            case "lognormal":
+                return Lognormal(median=self.delay, sigma=self.sigma)
+            case "bimodal":
+                return Bimodal(fast=self.delay, slow=self.slow_delay or 10.0 * self.delay, share=self.slow_share)
+
+
+class Order(BaseModel):
+    """One POST to /control. Orders add up until ``reset``; ``down`` names all dependencies that are away from now on."""
+
+    model_config = _STRICT
+    reset: bool = False
+    slow: dict[Step, SlowOrder] = {}
+    fail: dict[Step, Share] = {}
+    down: tuple[Literal["redis", "database"], ...] | None = None
+    flush: tuple[Literal["memory", "redis"], ...] = ()
+    stall: Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0, le=MAX_STALL)] | None = None
+
+
+class Experiments:
+    """Carries out orders and knows which are in force. stall: blocks the whole process for so many seconds."""
+
+    def __init__(
+        self,
+        *,
+        work: Work,
+        layers: Layers,
+        dependencies: Mapping[str, Dependency],
+        tally: Tally,
+        seed: int,
+        stall: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._work = work
+        self._layers = layers
+        self._dependencies = dependencies
+        self._tally = tally
+        self._random = Random(f"{seed}/failures").random
+        self._stall = stall
+        self._failing: dict[str, float] = {}
+
+    def fails(self, step: str) -> bool:
+        """Whether the next request of this step has to fail."""
+        return bool(self._failing) and self._random() < self._failing.get(step, 0.0)
+
+    async def carry_out(self, payload: bytes) -> dict[str, object]:
+        """Obey one order and return the state that it leads to.
+
+        Raises:
+            RefusalError: 422, with every fault of the order. AwayError: a layer to flush is away.
+        """
+        try:
+            order = Order.model_validate_json(payload)
+        except ValidationError as fault:
+            raise RefusalError(422, "; ".join(_words(error) for error in fault.errors())) from fault
+        if order.reset:
+            self._reset()
+        for step, slow in order.slow.items():
+            self._work.slow(step, slow.slowdown())
+        self._failing.update(order.fail)
+        if order.down is not None:
+            self._take_away(order.down)
+        for layer in order.flush:
+            await self._layers.flush(layer)
+        if order.stall is not None:
+            asyncio.get_running_loop().call_later(STALL_LEAD, self._stall, order.stall)
+        return self.state()
+
+    def state(self) -> dict[str, object]:
+        """What is in force."""
+        return {
+            "work": self._work.on,
+            "slow": {step: asdict(slowdown) for step, slowdown in self._work.slowdowns.items()},
+            "fail": {step: share for step, share in self._failing.items() if share > 0.0},
+            "down": [name for name, dependency in self._dependencies.items() if dependency.taken_away],
+            "breakers": {name: dependency.breaker.state.name.lower() for name, dependency in self._dependencies.items()},
+            "counts": self._tally.counts(),
+        }
+
+    def _reset(self) -> None:
+        self._work.reset()
+        self._failing.clear()
+        self._take_away(())
+
+    def _take_away(self, names: tuple[str, ...]) -> None:
+        for name in (REDIS, DATABASE):
+            self._dependencies[name].taken_away = name in names
+
+
+def _words(error: Mapping[str, object]) -> str:
+    place = error["loc"]
+    path = ".".join(str(part) for part in place) if isinstance(place, tuple) else str(place)
+    return f"{path}: {error['msg']}" if path else str(error["msg"])

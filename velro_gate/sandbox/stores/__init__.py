@@ -1,0 +1,1 @@
+"""Where the sandbox reads its answers from: memory, Redis, a database, each behind its breaker."""

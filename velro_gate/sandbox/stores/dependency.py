@@ -1,0 +1,50 @@
+"""Asking Redis or the database, behind a breaker and within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from velro_gate.sandbox.problem import AwayError
+from velro_gate.sandbox.stores.breaker import Breaker
+
+T = TypeVar("T")
+
+
+class Dependency:
+    """One dependency. taken_away: set by an experiment; asking then fails as if the network were gone.
+
+    faults: the exceptions by which its client says that it is away; anything else is a bug and is let through.
+    """
+
+    def __init__(self, name: str, breaker: Breaker, *, faults: tuple[type[Exception], ...], deadline: float) -> None:
+        self.name = name
+        self.breaker = breaker
+        self.taken_away = False
+        self._faults: tuple[type[Exception], ...] = (ConnectionError, TimeoutError, *faults)
+        self._deadline = deadline
+
+    async def ask(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """The operation's result.
+
+        Raises:
+            AwayError: the breaker is open, the dependency failed, or the deadline passed.
+        """
+        if not self.breaker.admits():
+            raise AwayError(self.name, "not asked while its breaker is open", math.ceil(self.breaker.retry_after) or 1)
+        try:
+            if self.taken_away:
+                raise ConnectionError("taken away by an experiment")
+            async with asyncio.timeout(self._deadline):
+                result = await operation()
+        except self._faults as fault:
+            self.breaker.failed()
+            reason = str(fault).partition("\n")[0] or type(fault).__name__
+            raise AwayError(self.name, reason, math.ceil(self.breaker.retry_after) or 1) from fault
+        except BaseException:
+            self.breaker.abandoned()
+            raise
+        self.breaker.succeeded()
+        return result

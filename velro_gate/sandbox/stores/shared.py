@@ -1,0 +1,141 @@
+"""The second cache layer, which several processes of a real backend would share: Redis, or a stand-in with its interface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Protocol
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from velro_gate.errors import UsageError
+from velro_gate.sandbox.stores.memory import Memory
+
+REDIS_SECONDS = 0.25
+"""Longest wait for Redis: a cache that answers later than the database would is no cache."""
+
+_PREFIX = "velro-sandbox:"
+_BATCH = 1_000
+_CONNECTIONS = 64
+
+
+class Shared(Protocol):
+    """What the backend asks of the shared layer; every method may raise one of ``faults``."""
+
+    faults: tuple[type[Exception], ...]
+
+    async def get(self, key: str) -> bytes | None:
+        """The body, or None."""
+
+    async def put(self, key: str, body: bytes) -> None:
+        """Keep a body for the layer's lifetime."""
+
+    async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        """Keep many bodies."""
+
+    async def flush(self) -> None:
+        """Forget everything that the sandbox has put there."""
+
+    async def ping(self) -> None:
+        """Return when the layer answers."""
+
+    async def close(self) -> None:
+        """Give back what is held."""
+
+
+class EmbeddedShared:
+    """The stand-in: the same promises, inside this process."""
+
+    faults: tuple[type[Exception], ...] = ()
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    async def get(self, key: str) -> bytes | None:
+        return self._memory.get(key)
+
+    async def put(self, key: str, body: bytes) -> None:
+        self._memory.put(key, body)
+
+    async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        for key, body in entries:
+            self._memory.put(key, body)
+
+    async def flush(self) -> None:
+        self._memory.flush()
+
+    async def ping(self) -> None:
+        return
+
+    async def close(self) -> None:
+        return
+
+
+class RedisShared:
+    """A real Redis. ttl: seconds. Keys carry a prefix, and only those are ever flushed.
+
+    Raises:
+        UsageError: the URL is none of a Redis.
+    """
+
+    faults: tuple[type[Exception], ...] = (RedisError, OSError)
+
+    def __init__(self, url: str, ttl: float) -> None:
+        self._ttl = math.ceil(ttl)
+        self._redis = Redis.from_pool(_pool(url))
+
+    async def get(self, key: str) -> bytes | None:
+        body = await self._redis.get(_PREFIX + key)
+        return body if body is None or isinstance(body, bytes) else str(body).encode()
+
+    async def put(self, key: str, body: bytes) -> None:
+        await self._redis.set(_PREFIX + key, body, ex=self._ttl)
+
+    async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        for batch in _batches(entries):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for key, body in batch:
+                    pipeline.set(_PREFIX + key, body, ex=self._ttl)
+                await pipeline.execute()
+
+    async def flush(self) -> None:
+        keys = [key async for key in self._redis.scan_iter(match=_PREFIX + "*", count=_BATCH)]
+        for start in range(0, len(keys), _BATCH):
+            await self._redis.unlink(*keys[start : start + _BATCH])
+
+    async def ping(self) -> None:
+        await self._redis.get(_PREFIX)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    try:
+        # One try and no retries: the breaker decides when to ask again.
+        return BlockingConnectionPool.from_url(
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=REDIS_SECONDS,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as fault:
+        # Neither the URL nor the fault's text is shown: both may hold a password.
+        raise UsageError(
+            "the sandbox's Redis cannot be used",
+            where="REDIS_URL",
+            why="it is no URL of a Redis",
+            hint="Write redis://host:port/0 (rediss:// with TLS, unix:// for a socket), or unset REDIS_URL.",
+        ) from fault
+
+
+def _batches(entries: Iterable[tuple[str, bytes]]) -> Iterator[list[tuple[str, bytes]]]:
+    rest = iter(entries)
+    while batch := list(islice(rest, _BATCH)):
+        yield batch

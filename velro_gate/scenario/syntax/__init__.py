@@ -1,0 +1,1 @@
+"""A scenario file as text: lines, shape, quantities, placeholders, and its faults."""
