@@ -10,7 +10,7 @@ import pytest
 
 from tests.analysis.duets import block, duet, noisy, pair
 from tests.analysis.runs import run, summary
-from velro_gate.analysis.duet.trust import judge_duet
+from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.errors import RecordError
 from velro_gate.model.duet import DuetRecord, Look, Side
 from velro_gate.model.record import Estimate, Revision

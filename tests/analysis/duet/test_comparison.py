@@ -19,7 +19,8 @@ from velro_gate.analysis.duet.comparison import compare_pairs, hopeless, next_lo
 from velro_gate.analysis.duet.looks import random_orders
 from velro_gate.analysis.duet.order_effects import ORDER_LEVEL, order_effects
 from velro_gate.analysis.duet.pair_order import drawn_order
-from velro_gate.analysis.duet.trust import duet_doubts, judge_duet
+from velro_gate.analysis.duet.trust import duet_doubts
+from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.duet import LOOKS, Duet, Look, Side
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, StepSummary

@@ -1,21 +1,19 @@
-"""The verdict of a duet: what the pairs say, and whether the runner kept still meanwhile."""
+"""Whether the pairs of a duet can be trusted: those left out, builds that stopped, and whether the runner kept still."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
 
 import numpy as np
 
 from velro_gate import units
 from velro_gate.analysis.duet.block_figures import unusable
-from velro_gate.analysis.duet.comparison import LEFT_OUT_BROKEN, compare_pairs
+from velro_gate.analysis.duet.comparison import LEFT_OUT_BROKEN
 from velro_gate.analysis.duet.order import order_doubts
 from velro_gate.analysis.statistics.sign_flip import Floats, bounds, middle, walsh_averages
-from velro_gate.analysis.verdict.findings import comparison_findings
 from velro_gate.model.duet import Block, Duet, Pair, Side
-from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding, Verdict
+from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding
 
 CONTROL_METRIC = "p50"
 """What the control endpoint's answers are compared by."""
@@ -31,27 +29,10 @@ builds makes the noise larger, which the smallest visible change tells, and dece
 """
 
 
-def judge_duet(duet: Duet) -> Verdict:
-    """Judge the head build by its pairs with the base build alone; the findings worst first.
-
-    Without a usable pair the verdict is broken.
-    """
-    rows = compare_pairs(duet)
-    doubts = tuple(duet_doubts(duet, rows))
-    findings = [*doubt_findings(doubts), *pair_findings(duet, rows)]
-    return Verdict(findings=tuple(sorted(findings, key=lambda f: -f.level)), comparisons=rows, trust=doubts)
-
-
 def doubt_findings(doubts: Iterable[TrustFinding]) -> Iterator[Finding]:
     """Reasons to doubt as findings."""
     for doubt in doubts:
         yield Finding(level=doubt.level, subject=doubt.phase or "duet", sentence=doubt.sentence, advice=doubt.advice)
-
-
-def pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
-    """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
-    yield from went_away(duet)
-    yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
 
 
 def went_away(duet: Duet) -> Iterator[Finding]:

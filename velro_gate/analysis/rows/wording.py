@@ -1,4 +1,4 @@
-"""Figures in words: a value with its interval, and a limit, in the unit of the metric's kind."""
+"""Figures in words: a value with its interval, and a limit, in the unit of the metric's kind; runs of main by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from velro_gate import units
 from velro_gate.model.metrics import Kind
-from velro_gate.model.record import Estimate
+from velro_gate.model.record import Estimate, RunRecord
 
 _FORMAT = {
     Kind.SECONDS: units.format_seconds,
@@ -32,3 +32,9 @@ def figure_with_interval(kind: Kind, estimate: Estimate) -> str:
     """A value with its 95 % interval, ``61.2 ms (60.1 to 62.9 ms)``; without one where it has no width on paper."""
     value, low, high = (figure(kind, part) for part in (estimate.value, estimate.low, estimate.high))
     return value if low == high else f"{value} ({units.join_range(low, high)})"
+
+
+def named(run: RunRecord) -> str:
+    """A run of main by its day and revision."""
+    revision = f" ({run.revision.sha[:7]})" if run.revision.sha else ""
+    return f"the run of {run.started_at[:10]}{revision}"

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from velro_gate.analysis.rows.companions import companions
 from velro_gate.analysis.rows.family import LEAST_BEYOND, beyond
 from velro_gate.analysis.rows.rounding import rounded_change, rounded_seconds
+from velro_gate.analysis.rows.wording import named
 from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.drift import changes_of
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING
-from velro_gate.analysis.verdict.drift_findings import named
 from velro_gate.model.explanation import Explanation, QuantileMove, Shape
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord

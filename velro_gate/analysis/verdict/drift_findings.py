@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate import units
-from velro_gate.analysis.rows.wording import figure
+from velro_gate.analysis.rows.wording import figure, named
 from velro_gate.analysis.stored.drift import ChangePoint, Drift, drift_from, primary_rows, recent_worsenings
 from velro_gate.analysis.verdict.findings import subject_of
 from velro_gate.model.metrics import METRICS, Scale
@@ -55,12 +55,6 @@ def said_of_drift(one: Drift) -> str:
         size = units.format_change(one.change)
     figures = f"{figure(metric.kind, one.release)} -> {figure(metric.kind, one.now)}"
     return f"{subject_of(one)} in {one.phase} {size} ({figures})"
-
-
-def named(run: RunRecord) -> str:
-    """A run of main by its day and revision."""
-    revision = f" ({run.revision.sha[:7]})" if run.revision.sha else ""
-    return f"the run of {run.started_at[:10]}{revision}"
 
 
 def _listed(said: Sequence[str]) -> str:

@@ -10,9 +10,9 @@ from velro_gate.analysis.duet.block_figures import unusable
 from velro_gate.analysis.duet.comparison import compare_pairs
 from velro_gate.analysis.duet.explanation import duet_explanations
 from velro_gate.analysis.duet.pooled import together
-from velro_gate.analysis.duet.trust import control_change, doubt_findings, duet_doubts, pair_findings
+from velro_gate.analysis.duet.trust import control_change, doubt_findings, duet_doubts, went_away
 from velro_gate.analysis.verdict.failures import failure_findings
-from velro_gate.analysis.verdict.findings import requirement_findings
+from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.analysis.verdict.trust import phase_findings
@@ -21,7 +21,7 @@ from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet, DuetRecord, Side
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
-from velro_gate.model.verdict import Finding, Level, SideBySide, TrustFinding, Verdict
+from velro_gate.model.verdict import Comparison, Finding, Level, SideBySide, TrustFinding, Verdict
 from velro_gate.model.waiver import Waiver
 
 _OF_THE_WHOLE = frozenset({"few-answers"})
@@ -45,6 +45,17 @@ def head_phases(duet: Duet) -> tuple[PhaseSummary, ...]:
     blocks = [pair.block(Side.HEAD) for pair in pairs]
     names = dict.fromkeys(phase.name for block in blocks for phase in block.phases)
     return tuple(together([phase for block in blocks if (phase := block.phase(name)) is not None]) for name in names)
+
+
+def judge_duet(duet: Duet) -> Verdict:
+    """Judge the head build by its pairs with the base build alone; the findings worst first.
+
+    Without a usable pair the verdict is broken.
+    """
+    rows = compare_pairs(duet)
+    doubts = tuple(duet_doubts(duet, rows))
+    findings = [*doubt_findings(doubts), *_pair_findings(duet, rows)]
+    return Verdict(findings=tuple(sorted(findings, key=lambda f: -f.level)), comparisons=rows, trust=doubts)
 
 
 def judge_duet_record(
@@ -79,7 +90,7 @@ def judge_duet_record(
         *failure_findings(head, planned),
         *requirement_findings(requirements, phases=head.phases),
         *_whole(head),
-        *pair_findings(duet, rows, today),
+        *_pair_findings(duet, rows, today),
         *waiver_findings(rows, waivers or (), today, [phase.name for phase in planned]),
     ]
     left_out = sum(bool(unusable(pair)) for pair in duet.pairs)
@@ -101,6 +112,12 @@ def judge_duet_record(
             restarted=kept.restarted,
         ),
     )
+
+
+def _pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
+    """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
+    yield from went_away(duet)
+    yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
 
 
 def _of_all_blocks(planned: Sequence[Phase], head: RunRecord, decided: Decided) -> Iterator[TrustFinding]:

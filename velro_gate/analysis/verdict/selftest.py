@@ -10,10 +10,10 @@ import numpy as np
 
 from velro_gate import units
 from velro_gate.analysis.duet.forecast import Pilot, figure_of_block, forecast_duet, pilot_of_pairs
-from velro_gate.analysis.duet.trust import judge_duet
 from velro_gate.analysis.rows.family import Row
 from velro_gate.analysis.rows.noise import LEAST_SD, Noise
 from velro_gate.analysis.rows.shifts import failing_worsening
+from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding, one_look
 from velro_gate.model.scenario import Policy

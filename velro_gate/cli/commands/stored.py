@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.table import Table
 
 from velro_gate import units
-from velro_gate.analysis.verdict.drift_findings import named, said_of_drift, said_of_point
+from velro_gate.analysis.rows.wording import named
+from velro_gate.analysis.verdict.drift_findings import said_of_drift, said_of_point
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
 from velro_gate.cli.printing import OK, phase_table

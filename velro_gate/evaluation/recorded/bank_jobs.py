@@ -16,8 +16,8 @@ import numpy as np
 from velro_gate import units
 from velro_gate.analysis.duet.comparison import next_look
 from velro_gate.analysis.duet.forecast import chance_to_find, differences, pilot_of
-from velro_gate.analysis.duet.trust import judge_duet
 from velro_gate.analysis.rows.family import Row, phase_rows
+from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
