@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -122,12 +123,13 @@ def run(
     """Run the load and keep the record; judge nothing."""
     from velro_gate.cli.asked import asked
     from velro_gate.cli.printing import print_plan, print_run
-    from velro_gate.cli.running import measure, stop_if_interrupted
+    from velro_gate.cli.world import real_world
+    from velro_gate.gate.local.run import measure, stop_if_interrupted
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     if dry_run:
         return print_plan(wanted, format, ask=True)
-    record, results = measure(wanted, output, runner, verbose, calibrate=not no_calibration)
+    record, results = measure(wanted, output, real_world(runner, verbose), calibrate=not no_calibration)
     stop_if_interrupted(record, results)
     return print_run(record, results, format)
 
@@ -162,7 +164,8 @@ def gate(
     from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.commands.duet import Given, another_user, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
-    from velro_gate.cli.running import measure_and_judge
+    from velro_gate.cli.world import real_world
+    from velro_gate.gate.local.run import measure_and_judge
     from velro_gate.store.baselines import find_baselines, require_folder
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
@@ -177,8 +180,7 @@ def gate(
         record, verdict, results = measure_and_judge(
             wanted,
             output,
-            runner,
-            verbose,
+            real_world(runner, verbose),
             calibrate=not no_calibration,
             baselines=stored,
             waivers=waivers,
@@ -210,16 +212,16 @@ def confirm(
     """Run what is suspicious in a kept run twice more, later or on another machine, and judge it by all runs."""
     from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.printing import print_verdict
-    from velro_gate.cli.running import confirm_kept
+    from velro_gate.cli.world import real_world
     from velro_gate.gate.judge.verdict import under_policy
+    from velro_gate.gate.local.run import confirm_kept
     from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
     kept, verdict, results = confirm_kept(
         record,
         asked(scenario, profile, quick_test, phase, url, shards),
-        runner,
-        verbose,
+        real_world(runner, verbose),
         calibrate=not no_calibration,
         baselines=find_baselines(baselines, record),
         waivers=waivers,
@@ -260,8 +262,9 @@ def duet(
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.commands.duet import Given, Shown, another_user, fresh_seed, run_duet
-    from velro_gate.gate.duet.pilot import Wishes
+    from velro_gate.cli.commands.duet import Given, another_user, run_duet
+    from velro_gate.cli.world import real_world
+    from velro_gate.gate.duet.pilot import Wishes, fresh_seed
 
     with another_user(service_user, base_command, head_command) as user:
         return run_duet(
@@ -276,14 +279,11 @@ def duet(
                 pilot=not no_pilot,
                 most_seconds=max_minutes * 60.0,
             ),
-            Shown(
-                output=output,
-                waivers=waivers,
-                runner=runner,
-                verbose=verbose,
-                format=format,
-                calibrate=not no_calibration,
-            ),
+            real_world(runner, verbose),
+            output=output,
+            waivers=waivers,
+            format=format,
+            calibrate=not no_calibration,
             health_path=health_path,
             start_seconds=start_seconds,
         )
@@ -325,11 +325,11 @@ def judge(
     """Judge a kept record again, offline; with another policy if you like. The record itself is not changed."""
     from velro_gate.cli.asked import blocking
     from velro_gate.cli.printing import print_anew, print_verdict
-    from velro_gate.cli.running import judge_again
+    from velro_gate.gate.local.judge import judge_again
     from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
-    kept, verdict = judge_again(record, find_baselines(baselines, record), scenario, waivers, blocks)
+    kept, verdict = judge_again(record, find_baselines(baselines, record), scenario, waivers, os.environ, blocks)
     if as_ is not None:
         return print_anew(kept, verdict, as_)
     return print_verdict(kept, verdict, None, format)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from velro_gate.cli.options import AUTO, Blocking
-from velro_gate.engine.machine.forecast import MOST_SHARDS
+from velro_gate.cli.options import Blocking
 from velro_gate.errors import UsageError
-from velro_gate.gate.measure.setup import Asked
+from velro_gate.gate.measure.setup import Asked, number_of_shards
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
 
@@ -38,7 +37,7 @@ def asked(
         profile="quick" if quick else profile,
         phases=tuple(phases or ()),
         url=url,
-        shards=_number_of_shards(shards),
+        shards=number_of_shards(shards),
         block_inconclusive=blocking,
     )
 
@@ -67,11 +66,3 @@ def _own_scenario() -> Path:
             hint=f"Name a scenario file, or write one with 'velro-gate init'; an example is {shipped_scenario('velro-prd')}.",
         )
     return OWN_SCENARIO
-
-
-def _number_of_shards(text: str) -> int | None:
-    if text == AUTO:
-        return None
-    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS:
-        return int(text)
-    raise UsageError(f"--shards {text}: that is no number of shards", hint=f"Give a number from 1 to {MOST_SHARDS}, or {AUTO}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 import traceback
@@ -14,6 +13,7 @@ from typer.exceptions import TyperException
 
 from velro_gate.cli.app import app
 from velro_gate.cli.output import speak_utf8, talk
+from velro_gate.cli.signals import end_by_sigterm_as_by_ctrl_c
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
 from velro_gate.hardening import harden
 from velro_gate.model.masking import mask, secret_values
@@ -31,13 +31,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     speak_utf8()
     end_by_sigterm_as_by_ctrl_c()
     sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False, prog_name="velro-gate")))
-
-
-def end_by_sigterm_as_by_ctrl_c() -> None:
-    """CI systems cancel a job by SIGTERM: end in the same order as at a terminal, with 130 and what was started stopped."""
-    # A shell's background job ignores SIGINT. There SIGTERM must keep its own effect, or nothing would end the command.
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
 
 
 def _guarded(command: Callable[[], object]) -> int:

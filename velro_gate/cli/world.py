@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from rich.live import Live
 from velro_gate import report
 from velro_gate.cli.output import people
 from velro_gate.errors import RecordError
-from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision
@@ -28,6 +29,11 @@ LINE_EVERY = 10.0
 
 # The engine's loop shares this process with the thread that draws: let it have the interpreter back soon.
 _SWITCH_INTERVAL = 0.0005
+
+
+def real_world(runner: str | None, verbose: bool) -> World:
+    """The world that this process is in."""
+    return World(environ=os.environ, open=partial(real_effects, runner, verbose))
 
 
 @contextmanager

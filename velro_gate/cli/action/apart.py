@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from velro_gate.cli.action.measuring import Order, Task
-from velro_gate.cli.asked import asked
-from velro_gate.cli.course import ANYWHERE
 from velro_gate.cli.output import talk
 from velro_gate.errors import BrokenError, Fault, ScenarioError, VelroError
 from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.measurements import ANYWHERE, asked_by
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
 from velro_gate.gate.builds.supervisor import adopt_orphans, leave_nothing
@@ -182,8 +181,7 @@ class Apart:
         inputs = self.inputs
         # A scenario with faults is the other process's to tell.
         with contextlib.suppress(VelroError):
-            wanted = asked(inputs.scenario, inputs.profile, False, inputs.phases, None, inputs.shards)
-            prepare(wanted, {**ANYWHERE, **os.environ}, run_code=False)
+            prepare(asked_by(inputs, None), {**ANYWHERE, **os.environ}, run_code=False)
 
 
 def _names_in(folder: Path) -> set[str]:

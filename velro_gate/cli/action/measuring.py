@@ -19,11 +19,12 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from velro_gate.cli.course import Course
-from velro_gate.cli.entry import end_by_sigterm_as_by_ctrl_c
 from velro_gate.cli.output import speak_utf8
+from velro_gate.cli.signals import end_by_sigterm_as_by_ctrl_c
+from velro_gate.cli.world import real_world
 from velro_gate.errors import InterruptedRunError, ScenarioError, VelroError
 from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.measurements import JobMeasurements
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.duet.pull_request import Base
@@ -87,22 +88,24 @@ def _end_with_the_job() -> None:
 
 def _answer(order: Order) -> dict[str, object]:
     before = None if order.before is None else Results(folder=order.before)
-    course = Course(
+    measurements = JobMeasurements(
         inputs=order.inputs,
         gating=order.gating,
         base=order.base,
         scratch=order.scratch,
+        world=real_world(order.inputs.runner, verbose=False),
+        workspace=Path.cwd(),
         before=before,
         built=order.built,
         user=order.user,
     )
     try:
-        return {"folder": str(_carried_out(course, order).folder)}
+        return {"folder": str(_carried_out(measurements, order).folder)}
     except NoDuetError as error:
         return {
             "no_duet": [error.reason, error.advice],
-            "before": None if course.before is None else str(course.before.folder),
-            "built": None if course.built is None else str(course.built),
+            "before": None if measurements.before is None else str(measurements.before.folder),
+            "built": None if measurements.built is None else str(measurements.built),
         }
     except VelroError as error:
         return {"error": _described(error)}
@@ -112,17 +115,17 @@ def _answer(order: Order) -> dict[str, object]:
         return {"fault": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
 
 
-def _carried_out(course: Course, order: Order) -> Results:
+def _carried_out(measurements: JobMeasurements, order: Order) -> Results:
     match order.task:
         case Task.MEASURE:
-            return course.measure(order.baselines, order.confirm)[2]
+            return measurements.measure(order.baselines, order.confirm)[2]
         case Task.CONFIRM:
             assert order.first is not None, "what is confirmed is named"
-            return course.confirm(order.baselines, read_record(order.first))[2]
+            return measurements.confirm(order.baselines, read_record(order.first))[2]
         case Task.DUET:
-            return course.measure_change()[2]
+            return measurements.measure_change()[2]
         case Task.SELFTEST:
-            return course.selftest()[1]
+            return measurements.selftest()[1]
 
 
 def _described(error: VelroError) -> dict[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,19 +9,14 @@ from pathlib import Path
 
 from velro_gate.cli.options import Format
 from velro_gate.cli.printing import print_verdict
-from velro_gate.cli.running import Confirmable, stop_if_interrupted
-from velro_gate.cli.world import real_effects
 from velro_gate.errors import UsageError
 from velro_gate.gate.builds.run import START_SECONDS, Address, Build, Builds, Command
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
-from velro_gate.gate.duet.duration import say_forecast
-from velro_gate.gate.duet.pilot import Wishes
-from velro_gate.gate.duet.run import duet
-from velro_gate.gate.judge.check_waivers import check_waivers
-from velro_gate.gate.judge.verdict import reach_duet_verdict, write_reports
-from velro_gate.gate.measure.null_run import Calibration
-from velro_gate.gate.measure.results import make_results, run_id
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.duet.pilot import Wishes, fresh_seed
+from velro_gate.gate.local.duet import measure_duet
+from velro_gate.gate.local.run import Confirmable
+from velro_gate.gate.measure.effects import World
+from velro_gate.gate.measure.setup import Asked
 from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import revision
@@ -42,20 +35,19 @@ class Given:
     """Whom a command runs as; None: whoever gives it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """Where results go and how they are printed."""
-
-    output: Path
-    waivers: Path
-    runner: str | None
-    verbose: bool
-    format: Format
-    calibrate: bool
-
-
 def run_duet(
-    wanted: Asked, base: Given, head: Given, wishes: Wishes, shown: Shown, *, health_path: str | None, start_seconds: float
+    wanted: Asked,
+    base: Given,
+    head: Given,
+    wishes: Wishes,
+    world: World,
+    *,
+    output: Path,
+    waivers: Path,
+    format: Format,
+    calibrate: bool,
+    health_path: str | None,
+    start_seconds: float,
 ) -> int:
     """Measure, judge, write the reports, print; the verdict's exit code.
 
@@ -63,19 +55,10 @@ def run_duet(
         UsageError: a build is named twice or not at all, or cannot be. InterruptedRunError: the user stopped.
     """
     builds = Builds(base=build_of(base, start_seconds), head=build_of(head, start_seconds), health_path=health_path)
-    builds.check()
-    # A build that is started gets its own address: any will do where the scenario takes it from the environment.
-    setup = prepare(replace(wanted, url=head.url), {"VELRO_API_URL": "http://127.0.0.1", **os.environ})
-    check_waivers(shown.waivers, setup.scenario)
-    with real_effects(shown.runner, shown.verbose) as effects:
-        say_forecast(setup.phases, wishes, effects.say)
-        name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
-        results = make_results(shown.output, name)
-        record, kept = duet(setup, builds, wishes, results, effects, Calibration() if shown.calibrate else None)
-    verdict = reach_duet_verdict(record, kept, waivers=shown.waivers)
-    write_reports(record, verdict, results)
-    stop_if_interrupted(record, results)
-    return print_verdict(record, verdict, results.folder, shown.format)
+    # The head build's address is the one that the scenario is read with; a build that is started gets its own.
+    wanted = replace(wanted, url=head.url)
+    record, verdict, results = measure_duet(wanted, builds, wishes, world, output=output, waivers=waivers, calibrate=calibrate)
+    return print_verdict(record, verdict, results.folder, format)
 
 
 def confirmable(base: Given, minutes: float, *, no_confirm: bool) -> Confirmable | None:
@@ -108,11 +91,6 @@ def another_user(name: str | None, *commands: str | None) -> Iterator[ServiceUse
         )
     with service_user(name) as user:
         yield user
-
-
-def fresh_seed() -> int:
-    """A seed that nobody could foresee; it is recorded."""
-    return secrets.randbelow(2**32)
 
 
 def build_of(given: Given, start_seconds: float) -> Build:

@@ -7,6 +7,7 @@ given, its figures are those of any later block, and no second one is measured.
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -66,6 +67,11 @@ class Wishes:
     def looks(self) -> tuple[Look, ...]:
         """When the pairs are looked at, and at which levels."""
         return LOOKS if self.pairs is None else (one_look(self.pairs),)
+
+
+def fresh_seed() -> int:
+    """A seed that nobody could foresee; it is recorded."""
+    return secrets.randbelow(2**32)
 
 
 def least_pairs(alpha: float) -> int:

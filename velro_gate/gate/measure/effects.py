@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -32,3 +33,14 @@ class Effects:
     observe: Callable[[Progress], None] = _nothing
     signals: tuple[signal.Signals, ...] = ()
     selftest: RunnerSelftest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The outside world of one command, before it is asked for anything.
+
+    environ: where URLs and secrets come from. open: the effects of one run, whose progress is shown until they are closed.
+    """
+
+    environ: Mapping[str, str]
+    open: Callable[[], AbstractContextManager[Effects]]

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from velro_gate.engine.machine.forecast import shards_needed
+from velro_gate.engine.machine.forecast import MOST_SHARDS, shards_needed
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
 from velro_gate.model.scenario import BlockInconclusive, Phase, Scenario
 from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url
 from velro_gate.secrecy import hide, name_openly
+
+AUTO_SHARDS = "auto"
+"""As many as the plan needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,21 @@ class Asked:
     seed: int | None = None
     shards: int | None = None
     block_inconclusive: BlockInconclusive | None = None
+
+
+def number_of_shards(text: str) -> int | None:
+    """Processes to send the load with; None: as many as the plan needs.
+
+    Raises:
+        UsageError: the text is neither a number of them nor ``auto``.
+    """
+    if text == AUTO_SHARDS:
+        return None
+    if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS:
+        return int(text)
+    raise UsageError(
+        f"--shards {text}: that is no number of shards", hint=f"Give a number from 1 to {MOST_SHARDS}, or {AUTO_SHARDS}."
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from velro_gate.analysis.stored.confirmation import Repeats
-from velro_gate.cli.asked import asked
-from velro_gate.cli.commands.duet import fresh_seed
-from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, MissingVariableError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.second_job import elsewhere, take_up
@@ -19,15 +15,15 @@ from velro_gate.gate.builds.build import Workshop
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.duet.duration import say_forecast
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.pilot import Wishes, fresh_seed
 from velro_gate.gate.duet.pull_request import Base, measure_change
 from velro_gate.gate.judge.check_waivers import check_waivers
 from velro_gate.gate.judge.confirm import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
-from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results, make_results, refuse_links, run_id
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Setup, prepare
+from velro_gate.gate.measure.setup import Asked, Setup, number_of_shards, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
@@ -39,14 +35,32 @@ ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
 """The address of a service that has none yet: it is started on a port of its own."""
 
 
+def asked_by(inputs: Inputs, url: str | None) -> Asked:
+    """What a job's inputs ask for; the scenario that comes with velro-gate where they name none.
+
+    Raises:
+        UsageError: the number of shards is none.
+    """
+    return Asked(
+        scenario=inputs.scenario or shipped_scenario("velro-prd"),
+        profile=inputs.profile,
+        phases=inputs.phases,
+        url=url,
+        shards=number_of_shards(inputs.shards),
+        block_inconclusive=inputs.block_inconclusive,
+    )
+
+
 @dataclass(slots=True, kw_only=True)
-class Course:
+class JobMeasurements:
     """One job's ways to measure; what they share, such as a finished build, stays with it."""
 
     inputs: Inputs
     gating: bool
     base: Base
     scratch: Path
+    world: World
+    workspace: Path
     before: Results | None = None
     """The results of a duet that could not be had."""
     built: Path | None = None
@@ -56,12 +70,12 @@ class Course:
     def __post_init__(self) -> None:
         inputs = self.inputs
         self._workshop = Workshop(
-            workspace=Path.cwd(),
+            workspace=self.workspace,
             build=inputs.build_command,
             start=inputs.start_command,
             health_path=inputs.health_path,
             seconds=inputs.build_minutes * 60.0,
-            environ=os.environ,
+            environ=self.world.environ,
             scratch=self.scratch,
             built=self.built,
             user=self.user,
@@ -78,7 +92,7 @@ class Course:
         inputs = self.inputs
         setup = self._setup(anywhere=self._starts)
         check_waivers(inputs.waivers, setup.scenario)
-        with real_effects(inputs.runner, False) as effects:
+        with self.world.open() as effects:
             results = make_results(inputs.output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
             self._keep_what_the_base_said(results)
             with ExitStack() as service:
@@ -103,7 +117,7 @@ class Course:
         inputs = self.inputs
         setup = self._setup(anywhere=self._starts)
         check_waivers(inputs.waivers, setup.scenario)
-        with real_effects(inputs.runner, False) as effects, ExitStack() as service:
+        with self.world.open() as effects, ExitStack() as service:
             results = take_up(first, inputs.output)
 
             def again(needed: Repeats) -> Further:
@@ -125,7 +139,7 @@ class Course:
         inputs = self.inputs
         setup = self._setup(anywhere=True)
         check_waivers(inputs.waivers, setup.scenario)
-        with real_effects(inputs.runner, False) as effects:
+        with self.world.open() as effects:
             name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
             self.before = results = make_results(inputs.output, name)
             try:
@@ -151,9 +165,9 @@ class Course:
             warm_up=WARM_UP,
             seconds=BLOCK,
             output=inputs.output,
-            kept=selftest_folder(os.environ),
+            kept=selftest_folder(self.world.environ),
         )
-        with real_effects(inputs.runner, False) as effects:
+        with self.world.open() as effects:
             return selftest(wanted, effects)
 
     @property
@@ -214,21 +228,12 @@ class Course:
 
     def _setup(self, *, anywhere: bool) -> Setup:
         inputs = self.inputs
-        refuse_links(inputs.output, Path.cwd())
-        scenario = inputs.scenario or shipped_scenario("velro-prd")
-        wanted = asked(
-            scenario,
-            inputs.profile,
-            False,
-            inputs.phases,
-            None if anywhere else inputs.url,
-            inputs.shards,
-            blocking=inputs.block_inconclusive,
-        )
+        refuse_links(inputs.output, self.workspace)
+        wanted = asked_by(inputs, None if anywhere else inputs.url)
         try:
-            return prepare(wanted, os.environ)
+            return prepare(wanted, self.world.environ)
         except MissingVariableError:
             if not anywhere:
                 raise
             # The file takes its address, and with it the protocol, from the environment alone.
-            return prepare(wanted, {**ANYWHERE, **os.environ})
+            return prepare(wanted, {**ANYWHERE, **self.world.environ})

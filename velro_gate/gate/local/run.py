@@ -1,14 +1,12 @@
-"""What the commands share between their options and the use cases."""
+"""Measuring one build from a terminal: the run, its verdict, and what looks worse measured again."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from velro_gate.cli.world import real_effects
 from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
 from velro_gate.gate.builds.run import Address, Build, Builds
@@ -17,14 +15,12 @@ from velro_gate.gate.duet.pilot import Wishes
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.check_waivers import check_waivers
 from velro_gate.gate.judge.confirm import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
-from velro_gate.gate.judge.verdict import judge_kept, kept_further, reread_run, under_policy
-from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.judge.verdict import kept_further, reread_run
+from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results, make_results, run_id
 from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import Asked, Setup, prepare
-from velro_gate.model.scenario import BlockInconclusive
-from velro_gate.store.records import read_record
 
 if TYPE_CHECKING:
     from velro_gate.model.duet import DuetRecord
@@ -43,15 +39,13 @@ class Confirmable:
     base: Build | None = None
 
 
-def measure(
-    wanted: Asked, output: Path, runner: str | None, verbose: bool, *, calibrate: bool = True
-) -> tuple[RunRecord, Results]:
-    """Run the load with the real world around it; an interrupted run comes back marked as such.
+def measure(wanted: Asked, output: Path, world: World, *, calibrate: bool = True) -> tuple[RunRecord, Results]:
+    """Run the load; an interrupted run comes back marked as such.
 
     calibrate: measure the generator alone first.
     """
-    setup = prepare(wanted, os.environ)
-    with real_effects(runner, verbose) as effects:
+    setup = prepare(wanted, world.environ)
+    with world.open() as effects:
         name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
         results = make_results(output, name)
         return run(setup, results, effects, Calibration() if calibrate else None), results
@@ -60,8 +54,7 @@ def measure(
 def measure_and_judge(
     wanted: Asked,
     output: Path,
-    runner: str | None,
-    verbose: bool,
+    world: World,
     *,
     calibrate: bool,
     baselines: Path,
@@ -75,11 +68,11 @@ def measure_and_judge(
         UsageError: the base build cannot be measured beside this one, or the waivers cannot work.
         InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
     """
-    setup = prepare(wanted, os.environ)
+    setup = prepare(wanted, world.environ)
     if require_baseline:
         setup = setup.requiring_baseline()
     check_waivers(waivers, setup.scenario)
-    with real_effects(runner, verbose) as effects:
+    with world.open() as effects:
         results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
         calibration = Calibration() if calibrate else None
         confirming = None if confirm is None else _confirming(confirm, setup, results, effects, calibration)
@@ -94,8 +87,7 @@ def measure_and_judge(
 def confirm_kept(
     folder: Path,
     wanted: Asked,
-    runner: str | None,
-    verbose: bool,
+    world: World,
     *,
     calibrate: bool,
     baselines: Path,
@@ -108,7 +100,7 @@ def confirm_kept(
         RecordError: the folder holds no run. UsageError: it was confirmed before, or is of another plan.
         InterruptedRunError: the user stopped; what there is has been kept and judged.
     """
-    setup = prepare(wanted, os.environ)
+    setup = prepare(wanted, world.environ)
     check_waivers(waivers, setup.scenario)
     record, results = reread_run(folder), Results(folder=folder if folder.is_dir() else folder.parent)
     theirs, ours = record.plan, setup.plan
@@ -125,7 +117,7 @@ def confirm_kept(
         raise UsageError(
             "the kept run was measured again before", where=str(folder), hint="'velro-gate judge' shows what that came to."
         )
-    with real_effects(runner, verbose) as effects:
+    with world.open() as effects:
         calibration = Calibration() if calibrate else None
         again = partial(phases_again, setup=setup, results=results, effects=effects, calibration=calibration)
         confirming = Confirming(again=again, seconds=seconds, second_job=True)
@@ -169,38 +161,3 @@ def stop_if_interrupted(record: RunRecord, results: Results) -> None:
     """
     if record.interrupted:
         raise InterruptedRunError("the run was interrupted", where=str(results.folder))
-
-
-def judge_again(
-    record: Path, baselines: Path, scenario: Path | None, waivers: Path, blocking: BlockInconclusive | None = None
-) -> tuple[RunRecord, Verdict]:
-    """Judge a kept record, by its own plan or by another scenario file's requirements and policy; a duet by its own pairs.
-
-    blocking: instead of what that policy says of an inconclusive run.
-
-    Returns:
-        The record, under the policy by which it was judged, and the verdict.
-
-    Raises:
-        UsageError: the other scenario says nothing about a phase of the run.
-    """
-    if scenario is None:
-        kept, verdict = judge_kept(record, baselines, waivers=waivers)
-        return under_policy(kept, kept.plan.policy, blocking), verdict
-    kept = read_record(record)
-    profile = kept.plan.profile.partition(":")[0]
-    # Nothing is sent, so any address will do where the file takes it from the environment.
-    nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
-    other = prepare(Asked(scenario=scenario, profile=profile), {**nowhere, **os.environ}, need_secrets=False)
-    known = {phase.name: phase for phase in other.phases}
-    unknown = [phase.name for phase in kept.plan.phases if phase.name not in known]
-    if unknown:
-        # Without its requirements such a phase would be judged by nothing, and pass.
-        raise UsageError(
-            f"profile {profile} has no phase {', '.join(map(repr, unknown))}, which the run holds",
-            where=str(scenario),
-            hint=f"Name a scenario whose phases are those of the run; this one's are {', '.join(known)}.",
-        )
-    phases = [known[phase.name] for phase in kept.plan.phases]
-    kept, verdict = judge_kept(record, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)
-    return under_policy(kept, other.plan.policy, blocking), verdict
