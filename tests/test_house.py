@@ -60,10 +60,25 @@ def model_house(folder: Path) -> Path:
     """A package with the real contracts and every module that they speak of, all of them empty."""
     (folder / "pyproject.toml").write_text((ROOT / "pyproject.toml").read_text(encoding="utf-8"), encoding="utf-8")
     package = folder / "velro_gate"
-    for name in ("gate", "analysis", "report", "model", "scenario", "engine", "monitor", "store", "github", "sandbox", "cli"):
+    names = (
+        "gate",
+        "analysis",
+        "report",
+        "model",
+        "scenario",
+        "engine",
+        "monitor",
+        "store",
+        "github",
+        "sandbox",
+        "cli",
+        "evaluation",
+    )
+    wings = ("analysis/statistics", "analysis/verdict", "engine/http", "gate/measure", "evaluation/simulated", "report/text")
+    for name in (*names, *wings):
         (package / name).mkdir(parents=True)
         (package / name / "__init__.py").touch()
-    for name in ("__init__", "__main__", "errors", "hardening", "units", "pacing", "secrecy", "model/samples"):
+    for name in ("__init__", "__main__", "errors", "hardening", "units", "pacing", "secrecy", "model/samples", "engine/run"):
         (package / f"{name}.py").touch()
     return package
 
@@ -77,18 +92,22 @@ def test_the_contracts_find_nothing_wrong_with_an_empty_house(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("analysis/new", "import velro_gate.gate", "Imports only go down"),
-        ("engine/new", "from velro_gate import store", "Imports only go down"),
+        ("analysis/verdict/new", "import velro_gate.gate", "Imports only go down"),
+        ("engine/http/new", "from velro_gate import store", "Imports only go down"),
         ("pacing", "import velro_gate.analysis", "Imports only go down"),
         ("errors", "import velro_gate.units", "Imports only go down"),
         ("novelty", "", "Imports only go down"),
+        ("analysis/statistics/new", "import velro_gate.analysis.verdict", "analysis: statistics below"),
+        ("engine/http/new", "import velro_gate.engine.run", "engine: sockets below"),
+        ("gate/measure/new", "import velro_gate.evaluation", "Imports only go down"),
+        ("report/novelty", "", "report: text below"),
         ("model/new", "import os", "No I/O"),
-        ("analysis/new", "from pathlib import Path", "No I/O"),
-        ("report/new", "import time", "No I/O"),
-        ("engine/new", "import scipy.stats", "scipy and pandas"),
-        ("report/new", "import pandas", "scipy and pandas"),
+        ("analysis/verdict/new", "from pathlib import Path", "No I/O"),
+        ("report/text/new", "import time", "No I/O"),
+        ("engine/http/new", "import scipy.stats", "scipy and pandas"),
+        ("report/text/new", "import pandas", "scipy and pandas"),
         ("model/record", "import numpy", "numpy lives"),
-        ("cli/new", "import numpy", "numpy lives"),
+        ("cli/app", "import numpy", "numpy lives"),
         ("model/new", "import pydantic", "pydantic stays"),
     ],
 )
@@ -103,11 +122,11 @@ def test_an_import_against_the_rules_breaks_its_contract(tmp_path: Path, module:
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("analysis/new", "import scipy, pandas, numpy, velro_gate.model"),
+        ("analysis/verdict/new", "import scipy, pandas, numpy, velro_gate.model, velro_gate.analysis.statistics"),
         ("model/samples", "import numpy"),
         ("store/new", "import numpy, pydantic, os"),
-        ("gate/new", "import velro_gate.engine, velro_gate.analysis"),
-        ("cli/new", "import velro_gate.gate, os, sys"),
+        ("gate/measure/new", "import velro_gate.engine, velro_gate.analysis"),
+        ("cli/app", "import velro_gate.gate, velro_gate.evaluation, os, sys"),
     ],
 )
 def test_an_import_within_the_rules_breaks_none(tmp_path: Path, module: str, line: str) -> None:
