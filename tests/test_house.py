@@ -277,6 +277,18 @@ def test_every_relative_link_of_a_page_leads_somewhere() -> None:
     assert dead == []
 
 
+def test_the_map_of_the_architecture_names_every_module_in_its_folder() -> None:
+    rows = re.findall(r"^\| `([\w/]+)` \| [^|]+ \| (`[^|]+`) \|$", TEXTS[ROOT / "docs/architecture.md"], re.MULTILINE)
+    mapped = {f"{folder}/{name}" for folder, names in rows for name in re.findall(r"`(\w+)`", names)}
+    modules = {str(path.relative_to(ROOT / "velro_gate").with_suffix("")) for path in PACKAGE}
+    assert mapped == {module for module in modules if "/" in module and not module.endswith("/__init__")}
+
+
+def test_no_folder_holds_more_than_15_modules() -> None:
+    folders = [path.parent for path in SOURCES if path.stem != "__init__" and path.is_relative_to(ROOT / "velro_gate")]
+    assert {str(folder): folders.count(folder) for folder in set(folders) if folders.count(folder) > 15} == {}
+
+
 def test_the_scenario_in_the_readme_is_a_scenario(tmp_path: Path) -> None:
     example = re.search(r"```yaml\n(.*?)```", TEXTS[ROOT / "README.md"], re.DOTALL)
     assert example
