@@ -24,6 +24,7 @@ from uuid import UUID
 from velro_gate.engine.http.codings import CodingError
 from velro_gate.engine.http.connection import Connection, Owner, State
 from velro_gate.engine.http.responses import Answer, CacheLayers
+from velro_gate.engine.http.unpacking import Unpacking
 from velro_gate.engine.load.deadlines import Lanes, Overdue
 from velro_gate.engine.load.recorder import Recorder
 from velro_gate.engine.steps.checks import Inspection
@@ -31,7 +32,6 @@ from velro_gate.engine.steps.cookies import Jar
 from velro_gate.engine.steps.failures import FailureLog, Shown, request_line, seen_of
 from velro_gate.engine.steps.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.steps.requests import CompiledStep
-from velro_gate.engine.unpacking import Unpacking
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
 from velro_gate.units import format_seconds
 

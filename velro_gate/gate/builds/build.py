@@ -1,4 +1,4 @@
-"""Building and serving a checkout by its repository's own commands, each under a warden, so that nothing of it is left."""
+"""Building and serving a checkout by its repository's own commands, each under a supervisor, so that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ class Workshop:
     def _kept(
         self, line: str, folder: Path, environ: Mapping[str, str], output: BuildOutput
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The warden of a command, while the ``with`` block lasts; afterwards nothing of the command is left."""
+        """The supervisor of a command, while the ``with`` block lasts; afterwards nothing of the command is left."""
         user = "" if self.user is None else self.user.name
         command, place = supervised(line, folder, grace=STOP_SECONDS, user=user)
         with output.opened(repr(line)) as log:
@@ -179,7 +179,7 @@ class Workshop:
                 try:
                     yield process
                 finally:
-                    # The leash: without it the warden ends the command, and itself. A cancelled job waits for that, too.
+                    # The leash: without it the supervisor ends the command, and itself. A cancelled job waits for that, too.
                     assert process.stdin is not None
                     process.stdin.close()
                     process.wait()

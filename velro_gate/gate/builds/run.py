@@ -114,7 +114,7 @@ class Builds:
 
 
 def supervised(line: str, directory: Path, *, grace: float, user: str) -> tuple[list[str], Path]:
-    """The warden's command line for a command, and the folder that the warden itself runs in."""
+    """The warden's command line for a command, and the folder that the supervisor itself runs in."""
     if user:
         return [*_WARDEN, str(grace), line, user, str(directory)], Path("/")
     return [*_WARDEN, str(grace), line], directory
@@ -187,7 +187,7 @@ async def _free(port: Callable[[], int], side: Side) -> int:
 async def _started(
     build: Command, side: Side, port: int, output: BuildOutput, environ: Mapping[str, str]
 ) -> AsyncIterator[trio.Process]:
-    """The warden of the build's command; when it has ended, so has everything that the command started."""
+    """The supervisor of the build's command; when it has ended, so has everything that the command started."""
     command, folder = supervised(build.line, build.directory, grace=build.stop_seconds, user=build.user)
     with output.opened(f"{build.line!r} on port {port}") as log:
         try:
@@ -214,7 +214,7 @@ async def _started(
 
 
 async def _end(process: trio.Process, grace: float) -> None:
-    """Let go of the leash and wait: the warden ends the command within the grace, or kills it."""
+    """Let go of the leash and wait: the supervisor ends the command within the grace, or kills it."""
     assert process.stdin is not None
     assert process.stdout is not None
     await process.stdin.aclose()

@@ -1,19 +1,19 @@
-"""The warden: a process that starts one command and sees to it that nothing of it is left, however its master ends.
+"""The supervisor: a process that starts one command and sees to it that nothing of it is left, however its master ends.
 
 Rules of this module:
 
 - It is started as a file and imports nothing but the standard library, so that it is there at once and nothing can be missing.
 - The command runs in a session of its own: a signal for its master's terminal or group is none for it.
-- Whatever the command starts and leaves behind becomes a child of the warden (Linux, PR_SET_CHILD_SUBREAPER), so that it is
+- Whatever the command starts and leaves behind becomes a child of the supervisor (Linux, PR_SET_CHILD_SUBREAPER), so that it is
   found even when it has left the group.
 - It ends when its standard input does, by SIGTERM, or when the command has ended. Then all that is left gets SIGTERM, and after
   the grace SIGKILL.
 
-- The command may belong to another user, who has no say over the warden. What the warden may not signal then, a process of
-  that user's own signals for it.
+- The command may belong to another user, who has no say over the supervisor. What the supervisor may not signal then, a
+  process of that user's own signals for it.
 
 Usage: supervisor.py GRACE COMMAND [USER DIRECTORY]. It prints ``{"ended": CODE}`` when the command ends by itself; a negative
-code is a signal. What the command prints goes to the warden's standard error.
+code is a signal. What the command prints goes to the supervisor's standard error.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ def _reap(spare: int | None = None) -> None:
 
 
 def _descendants() -> Iterator[int]:
-    """Everything that has the warden as an ancestor."""
+    """Everything that has the supervisor as an ancestor."""
     known = {os.getpid()}
     while found := set(_children_of(known)) - known:
         yield from found
