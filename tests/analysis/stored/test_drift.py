@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.runs import baselines, run, summary
@@ -253,7 +253,9 @@ def test_scaling_all_times_moves_no_change_point(times: list[float], factor: flo
 
 
 @settings(max_examples=30)
+@example([0.0] * 8 + [0.125] * 2)
 @given(st.lists(st.floats(-0.2, 0.2), min_size=10, max_size=24))
-def test_every_level_lasts_at_least_five_runs(values: list[float]) -> None:
-    bounds = [0, *change_points(values), len(values)]
-    assert all(end - start >= 5 for start, end in itertools.pairwise(bounds))
+def test_every_level_lasts_at_least_five_runs_and_the_newest_three(values: list[float]) -> None:
+    lengths = [end - start for start, end in itertools.pairwise([0, *change_points(values), len(values)])]
+    assert all(length >= 5 for length in lengths[:-1])
+    assert lengths[-1] >= 3
