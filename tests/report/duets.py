@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tests.report import examples
+from tests.report import records
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.summaries.control import control_summary
 from velro_gate.analysis.verdict.judge_duet import head_phases, judge_duet_record
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
-from velro_gate.model.record import PhaseSummary, Plan, Revision, RunRecord
+from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.scenario import OpenArrivals, Phase, Policy
 from velro_gate.model.verdict import Verdict
 
 STEADY = ("steady", 300, 636.0, 0.075, 0.85, 15.0)
-"""A block of 15 s, as examples.SHAPES."""
+"""A block of 15 s, as ``records.SHAPES``."""
 
 
 def judged(
@@ -37,24 +37,32 @@ def judged(
 
 
 def kept(
-    *, pairs: int, sd: float, head: float = 1.0, slower: Mapping[str, float] | None = None, control: float = 1.0
+    *,
+    pairs: int,
+    sd: float,
+    head: float = 1.0,
+    slower: Mapping[str, float] | None = None,
+    control: float = 1.0,
+    load: float = 1.0,
+    shape: records.Shape = STEADY,
+    steps: tuple[str, ...] = tuple(records.STEPS),
 ) -> DuetRecord:
-    """The pairs of a duet."""
+    """The pairs of a duet. load: a factor on all response times of both builds; shape: of its one phase."""
     draw = np.random.default_rng(5)
     # Of a whole block and of each of its steps, a half each.
-    shared, own = draw.normal(0.0, sd * 0.7, (pairs, 2, 1)), draw.normal(0.0, sd * 0.7, (pairs, 2, len(examples.STEPS)))
-    wander = np.exp(shared + own)
+    shared, own = draw.normal(0.0, sd * 0.7, (pairs, 2, 1)), draw.normal(0.0, sd * 0.7, (pairs, 2, len(steps)))
+    wander = load * np.exp(shared + own)
     steady = np.exp(draw.normal(0.0, 0.01, (pairs, 2)))
     made = [
         Pair(
-            base=block(wander[i, 0], float(steady[i, 0])),
-            head=block(wander[i, 1] * head, float(steady[i, 1]) * control, slower),
+            base=block(shape, loaded(steps, wander[i, 0]), float(steady[i, 0])),
+            head=block(shape, loaded(steps, wander[i, 1] * head, slower), float(steady[i, 1]) * control),
             first=Side.BASE if draw.random() < 0.5 else Side.HEAD,
         )
         for i in range(pairs)
     ]
     return DuetRecord(
-        duet=Duet(pairs=tuple(made), steps=tuple(examples.STEPS), policy=Policy(), seed=20_241),
+        duet=Duet(pairs=tuple(made), steps=steps, policy=Policy(), seed=20_241),
         warm_up=4.0,
         block_seconds=15.0,
         restarted=True,
@@ -62,31 +70,20 @@ def kept(
     )
 
 
-def block(loads: Floats, controlled: float, slower: Mapping[str, float] | None = None) -> Block:
-    """One block, a load for each step, its control endpoint's median at 0.24 ms times ``controlled``."""
-    return Block(phases=(phase(loads, slower or {}),), control=control_summary([0.00024 * controlled] * 700))
+def block(shape: records.Shape, factors: Mapping[str, float], controlled: float) -> Block:
+    """One block of one phase, its steps slower by ``factors``, its control endpoint's median 0.24 ms times ``controlled``."""
+    made = records.phase(shape, slower=factors, error_rate=0.0, named=tuple(factors))
+    return Block(phases=(made,), control=control_summary([0.00024 * controlled] * 700))
 
 
-def phase(loads: Floats, slower: Mapping[str, float]) -> PhaseSummary:
-    """A block's phase; what all steps show together is the mean of what each does."""
-    factors = {name: float(load) * slower.get(name, 1.0) for name, load in zip(examples.STEPS, loads, strict=True)}
-    made = examples.phase(STEADY, slower=factors, error_rate=0.0)
-    share = sum(factors.values()) / len(factors) - 1.0
-    whole, *steps = made.steps
-    found = {
-        name: dataclasses.replace(
-            one, value=one.value * (1.0 + share), low=one.low * (1.0 + share), high=one.high * (1.0 + share)
-        )
-        if name.startswith("p") and name[1:].isdigit()
-        else one
-        for name, one in whole.measurements.items()
-    }
-    return dataclasses.replace(made, steps=(dataclasses.replace(whole, measurements=found), *steps))
+def loaded(steps: Sequence[str], loads: Floats, slower: Mapping[str, float] | None = None) -> dict[str, float]:
+    """The factor on the response times of each step: its load, and what is slower in this build."""
+    return {name: float(load) * (slower or {}).get(name, 1.0) for name, load in zip(steps, loads, strict=True)}
 
 
 def record(held: DuetRecord, *, interrupted: bool = False) -> RunRecord:
     """The record of the head build."""
-    usual = examples.record()
+    usual = records.record()
     name, users, rate, _, _, seconds = STEADY
     planned = Phase(
         name=name,
@@ -94,13 +91,13 @@ def record(held: DuetRecord, *, interrupted: bool = False) -> RunRecord:
         ramp=4.0,
         duration=seconds,
         arrivals=OpenArrivals(rate=rate * 1.1),
-        requirements=examples.requirements_of(STEADY),
+        requirements=records.requirements_of(STEADY),
     )
     plan = Plan(
         scenario="velro-prd",
         digest=usual.plan.digest,
         profile="full",
-        steps=tuple(examples.STEPS),
+        steps=tuple(records.STEPS),
         phases=(planned,),
         policy=Policy(),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tests.report import examples
+from tests.report.examples import EXAMPLES
 from velro_gate import report
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import FailedAnswer
@@ -25,7 +25,7 @@ CHECK = dataclasses.replace(
 
 
 def with_failures(*failures: FailedAnswer) -> RunRecord:
-    made = examples.record()
+    made, _ = EXAMPLES["pass"]()
     first, *rest = made.phases
     return dataclasses.replace(made, phases=(dataclasses.replace(first, failures=failures), *rest))
 
@@ -40,11 +40,11 @@ def test_what_failed_is_named_by_its_status_or_by_its_check_and_what_that_found(
 
 def test_the_first_failed_answer_stands_harmless_in_comment_and_page() -> None:
     record = with_failures(FIRST)
-    _, verdict = examples.passing()
+    whole, verdict = EXAMPLES["pass"]()
     comment, page = report.markdown(record, verdict), report.html(record, verdict)
     for text in (comment, page):
         assert "61,133 x 503 Service Unavailable" in text
         assert "limit=20" in text
         assert "<script>alert" not in text
     assert "@everyone" not in comment
-    assert "What came" not in report.markdown(examples.record(), verdict)
+    assert "What came" not in report.markdown(whole, verdict)

@@ -6,9 +6,11 @@ import dataclasses
 
 import pytest
 
-from tests.report.examples import passing, results
+from tests.report import records
 from tests.report.golden import shown
 from velro_gate import report
+from velro_gate.analysis.verdict.judge import judge
+from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.cli.printing import phase_table
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
@@ -19,7 +21,7 @@ from velro_gate.report.text.figures import FEW_NOTE
 
 def example(*, few: bool) -> tuple[RunRecord, Verdict]:
     """A run in which every figure has many answers behind it, but, where few, the p95 of one phase: it has eight."""
-    record, verdict = passing()
+    record = records.record()
     phases = []
     for number, phase in enumerate(record.phases):
         steps = []
@@ -30,7 +32,7 @@ def example(*, few: bool) -> tuple[RunRecord, Verdict]:
             steps.append(dataclasses.replace(step, measurements=measured))
         phases.append(dataclasses.replace(phase, steps=tuple(steps)))
     record = dataclasses.replace(record, phases=tuple(phases))
-    return record, dataclasses.replace(verdict, requirements=results(record))
+    return record, dataclasses.replace(judge(records.record(), ()), requirements=check_requirements(record.plan.phases, record))
 
 
 def lines_with(text: str, figure: str) -> list[str]:

@@ -15,8 +15,8 @@ import pytest
 
 from tests.gate.jobs import GATE, HEAD, World, accepted, world
 from tests.github.stand_in import State
-from tests.report.examples import record
 from tests.report.hostile import SENTENCE
+from tests.report.records import record
 from velro_gate.gate.action.fork_report import trusted_plan
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.github.event import Event, Mode, Source

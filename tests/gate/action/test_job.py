@@ -16,7 +16,7 @@ import pytest
 from tests.analysis.banks import bank
 from tests.gate.jobs import BASE, GATE, HEAD, MERGE, NIGHTLY, REFRESH, World, accepted, world
 from tests.github.git_server import git, protect_branches
-from tests.report.examples import record
+from tests.report.records import record
 from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.analysis.verdict.selftest import selftest_of
 from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UsageError

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.gate.jobs import GATE, HEAD, MERGE, World, accepted, world
-from tests.report.examples import record
+from tests.report.records import record
 from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.second_job import ORIGIN, RECORD, elsewhere

@@ -13,7 +13,7 @@ from tests.gate.builds.changes import History, history
 from tests.gate.jobs import GATE, World, world
 from tests.gate.programs import service as program
 from tests.gate.world import Spectator, tiny_setup
-from tests.report.examples import record
+from tests.report.records import record
 from velro_gate.errors import BrokenError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.builds.build import Workshop

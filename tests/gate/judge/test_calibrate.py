@@ -11,7 +11,7 @@ import pytest
 from tests.analysis import runs
 from tests.gate.judge.test_confirm import faster
 from tests.gate.world import Spectator, tiny_setup
-from tests.report import examples
+from tests.report import records
 from tests.service import service
 from velro_gate.errors import BrokenError, GateFailedError
 from velro_gate.gate.judge.calibrate import Calibrated, accept, calibrate
@@ -49,10 +49,10 @@ def aged(record: RunRecord, number: int) -> RunRecord:
 
 
 def test_a_regression_becomes_a_baseline_only_when_somebody_accepts_it(tmp_path: Path) -> None:
-    record = examples.record()
+    record = records.record()
     for number in range(1, 7):
         accept(aged(record, number), tmp_path)
-    worse = aged(examples.record(slower={"authorization_check": 2.0}), 8)
+    worse = aged(records.record(slower={"authorization_check": 2.0}), 8)
     with pytest.raises(GateFailedError, match="is a regression") as refused:
         accept(worse, tmp_path)
     kept = [(path, record) for path, record in list_baselines(tmp_path).found if record.quarantined]
@@ -68,7 +68,7 @@ def test_a_regression_becomes_a_baseline_only_when_somebody_accepts_it(tmp_path:
 
 def test_an_interrupted_run_never_becomes_a_baseline(tmp_path: Path) -> None:
     with pytest.raises(BrokenError):
-        accept(dataclasses.replace(examples.record(), interrupted=True), tmp_path)
+        accept(dataclasses.replace(records.record(), interrupted=True), tmp_path)
     ((_, kept),) = list_baselines(tmp_path).found
     assert "interrupted" in kept.quarantined
     assert load_baselines(tmp_path, plan=kept.plan, environment=kept.environment).accepted == ()
@@ -77,8 +77,8 @@ def test_an_interrupted_run_never_becomes_a_baseline(tmp_path: Path) -> None:
 def test_a_waived_regression_becomes_a_baseline_and_begins_an_epoch(tmp_path: Path) -> None:
     stored = tmp_path / "baselines"
     for number in range(1, 7):
-        accept(aged(examples.record(), number), stored)
-    worse = aged(examples.record(slower={"authorization_check": 2.0}), 8)
+        accept(aged(records.record(), number), stored)
+    worse = aged(records.record(slower={"authorization_check": 2.0}), 8)
     agreed = tmp_path / "velro-waivers.yaml"
     regressed = [row for row in reach_verdict(worse, stored).comparisons if row.primary and row.verdict is Change.REGRESSION]
     agreed.write_text(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.report.examples import SHAPES, phase, record
+from tests.report.records import SHAPES, phase, record
 from velro_gate.model.record import PhaseSummary, Window
 from velro_gate.report.formats.charts import HEIGHT, LEFT, MOST_POINTS, TOP, WIDTH, Chart, charts, nice_ticks, thin
 

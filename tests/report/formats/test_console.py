@@ -53,11 +53,11 @@ def test_levels_are_coloured_where_there_is_colour() -> None:
 
 
 def test_markup_and_terminal_sequences_from_outside_are_plain_text() -> None:
-    text = shown(report.terminal(*hostile()))
+    text = shown(report.terminal(*hostile().made))
     assert "\x1b" not in text
     assert "\u202e" not in text
 
 
 def test_long_tables_are_cut_and_the_rest_is_counted() -> None:
-    text = shown(report.terminal(*crowded(40)))
+    text = shown(report.terminal(*crowded(40).made))
     assert "and 65 more rows" in text

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.report.examples import progress
 from tests.report.golden import shown
+from tests.report.records import progress
 from velro_gate import report
 
 

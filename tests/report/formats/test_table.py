@@ -8,12 +8,14 @@ import io
 
 import pytest
 
-from tests.report.examples import EXAMPLES, PRD, passing, record, requirement, result
+from tests.report.examples import EXAMPLES
 from tests.report.hostile import hostile
+from tests.report.records import PRD, requirement
 from velro_gate import report
+from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
-from velro_gate.model.verdict import Finding, Level, Verdict
+from velro_gate.model.verdict import Verdict
 from velro_gate.report.formats.table import COLUMNS
 
 
@@ -22,7 +24,7 @@ def rows(run: RunRecord, verdict: Verdict) -> list[dict[str, str]]:
 
 
 def test_every_measured_figure_has_exactly_one_row() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     keys = [(row["phase"], row["step"], row["metric"]) for row in rows(run, verdict)]
     measured = {(phase.name, step.step, metric) for phase in run.phases for step in phase.steps for metric in step.measurements}
     assert len(keys) == len(set(keys))
@@ -30,7 +32,7 @@ def test_every_measured_figure_has_exactly_one_row() -> None:
 
 
 def test_values_are_read_back_without_loss() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     for row in rows(run, verdict):
         phase = run.phase(row["phase"])
         assert phase is not None
@@ -60,21 +62,20 @@ def test_what_was_not_measured_says_so_in_every_figure() -> None:
 
 
 def test_without_a_requirement_its_cells_are_empty() -> None:
-    row = next(row for row in rows(*passing()) if row["metric"] == "p50" and row["step"] == "model_access")
+    row = next(row for row in rows(*EXAMPLES["pass"]()) if row["metric"] == "p50" and row["step"] == "generation_create")
     assert row["requirement"] == row["target"] == row["requirement_status"] == ""
 
 
 def test_of_two_requirements_on_one_figure_the_worse_is_shown() -> None:
-    run = record()
-    easy = result(run, PRD, requirement("p95", Comparator.BELOW, 0.5))
-    hard = result(run, PRD, requirement("p95", Comparator.BELOW, 0.01))
-    verdict = Verdict(findings=(Finding(level=Level.FAIL, subject="", sentence=""),), requirements=(easy, hard))
+    run, _ = EXAMPLES["pass"]()
+    both = requirement("p95", Comparator.BELOW, 0.5), requirement("p95", Comparator.BELOW, 0.01)
+    verdict = judge(run, (), phases=(dataclasses.replace(run.plan.phases[0], requirements=both),))
     row = next(row for row in rows(run, verdict) if (row["phase"], row["step"], row["metric"]) == (PRD, "all", "p95"))
     assert row["requirement"] == "< 0.01"
 
 
 def test_rows_follow_the_plan_the_steps_and_the_registry() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     phases = list(dict.fromkeys(row["phase"] for row in rows(run, verdict)))
     steps = list(dict.fromkeys(row["step"] for row in rows(run, verdict) if row["phase"] == PRD))
     assert phases == [phase.name for phase in run.plan.phases]
@@ -88,7 +89,7 @@ def test_every_row_has_every_column() -> None:
 
 
 def test_no_cell_from_outside_is_a_formula_or_breaks_its_line() -> None:
-    run, verdict = hostile()
+    run, verdict = hostile().made
     run = dataclasses.replace(run, revision=dataclasses.replace(run.revision, sha="=cmd|' /C calc'!A0"))
     text = report.csv(run, verdict)
     for line in csv.reader(io.StringIO(text)):

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 
 import trio
 
-from tests.report.examples import comparison, passing
+from tests.report.examples import EXAMPLES
 from tests.report.golden import shown
+from tests.report.records import PRD
 from velro_gate import report
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.scenario import Target
@@ -17,7 +18,7 @@ from velro_gate.report.parts.trustline import smallest_seen, trust_facts
 
 
 def test_the_generators_cpu_is_that_of_the_busiest_shard_where_there_are_several() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     alone = dict(trust_facts(run, verdict))["generator CPU"]
     assert "shard" not in alone
     several = dict(trust_facts(dataclasses.replace(run, shards=3), verdict))["generator CPU"]
@@ -25,7 +26,7 @@ def test_the_generators_cpu_is_that_of_the_busiest_shard_where_there_are_several
 
 
 def test_a_phase_in_which_a_shard_was_lost_says_what_became_of_it() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     lost = dataclasses.replace(run.phases[-1], shards_lost=("shard 2 of 2 was killed by SIGKILL",))
     text = report.html(dataclasses.replace(run, phases=(*run.phases[:-1], lost)), verdict)
     assert "given up: shard 2 of 2 was killed by SIGKILL" in text
@@ -33,7 +34,7 @@ def test_a_phase_in_which_a_shard_was_lost_says_what_became_of_it() -> None:
 
 def quoted(days_before: int, **changed: object) -> str | None:
     """What a run says of a selftest that was made so many days before it."""
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     day = date.fromisoformat(run.started_at[:10]) - timedelta(days=days_before)
     made = RunnerSelftest(measured_at=f"{day}T10:00:00Z", p95_noise=0.019, p95_seen=0.06, blind=False)
     run = dataclasses.replace(run, selftest=dataclasses.replace(made, **changed))  # type: ignore[arg-type]
@@ -41,7 +42,7 @@ def quoted(days_before: int, **changed: object) -> str | None:
 
 
 def test_a_selftest_of_the_runner_is_quoted_until_it_is_stale() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     assert "this runner" not in dict(trust_facts(run, verdict))
     assert (quoted(0) or "").startswith("p95 noise 1.9 %, a duet sees +6.0 % (selftest of 20")
     assert "p95 noise" in (quoted(30) or "")
@@ -53,7 +54,7 @@ def test_a_runner_that_was_blind_is_called_so() -> None:
 
 
 def test_the_quote_stands_in_every_report_for_people() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     made = RunnerSelftest(measured_at=run.started_at, p95_noise=0.019, p95_seen=None, blind=False)
     run = dataclasses.replace(run, selftest=made)
     for text in (report.markdown(run, verdict), report.html(run, verdict)):
@@ -88,7 +89,7 @@ def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_repo
         redis_url=f"redis://{nobody}/0",
         database_url=f"postgresql://a:b@{nobody}/c",
     )
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     run = dataclasses.replace(run, notes=notes_of(target))
     said = dict(trust_facts(run, verdict))["not watched"]
     assert sorted(part.split(" (")[0] for part in said.split("), ")) == ["database", "redis", "service"]
@@ -99,12 +100,12 @@ def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_repo
 
 
 def test_a_run_whose_sources_all_answered_has_nothing_that_was_not_watched() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     assert "not watched" not in dict(trust_facts(run, verdict))
 
 
 def test_stored_runs_that_were_skipped_are_counted_one_by_one_also_where_a_sentence_is_about_several() -> None:
-    run, verdict = passing()
+    run, verdict = EXAMPLES["pass"]()
     skipped = (
         "5 baselines not used: of another environment (kernel)",
         "1 baseline not used: quarantined",
@@ -115,7 +116,9 @@ def test_stored_runs_that_were_skipped_are_counted_one_by_one_also_where_a_sente
 
 
 def test_a_smallest_worsening_of_one_figure_alone_is_named() -> None:
-    rows = (comparison("steady", "all", "p95", 0.0), comparison("steady", "all", "p50", 0.0))
+    _, verdict = EXAMPLES["pass"]()
+    rows = [row for row in verdict.comparisons if row.phase == PRD and row.step == "all" and row.metric in ("p95", "p50")]
+    rows.sort(key=lambda row: row.metric, reverse=True)
     known = [dataclasses.replace(row, mde=mde) for row, mde in zip(rows, (0.94, None), strict=True)]
     assert smallest_seen(known) == "94 % (p95)"
     assert smallest_seen([dataclasses.replace(row, mde=0.1) for row in rows]) == "10 %"

@@ -3,20 +3,63 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import replace
 
 import pytest
 
 from tests.analysis.runs import run
-from tests.report.examples import EXAMPLES, PRD, around, comparison, comparisons, record, requirement, result, results
+from tests.report.examples import EXAMPLES
+from tests.report.records import PRD, around, record, requirement
 from velro_gate import report
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.model.record import Estimate
-from velro_gate.model.scenario import Comparator
+from velro_gate.analysis.verdict.requirements import check_requirements
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import Estimate, RunRecord
+from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status, Verdict
 from velro_gate.report.parts.view import build
 from velro_gate.report.parts.wording import TITLES, action, headline, missed, moved, title
 from velro_gate.report.text.phrase import plain
+
+
+def comparison(
+    step: str,
+    metric: str,
+    change: float,
+    *,
+    baseline: float = 0.02,
+    half: float = 0.03,
+    verdict: Change = Change.UNCHANGED,
+    level: Level = Level.PASS,
+) -> Comparison:
+    """A row to be worded; half: half the width of its interval."""
+    return Comparison(
+        phase=PRD,
+        step=step,
+        metric=metric,
+        verdict=verdict,
+        primary=True,
+        level=level,
+        baseline=baseline,
+        current=baseline * (1.0 + change),
+        change=change,
+        change_low=change - half,
+        change_high=change + half,
+        worse=math.log1p(change) * METRICS[metric].worse_sign,
+        p=0.01,
+        p_adjusted=0.04,
+        noise=0.014,
+        mde=0.094,
+        margin=0.05,
+        k=10,
+    )
+
+
+def checked(run: RunRecord, *wanted: Requirement) -> tuple[RequirementResult, ...]:
+    """How requirements of one phase fared."""
+    (planned,) = (phase for phase in run.plan.phases if phase.name == PRD)
+    return check_requirements([replace(planned, requirements=wanted)], run)
 
 
 def verdict(level: Level, *rows: Comparison, limits: tuple[RequirementResult, ...] = ()) -> Verdict:
@@ -25,7 +68,7 @@ def verdict(level: Level, *rows: Comparison, limits: tuple[RequirementResult, ..
 
 
 def regression(change: float = 0.31, **more: object) -> Comparison:
-    base = comparison(PRD, "authorization_check", "p95", change, baseline=0.04, verdict=Change.REGRESSION, level=Level.FAIL)
+    base = comparison("authorization_check", "p95", change, baseline=0.04, verdict=Change.REGRESSION, level=Level.FAIL)
     return dataclasses.replace(base, **more)  # type: ignore[arg-type]
 
 
@@ -74,7 +117,7 @@ def test_a_regression_comes_before_a_missed_limit_and_a_critical_one_before_both
 
 
 def test_a_fall_of_throughput_is_called_a_fall() -> None:
-    row = comparison(PRD, "all", "throughput", -0.11, baseline=1_098.0, verdict=Change.REGRESSION, level=Level.FAIL)
+    row = comparison("all", "throughput", -0.11, baseline=1_098.0, verdict=Change.REGRESSION, level=Level.FAIL)
     assert report.headline(record(), verdict(Level.FAIL, row)).startswith("Throughput fell 11 % in prd_compliance_validation")
     assert "the limit is a fall of 5 %" in report.headline(record(), verdict(Level.FAIL, row))
 
@@ -85,7 +128,7 @@ def test_the_margin_of_few_baselines_is_the_limit_named() -> None:
 
 def test_a_share_moves_in_points_not_in_percent_of_percent() -> None:
     row = comparison(
-        PRD, "authorization_check", "hit_rate", -0.05, baseline=0.96, half=0.01, verdict=Change.REGRESSION, level=Level.FAIL
+        "authorization_check", "hit_rate", -0.05, baseline=0.96, half=0.01, verdict=Change.REGRESSION, level=Level.FAIL
     )
     text = plain(moved(row, record()))
     assert "fell by 4.8 points" in text
@@ -107,7 +150,7 @@ def test_errors_out_of_nothing_have_no_relative_change_and_still_read_well() -> 
 
 
 def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen() -> None:
-    row = comparison(PRD, "all", "p95", 0.08, baseline=0.04, half=0.1, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE)
+    row = comparison("all", "p95", 0.08, baseline=0.04, half=0.1, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE)
     text = report.headline(record(), verdict(Level.INCONCLUSIVE, dataclasses.replace(row, mde=0.22)))
     assert "looks 8.0 % higher" in text
     assert text.endswith(
@@ -117,7 +160,7 @@ def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen()
 
 def test_a_figure_that_is_missing_because_nothing_was_answered_says_so_first() -> None:
     run = record()
-    slow = result(run, PRD, requirement("p95", Comparator.BELOW, 0.075))
+    (slow,) = checked(run, requirement("p95", Comparator.BELOW, 0.075))
     lacking = dataclasses.replace(slow, estimate=None, status=Status.MISSED, headroom=None, met=False)
     assert plain(missed(lacking)) == (
         "No request was answered well in prd_compliance_validation, "
@@ -127,9 +170,9 @@ def test_a_figure_that_is_missing_because_nothing_was_answered_says_so_first() -
 
 def test_a_missing_figure_is_called_not_measured() -> None:
     run = record(connections=None)
-    lacking = result(run, PRD, requirement("database_connections", Comparator.AT_LEAST, 200))
+    (lacking,) = checked(run, requirement("database_connections", Comparator.AT_LEAST, 200))
     assert (
-        plain(missed(lacking)) == "no figure for database connections in prd_compliance_validation: not measured, limit ≥ 200."
+        plain(missed(lacking)) == "No figure for database connections in prd_compliance_validation: not measured, limit ≥ 200."
     )
 
 
@@ -143,19 +186,21 @@ def test_a_marginal_value_says_on_which_side_it_lies(met: bool, words: str) -> N
 
 def test_a_pass_names_its_tightest_requirement_and_its_largest_change() -> None:
     text = report.headline(*EXAMPLES["pass"]())
-    assert text.startswith("All 30 requirements are met; the tightest: cache hit rate in prd_compliance_validation, 95.7 %")
+    assert text.startswith("All 14 requirements are met; the tightest: cache hit rate in prd_compliance_validation, 95.7 %")
     assert (
-        "No regression in 30 compared figures; the largest change for the worse: p95 of all requests in endurance_test, +1.8 %"
+        "No regression in 54 compared figures; the largest change for the worse: p50 of all requests in stress_test, +2.9 %"
         in text
     )
 
 
 def test_an_improvement_is_news_worth_a_sentence() -> None:
-    assert "p95 of generation_list fell 20 % in prd_compliance_validation" in report.headline(*EXAMPLES["improved"]())
+    assert "p95 of generation_list fell 24 % in prd_compliance_validation" in report.headline(*EXAMPLES["pass-improved"]())
 
 
 def test_no_baseline_is_said_before_anything_else() -> None:
-    assert report.headline(*EXAMPLES["no-baseline"]()).startswith("There is no baseline to compare with yet.")
+    assert report.headline(*EXAMPLES["no-baseline-first"]()).startswith("There is no baseline to compare with yet. All 14")
+    text = report.headline(*EXAMPLES["no-baseline"]())
+    assert text.startswith("3 baselines not used: of another environment (cores was 8, is 4). All 14 requirements are met;")
 
 
 def test_a_broken_run_gives_the_first_reason_and_counts_the_others() -> None:
@@ -174,13 +219,15 @@ def test_a_verdict_without_a_row_to_show_gives_the_judges_words(level: Level) ->
 
 
 def test_rows_without_any_change_are_not_compared_in_words() -> None:
-    text = report.headline(record(), verdict(Level.PASS, limits=results(record())))
+    text = report.headline(record(), verdict(Level.PASS, limits=check_requirements(record().plan.phases, record())))
     assert text.endswith("Nothing was compared.")
 
 
 def test_an_exactly_met_count_is_not_the_tightest_requirement() -> None:
-    exact = result(record(), PRD, requirement("users_held", Comparator.AT_LEAST, 10_000))
-    text = report.headline(record(), verdict(Level.PASS, *comparisons(), limits=(exact, *results(record()))))
+    limits = checked(
+        record(), requirement("users_held", Comparator.AT_LEAST, 10_000), requirement("p95", Comparator.BELOW, 0.075)
+    )
+    text = report.headline(record(), verdict(Level.PASS, limits=limits))
     assert "the tightest: users held" not in text
 
 

@@ -227,7 +227,7 @@ def missed(result: RequirementResult) -> Phrase:
     about, place = figures.subject(wanted.metric, wanted.step), (text(" in "), name(result.phase))
     if result.estimate is None and result.status is Status.NOT_MEASURED:
         return (
-            strong("no figure"),
+            strong("No figure"),
             text(" for "),
             *about,
             *place,
