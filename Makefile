@@ -5,7 +5,7 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo duet test check bench format lock clean venv-sandbox venv-dev
+.PHONY: help demo duet test hostile check bench format lock clean venv-sandbox venv-dev
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -19,6 +19,10 @@ duet: venv-sandbox ## measure two builds of the embedded service side by side: t
 test: venv-dev ## run the tests; installs the servers that they start where it may
 	@scripts/test-services.sh
 	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+hostile: venv-dev ## run what hostile and careless hands try, and count it by group: the table of docs/security.md
+	@scripts/test-services.sh
+	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) -m hostile $(PYTEST_ARGS)
 
 check: venv-dev ## lint, types, import contracts, shell scripts, workflows, schema files
 	@VENV=$(VENV) scripts/check.sh

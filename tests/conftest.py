@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,3 +35,39 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 def pytest_runtest_teardown() -> None:
     """What one test keeps secret is a word like any other to the next."""
     forget()
+
+
+_GROUPS: dict[str, Counter[str]] = {}
+"""Of what hostile hands try: group -> how many checks there were, and how many ended as expected."""
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A check is one test with one set of parameters. It ends as expected where nothing of it fails."""
+    outcome = yield
+    mark = item.get_closest_marker("hostile")
+    if mark is not None:
+        report = outcome.get_result()  # type: ignore[attr-defined]
+        item.user_properties[:] = [("hostile", mark.args[0])]
+        report.user_properties = list(item.user_properties)
+
+
+@pytest.hookimpl
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, group in report.user_properties:
+        if name == "hostile":
+            seen = _GROUPS.setdefault(str(group), Counter())
+            seen["checks"] += report.when == "setup"
+            seen["failed"] += report.failed
+
+
+@pytest.hookimpl
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """With ``-m hostile``: the table of docs/security.md."""
+    if config.option.markexpr != "hostile" or not _GROUPS:
+        return
+    rows = [(group, seen["checks"], seen["checks"] - seen["failed"]) for group, seen in sorted(_GROUPS.items())]
+    rows.append(("all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+    terminalreporter.write_line("| group | checks | as expected |\n|---|---:|---:|")
+    for group, checks, expected in rows:
+        terminalreporter.write_line(f"| {group} | {checks:,} | {expected:,} |")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.hostile("runner")
+
 ROOT = Path(__file__).resolve().parents[1]
 INSTALL, RUN = ROOT / "scripts/install.sh", ROOT / "scripts/run.sh"
 

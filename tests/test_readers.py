@@ -39,6 +39,8 @@ from velro_gate.store.further import read_missing
 from velro_gate.store.records import read_facts, read_record
 from velro_gate.store.selftests import known_selftest, place_of
 
+pytestmark = pytest.mark.hostile("small inputs")
+
 CASES = 50
 """Of each example: the readers are quick, and drawing every one by hypothesis would take ten times their time."""
 examples = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

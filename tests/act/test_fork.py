@@ -7,9 +7,13 @@ import io
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.act.host import ACTION, HEAD, Host, pull_request
 from tests.github.git_server import git
 from velro_gate.adoption import Choices
+
+pytestmark = pytest.mark.hostile("fork reporter")
 
 APPROVED = ("--var", "VELRO_FORK_ENVIRONMENT=forks")
 # GitHub gives no secret to the code of a fork.

@@ -126,6 +126,7 @@ def test_an_event_that_asks_for_nothing_ends_at_once(here: World) -> None:
     assert "mode none" in ended.err
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_an_empty_token_is_said_before_anything_is_measured_where_a_status_was_asked_for(here: World) -> None:
     for words in (["publish", here.folder], ["action"]):
         env = variables(here, "pull_request", PULL_REQUEST, "http://127.0.0.1:9", VELRO_TOKEN="")
@@ -136,6 +137,7 @@ def test_an_empty_token_is_said_before_anything_is_measured_where_a_status_was_a
     assert here.outputs["verdict"] == "broken"
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_pull_request_target_is_refused_before_anything_is_sent(here: World) -> None:
     ended = action(here, "pull_request_target", PULL_REQUEST, "http://127.0.0.1:9")
     assert ended.code == 2
@@ -168,6 +170,7 @@ def members_of(group: int) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.hostile("statuses and comments")
 def test_a_cancelled_job_keeps_its_record_sets_an_error_status_and_leaves_no_process(
     here: World, shop: Service, number: signal.Signals
 ) -> None:
@@ -256,6 +259,7 @@ def test_what_looks_worse_on_a_started_service_goes_to_its_base_build_and_withou
     assert "one baseline does not show how much" in row["reason"]
 
 
+@pytest.mark.hostile("runner")
 def test_a_cancelled_build_of_the_base_leaves_no_process_and_no_checkout(here: World) -> None:
     workspace, payload = proposal(here)
     pid = here.folder / "pid"

@@ -33,6 +33,7 @@ def failed(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("filling", range(70, 84))
+@pytest.mark.hostile("markup and commands")
 def test_in_a_job_on_github_no_line_of_the_talk_is_a_command_even_where_it_is_wrapped(
     filling: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ from tests.cli.test_action import PULL_REQUEST, variables
 from tests.gate.jobs import World, world
 from velro_gate.secrecy import forget, hide, outgoing, outgoing_json
 
+pytestmark = pytest.mark.hostile("tokens and canaries")
+
 TOKEN = "good-Canary.T0ken/&<x>+7f3a"
 KEY = "Canary-Servic3-key"
 COLOUR = "Canary7Colour"

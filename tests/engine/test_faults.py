@@ -19,6 +19,8 @@ from velro_gate.errors import UnreachableError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ClosedArrivals, OpenArrivals
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 PLAN = phase(users=30, ramp=0.0, duration=0.5, arrivals=OpenArrivals(rate=60.0, spacing="even"))
 """A request from each user, so that none waits for another."""
 

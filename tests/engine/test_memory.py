@@ -21,6 +21,8 @@ from velro_gate.engine.http.tls import client_context
 from velro_gate.journeys import User
 from velro_gate.model.scenario import Target
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 ROUNDS = 30
 
 

@@ -31,6 +31,8 @@ from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import Comparator, Phase, Requirement
 from velro_gate.model.verdict import Level, Trust
 
+pytestmark = pytest.mark.hostile("stops of the generator")
+
 STEPS = (step("one", timeout=2.0),)
 
 

@@ -13,6 +13,8 @@ from tests.github.stand_in import State, stand_in
 from velro_gate.errors import PublishError
 from velro_gate.github.artifacts import FILE_LIMIT, artifact_of_run, every_file_in, files_in, latest_artifact
 
+pytestmark = pytest.mark.hostile("forged artifacts")
+
 
 def stored(number: int, *, name: str = "x", created: str = "2026-11-01T00:00:00Z", **run: Any) -> dict[str, Any]:
     ran = {"id": 5, "repository_id": 1, "head_repository_id": 1, "head_branch": "main", "head_sha": "a" * 40, **run}

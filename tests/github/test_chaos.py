@@ -18,6 +18,8 @@ from velro_gate.github.pulls import open_proposal, open_pull_request, pull_reque
 from velro_gate.github.status import State as Light
 from velro_gate.github.status import Status, set_status
 
+pytestmark = pytest.mark.hostile("statuses and comments")
+
 SHA = "a" * 40
 MARKER = "<!-- velro-gate:shop/pr -->"
 FINAL = (401, 403, 404, 409, 422)

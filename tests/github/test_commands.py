@@ -13,6 +13,8 @@ from velro_gate.github.commands import Annotation, Weight, annotation, annotatio
 from velro_gate.github.job_files import SUMMARY_LIMIT, append_outputs, append_summary
 from velro_gate.github.status import shortened
 
+pytestmark = pytest.mark.hostile("markup and commands")
+
 texts = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=40) | st.sampled_from(
     ("::error::x", "a\n::set-output name=a::b", "50 %\r\n", "##[group]x", "a ##[add-mask]b", "\r\u2003::add-mask::x", "a,b:c")
 )

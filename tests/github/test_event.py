@@ -212,6 +212,7 @@ def test_outside_of_github_actions_it_says_so(missing: str) -> None:
 
 
 @pytest.mark.parametrize("payload", [{}, {"pull_request": None}, pull_request(number="7"), {"pull_request": {"number": 7}}])
+@pytest.mark.hostile("small inputs")
 def test_a_payload_that_is_no_pull_requests_is_a_usage_error(payload: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="payload"):
         read_event(environ("pull_request"), payload)
@@ -225,6 +226,7 @@ trees = st.recursive(
 
 
 @given(name=st.sampled_from(EVENTS), pull=trees, run=trees, inputs=trees)
+@pytest.mark.hostile("small inputs")
 def test_no_payload_whatever_makes_anything_but_an_event_or_a_usage_error(name: str, pull: Any, run: Any, inputs: Any) -> None:
     payload = {"pull_request": pull, "workflow_run": run, "inputs": inputs, "merge_group": pull, "repository": run}
     try:

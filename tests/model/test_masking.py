@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from velro_gate.model.masking import MASK, SHORTEST, is_strong, mask, secret_values
 
+pytestmark = pytest.mark.hostile("tokens and canaries")
+
 secrets = st.text(min_size=SHORTEST, max_size=20).filter(lambda secret: MASK not in secret and not set(secret) <= set("*"))
 
 

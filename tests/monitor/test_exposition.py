@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from velro_gate.monitor.exposition import Sample, parse
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 PAGE = """\
 # HELP velro_cache_hits_total Hits by layer
 # TYPE velro_cache_hits_total counter

@@ -10,6 +10,8 @@ import trio
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, MOST_BYTES, PROCESS_FAMILIES, Family, PrometheusText, collect
 from velro_gate.monitor.watching import SourceError
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 PAGE = """\
 # TYPE velro_cache_hits_total counter
 velro_cache_hits_total{layer="memory"} 120

@@ -13,6 +13,8 @@ from tests.servers import Server, redis_server
 from velro_gate.monitor.redis_info import RedisInfo, parse_info
 from velro_gate.monitor.watching import SourceError
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 
 def read_once(url: str) -> Mapping[str, float]:
     async def main() -> Mapping[str, float]:

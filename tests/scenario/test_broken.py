@@ -9,6 +9,8 @@ import pytest
 from velro_gate.errors import ScenarioError
 from velro_gate.scenario import load_scenario
 
+pytestmark = pytest.mark.hostile("small inputs")
+
 FOLDER = Path(__file__).parent / "broken"
 FILES = sorted(FOLDER.glob("*.yaml"))
 MARK = "#! "

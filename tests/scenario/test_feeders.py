@@ -108,11 +108,13 @@ def test_a_file_in_a_folder_is_found_from_the_scenarios_own_folder(tmp_path: Pat
         ("f.txt", "id\n1\n", "is neither .csv nor .json"),
     ],
 )
+@pytest.mark.hostile("small inputs")
 def test_a_bad_feeder_file_is_told_with_its_line(tmp_path: Path, name: str, content: str | bytes, expected: str) -> None:
     told = file_faults(tmp_path, name, content)
     assert any(expected in fault for fault in told), told
 
 
+@pytest.mark.hostile("small inputs")
 def test_many_bad_rows_are_counted_and_not_all_told(tmp_path: Path) -> None:
     told = file_faults(tmp_path, "f.csv", "id,n\n" + "1\n" * 1000)
     assert len(told) == 6
@@ -138,6 +140,7 @@ def test_placeholders_of_an_unreadable_feeder_are_no_faults_of_their_own(tmp_pat
     assert "feeders.g" in "".join(told) or "rows" in "".join(told)
 
 
+@pytest.mark.hostile("small inputs")
 def test_what_would_take_all_memory_or_time_is_refused_before_it_is_made(tmp_path: Path) -> None:
     spec = {"rows": 1_000_000, "columns": {"t": {"text": 10_000}}}
     (found,) = faults({**shop(), "feeders": {"f": spec}}, tmp_path)

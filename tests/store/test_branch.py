@@ -17,6 +17,8 @@ from velro_gate.errors import BrokenError, PublishError
 from velro_gate.store.branch import Branch, Pause, Pushed, pull, push
 from velro_gate.store.git import Git
 
+pytestmark = pytest.mark.hostile("baselines")
+
 TOKEN = "good-token-of-the-test"
 DATA = Branch(name="velro-baselines")
 MAIN = Branch(name="main")

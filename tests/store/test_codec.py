@@ -25,6 +25,8 @@ from velro_gate.store.codec import (
     encode_record,
 )
 
+pytestmark = pytest.mark.hostile("damaged records")
+
 PLAIN = encode_record(run())
 NO_FACTS = RunFacts(phases=(), readings=(), layers=())
 

@@ -19,6 +19,8 @@ from velro_gate.store.codec import CodecError, OtherSchemaError, decode_duet, en
 from velro_gate.store.duets import DUET, read_duet, write_duet
 from velro_gate.store.records import read_record
 
+pytestmark = pytest.mark.hostile("damaged records")
+
 DOUBT = TrustFinding(code="steal", trust=Trust.CAVEAT, phase="steady", figure=0.03, limit=0.02, sentence="taken", advice="ask")
 
 

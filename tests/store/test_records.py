@@ -12,6 +12,8 @@ from velro_gate.errors import OutputError, RecordError
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.store.records import FACTS, RECORD, read_facts, read_record, write_record
 
+pytestmark = pytest.mark.hostile("damaged records")
+
 HELD = RunFacts(phases=(), readings=(Reading(at=1.0, source="service", name="rss", value=2.0),), layers=("memory", "redis"))
 
 

@@ -18,6 +18,8 @@ from velro_gate.errors import OutputError, RecordError, StorageError
 from velro_gate.model.samples import COLUMNS, Samples
 from velro_gate.store.samples import CHUNK_ROWS, SampleWriter, read_samples
 
+pytestmark = pytest.mark.hostile("damaged records")
+
 
 class FullDisk(io.BytesIO):
     """A file on a disk with room for ``room`` bytes."""

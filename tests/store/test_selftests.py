@@ -14,6 +14,8 @@ from velro_gate.errors import RecordError
 from velro_gate.model.selftest import Selftest
 from velro_gate.store.selftests import known_selftest, place_of, selftest_folder, write_selftest
 
+pytestmark = pytest.mark.hostile("damaged records")
+
 
 def made() -> Selftest:
     return selftest_of(bank(8), measured_at="2026-11-24T10:00:00Z", overhead=3.0)

@@ -15,6 +15,8 @@ from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level, Trust
 
+pytestmark = pytest.mark.hostile("stops of the generator")
+
 P99 = Requirement(metric="p99", comparator=Comparator.BELOW, target=0.5)
 RATE = Requirement(metric="throughput", comparator=Comparator.AT_LEAST, target=100.0)
 

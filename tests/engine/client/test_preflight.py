@@ -20,6 +20,8 @@ from velro_gate.engine.http.responses import Answer, HeaderKinds, Progress
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 Handler = Callable[[trio.abc.Stream], Awaitable[None]]
 
 

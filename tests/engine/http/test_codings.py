@@ -25,6 +25,8 @@ from velro_gate.engine.steps.checks import Inspection
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, ContainsCheck, JsonCheck, OpenArrivals, Step
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 BOMB = gzip.compress(bytes(4 * MOST_DECODED))
 
 

@@ -28,6 +28,8 @@ from tests.servers import free_port
 from velro_gate.engine.http.connection import State
 from velro_gate.model.samples import Outcome
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from velro_gate.engine.http.responses import MOST_HEAD, Answer, CacheLayers, HeaderKinds, KnownHeads, Progress
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 
+pytestmark = pytest.mark.hostile("hostile HTTP servers")
+
 
 @dataclass(frozen=True)
 class Made:

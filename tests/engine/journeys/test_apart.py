@@ -18,6 +18,8 @@ from velro_gate.model.scenario import Journey, NoAuth, OpenArrivals, Scenario, T
 from velro_gate.scenario.journeys import journey_from
 from velro_gate.scenario.syntax.faults import Faults
 
+pytestmark = pytest.mark.hostile("journeys")
+
 SOURCE = """
 import os, sys, threading, time
 import trio

@@ -28,6 +28,8 @@ from velro_gate.journeys import User
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import OpenArrivals, Step, Target
 
+pytestmark = pytest.mark.hostile("journeys")
+
 
 async def speaking_http2(line: Line) -> None:
     """Answers every stream: by 404 under /missing, by a reset under /reset, never under /never, else by 200 and "ok"."""

@@ -23,6 +23,8 @@ from velro_gate.github.event import Event, Mode, Source
 from velro_gate.model.record import RunRecord
 from velro_gate.store.codec import encode_record
 
+pytestmark = pytest.mark.hostile("fork reporter")
+
 RUN = 5
 SOURCE = Source(run_id=RUN, event="pull_request", head_owner="mallory", head_branch="feature", head_sha=HEAD)
 REPORT = Event(

@@ -133,6 +133,7 @@ def test_a_verdict_that_cannot_be_told_keeps_its_files_and_ends_with_5(here: Wor
     assert [line for line in here.said if line.startswith("not published: ")]
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_network_that_hangs_ends_with_5(here: World) -> None:
     here.api.fail("hang", times=10_000)
     assert here.run(timeout=0.1) == 5
@@ -186,6 +187,7 @@ def test_a_comment_of_an_older_commit_gives_way_to_the_reason_why_there_is_no_ve
     assert "5,010 descriptors" in comment["body"]
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_cancelled_run_leaves_an_error_status_and_130(here: World) -> None:
     assert here.run(fails=InterruptedRunError("the run was interrupted")) == 130
     assert here.api.state.comments == []
@@ -204,6 +206,7 @@ def test_a_fault_of_our_own_leaves_an_error_status_too(here: World) -> None:
     assert here.lights[-1] == (HEAD, "error", "no verdict: velro-gate itself failed: ZeroDivisionError")
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_cancellation_during_the_first_status_ends_in_an_error_and_not_in_pending(here: World) -> None:
     def later(seconds: float) -> None:
         here.sleeping = None
@@ -230,6 +233,7 @@ class Cancelling:
         raise KeyboardInterrupt
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_cancellation_while_the_baseline_is_pushed_changes_nothing_about_the_verdict(here: World) -> None:
     here.instead = Cancelling()
     with pytest.raises(KeyboardInterrupt):
@@ -240,6 +244,7 @@ def test_a_cancellation_while_the_baseline_is_pushed_changes_nothing_about_the_v
     assert "no verdict" not in here.summary
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_cancellation_before_the_final_status_has_arrived_sets_it_all_the_same(here: World) -> None:
     waits: list[float] = []
 
@@ -266,6 +271,7 @@ def test_a_baseline_that_cannot_be_pushed_shows_in_the_exit_code_and_leaves_the_
 # What is checked out is what is measured.
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_another_commit_than_the_heads_is_not_measured_and_its_status_says_so(here: World) -> None:
     event = dataclasses.replace(GATE, measured_sha=BASE, parents=())
     assert here.run(event, fails=AssertionError("measured")) == 4
@@ -273,12 +279,14 @@ def test_another_commit_than_the_heads_is_not_measured_and_its_status_says_so(he
     assert f"{BASE[:12]} is checked out" in here.api.state.comments[0]["body"]
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_the_merge_of_an_older_head_is_not_measured(here: World) -> None:
     event = dataclasses.replace(GATE, parents=(BASE, "d" * 40))
     assert here.run(event, fails=AssertionError("measured")) == 4
     assert here.lights[-1][1] == "error"
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_push_that_checked_out_another_commit_stores_it_and_sets_no_status(here: World) -> None:
     event = dataclasses.replace(REFRESH, measured_sha=BASE, parents=())
     assert here.run(event, made=accepted(1)) == 0
@@ -286,6 +294,7 @@ def test_a_push_that_checked_out_another_commit_stores_it_and_sets_no_status(her
     assert here.outputs["baseline-updated"] == "true"
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_without_a_checkout_the_verdict_says_whose_word_the_commit_is(here: World) -> None:
     event = dataclasses.replace(GATE, measured_sha=MERGE, unseen="not a git repository")
     assert here.run(event) == 0
@@ -297,6 +306,7 @@ def test_without_a_checkout_the_verdict_says_whose_word_the_commit_is(here: Worl
 # Several jobs, one status.
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_later_pass_never_covers_the_failure_of_another_scenario_profile_or_runner(here: World) -> None:
     one, other = Inputs(profile="full"), Inputs(profile="pr")
     assert here.run(inputs=one, made=record(load=2.3)) == 1
@@ -308,6 +318,7 @@ def test_a_later_pass_never_covers_the_failure_of_another_scenario_profile_or_ru
     assert here.lights[-1][1] == "success"
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_status_that_waits_for_all_of_its_jobs_is_green_with_the_last_of_them(here: World) -> None:
     ones = [Inputs(profile=name, status_jobs=3) for name in ("full", "pr", "quick")]
     for inputs in ones[:2]:
@@ -321,6 +332,7 @@ def test_a_status_that_waits_for_all_of_its_jobs_is_green_with_the_last_of_them(
     assert here.lights[-1][1] == "success"
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_status_that_waits_for_all_of_its_jobs_is_red_with_the_first_that_fails(here: World) -> None:
     ones = [Inputs(profile=name, status_jobs=2) for name in ("full", "pr")]
     assert here.run(inputs=ones[0], made=record(load=2.3)) == 1
@@ -328,6 +340,7 @@ def test_a_status_that_waits_for_all_of_its_jobs_is_red_with_the_first_that_fail
     assert here.lights[-1][1] == "failure"
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_two_jobs_of_one_run_with_the_same_plan_do_not_cover_one_another(here: World) -> None:
     here.environ["VELRO_JOB_INDEX"] = "0"
     here.run(made=record(load=2.3))
@@ -366,6 +379,7 @@ def pushed(here: World) -> Event:
     return dataclasses.replace(GATE, head_sha=NEWER, parents=(BASE, NEWER))
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_scenario_that_cannot_be_read_takes_the_place_of_what_was_told_before(here: World) -> None:
     here.run()
     faulty = here.folder / "shop.yaml"
@@ -375,6 +389,7 @@ def test_a_scenario_that_cannot_be_read_takes_the_place_of_what_was_told_before(
     assert "3 faults" in comment["body"]
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_renamed_scenario_takes_its_comment_along(here: World) -> None:
     here.run()
     renamed = record()
@@ -384,6 +399,7 @@ def test_a_renamed_scenario_takes_its_comment_along(here: World) -> None:
     assert comment["body"].startswith("<!-- velro-gate:store/")
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_of_two_comments_the_one_that_nobody_renews_says_so(here: World) -> None:
     here.run(inputs=Inputs(runner="small"))
     here.run(inputs=Inputs(runner="large"))
@@ -411,6 +427,7 @@ def test_an_event_that_asks_for_nothing_measures_nothing(here: World) -> None:
     assert here.api.state.calls == []
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_fork_is_measured_without_touching_the_api_and_leaves_its_record(here: World) -> None:
     event = dataclasses.replace(GATE, fork=True)
     assert here.run(event) == 0
@@ -436,6 +453,7 @@ def test_a_merge_queue_gets_a_status_and_no_comment(here: World) -> None:
     assert git("branch", "--list", "velro-baselines", cwd=here.bare) == ""
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_dispatch_sets_no_status_unless_a_pull_request_is_named(here: World) -> None:
     event = dataclasses.replace(GATE, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None, measured_sha=HEAD)
     assert here.run(event) == 0
@@ -444,6 +462,7 @@ def test_a_dispatch_sets_no_status_unless_a_pull_request_is_named(here: World) -
     assert here.lights[-1][:2] == (HEAD, "success")
 
 
+@pytest.mark.hostile("statuses and comments")
 def test_a_dispatch_refuses_to_paint_a_commit_that_it_does_not_measure(here: World) -> None:
     event = dataclasses.replace(GATE, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None)
     assert here.run(event, Inputs(pull_request=7)) == 2
@@ -496,6 +515,7 @@ def test_what_looks_worse_on_a_pull_request_is_run_again_before_it_fails(
     assert words in here.api.state.comments[0]["body"]
 
 
+@pytest.mark.hostile("baselines")
 def test_a_regression_on_main_is_stored_as_quarantined_and_does_not_become_a_baseline(here: World) -> None:
     here.seed(*map(accepted, range(1, 7)))
     worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
@@ -540,6 +560,7 @@ def test_baselines_are_proposed_by_one_pull_request_until_it_is_merged(here: Wor
     assert len(stored(here, "velro-gate/baselines")) == 1
 
 
+@pytest.mark.hostile("baselines")
 def test_a_run_that_is_refused_is_not_proposed(here: World) -> None:
     here.seed(*map(accepted, range(1, 7)))
     worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
@@ -555,6 +576,7 @@ def test_a_repository_that_forbids_proposals_is_told_where_to_allow_them(here: W
     assert any("Allow GitHub Actions to create" in line for line in "\n".join(here.said).splitlines())
 
 
+@pytest.mark.hostile("baselines")
 def test_a_corrupt_file_among_the_baselines_is_a_warning_and_never_a_crash(here: World) -> None:
     here.run(REFRESH, made=accepted(1))
     folder = Path(stored(here)[0]).parent
@@ -571,6 +593,7 @@ def test_a_corrupt_file_among_the_baselines_is_a_warning_and_never_a_crash(here:
     assert "bad.json is not used" in here.api.state.comments[0]["body"].replace("\\", "")
 
 
+@pytest.mark.hostile("baselines")
 def test_baselines_that_cannot_be_fetched_break_the_job_before_the_load(here: World) -> None:
     here.git_url = "http://127.0.0.1:9"
     assert here.run(fails=AssertionError("measured")) == 4

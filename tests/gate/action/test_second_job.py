@@ -126,6 +126,7 @@ def remade(files: dict[str, bytes], **changed: object) -> dict[str, bytes]:
         (lambda files: remade(files, plan=dataclasses.replace(record().plan, digest="e" * 64)), 77, "another plan"),
     ],
 )
+@pytest.mark.hostile("forged artifacts")
 def test_what_is_not_of_this_very_run_commit_and_plan_is_refused_and_the_status_stays_pending(
     here: World, change: object, run_id: int, says: str
 ) -> None:
@@ -136,6 +137,7 @@ def test_what_is_not_of_this_very_run_commit_and_plan_is_refused_and_the_status_
     assert here.lights[-1][1] == "pending"
 
 
+@pytest.mark.hostile("forged artifacts")
 def test_a_forks_run_has_no_second_job(here: World) -> None:
     here.environ = SECOND_JOB
     assert here.run(dataclasses.replace(CONFIRM, fork=True), Inputs(), again=again(1.0)) == 2  # type: ignore[arg-type]

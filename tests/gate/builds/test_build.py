@@ -26,6 +26,8 @@ from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
 from velro_gate.model.scenario import Target
 
+pytestmark = pytest.mark.hostile("runner")
+
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:

@@ -22,6 +22,8 @@ from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
 
+pytestmark = pytest.mark.hostile("tokens and canaries")
+
 NOBODY = "nobody"
 
 

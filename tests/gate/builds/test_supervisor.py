@@ -15,6 +15,8 @@ import pytest
 
 from velro_gate.gate.builds import supervisor
 
+pytestmark = pytest.mark.hostile("runner")
+
 HANGS = "trap '' TERM; echo $$; while :; do sleep 60 & wait; done"
 
 

@@ -84,6 +84,7 @@ def test_the_log_holds_what_was_logged_within_the_block_only(tmp_path: Path) -> 
     assert "outside" not in text
 
 
+@pytest.mark.hostile("runner")
 def test_a_link_in_the_workspace_leads_no_results_away(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     workspace = tmp_path / "workspace"

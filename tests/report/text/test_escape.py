@@ -12,6 +12,8 @@ from markdown_it import MarkdownIt
 
 from velro_gate.report.text import escape
 
+pytestmark = pytest.mark.hostile("markup and commands")
+
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 HOSTILE = st.text(alphabet=st.sampled_from(list("ab1 *_`~[]()<>!|\\#@&$:/.-+={}\"'\n\t\u202e\x1b\u200b%")), max_size=40)
 
