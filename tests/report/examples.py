@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.report.duets import judged, kept
-from tests.report.records import PRD, SHAPES, Shape, accepted, health, measured, on_main, record
+from tests.report.records import PRD, SHAPES, Shape, accepted, books, health, measured, on_main, record, tally
 from velro_gate.analysis.stored.confirmation import needed_repeats
 from velro_gate.gate.action.second_job import elsewhere
 from velro_gate.gate.judge.verdict import reach_verdict
 from velro_gate.model.further import Further
-from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
+from velro_gate.model.record import Estimate, PhaseSummary, RunnerSelftest, RunRecord, StepSummary
 from velro_gate.model.run import FailedAnswer
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import add_baseline, quarantine
@@ -131,7 +131,7 @@ def warning() -> Example:
     """A marginal requirement, a tail that is told for information, and a generator that was short of CPU."""
     usual = SMALL(load=1.52)
     run = measured(SMALL(load=1.52, reshape=slower_tail), 2)
-    return decided(phase_changed(run, STRESS, health=health(cpu_share=0.76)), accepted(10, usual))
+    return decided(phase_changed(run, STRESS, health=health(cpu_share=0.76)), accepted(10, usual, noise=0.02))
 
 
 def slower_tail(one: PhaseSummary) -> PhaseSummary:
@@ -145,7 +145,7 @@ def slower_tail(one: PhaseSummary) -> PhaseSummary:
 
 def _tail(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
     p99 = found["p99"]
-    worse = dataclasses.replace(p99, value=p99.value * 1.25, low=p99.low * 1.25, high=p99.high * 1.25)
+    worse = dataclasses.replace(p99, value=p99.value * 1.06, low=p99.low * 1.06, high=p99.high * 1.06)
     return {**found, "p99": worse}
 
 
@@ -153,7 +153,8 @@ def _tail(found: Mapping[str, Estimate]) -> dict[str, Estimate]:
 def drifted() -> Example:
     """Nothing that this change did: main itself became slower, and is slower than the release that is pinned."""
     history = accepted(22, lambda index: SMALL(load=1.0 if index < 12 else 1.12))
-    return decided(measured(SMALL(load=1.12), 2), history, pinned=True)
+    selftest = RunnerSelftest(measured_at="2026-11-22T02:00:00Z", p95_noise=0.019, p95_seen=0.06, blind=False)
+    return decided(dataclasses.replace(measured(SMALL(load=1.12), 2), selftest=selftest), history, pinned=True)
 
 
 @cache
@@ -196,10 +197,15 @@ def still_open() -> Example:
 
 
 @cache
+def alone() -> Example:
+    """Slower perhaps, and nothing is to be measured again."""
+    return decided(measured(SMALL(slower={STEP: 1.11}), 2), main(10, 0.03))
+
+
+@cache
 def suspicious() -> Example:
     """Slower perhaps; a second job is to measure again."""
-    first = decided(measured(SMALL(slower={STEP: 1.14}), 2), main(10, 0.03))
-    run, verdict = first.made
+    run, verdict = alone().made
     needed = needed_repeats(verdict.comparisons, run.plan.phases)
     return decided(run, main(10, 0.03), further=elsewhere(needed))
 
@@ -250,11 +256,19 @@ def confirmed() -> Example:
 
 @cache
 def not_confirmed() -> Example:
-    """Suspicions that two further runs have cleared, have left open, or repeat without being sure of it."""
+    """Suspicions that two further runs have cleared, or have left open."""
     run = measured(SMALL(slower={STEP: 1.22, "authentication_check": 1.2, "generation_list": 1.25}), 2)
     first = decided(run, main(10, 0.03))
-    less = SMALL(slower={STEP: 1.03, "authentication_check": 1.04, "generation_list": 1.06})
-    return decided(run, main(10, 0.03), further=again(first, [measured(less, seed, noise=0.02) for seed in (5, 6)]))
+    less = SMALL(slower={STEP: 1.03, "authentication_check": 1.05, "generation_list": 1.07})
+    return decided(run, main(10, 0.03), further=again(first, [measured(less, seed, noise=0.02) for seed in (9, 10)]))
+
+
+@cache
+def repeated() -> Example:
+    """A suspicion that two further runs repeat, but not by enough to be certain."""
+    slow = SMALL(slower={STEP: 1.1})
+    first = decided(measured(slow, 2), main(10, 0.03))
+    return decided(first.run, first.baselines, further=again(first, [measured(slow, seed) for seed in (3, 4)]))
 
 
 @cache
@@ -298,6 +312,30 @@ def gone() -> Example:
     return decided(phase_changed(run, STRESS, service_gone="connection refused", measured_seconds=41.0), main())
 
 
+@cache
+def unanswered() -> Example:
+    """Not one request of the second phase was answered as it should be."""
+    return decided(measured(SMALL(reshape=nothing_answered), 2), main())
+
+
+def nothing_answered(one: PhaseSummary) -> PhaseSummary:
+    """Makes every request of one phase fail: then there are no response times, only requests that were due."""
+    if one.name != STRESS:
+        return one
+    return dataclasses.replace(one, steps=tuple(map(_all_failed, one.steps)))
+
+
+def _all_failed(of: StepSummary) -> StepSummary:
+    counts = books(of.counts.due, 1.0)
+    nothing = {name: Estimate.exact(0.0, n=30) for name in ("throughput", "achieved_share", "sustained_throughput")}
+    kept = {name: nothing.get(name, found) for name, found in of.measurements.items() if name in (*nothing, *_WITHOUT_ANSWERS)}
+    found = {**kept, "error_rate": Estimate.exact(1.0, n=counts.due)}
+    return dataclasses.replace(of, counts=counts, measurements=found, cache={}, **tally(counts))  # type: ignore[arg-type]
+
+
+_WITHOUT_ANSWERS = ("users_held", "lateness_p99", "rss", "database_connections")
+
+
 def beside(**how: Any) -> Callable[[], Example]:
     """Two builds in a duet of one phase; how: see ``duets.judged``."""
 
@@ -320,8 +358,10 @@ SITUATIONS: dict[str, Callable[[], Example]] = {
     "no-baseline-first": first_run,
     "no-baseline-few": few_baselines,
     "inconclusive": still_open,
+    "inconclusive-alone": alone,
     "inconclusive-suspicious": suspicious,
     "inconclusive-not-confirmed": not_confirmed,
+    "inconclusive-repeated": repeated,
     "fail-regression": regressed,
     "fail-confirmed": confirmed,
     "fail-confirmed-beside": confirmed_beside,
@@ -329,6 +369,7 @@ SITUATIONS: dict[str, Callable[[], Example]] = {
     "fail-both": regressed_and_missed,
     "fail-errors": failing,
     "fail-gone": gone,
+    "fail-unanswered": unanswered,
     "broken": broken,
     "duet-pass": beside(),
     "duet-fail": beside(slower={STEP: 1.2}),

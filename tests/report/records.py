@@ -290,6 +290,9 @@ def phase(
             ResourceSummary(
                 source="service", name="rss", least=398 * 2**20, median=412 * 2**20, most=431 * 2**20, n=round(seconds)
             ),
+            ResourceSummary(
+                source="redis", name="commands_total", least=1_000_000, median=1_400_000, most=1_840_000, n=round(seconds)
+            ),
             ResourceSummary(source="service", name="connections", least=users - 4, median=users, most=users, n=round(seconds)),
         ),
         health=health_of or health(),

@@ -89,6 +89,11 @@ def test_both_weights_of_doubt_explanations_quarantine_drift_and_a_missing_duet_
     assert any("pinned release v1.4.0" in said for said in told)
 
 
+@pytest.mark.parametrize("example", SITUATIONS)
+def test_every_finding_but_that_all_is_well_says_what_to_do(example: str) -> None:
+    assert all(one.advice for one in SITUATIONS[example]().verdict.findings if one.level > Level.PASS)
+
+
 @pytest.mark.parametrize("example", COMMENTS)
 def test_every_document_keeps_the_published_schema(example: str) -> None:
     document = json.loads(rendered(example, "json"))

@@ -15,14 +15,9 @@ from velro_gate.report.parts.wording import action, sentence, spoken, title, unu
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, strong, text
 
-_DEFAULT_ADVICE = {
-    Level.PASS: "Nothing to do.",
-    Level.WARN: "Nothing blocks the merge; look at the rows marked with a warning.",
-    Level.NO_BASELINE: "Record baselines on the main branch with 'velro-gate baseline calibrate'; later runs use them.",
-    Level.INCONCLUSIVE: "Run again, on a quieter runner or with longer phases.",
-    Level.FAIL: "Mend what the rows above name, or agree on another limit in the scenario.",
-    Level.BROKEN: "Mend the cause and run again; nothing in this run counts for or against the change.",
-}
+_NOTHING_TO_DO = "Nothing to do."
+_NOTHING_FOUND_OUT = "Fix the cause and run again; nothing in this run counts for or against the change."
+"""Where there is no finding at all: every other one above a pass says what to do."""
 
 _REASONS = 2
 """Findings shown under one piece of advice before the rest is only counted."""
@@ -242,7 +237,8 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)
     if not asked:
-        return [NextStep(advice=_DEFAULT_ADVICE[verdict.level], reasons=(), more="")]
+        advice = _NOTHING_TO_DO if verdict.level is Level.PASS else _NOTHING_FOUND_OUT
+        return [NextStep(advice=advice, reasons=(), more="")]
     return [
         NextStep(advice=advice, reasons=tuple(reasons[:_REASONS]), more=_and_more(len(reasons) - _REASONS))
         for advice, reasons in asked.items()
