@@ -11,7 +11,7 @@ from benchmarks.world import quiet_effects
 from velro_gate.gate.judge.verdict import reach_verdict, write_reports
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
@@ -27,7 +27,7 @@ def main() -> None:
     print(machine.noise(), flush=True)
     with running(Settings(port=0)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
-        setup = prepare(Asked(scenario=shipped_scenario("velro-prd"), profile=wanted.profile), environ)
+        setup = prepare(RunOptions(scenario=shipped_scenario("velro-prd"), profile=wanted.profile), environ)
         results = make_results(wanted.output, f"full-plan-{wanted.profile}")
         record = run(setup, results, quiet_effects(environ))
         counted = sandbox.counts()["total"]

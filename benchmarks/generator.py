@@ -12,7 +12,7 @@ from benchmarks.world import quiet_effects
 from velro_gate import units
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import OpenArrivals, Phase
@@ -32,7 +32,7 @@ def main() -> None:
     print(machine.noise())
     with running(Settings(port=0)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
-        setup = _only(prepare(Asked(scenario=shipped_scenario("velro-prd"), profile="full"), environ), phase)
+        setup = _only(prepare(RunOptions(scenario=shipped_scenario("velro-prd"), profile="full"), environ), phase)
         with tempfile.TemporaryDirectory() as folder:
             record = run(setup, make_results(Path(folder), "generator"), quiet_effects(environ))
         counted = sandbox.counts()["total"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 
 PHASE = "load"
 
@@ -59,4 +59,4 @@ def write_scenario(folder: Path, wanted: Wanted) -> Path:
 
 def setup(folder: Path, url: str, wanted: Wanted) -> Setup:
     """The plan, ready to run."""
-    return prepare(Asked(scenario=write_scenario(folder, wanted), profile="pr", url=url), os.environ)
+    return prepare(RunOptions(scenario=write_scenario(folder, wanted), profile="pr", url=url), os.environ)

@@ -19,7 +19,7 @@ from velro_gate.cli.app import app
 from velro_gate.errors import VelroError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Policy
-from velro_gate.model.verdict import Change, Level, Status
+from velro_gate.model.verdict import Change, Level, RequirementStatus
 from velro_gate.scenario import load_scenario
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -385,8 +385,10 @@ def number(cell: str) -> float | None:
     return float(found[1]) / (100.0 if found[2] else 1.0) if found else None
 
 
-@pytest.mark.parametrize("words", [Level, Status, Change, Outcome], ids=lambda words: words.__name__)
-def test_every_word_that_a_report_can_show_is_in_the_glossary(words: type[Level | Status | Change | Outcome]) -> None:
+@pytest.mark.parametrize("words", [Level, RequirementStatus, Change, Outcome], ids=lambda words: words.__name__)
+def test_every_word_that_a_report_can_show_is_in_the_glossary(
+    words: type[Level | RequirementStatus | Change | Outcome],
+) -> None:
     glossary = TEXTS[ROOT / "docs/glossary.md"]
     shown = [word.value if isinstance(word.value, str) else word.name.lower().replace("_", "-") for word in words]
     assert [word for word in shown if not re.search(rf"\b{re.escape(word)}\b", glossary)] == []

@@ -27,7 +27,7 @@ from velro_gate.errors import VelroError
 from velro_gate.gate.action.inputs import read_inputs
 from velro_gate.gate.judge.verdict import judge_kept
 from velro_gate.gate.measure.dry_run import dry_run
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.github.event import read_event
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.report import markdown
@@ -166,7 +166,7 @@ def test_any_scenario_is_planned_or_refused(tmp_path: Path, chance: random.Rando
         (tmp_path / "ids.csv").write_bytes(rows)
         (tmp_path / "scenario.yaml").write_bytes(scenario)
         with in_words(scenario, rows):
-            asked = Asked(scenario=tmp_path / "scenario.yaml", profile=chance.choice(["full", "pr", "other", None]))
+            asked = RunOptions(scenario=tmp_path / "scenario.yaml", profile=chance.choice(["full", "pr", "other", None]))
             dry_run(prepare(asked, {}, need_secrets=False), MACHINE, {}).sentences()
 
 
@@ -182,7 +182,7 @@ def test_any_json_of_rows_is_read_or_refused(tmp_path: Path, chance: random.Rand
         rows = damaged([{"id": 1.10, "b": "x"}, {"id": 2, "b": True}], chance)
         (tmp_path / "ids.json").write_bytes(rows)
         with in_words(rows):
-            prepare(Asked(scenario=tmp_path / "scenario.yaml"), {})
+            prepare(RunOptions(scenario=tmp_path / "scenario.yaml"), {})
 
 
 ROW = {
@@ -332,7 +332,7 @@ def test_any_environment_is_taken_or_refused(tmp_path: Path, chance: random.Rand
         environ = {name: str(junk(chance)) for name in ("VELRO_API_URL", "REDIS_URL", "DATABASE_URL") if chance.random() < 0.7}
         environ |= {f"VELRO_{name}": str(junk(chance)) for name in chance.sample(INPUTS, 2)}
         with in_words(environ):
-            setup = prepare(Asked(scenario=tmp_path / "scenario.yaml"), environ)
+            setup = prepare(RunOptions(scenario=tmp_path / "scenario.yaml"), environ)
             dry_run(setup, MACHINE, environ).sentences()
         with in_words(environ):
             read_inputs(environ)
@@ -348,8 +348,8 @@ def test_a_deep_bracket_is_refused_by_every_reader(tmp_path: Path, deep: str) ->
             read(tmp_path)
     for refused in (
         lambda: read_waivers(tmp_path / "velro-waivers.yaml"),
-        lambda: prepare(Asked(scenario=tmp_path / "scenario.yaml"), {}),
-        lambda: prepare(Asked(scenario=tmp_path / "velro-waivers.yaml"), {}),
+        lambda: prepare(RunOptions(scenario=tmp_path / "scenario.yaml"), {}),
+        lambda: prepare(RunOptions(scenario=tmp_path / "velro-waivers.yaml"), {}),
         lambda: event_payload({"GITHUB_EVENT_PATH": str(tmp_path / "event.json")}),
     ):
         with pytest.raises(VelroError):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from velro_gate.adoption import (
     Choices,
-    Outcome,
+    WriteOutcome,
     examine_workflows,
     ignore_results,
     read_workflows,
@@ -220,7 +220,12 @@ def test_a_file_that_differs_stays_unless_somebody_says_otherwise(tmp_path: Path
         return path == "lost"
 
     written = write_files(tmp_path, dict.fromkeys(("kept", "lost", "same", "deep/new"), "new"), overwrite)
-    assert [each.outcome for each in written] == [Outcome.KEPT, Outcome.OVERWRITTEN, Outcome.UNCHANGED, Outcome.WRITTEN]
+    assert [each.outcome for each in written] == [
+        WriteOutcome.KEPT,
+        WriteOutcome.OVERWRITTEN,
+        WriteOutcome.UNCHANGED,
+        WriteOutcome.WRITTEN,
+    ]
     assert asked == ["kept", "lost"]
     assert (tmp_path / "kept").read_text(encoding="utf-8") == "mine"
     assert (tmp_path / "lost").read_text(encoding="utf-8") == (tmp_path / "deep/new").read_text(encoding="utf-8") == "new"
@@ -245,11 +250,11 @@ def test_a_place_that_cannot_be_written_is_told_with_its_name(tmp_path: Path) ->
 
 
 def test_what_runs_leave_is_ignored_by_git_and_nothing_of_the_file_is_lost(tmp_path: Path) -> None:
-    assert ignore_results(tmp_path).outcome is Outcome.WRITTEN
-    assert ignore_results(tmp_path).outcome is Outcome.UNCHANGED
+    assert ignore_results(tmp_path).outcome is WriteOutcome.WRITTEN
+    assert ignore_results(tmp_path).outcome is WriteOutcome.UNCHANGED
     file = tmp_path / ".gitignore"
     file.write_bytes(b"caf\xe9\nvelro-results/")
-    assert ignore_results(tmp_path).outcome is Outcome.EXTENDED
+    assert ignore_results(tmp_path).outcome is WriteOutcome.EXTENDED
     assert file.read_bytes() == b"caf\xe9\nvelro-results/\nvelro-gate-crash-*.txt\n"
 
 

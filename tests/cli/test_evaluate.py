@@ -10,7 +10,7 @@ from tests.analysis.banks import bank
 from tests.analysis.runs import baselines, run, summary
 from tests.cli.command import tiny_scenario, velro_gate
 from tests.series import write_all, write_benchmarks
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.monitor.environment import environment
 from velro_gate.store.bank import append_block, take_up
@@ -137,7 +137,7 @@ def test_a_selftest_too_short_to_find_anything_is_refused(tmp_path: Path) -> Non
 
 def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
     """Nothing is measured: the bank is as full as was asked for."""
-    plan = prepare(Asked(scenario=shipped_scenario("demo")), {}, need_secrets=False).plan
+    plan = prepare(RunOptions(scenario=shipped_scenario("demo")), {}, need_secrets=False).plan
     made = bank(16, sd=0.005)
     head = replace(made.head, plan=plan, environment=environment(None))
     take_up(tmp_path / "bank.jsonl", head)

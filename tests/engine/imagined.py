@@ -13,8 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from tests.engine.peers import OK
-from velro_gate.engine.http.connection import Owner, State, Wire
-from velro_gate.engine.http.responses import Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.engine.http.connection import ConnectionState, Owner, Wire
+from velro_gate.engine.http.responses import CacheLayers, HeaderKinds, Response, ResponseState
 from velro_gate.engine.http.routes import Address, Route
 from velro_gate.engine.load.timer import ClockAlarm
 from velro_gate.engine.phases import PhasePlan, run_phase
@@ -90,15 +90,15 @@ class ImaginedConnection:
         self._owner = owner
         self._coming = trio.CancelScope()
         self._began = self._answer_at = 0.0
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
         self.written = False
         self.fault, self.evidence = "as imagined", b""
 
     def still_idle(self) -> bool:
-        return self.state is State.IDLE
+        return self.state is ConnectionState.IDLE
 
     def open(self, *, hurried: bool = False) -> None:
-        self.state = State.WAITING
+        self.state = ConnectionState.WAITING
         self.written = False
         self._wire.dials.add(self, hurried=hurried)  # type: ignore[arg-type]
 
@@ -106,9 +106,9 @@ class ImaginedConnection:
         self._wire.dials.hurry(self)  # type: ignore[arg-type]
 
     def dial(self) -> bool:
-        if self.state is not State.WAITING:
+        if self.state is not ConnectionState.WAITING:
             return False
-        self.state = State.DIALLING
+        self.state = ConnectionState.DIALLING
         self._began = trio.current_time()
         seconds = self._service.accept(self._service.now)
         if seconds is None:
@@ -119,17 +119,17 @@ class ImaginedConnection:
 
     def _stand(self) -> None:
         self._service.connected_at.append(self._service.now)
-        self.state = State.IDLE
+        self.state = ConnectionState.IDLE
         self._wire.established += 1
         self._wire.opened += 1
         self._wire.dials.done()
         self._owner.opened(trio.current_time() - self._began)
 
     def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
-        assert self.state is State.IDLE
+        assert self.state is ConnectionState.IDLE
         service = self._service
         self._coming.cancel()
-        self.state = State.RECEIVING
+        self.state = ConnectionState.RECEIVING
         self.written = True
         service.requests += 1
         deed = service.serve(service.now)
@@ -137,17 +137,17 @@ class ImaginedConnection:
         self._coming = service.later(deed.after, partial(self._hear, deed, head=head, wants_body=wants_body))
 
     def _hear(self, deed: Deed, *, head: bool, wants_body: bool) -> None:
-        answer = Answer(HeaderKinds(), 1 << 20)
+        answer = Response(HeaderKinds(), 1 << 20)
         answer.start(trio.current_time(), head=head, wants_body=wants_body)
-        progress = answer.feed(deed.data) if deed.data else Progress.INCOMPLETE
-        if progress is Progress.COMPLETE:
+        progress = answer.feed(deed.data) if deed.data else ResponseState.INCOMPLETE
+        if progress is ResponseState.COMPLETE:
             if deed.ends or not answer.reusable:
                 self.close()
             else:
-                self.state = State.IDLE
+                self.state = ConnectionState.IDLE
                 self._coming = self._service.later(deed.idles, self._hang_up)
             self._owner.answered(answer, trio.current_time())
-        elif progress is Progress.FAULTY:
+        elif progress is ResponseState.FAULTY:
             self._break(Outcome.PROTOCOL, early=False)
         elif deed.ends:
             self._break(Outcome.RESET, early=not deed.data)
@@ -164,11 +164,11 @@ class ImaginedConnection:
         self._owner.broken(outcome, trio.current_time(), early=early)
 
     def close(self) -> None:
-        state, self.state = self.state, State.CLOSED
+        state, self.state = self.state, ConnectionState.CLOSED
         self._coming.cancel()
-        if state >= State.IDLE:
+        if state >= ConnectionState.IDLE:
             self._wire.established -= 1
-        elif state is State.DIALLING:
+        elif state is ConnectionState.DIALLING:
             self._wire.dials.done()
 
 

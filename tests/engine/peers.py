@@ -13,7 +13,7 @@ import trio.testing
 
 from velro_gate.engine.http.connection import Connection, Wire
 from velro_gate.engine.http.poller import Poller
-from velro_gate.engine.http.responses import Answer, HeaderKinds
+from velro_gate.engine.http.responses import HeaderKinds, Response
 from velro_gate.engine.http.routes import Address, Route
 from velro_gate.model.samples import Outcome
 
@@ -219,7 +219,7 @@ class Client:
     def opened(self, seconds: float) -> None:
         self._tell("opened")
 
-    def answered(self, answer: Answer, at: float) -> None:
+    def answered(self, answer: Response, at: float) -> None:
         self._tell(Heard(answer.status, b"".join(answer.body or ()), answer.received, list(answer.cookies or ())))
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:

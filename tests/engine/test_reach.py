@@ -14,7 +14,7 @@ from tests.engine.authority import Authority
 from tests.engine.peers import OK, Client, Handler, Line, Peer, obedient, serving, wired
 from tests.engine.runs import GET, POST, Ran, phase, running
 from velro_gate.engine.client.preflight import preflight
-from velro_gate.engine.http.connection import State
+from velro_gate.engine.http.connection import ConnectionState
 from velro_gate.engine.http.routes import Route, foreign_sources
 from velro_gate.engine.run import resolve
 from velro_gate.errors import UnreachableError
@@ -88,13 +88,13 @@ def test_a_full_accept_queue_is_waited_for_and_nobody_is_lost(tmp_path: Path) ->
                 clients = [Client(wire) for _ in range(20)]
                 for client in clients:
                     client.connection.open()
-                standing = [client for client in clients if client.connection.state is State.IDLE]
-                waiting = [client for client in clients if client.connection.state is State.WAITING]
+                standing = [client for client in clients if client.connection.state is ConnectionState.IDLE]
+                waiting = [client for client in clients if client.connection.state is ConnectionState.WAITING]
                 assert 2 <= len(standing) < 20
                 assert len(standing) + len(waiting) == 20
                 waiting.pop().connection.close()
                 accepted = []
-                while any(client.connection.state is State.WAITING for client in clients):
+                while any(client.connection.state is ConnectionState.WAITING for client in clients):
                     accepted.append(listening.accept()[0])
                     wire.dials.nudge()
                 assert wire.established == 19

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from velro_gate.analysis.statistics.paired import Outcome
+from velro_gate.analysis.statistics.paired import Conclusion
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.bounds import amount_of, figure_of, interval
 from velro_gate.evaluation.results import Aim, Amount, Figure
@@ -111,8 +111,8 @@ def test_made_up_duets_end_as_their_truth_says() -> None:
     random = np.random.default_rng(6)
     same = simulation.duets(random, 40, 16, sd=0.02, memory=0.5)
     slow = simulation.duets(random, 40, 16, sd=0.02, memory=0.5, worse=0.18)
-    assert (looked(same.d, 1) == Outcome.UNCHANGED).all()
-    assert (looked(slow.d, 1)[:, 1] == Outcome.REGRESSION).all()
+    assert (looked(same.d, 1) == Conclusion.UNCHANGED).all()
+    assert (looked(slow.d, 1)[:, 1] == Conclusion.REGRESSION).all()
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -17,7 +17,7 @@ from tests.report.records import record
 from velro_gate.errors import VelroError
 from velro_gate.gate.action.aim import part_of
 from velro_gate.gate.action.inputs import Inputs
-from velro_gate.gate.action.job import Job, do
+from velro_gate.gate.action.job import ActionJob, run_job
 from velro_gate.gate.action.publish import Outlets, origin_of
 from velro_gate.gate.action.second_job import take_up
 from velro_gate.gate.action.stores import Store, store_for
@@ -144,7 +144,7 @@ class World:
                 )
                 return first, verdict, results
 
-            job = Job(
+            job = ActionJob(
                 event=event,
                 inputs=chosen,
                 outlets=outlets,
@@ -157,7 +157,7 @@ class World:
                 selftest=selftest or _no_selftest,
             )
             try:
-                return do(job)
+                return run_job(job)
             except VelroError as error:
                 self.said += error.lines()
                 return error.exit_code

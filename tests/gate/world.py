@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cli.command import tiny_scenario
 from velro_gate.gate.measure.effects import Effects
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.model.record import Revision
 from velro_gate.model.run import Environment, Progress
 
@@ -33,4 +33,4 @@ class Spectator:
 
 def tiny_setup(folder: Path, url: str, shards: int | None = None, **options: str | int) -> Setup:
     """The tiny scenario, set up against a service."""
-    return prepare(Asked(scenario=tiny_scenario(folder, **options), url=url, shards=shards), {})  # type: ignore[arg-type]
+    return prepare(RunOptions(scenario=tiny_scenario(folder, **options), url=url, shards=shards), {})  # type: ignore[arg-type]

@@ -12,12 +12,12 @@ from tests.github.stand_in import Fault, StandIn, State, stand_in
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.api import Api
 from velro_gate.github.refusals import RefusedError, UncertainError
-from velro_gate.github.status import State as Light
-from velro_gate.github.status import Status, set_status
+from velro_gate.github.status import CommitState as Light
+from velro_gate.github.status import CommitStatus, set_status
 
 SHA = "a" * 40
-GREEN = Status(state=Light.SUCCESS, description="fine")
-RED = Status(state=Light.FAILURE, description="slow")
+GREEN = CommitStatus(state=Light.SUCCESS, description="fine")
+RED = CommitStatus(state=Light.FAILURE, description="slow")
 
 
 def commented(count: int) -> State:

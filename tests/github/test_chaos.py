@@ -13,10 +13,10 @@ from tests.github.stand_in import STORE, StandIn, State, stand_in
 from velro_gate.errors import PublishError
 from velro_gate.github.api import TRIES, Api
 from velro_gate.github.artifacts import artifact_of_run, download_archive, latest_artifact
-from velro_gate.github.comment import tell
+from velro_gate.github.comment import upsert_comment
 from velro_gate.github.pulls import open_proposal, open_pull_request, pull_request, pull_request_of
-from velro_gate.github.status import State as Light
-from velro_gate.github.status import Status, set_status
+from velro_gate.github.status import CommitState as Light
+from velro_gate.github.status import CommitStatus, set_status
 
 pytestmark = pytest.mark.hostile("statuses and comments")
 
@@ -38,12 +38,12 @@ class Call:
 
 
 def _tell(github: Api) -> object:
-    return tell(github, number=7, head_sha=SHA, marker=MARKER, body=f"{MARKER}\nnew\n")
+    return upsert_comment(github, number=7, head_sha=SHA, marker=MARKER, body=f"{MARKER}\nnew\n")
 
 
 CALLS = {
     "set a status": Call(
-        lambda github: set_status(github, SHA, Status(state=Light.SUCCESS, description="fine")), "POST", "/statuses/"
+        lambda github: set_status(github, SHA, CommitStatus(state=Light.SUCCESS, description="fine")), "POST", "/statuses/"
     ),
     "read a pull request": Call(lambda github: pull_request(github, 7), "GET", "/pulls/7$"),
     "find the pull request of a commit": Call(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS, Direction, Kind, Metric, Scale
+from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS, Direction, Metric, MetricKind, Scale
 
 ALL = list(METRICS.values())
 
@@ -24,7 +24,7 @@ def test_worse_has_the_sign_against_the_good_direction(metric: Metric) -> None:
 def test_every_latency_quantile_is_a_time_that_should_be_low(metric: Metric) -> None:
     if metric.quantile is not None:
         assert 0.0 < metric.quantile < 1.0
-        assert (metric.kind, metric.direction, metric.scale) == (Kind.SECONDS, Direction.LOWER, Scale.LOG)
+        assert (metric.kind, metric.direction, metric.scale) == (MetricKind.SECONDS, Direction.LOWER, Scale.LOG)
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)

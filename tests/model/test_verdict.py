@@ -16,7 +16,7 @@ from velro_gate.model.verdict import (
     Finding,
     Level,
     RequirementResult,
-    Status,
+    RequirementStatus,
     Trust,
     TrustFinding,
     Verdict,
@@ -106,7 +106,7 @@ def test_a_requirement_that_was_not_measured_cannot_be_green(level: Level) -> No
 
 @pytest.mark.parametrize("level", [Level.INCONCLUSIVE, Level.FAIL, Level.BROKEN])
 def test_a_requirement_that_was_not_measured_may_stand_as_open_or_worse(level: Level) -> None:
-    assert result(level).status is Status.NOT_MEASURED
+    assert result(level).status is RequirementStatus.NOT_MEASURED
 
 
 def result(level: Level) -> RequirementResult:
@@ -114,7 +114,7 @@ def result(level: Level) -> RequirementResult:
     return RequirementResult(
         phase="steady",
         requirement=requirement,
-        status=Status.NOT_MEASURED,
+        status=RequirementStatus.NOT_MEASURED,
         met=False,
         level=level,
         estimate=None,

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import trio
 
-from velro_gate.monitor.runner import Runner
+from velro_gate.monitor.runner import RunnerMonitor
 
 
 def test_this_machine_is_read() -> None:
     async def main() -> tuple[dict[str, float], dict[str, float]]:
-        runner = Runner()
+        runner = RunnerMonitor()
         return dict(await runner.read()), dict(await runner.read())
 
     first, second = trio.run(main)
@@ -25,7 +25,7 @@ def test_this_machine_is_read() -> None:
 
 
 def test_bytes_over_loopback_are_counted() -> None:
-    runner = Runner()
+    runner = RunnerMonitor()
     before = runner.read_blocking()
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
@@ -45,12 +45,12 @@ def test_sockets_and_throttling_come_from_the_kernels_files(tmp_path: Path) -> N
         "sockets: used 99\nTCP: inuse 15002 orphan 0 tw 317 alloc 15010 mem 4\nUDP: inuse 1\n"
     )
     (tmp_path / "cpu.stat").write_text("usage_usec 5000\nnr_throttled 2\nthrottled_usec 1500000\n")
-    values = Runner(proc=tmp_path, cgroup=tmp_path).read_blocking()
+    values = RunnerMonitor(proc=tmp_path, cgroup=tmp_path).read_blocking()
     assert values["tcp_sockets"] == 15_002
     assert values["tcp_time_wait"] == 317
     assert values["cpu_throttled_seconds"] == pytest.approx(1.5)
 
 
 def test_what_cannot_be_read_is_absent_and_not_zero(tmp_path: Path) -> None:
-    values = Runner(proc=tmp_path, cgroup=tmp_path).read_blocking()
+    values = RunnerMonitor(proc=tmp_path, cgroup=tmp_path).read_blocking()
     assert values.keys().isdisjoint({"tcp_sockets", "tcp_time_wait", "cpu_throttled_seconds"})

@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from velro_gate.model.run import Reading
-from velro_gate.monitor import Source, SourceError, watch
+from velro_gate.monitor import ReadingSource, SourceError, watch
 
 Step = Mapping[str, float] | Exception | float
 
@@ -35,7 +35,7 @@ class Fake:
         self.closed = True
 
 
-def watched(sources: Sequence[Source], seconds: float, *, every: float = 2.0) -> tuple[list[Reading], list[str]]:
+def watched(sources: Sequence[ReadingSource], seconds: float, *, every: float = 2.0) -> tuple[list[Reading], list[str]]:
     """What is read and noted in so many seconds of simulated time."""
     readings: list[Reading] = []
     notes: list[str] = []

@@ -9,7 +9,7 @@ from functools import cache
 from tests.report.examples import SITUATIONS, SMALL, STEP, Example, decided
 from tests.report.records import PRD, accepted, measured, on_main
 from velro_gate.model.record import PhaseSummary, Revision, RunRecord, StepSummary
-from velro_gate.model.verdict import Change, Finding, Level, RequirementResult, Status
+from velro_gate.model.verdict import Change, Finding, Level, RequirementResult, RequirementStatus
 
 NAME = "a|b`c](https://evil.example)<script>alert(1)</script>"
 SENTENCE = "@everyone see #1 --> <img src=x onerror=alert(1)> | `x` \x1b[31m\u202e https://evil.example"
@@ -72,7 +72,7 @@ def crowded(count: int, sentence: str = "It is missed.") -> Example:
     """The rows of a failed run, ``count`` times under other names: more than any plan has, and the report must hold."""
     example = SITUATIONS["fail-both"]()
     verdict = example.verdict
-    limit = next(one for one in verdict.requirements if one.status is Status.MISSED and one.phase == PRD)
+    limit = next(one for one in verdict.requirements if one.status is RequirementStatus.MISSED and one.phase == PRD)
     moved = next(row for row in verdict.comparisons if row.verdict is Change.REGRESSION and row.level is Level.FAIL)
     rows = tuple(
         dataclasses.replace(moved, phase=f"phase_{index}", step=f"step_{index}", metric=metric)

@@ -223,7 +223,7 @@ def windows(seconds: float, rate: float, users: int, median: float, error_rate: 
 
 def health(**changed: float) -> GeneratorHealth:
     """A calm generator."""
-    calm = GeneratorHealth(
+    gc_pause = GeneratorHealth(
         cpu_share=0.31,
         steal_share=0.002,
         loop_lag_p99=0.0008,
@@ -235,7 +235,7 @@ def health(**changed: float) -> GeneratorHealth:
         descriptors_free=49_210,
         ports_free=17_840,
     )
-    return dataclasses.replace(calm, **changed)  # type: ignore[arg-type]
+    return dataclasses.replace(gc_pause, **changed)  # type: ignore[arg-type]
 
 
 def phase(

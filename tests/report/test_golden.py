@@ -16,7 +16,7 @@ import pytest
 from tests.report.examples import EXAMPLES, SITUATIONS
 from tests.report.golden import COMMENTS, FOLDER, cases, golden, rendered
 from velro_gate import report
-from velro_gate.model.verdict import Change, Comparison, Level, Status, Trust
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementStatus, Trust
 from velro_gate.report.formats.table import COLUMNS
 
 
@@ -46,12 +46,12 @@ def test_every_level_of_a_verdict_has_an_example() -> None:
 def test_every_way_in_which_a_requirement_fares_has_an_example() -> None:
     shown = {(one.status, one.met) for make in EXAMPLES.values() for one in make()[1].requirements}
     assert shown == {
-        (Status.MET, True),
-        (Status.MARGINAL, True),
-        (Status.MARGINAL, False),
-        (Status.MISSED, False),
-        (Status.CRITICAL, False),
-        (Status.NOT_MEASURED, False),
+        (RequirementStatus.MET, True),
+        (RequirementStatus.MARGINAL, True),
+        (RequirementStatus.MARGINAL, False),
+        (RequirementStatus.MISSED, False),
+        (RequirementStatus.CRITICAL, False),
+        (RequirementStatus.NOT_MEASURED, False),
     }
 
 

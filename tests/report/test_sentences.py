@@ -13,7 +13,7 @@ from tests.report.examples import EXAMPLES
 from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, stayed
 from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.model.explanation import QuantileMove, Shape
+from velro_gate.model.explanation import QuantileMove, ShiftShape
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.parts import view
@@ -60,9 +60,9 @@ def test_where_a_change_is_said_to_be_the_rest_surely_did_not_move_as_far(found:
 def test_quantiles_that_moved_alike_are_no_change_in_the_middle_because_only_one_is_sure() -> None:
     sure = QuantileMove(metric="p50", change=0.30, low=0.27, high=0.34, seconds=0.009, moved=True)
     unsure = [QuantileMove(metric=m, change=0.30, low=-0.02, high=0.7, seconds=0.01, moved=False) for m in ("p90", "p95")]
-    assert shape_of([sure, *unsure], 0.03) is Shape.SAME_SHARE
+    assert shape_of([sure, *unsure], 0.03) is ShiftShape.SAME_SHARE
     still = [QuantileMove(metric=m, change=0.01, low=-0.02, high=0.03, seconds=0.0, moved=False) for m in ("p90", "p95")]
-    assert shape_of([sure, *still], 0.03) is Shape.MIDDLE
+    assert shape_of([sure, *still], 0.03) is ShiftShape.MIDDLE
     assert stayed(still[0], [sure])
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.scenario.files import faults, load, shop
-from velro_gate.model.metrics import METRICS, Direction, Kind
+from velro_gate.model.metrics import METRICS, Direction, MetricKind
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.scenario.limits import parse_limit
 
@@ -72,9 +72,13 @@ def test_a_figure_without_the_unit_of_its_metric_is_refused(metric: str, text: s
 
 @given(st.sampled_from(sorted(METRICS)), st.sampled_from(["<", "<=", ">", ">="]), st.integers(2, 99))
 def test_a_limit_is_read_exactly_when_it_is_on_the_good_side(metric: str, sign: str, figure: int) -> None:
-    unit = {Kind.SECONDS: " ms", Kind.PER_SECOND: "/s", Kind.SHARE: " %", Kind.COUNT: "", Kind.BYTES: " MiB"} | {
-        Kind.BYTES_PER_MINUTE: " MiB/min"
-    }
+    unit = {
+        MetricKind.SECONDS: " ms",
+        MetricKind.PER_SECOND: "/s",
+        MetricKind.SHARE: " %",
+        MetricKind.COUNT: "",
+        MetricKind.BYTES: " MiB",
+    } | {MetricKind.BYTES_PER_MINUTE: " MiB/min"}
     definition = METRICS[metric]
     comparator, value = parse_limit(f"{sign} {figure}{unit[definition.kind]}", definition)
     assert comparator is Comparator(sign)

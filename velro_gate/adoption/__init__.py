@@ -5,20 +5,20 @@ from __future__ import annotations
 from velro_gate.adoption.choices import Choices
 from velro_gate.adoption.collision_rules import unguarded
 from velro_gate.adoption.files import ACTIONLINT, render_files
-from velro_gate.adoption.findings import Finding, Severity
+from velro_gate.adoption.findings import DoctorFinding, Severity
 from velro_gate.adoption.machine_rules import MachineFacts, examine_machine
 from velro_gate.adoption.rules import examine_workflows
 from velro_gate.adoption.workflow import Workflow, read_workflows
-from velro_gate.adoption.writing import Outcome, Written, ignore_results, write_files
+from velro_gate.adoption.writing import WriteOutcome, Written, ignore_results, write_files
 
 __all__ = [
     "ACTIONLINT",
     "Choices",
-    "Finding",
+    "DoctorFinding",
     "MachineFacts",
-    "Outcome",
     "Severity",
     "Workflow",
+    "WriteOutcome",
     "Written",
     "examine_machine",
     "examine_workflows",

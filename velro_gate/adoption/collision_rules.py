@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from velro_gate.adoption.findings import Finding, Severity
-from velro_gate.adoption.workflow import Job, Step, Workflow
+from velro_gate.adoption.findings import DoctorFinding, Severity
+from velro_gate.adoption.workflow import Workflow, WorkflowJob, WorkflowStep
 
 _FOR_FORKS = re.compile(r"head\.repo\.full_name\s*!=\s*github\.repository\b")
 _OF_ITS_OWN = re.compile(r"\$\{\{[^}]*\b(matrix\.|strategy\.job-index|artifact-name|github\.job\b)")
@@ -21,8 +21,8 @@ class _Gate:
     """One step that judges a proposed change. repeated: its job is a matrix, so that there are several of it."""
 
     workflow: Workflow
-    job: Job
-    step: Step
+    job: WorkflowJob
+    step: WorkflowStep
 
     @property
     def line(self) -> int:
@@ -50,7 +50,7 @@ class _Gate:
         return tuple(self.step.given(name, _DEFAULTS.get(name, "")) for name in _PLAN)
 
 
-def collisions(workflows: Sequence[Workflow]) -> Iterator[Finding]:
+def collisions(workflows: Sequence[Workflow]) -> Iterator[DoctorFinding]:
     """Jobs that judge the same commit under one name."""
     gates = [gate for workflow in workflows for gate in _gates(workflow)]
     for number, gate in enumerate(gates):
@@ -82,8 +82,8 @@ def _other(other: _Gate | None) -> str:
     return "the jobs of its matrix" if other is None else f"job {other.job.name} ({other.where})"
 
 
-def _shared_plan(gate: _Gate, other: _Gate | None) -> Finding:
-    return Finding(
+def _shared_plan(gate: _Gate, other: _Gate | None) -> DoctorFinding:
+    return DoctorFinding(
         rule="shared-comment",
         severity=Severity.FAULT,
         where=gate.where,
@@ -93,8 +93,8 @@ def _shared_plan(gate: _Gate, other: _Gate | None) -> Finding:
     )
 
 
-def _shared_status(gate: _Gate, other: _Gate | None) -> Finding:
-    return Finding(
+def _shared_status(gate: _Gate, other: _Gate | None) -> DoctorFinding:
+    return DoctorFinding(
         rule="shared-status",
         severity=Severity.ADVICE,
         where=gate.where,
@@ -105,7 +105,7 @@ def _shared_status(gate: _Gate, other: _Gate | None) -> Finding:
     )
 
 
-def _shared_artifacts(workflow: Workflow) -> Iterator[Finding]:
+def _shared_artifacts(workflow: Workflow) -> Iterator[DoctorFinding]:
     if not workflow.uses_gate:
         return
     for job in workflow.jobs:
@@ -113,7 +113,7 @@ def _shared_artifacts(workflow: Workflow) -> Iterator[Finding]:
             continue
         for step in job.steps:
             if step.uses.startswith("actions/upload-artifact@") and not _differs(step.given("name")):
-                yield Finding(
+                yield DoctorFinding(
                     rule="shared-artifact",
                     severity=Severity.FAULT,
                     where=workflow.at(step.value.line_of_key("uses")),
@@ -123,12 +123,12 @@ def _shared_artifacts(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def unguarded(workflows: Sequence[Workflow]) -> Iterator[Finding]:
+def unguarded(workflows: Sequence[Workflow]) -> Iterator[DoctorFinding]:
     """That no file keeps the code of forks from a machine of one's own: a fork's pull request runs its own workflow files."""
     for workflow in workflows:
         for job in workflow.jobs:
             if job.may_be_self_hosted:
-                yield Finding(
+                yield DoctorFinding(
                     rule="fork-approval",
                     severity=Severity.ADVICE,
                     where=workflow.at(job.value.line_of_key("runs-on")),

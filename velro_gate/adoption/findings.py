@@ -14,7 +14,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class DoctorFinding:
     """One finding. rule: its name. where: ``file:line``, or a part of the machine. why: the harm. do: the cure."""
 
     rule: str

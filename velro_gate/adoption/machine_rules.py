@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from velro_gate.adoption.findings import Finding, Severity
+from velro_gate.adoption.findings import DoctorFinding, Severity
 
 SPARE_DESCRIPTORS = 64
 """What a run opens beside its users' connections (docs/scenario.md)."""
@@ -41,15 +41,15 @@ class MachineFacts:
     synchronised: bool | None = None
 
 
-def examine_machine(facts: MachineFacts) -> list[Finding]:
+def examine_machine(facts: MachineFacts) -> list[DoctorFinding]:
     """Every finding about the machine."""
     return [*_capacity(facts), *_quiet(facts), *_clock(facts)]
 
 
-def _capacity(facts: MachineFacts) -> Iterator[Finding]:
+def _capacity(facts: MachineFacts) -> Iterator[DoctorFinding]:
     needed = facts.users + SPARE_DESCRIPTORS
     if facts.descriptors < needed:
-        yield Finding(
+        yield DoctorFinding(
             rule="descriptors",
             severity=Severity.FAULT,
             where="ulimit -n",
@@ -58,7 +58,7 @@ def _capacity(facts: MachineFacts) -> Iterator[Finding]:
             do=f"Set LimitNOFILE={max(65_536, needed)} in the runner's service, or ulimit -Hn in its shell.",
         )
     if facts.ports is not None and facts.ports < facts.users:
-        yield Finding(
+        yield DoctorFinding(
             rule="ports",
             severity=Severity.FAULT,
             where="net.ipv4.ip_local_port_range",
@@ -67,7 +67,7 @@ def _capacity(facts: MachineFacts) -> Iterator[Finding]:
             do="sysctl net.ipv4.ip_local_port_range='1024 65535', or name several source_addresses in the scenario.",
         )
     if facts.cores < 2.0:
-        yield Finding(
+        yield DoctorFinding(
             rule="cores",
             severity=Severity.ADVICE,
             where="this machine",
@@ -77,10 +77,10 @@ def _capacity(facts: MachineFacts) -> Iterator[Finding]:
         )
 
 
-def _quiet(facts: MachineFacts) -> Iterator[Finding]:
+def _quiet(facts: MachineFacts) -> Iterator[DoctorFinding]:
     slow = sorted({governor for governor in facts.governors if governor != "performance"})
     if slow:
-        yield Finding(
+        yield DoctorFinding(
             rule="governor",
             severity=Severity.ADVICE,
             where="/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor",
@@ -90,7 +90,7 @@ def _quiet(facts: MachineFacts) -> Iterator[Finding]:
         )
     if facts.busy > MOST_BUSY:
         by = f": {', '.join(facts.busiest)}" if facts.busiest else ""
-        yield Finding(
+        yield DoctorFinding(
             rule="other-load",
             severity=Severity.ADVICE,
             where="this machine",
@@ -99,7 +99,7 @@ def _quiet(facts: MachineFacts) -> Iterator[Finding]:
             do="Stop it for the time of a measurement, or give the gate a runner of its own.",
         )
     if facts.steal > MOST_STEAL:
-        yield Finding(
+        yield DoctorFinding(
             rule="steal",
             severity=Severity.ADVICE,
             where="this machine",
@@ -109,9 +109,9 @@ def _quiet(facts: MachineFacts) -> Iterator[Finding]:
         )
 
 
-def _clock(facts: MachineFacts) -> Iterator[Finding]:
+def _clock(facts: MachineFacts) -> Iterator[DoctorFinding]:
     if facts.clock_source is not None and facts.clock_source not in GOOD_CLOCKS:
-        yield Finding(
+        yield DoctorFinding(
             rule="clock-source",
             severity=Severity.ADVICE,
             where="/sys/devices/system/clocksource/clocksource0/current_clocksource",
@@ -120,7 +120,7 @@ def _clock(facts: MachineFacts) -> Iterator[Finding]:
             do="Choose tsc (or the virtual machine's own) by the kernel's clocksource= option.",
         )
     if facts.synchronised is False:
-        yield Finding(
+        yield DoctorFinding(
             rule="clock",
             severity=Severity.ADVICE,
             where="timedatectl",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from velro_gate.adoption.findings import Finding, Severity
-from velro_gate.adoption.workflow import Job, Step, Workflow
+from velro_gate.adoption.findings import DoctorFinding, Severity
+from velro_gate.adoption.workflow import Workflow, WorkflowJob, WorkflowStep
 
 _FOR_FORKS = re.compile(r"head\.repo\.full_name\s*!=\s*github\.repository\b")
 _ENOUGH = {"read": ("read", "write"), "write": ("write",)}
@@ -16,7 +16,7 @@ STATUS = "the status that branch protection requires"
 BASELINE = "the commit that holds the baseline"
 
 
-def missing_permissions(workflow: Workflow) -> Iterator[Finding]:
+def missing_permissions(workflow: Workflow) -> Iterator[DoctorFinding]:
     """Rights that a job's token needs for what the gate is asked to do, and does not have."""
     for job in workflow.jobs:
         for step in job.gates:
@@ -27,7 +27,7 @@ def missing_permissions(workflow: Workflow) -> Iterator[Finding]:
             declared = job.value.get("permissions")
             line = declared.line if declared is not None else job.value.line_of_key("permissions")
             said = job.permission("contents") is not None
-            yield Finding(
+            yield DoctorFinding(
                 rule="permission",
                 severity=Severity.FAULT if said else Severity.ADVICE,
                 where=workflow.at(line),
@@ -39,7 +39,7 @@ def missing_permissions(workflow: Workflow) -> Iterator[Finding]:
             )
 
 
-def _has(job: Job, name: str, level: str) -> bool:
+def _has(job: WorkflowJob, name: str, level: str) -> bool:
     # A pull request's conversation is an issue's, too: either right lets us comment.
     names = (name, "issues") if name == "pull-requests" else (name,)
     return any(job.permission(each) in _ENOUGH[level] for each in names)
@@ -49,7 +49,7 @@ def _named(lacking: dict[str, tuple[str, str]]) -> str:
     return " and ".join(f"{name}: {level}" for name, (level, _) in lacking.items())
 
 
-def _needed(workflow: Workflow, job: Job, step: Step) -> Iterator[tuple[str, tuple[str, str]]]:
+def _needed(workflow: Workflow, job: WorkflowJob, step: WorkflowStep) -> Iterator[tuple[str, tuple[str, str]]]:
     """Permission, level and reason, the strongest of each last."""
     mode, events = step.given("mode", "auto"), set(workflow.triggers)
     comments, sets_status = step.given("comment", "true") == "true", step.given("status", "true") == "true"

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from velro_gate.adoption.collision_rules import collisions
-from velro_gate.adoption.findings import Finding, Severity
+from velro_gate.adoption.findings import DoctorFinding, Severity
 from velro_gate.adoption.permission_rules import missing_permissions
-from velro_gate.adoption.tree import Value
-from velro_gate.adoption.workflow import Job, Step, Workflow
+from velro_gate.adoption.tree import YamlNode
+from velro_gate.adoption.workflow import Workflow, WorkflowJob, WorkflowStep
 
 _SAME_REPOSITORY = re.compile(
     r"head\.repo\.full_name\s*==\s*github\.repository\b"
@@ -35,7 +35,7 @@ PRIVILEGED = ("pull_request_target", "workflow_run", "issue_comment")
 """Events whose jobs have the base repository's secrets and a token that can write, whoever caused them."""
 
 
-def examine_workflows(workflows: Sequence[Workflow]) -> list[Finding]:
+def examine_workflows(workflows: Sequence[Workflow]) -> list[DoctorFinding]:
     """Every finding, file by file and in the order of their lines; then what concerns several jobs or files."""
     found = []
     for workflow in workflows:
@@ -44,7 +44,7 @@ def examine_workflows(workflows: Sequence[Workflow]) -> list[Finding]:
     found += collisions(workflows)
     if not any(workflow.uses_gate for workflow in workflows):
         found.append(
-            Finding(
+            DoctorFinding(
                 rule="no-gate",
                 severity=Severity.ADVICE,
                 where=".github/workflows",
@@ -56,7 +56,7 @@ def examine_workflows(workflows: Sequence[Workflow]) -> list[Finding]:
     return found
 
 
-def fork_code(workflow: Workflow) -> Iterator[Finding]:
+def fork_code(workflow: Workflow) -> Iterator[DoctorFinding]:
     """Code of forks on a machine of one's own."""
     if not {"pull_request", "pull_request_target"} & set(workflow.triggers):
         return
@@ -64,7 +64,7 @@ def fork_code(workflow: Workflow) -> Iterator[Finding]:
         if not job.may_be_self_hosted or _keeps_forks_away(job):
             continue
         if job.value.get("environment") is not None:
-            yield Finding(
+            yield DoctorFinding(
                 rule="fork-code",
                 severity=Severity.ADVICE,
                 where=workflow.at(job.value.line_of_key("environment")),
@@ -73,7 +73,7 @@ def fork_code(workflow: Workflow) -> Iterator[Finding]:
                 do="Look at Settings, Environments: it needs required reviewers, who read the commit before they approve it.",
             )
             continue
-        yield Finding(
+        yield DoctorFinding(
             rule="fork-code",
             severity=Severity.FAULT,
             where=workflow.at(job.value.line_of_key("runs-on")),
@@ -83,7 +83,7 @@ def fork_code(workflow: Workflow) -> Iterator[Finding]:
         )
 
 
-def _keeps_forks_away(job: Job) -> bool:
+def _keeps_forks_away(job: WorkflowJob) -> bool:
     if _SAME_REPOSITORY.search(job.condition):
         return True
     if "${{" in job.runs_on and _OTHER_REPOSITORY.search(job.runs_on):
@@ -91,7 +91,7 @@ def _keeps_forks_away(job: Job) -> bool:
     return job.value.get("environment") is not None and _SWITCHED_ON.search(job.condition) is not None
 
 
-def head_code(workflow: Workflow) -> Iterator[Finding]:
+def head_code(workflow: Workflow) -> Iterator[DoctorFinding]:
     """Code of a pull request in a job that has the repository's rights."""
     events = [event for event in PRIVILEGED if event in workflow.triggers]
     if not events:
@@ -100,7 +100,7 @@ def head_code(workflow: Workflow) -> Iterator[Finding]:
         for step in job.steps:
             line = _line_of_head(step)
             if line is not None:
-                yield Finding(
+                yield DoctorFinding(
                     rule="head-code",
                     severity=Severity.FAULT,
                     where=workflow.at(line),
@@ -110,7 +110,7 @@ def head_code(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def _line_of_head(step: Step) -> int | None:
+def _line_of_head(step: WorkflowStep) -> int | None:
     for name in ("ref", "repository"):
         given = step.value.get("with", name)
         if step.uses.startswith("actions/checkout@") and given is not None and _HEAD.search(given.text):
@@ -124,7 +124,7 @@ def _line_of_head(step: Step) -> int | None:
     return script.line if fetches or _HEAD_BY_HAND.search(script.text) else None
 
 
-def path_filter(workflow: Workflow) -> Iterator[Finding]:
+def path_filter(workflow: Workflow) -> Iterator[DoctorFinding]:
     """A filter by paths where a status is required."""
     if not workflow.uses_gate:
         return
@@ -132,7 +132,7 @@ def path_filter(workflow: Workflow) -> Iterator[Finding]:
         trigger = workflow.triggers.get(event)
         for key in ("paths", "paths-ignore"):
             if trigger is not None and trigger.get(key) is not None:
-                yield Finding(
+                yield DoctorFinding(
                     rule="path-filter",
                     severity=Severity.FAULT,
                     where=workflow.at(trigger.line_of_key(key)),
@@ -142,7 +142,7 @@ def path_filter(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def queueing(workflow: Workflow) -> Iterator[Finding]:
+def queueing(workflow: Workflow) -> Iterator[DoctorFinding]:
     """Baselines that quick merges would lose."""
     if "push" not in workflow.triggers:
         return
@@ -161,8 +161,8 @@ def queueing(workflow: Workflow) -> Iterator[Finding]:
                 yield _lost_baselines(workflow, holder.line_of_key("concurrency"), "queue: max is missing")
 
 
-def _lost_baselines(workflow: Workflow, line: int, what: str) -> Finding:
-    return Finding(
+def _lost_baselines(workflow: Workflow, line: int, what: str) -> DoctorFinding:
+    return DoctorFinding(
         rule="queue-max",
         severity=Severity.FAULT,
         where=workflow.at(line),
@@ -172,7 +172,7 @@ def _lost_baselines(workflow: Workflow, line: int, what: str) -> Finding:
     )
 
 
-def success_guard(workflow: Workflow) -> Iterator[Finding]:
+def success_guard(workflow: Workflow) -> Iterator[DoctorFinding]:
     """A reporter that keeps quiet about failures."""
     if "workflow_run" not in workflow.triggers or not workflow.uses_gate:
         return
@@ -180,7 +180,7 @@ def success_guard(workflow: Workflow) -> Iterator[Finding]:
         for holder in (job.value, *(step.value for step in job.steps)):
             condition = holder.get("if")
             if condition is not None and _SUCCESS.search(" ".join(condition.text.split())):
-                yield Finding(
+                yield DoctorFinding(
                     rule="success-guard",
                     severity=Severity.FAULT,
                     where=workflow.at(holder.line_of_key("if")),
@@ -190,7 +190,7 @@ def success_guard(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def pinning(workflow: Workflow) -> Iterator[Finding]:
+def pinning(workflow: Workflow) -> Iterator[DoctorFinding]:
     """Actions whose code can change under the same name."""
     if not workflow.uses_gate and not any(job.may_be_self_hosted for job in workflow.jobs):
         return
@@ -201,7 +201,7 @@ def pinning(workflow: Workflow) -> Iterator[Finding]:
                 continue
             reference = used.text.rpartition("@sha256:" if used.text.startswith("docker://") else "@")[2]
             if not _PINNED.fullmatch(reference):
-                yield Finding(
+                yield DoctorFinding(
                     rule="unpinned",
                     severity=Severity.FAULT,
                     where=workflow.at(used.line),
@@ -211,14 +211,14 @@ def pinning(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def credentials(workflow: Workflow) -> Iterator[Finding]:
+def credentials(workflow: Workflow) -> Iterator[DoctorFinding]:
     """A token that lies in the workspace."""
     for job in workflow.jobs:
         if not job.may_be_self_hosted:
             continue
         for step in job.steps:
             if step.uses.startswith("actions/checkout@") and step.given("persist-credentials") != "false":
-                yield Finding(
+                yield DoctorFinding(
                     rule="persisted-token",
                     severity=Severity.ADVICE,
                     where=workflow.at(step.value.line_of_key("uses")),
@@ -228,11 +228,11 @@ def credentials(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def time_limit(workflow: Workflow) -> Iterator[Finding]:
+def time_limit(workflow: Workflow) -> Iterator[DoctorFinding]:
     """A job that can hold the runner for hours."""
     for job in workflow.jobs:
         if job.gates and job.value.get("timeout-minutes") is None:
-            yield Finding(
+            yield DoctorFinding(
                 rule="no-time-limit",
                 severity=Severity.ADVICE,
                 where=workflow.at(_line(workflow, job)),
@@ -242,12 +242,12 @@ def time_limit(workflow: Workflow) -> Iterator[Finding]:
             )
 
 
-def runner_pool(workflow: Workflow) -> Iterator[Finding]:
+def runner_pool(workflow: Workflow) -> Iterator[DoctorFinding]:
     """Baselines that are kept by the name of a runner."""
     for job in workflow.jobs:
         for step in job.gates:
             if job.may_be_self_hosted and step.given("mode", "auto") != "report" and not step.given("runner-label"):
-                yield Finding(
+                yield DoctorFinding(
                     rule="runner-pool",
                     severity=Severity.ADVICE,
                     where=workflow.at(step.value.line_of_key("uses")),
@@ -257,8 +257,8 @@ def runner_pool(workflow: Workflow) -> Iterator[Finding]:
                 )
 
 
-def _line(workflow: Workflow, job: Job) -> int:
-    jobs: Value | None = workflow.root.get("jobs")
+def _line(workflow: Workflow, job: WorkflowJob) -> int:
+    jobs: YamlNode | None = workflow.root.get("jobs")
     return jobs.line_of_key(job.name) if jobs is not None else 1
 
 

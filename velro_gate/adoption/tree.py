@@ -9,7 +9,7 @@ import yaml
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class YamlNode:
     """A place in a YAML file. Asking it for what it has not gives the empty text, the empty list, or None."""
 
     node: yaml.Node
@@ -26,17 +26,17 @@ class Value:
             return ""
         return str(self.node.value)
 
-    def items(self) -> Iterator[tuple[str, Value]]:
+    def items(self) -> Iterator[tuple[str, YamlNode]]:
         """Keys and values of a mapping."""
         if isinstance(self.node, yaml.MappingNode):
             for key, value in self.node.value:
                 if isinstance(key, yaml.ScalarNode):
-                    yield str(key.value), Value(value)
+                    yield str(key.value), YamlNode(value)
 
-    def entries(self) -> list[Value]:
+    def entries(self) -> list[YamlNode]:
         """The entries of a list; a scalar counts as a list of itself, as GitHub has it."""
         if isinstance(self.node, yaml.SequenceNode):
-            return [Value(each) for each in self.node.value]
+            return [YamlNode(each) for each in self.node.value]
         return [self] if self.text else []
 
     def words(self, depth: int = 6) -> set[str]:
@@ -44,9 +44,9 @@ class Value:
         below = [value for _, value in self.items()] + [value for value in self.entries() if value is not self]
         return {self.text}.union(*(value.words(depth - 1) for value in below)) if depth else set()
 
-    def get(self, *path: str) -> Value | None:
+    def get(self, *path: str) -> YamlNode | None:
         """The value at the end of a path of keys, or None."""
-        here: Value | None = self
+        here: YamlNode | None = self
         for key in path:
             here = dict(here.items()).get(key) if here is not None else None
         return here

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from velro_gate.adoption.findings import Finding, Severity
-from velro_gate.adoption.tree import Value
+from velro_gate.adoption.findings import DoctorFinding, Severity
+from velro_gate.adoption.tree import YamlNode
 
 MOST_BYTES = 1 << 20
 """GitHub takes no workflow file of half this size."""
@@ -21,10 +21,10 @@ _HOSTED = re.compile(r"(ubuntu|windows|macos|xcode)-.+")
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WorkflowStep:
     """One step of a job."""
 
-    value: Value
+    value: YamlNode
 
     @property
     def uses(self) -> str:
@@ -42,21 +42,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class WorkflowJob:
     """One job. inherited: the permissions at the top of its workflow."""
 
     name: str
-    value: Value
-    inherited: Value | None
+    value: YamlNode
+    inherited: YamlNode | None
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[WorkflowStep]:
         """Its steps, in order."""
         found = self.value.get("steps")
-        return [Step(each) for each in found.entries()] if found is not None else []
+        return [WorkflowStep(each) for each in found.entries()] if found is not None else []
 
     @property
-    def gates(self) -> list[Step]:
+    def gates(self) -> list[WorkflowStep]:
         """Its steps that use velro-gate."""
         return [step for step in self.steps if step.is_gate]
 
@@ -98,10 +98,10 @@ class Workflow:
     """One workflow file. path: as it is shown."""
 
     path: str
-    root: Value
+    root: YamlNode
 
     @property
-    def triggers(self) -> Mapping[str, Value]:
+    def triggers(self) -> Mapping[str, YamlNode]:
         """What starts it, by event."""
         on = self.root.get("on")
         if on is None:
@@ -109,11 +109,11 @@ class Workflow:
         return dict(on.items()) or {entry.text: entry for entry in on.entries()}
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[WorkflowJob]:
         """Its jobs, in the order of the file."""
         found = self.root.get("jobs")
         permissions = self.root.get("permissions")
-        return [Job(name, value, permissions) for name, value in found.items()] if found is not None else []
+        return [WorkflowJob(name, value, permissions) for name, value in found.items()] if found is not None else []
 
     @property
     def uses_gate(self) -> bool:
@@ -125,7 +125,7 @@ class Workflow:
         return f"{self.path}:{line}"
 
 
-def read_workflows(root: Path) -> tuple[list[Workflow], list[Finding]]:
+def read_workflows(root: Path) -> tuple[list[Workflow], list[DoctorFinding]]:
     """The workflows of a repository, and a finding for each file that is none."""
     workflows, findings = [], []
     for file in _files(root):
@@ -143,7 +143,7 @@ def read_workflows(root: Path) -> tuple[list[Workflow], list[Finding]]:
             findings.append(_unreadable(where, getattr(error, "problem", None) or "it is no YAML"))
         else:
             if isinstance(node, yaml.MappingNode):
-                workflows.append(Workflow(shown, Value(node)))
+                workflows.append(Workflow(shown, YamlNode(node)))
             else:
                 findings.append(_unreadable(shown, "it holds no mapping"))
     return workflows, findings
@@ -155,8 +155,8 @@ def _files(root: Path) -> Iterator[Path]:
         yield from sorted(file for file in folder.iterdir() if file.suffix in (".yml", ".yaml") and file.is_file())
 
 
-def _unreadable(where: str, why: str) -> Finding:
-    return Finding(
+def _unreadable(where: str, why: str) -> DoctorFinding:
+    return DoctorFinding(
         rule="unreadable",
         severity=Severity.FAULT,
         where=where,

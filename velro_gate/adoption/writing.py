@@ -13,7 +13,7 @@ IGNORED = ("velro-results/", "velro-gate-crash-*.txt")
 """What runs leave in the folder they are started in."""
 
 
-class Outcome(StrEnum):
+class WriteOutcome(StrEnum):
     """What became of one file."""
 
     WRITTEN = "written"
@@ -28,7 +28,7 @@ class Written:
     """One file and what became of it. path: inside the repository."""
 
     path: str
-    outcome: Outcome
+    outcome: WriteOutcome
 
 
 def write_files(root: Path, files: Mapping[str, str], overwrite: Callable[[str], bool]) -> list[Written]:
@@ -41,7 +41,7 @@ def write_files(root: Path, files: Mapping[str, str], overwrite: Callable[[str],
     """
     outcomes = [Written(path, _outcome(root / path, text, path, overwrite)) for path, text in files.items()]
     for each in outcomes:
-        if each.outcome in (Outcome.WRITTEN, Outcome.OVERWRITTEN):
+        if each.outcome in (WriteOutcome.WRITTEN, WriteOutcome.OVERWRITTEN):
             _write(root / each.path, files[each.path])
     return outcomes
 
@@ -62,19 +62,21 @@ def ignore_results(root: Path) -> Written:
                 end.write(gap + "".join(f"{line}\n" for line in missing))
     except OSError as error:
         raise OutputError("a file cannot be written", where=str(file), why=error.strerror) from error
-    return Written(".gitignore", (Outcome.EXTENDED if present else Outcome.WRITTEN) if missing else Outcome.UNCHANGED)
+    return Written(
+        ".gitignore", (WriteOutcome.EXTENDED if present else WriteOutcome.WRITTEN) if missing else WriteOutcome.UNCHANGED
+    )
 
 
-def _outcome(file: Path, text: str, path: str, overwrite: Callable[[str], bool]) -> Outcome:
+def _outcome(file: Path, text: str, path: str, overwrite: Callable[[str], bool]) -> WriteOutcome:
     try:
         present = file.read_bytes()
     except FileNotFoundError:
-        return Outcome.WRITTEN
+        return WriteOutcome.WRITTEN
     except OSError as error:
         raise OutputError("a file cannot be read", where=str(file), why=error.strerror) from error
     if present == text.encode():
-        return Outcome.UNCHANGED
-    return Outcome.OVERWRITTEN if overwrite(path) else Outcome.KEPT
+        return WriteOutcome.UNCHANGED
+    return WriteOutcome.OVERWRITTEN if overwrite(path) else WriteOutcome.KEPT
 
 
 def _write(file: Path, text: str) -> None:

@@ -162,7 +162,7 @@ def gate(
 ) -> int:
     """Run the load, check requirements, compare with the baselines, measure again what looks worse, say pass or fail."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.commands.duet import Given, another_user, confirmable
+    from velro_gate.cli.commands.duet import BuildOptions, another_user, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.run import measure_and_judge
@@ -176,7 +176,7 @@ def gate(
     stored = find_baselines(baselines, wanted.scenario)
     require_folder(stored)
     with another_user(service_user, base_command) as user:
-        base = Given(side="base", url=base_url, command=base_command, directory=base_directory, user=user)
+        base = BuildOptions(side="base", url=base_url, command=base_command, directory=base_directory, user=user)
         record, verdict, results = measure_and_judge(
             wanted,
             output,
@@ -262,16 +262,16 @@ def duet(
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
     from velro_gate.cli.asked import asked, blocking
-    from velro_gate.cli.commands.duet import Given, another_user, run_duet
+    from velro_gate.cli.commands.duet import BuildOptions, another_user, run_duet
     from velro_gate.cli.world import real_world
-    from velro_gate.gate.duet.pilot import Wishes, fresh_seed
+    from velro_gate.gate.duet.pilot import DuetOptions, fresh_seed
 
     with another_user(service_user, base_command, head_command) as user:
         return run_duet(
             asked(scenario, profile, False, phase, None, shards, blocking=blocking(block_inconclusive, allow_inconclusive)),
-            Given(side="base", url=base_url, command=base_command, directory=base_directory, user=user),
-            Given(side="head", url=head_url, command=head_command, directory=head_directory, user=user),
-            Wishes(
+            BuildOptions(side="base", url=base_url, command=base_command, directory=base_directory, user=user),
+            BuildOptions(side="head", url=head_url, command=head_command, directory=head_directory, user=user),
+            DuetOptions(
                 seed=fresh_seed() if seed is None else seed,
                 pairs=pairs,
                 block=block,

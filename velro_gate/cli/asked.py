@@ -7,7 +7,7 @@ from pathlib import Path
 
 from velro_gate.cli.options import Blocking
 from velro_gate.errors import UsageError
-from velro_gate.gate.measure.setup import Asked, number_of_shards
+from velro_gate.gate.measure.setup import RunOptions, number_of_shards
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
 
@@ -24,7 +24,7 @@ def asked(
     shards: str,
     *,
     blocking: BlockInconclusive | None = None,
-) -> Asked:
+) -> RunOptions:
     """What to run; the scenario of this folder where none is named. blocking: instead of the scenario's own.
 
     Raises:
@@ -32,7 +32,7 @@ def asked(
     """
     if quick and profile not in (None, "quick"):
         raise UsageError(f"--quick-test and --profile {profile} contradict each other", hint="Give one of them.")
-    return Asked(
+    return RunOptions(
         scenario=scenario or _own_scenario(),
         profile="quick" if quick else profile,
         phases=tuple(phases or ()),

@@ -18,7 +18,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES, given_report
 from velro_gate.gate.measure.dry_run import DryRun, dry_run
 from velro_gate.gate.measure.results import Results
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.parts.trustline import generator_alone
@@ -123,7 +123,7 @@ def print_schema(of: str) -> int:
     return OK
 
 
-def print_plan(wanted: Asked, format: Format, *, ask: bool = False) -> int:
+def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False) -> int:
     """The dry run: the plan, what it costs, and whether this machine can carry it out. ask: ask the services, too.
 
     Raises:

@@ -21,15 +21,15 @@ from velro_gate.engine.http.connection import Connection, Owner, Wire
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.responses import CacheLayers, HeaderKinds
 from velro_gate.engine.http.routes import Route
-from velro_gate.engine.journeys.users import Itinerary, JourneyArrivals, JourneyUser, Tour, tour_of
-from velro_gate.engine.load.deadlines import Lanes, Overdue, expire_overdue
-from velro_gate.engine.load.gc_pause import Calm
-from velro_gate.engine.load.phase_sync import Accord
-from velro_gate.engine.load.progress import GONE_AFTER, Hopelessness, Pulse, Vitals
+from velro_gate.engine.journeys.users import JourneyArrivals, JourneyPhase, JourneySpec, JourneyUser, tour_of
+from velro_gate.engine.load.deadlines import DeadlineBuckets, Overdue, expire_overdue
+from velro_gate.engine.load.gc_pause import GcPause
+from velro_gate.engine.load.phase_sync import PhaseSync
+from velro_gate.engine.load.progress import GONE_AFTER, Hopelessness, LivenessCheck, PhaseProgress
 from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.scheduling import Arrivals, ClosedArrivals, OpenArrivals, total_by_name
+from velro_gate.engine.load.scheduling import Arrivals, ClosedScheduler, OpenScheduler, total_by_name
 from velro_gate.engine.load.timer import Alarm, system_alarm
-from velro_gate.engine.load.users import Crew, User, no_more
+from velro_gate.engine.load.users import HttpUser, PhaseContext, no_more
 from velro_gate.engine.machine.health import HealthWatch, LoopLag, out_of
 from velro_gate.engine.stalls import SHORTEST, StallLog
 from velro_gate.engine.steps.failures import FailureLog, origin_of
@@ -73,7 +73,7 @@ async def in_thread(read: Callable[[], T], /) -> T:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhasePlan:
     """What one phase needs to know. count: phases of the run; number: which one this is, from 1. origin: the run's start.
-    itinerary: of journeys written in Python, where there are any. hidden: values that must not be shown.
+    spec: of journeys written in Python, where there are any. hidden: values that must not be shown.
     connect, aside: for phases in simulated time, in which no socket and no thread can take part. busy_clock: what shows that
     the loop stood still; it does not pass, in such a phase, while everybody waits.
     """
@@ -92,8 +92,8 @@ class PhasePlan:
     sink: Callable[[Samples], None]
     observe: Callable[[Progress], None]
     stop: trio.Event
-    accord: Accord = field(default_factory=Accord)
-    itinerary: Itinerary | None = None
+    sync: PhaseSync = field(default_factory=PhaseSync)
+    spec: JourneySpec | None = None
     hidden: Sequence[str] = ()
     redirects: Redirects | None = None
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
@@ -104,12 +104,12 @@ class PhasePlan:
     @property
     def walked(self) -> Sequence[model.Step]:
         """The steps that arrivals stand for; a journey written in Python stands for the first until it makes requests."""
-        return self.scenario.steps if self.itinerary is None else self.scenario.steps[:1]
+        return self.scenario.steps if self.spec is None else self.scenario.steps[:1]
 
     @property
     def needs(self) -> Needs:
         """What each of them needs."""
-        return needs_of(self.scenario) if self.itinerary is None else ()
+        return needs_of(self.scenario) if self.spec is None else ()
 
 
 async def run_phase(plan: PhasePlan) -> PhaseRun:
@@ -133,7 +133,7 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     # Ten thousand users take a tenth of a second to make: before the phase begins, not out of its ramp.
     task = _Phase(plan, watch, stalls)
     try:
-        task.begin(await plan.accord.begin(plan.number), schedule)
+        task.begin(await plan.sync.begin(plan.number), schedule)
         # Shards agree on an instant a little ahead.
         await trio.sleep_until(task.began)
         with _instrumented(watch):
@@ -172,19 +172,19 @@ class _Phase:
     began: float
     measured_from: float
     end: float
-    _vitals: Vitals
+    _progress: PhaseProgress
 
     def __init__(self, plan: PhasePlan, watch: HealthWatch, stalls: StallLog) -> None:
         self.plan = plan
         self.now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         self._watch = watch
-        self._calm = Calm()
+        self._gc_pause = GcPause()
         self._state = _Ending()
         self._stalls = stalls
         self._poller = Poller(now=self.now, stalls=stalls)
         self._wire = Wire(plan.route, self._poller, self.now, plan.kinds)
         auth = plan.scenario.auth
-        self._crew = Crew(
+        self._context = PhaseContext(
             now=self.now,
             connect=partial(plan.connect, self._wire),
             recorder=Recorder(plan.sink, origin=plan.origin),
@@ -198,13 +198,13 @@ class _Phase:
             failures=FailureLog([step.name for step in (*plan.steps, *([plan.login] if plan.login else []))], plan.hidden),
             origin=origin_of(plan.scenario.target.url),
         )
-        self.tour: Tour | None = None
-        if plan.itinerary is not None:
-            self.tour = tour_of(plan.itinerary, plan.scenario, plan.phase, self._crew, self._wire)
+        self.trip: JourneyPhase | None = None
+        if plan.spec is not None:
+            self.trip = tour_of(plan.spec, plan.scenario, plan.phase, self._context, self._wire)
         indices = plan.shard.users(plan.phase.users)
-        self._users = {i: User(i, self._crew) if self.tour is None else JourneyUser(i, self.tour) for i in indices}
+        self._users = {i: HttpUser(i, self._context) if self.trip is None else JourneyUser(i, self.trip) for i in indices}
         if plan.phase.ramp <= _SETTLE:
-            self._calm.enter()
+            self._gc_pause.enter()
 
     def begin(self, at: float, schedule: Schedule | None) -> None:
         """Settle the phase's times, and with them its arrivals. schedule: None in a closed loop."""
@@ -212,13 +212,13 @@ class _Phase:
         self.began = at
         self.measured_from = at + plan.phase.ramp
         self.end = self.measured_from + plan.phase.duration
-        self.arrivals = self._closed_arrivals() if schedule is None else OpenArrivals(schedule, at, self.deliver, self.now)
-        if self.tour is not None:
-            self.tour.until = self.end
-            self.arrivals = JourneyArrivals(self.arrivals, self.tour, self.waiting)
-        self._pulse = Pulse(at)
+        self.arrivals = self._closed_arrivals() if schedule is None else OpenScheduler(schedule, at, self.deliver, self.now)
+        if self.trip is not None:
+            self.trip.until = self.end
+            self.arrivals = JourneyArrivals(self.arrivals, self.trip, self.waiting)
+        self._liveness = LivenessCheck(at)
         self._hopelessness = Hopelessness.of(plan.phase)
-        self._vitals = Vitals(
+        self._progress = PhaseProgress(
             phase=plan.phase,
             number=plan.number,
             count=plan.count,
@@ -228,7 +228,7 @@ class _Phase:
             end=self.end,
             origin=plan.origin,
             now=self.now,
-            crew=self._crew,
+            context=self._context,
             wire=self._wire,
             ticks=[],
         )
@@ -237,19 +237,19 @@ class _Phase:
         """Hand an arrival to its user."""
         self._users[user].arrive(due, self.plan.steps[step])
 
-    def _closed_arrivals(self) -> ClosedArrivals:
+    def _closed_arrivals(self) -> ClosedScheduler:
         """The arrivals of a closed loop: each user begins to think when it connects."""
         phase, scenario = self.plan.phase, self.plan.scenario
         assert isinstance(phase.arrivals, model.ClosedArrivals)
         needs = self.plan.needs
         walks = {i: closed_journey(phase, phase.arrivals, self.plan.walked, scenario.seed, i, needs) for i in self._users}
         begins = {i: self.began + connect_time(i, phase) for i in self._users}
-        made = ClosedArrivals(walks, begins, self.end, self.deliver, self.now)
+        made = ClosedScheduler(walks, begins, self.end, self.deliver, self.now)
 
-        def free(user: User | JourneyUser, at: float, *, failed: bool) -> None:
+        def free(user: HttpUser | JourneyUser, at: float, *, failed: bool) -> None:
             made.think(user.index, at, failed=failed)
 
-        self._crew.free = free
+        self._context.free = free
         return made
 
     async def run(self) -> PhaseRun:
@@ -258,20 +258,20 @@ class _Phase:
         async with trio.open_nursery() as nursery:
             for task in (self._poller.run, self._sweep, self._tick, self._watch_stop):
                 nursery.start_soon(task)
-            nursery.start_soon(self._crew.unpacking.run, self.plan.aside)
-            if self.tour is not None:
-                await nursery.start(self.tour.run)
+            nursery.start_soon(self._context.unpacking.run, self.plan.aside)
+            if self.trip is not None:
+                await nursery.start(self.trip.run)
             with state.load:
                 await self._load()
             until = self._ended_at()
             await self._finish_health()
-            until = await self.plan.accord.end(until)
+            until = await self.plan.sync.end(until)
             await self._drain()
-            self._crew.closing = True
+            self._context.closing = True
             nursery.cancel_scope.cancel()
         blocked = self._blocked(until)
         await self._close()
-        self._crew.recorder.flush()
+        self._context.recorder.flush()
         return self._result(until, blocked)
 
     def let_go(self) -> None:
@@ -279,7 +279,7 @@ class _Phase:
         for user in self._users.values():
             user.connection.close()
         self._poller.close()
-        self._calm.leave()
+        self._gc_pause.leave()
         self._watch.abandon()
 
     async def _load(self) -> None:
@@ -290,9 +290,9 @@ class _Phase:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._join_users)
             nursery.start_soon(self.arrivals.play, alarm)
-            if not self._calm.entered:
+            if not self._gc_pause.entered:
                 await trio.sleep_until(self.measured_from - _SETTLE)
-                self._calm.enter()
+                self._gc_pause.enter()
             await trio.sleep_until(self.measured_from)
             self._state.stage = "measure"
             # It may read kernel tables of many thousand lines.
@@ -334,22 +334,22 @@ class _Phase:
         """Where the service fell silent shortly before the end, see whether it is there: users go on trying to connect."""
         state = self._state
         deadline = self.now() + GONE_AFTER + 2.0 * TICK_EVERY
-        while self._pulse.doubts and state.gone is None and not state.interrupted and self.now() < deadline:
+        while self._liveness.doubts and state.gone is None and not state.interrupted and self.now() < deadline:
             for user in islice(self._users.values(), _LOOKS_AGAIN):
                 user.join()
             await trio.sleep(TICK_EVERY / 2.0)
 
     def _unfinished(self) -> bool:
-        crew = self._crew
-        if len(crew.lanes) or crew.unpacking.pending:
+        context = self._context
+        if len(context.buckets) or context.unpacking.pending:
             return True
         # Between two requests of a journey, or two journeys, none is in flight.
-        return self.tour is not None and not crew.closing and (self.tour.starting > 0 or any(True for _ in self.waiting()))
+        return self.trip is not None and not context.closing and (self.trip.starting > 0 or any(True for _ in self.waiting()))
 
     def _end_early(self, grace: float) -> None:
         """Begin no more requests, those that are queued included; what is in flight has ``grace`` seconds left."""
-        state, crew = self._state, self._crew
-        crew.closing, crew.free = True, no_more
+        state, context = self._state, self._context
+        context.closing, context.free = True, no_more
         state.load.cancel()
         state.drain.deadline = min(state.drain.deadline, self.now() + grace)
 
@@ -363,20 +363,20 @@ class _Phase:
             user.join()
 
     async def _sweep(self) -> None:
-        crew = self._crew
+        context = self._context
         while True:
             planned = self.now() + SWEEP_EVERY
             await trio.sleep_until(planned)
             self._wire.dials.nudge()
-            lanes = (crew.lanes, crew.joining)
+            buckets = (context.buckets, context.joining)
             if self.now() - planned > SHORTEST:
-                await self._catch_up(lanes)
-            for each in lanes:
+                await self._catch_up(buckets)
+            for each in buckets:
                 await expire_overdue(each, self.now())
 
-    async def _catch_up(self, lanes: Sequence[Lanes[Overdue]]) -> None:
+    async def _catch_up(self, buckets: Sequence[DeadlineBuckets[Overdue]]) -> None:
         """After a stall of ours: what came meanwhile is read before anything is given up on for having taken too long."""
-        for each in lanes:
+        for each in buckets:
             for thing, deadline in each.overdue(self.now()):
                 thing.excuse(deadline)
         self._poller.catch_up()
@@ -389,23 +389,23 @@ class _Phase:
         self._end_early(STOP_GRACE)
 
     async def _tick(self) -> None:
-        pulse, ticks = self._pulse, 0
+        liveness, ticks = self._liveness, 0
         while True:
             ticks += 1
             await trio.sleep_until(self.began + ticks * TICK_EVERY)
-            self._vitals.tick()
-            self._calm.guard()
-            state, crew = self._state, self._crew
+            self._progress.tick()
+            self._gc_pause.guard()
+            state, context = self._state, self._context
             if state.stage == "measure" and ticks % SAMPLE_EVERY == 0:
                 # Where ports are scarce it reads a long table of the kernel's.
                 await self.plan.aside(self._watch.sample)
-            self.plan.observe(self._vitals.progress(state.stage))
-            gone = pulse.feel(
+            self.plan.observe(self._progress.progress(state.stage))
+            gone = liveness.update(
                 self.now(),
-                crew.recorder.outcomes,
-                unsent=crew.unsent,
+                context.recorder.outcomes,
+                unsent=context.unsent,
                 joined=self._wire.opened,
-                failed_joins=crew.join_failures,
+                failed_joins=context.join_failures,
             )
             if gone and not state.interrupted:
                 state.gone = gone if self._wire.tls_fault is None else f"{gone}; {self._wire.tls_fault}"
@@ -415,14 +415,14 @@ class _Phase:
                 self._give_up_hope()
 
     def _give_up_hope(self) -> None:
-        state, recorder = self._state, self._crew.recorder
+        state, recorder = self._state, self._context.recorder
         good, cancelled = recorder.outcomes[Outcome.OK], recorder.outcomes[Outcome.CANCELLED]
-        state.hopeless = self._hopelessness.feel(
+        state.hopeless = self._hopelessness.update(
             self.now(),
             good=good,
-            failed=recorder.rows - good - cancelled - self._crew.unsent,
-            refused=self._crew.failures.by_status(_REFUSALS),
-            in_flight=len(self._crew.lanes),
+            failed=recorder.rows - good - cancelled - self._context.unsent,
+            refused=self._context.failures.by_status(_REFUSALS),
+            in_flight=len(self._context.buckets),
             measuring=state.stage == "measure",
         )
         if state.hopeless is not None:
@@ -430,7 +430,7 @@ class _Phase:
 
     def _rejoin(self) -> None:
         """Let users that could not connect ahead try again, a bounded number at a time."""
-        failed, before = self._crew.failed_joins, self.now() - _REJOIN_AFTER
+        failed, before = self._context.failed_joins, self.now() - _REJOIN_AFTER
         for _ in range(min(len(failed), _AT_A_TIME)):
             if failed[0][0] > before:
                 break
@@ -450,35 +450,35 @@ class _Phase:
 
     async def _close(self) -> None:
         """Give up on what is in flight, and close every connection; other tasks of the process get their turns meanwhile."""
-        self._crew.closing = True
+        self._context.closing = True
         self._wire.dials.shut()
         # What the sweep has not come to any more has timed out all the same: it must not pass for cancelled, nobody's error.
-        await expire_overdue(self._crew.lanes, self.now())
+        await expire_overdue(self._context.buckets, self.now())
         for number, user in enumerate(self._users.values()):
             user.cancel()
             if number % _AT_A_TIME == 0:
                 await trio.lowlevel.checkpoint()
 
     def _result(self, until: float, blocked: dict[str, int]) -> PhaseRun:
-        plan, crew, state = self.plan, self._crew, self._state
+        plan, context, state = self.plan, self._context, self._state
         start, until = min(self.measured_from, until), max(min(self.measured_from, until), until)
         names = [step.name for step in plan.steps]
         missed = self.arrivals.missed(len(names), start, until)
-        own = [step for due, step in crew.missed if start <= due < until]
+        own = [step for due, step in context.missed if start <= due < until]
         missed = missed + np.bincount(np.array(own, np.int64), minlength=len(names))
         assert state.health is not None
         health = out_of(self._wire.lacking, state.health)
         rest: dict[str, Any] = {
-            "sent_total": crew.recorder.rows - crew.unsent,
-            "delivered_total": crew.delivered,
+            "sent_total": context.recorder.rows - context.unsent,
+            "delivered_total": context.delivered,
             "connections_opened": self._wire.opened,
-            "reconnects": crew.reconnects,
-            "retries": crew.retries,
-            "redirects_followed": crew.followed,
+            "reconnects": context.reconnects,
+            "retries": context.retries,
+            "redirects_followed": context.followed,
             "sessions_reused": self._wire.sessions_reused,
             "tls_fault": self._wire.tls_fault,
             "stalls": self._stalls.since(plan.origin),
-            "failures": crew.failures.found(plan.origin),
+            "failures": context.failures.found(plan.origin),
         }
         return PhaseRun(
             name=plan.phase.name,
@@ -490,7 +490,7 @@ class _Phase:
             due=total_by_name(names, self.arrivals.due(len(names), start, until)),
             blocked=blocked,
             missed=total_by_name(names, missed),
-            ticks=tuple(self._vitals.ticks),
+            ticks=tuple(self._progress.ticks),
             health=health,
             interrupted=state.interrupted,
             service_gone=state.gone,

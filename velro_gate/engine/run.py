@@ -12,7 +12,7 @@ import trio
 from velro_gate.engine.http.responses import CacheLayers, HeaderKinds
 from velro_gate.engine.http.routes import Route, find_route, tls_context
 from velro_gate.engine.journeys.users import itinerary_of
-from velro_gate.engine.load.phase_sync import Accord
+from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.machine.health import HealthWatch
 from velro_gate.engine.phases import PhasePlan, run_phase
 from velro_gate.engine.steps.requests import Compiler
@@ -46,7 +46,7 @@ async def run_load(
     observe: Callable[[Progress], None] = _ignore,
     finished: Callable[[PhaseRun], None] = _ignore,
     stop: trio.Event | None = None,
-    accord: Accord | None = None,
+    sync: PhaseSync | None = None,
     layers: CacheLayers | None = None,
 ) -> LoadResult:
     """Run the phases one after the other, until the last one, a stop, or one that the service makes pointless.
@@ -59,7 +59,7 @@ async def run_load(
         observe: gets the state about once a second.
         finished: gets each phase when it is over.
         stop: when set, the run ends within 5 s; what is in flight then is recorded as cancelled.
-        accord: when the phases begin and where they end, for a shard; alone by default.
+        sync: when the phases begin and where they end, for a shard; alone by default.
         layers: numbers the cache layers; handed in by whoever needs their names before the end.
 
     Raises:
@@ -68,13 +68,13 @@ async def run_load(
             is at fault, in an exception group.
     """
     stop = trio.Event() if stop is None else stop
-    accord = Accord() if accord is None else accord
+    sync = PhaseSync() if sync is None else sync
     layers = CacheLayers() if layers is None else layers
     compiler = Compiler(load.scenario, load.secrets)
     steps, login = compiler.steps(), compiler.login()
     kinds = HeaderKinds(compiler.captured_headers())
     tls = tls_context(load.scenario.target)
-    itinerary = itinerary_of(load.scenario, compiler)
+    spec = itinerary_of(load.scenario, compiler)
     done: list[PhaseRun] = []
     for number, phase in enumerate(load.phases, start=1):
         if stop.is_set():
@@ -85,7 +85,7 @@ async def run_load(
         if isinstance(route, str):
             if not done:
                 raise UnreachableError(route, where=load.scenario.target.url)
-            done.append(not_begun(phase, await accord.begin(number) - origin, service_gone=route))
+            done.append(not_begun(phase, await sync.begin(number) - origin, service_gone=route))
         else:
             plan = PhasePlan(
                 scenario=load.scenario,
@@ -103,8 +103,8 @@ async def run_load(
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,
-                accord=accord,
-                itinerary=itinerary,
+                sync=sync,
+                spec=spec,
                 hidden=tuple(load.secrets.values()),
             )
             done.append(await run_phase(plan))

@@ -34,7 +34,7 @@ OUTDATED = (
 )
 
 
-class Outcome(Enum):
+class CommentOutcome(Enum):
     """What became of a comment."""
 
     CREATED = "created"
@@ -44,10 +44,10 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class CommentResult:
     """The comment as it stands. url: empty when nothing was told. warning: what a person should mend; usually empty."""
 
-    outcome: Outcome
+    outcome: CommentOutcome
     url: str = ""
     warning: str = ""
 
@@ -77,7 +77,9 @@ def about_head(body: str, head_sha: str) -> str:
     return f"{body.rstrip()}\n\n<!-- velro-gate-head:{head_sha} -->\n"
 
 
-def tell(api: Api, *, number: int, head_sha: str, marker: str, body: str, author: str = DEFAULT_AUTHOR) -> Told:
+def upsert_comment(
+    api: Api, *, number: int, head_sha: str, marker: str, body: str, author: str = DEFAULT_AUTHOR
+) -> CommentResult:
     """Create the comment of a pull request, or update it.
 
     Args:
@@ -91,7 +93,7 @@ def tell(api: Api, *, number: int, head_sha: str, marker: str, body: str, author
     if not body.startswith(f"{marker}\n") or len(body) > LONGEST:
         raise ValueError("a sticky comment begins with its marker and is no longer than GitHub takes")
     if _head(api, number) != head_sha:
-        return Told(outcome=Outcome.HEAD_MOVED)
+        return CommentResult(outcome=CommentOutcome.HEAD_MOVED)
     every = _ours(api, number, author)
     ours = [one for one in every if one.marker == marker]
     stale = [one for one in every if one.marker != marker and one.head not in ("", head_sha)]
@@ -103,19 +105,19 @@ def tell(api: Api, *, number: int, head_sha: str, marker: str, body: str, author
     return _new(api, number, marker, author, body)
 
 
-def _new(api: Api, number: int, marker: str, author: str, body: str) -> Told:
+def _new(api: Api, number: int, marker: str, author: str, body: str) -> CommentResult:
     created = _created(api, number, marker, author, body)
     if created.author != author:
-        return Told(
-            outcome=Outcome.CREATED,
+        return CommentResult(
+            outcome=CommentOutcome.CREATED,
             url=created.url,
             warning=f"the token writes as {created.author}, not as {author}: set 'comment-author: {created.author}', "
             "or each run will write a comment of its own",
         )
     others = _marked(api, number, marker, author)
     if len(others) > 1:
-        return Told(outcome=Outcome.CREATED, url=_settled(api, others, body).url)
-    return Told(outcome=Outcome.CREATED, url=created.url)
+        return CommentResult(outcome=CommentOutcome.CREATED, url=_settled(api, others, body).url)
+    return CommentResult(outcome=CommentOutcome.CREATED, url=created.url)
 
 
 def _head(api: Api, number: int) -> str:
@@ -150,7 +152,7 @@ def _unless_gone(api: Api, method: str, number: int, body: Mapping[str, str] | N
             raise
 
 
-def _settled(api: Api, ours: list[_Comment], body: str) -> Told:
+def _settled(api: Api, ours: list[_Comment], body: str) -> CommentResult:
     """The oldest with the new text, the others gone."""
     first, *others = ours
     same = first.body.replace("\r\n", "\n").strip() == body.strip()
@@ -158,7 +160,7 @@ def _settled(api: Api, ours: list[_Comment], body: str) -> Told:
         api.send("PATCH", f"/issues/comments/{first.id}", {"body": body})
     for other in others:
         _unless_gone(api, "DELETE", other.id)
-    return Told(outcome=Outcome.UNCHANGED if same else Outcome.UPDATED, url=first.url)
+    return CommentResult(outcome=CommentOutcome.UNCHANGED if same else CommentOutcome.UPDATED, url=first.url)
 
 
 def _created(api: Api, number: int, marker: str, author: str, body: str) -> _Comment:

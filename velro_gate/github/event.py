@@ -31,7 +31,7 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class TriggeringRun:
     """The run that a reporter reports on. head_owner and head_branch find its pull request; head_sha proves it. conclusion: how
     the run ended, in GitHub's words; empty where it does not say.
     """
@@ -74,7 +74,7 @@ class Event:
     api_url: str = "https://api.github.com"
     server_url: str = "https://github.com"
     inputs: Mapping[str, str] = field(default_factory=dict)
-    source: Source | None = None
+    source: TriggeringRun | None = None
 
     @property
     def read_only(self) -> bool:
@@ -250,7 +250,7 @@ def _workflow_run(payload: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(
             "the event's payload is no workflow_run's", where="GITHUB_EVENT_PATH", why="it has no id or no head_sha"
         )
-    source = Source(
+    source = TriggeringRun(
         run_id=run_id,
         event=_text(payload, "workflow_run", "event"),
         head_owner=_text(payload, "workflow_run", "head_repository", "owner", "login"),

@@ -26,7 +26,7 @@ _GATE, _REPORT = "velro-gate", "velro-gate-report"
 _LOOKS = 5
 
 
-class State(Enum):
+class CommitState(Enum):
     """GitHub's own words. Failure: the change is at fault; error: nothing could be said about it."""
 
     PENDING = "pending"
@@ -35,7 +35,7 @@ class State(Enum):
     ERROR = "error"
 
 
-_WORST_FIRST = (State.FAILURE, State.ERROR, State.PENDING, State.SUCCESS)
+_WORST_FIRST = (CommitState.FAILURE, CommitState.ERROR, CommitState.PENDING, CommitState.SUCCESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +57,13 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class CommitStatus:
     """One status. description: plain text of any length. target_url: where its link leads; empty for none.
 
     jobs: how many parts share it; with fewer than that it is not green.
     """
 
-    state: State
+    state: CommitState
     description: str
     context: str = DEFAULT_CONTEXT
     target_url: str = ""
@@ -75,19 +75,19 @@ class Status:
 class Known:
     """A status as GitHub has it. own: what its part came to itself, whatever was shown. part: None where nothing says."""
 
-    own: State
+    own: CommitState
     part: Part | None
     description: str
     url: str
 
 
-def set_status(api: Api, sha: str, status: Status) -> State:
+def set_status(api: Api, sha: str, status: CommitStatus) -> CommitState:
     """Set a status on a commit; what is shown then, which is the worst of all parts of its context.
 
     Raises:
         PublishError: it could not be set, or the other parts could not be read, so that a success was not set.
     """
-    if status.state is not State.SUCCESS:
+    if status.state is not CommitState.SUCCESS:
         _write(api, sha, status, status)
         return status.state
     shown = None
@@ -119,7 +119,7 @@ def _is_newer(newer: Part | None, older: Part | None) -> bool:
     return newer == older if newer is None or older is None else newer.replaces(older)
 
 
-def _worst(status: Status, known: Sequence[Known]) -> Status:
+def _worst(status: CommitStatus, known: Sequence[Known]) -> CommitStatus:
     """What has to be shown where this part passes. A report on somebody else's figures is no part of a measurement."""
     others = [
         one
@@ -127,24 +127,26 @@ def _worst(status: Status, known: Sequence[Known]) -> Status:
         if one.part is not None and not status.part.replaces(one.part) and not (one.part.reported and not status.part.reported)
     ]
     worst = min(others, key=lambda one: _WORST_FIRST.index(one.own), default=None)
-    if worst is None or worst.own is State.SUCCESS:
+    if worst is None or worst.own is CommitState.SUCCESS:
         there = 1 + sum(1 for one in others if one.part is not None and one.part.reported == status.part.reported)
         if there >= status.jobs:
             return status
         waits = f"{there} of {status.jobs} jobs that share this status have passed, and the others have not begun"
-        return Status(state=State.PENDING, description=waits, context=status.context, target_url=status.target_url)
+        return CommitStatus(state=CommitState.PENDING, description=waits, context=status.context, target_url=status.target_url)
     name = worst.part.key if worst.part else ""
-    return Status(state=worst.own, description=f"{name}: {worst.description}", context=status.context, target_url=worst.url)
+    return CommitStatus(
+        state=worst.own, description=f"{name}: {worst.description}", context=status.context, target_url=worst.url
+    )
 
 
-def _write(api: Api, sha: str, status: Status, shown: Status) -> None:
+def _write(api: Api, sha: str, status: CommitStatus, shown: CommitStatus) -> None:
     body = {"state": shown.state.value, "context": status.context, "description": shortened(outgoing(shown.description))}
     if shown.target_url:
         body["target_url"] = f"{shown.target_url.partition('#')[0]}#{_fragment(status)}"
     api.send("POST", f"/statuses/{sha}", body)
 
 
-def _fragment(status: Status) -> str:
+def _fragment(status: CommitStatus) -> str:
     part = status.part
     kind = _REPORT if part.reported else _GATE
     return ":".join((kind, status.state.value, str(part.run), quote(part.leg, safe=""), quote(part.key, safe="")))
@@ -155,7 +157,7 @@ def _read(item: Any, context: str) -> Known | None:
     if not isinstance(item, Mapping) or item.get("context") != context:
         return None
     try:
-        shown = State(item.get("state"))
+        shown = CommitState(item.get("state"))
     except ValueError:
         return None
     url, _, fragment = str(item.get("target_url") or "").partition("#")
@@ -164,7 +166,7 @@ def _read(item: Any, context: str) -> Known | None:
     if len(words) == 5 and words[0] in (_GATE, _REPORT) and words[2].isdigit():
         key, leg = unquote(words[4]), unquote(words[3])
         part = Part(key=key, run=int(words[2]), leg=leg, reported=words[0] == _REPORT)
-        own = State(words[1]) if words[1] in {state.value for state in State} else shown
+        own = CommitState(words[1]) if words[1] in {state.value for state in CommitState} else shown
     return Known(own=own, part=part, description=str(item.get("description") or ""), url=url)
 
 

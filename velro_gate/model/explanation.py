@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Shape(Enum):
+class ShiftShape(Enum):
     """How the quantiles of response time moved against one another (the shift function)."""
 
     SAME_SHARE = "same share"  # every quantile by about the same percentage
@@ -41,7 +41,7 @@ class Explanation:
 
     phase: str
     steps: tuple[str, ...]
-    shape: Shape
+    shape: ShiftShape
     quantiles: tuple[QuantileMove, ...]
     since: str
     companions: tuple[str, ...]

@@ -17,7 +17,7 @@ class Direction(Enum):
     HIGHER = "higher is better"
 
 
-class Kind(Enum):
+class MetricKind(Enum):
     """What a metric's value is, and so how it is printed."""
 
     SECONDS = "seconds"
@@ -46,7 +46,7 @@ class Metric:
 
     name: str
     label: str
-    kind: Kind
+    kind: MetricKind
     direction: Direction
     scale: Scale
     prior_sd: float | None = None
@@ -67,7 +67,7 @@ def _time(name: str, label: str, quantile: float, prior_sd: float | None = None)
     return Metric(
         name=name,
         label=label,
-        kind=Kind.SECONDS,
+        kind=MetricKind.SECONDS,
         direction=Direction.LOWER,
         scale=Scale.LOG,
         prior_sd=prior_sd,
@@ -75,7 +75,9 @@ def _time(name: str, label: str, quantile: float, prior_sd: float | None = None)
     )
 
 
-def _other(name: str, label: str, kind: Kind, direction: Direction, scale: Scale, prior_sd: float | None = None) -> Metric:
+def _other(
+    name: str, label: str, kind: MetricKind, direction: Direction, scale: Scale, prior_sd: float | None = None
+) -> Metric:
     return Metric(name=name, label=label, kind=kind, direction=direction, scale=scale, prior_sd=prior_sd)
 
 
@@ -91,17 +93,17 @@ _ALL = (
     _time("service_p95", "service time p95", 0.95),
     _time("service_p99", "service time p99", 0.99),
     _time("lateness_p99", "generator lateness p99", 0.99),
-    _other("error_rate", "error rate", Kind.SHARE, Direction.LOWER, Scale.LINEAR),
-    _other("throughput", "throughput", Kind.PER_SECOND, Direction.HIGHER, Scale.LOG, 0.03),
-    _other("achieved_share", "achieved of offered", Kind.SHARE, Direction.HIGHER, Scale.LOG, 0.03),
-    _other("sustained_throughput", "sustained throughput", Kind.PER_SECOND, Direction.HIGHER, Scale.LOG),
-    _other("peak_throughput", "peak throughput", Kind.PER_SECOND, Direction.HIGHER, Scale.LOG),
-    _other("hit_rate", "cache hit rate", Kind.SHARE, Direction.HIGHER, Scale.LOGIT, 0.10),
-    _other("users_held", "users held", Kind.COUNT, Direction.HIGHER, Scale.LINEAR),
-    _other("database_connections", "database connections", Kind.COUNT, Direction.HIGHER, Scale.LINEAR),
-    _other("cpu_per_1000", "CPU per 1,000 requests", Kind.SECONDS, Direction.LOWER, Scale.LOG, 0.05),
-    _other("rss", "resident memory", Kind.BYTES, Direction.LOWER, Scale.LOG, 0.03),
-    _other("rss_growth", "memory growth", Kind.BYTES_PER_MINUTE, Direction.LOWER, Scale.LINEAR),
+    _other("error_rate", "error rate", MetricKind.SHARE, Direction.LOWER, Scale.LINEAR),
+    _other("throughput", "throughput", MetricKind.PER_SECOND, Direction.HIGHER, Scale.LOG, 0.03),
+    _other("achieved_share", "achieved of offered", MetricKind.SHARE, Direction.HIGHER, Scale.LOG, 0.03),
+    _other("sustained_throughput", "sustained throughput", MetricKind.PER_SECOND, Direction.HIGHER, Scale.LOG),
+    _other("peak_throughput", "peak throughput", MetricKind.PER_SECOND, Direction.HIGHER, Scale.LOG),
+    _other("hit_rate", "cache hit rate", MetricKind.SHARE, Direction.HIGHER, Scale.LOGIT, 0.10),
+    _other("users_held", "users held", MetricKind.COUNT, Direction.HIGHER, Scale.LINEAR),
+    _other("database_connections", "database connections", MetricKind.COUNT, Direction.HIGHER, Scale.LINEAR),
+    _other("cpu_per_1000", "CPU per 1,000 requests", MetricKind.SECONDS, Direction.LOWER, Scale.LOG, 0.05),
+    _other("rss", "resident memory", MetricKind.BYTES, Direction.LOWER, Scale.LOG, 0.03),
+    _other("rss_growth", "memory growth", MetricKind.BYTES_PER_MINUTE, Direction.LOWER, Scale.LINEAR),
 )
 
 METRICS = MappingProxyType({metric.name: metric for metric in _ALL})

@@ -27,7 +27,7 @@ class Level(IntEnum):
         return self.name.lower().replace("_", "-")
 
 
-class Status(Enum):
+class RequirementStatus(Enum):
     """How a requirement fared."""
 
     MET = "met"
@@ -47,7 +47,7 @@ class RequirementResult:
 
     phase: str
     requirement: Requirement
-    status: Status
+    status: RequirementStatus
     met: bool
     level: Level
     estimate: Estimate | None
@@ -55,7 +55,7 @@ class RequirementResult:
     sentence: str
 
     def __post_init__(self) -> None:
-        if self.status is Status.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
+        if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
             raise ValueError("what was not measured cannot be green")
 
 

@@ -46,6 +46,6 @@ database  deadlocks_total                 deadlocks found
 
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family
 from velro_gate.monitor.selection import sources_for
-from velro_gate.monitor.watching import Source, SourceError, watch
+from velro_gate.monitor.watching import ReadingSource, SourceError, watch
 
-__all__ = ["DEFAULT_FAMILIES", "PROCESS_FAMILIES", "Family", "Source", "SourceError", "sources_for", "watch"]
+__all__ = ["DEFAULT_FAMILIES", "PROCESS_FAMILIES", "Family", "ReadingSource", "SourceError", "sources_for", "watch"]

@@ -14,7 +14,7 @@ _INCLUDED_ELSEWHERE = ("guest", "guest_nice")  # psutil counts them in user and 
 _IDLE = ("idle", "iowait")
 
 
-class Runner:
+class RunnerMonitor:
     """Reads this machine; the shares appear from the second reading on, since they are taken over the time between two."""
 
     name = "runner"

@@ -11,9 +11,9 @@ from velro_gate.model.scenario import Target
 from velro_gate.monitor.postgres import PostgresActivity
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
 from velro_gate.monitor.redis_info import RedisInfo
-from velro_gate.monitor.runner import Runner
+from velro_gate.monitor.runner import RunnerMonitor
 from velro_gate.monitor.service import ServiceProcesses
-from velro_gate.monitor.watching import Source
+from velro_gate.monitor.watching import ReadingSource
 
 
 def sources_for(
@@ -22,7 +22,7 @@ def sources_for(
     service_is_local: bool,
     families: Sequence[Family] = DEFAULT_FAMILIES,
     transport: httpx.AsyncBaseTransport | None = None,
-) -> tuple[Source, ...]:
+) -> tuple[ReadingSource, ...]:
     """The sources that a target names, and always the runner. Nothing is connected to yet.
 
     A local service is watched by its processes, which are found by their port. Of a remote one, and of one behind a unix
@@ -34,7 +34,7 @@ def sources_for(
     by_processes = service_is_local and target.unix_socket is None
     parts = urlsplit(target.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    sources: list[Source] = [Runner()]
+    sources: list[ReadingSource] = [RunnerMonitor()]
     if by_processes:
         sources.append(ServiceProcesses(port))
     if target.metrics_path is not None:

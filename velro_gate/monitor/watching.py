@@ -24,7 +24,7 @@ class SourceError(Exception):
     """A source cannot be read now; the message says why, without secrets."""
 
 
-class Source(Protocol):
+class ReadingSource(Protocol):
     """Something that can be read again and again. Whatever blocks happens in a worker thread."""
 
     @property
@@ -43,7 +43,7 @@ class Source(Protocol):
 
 
 async def watch(
-    sources: Sequence[Source],
+    sources: Sequence[ReadingSource],
     *,
     every: float,
     now: Callable[[], float],
@@ -71,7 +71,12 @@ async def watch(
 
 
 async def _watch_one(
-    source: Source, *, every: float, now: Callable[[], float], emit: Callable[[Reading], None], note: Callable[[str], None]
+    source: ReadingSource,
+    *,
+    every: float,
+    now: Callable[[], float],
+    emit: Callable[[Reading], None],
+    note: Callable[[str], None],
 ) -> None:
     told: set[str] = set()
     due, pause = trio.current_time(), every

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from velro_gate import units
-from velro_gate.model.metrics import METRICS, Direction, Kind, Metric
+from velro_gate.model.metrics import METRICS, Direction, Metric, MetricKind
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.quantities import count_from
@@ -14,12 +14,12 @@ from velro_gate.scenario.syntax.shape import STEP_METRICS, LimitSpec, Requiremen
 
 _LIMIT = re.compile(r"(<=|>=|<|>)?\s*(\S.*)")
 _EXAMPLE = {
-    Kind.SECONDS: "75 ms",
-    Kind.PER_SECOND: "1,000/s",
-    Kind.SHARE: "95 %",
-    Kind.COUNT: "10,000",
-    Kind.BYTES: "512 MiB",
-    Kind.BYTES_PER_MINUTE: "5 MiB/min",
+    MetricKind.SECONDS: "75 ms",
+    MetricKind.PER_SECOND: "1,000/s",
+    MetricKind.SHARE: "95 %",
+    MetricKind.COUNT: "10,000",
+    MetricKind.BYTES: "512 MiB",
+    MetricKind.BYTES_PER_MINUTE: "5 MiB/min",
 }
 Key = tuple[str, str]
 """(step, metric): one requirement each and phase."""
@@ -124,27 +124,27 @@ def parse_limit(text: str, metric: Metric) -> tuple[Comparator | None, float]:
 def _value(text: str, metric: Metric) -> float:
     bare = re.fullmatch(r"[\d.,_]+", text) is not None
     match metric.kind:
-        case Kind.SECONDS:
+        case MetricKind.SECONDS:
             if bare:
                 raise ValueError(f"{metric.name} {text!r} lacks its unit: write '{text} ms' or '{text} s'")
             return units.parse_seconds(text)
-        case Kind.PER_SECOND:
+        case MetricKind.PER_SECOND:
             return units.parse_rate(text)
-        case Kind.SHARE:
+        case MetricKind.SHARE:
             # '1' could be meant as 1 % or as everything.
             if bare and text.lstrip("0").rstrip("0.") == "1":
                 raise ValueError(f"{metric.name} {text!r} could be 1 % or 100 %: write the '%'")
             return units.parse_share(text)
-        case Kind.COUNT:
+        case MetricKind.COUNT:
             return float(count_from(text))
-        case Kind.BYTES:
+        case MetricKind.BYTES:
             return float(units.parse_bytes(text))
-        case Kind.BYTES_PER_MINUTE:
+        case MetricKind.BYTES_PER_MINUTE:
             return units.parse_growth(text)
 
 
 def _refuse_impossible(metric: str, comparator: Comparator, target: float, spec: LimitSpec) -> None:
-    if METRICS[metric].kind is Kind.SHARE and comparator is Comparator.ABOVE and target >= 1.0:
+    if METRICS[metric].kind is MetricKind.SHARE and comparator is Comparator.ABOVE and target >= 1.0:
         raise ValueError(f"{metric} {spec.target!r} can never be met")
     if comparator is Comparator.BELOW and target <= 0.0:
         raise ValueError(f"{metric} {spec.target!r} can never be met")

@@ -11,7 +11,7 @@ from tests.analysis.duets import of_phases
 from tests.analysis.stored.test_explanation import SAME_SHARE, SAME_TIME, TAIL, both, phase
 from tests.analysis.verdict.test_judge_duet import judged
 from velro_gate.model.duet import Duet
-from velro_gate.model.explanation import Explanation, Shape
+from velro_gate.model.explanation import Explanation, ShiftShape
 
 
 def pairs(factors: Mapping[str, Mapping[str, float]] | None = None, *, base: object = None, **head: object) -> Duet:
@@ -32,12 +32,12 @@ def explained(held: Duet) -> Explanation:
 @pytest.mark.parametrize(
     ("factors", "shape", "words"),
     [
-        (SAME_SHARE, Shape.SAME_SHARE, "all requests by about the same share"),
-        (SAME_TIME, Shape.SAME_TIME, "every request by about 9.9 ms"),
-        (TAIL, Shape.TAIL, "only in the tail"),
+        (SAME_SHARE, ShiftShape.SAME_SHARE, "all requests by about the same share"),
+        (SAME_TIME, ShiftShape.SAME_TIME, "every request by about 9.9 ms"),
+        (TAIL, ShiftShape.TAIL, "only in the tail"),
     ],
 )
-def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: Shape, words: str) -> None:
+def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
     found = explained(pairs(both(factors)))
     assert found.shape is shape
     assert words in found.sentence

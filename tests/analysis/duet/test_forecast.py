@@ -22,7 +22,7 @@ from velro_gate.analysis.duet.forecast import (
     pilot_of,
 )
 from velro_gate.analysis.rows.family import Row
-from velro_gate.analysis.statistics.paired import Outcome, chance_of, conclusions, detectable, paired, worsening_for
+from velro_gate.analysis.statistics.paired import Conclusion, chance_of, conclusions, detectable, paired, worsening_for
 from velro_gate.model.duet import LOOKS
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Window
@@ -132,7 +132,7 @@ def test_what_a_duet_says_it_could_have_seen_it_sees() -> None:
     sizes = [detectable(job, 1, 0.004, least)[0] for job in d[:50]]
     d[:, :, 0] += float(np.median(sizes))
     outcomes = conclusions(paired(d, 1), 0.004, least, bound)
-    assert 0.90 <= float((outcomes[:, 0] == Outcome.REGRESSION).mean()) <= 1.0
+    assert 0.90 <= float((outcomes[:, 0] == Conclusion.REGRESSION).mean()) <= 1.0
 
 
 def test_the_forecast_is_about_what_the_duet_then_says() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from velro_gate.analysis.duet.looks import look_by_look, random_orders
 from velro_gate.analysis.duet.pair_order import all_orders, balance_of, drawn_order, orders_of
-from velro_gate.analysis.statistics.paired import Outcome, paired
+from velro_gate.analysis.statistics.paired import Conclusion, paired
 from velro_gate.analysis.statistics.sign_flip import family_p
 from velro_gate.model.duet import LOOKS, Look, Side, deciding, one_look
 
@@ -76,7 +76,7 @@ def test_the_place_in_the_pair_costs_no_power() -> None:
     d = random.normal(0.0, 0.03, (200, 16, 8)) + 0.02 * drawn[..., None]
     d[:, :, 1] += math.log(1.10)
     ended = look_by_look(d, drawn)
-    assert (ended.outcomes[:, 1] == Outcome.REGRESSION).mean() > 0.9
+    assert (ended.outcomes[:, 1] == Conclusion.REGRESSION).mean() > 0.9
 
 
 def test_orders_that_were_not_drawn_balanced_are_judged_as_drawn_one_by_one() -> None:

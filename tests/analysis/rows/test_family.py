@@ -101,9 +101,9 @@ def test_no_row_is_there_twice() -> None:
 
 def test_the_p95_with_failures_is_compared_only_where_something_failed() -> None:
     held = {"p95_all": 0.012}
-    calm = choose_rows(run(summary(changed=held)), baselines(5, changed=held), Policy())
+    gc_pause = choose_rows(run(summary(changed=held)), baselines(5, changed=held), Policy())
     failing = choose_rows(run(summary(changed=held, failed=3)), baselines(5, changed=held), Policy())
-    assert "p95_all" not in {row.metric.name for row in calm}
+    assert "p95_all" not in {row.metric.name for row in gc_pause}
     assert {row.step for row in failing if row.metric.name == "p95_all"} == {"all", *STEPS}
 
 

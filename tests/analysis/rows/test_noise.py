@@ -192,8 +192,8 @@ def test_one_odd_run_among_ten_does_not_blind_a_long_history() -> None:
     steady = np.random.default_rng(3).normal(0.0, 0.02, 30)
     odd = steady.copy()
     odd[-4] = 0.4
-    calm, blurred = (noise_of(values.tolist(), METRICS["p95"], Policy()) for values in (steady, odd))
-    assert calm.sd <= blurred.sd < 1.8 * calm.sd
+    gc_pause, blurred = (noise_of(values.tolist(), METRICS["p95"], Policy()) for values in (steady, odd))
+    assert gc_pause.sd <= blurred.sd < 1.8 * gc_pause.sd
     # A short history has no say: ten differences may be small by chance.
     assert noise_of(odd[-11:].tolist(), METRICS["p95"], Policy()).sd > 0.1
 

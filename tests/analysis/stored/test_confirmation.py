@@ -76,8 +76,8 @@ def test_without_repeats_a_run_is_judged_alone_as_before() -> None:
 
 
 def test_what_was_not_suspicious_is_left_as_it_was() -> None:
-    calm = run(summary(times=1.01))
-    assert confirm(compare(calm, SOME, Policy()), calm, {}, SOME, Policy()) == compare(calm, SOME, Policy())
+    gc_pause = run(summary(times=1.01))
+    assert confirm(compare(gc_pause, SOME, Policy()), gc_pause, {}, SOME, Policy()) == compare(gc_pause, SOME, Policy())
 
 
 def test_the_p_is_that_of_the_mean_of_three_runs() -> None:

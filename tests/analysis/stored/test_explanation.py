@@ -15,7 +15,7 @@ from tests.analysis.runs import run, summary
 from velro_gate.analysis.rows.rounding import rounded_change, rounded_seconds
 from velro_gate.analysis.stored.explanation import QUANTILES, shape_of
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.model.explanation import Explanation, QuantileMove, Shape
+from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.record import Estimate, NewLevel, PhaseSummary, ResourceSummary, RunnerSelftest, RunRecord, StepSummary
 
 USUAL = {"p50": 0.010, "p90": 0.020, "p95": 0.030, "p99": 0.060}
@@ -77,15 +77,15 @@ def both(step: Mapping[str, float], name: str = "authorize") -> Mapping[str, Map
 @pytest.mark.parametrize(
     ("factors", "shape", "words"),
     [
-        (SAME_SHARE, Shape.SAME_SHARE, "all requests by about the same share"),
-        (TAIL, Shape.TAIL, "only in the tail"),
-        (JUMP, Shape.NEW_MODE, "5 to 10 % of its requests by a jump of about 100 ms"),
-        (SAME_TIME, Shape.SAME_TIME, "every request by about 10 ms"),
-        ({"p50": 1.4, "p90": 1.2}, Shape.MIDDLE, "in the middle, not in the tail"),
-        ({"p50": 1.1, "p90": 1.3, "p95": 1.6, "p99": 2.0}, Shape.UNEVEN, "the quantiles unevenly"),
+        (SAME_SHARE, ShiftShape.SAME_SHARE, "all requests by about the same share"),
+        (TAIL, ShiftShape.TAIL, "only in the tail"),
+        (JUMP, ShiftShape.NEW_MODE, "5 to 10 % of its requests by a jump of about 100 ms"),
+        (SAME_TIME, ShiftShape.SAME_TIME, "every request by about 10 ms"),
+        ({"p50": 1.4, "p90": 1.2}, ShiftShape.MIDDLE, "in the middle, not in the tail"),
+        ({"p50": 1.1, "p90": 1.3, "p95": 1.6, "p99": 2.0}, ShiftShape.UNEVEN, "the quantiles unevenly"),
     ],
 )
-def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: Shape, words: str) -> None:
+def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
     found = explained(phase(both(factors)))
     assert found.shape is shape
     assert words in found.sentence
@@ -191,7 +191,7 @@ def test_two_baselines_show_no_span_to_lie_outside_of() -> None:
 
 def test_more_errors_alone_are_no_slowdown() -> None:
     found = explained(phase(failed=400))
-    assert (found.shape, found.quantiles, found.steps) == (Shape.NONE, (), ())
+    assert (found.shape, found.quantiles, found.steps) == (ShiftShape.NONE, (), ())
     assert found.sentence.startswith("in steady error rate is worse, response times are not; it is new with this build")
 
 
@@ -203,15 +203,15 @@ def move(metric: str, change: float, seconds: float, moved: bool = True) -> Quan
 
 
 def test_one_quantile_has_no_shape_but_its_own() -> None:
-    assert shape_of([move("p50", 0.3, 0.003)], 0.01) is Shape.SAME_SHARE
-    assert shape_of([move("p50", 0.01, 0.0001, moved=False)], 0.01) is Shape.UNEVEN
-    assert shape_of([], 0.01) is Shape.UNEVEN
+    assert shape_of([move("p50", 0.3, 0.003)], 0.01) is ShiftShape.SAME_SHARE
+    assert shape_of([move("p50", 0.01, 0.0001, moved=False)], 0.01) is ShiftShape.UNEVEN
+    assert shape_of([], 0.01) is ShiftShape.UNEVEN
 
 
 def test_a_tail_that_moved_by_less_than_the_median_is_no_new_mode() -> None:
     moves = [move("p50", 0.0, 0.0, moved=False), move("p95", 0.2, 0.006), move("p99", 0.1, 0.006)]
-    assert shape_of(moves, 0.010) is Shape.TAIL
-    assert shape_of(moves, 0.005) is Shape.NEW_MODE
+    assert shape_of(moves, 0.010) is ShiftShape.TAIL
+    assert shape_of(moves, 0.005) is ShiftShape.NEW_MODE
 
 
 @given(st.lists(st.floats(0.05, 3.0), min_size=1, max_size=4), st.floats(0.01, 100.0))

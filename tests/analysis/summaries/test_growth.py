@@ -19,7 +19,7 @@ from velro_gate.model.record import Estimate
 from velro_gate.model.run import Reading
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import Level, RequirementResult, Status
+from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
 
 MIB = 2.0**20
 TIMES = np.arange(60.0)
@@ -118,16 +118,16 @@ def judged(low: float, value: float, high: float) -> RequirementResult:
 @pytest.mark.parametrize(
     ("interval", "status", "level"),
     [
-        ((0.0, 1.0, 2.0), Status.MET, Level.PASS),
-        ((-3.0, 4.0, 11.0), Status.MARGINAL, Level.WARN),
-        ((2.0, 8.0, 14.0), Status.MARGINAL, Level.WARN),
-        ((6.0, 8.0, 14.0), Status.MISSED, Level.FAIL),
-        ((40.0, 80.0, 120.0), Status.MISSED, Level.FAIL),
-        ((60.0, 80.0, 120.0), Status.CRITICAL, Level.FAIL),
+        ((0.0, 1.0, 2.0), RequirementStatus.MET, Level.PASS),
+        ((-3.0, 4.0, 11.0), RequirementStatus.MARGINAL, Level.WARN),
+        ((2.0, 8.0, 14.0), RequirementStatus.MARGINAL, Level.WARN),
+        ((6.0, 8.0, 14.0), RequirementStatus.MISSED, Level.FAIL),
+        ((40.0, 80.0, 120.0), RequirementStatus.MISSED, Level.FAIL),
+        ((60.0, 80.0, 120.0), RequirementStatus.CRITICAL, Level.FAIL),
     ],
 )
 def test_only_a_slope_that_is_surely_above_the_limit_is_a_leak(
-    interval: tuple[float, float, float], status: Status, level: Level
+    interval: tuple[float, float, float], status: RequirementStatus, level: Level
 ) -> None:
     found = judged(*interval)
     assert (found.status, found.level) == (status, level)

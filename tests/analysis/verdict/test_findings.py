@@ -15,7 +15,7 @@ from velro_gate.analysis.verdict.findings import comparison_findings, requiremen
 from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
 
 
 def comparison(**changed: Any) -> Comparison:
@@ -70,7 +70,7 @@ def requirement(**changed: Any) -> RequirementResult:
     figures: dict[str, Any] = {
         "phase": "steady",
         "requirement": Requirement(metric="p95", comparator=Comparator.BELOW, target=0.075),
-        "status": Status.MET,
+        "status": RequirementStatus.MET,
         "met": True,
         "level": Level.PASS,
         "estimate": Estimate.exact(0.05, n=100),
@@ -274,7 +274,7 @@ class TestRequirementFindings:
         assert found.sentence == "the one requirement is met"
 
     def test_what_is_missed_is_told_and_the_rest_counted(self) -> None:
-        missed = requirement(status=Status.MISSED, met=False, level=Level.FAIL, sentence="p95 90 ms misses < 75 ms")
+        missed = requirement(status=RequirementStatus.MISSED, met=False, level=Level.FAIL, sentence="p95 90 ms misses < 75 ms")
         first, rest = requirement_findings([missed, requirement(), requirement()])
         assert (first.level, first.sentence, first.subject) == (Level.FAIL, "p95 90 ms misses < 75 ms", "steady")
         assert rest.sentence == "2 of 3 requirements are met"
@@ -282,13 +282,13 @@ class TestRequirementFindings:
     @pytest.mark.parametrize(
         ("status", "level", "advice"),
         [
-            (Status.MARGINAL, Level.WARN, "measure longer"),
-            (Status.CRITICAL, Level.FAIL, "before anything else"),
-            (Status.NOT_MEASURED, Level.BROKEN, "take the requirement out"),
-            (Status.MISSED, Level.FAIL, "where the time goes"),
+            (RequirementStatus.MARGINAL, Level.WARN, "measure longer"),
+            (RequirementStatus.CRITICAL, Level.FAIL, "before anything else"),
+            (RequirementStatus.NOT_MEASURED, Level.BROKEN, "or drop it"),
+            (RequirementStatus.MISSED, Level.FAIL, "where the time goes"),
         ],
     )
-    def test_every_status_has_advice_of_its_own(self, status: Status, level: Level, advice: str) -> None:
+    def test_every_status_has_advice_of_its_own(self, status: RequirementStatus, level: Level, advice: str) -> None:
         (found,) = requirement_findings([requirement(status=status, met=False, level=level)])
         assert advice in found.advice
 
@@ -314,7 +314,7 @@ def test_the_advice_on_a_missed_requirement_fits_its_metric(metric: str, words: 
     side = Comparator.BELOW if METRICS[metric].direction is Direction.LOWER else Comparator.ABOVE
     wanted = Requirement(metric=metric, comparator=side, target=0.5)
     figure = Estimate(value=1.0, low=0.9, high=1.1, n=100)
-    missed = requirement(requirement=wanted, status=Status.MISSED, met=False, level=Level.FAIL, estimate=figure)
+    missed = requirement(requirement=wanted, status=RequirementStatus.MISSED, met=False, level=Level.FAIL, estimate=figure)
     (found,) = requirement_findings([missed])
     assert words in found.advice
 
@@ -346,7 +346,7 @@ class TestAdviceOnFailures:
         phase = phase_of(outcomes, statuses)
         missed = requirement(
             requirement=Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.01),
-            status=Status.MISSED,
+            status=RequirementStatus.MISSED,
             met=False,
             level=Level.FAIL,
         )

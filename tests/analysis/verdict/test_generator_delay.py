@@ -62,8 +62,8 @@ def test_a_limit_on_the_generators_lateness_is_none_on_the_service() -> None:
 
 def test_reading_late_is_judged_as_sending_late_is() -> None:
     busy = replace(measured(0.023, 0.0001), health=health(loop_lag_p99=0.005, loop_lag_max=0.005))
-    calm = replace(measured(0.006, 0.0001), health=busy.health)
-    levels = [judge(record(each), (), phases=[phase(P95)]).level for each in (busy, calm)]
+    gc_pause = replace(measured(0.006, 0.0001), health=busy.health)
+    levels = [judge(record(each), (), phases=[phase(P95)]).level for each in (busy, gc_pause)]
     assert levels == [Level.BROKEN, Level.NO_BASELINE]
 
 

@@ -10,7 +10,7 @@ import pytest
 from tests.analysis.duets import block, duet, noisy, of_phases, pair
 from tests.analysis.phases import health
 from tests.analysis.runs import planned, run, summary
-from velro_gate.analysis.duet.pooled import together
+from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.summaries.control import control_summary
 from velro_gate.analysis.verdict.judge_duet import block_doubts, head_phases, judge_duet_record
 from velro_gate.model.duet import Duet, DuetRecord
@@ -132,7 +132,7 @@ def test_few_answers_are_a_matter_of_all_blocks_together() -> None:
 
 
 def test_counts_are_added_and_figures_are_the_middle_of_the_blocks() -> None:
-    whole = together([summary(times=t) for t in (1.0, 1.1, 1.2)])
+    whole = pool_blocks([summary(times=t) for t in (1.0, 1.1, 1.2)])
     p95 = whole.measurement("p95")
     assert whole.steps[0].counts.due == 18_000
     assert p95 is not None
@@ -144,7 +144,7 @@ def test_counts_are_added_and_figures_are_the_middle_of_the_blocks() -> None:
 def test_with_ten_blocks_the_interval_is_that_of_the_signed_ranks() -> None:
     """Recipe: of the 55 means of two, 8 lie outside on either side (Hollander, Wolfe and Chicken 2014, table A.4: n = 10)."""
     times = [1.0 + 0.01 * i * i for i in range(10)]
-    p95 = together([summary(times=t) for t in times]).measurement("p95")
+    p95 = pool_blocks([summary(times=t) for t in times]).measurement("p95")
     walsh = sorted((a + b) / 2 for i, a in enumerate(times) for b in times[i:])
     assert p95 is not None
     assert (p95.low / 0.012, p95.high / 0.012) == (pytest.approx(walsh[8]), pytest.approx(walsh[-9]))
@@ -152,16 +152,16 @@ def test_with_ten_blocks_the_interval_is_that_of_the_signed_ranks() -> None:
 
 def test_of_what_must_hold_all_the_time_the_worst_block_counts() -> None:
     blocks = [summary(changed={"users_held": held, "lateness_p99": late}) for held, late in ((50.0, 0.001), (42.0, 0.003))]
-    whole = together(blocks)
+    whole = pool_blocks(blocks)
     held, late = whole.measurement("users_held"), whole.measurement("lateness_p99")
     assert held is not None
     assert late is not None
     assert (held.value, late.value) == (42.0, 0.003)
-    assert together([summary(), replace(summary(), health=replace(health(), cpu_share=0.8))]).health.cpu_share == 0.8
+    assert pool_blocks([summary(), replace(summary(), health=replace(health(), cpu_share=0.8))]).health.cpu_share == 0.8
 
 
 def test_one_block_keeps_its_own_interval() -> None:
-    alone, block_alone = together([summary()]).measurement("p95"), summary().measurement("p95")
+    alone, block_alone = pool_blocks([summary()]).measurement("p95"), summary().measurement("p95")
     assert alone is not None
     assert block_alone is not None
     assert (alone.low, alone.value, alone.high) == (block_alone.low, block_alone.value, block_alone.high)

@@ -13,7 +13,7 @@ from velro_gate.analysis.verdict.requirements import check_requirements, headroo
 from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import Level, RequirementResult, Status
+from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
 
 
 def under(target: float, metric: str = "p95", **changed: Any) -> Requirement:
@@ -42,32 +42,32 @@ def test_a_value_inside_the_target_is_met_and_says_how_much_room_is_left() -> No
     result = check(
         under(0.075, step="login"), measuring("p95", Estimate(value=0.0612, low=0.0601, high=0.0629, n=900), step="login")
     )
-    assert (result.status, result.met, result.level) == (Status.MET, True, Level.PASS)
+    assert (result.status, result.met, result.level) == (RequirementStatus.MET, True, Level.PASS)
     assert result.sentence == "login p95 61.2 ms (60.1 to 62.9 ms) is under 75 ms, headroom 18 %"
     assert result.headroom == pytest.approx(0.184)
 
 
 def test_a_value_outside_the_target_is_missed_and_fails_when_required() -> None:
     result = check(under(0.075), measuring("p95", around(0.084, 0.002)))
-    assert (result.status, result.met, result.level) == (Status.MISSED, False, Level.FAIL)
+    assert (result.status, result.met, result.level) == (RequirementStatus.MISSED, False, Level.FAIL)
     assert result.sentence == "p95 84.0 ms (82.0 to 86.0 ms) misses < 75 ms by 12 %"
 
 
 def test_a_value_outside_the_target_warns_when_not_required() -> None:
     result = check(under(0.075, required=False), measuring("p95", around(0.084, 0.002)))
-    assert (result.status, result.met, result.level) == (Status.MISSED, False, Level.WARN)
+    assert (result.status, result.met, result.level) == (RequirementStatus.MISSED, False, Level.WARN)
 
 
 @pytest.mark.parametrize("required", [True, False])
 def test_a_value_outside_the_critical_level_fails_whether_required_or_not(required: bool) -> None:
     result = check(under(0.075, critical=0.1, required=required), measuring("p95", around(0.12, 0.001)))
-    assert (result.status, result.met, result.level) == (Status.CRITICAL, False, Level.FAIL)
+    assert (result.status, result.met, result.level) == (RequirementStatus.CRITICAL, False, Level.FAIL)
     assert result.sentence == "p95 120 ms (119 to 121 ms) is above the critical level of 100 ms (target 75 ms)"
 
 
 def test_a_value_between_target_and_critical_level_is_missed_only() -> None:
     result = check(under(0.075, critical=0.1), measuring("p95", around(0.09, 0.001)))
-    assert result.status is Status.MISSED
+    assert result.status is RequirementStatus.MISSED
 
 
 def test_a_rate_below_its_critical_level_says_below() -> None:
@@ -77,36 +77,36 @@ def test_a_rate_below_its_critical_level_says_below() -> None:
 
 def test_met_with_an_interval_across_the_target_is_marginal_and_warns() -> None:
     result = check(under(0.075), measuring("p95", around(0.074, 0.002)))
-    assert (result.status, result.met, result.level) == (Status.MARGINAL, True, Level.WARN)
+    assert (result.status, result.met, result.level) == (RequirementStatus.MARGINAL, True, Level.WARN)
     assert "its interval reaches 76.0 ms" in result.sentence
     assert "76.0 ms" in result.sentence
 
 
 def test_missed_with_an_interval_across_the_target_is_marginal_and_fails_and_says_how_close_it_was() -> None:
     result = check(under(0.075), measuring("p95", around(0.076, 0.002)))
-    assert (result.status, result.met, result.level) == (Status.MARGINAL, False, Level.FAIL)
+    assert (result.status, result.met, result.level) == (RequirementStatus.MARGINAL, False, Level.FAIL)
     assert "by 1.3 %" in result.sentence
     assert "74.0 ms, so another run may meet it" in result.sentence
 
 
 def test_the_limit_itself_is_inside_for_at_least_and_outside_for_below() -> None:
-    assert check(at_least(100.0), measuring("throughput", around(100.0))).status is Status.MET
-    assert check(under(0.075), measuring("p95", around(0.075))).status is Status.MISSED
+    assert check(at_least(100.0), measuring("throughput", around(100.0))).status is RequirementStatus.MET
+    assert check(under(0.075), measuring("p95", around(0.075))).status is RequirementStatus.MISSED
 
 
 def test_a_metric_that_was_not_measured_breaks_the_run() -> None:
     result = check(at_least(200.0, "database_connections"), summary())
-    assert (result.status, result.level, result.estimate) == (Status.NOT_MEASURED, Level.BROKEN, None)
+    assert (result.status, result.level, result.estimate) == (RequirementStatus.NOT_MEASURED, Level.BROKEN, None)
     assert result.sentence == "database connections not measured: the run holds no such figure of all steps"
 
 
 def test_a_step_that_is_not_in_the_record_is_not_measured() -> None:
-    assert check(under(0.075, step="checkout"), summary()).status is Status.NOT_MEASURED
+    assert check(under(0.075, step="checkout"), summary()).status is RequirementStatus.NOT_MEASURED
 
 
 def test_a_phase_that_was_not_reached_is_not_measured() -> None:
     result = check(under(0.075), None)
-    assert (result.status, result.level) == (Status.NOT_MEASURED, Level.BROKEN)
+    assert (result.status, result.level) == (RequirementStatus.NOT_MEASURED, Level.BROKEN)
     assert "the phase steady was not reached" in result.sentence
 
 
@@ -119,7 +119,7 @@ def test_a_phase_that_was_not_reached_is_not_measured() -> None:
 )
 def test_a_phase_that_did_not_end_is_not_measured_however_good_its_figures(changed: dict[str, Any], words: str) -> None:
     result = check(under(0.075), measuring("p95", around(0.01), **changed))
-    assert (result.status, result.level, result.estimate) == (Status.NOT_MEASURED, Level.BROKEN, None)
+    assert (result.status, result.level, result.estimate) == (RequirementStatus.NOT_MEASURED, Level.BROKEN, None)
     assert words in result.sentence
 
 
@@ -131,23 +131,23 @@ def test_where_the_service_ended_the_phase_what_was_not_missed_is_not_measured_a
 ) -> None:
     met = check(under(0.075), measuring("p95", around(0.01), **changed))
     missed = check(under(0.075), measuring("p95", around(0.2), **changed))
-    assert (met.status, met.level) == (Status.NOT_MEASURED, Level.FAIL)
+    assert (met.status, met.level) == (RequirementStatus.NOT_MEASURED, Level.FAIL)
     assert words in met.sentence
-    assert (missed.status, missed.level) == (Status.MISSED, Level.FAIL)
+    assert (missed.status, missed.level) == (RequirementStatus.MISSED, Level.FAIL)
 
 
 @pytest.mark.parametrize("metric", ["p50", "p95", "p999", "p95_all", "service_p99"])
 def test_a_latency_of_a_step_that_answered_nothing_well_fails_for_it_is_the_services_doing(metric: str) -> None:
     found = summary({"login": {}}, books={"login": counts(ok=0, failed=400)})
     result = check(under(0.075, metric, step="login", required=False), found)
-    assert (result.status, result.level, result.met, result.estimate) == (Status.MISSED, Level.FAIL, False, None)
+    assert (result.status, result.level, result.met, result.estimate) == (RequirementStatus.MISSED, Level.FAIL, False, None)
     assert "no request was answered well, of 400 sent" in result.sentence
 
 
 def test_a_hit_rate_without_a_good_answer_fails_but_without_a_cache_header_it_was_not_measured() -> None:
     requirement = at_least(0.95, "hit_rate", critical=0.9)
     nothing = check(requirement, summary({"all": {}}, books={"all": counts(ok=0, failed=10)}))
-    assert (nothing.status, nothing.level) == (Status.CRITICAL, Level.FAIL)
+    assert (nothing.status, nothing.level) == (RequirementStatus.CRITICAL, Level.FAIL)
     assert check(requirement, summary({"all": {}})).level is Level.BROKEN
 
 
@@ -163,7 +163,7 @@ def test_a_latency_without_any_request_was_not_measured() -> None:
 
 def test_the_generators_own_lateness_is_not_blamed_on_the_service() -> None:
     found = summary({"all": {}}, books={"all": counts(ok=0, failed=10)})
-    assert check(under(0.005, "lateness_p99"), found).status is Status.NOT_MEASURED
+    assert check(under(0.005, "lateness_p99"), found).status is RequirementStatus.NOT_MEASURED
 
 
 def test_a_scaled_requirement_says_what_it_was_scaled_from() -> None:
@@ -226,7 +226,7 @@ def test_for_any_figure_the_status_agrees_with_the_value_and_a_failure_is_never_
     room = headroom(requirement, value)
     assert room is not None
     assert result.met == (room > 0.0) or room == 0.0
-    if result.status is Status.MET:
+    if result.status is RequirementStatus.MET:
         assert result.level is Level.PASS
     if not result.met:
         fails = Level.BROKEN if metric == "lateness_p99" else Level.FAIL

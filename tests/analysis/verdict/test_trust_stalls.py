@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.phases import phase, record, summary
-from velro_gate.analysis.duet.pooled import together
+from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.analysis.verdict.trust_stalls import stall_findings
@@ -78,6 +78,6 @@ def test_where_no_result_is_known_a_large_part_of_a_figure_is_too_much() -> None
 
 def test_blocks_put_together_keep_what_their_stalls_may_have_added() -> None:
     one, other = stalled({"p95": 0.05}, p95=0.10), stalled({}, p95=0.10)
-    pooled = together([one, other])
+    pooled = pool_blocks([one, other])
     assert (pooled.stalled, pooled.longest_stall) == (1.0, 0.5)
     assert pooled.steps[0].undelayed["p95"] == pytest.approx(0.075)

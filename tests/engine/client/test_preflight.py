@@ -16,7 +16,7 @@ import trio.testing
 
 from tests.engine.authority import Authority
 from velro_gate.engine.client.preflight import MOST_BODY, Preflight, health_url, preflight
-from velro_gate.engine.http.responses import Answer, HeaderKinds, Progress
+from velro_gate.engine.http.responses import HeaderKinds, Response, ResponseState
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.model.scenario import Target
 
@@ -390,8 +390,8 @@ def test_the_health_check_refuses_what_the_load_refuses_and_nothing_else(head: b
         await stream.receive_some(65_536)
         await stream.send_all(head)
 
-    loaded = Answer(HeaderKinds(), 1 << 20)
-    if loaded.feed(head) is Progress.COMPLETE:
+    loaded = Response(HeaderKinds(), 1 << 20)
+    if loaded.feed(head) is ResponseState.COMPLETE:
         assert ask_peer(answer).status == 200
     else:
         with pytest.raises(UnreachableError, match="the service's answer is not valid HTTP") as caught:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from tests.engine.peers import Handler, Line, Peer, serving
 from tests.engine.runs import Ran, phase, running
 from velro_gate.engine.http.codings import LIGHT, MOST_CODINGS, MOST_DECODED, CodingError, chunked, decoded
-from velro_gate.engine.http.responses import Answer, HeaderKinds
+from velro_gate.engine.http.responses import HeaderKinds, Response
 from velro_gate.engine.steps.checks import Inspection
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, ContainsCheck, JsonCheck, OpenArrivals, Step
@@ -189,7 +189,7 @@ def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from
     threads: list[bool] = []
     own = threading.current_thread()
 
-    def noted(answer: Answer) -> bytes | CodingError:
+    def noted(answer: Response) -> bytes | CodingError:
         threads.append(threading.current_thread() is own)
         return unpack(answer)
 
@@ -213,7 +213,7 @@ def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from
 def test_the_loop_unpacks_no_more_than_a_stated_size_whatever_comes(length: int, coding: bytes) -> None:
     packed = ENCODERS[coding](b"x" * length)
     head = b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (coding, len(packed))
-    answer = Answer(HeaderKinds([b"content-encoding"]), 1 << 24)
+    answer = Response(HeaderKinds([b"content-encoding"]), 1 << 24)
     answer.start(0.0, wants_body=True)
     answer.feed(b"HTTP/1.1 200 OK\r\n" + head + packed)
     inspect = Inspection(Step(name="s", method="GET", path="/", probability=1.0, checks=(ContainsCheck(text=""),)))

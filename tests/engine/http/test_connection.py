@@ -25,7 +25,7 @@ from tests.engine.peers import (
     wired,
 )
 from tests.servers import free_port
-from velro_gate.engine.http.connection import State
+from velro_gate.engine.http.connection import ConnectionState
 from velro_gate.model.samples import Outcome
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")
@@ -64,7 +64,7 @@ def test_whatever_a_service_does_with_a_request_has_its_kind(actions: list[bytes
                 assert (told.status if isinstance(told, Heard) else told) == expected
                 assert client.connection.written
                 if not isinstance(told, Heard):
-                    assert client.connection.state is State.CLOSED
+                    assert client.connection.state is ConnectionState.CLOSED
 
     trio.run(main)
 
@@ -90,7 +90,7 @@ def test_a_connection_is_used_again_and_again() -> None:
         async with talking(obedient) as (client, peer):
             for _ in range(20):
                 assert isinstance(await client.ask(), Heard)
-                assert client.connection.state is State.IDLE
+                assert client.connection.state is ConnectionState.IDLE
             assert (peer.accepted, len(peer.requests)) == (1, 20)
             assert client.wire.opened == client.wire.established == 1
             assert len(client.wire.spare) == 1
@@ -109,7 +109,7 @@ def test_a_service_that_ends_an_idle_connection_is_noticed_at_once(said: bytes) 
         with trio.fail_after(10):
             async with talking(bored) as (client, _):
                 assert isinstance(await client.ask(), Heard)
-                while client.connection.state is not State.CLOSED:
+                while client.connection.state is not ConnectionState.CLOSED:
                     await trio.sleep(0)
                 assert client.wire.established == 0
                 assert await client.open() == "opened"
@@ -127,7 +127,7 @@ def test_an_answer_to_head_ends_with_its_headers() -> None:
             for _ in range(3):
                 told = await client.ask(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", head=True)
                 assert isinstance(told, Heard)
-                assert client.connection.state is State.IDLE
+                assert client.connection.state is ConnectionState.IDLE
 
     trio.run(main)
 
@@ -145,7 +145,7 @@ def test_a_large_request_and_a_large_answer_go_through() -> None:
             told = await client.ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             assert isinstance(told, Heard)
             assert told.body == body
-            assert client.connection.state is State.IDLE
+            assert client.connection.state is ConnectionState.IDLE
 
     trio.run(main)
 
@@ -164,7 +164,7 @@ def test_an_answer_that_comes_before_a_large_request_is_sent_counts_and_ends_the
             told = await client.ask(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 99_999_999)
             assert isinstance(told, Heard)
             assert told.status == 413
-            assert client.connection.state is State.CLOSED
+            assert client.connection.state is ConnectionState.CLOSED
             assert not client.connection.written
 
     trio.run(main)
@@ -236,7 +236,7 @@ def test_no_more_connections_are_in_the_making_than_allowed_and_all_come_to_stan
             clients = [Client(wire) for _ in range(200)]
             for client in clients:
                 client.connection.open()
-            making = sum(client.connection.state is State.DIALLING for client in clients)
+            making = sum(client.connection.state is ConnectionState.DIALLING for client in clients)
             assert making <= 3
             clients[-1].connection.hurry()
             for client in clients:

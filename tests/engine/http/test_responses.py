@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from velro_gate.engine.http.responses import MOST_HEAD, Answer, CacheLayers, HeaderKinds, KnownHeads, Progress
+from velro_gate.engine.http.responses import MOST_HEAD, CacheLayers, HeaderKinds, KnownHeads, Response, ResponseState
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")
@@ -25,22 +25,22 @@ class Made:
     ends: bool
 
 
-def fresh(captured: tuple[bytes, ...] = (), most: int = 1 << 20) -> Answer:
-    return Answer(HeaderKinds(captured), most)
+def fresh(captured: tuple[bytes, ...] = (), most: int = 1 << 20) -> Response:
+    return Response(HeaderKinds(captured), most)
 
 
-def read(made: Made, cuts: list[int]) -> tuple[Progress, Answer]:
+def read(made: Made, cuts: list[int]) -> tuple[ResponseState, Response]:
     answer = fresh()
     answer.start(0.0, head=made.method == "HEAD", wants_body=True)
     places = sorted({0, len(made.data), *(cut % (len(made.data) + 1) for cut in cuts)})
-    progress = Progress.INCOMPLETE
+    progress = ResponseState.INCOMPLETE
     for start, end in itertools.pairwise(places):
         progress = answer.feed(made.data[start:end])
-        if progress is not Progress.INCOMPLETE:
+        if progress is not ResponseState.INCOMPLETE:
             break
-    if progress is Progress.INCOMPLETE and made.ends:
+    if progress is ResponseState.INCOMPLETE and made.ends:
         progress = answer.end()
-        if progress is Progress.COMPLETE:
+        if progress is ResponseState.COMPLETE:
             answer.finish()
     return progress, answer
 
@@ -104,9 +104,9 @@ def test_any_answer_split_anywhere_reads_as_h11_reads_it(made: Made, cuts: list[
     progress, answer = read(made, cuts)
     expected = oracle(made)
     if expected is None:
-        assert progress is not Progress.COMPLETE
+        assert progress is not ResponseState.COMPLETE
     else:
-        assert progress is Progress.COMPLETE
+        assert progress is ResponseState.COMPLETE
         assert (answer.status, b"".join(answer.body or ())) == expected
         assert answer.received == len(made.data)
 
@@ -114,16 +114,16 @@ def test_any_answer_split_anywhere_reads_as_h11_reads_it(made: Made, cuts: list[
 @given(st.binary(min_size=1, max_size=200), st.lists(st.integers(0, 300), max_size=4))
 def test_no_bytes_whatever_raise_anything(data: bytes, cuts: list[int]) -> None:
     progress, _ = read(Made(data, "GET", ends=True), cuts)
-    assert progress in Progress
+    assert progress in ResponseState
 
 
 @given(answers(), st.binary(min_size=1, max_size=40))
 def test_bytes_after_a_whole_answer_leave_it_whole_and_the_connection_unused(made: Made, extra: bytes) -> None:
     alone, _ = read(Made(made.data, made.method, ends=False), [])
-    if alone is not Progress.COMPLETE:
+    if alone is not ResponseState.COMPLETE:
         return
     progress, answer = read(Made(made.data + extra, made.method, ends=False), [])
-    assert progress is Progress.COMPLETE
+    assert progress is ResponseState.COMPLETE
     # llhttp passes over blank lines between messages.
     assert not answer.reusable or not extra.strip(b"\r\n")
 
@@ -134,12 +134,12 @@ def test_a_clean_answer_can_be_used_again(several: list[Made]) -> None:
     for made in several:
         answer.start(0.0, head=made.method == "HEAD", wants_body=True)
         progress = answer.feed(made.data)
-        assert (progress is Progress.COMPLETE) is (oracle(Made(made.data, made.method, ends=False)) is not None)
-        if progress is not Progress.COMPLETE or not answer.clean:
+        assert (progress is ResponseState.COMPLETE) is (oracle(Made(made.data, made.method, ends=False)) is not None)
+        if progress is not ResponseState.COMPLETE or not answer.clean:
             answer = fresh()
 
 
-def seen(answer: Answer) -> tuple[object, ...]:
+def seen(answer: Response) -> tuple[object, ...]:
     """All that anybody asks of a complete answer."""
     return (
         answer.status,
@@ -164,9 +164,9 @@ def test_a_known_head_tells_what_parsing_it_again_would_tell(several: list[Made]
         parsed.start(1.0, head=made.method == "HEAD", wants_body=True)
         progress = parsed.feed(data)
         if made.method != "HEAD" and heads.recall(data, recalled, 1.0, wants_body=True):
-            assert progress is Progress.COMPLETE
+            assert progress is ResponseState.COMPLETE
             assert seen(recalled) == seen(parsed)
-        elif progress is Progress.COMPLETE:
+        elif progress is ResponseState.COMPLETE:
             heads.learn(data, parsed)
 
 
@@ -197,7 +197,7 @@ def test_the_same_head_with_another_body_is_recalled_and_one_that_is_not_whole_i
 )
 def test_a_head_that_does_not_tell_the_end_alone_is_not_learnt(data: bytes) -> None:
     heads, answer = KnownHeads(), fresh()
-    assert answer.feed(data) is Progress.COMPLETE
+    assert answer.feed(data) is ResponseState.COMPLETE
     heads.learn(data, answer)
     assert not heads
 
@@ -240,7 +240,7 @@ def test_heads_that_come_again_and_again_are_kept_although_they_change_now_and_t
 )
 def test_what_is_no_answer_is_faulty_and_says_why_in_words(data: bytes) -> None:
     answer = fresh()
-    assert answer.feed(data) is Progress.FAULTY
+    assert answer.feed(data) is ResponseState.FAULTY
     assert len(answer.fault.split()) > 1
     assert "bytearray" not in answer.fault
 
@@ -262,7 +262,7 @@ def test_what_rfc_9112_lets_a_client_accept_is_read_wherever_it_is_split(data: b
     whole = early + data
     for cut in range(1, len(whole)):
         progress, answer = read(Made(whole, "GET", ends=False), [cut])
-        assert progress is Progress.COMPLETE, cut
+        assert progress is ResponseState.COMPLETE, cut
         assert (answer.status, b"".join(answer.body or ()), answer.cookies, answer.cache) == (200, b"ok", None, None)
         assert answer.reusable
 
@@ -270,7 +270,7 @@ def test_what_rfc_9112_lets_a_client_accept_is_read_wherever_it_is_split(data: b
 def test_an_answer_whose_length_stands_there_twice_is_remembered_by_its_head() -> None:
     answer, heads = fresh(), KnownHeads()
     answer.start(0.0)
-    assert answer.feed(UNUSUAL[1]) is Progress.COMPLETE
+    assert answer.feed(UNUSUAL[1]) is ResponseState.COMPLETE
     heads.learn(UNUSUAL[1], answer)
     assert heads.recall(UNUSUAL[1], fresh(), 0.0, wants_body=False)
 
@@ -280,14 +280,14 @@ def test_of_an_interim_answer_nothing_is_left() -> None:
     answer.start(1.0, wants_body=True)
     assert (
         answer.feed(b"HTTP/1.1 103 Early Hints\r\nSet-Cookie: hint=1\r\nX-Cache: HIT\r\nX-Trace: a\r\n\r\n")
-        is Progress.INCOMPLETE
+        is ResponseState.INCOMPLETE
     )
     answer.read_at = 2.0
-    assert answer.feed(b"HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n") is Progress.INCOMPLETE
+    assert answer.feed(b"HTTP/1.1 103 Early Hints\r\nLink: </b>\r\n\r\n") is ResponseState.INCOMPLETE
     answer.read_at = 3.0
-    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no") is Progress.INCOMPLETE
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no") is ResponseState.INCOMPLETE
     answer.read_at = 4.0
-    assert answer.feed(b"k") is Progress.COMPLETE
+    assert answer.feed(b"k") is ResponseState.COMPLETE
     assert (answer.cookies, answer.cache, answer.captured, answer.first_at) == (None, None, None, 3.0)
 
 
@@ -295,23 +295,23 @@ def test_blanks_behind_a_value_are_no_part_of_it() -> None:
     answer = fresh((b"x-trace", b"location"))
     answer.start(0.0)
     head = b"HTTP/1.1 302 Found\r\nLocation: /plain \t\r\nX-Trace: abc  \r\nX-Cache: HIT \r\nContent-Length: 0\r\n\r\n"
-    assert answer.feed(head) is Progress.COMPLETE
+    assert answer.feed(head) is ResponseState.COMPLETE
     assert (answer.captured, answer.cache) == ([(b"location", b"/plain"), (b"x-trace", b"abc")], b"HIT")
 
 
 def test_an_answer_beyond_the_limit_is_faulty() -> None:
     answer = fresh(most=1_000)
-    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n") is Progress.INCOMPLETE
-    assert answer.feed(b"x" * 1_001) is Progress.FAULTY
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n") is ResponseState.INCOMPLETE
+    assert answer.feed(b"x" * 1_001) is ResponseState.FAULTY
 
 
 def test_headers_without_end_are_faulty() -> None:
     answer = fresh()
     progress = answer.feed(b"HTTP/1.1 200 OK\r\n")
     for _ in range(MOST_HEAD // 1_000 + 2):
-        if progress is Progress.INCOMPLETE:
+        if progress is ResponseState.INCOMPLETE:
             progress = answer.feed(b"X-Long: " + b"a" * 990 + b"\r\n")
-    assert progress is Progress.FAULTY
+    assert progress is ResponseState.FAULTY
 
 
 def test_only_the_named_headers_are_kept_whatever_their_spelling() -> None:
@@ -327,7 +327,7 @@ def test_only_the_named_headers_are_kept_whatever_their_spelling() -> None:
 
 def test_a_body_that_nobody_wants_is_not_kept() -> None:
     answer = fresh()
-    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab") is Progress.COMPLETE
+    assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nab") is ResponseState.COMPLETE
     assert answer.body is None
 
 
@@ -369,23 +369,23 @@ def test_layers_get_their_codes_in_the_order_they_are_seen_and_never_too_many() 
 def test_a_head_is_too_long_or_not_however_it_comes_in_pieces(piece: int, beyond: int) -> None:
     begin, end = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: ", b"\r\n\r\n"
     whole = begin + b"a" * (MOST_HEAD + beyond - len(begin)) + end
-    made = Answer(HeaderKinds(), 1 << 24)
+    made = Response(HeaderKinds(), 1 << 24)
     made.start(0.0)
-    told = Progress.INCOMPLETE
+    told = ResponseState.INCOMPLETE
     for at in range(0, len(whole), piece):
         told = made.feed(whole[at : at + piece])
-        if told is not Progress.INCOMPLETE:
+        if told is not ResponseState.INCOMPLETE:
             break
-    assert told is (Progress.FAULTY if beyond > 3 else Progress.COMPLETE) or 0 < beyond <= 3
+    assert told is (ResponseState.FAULTY if beyond > 3 else ResponseState.COMPLETE) or 0 < beyond <= 3
 
 
 @pytest.mark.parametrize("status", [b"000", b"001", b"099"])
 def test_a_status_that_is_none_makes_no_answer(status: bytes) -> None:
-    made = Answer(HeaderKinds(), 1 << 20)
+    made = Response(HeaderKinds(), 1 << 20)
     made.start(0.0)
-    assert made.feed(b"HTTP/1.1 %b x\r\nContent-Length: 0\r\n\r\n" % status) is not Progress.COMPLETE
+    assert made.feed(b"HTTP/1.1 %b x\r\nContent-Length: 0\r\n\r\n" % status) is not ResponseState.COMPLETE
     made.start(0.0)
-    other = Answer(HeaderKinds(), 1 << 20)
+    other = Response(HeaderKinds(), 1 << 20)
     other.start(0.0)
     other.feed(b"HTTP/1.1 %b x\r\n\r\nabc" % status)
-    assert other.end() is Progress.INCOMPLETE
+    assert other.end() is ResponseState.INCOMPLETE

@@ -14,7 +14,7 @@ import trio
 
 from tests.engine.authority import Authority
 from tests.engine.peers import OK, Client, Heard, Line, Peer, obedient, serving, wired
-from velro_gate.engine.http.connection import HANDSHAKES_A_TURN, State
+from velro_gate.engine.http.connection import HANDSHAKES_A_TURN, ConnectionState
 from velro_gate.engine.http.routes import tls_context
 from velro_gate.engine.http.tls import client_context, tls_fault
 from velro_gate.engine.run import resolve
@@ -256,7 +256,7 @@ def test_the_session_of_a_connection_that_idles_is_taken_up_too(authority: Autho
             assert await first.open() == "opened"
             while wire.route.session is None:
                 await trio.sleep(0)
-            assert first.connection.state is State.IDLE
+            assert first.connection.state is ConnectionState.IDLE
             assert await second.open() == "opened"
             assert wire.sessions_reused == 1
             first.connection.close()

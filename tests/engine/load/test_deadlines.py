@@ -1,4 +1,4 @@
-"""Lanes find what is overdue, and look at hardly anything else."""
+"""Buckets find what is overdue, and look at hardly anything else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.engine.load.deadlines import Lanes, expire_overdue
+from velro_gate.engine.load.deadlines import DeadlineBuckets, expire_overdue
 
 
 @given(
@@ -18,33 +18,33 @@ from velro_gate.engine.load.deadlines import Lanes, expire_overdue
 def test_the_overdue_are_exactly_those_whose_deadline_has_passed(
     entries: list[tuple[float, float, bool]], after: float
 ) -> None:
-    lanes: Lanes[int] = Lanes()
+    buckets: DeadlineBuckets[int] = DeadlineBuckets()
     expected, now = {}, 0.0
     for thing, (pause, seconds, leaves) in enumerate(entries):
         now += pause
-        lane = lanes.lane(seconds)
+        lane = buckets.lane(seconds)
         lane[thing] = now + seconds
         if leaves:
             del lane[thing]
         else:
             expected[thing] = now + seconds
-    assert len(lanes) == len(expected)
-    assert sorted(lanes) == sorted(expected)
-    assert dict(lanes.overdue(now + after)) == {t: deadline for t, deadline in expected.items() if deadline <= now + after}
+    assert len(buckets) == len(expected)
+    assert sorted(buckets) == sorted(expected)
+    assert dict(buckets.overdue(now + after)) == {t: deadline for t, deadline in expected.items() if deadline <= now + after}
 
 
 def test_what_is_overdue_stays_until_it_leaves() -> None:
-    lanes: Lanes[str] = Lanes()
-    lanes.lane(1.0)["a"] = 1.0
-    assert list(lanes.overdue(2.0)) == list(lanes.overdue(2.0)) == [("a", 1.0)]
+    buckets: DeadlineBuckets[str] = DeadlineBuckets()
+    buckets.lane(1.0)["a"] = 1.0
+    assert list(buckets.overdue(2.0)) == list(buckets.overdue(2.0)) == [("a", 1.0)]
 
 
 def test_what_leaves_or_begins_anew_while_others_are_given_up_is_overdue_no_more() -> None:
-    lanes: Lanes[str] = Lanes()
-    lane = lanes.lane(1.0)
+    buckets: DeadlineBuckets[str] = DeadlineBuckets()
+    lane = buckets.lane(1.0)
     lane.update(a=1.0, b=1.1, c=1.2, d=1.3)
     seen = []
-    for thing, _ in lanes.overdue(2.0):
+    for thing, _ in buckets.overdue(2.0):
         seen.append(thing)
         del lane[thing]
         if thing == "a":
@@ -63,8 +63,8 @@ class Late:
 
 def test_others_get_their_turns_while_thousands_are_given_up() -> None:
     async def main() -> None:
-        lanes: Lanes[Late] = Lanes()
-        lane = lanes.lane(1.0)
+        buckets: DeadlineBuckets[Late] = DeadlineBuckets()
+        lane = buckets.lane(1.0)
         most = last = 0
 
         async def other() -> None:
@@ -77,7 +77,7 @@ def test_others_get_their_turns_while_thousands_are_given_up() -> None:
             lane.update((Late(lane), 1.0) for _ in range(5_000))
             last = len(lane)
             nursery.start_soon(other)
-            await expire_overdue(lanes, 2.0)
+            await expire_overdue(buckets, 2.0)
         assert not lane
         assert most <= 512
 

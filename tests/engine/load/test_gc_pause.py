@@ -7,16 +7,16 @@ import gc
 import pytest
 
 from tests.engine.exhaustion import no_free_descriptor
-from velro_gate.engine.load.gc_pause import Calm
+from velro_gate.engine.load.gc_pause import GcPause
 
 
 def test_collection_is_off_in_between_and_as_before_afterwards() -> None:
-    calm = Calm()
+    gc_pause = GcPause()
     assert gc.isenabled()
-    calm.enter()
+    gc_pause.enter()
     assert not gc.isenabled()
     assert gc.get_freeze_count() > 0
-    calm.leave()
+    gc_pause.leave()
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
 
@@ -24,9 +24,9 @@ def test_collection_is_off_in_between_and_as_before_afterwards() -> None:
 def test_what_was_off_before_stays_off() -> None:
     gc.disable()
     try:
-        calm = Calm()
-        calm.enter()
-        calm.leave()
+        gc_pause = GcPause()
+        gc_pause.enter()
+        gc_pause.leave()
         assert not gc.isenabled()
     finally:
         gc.enable()
@@ -40,31 +40,31 @@ def test_memory_that_grows_beyond_the_bound_is_collected(growth: int, collection
         if stage == "start" and info["generation"] == 2:
             seen.append(stage)
 
-    calm = Calm(most_growth=growth)
-    calm.enter()
+    gc_pause = GcPause(most_growth=growth)
+    gc_pause.enter()
     gc.callbacks.append(note)
     try:
         # A bound below nothing is passed as soon as anything has been allocated.
         kept = bytearray(8 << 20)
         kept[::4096] = b"x" * len(kept[::4096])
-        calm.guard()
+        gc_pause.guard()
     finally:
         gc.callbacks.remove(note)
-        calm.leave()
+        gc_pause.leave()
     assert len(seen) == collections
 
 
 def test_guard_and_leave_are_harmless_before_enter() -> None:
-    calm = Calm()
-    calm.guard()
-    calm.leave()
+    gc_pause = GcPause()
+    gc_pause.guard()
+    gc_pause.leave()
     assert gc.isenabled()
 
 
 def test_a_process_without_a_free_descriptor_stays_calm() -> None:
-    calm = Calm(most_growth=-1)
+    gc_pause = GcPause(most_growth=-1)
     with no_free_descriptor():
-        calm.enter()
-        calm.guard()
-        calm.leave()
+        gc_pause.enter()
+        gc_pause.guard()
+        gc_pause.leave()
     assert gc.isenabled()

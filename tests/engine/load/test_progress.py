@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from velro_gate.engine.load.progress import Pulse
+from velro_gate.engine.load.progress import LivenessCheck
 from velro_gate.model.samples import Outcome
 
 
@@ -12,7 +12,7 @@ class Beat:
     """A pulse that is fed second by second."""
 
     def __init__(self) -> None:
-        self.pulse = Pulse(0.0)
+        self.liveness = LivenessCheck(0.0)
         self.now = 0.0
         self.outcomes = [0] * (max(Outcome) + 1)
         self.extra = {"unsent": 0, "joined": 0, "failed_joins": 0}
@@ -23,7 +23,7 @@ class Beat:
             self.outcomes[Outcome[name]] += count
         for name, count in (("unsent", unsent), ("joined", joined), ("failed_joins", failed_joins)):
             self.extra[name] += count
-        return self.pulse.feel(self.now, self.outcomes, **self.extra)
+        return self.liveness.update(self.now, self.outcomes, **self.extra)
 
 
 @pytest.mark.parametrize("kind", ["REFUSED", "RESET", "TLS", "CERTIFICATE"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from velro_gate.engine.load.scheduling import PAUSE_AFTER_FAILURE, ClosedArrivals, OpenArrivals
+from velro_gate.engine.load.scheduling import PAUSE_AFTER_FAILURE, ClosedScheduler, OpenScheduler
 from velro_gate.engine.load.timer import ClockAlarm
 from velro_gate.pacing import Schedule
 
@@ -34,7 +34,7 @@ def test_every_arrival_comes_at_its_time_and_in_order(dues: list[float]) -> None
 
     async def main() -> None:
         began = trio.current_time() + 5.0
-        arrivals = OpenArrivals(
+        arrivals = OpenScheduler(
             schedule(dues), began, lambda due, user, step: seen.append((trio.current_time(), due, user)), trio.current_time
         )
         assert arrivals.finished is (not dues)
@@ -55,7 +55,7 @@ def test_an_end_at_any_moment_leaves_a_stretch_without_missed_arrivals(dues: lis
 
     async def main() -> None:
         began = trio.current_time()
-        arrivals = OpenArrivals(schedule(dues), began, lambda due, user, step: seen.append(due), trio.current_time)
+        arrivals = OpenScheduler(schedule(dues), began, lambda due, user, step: seen.append(due), trio.current_time)
         with trio.move_on_at(began + stop):
             await arrivals.play(ClockAlarm())
         until = arrivals.cut(trio.current_time())
@@ -78,7 +78,7 @@ def test_what_is_overdue_is_handed_out_in_portions_so_that_answers_come_in_betwe
                 most, last = max(most, len(handed) - last), len(handed)
 
         began = trio.current_time() - 1.0
-        arrivals = OpenArrivals(schedule([0.0] * 5_000), began, lambda due, user, step: handed.append(due), trio.current_time)
+        arrivals = OpenScheduler(schedule([0.0] * 5_000), began, lambda due, user, step: handed.append(due), trio.current_time)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(other)
             await arrivals.play(ClockAlarm())
@@ -103,7 +103,7 @@ class Loop:
         self.failed = failed
         self.seen: list[tuple[float, int, int]] = []
         self.nursery: trio.Nursery | None = None
-        self.arrivals = ClosedArrivals(
+        self.arrivals = ClosedScheduler(
             {user: walk(think) for user in range(users)},
             {user: self.began + 0.1 * user for user in range(users)},
             self.end,

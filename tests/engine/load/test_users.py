@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.engine.http.connection import Owner, State
-from velro_gate.engine.http.responses import Answer, CacheLayers, HeaderKinds, Progress
+from velro_gate.engine.http.connection import ConnectionState, Owner
+from velro_gate.engine.http.responses import CacheLayers, HeaderKinds, Response, ResponseState
 from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.users import Crew, User
+from velro_gate.engine.load.users import HttpUser, PhaseContext
 from velro_gate.engine.steps.requests import CompiledStep, Compiler
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import Auth, Capture, JsonCheck, LoginAuth, NoAuth, Scenario, Step, Target
@@ -29,7 +29,7 @@ class FakeConnection:
     """A connection that does what the test says, when it says so."""
 
     owner: Owner
-    state: State = State.CLOSED
+    state: ConnectionState = ConnectionState.CLOSED
     written: bool = False
     sent: list[bytes] = field(default_factory=list)
     refuses: bool = False
@@ -42,14 +42,14 @@ class FakeConnection:
 
     def still_idle(self) -> bool:
         if self.closing:
-            self.closing, self.state = False, State.CLOSED
-        return self.state is State.IDLE
+            self.closing, self.state = False, ConnectionState.CLOSED
+        return self.state is ConnectionState.IDLE
 
     def open(self, *, hurried: bool = False) -> None:
         self.opens += 1
         self.began = self.clock.now
         self.written = False
-        self.state = State.DIALLING
+        self.state = ConnectionState.DIALLING
         if self.refuses:
             self.fail(Outcome.REFUSED)
 
@@ -57,26 +57,26 @@ class FakeConnection:
 
     def stand(self, took: float | None = None) -> None:
         """took: since its turn; by default that came at once."""
-        self.state = State.IDLE
+        self.state = ConnectionState.IDLE
         self.owner.opened(max(self.clock.now - self.began, 0.001) if took is None else took)
 
     def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
         self.sent.append(request)
         self.written = True
-        self.state = State.RECEIVING
+        self.state = ConnectionState.RECEIVING
 
     def close(self) -> None:
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
 
     def fail(self, outcome: Outcome | None, *, early: bool = True) -> None:
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
         self.owner.broken(outcome, self.clock.now, early=early)
 
     def answer(self, data: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}") -> None:
-        answer = Answer(HeaderKinds(), 1 << 20)
+        answer = Response(HeaderKinds(), 1 << 20)
         answer.start(self.clock.now, wants_body=True)
-        assert answer.feed(data) is Progress.COMPLETE
-        self.state = State.IDLE
+        assert answer.feed(data) is ResponseState.COMPLETE
+        self.state = ConnectionState.IDLE
         self.owner.answered(answer, self.clock.now)
 
 
@@ -97,14 +97,14 @@ class Rig:
     """One user with a fake connection."""
 
     clock: Clock
-    crew: Crew
-    user: User
+    context: PhaseContext
+    user: HttpUser
     connection: FakeConnection
     steps: list[CompiledStep]
     parts: list[Samples]
 
     def samples(self) -> Samples:
-        self.crew.recorder.flush()
+        self.context.recorder.flush()
         return Samples.concatenate(self.parts)
 
     def outcomes(self) -> list[Outcome]:
@@ -123,7 +123,7 @@ def rig(*steps: Step, auth: Auth | None = None) -> Rig:
         made.append(FakeConnection(owner, clock=clock))
         return made[0]
 
-    crew = Crew(
+    context = PhaseContext(
         now=lambda: clock.now,
         connect=connect,  # type: ignore[arg-type]
         recorder=Recorder(parts.append),
@@ -132,8 +132,8 @@ def rig(*steps: Step, auth: Auth | None = None) -> Rig:
         login=compiler.login(),
         token=auth.token if isinstance(auth, LoginAuth) else "",
     )
-    user = User(0, crew)
-    return Rig(clock, crew, user, made[0], compiler.steps(), parts)
+    user = HttpUser(0, context)
+    return Rig(clock, context, user, made[0], compiler.steps(), parts)
 
 
 def test_a_user_that_has_joined_sends_at_once() -> None:
@@ -149,8 +149,8 @@ def test_a_user_that_has_joined_sends_at_once() -> None:
     assert (rows.due[0], rows.sent[0], rows.done[0], rows.queued[0]) == (1.0, 1.0, 1.25, 0.0)
     assert rows.connect[0] == pytest.approx(0.001)
     assert rows.first_byte[0] == pytest.approx(0.25)
-    assert not len(r.crew.lanes)
-    assert not len(r.crew.joining)
+    assert not len(r.context.buckets)
+    assert not len(r.context.joining)
 
 
 def test_only_the_first_request_of_a_connection_says_how_long_connecting_took() -> None:
@@ -191,8 +191,8 @@ def test_a_user_that_is_still_connecting_sends_when_it_stands() -> None:
     r.user.join()
     r.user.arrive(0.5, r.steps[0])
     assert r.connection.sent == []
-    assert len(r.crew.joining) == 0
-    assert len(r.crew.lanes) == 1
+    assert len(r.context.joining) == 0
+    assert len(r.context.buckets) == 1
     r.connection.stand()
     assert len(r.connection.sent) == 1
 
@@ -227,7 +227,7 @@ def test_a_join_that_fails_is_no_sample_and_is_noted() -> None:
     r.connection.refuses = True
     r.user.join()
     assert r.outcomes() == []
-    assert r.crew.join_failures == len(r.crew.failed_joins) == 1
+    assert r.context.join_failures == len(r.context.failed_joins) == 1
 
 
 def test_a_thousand_waiting_arrivals_that_are_all_refused_make_no_deep_stack() -> None:
@@ -239,7 +239,7 @@ def test_a_thousand_waiting_arrivals_that_are_all_refused_make_no_deep_stack() -
     r.connection.refuses = True
     r.connection.fail(Outcome.RESET, early=False)
     assert r.outcomes() == [Outcome.RESET, *[Outcome.REFUSED] * 4_999]
-    assert r.crew.delivered == 1
+    assert r.context.delivered == 1
 
 
 # Keep-alive races
@@ -255,7 +255,7 @@ def test_a_safe_request_on_a_connection_that_had_idled_is_sent_once_more() -> No
     assert len(r.connection.sent) == 2
     r.connection.answer()
     assert r.outcomes() == [Outcome.OK]
-    assert (r.crew.retries, r.crew.reconnects, r.crew.delivered) == (1, 1, 1)
+    assert (r.context.retries, r.context.reconnects, r.context.delivered) == (1, 1, 1)
 
 
 def test_it_is_sent_once_more_only_once() -> None:
@@ -281,7 +281,7 @@ def test_nothing_else_is_sent_again(case: str) -> None:
     outcome = Outcome.PROTOCOL if case == "other fault" else Outcome.RESET
     r.connection.fail(outcome, early=case != "answer begun")
     assert r.outcomes() == [outcome]
-    assert (r.crew.retries, r.crew.delivered) == (0, 1)
+    assert (r.context.retries, r.context.delivered) == (0, 1)
 
 
 # Time
@@ -293,11 +293,11 @@ def test_an_overdue_request_is_a_timeout_at_its_deadline_and_the_next_one_opens_
     r.connection.stand()
     r.user.arrive(0.0, r.steps[0])
     r.clock.now = 2.04
-    ((user, deadline),) = r.crew.lanes.overdue(2.04)
+    ((user, deadline),) = r.context.buckets.overdue(2.04)
     user.expire(deadline)
     rows = r.samples()
     assert (rows.outcome[0], rows.done[0]) == (Outcome.TIMEOUT, 2.0)
-    assert r.connection.state is State.CLOSED
+    assert r.connection.state is ConnectionState.CLOSED
     r.user.arrive(3.0, r.steps[0])
     assert r.connection.opens == 2
 
@@ -318,10 +318,10 @@ def test_an_arrival_after_a_timeout_is_not_late_because_of_the_sweep() -> None:
 def test_a_join_that_takes_too_long_is_given_up() -> None:
     r = rig()
     r.user.join()
-    ((user, deadline),) = r.crew.joining.overdue(10.0)
+    ((user, deadline),) = r.context.joining.overdue(10.0)
     user.expire(deadline)
-    assert r.crew.join_failures == 1
-    assert len(r.crew.joining) == 0
+    assert r.context.join_failures == 1
+    assert len(r.context.joining) == 0
 
 
 def test_at_the_end_what_is_in_flight_is_cancelled_and_what_waits_stays_unsent() -> None:
@@ -330,11 +330,11 @@ def test_at_the_end_what_is_in_flight_is_cancelled_and_what_waits_stays_unsent()
     r.connection.stand()
     r.user.arrive(0.0, r.steps[0])
     r.user.arrive(0.0, r.steps[0])
-    r.crew.closing = True
+    r.context.closing = True
     r.user.cancel()
     assert r.outcomes() == [Outcome.CANCELLED]
     assert len(r.user.waiting) == 1
-    assert r.crew.delivered == 1
+    assert r.context.delivered == 1
 
 
 def test_what_this_machine_cannot_send_is_missed_and_no_sample() -> None:
@@ -342,7 +342,7 @@ def test_what_this_machine_cannot_send_is_missed_and_no_sample() -> None:
     r.user.arrive(0.5, r.steps[0])
     r.connection.fail(None)
     assert r.outcomes() == []
-    assert r.crew.missed == [(0.5, 0)]
+    assert r.context.missed == [(0.5, 0)]
 
 
 # Captures, cookies, login
@@ -367,7 +367,7 @@ def test_a_step_without_its_captured_value_is_recorded_and_not_sent() -> None:
     r.clock.now = 1.0
     r.user.arrive(1.0, r.steps[1])
     assert r.outcomes() == [Outcome.CAPTURE, Outcome.CAPTURE]
-    assert (len(r.connection.sent), r.crew.unsent, r.crew.delivered) == (1, 1, 1)
+    assert (len(r.connection.sent), r.context.unsent, r.context.delivered) == (1, 1, 1)
 
 
 def test_cookies_come_back_from_the_next_request_on() -> None:
@@ -439,10 +439,10 @@ def test_checks_decide_the_outcome() -> None:
 
 
 def test_identities_are_stable_different_and_look_like_uuids() -> None:
-    crew = rig().crew
-    identities = [User(index, crew).identity for index in range(3)]
+    context = rig().context
+    identities = [HttpUser(index, context).identity for index in range(3)]
     assert len(set(identities)) == 3
-    assert identities[0] == User(0, crew).identity
+    assert identities[0] == HttpUser(0, context).identity
     assert [len(part) for part in identities[0].split("-")] == [8, 4, 4, 4, 12]
 
 
@@ -454,8 +454,8 @@ events = st.lists(
 
 def expire_all(r: Rig) -> None:
     r.clock.now += 20.0
-    for lanes in (r.crew.lanes, r.crew.joining):
-        for user, deadline in lanes.overdue(r.clock.now):
+    for buckets in (r.context.buckets, r.context.joining):
+        for user, deadline in buckets.overdue(r.clock.now):
             user.expire(deadline)
 
 
@@ -465,15 +465,15 @@ def hang_up(r: Rig) -> None:
 
 
 # Event -> the state that the connection must be in for it (None: any), and what happens.
-HAPPENINGS: dict[str, tuple[State | None, Callable[[Rig], None]]] = {
+HAPPENINGS: dict[str, tuple[ConnectionState | None, Callable[[Rig], None]]] = {
     "join": (None, lambda r: r.user.join()),
-    "stand": (State.DIALLING, lambda r: r.connection.stand()),
-    "answer": (State.RECEIVING, lambda r: r.connection.answer(body(b'{"id": 1, "token": "t"}'))),
-    "reset": (State.RECEIVING, lambda r: r.connection.fail(Outcome.RESET)),
-    "late reset": (State.RECEIVING, lambda r: r.connection.fail(Outcome.RESET, early=False)),
-    "refuse": (State.DIALLING, lambda r: r.connection.fail(Outcome.REFUSED)),
-    "no port": (State.DIALLING, lambda r: r.connection.fail(None)),
-    "hang up": (State.IDLE, hang_up),
+    "stand": (ConnectionState.DIALLING, lambda r: r.connection.stand()),
+    "answer": (ConnectionState.RECEIVING, lambda r: r.connection.answer(body(b'{"id": 1, "token": "t"}'))),
+    "reset": (ConnectionState.RECEIVING, lambda r: r.connection.fail(Outcome.RESET)),
+    "late reset": (ConnectionState.RECEIVING, lambda r: r.connection.fail(Outcome.RESET, early=False)),
+    "refuse": (ConnectionState.DIALLING, lambda r: r.connection.fail(Outcome.REFUSED)),
+    "no port": (ConnectionState.DIALLING, lambda r: r.connection.fail(None)),
+    "hang up": (ConnectionState.IDLE, hang_up),
     "expire": (None, expire_all),
 }
 
@@ -492,17 +492,17 @@ def test_whatever_happens_every_arrival_is_sent_missed_or_still_waiting(
             needed, happen = HAPPENINGS[event]
             if needed is None or r.connection.state is needed:
                 happen(r)
-        assert len(r.crew.lanes) == r.user.busy
+        assert len(r.context.buckets) == r.user.busy
     waiting = len(r.user.waiting)
-    r.crew.closing = True
+    r.context.closing = True
     r.user.cancel()
     rows = r.samples()
     planned = rows.where(rows.step < len(r.steps))
-    assert arrived == len(planned) + len(r.crew.missed) + waiting
+    assert arrived == len(planned) + len(r.context.missed) + waiting
     assert (rows.lateness < 1e-3).all()
-    assert len(r.crew.lanes) == len(r.crew.joining) == 0
+    assert len(r.context.buckets) == len(r.context.joining) == 0
     # Each was written whole or not, but none twice: what a retry repeats is counted apart.
-    assert r.crew.delivered + r.crew.retries == len(r.connection.sent)
+    assert r.context.delivered + r.context.retries == len(r.connection.sent)
 
 
 def test_an_unsafe_request_goes_out_on_a_new_connection_where_the_old_ones_end_has_come() -> None:
@@ -525,7 +525,7 @@ def test_the_first_failure_of_each_kind_is_kept_and_the_others_are_counted() -> 
     made.user.arrive(0.0, made.steps[0])
     made.connection.fault, made.connection.evidence = "it does not begin with HTTP/", b"SSH-2.0\r\n"
     made.connection.fail(Outcome.PROTOCOL, early=False)
-    first, second = made.crew.failures.found(0.0)
+    first, second = made.context.failures.found(0.0)
     assert (first.step, first.outcome, first.status, first.count, first.seen) == ("step 0", "STATUS", 503, 2, "out of order")
     assert first.request == "GET /get"
     assert (second.outcome, second.reason, second.seen) == ("PROTOCOL", "it does not begin with HTTP/", "SSH-2.0")

@@ -191,8 +191,8 @@ def test_the_least_number_of_free_descriptors_is_kept() -> None:
     watch.sample()
     for number in opened:
         os.close(number)
-    busy, calm = watch.finish().descriptors_free, run_watch(HealthWatch()).descriptors_free
-    assert calm - busy >= 40
+    busy, gc_pause = watch.finish().descriptors_free, run_watch(HealthWatch()).descriptors_free
+    assert gc_pause - busy >= 40
 
 
 def fake_proc(folder: Path, *, stat: str = "cpu  10 0 10 80 0 0 0 0 0 0\n", time_wait: int = 0, tcp: str = "") -> Path:

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velro_gate.engine.responder import server
-from velro_gate.engine.responder.server import LONGEST_HEAD, Exchange, Responder, answer
+from velro_gate.engine.responder.server import LONGEST_HEAD, Responder, ResponderConnection, answer
 
 PLAIN = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 LAST = b"GET /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
@@ -109,7 +109,7 @@ def expected(method: bytes) -> tuple[int, bytes]:
 def test_every_request_is_answered_once_wherever_its_bytes_are_split(asked: list[Asked], data: st.DataObject) -> None:
     stream = b"".join(map(made, asked))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-    exchange = Exchange()
+    exchange = ResponderConnection()
     answers = b"".join(
         exchange.feed(stream[start:end]) for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True) if end > start
     )
@@ -121,7 +121,7 @@ def test_every_request_is_answered_once_wherever_its_bytes_are_split(asked: list
 
 @given(requests)
 def test_a_request_fed_byte_by_byte_is_answered_at_its_last_byte(asked: Asked) -> None:
-    stream, exchange = made(asked), Exchange()
+    stream, exchange = made(asked), ResponderConnection()
     *before, last = [exchange.feed(stream[i : i + 1]) for i in range(len(stream))]
     assert b"".join(before) == b""
     assert understood([asked.method], last) == [expected(asked.method)]
@@ -129,7 +129,7 @@ def test_a_request_fed_byte_by_byte_is_answered_at_its_last_byte(asked: Asked) -
 
 @given(requests, requests)
 def test_nothing_is_answered_after_a_request_that_ends_its_connection(last: Asked, more: Asked) -> None:
-    exchange = Exchange()
+    exchange = ResponderConnection()
     answers = exchange.feed(made(last, last=True) + made(more))
     assert understood([last.method], answers) == [expected(last.method)]
     assert b"Connection: close" in answers
@@ -140,7 +140,7 @@ def test_nothing_is_answered_after_a_request_that_ends_its_connection(last: Aske
 @given(st.binary(max_size=200), st.integers(0, 200))
 def test_no_bytes_crash_it(noise: bytes, cut: int) -> None:
     for stream in (noise, PLAIN + noise, b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + noise):
-        exchange = Exchange()
+        exchange = ResponderConnection()
         exchange.feed(stream[:cut])
         if not exchange.closing:
             exchange.feed(stream[cut:])
@@ -165,14 +165,14 @@ def test_no_bytes_crash_it(noise: bytes, cut: int) -> None:
     ],
 )
 def test_what_is_no_http_is_refused_and_ends_the_connection(stream: bytes) -> None:
-    exchange = Exchange()
+    exchange = ResponderConnection()
     assert exchange.feed(stream).startswith(b"HTTP/1.1 400 ")
     assert exchange.closing
     assert exchange.answered == 0
 
 
 def test_what_came_whole_before_the_nonsense_is_answered() -> None:
-    assert Exchange().feed(PLAIN + b"nonsense\r\n\r\n").startswith(answer() + b"HTTP/1.1 400 ")
+    assert ResponderConnection().feed(PLAIN + b"nonsense\r\n\r\n").startswith(answer() + b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_what_came_whole_before_the_nonsense_is_answered() -> None:
     ],
 )
 def test_a_connection_is_kept_as_its_client_asks(stream: bytes, closes: bool) -> None:
-    exchange = Exchange()
+    exchange = ResponderConnection()
     assert exchange.feed(stream) == answer(closes=closes)
     assert exchange.closing is closes
 

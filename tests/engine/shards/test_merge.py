@@ -120,7 +120,7 @@ def test_ticks_are_added_second_by_second_and_a_shard_that_has_ended_stands_with
 
 
 def test_the_worst_shard_speaks_for_the_generator_and_memory_is_added() -> None:
-    calm = health(steal_share=None, descriptors_free=None, ports_free=9, gc_full_collections=1, memory_free=5)
+    gc_pause = health(steal_share=None, descriptors_free=None, ports_free=9, gc_full_collections=1, memory_free=5)
     busy = health(
         cpu_share=0.8,
         loop_lag_max=0.2,
@@ -131,20 +131,20 @@ def test_the_worst_shard_speaks_for_the_generator_and_memory_is_added() -> None:
         memory_free=6,
         throttled_share=0.1,
     )
-    assert merged_health([calm, busy]) == health(
+    assert merged_health([gc_pause, busy]) == health(
         cpu_share=0.8,
         steal_share=0.0,
         loop_lag_max=0.2,
         gc_full_collections=3,
         gc_pause_max=0.3,
-        rss_start=2 * calm.rss_start,
-        rss_peak=2 * calm.rss_peak,
+        rss_start=2 * gc_pause.rss_start,
+        rss_peak=2 * gc_pause.rss_peak,
         descriptors_free=4,
         ports_free=7,
         memory_free=5,
         throttled_share=0.1,
     )
-    assert merged_health([calm]) == calm
+    assert merged_health([gc_pause]) == gc_pause
 
 
 def test_a_view_adds_what_can_be_added_and_shows_the_worst_latencies() -> None:

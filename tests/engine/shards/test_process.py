@@ -16,14 +16,14 @@ from velro_gate.engine.run import Load
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
-    Ended,
     Failed,
     Finished,
     Link,
-    Order,
-    Piece,
+    LoadEnded,
     Ready,
+    SampleChunk,
     Seen,
+    ShardOrder,
     Stop,
     Until,
 )
@@ -61,8 +61,8 @@ async def heard(link: Link, wanted: type) -> list[object]:
     return said
 
 
-def order(url: str, *phases: Phase, index: int = 0) -> Order:
-    return Order(load=Load(scenario=plan(url), phases=phases or (phase(),), shard=Shard(index=index, count=2)))
+def order(url: str, *phases: Phase, index: int = 0) -> ShardOrder:
+    return ShardOrder(load=Load(scenario=plan(url), phases=phases or (phase(),), shard=Shard(index=index, count=2)))
 
 
 def test_shards_that_are_told_one_instant_begin_and_end_at_it_to_the_last_bit() -> None:
@@ -75,8 +75,8 @@ def test_shards_that_are_told_one_instant_begin_and_end_at_it_to_the_last_bit() 
             assert peer.accepted == 0
             for link in (one, other):
                 link.post(Begin(at=begin))
-            ends = [(await heard(link, Ended))[-1] for link in (one, other)]
-            assert ends == [Ended(until=begin + 0.2 + 0.5)] * 2
+            ends = [(await heard(link, LoadEnded))[-1] for link in (one, other)]
+            assert ends == [LoadEnded(until=begin + 0.2 + 0.5)] * 2
             for link in (one, other):
                 link.post(Until(at=begin + 0.2 + 0.5))
             runs = [(await heard(link, Finished))[-1].run for link in (one, other)]  # type: ignore[attr-defined]
@@ -98,15 +98,15 @@ def test_the_books_end_where_the_run_says_and_not_where_the_shard_has_come_to() 
             while len(peer.requests) < 20:
                 await trio.lowlevel.checkpoint()
             link.post(Stop())
-            ended = (await heard(link, Ended))[-1]
-            assert isinstance(ended, Ended)
+            ended = (await heard(link, LoadEnded))[-1]
+            assert isinstance(ended, LoadEnded)
             until = (begin + ended.until) / 2.0
             link.post(Until(at=until))
             *pieces, finished = await heard(link, Finished)
             assert isinstance(finished, Finished)
             run = finished.run
             assert (run.measured_until, run.interrupted) == (until, True)
-            rows = [due for piece in pieces if isinstance(piece, Piece) for due in piece.samples.due.tolist()]
+            rows = [due for piece in pieces if isinstance(piece, SampleChunk) for due in piece.samples.due.tolist()]
             assert len(rows) == run.sent_total
             assert sum(due < until for due in rows) == sum(run.due.values()) < len(rows)
 
@@ -117,7 +117,7 @@ def test_an_error_is_passed_on_with_its_trace() -> None:
     async def main() -> None:
         async with linked() as link:
             scenario = plan("http://127.0.0.1:1", BearerAuth(variable="NOT_THERE"))
-            link.post(Order(load=Load(scenario=scenario, phases=(phase(),))))
+            link.post(ShardOrder(load=Load(scenario=scenario, phases=(phase(),))))
             failed = (await heard(link, Failed))[-1]
             assert isinstance(failed, Failed)
             assert isinstance(failed.error, MissingVariableError)

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.engine.http.responses import Answer, HeaderKinds, Progress
+from velro_gate.engine.http.responses import HeaderKinds, Response, ResponseState
 from velro_gate.engine.steps.checks import Inspection, json_path, value_at
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck, Step
 
 
-def answer(body: bytes, head: bytes = b"") -> Answer:
-    made = Answer(HeaderKinds([b"x-id"]), 1 << 20)
+def answer(body: bytes, head: bytes = b"") -> Response:
+    made = Response(HeaderKinds([b"x-id"]), 1 << 20)
     made.start(0.0, wants_body=True)
-    assert made.feed(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)) is Progress.COMPLETE
+    assert made.feed(b"HTTP/1.1 200 OK\r\n%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)) is ResponseState.COMPLETE
     return made
 
 

@@ -7,7 +7,7 @@ import trio
 
 from tests.engine.peers import OK, Handler, Line, Peer, serving
 from tests.engine.runs import Ran, phase, running
-from velro_gate.engine.http.responses import Answer, HeaderKinds, Progress
+from velro_gate.engine.http.responses import HeaderKinds, Response, ResponseState
 from velro_gate.engine.steps.redirects import Chain, Redirects
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, OpenArrivals, Step
@@ -18,11 +18,11 @@ POST = b"POST /base/old HTTP/1.1\r\nHost: api.test:81\r\nContent-Type: a/b\r\nX-
 CHUNKED = b"POST /old HTTP/1.1\r\nHost: api.test:81\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
 
 
-def answer(status: int, location: str | None) -> Answer:
-    made = Answer(HeaderKinds({b"location"}), 1 << 20)
+def answer(status: int, location: str | None) -> Response:
+    made = Response(HeaderKinds({b"location"}), 1 << 20)
     made.start(0.0)
     where = f"Location: {location}\r\n".encode() if location is not None else b""
-    assert made.feed(b"HTTP/1.1 %d x\r\n%bContent-Length: 0\r\n\r\n" % (status, where)) is Progress.COMPLETE
+    assert made.feed(b"HTTP/1.1 %d x\r\n%bContent-Length: 0\r\n\r\n" % (status, where)) is ResponseState.COMPLETE
     return made
 
 
@@ -246,7 +246,7 @@ def test_a_chain_as_a_whole_has_the_steps_timeout() -> None:
 
 @pytest.mark.parametrize("location", [b"http://xn--/", b"http://\xc2\xad/", b"//\xff", b"http://[::/"])
 def test_a_location_that_is_no_address_is_itself_the_answer(location: bytes) -> None:
-    made = Answer(HeaderKinds({b"location"}), 1 << 20)
+    made = Response(HeaderKinds({b"location"}), 1 << 20)
     made.start(0.0)
     made.feed(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %b\r\n\r\n" % location)
     assert Redirects(URL, 5).onward(Chain(request=GET), made, None) is None

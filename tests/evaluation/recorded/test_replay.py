@@ -14,7 +14,7 @@ from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.confirmation import confirms
 from velro_gate.analysis.stored.rules import levels
 from velro_gate.evaluation import naive_rules
-from velro_gate.evaluation.recorded.replay import POLICY, Further, Replayed, flagged, replay_figures, replayed
+from velro_gate.evaluation.recorded.replay import POLICY, FurtherRuns, Replayed, flagged, replay_figures, replayed
 from velro_gate.evaluation.recorded.series import Commit, Labelled, Series, SeriesFound
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
@@ -31,7 +31,7 @@ def steady(count: int, seed: int = 1) -> list[float]:
 
 
 def later(one: Series) -> Replayed:
-    (found,) = replayed(one, Further.LATER_JOBS)
+    (found,) = replayed(one, FurtherRuns.LATER_JOBS)
     return found
 
 
@@ -87,17 +87,17 @@ def test_an_odd_job_fails_by_further_runs_of_its_own_and_not_by_those_of_later_j
     values = 0.02 * np.exp(random.normal(0.0, 0.01, (40, 3, 1))) * [[[1.0], [1.4], [2.0]]]
     values[30] *= 1.5
     one = Series(source="x", name="x", figures=("all",), metrics=("p95",), values=values, arms=("a", "b", "c"))
-    assert [int(each.failed.sum()) for each in replayed(one, Further.SAME_JOB)] == [1, 1, 1]
-    assert [int(each.failed.sum()) for each in replayed(one, Further.LATER_JOBS)] == [0, 0, 0]
+    assert [int(each.failed.sum()) for each in replayed(one, FurtherRuns.SAME_JOB)] == [1, 1, 1]
+    assert [int(each.failed.sum()) for each in replayed(one, FurtherRuns.LATER_JOBS)] == [0, 0, 0]
 
 
 def test_one_arm_has_no_further_runs_of_the_same_job() -> None:
-    assert list(replayed(series(steady(40)), Further.SAME_JOB)) == []
+    assert list(replayed(series(steady(40)), FurtherRuns.SAME_JOB)) == []
 
 
 def test_few_baselines_fail_nothing_when_the_noise_is_unknown() -> None:
     values = [v if i < 30 else v * 1.6 for i, v in enumerate(steady(50))]
-    (found,) = replayed(series(values), Further.LATER_JOBS, kept=4)
+    (found,) = replayed(series(values), FurtherRuns.LATER_JOBS, kept=4)
     assert not found.failed.any()
 
 

@@ -13,9 +13,9 @@ from velro_gate.analysis.verdict.judge_duet import head_phases
 from velro_gate.errors import InterruptedRunError
 from velro_gate.evaluation.results import Figure
 from velro_gate.evaluation.sandboxed.whole_duets import WholeDuets, whole_duet_figures
-from velro_gate.gate.builds.run import Builds, Command
-from velro_gate.gate.duet.blocks import Shape
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.builds.run import BuildCommand, Builds
+from velro_gate.gate.duet.blocks import BlockShape
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results
@@ -32,15 +32,22 @@ class Measuring:
     """Makes duets up. blind: the slowed head build takes no longer. interrupted_at: the number of one that is cut short."""
 
     def __init__(self, *, blind: bool = False, interrupted_at: int = 0) -> None:
-        self.asked: list[tuple[str, Wishes]] = []
+        self.asked: list[tuple[str, DuetOptions]] = []
         self._blind = blind
         self._interrupted_at = interrupted_at
 
     def __call__(
-        self, setup: Setup, builds: Builds, wishes: Wishes, results: Results, effects: Effects, calibration: Calibration, /
+        self,
+        setup: Setup,
+        builds: Builds,
+        options: DuetOptions,
+        results: Results,
+        effects: Effects,
+        calibration: Calibration,
+        /,
     ) -> tuple[RunRecord, DuetRecord]:
-        self.asked.append((results.folder.name, wishes))
-        assert isinstance(builds.head, Command)
+        self.asked.append((results.folder.name, options))
+        assert isinstance(builds.head, BuildCommand)
         slowed = builds.head == SLOWER and not self._blind
         held = noisy(factor=1.2 if slowed else 1.0, seed=len(self.asked))
         phases = head_phases(held)
@@ -62,7 +69,7 @@ class Measuring:
 
 def figures(folder: Path, measure: Measuring, count: int = 2) -> tuple[dict[tuple[str, str], Figure], list[str]]:
     watching = Spectator()
-    asked = WholeDuets(folder=folder, count=count, seed=1, shape=Shape(warm_up=1.0, seconds=3.0))
+    asked = WholeDuets(folder=folder, count=count, seed=1, shape=BlockShape(warm_up=1.0, seconds=3.0))
     found = whole_duet_figures(asked, sandbox_effects(watching.effects), measure=measure)
     return {(figure.experiment, figure.what): figure for figure in found}, watching.said
 
@@ -71,10 +78,10 @@ def test_both_kinds_are_measured_in_turn_with_blocks_of_the_bank_and_a_seed_of_t
     measure = Measuring()
     figures(tmp_path, measure)
     assert [name for name, _ in measure.asked] == ["001-unchanged", "001-plus-20", "002-unchanged", "002-plus-20"]
-    assert {(wishes.block, wishes.warm_up, wishes.pairs, wishes.pilot) for _, wishes in measure.asked} == {
+    assert {(options.block, options.warm_up, options.pairs, options.pilot) for _, options in measure.asked} == {
         (3.0, 1.0, None, True)
     }
-    assert len({wishes.seed for _, wishes in measure.asked}) == 4
+    assert len({options.seed for _, options in measure.asked}) == 4
 
 
 def test_unchanged_ones_that_pass_and_slowed_ones_that_are_found_reach_the_figures(tmp_path: Path) -> None:

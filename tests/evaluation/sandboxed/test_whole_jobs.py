@@ -15,9 +15,9 @@ from tests.gate.world import Spectator
 from velro_gate.errors import InterruptedRunError
 from velro_gate.evaluation.results import Amount, Evaluated, Figure
 from velro_gate.evaluation.sandboxed import busy_neighbour
-from velro_gate.evaluation.sandboxed.whole_jobs import Kind, Sandbox, WholeJobs, whole_job_figures
-from velro_gate.gate.builds.run import Command
-from velro_gate.gate.duet.blocks import Shape
+from velro_gate.evaluation.sandboxed.whole_jobs import JobKind, Sandbox, WholeJobs, whole_job_figures
+from velro_gate.gate.builds.run import BuildCommand
+from velro_gate.gate.duet.blocks import BlockShape
 from velro_gate.gate.judge.confirm import INTERRUPTED, Confirming, gated
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.sandboxed.effects import sandbox_builds, sandbox_effects
@@ -36,7 +36,7 @@ class Measuring:
         self.asked: list[tuple[str, bool, int]] = []
         self._blind, self._interrupted_at = blind, interrupted_at
 
-    def __call__(self, sandbox: Sandbox, kind: Kind, results: Results, seed: int) -> None:
+    def __call__(self, sandbox: Sandbox, kind: JobKind, results: Results, seed: int) -> None:
         self.asked.append((results.folder.name, kind.disturbed, seed))
         if not sandbox.baselines.exists():
             for each in baselines(10, sd=0.15):
@@ -60,7 +60,7 @@ class Measuring:
 
 
 def figures(folder: Path, measure: Measuring, count: int = 2) -> dict[tuple[str, str], Evaluated]:
-    asked = WholeJobs(folder=folder, count=count, seed=1, screen=10.0, shape=Shape(warm_up=1.0, seconds=3.0))
+    asked = WholeJobs(folder=folder, count=count, seed=1, screen=10.0, shape=BlockShape(warm_up=1.0, seconds=3.0))
     found = whole_job_figures(asked, sandbox_effects(Spectator().effects), measure=measure)
     return {(each.experiment.partition(",")[0] + each.experiment[-10:], each.what): each for each in found}
 
@@ -103,8 +103,8 @@ def test_what_was_measured_before_an_interruption_is_not_measured_again(tmp_path
 
 def test_only_the_named_step_is_slower_and_both_builds_run_on_the_services_core() -> None:
     builds = sandbox_builds(0.10, step="authorization_check", core=1)
-    assert isinstance(builds.base, Command)
-    assert isinstance(builds.head, Command)
+    assert isinstance(builds.base, BuildCommand)
+    assert isinstance(builds.head, BuildCommand)
     assert "--slow" not in builds.base.line
     assert builds.head.line.count("--slow") == 1
     assert "authorization_check=1.1" in builds.head.line

@@ -19,14 +19,14 @@ from tests.report.hostile import SENTENCE
 from tests.report.records import record
 from velro_gate.gate.action.fork_report import trusted_plan
 from velro_gate.gate.action.inputs import Inputs
-from velro_gate.github.event import Event, Mode, Source
+from velro_gate.github.event import Event, Mode, TriggeringRun
 from velro_gate.model.record import RunRecord
 from velro_gate.store.codec import encode_record
 
 pytestmark = pytest.mark.hostile("fork reporter")
 
 RUN = 5
-SOURCE = Source(run_id=RUN, event="pull_request", head_owner="mallory", head_branch="feature", head_sha=HEAD)
+SOURCE = TriggeringRun(run_id=RUN, event="pull_request", head_owner="mallory", head_branch="feature", head_sha=HEAD)
 REPORT = Event(
     mode=Mode.REPORT,
     reason="test",

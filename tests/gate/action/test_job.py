@@ -22,7 +22,7 @@ from velro_gate.analysis.verdict.selftest import selftest_of
 from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UsageError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.store_kind import StoreKind
-from velro_gate.gate.action.stores import Kept
+from velro_gate.gate.action.stores import StoredRun
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.further import Further
 from velro_gate.model.selftest import Selftest
@@ -229,7 +229,7 @@ class Cancelling:
     def bring(self, folder: Path) -> tuple[str, ...]:
         return ()
 
-    def keep(self, record: object, acceptance: object) -> Kept:
+    def keep(self, record: object, acceptance: object) -> StoredRun:
         raise KeyboardInterrupt
 
 

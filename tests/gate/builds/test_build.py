@@ -17,7 +17,7 @@ import pytest
 from tests.gate.programs import service as program
 from tests.gate.world import tiny_setup
 from velro_gate.errors import BrokenError
-from velro_gate.gate.builds.build import Workshop
+from velro_gate.gate.builds.build import BuildRunner
 from velro_gate.gate.builds.output import BuildOutput
 from velro_gate.gate.builds.run import running
 from velro_gate.gate.measure.results import Results, make_results
@@ -34,8 +34,8 @@ def results(tmp_path: Path) -> Results:
     return make_results(tmp_path / "out", "run")
 
 
-def shop(workspace: Path, *, build: str = "", start: str = "", seconds: float = 30.0, **environ: str) -> Workshop:
-    return Workshop(
+def shop(workspace: Path, *, build: str = "", start: str = "", seconds: float = 30.0, **environ: str) -> BuildRunner:
+    return BuildRunner(
         workspace=workspace, build=build, start=start, health_path=None, seconds=seconds, environ={**os.environ, **environ}
     )
 

@@ -15,7 +15,7 @@ from tests.gate.programs import service as program
 from tests.service import service
 from velro_gate.errors import BrokenError, UnreachableError, UsageError, VelroError
 from velro_gate.gate.builds.output import BuildOutput
-from velro_gate.gate.builds.run import Address, Build, Builds, Command, running
+from velro_gate.gate.builds.run import Build, BuildCommand, Builds, RunningBuild, running
 from velro_gate.gate.measure.run import run_trio
 from velro_gate.model.duet import Side
 from velro_gate.model.scenario import Target
@@ -24,8 +24,8 @@ from velro_gate.monitor.listeners import listening_pids
 TARGET = Target(url="http://127.0.0.1:1/api/", unix_socket="/nowhere")
 
 
-def command(line: str, folder: Path, *, start: float = 20.0, stop: float = 5.0) -> Command:
-    return Command(line=line, directory=folder, start_seconds=start, stop_seconds=stop)
+def command(line: str, folder: Path, *, start: float = 20.0, stop: float = 5.0) -> BuildCommand:
+    return BuildCommand(line=line, directory=folder, start_seconds=start, stop_seconds=stop)
 
 
 def both(build: Build, health_path: str | None = None) -> Builds:
@@ -161,8 +161,8 @@ def test_a_build_that_is_cancelled_while_it_starts_leaves_nothing(tmp_path: Path
 
 def test_a_build_that_runs_already_is_used_where_it_is_and_left_alone(output: BuildOutput) -> None:
     with service() as there:
-        place, _ = used(both(Address(url=there.url)), output)
-        again, _ = used(both(Address(url=there.url)), output)
+        place, _ = used(both(RunningBuild(url=there.url)), output)
+        again, _ = used(both(RunningBuild(url=there.url)), output)
     assert place.url == again.url == there.url
     assert not output.path.exists()
 
@@ -173,7 +173,7 @@ def test_a_directory_that_is_none_is_refused_before_anything_starts(tmp_path: Pa
 
 
 def test_only_two_commands_make_blocks_that_start_afresh(tmp_path: Path) -> None:
-    line, there = command("true", tmp_path), Address(url="http://127.0.0.1:1")
+    line, there = command("true", tmp_path), RunningBuild(url="http://127.0.0.1:1")
     assert Builds(base=line, head=line).restarted
     assert not Builds(base=line, head=there).restarted
 

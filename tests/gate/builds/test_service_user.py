@@ -15,8 +15,8 @@ import pytest
 
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.builds import supervisor
-from velro_gate.gate.builds.build import Workshop
-from velro_gate.gate.builds.run import Command
+from velro_gate.gate.builds.build import BuildRunner
+from velro_gate.gate.builds.run import BuildCommand
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.model.duet import Side
@@ -48,8 +48,8 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def shop(workspace: Path, user: ServiceUser, build: str) -> Workshop:
-    return Workshop(
+def shop(workspace: Path, user: ServiceUser, build: str) -> BuildRunner:
+    return BuildRunner(
         workspace=workspace,
         build=build,
         start="exec sleep 600",
@@ -163,7 +163,7 @@ def test_a_second_process_of_the_job_serves_what_the_first_has_built(
     later.built = first.built
     later.build_head(results)
     head = later.builds(workspace, Revision(), Revision()).head
-    assert isinstance(head, Command)
+    assert isinstance(head, BuildCommand)
     assert (head.directory, head.user) == (nobody.place / "head", NOBODY)
     with pytest.raises(BrokenError, match="exit code 1"):
         shop(workspace, nobody, "exit 1").build_head(results)

@@ -13,13 +13,13 @@ from tests.analysis.duets import block
 from tests.analysis.runs import summary
 from tests.gate.world import tiny_setup
 from velro_gate.analysis.duet.pair_order import balance_of, drawn_order
-from velro_gate.gate.duet.blocks import Measured, Place, Shape, Stage
-from velro_gate.gate.duet.pilot import Rehearsed, Wishes
+from velro_gate.gate.duet.blocks import BlockShape, Measured, Place, Stage
+from velro_gate.gate.duet.pilot import DuetOptions, PilotResult
 from velro_gate.gate.duet.run import measure_pairs
 from velro_gate.model.duet import LOOKS, Pair, Side
 from velro_gate.model.verdict import Trust
 
-PLAN = Rehearsed(shape=Shape(warm_up=2.0, seconds=15.0), looks=LOOKS, seconds=20.0)
+PLAN = PilotResult(shape=BlockShape(warm_up=2.0, seconds=15.0), looks=LOOKS, seconds=20.0)
 
 
 class MadeUp:
@@ -32,7 +32,7 @@ class MadeUp:
         self.say, self.note = self.said.append, self.notes.append
         self._factor, self._spoilt, self._takes = factor, spoilt, takes
 
-    async def block(self, side: Side, shape: Shape, place: Place) -> Measured:
+    async def block(self, side: Side, shape: BlockShape, place: Place) -> Measured:
         await trio.sleep(self._takes)
         pair = (place.number + 1) // 2
         times = (self._factor if side is Side.HEAD else 1.0) * (1.0 + 0.002 * (place.number % 3))
@@ -44,7 +44,7 @@ def measured(stage: MadeUp, *, seconds: float = 3600.0) -> list[Pair]:
     pairs: list[Pair] = []
 
     async def main() -> None:
-        await measure_pairs(cast("Stage", stage), PLAN, Wishes(seed=3), pairs, trio.current_time() + seconds)
+        await measure_pairs(cast("Stage", stage), PLAN, DuetOptions(seed=3), pairs, trio.current_time() + seconds)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.0))
     return pairs

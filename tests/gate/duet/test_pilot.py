@@ -11,8 +11,8 @@ from tests.analysis.phases import counts
 from tests.analysis.runs import planned, run, summary
 from tests.gate.world import tiny_setup
 from velro_gate.errors import BrokenError, InfeasibleError, UsageError
-from velro_gate.gate.duet.blocks import Measured, Place, Shape
-from velro_gate.gate.duet.pilot import Rehearsed, Wishes, least_pairs, rehearse
+from velro_gate.gate.duet.blocks import BlockShape, Measured, Place
+from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, least_pairs, run_pilot
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.duet import LOOKS, Block, Side
 from velro_gate.model.record import PhaseSummary, Window
@@ -46,12 +46,12 @@ class Stage:
         self.setup = setup
         self.said: list[str] = []
         self.notes: list[str] = []
-        self.shapes: list[Shape] = []
+        self.shapes: list[BlockShape] = []
         self.say, self.note = self.said.append, self.notes.append
         self._settles, self._overhead = settles, overhead
         self._phase = summary() if phase is None else phase
 
-    async def block(self, side: Side, shape: Shape, place: Place) -> Measured:
+    async def block(self, side: Side, shape: BlockShape, place: Place) -> Measured:
         assert side is Side.BASE
         self.shapes.append(shape)
         made = replace(
@@ -69,32 +69,34 @@ def setup(tmp_path: object) -> Setup:
     return replace(made, plan=plan)
 
 
-def rehearsed(stage: Stage, wishes: Wishes, spent: float = 0.0) -> Rehearsed:
-    made: Rehearsed | None = trio.run(lambda: rehearse(stage, wishes, spent))  # type: ignore[arg-type]
+def rehearsed(stage: Stage, options: DuetOptions, spent: float = 0.0) -> PilotResult:
+    made: PilotResult | None = trio.run(lambda: run_pilot(stage, options, spent))  # type: ignore[arg-type]
     assert made is not None
     return made
 
 
 def test_the_warm_up_lasts_until_the_response_times_have_settled(setup: Setup) -> None:
-    quick, slow = rehearsed(Stage(setup), Wishes(seed=1)), rehearsed(Stage(setup, settles=4), Wishes(seed=1))
+    quick, slow = rehearsed(Stage(setup), DuetOptions(seed=1)), rehearsed(Stage(setup, settles=4), DuetOptions(seed=1))
     assert (quick.shape.warm_up, slow.shape.warm_up) == (3.0, 6.0)
 
 
 def test_a_second_pilot_block_is_made_only_where_the_first_had_not_settled_in_time(setup: Setup) -> None:
     stages = Stage(setup), Stage(setup, settles=4), Stage(setup, settles=4)
-    for stage, wishes in zip(stages, (Wishes(seed=1), Wishes(seed=1), Wishes(seed=1, warm_up=4.0)), strict=True):
-        rehearsed(stage, wishes)
+    for stage, options in zip(
+        stages, (DuetOptions(seed=1), DuetOptions(seed=1), DuetOptions(seed=1, warm_up=4.0)), strict=True
+    ):
+        rehearsed(stage, options)
     assert [[shape.warm_up for shape in stage.shapes] for stage in stages] == [[2.0], [2.0, 6.0], [4.0]]
 
 
 def test_a_block_takes_as_long_whether_one_pilot_block_showed_it_or_two(setup: Setup) -> None:
-    one, two = (rehearsed(Stage(setup, settles=seconds), Wishes(seed=1, block=15.0)) for seconds in (0, 4))
+    one, two = (rehearsed(Stage(setup, settles=seconds), DuetOptions(seed=1, block=15.0)) for seconds in (0, 4))
     assert (one.seconds, two.seconds) == (pytest.approx(3.0 + 15.0 + 1.5), pytest.approx(6.0 + 15.0 + 1.5))
 
 
 def test_the_forecast_is_said_before_anything_is_compared(setup: Setup) -> None:
     stage = Stage(setup)
-    made = rehearsed(stage, Wishes(seed=1))
+    made = rehearsed(stage, DuetOptions(seed=1))
     assert made.looks == LOOKS
     assert "forecast from the pilot: blocks of " in stage.said[0]
     assert stage.said[1].startswith("after 6 pairs, about ")
@@ -106,47 +108,47 @@ def test_the_forecast_is_said_before_anything_is_compared(setup: Setup) -> None:
 
 def test_what_is_asked_for_is_not_chosen(setup: Setup) -> None:
     stage = Stage(setup, settles=4)
-    made = rehearsed(stage, Wishes(seed=1, block=20.0, warm_up=2.0, pairs=12))
-    assert made.shape == Shape(warm_up=2.0, seconds=20.0)
+    made = rehearsed(stage, DuetOptions(seed=1, block=20.0, warm_up=2.0, pairs=12))
+    assert made.shape == BlockShape(warm_up=2.0, seconds=20.0)
     assert [(look.pairs, look.alpha) for look in made.looks] == [(12, 0.01)]
     assert made.seconds == pytest.approx(23.5)
 
 
 def test_blocks_that_are_too_short_for_the_tail_are_made_all_the_same_and_noted(setup: Setup) -> None:
     stage = Stage(setup)
-    assert rehearsed(stage, Wishes(seed=1, block=2.0)).shape.seconds == 2.0
+    assert rehearsed(stage, DuetOptions(seed=1, block=2.0)).shape.seconds == 2.0
     assert "five autocorrelation times" in stage.notes[0]
 
 
 def test_when_only_the_first_look_fits_it_gets_the_whole_error_rate(setup: Setup) -> None:
-    made = rehearsed(Stage(setup), Wishes(seed=1, block=15.0, most_seconds=500.0))
+    made = rehearsed(Stage(setup), DuetOptions(seed=1, block=15.0, most_seconds=500.0))
     assert [(look.pairs, look.alpha) for look in made.looks] == [(6, 0.0), (10, 0.01)]
     assert sum(look.beta for look in made.looks) == pytest.approx(0.05)
 
 
 def test_what_takes_too_long_is_refused_with_the_time_that_it_takes(setup: Setup) -> None:
     with pytest.raises(InfeasibleError, match=r"10 pairs of blocks would take \d+ min") as caught:
-        rehearsed(Stage(setup), Wishes(seed=1, block=60.0, most_seconds=300.0))
+        rehearsed(Stage(setup), DuetOptions(seed=1, block=60.0, most_seconds=300.0))
     assert "--max-minutes" in caught.value.hint
 
 
 def test_time_that_is_spent_already_counts(setup: Setup) -> None:
-    wishes = Wishes(seed=1, block=15.0, most_seconds=500.0)
+    options = DuetOptions(seed=1, block=15.0, most_seconds=500.0)
     with pytest.raises(InfeasibleError):
-        rehearsed(Stage(setup), wishes, spent=200.0)
+        rehearsed(Stage(setup), options, spent=200.0)
 
 
 def test_without_a_pilot_nothing_is_measured_first_and_that_is_said(setup: Setup) -> None:
     stage = Stage(setup)
-    made = rehearsed(stage, Wishes(seed=1, pilot=False, most_seconds=3600.0))
-    assert (made.shape, made.looks, made.forecast) == (Shape(warm_up=10.0, seconds=60.0), LOOKS, None)
+    made = rehearsed(stage, DuetOptions(seed=1, pilot=False, most_seconds=3600.0))
+    assert (made.shape, made.looks, made.forecast) == (BlockShape(warm_up=10.0, seconds=60.0), LOOKS, None)
     assert stage.shapes == []
     assert "not known without a pilot" in stage.said[0]
 
 
 def test_without_a_pilot_too_long_a_duet_is_refused_as_well(setup: Setup) -> None:
     with pytest.raises(InfeasibleError):
-        rehearsed(Stage(setup), Wishes(seed=1, pilot=False, most_seconds=300.0))
+        rehearsed(Stage(setup), DuetOptions(seed=1, pilot=False, most_seconds=300.0))
 
 
 def test_a_base_build_that_answers_nothing_well_is_no_yardstick(setup: Setup) -> None:
@@ -154,21 +156,21 @@ def test_a_base_build_that_answers_nothing_well_is_no_yardstick(setup: Setup) ->
     books = counts(ok=0, failed=6000)
     dead = replace(whole, steps=tuple(replace(step, counts=books, measurements={}) for step in whole.steps))
     with pytest.raises(BrokenError, match="answered nothing well in the pilot's steady"):
-        rehearsed(Stage(setup, phase=dead), Wishes(seed=1))
+        rehearsed(Stage(setup, phase=dead), DuetOptions(seed=1))
 
 
 def test_fewer_pairs_than_can_call_anything_changed_are_refused() -> None:
     assert least_pairs(0.01) == 7
     with pytest.raises(UsageError, match="6 pairs of blocks can call nothing changed") as caught:
-        Wishes(seed=1, pairs=6)
+        DuetOptions(seed=1, pairs=6)
     assert caught.value.why is not None
     assert "one of 64" in caught.value.why
-    assert Wishes(seed=1, pairs=7).looks[0].pairs == 7
+    assert DuetOptions(seed=1, pairs=7).looks[0].pairs == 7
 
 
 def test_phases_share_a_block_and_many_users_get_time_to_connect() -> None:
     first, second = planned("one", "two")
     crowd = replace(second, users=9_000)
-    one, two = Shape(warm_up=2.0, seconds=20.0).phases((first, crowd))
+    one, two = BlockShape(warm_up=2.0, seconds=20.0).phases((first, crowd))
     assert (one.ramp, one.duration, two.ramp, two.duration) == (2.0, 10.0, 3.0, 10.0)
-    assert Shape(warm_up=2.0, seconds=20.0).load_seconds((first, crowd)) == 25.0
+    assert BlockShape(warm_up=2.0, seconds=20.0).load_seconds((first, crowd)) == 25.0

@@ -16,16 +16,16 @@ from tests.gate.world import Spectator, tiny_setup
 from tests.report.records import record
 from velro_gate.errors import BrokenError
 from velro_gate.gate.action.inputs import Inputs
-from velro_gate.gate.builds.build import Workshop
+from velro_gate.gate.builds.build import BuildRunner
 from velro_gate.gate.builds.no_duet import NoDuetError
-from velro_gate.gate.duet.pilot import Wishes
-from velro_gate.gate.duet.pull_request import Change, base_of, measure_change
+from velro_gate.gate.duet.pilot import DuetOptions
+from velro_gate.gate.duet.pull_request import ProposedChange, base_of, measure_change
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 
-SHORT = Wishes(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
+SHORT = DuetOptions(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
 DUET = Inputs(duet=True, start_command="serve")
 
 
@@ -54,16 +54,14 @@ class Proposal:
         workspace = self.folder / "workspace"
         if not workspace.exists():
             self.known.cloned(workspace, self.known.head)
-        workshop = Workshop(
+        builder = BuildRunner(
             workspace=workspace, build=build, start=line, health_path=None, seconds=30.0, environ=dict(os.environ)
         )
         setup = tiny_setup(self.folder, "http://127.0.0.1", users=250, rate="400/s", shards=1)
-        change = Change(event=event or self.event, scratch=self.folder / "scratch", git=self.known.private)
+        change = ProposedChange(event=event or self.event, scratch=self.folder / "scratch", git=self.known.private)
         (self.folder / "scratch").mkdir(exist_ok=True)
         results = make_results(self.folder / "results", "duet")
-        return *measure_change(
-            base_of(change, workspace), workshop, setup, SHORT, results, self.watching.effects, None
-        ), results
+        return *measure_change(base_of(change, workspace), builder, setup, SHORT, results, self.watching.effects, None), results
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from tests.gate.programs import service as program
 from tests.gate.world import Spectator, tiny_setup
 from velro_gate.analysis.duet.comparison import usable
 from velro_gate.errors import BrokenError, UsageError
-from velro_gate.gate.builds.run import Builds, Command
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.builds.run import BuildCommand, Builds
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.verdict import judge_kept, reach_duet_verdict, reread, reread_run, write_reports
 from velro_gate.gate.measure.results import Results, make_results
@@ -23,18 +23,18 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Level
 from velro_gate.store.duets import read_duet
 
-SHORT = Wishes(seed=11, pairs=8, block=1.0, warm_up=0.5, pilot=False)
+SHORT = DuetOptions(seed=11, pairs=8, block=1.0, warm_up=0.5, pilot=False)
 
 
-def run(folder: Path, base: str, head: str, wishes: Wishes = SHORT) -> tuple[RunRecord, DuetRecord, Results, Spectator]:
+def run(folder: Path, base: str, head: str, options: DuetOptions = SHORT) -> tuple[RunRecord, DuetRecord, Results, Spectator]:
     watching = Spectator(os.environ)
     setup = tiny_setup(folder, "http://127.0.0.1", users=60, rate="200/s", shards=1)
     builds = Builds(
-        base=Command(line=base, directory=folder, start_seconds=20.0),
-        head=Command(line=head, directory=folder, start_seconds=20.0),
+        base=BuildCommand(line=base, directory=folder, start_seconds=20.0),
+        head=BuildCommand(line=head, directory=folder, start_seconds=20.0),
     )
     results = make_results(folder / "out", "duet")
-    record, kept = duet(setup, builds, wishes, results, watching.effects)
+    record, kept = duet(setup, builds, options, results, watching.effects)
     return record, kept, results, watching
 
 
@@ -134,7 +134,7 @@ def test_a_head_build_that_dies_under_the_load_fails_after_one_pair(tmp_path: Pa
 
 def test_a_base_build_that_does_not_start_leaves_no_record(tmp_path: Path) -> None:
     with pytest.raises(BrokenError, match="the base build's command ended with exit code 5"):
-        run(tmp_path, "exit 5", "exit 5", Wishes(seed=1))
+        run(tmp_path, "exit 5", "exit 5", DuetOptions(seed=1))
     assert not (tmp_path / "out" / "duet" / "record.json").exists()
 
 
@@ -153,4 +153,4 @@ def test_a_base_build_that_answers_nothing_well_is_refused_by_the_pilot(tmp_path
     text = (tmp_path / "service.py").read_text("utf-8").replace('"allowed": true', '"allowed": none')
     (tmp_path / "broken.py").write_text(text, encoding="utf-8")
     with pytest.raises(BrokenError, match="the base build answered nothing well in the pilot's short"):
-        run(tmp_path, broken, broken, Wishes(seed=1, warm_up=0.5))
+        run(tmp_path, broken, broken, DuetOptions(seed=1, warm_up=0.5))

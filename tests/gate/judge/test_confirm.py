@@ -19,9 +19,9 @@ from tests.service import Service, service
 from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.errors import BrokenError, InfeasibleError, RecordError, VelroError
 from velro_gate.gate.builds.no_duet import NoDuetError, no_duet_without_a_base
-from velro_gate.gate.builds.run import Address, Build, Builds, Command
+from velro_gate.gate.builds.run import Build, BuildCommand, Builds, RunningBuild
 from velro_gate.gate.duet.duration import say_forecast
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.confirm import (
     Confirming,
@@ -158,9 +158,9 @@ def test_where_there_is_time_for_one_phase_only_the_other_stays_open(accepted: P
     verdict, _ = judged(both, accepted, again, seconds=150.0)
     assert again.asked[0].phases == ("busy",)
     assert p95(verdict).startswith("regression: confirmed")
-    calm = [row for row in verdict.comparisons if row.phase == "calm" and row.verdict is Change.SUSPICIOUS and row.primary]
-    assert calm
-    assert all("no time" in row.reason for row in calm)
+    gc_pause = [row for row in verdict.comparisons if row.phase == "calm" and row.verdict is Change.SUSPICIOUS and row.primary]
+    assert gc_pause
+    assert all("no time" in row.reason for row in gc_pause)
 
 
 def test_the_verdict_until_then_is_on_disk_before_anything_is_run_again(accepted: Path) -> None:
@@ -313,15 +313,15 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: 
 
 
 def gate_beside(
-    folder: Path, running: Service, base: Build, watching: Spectator, wishes: Wishes
+    folder: Path, running: Service, base: Build, watching: Spectator, options: DuetOptions
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate it with this base build to measure it beside."""
-    builds, effects = Builds(base=base, head=Address(url=running.url)), watching.effects
+    builds, effects = Builds(base=base, head=RunningBuild(url=running.url)), watching.effects
 
     def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
-            say_forecast(smaller.phases, wishes, effects.say)
-            return duet(smaller, builds, wishes, place, effects)
+            say_forecast(smaller.phases, options, effects.say)
+            return duet(smaller, builds, options, place, effects)
 
     def way(setup: Setup, results: Results) -> Confirming:
         alone = partial(phases_again, setup=setup, results=results, effects=effects, calibration=None)
@@ -333,9 +333,9 @@ def gate_beside(
 
 def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: Path) -> None:
     watching = Spectator()
-    wishes = Wishes(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
+    options = DuetOptions(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
     with service() as running, service() as base:
-        verdict, further, results, stored = gate_beside(tmp_path, running, Address(url=base.url), watching, wishes)
+        verdict, further, results, stored = gate_beside(tmp_path, running, RunningBuild(url=base.url), watching, options)
     assert further is not None
     assert further.duet is not None
     # Seven, or fewer where this machine spoils too many of them.
@@ -351,9 +351,9 @@ def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: P
 
 def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_path: Path) -> None:
     watching = Spectator(os.environ)
-    base = Command(line="echo no library; exit 3", directory=tmp_path)
+    base = BuildCommand(line="echo no library; exit 3", directory=tmp_path)
     with service() as running:
-        verdict, further, results, stored = gate_beside(tmp_path, running, base, watching, Wishes(seed=1))
+        verdict, further, results, stored = gate_beside(tmp_path, running, base, watching, DuetOptions(seed=1))
     assert verdict.level is Level.FAIL
     assert further is not None
     assert (len(further.runs), further.duet) == (2, None)
@@ -364,9 +364,9 @@ def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_p
 
 def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_baselines_stand_in(tmp_path: Path) -> None:
     watching = Spectator()
-    wishes = Wishes(seed=1, block=60.0, most_seconds=60.0)
+    options = DuetOptions(seed=1, block=60.0, most_seconds=60.0)
     with service() as running, service() as base:
-        verdict, further, results, stored = gate_beside(tmp_path, running, Address(url=base.url), watching, wishes)
+        verdict, further, results, stored = gate_beside(tmp_path, running, RunningBuild(url=base.url), watching, options)
         assert base.requests == 0
     assert verdict.level is Level.FAIL
     assert further is not None
@@ -379,10 +379,10 @@ def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_b
 
 def test_the_least_time_of_a_duet_is_said_before_its_load(tmp_path: Path) -> None:
     setup, said = tiny_setup(tmp_path, "http://127.0.0.1:9"), list[str]()
-    say_forecast(setup.phases, Wishes(seed=1, block=20.0, warm_up=4.0, pilot=False, most_seconds=900.0), said.append)
+    say_forecast(setup.phases, DuetOptions(seed=1, block=20.0, warm_up=4.0, pilot=False, most_seconds=900.0), said.append)
     assert said == ["forecast: 10 pairs of blocks, at least 8 min of load; the duet may take 15 min"]
     with pytest.raises(InfeasibleError, match="at least 8 min"):
-        say_forecast(setup.phases, Wishes(seed=1, block=20.0, warm_up=4.0, pilot=False, most_seconds=479.0), said.append)
+        say_forecast(setup.phases, DuetOptions(seed=1, block=20.0, warm_up=4.0, pilot=False, most_seconds=479.0), said.append)
 
 
 class Together:

@@ -17,7 +17,7 @@ from velro_gate.gate.measure.dry_run import dry_run
 from velro_gate.gate.measure.null_run import null_run
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
@@ -25,7 +25,7 @@ from velro_gate.store.records import read_samples
 
 
 def example(environ: dict[str, str]) -> Setup:
-    return prepare(Asked(scenario=shipped_scenario("journey-example")), environ)
+    return prepare(RunOptions(scenario=shipped_scenario("journey-example")), environ)
 
 
 def shortened(setup: Setup) -> Setup:
@@ -78,6 +78,6 @@ def test_a_fault_of_the_journeys_code_ends_the_run_with_its_line(tmp_path: Path)
     with running(Settings(port=0)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         with pytest.raises(JourneyError, match="AttributeError") as caught:
-            run(shortened(prepare(Asked(scenario=file), environ)), make_results(tmp_path, "run"), Spectator().effects)
+            run(shortened(prepare(RunOptions(scenario=file), environ)), make_results(tmp_path, "run"), Spectator().effects)
     assert caught.value.where == f"{tmp_path}/journey_at_fault.py:2"
     assert caught.value.exit_code == 2

@@ -27,7 +27,7 @@ from velro_gate.gate.measure.null_run import (
 )
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import NOT_CALIBRATED, measure_generator, run
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import GeneratorNoise
 from velro_gate.model.scenario import (
@@ -54,7 +54,7 @@ KEY = "a-key-that-nobody-may-see"
 
 
 def velro(profile: str = "full") -> Setup:
-    return prepare(Asked(scenario=shipped_scenario("velro-prd"), profile=profile), {"SUPABASE_SERVICE_KEY": KEY})
+    return prepare(RunOptions(scenario=shipped_scenario("velro-prd"), profile=profile), {"SUPABASE_SERVICE_KEY": KEY})
 
 
 # What is sent
@@ -182,7 +182,7 @@ def test_lateness_and_lag_are_held_against_the_tightest_limit_of_the_plan_and_no
 
 
 def test_a_null_run_of_a_second_measures_the_generator_and_its_books_agree_with_the_responder() -> None:
-    setup = prepare(Asked(scenario=shipped_scenario("demo")), {"SUPABASE_SERVICE_KEY": KEY})
+    setup = prepare(RunOptions(scenario=shipped_scenario("demo")), {"SUPABASE_SERVICE_KEY": KEY})
     watching = Spectator()
     made = measure_generator(setup, 1.0, watching.effects)
     assert made.answered == made.summary.delivered_total
@@ -196,14 +196,14 @@ def test_a_null_run_of_a_second_measures_the_generator_and_its_books_agree_with_
 
 
 def test_the_null_run_is_sent_by_as_many_shards_as_the_run() -> None:
-    setup = prepare(Asked(scenario=shipped_scenario("demo"), shards=2), {"SUPABASE_SERVICE_KEY": KEY})
+    setup = prepare(RunOptions(scenario=shipped_scenario("demo"), shards=2), {"SUPABASE_SERVICE_KEY": KEY})
     made = measure_generator(setup, 1.0, Spectator().effects)
     assert made.answered == made.summary.delivered_total
     assert made.noise.users == made.summary.connections_opened == 300
 
 
 def test_a_null_run_in_which_nothing_falls_due_is_broken(tmp_path: Path) -> None:
-    setup = prepare(Asked(scenario=tiny_scenario(tmp_path, rate="0.001/s"), url="http://127.0.0.1:1"), {})
+    setup = prepare(RunOptions(scenario=tiny_scenario(tmp_path, rate="0.001/s"), url="http://127.0.0.1:1"), {})
     with pytest.raises(BrokenError, match="could not be measured"):
         measure_generator(setup, 0.2, Spectator().effects)
 

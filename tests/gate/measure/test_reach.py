@@ -15,7 +15,7 @@ from velro_gate.errors import InfeasibleError, UnreachableError
 from velro_gate.gate.measure.dry_run import dry_run
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.model.record import PhaseSummary, RunRecord
 
 SERVER = """
@@ -29,7 +29,7 @@ SERVER = """
 def setup_for(folder: Path, target: str) -> Setup:
     path = tiny_scenario(folder, duration="1 s")
     path.write_text(path.read_text().replace('{url: "${env.VELRO_API_URL}"}', target))
-    return prepare(Asked(scenario=path, shards=2), {})
+    return prepare(RunOptions(scenario=path, shards=2), {})
 
 
 def measured(folder: Path, target: str) -> tuple[RunRecord, PhaseSummary]:

@@ -9,14 +9,14 @@ import pytest
 from tests.cli.command import tiny_scenario
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import MissingVariableError, UsageError
-from velro_gate.gate.measure.setup import Asked, is_loopback, prepare
+from velro_gate.gate.measure.setup import RunOptions, is_loopback, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 
 KEY = {"SUPABASE_SERVICE_KEY": "a-key-of-some-length"}
 
 
-def velro(**asked: object) -> Asked:
-    return Asked(scenario=shipped_scenario("velro-prd"), **asked)  # type: ignore[arg-type]
+def velro(**asked: object) -> RunOptions:
+    return RunOptions(scenario=shipped_scenario("velro-prd"), **asked)  # type: ignore[arg-type]
 
 
 def test_the_pull_request_profile_is_the_default() -> None:
@@ -69,7 +69,7 @@ def test_a_url_that_is_none_is_refused_whatever_the_scenario_says_and_is_not_sho
     path = tiny_scenario(tmp_path)
     path.write_text(path.read_text().replace('"${env.VELRO_API_URL}"', scenario))
     with pytest.raises(UsageError, match=r"^error: --url ") as caught:
-        prepare(Asked(scenario=path, url=url), {})
+        prepare(RunOptions(scenario=path, url=url), {})
     assert "sekret" not in str(caught.value)
 
 
@@ -79,7 +79,7 @@ def test_a_slash_at_the_end_of_the_url_is_dropped() -> None:
 
 def test_the_url_does_not_change_what_is_comparable(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
-    digests = {prepare(Asked(scenario=path, url=f"http://127.0.0.1:{port}"), {}).plan.digest for port in (1, 2)}
+    digests = {prepare(RunOptions(scenario=path, url=f"http://127.0.0.1:{port}"), {}).plan.digest for port in (1, 2)}
     assert len(digests) == 1
 
 
@@ -117,10 +117,10 @@ def test_only_this_machine_counts_as_local(url: str, local: bool) -> None:
 def test_a_service_behind_a_unix_socket_is_local_unless_another_place_is_named(tmp_path: Path) -> None:
     path = tiny_scenario(tmp_path)
     path.write_text(path.read_text().replace('"${env.VELRO_API_URL}"', '"http://service.test", unix_socket: service.sock'))
-    there = prepare(Asked(scenario=path), {})
+    there = prepare(RunOptions(scenario=path), {})
     assert there.service_is_local
     assert there.scenario.target.unix_socket == str(tmp_path / "service.sock")
-    elsewhere = prepare(Asked(scenario=path, url="http://service.test"), {})
+    elsewhere = prepare(RunOptions(scenario=path, url="http://service.test"), {})
     assert not elsewhere.service_is_local
     assert elsewhere.plan.digest == there.plan.digest
 

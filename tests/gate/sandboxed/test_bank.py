@@ -12,9 +12,9 @@ import pytest
 
 from tests.gate.world import Spectator
 from velro_gate.errors import InterruptedRunError
-from velro_gate.gate.duet.blocks import Shape
+from velro_gate.gate.duet.blocks import BlockShape
 from velro_gate.gate.measure.results import make_results
-from velro_gate.gate.sandboxed.bank import Wanted, fill_bank, order_of
+from velro_gate.gate.sandboxed.bank import BankOptions, fill_bank, order_of
 from velro_gate.gate.sandboxed.effects import sandbox_effects, sandbox_setup
 from velro_gate.model.bank import SLOWDOWNS, Bank
 from velro_gate.store.bank import read_bank
@@ -58,7 +58,7 @@ def test_a_signal_ends_it_and_what_is_no_whole_cycle_is_not_kept(tmp_path: Path)
     scenario.write_text(SMALL, encoding="utf-8")
     path = tmp_path / "bank.jsonl"
     # Seen about once a second: the load lasts long enough to be seen once, and ends then.
-    wanted = Wanted(cycles=1, seed=1, shape=Shape(warm_up=0.5, seconds=30.0))
+    wanted = BankOptions(cycles=1, seed=1, shape=BlockShape(warm_up=0.5, seconds=30.0))
     with pytest.raises(InterruptedRunError, match="0 of 1 cycles"):
         fill_bank(sandbox_setup(effects, scenario), path, wanted, make_results(tmp_path / "results", "bank"), effects)
     assert read_bank(path).blocks == ()
@@ -71,7 +71,7 @@ def test_a_bank_of_the_real_sandbox_is_filled_block_by_block_and_taken_up_again(
     scenario.write_text(SMALL, encoding="utf-8")
     setup = sandbox_setup(effects, scenario)
     path = tmp_path / "bank.jsonl"
-    wanted = Wanted(cycles=1, seed=2, shape=Shape(warm_up=0.5, seconds=1.0))
+    wanted = BankOptions(cycles=1, seed=2, shape=BlockShape(warm_up=0.5, seconds=1.0))
 
     def fill() -> Bank:
         return fill_bank(setup, path, wanted, make_results(tmp_path / "results", "bank"), effects)

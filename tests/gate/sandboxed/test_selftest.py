@@ -15,7 +15,7 @@ from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.setup import Setup
-from velro_gate.gate.sandboxed.bank import Wanted
+from velro_gate.gate.sandboxed.bank import BankOptions
 from velro_gate.gate.sandboxed.selftest import Fill, SelftestAsked, selftest
 from velro_gate.model.bank import Bank
 from velro_gate.report.formats.selftest import selftest_markdown, selftest_sentences
@@ -26,8 +26,8 @@ def asked(folder: Path, *, minutes: float = 10.0) -> SelftestAsked:
     return SelftestAsked(minutes=minutes, warm_up=1.0, seconds=5.0, output=folder / "results", kept=folder / "kept")
 
 
-def filling(made: Bank, seen: list[Wanted] | None = None) -> Fill:
-    def fill(setup: Setup, path: Path, wanted: Wanted, results: Results, effects: Effects) -> Bank:
+def filling(made: Bank, seen: list[BankOptions] | None = None) -> Fill:
+    def fill(setup: Setup, path: Path, wanted: BankOptions, results: Results, effects: Effects) -> Bank:
         if seen is not None:
             seen.append(wanted)
         return replace(made, head=replace(made.head, environment=effects.environment()))
@@ -42,7 +42,7 @@ def test_it_is_kept_in_the_results_and_where_the_gate_looks_for_it(tmp_path: Pat
 
 
 def test_it_asks_for_the_cycles_that_fit_and_for_no_more_time_than_it_was_given(tmp_path: Path) -> None:
-    seen: list[Wanted] = []
+    seen: list[BankOptions] = []
     selftest(asked(tmp_path, minutes=10.0), Spectator().effects, fill=filling(bank(16), seen))
     (wanted,) = seen
     assert wanted.until == 600.0

@@ -17,7 +17,7 @@ from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status, Verdict
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Verdict
 from velro_gate.report.parts.view import build
 from velro_gate.report.parts.wording import TITLES, action, headline, missed, moved, title
 from velro_gate.report.text.phrase import plain
@@ -72,7 +72,7 @@ def regression(change: float = 0.31, **more: object) -> Comparison:
     return dataclasses.replace(base, **more)  # type: ignore[arg-type]
 
 
-def missed_limit(value: float = 0.088, status: Status = Status.MISSED) -> RequirementResult:
+def missed_limit(value: float = 0.088, status: RequirementStatus = RequirementStatus.MISSED) -> RequirementResult:
     wanted = requirement("p95", Comparator.BELOW, 0.075, 0.1)
     return RequirementResult(
         phase=PRD,
@@ -110,7 +110,7 @@ def test_the_largest_primary_regression_leads_and_the_others_are_counted() -> No
 def test_a_regression_comes_before_a_missed_limit_and_a_critical_one_before_both() -> None:
     plainly = report.headline(record(), verdict(Level.FAIL, regression(), limits=(missed_limit(),)))
     assert plainly.index("rose 31 %") < plainly.index("outside its limit")
-    critical = missed_limit(0.12, Status.CRITICAL)
+    critical = missed_limit(0.12, RequirementStatus.CRITICAL)
     badly = report.headline(record(), verdict(Level.FAIL, regression(), limits=(missed_limit(), critical)))
     assert badly.index("over even the critical level of 100 ms (limit < 75 ms)") < badly.index("rose 31 %")
     assert badly.endswith("1 other requirement fails too.")
@@ -161,7 +161,7 @@ def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen()
 def test_a_figure_that_is_missing_because_nothing_was_answered_says_so_first() -> None:
     run = record()
     (slow,) = checked(run, requirement("p95", Comparator.BELOW, 0.075))
-    lacking = dataclasses.replace(slow, estimate=None, status=Status.MISSED, headroom=None, met=False)
+    lacking = dataclasses.replace(slow, estimate=None, status=RequirementStatus.MISSED, headroom=None, met=False)
     assert plain(missed(lacking)) == (
         "No request was answered well in prd_compliance_validation, "
         "so there is no figure for p95 of all requests; limit < 75 ms."
@@ -180,7 +180,7 @@ def test_a_missing_figure_is_called_not_measured() -> None:
     ("met", "words"), [(True, "but its interval reaches beyond it"), (False, "though its interval reaches inside")]
 )
 def test_a_marginal_value_says_on_which_side_it_lies(met: bool, words: str) -> None:
-    marginal = dataclasses.replace(missed_limit(0.0745), status=Status.MARGINAL, met=met)
+    marginal = dataclasses.replace(missed_limit(0.0745), status=RequirementStatus.MARGINAL, met=met)
     assert words in plain(missed(marginal))
 
 
@@ -288,7 +288,7 @@ def test_a_value_of_an_exact_count_has_no_interval() -> None:
         missed_limit(),
         requirement=requirement("users_held", Comparator.AT_LEAST, 10_000, 8_000),
         estimate=Estimate.exact(7_000, n=1),
-        status=Status.CRITICAL,
+        status=RequirementStatus.CRITICAL,
     )
     assert plain(missed(short)) == (
         "Users held in prd_compliance_validation is 7,000, under even the critical level of 8,000 (limit ≥ 10,000)."

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tests.sandbox.stores.test_layers import Bench
 from velro_gate.sandbox.problem import AwayError, RefusalError
-from velro_gate.sandbox.service.experiments import STALL_LEAD, Experiments, Order, SlowOrder
+from velro_gate.sandbox.service.experiments import STALL_LEAD, ControlOrder, Experiments, SlowOrder
 from velro_gate.sandbox.service.work import SIGMA, Bimodal, Lognormal, Slowdown, Work
 from velro_gate.sandbox.settings import STEPS
 
@@ -60,7 +60,7 @@ def test_an_order_to_slow_that_makes_no_sense_is_refused(order: dict[str, object
 @given(st.text(max_size=30).filter(lambda name: name not in STEPS))
 def test_no_order_is_accepted_for_a_step_that_does_not_exist(name: str) -> None:
     with pytest.raises(ValidationError, match="no step"):
-        Order.model_validate({"fail": {name: 0.5}})
+        ControlOrder.model_validate({"fail": {name: 0.5}})
 
 
 @given(st.binary(max_size=60))

@@ -10,7 +10,7 @@ import pytest
 
 from velro_gate.sandbox.problem import RefusalError
 from velro_gate.sandbox.service.backend import open_backend
-from velro_gate.sandbox.service.web import MAX_BODY, Route, find
+from velro_gate.sandbox.service.web import MAX_BODY, MatchedRoute, find
 from velro_gate.sandbox.settings import Settings
 
 SETTINGS = Settings(work=False, users=5, pool_size=2)
@@ -19,16 +19,16 @@ SETTINGS = Settings(work=False, users=5, pool_size=2)
 @pytest.mark.parametrize(
     ("method", "path", "route"),
     [
-        ("GET", "/api/v1/auth/me", Route("authentication_check")),
-        ("POST", "/api/v1/auth/login", Route("login")),
-        ("GET", "/api/v1/authorization/check", Route("authorization_check")),
-        ("GET", "/api/v1/generations", Route("generation_list")),
-        ("POST", "/api/v1/generations", Route("generation_create")),
-        ("GET", "/api/v1/models/model-3", Route("model_access", "model-3")),
-        ("GET", "/api/v1/media/media-3/url", Route("media_url_access", "media-3")),
+        ("GET", "/api/v1/auth/me", MatchedRoute("authentication_check")),
+        ("POST", "/api/v1/auth/login", MatchedRoute("login")),
+        ("GET", "/api/v1/authorization/check", MatchedRoute("authorization_check")),
+        ("GET", "/api/v1/generations", MatchedRoute("generation_list")),
+        ("POST", "/api/v1/generations", MatchedRoute("generation_create")),
+        ("GET", "/api/v1/models/model-3", MatchedRoute("model_access", "model-3")),
+        ("GET", "/api/v1/media/media-3/url", MatchedRoute("media_url_access", "media-3")),
     ],
 )
-def test_each_endpoint_is_found_by_method_and_path(method: str, path: str, route: Route) -> None:
+def test_each_endpoint_is_found_by_method_and_path(method: str, path: str, route: MatchedRoute) -> None:
     assert find(method, path) == route
 
 

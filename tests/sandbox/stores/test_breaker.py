@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sandbox.clock import FakeClock
-from velro_gate.sandbox.stores.breaker import Breaker, State
+from velro_gate.sandbox.stores.breaker import Breaker, BreakerState
 
 
 def breaker(clock: FakeClock, failures: int = 3) -> Breaker:
@@ -21,7 +21,7 @@ def opened(clock: FakeClock) -> Breaker:
 
 def test_it_is_closed_at_first_and_admits_everything() -> None:
     made = breaker(FakeClock())
-    assert made.state is State.CLOSED
+    assert made.state is BreakerState.CLOSED
     assert all(made.admits() for _ in range(100))
     assert made.retry_after == 0.0
 
@@ -29,7 +29,7 @@ def test_it_is_closed_at_first_and_admits_everything() -> None:
 def test_failures_in_a_row_open_it_and_nothing_is_admitted_until_it_has_recovered() -> None:
     clock = FakeClock()
     made = opened(clock)
-    assert made.state is State.OPEN
+    assert made.state is BreakerState.OPEN
     assert not made.admits()
     clock.advance(9.9)
     assert not made.admits()
@@ -42,14 +42,14 @@ def test_a_success_in_between_starts_the_count_anew() -> None:
         made.failed()
         made.failed()
         made.succeeded()
-    assert made.state is State.CLOSED
+    assert made.state is BreakerState.CLOSED
 
 
 def test_after_the_recovery_time_one_trial_is_admitted_at_a_time() -> None:
     clock = FakeClock()
     made = opened(clock)
     clock.advance(10.0)
-    assert made.state is State.HALF_OPEN
+    assert made.state is BreakerState.HALF_OPEN
     assert made.admits()
     assert not made.admits()
 
@@ -60,7 +60,7 @@ def test_a_trial_that_goes_well_closes_it() -> None:
     clock.advance(10.0)
     assert made.admits()
     made.succeeded()
-    assert made.state is State.CLOSED
+    assert made.state is BreakerState.CLOSED
     assert made.admits()
     assert made.admits()
 
@@ -71,7 +71,7 @@ def test_a_trial_that_fails_opens_it_for_another_recovery_time() -> None:
     clock.advance(10.0)
     assert made.admits()
     made.failed()
-    assert made.state is State.OPEN
+    assert made.state is BreakerState.OPEN
     assert made.opened == 2
     clock.advance(9.0)
     assert not made.admits()
@@ -94,7 +94,7 @@ def test_failures_of_requests_that_were_under_way_do_not_put_the_trial_off() -> 
     made.failed()
     assert made.opened == 1
     clock.advance(5.0)
-    assert made.state is State.HALF_OPEN
+    assert made.state is BreakerState.HALF_OPEN
 
 
 @given(st.lists(st.sampled_from(["ask well", "ask badly", "give up", "wait"]), max_size=60))
@@ -107,15 +107,15 @@ def test_while_open_nothing_is_ever_admitted_and_a_success_always_closes(actions
             clock.advance(4.0)
             continue
         admitted = made.admits()
-        assert admitted == (before is not State.OPEN)
+        assert admitted == (before is not BreakerState.OPEN)
         if not admitted:
             continue
         if action == "ask well":
             made.succeeded()
-            assert made.state is State.CLOSED
+            assert made.state is BreakerState.CLOSED
         elif action == "ask badly":
             made.failed()
-            assert before is State.CLOSED or made.state is State.OPEN
+            assert before is BreakerState.CLOSED or made.state is BreakerState.OPEN
         else:
             made.abandoned()
             assert made.state is before

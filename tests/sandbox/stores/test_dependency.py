@@ -7,7 +7,7 @@ import pytest
 
 from tests.sandbox.clock import FakeClock
 from velro_gate.sandbox.problem import AwayError
-from velro_gate.sandbox.stores.breaker import Breaker, State
+from velro_gate.sandbox.stores.breaker import Breaker, BreakerState
 from velro_gate.sandbox.stores.dependency import Dependency
 
 
@@ -55,7 +55,7 @@ def test_a_bug_is_not_mistaken_for_a_dependency_that_is_away() -> None:
     for _ in range(5):
         with pytest.raises(KeyError):
             asyncio.run(made.ask(failing(KeyError("bug"))))
-    assert made.breaker.state is State.CLOSED
+    assert made.breaker.state is BreakerState.CLOSED
 
 
 def test_what_takes_longer_than_the_deadline_is_away() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.sandbox.clock import FakeClock
 from velro_gate.sandbox.problem import AwayError
-from velro_gate.sandbox.stores.breaker import Breaker, State
+from velro_gate.sandbox.stores.breaker import Breaker, BreakerState
 from velro_gate.sandbox.stores.dependency import Dependency
 from velro_gate.sandbox.stores.layers import Found, Layers
 from velro_gate.sandbox.stores.memory import Memory
@@ -123,7 +123,7 @@ def test_redis_away_opens_its_breaker_and_reads_fall_through_to_the_database() -
         bench.redis.taken_away = True
         for key in ("a", "b", "c"):
             assert await bench.read(key) == Found(b"1", "database")
-        assert bench.redis.breaker.state is State.OPEN
+        assert bench.redis.breaker.state is BreakerState.OPEN
         assert await bench.read("a") == Found(b"1", "memory")
 
     play(dict.fromkeys("abc", b"1"), scene)
@@ -134,10 +134,10 @@ def test_redis_back_closes_its_breaker_at_the_first_trial() -> None:
         bench.redis.taken_away = True
         await bench.read("a")
         bench.redis.taken_away = False
-        assert bench.redis.breaker.state is State.OPEN
+        assert bench.redis.breaker.state is BreakerState.OPEN
         bench.clock.advance(10.0)
         await bench.read("b")
-        assert bench.redis.breaker.state is State.CLOSED
+        assert bench.redis.breaker.state is BreakerState.CLOSED
         await bench.layers.flush("memory")
         assert (await bench.read("b")).layer == "redis"
 
@@ -151,7 +151,7 @@ def test_the_database_away_leaves_what_is_cached_and_refuses_the_rest() -> None:
         for _ in range(3):
             with pytest.raises(AwayError):
                 await bench.read("b")
-        assert bench.database.breaker.state is State.OPEN
+        assert bench.database.breaker.state is BreakerState.OPEN
         assert await bench.read("a") == Found(b"1", "memory")
         bench.clock.advance(MEMORY_TTL)
         bench.database.taken_away = True

@@ -23,7 +23,7 @@ from velro_gate.analysis.rows.error_rates import LEAST_INCREASE, UNCHANGED_INCRE
 from velro_gate.analysis.rows.family import Row, false_discovery, is_enough, phase_rows
 from velro_gate.analysis.rows.noise import from_scale
 from velro_gate.analysis.rows.shifts import relative_change, share_margins
-from velro_gate.analysis.statistics.paired import Outcome, Paired, conclusions, paired
+from velro_gate.analysis.statistics.paired import Conclusion, Paired, conclusions, paired
 from velro_gate.analysis.statistics.sign_flip import Floats, Orders, single_p
 from velro_gate.analysis.stored.comparison import ADVISORY_Q, stands_in, withheld
 from velro_gate.analysis.stored.rules import ROUNDING
@@ -33,10 +33,10 @@ from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 
 _CHANGES = {
-    Outcome.REGRESSION: Change.REGRESSION,
-    Outcome.IMPROVEMENT: Change.IMPROVEMENT,
-    Outcome.UNCHANGED: Change.UNCHANGED,
-    Outcome.INCONCLUSIVE: Change.INCONCLUSIVE,
+    Conclusion.REGRESSION: Change.REGRESSION,
+    Conclusion.IMPROVEMENT: Change.IMPROVEMENT,
+    Conclusion.UNCHANGED: Change.UNCHANGED,
+    Conclusion.INCONCLUSIVE: Change.INCONCLUSIVE,
 }
 
 
@@ -175,7 +175,7 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     }
     concluded = {}
     for j, row in enumerate(family.rows):
-        change = _CHANGES[Outcome(int(outcomes[j]))]
+        change = _CHANGES[Conclusion(int(outcomes[j]))]
         if row.metric.name == "error_rate":
             change = _counted(change, family.figures[j], duet.policy, look.alpha)
         if change is Change.INCONCLUSIVE and _looks_worse(family, found, j, look.alpha):
@@ -236,7 +236,7 @@ def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     outcomes = conclusions(screened, ADVISORY_Q, family.least, family.bound)
     concluded = {}
     for j, row in enumerate(family.rows):
-        change = _CHANGES[Outcome(int(outcomes[j]))]
+        change = _CHANGES[Conclusion(int(outcomes[j]))]
         level = Level.WARN if change is Change.REGRESSION else Level.PASS
         # What is overwhelming is no suspicion, whatever it may do to the run. No p is smaller than the pairs allow.
         if change is Change.REGRESSION and adjusted[j] > _SURE:

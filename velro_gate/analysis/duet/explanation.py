@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from velro_gate.analysis.duet.block_figures import Figures, figures_of, unusable
 from velro_gate.analysis.duet.comparison import pair_orders
-from velro_gate.analysis.duet.pooled import together
+from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.rows.companions import companions
 from velro_gate.analysis.rows.family import Row
 from velro_gate.analysis.statistics.paired import paired
@@ -50,7 +50,7 @@ def _explained(worse: Sequence[Comparison], rows: Sequence[Comparison], pairs: S
         duet.steps,
         moved,
         since=lambda row: ("", _beside(row, base)),
-        beside=lambda names, told: companions(phase, names, [row for row in rows if row not in told], together(head), base),
+        beside=lambda names, told: companions(phase, names, [row for row in rows if row not in told], pool_blocks(head), base),
     )
 
 

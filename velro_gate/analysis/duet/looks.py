@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.duet.pair_order import all_orders, balance_of
-from velro_gate.analysis.statistics.paired import Outcome, conclusions, paired
+from velro_gate.analysis.statistics.paired import Conclusion, conclusions, paired
 from velro_gate.analysis.statistics.sign_flip import Floats, Orders
 from velro_gate.model.duet import LOOKS, Look
 from velro_gate.model.scenario import Policy
@@ -19,8 +19,8 @@ Codes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ended:
-    """How duets ended. outcomes: of each figure, ``Outcome`` as numbers, (jobs, metrics). pairs: at the last look, (jobs,)."""
+class DuetOutcomes:
+    """How duets ended. outcomes: ``Conclusion`` of each figure, as numbers, (jobs, metrics). pairs: until then, (jobs,)."""
 
     outcomes: Codes
     pairs: npt.NDArray[np.int64]
@@ -28,13 +28,13 @@ class Ended:
     @property
     def failed(self) -> npt.NDArray[np.bool_]:
         """Jobs with a regression."""
-        found: npt.NDArray[np.bool_] = (self.outcomes == Outcome.REGRESSION).any(axis=1)
+        found: npt.NDArray[np.bool_] = (self.outcomes == Conclusion.REGRESSION).any(axis=1)
         return found
 
     @property
     def undecided(self) -> npt.NDArray[np.bool_]:
         """Jobs with an inconclusive figure and no regression."""
-        found: npt.NDArray[np.bool_] = (self.outcomes == Outcome.INCONCLUSIVE).any(axis=1) & ~self.failed
+        found: npt.NDArray[np.bool_] = (self.outcomes == Conclusion.INCONCLUSIVE).any(axis=1) & ~self.failed
         return found
 
 
@@ -53,7 +53,7 @@ def look_by_look(
     seed: int = 1,
     looks: Sequence[Look] = LOOKS,
     policy: Policy | None = None,
-) -> Ended:
+) -> DuetOutcomes:
     """How duets end whose pairs differ by ``d``, (jobs, pairs, metrics), logarithms, + is worse.
 
     drawn: their orders (``random_orders``); None: each pair drawn by itself. seed: of sampled sign vectors.
@@ -73,7 +73,7 @@ def look_by_look(
         found = paired(d[waiting, :n], seed, orders, beta=look.beta)
         outcomes[waiting] = conclusions(found, look.alpha, least, bound)
         pairs[waiting] = n
-        waiting = waiting[(outcomes[waiting] == Outcome.INCONCLUSIVE).any(axis=1)]
+        waiting = waiting[(outcomes[waiting] == Conclusion.INCONCLUSIVE).any(axis=1)]
         if not len(waiting):
             break
-    return Ended(outcomes=outcomes, pairs=pairs)
+    return DuetOutcomes(outcomes=outcomes, pairs=pairs)

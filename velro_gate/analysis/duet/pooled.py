@@ -26,7 +26,7 @@ _LEAST = frozenset({"users_held", "sustained_throughput", "database_connections"
 _MOST = frozenset({"lateness_p99", "peak_throughput"})
 
 
-def together(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
+def pool_blocks(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
     """One phase over all blocks of a build, at least one. Windows follow one another as the blocks did."""
     first = blocks[0]
     names = list(dict.fromkeys(step.step for block in blocks for step in block.steps))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from velro_gate import units
 from velro_gate.analysis.rows.rounding import rounded_change
-from velro_gate.model.metrics import METRICS, Kind
+from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison
@@ -36,7 +36,7 @@ def _figures(phase: str, rows: Sequence[Comparison]) -> Iterator[str]:
         if row.phase != phase or row.metric not in _FIGURES or row.verdict not in moved or row.step != ALL_STEPS:
             continue
         metric = METRICS[row.metric]
-        if metric.kind is Kind.SHARE and row.current is not None and row.baseline is not None:
+        if metric.kind is MetricKind.SHARE and row.current is not None and row.baseline is not None:
             size = units.format_points(row.current - row.baseline)
         elif row.change is not None and row.change_low is not None and row.change_high is not None:
             size = rounded_change(row.change, row.change_low, row.change_high)

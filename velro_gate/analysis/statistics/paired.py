@@ -38,7 +38,7 @@ Z95 = 1.644854
 """What a standard normal stays below with 95 %."""
 
 
-class Outcome(IntEnum):
+class Conclusion(IntEnum):
     """What one look concludes of one metric."""
 
     INCONCLUSIVE = 0
@@ -122,7 +122,7 @@ def conclusions(found: Paired, alpha: float, least: Floats, bound: Floats) -> np
     better = (found.p_better <= alpha) & (found.estimate <= _ROUNDING - least) & both_better
     same = (found.estimate < least - _ROUNDING) & (found.upper < bound)
     return np.select(
-        [worse, better, same], [Outcome.REGRESSION, Outcome.IMPROVEMENT, Outcome.UNCHANGED], Outcome.INCONCLUSIVE
+        [worse, better, same], [Conclusion.REGRESSION, Conclusion.IMPROVEMENT, Conclusion.UNCHANGED], Conclusion.INCONCLUSIVE
     ).astype(np.int8)
 
 

@@ -35,7 +35,7 @@ from velro_gate.analysis.rows.family import (
 from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, to_scale
 from velro_gate.analysis.rows.shifts import Shift, Shifts, relative_worsening, scaled_shift
 from velro_gate.analysis.rows.wording import figure
-from velro_gate.analysis.stored.elsewhere import NOWHERE, Sources
+from velro_gate.analysis.stored.elsewhere import NOWHERE, NoiseSources
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
 from velro_gate.model.metrics import METRICS, Metric, Scale
@@ -68,7 +68,7 @@ def compare(
         repeated: whether what looks suspicious will be measured twice more (``confirmation``).
     """
     rows = choose_rows(candidate, baselines, policy)
-    sources = Sources(selftest=candidate.selftest, others=other_profiles)
+    sources = NoiseSources(selftest=candidate.selftest, others=other_profiles)
     outcomes = [_measure(row, candidate, baselines, policy, sources) for row in rows]
     shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
     concluded = conclude({row: shift for row, shift in shifts.items() if row.primary}, policy, repeated=repeated)
@@ -87,7 +87,7 @@ def _with_current(found: Comparison, candidate: RunRecord) -> Comparison:
 
 
 def _measure(
-    row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy, sources: Sources
+    row: Row, candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy, sources: NoiseSources
 ) -> Shift | Comparison:
     """The move of one row's figure, or the comparison that cannot be made, with its reason."""
     phase = candidate.phase(row.phase)
@@ -108,7 +108,7 @@ def shift_of(
     runs: Sequence[PhaseSummary],
     baselines: Sequence[RunRecord],
     policy: Policy,
-    sources: Sources = NOWHERE,
+    sources: NoiseSources = NOWHERE,
 ) -> Shift | None:
     """The move of the mean of these runs of one phase; None when one of them, or every baseline, has no figure.
 

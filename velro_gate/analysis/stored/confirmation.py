@@ -18,7 +18,7 @@ import numpy.typing as npt
 from velro_gate.analysis.rows.family import confirm_level
 from velro_gate.analysis.rows.shifts import FURTHER_RUNS, Shift
 from velro_gate.analysis.stored.comparison import shift_of
-from velro_gate.analysis.stored.elsewhere import Sources
+from velro_gate.analysis.stored.elsewhere import NoiseSources
 from velro_gate.analysis.stored.rules import ROUNDING, confirms_over, repeats_screen
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
@@ -98,7 +98,7 @@ def confirm(
         second_job: whether another job made the further runs.
     """
     why = missing or {}
-    sources = Sources(selftest=candidate.selftest, others=other_profiles)
+    sources = NoiseSources(selftest=candidate.selftest, others=other_profiles)
     family = [row for row in rows if row.primary and row.p is not None]
     moves = {
         i: found
@@ -129,7 +129,7 @@ def _moves(
     again: Sequence[PhaseSummary],
     baselines: Sequence[RunRecord],
     policy: Policy,
-    sources: Sources,
+    sources: NoiseSources,
 ) -> _Moves | None:
     """None where there are too few further runs, or one of them has no such figure."""
     first, further = candidate.phase(row.phase), list(again[:FURTHER_RUNS])

@@ -20,7 +20,7 @@ SELFTEST_DF = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
+class NoiseSources:
     """What else tells the noise of a run's figures.
 
     selftest: of the runner, as the run's record quotes it. others: accepted runs of the same scenario in the same environment
@@ -59,4 +59,4 @@ class Sources:
         return NoiseElsewhere(sd=max(measured, metric.prior_sd), df=SELFTEST_DF, source=source, known=False)
 
 
-NOWHERE = Sources()
+NOWHERE = NoiseSources()

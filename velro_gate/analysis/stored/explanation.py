@@ -18,7 +18,7 @@ from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.drift import changes_of
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING
-from velro_gate.model.explanation import Explanation, QuantileMove, Shape
+from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Policy
@@ -126,7 +126,7 @@ def explain(
     shown = slower[0] if slower else moved.get(ALL_STEPS if _is_moved(moved.get(ALL_STEPS)) else surest, moved.get(ALL_STEPS))
     timed = any(METRICS[row.metric].quantile is not None for row in worse) and shown is not None
     quantiles = shown.quantiles if shown is not None and timed else ()
-    shape = shape_of(quantiles, shown.median if shown is not None else 0.0) if timed else Shape.NONE
+    shape = shape_of(quantiles, shown.median if shown is not None else 0.0) if timed else ShiftShape.NONE
     names = tuple(one.step for one in slower) if timed else ()
     run, origin = since(_first(worse, names[0] if names else ALL_STEPS))
     with_it = beside(names, () if timed else worse)
@@ -167,7 +167,7 @@ def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecor
     return Moved(step=step, quantiles=tuple(quantiles), median=median.value if median else 0.0) if quantiles else None
 
 
-def shape_of(quantiles: Sequence[QuantileMove], median: float) -> Shape:
+def shape_of(quantiles: Sequence[QuantileMove], median: float) -> ShiftShape:
     """How the quantiles, lowest first, moved against one another.
 
     A quantile that did not surely move has stayed only where its interval says so (``stayed``); one that may have moved like
@@ -176,18 +176,18 @@ def shape_of(quantiles: Sequence[QuantileMove], median: float) -> Shape:
     """
     moved = [one for one in quantiles if one.moved]
     if not moved:
-        return Shape.UNEVEN
+        return ShiftShape.UNEVEN
     still = [one for one in quantiles if stayed(one, moved)]
     if not still:
         if _alike([one.change for one in quantiles]):
-            return Shape.SAME_SHARE
-        return Shape.SAME_TIME if _alike([one.seconds for one in quantiles]) else Shape.UNEVEN
+            return ShiftShape.SAME_SHARE
+        return ShiftShape.SAME_TIME if _alike([one.seconds for one in quantiles]) else ShiftShape.UNEVEN
     known = [one for one in quantiles if one.moved or one in still]
     if known[0] in still and known[-1].moved:
         top = moved[-2:]
         jumped = len(top) > 1 and _alike([one.seconds for one in top]) and min(one.seconds for one in top) >= JUMP * median
-        return Shape.NEW_MODE if jumped else Shape.TAIL
-    return Shape.MIDDLE if quantiles[-1] in still else Shape.UNEVEN
+        return ShiftShape.NEW_MODE if jumped else ShiftShape.TAIL
+    return ShiftShape.MIDDLE if quantiles[-1] in still else ShiftShape.UNEVEN
 
 
 def stayed(one: QuantileMove, moved: Sequence[QuantileMove]) -> bool:
@@ -233,7 +233,7 @@ def _is_moved(one: Moved | None) -> bool:
 
 
 def _slow(
-    names: Sequence[str], steps: Sequence[str], phase: str, shape: Shape, quantiles: Sequence[QuantileMove], shown: str
+    names: Sequence[str], steps: Sequence[str], phase: str, shape: ShiftShape, quantiles: Sequence[QuantileMove], shown: str
 ) -> str:
     """shown: the step whose quantiles these are."""
     if not names and shown != ALL_STEPS:
@@ -256,24 +256,24 @@ def _figures(quantiles: Sequence[QuantileMove]) -> Iterator[str]:
         yield f"{METRICS[one.metric].label} {rounded_change(one.change, one.low, one.high)}"
 
 
-def _how(shape: Shape, quantiles: Sequence[QuantileMove]) -> str:
+def _how(shape: ShiftShape, quantiles: Sequence[QuantileMove]) -> str:
     moved = [one for one in quantiles if one.moved]
     match shape:
-        case Shape.SAME_SHARE if len(quantiles) == 1:
+        case ShiftShape.SAME_SHARE if len(quantiles) == 1:
             return f"as far as {METRICS[quantiles[0].metric].label} shows"
-        case Shape.SAME_SHARE:
+        case ShiftShape.SAME_SHARE:
             return f"all requests by about the same share{_sure_of(moved, quantiles)}"
-        case Shape.SAME_TIME:
+        case ShiftShape.SAME_TIME:
             middle = sorted(one.seconds for one in quantiles)[len(quantiles) // 2]
             spread = max(one.seconds for one in quantiles) - min(one.seconds for one in quantiles)
             size = rounded_seconds(middle, max(spread / 2.0, middle / 10.0))
             return f"every request by about {size}{_sure_of(moved, quantiles)}"
-        case Shape.TAIL:
+        case ShiftShape.TAIL:
             return "only in the tail"
-        case Shape.NEW_MODE:
+        case ShiftShape.NEW_MODE:
             jump = min(one.seconds for one in moved[-2:])
             return f"{_share_hit(quantiles)} of its requests by a jump of about {rounded_seconds(jump, jump / 10.0)}"
-        case Shape.MIDDLE:
+        case ShiftShape.MIDDLE:
             return "in the middle, not in the tail"
         case _:
             return "the quantiles unevenly" if moved else "though no quantile by itself is sure"

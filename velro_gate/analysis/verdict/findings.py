@@ -17,10 +17,10 @@ from velro_gate.analysis.stored.unused_baselines import remedy
 from velro_gate.analysis.verdict.failures import SEE_FAILURES, failure_advice
 from velro_gate.analysis.verdict.waivers import FILE as WAIVERS
 from velro_gate.analysis.verdict.waivers import proposed
-from velro_gate.model.metrics import METRICS, Direction, Kind
+from velro_gate.model.metrics import METRICS, Direction, MetricKind
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, Status
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
 
 CALIBRATE = "'velro-gate baseline calibrate' makes five baselines in one go from the accepted build"
 
@@ -30,9 +30,9 @@ SETTLE = (
 )
 
 _REQUIREMENT_ADVICE = {
-    Status.MARGINAL: "Run again, or measure longer: the limit lies inside the interval of this measurement.",
-    Status.NOT_MEASURED: "Let the run measure it ('velro-gate check' says what is watched), or take the requirement out.",
-    Status.CRITICAL: "Mend this before anything else: beyond this level the service is of no use under this load.",
+    RequirementStatus.MARGINAL: "Run again, or measure longer: the limit lies inside the interval of this measurement.",
+    RequirementStatus.NOT_MEASURED: "Let the run measure it ('velro-gate check' lists what is watched), or drop it.",
+    RequirementStatus.CRITICAL: "Mend this before anything else: beyond this level the service is of no use under this load.",
 }
 _MISSED_ADVICE = {
     "error_rate": SEE_FAILURES,
@@ -51,14 +51,18 @@ def _advice(result: RequirementResult, phase: PhaseSummary | None) -> str:
     """What to do about a requirement that is not simply met."""
     metric = METRICS[result.requirement.metric]
     see_failures = SEE_FAILURES if phase is None else failure_advice(phase)
-    if result.estimate is None and result.status is not Status.NOT_MEASURED:
+    if result.estimate is None and result.status is not RequirementStatus.NOT_MEASURED:
         return see_failures
-    if metric.name == "error_rate" and result.status in (Status.MISSED, Status.CRITICAL) and see_failures != SEE_FAILURES:
+    if (
+        metric.name == "error_rate"
+        and result.status in (RequirementStatus.MISSED, RequirementStatus.CRITICAL)
+        and see_failures != SEE_FAILURES
+    ):
         return see_failures
-    if result.status is not Status.MISSED:
+    if result.status is not RequirementStatus.MISSED:
         return _REQUIREMENT_ADVICE[result.status]
     usual = _TOO_LITTLE if metric.direction is Direction.HIGHER else _SLOW
-    return _MISSED_ADVICE.get(metric.name, usual if metric.kind is not Kind.BYTES else _LARGE)
+    return _MISSED_ADVICE.get(metric.name, usual if metric.kind is not MetricKind.BYTES else _LARGE)
 
 
 def requirement_findings(
@@ -87,7 +91,7 @@ def met_words(results: Sequence[RequirementResult]) -> str:
     The one count of them: a marginal one whose value is inside the limit is met, wherever that is said.
     """
     met = [result for result in results if result.met]
-    marginal = sum(result.status is Status.MARGINAL for result in met)
+    marginal = sum(result.status is RequirementStatus.MARGINAL for result in met)
     if len(results) == 1 and met:
         return f"the one requirement is met{', marginally' if marginal else ''}"
     share = (

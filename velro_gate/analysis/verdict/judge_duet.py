@@ -9,7 +9,7 @@ from datetime import date
 from velro_gate.analysis.duet.block_figures import unusable
 from velro_gate.analysis.duet.comparison import compare_pairs
 from velro_gate.analysis.duet.explanation import duet_explanations
-from velro_gate.analysis.duet.pooled import together
+from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.duet.trust import control_change, doubt_findings, duet_doubts, went_away
 from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
@@ -44,7 +44,7 @@ def head_phases(duet: Duet) -> tuple[PhaseSummary, ...]:
     pairs = [pair for pair in duet.pairs if not unusable(pair)] or duet.pairs
     blocks = [pair.block(Side.HEAD) for pair in pairs]
     names = dict.fromkeys(phase.name for block in blocks for phase in block.phases)
-    return tuple(together([phase for block in blocks if (phase := block.phase(name)) is not None]) for name in names)
+    return tuple(pool_blocks([phase for block in blocks if (phase := block.phase(name)) is not None]) for name in names)
 
 
 def judge_duet(duet: Duet) -> Verdict:

@@ -20,10 +20,10 @@ from collections.abc import Iterable, Sequence
 from velro_gate import units
 from velro_gate.analysis.rows.wording import figure, figure_with_interval, limit
 from velro_gate.analysis.summaries.windows import sustained_rates
-from velro_gate.model.metrics import Kind
+from velro_gate.model.metrics import MetricKind
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Phase, Requirement
-from velro_gate.model.verdict import Level, RequirementResult, Status
+from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
 
 _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 _MET_WORDS = {
@@ -80,7 +80,7 @@ def _not_measured(phase: str, requirement: Requirement, why: str, level: Level =
     return RequirementResult(
         phase=phase,
         requirement=requirement,
-        status=Status.NOT_MEASURED,
+        status=RequirementStatus.NOT_MEASURED,
         met=False,
         level=level,
         estimate=None,
@@ -104,7 +104,7 @@ def _unanswered(phase: str, requirement: Requirement, summary: PhaseSummary) -> 
     return RequirementResult(
         phase=phase,
         requirement=requirement,
-        status=Status.CRITICAL if requirement.critical is not None else Status.MISSED,
+        status=RequirementStatus.CRITICAL if requirement.critical is not None else RequirementStatus.MISSED,
         met=False,
         level=Level.FAIL,
         estimate=None,
@@ -117,11 +117,11 @@ def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: P
     holds, target, critical = requirement.comparator.holds, requirement.target, requirement.critical
     decisive = _decisive(requirement, estimate)
     met = holds(decisive, target)
-    status = Status.MET if met else Status.MISSED
+    status = RequirementStatus.MET if met else RequirementStatus.MISSED
     if critical is not None and not holds(decisive, critical):
-        status = Status.CRITICAL
+        status = RequirementStatus.CRITICAL
     elif holds(estimate.low, target) != holds(estimate.high, target):
-        status = Status.MARGINAL
+        status = RequirementStatus.MARGINAL
     return RequirementResult(
         phase=phase,
         requirement=requirement,
@@ -141,10 +141,10 @@ def _decisive(requirement: Requirement, estimate: Estimate) -> float:
     return estimate.low if requirement.comparator in _UPPER else estimate.high
 
 
-def _level(status: Status, *, met: bool, required: bool) -> Level:
-    if status is Status.MET:
+def _level(status: RequirementStatus, *, met: bool, required: bool) -> Level:
+    if status is RequirementStatus.MET:
         return Level.PASS
-    if status is Status.CRITICAL or (not met and required):
+    if status is RequirementStatus.CRITICAL or (not met and required):
         return Level.FAIL
     return Level.WARN
 
@@ -168,26 +168,26 @@ def subject(requirement: Requirement) -> str:
     return label if requirement.step == ALL_STEPS else f"{requirement.step} {label}"
 
 
-def _sentence(requirement: Requirement, estimate: Estimate, status: Status, *, met: bool) -> str:
+def _sentence(requirement: Requirement, estimate: Estimate, status: RequirementStatus, *, met: bool) -> str:
     kind = requirement.definition.kind
     measured = f"{subject(requirement)} {figure_with_interval(kind, estimate)}"
     target = f"{limit(kind, requirement.target)}{_scaled(requirement)}"
     share = headroom(requirement, estimate.value)
     distance = "" if not share else f"{abs(share) * 100.0:.{0 if abs(share) >= 0.0995 else 1}f} %"
-    if status is Status.CRITICAL and requirement.critical is not None:
+    if status is RequirementStatus.CRITICAL and requirement.critical is not None:
         side = "above" if requirement.comparator in _UPPER else "below"
         return f"{measured} is {side} the critical level of {limit(kind, requirement.critical)} (target {target})"
     if met:
         text = f"{measured} {_MET_WORDS[requirement.comparator]} {target}"
         far = estimate.high if requirement.comparator in _UPPER else estimate.low
-        if status is Status.MARGINAL and not requirement.comparator.holds(estimate.value, requirement.target):
+        if status is RequirementStatus.MARGINAL and not requirement.comparator.holds(estimate.value, requirement.target):
             return f"{measured} may miss {requirement.comparator.value} {target}; its interval reaches below, so it is not sure"
-        if status is Status.MARGINAL:
+        if status is RequirementStatus.MARGINAL:
             return f"{text}, but its interval reaches {figure(kind, far)}"
         return f"{text}, headroom {distance}" if distance else text
     text = f"{measured} misses {requirement.comparator.value} {target}" + (f" by {distance}" if distance else "")
     near = estimate.low if requirement.comparator in _UPPER else estimate.high
-    if status is Status.MARGINAL:
+    if status is RequirementStatus.MARGINAL:
         return f"{text}; its interval reaches {figure(kind, near)}, so another run may meet it"
     return text
 
@@ -204,7 +204,7 @@ def _windows_below(requirement: Requirement, summary: PhaseSummary) -> str:
         return ""
     rates = sustained_rates(summary.windows)
     short = _count(not requirement.comparator.holds(rate, requirement.target) for rate in rates)
-    target = limit(Kind.PER_SECOND, requirement.target)
+    target = limit(MetricKind.PER_SECOND, requirement.target)
     if len(rates) < 2:
         return f"; measured over one window of {units.format_duration(summary.measured_seconds)}" if rates else ""
     if not short:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from velro_gate.cli.action.measuring import Order, Task
+from velro_gate.cli.action.measuring import MeasureTask, Task
 from velro_gate.cli.output import talk
 from velro_gate.errors import BrokenError, Fault, ScenarioError, VelroError
 from velro_gate.gate.action.inputs import Inputs
@@ -29,7 +29,7 @@ from velro_gate.gate.action.measurements import ANYWHERE, asked_by
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
 from velro_gate.gate.builds.supervisor import adopt_orphans, leave_nothing
-from velro_gate.gate.duet.pull_request import Base, Change, base_of
+from velro_gate.gate.duet.pull_request import Base, ProposedChange, base_of
 from velro_gate.gate.judge.verdict import judge_kept, kept_further, reach_verdict, reread
 from velro_gate.gate.measure.results import Results, sweep
 from velro_gate.gate.measure.setup import prepare
@@ -66,7 +66,7 @@ _NOT_ASKED = Base(reason="this job measures no change", advice="")
 class Apart:
     """One job's ways to measure, for ``gate.job.Job``. job: what is kept until the job ends."""
 
-    change: Change
+    change: ProposedChange
     inputs: Inputs
     job: contextlib.ExitStack
     _user: ServiceUser | None = field(default=None, init=False)
@@ -129,8 +129,8 @@ class Apart:
 
     def _order(
         self, task: Task, base: Base, *, baselines: Path = Path(), confirm: bool = False, first: Path | None = None
-    ) -> Order:
-        return Order(
+    ) -> MeasureTask:
+        return MeasureTask(
             task=task,
             inputs=self.inputs,
             gating=self._gating,
@@ -155,7 +155,7 @@ class Apart:
             self._user = self.job.enter_context(service_user(self.inputs.service_user))
         return self._user
 
-    def _results(self, order: Order) -> Results:
+    def _results(self, order: MeasureTask) -> Results:
         """The folder that the process has left, whole and without secrets."""
         output = self.inputs.output
         before = _names_in(output)
@@ -188,7 +188,7 @@ def _names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
-def _carried_out(order: Order) -> Mapping[str, Any]:
+def _carried_out(order: MeasureTask) -> Mapping[str, Any]:
     """What the process says at its end; when this returns or raises, nothing that it has started is left.
 
     Raises:
@@ -235,7 +235,7 @@ def _waited_for(process: subprocess.Popen[bytes]) -> int:
             process.send_signal(signal.SIGINT if interrupts <= _INTERRUPTS else signal.SIGKILL)
 
 
-def _talk_with(line: socket.socket, order: Order, said: bytearray) -> None:
+def _talk_with(line: socket.socket, order: MeasureTask, said: bytearray) -> None:
     """Give the order, and hear what comes of it."""
     try:
         line.sendall(pickle.dumps(order))

@@ -17,12 +17,12 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.action.aim import aimed as aimed_outlets
 from velro_gate.gate.action.aim import part_of, require_head
 from velro_gate.gate.action.inputs import Inputs, read_inputs
-from velro_gate.gate.action.job import Job, do
+from velro_gate.gate.action.job import ActionJob, run_job
 from velro_gate.gate.action.publish import Outlets, origin_of, publish
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store, store_for
 from velro_gate.gate.action.token import require_token
-from velro_gate.gate.duet.pull_request import Change
+from velro_gate.gate.duet.pull_request import ProposedChange
 from velro_gate.gate.judge.verdict import judge_kept, kept_further, reread_run, under_policy
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
@@ -44,10 +44,10 @@ def run_action() -> int:
     """The whole of one job."""
     with ExitStack() as job:
         event, inputs, outlets, store, baselines, git = job.enter_context(_world())
-        change = Change(event=event, scratch=baselines.parent, git=lambda folder: replace(git, folder=folder))
+        change = ProposedChange(event=event, scratch=baselines.parent, git=lambda folder: replace(git, folder=folder))
         apart = Apart(change=change, inputs=inputs, job=job)
-        return do(
-            Job(
+        return run_job(
+            ActionJob(
                 event=event,
                 inputs=inputs,
                 outlets=outlets,

@@ -47,7 +47,7 @@ class Task(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class MeasureTask:
     """One task. baselines, confirm: of MEASURE. first: the folder of an earlier run, of CONFIRM. before, built: what an
     earlier process of this job has left. user: whom builds and services run as.
     """
@@ -75,7 +75,7 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as line:
         line.set_inheritable(False)
         with line.makefile("rb") as orders:
-            order: Order = pickle.load(orders)  # noqa: S301 (from the process that started this one)
+            order: MeasureTask = pickle.load(orders)  # noqa: S301 (from the process that started this one)
         os.environ.update(order.environ)
         hide(secret_values(os.environ))
         line.sendall(json.dumps(_answer(order)).encode() + b"\n")
@@ -86,7 +86,7 @@ def _end_with_the_job() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _answer(order: Order) -> dict[str, object]:
+def _answer(order: MeasureTask) -> dict[str, object]:
     before = None if order.before is None else Results(folder=order.before)
     measurements = JobMeasurements(
         inputs=order.inputs,
@@ -115,7 +115,7 @@ def _answer(order: Order) -> dict[str, object]:
         return {"fault": f"{type(error).__name__}: {error}", "trace": "".join(traceback.format_exception(error))}
 
 
-def _carried_out(measurements: JobMeasurements, order: Order) -> Results:
+def _carried_out(measurements: JobMeasurements, order: MeasureTask) -> Results:
     match order.task:
         case Task.MEASURE:
             return measurements.measure(order.baselines, order.confirm)[2]

@@ -15,13 +15,13 @@ from velro_gate.cli.world import real_effects
 from velro_gate.errors import BrokenError
 from velro_gate.gate.measure.null_run import NullRun
 from velro_gate.gate.measure.run import measure_generator
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.report.formats.document import generator_alone, trust_row
 
 OK = 0
 
 
-def calibrate(wanted: Asked, seconds: float, format: Format) -> int:
+def calibrate(wanted: RunOptions, seconds: float, format: Format) -> int:
     """Make a null run of the plan's peak and print it; broken when the generator was at its limit, or too noisy for a limit."""
     # Nothing is sent to the service, so any address will do where the file takes it from the environment.
     setup = prepare(wanted, {"VELRO_API_URL": "http://127.0.0.1", **os.environ}, need_secrets=False)

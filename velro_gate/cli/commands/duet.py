@@ -10,13 +10,13 @@ from pathlib import Path
 from velro_gate.cli.options import Format
 from velro_gate.cli.printing import print_verdict
 from velro_gate.errors import UsageError
-from velro_gate.gate.builds.run import START_SECONDS, Address, Build, Builds, Command
+from velro_gate.gate.builds.run import START_SECONDS, Build, BuildCommand, Builds, RunningBuild
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
-from velro_gate.gate.duet.pilot import Wishes, fresh_seed
+from velro_gate.gate.duet.pilot import DuetOptions, fresh_seed
 from velro_gate.gate.local.duet import measure_duet
 from velro_gate.gate.local.run import Confirmable
 from velro_gate.gate.measure.effects import World
-from velro_gate.gate.measure.setup import Asked
+from velro_gate.gate.measure.setup import RunOptions
 from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
 from velro_gate.monitor.environment import revision
@@ -24,7 +24,7 @@ from velro_gate.scenario import service_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class BuildOptions:
     """What the command line says of one build."""
 
     side: str
@@ -36,10 +36,10 @@ class Given:
 
 
 def run_duet(
-    wanted: Asked,
-    base: Given,
-    head: Given,
-    wishes: Wishes,
+    wanted: RunOptions,
+    base: BuildOptions,
+    head: BuildOptions,
+    options: DuetOptions,
     world: World,
     *,
     output: Path,
@@ -57,11 +57,11 @@ def run_duet(
     builds = Builds(base=build_of(base, start_seconds), head=build_of(head, start_seconds), health_path=health_path)
     # The head build's address is the one that the scenario is read with; a build that is started gets its own.
     wanted = replace(wanted, url=head.url)
-    record, verdict, results = measure_duet(wanted, builds, wishes, world, output=output, waivers=waivers, calibrate=calibrate)
+    record, verdict, results = measure_duet(wanted, builds, options, world, output=output, waivers=waivers, calibrate=calibrate)
     return print_verdict(record, verdict, results.folder, format)
 
 
-def confirmable(base: Given, minutes: float, *, no_confirm: bool) -> Confirmable | None:
+def confirmable(base: BuildOptions, minutes: float, *, no_confirm: bool) -> Confirmable | None:
     """How ``gate`` may confirm a suspicion; None: not at all.
 
     Raises:
@@ -93,7 +93,7 @@ def another_user(name: str | None, *commands: str | None) -> Iterator[ServiceUse
         yield user
 
 
-def build_of(given: Given, start_seconds: float) -> Build:
+def build_of(given: BuildOptions, start_seconds: float) -> Build:
     """The build that the command line names.
 
     Raises:
@@ -108,9 +108,9 @@ def build_of(given: Given, start_seconds: float) -> Build:
     if given.url is not None:
         if given.directory is not None:
             raise UsageError(f"--{side}-directory is of no use with --{side}-url", hint="It is where a command runs.")
-        return Address(url=service_url(given.url, f"--{side}-url"), revision=_revision(given))
+        return RunningBuild(url=service_url(given.url, f"--{side}-url"), revision=_revision(given))
     assert given.command is not None
-    command = Command(
+    command = BuildCommand(
         line=given.command,
         directory=(given.directory or Path.cwd()).absolute(),
         revision=_revision(given),
@@ -122,7 +122,7 @@ def build_of(given: Given, start_seconds: float) -> Build:
     return replace(command, directory=copied, environ=given.user.environ, user=given.user.name)
 
 
-def _revision(given: Given) -> Revision:
+def _revision(given: BuildOptions) -> Revision:
     """Of the build's own folder; the head build without one is what the CI job or the working folder says."""
     if given.directory is not None:
         return revision(given.directory, environ={})

@@ -14,7 +14,7 @@ from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
 from velro_gate.cli.printing import OK, phase_table
 from velro_gate.errors import UsageError
-from velro_gate.gate.judge.history import History, Line, histories
+from velro_gate.gate.judge.history import History, HistoryEntry, histories
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.scenario import ALL_STEPS
@@ -113,7 +113,7 @@ def _table(history: History, metric: str, step: str) -> Table:
     return table
 
 
-def _notes(line: Line) -> list[str]:
+def _notes(line: HistoryEntry) -> list[str]:
     said = [f"pinned: {line.release}"] if line.release is not None else []
     said += [f"quarantined, not used: {line.run.quarantined}"] if line.run.quarantined else []
     said += [f"epoch: accepted in {level.phase}" for level in line.epochs]

@@ -108,9 +108,9 @@ def jobs(
     """Gate the sandbox in whole jobs with its base build: unchanged on a disturbed runner, and one step 10 % slower."""
     from velro_gate.cli.evaluate.evaluations import evaluate_jobs
     from velro_gate.evaluation.sandboxed.whole_jobs import WholeJobs
-    from velro_gate.gate.duet.blocks import Shape
+    from velro_gate.gate.duet.blocks import BlockShape
 
-    shape = Shape(warm_up=warm_up, seconds=block)
+    shape = BlockShape(warm_up=warm_up, seconds=block)
     wanted = WholeJobs(folder=folder, count=count, seed=seed, screen=screen, shape=shape, slowdown=slowdown, scenario=scenario)
     return evaluate_jobs(wanted, format)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import Any, Protocol
 
-from velro_gate.engine.http.connection import Connection, Owner, State, Wire
+from velro_gate.engine.http.connection import Connection, ConnectionState, Owner, Wire
 from velro_gate.engine.http.poller import READ, WRITE
-from velro_gate.engine.http.responses import BLANKS, Answer, HeaderKinds, Progress, is_chunked
+from velro_gate.engine.http.responses import BLANKS, HeaderKinds, Response, ResponseState, is_chunked
 from velro_gate.model.samples import Outcome
 
 
@@ -73,7 +73,7 @@ class Channel(Connection):
     def send_more(self, data: bytes) -> None:
         """Send further bytes of the same request; ``written`` says when they are gone. Only when all before them are."""
         self.written = False
-        self.state = State.SENDING
+        self.state = ConnectionState.SENDING
         self._rest = memoryview(data)
         self._wire.poller.change(self._fd, READ | WRITE)
         self._send_rest()
@@ -98,7 +98,7 @@ class Channel(Connection):
 
     def give_up(self) -> None:
         """Close, and tell the owner of it as if the service had. Harmless when closed."""
-        if self.state is not State.CLOSED:
+        if self.state is not ConnectionState.CLOSED:
             self._fail(Outcome.RESET, "the connection was given up")
 
     def info(self, name: str) -> Any:
@@ -115,7 +115,7 @@ class Channel(Connection):
         super()._send_rest()
         self._streams_to.progressed()
 
-    def _ended(self, answer: Answer | None, at: float) -> None:
+    def _ended(self, answer: Response | None, at: float) -> None:
         self.ended = True
         super()._ended(answer, at)
 
@@ -157,7 +157,7 @@ class Incoming:
         return piece
 
 
-class StreamedAnswer(Answer):
+class StreamedAnswer(Response):
     """Parses the answers of one channel, one after the other, each into an Incoming. fit: whether it can parse another one."""
 
     __slots__ = ("_into", "_owner", "_wire", "fit")
@@ -184,7 +184,7 @@ class StreamedAnswer(Answer):
         if not self.fit:
             super().discard()
 
-    def feed(self, data: bytes) -> Progress:
+    def feed(self, data: bytes) -> ResponseState:
         """See Answer."""
         into = self._into
         self.read_at = self._wire.now()
@@ -193,7 +193,7 @@ class StreamedAnswer(Answer):
         progress = super().feed(data)
         into.first_at = self.first_at
         into.received = self.received
-        if progress is Progress.COMPLETE:
+        if progress is ResponseState.COMPLETE:
             self.fit = self.clean
             # It stays with its channel; the wire must not give it to others.
             self.clean = False

@@ -25,8 +25,8 @@ import trio
 
 from velro_gate.engine.client.messages import Message
 from velro_gate.engine.client.streaming import Channel, Incoming
-from velro_gate.engine.http.connection import State, Wire
-from velro_gate.engine.http.responses import Answer
+from velro_gate.engine.http.connection import ConnectionState, Wire
+from velro_gate.engine.http.responses import Response
 from velro_gate.model.samples import Outcome
 
 MOST_CONNECTIONS = 6
@@ -127,7 +127,7 @@ class WireTransport(httpx.AsyncBaseTransport):
     @property
     def connected(self) -> bool:
         """Whether there is a connection, standing or in the making."""
-        return any(channel.state is not State.CLOSED for channel in self._channels)
+        return any(channel.state is not ConnectionState.CLOSED for channel in self._channels)
 
     def close(self) -> None:
         """Let go of all connections; what is under way fails."""
@@ -154,7 +154,7 @@ class WireTransport(httpx.AsyncBaseTransport):
                 raise httpx.PoolTimeout("all connections were busy", request=request) from None
             facts.waited = self.wire.now() - began
         for channel in reversed(self._free):
-            if channel.state is State.IDLE:
+            if channel.state is ConnectionState.IDLE:
                 self._free.remove(channel)
                 return channel
         return self._free.pop() if self._free else self._made()
@@ -178,7 +178,7 @@ class _Nobody:
     def opened(self, seconds: float) -> None:
         """See Owner."""
 
-    def answered(self, answer: Answer, at: float) -> None:
+    def answered(self, answer: Response, at: float) -> None:
         """See Owner."""
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
@@ -245,7 +245,7 @@ class Exchange(_Nobody):
             self._channel.begin(self._come, self._message.first, head=self._message.head_only)
         self._bell.set()
 
-    def answered(self, answer: Answer, at: float) -> None:  # noqa: ARG002 - the interface's
+    def answered(self, answer: Response, at: float) -> None:  # noqa: ARG002 - the interface's
         """See Owner."""
         if self._uploads:
             # The service did not wait for the rest of the request, so nothing may follow it.
@@ -276,7 +276,7 @@ class Exchange(_Nobody):
     def progressed(self) -> None:
         """See StreamOwner."""
         answer, channel = self._come, self._channel
-        if answer.waiting > MOST_WAITING and self._holds and not answer.complete and channel.state is State.RECEIVING:
+        if answer.waiting > MOST_WAITING and self._holds and not answer.complete and channel.state is ConnectionState.RECEIVING:
             channel.pause()
         self._bell.set()
 
@@ -336,16 +336,16 @@ class Exchange(_Nobody):
     async def _connect(self) -> None:
         channel = self._channel
         # What may be sent again is sent without looking; before anything else an end that has come must be noticed.
-        standing = channel.state is State.IDLE and (self._message.may_repeat or channel.still_idle())
+        standing = channel.state is ConnectionState.IDLE and (self._message.may_repeat or channel.still_idle())
         channel.carry(self)
         if standing:
             self._stands = True
             return
         self._fresh = True
         async with self.traced("connection.connect_tcp"):
-            if channel.state is State.CLOSED:
+            if channel.state is ConnectionState.CLOSED:
                 channel.open(hurried=True)
-            elif channel.state is State.WAITING:
+            elif channel.state is ConnectionState.WAITING:
                 channel.hurry()
             await self._wait(lambda: self._stands, "connect", httpx.ConnectTimeout)
 

@@ -21,15 +21,15 @@ import os
 import socket
 import ssl
 
-from velro_gate.engine.http.owners import Owner, State
+from velro_gate.engine.http.owners import ConnectionState, Owner
 from velro_gate.engine.http.poller import READ, WRITE
-from velro_gate.engine.http.responses import Answer, Progress
+from velro_gate.engine.http.responses import Response, ResponseState
 from velro_gate.engine.http.tls import tls_fault
 from velro_gate.engine.http.wiring import HANDSHAKES_A_TURN, MOST_ANSWER, Wire
 from velro_gate.engine.stalls import data_age, lay_ready_since
 from velro_gate.model.samples import Outcome
 
-__all__ = ["HANDSHAKES_A_TURN", "MOST_ANSWER", "Connection", "Owner", "State", "Wire"]
+__all__ = ["HANDSHAKES_A_TURN", "MOST_ANSWER", "Connection", "ConnectionState", "Owner", "Wire"]
 
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -40,7 +40,7 @@ _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
 # A member of an enumeration costs a look-up each time it is named; the hot path names these.
-_IDLE, _SENDING, _RECEIVING = State.IDLE, State.SENDING, State.RECEIVING
+_IDLE, _SENDING, _RECEIVING = ConnectionState.IDLE, ConnectionState.SENDING, ConnectionState.RECEIVING
 
 
 class Connection:
@@ -70,13 +70,13 @@ class Connection:
         self._owner = owner
         self._socket: socket.socket | None = None
         self._fd = -1
-        self._answer: Answer | None = None
+        self._answer: Response | None = None
         self._rest = memoryview(b"")
         self._began = 0.0
         self._address = self._tries = 0
         self._turn = wire.dials.turn()
         self._head = self._wants_body = False
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
         self.written = False
         self.fault = ""
         self.evidence = b""
@@ -85,7 +85,7 @@ class Connection:
 
     def open(self, *, hurried: bool = False) -> None:
         """Connect. Only when closed. hurried: a request waits for it."""
-        self.state = State.WAITING
+        self.state = ConnectionState.WAITING
         self.written = False
         self._tries = 0
         self._wire.dials.add(self, hurried=hurried)
@@ -96,11 +96,11 @@ class Connection:
 
     def dial(self) -> bool:
         """Begin to connect: it is this connection's turn. False where it has been closed meanwhile."""
-        if self.state is not State.WAITING:
+        if self.state is not ConnectionState.WAITING:
             return False
         self._address = self._wire.route.preferred
         self._began = self._wire.now()
-        self.state = State.DIALLING
+        self.state = ConnectionState.DIALLING
         self._connect()
         return True
 
@@ -128,7 +128,7 @@ class Connection:
             self._connected()
         elif code == errno.EAGAIN:
             self._drop_socket()
-            self.state = State.WAITING
+            self.state = ConnectionState.WAITING
             self._wire.dials.postpone(self)
         else:
             self._not_connected(code)
@@ -168,7 +168,7 @@ class Connection:
         self._socket = wrapped
         self._fd = wrapped.fileno()
         poller.add(self._fd, READ, self._ready)
-        self.state = State.HANDSHAKE
+        self.state = ConnectionState.HANDSHAKE
         self._continue_handshake()
 
     def _continue_handshake(self) -> None:
@@ -229,7 +229,7 @@ class Connection:
 
     def _stands(self) -> None:
         wire = self._wire
-        self.state = State.IDLE
+        self.state = ConnectionState.IDLE
         wire.established += 1
         wire.opened += 1
         wire.dials.done()
@@ -287,7 +287,7 @@ class Connection:
         self._rest = self._rest[sent:]
         if not self._rest:
             self.written = True
-            self.state = State.RECEIVING
+            self.state = ConnectionState.RECEIVING
             self._wire.poller.change(self._fd, READ)
 
     def _ready(self, events: int) -> None:
@@ -296,14 +296,14 @@ class Connection:
             self._receive()
         elif state is _IDLE:
             self._look_at_idle()
-        elif state is State.SENDING:
+        elif state is ConnectionState.SENDING:
             if events & ~WRITE:
                 self._receive()
-            if self.state is State.SENDING and events & WRITE:
+            if self.state is ConnectionState.SENDING and events & WRITE:
                 self._send_rest()
-        elif state is State.DIALLING:
+        elif state is ConnectionState.DIALLING:
             self._continue_connect()
-        elif state is State.HANDSHAKE and self._wire.may_shake_hands():
+        elif state is ConnectionState.HANDSHAKE and self._wire.may_shake_hands():
             self._continue_handshake()
 
     def _receive(self) -> None:
@@ -346,19 +346,19 @@ class Connection:
         age = None if self._socket is None else data_age(self._socket)
         return None if age is None else self._wire.now() - age
 
-    def _parse(self, answer: Answer, data: bytes, at: float, *, first: bool) -> None:
+    def _parse(self, answer: Response, data: bytes, at: float, *, first: bool) -> None:
         """Hand the bytes to the answer's parser, and those that OpenSSL has decrypted already: they make no socket readable."""
         wire, made = self._wire, self._socket
         while True:
             progress = answer.feed(data)
-            if progress is Progress.COMPLETE:
+            if progress is ResponseState.COMPLETE:
                 if first and wire.heads.worthwhile:
                     wire.heads.learn(data, answer)
                 self._complete(answer, at)
                 return
             # Kept until it is whole: from now on this connection has a parser of its own.
             self._answer, first = answer, False
-            if progress is Progress.FAULTY:
+            if progress is ResponseState.FAULTY:
                 self._fail(Outcome.PROTOCOL, answer.fault)
                 return
             if not (isinstance(made, ssl.SSLSocket) and made.pending()):
@@ -375,7 +375,7 @@ class Connection:
                 self._ended(answer, at)
                 return
 
-    def _complete(self, answer: Answer, at: float) -> None:
+    def _complete(self, answer: Response, at: float) -> None:
         self._answer = None
         made = self._socket
         reusable = answer.reusable and self.written and not (self._wire.secure and made.pending())  # type: ignore[union-attr]
@@ -393,8 +393,8 @@ class Connection:
         else:
             answer.discard()
 
-    def _ended(self, answer: Answer | None, at: float) -> None:
-        if answer is not None and answer.end() is Progress.COMPLETE:
+    def _ended(self, answer: Response | None, at: float) -> None:
+        if answer is not None and answer.end() is ResponseState.COMPLETE:
             answer.finish()
             self._complete(answer, at)
         else:
@@ -408,7 +408,7 @@ class Connection:
         Asked before a request that may not be sent twice, since an end that has come may not have been looked at yet.
         """
         self._look_at_idle()
-        return self.state is State.IDLE
+        return self.state is ConnectionState.IDLE
 
     def _look_at_idle(self) -> None:
         made = self._socket
@@ -430,17 +430,17 @@ class Connection:
 
     def close(self) -> None:
         """Let go of the socket, whatever it is doing; the owner is told nothing. Harmless when closed."""
-        state, self.state = self.state, State.CLOSED
+        state, self.state = self.state, ConnectionState.CLOSED
         if self._answer is not None:
             self._answer.discard()
             self._answer = None
         self._rest = memoryview(b"")
-        if state >= State.IDLE and isinstance(self._socket, ssl.SSLSocket):
+        if state >= ConnectionState.IDLE and isinstance(self._socket, ssl.SSLSocket):
             self._wire.route.remember(self._socket, self._wire.now())
         self._drop_socket()
-        if state >= State.IDLE:
+        if state >= ConnectionState.IDLE:
             self._wire.established -= 1
-        elif state in (State.DIALLING, State.HANDSHAKE):
+        elif state in (ConnectionState.DIALLING, ConnectionState.HANDSHAKE):
             self._wire.dials.done()
 
     def _drop_socket(self) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Protocol
 
-from velro_gate.engine.http.responses import Answer
+from velro_gate.engine.http.responses import Response
 from velro_gate.model.samples import Outcome
 
 
-class State(IntEnum):
+class ConnectionState(IntEnum):
     """What a connection is doing."""
 
     CLOSED = 0
@@ -27,7 +27,7 @@ class Owner(Protocol):
     def opened(self, seconds: float) -> None:
         """The connection stands; it took so long from its turn on, TLS included."""
 
-    def answered(self, answer: Answer, at: float) -> None:
+    def answered(self, answer: Response, at: float) -> None:
         """The answer is whole. It may be read until this returns."""
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:

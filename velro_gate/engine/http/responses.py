@@ -39,7 +39,7 @@ _LEAST_STATUS = 100
 _LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,23}")
 
 
-class Progress(IntEnum):
+class ResponseState(IntEnum):
     """Where an answer stands after some of its bytes."""
 
     INCOMPLETE = 0
@@ -90,7 +90,7 @@ class HeaderKinds(dict[bytes, int]):
         return kind
 
 
-class Answer:
+class Response:
     """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
 
     An answer that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
@@ -167,7 +167,7 @@ class Answer:
         self.captured: list[tuple[bytes, bytes]] | None = None
         self.body: list[bytes] | None = None
 
-    def feed(self, data: bytes) -> Progress:
+    def feed(self, data: bytes) -> ResponseState:
         """Take the next bytes."""
         self.received = received = self.received + len(data)
         in_head = not self.headers_done
@@ -178,23 +178,23 @@ class Answer:
             self._feed(data)
         except httptools.HttpParserUpgrade:
             self.fault = SWITCHES
-            return Progress.FAULTY
+            return ResponseState.FAULTY
         except httptools.HttpParserError as error:
             if not self.complete and not self._read_again(error):
-                return Progress.FAULTY
+                return ResponseState.FAULTY
             self.clean = False
             # httptools refuses what follows an answer, too.
             self.reusable = self.reusable and self._rereads
         if received > MOST_HEAD and in_head and self._head_is_too_long(data):
             self.fault = f"its head is longer than {MOST_HEAD:,} bytes"
-            return Progress.FAULTY
+            return ResponseState.FAULTY
         if self.complete:
             self.fault = "" if self.status >= _LEAST_STATUS else f"{self.status} is no status"
-            return Progress.FAULTY if self.fault else Progress.COMPLETE
+            return ResponseState.FAULTY if self.fault else ResponseState.COMPLETE
         if received <= self._most:
-            return Progress.INCOMPLETE
+            return ResponseState.INCOMPLETE
         self.fault = f"it is longer than {self._most:,} bytes"
-        return Progress.FAULTY
+        return ResponseState.FAULTY
 
     def _head_is_too_long(self, data: bytes) -> bool:
         """Whether the head, which had not ended before these bytes, is longer than it may be, however it came in pieces."""
@@ -229,11 +229,11 @@ class Answer:
         """Bytes of the body that have been handed on and cannot be taken back."""
         return 0
 
-    def end(self) -> Progress:
+    def end(self) -> ResponseState:
         """The connection has ended: complete if the end of the connection is this answer's way to end."""
         self.clean = self.reusable = False
         whole = self.headers_done and not self.framed and self._parser.get_status_code() >= _LEAST_STATUS
-        return Progress.COMPLETE if whole else Progress.INCOMPLETE
+        return ResponseState.COMPLETE if whole else ResponseState.INCOMPLETE
 
     def discard(self) -> None:
         """Forget the parser: it and this answer hold each other, and garbage is not collected while the load is measured."""
@@ -343,7 +343,7 @@ class KnownHead:
 
     __slots__ = ("cache", "cache_layer", "captured", "cookies", "length", "status")
 
-    def __init__(self, answer: Answer, length: int) -> None:
+    def __init__(self, answer: Response, length: int) -> None:
         self.length = length
         self.status = answer.status
         self.cache = answer.cache
@@ -366,7 +366,7 @@ class KnownHeads(dict[bytes, KnownHead]):
         self.hits = 0
         self.worthwhile = True
 
-    def recall(self, data: bytes, answer: Answer, at: float, *, wants_body: bool) -> bool:
+    def recall(self, data: bytes, answer: Response, at: float, *, wants_body: bool) -> bool:
         """Whether ``data`` is one whole answer with a known head; then ``answer`` becomes it, its first byte read at ``at``.
 
         Not for the answer to a HEAD, whose end no length tells.
@@ -388,7 +388,7 @@ class KnownHeads(dict[bytes, KnownHead]):
         answer.body = [data[end + 4 :]] if wants_body else None
         return True
 
-    def learn(self, data: bytes, answer: Answer) -> None:
+    def learn(self, data: bytes, answer: Response) -> None:
         """Remember the head of a complete answer which all of ``data`` is, if it alone says where the answer ends."""
         end = data.find(BLANK_LINE)
         length = len(data) - end - len(BLANK_LINE)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from velro_gate.engine.http.connect_queue import DIALS_AT_ONCE, Dials
 from velro_gate.engine.http.poller import Poller
-from velro_gate.engine.http.responses import Answer, HeaderKinds, KnownHeads
+from velro_gate.engine.http.responses import HeaderKinds, KnownHeads, Response
 from velro_gate.engine.http.routes import Route
 
 MOST_ANSWER = 64 * 2**20
@@ -40,7 +40,7 @@ class Wire:
         self.poller = poller
         self.now = now
         self.dials = Dials(dials_at_once)
-        self.spare: list[Answer] = []
+        self.spare: list[Response] = []
         self.heads = KnownHeads()
         self.established = 0
         self.opened = 0
@@ -58,6 +58,6 @@ class Wire:
         self._handshakes += 1
         return self._handshakes <= HANDSHAKES_A_TURN
 
-    def new_answer(self) -> Answer:
+    def new_answer(self) -> Response:
         """An answer to parse into; clean ones come back to ``spare``."""
-        return Answer(self._kinds, self._most_answer)
+        return Response(self._kinds, self._most_answer)

@@ -36,7 +36,7 @@ class CheckFailed(AssertionError):  # noqa: N818 - what it says is an outcome, n
     """An answer is not what the journey needs."""
 
 
-class Traveller(Protocol):
+class UserBackend(Protocol):
     """What stands behind a user: the engine."""
 
     @property
@@ -70,19 +70,19 @@ class User:
     seed, phase and index only. kept: room for what it has to remember from one journey to the next, a token for example.
     """
 
-    def __init__(self, traveller: Traveller, feeders: Mapping[str, Feeder], seed: str) -> None:
-        self._traveller = traveller
+    def __init__(self, backend: UserBackend, feeders: Mapping[str, Feeder], seed: str) -> None:
+        self._backend = backend
         self._feeders = feeders
-        self.index = traveller.index
-        self.identity = traveller.identity
-        self.steps = tuple(traveller.steps)
+        self.index = backend.index
+        self.identity = backend.identity
+        self.steps = tuple(backend.steps)
         self.random = random.Random(f"{seed}/{self.index}")
         self.kept: dict[str, Any] = {}
 
     @property
     def client(self) -> httpx.AsyncClient:
         """Its client."""
-        return self._traveller.client
+        return self._backend.client
 
     def step(self, name: str) -> AbstractContextManager[None]:
         """Count the requests that are made in this block under a step of the scenario.
@@ -90,7 +90,7 @@ class User:
         Raises:
             JourneyError: there is no such step.
         """
-        return self._traveller.step(name)
+        return self._backend.step(name)
 
     def row(self, feeder: str) -> dict[str, str]:
         """The user's row of a feeder, by column.
@@ -105,7 +105,7 @@ class User:
 
     async def think(self, seconds: float) -> None:
         """Pause. Use this before the first request of a journey: other pauses there count as the generator's delay."""
-        await self._traveller.think(seconds)
+        await self._backend.think(seconds)
 
     def fail(self, reason: str) -> NoReturn:
         """Say that the last answer is not what it should be.

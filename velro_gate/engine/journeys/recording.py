@@ -24,8 +24,8 @@ import trio
 from velro_gate.engine.client.transport import Facts
 from velro_gate.engine.http.packed import PackedBody
 from velro_gate.engine.load.deadlines import Overdue
-from velro_gate.engine.load.users import Crew
-from velro_gate.engine.steps.failures import Shown, seen_of
+from velro_gate.engine.load.users import PhaseContext
+from velro_gate.engine.steps.failures import FailureDetail, seen_of
 from velro_gate.engine.steps.requests import Pieces
 from velro_gate.model.samples import Outcome
 
@@ -67,7 +67,7 @@ class Carrier(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class PendingSample:
     """A sample that may still become a failed check; see model.samples for its fields.
 
     reason, show: why it failed, in words, and how it looked.
@@ -86,24 +86,24 @@ class Row:
     cache: int
     received: int
     reason: str
-    show: Callable[[], Shown]
+    show: Callable[[], FailureDetail]
 
 
 @dataclass(slots=True, eq=False)
-class Books:
+class SampleLog:
     """Where the rows of all users of a phase go. dues, steps: of every row, since what fell due is known only afterwards."""
 
-    crew: Crew
+    context: PhaseContext
     dues: array[float] = field(default_factory=lambda: array("d"))
     steps: array[int] = field(default_factory=lambda: array("H"))
 
-    def enter(self, row: Row) -> None:
+    def enter(self, row: PendingSample) -> None:
         """Keep a row; it will not change any more."""
         if row.outcome is not Outcome.OK and row.outcome is not Outcome.CANCELLED:
-            self.crew.failures.note(row.step, row.outcome, row.status, row.reason, row.done, row.show)
+            self.context.failures.note(row.step, row.outcome, row.status, row.reason, row.done, row.show)
         self.dues.append(row.due)
         self.steps.append(row.step)
-        self.crew.recorder.put(
+        self.context.recorder.put(
             row.due,
             row.sent,
             row.done,
@@ -119,19 +119,19 @@ class Books:
         )
 
 
-class Block:
+class LabelledBlock:
     """A stretch of a journey's code: the label that its requests are counted under, and the row that a check can still fail."""
 
     __slots__ = ("_books", "_last", "_left", "_outer", "label")
 
-    def __init__(self, label: Label | None, books: Books, outer: Block | None = None) -> None:
+    def __init__(self, label: Label | None, books: SampleLog, outer: LabelledBlock | None = None) -> None:
         self.label = label
         self._books = books
         self._outer = outer
-        self._last: Row | None = None
+        self._last: PendingSample | None = None
         self._left = False
 
-    def take(self, row: Row) -> None:
+    def take(self, row: PendingSample) -> None:
         """The newest row; of a block that was left meanwhile it belongs to the one around it."""
         if not self._left:
             self._flush()
@@ -171,7 +171,7 @@ class Admission(NamedTuple):
     queued: float
 
 
-class Person(Protocol):
+class RequestOwner(Protocol):
     """Whose requests these are."""
 
     @property
@@ -182,7 +182,7 @@ class Person(Protocol):
     def ending(self) -> bool:
         """Whether what is under way is being given up because the phase, or its journey with it, is over."""
 
-    def block(self) -> Block:
+    def block(self) -> LabelledBlock:
         """Where a request that is made now belongs.
 
         Raises:
@@ -199,10 +199,10 @@ class Person(Protocol):
         """A request of it has come to its end."""
 
 
-class BookedTransport(httpx.AsyncBaseTransport):
+class RecordingTransport(httpx.AsyncBaseTransport):
     """See the module's rules."""
 
-    def __init__(self, person: Person, carrier: Carrier, books: Books) -> None:
+    def __init__(self, person: RequestOwner, carrier: Carrier, books: SampleLog) -> None:
         self._person, self._carrier, self._books = person, carrier, books
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -210,7 +210,7 @@ class BookedTransport(httpx.AsyncBaseTransport):
         block = self._person.block()
         assert block.label is not None
         self._person.dress(request, block.label)
-        booking = Booking(self._person, block, self._books, await self._person.admit(), request)
+        booking = RequestRecord(self._person, block, self._books, await self._person.admit(), request)
         try:
             answer = await booking.within(lambda: self._carrier.exchange(request, booking.facts))
         except BUGS:
@@ -224,20 +224,22 @@ class BookedTransport(httpx.AsyncBaseTransport):
         return answer
 
 
-class Booking:
+class RequestRecord:
     """One request from the moment in which it is made until it is settled."""
 
-    def __init__(self, person: Person, block: Block, books: Books, admission: Admission, request: httpx.Request) -> None:
+    def __init__(
+        self, person: RequestOwner, block: LabelledBlock, books: SampleLog, admission: Admission, request: httpx.Request
+    ) -> None:
         assert block.label is not None
         self._request = f"{request.method} {request.url.copy_with(username=None, password=None)}"
         self.facts = Facts()
-        self._person, self._block, self._books, self._crew = person, block, books, books.crew
+        self._person, self._block, self._books, self._context = person, block, books, books.context
         self._label = block.label
         self._due, self._made, self._queued = admission
         self._status, self._headers = 0, httpx.Headers()
         self._scope: trio.CancelScope | None = None
         self._late = self._settled = False
-        lane = self._crew.lanes.lane(self._label.timeout)
+        lane = self._context.buckets.lane(self._label.timeout)
         self._lane: dict[Overdue, float] = lane
         lane[self] = self._made + self._label.timeout
 
@@ -277,16 +279,16 @@ class Booking:
 
     def finish(self) -> None:
         """The answer is whole, or as much of it is here as the journey wanted."""
-        done = self._crew.now() if isnan(self.facts.done_at) else self.facts.done_at
+        done = self._context.now() if isnan(self.facts.done_at) else self.facts.done_at
         self._settle(Outcome.OK if self._status in self._label.expected else Outcome.STATUS, done)
 
     def unreadable(self) -> None:
         """The answer cannot be unpacked."""
-        self._settle(Outcome.PROTOCOL, self._crew.now() if isnan(self.facts.done_at) else self.facts.done_at)
+        self._settle(Outcome.PROTOCOL, self._context.now() if isnan(self.facts.done_at) else self.facts.done_at)
 
     def fail(self, error: BaseException) -> None:
         """It ends without a whole answer."""
-        facts, now = self.facts, self._crew.now()
+        facts, now = self.facts, self._context.now()
         if facts.failed:
             self._settle(facts.fault, facts.done_at)
         elif isinstance(error, httpx.TimeoutException) or not self._person.ending:
@@ -308,19 +310,19 @@ class Booking:
     def _settle(self, outcome: Outcome | None, done: float) -> None:
         if not self._leave():
             return
-        facts, crew = self.facts, self._crew
-        crew.delivered += facts.written
-        crew.reconnects += facts.reconnects
-        crew.retries += facts.repeated
+        facts, context = self.facts, self._context
+        context.delivered += facts.written
+        context.reconnects += facts.reconnects
+        context.retries += facts.repeated
         if outcome is None:
-            crew.missed.append((self._due, self._label.index))
+            context.missed.append((self._due, self._label.index))
         else:
-            crew.unsent += not facts.sent
+            context.unsent += not facts.sent
             sent = self._made + facts.waited
             answered = outcome in (Outcome.OK, Outcome.STATUS)
             layer = (_value(self._headers, "x-cache"), _value(self._headers, "x-cache-layer")) if answered else (None, None)
             self._block.take(
-                Row(
+                PendingSample(
                     due=self._due,
                     sent=sent,
                     done=max(done, sent),
@@ -331,7 +333,7 @@ class Booking:
                     user=self._person.index,
                     status=self._status if answered else 0,
                     outcome=outcome,
-                    cache=crew.layers.code(*layer),
+                    cache=context.layers.code(*layer),
                     received=facts.received if answered else 0,
                     reason=facts.reason if outcome is not Outcome.STATUS else "",
                     show=self._shown,
@@ -339,15 +341,15 @@ class Booking:
             )
         self._person.settled()
 
-    def _shown(self) -> Shown:
+    def _shown(self) -> FailureDetail:
         raw = b"".join(self.facts.raw)
-        return Shown(request=self._request, seen=seen_of(raw, whole=self._status > 0) if raw else "")
+        return FailureDetail(request=self._request, seen=seen_of(raw, whole=self._status > 0) if raw else "")
 
 
 class _BookedBody(httpx.AsyncByteStream):
     """The body of an answer, whose end settles its request."""
 
-    def __init__(self, booking: Booking, answer: httpx.Response) -> None:
+    def __init__(self, booking: RequestRecord, answer: httpx.Response) -> None:
         assert isinstance(answer.stream, httpx.AsyncByteStream)
         self._booking, self._answer, self._body = booking, answer, answer.stream
         self._packed = PackedBody(answer.headers.get("content-encoding", ""))

@@ -32,11 +32,11 @@ from velro_gate.engine.client.http2 import Http2Carrier
 from velro_gate.engine.client.transport import WireTransport
 from velro_gate.engine.http.connection import MOST_ANSWER, Wire
 from velro_gate.engine.journeys.api import Function, User, find_function, is_check, leaves, meant
-from velro_gate.engine.journeys.recording import BUGS, Admission, Block, BookedTransport, Books, Carrier, Label
+from velro_gate.engine.journeys.recording import BUGS, Admission, Carrier, Label, LabelledBlock, RecordingTransport, SampleLog
 from velro_gate.engine.load.deadlines import Overdue
 from velro_gate.engine.load.scheduling import Arrivals, Counts
 from velro_gate.engine.load.timer import Alarm
-from velro_gate.engine.load.users import CONNECT_SECONDS, Crew, identity_of
+from velro_gate.engine.load.users import CONNECT_SECONDS, PhaseContext, identity_of
 from velro_gate.engine.steps.requests import CompiledStep, Compiler
 from velro_gate.errors import JourneyError
 from velro_gate.model.scenario import Feeder, Phase, Scenario
@@ -47,7 +47,7 @@ _OVER = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Itinerary:
+class JourneySpec:
     """What the journeys of a run need to know. folders: where the user's own code lies, for the place of its faults."""
 
     function: Function
@@ -60,26 +60,26 @@ class Itinerary:
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Tour:
+class JourneyPhase:
     """What the users of one phase share on their journeys.
 
-    until: the end of the measured stretch, on the crew's clock. seed: what random draws depend on. carrier: makes what carries
+    until: the end of the measured stretch, on the phase's clock. seed: what random draws depend on. carrier: makes what carries
     the requests of one user. starting: journeys without a request yet. fault: the first one of the journey's code.
     """
 
-    itinerary: Itinerary
-    crew: Crew
+    spec: JourneySpec
+    context: PhaseContext
     seed: str
     carrier: Callable[[], Carrier]
     until: float = inf
-    books: Books = field(init=False)
+    books: SampleLog = field(init=False)
     carriers: list[Carrier] = field(default_factory=list)
     starting: int = 0
     nursery: trio.Nursery | None = None
     fault: JourneyError | None = None
 
     def __post_init__(self) -> None:
-        self.books = Books(self.crew)
+        self.books = SampleLog(self.context)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be the place in which journeys run, until cancelled; then close what they have opened."""
@@ -97,8 +97,10 @@ class Tour:
 class JourneyArrivals:
     """The arrivals of a phase whose requests are known only afterwards."""
 
-    def __init__(self, inner: Arrivals, tour: Tour, waiting: Callable[[], Iterator[tuple[float, CompiledStep]]]) -> None:
-        self._inner, self._tour, self._waiting = inner, tour, waiting
+    def __init__(
+        self, inner: Arrivals, trip: JourneyPhase, waiting: Callable[[], Iterator[tuple[float, CompiledStep]]]
+    ) -> None:
+        self._inner, self._trip, self._waiting = inner, trip, waiting
 
     @property
     def finished(self) -> bool:
@@ -115,8 +117,8 @@ class JourneyArrivals:
 
     def due(self, steps: int, start: float, until: float) -> Counts:
         """Every request that was made or missed, and one for each journey that was never begun."""
-        books = self._tour.books
-        apart = [(due, step.index) for due, step in self._waiting()] + self._tour.crew.missed
+        books = self._trip.books
+        apart = [(due, step.index) for due, step in self._waiting()] + self._trip.context.missed
         dues = np.array([*books.dues, *(due for due, _ in apart)])
         chosen = np.array([*books.steps, *(step for _, step in apart)], np.uint16)
         made = np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
@@ -128,14 +130,14 @@ class JourneyArrivals:
 
 
 @dataclass(slots=True, eq=False)
-class _Pass:
+class _JourneyRun:
     """One journey under way. thought: seconds of pauses before the first request. told: failed checks that stand in the books.
     first: whether no request has been made. over: whether it ends with what is under_way.
     """
 
     due: float
     queued: float
-    block: Block
+    block: LabelledBlock
     first: bool = True
     thought: float = 0.0
     told: list[BaseException] = field(default_factory=list)
@@ -147,21 +149,21 @@ class _Pass:
 _NOT_ITS_OWN = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
 """What ends a journey from outside."""
 
-_BLOCK: ContextVar[Block] = ContextVar("block")
+_BLOCK: ContextVar[LabelledBlock] = ContextVar("block")
 
 
 class JourneyUser:
     """See the module's rules."""
 
-    def __init__(self, index: int, tour: Tour) -> None:
+    def __init__(self, index: int, trip: JourneyPhase) -> None:
         self.index = index
-        self.identity = identity_of(index, tour.crew.seed)
+        self.identity = identity_of(index, trip.context.seed)
         self.captured: dict[str, str] = {}
         self.waiting: deque[tuple[float, CompiledStep]] = deque()
-        self.connection: Carrier = tour.carrier()
-        tour.carriers.append(self.connection)
-        self._tour, self._crew = tour, tour.crew
-        self._pass: _Pass | None = None
+        self.connection: Carrier = trip.carrier()
+        trip.carriers.append(self.connection)
+        self._trip, self._context = trip, trip.context
+        self._pass: _JourneyRun | None = None
         self._lane: dict[Overdue, float] | None = None
         self._client: httpx.AsyncClient | None = None
         self._handle: User | None = None
@@ -169,7 +171,7 @@ class JourneyUser:
     @property
     def steps(self) -> Sequence[str]:
         """See journeys.User."""
-        return [label.name for label in self._tour.itinerary.labels]
+        return [label.name for label in self._trip.spec.labels]
 
     # What the phase asks of it
 
@@ -181,8 +183,8 @@ class JourneyUser:
     def join(self) -> None:
         """Connect ahead of the first request."""
         if not self.busy and not self.connection.connected:
-            self._lane = self._crew.joining.lane(CONNECT_SECONDS)
-            self._lane[self] = self._crew.now() + CONNECT_SECONDS
+            self._lane = self._context.joining.lane(CONNECT_SECONDS)
+            self._lane[self] = self._context.now() + CONNECT_SECONDS
             self.connection.connect_ahead(self._joined)
 
     def _joined(self, stands: bool) -> None:
@@ -190,8 +192,8 @@ class JourneyUser:
             del self._lane[self]
             self._lane = None
         if not stands:
-            self._crew.join_failures += 1
-            self._crew.failed_joins.append((self._crew.now(), self))
+            self._context.join_failures += 1
+            self._context.failed_joins.append((self._context.now(), self))
 
     def expire(self, deadline: float) -> None:  # noqa: ARG002 - the interface's
         """Connecting ahead has taken too long."""
@@ -202,9 +204,9 @@ class JourneyUser:
 
     def arrive(self, due: float, step: CompiledStep) -> None:
         """A journey falls due: begin it, or keep it until the one before it has ended."""
-        nursery = self._tour.nursery
+        nursery = self._trip.nursery
         # A fault has ended all journeys, and the phase is about to end.
-        if self._pass is not None or nursery is None or self._tour.fault is not None:
+        if self._pass is not None or nursery is None or self._trip.fault is not None:
             self.waiting.append((due, step))
             return
         self._begin(due, 0.0)
@@ -216,26 +218,26 @@ class JourneyUser:
 
     # Its journeys
 
-    def _begin(self, due: float, queued: float) -> _Pass:
-        labels = self._tour.itinerary.labels
+    def _begin(self, due: float, queued: float) -> _JourneyRun:
+        labels = self._trip.spec.labels
         # With one step only there is no doubt where a request belongs.
-        self._pass = _Pass(due, queued, Block(labels[0] if len(labels) == 1 else None, self._tour.books))
-        self._tour.starting += 1
+        self._pass = _JourneyRun(due, queued, LabelledBlock(labels[0] if len(labels) == 1 else None, self._trip.books))
+        self._trip.starting += 1
         return self._pass
 
     async def _travel(self) -> None:
         while True:
             assert self._pass is not None
             failed = await self._journey(self._pass)
-            now = self._crew.now()
-            if not self.waiting or self._crew.closing:
+            now = self._context.now()
+            if not self.waiting or self._context.closing:
                 break
             due, _ = self.waiting.popleft()
             self._begin(due, max(now - due, 0.0))
         self._pass = None
-        self._crew.free(self, now, failed=failed)
+        self._context.free(self, now, failed=failed)
 
-    async def _journey(self, current: _Pass) -> bool:
+    async def _journey(self, current: _JourneyRun) -> bool:
         """Make one journey; whether it failed.
 
         Raises:
@@ -244,7 +246,7 @@ class JourneyUser:
         token = _BLOCK.set(current.block)
         try:
             with current.scope:
-                await self._tour.itinerary.function(self._user())
+                await self._trip.spec.function(self._user())
         except Exception as error:
             fault = self._fault(error, current)
             if fault is not None:
@@ -270,10 +272,10 @@ class JourneyUser:
 
     def _user(self) -> User:
         if self._handle is None:
-            self._handle = User(self, self._tour.itinerary.feeders, self._tour.seed)
+            self._handle = User(self, self._trip.spec.feeders, self._trip.seed)
         return self._handle
 
-    def _untold(self, error: BaseException, current: _Pass) -> BaseException | None:
+    def _untold(self, error: BaseException, current: _JourneyRun) -> BaseException | None:
         """What of this is a fault of the code; None where all of it is about answers, and so stands in the books."""
         for leaf in leaves(error):
             if is_check(leaf):
@@ -283,26 +285,26 @@ class JourneyUser:
                 return leaf
         return None
 
-    def _fault(self, error: BaseException, current: _Pass) -> JourneyError | None:
+    def _fault(self, error: BaseException, current: _JourneyRun) -> JourneyError | None:
         """The fault of the code that ends the run; only the first of those that many users meet at once."""
         fault = self._untold(error, current)
-        if fault is None or self._tour.fault is not None:
+        if fault is None or self._trip.fault is not None:
             return None
         if isinstance(fault, JourneyError):
             what, why = fault.what, fault.why
         else:
             said = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
-            what, why = f"the journey {self._tour.itinerary.name} raised {said}", None
+            what, why = f"the journey {self._trip.spec.name} raised {said}", None
         if isinstance(fault, AssertionError):
             why = "a check failed before the journey had an answer to check"
-        self._tour.fault = JourneyError(what, where=self._place(fault), why=why)
-        return self._tour.fault
+        self._trip.fault = JourneyError(what, where=self._place(fault), why=why)
+        return self._trip.fault
 
     def _place(self, error: BaseException) -> str | None:
         """File and line of the innermost call in the user's own code."""
         ours = Path(__file__).parents[2]
         frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if any(Path(f.filename).is_relative_to(each) for each in self._tour.itinerary.folders)]
+        own = [f for f in frames if any(Path(f.filename).is_relative_to(each) for each in self._trip.spec.folders)]
         own = [f for f in own if "site-packages" not in f.filename and not Path(f.filename).is_relative_to(ours)] or frames[-1:]
         return f"{own[-1].filename}:{own[-1].lineno}" if own else None
 
@@ -312,14 +314,14 @@ class JourneyUser:
     def client(self) -> httpx.AsyncClient:
         """See journeys.User."""
         if self._client is None:
-            itinerary = self._tour.itinerary
+            spec = self._trip.spec
             headers = {"User-Agent": f"velro-gate/{__version__}"}
-            if itinerary.authorization is not None:
-                headers["Authorization"] = itinerary.authorization
-            jar = CookieJar() if self._crew.keep_cookies else CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            if spec.authorization is not None:
+                headers["Authorization"] = spec.authorization
+            jar = CookieJar() if self._context.keep_cookies else CookieJar(DefaultCookiePolicy(allowed_domains=[]))
             self._client = httpx.AsyncClient(
-                transport=BookedTransport(self, self.connection, self._tour.books),
-                base_url=itinerary.base_url,
+                transport=RecordingTransport(self, self.connection, self._trip.books),
+                base_url=spec.base_url,
                 headers=headers,
                 cookies=jar,
                 # The whole of a request is timed, by its step.
@@ -331,10 +333,10 @@ class JourneyUser:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """See journeys.User."""
-        labels = {label.name: label for label in self._tour.itinerary.labels}
+        labels = {label.name: label for label in self._trip.spec.labels}
         if name not in labels:
             raise JourneyError(f"there is no step {name!r}{meant(name, labels)}")
-        block = Block(labels[name], self._tour.books, _BLOCK.get())
+        block = LabelledBlock(labels[name], self._trip.books, _BLOCK.get())
         token = _BLOCK.set(block)
         try:
             yield
@@ -357,13 +359,13 @@ class JourneyUser:
     @property
     def ending(self) -> bool:
         """See booking.Person."""
-        return self._crew.closing or self._pass is None or self._pass.over
+        return self._context.closing or self._pass is None or self._pass.over
 
-    def block(self) -> Block:
+    def block(self) -> LabelledBlock:
         """See booking.Person."""
         found = _BLOCK.get()
         if found.label is None:
-            names = ", ".join(label.name for label in self._tour.itinerary.labels)
+            names = ", ".join(label.name for label in self._trip.spec.labels)
             raise JourneyError("a request is made outside of any step", why=f"it could be counted under any of: {names}")
         return found
 
@@ -377,19 +379,19 @@ class JourneyUser:
 
     async def admit(self) -> Admission:
         """See booking.Person."""
-        current, now = self._pass, self._crew.now()
+        current, now = self._pass, self._context.now()
         if current is None:
             raise httpx.LocalProtocolError("the journey is over")
         due, queued = now, 0.0
         if current.first:
             due, queued = min(current.due + current.thought, now), current.queued
-        if due >= self._tour.until or self._crew.closing:
+        if due >= self._trip.until or self._context.closing:
             await self._end(current)
         self._started(current)
         current.under_way += 1
         return Admission(due, now, queued)
 
-    async def _end(self, current: _Pass) -> None:
+    async def _end(self, current: _JourneyRun) -> None:
         """Nothing further is sent; what is under way is waited for."""
         current.over = True
         if not current.under_way:
@@ -405,14 +407,14 @@ class JourneyUser:
             if current.over and not current.under_way:
                 current.scope.cancel()
 
-    def _started(self, current: _Pass) -> None:
+    def _started(self, current: _JourneyRun) -> None:
         if current.first:
             current.first = False
-            self._tour.starting -= 1
+            self._trip.starting -= 1
 
 
-def itinerary_of(scenario: Scenario, compiler: Compiler) -> Itinerary | None:
-    """The itinerary of a scenario's journeys, where they are written in Python.
+def itinerary_of(scenario: Scenario, compiler: Compiler) -> JourneySpec | None:
+    """The specification of a scenario's journeys, where they are written in Python.
 
     Raises:
         JourneyError: the journey cannot be imported. UsageError, MissingVariableError: a placeholder has no value.
@@ -424,7 +426,7 @@ def itinerary_of(scenario: Scenario, compiler: Compiler) -> Itinerary | None:
         Label(index=i, name=step.name, timeout=step.timeout, expected=step.expect_status, headers=compiler.headers(step))
         for i, step in enumerate(scenario.steps)
     ]
-    return Itinerary(
+    return JourneySpec(
         function=find_function(journey),
         name=journey.function,
         folders=journey.folders,
@@ -435,18 +437,18 @@ def itinerary_of(scenario: Scenario, compiler: Compiler) -> Itinerary | None:
     )
 
 
-def tour_of(itinerary: Itinerary, scenario: Scenario, phase: Phase, crew: Crew, wire: Wire) -> Tour:
+def tour_of(spec: JourneySpec, scenario: Scenario, phase: Phase, context: PhaseContext, wire: Wire) -> JourneyPhase:
     """What the users of one phase share; when it ends is not known yet."""
     url = scenario.target.url
     # Made once: it takes longer than a request. Without TLS it is not used.
-    context = wire.route.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls_context = wire.route.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     def carrier() -> Carrier:
-        return Http2Carrier(wire, context) if scenario.target.http2 else WireTransport(wire, url, most_answer=MOST_ANSWER)
+        return Http2Carrier(wire, tls_context) if scenario.target.http2 else WireTransport(wire, url, most_answer=MOST_ANSWER)
 
-    return Tour(
-        itinerary=itinerary,
-        crew=crew,
+    return JourneyPhase(
+        spec=spec,
+        context=context,
         seed=f"{scenario.seed}/journey/{phase.name}",
         carrier=carrier,
     )

@@ -28,7 +28,7 @@ class Overdue(Protocol):
 L = TypeVar("L", bound=Overdue)
 
 
-class Lanes(Generic[T]):
+class DeadlineBuckets(Generic[T]):
     """Things with a deadline, in one lane for each length of time.
 
     In a lane everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at
@@ -37,17 +37,17 @@ class Lanes(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._lanes: dict[float, dict[T, float]] = {}
+        self._buckets: dict[float, dict[T, float]] = {}
 
     def lane(self, seconds: float) -> dict[T, float]:
         """The lane for those that have so many seconds: thing -> deadline. Enter only ``now + seconds``, leave by deleting."""
-        return self._lanes.setdefault(seconds, {})
+        return self._buckets.setdefault(seconds, {})
 
     def __len__(self) -> int:
-        return sum(map(len, self._lanes.values()))
+        return sum(map(len, self._buckets.values()))
 
     def __iter__(self) -> Iterator[T]:
-        for lane in list(self._lanes.values()):
+        for lane in list(self._buckets.values()):
             yield from list(lane)
 
     def overdue(self, now: float) -> Iterator[tuple[T, float]]:
@@ -55,16 +55,16 @@ class Lanes(Generic[T]):
 
         What leaves, or gets another deadline, before its turn comes is passed over: giving up on one may end others.
         """
-        for lane in list(self._lanes.values()):
+        for lane in list(self._buckets.values()):
             for thing, deadline in list(takewhile(lambda entry: entry[1] <= now, lane.items())):
                 if lane.get(thing) == deadline:
                     yield thing, deadline
 
 
-async def expire_overdue(lanes: Lanes[L], now: float) -> None:
+async def expire_overdue(buckets: DeadlineBuckets[L], now: float) -> None:
     """Give up on what is overdue; each must leave its lane. After a stall that may be thousands, each with a socket to be
     closed: other tasks get their turns in between."""
-    for number, (thing, deadline) in enumerate(lanes.overdue(now), start=1):
+    for number, (thing, deadline) in enumerate(buckets.overdue(now), start=1):
         thing.expire(deadline)
         if number % _AT_A_TIME == 0:
             await trio.lowlevel.checkpoint()

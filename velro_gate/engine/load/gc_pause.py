@@ -12,7 +12,7 @@ MOST_GROWTH = 256 * 2**20
 """Bytes by which the process may grow while collection is off; then one collection is made, which the health watch counts."""
 
 
-class Calm:
+class GcPause:
     """``enter`` after the ramp, ``guard`` now and then, ``leave`` at the end."""
 
     def __init__(self, most_growth: int = MOST_GROWTH) -> None:

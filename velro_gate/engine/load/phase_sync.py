@@ -17,7 +17,7 @@ async def _same(until: float) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accord:
+class PhaseSync:
     """Asked once a phase each; times are on trio's clock. By default a process is alone.
 
     begin: takes the phase's number, from 1, when all is ready for it; the instant at which it begins, perhaps a little ahead.

@@ -10,7 +10,7 @@ from typing import Self
 
 from velro_gate.engine.http.connection import Wire
 from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.users import Crew
+from velro_gate.engine.load.users import PhaseContext
 from velro_gate.model.run import Progress, Tick
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase
@@ -34,7 +34,7 @@ _AWAY = {
 }
 
 
-class Pulse:
+class LivenessCheck:
     """Decides from counts alone whether the service is gone. A service that answers errors, or nothing in time, is not."""
 
     def __init__(self, began: float, gone_after: float = GONE_AFTER) -> None:
@@ -49,7 +49,7 @@ class Pulse:
         """Whether everything has failed since the last answer, though not for long enough to be sure."""
         return self._answered and sum(self._failures.values()) >= _LEAST_FAILURES
 
-    def feel(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
+    def update(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
         """Look at what happened since the last look; a sentence when the service is gone. Counts only ever grow.
 
         unsent: samples with outcome CAPTURE that were never sent. joined: connections that stand. failed_joins: users that
@@ -114,7 +114,7 @@ class Hopelessness:
         # A Poisson count is above this but once in a billion phases.
         return cls(min(levels, default=None), None if due is None else due + 6.0 * math.sqrt(due))
 
-    def feel(
+    def update(
         self, now: float, *, good: int, failed: int, refused: Mapping[int, int], in_flight: int, measuring: bool
     ) -> str | None:
         """Look at the counts, which only ever grow; a sentence when there is no hope.
@@ -158,7 +158,7 @@ class Hopelessness:
 
 
 @dataclass(slots=True, kw_only=True)
-class Vitals:
+class PhaseProgress:
     """Makes ticks and progress of one phase. began, measured_from, end: on the clock ``now``."""
 
     phase: Phase
@@ -170,18 +170,18 @@ class Vitals:
     end: float
     origin: float
     now: Callable[[], float]
-    crew: Crew
+    context: PhaseContext
     wire: Wire
     ticks: list[Tick]
 
     def tick(self) -> Tick:
         """The state now; kept."""
-        recorder = self.crew.recorder
+        recorder = self.context.recorder
         ok, cancelled = recorder.outcomes[Outcome.OK], recorder.outcomes[Outcome.CANCELLED]
         made = Tick(
             at=self.now() - self.origin,
             connected=self.wire.established,
-            in_flight=len(self.crew.lanes),
+            in_flight=len(self.context.buckets),
             sent=recorder.rows,
             ok=ok,
             failed=recorder.rows - ok - cancelled,
@@ -217,7 +217,7 @@ class Vitals:
 
     @property
     def _recorder(self) -> Recorder:
-        return self.crew.recorder
+        return self.context.recorder
 
     def _rate(self) -> float:
         """Good answers a second over the last few ticks."""

@@ -48,7 +48,7 @@ class Arrivals(Protocol):
         """How many of them were never handed out, by step index."""
 
 
-class OpenArrivals:
+class OpenScheduler:
     """Plays a schedule. began: the phase's start, added to the due times."""
 
     def __init__(self, schedule: Schedule, began: float, deliver: Deliver, now: Callable[[], float]) -> None:
@@ -97,7 +97,7 @@ class OpenArrivals:
         return arrivals_by_step(self._dues[self._handed :], self._steps[self._handed :], steps, start, until)
 
 
-class ClosedArrivals:
+class ClosedScheduler:
     """Lets each user think, then send, then think again, until ``end``.
 
     Args:

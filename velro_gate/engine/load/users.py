@@ -22,14 +22,14 @@ from typing import Protocol
 from uuid import UUID
 
 from velro_gate.engine.http.codings import CodingError
-from velro_gate.engine.http.connection import Connection, Owner, State
-from velro_gate.engine.http.responses import Answer, CacheLayers
+from velro_gate.engine.http.connection import Connection, ConnectionState, Owner
+from velro_gate.engine.http.responses import CacheLayers, Response
 from velro_gate.engine.http.unpacking import Unpacking
-from velro_gate.engine.load.deadlines import Lanes, Overdue
+from velro_gate.engine.load.deadlines import DeadlineBuckets, Overdue
 from velro_gate.engine.load.recorder import Recorder
 from velro_gate.engine.steps.checks import Inspection
 from velro_gate.engine.steps.cookies import Jar
-from velro_gate.engine.steps.failures import FailureLog, Shown, request_line, seen_of
+from velro_gate.engine.steps.failures import FailureDetail, FailureLog, request_line, seen_of
 from velro_gate.engine.steps.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.steps.requests import CompiledStep
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
@@ -56,17 +56,17 @@ def identity_of(index: int, seed: int) -> str:
     return str(UUID(bytes=words[:16], version=4))
 
 
-def no_more(_: User, __: float, *, failed: bool) -> None:
+def no_more(_: HttpUser, __: float, *, failed: bool) -> None:
     """An open user waits for its next arrival."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Crew:
+class PhaseContext:
     """What all users of a phase share, and what they count.
 
     now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
     to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
-    descriptors, ports or memory. unsent: samples without a request. lanes, joining: deadlines of requests, and of users that
+    descriptors, ports or memory. unsent: samples without a request. buckets, joining: deadlines of requests, and of users that
     connect ahead. failed_joins: when and who could not. failures: what failed, and how the first of each kind looked. origin:
     scheme and authority of the service. redirects: what follows them; followed: how many were. unpacking: of long bodies.
     """
@@ -76,8 +76,8 @@ class Crew:
     recorder: Recorder
     layers: CacheLayers
     seed: int
-    lanes: Lanes[Overdue] = field(default_factory=Lanes)
-    joining: Lanes[Overdue] = field(default_factory=Lanes)
+    buckets: DeadlineBuckets[Overdue] = field(default_factory=DeadlineBuckets)
+    joining: DeadlineBuckets[Overdue] = field(default_factory=DeadlineBuckets)
     login: CompiledStep | None = None
     token: str = ""
     keep_cookies: bool = True
@@ -98,13 +98,13 @@ class Crew:
     unsent: int = 0
 
 
-class User:
+class HttpUser:
     """See the module's rules."""
 
     __slots__ = (
         "_chain",
         "_connect_seconds",
-        "_crew",
+        "_context",
         "_dialled",
         "_due",
         "_free_at",
@@ -125,12 +125,12 @@ class User:
         "waiting",
     )
 
-    def __init__(self, index: int, crew: Crew) -> None:
+    def __init__(self, index: int, context: PhaseContext) -> None:
         self.index = index
         self.captured: dict[str, str] = {}
         self.waiting: deque[tuple[float, CompiledStep]] = deque()
-        self.connection = crew.connect(self)
-        self._crew = crew
+        self.connection = context.connect(self)
+        self._context = context
         self._identity = ""
         self._jar: Jar | None = None
         self._lane: dict[Overdue, float] | None = None
@@ -147,7 +147,7 @@ class User:
     def identity(self) -> str:
         """A random-looking UUID that depends on the seed and the index only."""
         if not self._identity:
-            self._identity = identity_of(self.index, self._crew.seed)
+            self._identity = identity_of(self.index, self._context.seed)
         return self._identity
 
     def cookie_line(self, head: bytes) -> bytes:
@@ -158,7 +158,7 @@ class User:
         if jar.fixed is not None:
             return jar.fixed
         path = head.split(b" ", 2)[1].partition(b"?")[0].decode("latin-1")
-        return jar.line(path, time(), secure=self._crew.secure)
+        return jar.line(path, time(), secure=self._context.secure)
 
     # What it is asked to do
 
@@ -169,8 +169,8 @@ class User:
 
     def join(self) -> None:
         """Connect ahead of the first request, and log in where there is a login."""
-        if self._step is None and self.connection.state is State.CLOSED:
-            self._enter(self._crew.joining.lane(CONNECT_SECONDS), self._crew.now() + CONNECT_SECONDS)
+        if self._step is None and self.connection.state is ConnectionState.CLOSED:
+            self._enter(self._context.joining.lane(CONNECT_SECONDS), self._context.now() + CONNECT_SECONDS)
             self.connection.open()
 
     def arrive(self, due: float, step: CompiledStep) -> None:
@@ -188,33 +188,33 @@ class User:
             self._join_failed()
         else:
             words = f"no whole answer within {format_seconds(self._step.timeout)}"
-            self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._crew.now(), reason=words)
+            self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._context.now(), reason=words)
 
     def excuse(self, deadline: float) -> None:
         """See Overdue."""
-        if self.connection.state is State.RECEIVING:
+        if self.connection.state is ConnectionState.RECEIVING:
             came = self.connection.came_at()
             if came is not None and came - _TICK > deadline:
                 self.expire(deadline)
         elif self._lane is not None:
             # It was being connected or sent.
             seconds = CONNECT_SECONDS if self._step is None else self._step.timeout
-            self._enter(self._lane, self._crew.now() + seconds)
+            self._enter(self._lane, self._context.now() + seconds)
 
     def cancel(self) -> None:
         """The run ends: give up on what is under way, and let go of the connection."""
         self.connection.close()
         self._leave_lane()
         if self._step is not None:
-            self._finish(Outcome.CANCELLED, self._crew.now())
+            self._finish(Outcome.CANCELLED, self._context.now())
 
     # What its connection tells it
 
     def opened(self, seconds: float) -> None:
         """The connection stands."""
-        crew = self._crew
+        context = self._context
         self._connect_seconds = seconds
-        crew.reconnects += self._known
+        context.reconnects += self._known
         self._known = True
         step = self._step
         if step is not None:
@@ -222,25 +222,25 @@ class User:
             assert request is not None
             if self._chain is None and not self._retried:
                 # Until its turn to connect came it was not the service that it waited for.
-                self._sent = max(self._sent, crew.now() - seconds)
+                self._sent = max(self._sent, context.now() - seconds)
             self.connection.send(request, head=step.head, wants_body=step.wants_body)
             return
         self._leave_lane()
-        if crew.login is not None and crew.token not in self.captured and not crew.closing:
-            self._start(crew.now(), crew.login, 0.0)
+        if context.login is not None and context.token not in self.captured and not context.closing:
+            self._start(context.now(), context.login, 0.0)
 
-    def answered(self, answer: Answer, at: float) -> None:
+    def answered(self, answer: Response, at: float) -> None:
         """The answer is whole: judge it, record it, go on."""
-        step, crew = self._step, self._crew
+        step, context = self._step, self._context
         assert step is not None
         if at < self._sent:  # noqa: PLR1730 (max would cost a call)
             # A socket that took over the number of one that was found ready can bring its answer in the same turn.
             at = self._sent
-        if answer.cookies and crew.keep_cookies:
+        if answer.cookies and context.keep_cookies:
             self._jar = self._jar or Jar()
             for header in answer.cookies:
                 self._jar.keep(header, step.default_path, time())
-        if crew.redirects is not None and self._follow(crew.redirects, step, answer):
+        if context.redirects is not None and self._follow(context.redirects, step, answer):
             return
         outcome: Outcome | None = Outcome.STATUS
         if answer.status in step.expected:
@@ -249,11 +249,11 @@ class User:
             # It has come in time, however long it takes to be looked at.
             self._leave_lane()
             answer.lent = True
-            crew.unpacking.put(partial(Inspection.unpack, answer), partial(self._unpacked, step, answer, at))
+            context.unpacking.put(partial(Inspection.unpack, answer), partial(self._unpacked, step, answer, at))
         else:
             self._judged(outcome, step, answer, at)
 
-    def _unpacked(self, step: CompiledStep, answer: Answer, at: float, body: bytes | CodingError) -> None:
+    def _unpacked(self, step: CompiledStep, answer: Response, at: float, body: bytes | CodingError) -> None:
         """A long body can be looked at, unless the run has given up on it meanwhile."""
         if self._step is step and step.inspect is not None:
             outcome = step.inspect(answer, self.captured, body)
@@ -261,8 +261,8 @@ class User:
             self._judged(outcome, step, answer, at)
         answer.discard()
 
-    def _judged(self, outcome: Outcome, step: CompiledStep, answer: Answer, at: float) -> None:
-        crew, inspect = self._crew, step.inspect
+    def _judged(self, outcome: Outcome, step: CompiledStep, answer: Response, at: float) -> None:
+        context, inspect = self._context, step.inspect
         self._finish(
             outcome,
             at,
@@ -270,11 +270,11 @@ class User:
             answer=answer,
             first_byte=max(answer.first_at - self._sent, 0.0),
             status=answer.status,
-            cache=crew.layers.code(answer.cache, answer.cache_layer),
+            cache=context.layers.code(answer.cache, answer.cache_layer),
             received=answer.received if self._chain is None else self._chain.received + answer.received,
         )
 
-    def _follow(self, redirects: Redirects, step: CompiledStep, answer: Answer) -> bool:
+    def _follow(self, redirects: Redirects, step: CompiledStep, answer: Response) -> bool:
         """Send the request that an answer redirects to; False where the answer is the last of its request."""
         request = step.render(self) if self._chain is None and answer.status in FOLLOWED else None
         chain = self._chain if request is None else Chain(request=request)
@@ -282,10 +282,10 @@ class User:
         if onward is None:
             return False
         self._chain = onward
-        self._crew.followed += 1
+        self._context.followed += 1
         self._retried = False
         connection = self.connection
-        self._dialled = connection.state is not State.IDLE
+        self._dialled = connection.state is not ConnectionState.IDLE
         if self._dialled:
             self._request = onward.request
             connection.open(hurried=True)
@@ -295,7 +295,7 @@ class User:
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
         """The connection failed, before or under the request."""
-        step, crew = self._step, self._crew
+        step, context = self._step, self._context
         if step is None:
             self._leave_lane()
             self._join_failed()
@@ -304,7 +304,7 @@ class User:
         elif outcome is Outcome.RESET and early and self._is_safe(step) and not self._dialled and not self._retried:
             # It had idled and was closed in the moment in which we used it: the service has most likely not seen the request.
             self._retried = self._dialled = True
-            crew.retries += 1
+            context.retries += 1
             self._request = step.render(self) if self._chain is None else self._chain.request
             self.connection.open(hurried=True)
         else:
@@ -319,35 +319,35 @@ class User:
     # The work
 
     def _start(self, due: float, step: CompiledStep, queued: float) -> None:
-        crew = self._crew
-        if step.needs_token and not self._tried_login and crew.login is not None and crew.token not in self.captured:
+        context = self._context
+        if step.needs_token and not self._tried_login and context.login is not None and context.token not in self.captured:
             self._tried_login = True
             self.waiting.appendleft((due, step))
-            due, step, queued = crew.now(), crew.login, 0.0
-        elif step is not crew.login:
+            due, step, queued = context.now(), context.login, 0.0
+        elif step is not context.login:
             self._tried_login = False
         connection = self.connection
         self._step = step
         self._due = due
         self._queued = queued
         self._retried = False
-        self._sent = now = crew.now()
+        self._sent = now = context.now()
         request = step.render(self)
         if request is None:
-            crew.unsent += 1
+            context.unsent += 1
             self._finish(Outcome.CAPTURE, now, reason="not sent: a value that it needs was not captured, or cannot stand there")
             return
-        self._enter(crew.lanes.lane(step.timeout), now + step.timeout)
+        self._enter(context.buckets.lane(step.timeout), now + step.timeout)
         # What may be sent again is sent without looking: should the service have closed the connection, it goes out on another.
-        if connection.state is State.IDLE and (step.safe or connection.still_idle()):
+        if connection.state is ConnectionState.IDLE and (step.safe or connection.still_idle()):
             self._dialled = False
             connection.send(request, head=step.head, wants_body=step.wants_body)
             return
         self._dialled = True
         self._request = request
-        if connection.state is State.CLOSED:
+        if connection.state is ConnectionState.CLOSED:
             connection.open(hurried=True)
-        elif connection.state is State.WAITING:
+        elif connection.state is ConnectionState.WAITING:
             connection.hurry()
 
     def _finish(
@@ -361,19 +361,19 @@ class User:
         cache: int = NO_CACHE_HEADER,
         received: int = 0,
         reason: str = "",
-        answer: Answer | None = None,
+        answer: Response | None = None,
     ) -> None:
-        crew, step = self._crew, self._step
+        context, step = self._context, self._step
         assert step is not None
         if outcome is not Outcome.OK and outcome is not Outcome.CANCELLED:
-            crew.failures.note(step.index, outcome, status, reason, at, partial(self._shown, step, outcome, answer))
+            context.failures.note(step.index, outcome, status, reason, at, partial(self._shown, step, outcome, answer))
         self._leave_lane()
         self._step = self._request = self._chain = None
         self._free_at = at if free_at is None else free_at
         connect, self._connect_seconds = self._connect_seconds, nan
-        crew.delivered += self.connection.written
+        context.delivered += self.connection.written
         self.connection.written = False
-        crew.recorder.put(
+        context.recorder.put(
             self._due,
             self._sent,
             at,
@@ -389,10 +389,10 @@ class User:
         )
         if self.waiting:
             self._go_on()
-        elif step is not crew.login:
-            crew.free(self, at, failed=outcome is not Outcome.OK)
+        elif step is not context.login:
+            context.free(self, at, failed=outcome is not Outcome.OK)
 
-    def _shown(self, step: CompiledStep, outcome: Outcome, answer: Answer | None) -> Shown:
+    def _shown(self, step: CompiledStep, outcome: Outcome, answer: Response | None) -> FailureDetail:
         """How this failure looked. answer: None where there was none."""
         chain, inspect = self._chain, step.inspect
         request = chain.request if chain is not None else step.render(self)
@@ -400,9 +400,9 @@ class User:
             seen = seen_of(b"".join(answer.raw), whole=True)
         else:
             seen = seen_of(self.connection.evidence, whole=False) if outcome is Outcome.PROTOCOL else ""
-        token = self.captured.get(self._crew.token)
-        return Shown(
-            request=step.name if request is None else request_line(request, self._crew.origin),
+        token = self.captured.get(self._context.token)
+        return FailureDetail(
+            request=step.name if request is None else request_line(request, self._context.origin),
             came=inspect.came if inspect is not None and outcome is Outcome.CHECK else "",
             seen=seen,
             hidden=() if token is None else (token,),
@@ -412,26 +412,26 @@ class User:
         self._leave_lane()
         self._step = self._request = self._chain = None
         self._free_at = at
-        if step is not self._crew.login:
-            self._crew.missed.append((self._due, step.index))
+        if step is not self._context.login:
+            self._context.missed.append((self._due, step.index))
         if self.waiting:
             self._go_on()
-        elif step is not self._crew.login:
-            self._crew.free(self, at, failed=True)
+        elif step is not self._context.login:
+            self._context.free(self, at, failed=True)
 
     def _go_on(self) -> None:
         # A request may end before the call that starts it returns: a loop, so that a long queue makes no deep stack.
         if self._starting:
             return
         self._starting = True
-        while self.waiting and self._step is None and not self._crew.closing:
+        while self.waiting and self._step is None and not self._context.closing:
             due, step = self.waiting.popleft()
             self._start(due, step, max(self._free_at - due, 0.0))
         self._starting = False
 
     def _join_failed(self) -> None:
-        self._crew.join_failures += 1
-        self._crew.failed_joins.append((self._crew.now(), self))
+        self._context.join_failures += 1
+        self._context.failed_joins.append((self._context.now(), self))
 
     def _enter(self, lane: dict[Overdue, float], deadline: float) -> None:
         self._leave_lane()

@@ -54,7 +54,7 @@ class _BadRequestError(Exception):
     """The stream is no HTTP/1.1, or no longer."""
 
 
-class Exchange:
+class ResponderConnection:
     """What one connection has asked so far: bytes in, answers out. Knows no socket.
 
     answered: requests that were answered. closing: the connection ends once the answers are written.
@@ -198,7 +198,7 @@ class Peer:
 
     def __init__(self, accepted: socket.socket) -> None:
         self.socket = accepted
-        self.exchange = Exchange()
+        self.exchange = ResponderConnection()
         self.unsent = b""
 
 

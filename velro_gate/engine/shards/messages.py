@@ -27,7 +27,7 @@ _READ_SIZE = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class ShardOrder:
     """What to send. environ: of the code of journeys; a process's own is there for others to read."""
 
     load: Load
@@ -62,14 +62,14 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class LoadEnded:
     """The load of the phase is over: everything that fell due before ``until`` was handed out."""
 
     until: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class SampleChunk:
     """Some samples. layers: the names of the shard's cache layers so far, in the order of its codes."""
 
     phase: str

@@ -17,19 +17,19 @@ from time import perf_counter
 import trio
 
 from velro_gate.engine.http.responses import CacheLayers
-from velro_gate.engine.load.phase_sync import Accord
+from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.run import Load, run_load
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
-    Ended,
     Failed,
     Finished,
     Link,
-    Order,
-    Piece,
+    LoadEnded,
     Ready,
+    SampleChunk,
     Seen,
+    ShardOrder,
     Stop,
     Until,
 )
@@ -83,13 +83,13 @@ class _Orders:
                     self.stop.set()
 
     async def begin(self, _: int) -> float:
-        """See Accord."""
+        """See PhaseSync."""
         self._link.post(Ready())
         return await self._begin.receive()
 
     async def end(self, until: float) -> float:
-        """See Accord."""
-        self._link.post(Ended(until=until))
+        """See PhaseSync."""
+        self._link.post(LoadEnded(until=until))
         return await self._until.receive()
 
 
@@ -101,7 +101,7 @@ async def carry_out(line: socket.socket) -> None:
         nursery.start_soon(link.write)
         nursery.start_soon(_live, link)
         match await link.read():
-            case Order(load=load, environ=environ):
+            case ShardOrder(load=load, environ=environ):
                 os.environ.update(environ)
                 nursery.start_soon(_send, load, link, orders)
                 await orders.listen()
@@ -119,7 +119,7 @@ async def _send(load: Load, link: Link, orders: _Orders) -> None:
     layers = CacheLayers()
 
     def sink(phase: str, samples: Samples) -> None:
-        link.post(Piece(phase=phase, samples=samples, layers=tuple(layers.names)))
+        link.post(SampleChunk(phase=phase, samples=samples, layers=tuple(layers.names)))
 
     def observe(progress: Progress) -> None:
         link.post(Seen(progress=progress))
@@ -135,7 +135,7 @@ async def _send(load: Load, link: Link, orders: _Orders) -> None:
             observe=observe,
             finished=finished,
             stop=orders.stop,
-            accord=Accord(begin=orders.begin, end=orders.end),
+            sync=PhaseSync(begin=orders.begin, end=orders.end),
             layers=layers,
         )
     except Exception as error:  # noqa: BLE001 (raised again where the run can be ended)

@@ -34,14 +34,14 @@ from velro_gate.engine.shards.merge import LayerNames, merged_progress, merged_r
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
-    Ended,
     Failed,
     Finished,
     Link,
-    Order,
-    Piece,
+    LoadEnded,
     Ready,
+    SampleChunk,
     Seen,
+    ShardOrder,
     Stop,
     Until,
 )
@@ -190,7 +190,7 @@ class _Together:
 
     async def hear(self, member: _Member) -> None:
         """Give a shard its order, and pass on what it says until it is over."""
-        member.link.post(Order(load=replace(self._load, shard=member.shard), environ=dict(os.environ)))
+        member.link.post(ShardOrder(load=replace(self._load, shard=member.shard), environ=dict(os.environ)))
         while (message := await member.link.read()) is not None:
             await self._tell.send((member, message))
         code = await trio.to_thread.run_sync(_exit_code, member.process)
@@ -275,7 +275,7 @@ class _Together:
                 self._look_round()
             return
         member.silent = 0
-        if isinstance(message, Piece):
+        if isinstance(message, SampleChunk):
             member.received.add(message.samples)
             self._sink(message.phase, self.layers.renumbered(message.samples, message.layers))
         elif member.lost is None:
@@ -290,7 +290,7 @@ class _Together:
             case Seen(progress=progress):
                 member.seen = progress
                 self._show()
-            case Ended(until=until):
+            case LoadEnded(until=until):
                 member.ended = until
             case Finished(run=run):
                 member.run = run

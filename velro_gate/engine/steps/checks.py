@@ -7,7 +7,7 @@ import re
 from collections.abc import MutableMapping
 
 from velro_gate.engine.http.codings import CONTENT_ENCODING, LIGHT, CodingError, TooLongError, decoded
-from velro_gate.engine.http.responses import Answer
+from velro_gate.engine.http.responses import Response
 from velro_gate.engine.steps.cookies import cookie_pair
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Capture, ContainsCheck, JsonCheck, Step
@@ -65,7 +65,7 @@ class Inspection:
         self._found: object = _ABSENT
 
     def __call__(
-        self, answer: Answer, captured: MutableMapping[str, str], unpacked: bytes | CodingError | None = None
+        self, answer: Response, captured: MutableMapping[str, str], unpacked: bytes | CodingError | None = None
     ) -> Outcome | None:
         """OK, CHECK, CAPTURE, or PROTOCOL for a body that cannot be decompressed; values found are put into ``captured``.
 
@@ -100,7 +100,7 @@ class Inspection:
         return outcome
 
     @staticmethod
-    def unpack(answer: Answer) -> bytes | CodingError:
+    def unpack(answer: Response) -> bytes | CodingError:
         """The whole body, or what is wrong with it. This may take long, and touches nothing else."""
         try:
             return decoded(b"".join(answer.body or ()), _coding(answer))
@@ -130,7 +130,7 @@ class Inspection:
         return json.dumps(self._found, ensure_ascii=False)[:_MOST_CAME]
 
 
-def _coding(answer: Answer) -> bytes:
+def _coding(answer: Response) -> bytes:
     return next((value for name, value in answer.captured or () if name == CONTENT_ENCODING), b"")
 
 
@@ -148,7 +148,7 @@ def _holds(check: JsonCheck, found: object) -> bool:
     return isinstance(found, bool) is isinstance(check.equals, bool) and found == check.equals
 
 
-def _captured(capture: Capture, path: JsonPath, answer: Answer, document: object) -> str | None:
+def _captured(capture: Capture, path: JsonPath, answer: Response, document: object) -> str | None:
     if capture.source == "json":
         return _as_text(value_at(document, path))
     if capture.source == "header":

@@ -33,7 +33,7 @@ _CHUNK = re.compile(rb"\A\s*([0-9A-Fa-f]+)[^\n]*\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class FailureDetail:
     """What is shown of one failed answer, see ``FailedAnswer``. hidden: values to mask."""
 
     request: str
@@ -55,9 +55,9 @@ class FailureLog:
         self._hidden = tuple(hidden)
         self._counts: dict[tuple[int, int, int, str], int] = {}
         self._kinds: dict[tuple[int, int, int], int] = {}
-        self._shown: dict[tuple[int, int, int, str], tuple[float, Shown]] = {}
+        self._shown: dict[tuple[int, int, int, str], tuple[float, FailureDetail]] = {}
 
-    def note(self, step: int, outcome: Outcome, status: int, reason: str, at: float, show: Callable[[], Shown]) -> None:
+    def note(self, step: int, outcome: Outcome, status: int, reason: str, at: float, show: Callable[[], FailureDetail]) -> None:
         """Count one. show: makes the example; called for the first of its kind only."""
         key = (step, int(outcome), status, reason)
         if key in self._counts:

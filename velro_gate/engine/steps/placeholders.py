@@ -16,7 +16,7 @@ from velro_gate.errors import MissingVariableError, UsageError
 from velro_gate.model.scenario import Feeder
 
 
-class Person(Protocol):
+class ValueContext(Protocol):
     """What a slot may ask of a virtual user."""
 
     @property
@@ -35,7 +35,7 @@ class Person(Protocol):
 Encode = Callable[[str], bytes | None]
 """Text -> the bytes that stand for it in one kind of place; None when it cannot stand there."""
 
-Slot = Callable[[Person], bytes | None]
+Slot = Callable[[ValueContext], bytes | None]
 
 
 def in_url(text: str) -> bytes:
@@ -71,7 +71,7 @@ def body_encoding(content_type: str) -> Encode:
     return in_form if kind == "application/x-www-form-urlencoded" else in_text
 
 
-class Sources:
+class ValueSources:
     """Where values come from. secrets: environment variables by name."""
 
     def __init__(self, feeders: Sequence[Feeder], secrets: Mapping[str, str]) -> None:

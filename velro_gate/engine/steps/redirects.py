@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from velro_gate.engine.http.responses import Answer
+from velro_gate.engine.http.responses import Response
 
 LOCATION = b"location"
 FOLLOWED = frozenset({301, 302, 303, 307, 308})
@@ -41,7 +41,7 @@ class Redirects:
         self._origin = _origin(self._base)
         self._most = most
 
-    def onward(self, chain: Chain, answer: Answer, cookie_line: Callable[[bytes], bytes] | None) -> Chain | None:
+    def onward(self, chain: Chain, answer: Response, cookie_line: Callable[[bytes], bytes] | None) -> Chain | None:
         """The chain with the request that the answer sends us to; None where the answer is the last.
 
         cookie_line: gives the Cookie header for a request that begins like its argument; None leaves that header as it is.

@@ -18,7 +18,7 @@ import httpx
 from velro_gate import __version__
 from velro_gate.engine.http.codings import CONTENT_ENCODING, chunked
 from velro_gate.engine.steps.checks import Inspection
-from velro_gate.engine.steps.placeholders import Encode, Person, Slot, Sources, body_encoding, in_header, in_url
+from velro_gate.engine.steps.placeholders import Encode, Slot, ValueContext, ValueSources, body_encoding, in_header, in_url
 from velro_gate.engine.steps.redirects import LOCATION, Redirects
 from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario, Step
 
@@ -29,7 +29,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent again when it is unknown whether the service has seen them (RFC 9110, 9.2.1)."""
 
 
-class Sender(Person, Protocol):
+class Sender(ValueContext, Protocol):
     """What a request may ask of a virtual user."""
 
     def cookie_line(self, head: bytes) -> bytes:
@@ -45,7 +45,7 @@ class Pieces:
         self.slots = tuple(slots)
         self._format = b"%b".join(part.replace(b"%", b"%%") if slots else part for part in fixed)
 
-    def render(self, person: Person) -> bytes | None:
+    def render(self, person: ValueContext) -> bytes | None:
         """The bytes for one user; None when it lacks a value."""
         if not self.slots:
             return self._format
@@ -134,7 +134,7 @@ class Compiler:
     def __init__(self, scenario: Scenario, secrets: Mapping[str, str]) -> None:
         self._scenario = scenario
         self._base = scenario.target.url.rstrip("/")
-        self._sources = Sources(scenario.feeders, secrets)
+        self._sources = ValueSources(scenario.feeders, secrets)
 
     def steps(self) -> list[CompiledStep]:
         """Every step of the journey.
@@ -230,7 +230,7 @@ class Compiler:
 class _Cutter:
     """Replaces placeholders by tokens that survive every encoding, and cuts bytes at them afterwards."""
 
-    def __init__(self, sources: Sources, where: str) -> None:
+    def __init__(self, sources: ValueSources, where: str) -> None:
         self._sources = sources
         self._where = where
         self._found: list[Slot | bytes] = []

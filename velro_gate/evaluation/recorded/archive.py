@@ -17,7 +17,7 @@ _BASELINE = re.compile(r"\d{8}T\d{6}Z-.*\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class ArchivedRun:
     """One kept run. baseline: it lies there as an accepted one. duet: its pairs, where it is the head of a duet."""
 
     path: Path
@@ -30,7 +30,7 @@ class Kept:
 class Archive:
     """Every run, oldest first, and a sentence for each file that should be one and cannot be read."""
 
-    runs: tuple[Kept, ...] = ()
+    runs: tuple[ArchivedRun, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
@@ -42,7 +42,7 @@ def read_archive(root: Path) -> Archive:
     """
     if not root.is_dir():
         raise RecordError("there is no folder of records", where=str(root), why="it does not exist, or is no folder")
-    runs: list[Kept] = []
+    runs: list[ArchivedRun] = []
     skipped: list[str] = []
     for place, folders, files in os.walk(root):
         folders.sort()
@@ -61,7 +61,7 @@ def read_archive(root: Path) -> Archive:
     return Archive(runs=tuple(runs), skipped=tuple(skipped))
 
 
-def _kept(path: Path) -> Kept:
+def _kept(path: Path) -> ArchivedRun:
     if path.name == RECORD:
-        return Kept(path=path.parent, record=read_record(path), duet=read_duet(path.parent))
-    return Kept(path=path, record=read_record(path), baseline=True)
+        return ArchivedRun(path=path.parent, record=read_record(path), duet=read_duet(path.parent))
+    return ArchivedRun(path=path, record=read_record(path), baseline=True)

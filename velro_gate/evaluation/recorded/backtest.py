@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from velro_gate.errors import RecordError, UsageError
-from velro_gate.evaluation.recorded.archive import Kept, read_archive
+from velro_gate.evaluation.recorded.archive import ArchivedRun, read_archive
 from velro_gate.evaluation.recorded.flips import Rejudged, RunKind
 from velro_gate.evaluation.recorded.rejudge import rejudged
 from velro_gate.scenario import load_scenario
@@ -49,7 +49,7 @@ def backtest(root: Path, changed: Mapping[str, object], say: Callable[[str], Non
             raise UsageError("no policy can have these values", why=str(error)) from error
 
 
-def _kind(kept: Kept) -> RunKind:
+def _kind(kept: ArchivedRun) -> RunKind:
     if kept.duet is not None:
         return RunKind.DUET
     return RunKind.BASELINE if kept.baseline else RunKind.RUN

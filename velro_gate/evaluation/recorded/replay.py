@@ -1,8 +1,8 @@
 """The decision replayed on real series: how often it would have failed a build that had not changed, and what it finds.
 
 Every run of a series is judged by the accepted ones before it. What looks suspicious is judged again by two further runs: of
-the same job, which share its noise, where the series has other arms (``Further.SAME_JOB``: what ``gate`` does); or those of
-the two jobs after it, as if they were further runs of the same build on other days (``Further.LATER_JOBS``: what a second
+the same job, which share its noise, where the series has other arms (``FurtherRuns.SAME_JOB``: what ``gate`` does); or those of
+the two jobs after it, as if they were further runs of the same build on other days (``FurtherRuns.LATER_JOBS``: what a second
 job on another machine comes near to). A regression begins a new epoch, as it would if somebody had accepted it.
 
 All jobs of a series are judged at once by the arrays of ``stored.rules``, again from each failed job on.
@@ -58,7 +58,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 
 
-class Further(Enum):
+class FurtherRuns(Enum):
     """Where the further runs of a suspicious phase come from."""
 
     SAME_JOB = "further runs of the same job"
@@ -88,7 +88,7 @@ def replay_figures(found: SeriesFound, seed: int = 1) -> Iterator[Figure]:
     sources = dict.fromkeys(series.source for series in found.series)
     for source in sources:
         mine = [series for series in found.series if series.source == source]
-        for further in Further:
+        for further in FurtherRuns:
             judged = [each for series in mine for each in replayed(series, further, seed=seed)]
             if judged:
                 yield from _without_change(f"{source}, {further.value}", source, _joined(judged))
@@ -99,13 +99,13 @@ def replay_figures(found: SeriesFound, seed: int = 1) -> Iterator[Figure]:
 
 
 def replayed(
-    series: Series, further: Further, *, kept: int | None = None, seed: int = 1, policy: Policy = POLICY
+    series: Series, further: FurtherRuns, *, kept: int | None = None, seed: int = 1, policy: Policy = POLICY
 ) -> Iterator[Replayed]:
     """The runs of each arm of a series; none where the jobs have no further runs of that kind, or no run a baseline.
 
     kept: as if only so many accepted runs were ever stored, and none of other epochs.
     """
-    if further is Further.SAME_JOB and len(series.arms) < 3:
+    if further is FurtherRuns.SAME_JOB and len(series.arms) < 3:
         return
     rules = policy if kept is None else replace(policy, max_baselines=kept, history=kept)
     for number in range(len(series.arms)):
@@ -155,7 +155,7 @@ class _Arm:
         self._beside = every[:, others]
         self._own = _Windows(self.y)
 
-    def walk(self, further: Further) -> list[_Piece]:
+    def walk(self, further: FurtherRuns) -> list[_Piece]:
         """All jobs from the second on, piece by piece: with each failed job a new epoch begins."""
         pieces = []
         begin, epoch = 1, 0
@@ -170,7 +170,7 @@ class _Arm:
             begin += len(piece.jobs)
         return pieces
 
-    def judged(self, jobs: Ints, epochs: Ints, further: Further, moved: Floats | None = None) -> _Piece:
+    def judged(self, jobs: Ints, epochs: Ints, further: FurtherRuns, moved: Floats | None = None) -> _Piece:
         """These jobs by the values before them from their epoch on. moved: (jobs, figures), put into their runs."""
         policy = self._policy
         noise = noise_over(
@@ -180,7 +180,7 @@ class _Arm:
             prior_sd=self._prior,
         )
         current = self.y[jobs]
-        again = self._own.after(jobs) if further is Further.LATER_JOBS else self._of_the_job(jobs, noise.level)
+        again = self._own.after(jobs) if further is FurtherRuns.LATER_JOBS else self._of_the_job(jobs, noise.level)
         if moved is not None:
             current, again = current + moved, again + moved[..., None]
         first = judged_alone(shifts_over(current[..., None], noise, policy), policy)
@@ -188,7 +188,7 @@ class _Arm:
             jobs=jobs,
             epochs=epochs,
             screen=first,
-            whole=judged_again(first, current, again, noise, policy, second_job=further is Further.LATER_JOBS),
+            whole=judged_again(first, current, again, noise, policy, second_job=further is FurtherRuns.LATER_JOBS),
         )
 
     def _of_the_job(self, jobs: Ints, level: Floats) -> Floats:
@@ -232,7 +232,7 @@ class _Windows:
         return found
 
 
-def _answers(series: Series, arm: _Arm, pieces: Sequence[_Piece], further: Further, seed: int) -> Replayed | None:
+def _answers(series: Series, arm: _Arm, pieces: Sequence[_Piece], further: FurtherRuns, seed: int) -> Replayed | None:
     """One answer a run; None where no run was compared."""
     if not pieces:
         return None
@@ -313,7 +313,7 @@ def _without_change(name: str, source: str, judged: Replayed) -> Iterator[Figure
 def _few_baselines(source: str, series: Sequence[Series]) -> Iterator[Figure]:
     """Runs with so few baselines, and nothing else from which the noise is known."""
     for kept in FEW:
-        judged = [each for one in series for each in replayed(one, Further.SAME_JOB, kept=kept)]
+        judged = [each for one in series for each in replayed(one, FurtherRuns.SAME_JOB, kept=kept)]
         if judged:
             whole, name = _joined(judged), f"{source}, {kept} baseline{'s' * (kept > 1)}"
             count = len(whole.failed)

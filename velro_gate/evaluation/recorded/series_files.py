@@ -38,7 +38,7 @@ SHORTEST = 8
 _KINDS = {"diffInserts": "inserts", "diffQueries1": "simple queries", "diffQueries2": "group-by queries"}
 
 
-class Value(NamedTuple):
+class TidyRow(NamedTuple):
     """One row of the tidy format, its time as it sorts."""
 
     series: str
@@ -84,7 +84,7 @@ def _of_file(path: Path) -> list[Series]:
     try:
         columns = set(lines.fieldnames or ())
         reader = next((read for needed, read in _FORMATS.items() if columns.issuperset(needed)), None)
-        values: list[Value] = []
+        values: list[TidyRow] = []
         if reader is not None:
             for row in lines:
                 if None in row or None in row.values():
@@ -92,14 +92,14 @@ def _of_file(path: Path) -> list[Series]:
                 values += reader(row)
     except (csv.Error, ValueError) as error:
         raise _unreadable(f"{path}:{lines.line_num}", str(error)) from error
-    by_name: dict[str, list[Value]] = defaultdict(list)
+    by_name: dict[str, list[TidyRow]] = defaultdict(list)
     for value in values:
         by_name[value.series].append(value)
     source = path.parent.resolve().name
     return [each for name, rows in by_name.items() for each in _series_of(source, name, rows)]
 
 
-def _series_of(source: str, name: str, rows: Sequence[Value]) -> Iterator[Series]:
+def _series_of(source: str, name: str, rows: Sequence[TidyRow]) -> Iterator[Series]:
     jobs = sorted({(value.time, value.job) for value in rows})
     arms = sorted({value.arm for value in rows})
     figures = sorted({(value.figure, value.kind) for value in rows})
@@ -126,48 +126,48 @@ def _series_of(source: str, name: str, rows: Sequence[Value]) -> Iterator[Series
 Row = Mapping[str, str]
 
 
-def _tidy(row: Row) -> Iterator[Value]:
+def _tidy(row: Row) -> Iterator[TidyRow]:
     kind, value = row["kind"], float(row["value"])
     if kind not in METRICS:
         raise ValueError(f"{kind!r} is no kind of figure; the kinds are {', '.join(METRICS)}")
     if not (math.isfinite(value) and value > 0.0):
         raise ValueError(f"a value must be a positive number, not {row['value']!r}; leave out the row of what was not measured")
-    yield Value(row["series"], row["job"], _moment(row["time"]), row["arm"], row["figure"], kind, value)
+    yield TidyRow(row["series"], row["job"], _moment(row["time"]), row["arm"], row["figure"], kind, value)
 
 
-def _otel(row: Row) -> Iterator[Value]:
+def _otel(row: Row) -> Iterator[TidyRow]:
     for column in ("request_avg_ms", "request_p95_ms", "iteration_avg_ms", "iteration_p95_ms"):
         value = _number(row[column])
         if value:
             kind = "p95" if "p95" in column else "p50"
             time = _moment(row["job_time"])
-            yield Value("load test", row["job_time"], time, row["arm"], column.removesuffix("_ms"), kind, value / 1e3)
+            yield TidyRow("load test", row["job_time"], time, row["arm"], column.removesuffix("_ms"), kind, value / 1e3)
 
 
-def _mountpoint(row: Row) -> Iterator[Value]:
+def _mountpoint(row: Row) -> Iterator[TidyRow]:
     value = _number(row["value"])
     if value:
         name, job = f"family {row['family']}", f"{row['time_ms']} {row['commit']}"
-        yield Value(name, job, _moment(row["time_ms"]), "", row["figure"], row["kind"], value)
+        yield TidyRow(name, job, _moment(row["time_ms"]), "", row["figure"], row["kind"], value)
 
 
-def _benchmarks(row: Row) -> Iterator[Value]:
+def _benchmarks(row: Row) -> Iterator[TidyRow]:
     """Times are better when small, rates when large."""
     value = _number(row["value"])
     kind = "throughput" if row["unit"].lower().split("/")[0] in ("ops", "iter") else "p50"
     if value:
-        yield Value(row["suite"], row["commit"], _moment(row["date_ms"]), "", row["bench"], kind, value)
+        yield TidyRow(row["suite"], row["commit"], _moment(row["date_ms"]), "", row["bench"], kind, value)
 
 
-def _fastify(row: Row) -> Iterator[Value]:
+def _fastify(row: Row) -> Iterator[TidyRow]:
     rate, latency = _number(row["requests"]), _number(row["latency"])
     if rate and latency:
         of = f"{row['name']} {row['version']}", row["date"], _moment(row["date"]), "", "all"
-        yield Value(*of, "throughput", rate)
-        yield Value(*of, "p50", latency / 1e3)
+        yield TidyRow(*of, "throughput", rate)
+        yield TidyRow(*of, "p50", latency / 1e3)
 
 
-_FORMATS: dict[tuple[str, ...], Callable[[Row], Iterable[Value]]] = {
+_FORMATS: dict[tuple[str, ...], Callable[[Row], Iterable[TidyRow]]] = {
     TIDY: _tidy,
     ("job_time", "arm", "request_avg_ms", "request_p95_ms", "iteration_avg_ms", "iteration_p95_ms"): _otel,
     ("family", "time_ms", "commit", "figure", "kind", "value"): _mountpoint,

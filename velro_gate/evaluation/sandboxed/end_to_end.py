@@ -10,10 +10,10 @@ from velro_gate import units
 from velro_gate.evaluation.recorded.bank_jobs import LEAST_CYCLES, effects_of, job_figures
 from velro_gate.evaluation.results import Figure
 from velro_gate.evaluation.sandboxed.whole_duets import WholeDuets, whole_duet_figures
-from velro_gate.gate.duet.blocks import Shape
+from velro_gate.gate.duet.blocks import BlockShape
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import make_results, run_id
-from velro_gate.gate.sandboxed.bank import Wanted, fill_bank
+from velro_gate.gate.sandboxed.bank import BankOptions, fill_bank
 from velro_gate.gate.sandboxed.effects import sandbox_effects, sandbox_setup
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank
 from velro_gate.model.scenario import ALL_STEPS
@@ -47,7 +47,7 @@ def end_to_end_figures(asked: EndToEnd, effects: Effects) -> Iterator[Figure]:
     world = sandbox_effects(effects)
     setup = sandbox_setup(world, asked.scenario)
     results = make_results(asked.output, run_id(effects.utc_now(), setup.plan.scenario, "bank"))
-    wanted = Wanted(cycles=asked.cycles, seed=asked.seed, shape=Shape(warm_up=asked.warm_up, seconds=asked.seconds))
+    wanted = BankOptions(cycles=asked.cycles, seed=asked.seed, shape=BlockShape(warm_up=asked.warm_up, seconds=asked.seconds))
     bank = fill_bank(setup, asked.bank, wanted, results, world)
     for sentence in _sentences(bank):
         effects.say(sentence)

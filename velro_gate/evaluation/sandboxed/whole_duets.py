@@ -18,8 +18,8 @@ from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.recorded.bank_jobs import FOUND, FOUND_FROM, is_found
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.gate.builds.run import Builds
-from velro_gate.gate.duet.blocks import Shape
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.blocks import BlockShape
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.verdict import reach_duet_verdict, reread, write_reports
 from velro_gate.gate.measure.effects import Effects
@@ -43,7 +43,14 @@ class MeasureDuet(Protocol):
     """Measures a duet and keeps its record in the folder, as ``gate.duet.duet`` does."""
 
     def __call__(  # noqa: D102 (the class says it)
-        self, setup: Setup, builds: Builds, wishes: Wishes, results: Results, effects: Effects, calibration: Calibration, /
+        self,
+        setup: Setup,
+        builds: Builds,
+        options: DuetOptions,
+        results: Results,
+        effects: Effects,
+        calibration: Calibration,
+        /,
     ) -> tuple[RunRecord, DuetRecord]: ...
 
 
@@ -57,7 +64,7 @@ class WholeDuets:
     folder: Path
     count: int
     seed: int
-    shape: Shape
+    shape: BlockShape
     scenario: Path | None = None
 
 
@@ -96,8 +103,8 @@ def _measured(
     setup = sandbox_setup(world, asked.scenario)
     results = make_results(asked.folder, name)
     seed = random.Random(f"{asked.seed}/{name}").randrange(2**32)
-    wishes = Wishes(seed=seed, block=asked.shape.seconds, warm_up=asked.shape.warm_up)
-    record, kept = measure(setup, sandbox_builds(slowdown), wishes, results, world, calibration)
+    options = DuetOptions(seed=seed, block=asked.shape.seconds, warm_up=asked.shape.warm_up)
+    record, kept = measure(setup, sandbox_builds(slowdown), options, results, world, calibration)
     if record.interrupted:
         raise InterruptedRunError(
             "the duets were interrupted", where=str(results.folder), hint="Give the same command again: whole duets are kept."

@@ -22,11 +22,11 @@ from velro_gate.errors import InterruptedRunError
 from velro_gate.evaluation.results import Evaluated
 from velro_gate.evaluation.sandboxed import busy_neighbour
 from velro_gate.evaluation.sandboxed.whole_job_counts import JobEnd, end_of, slower_figures, unchanged_figures
-from velro_gate.gate.builds.build import Workshop
+from velro_gate.gate.builds.build import BuildRunner
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
-from velro_gate.gate.builds.run import Builds, Command
-from velro_gate.gate.duet.blocks import Shape
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.builds.run import BuildCommand, Builds
+from velro_gate.gate.duet.blocks import BlockShape
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.calibrate import calibrate
 from velro_gate.gate.judge.confirm import INTERRUPTED, PENDING, Confirming, gated, phases_again, phases_side_by_side
@@ -60,13 +60,13 @@ class WholeJobs:
     count: int
     seed: int
     screen: float
-    shape: Shape
+    shape: BlockShape
     slowdown: float = SLOWDOWN
     scenario: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class JobKind:
     """One kind of job. title: of its figures. slower: whether the head build's step is. disturbed: by a busy neighbour."""
 
     name: str
@@ -75,10 +75,10 @@ class Kind:
     disturbed: bool = False
 
 
-UNCHANGED = Kind(name="unchanged", title="whole jobs, A/A, disturbed runner", disturbed=True)
-SLOWER = Kind(name="slower", title=f"whole jobs, {STEP} slower", slower=True)
+UNCHANGED = JobKind(name="unchanged", title="whole jobs, A/A, disturbed runner", disturbed=True)
+SLOWER = JobKind(name="slower", title=f"whole jobs, {STEP} slower", slower=True)
 
-MeasureJob = Callable[["Sandbox", Kind, Results, int], None]
+MeasureJob = Callable[["Sandbox", JobKind, Results, int], None]
 """Measures one job and keeps it in the folder; the last argument is its seed."""
 
 
@@ -93,16 +93,16 @@ class Sandbox:
     core: int
     calibration: Calibration
 
-    def builds(self, kind: Kind) -> Builds:
+    def builds(self, kind: JobKind) -> Builds:
         """Both builds of a duet, each pinned to the service's core."""
         return sandbox_builds(self.asked.slowdown if kind.slower else 0.0, step=STEP, core=self.core)
 
     @contextmanager
-    def serving(self, kind: Kind, results: Results) -> Iterator[Setup]:
+    def serving(self, kind: JobKind, results: Results) -> Iterator[Setup]:
         """The head build, while the ``with`` block lasts, and the setup against it."""
         head = self.builds(kind).head
-        assert isinstance(head, Command)
-        workshop = Workshop(
+        assert isinstance(head, BuildCommand)
+        builder = BuildRunner(
             workspace=head.directory,
             build="",
             start=head.line,
@@ -110,7 +110,7 @@ class Sandbox:
             seconds=60.0,
             environ=self.world.environ,
         )
-        with workshop.serving(self.setup, results) as served:
+        with builder.serving(self.setup, results) as served:
             yield served
 
 
@@ -144,18 +144,18 @@ def whole_job_figures(asked: WholeJobs, world: Effects, *, measure: MeasureJob |
     yield from slower_figures(SLOWER.title, STEP, ends[SLOWER.name])
 
 
-def measure_job(sandbox: Sandbox, kind: Kind, results: Results, seed: int) -> None:
+def measure_job(sandbox: Sandbox, kind: JobKind, results: Results, seed: int) -> None:
     """One job, as the gate does it: the screen, then what it leaves open beside the base build.
 
     Raises:
         InterruptedRunError: a signal ended it.
     """
     asked, world, calibration = sandbox.asked, sandbox.world, sandbox.calibration
-    wishes = Wishes(seed=seed, block=asked.shape.seconds, warm_up=asked.shape.warm_up, pilot=False)
+    options = DuetOptions(seed=seed, block=asked.shape.seconds, warm_up=asked.shape.warm_up, pilot=False)
 
     def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
-            return duet(smaller, sandbox.builds(kind), wishes, place, world, None)
+            return duet(smaller, sandbox.builds(kind), options, place, world, None)
 
     with _neighbour(sandbox.core, seed) if kind.disturbed else nullcontext():
         with sandbox.serving(kind, results) as served:

@@ -46,7 +46,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runner:
+class RunnerKind:
     """A kind of runner. run_sd: from run to run; pair_sd: of a pair's difference, both without the odd ones.
 
     odd: share of odd jobs, in which all runs are slow alike; odd_blocks: of odd blocks, which have no part in the other one of
@@ -67,11 +67,11 @@ class Runner:
     judged: bool = True
 
 
-QUIET = Runner(name="quiet (2 / 1.5 %)", run_sd=0.02, pair_sd=0.015, minutes=2.0)
-HOSTED = Runner(name="hosted (6.6 / 3.4 %)", run_sd=0.066, pair_sd=0.034, minutes=6.0)
+QUIET = RunnerKind(name="quiet (2 / 1.5 %)", run_sd=0.02, pair_sd=0.015, minutes=2.0)
+HOSTED = RunnerKind(name="hosted (6.6 / 3.4 %)", run_sd=0.066, pair_sd=0.034, minutes=6.0)
 
 
-def _variants(plain: Runner, name: str) -> tuple[Runner, ...]:
+def _variants(plain: RunnerKind, name: str) -> tuple[RunnerKind, ...]:
     """The runner, the same with heavy tails, and with what else goes on in the field, which no target is set for."""
     worse = replace(plain, judged=False, minutes=None)
     return (
@@ -87,7 +87,7 @@ RUNNERS = (*_variants(QUIET, "quiet"), *_variants(HOSTED, "hosted"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Ended:
+class JobOutcomes:
     """How jobs ended, one answer each. asked: a duet was; minutes: of load."""
 
     failed: Bools
@@ -112,13 +112,13 @@ def together_figures(count: int, seed: int) -> Iterator[Evaluated]:
         yield amount_of(name, "load of an unchanged build", same.minutes, "min", Aim.AT_MOST, runner.minutes)
 
 
-def _jobs(count: int, random: np.random.Generator, runner: Runner, worse: float = 0.0) -> Ended:
+def _jobs(count: int, random: np.random.Generator, runner: RunnerKind, worse: float = 0.0) -> JobOutcomes:
     parts = [_some(min(AT_ONCE, count - begin), random, runner, math.log1p(worse)) for begin in range(0, count, AT_ONCE)]
 
-    return Ended(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in Ended.__slots__})
+    return JobOutcomes(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in JobOutcomes.__slots__})
 
 
-def _some(jobs: int, random: np.random.Generator, runner: Runner, worse: float) -> Ended:
+def _some(jobs: int, random: np.random.Generator, runner: RunnerKind, worse: float) -> JobOutcomes:
     runs = simulation.runs(random, jobs, HISTORY + 1, sd=runner.run_sd, outlying=runner.odd, tails=runner.tails)
     runs *= np.linspace(1.0, runner.rising, HISTORY + 1)[:, None]
     runs[:, HISTORY] += runner.day * runner.run_sd
@@ -145,4 +145,4 @@ def _some(jobs: int, random: np.random.Generator, runner: Runner, worse: float) 
         failed[asked], undecided[asked] = ended.failed, ended.undecided
         minutes[asked] += PILOT_MINUTES + PAIR_MINUTES * ended.pairs
     # Whatever the duet leaves open counts as blocked here, although a figure that looks no worse blocks nothing.
-    return Ended(failed=failed, blocked=undecided, undecided=undecided, asked=asked, minutes=minutes)
+    return JobOutcomes(failed=failed, blocked=undecided, undecided=undecided, asked=asked, minutes=minutes)

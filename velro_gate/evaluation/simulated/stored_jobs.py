@@ -38,7 +38,7 @@ _HEALTH = GeneratorHealth(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class StoredJobOutcome:
     """How one job ended, and what the naive rules said of its first run."""
 
     failed: bool
@@ -48,7 +48,7 @@ class Ended:
     raw: bool
 
 
-def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: Policy) -> Ended:
+def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: Policy) -> StoredJobOutcome:
     """Judge the run after ``kept`` accepted ones, and run it again where that is asked for.
 
     values: (kept + 1 + FURTHER_RUNS, 8) logarithms, + is worse: p50, p95 and throughput of all steps, p95 of four steps, and
@@ -66,7 +66,7 @@ def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: P
     primary = [row.verdict for row in rows if row.primary]
     known = kept > 0
     raw = [simulation.requests(random, values[[i], 1]) for i in (kept - 1, kept)] if known else []
-    return Ended(
+    return StoredJobOutcome(
         failed=Change.REGRESSION in primary,
         inconclusive=Change.REGRESSION not in primary and bool({Change.INCONCLUSIVE, Change.SUSPICIOUS} & set(primary)),
         repeated=repeated,

@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.duet.looks import look_by_look
-from velro_gate.analysis.statistics.paired import Outcome
+from velro_gate.analysis.statistics.paired import Conclusion
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, CurvePoint, Figure
 from velro_gate.evaluation.simulated import simulation
-from velro_gate.evaluation.simulated.stored_jobs import Ended, stored_job
+from velro_gate.evaluation.simulated.stored_jobs import StoredJobOutcome, stored_job
 from velro_gate.model.duet import LOOKS
 from velro_gate.model.scenario import Policy
 
@@ -91,8 +91,8 @@ def _duet_jobs(count: int, random: np.random.Generator, *, sd: float, memory: fl
         jobs = min(AT_ONCE, count - begin)
         made = simulation.duets(random, jobs, PAIRS, sd=sd, memory=memory, worse=math.log1p(worse))
         outcomes = looked(made.d, int(random.integers(2**31)), made.orders)
-        failed = (outcomes == Outcome.REGRESSION).any(axis=1)
-        undecided = (outcomes == Outcome.INCONCLUSIVE).any(axis=1)
+        failed = (outcomes == Conclusion.REGRESSION).any(axis=1)
+        undecided = (outcomes == Conclusion.INCONCLUSIVE).any(axis=1)
         tally.failed += int(failed.sum())
         tally.inconclusive += int((undecided & ~failed).sum())
         tally.passed += int((~undecided & ~failed).sum())
@@ -157,7 +157,7 @@ def _without_change(
 
 def _stored_jobs(
     count: int, random: np.random.Generator, *, sd: float, worse: float = 0.0, kept: int = HISTORY, shared: float = 0.0
-) -> list[Ended]:
+) -> list[StoredJobOutcome]:
     ended = []
     for begin in range(0, count, AT_ONCE):
         jobs = min(AT_ONCE, count - begin)
@@ -167,7 +167,7 @@ def _stored_jobs(
     return ended
 
 
-def _beside(ended: list[Ended]) -> dict[str, float]:
+def _beside(ended: list[StoredJobOutcome]) -> dict[str, float]:
     return {
         naive_rules.PREVIOUS: sum(each.over_previous for each in ended) / len(ended),
         naive_rules.RAW: sum(each.raw for each in ended) / len(ended),

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 from scipy import signal
 
-from velro_gate.analysis.duet.looks import Ended, look_by_look, random_orders
+from velro_gate.analysis.duet.looks import DuetOutcomes, look_by_look, random_orders
 from velro_gate.analysis.duet.mde import duet_mde
-from velro_gate.analysis.statistics.paired import Outcome
+from velro_gate.analysis.statistics.paired import Conclusion
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
@@ -179,7 +179,7 @@ def mde_figures(count: int, seed: int) -> Iterator[Figure]:
                 ]
                 after = _differences(noise(random, jobs) * sd, drawn)
                 after[:, :, 1] += np.array(printed)[:, None]
-                found += int((_ended(after, drawn).outcomes[:, 1] == Outcome.REGRESSION).sum())
+                found += int((_ended(after, drawn).outcomes[:, 1] == Conclusion.REGRESSION).sum())
             yield figure_of(
                 f"duet, a change of the MDE, {name}, pair sd {sd:.0%}", "failed", found, count, Aim.WITHIN, 0.93, most=0.97
             )
@@ -193,7 +193,7 @@ def _t3(random: np.random.Generator, jobs: int) -> Blocks:
     return found
 
 
-def _ended(d: Floats, drawn: Floats) -> Ended:
+def _ended(d: Floats, drawn: Floats) -> DuetOutcomes:
     return look_by_look(d, drawn, policy=POLICY)
 
 

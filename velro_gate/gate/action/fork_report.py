@@ -22,14 +22,14 @@ from velro_gate.gate.action.publish import Outlets, announce, announce_no_verdic
 from velro_gate.gate.action.stores import Store
 from velro_gate.gate.judge.verdict import reach_verdict, with_caveat, write_reports
 from velro_gate.gate.measure.results import Results, make_results, run_id
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.github.api import Api
 from velro_gate.github.approvals import changed_files, is_approved
 from velro_gate.github.artifacts import artifact_of_run, download_archive, files_in
-from velro_gate.github.event import DEPENDABOT, Event, Source
+from velro_gate.github.event import DEPENDABOT, Event, TriggeringRun
 from velro_gate.github.pulls import PullRequest, pull_request, pull_request_of
-from velro_gate.github.status import State, known_statuses
+from velro_gate.github.status import CommitState, known_statuses
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict
 from velro_gate.store.baselines import load_baselines
@@ -97,7 +97,7 @@ def report_for_fork(
     try:
         plan = trusted_plan(inputs, environ)
     except VelroError as error:
-        announce(aimed, State.ERROR, f"no verdict: {error.what}")
+        announce(aimed, CommitState.ERROR, f"no verdict: {error.what}")
         raise
     marker = report.marker_of(plan, aimed.label)
     try:
@@ -139,7 +139,7 @@ def measured_by_others(verdict: Verdict) -> Verdict:
     return dataclasses.replace(seen, findings=(*seen.findings, doubt))
 
 
-def require_approval(api: Api, source: Source, environment: str, found: PullRequest, environ: Mapping[str, str]) -> None:
+def require_approval(api: Api, source: TriggeringRun, environment: str, found: PullRequest, environ: Mapping[str, str]) -> None:
     """Refuse what a run has left unless a maintainer approved that run, and the pull request changes nothing that measures.
 
     Raises:
@@ -185,7 +185,7 @@ def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
     Raises:
         UsageError: the scenario cannot be used.
     """
-    asked = Asked(
+    asked = RunOptions(
         scenario=inputs.scenario or shipped_scenario("velro-prd"),
         profile=inputs.profile,
         phases=inputs.phases,
@@ -196,7 +196,7 @@ def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
     return prepare(asked, {**nowhere, **environ}, need_secrets=False, run_code=False).plan
 
 
-def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRequest) -> RunRecord:
+def record_of(api: Api, source: TriggeringRun, artifact: str, plan: Plan, found: PullRequest) -> RunRecord:
     """The record in a run's archive, with everything that we know better put in its place.
 
     Raises:
@@ -215,7 +215,7 @@ def record_of(api: Api, source: Source, artifact: str, plan: Plan, found: PullRe
     return vouched(record, plan, found)
 
 
-def _why_nothing(source: Source) -> str:
+def _why_nothing(source: TriggeringRun) -> str:
     if source.conclusion in _NOT_STARTED:
         return _NOT_MEASURED
     return (

@@ -22,7 +22,7 @@ from velro_gate.gate.measure.results import Results
 from velro_gate.github.commands import Annotation, Weight, annotation_lines
 from velro_gate.github.event import Event, Mode
 from velro_gate.github.job_files import append_outputs, append_summary
-from velro_gate.github.status import State
+from velro_gate.github.status import CommitState
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
@@ -33,7 +33,7 @@ from velro_gate.store.further import read_missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ActionJob:
     """What a job may do. baselines: a folder for them outside the workspace. measure: runs the load, keeps the record, and
     judges it by these baselines; where it is told to, after running suspicious phases again.
 
@@ -64,7 +64,7 @@ class _Progress:
         self.told = True
 
 
-def do(job: Job) -> int:
+def run_job(job: ActionJob) -> int:
     """Do what the event asks for; the exit code.
 
     Raises:
@@ -90,7 +90,7 @@ def do(job: Job) -> int:
             # Which commit is meant, or which job's status, is what is not known, so none is set. A pending one stays.
             job = replace(job, outlets=replace(job.outlets, api=None))
             raise
-        announce(job.outlets, State.PENDING, "measuring")
+        announce(job.outlets, CommitState.PENDING, "measuring")
         return _measured(job, progress, first)
     except BaseException as error:
         if progress.told:
@@ -100,7 +100,7 @@ def do(job: Job) -> int:
         raise
 
 
-def _measured(job: Job, progress: _Progress, first: RunRecord | None) -> int:
+def _measured(job: ActionJob, progress: _Progress, first: RunRecord | None) -> int:
     event, inputs = job.event, job.inputs
     require_head(event)
     # First: the run after it then says what this runner can see.
@@ -139,7 +139,7 @@ def _measured(job: Job, progress: _Progress, first: RunRecord | None) -> int:
     return final
 
 
-def _is_blind(job: Job) -> bool:
+def _is_blind(job: ActionJob) -> bool:
     """Make the selftest and tell it; whether a gate on this runner would be blind."""
     outlets, made = job.outlets, job.selftest()
     for line in selftest_sentences(made):
@@ -155,7 +155,7 @@ def _is_blind(job: Job) -> bool:
     return made.quote.blind
 
 
-def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
+def _judged(job: ActionJob) -> tuple[RunRecord, Verdict, Results]:
     """The change beside what it starts from where that was asked for and can be had, else the run against stored baselines."""
     say, waivers = job.outlets.say, job.inputs.waivers
     missed = None
@@ -174,7 +174,7 @@ def _judged(job: Job) -> tuple[RunRecord, Verdict, Results]:
 
 
 def _compared(
-    job: Job, measure: Callable[[], tuple[RunRecord, Verdict, Results]], missed: NoDuetError | None = None
+    job: ActionJob, measure: Callable[[], tuple[RunRecord, Verdict, Results]], missed: NoDuetError | None = None
 ) -> tuple[RunRecord, Verdict, Results]:
     """A run against stored baselines. missed: why there is no duet though one was asked for."""
     for sentence in job.store.bring(job.baselines):
@@ -190,7 +190,7 @@ def _compared(
     return record, changed, results
 
 
-def _from_first_job(job: Job) -> tuple[Job, RunRecord]:
+def _from_first_job(job: ActionJob) -> tuple[ActionJob, RunRecord]:
     """What the first job of this run has left; and this job, whose status takes the place of that one's.
 
     Raises:
@@ -210,7 +210,7 @@ def _from_first_job(job: Job) -> tuple[Job, RunRecord]:
     return replace(job, outlets=replace(job.outlets, part=part)), first.record
 
 
-def _left(job: Job, record: RunRecord, results: Results) -> dict[str, str]:
+def _left(job: ActionJob, record: RunRecord, results: Results) -> dict[str, str]:
     """What is left for a second job, where one has to decide."""
     if job.event.mode is not Mode.GATE or not is_awaited(read_missing(results.folder)):
         return {"needs-confirmation": "false", "confirmation-path": ""}
@@ -218,7 +218,7 @@ def _left(job: Job, record: RunRecord, results: Results) -> dict[str, str]:
     return {"needs-confirmation": "true", "confirmation-path": str(path)}
 
 
-def _refreshed(job: Job, record: RunRecord) -> int:
+def _refreshed(job: ActionJob, record: RunRecord) -> int:
     """Store the run as a baseline; the exit code of what kept it from being stored, or 0."""
     inputs, say = job.inputs, job.outlets.say
     if inputs.store is StoreKind.NONE:
@@ -238,7 +238,7 @@ def _refreshed(job: Job, record: RunRecord) -> int:
     return 0
 
 
-def _tell_no_verdict(job: Job, error: BaseException) -> None:
+def _tell_no_verdict(job: ActionJob, error: BaseException) -> None:
     """What people see of a job that ends without a verdict; nothing here may hide the error itself."""
     outlets = job.outlets
     cancelled = isinstance(error, (InterruptedRunError, KeyboardInterrupt))
@@ -257,7 +257,7 @@ def _tell_no_verdict(job: Job, error: BaseException) -> None:
             append_summary(outlets.summary, summary_of_failure(known or InterruptedRunError(words)))
     except PublishError as full:
         outlets.say(str(full))
-    announce(outlets, State.ERROR, f"no verdict: {words}")
+    announce(outlets, CommitState.ERROR, f"no verdict: {words}")
 
 
 def _code_of(error: BaseException) -> int:
@@ -267,7 +267,7 @@ def _code_of(error: BaseException) -> int:
     return error.exit_code if isinstance(error, VelroError) else VelroError.exit_code
 
 
-def _marker(job: Job) -> str:
+def _marker(job: ActionJob) -> str:
     """The comment's marker: of the plan that was to be carried out, or by the file's name where the scenario is at fault."""
     inputs = job.inputs
     try:

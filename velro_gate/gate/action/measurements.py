@@ -11,11 +11,11 @@ from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.errors import InterruptedRunError, MissingVariableError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.second_job import elsewhere, take_up
-from velro_gate.gate.builds.build import Workshop
+from velro_gate.gate.builds.build import BuildRunner
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.duet.duration import say_forecast
-from velro_gate.gate.duet.pilot import Wishes, fresh_seed
+from velro_gate.gate.duet.pilot import DuetOptions, fresh_seed
 from velro_gate.gate.duet.pull_request import Base, measure_change
 from velro_gate.gate.judge.check_waivers import check_waivers
 from velro_gate.gate.judge.confirm import Confirming, gated, phases_again, phases_side_by_side, was_interrupted
@@ -23,7 +23,7 @@ from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results, make_results, refuse_links, run_id
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, Setup, number_of_shards, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, number_of_shards, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.further import Further
@@ -35,13 +35,13 @@ ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
 """The address of a service that has none yet: it is started on a port of its own."""
 
 
-def asked_by(inputs: Inputs, url: str | None) -> Asked:
+def asked_by(inputs: Inputs, url: str | None) -> RunOptions:
     """What a job's inputs ask for; the scenario that comes with velro-gate where they name none.
 
     Raises:
         UsageError: the number of shards is none.
     """
-    return Asked(
+    return RunOptions(
         scenario=inputs.scenario or shipped_scenario("velro-prd"),
         profile=inputs.profile,
         phases=inputs.phases,
@@ -65,11 +65,11 @@ class JobMeasurements:
     """The results of a duet that could not be had."""
     built: Path | None = None
     user: ServiceUser | None = None
-    _workshop: Workshop = field(init=False)
+    _builder: BuildRunner = field(init=False)
 
     def __post_init__(self) -> None:
         inputs = self.inputs
-        self._workshop = Workshop(
+        self._builder = BuildRunner(
             workspace=self.workspace,
             build=inputs.build_command,
             start=inputs.start_command,
@@ -145,7 +145,7 @@ class JobMeasurements:
             try:
                 record, kept = self._beside(setup, results, effects=effects)
             finally:
-                self.built = self._workshop.built
+                self.built = self._builder.built
         return record, kept, results
 
     def selftest(self) -> tuple[Selftest, Results]:
@@ -177,7 +177,7 @@ class JobMeasurements:
 
     def _served(self, setup: Setup, results: Results, service: ExitStack) -> Setup:
         """The setup against the service, which is started where this job does that, and runs until ``service`` is closed."""
-        return service.enter_context(self._workshop.serving(setup, results)) if self._starts else setup
+        return service.enter_context(self._builder.serving(setup, results)) if self._starts else setup
 
     def _confirming(self, setup: Setup, served: Setup, service: ExitStack, results: Results, effects: Effects) -> Confirming:
         """How what the screen leaves open is measured again: beside the build that the change starts from where this job can
@@ -204,7 +204,7 @@ class JobMeasurements:
     def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
         """The proposed build beside the one that it starts from; for what it raises, see there."""
         inputs = self.inputs
-        wishes = Wishes(
+        options = DuetOptions(
             seed=fresh_seed(),
             pairs=inputs.pairs,
             block=inputs.block_seconds,
@@ -212,8 +212,8 @@ class JobMeasurements:
             most_seconds=inputs.max_minutes * 60.0,
         )
         with no_duet_without_a_base():
-            say_forecast(setup.phases, wishes, effects.say)
-        return measure_change(self.base, self._workshop, setup, wishes, results, effects, self._calibration)
+            say_forecast(setup.phases, options, effects.say)
+        return measure_change(self.base, self._builder, setup, options, results, effects, self._calibration)
 
     def _keep_what_the_base_said(self, results: Results) -> None:
         """After a duet that could not be had: a reader looks into the results of the run that stands in for it."""

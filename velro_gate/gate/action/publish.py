@@ -17,10 +17,10 @@ from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
 from velro_gate.github.commands import Annotation, Weight, annotation_lines
-from velro_gate.github.comment import Outcome, about_head, tell
+from velro_gate.github.comment import CommentOutcome, about_head, upsert_comment
 from velro_gate.github.event import Event
 from velro_gate.github.job_files import append_outputs, append_summary
-from velro_gate.github.status import Part, State, Status, set_status
+from velro_gate.github.status import CommitState, CommitStatus, Part, set_status
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
@@ -130,7 +130,7 @@ def publish(
     told()
     state, said = state_of(verdict, exit_code), report.headline(record, verdict)
     if awaited:
-        state, said = State.PENDING, awaited
+        state, said = CommitState.PENDING, awaited
     try:
         for line in annotation_lines(_annotations(record, verdict)):
             outlets.command(line)
@@ -148,11 +148,11 @@ def publish(
     return Published(comment_url=url, failures=tuple(telling.failures))
 
 
-def announce(outlets: Outlets, state: State, description: str) -> tuple[PublishError, ...]:
+def announce(outlets: Outlets, state: CommitState, description: str) -> tuple[PublishError, ...]:
     """Set the status alone: pending at the start, error where there is no verdict."""
     telling = _Telling(outlets.say)
     with ExitStack() as limits:
-        if state is State.PENDING and outlets.api is not None:
+        if state is CommitState.PENDING and outlets.api is not None:
             limits.enter_context(outlets.api.at_most(FIRST_STATUS))
         _tell_status(outlets, telling, state, description)
     return tuple(telling.failures)
@@ -165,16 +165,16 @@ def announce_no_verdict(outlets: Outlets, marker: str, error: VelroError) -> tup
     if outlets.summary is not None:
         summary = outlets.summary
         telling.attempt(lambda: append_summary(summary, text))
-    _tell_status(outlets, telling, State.ERROR, f"no verdict: {error.what}")
+    _tell_status(outlets, telling, CommitState.ERROR, f"no verdict: {error.what}")
     _tell_comment(outlets, telling, marker, f"{marker}\n{text}")
     return tuple(telling.failures)
 
 
-def state_of(verdict: Verdict, exit_code: int) -> State:
+def state_of(verdict: Verdict, exit_code: int) -> CommitState:
     """The light for a verdict. What must not be merged is never green, and what is nobody's fault is no failure."""
     if verdict.level is Level.BROKEN:
-        return State.ERROR
-    return State.FAILURE if exit_code else State.SUCCESS
+        return CommitState.ERROR
+    return CommitState.FAILURE if exit_code else CommitState.SUCCESS
 
 
 class _Telling:
@@ -193,12 +193,12 @@ class _Telling:
                 self._say(line.replace("error: ", "not published: ", 1))
 
 
-def _tell_status(outlets: Outlets, telling: _Telling, state: State, description: str) -> None:
+def _tell_status(outlets: Outlets, telling: _Telling, state: CommitState, description: str) -> None:
     if outlets.api is None or not outlets.status_sha or not outlets.context:
         return
     api, sha = outlets.api, outlets.status_sha
     link = next(iter(outlets.links.values()), "")
-    status = Status(
+    status = CommitStatus(
         state=state,
         description=description,
         context=outlets.context,
@@ -210,7 +210,7 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: State, description:
     def act() -> None:
         shown = set_status(api, sha, status)
         if shown is not state:
-            why = "another job came to that" if shown is not State.PENDING else "other jobs have not come to their end"
+            why = "another job came to that" if shown is not CommitState.PENDING else "other jobs have not come to their end"
             outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and {why}")
 
     telling.attempt(act)
@@ -223,11 +223,11 @@ def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -
     body = about_head(text, outlets.comment_sha)
 
     def act() -> None:
-        told = tell(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author)
+        told = upsert_comment(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author)
         urls.append(told.url)
         if told.warning:
             outlets.say(f"warning: {told.warning}")
-        if told.outcome is Outcome.HEAD_MOVED:
+        if told.outcome is CommentOutcome.HEAD_MOVED:
             outlets.say("no comment: the pull request has moved on, and its newest commit has a run of its own")
 
     telling.attempt(act)

@@ -25,7 +25,7 @@ PROPOSAL = "velro-gate/baselines"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredRun:
     """A stored run. where: as a person would look for it. tries: pushes that it took. notes: what else there is to say."""
 
     where: str
@@ -64,7 +64,7 @@ class Store(Protocol):
             BrokenError: they cannot be read, so that no change could be seen.
         """
 
-    def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
+    def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
         """Store one more.
 
         Raises:
@@ -81,7 +81,7 @@ class NoStore:
         del folder
         return ()
 
-    def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
+    def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
         """Nowhere: to ask for it is a contradiction."""
         del record, acceptance
         raise PublishError("no baseline is stored", why="baseline-store is none", hint="Choose a store, such as branch.")
@@ -101,7 +101,7 @@ class BranchStore:
         """From the branch's tip."""
         return pull(self.git, self.branch, folder, self.pause).skipped
 
-    def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
+    def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
         """As one commit on the tip; accepted anew on each try, against what is there by then.
 
         A run that is not accepted is pushed as quarantined, for all to see, before it is refused here.
@@ -122,7 +122,7 @@ class BranchStore:
         done = push(self.git, self.branch, change, self.pause)
         if refusal is not None:
             raise refusal
-        return Kept(where=f"{self.branch.name}@{done.commit}", tries=done.tries, notes=done.skipped)
+        return StoredRun(where=f"{self.branch.name}@{done.commit}", tries=done.tries, notes=done.skipped)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +142,7 @@ class ProposalStore:
         """From the default branch."""
         return pull(self.git, Branch(name=self.base, path=self.path), folder, self.pause).skipped
 
-    def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
+    def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
         """On the proposal's branch; without a mark that skips CI there, or required checks would never come.
 
         A run that is refused is not proposed: nobody is asked to merge what is not used.
@@ -178,11 +178,11 @@ class ArtifactStore:
             self.say(f"no archive {ARTIFACT!r} of {self.branch} yet, or it has expired")
         return ()
 
-    def keep(self, record: RunRecord, acceptance: Acceptance) -> Kept:
+    def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
         """In the folder that the workflow's next step uploads."""
         self.bring(self.folder)
         acceptance.add(record, self.folder)
-        return Kept(where=str(self.folder), notes=(f"upload {self.folder} as the artifact {ARTIFACT!r}",))
+        return StoredRun(where=str(self.folder), notes=(f"upload {self.folder} as the artifact {ARTIFACT!r}",))
 
 
 def store_for(

@@ -13,7 +13,7 @@ from pathlib import Path
 from velro_gate import units
 from velro_gate.errors import BrokenError
 from velro_gate.gate.builds.output import BuildOutput
-from velro_gate.gate.builds.run import START_SECONDS, Builds, Command, free_port, supervised
+from velro_gate.gate.builds.run import START_SECONDS, BuildCommand, Builds, free_port, supervised
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.setup import Setup
@@ -26,7 +26,7 @@ STOP_SECONDS = 3.0
 
 
 @dataclass(slots=True, kw_only=True)
-class Workshop:
+class BuildRunner:
     """Makes services of checkouts.
 
     build: the line for the shell that builds in the folder of the code; empty: there is nothing to build. start: the line
@@ -94,9 +94,9 @@ class Workshop:
         places = {Side.BASE: base, Side.HEAD: self.workspace}
         folders = {side: (self._code(place, side), *self._own_folder(side)) for side, place in places.items()}
 
-        def command(side: Side, revision: Revision) -> Command:
+        def command(side: Side, revision: Revision) -> BuildCommand:
             other = Side.HEAD if side is Side.BASE else Side.BASE
-            return Command(
+            return BuildCommand(
                 line=self.start,
                 directory=folders[side][0],
                 revision=revision,

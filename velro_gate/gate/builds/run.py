@@ -34,7 +34,7 @@ _WARDEN = (sys.executable, "-I", "-S", supervisor.__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class RunningBuild:
     """A build that runs already and goes on running: its blocks are not started afresh."""
 
     url: str
@@ -42,7 +42,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class BuildCommand:
     """A build that is started for each block: a line for the shell, which finds its port in ``PORT``.
 
     It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to answer its health path.
@@ -62,7 +62,7 @@ class Command:
     user: str = ""
 
 
-Build = Address | Command
+Build = RunningBuild | BuildCommand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class Builds:
     @property
     def restarted(self) -> bool:
         """Whether both are started afresh for each block."""
-        return isinstance(self.base, Command) and isinstance(self.head, Command)
+        return isinstance(self.base, BuildCommand) and isinstance(self.head, BuildCommand)
 
     def started_at(self, target: Target, port: int) -> Target:
         """The scenario's target where a build of it was started: by its protocol, and below its path.
@@ -105,7 +105,7 @@ class Builds:
         for side in Side:
             build = self[side]
             # The folder of another user was made by us, and need not be readable.
-            if isinstance(build, Command) and not build.user and not build.directory.is_dir():
+            if isinstance(build, BuildCommand) and not build.user and not build.directory.is_dir():
                 raise UsageError(
                     f"the {side.value} build has no directory to run in",
                     where=str(build.directory),
@@ -150,7 +150,7 @@ async def running(
         UnreachableError: it is not healthy in time. BrokenError: its command cannot be started, or ended.
     """
     build = builds[side]
-    if isinstance(build, Address):
+    if isinstance(build, RunningBuild):
         place = builds.target(target, build.url)
         try:
             await preflight(place, wait_seconds=_STARTING_SECONDS)
@@ -185,7 +185,7 @@ async def _free(port: Callable[[], int], side: Side) -> int:
 
 @asynccontextmanager
 async def _started(
-    build: Command, side: Side, port: int, output: BuildOutput, environ: Mapping[str, str]
+    build: BuildCommand, side: Side, port: int, output: BuildOutput, environ: Mapping[str, str]
 ) -> AsyncIterator[trio.Process]:
     """The supervisor of the build's command; when it has ended, so has everything that the command started."""
     command, folder = supervised(build.line, build.directory, grace=build.stop_seconds, user=build.user)
@@ -226,7 +226,7 @@ async def _end(process: trio.Process, grace: float) -> None:
     await process.stdout.aclose()
 
 
-async def _require_health(process: trio.Process, build: Command, side: Side, place: Target, output: BuildOutput) -> None:
+async def _require_health(process: trio.Process, build: BuildCommand, side: Side, place: Target, output: BuildOutput) -> None:
     fault: BrokenError | None = None
     async with trio.open_nursery() as nursery:
 
@@ -259,7 +259,7 @@ async def _require_health(process: trio.Process, build: Command, side: Side, pla
         raise fault
 
 
-def _require_its_own(process: trio.Process, build: Command, side: Side) -> None:
+def _require_its_own(process: trio.Process, build: BuildCommand, side: Side) -> None:
     if not build.other:
         return
     found = foreign_file(process.pid, own=build.own, other=build.other, since=build.since)

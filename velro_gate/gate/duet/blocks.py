@@ -31,7 +31,7 @@ JOINS_A_SECOND = 3_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class BlockShape:
     """How long a block is. warm_up: seconds dropped in each phase, in which users connect and the rate rises. seconds:
     measured, all phases together; each gets an equal part of them.
     """
@@ -105,7 +105,7 @@ class Stage:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    async def block(self, side: Side, shape: Shape, place: Place) -> Measured | None:
+    async def block(self, side: Side, shape: BlockShape, place: Place) -> Measured | None:
         """Measure a block of one build; None when the duet was stopped before its load began.
 
         Raises:

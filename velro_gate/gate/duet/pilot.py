@@ -23,7 +23,7 @@ from velro_gate.analysis.duet.forecast import (
 from velro_gate.analysis.duet.warm_up import settled_after
 from velro_gate.analysis.rows.family import Row
 from velro_gate.errors import BrokenError, InfeasibleError, UsageError
-from velro_gate.gate.duet.blocks import Measured, Place, Shape, Stage
+from velro_gate.gate.duet.blocks import BlockShape, Measured, Place, Stage
 from velro_gate.model.duet import LOOKS, Look, Side, deciding, first_alone, one_look
 from velro_gate.model.scenario import ALL_STEPS
 
@@ -41,7 +41,7 @@ _DRAWS = 100_000  # apart from those of any pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class DuetOptions:
     """What was asked of a duet; None: as the pilot finds. seed: of order and sign vectors. most_seconds: the whole duet's.
 
     pairs: exactly so many, at one look. block, warm_up: seconds. pilot: whether to make one.
@@ -80,16 +80,16 @@ def least_pairs(alpha: float) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rehearsed:
+class PilotResult:
     """What a duet sets out to do. seconds: a whole block takes, start and stop included."""
 
-    shape: Shape
+    shape: BlockShape
     looks: tuple[Look, ...]
     seconds: float
     forecast: DuetForecast | None = None
 
 
-async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | None:
+async def run_pilot(stage: Stage, options: DuetOptions, spent: float) -> PilotResult | None:
     """Make the pilot and choose; say what the duet will cost and see. None when it was stopped meanwhile.
 
     spent: seconds of the duet that are over already.
@@ -97,63 +97,64 @@ async def rehearse(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed | No
     Raises:
         BrokenError: the base build answers nothing well, or cannot be started. InfeasibleError: it would take too long.
     """
-    if not wishes.pilot:
-        return _unrehearsed(stage, wishes, spent)
-    ramp = wishes.warm_up if wishes.warm_up is not None else _PILOT_RAMP
-    first = await _pilot_block(stage, Shape(warm_up=ramp, seconds=PILOT_SECONDS), 1)
+    if not options.pilot:
+        return _unrehearsed(stage, options, spent)
+    ramp = options.warm_up if options.warm_up is not None else _PILOT_RAMP
+    first = await _pilot_block(stage, BlockShape(warm_up=ramp, seconds=PILOT_SECONDS), 1)
     if first is None:
         return None
-    warm_up = wishes.warm_up if wishes.warm_up is not None else _warm_up(first)
+    warm_up = options.warm_up if options.warm_up is not None else _warm_up(first)
     last, took, overhead = first, first.took, first.took - PILOT_SECONDS + warm_up - ramp
     if warm_up > max(ramp, LEAST_WARM_UP):
-        second = await _pilot_block(stage, Shape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
+        second = await _pilot_block(stage, BlockShape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
         if second is None:
             return None
         last, took, overhead = second, first.took + second.took, second.took - PILOT_SECONDS
     pilot = pilot_of([last.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
-    budget = wishes.most_seconds - spent - took
+    budget = options.most_seconds - spent - took
     choice: Sequence[float] = BLOCK_SECONDS
-    if wishes.block is not None:
-        choice, least = (wishes.block,), LEAST_MEMORIES * pilot.memory
-        if wishes.block < least:
+    if options.block is not None:
+        choice, least = (options.block,), LEAST_MEMORIES * pilot.memory
+        if options.block < least:
             stage.note(
-                f"blocks of {units.format_duration(wishes.block)} were asked for; in less than "
+                f"blocks of {units.format_duration(options.block)} were asked for; in less than "
                 f"{units.format_duration(round(least, 1))} (five autocorrelation times) p95 is that of one moment"
             )
         pilot = replace(pilot, memory=0.0)
-    policy, looks = stage.setup.plan.policy, wishes.looks
+    policy, looks = stage.setup.plan.policy, options.looks
     made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
         # The first look alone, with the whole error rate.
         looks = first_alone(looks)
         made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
-        raise too_long(made.looks[-1].pairs, made.looks[-1].seconds + wishes.most_seconds - budget, wishes)
-    shape = Shape(warm_up=warm_up, seconds=made.block_seconds)
+        raise too_long(made.looks[-1].pairs, made.looks[-1].seconds + options.most_seconds - budget, options)
+    shape = BlockShape(warm_up=warm_up, seconds=made.block_seconds)
     for sentence in _sentences(shape, made):
         stage.say(sentence)
-    return Rehearsed(shape=shape, looks=looks, seconds=made.block_seconds + overhead, forecast=made)
+    return PilotResult(shape=shape, looks=looks, seconds=made.block_seconds + overhead, forecast=made)
 
 
-def _unrehearsed(stage: Stage, wishes: Wishes, spent: float) -> Rehearsed:
-    shape = Shape(
-        warm_up=WARM_UP if wishes.warm_up is None else wishes.warm_up, seconds=BLOCK if wishes.block is None else wishes.block
+def _unrehearsed(stage: Stage, options: DuetOptions, spent: float) -> PilotResult:
+    shape = BlockShape(
+        warm_up=WARM_UP if options.warm_up is None else options.warm_up,
+        seconds=BLOCK if options.block is None else options.block,
     )
     seconds = shape.load_seconds(stage.setup.phases) + _OVERHEAD
-    looks = wishes.looks
-    if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
+    looks = options.looks
+    if 2.0 * looks[-1].pairs * seconds + spent > options.most_seconds:
         looks = first_alone(looks)
-    if 2.0 * looks[-1].pairs * seconds + spent > wishes.most_seconds:
-        raise too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, wishes)
+    if 2.0 * looks[-1].pairs * seconds + spent > options.most_seconds:
+        raise too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, options)
     pairs = deciding(looks)[0].pairs
     stage.say(
         f"{pairs} pairs of blocks, {_block_words(shape)}, "
         f"about {units.format_duration(round(2.0 * pairs * seconds))}; what they will see is not known without a pilot"
     )
-    return Rehearsed(shape=shape, looks=looks, seconds=seconds)
+    return PilotResult(shape=shape, looks=looks, seconds=seconds)
 
 
-async def _pilot_block(stage: Stage, shape: Shape, number: int) -> Measured | None:
+async def _pilot_block(stage: Stage, shape: BlockShape, number: int) -> Measured | None:
     measured = await stage.block(
         Side.BASE, shape, Place(title=f"pilot {number}", number=number, count=number, draw=_DRAWS + number)
     )
@@ -178,18 +179,18 @@ def _warm_up(first: Measured) -> float:
     return min(max(math.ceil(2.0 * (_PILOT_RAMP + settled)) / 2.0, LEAST_WARM_UP), MOST_WARM_UP)
 
 
-def too_long(pairs: int, seconds: float, wishes: Wishes, *, at_least: bool = False) -> InfeasibleError:
+def too_long(pairs: int, seconds: float, options: DuetOptions, *, at_least: bool = False) -> InfeasibleError:
     """What is raised of a duet that would take longer than it may. at_least: the seconds are not known exactly."""
     takes = f"{'at least ' if at_least else ''}{units.format_duration(round(seconds))}"
     return InfeasibleError(
         f"{pairs} pairs of blocks would take {takes}",
-        why=f"the duet may take {units.format_duration(wishes.most_seconds)}",
+        why=f"the duet may take {units.format_duration(options.most_seconds)}",
         hint="Allow more minutes, ask for shorter blocks, or for one phase only (--max-minutes, --block, --phase; in a "
         "workflow max-minutes, block-seconds, phases).",
     )
 
 
-def _sentences(shape: Shape, made: DuetForecast) -> Iterator[str]:
+def _sentences(shape: BlockShape, made: DuetForecast) -> Iterator[str]:
     yield f"forecast from the pilot: {_block_words(shape)}, the order in each pair drawn by lot"
     for look in made.looks:
         if not look.mde:
@@ -207,7 +208,7 @@ def _lacking_words(made: DuetForecast) -> Iterator[str]:
         yield f"{_name(row)} in {row.phase} will not be compared: too few answers (blocks of {takes} would do: --block)"
 
 
-def _block_words(shape: Shape) -> str:
+def _block_words(shape: BlockShape) -> str:
     return f"blocks of {units.format_duration(shape.seconds)} after {units.format_duration(shape.warm_up)} of warm-up"
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from velro_gate.gate.builds.build import Workshop
+from velro_gate.gate.builds.build import BuildRunner
 from velro_gate.gate.builds.merge_base import check_out, merge_base
 from velro_gate.gate.builds.no_duet import NoDuetError, no_duet_without_a_base
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.null_run import Calibration
@@ -23,7 +23,7 @@ from velro_gate.store.git import Git
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class ProposedChange:
     """A proposed change in a job. scratch: a temporary folder, outside the workspace. git: talks to its repository."""
 
     event: Event
@@ -42,7 +42,7 @@ class Base:
     advice: str = ""
 
 
-def base_of(change: Change, workspace: Path) -> Base:
+def base_of(change: ProposedChange, workspace: Path) -> Base:
     """Find and check out what a change starts from. Nothing of the change has been run by then, and git may hold a token."""
     event = change.event
     if event.read_only:
@@ -65,9 +65,9 @@ def base_of(change: Change, workspace: Path) -> Base:
 
 def measure_change(
     base: Base,
-    workshop: Workshop,
+    builder: BuildRunner,
     setup: Setup,
-    wishes: Wishes,
+    options: DuetOptions,
     results: Results,
     effects: Effects,
     calibration: Calibration | None,
@@ -81,9 +81,9 @@ def measure_change(
     if base.reason:
         raise NoDuetError(base.reason, base.advice)
     # What is wrong with the head build is its author's to mend, whatever becomes of the base build.
-    workshop.build_head(results)
+    builder.build_head(results)
     effects.say(f"the change is held against {base.sha[:12]}, from which it starts")
     with no_duet_without_a_base():
-        workshop.build_in(base.folder, Side.BASE, results)
+        builder.build_in(base.folder, Side.BASE, results)
         known = Revision(sha=base.sha, branch=base.branch, label=base.sha[:12])
-        return duet(setup, workshop.builds(base.folder, known, effects.revision()), wishes, results, effects, calibration)
+        return duet(setup, builder.builds(base.folder, known, effects.revision()), options, results, effects, calibration)

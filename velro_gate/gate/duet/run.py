@@ -1,6 +1,6 @@
 """The duet: base build and head build side by side in pairs of blocks, from the pilot to the kept record.
 
-From Python (the confirmation of a suspicion, the action): ``duet(setup, builds, wishes, results, effects, calibration)`` gives
+From Python (the confirmation of a suspicion, the action): ``duet(setup, builds, options, results, effects, calibration)`` gives
 the head build's record and the pairs; ``gate.judgement.reach_duet_verdict`` judges them. A suspicion of a few phases is
 measured by a ``setup`` of these phases only.
 """
@@ -23,9 +23,9 @@ from velro_gate.analysis.verdict.judge_duet import head_phases
 from velro_gate.engine.responder.process import running_responder
 from velro_gate.errors import VelroError
 from velro_gate.gate.builds.output import BuildOutput
-from velro_gate.gate.builds.run import Address, Builds
-from velro_gate.gate.duet.blocks import Place, Shape, Stage
-from velro_gate.gate.duet.pilot import Rehearsed, Wishes, rehearse
+from velro_gate.gate.builds.run import Builds, RunningBuild
+from velro_gate.gate.duet.blocks import BlockShape, Place, Stage
+from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, run_pilot
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results, RunLog
@@ -47,7 +47,7 @@ class _Course:
     """How far a duet has come: what is kept, however it ends."""
 
     pairs: list[Pair] = field(default_factory=list)
-    rehearsed: Rehearsed | None = None
+    rehearsed: PilotResult | None = None
     noise: GeneratorNoise | None = None
     notes: list[str] = field(default_factory=list)
     shards: int = 1
@@ -55,7 +55,12 @@ class _Course:
 
 
 def duet(
-    setup: Setup, builds: Builds, wishes: Wishes, results: Results, effects: Effects, calibration: Calibration | None = None
+    setup: Setup,
+    builds: Builds,
+    options: DuetOptions,
+    results: Results,
+    effects: Effects,
+    calibration: Calibration | None = None,
 ) -> tuple[RunRecord, DuetRecord]:
     """Measure pairs of blocks until every primary figure is decided, or the last look, and keep them in the results folder.
 
@@ -64,7 +69,7 @@ def duet(
     Args:
         setup: the scenario and its phases; its own address and lengths of phases give way to the builds' and the blocks'.
         builds: where the two are, or how to start them.
-        wishes: seed, and what the pilot shall not choose.
+        options: seed, and what the pilot shall not choose.
         results: the folder, with the log of the duet and of each build.
         effects: the outside world; its environment is that of the builds' commands, too.
         calibration: tells the generator's own noise; None: it is left out, which the record notes.
@@ -83,7 +88,7 @@ def duet(
     course = _Course()
 
     def keep() -> tuple[RunRecord, DuetRecord]:
-        kept = _kept(setup, builds, wishes, course)
+        kept = _kept(setup, builds, options, course)
         record = RunRecord(
             id=results.folder.name,
             started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
@@ -92,7 +97,7 @@ def duet(
             environment=effects.environment(),
             revision=builds.head.revision,
             phases=head_phases(kept.duet),
-            url=mask(builds.head.url, hidden) if isinstance(builds.head, Address) else STARTED_BY_COMMAND,
+            url=mask(builds.head.url, hidden) if isinstance(builds.head, RunningBuild) else STARTED_BY_COMMAND,
             interrupted=course.interrupted,
             notes=tuple(mask(note, hidden) for note in course.notes),
             shards=course.shards,
@@ -103,12 +108,12 @@ def duet(
         return record, kept
 
     with RunLog(results, hidden) as log:
-        log.info("duet %s: %s, profile %s, seed %d", results.folder.name, setup.plan.scenario, setup.plan.profile, wishes.seed)
+        log.info("duet %s: %s, profile %s, seed %d", results.folder.name, setup.plan.scenario, setup.plan.profile, options.seed)
         try:
             builds.check()
             local = _as_measured(setup, builds)
             course.shards = make_room(local, effects, log)
-            run_trio(partial(_play, local, builds, wishes, course, outputs, effects, log, calibration))
+            run_trio(partial(_play, local, builds, options, course, outputs, effects, log, calibration))
         except VelroError as error:
             log.error("%s", error)
             if course.pairs:
@@ -131,10 +136,10 @@ def duet(
 
 def _as_measured(setup: Setup, builds: Builds) -> Setup:
     """The setup, with what this machine has to carry beside the load: a build that we start shares its cores."""
-    url = builds.head.url if isinstance(builds.head, Address) else "http://127.0.0.1"
+    url = builds.head.url if isinstance(builds.head, RunningBuild) else "http://127.0.0.1"
     # The path under which the routes are is the scenario's.
     target = setup.scenario.target
-    if not isinstance(builds.head, Address) and is_loopback(target.url):
+    if not isinstance(builds.head, RunningBuild) and is_loopback(target.url):
         url = target.url
     return replace(setup, scenario=replace(setup.scenario, target=replace(target, url=url, unix_socket=None)))
 
@@ -142,7 +147,7 @@ def _as_measured(setup: Setup, builds: Builds) -> Setup:
 async def _play(
     setup: Setup,
     builds: Builds,
-    wishes: Wishes,
+    options: DuetOptions,
     course: _Course,
     outputs: dict[Side, BuildOutput],
     effects: Effects,
@@ -172,21 +177,21 @@ async def _play(
         if not builds.restarted:
             stage.note(NOT_RESTARTED)
         if not stop.is_set():
-            course.rehearsed = await rehearse(stage, wishes, trio.current_time() - began)
+            course.rehearsed = await run_pilot(stage, options, trio.current_time() - began)
         if course.rehearsed is not None and not stop.is_set():
-            await measure_pairs(stage, course.rehearsed, wishes, course.pairs, began + wishes.most_seconds)
+            await measure_pairs(stage, course.rehearsed, options, course.pairs, began + options.most_seconds)
         course.interrupted = stop.is_set()
         nursery.cancel_scope.cancel()
 
 
-async def measure_pairs(stage: Stage, plan: Rehearsed, wishes: Wishes, pairs: list[Pair], deadline: float) -> None:
+async def measure_pairs(stage: Stage, plan: PilotResult, options: DuetOptions, pairs: list[Pair], deadline: float) -> None:
     """Pair after pair, until a look ends it, the time is over, a build has died, or it is stopped.
 
     A pair that cannot be used is measured again, in the same order of the builds, as long as the others would still count.
     pairs: grows by each; deadline: on trio's clock.
     """
-    held = _duet(stage.setup, wishes, plan, ())
-    order = drawn_order(held.balance, plan.looks[-1].pairs, wishes.seed)
+    held = _duet(stage.setup, options, plan, ())
+    order = drawn_order(held.balance, plan.looks[-1].pairs, options.seed)
     until = plan.looks[0].pairs
     while (used := len(usable(held))) < until:
         if trio.current_time() + 2.0 * plan.seconds > deadline and pairs:
@@ -213,7 +218,7 @@ async def measure_pairs(stage: Stage, plan: Rehearsed, wishes: Wishes, pairs: li
         until = _look(stage, held, until)
 
 
-async def _pair(stage: Stage, shape: Shape, first: Side, number: int, count: int) -> Pair | None:
+async def _pair(stage: Stage, shape: BlockShape, first: Side, number: int, count: int) -> Pair | None:
     """A block of each build; None when it was stopped before both were whole."""
     blocks: dict[Side, Block] = {}
     for place, side in enumerate((first, first.other), start=2 * number - 1):
@@ -252,10 +257,10 @@ def _pair_words(pair: Pair, number: int, count: int) -> str:
     return f"pair {number} of {count}: p95 {units.format_change(head.value / base.value - 1.0)} ({figures})"
 
 
-def _kept(setup: Setup, builds: Builds, wishes: Wishes, course: _Course) -> DuetRecord:
+def _kept(setup: Setup, builds: Builds, options: DuetOptions, course: _Course) -> DuetRecord:
     plan = course.rehearsed
     return DuetRecord(
-        duet=_duet(setup, wishes, plan, course.pairs),
+        duet=_duet(setup, options, plan, course.pairs),
         warm_up=0.0 if plan is None else plan.shape.warm_up,
         block_seconds=0.0 if plan is None else plan.shape.seconds,
         restarted=builds.restarted,
@@ -263,13 +268,13 @@ def _kept(setup: Setup, builds: Builds, wishes: Wishes, course: _Course) -> Duet
     )
 
 
-def _duet(setup: Setup, wishes: Wishes, plan: Rehearsed | None, pairs: Sequence[Pair]) -> Duet:
-    looks = wishes.looks if plan is None else plan.looks
+def _duet(setup: Setup, options: DuetOptions, plan: PilotResult | None, pairs: Sequence[Pair]) -> Duet:
+    looks = options.looks if plan is None else plan.looks
     return Duet(
         pairs=tuple(pairs),
         steps=setup.plan.steps,
         policy=setup.plan.policy,
-        seed=wishes.seed,
+        seed=options.seed,
         looks=looks,
         balance=balance_of(looks),
     )
@@ -279,6 +284,6 @@ def _plan(plan: Plan, kept: DuetRecord) -> Plan:
     """The plan as the blocks carried it out. Its digest is one of its own: a duet offers another load than a run does."""
     if not kept.block_seconds:
         return plan
-    phases = Shape(warm_up=kept.warm_up, seconds=kept.block_seconds).phases(plan.phases)
+    phases = BlockShape(warm_up=kept.warm_up, seconds=kept.block_seconds).phases(plan.phases)
     text = f"{plan.digest}/duet/{kept.warm_up!r}/{kept.block_seconds!r}"
     return replace(plan, phases=phases, digest=hashlib.sha256(text.encode()).hexdigest())

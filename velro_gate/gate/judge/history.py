@@ -12,7 +12,7 @@ from velro_gate.store.baselines import Listing, list_baselines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class HistoryEntry:
     """One stored run: the figure by phase, as far as it was measured, and what begins with this run.
 
     release: the name under which it is pinned. epochs, points: accepted changes, and changes of level, of this figure.
@@ -39,7 +39,7 @@ class History:
     environment: str
     runner: str
     phases: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[HistoryEntry, ...]
     points: tuple[ChangePoint, ...]
     release: Release | None
     drifts: tuple[Drift, ...]
@@ -85,9 +85,9 @@ def _history(stored: Sequence[tuple[Path, RunRecord]], listing: Listing, metric:
     )
 
 
-def _line(path: Path, run: RunRecord, listing: Listing, points: Sequence[ChangePoint], metric: str, step: str) -> Line:
+def _line(path: Path, run: RunRecord, listing: Listing, points: Sequence[ChangePoint], metric: str, step: str) -> HistoryEntry:
     measured = {phase.name: phase.measurement(metric, step) for phase in run.phases}
-    return Line(
+    return HistoryEntry(
         run=run,
         values={name: found.value for name, found in measured.items() if found is not None},
         release=listing.pins.get(path),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from velro_gate.gate.builds.run import Builds
 from velro_gate.gate.duet.duration import say_forecast
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.check_waivers import check_waivers
 from velro_gate.gate.judge.verdict import reach_duet_verdict, write_reports
@@ -14,13 +14,13 @@ from velro_gate.gate.local.run import stop_if_interrupted
 from velro_gate.gate.measure.effects import World
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results, make_results, run_id
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 
 
 def measure_duet(
-    wanted: Asked, builds: Builds, wishes: Wishes, world: World, *, output: Path, waivers: Path, calibrate: bool
+    wanted: RunOptions, builds: Builds, options: DuetOptions, world: World, *, output: Path, waivers: Path, calibrate: bool
 ) -> tuple[RunRecord, Verdict, Results]:
     """Measure both builds, judge, write the reports.
 
@@ -32,10 +32,10 @@ def measure_duet(
     setup = prepare(wanted, {"VELRO_API_URL": "http://127.0.0.1", **world.environ})
     check_waivers(waivers, setup.scenario)
     with world.open() as effects:
-        say_forecast(setup.phases, wishes, effects.say)
+        say_forecast(setup.phases, options, effects.say)
         name = run_id(effects.utc_now(), setup.plan.scenario, f"{setup.plan.profile}-duet")
         results = make_results(output, name)
-        record, kept = duet(setup, builds, wishes, results, effects, Calibration() if calibrate else None)
+        record, kept = duet(setup, builds, options, results, effects, Calibration() if calibrate else None)
     verdict = reach_duet_verdict(record, kept, waivers=waivers)
     write_reports(record, verdict, results)
     stop_if_interrupted(record, results)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from velro_gate.errors import UsageError
 from velro_gate.gate.judge.verdict import judge_kept, under_policy
-from velro_gate.gate.measure.setup import Asked, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import BlockInconclusive
 from velro_gate.model.verdict import Verdict
@@ -39,7 +39,7 @@ def judge_again(
     profile = kept.plan.profile.partition(":")[0]
     # Nothing is sent, so any address will do where the file takes it from the environment.
     nowhere = {"VELRO_API_URL": "http://127.0.0.1"}
-    other = prepare(Asked(scenario=scenario, profile=profile), {**nowhere, **environ}, need_secrets=False)
+    other = prepare(RunOptions(scenario=scenario, profile=profile), {**nowhere, **environ}, need_secrets=False)
     known = {phase.name: phase for phase in other.phases}
     unknown = [phase.name for phase in kept.plan.phases if phase.name not in known]
     if unknown:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
-from velro_gate.gate.builds.run import Address, Build, Builds
+from velro_gate.gate.builds.run import Build, Builds, RunningBuild
 from velro_gate.gate.duet.duration import say_forecast
-from velro_gate.gate.duet.pilot import Wishes
+from velro_gate.gate.duet.pilot import DuetOptions
 from velro_gate.gate.duet.run import duet
 from velro_gate.gate.judge.check_waivers import check_waivers
 from velro_gate.gate.judge.confirm import Confirming, RunAgain, gated, phases_again, phases_side_by_side, was_interrupted
@@ -20,7 +20,7 @@ from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import Results, make_results, run_id
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 
 if TYPE_CHECKING:
     from velro_gate.model.duet import DuetRecord
@@ -39,7 +39,7 @@ class Confirmable:
     base: Build | None = None
 
 
-def measure(wanted: Asked, output: Path, world: World, *, calibrate: bool = True) -> tuple[RunRecord, Results]:
+def measure(wanted: RunOptions, output: Path, world: World, *, calibrate: bool = True) -> tuple[RunRecord, Results]:
     """Run the load; an interrupted run comes back marked as such.
 
     calibrate: measure the generator alone first.
@@ -52,7 +52,7 @@ def measure(wanted: Asked, output: Path, world: World, *, calibrate: bool = True
 
 
 def measure_and_judge(
-    wanted: Asked,
+    wanted: RunOptions,
     output: Path,
     world: World,
     *,
@@ -86,7 +86,7 @@ def measure_and_judge(
 
 def confirm_kept(
     folder: Path,
-    wanted: Asked,
+    wanted: RunOptions,
     world: World,
     *,
     calibrate: bool,
@@ -140,14 +140,14 @@ def _confirming(
             where=target.unix_socket,
             hint="Give the service an address with --url, or leave the base build out.",
         )
-    builds = Builds(base=confirm.base, head=Address(url=target.url, revision=effects.revision()))
+    builds = Builds(base=confirm.base, head=RunningBuild(url=target.url, revision=effects.revision()))
     builds.check()
-    wishes = Wishes(seed=confirm.seed, most_seconds=confirm.seconds)
+    options = DuetOptions(seed=confirm.seed, most_seconds=confirm.seconds)
 
     def beside(smaller: Setup, folder: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
-            say_forecast(smaller.phases, wishes, effects.say)
-            return duet(smaller, builds, wishes, folder, effects, calibration)
+            say_forecast(smaller.phases, options, effects.say)
+            return duet(smaller, builds, options, folder, effects, calibration)
 
     together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
     return Confirming(again=alone, beside=together, seconds=confirm.seconds)

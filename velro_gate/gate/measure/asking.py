@@ -20,7 +20,7 @@ from velro_gate.gate.measure.run import run_trio
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Step
-from velro_gate.monitor import Source, SourceError, sources_for
+from velro_gate.monitor import ReadingSource, SourceError, sources_for
 from velro_gate.monitor.prometheus import PrometheusText
 
 RATE = 10.0
@@ -75,7 +75,7 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
     return Replies(sentences=(f"Health: {health}.", *steps, *beside), refusal=refusal, silent=silent)
 
 
-def _sources(setup: Setup) -> Iterator[tuple[str, Source]]:
+def _sources(setup: Setup) -> Iterator[tuple[str, ReadingSource]]:
     """What is read over the network, by the names that people know."""
     target = setup.scenario.target
     for source in sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target)):
@@ -85,7 +85,7 @@ def _sources(setup: Setup) -> Iterator[tuple[str, Source]]:
             yield _NAMED[source.name], source
 
 
-async def _fault_of(source: Source) -> str:
+async def _fault_of(source: ReadingSource) -> str:
     """Why a source cannot be read; empty when it can be."""
     try:
         with trio.fail_after(_SECONDS):

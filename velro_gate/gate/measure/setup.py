@@ -24,7 +24,7 @@ AUTO_SHARDS = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RunOptions:
     """What the user asked for on the command line; None: as the scenario says."""
 
     scenario: Path
@@ -97,7 +97,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def prepare(asked: Asked, environ: Mapping[str, str], *, need_secrets: bool = True, run_code: bool = True) -> Setup:
+def prepare(asked: RunOptions, environ: Mapping[str, str], *, need_secrets: bool = True, run_code: bool = True) -> Setup:
     """Read the scenario and choose its phases. run_code: see ``load_scenario``.
 
     Raises:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 
-from velro_gate.adoption import Finding, MachineFacts, examine_machine, examine_workflows, read_workflows, unguarded
+from velro_gate.adoption import DoctorFinding, MachineFacts, examine_machine, examine_workflows, read_workflows, unguarded
 from velro_gate.engine.machine.limits import read_machine
 
 SYS = Path("/sys/devices/system")
 
 
-def examine_repository(root: Path) -> list[Finding]:
+def examine_repository(root: Path) -> list[DoctorFinding]:
     """Everything that is wrong with the workflows below ``root``, and what no file of them can guard."""
     workflows, unreadable = read_workflows(root)
     return [*unreadable, *examine_workflows(workflows), *unguarded(workflows)]
@@ -39,7 +39,7 @@ def machine_facts(users: int, *, seconds: float = 1.0, system: Path = SYS) -> Ma
     )
 
 
-def examine_this_machine(users: int) -> list[Finding]:
+def examine_this_machine(users: int) -> list[DoctorFinding]:
     """Everything that stands in the way of measuring well here."""
     return examine_machine(machine_facts(users))
 

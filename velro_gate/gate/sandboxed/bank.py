@@ -15,7 +15,7 @@ from velro_gate.analysis.summaries.raw_times import good_times
 from velro_gate.engine.responder.process import running_responder
 from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.builds.output import BuildOutput
-from velro_gate.gate.duet.blocks import Place, Shape, Stage
+from velro_gate.gate.duet.blocks import BlockShape, Place, Stage
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import make_room, run_trio, stop_on_signal
@@ -30,16 +30,16 @@ OUTPUT = "sandbox.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class BankOptions:
     """What a bank shall hold. seed: of the order in each cycle. until: seconds that filling it may take; None: as it takes."""
 
     cycles: int
     seed: int
-    shape: Shape
+    shape: BlockShape
     until: float | None = None
 
 
-def fill_bank(setup: Setup, path: Path, wanted: Wanted, results: Results, effects: Effects) -> Bank:
+def fill_bank(setup: Setup, path: Path, wanted: BankOptions, results: Results, effects: Effects) -> Bank:
     """Measure what the bank in this file lacks, block by block, and give all of it; what it holds already stays.
 
     setup, effects: of the sandbox's world.
@@ -83,7 +83,7 @@ def order_of(seed: int, cycle: int) -> list[float]:
 async def _fill(
     setup: Setup,
     path: Path,
-    wanted: Wanted,
+    wanted: BankOptions,
     bank: Bank,
     shards: int,
     output: BuildOutput,
@@ -126,7 +126,7 @@ async def _fill(
     return stop.is_set()
 
 
-async def _cycle(stages: dict[float, Stage], wanted: Wanted, number: int, shown: int) -> list[BankedBlock] | None:
+async def _cycle(stages: dict[float, Stage], wanted: BankOptions, number: int, shown: int) -> list[BankedBlock] | None:
     """The four blocks of one cycle; None when it was stopped meanwhile."""
     blocks = []
     order = order_of(wanted.seed, number)

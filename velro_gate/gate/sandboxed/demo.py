@@ -14,7 +14,7 @@ from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.null_run import Calibration
 from velro_gate.gate.measure.results import make_results, run_id
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Level, Verdict
@@ -46,7 +46,7 @@ def sandbox_service(scenario: Path, effects: Effects, slow: Mapping[str, float],
     with running(Settings(port=0, slow=dict(slow), seed=seed)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         kept = {name: value for name, value in effects.environ.items() if name not in ("REDIS_URL", "DATABASE_URL")}
-        yield prepare(Asked(scenario=scenario), {**kept, **environ})
+        yield prepare(RunOptions(scenario=scenario), {**kept, **environ})
 
 
 def demo(root: Path, effects: Effects, *, runs: int = 5, scenario: Path | None = None) -> tuple[Gated, Gated]:

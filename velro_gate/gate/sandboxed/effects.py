@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from velro_gate.gate.builds.run import Builds, Command
+from velro_gate.gate.builds.run import BuildCommand, Builds
 from velro_gate.gate.measure.effects import Effects
-from velro_gate.gate.measure.setup import Asked, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import Revision
 from velro_gate.sandbox.builds import PACKAGE_ROOT, build_environ, build_line
@@ -27,7 +27,7 @@ def sandbox_effects(effects: Effects) -> Effects:
 
 def sandbox_setup(effects: Effects, scenario: Path | None = None) -> Setup:
     """The shipped scenario, or another one for the sandbox, ready to be run in this world."""
-    return prepare(Asked(scenario=scenario or shipped_scenario(SCENARIO)), effects.environ)
+    return prepare(RunOptions(scenario=scenario or shipped_scenario(SCENARIO)), effects.environ)
 
 
 def sandbox_builds(slowdown: float, *, step: str | None = None, core: int | None = None) -> Builds:
@@ -35,6 +35,6 @@ def sandbox_builds(slowdown: float, *, step: str | None = None, core: int | None
     return Builds(base=_command(0.0, step, core), head=_command(slowdown, step, core))
 
 
-def _command(slowdown: float, step: str | None, core: int | None) -> Command:
+def _command(slowdown: float, step: str | None, core: int | None) -> BuildCommand:
     label = f"sandbox +{slowdown:.0%}".replace("%", " %") if slowdown else "sandbox"
-    return Command(line=build_line(slowdown, step=step, core=core), directory=PACKAGE_ROOT, revision=Revision(label=label))
+    return BuildCommand(line=build_line(slowdown, step=step, core=core), directory=PACKAGE_ROOT, revision=Revision(label=label))

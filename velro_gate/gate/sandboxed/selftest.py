@@ -9,11 +9,11 @@ from pathlib import Path
 from velro_gate import units
 from velro_gate.analysis.verdict.selftest import LEAST_CYCLES, selftest_of
 from velro_gate.errors import BrokenError, UsageError
-from velro_gate.gate.duet.blocks import Shape
+from velro_gate.gate.duet.blocks import BlockShape
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.gate.measure.setup import Setup
-from velro_gate.gate.sandboxed.bank import Wanted, fill_bank
+from velro_gate.gate.sandboxed.bank import BankOptions, fill_bank
 from velro_gate.gate.sandboxed.effects import sandbox_effects, sandbox_setup
 from velro_gate.model.bank import SLOWDOWNS, Bank
 from velro_gate.model.selftest import Selftest
@@ -55,7 +55,7 @@ class SelftestAsked:
             )
 
 
-Fill = Callable[[Setup, Path, Wanted, Results, Effects], Bank]
+Fill = Callable[[Setup, Path, BankOptions, Results, Effects], Bank]
 
 
 def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) -> tuple[Selftest, Results]:
@@ -71,10 +71,10 @@ def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) 
     setup = sandbox_setup(world, asked.scenario)
     started = effects.utc_now()
     results = make_results(asked.output, f"{started:%Y%m%dT%H%M%SZ}-selftest")
-    wanted = Wanted(
+    wanted = BankOptions(
         cycles=asked.cycles,
         seed=int(started.timestamp()),
-        shape=Shape(warm_up=asked.warm_up, seconds=asked.seconds),
+        shape=BlockShape(warm_up=asked.warm_up, seconds=asked.seconds),
         until=asked.minutes * 60.0,
     )
     bank = fill(setup, results.folder / "bank.jsonl", wanted, results, world)

@@ -29,7 +29,7 @@ Value = Callable[[Window], float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class GridLine:
     """A line of the grid with its label."""
 
     at: float
@@ -38,7 +38,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Curve:
     """One curve; path is empty when nothing was measured. kind: the CSS class that colours it."""
 
     kind: str
@@ -56,7 +56,7 @@ class Panel:
     name: str
     full_name: str
     seconds: str
-    lines: tuple[Line, ...]
+    lines: tuple[Curve, ...]
     limit: float | None
     empty: bool
 
@@ -84,7 +84,7 @@ class Chart:
     name_y: float
     middle_y: float
     time_y: float
-    ticks: tuple[Tick, ...]
+    ticks: tuple[GridLine, ...]
     panels: tuple[Panel, ...]
     legend: tuple[Legend, ...]
 
@@ -172,9 +172,9 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
     )
 
 
-def _tick(value: float, scale: float, kind: _Kind) -> Tick:
+def _tick(value: float, scale: float, kind: _Kind) -> GridLine:
     at = _y(value, scale)
-    return Tick(at=at, label_y=_round(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0")
+    return GridLine(at=at, label_y=_round(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0")
 
 
 def thin(windows: Sequence[Window]) -> tuple[Window, ...]:
@@ -242,7 +242,7 @@ def _panel(
         return x + (window.start + window.seconds / 2.0 - start) / (end - start) * width
 
     lines = tuple(
-        Line(kind=style, path=_path([(across(window), read(window)) for window in windows], scale))
+        Curve(kind=style, path=_path([(across(window), read(window)) for window in windows], scale))
         for style, _, read in kind.curves
     )
     name = visible(phase.name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any
 
-from velro_gate.model.explanation import Shape
-from velro_gate.model.metrics import METRICS, Kind
+from velro_gate.model.explanation import ShiftShape
+from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.scenario import Comparator
-from velro_gate.model.verdict import Change, Level, Status, Trust
+from velro_gate.model.verdict import Change, Level, RequirementStatus, Trust
 from velro_gate.report.formats.document import VERDICT_SCHEMA
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -107,14 +107,14 @@ def _requirement() -> dict[str, Any]:
         phase=_TEXT,
         step=_TEXT,
         metric=_metric(),
-        unit=_values(Kind),
+        unit=_values(MetricKind),
         comparator=_values(Comparator),
         target=_FIGURE,
         critical=_PERHAPS,
         required=_FLAG,
         scaled_from={**_PERHAPS, "description": "The PRD's own figure where a profile has scaled it."},
         source=_TEXT,
-        status=_values(Status),
+        status=_values(RequirementStatus),
         met=_FLAG,
         level=_level(),
         measured={"anyOf": [{"type": "null"}, _object(value=_FIGURE, low=_FIGURE, high=_FIGURE, n=_COUNT, detail=_TEXT)]},
@@ -128,7 +128,7 @@ def _comparison() -> dict[str, Any]:
         phase=_TEXT,
         step=_TEXT,
         metric=_metric(),
-        unit=_values(Kind),
+        unit=_values(MetricKind),
         finding=_values(Change),
         level=_level(),
         primary=_FLAG,
@@ -159,7 +159,7 @@ def _explanation() -> dict[str, Any]:
     return _object(
         phase=_TEXT,
         steps={**_list(_TEXT), "description": "Those that became slower, the worst first; the quantiles are the worst one's."},
-        shape=_values(Shape),
+        shape=_values(ShiftShape),
         quantiles=_list(_object(metric=_metric(), change=_FIGURE, low=_FIGURE, high=_FIGURE, seconds=_FIGURE, moved=_FLAG)),
         since={**_TEXT, "description": "The run of main with which a part of it came; empty: all of it is new."},
         companions=_list(_TEXT),

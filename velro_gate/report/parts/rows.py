@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
-from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Status
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase
 
@@ -92,7 +92,7 @@ def requirement_row(result: RequirementResult) -> RequirementRow:
 
 def status_word(result: RequirementResult) -> str:
     """``met``, ``marginal, met`` and so on: what a marginal value itself says is part of the word."""
-    if result.status is Status.MARGINAL:
+    if result.status is RequirementStatus.MARGINAL:
         return f"marginal, {'met' if result.met else 'missed'}"
     return str(result.status.value)
 
@@ -161,7 +161,7 @@ def prominent_requirements(results: Sequence[RequirementResult]) -> list[Require
 
 def cleanly_met(result: RequirementResult) -> bool:
     """Whether nobody needs to look at it."""
-    return result.status is Status.MET and result.level is Level.PASS
+    return result.status is RequirementStatus.MET and result.level is Level.PASS
 
 
 def tightest(results: Iterable[RequirementResult]) -> RequirementResult:

@@ -8,7 +8,17 @@ from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.scenario import Policy
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, SideBySide, Status, Trust, Verdict
+from velro_gate.model.verdict import (
+    Change,
+    Comparison,
+    Finding,
+    Level,
+    RequirementResult,
+    RequirementStatus,
+    SideBySide,
+    Trust,
+    Verdict,
+)
 from velro_gate.report.parts import measured, rows, trustline
 from velro_gate.report.parts.settled import settled
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
@@ -156,7 +166,7 @@ def requirement_count(results: list[RequirementResult]) -> str:
     if not results:
         return "the plan has none"
     met = sum(result.met for result in results)
-    marginal = sum(result.met and result.status is Status.MARGINAL for result in results)
+    marginal = sum(result.met and result.status is RequirementStatus.MARGINAL for result in results)
     unmeasured = sum(result.estimate is None for result in results)
     tail = f", {unmeasured} {figures.MISSING}" if unmeasured else ""
     return f"{met} of {len(results)} met{f', {marginal} marginally' if marginal else ''}{tail}"

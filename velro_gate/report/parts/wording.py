@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from velro_gate import units
-from velro_gate.model.metrics import METRICS, Kind
+from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
-from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Status, Trust, Verdict
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus, Trust, Verdict
 from velro_gate.report.parts.rows import tightest, worsening
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, plain, strong, text
@@ -148,14 +148,14 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
     parts += [moved(effects[0], record)] if effects else []
     if not parts:
         return _first_finding(verdict)
-    if len(parts) == 2 and limits[0].status is not Status.CRITICAL:
+    if len(parts) == 2 and limits[0].status is not RequirementStatus.CRITICAL:
         parts.reverse()
     return (*parts[0], *((text(" "), *parts[1]) if len(parts) == 2 else ()), *more)
 
 
 def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
     """Critical first, then what has a figure, then by how far outside."""
-    return (result.status is not Status.CRITICAL, result.estimate is None, result.headroom or 0.0)
+    return (result.status is not RequirementStatus.CRITICAL, result.estimate is None, result.headroom or 0.0)
 
 
 def moved(row: Comparison, record: RunRecord) -> Phrase:
@@ -184,7 +184,7 @@ def _verb(row: Comparison, *, rose: bool, certain: bool) -> str:
 
 
 def _magnitude(row: Comparison) -> str:
-    if METRICS[row.metric].kind is Kind.SHARE:
+    if METRICS[row.metric].kind is MetricKind.SHARE:
         moved_by = figures.change(row)
         return "" if moved_by == figures.MISSING else f"by {moved_by.lstrip('+-')}"
     return "" if row.change is None else units.format_magnitude(row.change)
@@ -211,7 +211,7 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
     sure = "" if row.confirmation is None else f"; {row.confirmation.counted}"
     if row.primary and row.waived:
         return f"{sure}; a waiver covers it."
-    if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is Kind.SHARE:
+    if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is MetricKind.SHARE:
         return f"{sure}."
     margin = row.margin
     if margin is None and row.k >= _ENOUGH_BASELINES:
@@ -225,7 +225,7 @@ def missed(result: RequirementResult) -> Phrase:
     """One requirement that is not cleanly met: where, the value with its interval, and the limit."""
     wanted = result.requirement
     about, place = figures.subject(wanted.metric, wanted.step), (text(" in "), name(result.phase))
-    if result.estimate is None and result.status is Status.NOT_MEASURED:
+    if result.estimate is None and result.status is RequirementStatus.NOT_MEASURED:
         return (
             strong("No figure"),
             text(" for "),
@@ -249,10 +249,10 @@ def missed(result: RequirementResult) -> Phrase:
 
 def _against(result: RequirementResult) -> str:
     wanted = result.requirement
-    if result.status is Status.CRITICAL:
+    if result.status is RequirementStatus.CRITICAL:
         side = "over" if wanted.comparator in _UPPER else "under"
         return f"{side} even the critical level of {figures.critical(wanted)} (limit {figures.limit(wanted)})"
-    if result.status is Status.MARGINAL:
+    if result.status is RequirementStatus.MARGINAL:
         reach = "but its interval reaches beyond it" if result.met else "though its interval reaches inside"
         return f"{'inside' if result.met else 'outside'} its limit of {figures.limit(wanted)}, {reach}"
     return f"{'outside' if not result.met else 'inside'} its limit of {figures.limit(wanted)}"

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from velro_gate import units
 from velro_gate.analysis.rows.family import LEAST_BEYOND, is_enough
-from velro_gate.model.metrics import METRICS, Kind, Metric
+from velro_gate.model.metrics import METRICS, Metric, MetricKind
 from velro_gate.model.readings import Unit, unit_of
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
@@ -28,17 +28,17 @@ _SIGNS = {Comparator.BELOW: "<", Comparator.AT_MOST: "≤", Comparator.ABOVE: ">
 def figure(metric: str, value: float | None) -> str:
     """A value of a metric with its unit; 'not measured' for None."""
     match METRICS[metric].kind:
-        case Kind.SECONDS:
+        case MetricKind.SECONDS:
             return units.format_seconds(value)
-        case Kind.PER_SECOND:
+        case MetricKind.PER_SECOND:
             return units.format_rate(value)
-        case Kind.SHARE:
+        case MetricKind.SHARE:
             return units.format_share(value)
-        case Kind.BYTES:
+        case MetricKind.BYTES:
             return units.format_bytes(value)
-        case Kind.BYTES_PER_MINUTE:
+        case MetricKind.BYTES_PER_MINUTE:
             return units.format_growth(value)
-        case Kind.COUNT:
+        case MetricKind.COUNT:
             return units.format_count(value)
 
 
@@ -137,7 +137,7 @@ def change_with_interval(row: Comparison) -> str:
 
 
 def _in_points(metric: Metric) -> bool:
-    return metric.kind is Kind.SHARE
+    return metric.kind is MetricKind.SHARE
 
 
 def resource(name: str, value: float) -> str:

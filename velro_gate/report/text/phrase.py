@@ -13,29 +13,29 @@ Style = Literal["text", "name", "strong"]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextSpan:
     """A run of text in one style: prose, an identifier, or what the eye should catch first."""
 
     text: str
     style: Style = "text"
 
 
-Phrase = tuple[Piece, ...]
+Phrase = tuple[TextSpan, ...]
 
 
-def text(words: str) -> Piece:
+def text(words: str) -> TextSpan:
     """Prose."""
-    return Piece(without_controls(words))
+    return TextSpan(without_controls(words))
 
 
-def name(identifier: str) -> Piece:
+def name(identifier: str) -> TextSpan:
     """A phase, a step or anything else that is written exactly so elsewhere."""
-    return Piece(visible(identifier), "name")
+    return TextSpan(visible(identifier), "name")
 
 
-def strong(words: str) -> Piece:
+def strong(words: str) -> TextSpan:
     """The few words that matter most."""
-    return Piece(without_controls(words), "strong")
+    return TextSpan(without_controls(words), "strong")
 
 
 def plain(phrase: Phrase) -> str:
@@ -48,7 +48,7 @@ def as_markdown(phrase: Phrase) -> str:
     return bound("".join(_markdown_piece(piece, first=index == 0) for index, piece in enumerate(phrase)))
 
 
-def _markdown_piece(piece: Piece, *, first: bool) -> str:
+def _markdown_piece(piece: TextSpan, *, first: bool) -> str:
     if piece.style == "name":
         return markdown_name(piece.text)
     # Escaping works on whole lines; the spaces that join pieces are put back around it.
@@ -64,7 +64,7 @@ def as_html(phrase: Phrase) -> Markup:
     return Markup("").join(_html_piece(piece) for piece in phrase)
 
 
-def _html_piece(piece: Piece) -> Markup:
+def _html_piece(piece: TextSpan) -> Markup:
     match piece.style:
         case "name":
             return Markup("<code>{}</code>").format(piece.text)

@@ -22,16 +22,16 @@ class InPhase(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RowGroup:
     """Neighbouring rows of one phase."""
 
     phase: str
     rows: list[Any]
 
 
-def groupby_phase(rows: Iterable[InPhase]) -> list[Group]:
+def groupby_phase(rows: Iterable[InPhase]) -> list[RowGroup]:
     """Runs of rows of one phase, in the order given: a table then names each phase once."""
-    return [Group(name, list(group)) for name, group in groupby(rows, key=lambda row: row.phase)]
+    return [RowGroup(name, list(group)) for name, group in groupby(rows, key=lambda row: row.phase)]
 
 
 @cache

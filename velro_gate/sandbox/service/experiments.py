@@ -72,7 +72,7 @@ class SlowOrder(BaseModel):
                 return Bimodal(fast=self.delay, slow=self.slow_delay or 10.0 * self.delay, share=self.slow_share)
 
 
-class Order(BaseModel):
+class ControlOrder(BaseModel):
     """One POST to /control. Orders add up until ``reset``; ``down`` names all dependencies that are away from now on."""
 
     model_config = _STRICT
@@ -116,7 +116,7 @@ class Experiments:
             RefusalError: 422, with every fault of the order. AwayError: a layer to flush is away.
         """
         try:
-            order = Order.model_validate_json(payload)
+            order = ControlOrder.model_validate_json(payload)
         except ValidationError as fault:
             raise RefusalError(422, "; ".join(_words(error) for error in fault.errors())) from fault
         if order.reset:

@@ -73,7 +73,7 @@ Operations = Callable[[str, str, bytes, str], Awaitable[Reply | None]]
 """Answers (method, path, body, peer) for /health, /metrics and /control; None: no such thing here."""
 
 
-class Route(NamedTuple):
+class MatchedRoute(NamedTuple):
     """The step that a request belongs to and the id in its path, if there is one."""
 
     step: str
@@ -128,7 +128,7 @@ class Application:
         self._tally.answered[step, reply.status] += 1
         await _send(send, reply)
 
-    async def _answer(self, route: Route, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, route: MatchedRoute, scope: Scope, receive: Receive) -> Reply:
         step = route.step
         await self._work.spend(step)
         if self._experiments.fails(step):
@@ -142,7 +142,7 @@ class Application:
             return Reply(201, await self._endpoints.create(who, await _body(receive)))
         return _cached(await self._read(route, who, scope["query_string"]))
 
-    async def _read(self, route: Route, who: Caller, query_string: bytes) -> Found:
+    async def _read(self, route: MatchedRoute, who: Caller, query_string: bytes) -> Found:
         if route.step == MODEL:
             return await self._endpoints.model(route.identifier)
         if route.step == MEDIA:
@@ -171,7 +171,7 @@ class Application:
         return self._endpoints.caller(user_id or identity.subject, identity.role)
 
 
-def find(method: str, path: str) -> Route:
+def find(method: str, path: str) -> MatchedRoute:
     """The step behind a method and a path.
 
     Raises:
@@ -181,11 +181,11 @@ def find(method: str, path: str) -> Route:
     if methods is not None:
         if method not in methods:
             raise RefusalError(405, f"{method} is not possible here", ((b"allow", ", ".join(methods).encode()),))
-        return Route(methods[method])
+        return MatchedRoute(methods[method])
     if path.startswith(_MODELS):
-        route = Route(MODEL, path[len(_MODELS) :])
+        route = MatchedRoute(MODEL, path[len(_MODELS) :])
     elif path.startswith(_MEDIA) and path.endswith(_MEDIA_END):
-        route = Route(MEDIA, path[len(_MEDIA) : -len(_MEDIA_END)])
+        route = MatchedRoute(MEDIA, path[len(_MEDIA) : -len(_MEDIA_END)])
     else:
         raise RefusalError(404, "there is no such endpoint")
     if method != "GET":

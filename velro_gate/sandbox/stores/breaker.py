@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import Enum
 
 
-class State(Enum):
+class BreakerState(Enum):
     """The three states; the value is what /metrics shows."""
 
     CLOSED = 0
@@ -31,11 +31,11 @@ class Breaker:
         self.opened = 0
 
     @property
-    def state(self) -> State:
+    def state(self) -> BreakerState:
         """The state at this moment."""
         if self._open_until is None:
-            return State.CLOSED
-        return State.OPEN if self._clock() < self._open_until else State.HALF_OPEN
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if self._clock() < self._open_until else BreakerState.HALF_OPEN
 
     @property
     def retry_after(self) -> float:
@@ -45,11 +45,11 @@ class Breaker:
     def admits(self) -> bool:
         """Whether a request may be sent now; who gets True has to report succeeded, failed or abandoned."""
         match self.state:
-            case State.CLOSED:
+            case BreakerState.CLOSED:
                 return True
-            case State.OPEN:
+            case BreakerState.OPEN:
                 return False
-            case State.HALF_OPEN:
+            case BreakerState.HALF_OPEN:
                 if self._trying:
                     return False
                 self._trying = True
@@ -66,7 +66,7 @@ class Breaker:
         self._failures += 1
         if self._trying or self._failures >= self._limit:
             # Requests already under way when it opened must not push the trial further away each.
-            if self.state is not State.OPEN:
+            if self.state is not BreakerState.OPEN:
                 self.opened += 1
                 self._open_until = self._clock() + self._recovery
             self._trying = False
