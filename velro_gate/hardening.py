@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 
 TOKEN = "VELRO_TOKEN"  # noqa: S105 (the name of the variable)
@@ -62,6 +63,11 @@ def close_to_others() -> None:
     """Make this process not dumpable, where the system knows that."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def ignore_unreadable_cookies() -> None:
+    """A cookie that the standard library cannot read is not kept. That it prints a traceback as well helps nobody."""
+    warnings.filterwarnings("ignore", message=r"http\.cookiejar bug!")
 
 
 def _overwrite(name: str) -> None:

@@ -6,10 +6,12 @@ import io
 import os
 import pty
 import subprocess
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from rich.rule import Rule
 
@@ -17,6 +19,7 @@ from tests.analysis.runs import planned, run, summary
 from tests.cli.command import command, environment, tiny_scenario, velro_gate
 from velro_gate.cli.entry import _guarded
 from velro_gate.cli.output import Lasting, people, show, talk
+from velro_gate.hardening import ignore_unreadable_cookies
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.store.codec import encode_record
 
@@ -175,3 +178,15 @@ def test_piped_output_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
     assert [len(line) for line in lines] == [len("word " * 200) - 1, 80]
     people().print("word " * 200)
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_cookie_that_the_standard_library_cannot_read_prints_no_traceback() -> None:
+    sent = httpx.Response(
+        200, headers={"Set-Cookie": "a=b; Max-Age=" + "9" * 309}, request=httpx.Request("GET", "http://shop.test/")
+    )
+    kept = httpx.Cookies()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ignore_unreadable_cookies()
+        kept.extract_cookies(sent)
+    assert len(kept) == 0

@@ -15,7 +15,7 @@ from velro_gate.cli.app import app
 from velro_gate.cli.output import speak_utf8, talk
 from velro_gate.cli.signals import end_by_sigterm_as_by_ctrl_c
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
-from velro_gate.hardening import harden
+from velro_gate.hardening import harden, ignore_unreadable_cookies
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.secrecy import hide, outgoing
 
@@ -27,6 +27,7 @@ USAGE = UsageError.exit_code
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (README, exit codes)."""
     harden()
+    ignore_unreadable_cookies()
     hide(secret_values(os.environ))
     speak_utf8()
     end_by_sigterm_as_by_ctrl_c()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velro_gate.engine.http.responses import HeaderKinds, Response, ResponseState
-from velro_gate.engine.steps.checks import Inspection, json_path, value_at
+from velro_gate.engine.steps.checks import MOST_CAPTURED, Inspection, json_path, value_at
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck, Step
 
@@ -121,3 +121,10 @@ def test_every_value_of_a_document_is_at_its_path(document: object) -> None:
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="JSON path"):
         json_path(path)
+
+
+def test_a_value_that_would_fill_the_memory_of_all_users_is_not_captured() -> None:
+    wanted = (Capture(name="id", source="json", path="$.id"),)
+    body = json.dumps({"id": "x" * MOST_CAPTURED}).encode()
+    assert inspect(body, captures=wanted) == (Outcome.OK, {"id": "x" * MOST_CAPTURED})
+    assert inspect(body.replace(b"x", b"xx", 1), captures=wanted) == (Outcome.CAPTURE, {})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.engine.steps.cookies import Jar, cookie_pair
+from velro_gate.engine.steps.cookies import MOST_BYTES, Jar, cookie_pair
 
 NOW = 1_800_000_000.0
 
@@ -77,6 +77,8 @@ def test_a_line_that_always_fits_is_kept_until_something_is_set() -> None:
 
 def test_a_service_cannot_fill_our_memory() -> None:
     assert line(*[b"c%d=1" % number for number in range(1_000)]).count(b"=") == 200
+    # As in a browser, what is too long changes nothing.
+    assert line(b"a=1", b"a=" + b"x" * MOST_BYTES, b"b=" + b"x" * (MOST_BYTES - 1))[:14] == b"Cookie: a=1; b"
 
 
 @given(st.binary(max_size=80))

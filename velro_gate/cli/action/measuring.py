@@ -29,7 +29,7 @@ from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.duet.pull_request import Base
 from velro_gate.gate.measure.results import Results
-from velro_gate.hardening import close_to_others
+from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.masking import secret_values
 from velro_gate.secrecy import hide
 from velro_gate.store.records import read_record
@@ -69,6 +69,7 @@ class MeasureTask:
 def main(descriptor: int) -> None:
     """Take the order, carry it out, and say what came of it."""
     close_to_others()
+    ignore_unreadable_cookies()
     _end_with_the_job()
     speak_utf8()
     end_by_sigterm_as_by_ctrl_c()

@@ -34,7 +34,7 @@ from velro_gate.engine.shards.messages import (
     Until,
 )
 from velro_gate.errors import VelroError
-from velro_gate.hardening import close_to_others
+from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
 
@@ -156,6 +156,7 @@ def _failure(error: Exception) -> Failed:
 def main(descriptor: str, zero: str) -> None:
     """Run a shard. descriptor: its end of the link. zero: the start of the run on the system's monotonic clock."""
     close_to_others()
+    ignore_unreadable_cookies()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What a journey prints is seen even where its process has to be killed.
         sys.stdout.reconfigure(line_buffering=True)

@@ -18,6 +18,9 @@ _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _ABSENT = object()
 _MOST_CAME = 1_000
 
+MOST_CAPTURED = 64 * 2**10
+"""Characters of a value: each user keeps its own, and sends it with each request that needs it."""
+
 
 def json_path(text: str) -> JsonPath:
     """``$.items[0].id`` -> ("items", 0, "id").
@@ -92,11 +95,14 @@ class Inspection:
         outcome = Outcome.OK
         for capture, path in self._captures:
             found = _captured(capture, path, answer, document)
-            if found is not None:
+            if found is not None and len(found) <= MOST_CAPTURED:
                 captured[capture.name] = found
             elif outcome is Outcome.OK:
                 outcome = Outcome.CAPTURE
-                self.fault = f"nothing to capture as {capture.name} from {capture.source} {capture.path}"
+                of = f"{capture.name} from {capture.source} {capture.path}"
+                self.fault = (
+                    f"nothing to capture as {of}" if found is None else f"{len(found):,} characters are too many for {of}"
+                )
         return outcome
 
     @staticmethod

@@ -15,6 +15,9 @@ _MOST_DIGITS = 15
 _MOST = 200
 """Cookies of one user; what a service sets beyond is not kept."""
 
+MOST_BYTES = 4_096
+"""Of a cookie's name and value. Browsers keep no longer ones (RFC 6265bis, 5.7), and every request would carry them."""
+
 
 class _Cookie(NamedTuple):
     value: str
@@ -36,7 +39,7 @@ class Jar:
     def keep(self, header: bytes, default_path: str, now: float) -> None:
         """Take what one Set-Cookie header says; an expired cookie is a deletion. default_path: where it names none."""
         pair = cookie_pair(header)
-        if pair is None:
+        if pair is None or len(pair[0]) + len(pair[1]) > MOST_BYTES:
             return
         attributes = _attributes(header)
         path = attributes.get("path", "")
