@@ -267,6 +267,15 @@ def test_every_make_command_that_a_page_names_exists() -> None:
     assert named - targets == set()
 
 
+def test_every_test_that_the_page_on_security_names_exists() -> None:
+    page = (ROOT / "docs/security.md").read_text("utf-8")
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = set(re.findall(r"`(test_\w+|tests/[\w/]+\.py)`", page))
+    assert len(named) > 30
+    missing = {name for name in named if f"def {name}(" not in code and not (ROOT / name).is_file()}
+    assert missing == set()
+
+
 def test_every_relative_link_of_a_page_leads_somewhere() -> None:
     dead = [
         f"{path.name}: {target}"

@@ -18,7 +18,7 @@ from tests.gate.programs import service as program
 from tests.gate.world import tiny_setup
 from velro_gate.errors import BrokenError
 from velro_gate.gate.builds.build import BuildRunner
-from velro_gate.gate.builds.output import BuildOutput
+from velro_gate.gate.builds.output import MOST_BYTES, BuildOutput
 from velro_gate.gate.builds.run import running
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.gate.measure.run import run_trio
@@ -56,6 +56,17 @@ def test_a_build_runs_in_the_folder_of_its_code_and_its_output_is_kept(tmp_path:
 def test_without_a_build_command_nothing_is_built(tmp_path: Path, results: Results) -> None:
     shop(tmp_path).build_head(results)
     assert not (results.folder / "build-head.log").exists()
+
+
+def test_of_a_service_that_logs_without_end_the_last_megabytes_are_kept(tmp_path: Path, results: Results) -> None:
+    shop(tmp_path, build=f"head -c {MOST_BYTES + 1_000} /dev/zero | tr '\\0' x; echo; echo last").build_in(
+        tmp_path, Side.HEAD, results
+    )
+    kept = (results.folder / "build-head.log").read_text("utf-8")
+    assert len(kept) < MOST_BYTES + 100
+    assert kept.startswith("--- 1,")
+    assert "bytes before this are not kept" in kept
+    assert kept.endswith("x\nlast\n")
 
 
 def test_a_command_that_empties_its_own_log_is_told_with_what_is_left(tmp_path: Path, results: Results) -> None:
