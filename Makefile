@@ -1,11 +1,12 @@
 # Each target makes its own virtual environment from the locks when there is none. Nothing else has to be set up.
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-WORKERS ?= 2
+# Tests wait more than they compute, so there are more workers than cores.
+WORKERS ?= 4
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo duet test hostile check bench format lock clean venv-sandbox venv-dev
+.PHONY: help demo duet test unit hostile check bench format lock clean venv-sandbox venv-dev
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
@@ -18,11 +19,14 @@ duet: venv-sandbox ## measure two builds of the embedded service side by side: t
 
 test: venv-dev ## run the tests; installs the servers that they start where it may
 	@scripts/test-services.sh
-	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 hostile: venv-dev ## run what hostile and careless hands try, and count it by group: the table of docs/security.md
 	@scripts/test-services.sh
 	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) -m hostile $(PYTEST_ARGS)
+
+unit: venv-dev ## run the tests that start nothing: within a minute
+	@$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m "not real and not act and not slow" $(PYTEST_ARGS)
 
 check: venv-dev ## lint, types, import contracts, shell scripts, workflows, schema files
 	@VENV=$(VENV) scripts/check.sh

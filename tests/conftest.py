@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.kinds import group_of, kind_of
 from velro_gate.secrecy import forget
 
 # A test that needs one of these hands it over itself.
@@ -29,6 +30,16 @@ settings.register_profile(
 )
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test gets the mark of its file: ``make unit`` runs those that have none."""
+    for item in items:
+        kind, group = kind_of(item.path), group_of(item.path)
+        if kind is not None:
+            item.add_marker(kind)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(trylast=True)

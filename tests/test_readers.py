@@ -39,7 +39,7 @@ from velro_gate.store.further import read_missing
 from velro_gate.store.records import read_facts, read_record
 from velro_gate.store.selftests import known_selftest, place_of
 
-pytestmark = pytest.mark.hostile("small inputs")
+pytestmark = [pytest.mark.hostile("small inputs"), pytest.mark.slow]
 
 CASES = 50
 """Of each example: the readers are quick, and drawing every one by hypothesis would take ten times their time."""

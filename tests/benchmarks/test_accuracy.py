@@ -9,6 +9,8 @@ from benchmarks.accuracy import paired, stopped_quantile
 from benchmarks.truth import Log
 from velro_gate.model.samples import COLUMNS, Samples
 
+pytestmark = pytest.mark.slow
+
 RATE, PERIOD, BEGAN = 1_000.0, 60.0, 20.0
 
 

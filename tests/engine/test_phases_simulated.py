@@ -22,6 +22,8 @@ from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import Arrivals, ClosedArrivals, Comparator, OpenArrivals, Requirement, Step
 from velro_gate.pacing import open_schedule
 
+pytestmark = pytest.mark.slow
+
 PLAN = phase()
 STEPS = (step("one"), step("two", probability=0.5))
 

@@ -18,6 +18,8 @@ from velro_gate.evaluation.simulated.screen_and_duet import SCREEN_MINUTES, toge
 from velro_gate.evaluation.simulated.simulation import Tails
 from velro_gate.evaluation.simulated.synthetic import looked, share_of_changed, stored_figures
 
+pytestmark = pytest.mark.slow
+
 
 @given(st.integers(1, 500), st.data())
 def test_intervals_are_those_of_clopper_and_pearson(count: int, data: st.DataObject) -> None:

@@ -133,6 +133,7 @@ def test_an_error_rate_is_waived_in_percentage_points() -> None:
     assert "1.25 %" in with_errors().findings[0].advice
 
 
+@pytest.mark.slow
 @given(st.floats(0.5, 2.0), st.floats(0.01, 0.99))
 def test_a_waiver_never_makes_a_verdict_worse_nor_other_than_a_warning(times: float, ceiling: float) -> None:
     without, covered = judged(times, []), judged(times, every(ceiling=ceiling))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.peers import Line, route_to, serving, wired
 from velro_gate.engine.client.transport import WireTransport
+
+pytestmark = pytest.mark.slow
 
 OTHERS = {"content-length", "transfer-encoding", "connection", "content-encoding", "upgrade", "proxy-connection", "trailer"}
 """Headers that say where a message ends, or what follows it: they are made with the body."""

@@ -16,6 +16,8 @@ from velro_gate.model.duet import LOOKS, Pair, Side, deciding
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Level
 
+pytestmark = pytest.mark.slow
+
 
 def figures(held: Bank, jobs: int = 40, seed: int = 1) -> dict[tuple[str, str], Figure]:
     return {(figure.experiment, figure.what): figure for figure in job_figures(held, jobs, seed)}

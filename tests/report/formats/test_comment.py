@@ -141,6 +141,7 @@ def cut(count: int) -> str:
     return report.markdown(*crowded(count).made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 50, 150, 300, 600, 2_000])
 def test_a_comment_never_exceeds_its_limit(count: int) -> None:
     text = cut(count)
@@ -174,6 +175,7 @@ def test_the_last_details_are_dropped_first() -> None:
     assert [key for key in order if key in kept] == order[: len(kept)]
 
 
+@pytest.mark.slow
 def test_rows_that_had_to_go_are_counted() -> None:
     text = cut(2_000)
     shown = sum(line.startswith("| p95 of `a_rather") and "missed" in line for line in text.splitlines())
