@@ -40,10 +40,11 @@ def test_the_examples_of_the_page_run_and_say_what_they_should(capsys: pytest.Ca
     for example in EXAMPLES:
         exec(compile(example, "docs/python.md", "exec"), {})
         said.append(capsys.readouterr().out)
-    judged, seen, pairs = said
+    judged, seen, pairs, frame = said
     assert judged.startswith("FAIL\nsteady all p50 +")
     assert re.fullmatch(r"level 40\.0 ms, noise [\d.]+%, \+[\d.]+% would fail\n", seen)
     assert "0.00097656" in pairs
+    assert re.search(r"started_at +\n\d{4}-", frame)
 
 
 @pytest.mark.parametrize("name", decision.__all__)

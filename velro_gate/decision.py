@@ -13,6 +13,7 @@ from velro_gate.analysis.rows.shifts import failing_worsening
 from velro_gate.analysis.statistics.intervals import wilson
 from velro_gate.analysis.statistics.paired import detectable, paired
 from velro_gate.analysis.stored.comparison import compare
+from velro_gate.analysis.summaries.frames import figures_frame, resources_frame
 from velro_gate.analysis.summaries.growth import growth
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.judge_duet import judge_duet_record
@@ -35,6 +36,7 @@ __all__ = [
     "dispersion",
     "failing_worsening",
     "false_discovery",
+    "figures_frame",
     "fisher",
     "growth",
     "holm",
@@ -46,5 +48,6 @@ __all__ = [
     "paired",
     "read_duet",
     "read_record",
+    "resources_frame",
     "wilson",
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.cli.command import velro_gate
@@ -34,6 +36,15 @@ def test_the_history_is_there_for_scripts(place: Path) -> None:
     assert history["release"] == "v1"
     assert sum(line["quarantined"] is not None for line in history["runs"]) == 1
     assert {drift["metric"] for drift in history["drift"]} == {"p50", "p95"}
+
+
+def test_the_history_as_csv_holds_every_figure_of_every_stored_run(place: Path) -> None:
+    ended = velro_gate("baseline", "history", "--format", "csv", cwd=place)
+    frame = pd.read_csv(io.StringIO(ended.out), parse_dates=["started_at"])
+    assert set(frame["run"]) == {run.id for _, run in list_baselines(place / "baselines").found}
+    assert frame["started_at"].is_monotonic_increasing
+    assert (frame["low"] <= frame["value"]).all()
+    assert {"p50", "p95"} <= set(frame["metric"])
 
 
 def test_a_metric_that_is_none_is_a_usage_error(place: Path) -> None:

@@ -18,6 +18,14 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class HistoryFormat(StrEnum):
+    """How the history of main is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+
+
 class FigureFormat(StrEnum):
     """How the figures of an evaluation are printed."""
 
@@ -85,6 +93,15 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)
 ]
 Formatted = Annotated[Format, typer.Option("--format", "-f", help="text for people, json for scripts.", rich_help_panel=SHOWN)]
+HistoryFormatted = Annotated[
+    HistoryFormat,
+    typer.Option(
+        "--format",
+        "-f",
+        help="text for people, json for scripts, csv: every figure of every stored run, for pandas or a spreadsheet.",
+        rich_help_panel=SHOWN,
+    ),
+]
 FiguresFormatted = Annotated[
     FigureFormat,
     typer.Option("--format", "-f", help="text for people, json for scripts, markdown for pages.", rich_help_panel=SHOWN),

@@ -16,6 +16,8 @@ from velro_gate.cli.options import (
     BaselineRoot,
     Format,
     Formatted,
+    HistoryFormat,
+    HistoryFormatted,
     NoCalibration,
     Output,
     Phases,
@@ -82,7 +84,7 @@ def history(
     baselines: BaselineRoot = DEFAULT_BASELINES,
     metric: Annotated[str, typer.Option(help="The figure to look at: p50, p95, throughput, ...")] = "p95",
     step: Annotated[str, typer.Option(help="Of which step; all: of all of them.")] = "all",
-    format: Formatted = Format.TEXT,
+    format: HistoryFormatted = HistoryFormat.TEXT,
 ) -> int:
     """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
     from velro_gate.cli.commands.stored import print_history

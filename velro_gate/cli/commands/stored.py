@@ -9,8 +9,9 @@ from rich.table import Table
 
 from velro_gate import units
 from velro_gate.analysis.rows.wording import named
+from velro_gate.analysis.summaries.frames import figures_csv
 from velro_gate.analysis.verdict.drift_findings import said_of_drift, said_of_point
-from velro_gate.cli.options import Format
+from velro_gate.cli.options import Format, HistoryFormat
 from velro_gate.cli.output import put, show
 from velro_gate.cli.printing import OK, phase_table
 from velro_gate.errors import UsageError
@@ -85,12 +86,15 @@ def print_baseline(file: Path, format: Format) -> int:
     return OK
 
 
-def print_history(root: Path, metric: str, step: str, format: Format) -> int:
+def print_history(root: Path, metric: str, step: str, format: HistoryFormat) -> int:
     """Main's history, plan by plan: one figure run by run, with epochs, change points, quarantined and pinned runs."""
     if metric not in METRICS:
         raise UsageError(f"there is no metric {metric!r}", hint=f"Choose one of: {', '.join(METRICS)}.")
     found = histories(root, metric, step)
-    if format is Format.JSON:
+    if format is HistoryFormat.CSV:
+        put(figures_csv(line.run for history in found for line in history.lines).removesuffix("\n"))
+        return OK
+    if format is HistoryFormat.JSON:
         put(json.dumps([_document(history) for history in found], indent=2, ensure_ascii=False))
         return OK
     if not found:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from pandas import DataFrame
 
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.errors import RecordError
@@ -100,16 +101,17 @@ def _of_file(path: Path) -> list[Series]:
 
 
 def _series_of(source: str, name: str, rows: Sequence[TidyRow]) -> Iterator[Series]:
-    jobs = sorted({(value.time, value.job) for value in rows})
-    arms = sorted({value.arm for value in rows})
-    figures = sorted({(value.figure, value.kind) for value in rows})
-    places = {key: place for kind in (jobs, arms, figures) for place, key in enumerate(kind)}
-    values = np.full((len(jobs), len(arms), len(figures)), np.nan)
-    for value in rows:
-        place = places[value.time, value.job], arms.index(value.arm), places[value.figure, value.kind]
-        values[place] = value.value
-    if len(jobs) < SHORTEST:
+    frame = DataFrame(rows, columns=list(TIDY)).drop_duplicates(["time", "job", "arm", "figure", "kind"], keep="last")
+    wide = frame.set_index(["time", "job", "arm", "figure", "kind"])["value"].unstack(["arm", "figure", "kind"]).sort_index()
+    # Of three levels: arm, figure, kind.
+    columns = [(str(key[0]), str(key[1]), str(key[2])) for key in wide.columns]
+    arms = sorted({arm for arm, _, _ in columns})
+    figures = sorted({(figure, kind) for _, figure, kind in columns})
+    if len(wide) < SHORTEST:
         return
+    values = np.full((len(wide), len(arms), len(figures)), np.nan)
+    for (arm, figure, kind), column in zip(columns, wide.to_numpy().T, strict=True):
+        values[:, arms.index(arm), figures.index((figure, kind))] = column
     # As many as may fail a run are judged as one family.
     for begin in range(0, len(figures), FAMILY):
         chosen = figures[begin : begin + FAMILY]
