@@ -1,4 +1,4 @@
-# Each target makes its own virtual environment from the locks when there is none. Nothing else has to be set up.
+# Each target makes its own virtual environment from the locks when there is none. No other set-up is needed.
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 # Tests wait more than they compute, so there are more workers than cores.
@@ -8,20 +8,20 @@ PYTEST_ARGS ?=
 .DEFAULT_GOAL := help
 .PHONY: help demo duet test unit hostile check bench format lock clean venv-sandbox venv-dev
 
-help: ## say what can be made
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
-demo: venv-sandbox ## gate two builds of the embedded service: one as it was, one with a slower step (4 minutes)
+demo: venv-sandbox ## gate two builds of the embedded service: one unchanged, one with a slower step (4 minutes)
 	@$(VENV)/bin/velro-gate demo
 
 duet: venv-sandbox ## measure two builds of the embedded service side by side: the head build's authorization step is slower (8 minutes)
 	@VENV=$(VENV) scripts/duet-on-sandbox.sh $(DUET_ARGS)
 
-test: venv-dev ## run the tests; installs the servers that they start where it may
+test: venv-dev ## run the tests; installs the servers that they need if it may
 	@scripts/test-services.sh
 	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-hostile: venv-dev ## run what hostile and careless hands try, and count it by group: the table of docs/security.md
+hostile: venv-dev ## run the tests of attacks and careless mistakes, and count them by group: the table of docs/security.md
 	@scripts/test-services.sh
 	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) -m hostile $(PYTEST_ARGS)
 
@@ -31,10 +31,10 @@ unit: venv-dev ## run the tests that start nothing: within a minute
 check: venv-dev ## lint, types, import contracts, shell scripts, workflows, schema files
 	@VENV=$(VENV) scripts/check.sh
 
-bench: venv-dev ## measure speed and memory, print each figure beside the one to reach
+bench: venv-dev ## measure speed and memory, print each figure next to its target
 	@$(PYTHON_IN_VENV) -m benchmarks $(BENCH_ARGS)
 
-format: venv-dev ## put the Python files into the house's format
+format: venv-dev ## format the Python files
 	@$(VENV)/bin/ruff check --fix --quiet .
 	@$(VENV)/bin/ruff format .
 

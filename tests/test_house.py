@@ -382,22 +382,22 @@ def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
     shown = {what: (number(caveat), number(broken)) for what, caveat, broken in rows}
     limits = TrustLimits()
     assert {what: figures for what, figures in shown.items() if figures != (None, None)} == {
-        "lateness p99, against the tightest latency limit of the phase": (limits.lateness_caveat, limits.lateness_broken),
+        "lateness p99, compared with the tightest latency limit of the phase": (limits.lateness_caveat, limits.lateness_broken),
         "CPU of the generator, of one core": (limits.cpu_caveat, limits.cpu_broken),
-        "loop lag p99, against the same limit": (limits.lag_caveat, limits.lag_broken),
-        "the generator's own noise, against each latency limit": (limits.noise_caveat, limits.noise_broken),
-        "CPU time that the host took from this machine": (limits.steal_caveat, limits.steal_broken),
+        "loop lag p99, compared with the same limit": (limits.lag_caveat, limits.lag_broken),
+        "the generator's own noise, compared with each latency limit": (limits.noise_caveat, limits.noise_broken),
+        "CPU time that the host took from this machine (steal)": (limits.steal_caveat, limits.steal_broken),
         "time for which a CPU quota held the generator back": (limits.throttled_caveat, limits.throttled_broken),
         "free memory at the tightest moment, in MiB": (limits.memory_caveat / 2**20, None),
         "free file descriptors at the tightest moment": (limits.descriptors_caveat, None),
         "free local ports at the tightest moment": (limits.ports_caveat, None),
         "share of the planned stretch that was measured": (None, limits.measured_share),
-        "good answers beyond a required quantile": (limits.beyond, None),
+        "successful responses beyond a required quantile": (limits.beyond, None),
         "waits behind a user's own earlier request, of the median response time": (limits.waited, None),
         "a source that was read less often than the others": (limits.reading_share, None),
     }
-    assert f"held against {limits.latency_limit * 1e3:.0f} ms" in text
-    assert f"fewer than {limits.noise_beyond} answers" in text
+    assert f"compared with {limits.latency_limit * 1e3:.0f} ms" in text
+    assert f"fewer than {limits.noise_beyond} responses" in text
 
 
 def number(cell: str) -> float | None:

@@ -46,7 +46,7 @@ def base_of(change: ProposedChange, workspace: Path) -> Base:
     """Find and check out what a change starts from. Nothing of the change has been run by then, and git may hold a token."""
     event = change.event
     if event.read_only:
-        reason = "the reporter, which tells this job's result, holds it against stored baselines"
+        reason = "the reporter, which publishes this job's result, compares it with stored baselines"
         return Base(reason=reason, advice="A maintainer can run the duet from a branch of the repository.")
     here = checkout(workspace)
     if not here.sha:

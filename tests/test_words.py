@@ -1,0 +1,68 @@
+"""The project's English: phrases that a reader of the field would stop at, and what to write instead."""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+INSTEAD = {
+    r"\b(tell|tells|telling|told)\b": "report, show, say, publish",
+    r"\bheld against\b|\bholds? [\w' ]{1,40} against\b": "compared with",
+    r"\banswered well\b": "succeeded, successful",
+    r"\bmend(s|ed|ing)?\b": "fix",
+    r"\bbeside\b": "next to, side by side with, during, together with",
+    r"(?<!there )\b(is|are|was|were) none\b": "there is no X, is not an X",
+    r"\b(can|could|to) be had\b": "is available",
+    r"\bby lot\b": "at random",
+    r"\bnought\b": "zero",
+    r"\bso (many|much)\b": "N, that many",
+    r"\b(went|goes|gone) away\b": "stopped responding",
+    r"\bblam(e|es|ed|ing)\b": "is counted as",
+    r"\bat hand\b": "available",
+    r"\bmade-up\b": "simulated",
+    r"\bunless said otherwise\b": "by default",
+    r"\bwarden\b": "supervisor",
+}
+"""Phrase -> what to write instead. Matched in comments, strings and pages, whatever their case."""
+
+
+def prose(path: Path) -> list[tuple[int, str]]:
+    """What is written for people in a file, with the line of each piece: comments and strings of Python, else everything."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        return list(enumerate(text.splitlines(), 1))
+    wanted = (tokenize.COMMENT, tokenize.STRING)
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    middle = getattr(tokenize, "FSTRING_MIDDLE", None)
+    return [
+        (token.start[0] + number, line)
+        for token in tokens
+        if token.type in wanted or token.type == middle
+        for number, line in enumerate(token.string.splitlines())
+    ]
+
+
+def files() -> list[Path]:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "action.yml", ROOT / "Makefile"]
+    return [path for path in pages if path.is_file()]
+
+
+@pytest.mark.parametrize("phrase", INSTEAD, ids=lambda phrase: re.sub(r"\W+", "-", phrase).strip("-"))
+def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) -> None:
+    pattern = re.compile(phrase, re.IGNORECASE)
+    # Lower-case "none" only: "is None" is code.
+    if "none" in phrase:
+        pattern = re.compile(phrase)
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text.strip()}"
+        for path in files()
+        for line, text in prose(path)
+        if pattern.search(text)
+    ]
+    assert found == [], f"say: {INSTEAD[phrase]}"
