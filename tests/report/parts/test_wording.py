@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.analysis.runs import run
+from tests.analysis.runs import run, summary
 from tests.report.examples import EXAMPLES
 from tests.report.records import PRD, around, record, requirement
 from velro_gate import report
@@ -316,3 +316,26 @@ def test_a_required_baseline_that_is_missing_fails_the_run_and_its_reason_is_the
     assert "a baseline is required: 2 baselines not used" in verdict.findings[0].sentence
     assert "runner-label" in verdict.findings[0].advice
     assert "baseline" in headline(record, verdict)
+
+
+def test_a_run_that_the_service_ended_says_so_in_the_headline_and_not_what_followed_from_it() -> None:
+    gone = replace(summary(failed=600), service_gone="connection refused")
+    made = run(gone)
+    found = judge(made, ())
+    assert headline(made, found).startswith("The service stopped responding in steady: connection refused")
+
+
+def test_the_headline_of_an_error_rate_names_the_statuses() -> None:
+    found = summary(failed=600)
+    whole, *others = found.steps
+    rate = Estimate.exact(0.1, n=6000)
+    whole = replace(
+        whole,
+        measurements={**whole.measurements, "error_rate": rate},
+        outcomes={"OK": 5400, "STATUS": 600},
+        statuses={200: 5400, 503: 600},
+    )
+    wanted = Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.01)
+    (planned,) = run().plan.phases
+    made = run(replace(found, steps=(whole, *others)), plan=(replace(planned, requirements=(wanted,)),))
+    assert "outside its limit of < 1 %: 600 x 503." in headline(made, judge(made, ())).replace("\N{NO-BREAK SPACE}", " ")

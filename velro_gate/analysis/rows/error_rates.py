@@ -23,9 +23,6 @@ LEAST_INCREASE = 0.001
 UNCHANGED_INCREASE = 0.005
 """Half of the 1 % that every phase may have at most: an upper bound under this shows that the error rate has not changed."""
 
-ERROR_CAP = 0.05
-"""The PRD's critical error rate. Where a plan names no limit of its own, more than this fails without any statistics."""
-
 
 def asked_and_failed(counts: Counts) -> tuple[int, int]:
     """(n, e): arrivals that could have had a good answer, and those that got none."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate import units
-from velro_gate.analysis.rows.error_rates import ERROR_CAP
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Finding, Level
+
+ERROR_CAP = 0.05
+"""The PRD's critical error rate. Where a plan names no limit of its own, more than this fails without any statistics."""
 
 SEE_FAILURES = "See the failed answers in the report, and the service's own log of that time."
 _SEE_END = "See the service's own log for the moment at which it stopped: it was healthy before the load."
@@ -40,7 +42,7 @@ def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Fi
     for phase in record.phases:
         step = phase.step()
         if phase.ended_by_service is not None:
-            yield _ended(phase, step)
+            yield _ended(phase)
             continue
         rate = step.counts.error_rate if step is not None else None
         if step is None or rate is None or not phase.complete or not step.counts.sent:
@@ -55,13 +57,19 @@ def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Fi
         yield Finding(level=Level.FAIL, subject=phase.name, sentence=said + causes(phase), advice=failure_advice(phase))
 
 
-def _ended(phase: PhaseSummary, step: StepSummary | None) -> Finding:
+def _ended(phase: PhaseSummary) -> Finding:
     if phase.service_gone is not None:
-        said, advice = f"the service stopped responding in {phase.name}: {phase.service_gone}", _SEE_END
+        said = f"the service stopped responding in {phase.name}: {phase.service_gone}"
+        # Most reasons count themselves what came.
+        said += "" if " x " in phase.service_gone else causes(phase)
     else:
-        said, advice = f"{phase.name} was ended early: {phase.hopeless}", failure_advice(phase)
-    answered = step is not None and step.counts.ok + step.counts.failed > 0
-    return Finding(level=Level.FAIL, subject=phase.name, sentence=said + (causes(phase) if answered else ""), advice=advice)
+        said = f"the phase {phase.name} was ended early: {phase.hopeless}"
+    return Finding(level=Level.FAIL, subject=phase.name, sentence=said, advice=end_advice(phase))
+
+
+def end_advice(phase: PhaseSummary) -> str:
+    """Where to look for why the service ended this phase."""
+    return _SEE_END if phase.service_gone is not None else failure_advice(phase)
 
 
 def _limits_errors(requirement: Requirement) -> bool:

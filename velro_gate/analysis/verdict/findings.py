@@ -14,7 +14,7 @@ from typing import Protocol
 from velro_gate import units
 from velro_gate.analysis.rows.wording import figure
 from velro_gate.analysis.stored.unused_baselines import remedy
-from velro_gate.analysis.verdict.failures import SEE_FAILURES, failure_advice
+from velro_gate.analysis.verdict.failures import SEE_FAILURES, end_advice, failure_advice
 from velro_gate.analysis.verdict.waivers import FILE as WAIVERS
 from velro_gate.analysis.verdict.waivers import proposed
 from velro_gate.model.metrics import METRICS, Direction, MetricKind
@@ -77,9 +77,12 @@ def requirement_findings(
     which advice on what to measure would mislead.
     """
     measured = {phase.name: phase for phase in phases}
+    ended = next((phase for phase in phases if phase.ended_by_service is not None), None)
     for result in results:
         if result.level > Level.PASS:
             advice = _RUN_AGAIN if result.phase in unfinished else _advice(result, measured.get(result.phase))
+            if ended is not None and result.status is RequirementStatus.NOT_MEASURED:
+                advice = end_advice(ended)
             yield Finding(level=result.level, subject=result.phase, sentence=result.sentence, advice=advice)
     if any(result.met for result in results):
         yield Finding(level=Level.PASS, subject="requirements", sentence=met_words(results))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
 
 _SUSTAINED_SECONDS = 10.0
 
@@ -89,6 +89,8 @@ def least_value(delay: GeneratorDelay, summary: PhaseSummary, metric: str, step:
 
 def _limits(delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[RequirementResult], least: float) -> Iterator[str]:
     for result in failed:
+        if result.status is RequirementStatus.NOT_MEASURED:
+            continue
         wanted = result.requirement
         if wanted.metric == "sustained_throughput" and result.estimate is not None:
             # What a stop of the generator kept from a window of 10 s.

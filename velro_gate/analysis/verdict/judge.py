@@ -17,6 +17,7 @@ from velro_gate.analysis.stored.comparison import compare
 from velro_gate.analysis.stored.confirmation import confirm, suspected
 from velro_gate.analysis.stored.explanation import explanations
 from velro_gate.analysis.stored.unused_baselines import required_baseline
+from velro_gate.analysis.verdict.certain_failures import doubts_that_count
 from velro_gate.analysis.verdict.drift_findings import drift_findings
 from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
@@ -80,7 +81,7 @@ def judge(
         comparisons = confirming(comparisons, record, again, baselines, rules)
     comparisons = waived(comparisons, waivers or (), today) if repeats is not None else comparisons
     decided = Decided(requirements=requirements, comparisons=comparisons)
-    trust = (*trust_findings(planned, record, decided=decided), *(doubts_side_by_side(duet) if duet is not None else ()))
+    trust = (*doubts_that_count(planned, record, decided), *(doubts_side_by_side(duet) if duet is not None else ()))
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),

@@ -14,7 +14,7 @@ from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS, Phase
-from velro_gate.model.verdict import Change, Comparison, Level, Trust, TrustFinding
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementStatus, Trust, TrustFinding
 
 _COMPARED = ("p50", "p95")
 """What may fail a run by default. A short stall always reaches the p99 of a short block, which fails nothing."""
@@ -82,7 +82,7 @@ def _share_left(summary: PhaseSummary, metric: str, step: str) -> float | None:
 
 def _limits(summary: PhaseSummary, decided: Decided) -> Iterator[str]:
     for result in decided.requirements:
-        if result.phase != summary.name or result.level is not Level.FAIL:
+        if result.phase != summary.name or result.level is not Level.FAIL or result.status is RequirementStatus.NOT_MEASURED:
             continue
         wanted = result.requirement
         found = summary.step(wanted.step)

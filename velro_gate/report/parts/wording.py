@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from velro_gate import units
+from velro_gate.analysis.verdict.failures import causes
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
-from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus, Trust, Verdict
+from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Trust, Verdict
 from velro_gate.report.parts.rows import tightest, worsening
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, plain, strong, text
@@ -138,19 +139,38 @@ def spoken(words: str) -> str:
 
 
 def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
+    ended = _ended_by_service(record, verdict)
+    if ended is not None:
+        return _capital((strong(spoken(ended.sentence)),))
     limits = sorted((r for r in verdict.requirements if r.level is verdict.level), key=_severity)
     effects = sorted(
         (c for c in verdict.comparisons if c.level is verdict.level and c.verdict is not Change.NOT_COMPARED),
         key=lambda row: (not row.blocks, not row.primary, -worsening(row)),
     )
     more = _also(limits[1:], effects[1:], verdict.level)
-    parts = [missed(limits[0])] if limits else []
+    parts = [missed(limits[0], _kinds(limits[0], record))] if limits else []
     parts += [moved(effects[0], record)] if effects else []
     if not parts:
         return _first_finding(verdict)
     if len(parts) == 2 and limits[0].status is not RequirementStatus.CRITICAL:
         parts.reverse()
     return (*parts[0], *((text(" "), *parts[1]) if len(parts) == 2 else ()), *more)
+
+
+def _ended_by_service(record: RunRecord, verdict: Verdict) -> Finding | None:
+    """What the service did that ended the run, where it did: every other failure follows from it."""
+    if verdict.level is not Level.FAIL:
+        return None
+    ended = {phase.name for phase in record.phases if phase.ended_by_service is not None}
+    return next((each for each in verdict.findings if each.level is Level.FAIL and each.subject in ended), None)
+
+
+def _kinds(result: RequirementResult, record: RunRecord) -> str:
+    """As what the requests failed, for an error rate: ``218 x 503``."""
+    phase = record.phase(result.phase)
+    if result.requirement.metric != "error_rate" or phase is None:
+        return ""
+    return causes(phase, phase.step(result.requirement.step)).strip(" ()")
 
 
 def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
@@ -221,8 +241,8 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
     return f"{sure}; the limit is a {direction} of {units.trim_zeros(units.format_magnitude(margin))}."
 
 
-def missed(result: RequirementResult) -> Phrase:
-    """One requirement that is not cleanly met: where, the value with its interval, and the limit."""
+def missed(result: RequirementResult, kinds: str = "") -> Phrase:
+    """One requirement that is not cleanly met: where, the value with its interval, the limit, and kinds of failures."""
     wanted = result.requirement
     about, place = figures.subject(wanted.metric, wanted.step), (text(" in "), name(result.phase))
     if result.estimate is None and result.status is RequirementStatus.NOT_MEASURED:
@@ -243,7 +263,7 @@ def missed(result: RequirementResult) -> Phrase:
         text(" is "),
         strong(value),
         text(f" (95 % interval {spread})" if spread else ""),
-        text(f", {_against(result)}."),
+        text(f", {_against(result)}{': ' if kinds else ''}{kinds}."),
     )
 
 
