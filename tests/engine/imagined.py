@@ -16,8 +16,9 @@ from tests.engine.peers import OK
 from velro_gate.engine.http.connection import ConnectionState, Owner, Wire
 from velro_gate.engine.http.responses import CacheLayers, HeaderKinds, Response, ResponseState
 from velro_gate.engine.http.routes import Address, Route
+from velro_gate.engine.http_users.population import HttpTransport
+from velro_gate.engine.load.phase import PhasePlan, run_phase
 from velro_gate.engine.load.timer import ClockAlarm
-from velro_gate.engine.phases import PhasePlan, run_phase
 from velro_gate.engine.steps.requests import Compiler
 from velro_gate.model import run
 from velro_gate.model.run import PhaseRun, Shard
@@ -27,6 +28,8 @@ from velro_gate.model.scenario import Arrivals, NoAuth, OpenArrivals, Phase, Sce
 T = TypeVar("T")
 
 NEVER = math.inf
+
+NOWHERE = Route(addresses=(Address(family=trio.socket.AF_INET, sockaddr=("127.0.0.1", 1)),), server_name="imagined.test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +232,12 @@ def simulate(
             service.later(stop_at, stop.set)
             for at, seconds in stops:
                 service.later(at, partial(service.stop_generator, clock, seconds))
+            transport = HttpTransport(
+                scenario,
+                Compiler(scenario, {}),
+                CacheLayers(),
+                connect=partial(ImaginedConnection, service),  # type: ignore[arg-type]
+            )
             facts = await run_phase(
                 PhasePlan(
                     scenario=scenario,
@@ -237,17 +246,14 @@ def simulate(
                     count=1,
                     shard=shard or Shard.whole(),
                     origin=service.began,
-                    route=Route(
-                        addresses=(Address(family=trio.socket.AF_INET, sockaddr=("127.0.0.1", 1)),), server_name="imagined.test"
-                    ),
-                    steps=Compiler(scenario, {}).steps(),
-                    login=None,
-                    kinds=HeaderKinds(),
-                    layers=CacheLayers(),
+                    populate=partial(transport.populate, route=NOWHERE),
+                    steps=transport.steps,
+                    needs=transport.needs,
+                    endpoints=NOWHERE.endpoints,
+                    sources=0,
                     sink=sink or parts.append,
                     observe=observe or seen.append,
                     stop=stop,
-                    connect=partial(ImaginedConnection, service),  # type: ignore[arg-type]
                     aside=at_once,
                     busy_clock=lambda: service.stopped,
                     alarm=lambda: nullcontext(ClockAlarm()),

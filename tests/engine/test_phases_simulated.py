@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.imagined import NEVER, Deed, Simulated, phase, simulate, step, takes
-from velro_gate.engine.load.users import CONNECT_SECONDS
-from velro_gate.engine.phases import STOP_GRACE
+from velro_gate.engine.load.context import CONNECT_SECONDS
+from velro_gate.engine.load.times import STOP_GRACE
 from velro_gate.errors import StorageError
 from velro_gate.model.run import Progress, Shard
 from velro_gate.model.samples import Outcome, Samples

@@ -9,12 +9,13 @@ from typing import TypeVar
 
 import trio
 
-from velro_gate.engine.http.responses import CacheLayers, HeaderKinds
+from velro_gate.engine.http.responses import CacheLayers
 from velro_gate.engine.http.routes import Route, find_route, tls_context
-from velro_gate.engine.journeys.users import itinerary_of
+from velro_gate.engine.http_users.population import HttpTransport
+from velro_gate.engine.journeys.population import JourneyTransport
+from velro_gate.engine.load.phase import PhasePlan, run_phase
 from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.machine.health import HealthWatch
-from velro_gate.engine.phases import PhasePlan, run_phase
 from velro_gate.engine.steps.requests import Compiler
 from velro_gate.errors import UnreachableError
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
@@ -70,11 +71,8 @@ async def run_load(
     stop = trio.Event() if stop is None else stop
     sync = PhaseSync() if sync is None else sync
     layers = CacheLayers() if layers is None else layers
-    compiler = Compiler(load.scenario, load.secrets)
-    steps, login = compiler.steps(), compiler.login()
-    kinds = HeaderKinds(compiler.captured_headers())
     tls = tls_context(load.scenario.target)
-    spec = itinerary_of(load.scenario, compiler)
+    transport = _transport(load, layers)
     done: list[PhaseRun] = []
     for number, phase in enumerate(load.phases, start=1):
         if stop.is_set():
@@ -94,24 +92,30 @@ async def run_load(
                 count=len(load.phases),
                 shard=load.shard,
                 origin=origin,
-                route=route,
-                steps=steps,
-                login=login,
-                kinds=kinds,
-                layers=layers,
-                redirects=compiler.redirects(),
+                populate=partial(transport.populate, route=route),
+                steps=transport.steps,
+                needs=transport.needs,
+                endpoints=route.endpoints,
+                sources=len(route.sources),
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,
                 sync=sync,
-                spec=spec,
-                hidden=tuple(load.secrets.values()),
             )
             done.append(await run_phase(plan))
         finished(done[-1])
         if done[-1].service_gone is not None or done[-1].hopeless is not None:
             break
     return LoadResult(phases=tuple(done), layers=tuple(layers.names), interrupted=stop.is_set())
+
+
+def _transport(load: Load, layers: CacheLayers) -> HttpTransport | JourneyTransport:
+    """What sends: the only place that knows which transports there are."""
+    scenario, hidden = load.scenario, tuple(load.secrets.values())
+    compiler = Compiler(scenario, load.secrets)
+    if scenario.journey is not None:
+        return JourneyTransport(scenario, scenario.journey, compiler, layers, hidden=hidden)
+    return HttpTransport(scenario, compiler, layers, hidden=hidden)
 
 
 async def _unless(stop: trio.Event, work: Callable[[], Awaitable[T]]) -> T | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Self
 
 
@@ -136,6 +137,14 @@ class Reading:
     value: float
 
 
+class Stage(StrEnum):
+    """Which part of a phase is running."""
+
+    RAMP = "ramp"
+    MEASURE = "measure"
+    DRAIN = "drain"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """What a live view shows of a running phase; latencies are over the last few seconds, None without answers."""
@@ -143,8 +152,7 @@ class Progress:
     phase: str
     phase_number: int
     phase_count: int
-    stage: str
-    """'ramp', 'measure' or 'drain'."""
+    stage: Stage
     users: int
     connected: int
     rate: float

@@ -6,19 +6,12 @@ interpreter's lock, so a thread does it while the loop goes on. One at a time: w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import trio
 
 Unpack = Callable[[], Any]
-
-
-class Elsewhere(Protocol):
-    """Does something outside the loop, and waits for it."""
-
-    async def __call__(self, work: Unpack, /) -> Any:
-        """What comes of it."""
 
 
 class Unpacking:
@@ -33,8 +26,8 @@ class Unpacking:
         self.pending += 1
         self._put.send_nowait((work, then))
 
-    async def run(self, elsewhere: Elsewhere) -> None:
-        """Do what there is and what will be, until it is cancelled."""
+    async def run(self, elsewhere: Callable[[Unpack], Awaitable[Any]]) -> None:
+        """Do what there is and what will be, until it is cancelled. elsewhere: does something outside the loop."""
         async for work, then in self._get:
             found = await elsewhere(work)
             self.pending -= 1

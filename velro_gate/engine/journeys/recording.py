@@ -23,10 +23,12 @@ import trio
 
 from velro_gate.engine.client.transport import Facts
 from velro_gate.engine.http.packed import PackedBody
+from velro_gate.engine.http.responses import CacheLayers
+from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.deadlines import Overdue
-from velro_gate.engine.load.users import PhaseContext
-from velro_gate.engine.steps.failures import FailureDetail, seen_of
+from velro_gate.engine.load.failures import FailureDetail
 from velro_gate.engine.steps.requests import Pieces
+from velro_gate.engine.steps.shown import seen_of
 from velro_gate.model.samples import Outcome
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ class SampleLog:
     """Where the rows of all users of a phase go. dues, steps: of every row, since what fell due is known only afterwards."""
 
     context: PhaseContext
+    layers: CacheLayers
     dues: array[float] = field(default_factory=lambda: array("d"))
     steps: array[int] = field(default_factory=lambda: array("H"))
 
@@ -333,7 +336,7 @@ class RequestRecord:
                     user=self._person.index,
                     status=self._status if answered else 0,
                     outcome=outcome,
-                    cache=context.layers.code(*layer),
+                    cache=self._books.layers.code(*layer),
                     received=facts.received if answered else 0,
                     reason=facts.reason if outcome is not Outcome.STATUS else "",
                     show=self._shown,

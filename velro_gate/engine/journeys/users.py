@@ -12,7 +12,6 @@ The books: what fell due are all rows, and each journey that was never begun, bl
 
 from __future__ import annotations
 
-import ssl
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,22 +23,17 @@ from math import inf
 from pathlib import Path
 
 import httpx
-import numpy as np
 import trio
 
 from velro_gate import __version__
-from velro_gate.engine.client.http2 import Http2Carrier
-from velro_gate.engine.client.transport import WireTransport
-from velro_gate.engine.http.connection import MOST_ANSWER, Wire
-from velro_gate.engine.journeys.api import Function, User, find_function, is_check, leaves, meant
+from velro_gate.engine.http.responses import CacheLayers
+from velro_gate.engine.journeys.api import Function, User, is_check, leaves, meant
 from velro_gate.engine.journeys.recording import BUGS, Admission, Carrier, Label, LabelledBlock, RecordingTransport, SampleLog
+from velro_gate.engine.load.context import CONNECT_SECONDS, PhaseContext, identity_of
 from velro_gate.engine.load.deadlines import Overdue
-from velro_gate.engine.load.scheduling import Arrivals, Counts
-from velro_gate.engine.load.timer import Alarm
-from velro_gate.engine.load.users import CONNECT_SECONDS, PhaseContext, identity_of
-from velro_gate.engine.steps.requests import CompiledStep, Compiler
+from velro_gate.engine.steps.requests import CompiledStep
 from velro_gate.errors import JourneyError
-from velro_gate.model.scenario import Feeder, Phase, Scenario
+from velro_gate.model.scenario import Feeder
 
 _CLOSE_SECONDS = 1.0
 _OVER = 1.0
@@ -57,6 +51,7 @@ class JourneySpec:
     labels: Sequence[Label]
     feeders: Mapping[str, Feeder]
     authorization: str | None = None
+    keep_cookies: bool = True
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -69,6 +64,7 @@ class JourneyPhase:
 
     spec: JourneySpec
     context: PhaseContext
+    layers: CacheLayers
     seed: str
     carrier: Callable[[], Carrier]
     until: float = inf
@@ -79,7 +75,7 @@ class JourneyPhase:
     fault: JourneyError | None = None
 
     def __post_init__(self) -> None:
-        self.books = SampleLog(self.context)
+        self.books = SampleLog(self.context, self.layers)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be the place in which journeys run, until cancelled; then close what they have opened."""
@@ -92,41 +88,6 @@ class JourneyPhase:
             with trio.move_on_after(_CLOSE_SECONDS, shield=True):
                 for carrier in self.carriers:
                     await carrier.aclose()
-
-
-class JourneyArrivals:
-    """The arrivals of a phase whose requests are known only afterwards."""
-
-    def __init__(
-        self, inner: Arrivals, trip: JourneyPhase, waiting: Callable[[], Iterator[tuple[float, CompiledStep]]]
-    ) -> None:
-        self._inner, self._trip, self._waiting = inner, trip, waiting
-
-    @property
-    def finished(self) -> bool:
-        """See Arrivals."""
-        return self._inner.finished
-
-    async def play(self, alarm: Alarm) -> None:
-        """See Arrivals."""
-        await self._inner.play(alarm)
-
-    def cut(self, at: float) -> float:
-        """See Arrivals."""
-        return self._inner.cut(at)
-
-    def due(self, steps: int, start: float, until: float) -> Counts:
-        """Every request that was made or missed, and one for each journey that was never begun."""
-        books = self._trip.books
-        apart = [(due, step.index) for due, step in self._waiting()] + self._trip.context.missed
-        dues = np.array([*books.dues, *(due for due, _ in apart)])
-        chosen = np.array([*books.steps, *(step for _, step in apart)], np.uint16)
-        made = np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
-        return made + self._inner.missed(steps, start, until)
-
-    def missed(self, steps: int, start: float, until: float) -> Counts:
-        """See Arrivals."""
-        return self._inner.missed(steps, start, until)
 
 
 @dataclass(slots=True, eq=False)
@@ -193,7 +154,7 @@ class JourneyUser:
             self._lane = None
         if not stands:
             self._context.join_failures += 1
-            self._context.failed_joins.append((self._context.now(), self))
+            self._context.failed_joins.append((self._context.now(), self.index))
 
     def expire(self, deadline: float) -> None:  # noqa: ARG002 - the interface's
         """Connecting ahead has taken too long."""
@@ -235,7 +196,7 @@ class JourneyUser:
             due, _ = self.waiting.popleft()
             self._begin(due, max(now - due, 0.0))
         self._pass = None
-        self._context.free(self, now, failed=failed)
+        self._context.free(self.index, now, failed=failed)
 
     async def _journey(self, current: _JourneyRun) -> bool:
         """Make one journey; whether it failed.
@@ -318,7 +279,7 @@ class JourneyUser:
             headers = {"User-Agent": f"velro-gate/{__version__}"}
             if spec.authorization is not None:
                 headers["Authorization"] = spec.authorization
-            jar = CookieJar() if self._context.keep_cookies else CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            jar = CookieJar() if spec.keep_cookies else CookieJar(DefaultCookiePolicy(allowed_domains=[]))
             self._client = httpx.AsyncClient(
                 transport=RecordingTransport(self, self.connection, self._trip.books),
                 base_url=spec.base_url,
@@ -411,44 +372,3 @@ class JourneyUser:
         if current.first:
             current.first = False
             self._trip.starting -= 1
-
-
-def itinerary_of(scenario: Scenario, compiler: Compiler) -> JourneySpec | None:
-    """The specification of a scenario's journeys, where they are written in Python.
-
-    Raises:
-        JourneyError: the journey cannot be imported. UsageError, MissingVariableError: a placeholder has no value.
-    """
-    journey = scenario.journey
-    if journey is None:
-        return None
-    labels = [
-        Label(index=i, name=step.name, timeout=step.timeout, expected=step.expect_status, headers=compiler.headers(step))
-        for i, step in enumerate(scenario.steps)
-    ]
-    return JourneySpec(
-        function=find_function(journey),
-        name=journey.function,
-        folders=journey.folders,
-        base_url=scenario.target.url,
-        labels=labels,
-        feeders={feeder.name: feeder for feeder in scenario.feeders},
-        authorization=compiler.bearer(),
-    )
-
-
-def tour_of(spec: JourneySpec, scenario: Scenario, phase: Phase, context: PhaseContext, wire: Wire) -> JourneyPhase:
-    """What the users of one phase share; when it ends is not known yet."""
-    url = scenario.target.url
-    # Made once: it takes longer than a request. Without TLS it is not used.
-    tls_context = wire.route.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-    def carrier() -> Carrier:
-        return Http2Carrier(wire, tls_context) if scenario.target.http2 else WireTransport(wire, url, most_answer=MOST_ANSWER)
-
-    return JourneyPhase(
-        spec=spec,
-        context=context,
-        seed=f"{scenario.seed}/journey/{phase.name}",
-        carrier=carrier,
-    )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
-from velro_gate.engine.http.connection import Wire
-from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.users import PhaseContext
-from velro_gate.model.run import Progress, Tick
+from velro_gate.engine.load.context import PhaseContext
+from velro_gate.engine.load.population import ConnectionCounts
+from velro_gate.engine.load.times import PhaseTimes
+from velro_gate.model.run import Progress, Stage, Tick
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.units import format_count, format_seconds, format_share
@@ -159,29 +159,26 @@ class Hopelessness:
 
 @dataclass(slots=True, kw_only=True)
 class PhaseProgress:
-    """Makes ticks and progress of one phase. began, measured_from, end: on the clock ``now``."""
+    """Makes ticks and progress of one phase. share: of the offered load that this process sends. origin: the run's start."""
 
-    phase: Phase
+    times: PhaseTimes
     number: int
     count: int
     users: int
     share: float
-    began: float
-    end: float
     origin: float
-    now: Callable[[], float]
     context: PhaseContext
-    wire: Wire
-    ticks: list[Tick]
+    connections: Callable[[], ConnectionCounts]
+    ticks: list[Tick] = field(default_factory=list)
 
     def tick(self) -> Tick:
         """The state now; kept."""
-        recorder = self.context.recorder
+        context, recorder = self.context, self.context.recorder
         ok, cancelled = recorder.outcomes[Outcome.OK], recorder.outcomes[Outcome.CANCELLED]
         made = Tick(
-            at=self.now() - self.origin,
-            connected=self.wire.established,
-            in_flight=len(self.context.buckets),
+            at=context.now() - self.origin,
+            connected=self.connections().established,
+            in_flight=len(context.buckets),
             sent=recorder.rows,
             ok=ok,
             failed=recorder.rows - ok - cancelled,
@@ -189,14 +186,14 @@ class PhaseProgress:
         self.ticks.append(made)
         return made
 
-    def progress(self, stage: str) -> Progress:
+    def progress(self, stage: Stage) -> Progress:
         """What a live view shows, as of the last tick."""
-        now, tick = self.now(), self.ticks[-1]
-        recent = self._recorder.recent(now - _RECENT_SECONDS)
-        offered = self.phase.offered_rate
+        times, now, tick = self.times, self.context.now(), self.ticks[-1]
+        recent = self.context.recorder.recent(now - _RECENT_SECONDS)
+        offered = times.phase.offered_rate
         ended = tick.ok + tick.failed
         return Progress(
-            phase=self.phase.name,
+            phase=times.phase.name,
             phase_number=self.number,
             phase_count=self.count,
             stage=stage,
@@ -211,13 +208,9 @@ class PhaseProgress:
             error_rate=tick.failed / ended if ended else 0.0,
             hit_rate=recent.hit_rate,
             lateness_p99=recent.lateness_p99,
-            elapsed=now - self.began,
-            remaining=max(self.end - now, 0.0),
+            elapsed=now - times.began,
+            remaining=max(times.end - now, 0.0),
         )
-
-    @property
-    def _recorder(self) -> Recorder:
-        return self.context.recorder
 
     def _rate(self) -> float:
         """Good answers a second over the last few ticks."""

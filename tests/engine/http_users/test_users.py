@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from velro_gate.engine.http.connection import ConnectionState, Owner
 from velro_gate.engine.http.responses import CacheLayers, HeaderKinds, Response, ResponseState
+from velro_gate.engine.http_users.users import HttpContext, HttpUser
 from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.users import HttpUser, PhaseContext
 from velro_gate.engine.steps.requests import CompiledStep, Compiler
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import Auth, Capture, JsonCheck, LoginAuth, NoAuth, Scenario, Step, Target
@@ -97,7 +97,7 @@ class Rig:
     """One user with a fake connection."""
 
     clock: Clock
-    context: PhaseContext
+    context: HttpContext
     user: HttpUser
     connection: FakeConnection
     steps: list[CompiledStep]
@@ -123,7 +123,7 @@ def rig(*steps: Step, auth: Auth | None = None) -> Rig:
         made.append(FakeConnection(owner, clock=clock))
         return made[0]
 
-    context = PhaseContext(
+    context = HttpContext(
         now=lambda: clock.now,
         connect=connect,  # type: ignore[arg-type]
         recorder=Recorder(parts.append),

@@ -15,87 +15,45 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from hashlib import sha256
 from math import nan
 from time import time
-from typing import Protocol
-from uuid import UUID
 
 from velro_gate.engine.http.codings import CodingError
 from velro_gate.engine.http.connection import Connection, ConnectionState, Owner
 from velro_gate.engine.http.responses import CacheLayers, Response
 from velro_gate.engine.http.unpacking import Unpacking
-from velro_gate.engine.load.deadlines import DeadlineBuckets, Overdue
-from velro_gate.engine.load.recorder import Recorder
+from velro_gate.engine.load.context import CONNECT_SECONDS, PhaseContext, identity_of
+from velro_gate.engine.load.deadlines import Overdue
+from velro_gate.engine.load.failures import FailureDetail
 from velro_gate.engine.steps.checks import Inspection
 from velro_gate.engine.steps.cookies import Jar
-from velro_gate.engine.steps.failures import FailureDetail, FailureLog, request_line, seen_of
 from velro_gate.engine.steps.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.steps.requests import CompiledStep
+from velro_gate.engine.steps.shown import request_line, seen_of
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
 from velro_gate.units import format_seconds
-
-CONNECT_SECONDS = 10.0
-"""How long a user that joins may take to connect; within a request its step's timeout counts."""
-
 
 _TICK = 0.004
 """Seconds by which the kernel's time of an arrival may be off."""
 
 
-class Joining(Protocol):
-    """A user that connects ahead of its first request."""
-
-    def join(self) -> None:
-        """Try again."""
-
-
-def identity_of(index: int, seed: int) -> str:
-    """A random-looking UUID that depends on the seed and the user's index only."""
-    words = sha256(f"{seed}\x1fuser\x1f{index}".encode()).digest()
-    return str(UUID(bytes=words[:16], version=4))
-
-
-def no_more(_: HttpUser, __: float, *, failed: bool) -> None:
-    """An open user waits for its next arrival."""
-
-
 @dataclass(slots=True, kw_only=True, eq=False)
-class PhaseContext:
-    """What all users of a phase share, and what they count.
+class HttpContext(PhaseContext):
+    """What HTTP users share beyond that. A subclass, and not a part of it, so that no request looks anything up twice."""
 
-    now: the clock that all times are read from. connect: makes a user's connection. free: called when a user has nothing left
-    to do, with the time and whether its last request failed. missed: due time and step of what could not be sent for want of
-    descriptors, ports or memory. unsent: samples without a request. buckets, joining: deadlines of requests, and of users that
-    connect ahead. failed_joins: when and who could not. failures: what failed, and how the first of each kind looked. origin:
-    scheme and authority of the service. redirects: what follows them; followed: how many were. unpacking: of long bodies.
-    """
-
-    now: Callable[[], float]
     connect: Callable[[Owner], Connection]
-    recorder: Recorder
+    """Makes a user's connection."""
     layers: CacheLayers
-    seed: int
-    buckets: DeadlineBuckets[Overdue] = field(default_factory=DeadlineBuckets)
-    joining: DeadlineBuckets[Overdue] = field(default_factory=DeadlineBuckets)
     login: CompiledStep | None = None
     token: str = ""
     keep_cookies: bool = True
     secure: bool = False
-    closing: bool = False
     redirects: Redirects | None = None
-    followed: int = 0
+    """What follows redirects; None where they are answers like any other."""
     unpacking: Unpacking = field(default_factory=Unpacking)
-    free: Callable[..., None] = no_more
-    missed: list[tuple[float, int]] = field(default_factory=list)
-    failed_joins: deque[tuple[float, Joining]] = field(default_factory=deque)
-    failures: FailureLog = field(default_factory=lambda: FailureLog(()))
+    """Of long bodies."""
     origin: str = ""
-    join_failures: int = 0
-    delivered: int = 0
-    reconnects: int = 0
-    retries: int = 0
-    unsent: int = 0
+    """Scheme and authority of the service."""
 
 
 class HttpUser:
@@ -125,7 +83,7 @@ class HttpUser:
         "waiting",
     )
 
-    def __init__(self, index: int, context: PhaseContext) -> None:
+    def __init__(self, index: int, context: HttpContext) -> None:
         self.index = index
         self.captured: dict[str, str] = {}
         self.waiting: deque[tuple[float, CompiledStep]] = deque()
@@ -390,7 +348,7 @@ class HttpUser:
         if self.waiting:
             self._go_on()
         elif step is not context.login:
-            context.free(self, at, failed=outcome is not Outcome.OK)
+            context.free(self.index, at, failed=outcome is not Outcome.OK)
 
     def _shown(self, step: CompiledStep, outcome: Outcome, answer: Response | None) -> FailureDetail:
         """How this failure looked. answer: None where there was none."""
@@ -417,7 +375,7 @@ class HttpUser:
         if self.waiting:
             self._go_on()
         elif step is not self._context.login:
-            self._context.free(self, at, failed=True)
+            self._context.free(self.index, at, failed=True)
 
     def _go_on(self) -> None:
         # A request may end before the call that starts it returns: a loop, so that a long queue makes no deep stack.
@@ -431,7 +389,7 @@ class HttpUser:
 
     def _join_failed(self) -> None:
         self._context.join_failures += 1
-        self._context.failed_joins.append((self._context.now(), self))
+        self._context.failed_joins.append((self._context.now(), self.index))
 
     def _enter(self, lane: dict[Overdue, float], deadline: float) -> None:
         self._leave_lane()
