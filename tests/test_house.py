@@ -75,7 +75,8 @@ def model_house(folder: Path) -> Path:
         "evaluation",
     )
     wings = ("analysis/statistics", "analysis/verdict", "engine/http", "gate/measure", "evaluation/simulated", "report/text")
-    for name in (*names, *wings):
+    transports = (f"engine/{name}" for name in ("load", "client", "steps", "http_users", "journeys", "wire_population"))
+    for name in (*names, *wings, *transports):
         (package / name).mkdir(parents=True)
         (package / name / "__init__.py").touch()
     for name in ("__init__", "__main__", "errors", "hardening", "units", "pacing", "secrecy", "model/samples", "engine/run"):
@@ -99,6 +100,8 @@ def test_the_contracts_find_nothing_wrong_with_an_empty_house(tmp_path: Path) ->
         ("novelty", "", "Imports only go down"),
         ("analysis/statistics/new", "import velro_gate.analysis.verdict", "analysis: statistics below"),
         ("engine/http/new", "import velro_gate.engine.run", "engine: sockets below"),
+        ("engine/load/new", "import velro_gate.engine.http", "A phase knows no transport"),
+        ("engine/load/new", "import httpx", "A phase knows no transport"),
         ("gate/measure/new", "import velro_gate.evaluation", "Imports only go down"),
         ("report/novelty", "", "report: text below"),
         ("model/new", "import os", "No I/O"),

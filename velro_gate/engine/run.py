@@ -71,8 +71,8 @@ async def run_load(
     stop = trio.Event() if stop is None else stop
     sync = PhaseSync() if sync is None else sync
     layers = CacheLayers() if layers is None else layers
-    tls = tls_context(load.scenario.target)
     transport = _transport(load, layers)
+    tls = tls_context(load.scenario.target)
     done: list[PhaseRun] = []
     for number, phase in enumerate(load.phases, start=1):
         if stop.is_set():

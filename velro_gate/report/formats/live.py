@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from velro_gate import units
-from velro_gate.model.run import Progress
+from velro_gate.model.run import Progress, Stage
 from velro_gate.report.text.escape import visible
 
-_STAGES = {"ramp": "ramping up", "measure": "measuring", "drain": "draining"}
+_STAGES = {Stage.RAMP: "ramping up", Stage.MEASURE: "measuring", Stage.DRAIN: "draining"}
 
 
 def progress_line(progress: Progress) -> str:
@@ -20,7 +20,7 @@ def progress_line(progress: Progress) -> str:
     return "  ".join(
         (
             f"[{progress.phase_number}/{progress.phase_count}] {visible(progress.phase)}",
-            _STAGES.get(progress.stage, progress.stage),
+            _STAGES[progress.stage],
             f"users {_users(progress)}",
             f"rate {_rate(progress)}",
             f"p50 {units.format_seconds(progress.p50)}",
@@ -49,7 +49,7 @@ def progress_view(progress: Progress) -> RenderableType:
 
 def _title(progress: Progress) -> Text:
     where = f"{progress.phase_number} of {progress.phase_count} "
-    return Text.assemble(where, (visible(progress.phase), "bold"), f" · {_STAGES.get(progress.stage, progress.stage)}")
+    return Text.assemble(where, (visible(progress.phase), "bold"), f" · {_STAGES[progress.stage]}")
 
 
 def _figures(progress: Progress) -> RenderableType:
