@@ -14,8 +14,9 @@ import trio.testing
 from velro_gate.engine.http.connection import Connection, Wire
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.responses import HeaderKinds, Response
-from velro_gate.engine.http.routes import Address, Route
+from velro_gate.engine.http.routes import Address, NoRoute, Route, find_route, tls_context
 from velro_gate.model.samples import Outcome
+from velro_gate.model.scenario import Target
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -259,6 +260,13 @@ class Client:
 def route_to(host: str, *ports: int, tls: ssl.SSLContext | None = None, name: str = "127.0.0.1") -> Route:
     family = trio.socket.AF_INET
     return Route(addresses=tuple(Address(family=family, sockaddr=(host, p)) for p in ports), server_name=name, tls=tls)
+
+
+async def found_route(target: Target) -> Route:
+    """The way to a target, as a phase looks it up; there must be one."""
+    found = await find_route(target, tls_context(target))
+    assert not isinstance(found, NoRoute), found.reason
+    return found
 
 
 @asynccontextmanager

@@ -10,11 +10,10 @@ import trio
 
 from tests.engine.journeys.test_api import LIST, RATE, travelling
 from tests.engine.journeys.test_http2 import speaking_http2
-from tests.engine.peers import obedient, serving
+from tests.engine.peers import found_route, obedient, serving
 from tests.engine.runs import GET, phase, running
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.http.routes import Route
-from velro_gate.engine.run import resolve
 from velro_gate.errors import UnreachableError
 from velro_gate.journeys import User
 from velro_gate.model.scenario import Target
@@ -115,7 +114,7 @@ def test_where_nobody_listens_on_either_address_the_health_check_says_refused() 
             port = peer.port
         with pytest.raises(UnreachableError, match="refused the connection"):
             await preflight(Target(url=f"http://localhost:{port}"))
-        route = await resolve(Target(url=f"http://localhost:{port}"))
+        route = await found_route(Target(url=f"http://localhost:{port}"))
         assert isinstance(route, Route)
         assert {address for address, _ in route.endpoints} == {V4, V6}
 

@@ -16,7 +16,7 @@ from tests.engine.authority import Authority
 from tests.engine.journeys.test_api import RATE, travelling
 from tests.engine.peers import Client, Handler, after_request, answering, serving, talking, wired
 from tests.engine.runs import phase
-from velro_gate.engine.http.routes import find_route
+from velro_gate.engine.http.routes import NoRoute, find_route
 from velro_gate.engine.http.tls import client_context
 from velro_gate.journeys import User
 from velro_gate.model.scenario import Target
@@ -86,7 +86,7 @@ def test_tls_sessions_are_looked_at_now_and_then_only(tmp_path: Path) -> None:
         async with serving(answering(CLOSE), tls=authority.server()) as peer:
             target = Target(url=peer.url, ca_file=authority.file())
             route = await find_route(target, client_context(target))
-            assert not isinstance(route, str)
+            assert not isinstance(route, NoRoute)
             async with wired(route) as wire:
                 client = Client(wire)
                 sessions = []

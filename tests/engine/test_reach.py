@@ -11,12 +11,11 @@ import pytest
 import trio
 
 from tests.engine.authority import Authority
-from tests.engine.peers import OK, Client, Handler, Line, Peer, obedient, serving, wired
+from tests.engine.peers import OK, Client, Handler, Line, Peer, found_route, obedient, serving, wired
 from tests.engine.runs import GET, POST, Ran, phase, running
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.http.connection import ConnectionState
-from velro_gate.engine.http.routes import Route, foreign_sources
-from velro_gate.engine.run import resolve
+from velro_gate.engine.http.routes import NoRoute, Route, find_route, foreign_sources
 from velro_gate.errors import UnreachableError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import OpenArrivals, Step, Target
@@ -68,7 +67,7 @@ def test_a_unix_socket_that_is_not_there_refuses_and_the_health_check_says_so(tm
     target = Target(url="http://service.test", unix_socket=str(tmp_path / "none.sock"))
 
     async def main() -> None:
-        async with wired(await resolve(target)) as wire:
+        async with wired(await found_route(target)) as wire:
             assert await Client(wire).open() is Outcome.REFUSED
         with pytest.raises(UnreachableError, match="unix socket cannot be opened") as caught:
             await preflight(target)
@@ -84,7 +83,7 @@ def test_a_full_accept_queue_is_waited_for_and_nobody_is_lost(tmp_path: Path) ->
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
             listening.bind(path)
             listening.listen(2)
-            async with wired(await resolve(Target(url="http://x", unix_socket=path))) as wire:
+            async with wired(await found_route(Target(url="http://x", unix_socket=path))) as wire:
                 clients = [Client(wire) for _ in range(20)]
                 for client in clients:
                     client.connection.open()
@@ -158,7 +157,7 @@ def test_a_user_keeps_its_source_address_when_it_connects_again() -> None:
 
 def test_no_local_port_is_taken_before_the_target_is_known() -> None:
     """So the same port serves every (source, target) pair, and the range of ports limits each pair only."""
-    route = trio.run(resolve, Target(url="http://127.0.0.1:1", source_addresses=("127.0.0.2", "127.0.0.3")))
+    route = trio.run(found_route, Target(url="http://127.0.0.1:1", source_addresses=("127.0.0.2", "127.0.0.3")))
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         route.new_socket(socket.AF_INET, 0) as first,
@@ -179,7 +178,7 @@ def test_a_connection_from_an_address_that_is_not_ours_is_our_own_fault() -> Non
     async def main() -> None:
         async with (
             serving() as peer,
-            wired(await resolve(Target(url=peer.url, source_addresses=("192.0.2.1",)))) as wire,
+            wired(await found_route(Target(url=peer.url, source_addresses=("192.0.2.1",)))) as wire,
         ):
             assert await Client(wire).open() is None
             assert len(wire.poller) == 0
@@ -199,13 +198,14 @@ def test_only_addresses_of_the_family_of_the_sources_are_tried() -> None:
 
     async def main(*sources: str) -> Route:
         trio.socket.set_custom_hostname_resolver(Both())
-        return await resolve(Target(url="http://both.test", source_addresses=sources))
+        return await found_route(Target(url="http://both.test", source_addresses=sources))
 
     assert trio.run(main, "127.0.0.2").endpoints == (("127.0.0.1", 80),)
     assert trio.run(main, "::1").endpoints == (("::1", 80),)
     assert len(trio.run(main, "127.0.0.2", "::1").endpoints) == 2
-    with pytest.raises(UnreachableError, match="one is IPv4, the other IPv6"):
-        trio.run(resolve, Target(url="http://127.0.0.1", source_addresses=("::1",)))
+    none = trio.run(find_route, Target(url="http://127.0.0.1", source_addresses=("::1",)), None)
+    assert isinstance(none, NoRoute)
+    assert "one is IPv4, the other IPv6" in none.reason
 
 
 # Addresses and paths

@@ -10,7 +10,7 @@ from typing import TypeVar
 import trio
 
 from velro_gate.engine.http.responses import CacheLayers
-from velro_gate.engine.http.routes import Route, find_route, tls_context
+from velro_gate.engine.http.routes import NoRoute, find_route, tls_context
 from velro_gate.engine.http_users.population import HttpTransport
 from velro_gate.engine.journeys.population import JourneyTransport
 from velro_gate.engine.load.phase import PhasePlan, run_phase
@@ -20,7 +20,7 @@ from velro_gate.engine.steps.requests import Compiler
 from velro_gate.errors import UnreachableError
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import Phase, Scenario, Target
+from velro_gate.model.scenario import Phase, Scenario
 
 T = TypeVar("T")
 
@@ -80,10 +80,10 @@ async def run_load(
         route = await _unless(stop, partial(find_route, load.scenario.target, tls))
         if route is None:
             break
-        if isinstance(route, str):
+        if isinstance(route, NoRoute):
             if not done:
-                raise UnreachableError(route, where=load.scenario.target.url)
-            done.append(not_begun(phase, await sync.begin(number) - origin, service_gone=route))
+                raise UnreachableError(route.reason, where=load.scenario.target.url)
+            done.append(not_begun(phase, await sync.begin(number) - origin, service_gone=route.reason))
         else:
             plan = PhasePlan(
                 scenario=load.scenario,
@@ -131,18 +131,6 @@ async def _unless(stop: trio.Event, work: Callable[[], Awaitable[T]]) -> T | Non
         result = await work()
         nursery.cancel_scope.cancel()
     return result
-
-
-async def resolve(target: Target) -> Route:
-    """Look the target's name up, as a phase does at its start.
-
-    Raises:
-        UnreachableError: it cannot be resolved.
-    """
-    route = await find_route(target, tls_context(target))
-    if isinstance(route, str):
-        raise UnreachableError(route, where=target.url)
-    return route
 
 
 def not_begun(phase: Phase, at: float, *, service_gone: str | None = None, shards_lost: tuple[str, ...] = ()) -> PhaseRun:

@@ -13,11 +13,10 @@ import pytest
 import trio
 
 from tests.engine.authority import Authority
-from tests.engine.peers import OK, Client, Heard, Line, Peer, obedient, serving, wired
+from tests.engine.peers import OK, Client, Heard, Line, Peer, found_route, obedient, serving, wired
 from velro_gate.engine.http.connection import HANDSHAKES_A_TURN, ConnectionState
 from velro_gate.engine.http.routes import tls_context
 from velro_gate.engine.http.tls import client_context, tls_fault
-from velro_gate.engine.run import resolve
 from velro_gate.errors import UsageError
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Target
@@ -35,7 +34,7 @@ def target(url: str, authority: Authority, **rest: Any) -> Target:
 @asynccontextmanager
 async def clients(to: Target, count: int = 1) -> AsyncIterator[list[Client]]:
     """Clients of one wire, not connected yet, closed at the end."""
-    async with wired(await resolve(to)) as wire:
+    async with wired(await found_route(to)) as wire:
         made = [Client(wire) for _ in range(count)]
         try:
             yield made
@@ -78,7 +77,7 @@ def test_a_hundred_handshakes_at_once_are_shared_out_over_turns_of_the_loop_and_
 
 def test_no_more_than_so_many_handshakes_go_on_in_one_turn() -> None:
     async def main() -> None:
-        async with wired(await resolve(Target(url="http://127.0.0.1"))) as wire:
+        async with wired(await found_route(Target(url="http://127.0.0.1"))) as wire:
             for turn in (1.0, 2.0):
                 wire.poller.at = turn
                 assert [wire.may_shake_hands() for _ in range(HANDSHAKES_A_TURN + 2)] == [True] * HANDSHAKES_A_TURN + [
@@ -171,7 +170,7 @@ def answer_to_client(server: ssl.SSLContext, to: Target, listening: socket.socke
                     pass
 
     async def main() -> tuple[object, str | None, bool]:
-        async with trio.open_nursery() as nursery, wired(await resolve(to)) as wire:
+        async with trio.open_nursery() as nursery, wired(await found_route(to)) as wire:
             nursery.start_soon(trio.to_thread.run_sync, serve)
             client = Eager(wire)
             told = await client.open()
@@ -250,7 +249,7 @@ def test_the_session_of_a_connection_that_idles_is_taken_up_too(authority: Autho
 
     async def main(listening: socket.socket) -> None:
         to = target(f"https://127.0.0.1:{listening.getsockname()[1]}", authority)
-        async with trio.open_nursery() as nursery, wired(await resolve(to)) as wire:
+        async with trio.open_nursery() as nursery, wired(await found_route(to)) as wire:
             nursery.start_soon(trio.to_thread.run_sync, serve, listening)
             first, second = Client(wire), Client(wire)
             assert await first.open() == "opened"
@@ -278,7 +277,7 @@ def test_a_service_that_forgot_the_session_is_reached_all_the_same(authority: Au
             assert await first.open() == "opened"
             assert isinstance(await first.ask(), Heard)
             first.connection.close()
-            second.wire.route.addresses = (await resolve(target(other.url, authority))).addresses
+            second.wire.route.addresses = (await found_route(target(other.url, authority))).addresses
             assert await second.open() == "opened"
             assert isinstance(await second.ask(), Heard)
             assert second.wire.sessions_reused == 0

@@ -11,7 +11,7 @@ from velro_gate.engine.client.transport import WireTransport
 from velro_gate.engine.http.connection import MOST_ANSWER, Wire
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.responses import HeaderKinds
-from velro_gate.engine.http.routes import find_route, tls_context
+from velro_gate.engine.http.routes import NoRoute, find_route, tls_context
 from velro_gate.engine.http.tls import client_context
 from velro_gate.model.scenario import Target
 
@@ -37,7 +37,7 @@ class CheckingTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read its answer, of a long body the beginning."""
         route = await find_route(self._target, self._tls)
-        if self._target.http2 or isinstance(route, str):
+        if self._target.http2 or isinstance(route, NoRoute):
             return await self._explaining.handle_async_request(request)
         poller = Poller(now=trio.current_time)
         wire = Wire(route, poller, trio.current_time, HeaderKinds())

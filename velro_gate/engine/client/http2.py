@@ -26,8 +26,9 @@ import trio
 from velro_gate.engine.client.http2_frames import FilteringBackend
 from velro_gate.engine.client.messages import Message
 from velro_gate.engine.client.transport import Facts
-from velro_gate.engine.http.connection import OURS, Wire
+from velro_gate.engine.http.faults import OURS
 from velro_gate.engine.http.tls import tls_fault
+from velro_gate.engine.http.wiring import Wire
 from velro_gate.model.samples import Outcome
 
 _LIBRARIES = frozenset({"anyio", "h2", "hpack", "httpcore", "httpx", "hyperframe", "trio", "velro_gate"})

@@ -17,14 +17,13 @@ sample. A connection costs .08 ms, over TLS .85 ms. What is added here is added 
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import ssl
 
+from velro_gate.engine.http.faults import OURS, Doing, Fault, fault_of
 from velro_gate.engine.http.owners import ConnectionState, Owner
 from velro_gate.engine.http.poller import READ, WRITE
 from velro_gate.engine.http.responses import Response, ResponseState
-from velro_gate.engine.http.tls import tls_fault
 from velro_gate.engine.http.wiring import HANDSHAKES_A_TURN, MOST_ANSWER, Wire
 from velro_gate.engine.stalls import data_age, lay_ready_since
 from velro_gate.model.samples import Outcome
@@ -33,11 +32,6 @@ __all__ = ["HANDSHAKES_A_TURN", "MOST_ANSWER", "Connection", "ConnectionState", 
 
 _RECEIVE = 64 * 1024
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
-"""Codes that say that this machine has nothing left, not that the service fails."""
-
-_RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
-
 
 # A member of an enumeration costs a look-up each time it is named; the hot path names these.
 _IDLE, _SENDING, _RECEIVING = ConnectionState.IDLE, ConnectionState.SENDING, ConnectionState.RECEIVING
@@ -163,7 +157,7 @@ class Connection:
             wrapped = self._wire.route.wrapped(made)
         except OSError as error:
             made.close()
-            self._handshake_failed(error)
+            self._fail(self._judge(Doing.HANDSHAKE, error))
             return
         self._socket = wrapped
         self._fd = wrapped.fileno()
@@ -181,7 +175,7 @@ class Connection:
         except ssl.SSLWantWriteError:
             self._wire.poller.change(self._fd, WRITE)
         except OSError as error:
-            self._handshake_failed(error)
+            self._fail(self._judge(Doing.HANDSHAKE, error))
         else:
             if made.session_reused:
                 self._wire.sessions_reused += 1
@@ -191,41 +185,27 @@ class Connection:
             self._wire.poller.change(self._fd, READ)
             self._stands()
 
-    def _handshake_failed(self, error: OSError) -> None:
-        # A peer that does not speak TLS often just closes.
-        was_reset = not isinstance(error, ssl.SSLError) and error.errno in _RESET
-        outcome = Outcome.RESET if was_reset else self._tls_fault(error)
-        self._fail(
-            outcome, "the service closed the connection within the TLS handshake" if was_reset else tls_fault(error).words
-        )
-
-    def _lost(self, error: OSError) -> Outcome:
-        """What an error on a standing connection comes to. With TLS 1.3 a client certificate is refused only now."""
-        if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return Outcome.RESET
-        return self._tls_fault(error)
-
-    def _not_sent(self, error: OSError) -> Outcome:
-        """What an error of sending comes to. Who refuses a certificate says so and closes: the reason may lie ready."""
+    def _cause_of(self, error: OSError) -> OSError:
+        """What is behind a failure to send: who refuses a certificate says so and closes, and the reason may lie ready."""
         made = self._socket
         if isinstance(made, ssl.SSLSocket):
             try:
                 made.recv(1)
-            except _BLOCKED:
+            except (*_BLOCKED, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 pass
-            except ssl.SSLError as reason:
-                return self._lost(reason)
-            except OSError:
-                return Outcome.RESET
-        return self._lost(error)
+            except OSError as reason:
+                return reason
+        return error
 
-    def _tls_fault(self, error: OSError) -> Outcome:
-        fault = tls_fault(error)
-        self._wire.tls_fault = self._wire.tls_fault or fault.words
+    def _judge(self, doing: Doing, error: OSError) -> Fault:
+        """What an error means, noted for the phase where it is about TLS."""
+        fault = fault_of(doing, error)
+        if fault.outcome in (Outcome.TLS, Outcome.CERTIFICATE):
+            self._wire.tls_fault = self._wire.tls_fault or fault.words
         if fault.outcome is Outcome.CERTIFICATE:
             # Whatever has been sent: who did not let us in has not read it.
             self.written = False
-        return fault.outcome
+        return fault
 
     def _stands(self) -> None:
         wire = self._wire
@@ -243,14 +223,9 @@ class Connection:
             self._address = (self._address + 1) % len(addresses)
             self._connect()
             return
-        words = f"no connection: {os.strerror(code).lower()}"
         if code in OURS:
             self._wire.lacking.add(code)
-            self._fail(None, words)
-        elif code == errno.ETIMEDOUT:
-            self._fail(Outcome.TIMEOUT, words)
-        else:
-            self._fail(Outcome.RESET if code in _RESET else Outcome.REFUSED, words)
+        self._fail(fault_of(Doing.CONNECT, OSError(code, "")))
 
     # One request and its answer
 
@@ -265,7 +240,7 @@ class Connection:
         except _BLOCKED:
             sent = 0
         except OSError as error:
-            self._fail(self._not_sent(error), _reason(error))
+            self._fail(self._judge(Doing.EXCHANGE, self._cause_of(error)))
             return
         if sent == len(request):
             self.written = True
@@ -314,7 +289,7 @@ class Connection:
         except _BLOCKED:
             return
         except OSError as error:
-            self._fail(self._lost(error), _reason(error))
+            self._fail(self._judge(Doing.EXCHANGE, error))
             return
         at = wire.poller.at
         if wire.poller.rested and data:
@@ -359,7 +334,7 @@ class Connection:
             # Kept until it is whole: from now on this connection has a parser of its own.
             self._answer, first = answer, False
             if progress is ResponseState.FAULTY:
-                self._fail(Outcome.PROTOCOL, answer.fault)
+                self._fail(Fault(outcome=Outcome.PROTOCOL, words=answer.fault))
                 return
             if not (isinstance(made, ssl.SSLSocket) and made.pending()):
                 return
@@ -368,7 +343,7 @@ class Connection:
             except _BLOCKED:
                 return
             except OSError as error:
-                self._fail(self._lost(error), _reason(error))
+                self._fail(self._judge(Doing.EXCHANGE, error))
                 return
             at = answer.read_at = wire.now()
             if not data:
@@ -398,9 +373,8 @@ class Connection:
             answer.finish()
             self._complete(answer, at)
         else:
-            self._fail(
-                Outcome.RESET, f"the service closed the connection {'without' if answer is None else 'within'} its answer"
-            )
+            part = "without" if answer is None else "within"
+            self._fail(Fault(outcome=Outcome.RESET, words=f"the service closed the connection {part} its answer"))
 
     def still_idle(self) -> bool:
         """Whether nothing has come on the idle connection: neither its end nor bytes that answer no request.
@@ -421,7 +395,7 @@ class Connection:
                 self._wire.route.remember(made, self._wire.now())
             return
         except OSError as error:
-            self._lost(error)
+            self._judge(Doing.EXCHANGE, error)
         # The end, a reset, or bytes that answer no request: some services say 408 before they close.
         self.close()
         self._owner.hung_up()
@@ -449,18 +423,9 @@ class Connection:
             self._wire.poller.remove(self._fd)
             made.close()
 
-    def _fail(self, outcome: Outcome | None, words: str) -> None:
+    def _fail(self, fault: Fault) -> None:
         answer = self._answer
         early = answer is None
-        self.fault, self.evidence = words, b"".join(answer.raw) if answer is not None else b""
+        self.fault, self.evidence = fault.words, b"".join(answer.raw) if answer is not None else b""
         self.close()
-        self._owner.broken(outcome, self._wire.now(), early=early)
-
-
-def _reason(error: OSError) -> str:
-    """What an error on a standing connection says."""
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return tls_fault(error).words
-    return (
-        "the service reset the connection" if error.errno in _RESET else f"the connection was lost: {error.strerror or error}"
-    )
+        self._owner.broken(fault.outcome, self._wire.now(), early=early)

@@ -110,6 +110,13 @@ class Route:
             self.session = found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRoute:
+    """The target's name leads nowhere. A value and no error: in the middle of a run it ends a phase, and is kept."""
+
+    reason: str
+
+
 def source_family(text: str) -> int:
     """The address family of an IP address."""
     return int(socket.AF_INET if ipaddress.ip_address(text).version == 4 else socket.AF_INET6)
@@ -148,8 +155,8 @@ def tls_context(target: Target) -> ssl.SSLContext | None:
     return client_context(target) if urlsplit(target.url).scheme == "https" else None
 
 
-async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | str:
-    """The route to a target, or in words why its name leads nowhere. Tried again for a while: name servers hiccup."""
+async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | NoRoute:
+    """The route to a target, or why its name leads nowhere. Tried again for a while: name servers hiccup."""
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     if target.unix_socket is not None:
@@ -173,7 +180,7 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | str:
                 reason = str(error)
                 break
             await trio.sleep(_RESOLVE_AGAIN)
-    return f"the name {host!r} cannot be resolved: {reason}"
+    return NoRoute(reason=f"the name {host!r} cannot be resolved: {reason}")
 
 
 async def _prefer(route: Route) -> None:
@@ -195,12 +202,13 @@ async def _prefer(route: Route) -> None:
             nursery.start_soon(reach, index, address)
 
 
-def _route(addresses: tuple[Address, ...], host: str, tls: ssl.SSLContext | None, sources: tuple[str, ...]) -> Route | str:
+def _route(addresses: tuple[Address, ...], host: str, tls: ssl.SSLContext | None, sources: tuple[str, ...]) -> Route | NoRoute:
     """A route over the addresses that can be reached from the sources."""
     families = {source_family(source) for source in sources}
     within = tuple(address for address in addresses if not families or address.family in families)
     if not within:
-        return f"{host!r} has no address that the source addresses {', '.join(sources)} can reach: one is IPv4, the other IPv6"
+        said = f"{host!r} has no address that the source addresses {', '.join(sources)} can reach: one is IPv4, the other IPv6"
+        return NoRoute(reason=said)
     return Route(addresses=within, server_name=host, tls=tls, sources=sources)
 
 
