@@ -34,8 +34,8 @@ from velro_gate.pacing import Needs
 class JourneyArrivals:
     """The arrivals of a phase whose requests are known only afterwards."""
 
-    def __init__(self, inner: Arrivals, trip: JourneyPhase, waiting: Callable[[], Iterator[tuple[float, int]]]) -> None:
-        self._inner, self._trip, self._waiting = inner, trip, waiting
+    def __init__(self, inner: Arrivals, journeys: JourneyPhase, waiting: Callable[[], Iterator[tuple[float, int]]]) -> None:
+        self._inner, self._journeys, self._waiting = inner, journeys, waiting
 
     @property
     def finished(self) -> bool:
@@ -52,8 +52,8 @@ class JourneyArrivals:
 
     def due(self, steps: int, start: float, until: float) -> Counts:
         """Every request that was made or missed, and one for each journey that was never begun."""
-        books = self._trip.books
-        apart = [*self._waiting(), *self._trip.context.missed]
+        books = self._journeys.books
+        apart = [*self._waiting(), *self._journeys.context.missed]
         dues = np.array([*books.dues, *(due for due, _ in apart)])
         chosen = np.array([*books.steps, *(step for _, step in apart)], np.uint16)
         made = np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
@@ -67,25 +67,25 @@ class JourneyArrivals:
 class JourneyPopulation(WirePopulation[JourneyUser, PhaseContext]):
     """See Population."""
 
-    def __init__(self, wire: Wire, trip: JourneyPhase, users: dict[int, JourneyUser], steps: list[CompiledStep]) -> None:
-        super().__init__(wire, trip.context, users, steps)
-        self._trip = trip
+    def __init__(self, wire: Wire, journeys: JourneyPhase, users: dict[int, JourneyUser], steps: list[CompiledStep]) -> None:
+        super().__init__(wire, journeys.context, users, steps)
+        self._journeys = journeys
 
     def arrivals(self, planned: Arrivals, until: float) -> Arrivals:
         """See Population: an arrival is a journey, which makes any number of requests."""
-        self._trip.until = until
-        return JourneyArrivals(planned, self._trip, self.waiting)
+        self._journeys.until = until
+        return JourneyArrivals(planned, self._journeys, self.waiting)
 
     async def start(self, nursery: trio.Nursery, aside: Aside) -> None:
         """See Population."""
         await super().start(nursery, aside)
-        await nursery.start(self._trip.run)
+        await nursery.start(self._journeys.run)
 
     def unfinished(self) -> bool:
         """See Population: between two requests of a journey, or two journeys, none is in flight."""
         if super().unfinished():
             return True
-        return not self.context.closing and (self._trip.starting > 0 or any(True for _ in self.waiting()))
+        return not self.context.closing and (self._journeys.starting > 0 or any(True for _ in self.waiting()))
 
 
 class JourneyTransport:
@@ -128,14 +128,14 @@ class JourneyTransport:
             seed=scenario.seed,
             failures=FailureLog([step.name for step in scenario.steps], self._hidden),
         )
-        trip = JourneyPhase(
+        journeys = JourneyPhase(
             spec=self._spec,
             context=context,
             layers=self._layers,
             seed=f"{scenario.seed}/journey/{setup.phase.name}",
             carrier=carrier,
         )
-        return JourneyPopulation(wire, trip, {index: JourneyUser(index, trip) for index in setup.users}, self._compiled)
+        return JourneyPopulation(wire, journeys, {index: JourneyUser(index, journeys) for index in setup.users}, self._compiled)
 
 
 def journey_spec(scenario: Scenario, journey: Journey, compiler: Compiler) -> JourneySpec:

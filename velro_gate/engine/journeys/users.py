@@ -6,8 +6,6 @@ Rules
   moment in which it is made.
 - What would fall due after the end of the measured stretch is not sent: the journey ends there. What is under way has the
   drain's time, then it is cancelled.
-
-The books: what fell due are all rows, and each journey that was never begun, blocked or missed, as a request of the first step.
 """
 
 from __future__ import annotations
