@@ -94,7 +94,34 @@ def test_no_server_is_a_source_error() -> None:
         read_once("redis://127.0.0.1:1/0")
 
 
-@pytest.mark.parametrize("url", ["http://a.test", "unix:///run/redis.sock", "redis://"])
+@pytest.mark.parametrize(("where", "guard"), [("", ()), (":s%20ecret@", ("s ecret",)), ("?password=s%20ecret", ("s ecret",))])
+def test_a_redis_behind_a_unix_socket_is_read(where: str, guard: tuple[str, ...]) -> None:
+    options = ("--requirepass", *guard) if guard else ()
+    with redis_server("--unixsocket", "redis.sock", *options) as server:
+        user, query = (where, "") if where.endswith("@") else ("", where)
+        assert read_once(f"unix://{user}{server.directory}/redis.sock{query}")["clients"] >= 1
+
+
+def test_a_socket_that_is_not_there_is_a_source_error() -> None:
+    with pytest.raises(SourceError, match="no connection to /nowhere/redis"):
+        read_once("unix:///nowhere/redis.sock")
+
+
+def test_a_url_without_a_host_means_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    async def open_stream(host: str, port: int) -> trio.abc.Stream:
+        asked.append((host, port))
+        raise OSError
+
+    monkeypatch.setattr(trio, "open_tcp_stream", open_stream)
+    for url in ("redis://", "redis:///2", "redis://:7000"):
+        with pytest.raises(SourceError, match="no connection to localhost"):
+            read_once(url)
+    assert asked == [("localhost", 6379), ("localhost", 6379), ("localhost", 7000)]
+
+
+@pytest.mark.parametrize("url", ["http://a.test", "unix://"])
 def test_a_url_of_another_form_is_a_source_error(url: str) -> None:
     with pytest.raises(SourceError, match="form"):
         read_once(url)

@@ -95,6 +95,17 @@ def test_a_password_in_a_bad_database_url_is_not_told(tmp_path: Path) -> None:
     assert "schemes: postgres, postgresql" in fault
 
 
+@pytest.mark.parametrize("url", ["unix:///run/redis.sock", "unix://:secret@/run/redis.sock?db=0", "redis://", "redis:///1"])
+def test_redis_may_be_named_by_its_socket_or_without_a_host(tmp_path: Path, url: str) -> None:
+    assert target(tmp_path, {"url": "http://localhost"}, {"REDIS_URL": url}).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://run/redis.sock"])
+def test_a_unix_url_that_names_no_socket_is_a_fault(tmp_path: Path, url: str) -> None:
+    (fault,) = faults(shop(), tmp_path, {"REDIS_URL": url})
+    assert "names no socket" in fault
+
+
 def test_a_service_without_metrics_says_null(tmp_path: Path) -> None:
     found = target(tmp_path, {"url": "http://h", "metrics": None, "health": "/ready", "verify_tls": False}, {})
     assert (found.metrics_path, found.health_path, found.verify) == (None, "/ready", False)

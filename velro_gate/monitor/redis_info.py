@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import ssl
 from collections.abc import Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import trio
 
@@ -13,6 +13,7 @@ from velro_gate.monitor.watching import SourceError
 
 _MOST_BYTES = 1 << 20
 _MOST_DIGITS = 12
+_HERE, _PORT = "localhost", 6379
 
 _NAMES = {
     "keyspace_hits": "hits_total",
@@ -29,7 +30,10 @@ _CPU = ("used_cpu_user", "used_cpu_sys")
 
 
 class RedisInfo:
-    """Reads one Redis server over a connection that is kept open; ``redis://`` and, with TLS, ``rediss://``."""
+    """Reads one Redis server over a connection that is kept open: ``redis://``, with TLS ``rediss://``, or over a unix socket
+    ``unix:///path``. As with Redis' own clients a URL without a host means this machine, and of a socket's URL the password may
+    stand in the query.
+    """
 
     name = "redis"
 
@@ -68,22 +72,29 @@ class RedisInfo:
     @property
     def _place(self) -> str:
         parts = urlsplit(self._url)
-        return f"{parts.hostname}:{parts.port or 6379}"
+        return unquote(parts.path) if parts.scheme == "unix" else f"{parts.hostname or _HERE}:{parts.port or _PORT}"
 
     async def _connect(self) -> trio.abc.Stream:
         parts = urlsplit(self._url)
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-            raise SourceError("its URL is not of the form redis://host:port or rediss://host:port")
-        stream: trio.abc.Stream = await trio.open_tcp_stream(parts.hostname, parts.port or 6379)
+        stream: trio.abc.Stream
+        if parts.scheme == "unix" and parts.path:
+            stream = await trio.open_unix_socket(unquote(parts.path))
+        elif parts.scheme in ("redis", "rediss"):
+            stream = await trio.open_tcp_stream(parts.hostname or _HERE, parts.port or _PORT)
+        else:
+            raise SourceError("its URL is not of the form redis://host:port, rediss://host:port or unix:///path")
         if parts.scheme == "rediss":
             context = ssl.create_default_context()
             if not self._verify:
                 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            stream = trio.SSLStream(stream, context, server_hostname=parts.hostname)
+            stream = trio.SSLStream(stream, context, server_hostname=parts.hostname or _HERE)
         self._stream = stream
-        if parts.password is not None:
+        password = parts.password and unquote(parts.password)
+        if parts.scheme == "unix" and not password:
+            password = parse_qs(parts.query).get("password", [None])[0]
+        if password is not None:
             user = [unquote(parts.username).encode()] if parts.username else []
-            await self._ask(b"AUTH", *user, unquote(parts.password).encode())
+            await self._ask(b"AUTH", *user, password.encode())
         return stream
 
     async def _ask(self, *words: bytes) -> str:

@@ -169,6 +169,8 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
         return f"does not start with {schemes[0]}://", f"schemes: {', '.join(schemes)}"
     if not parts.hostname and scheme in _HTTP:
         return "names no host", None
+    if scheme == "unix" and (parts.netloc.rpartition("@")[2] or not parts.path.strip("/")):
+        return "names no socket", "unix:///run/redis.sock"
     if port == 0:
         return "has port 0", None
     if bare and "@" in parts.netloc:

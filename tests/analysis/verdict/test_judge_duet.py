@@ -65,9 +65,16 @@ def test_the_base_build_has_no_requirements_to_meet() -> None:
 
 
 def test_a_regression_fails_though_every_requirement_is_met() -> None:
+    verdict = judged(noisy(factor=1.2), wanted=LOOSE, waivers=())
+    assert verdict.level is Level.FAIL
+    assert "agree on it in velro-waivers.yaml: - {phase:" in verdict.findings[0].advice
+
+
+def test_a_row_of_waivers_is_proposed_only_where_there_is_a_file_of_them() -> None:
     verdict = judged(noisy(factor=1.2), wanted=LOOSE)
     assert verdict.level is Level.FAIL
-    assert "agree on it in velro-waivers.yaml" in verdict.findings[0].advice
+    assert "agree on it in a file of waivers (velro-waivers.yaml)" in verdict.findings[0].advice
+    assert not any("- {phase:" in finding.advice for finding in verdict.findings)
 
 
 def test_a_waived_regression_warns() -> None:

@@ -409,6 +409,22 @@ def test_a_user_logs_in_when_it_has_connected_and_carries_the_token() -> None:
     assert rows.queued.tolist() == [0.0, 0.5]
 
 
+def test_a_request_whose_login_this_machine_cannot_send_is_missed_and_the_next_one_logs_in() -> None:
+    r = rig(GET, auth=LOGIN)
+    r.clock.now = 1.0
+    r.user.arrive(0.5, r.steps[0])
+    r.user.arrive(0.6, r.steps[0])
+    r.connection.fail(None)
+    assert r.outcomes() == []
+    assert r.context.missed == [(0.5, 0)]
+    r.connection.stand()
+    assert r.connection.sent[0].startswith(b"POST /login")
+    r.connection.answer(body(b'{"token": "abc"}'))
+    assert b"Bearer abc" in r.connection.sent[-1]
+    r.connection.answer()
+    assert r.outcomes() == [Outcome.OK, Outcome.OK]
+
+
 def test_a_failed_login_is_tried_again_before_the_next_request_and_then_told() -> None:
     r = rig(GET, auth=LOGIN)
     r.user.join()

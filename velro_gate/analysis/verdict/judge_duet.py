@@ -72,7 +72,7 @@ def judge_duet_record(
         head: the record of the head build, its phases those of ``head_phases``.
         kept: the pairs and how they were made.
         policy, phases: stand in for those of the record's own plan.
-        waivers: agreed regressions, on the day of the run. None: there is no file of them.
+        waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
     Returns:
         The verdict, its findings worst first.
@@ -90,7 +90,7 @@ def judge_duet_record(
         *failure_findings(head, planned),
         *requirement_findings(requirements, phases=head.phases),
         *_whole(head),
-        *_pair_findings(duet, rows, today),
+        *_pair_findings(duet, rows, today if waivers is not None else None),
         *waiver_findings(rows, waivers or (), today, [phase.name for phase in planned]),
     ]
     left_out = sum(bool(unusable(pair)) for pair in duet.pairs)

@@ -21,7 +21,8 @@ class Wire:
 
     Args:
         now: the clock, in seconds.
-        head: see HeaderKinds.
+        kinds: the headers that are looked at.
+        most_answer: bytes of the longest answer that is read.
         dials_at_once: bound on connections in the making.
     """
 

@@ -5,8 +5,8 @@ by the sweeper when its time is up. So ten thousand idle users cost memory only,
 
 The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
 user should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the
-value. A request that this machine has no descriptor, port or memory for is no sample: it is missed. A request and those that
-its redirects lead to are one sample.
+value. A request that this machine has no descriptor, port or memory for is no sample: it is missed, and so is one whose login
+could not be sent for such a reason. A request and those that its redirects lead to are one sample.
 """
 
 from __future__ import annotations
@@ -370,6 +370,10 @@ class HttpUser:
         self._leave_lane()
         self._step = self._request = self._chain = None
         self._free_at = at
+        if step is self._context.login and self._tried_login and self.waiting:
+            # The request that it came ahead of has no token now, which is this machine's doing: it is missed, not failed.
+            self._due, step = self.waiting.popleft()
+            self._tried_login = False
         if step is not self._context.login:
             self._context.missed.append((self._due, step.index))
         if self.waiting:
