@@ -1,13 +1,16 @@
-"""The registry of metrics: what each is called, which way is better, and on which scale it is compared.
+"""The registry of metrics: all that is known of each, so that no caller ever decides it again.
 
-Direction and kind are the metric's own metadata, so no caller ever decides them again.
+A new metric is a row here and a line where it is computed (docs/architecture.md): whether it is compared, how blocks are put
+together, what a profile does to its limits and what to do about a miss are read from its row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
+from typing import Any
 
 
 class Direction(Enum):
@@ -18,7 +21,7 @@ class Direction(Enum):
 
 
 class MetricKind(Enum):
-    """What a metric's value is, and so how it is printed."""
+    """What a metric's value is: its unit, and so how it is written and printed."""
 
     SECONDS = "seconds"
     PER_SECOND = "per second"
@@ -36,12 +39,103 @@ class Scale(Enum):
     LINEAR = "linear"
 
 
+class Scope(Enum):
+    """What a requirement may ask it of."""
+
+    STEP = "a phase and each of its steps"
+    PHASE = "a whole phase"
+
+
+class Party(Enum):
+    """Whose figure it is. A limit on the generator that is missed breaks the run instead of failing it."""
+
+    SERVICE = "the service"
+    GENERATOR = "the generator"
+
+
+class Times(Enum):
+    """Of which times a quantile is taken. Within one kind a lower quantile stands in for a higher one."""
+
+    RESPONSE = "response times of good answers"
+    WITH_FAILURES = "response times, a failure behind every answer"
+    SERVICE = "service times of good answers"
+    LATENESS = "the generator's lateness"
+
+
+class Pooling(Enum):
+    """How the figures of several blocks become one."""
+
+    MIDDLE = "the middle of the blocks"
+    LEAST = "the least block, for what must hold all the time"
+    MOST = "the highest block, for what must never be exceeded"
+    COUNTS = "the share of all requests of the blocks"
+
+
+class Role(Enum):
+    """Whether it is compared with other runs."""
+
+    PRIMARY = "compared, and may fail a run"
+    ADVISORY = "compared, a warning at most"
+    NAMED = "compared where the scenario names it as primary"
+    NEVER = "held against requirements only"
+
+
+class Condition(Enum):
+    """When a metric that is compared is compared."""
+
+    ALWAYS = "in every phase and step"
+    OFFERED = "in phases with an offered rate"
+    NOT_OFFERED = "in phases without an offered rate"
+    FAILURES = "where requests failed"
+
+
+class Decides(Enum):
+    """What of an estimate is held against a limit."""
+
+    VALUE = "its value"
+    BOUND = "the better end of its interval: it misses only when its whole interval does"
+
+
+class Scaling(Enum):
+    """What a profile that scales the load does to a limit on it."""
+
+    NONE = "nothing"
+    RATE = "scaled like the rate"
+    USERS = "scaled like the users"
+
+
+class Needs(Enum):
+    """Without what there is no figure. Where the service has not given it, its absence is the service's failure."""
+
+    REQUESTS = "requests"
+    ANSWERS = "good answers"
+    OFFERED_RATE = "an offered rate"
+    READINGS = "readings of the monitor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSeries:
+    """A series of readings, by its source and name. said: what to say of a figure that is made of it; empty: nothing."""
+
+    source: str
+    name: str
+    said: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Source and name."""
+        return self.source, self.name
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measurable figure of a phase or of a step in it.
+    """One measurable figure of a phase or of a step in it. No field has a default, so that none is forgotten.
 
-    prior_sd is the run-to-run standard deviation assumed on the comparison scale while few baselines exist
-    (None: not compared with baselines). quantile is set for latency quantiles: the rank in (0, 1).
+    name: what a scenario writes and a record stores. label: how people read it.
+    prior_sd: the run-to-run standard deviation assumed on the comparison scale while few baselines exist; None: not compared
+    with baselines, or by counts. quantile: the rank in (0, 1) of a quantile, and times: of which times it is one; both or none.
+    needs: without what it is absent. readings: the series it is made of, the first one that is there; empty: none.
+    advice: what to do when a limit on it is missed.
     """
 
     name: str
@@ -49,8 +143,27 @@ class Metric:
     kind: MetricKind
     direction: Direction
     scale: Scale
-    prior_sd: float | None = None
-    quantile: float | None = None
+    prior_sd: float | None
+    quantile: float | None
+    times: Times | None
+    scope: Scope
+    party: Party
+    pooling: Pooling
+    role: Role
+    condition: Condition
+    decides: Decides
+    scaling: Scaling
+    needs: frozenset[Needs]
+    readings: tuple[ReadingSeries, ...]
+    advice: str
+
+    def __post_init__(self) -> None:
+        if (self.quantile is None) is not (self.times is None):
+            raise ValueError(f"{self.name}: a quantile is one of some times")
+        if bool(self.readings) is not (Needs.READINGS in self.needs):
+            raise ValueError(f"{self.name}: what needs readings names them")
+        if not self.name or not self.label or not self.advice:
+            raise ValueError(f"{self.name or 'a metric'}: name, label and advice must not be empty")
 
     @property
     def worse_sign(self) -> int:
@@ -60,10 +173,39 @@ class Metric:
     @property
     def of_service_time(self) -> bool:
         """Whether it is a quantile of times that the service takes; the generator's own lateness is none."""
-        return self.quantile is not None and self.name != "lateness_p99"
+        return self.quantile is not None and self.party is Party.SERVICE
+
+    @property
+    def of_counts(self) -> bool:
+        """Whether it is a share of counted requests, compared by the counts behind it, in percentage points."""
+        return self.pooling is Pooling.COUNTS
+
+    @property
+    def of_steps(self) -> bool:
+        """Whether a single step has it, too."""
+        return self.scope is Scope.STEP
 
 
-def _time(name: str, label: str, quantile: float, prior_sd: float | None = None) -> Metric:
+_SLOW = "Find out where the time goes; the report shows it step by step."
+_TOO_LITTLE = "See what held the answers back: slow ones, errors, or users that could not connect."
+
+CONFIGURED = "configured pool size, not counted"
+"""What is said of a number of connections that somebody has set."""
+
+_RSS = ReadingSeries(source="service", name="rss")
+
+
+def _time(
+    name: str,
+    label: str,
+    quantile: float,
+    *,
+    times: Times = Times.RESPONSE,
+    role: Role = Role.NAMED,
+    condition: Condition = Condition.ALWAYS,
+    prior_sd: float | None = None,
+) -> Metric:
+    own = times is Times.LATENESS
     return Metric(
         name=name,
         label=label,
@@ -72,42 +214,222 @@ def _time(name: str, label: str, quantile: float, prior_sd: float | None = None)
         scale=Scale.LOG,
         prior_sd=prior_sd,
         quantile=quantile,
+        times=times,
+        scope=Scope.PHASE if own else Scope.STEP,
+        party=Party.GENERATOR if own else Party.SERVICE,
+        pooling=Pooling.MOST if own else Pooling.MIDDLE,
+        role=role,
+        condition=condition,
+        decides=Decides.VALUE,
+        scaling=Scaling.NONE,
+        needs=frozenset({Needs.REQUESTS if own else Needs.ANSWERS}),
+        readings=(),
+        advice=_SLOW,
     )
 
 
-def _other(
-    name: str, label: str, kind: MetricKind, direction: Direction, scale: Scale, prior_sd: float | None = None
+def _rate(
+    name: str,
+    label: str,
+    *,
+    pooling: Pooling,
+    scope: Scope = Scope.PHASE,
+    role: Role = Role.NAMED,
+    condition: Condition = Condition.ALWAYS,
+    prior_sd: float | None = None,
 ) -> Metric:
-    return Metric(name=name, label=label, kind=kind, direction=direction, scale=scale, prior_sd=prior_sd)
+    return Metric(
+        name=name,
+        label=label,
+        kind=MetricKind.PER_SECOND,
+        direction=Direction.HIGHER,
+        scale=Scale.LOG,
+        prior_sd=prior_sd,
+        quantile=None,
+        times=None,
+        scope=scope,
+        party=Party.SERVICE,
+        pooling=pooling,
+        role=role,
+        condition=condition,
+        decides=Decides.VALUE,
+        scaling=Scaling.RATE,
+        needs=frozenset({Needs.REQUESTS}),
+        readings=(),
+        advice=_TOO_LITTLE,
+    )
+
+
+def _figure(name: str, label: str, kind: MetricKind, direction: Direction, scale: Scale, **rest: Any) -> Metric:
+    """What most figures of a whole phase have in common; rest: the fields that differ."""
+    common: dict[str, Any] = {
+        "prior_sd": None,
+        "quantile": None,
+        "times": None,
+        "scope": Scope.PHASE,
+        "party": Party.SERVICE,
+        "pooling": Pooling.MIDDLE,
+        "condition": Condition.ALWAYS,
+        "decides": Decides.VALUE,
+        "scaling": Scaling.NONE,
+        "readings": (),
+    }
+    return Metric(name=name, label=label, kind=kind, direction=direction, scale=scale, **{**common, **rest})
 
 
 # Prior run-to-run noise: design figures for a quiet self-hosted runner (docs/decision.md).
 _ALL = (
-    _time("p50", "p50", 0.50, 0.03),
-    _time("p90", "p90", 0.90, 0.05),
-    _time("p95", "p95", 0.95, 0.06),
-    _time("p99", "p99", 0.99, 0.10),
-    _time("p999", "p99.9", 0.999, 0.15),
-    _time("p95_all", "p95 with failures", 0.95, 0.06),
-    _time("service_p50", "service time p50", 0.50),
-    _time("service_p95", "service time p95", 0.95),
-    _time("service_p99", "service time p99", 0.99),
-    _time("lateness_p99", "generator lateness p99", 0.99),
-    _other("error_rate", "error rate", MetricKind.SHARE, Direction.LOWER, Scale.LINEAR),
-    _other("throughput", "throughput", MetricKind.PER_SECOND, Direction.HIGHER, Scale.LOG, 0.03),
-    _other("achieved_share", "achieved of offered", MetricKind.SHARE, Direction.HIGHER, Scale.LOG, 0.03),
-    _other("sustained_throughput", "sustained throughput", MetricKind.PER_SECOND, Direction.HIGHER, Scale.LOG),
-    _other("peak_throughput", "peak throughput", MetricKind.PER_SECOND, Direction.HIGHER, Scale.LOG),
-    _other("hit_rate", "cache hit rate", MetricKind.SHARE, Direction.HIGHER, Scale.LOGIT, 0.10),
-    _other("users_held", "users held", MetricKind.COUNT, Direction.HIGHER, Scale.LINEAR),
-    _other("database_connections", "database connections", MetricKind.COUNT, Direction.HIGHER, Scale.LINEAR),
-    _other("cpu_per_1000", "CPU per 1,000 requests", MetricKind.SECONDS, Direction.LOWER, Scale.LOG, 0.05),
-    _other("rss", "resident memory", MetricKind.BYTES, Direction.LOWER, Scale.LOG, 0.03),
-    _other("rss_growth", "memory growth", MetricKind.BYTES_PER_MINUTE, Direction.LOWER, Scale.LINEAR),
+    _time("p50", "p50", 0.50, role=Role.PRIMARY, prior_sd=0.03),
+    _time("p90", "p90", 0.90, prior_sd=0.05),
+    _time("p95", "p95", 0.95, role=Role.PRIMARY, prior_sd=0.06),
+    _time("p99", "p99", 0.99, role=Role.ADVISORY, prior_sd=0.10),
+    _time("p999", "p99.9", 0.999, prior_sd=0.15),
+    _time(
+        "p95_all",
+        "p95 with failures",
+        0.95,
+        times=Times.WITH_FAILURES,
+        role=Role.ADVISORY,
+        # Without a failure this is the p95 of the good answers once more.
+        condition=Condition.FAILURES,
+        prior_sd=0.06,
+    ),
+    _time("service_p50", "service time p50", 0.50, times=Times.SERVICE),
+    _time("service_p95", "service time p95", 0.95, times=Times.SERVICE),
+    _time("service_p99", "service time p99", 0.99, times=Times.SERVICE),
+    _time("lateness_p99", "generator lateness p99", 0.99, times=Times.LATENESS),
+    _figure(
+        "error_rate",
+        "error rate",
+        MetricKind.SHARE,
+        Direction.LOWER,
+        Scale.LINEAR,
+        scope=Scope.STEP,
+        pooling=Pooling.COUNTS,
+        role=Role.PRIMARY,
+        needs=frozenset({Needs.REQUESTS}),
+        advice="See the failed answers in the report, and the service's own log of that time.",
+    ),
+    _rate(
+        "throughput",
+        "throughput",
+        pooling=Pooling.MIDDLE,
+        scope=Scope.STEP,
+        role=Role.PRIMARY,
+        condition=Condition.NOT_OFFERED,
+        prior_sd=0.03,
+    ),
+    _figure(
+        "achieved_share",
+        "achieved of offered",
+        MetricKind.SHARE,
+        Direction.HIGHER,
+        Scale.LOG,
+        prior_sd=0.03,
+        role=Role.PRIMARY,
+        condition=Condition.OFFERED,
+        needs=frozenset({Needs.REQUESTS, Needs.OFFERED_RATE}),
+        advice=_TOO_LITTLE,
+    ),
+    _rate("sustained_throughput", "sustained throughput", pooling=Pooling.LEAST),
+    _rate("peak_throughput", "peak throughput", pooling=Pooling.MOST),
+    _figure(
+        "hit_rate",
+        "cache hit rate",
+        MetricKind.SHARE,
+        Direction.HIGHER,
+        Scale.LOGIT,
+        prior_sd=0.10,
+        scope=Scope.STEP,
+        role=Role.ADVISORY,
+        needs=frozenset({Needs.ANSWERS}),
+        advice="See in the report which cache layer answered how often, and whether keys, lifetimes or sizes have changed.",
+    ),
+    _figure(
+        "users_held",
+        "users held",
+        MetricKind.COUNT,
+        Direction.HIGHER,
+        Scale.LINEAR,
+        pooling=Pooling.LEAST,
+        role=Role.NEVER,
+        scaling=Scaling.USERS,
+        needs=frozenset(),
+        advice="See in the log how many users connected, and how many connections the service and its host admit.",
+    ),
+    _figure(
+        "database_connections",
+        "database connections",
+        MetricKind.COUNT,
+        Direction.HIGHER,
+        Scale.LINEAR,
+        pooling=Pooling.LEAST,
+        role=Role.NEVER,
+        needs=frozenset({Needs.READINGS}),
+        # What PostgreSQL counts before what the service tells, and last a size that somebody has set.
+        readings=(
+            ReadingSeries(source="database", name="connections", said="counted by PostgreSQL"),
+            ReadingSeries(source="service", name="database_connections", said="told by the service's metric"),
+            ReadingSeries(source="service", name="database_pool_size", said=CONFIGURED),
+        ),
+        advice="See what size the service's pool is given, and what its database admits.",
+    ),
+    _figure(
+        "cpu_per_1000",
+        "CPU per 1,000 requests",
+        MetricKind.SECONDS,
+        Direction.LOWER,
+        Scale.LOG,
+        prior_sd=0.05,
+        role=Role.ADVISORY,
+        needs=frozenset({Needs.ANSWERS, Needs.READINGS}),
+        readings=(ReadingSeries(source="service", name="cpu_seconds"),),
+        advice=_SLOW,
+    ),
+    _figure(
+        "rss",
+        "resident memory",
+        MetricKind.BYTES,
+        Direction.LOWER,
+        Scale.LOG,
+        prior_sd=0.03,
+        role=Role.ADVISORY,
+        needs=frozenset({Needs.READINGS}),
+        readings=(_RSS,),
+        advice="See in the report how the figure moved, and what the service keeps.",
+    ),
+    _figure(
+        "rss_growth",
+        "memory growth",
+        MetricKind.BYTES_PER_MINUTE,
+        Direction.LOWER,
+        Scale.LINEAR,
+        role=Role.NEVER,
+        # A slope over a short phase is mostly chance.
+        decides=Decides.BOUND,
+        needs=frozenset({Needs.READINGS}),
+        readings=(_RSS,),
+        advice="See what the service keeps: hold a heap profile from the end of the phase against one from its beginning.",
+    ),
 )
 
-METRICS = MappingProxyType({metric.name: metric for metric in _ALL})
+METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
 """Every metric by its name; the names are what a scenario writes and a record stores."""
 
-LATENCY_QUANTILES = MappingProxyType({"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p999": 0.999})
+
+def quantiles_of(times: Times) -> Mapping[str, float]:
+    """The quantiles that are kept of these times, by metric name: their ranks."""
+    ranks = {metric.name: metric.quantile for metric in METRICS.values() if metric.times is times}
+    return MappingProxyType({name: rank for name, rank in ranks.items() if rank is not None})
+
+
+TAIL = "p95"
+"""The quantile by which steps are compared, and which stands for a build's response times where one figure must."""
+
+LATENCY_QUANTILES = quantiles_of(Times.RESPONSE)
 """Response-time quantiles kept for every step, by metric name."""
+
+
+def compared(*roles: Role, when: Condition) -> Iterator[Metric]:
+    """The metrics of these roles that are compared under this condition, in the registry's order."""
+    return (metric for metric in METRICS.values() if metric.role in roles and metric.condition is when)

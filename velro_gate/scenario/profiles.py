@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from velro_gate import units
+from velro_gate.model.metrics import Needs, Scaling
 from velro_gate.model.scenario import Arrivals, ClosedArrivals, OpenArrivals, Phase, Requirement
 from velro_gate.scenario.limits import Key, requirements_from
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
@@ -18,9 +19,6 @@ from velro_gate.scenario.syntax.shape import CountScale, PhaseSpec, ProfileSpec,
 
 DEFAULT_RAMP = 10.0
 """Seconds; a phase that says nothing still connects its users gently."""
-
-RATE_METRICS = frozenset({"throughput", "sustained_throughput", "peak_throughput"})
-USER_METRICS = frozenset({"users_held"})
 
 _Resolved = dict[str, Phase | None]
 """Phases by name, in order; None where a phase has faults of its own."""
@@ -159,11 +157,11 @@ class Profiles:
         inherited: dict[Key, Requirement] = {}
         for requirement in original.requirements:
             key = requirement.step, requirement.metric
-            if requirement.metric in RATE_METRICS and rate_factor is None and key not in own:
+            if requirement.definition.scaling is Scaling.RATE and rate_factor is None and key not in own:
                 what = f"phase {phase.name!r} changes between rate and think_time, so its {requirement.metric} cannot be scaled"
                 self.faults.add(line, what, "state it anew under the phase's requirements")
-            factor = phase.users / original.users if requirement.metric in USER_METRICS else rate_factor or 1.0
-            scales = requirement.metric in RATE_METRICS | USER_METRICS
+            factor = phase.users / original.users if requirement.definition.scaling is Scaling.USERS else rate_factor or 1.0
+            scales = requirement.definition.scaling is not Scaling.NONE
             inherited[key] = _scaled_requirement(requirement, factor) if scales else requirement
         return replace(phase, requirements=_joined(own, inherited))
 
@@ -171,18 +169,18 @@ class Profiles:
         """Adds a fault for every requirement that the phase's own load puts out of reach."""
         for requirement in phase.requirements:
             rate = phase.offered_rate
-            if requirement.metric in RATE_METRICS and rate is not None and requirement.target > rate * (1.0 + 1e-9):
+            if requirement.definition.scaling is Scaling.RATE and rate is not None and requirement.target > rate * (1.0 + 1e-9):
                 asked, offered = units.format_rate(requirement.target), units.format_rate(rate)
                 what = f"phase {phase.name!r} requires {requirement.metric} {asked} and offers {offered}: it can never be met"
                 self.faults.add(line, what, "offer about 10 % more than is required")
-            if requirement.metric in USER_METRICS and requirement.target > phase.users:
+            if requirement.definition.scaling is Scaling.USERS and requirement.target > phase.users:
                 asked = units.format_count(requirement.target)
                 self.faults.add(
                     line, f"phase {phase.name!r} requires {asked} users held and has {phase.users:,}: it can never be met"
                 )
-            if requirement.metric == "achieved_share" and rate is None:
+            if Needs.OFFERED_RATE in requirement.definition.needs and rate is None:
                 hint = "a journey's requests follow from its answers" if self.journeys else "give it a 'rate'"
-                what = f"phase {phase.name!r} has no offered rate, so achieved_share has no meaning"
+                what = f"phase {phase.name!r} has no offered rate, so {requirement.metric} has no meaning"
                 self.faults.add(line, what, hint)
         return phase
 
@@ -264,7 +262,7 @@ def _rate_factor(original: Phase, phase: Phase) -> float | None:
 def _scaled_requirement(requirement: Requirement, factor: float) -> Requirement:
     if factor == 1.0:
         return requirement
-    whole = requirement.metric in USER_METRICS
+    whole = requirement.definition.scaling is Scaling.USERS
 
     def scaled(value: float) -> float:
         return float(math.floor(value * factor + 1e-9)) if whole else round(value * factor, 6)

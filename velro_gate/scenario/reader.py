@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from velro_gate.model.metrics import METRICS, Scale
+from velro_gate.model.metrics import METRICS, Role
 from velro_gate.model.scenario import (
     ALL_STEPS,
     Auth,
@@ -284,7 +284,7 @@ def _primary(spec: PolicySpec, names: list[str], steps: Collection[str], faults:
             faults.add(line, f"there is no step {step!r}", did_you_mean(step, [*steps, ALL_STEPS]))
         elif step != ALL_STEPS and metric not in STEP_METRICS:
             faults.add(line, f"{metric} is a figure of a whole phase, not of the step {step!r}")
-        elif METRICS[metric].scale is Scale.LINEAR and metric != "error_rate":
+        elif METRICS[metric].role is Role.NEVER:
             faults.add(line, f"{metric} is never compared with other runs", "require it of a phase instead")
         elif (step, metric) in found:
             faults.add(line, f"{name!r} stands twice")

@@ -70,7 +70,7 @@ def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
     return Figures(
         worsening=d,
         level=median(whole["base"]),
-        head=_pooled_error_rate(head) if row.metric.name == "error_rate" else median(whole["head"]),
+        head=_pooled_error_rate(head) if row.metric.of_counts else median(whole["head"]),
         base_counts=tuple(step.counts for step in base if step is not None),
         head_counts=tuple(step.counts for step in head if step is not None),
     )
@@ -83,7 +83,7 @@ def _step(block: Block, row: Row) -> StepSummary | None:
 
 def _on_scale(*builds: _Steps, metric: Metric) -> tuple[list[float | None], ...]:
     """Each build's figures, block by block; None where there is none."""
-    if metric.name == "error_rate":
+    if metric.of_counts:
         return tuple([step.counts.error_rate if step is not None else None for step in steps] for steps in builds)
     found = [_estimates(steps, metric.name) for steps in builds]
     n = common_count(each for estimates in found for each in estimates if each is not None)

@@ -171,12 +171,12 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     more_errors = {
         row.phase: figures.head
         for row, figures, estimate in zip(family.rows, family.figures, found.estimate, strict=True)
-        if row.metric.name == "error_rate" and estimate >= LEAST_INCREASE
+        if row.metric.of_counts and estimate >= LEAST_INCREASE
     }
     concluded = {}
     for j, row in enumerate(family.rows):
         change = _CHANGES[Conclusion(int(outcomes[j]))]
-        if row.metric.name == "error_rate":
+        if row.metric.of_counts:
             change = _counted(change, family.figures[j], duet.policy, look.alpha)
         if change is Change.INCONCLUSIVE and _looks_worse(family, found, j, look.alpha):
             change = Change.SUSPICIOUS

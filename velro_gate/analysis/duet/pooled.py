@@ -16,14 +16,12 @@ import numpy as np
 
 from velro_gate.analysis.statistics.intervals import wilson
 from velro_gate.analysis.statistics.sign_flip import bounds, middle, walsh_averages
+from velro_gate.model.metrics import METRICS, Pooling
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, ResourceSummary, StepSummary, Window
 from velro_gate.model.run import FailedAnswer, GeneratorHealth
 
 K = TypeVar("K", int, str)
 T = TypeVar("T", int, float)
-
-_LEAST = frozenset({"users_held", "sustained_throughput", "database_connections"})
-_MOST = frozenset({"lateness_p99", "peak_throughput"})
 
 
 def pool_blocks(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
@@ -89,10 +87,10 @@ def _undelayed(blocks: Sequence[StepSummary]) -> dict[str, float]:
         for block in blocks
     ]
     found = {name: _estimate(name, best).value for block in blocks for name in block.undelayed}
-    if "error_rate" in found:
+    for name in (name for name in found if METRICS[name].of_counts):
         asked = [block.counts.ok + block.counts.failed + block.counts.blocked for block in best]
-        rates = [block.measurements["error_rate"].value if "error_rate" in block.measurements else 0.0 for block in best]
-        found["error_rate"] = sum(rate * n for rate, n in zip(rates, asked, strict=True)) / max(sum(asked), 1)
+        rates = [block.measurements[name].value if name in block.measurements else 0.0 for block in best]
+        found[name] = sum(rate * n for rate, n in zip(rates, asked, strict=True)) / max(sum(asked), 1)
     return found
 
 
@@ -111,14 +109,16 @@ def _added(tables: Iterable[Mapping[K, int]]) -> dict[K, int]:
 def _estimate(metric: str, blocks: Sequence[StepSummary]) -> Estimate:
     found = [block.measurements[metric] for block in blocks if metric in block.measurements]
     n = sum(each.n for each in found)
-    if metric in _LEAST:
-        return replace(min(found, key=lambda each: each.value), n=n)
-    if metric in _MOST:
-        return replace(max(found, key=lambda each: each.value), n=n)
-    if metric == "error_rate":
-        asked = [block.counts.ok + block.counts.failed + block.counts.blocked for block in blocks]
-        return wilson(sum(asked) - sum(block.counts.ok for block in blocks), sum(asked))
-    return _middle(found, n)
+    match METRICS[metric].pooling:
+        case Pooling.LEAST:
+            return replace(min(found, key=lambda each: each.value), n=n)
+        case Pooling.MOST:
+            return replace(max(found, key=lambda each: each.value), n=n)
+        case Pooling.COUNTS:
+            asked = [block.counts.ok + block.counts.failed + block.counts.blocked for block in blocks]
+            return wilson(sum(asked) - sum(block.counts.ok for block in blocks), sum(asked))
+        case Pooling.MIDDLE:
+            return _middle(found, n)
 
 
 def _middle(found: Sequence[Estimate], n: int) -> Estimate:

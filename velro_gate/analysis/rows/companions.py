@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from velro_gate import units
 from velro_gate.analysis.rows.rounding import rounded_change
-from velro_gate.model.metrics import METRICS, MetricKind
+from velro_gate.model.metrics import METRICS, MetricKind, Role
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison
@@ -18,7 +18,6 @@ from velro_gate.model.verdict import Change, Comparison
 LEAST_BASELINES = 3
 """Fewer show no span that a figure could lie outside of."""
 
-_FIGURES = ("cpu_per_1000", "rss", "hit_rate", "error_rate", "throughput", "achieved_share")
 _WAITED_FOR = ("in_use", "blocked", "waiting", "waits", "queue")
 _LEAST_CHANGE, _LEAST_POINTS = 0.10, 0.01
 
@@ -33,9 +32,11 @@ def companions(
 def _figures(phase: str, rows: Sequence[Comparison]) -> Iterator[str]:
     moved = (Change.REGRESSION, Change.SUSPICIOUS, Change.IMPROVEMENT)
     for row in rows:
-        if row.phase != phase or row.metric not in _FIGURES or row.verdict not in moved or row.step != ALL_STEPS:
-            continue
         metric = METRICS[row.metric]
+        # Of times the explanation itself tells.
+        told = metric.role not in (Role.PRIMARY, Role.ADVISORY) or metric.quantile is not None
+        if row.phase != phase or told or row.verdict not in moved or row.step != ALL_STEPS:
+            continue
         if metric.kind is MetricKind.SHARE and row.current is not None and row.baseline is not None:
             size = units.format_points(row.current - row.baseline)
         elif row.change is not None and row.change_low is not None and row.change_high is not None:

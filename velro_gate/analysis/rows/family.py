@@ -20,7 +20,7 @@ import numpy as np
 
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.sign_flip import Floats
-from velro_gate.model.metrics import METRICS, Metric
+from velro_gate.model.metrics import METRICS, TAIL, Condition, Metric, Role, compared, quantiles_of
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -34,7 +34,6 @@ STILL_BEYOND = 24
 """So many do for the run itself where its baselines have enough: no plan answers exactly as many requests every time."""
 
 PRIMARY_STEPS = 4
-ADVISORY = ("p50", "p95", "p99", "error_rate", "hit_rate", "cpu_per_1000", "rss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +76,7 @@ def phase_rows(
         # The baselines decide, so that a candidate with few good answers cannot choose itself out of the test.
         return typical_count(before_or_mine, step, metric) * repeats
 
-    rate = "achieved_share" if mine[0].offered_rate is not None else "throughput"
-    rows = primary_rows(name, rate, steps, policy, count)
+    rows = primary_rows(name, steps, policy, count, offered=mine[0].offered_rate is not None)
     taken = {(row.step, row.metric.name) for row in rows}
     rows += [
         Row(phase=name, step=step, metric=METRICS[metric], primary=False)
@@ -88,14 +86,15 @@ def phase_rows(
     return rows
 
 
-def primary_rows(phase: str, rate: str, steps: Sequence[str], policy: Policy, count: Callable[[str, str], float]) -> list[Row]:
+def primary_rows(
+    phase: str, steps: Sequence[str], policy: Policy, count: Callable[[str, str], float], *, offered: bool
+) -> list[Row]:
     """The figures of a phase that may fail a run.
 
-    rate: the metric of the rate that answers come at. count: to a step and a metric, how many answers stand behind it.
+    offered: whether the phase has an offered rate. count: to a step and a metric, how many answers stand behind it.
     """
     named = policy.primary is not None
-    usual = tuple((ALL_STEPS, name) for name in ("p50", "p95", "error_rate", rate))
-    primaries = policy.primary if policy.primary is not None else usual
+    primaries = policy.primary if policy.primary is not None else _usual(offered=offered)
     rows = [Row(phase=phase, step=s, metric=METRICS[m], primary=True, named=named) for s, m in primaries]
     if not named:
         rows += _step_rows(phase, steps, count)
@@ -108,23 +107,26 @@ def primary_rows(phase: str, rate: str, steps: Sequence[str], policy: Policy, co
     return rows
 
 
+def _usual(*, offered: bool) -> tuple[tuple[str, str], ...]:
+    """What may fail a run unless the scenario names it: the registry's primary metrics, of all steps together."""
+    here = (Condition.ALWAYS, Condition.OFFERED if offered else Condition.NOT_OFFERED)
+    return tuple((ALL_STEPS, each.name) for each in METRICS.values() if each.role is Role.PRIMARY and each.condition in here)
+
+
 def _step_rows(phase: str, steps: Sequence[str], count: Callable[[str, str], float]) -> Iterator[Row]:
     """A response time of each of the most frequent steps, in the scenario's order: p95, or what stands in for it."""
     if len(steps) < 2:
         return
-    p95 = METRICS["p95"]
-    answers = {step: count(step, "p95") for step in steps}
+    tail = METRICS[TAIL]
+    answers = {step: count(step, TAIL) for step in steps}
     chosen: dict[str, Metric] = {}
     for step in sorted(steps, key=lambda step: -answers[step]):
-        metric = p95 if is_enough(answers[step], p95) else stand_in(p95, partial(count, step))
+        metric = tail if is_enough(answers[step], tail) else stand_in(tail, partial(count, step))
         if metric is not None and len(chosen) < PRIMARY_STEPS:
             chosen[step] = metric
     for step in steps:
         if (metric := chosen.get(step)) is not None:
-            yield Row(phase=phase, step=step, metric=metric, primary=True, stands_for="" if metric is p95 else p95.name)
-
-
-_LADDERS = (("p999", "p99", "p95", "p90", "p50"), ("service_p99", "service_p95", "service_p50"))
+            yield Row(phase=phase, step=step, metric=metric, primary=True, stands_for="" if metric is tail else TAIL)
 
 
 def stand_in(metric: Metric, answers: Callable[[str], float]) -> Metric | None:
@@ -132,11 +134,11 @@ def stand_in(metric: Metric, answers: Callable[[str], float]) -> Metric | None:
 
     answers: to a metric's name, how many stand behind it in one run, or in all blocks of a build together.
     """
-    ladder = next((names for names in _LADDERS if metric.name in names), ())
-    if not ladder or is_enough(answers(metric.name), metric):
+    if metric.times is None or metric.quantile is None or is_enough(answers(metric.name), metric):
         return None
-    lower = (METRICS[name] for name in ladder[ladder.index(metric.name) + 1 :])
-    return next((each for each in lower if is_enough(answers(each.name), each)), None)
+    ranks = quantiles_of(metric.times)
+    lower = sorted((name for name, rank in ranks.items() if rank < metric.quantile), key=lambda name: -ranks[name])
+    return next((METRICS[name] for name in lower if is_enough(answers(name), METRICS[name])), None)
 
 
 def is_enough(answers: float, metric: Metric) -> bool:
@@ -163,17 +165,16 @@ def _advisory(mine: Sequence[PhaseSummary], before: Sequence[PhaseSummary], step
     chosen = []
     for step in (ALL_STEPS, *(steps if len(steps) > 1 else ())):
         summaries = [found for each in (*mine, *before) if (found := each.step(step)) is not None]
-        chosen += [(step, name) for name in ADVISORY if any(has(summary, name) for summary in summaries)]
-        # Without a failure this is the p95 of the successes once more.
         failed = any(found.counts.error_rate for each in mine if (found := each.step(step)) is not None)
-        if failed and any(has(summary, "p95_all") for summary in summaries):
-            chosen.append((step, "p95_all"))
+        for when in (Condition.ALWAYS, *((Condition.FAILURES,) if failed else ())):
+            names = [metric.name for metric in compared(Role.PRIMARY, Role.ADVISORY, when=when)]
+            chosen += [(step, name) for name in names if any(has(summary, name) for summary in summaries)]
     return chosen
 
 
 def has(summary: StepSummary, metric: str) -> bool:
     """Whether the figure was measured; an error rate is, as soon as anything was asked."""
-    return summary.counts.error_rate is not None if metric == "error_rate" else metric in summary.measurements
+    return summary.counts.error_rate is not None if METRICS[metric].of_counts else metric in summary.measurements
 
 
 def typical_count(phases: Sequence[PhaseSummary], step: str, metric: str) -> float:

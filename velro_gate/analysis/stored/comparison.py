@@ -38,7 +38,7 @@ from velro_gate.analysis.rows.wording import figure
 from velro_gate.analysis.stored.elsewhere import NOWHERE, NoiseSources
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
-from velro_gate.model.metrics import METRICS, Metric, Scale
+from velro_gate.model.metrics import METRICS, Metric, Role, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -116,7 +116,7 @@ def shift_of(
     """
     phase = runs[0].name
     epoch = _phases(of_this_epoch(baselines, phase, step, metric.name), phase)
-    if metric.name == "error_rate":
+    if metric.of_counts:
         books, known = ([found.counts for each in side if (found := each.step(step)) is not None] for side in (runs, epoch))
         whole = len(books) == len(runs) and all(asked_and_failed(counts)[0] for counts in books)
         return error_shift(books, known, policy) if whole else None
@@ -142,7 +142,7 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
     if not phase.complete:
         level = Level.BROKEN if phase.ended_by_service is None else Level.FAIL
         return _not_compared(row, level, f"phase {phase.name} did not run to its planned end")
-    if row.metric.scale is Scale.LINEAR and name != "error_rate":
+    if row.metric.role is Role.NEVER:
         return _not_compared(row, Level.BROKEN, f"{row.metric.label} is held against requirements, not against baselines")
     mine = phase.step(row.step)
     if mine is not None and mine.counts.sent and not mine.counts.ok and _needs_answers(row, mine):
@@ -157,7 +157,7 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
 def _needs_answers(row: Row, mine: StepSummary) -> bool:
     """Whether the figure is missing or zero because nothing was answered, as latencies and throughputs then are."""
     figure = mine.measurements.get(row.metric.name)
-    return row.metric.name != "error_rate" and row.metric.prior_sd is not None and (figure is None or figure.value <= 0.0)
+    return not row.metric.of_counts and row.metric.prior_sd is not None and (figure is None or figure.value <= 0.0)
 
 
 def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
@@ -258,7 +258,7 @@ def with_reason(row: Comparison, more: str) -> Comparison:
 
 def withheld(found: Comparison, error_rate: float | None) -> Comparison:
     """Fewer slow answers because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
-    if found.verdict is not Change.IMPROVEMENT or found.metric == "error_rate" or error_rate is None:
+    if found.verdict is not Change.IMPROVEMENT or METRICS[found.metric].of_counts or error_rate is None:
         return found
     return replace(
         found,
@@ -269,7 +269,7 @@ def withheld(found: Comparison, error_rate: float | None) -> Comparison:
 
 
 def _risen_errors(phase: str, shifts: dict[Row, Shift]) -> float | None:
-    errors = [s for r, s in shifts.items() if r.phase == phase and r.metric.name == "error_rate"]
+    errors = [s for r, s in shifts.items() if r.phase == phase and r.metric.of_counts]
     return errors[0].current if any(shift.worse >= LEAST_INCREASE for shift in errors) else None
 
 

@@ -17,9 +17,9 @@ from velro_gate.analysis.statistics import intervals
 from velro_gate.analysis.summaries import windows
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
-from velro_gate.analysis.summaries.undelayed import SERVICE_QUANTILES, undelayed
+from velro_gate.analysis.summaries.undelayed import undelayed
 from velro_gate.errors import BrokenError
-from velro_gate.model.metrics import LATENCY_QUANTILES
+from velro_gate.model.metrics import LATENCY_QUANTILES, Times, quantiles_of
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, StepSummary, Window
 from velro_gate.model.run import PhaseRun, Reading
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
@@ -189,21 +189,24 @@ def _latencies(stretch: _Stretch) -> list[Measurements]:
     slices = slices_of(rows.due - stretch.run.measured_from, stretch.seconds)
     good = rows.ok
 
-    def quantiles(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], ranks: dict[str, float]) -> list[Measurements]:
+    def quantiles(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], times: Times) -> list[Measurements]:
+        ranks = quantiles_of(times)
         observed = Observations(values=values, step=rows.step, slices=slices).where(mask)
         found = step_quantiles(observed, count, tuple(ranks.values()))
         return [dict(zip(ranks, estimates, strict=False)) for estimates in found]
 
-    response = quantiles(rows.response_time, good, dict(LATENCY_QUANTILES))
+    response = quantiles(rows.response_time, good, Times.RESPONSE)
     kept = rows.outcome != Outcome.CANCELLED
-    if bool((good == kept).all()):
-        with_failures = [{"p95_all": found["p95"]} if found else {} for found in response]
+    alike = {rank: name for name, rank in LATENCY_QUANTILES.items()}
+    ranks = quantiles_of(Times.WITH_FAILURES)
+    if bool((good == kept).all()) and alike.keys() >= set(ranks.values()):
+        with_failures = [{name: found[alike[rank]] for name, rank in ranks.items()} if found else {} for found in response]
     else:
-        with_failures = quantiles(_times_with_failures(rows, good, count), kept, {"p95_all": 0.95})
+        with_failures = quantiles(_times_with_failures(rows, good, count), kept, Times.WITH_FAILURES)
         # Where nothing was answered well there is no latency, and the time that an error took is none either.
         with_failures = [new if old else {} for new, old in zip(with_failures, response, strict=True)]
-    service = quantiles(rows.service_time, good, SERVICE_QUANTILES)
-    lateness = quantiles(rows.lateness, np.ones(len(rows), np.bool_), {"lateness_p99": 0.99})
+    service = quantiles(rows.service_time, good, Times.SERVICE)
+    lateness = quantiles(rows.lateness, np.ones(len(rows), np.bool_), Times.LATENESS)
     return _merged(response, with_failures, service, lateness)
 
 

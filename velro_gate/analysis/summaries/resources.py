@@ -9,21 +9,12 @@ import numpy as np
 
 from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.growth import growth
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, ResourceSummary
 from velro_gate.model.run import PhaseRun, Reading
 
 Series = Mapping[tuple[str, str], tuple[Floats, Floats]]
 """(source, name) -> times and values, sorted by time; finite values only."""
-
-CONFIGURED = "configured pool size, not counted"
-CONNECTION_READINGS = (
-    (("database", "connections"), "counted by PostgreSQL"),
-    (("service", "database_connections"), "told by the service's metric"),
-    (("service", "database_pool_size"), CONFIGURED),
-)
-"""Where the number of database connections may be read, and what that is. The first that is there counts: what PostgreSQL
-counts before what the service tells, and last a size that somebody has set.
-"""
 
 
 def series_of(readings: Sequence[Reading]) -> Series:
@@ -52,15 +43,17 @@ def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, 
 
 
 def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:
-    """CPU per 1,000 good answers, resident memory, its growth, and database connections, as far as they were read."""
+    """The metrics that are made of readings, as far as they were read: the median of their series unless said otherwise here.
+
+    ok: good answers of the measured stretch.
+    """
     median = {(r.source, r.name): Estimate.exact(r.median, n=r.n) for r in resources}
-    found = {
-        "rss": median.get(("service", "rss")),
-        "rss_growth": _memory_growth(series, run),
-        "cpu_per_1000": _cpu_per_1000(series, run, ok),
-    }
-    counted = [replace(median[key], detail=said) for key, said in CONNECTION_READINGS if key in median]
-    found["database_connections"] = counted[0] if counted else None
+    made = {"rss_growth": _memory_growth(series, run), "cpu_per_1000": _cpu_per_1000(series, run, ok)}
+    found: dict[str, Estimate | None] = {}
+    for metric in METRICS.values():
+        if metric.readings:
+            medians = (replace(median[each.key], detail=each.said) for each in metric.readings if each.key in median)
+            found[metric.name] = made[metric.name] if metric.name in made else next(medians, None)
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 

@@ -5,7 +5,7 @@ A figure whose limit is missed, and would be met by this value, says nothing abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,13 @@ import numpy.typing as npt
 from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.own_delay import OwnDelay, own_delay
 from velro_gate.analysis.summaries.windows import PEAK_SECONDS, SUSTAINED_SECONDS
-from velro_gate.model.metrics import LATENCY_QUANTILES
+from velro_gate.model.metrics import LATENCY_QUANTILES, Times, quantiles_of
 from velro_gate.model.record import Counts, Estimate
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
 
 Figures = dict[str, float]
 
-SERVICE_QUANTILES = {"service_p50": 0.50, "service_p95": 0.95, "service_p99": 0.99}
 _LEAST_LEFT = 0.05
 """The least part of a window that counts as measured: a stall as long as the window says nothing of the rate."""
 
@@ -59,13 +58,14 @@ def _times(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], with_failu
     if not bool(good.any()):
         return {}
     response, service = (rows.response_time - own.response)[good], (rows.service_time - own.service)[good]
-    ranks: dict[str, float] = dict(LATENCY_QUANTILES)
-    found = dict(zip(ranks, np.quantile(response, list(ranks.values())).tolist(), strict=True))
-    found |= dict(zip(SERVICE_QUANTILES, np.quantile(service, list(SERVICE_QUANTILES.values())).tolist(), strict=True))
+    found = _at(LATENCY_QUANTILES, response) | _at(quantiles_of(Times.SERVICE), service)
     # A failure that may be our doing is left out: nobody knows what it would have been.
     kept = mask & (rows.outcome != Outcome.CANCELLED) & ~own.doubtful
-    found["p95_all"] = float(np.quantile((with_failures - own.response)[kept], 0.95))
-    return found
+    return found | _at(quantiles_of(Times.WITH_FAILURES), (with_failures - own.response)[kept])
+
+
+def _at(ranks: Mapping[str, float], times: Floats) -> Figures:
+    return dict(zip(ranks, np.quantile(times, list(ranks.values())).tolist(), strict=True))
 
 
 def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: Counts) -> Figures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate import units
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
@@ -13,7 +14,7 @@ from velro_gate.model.verdict import Finding, Level
 ERROR_CAP = 0.05
 """The PRD's critical error rate. Where a plan names no limit of its own, more than this fails without any statistics."""
 
-SEE_FAILURES = "See the failed answers in the report, and the service's own log of that time."
+SEE_FAILURES = METRICS["error_rate"].advice
 _SEE_END = "See the service's own log for the moment at which it stopped: it was healthy before the load."
 _SEE_CREDENTIALS = "Check the key or token that the scenario's auth names, and what the service accepts."
 _SEE_WAITS = "Give the phase more users or a lower rate, or find out why users wait so long for their answers."
@@ -73,7 +74,7 @@ def end_advice(phase: PhaseSummary) -> str:
 
 
 def _limits_errors(requirement: Requirement) -> bool:
-    return requirement.metric == "error_rate" and requirement.step == ALL_STEPS and requirement.required
+    return requirement.definition.of_counts and requirement.step == ALL_STEPS and requirement.required
 
 
 def failed_kinds(phase: PhaseSummary, step: StepSummary) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from velro_gate.analysis.stored.unused_baselines import remedy
 from velro_gate.analysis.verdict.failures import SEE_FAILURES, end_advice, failure_advice
 from velro_gate.analysis.verdict.waivers import FILE as WAIVERS
 from velro_gate.analysis.verdict.waivers import proposed
-from velro_gate.model.metrics import METRICS, Direction, MetricKind
+from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
@@ -34,17 +34,7 @@ _REQUIREMENT_ADVICE = {
     RequirementStatus.NOT_MEASURED: "Let the run measure it ('velro-gate check' lists what is watched), or drop it.",
     RequirementStatus.CRITICAL: "Mend this before anything else: beyond this level the service is of no use under this load.",
 }
-_MISSED_ADVICE = {
-    "error_rate": SEE_FAILURES,
-    "hit_rate": "See in the report which cache layer answered how often, and whether keys, lifetimes or sizes have changed.",
-    "users_held": "See in the log how many users connected, and how many connections the service and its host admit.",
-    "rss_growth": "See what the service keeps: hold a heap profile from the end of the phase against one from its beginning.",
-    "database_connections": "See what size the service's pool is given, and what its database admits.",
-}
-_LARGE = "See in the report how the figure moved, and what the service keeps."
 _RUN_AGAIN = "Run again and let it finish; a partial record is never judged as a whole."
-_SLOW = "Find out where the time goes; the report shows it step by step."
-_TOO_LITTLE = "See what held the answers back: slow ones, errors, or users that could not connect."
 
 
 def _advice(result: RequirementResult, phase: PhaseSummary | None) -> str:
@@ -54,15 +44,14 @@ def _advice(result: RequirementResult, phase: PhaseSummary | None) -> str:
     if result.estimate is None and result.status is not RequirementStatus.NOT_MEASURED:
         return see_failures
     if (
-        metric.name == "error_rate"
+        metric.of_counts
         and result.status in (RequirementStatus.MISSED, RequirementStatus.CRITICAL)
         and see_failures != SEE_FAILURES
     ):
         return see_failures
     if result.status is not RequirementStatus.MISSED:
         return _REQUIREMENT_ADVICE[result.status]
-    usual = _TOO_LITTLE if metric.direction is Direction.HIGHER else _SLOW
-    return _MISSED_ADVICE.get(metric.name, usual if metric.kind is not MetricKind.BYTES else _LARGE)
+    return metric.advice
 
 
 def requirement_findings(
@@ -212,7 +201,7 @@ def sentence_of(row: Comparison, *, several: bool = False) -> str:
     behind = _evidence(row) if row.verdict is Change.IMPROVEMENT else f"{p}, {_evidence(row)}"
     where = f"{subject_of(row)}{f' in {row.phase}' if several else ''}"
     than = f"{_word(row)} than {'in the base build' if row.pairs else 'the baseline'}"
-    if row.metric == "error_rate":
+    if METRICS[row.metric].of_counts:
         points = (row.current - row.baseline) * 100.0
         return f"{where} is {abs(points):.2f} percentage points {than} ({figures}, {behind})"
     interval = f"{units.format_change(row.change_low)} to {units.format_change(row.change_high)}"
@@ -344,8 +333,8 @@ def _unchanged(primary: Sequence[Comparison]) -> Iterator[Finding]:
     shown = [row for row in primary if row.verdict in (Change.UNCHANGED, Change.IMPROVEMENT)]
     if not shown:
         return
-    tails = [row.mde for row in shown if row.metric == "p95" and row.mde is not None]
-    seen = f": a worsening of p95 by {_size(max(tails))} or more would have been seen" if tails else ""
+    tails = [row.mde for row in shown if row.metric == TAIL and row.mde is not None]
+    seen = f": a worsening of {METRICS[TAIL].label} by {_size(max(tails))} or more would have been seen" if tails else ""
     count = "any of the" if len(shown) == len(primary) else f"{len(shown)} of"
     behind = _evidence(max(shown, key=lambda row: row.k))
     yield Finding(
@@ -356,13 +345,13 @@ def _unchanged(primary: Sequence[Comparison]) -> Iterator[Finding]:
 
 
 def _short(row: Comparison) -> str:
-    if row.metric == "error_rate" and row.baseline is not None and row.current is not None:
+    if METRICS[row.metric].of_counts and row.baseline is not None and row.current is not None:
         return f"{subject_of(row)} {units.format_share(row.baseline)} -> {units.format_share(row.current)}"
     return f"{subject_of(row)} {units.format_change(row.change)}"
 
 
 def _noise(row: Comparison) -> str:
-    if row.metric == "error_rate" and row.noise is not None:
+    if METRICS[row.metric].of_counts and row.noise is not None:
         return f"{row.noise * 100.0:.2f} percentage points"
     return _size(row.noise)
 

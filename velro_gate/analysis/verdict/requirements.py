@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from velro_gate import units
 from velro_gate.analysis.rows.wording import figure, figure_with_interval, limit
 from velro_gate.analysis.summaries.windows import sustained_rates
-from velro_gate.model.metrics import MetricKind
+from velro_gate.model.metrics import Decides, MetricKind, Needs, Party
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Phase, Requirement
 from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
@@ -32,9 +32,6 @@ _MET_WORDS = {
     Comparator.ABOVE: "is over",
     Comparator.AT_LEAST: "is at least",
 }
-_BY_ITS_BOUND = frozenset({"rss_growth"})
-"""Figures that miss a limit only when their whole interval does: a slope over a short phase is mostly chance."""
-_NEEDS_ANSWERS = frozenset({"hit_rate", "cpu_per_1000"})
 
 
 def check_requirements(phases: Sequence[Phase], record: RunRecord) -> tuple[RequirementResult, ...]:
@@ -91,9 +88,8 @@ def _not_measured(phase: str, requirement: Requirement, why: str, level: Level =
 
 def _nothing_answered(requirement: Requirement, summary: PhaseSummary) -> bool:
     """Whether the figure is missing because the service answered nothing well, though it was asked."""
-    answers = requirement.definition.of_service_time
     step = summary.step(requirement.step)
-    if step is None or not (answers or requirement.metric in _NEEDS_ANSWERS):
+    if step is None or Needs.ANSWERS not in requirement.definition.needs:
         return False
     return step.counts.ok == 0 and step.counts.sent + step.counts.blocked > 0
 
@@ -136,7 +132,7 @@ def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: P
 
 def _decisive(requirement: Requirement, estimate: Estimate) -> float:
     """What of an estimate is held against the limits."""
-    if requirement.metric not in _BY_ITS_BOUND:
+    if requirement.definition.decides is Decides.VALUE:
         return estimate.value
     return estimate.low if requirement.comparator in _UPPER else estimate.high
 
@@ -151,7 +147,7 @@ def _level(status: RequirementStatus, *, met: bool, required: bool) -> Level:
 
 def _of_the_generator(requirement: Requirement, level: Level) -> Level:
     """A generator later than it may be is no fault of the service: what it measured is not what was asked for."""
-    return Level.BROKEN if requirement.metric == "lateness_p99" and level is Level.FAIL else level
+    return Level.BROKEN if requirement.definition.party is Party.GENERATOR and level is Level.FAIL else level
 
 
 def headroom(requirement: Requirement, value: float) -> float | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from velro_gate import units
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, finding
+from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import Trust, TrustFinding
@@ -70,7 +71,7 @@ def _changed(doubt: _Doubt, summary: PhaseSummary, tightest: float, decided: Dec
         return ()
     if decided is not None:
         return changed_by(doubt.delay, summary, decided, least=most)
-    measured = summary.measurement("p95")
+    measured = summary.measurement(TAIL)
     return ("a result",) if measured is None or doubt.figure > most * measured.value else ()
 
 

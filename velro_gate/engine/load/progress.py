@@ -108,7 +108,7 @@ class Hopelessness:
         levels = [
             wanted.critical
             for wanted in phase.requirements
-            if wanted.metric == "error_rate" and wanted.step == ALL_STEPS and wanted.critical is not None
+            if wanted.definition.of_counts and wanted.step == ALL_STEPS and wanted.critical is not None
         ]
         due = None if phase.offered_rate is None else phase.offered_rate * phase.duration
         # A Poisson count is above this but once in a billion phases.

@@ -124,7 +124,7 @@ def _value(result: RequirementResult) -> str:
     metric = result.requirement.metric
     shown, spread = figures.marked(metric, found), figures.interval(metric, found)
     shown = f"{shown} ({spread})" if spread else shown
-    told = found.detail if found is not None and metric == "database_connections" else ""
+    told = found.detail if found is not None and any(each.said for each in METRICS[metric].readings) else ""
     return f"{shown} ({told})" if told else shown
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Level, Verdict
@@ -100,7 +100,7 @@ def _telling(record: RunRecord, verdict: Verdict) -> _Figure | None:
         return (rows[0].phase, rows[0].step, rows[0].metric)
     if not record.phases:
         return None
-    return (max(record.phases, key=lambda phase: phase.users).name, ALL_STEPS, "p95")
+    return (max(record.phases, key=lambda phase: phase.users).name, ALL_STEPS, TAIL)
 
 
 def _value(run: RunRecord, wanted: _Figure) -> float | None:

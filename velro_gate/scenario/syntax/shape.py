@@ -41,9 +41,7 @@ from velro_gate.scenario.syntax.tree import line_of
 
 DEFAULT_VARIABLE = "SUPABASE_SERVICE_KEY"
 
-STEP_METRICS = frozenset({"error_rate", "throughput", "hit_rate"}) | {
-    name for name, metric in METRICS.items() if metric.of_service_time
-}
+STEP_METRICS = frozenset(name for name, metric in METRICS.items() if metric.of_steps)
 """Metrics that are measured for a single step, too; the others are figures of a whole phase."""
 
 
