@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from velro_gate import errors
-from velro_gate.errors import Fault, ScenarioError, UsageError, VelroError
+from velro_gate.errors import Fault, ScenarioError, UsageError, VelroError, words_of
 
 CLASSES = [
     found
@@ -71,3 +71,13 @@ def test_what_goes_wrong_before_the_load_is_told_from_a_broken_measurement() -> 
     assert issubclass(errors.MissingVariableError, UsageError)
     assert not issubclass(errors.BrokenError, UsageError)
     assert errors.BrokenError.exit_code != UsageError.exit_code
+
+
+def test_an_exception_that_cannot_say_anything_has_words_all_the_same() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    assert words_of(MuteError()) == "MuteError: it cannot be shown"
+    assert words_of(KeyError("a")) == "KeyError: 'a'"
+    assert words_of(RuntimeError()) == "RuntimeError"

@@ -11,6 +11,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+def words_of(error: BaseException) -> str:
+    """An exception's type and what it says. Other people's code may have made one that cannot say anything."""
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 (whatever it is)
+        said = "it cannot be shown"
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 class VelroError(Exception):
     """Something a user can understand and mend.
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+from velro_gate.errors import words_of
 from velro_gate.model.scenario import Journey
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 
@@ -75,7 +76,7 @@ def _tell(error: BaseException, journey: Journey, faults: Faults, line: int) -> 
     for frame in traceback.extract_tb(error.__traceback__):
         if any(Path(frame.filename).is_relative_to(folder) for folder in journey.folders):
             place = f"{frame.filename}:{frame.lineno}"
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = words_of(error)
     faults.add_elsewhere(place, f"the journey cannot be imported: {said}", line=line)
 
 

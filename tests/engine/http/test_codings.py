@@ -236,6 +236,15 @@ def test_a_chunked_upload_reaches_the_service_whole(text: str) -> None:
         assert len(body) == (len(text) if "${" not in text else len('{"me": ""}') + 36)
 
 
+def test_a_coding_that_is_given_twice_is_a_list() -> None:
+    packed = brotli.compress(gzip.compress(b"x"))
+    head = b"Content-Encoding: gzip\r\nContent-Encoding: br\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    answer = Response(HeaderKinds([b"content-encoding"]), 1 << 20)
+    answer.start(0.0, wants_body=True)
+    answer.feed(b"HTTP/1.1 200 OK\r\n" + head + packed)
+    assert Inspection.unpack(answer) == b"x"
+
+
 def test_a_body_with_more_codings_than_any_sensible_one_is_refused_unread() -> None:
     with pytest.raises(CodingError, match="it has 50,000 content codings"):
         decoded(b"x", b",".join([b"gzip"] * 50_000))

@@ -145,6 +145,7 @@ def test_a_journey_that_takes_all_descriptors_is_seen(tmp_path: Path) -> None:
         ("import os\nos._exit(0)", "ended the process (exit code 0)"),
         ("import sys\nsys.exit(0)", "SystemExit: 0"),
         ("raise BaseException('no')", "BaseException: no"),
+        ("raise type('Mute', (Exception,), {'__str__': lambda _: 1 / 0})", "Mute: it cannot be shown"),
     ],
 )
 def test_a_module_whose_import_ends_the_process_is_a_fault(source: str, says: str, tmp_path: Path) -> None:

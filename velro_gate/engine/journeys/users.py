@@ -30,7 +30,7 @@ from velro_gate.engine.journeys.recording import BUGS, Admission, Carrier, Label
 from velro_gate.engine.load.context import CONNECT_SECONDS, PhaseContext, identity_of
 from velro_gate.engine.load.deadlines import Overdue
 from velro_gate.engine.steps.requests import CompiledStep
-from velro_gate.errors import JourneyError
+from velro_gate.errors import JourneyError, words_of
 from velro_gate.model.scenario import Feeder
 
 _CLOSE_SECONDS = 1.0
@@ -252,8 +252,7 @@ class JourneyUser:
         if isinstance(fault, JourneyError):
             what, why = fault.what, fault.why
         else:
-            said = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
-            what, why = f"the journey {self._trip.spec.name} raised {said}", None
+            what, why = f"the journey {self._trip.spec.name} raised {words_of(fault)}", None
         if isinstance(fault, AssertionError):
             why = "a check failed before the journey had an answer to check"
         self._trip.fault = JourneyError(what, where=self._place(fault), why=why)

@@ -33,7 +33,7 @@ from velro_gate.engine.shards.messages import (
     Stop,
     Until,
 )
-from velro_gate.errors import VelroError
+from velro_gate.errors import VelroError, words_of
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
@@ -149,7 +149,7 @@ def _failure(error: Exception) -> Failed:
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 (what we have just made)
     except Exception:  # noqa: BLE001 (an error of a library may say anything when it is copied)
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(words_of(error))
     return Failed(error=error, trace=trace)
 
 

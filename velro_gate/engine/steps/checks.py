@@ -137,7 +137,8 @@ class Inspection:
 
 
 def _coding(answer: Response) -> bytes:
-    return next((value for name, value in answer.captured or () if name == CONTENT_ENCODING), b"")
+    # Given twice it is a list (RFC 9110, 5.2).
+    return b",".join(value for name, value in answer.captured or () if name == CONTENT_ENCODING)
 
 
 def _parsed(body: bytes) -> object:
