@@ -21,7 +21,7 @@ def words_of(error: BaseException) -> str:
 
 
 class VelroError(Exception):
-    """Something a user can understand and mend.
+    """Something a user can understand and fix.
 
     Args:
         what: one sentence, what went wrong.
@@ -77,7 +77,7 @@ class Fault:
 class ScenarioError(UsageError):
     """A scenario file that cannot be used; carries every fault that was found, not just the first."""
 
-    default_hint = "Mend the lines above; 'velro-gate check SCENARIO' validates a file without sending anything."
+    default_hint = "Fix the lines above; 'velro-gate check SCENARIO' validates a file without sending anything."
 
     def __init__(self, path: str, faults: Sequence[Fault]) -> None:
         count = len(faults)
@@ -98,7 +98,7 @@ class MissingVariableError(UsageError):
 class JourneyError(UsageError):
     """The code of a journey written in Python is at fault."""
 
-    default_hint = "Mend the journey's code; what a service does wrong is no fault of it, see docs/scenario.md."
+    default_hint = "Fix the journey's code; a service's errors are not faults of the journey, see docs/scenario.md."
 
 
 class OutputError(UsageError):
@@ -110,7 +110,7 @@ class OutputError(UsageError):
 class BaselineError(UsageError):
     """A baseline file that was named cannot be used."""
 
-    default_hint = "Remove the file or record it anew with 'velro-gate baseline add'."
+    default_hint = "Remove the file, or record it again with 'velro-gate baseline add'."
 
 
 class RecordError(UsageError):
@@ -123,18 +123,18 @@ class GateFailedError(VelroError):
     """The gate says no to something that was asked for, for example to storing a regression as a baseline."""
 
     exit_code = 1
-    default_hint = "Mend what is named above, or accept it explicitly."
+    default_hint = "Fix the problems listed above, or accept them explicitly."
 
 
 class BrokenError(VelroError):
     """The measurement cannot be made or cannot be trusted.
 
-    of_base: the base build of a duet is what does not work, so that there is nothing to hold the head build against.
+    of_base: the base build of a duet does not work, so there is nothing to compare the head build with.
     """
 
     of_base: bool = False
     exit_code = 4
-    default_hint = "Nothing was measured, so nothing is judged: mend the cause and run again."
+    default_hint = "Nothing was measured, so nothing is judged: fix the cause and run again."
 
 
 class UnreachableError(BrokenError):
@@ -156,10 +156,10 @@ class StorageError(BrokenError):
 
 
 class PublishError(VelroError):
-    """The verdict is reached and kept, but telling others about it failed."""
+    """The verdict is reached and kept, but publishing it failed."""
 
     exit_code = 5
-    default_hint = "The verdict stands and is in the results folder; mend the permission or the network and publish again."
+    default_hint = "The verdict stands and is in the results folder; fix the permission or the network and publish again."
 
 
 class InterruptedRunError(VelroError):

@@ -82,7 +82,7 @@ def test_a_slower_build_fails_beside_what_its_merge_adds_it_to(shop: Host) -> No
 
     log = shop.run("pull_request", "perf-gate", pull_request(head, base=tip))
 
-    assert f"the change is held against {tip[:12]}" in log
+    assert f"comparing with merge base {tip[:12]}" in log
     first, last = shop.lights
     assert first == (head, "pending")
     # Other work on this machine may spoil the measurement, and then it says so. The slower build never passes.
@@ -115,7 +115,7 @@ def test_a_base_that_cannot_be_built_gives_way_to_stored_baselines_and_the_comme
 
     log = shop.run("pull_request", "perf-gate", pull_request(head, base=main))
 
-    assert f"the change is held against {main[:12]}" in log
+    assert f"comparing with merge base {main[:12]}" in log
     assert shop.lights[-2:] == [(head, "pending"), (head, "success")], log
     (comment,) = shop.api.state.comments
     assert "No duet, so this run is compared with stored baselines: the base build's build-command" in comment["body"]

@@ -106,7 +106,7 @@ def test_the_doctor_ends_with_0_where_nothing_has_to_be_mended(tmp_path: Path, c
     assert exit_code("doctor", tmp_path, "--no-machine") == 0
     said = capsys.readouterr().out
     assert "(fork-approval)" in said
-    assert said.endswith("To mend: 0. Advice: 1.\n")
+    assert said.endswith("Faults: 0. Advice: 1.\n")
 
 
 def test_a_fault_is_told_with_place_reason_and_cure_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

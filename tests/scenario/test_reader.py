@@ -100,7 +100,7 @@ def test_a_policy_changes_what_it_names_and_nothing_else(tmp_path: Path, policy:
     [
         ({"primary": [f"p{n}" for n in range(9)]}, "at most 8"),
         ({"primary": []}, "must not be empty"),
-        ({"primary": ["p95", "all.p95"]}, "stands twice"),
+        ({"primary": ["p95", "all.p95"]}, "is given twice"),
         ({"primary": ["p96"]}, "did you mean"),
         ({"primary": ["users_held"]}, "never compared with other runs"),
         ({"confirm_alpha": "30 %"}, "confirm_alpha <= screen_alpha"),

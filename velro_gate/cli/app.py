@@ -85,7 +85,7 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Nothing to do before a command but to know the version."""
+    """The options that come before a command."""
 
 
 @app.command(epilog="Example: velro-gate check scenarios/velro-prd.yaml --profile full")
@@ -160,7 +160,7 @@ def gate(
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Run the load, check requirements, compare with the baselines, measure again what looks worse, say pass or fail."""
+    """Run the load, check requirements, compare with the baselines, re-measure what looks worse, and say pass or fail."""
     from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.commands.duet import BuildOptions, another_user, confirmable
     from velro_gate.cli.printing import print_plan, print_verdict
@@ -209,7 +209,7 @@ def confirm(
     allow_inconclusive: AllowInconclusive = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Run what is suspicious in a kept run twice more, later or on another machine, and judge it by all runs."""
+    """Measure the suspicious phases of a kept run twice more, later or on another machine, and judge all runs together."""
     from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.world import real_world
@@ -295,7 +295,7 @@ As = Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text
 
 @app.command(epilog="Example: velro-gate action    (as the last line of the action's step)")
 def action() -> int:
-    """Do one job of GitHub Actions, by its event: gate, refresh, report. Reads the inputs from VELRO_* (docs/github.md)."""
+    """Do one job of GitHub Actions, depending on its event: gate, refresh, report. Inputs: VELRO_* (docs/github.md)."""
     from velro_gate.cli.action.app import run_action
 
     return run_action()
@@ -303,7 +303,7 @@ def action() -> int:
 
 @app.command(epilog="Example: velro-gate publish velro-results/20261123T120000.482913Z-velro-prd-pr")
 def publish(record: RecordArgument) -> int:
-    """Tell the verdict of a kept run on GitHub (again): summary, outputs, status, comment. Inputs as for 'action'."""
+    """Publish the verdict of a kept run on GitHub (again): summary, outputs, status, comment. Inputs as for 'action'."""
     from velro_gate.cli.action.app import run_publish
 
     return run_publish(record)
@@ -322,7 +322,7 @@ def judge(
     as_: Annotated[str | None, typer.Option("--as", help="markdown, html, csv, json or text.", show_default=False)] = None,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Judge a kept record again, offline; with another policy if you like. The record itself is not changed."""
+    """Judge a kept record again, offline, if you like with another policy. The record itself is not changed."""
     from velro_gate.cli.asked import blocking
     from velro_gate.cli.printing import print_anew, print_verdict
     from velro_gate.gate.local.judge import judge_again
@@ -337,7 +337,7 @@ def judge(
 
 @app.command(epilog="Example: velro-gate report velro-results/20261123T120000.482913Z-velro-prd-pr --as html > report.html")
 def report(record: RecordArgument, as_: As = "text") -> int:
-    """Print the report of a kept run: the verdict that was given then. 'judge' judges it again, by today's baselines."""
+    """Print the report of a kept run with its verdict. 'judge' judges it again with today's baselines."""
     from velro_gate.cli.printing import print_given
 
     return print_given(record, as_)
@@ -360,7 +360,7 @@ def calibrate_generator(
     quick_test: QuickTest = False,
     phase: Phases = None,
     shards: Shards = AUTO,
-    seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to measure, the ramp not counted.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1.0, max=600.0, help="How long to measure, not counting the ramp.")] = 10.0,
     format: Formatted = Format.TEXT,
     json: Annotated[bool, typer.Option("--json", help="Same as --format json.")] = False,
 ) -> int:
@@ -373,7 +373,7 @@ def calibrate_generator(
 
 @app.command(epilog="Example: velro-gate sandbox --port 8400 --slow authorization_check=1.3")
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free one.")] = 8400,
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free port.")] = 8400,
     slow: Annotated[
         list[str] | None, typer.Option(help="STEP=FACTOR: this step takes FACTOR times as long; may be repeated.")
     ] = None,
@@ -389,17 +389,17 @@ def sandbox(
 
 @app.command(epilog="Example: velro-gate selftest --minutes 10")
 def selftest(
-    minutes: Annotated[float, typer.Option(min=1.0, help="It takes no longer.")] = 10.0,
+    minutes: Annotated[float, typer.Option(min=1.0, help="Time limit.")] = 10.0,
     block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block.")] = 5.0,
-    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
+    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before that.")] = 1.0,
     scenario: Annotated[
-        Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
+        Path | None, typer.Option(help="A scenario for the sandbox other than the shipped one.", show_default=False)
     ] = None,
     runner: Runner = None,
     output: Output = DEFAULT_OUTPUT,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Tell this runner's noise, the smallest change that is seen on it, and how to lower it. Exit code 4: blind to +20 %."""
+    """Measure this runner's noise and the smallest change it can detect; exit code 4: it did not detect +20 %."""
     from velro_gate.cli.commands.selftest import run_selftest
 
     return run_selftest(minutes, block, warm_up, runner, output, scenario, format)

@@ -75,7 +75,7 @@ def _own_fault(error: Exception) -> VelroError:
             file.write(text)
     except OSError as full:
         return VelroError(summary, why=f"its details could not be kept: {full.strerror}", hint=f"Please report this:\n{text}")
-    return VelroError(summary, where=name, hint="This is a fault of velro-gate itself: please report it with that file.")
+    return VelroError(summary, where=name, hint="This is an internal error of velro-gate: please report it with that file.")
 
 
 def _place() -> str | None:

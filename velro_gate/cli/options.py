@@ -73,7 +73,7 @@ Phases = Annotated[
 Shards = Annotated[
     str,
     typer.Option(
-        "--shards", help="Processes that send the load: a number, or auto: as many as the plan needs.", rich_help_panel=LOAD
+        "--shards", help="Processes that send the load: a number, or auto for as many as the plan needs.", rich_help_panel=LOAD
     ),
 ]
 Url = Annotated[
@@ -87,7 +87,7 @@ BaselineRoot = Annotated[
 ]
 Runner = Annotated[
     str | None,
-    typer.Option("--runner", help="Label of this pool of like machines; others are not compared.", rich_help_panel=PLACE),
+    typer.Option("--runner", help="Label of this pool of identical machines; others are not compared.", rich_help_panel=PLACE),
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Log every detail to the run's log file.", rich_help_panel=SHOWN)
@@ -108,21 +108,19 @@ FiguresFormatted = Annotated[
 ]
 NoCalibration = Annotated[
     bool,
-    typer.Option(
-        "--no-calibration", help="Leave out the null run that measures the generator alone first.", rich_help_panel=LOAD
-    ),
+    typer.Option("--no-calibration", help="Skip the null run that measures the generator alone first.", rich_help_panel=LOAD),
 ]
 NoConfirm = Annotated[
     bool,
-    typer.Option("--no-confirm", help="Do not run suspicious phases again: one odd run can fail.", rich_help_panel=LOAD),
+    typer.Option("--no-confirm", help="Do not re-measure suspicious phases: one unusual run can fail.", rich_help_panel=LOAD),
 ]
 MaxMinutes = Annotated[
     float,
-    typer.Option("--max-minutes", min=0.0, help="At most so long for running suspicious phases again.", rich_help_panel=LOAD),
+    typer.Option("--max-minutes", min=0.0, help="Time limit for re-measuring suspicious phases.", rich_help_panel=LOAD),
 ]
 RequireBaseline = Annotated[
     bool,
-    typer.Option("--require-baseline", help="Fail when no stored baseline can be compared with.", rich_help_panel=SHOWN),
+    typer.Option("--require-baseline", help="Fail if there is no stored baseline to compare with.", rich_help_panel=SHOWN),
 ]
 AllowInconclusive = Annotated[
     bool,
@@ -132,7 +130,7 @@ BlockInconclusiveOption = Annotated[
     Blocking | None,
     typer.Option(
         "--block-inconclusive",
-        help="When an inconclusive verdict exits with 3: while something looks worse (suspicious), always (true), never "
+        help="When an inconclusive verdict exits with 3: if something looks worse (suspicious), always (true), never "
         "(false). Default: as the scenario's policy says, else suspicious.",
         show_default=False,
         rich_help_panel=SHOWN,
@@ -142,7 +140,7 @@ BlockInconclusiveOption = Annotated[
 AUTO = "auto"
 Waivers = Annotated[
     Path,
-    typer.Option("--waivers", help="File of agreed regressions; it need not be there.", rich_help_panel=PLACE),
+    typer.Option("--waivers", help="File of accepted regressions (waivers), if any.", rich_help_panel=PLACE),
 ]
 
 DEFAULT_MAX_MINUTES = 30.0

@@ -57,7 +57,7 @@ def real_effects(runner: str | None, verbose: bool, console: Console | None = No
 
 
 def _selftest(here: Environment, console: Console) -> RunnerSelftest | None:
-    """What the newest selftest of this runner found. One that cannot be read is told, and costs nobody a verdict."""
+    """What the newest selftest of this runner found. One that cannot be read is reported, and does not cost the verdict."""
     folder = selftest_folder(os.environ)
     try:
         found = None if folder is None else known_selftest(folder, here)

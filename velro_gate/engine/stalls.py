@@ -56,7 +56,7 @@ class StallLog:
 
     def prolong(self, end: float, *, rest: bool) -> None:
         """Sockets are looked at: what came during the newest stall is read at ``end``, and some of it later where there is a
-        ``rest``. Nothing where so much time has passed since then that nothing was ready after it.
+        ``rest``. Nothing if enough time has passed since then that nothing was ready after it.
         """
         near = end - self._ends[-1] <= SHORTEST
         if near:

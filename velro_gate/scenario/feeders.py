@@ -1,4 +1,4 @@
-"""FeederSpec -> Feeder: rows from a CSV or JSON file beside the scenario, or made from the scenario's seed."""
+"""FeederSpec -> Feeder: rows from a CSV or JSON file next to the scenario, or generated from the scenario's seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from velro_gate.scenario.syntax.templates import RESERVED, is_name
 MOST_BYTES = 64_000_000
 MOST_COLUMNS = 1_000
 MOST_FAULTS = 5
-"""So many bad rows of one file are told; the rest is counted."""
+"""Number of bad rows of one file that are reported; the rest are counted."""
 
 _ITEM = re.compile(r"[\s,]*")
 
@@ -117,14 +117,14 @@ def _read(spec: FeederSpec, folder: Path, faults: Faults) -> _Table | None:
 
 
 def _near(path: Path) -> str | None:
-    beside = (
+    siblings = (
         [found.name for found in path.parent.glob("*") if found.suffix in (".csv", ".json")] if path.parent.is_dir() else []
     )
-    return did_you_mean(path.name, beside) or "file names are relative to the scenario's folder"
+    return did_you_mean(path.name, siblings) or "file names are relative to the scenario's folder"
 
 
 class _RowFaults:
-    """The bad rows of one file: the first few told, the rest counted."""
+    """The bad rows of one file: the first few reported, the rest counted."""
 
     def __init__(self, path: Path, faults: Faults, line: int) -> None:
         self._path, self._faults, self._line = path, faults, line
@@ -211,9 +211,9 @@ def _json_row(row: dict[str, object], columns: tuple[str, ...], line: int, found
         return ()
     cells = [scalar_text(row[column]) for column in columns]
     if not all(isinstance(cell, str) for cell in cells):
-        found.add(line, "this row holds a list, a mapping or null; cells are texts, numbers or flags")
+        found.add(line, "this row contains a list, a mapping or null; cells are strings, numbers or booleans")
     elif any("\ud800" <= letter <= "\udfff" for cell in cells for letter in str(cell)):
-        found.add(line, "this row holds half a character, which cannot be sent")
+        found.add(line, "this row contains half a character, which cannot be sent")
     return tuple(str(cell) for cell in cells)
 
 
@@ -223,6 +223,6 @@ def _check_columns(columns: tuple[str, ...], found: _RowFaults, row: int) -> Non
         return
     for column in columns:
         if not is_name(column):
-            found.add(row, f"{column!r} is no name of a column", "a letter first, then letters, digits, '_' or '-'")
+            found.add(row, f"{column!r} is not a column name", "a letter first, then letters, digits, '_' or '-'")
         elif columns.count(column) > 1:
-            found.add(row, f"the column {column!r} stands twice")
+            found.add(row, f"the column {column!r} is given twice")

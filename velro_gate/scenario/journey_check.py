@@ -40,7 +40,7 @@ def _imported(journey: Journey, faults: Faults, line: int) -> ModuleType | None:
         place = f"{error.filename}:{error.lineno}" if error.filename else faults.path
         faults.add_elsewhere(place, f"the journey cannot be read: {error.msg}", line=line)
         return None
-    except BaseException as error:  # noqa: BLE001 - whatever the user's code raises, it is told
+    except BaseException as error:  # noqa: BLE001 - whatever the user's code raises is reported
         _tell(error, journey, faults, line)
         return None
     found, expected = Path(module.__file__ or ""), source_of(journey)

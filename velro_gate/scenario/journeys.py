@@ -1,8 +1,8 @@
 """``journey: package.module:function`` -> Journey: found, imported once to see that it can be, and its source hashed.
 
-The module is looked for where Python looks, then beside the scenario file, then in the current folder. What the user's own
-code raises while it is imported is told with the line of that code. It is imported in a process of its own (``journey_check``):
-no code of a journey runs where the verdict is made.
+The module is looked up on Python's path, then next to the scenario file, then in the current folder. What the user's own
+code raises while it is imported is reported with the line of that code. It is imported in a process of its own
+(``journey_check``): no code of a journey runs where the verdict is made.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def journey_from(text: str, folder: Path, faults: Faults, line: int, *, run_code
     run_code: import it. A process that holds a token must not run code that somebody proposes.
     """
     if not _NAME.fullmatch(text):
-        faults.add(line, f"{text!r} names no journey", "write package.module:function")
+        faults.add(line, f"{text!r} does not name a journey", "write package.module:function")
         return None
     journey = Journey(function=text, folders=tuple(dict.fromkeys(str(each.resolve()) for each in (folder, Path()))))
     if not run_code:
@@ -53,7 +53,7 @@ def _unread(journey: Journey, faults: Faults, line: int) -> Journey | None:
     source = source_of(journey)
     if source is None:
         where = " or ".join(journey.folders)
-        faults.add(line, f"there is no module {journey.module!r} in {where}", "keep the journey beside the scenario")
+        faults.add(line, f"there is no module {journey.module!r} in {where}", "keep the journey next to the scenario")
         return None
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     return Journey(function=journey.function, folders=journey.folders, source=digest)

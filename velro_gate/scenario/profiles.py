@@ -106,7 +106,7 @@ class Profiles:
     def _refuse_twice(self, phase: PhaseSpec, phases: Mapping[str, object], line: int) -> None:
         if phase.name in phases:
             at = phase.line("name") if phase.has_lines else line
-            self.faults.add(at, f"the phase {phase.name!r} stands twice in one profile", "give each phase a name of its own")
+            self.faults.add(at, f"the phase {phase.name!r} is given twice in one profile", "give each phase a name of its own")
 
     def _derived(self, name: str, spec: ProfileSpec, base: str) -> _Resolved:
         if base in self._open:
@@ -159,7 +159,7 @@ class Profiles:
             key = requirement.step, requirement.metric
             if requirement.definition.scaling is Scaling.RATE and rate_factor is None and key not in own:
                 what = f"phase {phase.name!r} changes between rate and think_time, so its {requirement.metric} cannot be scaled"
-                self.faults.add(line, what, "state it anew under the phase's requirements")
+                self.faults.add(line, what, "set it again under the phase's requirements")
             factor = phase.users / original.users if requirement.definition.scaling is Scaling.USERS else rate_factor or 1.0
             scales = requirement.definition.scaling is not Scaling.NONE
             inherited[key] = _scaled_requirement(requirement, factor) if scales else requirement

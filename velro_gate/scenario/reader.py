@@ -1,4 +1,4 @@
-"""A scenario file -> Scenario. Reads every part before it complains, so that one reading tells every fault."""
+"""A scenario file -> Scenario. Reads every part before it complains, so that one reading reports every fault."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _text(path: Path, faults: Faults) -> str | None:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        beside = [found.name for found in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        faults.add(1, "there is no such file", did_you_mean(path.name, beside))
+        siblings = [found.name for found in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        faults.add(1, "there is no such file", did_you_mean(path.name, siblings))
     except UnicodeDecodeError:
         faults.add(1, "the file is not UTF-8 text")
     except OSError as error:
@@ -136,7 +136,7 @@ def _refuse_of_steps(target: TargetSpec, faults: Faults) -> None:
     """What the target says of the requests that a walk over steps makes; a journey's client says it itself."""
     for key, instead in (("follow_redirects", "follow_redirects=True"), ("compression", 'headers={"Accept-Encoding": ...}')):
         if key in target.model_fields_set:
-            faults.add(target.line(key), f"a journey written in Python says {key!r} by itself", f"client.get(..., {instead})")
+            faults.add(target.line(key), f"a journey written in Python sets {key!r} itself", f"client.get(..., {instead})")
 
 
 def _written(root: LinedDict, draft: FileSpec) -> _Written:
@@ -198,7 +198,7 @@ def _journey(draft: FileSpec, feeders: Mapping[str, Feeder], written: _Written, 
         _refuse_own_authorization(draft, faults)
     for spec in draft.steps:
         if any(spec.name == step.name for step in steps):
-            faults.add(spec.line("name"), f"the step {spec.name!r} stands twice", "give each step a name of its own")
+            faults.add(spec.line("name"), f"the step {spec.name!r} is given twice", "give each step a name of its own")
         check(spec, known, faults)
         _check_shared_headers(draft, known, faults)
         known.captured.update(spec.capture)
@@ -230,14 +230,14 @@ def _auth(draft: FileSpec, known: Vocabulary, faults: Faults) -> Auth:
     if login is None:
         return NoAuth()
     if draft.journey is not None:
-        faults.add(draft.line("auth"), "a journey written in Python logs in by itself", "send the login from its code")
+        faults.add(draft.line("auth"), "a journey written in Python logs in itself", "send the login from its code")
         return NoAuth()
     known.later.update(dict.fromkeys(login.step.capture, login.step.name))
     check_step(login.step, known, faults)
     _check_shared_headers(draft, known, faults)
     if login.token not in login.step.capture:
         hint = did_you_mean(login.token, login.step.capture) or f"capture: {{{login.token}: $.access_token}}"
-        faults.add(login.line("token"), f"the login step captures no {login.token!r}", hint)
+        faults.add(login.line("token"), f"the login step does not capture {login.token!r}", hint)
     known.captured.update(login.step.capture)
     return LoginAuth(step=step_from(login.step, draft.headers), token=login.token)
 
@@ -287,7 +287,7 @@ def _primary(spec: PolicySpec, names: list[str], steps: Collection[str], faults:
         elif METRICS[metric].role is Role.NEVER:
             faults.add(line, f"{metric} is never compared with other runs", "require it of a phase instead")
         elif (step, metric) in found:
-            faults.add(line, f"{name!r} stands twice")
+            faults.add(line, f"{name!r} is given twice")
         else:
             found.append((step, metric))
     return tuple(found)

@@ -94,7 +94,9 @@ def check_label(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
     _check_name(spec, faults)
     for name in sorted(spec.model_fields_set - _OF_A_LABEL):
         key = StepSpec.model_fields[name].alias or name
-        faults.add(spec.line(key), f"{key!r} has no meaning beside 'journey', whose code makes the requests", "remove it")
+        faults.add(
+            spec.line(key), f"{key!r} has no meaning together with 'journey', whose code makes the requests", "remove it"
+        )
     check_headers(spec.headers, lambda name: spec.line("headers", name), faults)
     for name, value in spec.headers.items():
         check_template(value, known, faults.at(spec.line("headers", name)))
@@ -114,11 +116,11 @@ def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
     _check_json_paths(spec, faults)
     for index, check in enumerate(spec.checks):
         if "${" in f"{check.contains} {check.equals}":
-            faults.add(spec.line("checks", index), "a check compares with a fixed text, so a placeholder would never match")
+            faults.add(spec.line("checks", index), "a check compares with fixed text, so a placeholder would never match")
     _check_captures(spec, known, faults)
     for name in spec.query:
         if "${" in name:
-            faults.add(spec.line("query", name), "placeholders may stand in the values of a query only")
+            faults.add(spec.line("query", name), "placeholders are allowed only in the values of a query")
     for line, text in _templates(spec):
         check_template(text, known, faults.at(line))
 
@@ -151,9 +153,9 @@ def check_path(path: str, line: int, faults: Faults) -> None:
     if not path.startswith("/"):
         faults.add(line, f"the path {path!r} does not start with '/'", "the host belongs to target.url")
     if "?" in path:
-        faults.add(line, "the path holds a query", "write its parameters under 'query:', where they are encoded")
+        faults.add(line, "the path contains a query", "write its parameters under 'query:', where they are encoded")
     if "#" in path or any(ord(letter) <= 0x20 or ord(letter) >= 0x7F for letter in path):
-        faults.add(line, f"the path {path!r} holds a character that must be percent-encoded", "a blank is %20")
+        faults.add(line, f"the path {path!r} contains a character that must be percent-encoded", "a space is %20")
 
 
 def _check_path(spec: StepSpec, faults: Faults) -> None:
@@ -163,22 +165,22 @@ def _check_path(spec: StepSpec, faults: Faults) -> None:
 
 
 def check_headers(headers: Mapping[str, str], line: Lines, faults: Faults) -> None:
-    """Adds a fault for every header that cannot be sent; ``line`` tells where a header stands."""
+    """Adds a fault for every header that cannot be sent; ``line`` gives a header's line."""
     seen: dict[str, str] = {}
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):
-            faults.add(line(name), f"{name!r} is no name of a header")
+            faults.add(line(name), f"{name!r} is not a header name")
         if name.lower() in _ENGINE_HEADERS:
-            hint = "write 'content_type:' beside the body" if name.lower() == "content-type" else "remove it"
+            hint = "write 'content_type:' next to the body" if name.lower() == "content-type" else "remove it"
             faults.add(line(name), f"the header {name!r} is set by the engine", hint)
         if any(letter in value for letter in "\r\n\0"):
-            faults.add(line(name), f"the value of header {name!r} holds a line break")
+            faults.add(line(name), f"the value of header {name!r} contains a line break")
         elif not (value.isascii() and value.isprintable()):
             faults.add(
                 line(name), f"the value of header {name!r} holds a character that headers cannot carry", "use ASCII only"
             )
         if name.lower() in seen:
-            faults.add(line(name), f"the header {name!r} stands twice", f"also written {seen[name.lower()]!r}")
+            faults.add(line(name), f"the header {name!r} is given twice", f"also written {seen[name.lower()]!r}")
         seen[name.lower()] = name
 
 
@@ -194,14 +196,16 @@ def _check_body(spec: StepSpec, faults: Faults) -> None:
             spec.line("content_type"), f"{spec.content_type!r} is no kind of JSON", "write the text under 'body' instead"
         )
     if not (spec.content_type or "").isascii() or not (spec.content_type or "").isprintable():
-        faults.add(spec.line("content_type"), "the content_type holds a character that headers cannot carry", "use ASCII only")
+        faults.add(
+            spec.line("content_type"), "the content_type contains a character that headers cannot carry", "use ASCII only"
+        )
     if spec.method in ("HEAD", "OPTIONS") and ("json_body" in given or spec.body is not None):
         faults.add(spec.line("method"), f"{spec.method} carries no body", "did you mean 'POST'?")
     for line, word in _signed(spec.json_body, spec.line("json"), spec.written("json")):
         hint = f"write '{word}' in quotes if it is a text, else without the sign"
-        faults.add(line, f"JSON has no number {word}, and {word[1:]} is another text", hint)
+        faults.add(line, f"JSON has no number {word}, and {word[1:]} would be a different text", hint)
     if not _is_finite(spec.json_body):
-        faults.add(spec.line("json"), "the JSON body holds a number that JSON cannot hold")
+        faults.add(spec.line("json"), "the JSON body contains a number that JSON cannot represent")
 
 
 def _signed(value: object, line: int, word: str = "") -> Iterator[tuple[int, str]]:

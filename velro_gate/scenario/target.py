@@ -98,12 +98,12 @@ def _check_sources(spec: TargetSpec, sources: tuple[str, ...], url: str, faults:
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            faults.add(line, f"the source address {text!r} is no IP address", "for example 127.0.0.2, or fd00::2")
+            faults.add(line, f"the source address {text!r} is not an IP address", "for example 127.0.0.2, or fd00::2")
             continue
         if address.is_unspecified or address.is_multicast:
             faults.add(line, f"no connection can come from {text}", "name addresses of this machine")
         if text in sources[:index]:
-            faults.add(line, f"the source address {text} stands twice")
+            faults.add(line, f"the source address {text} is given twice")
         families.add(address.version)
     if sources and spec.unix_socket:
         faults.add(spec.line("source_addresses"), "a connection to a unix socket has no source address", "keep one of the two")
@@ -186,7 +186,7 @@ def service_url(text: str, given_as: str) -> str:
     """A service's URL from outside the scenario file, such as the command line, without a slash at its end.
 
     Raises:
-        UsageError: it is none; it is not shown, since it may hold a password.
+        UsageError: it is not a valid one; it is not shown, since it may contain a password.
     """
     fault = _url_fault(text, _HTTP, bare=True)
     if fault is not None:

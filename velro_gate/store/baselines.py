@@ -32,7 +32,7 @@ class Baselines:
     """The comparable accepted runs, oldest first, and a sentence for everything that was not used.
 
     release: the newest pinned one of them with its name; None where none is pinned. other_profiles: accepted runs of the same
-    scenario in the same environment under another profile, oldest first: they tell the noise of their phases.
+    scenario in the same environment under another profile, oldest first: they show the noise of their phases.
     """
 
     accepted: tuple[RunRecord, ...] = ()
@@ -43,7 +43,8 @@ class Baselines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Every stored run with its file, oldest first within a scenario and environment, quarantined ones too; and what is none.
+    """Every stored run with its file, oldest first within a scenario and environment, quarantined ones too; and the files that
+    are not runs.
 
     pins: the file of each pinned baseline, and the name of its release.
     """
@@ -75,8 +76,8 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
         if path in listing.pins:
             releases.append(Release(name=listing.pins[path], record=record))
     # What somebody has changed first: another profile is no news.
-    told = sorted(others.items(), key=lambda pair: (pair[0].startswith("of another profile"), -pair[1]))
-    counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in told]
+    ordered = sorted(others.items(), key=lambda pair: (pair[0].startswith("of another profile"), -pair[1]))
+    counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in ordered]
     return Baselines(
         accepted=tuple(sorted(accepted, key=_age)),
         other_profiles=tuple(sorted(profiles, key=_age)),
@@ -144,7 +145,7 @@ def _create(root: Path, record: RunRecord, text: str) -> Path:
 
 
 def _names(root: Path, record: RunRecord) -> tuple[Path, Path]:
-    """Two runs of one build can start in the same second; their ids tell them apart."""
+    """Two runs of one build can start in the same second; their ids distinguish them."""
     folder = root / _clean(record.plan.scenario) / fingerprint(record.environment)
     time = _clean(record.started_at.replace("-", "").replace(":", ""))
     name = f"{time}-{_clean(record.revision.sha[:7] or record.id)}"
@@ -152,7 +153,7 @@ def _names(root: Path, record: RunRecord) -> tuple[Path, Path]:
 
 
 def list_baselines(root: Path, *, scenario: str | None = None) -> Listing:
-    """Every baseline under ``root`` (of one scenario only, if named), and a sentence for each file that is none.
+    """Every baseline under ``root`` (of one scenario only, if named), and a sentence for each file that is not a baseline.
 
     Raises:
         BaselineError: the folder cannot be read, or is a file.
@@ -200,8 +201,8 @@ def remove_baseline(file: Path) -> RunRecord | None:
 def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
     """Remove all but the newest ``keep`` baselines of each comparable group; return the removed files, oldest first.
 
-    As many quarantined runs are kept beside them, and every pinned baseline. Files that are no baselines stay: they are for a
-    person to look at.
+    The same number of quarantined runs is also kept, and every pinned baseline. Files that are not baselines stay: they are for
+    a person to look at.
 
     Raises:
         UsageError: ``keep`` is less than one. OutputError: a file cannot be removed.
@@ -224,13 +225,13 @@ def prune_baselines(root: Path, keep: int) -> tuple[Path, ...]:
     return tuple(removed)
 
 
-def find_baselines(root: Path, beside: Path) -> Path:
+def find_baselines(root: Path, near: Path) -> Path:
     """The folder of the stored baselines: ``root`` where it is another than the usual one or is there; else that of the
-    repository which holds ``beside``, a scenario or a run, from whatever folder the command is started.
+    repository which holds ``near``, a scenario or a run, from whatever folder the command is started.
     """
     if root != DEFAULT_FOLDER or root.exists():
         return root
-    start = beside.resolve()
+    start = near.resolve()
     for folder in (start, *start.parents) if start.is_dir() else start.parents:
         if (folder / root).is_dir() or (folder / ".git").exists():
             return folder / root
@@ -299,7 +300,7 @@ def _not_comparable(record: RunRecord, plan: Plan, environment: Environment) -> 
 
 
 def _changed(theirs: Plan, ours: Plan) -> str:
-    """What became of the plan since, as far as names tell it."""
+    """What has become of the plan since, as far as names show."""
     named = (
         ("step", theirs.steps, ours.steps),
         ("phase", [phase.name for phase in theirs.phases], [phase.name for phase in ours.phases]),

@@ -1,7 +1,7 @@
 """Baselines on a branch of the repository: read, changed and pushed as whole commits, however many write at once.
 
 A writer fetches the tip, changes the files, makes one commit on that tip and pushes it. When another was faster the server
-refuses, and the writer begins again from the fetch, after a pause drawn by lot. So no write is lost, and none is merged.
+refuses, and the writer begins again from the fetch, after a random pause. So no write is lost, and none is merged.
 """
 
 from __future__ import annotations
@@ -285,12 +285,12 @@ def _refusal(git: Git, branch: Branch, error: GitError, attempt: int) -> Publish
             hint="Store it later with 'velro-gate baseline push'.",
         )
     return PublishError(
-        "the baseline cannot be pushed", where=where, why=why, hint="Mend that, then 'velro-gate baseline push'."
+        "the baseline cannot be pushed", where=where, why=why, hint="Fix that, then run 'velro-gate baseline push'."
     )
 
 
 def _last_words(error: GitError) -> str:
-    """The lines that tell most, on one line: what the server said, else git's own last ones."""
+    """The most informative lines, on one line: the server's messages, else git's own last ones."""
     lines = [" ".join(line.removeprefix("remote:").split()) for line in error.said.splitlines()]
-    telling = [line for line in lines if re.search(r"GH0\d\d|error:|fatal:", line)]
-    return "; ".join(dict.fromkeys(filter(None, telling or lines[-2:])))[:500]
+    informative = [line for line in lines if re.search(r"GH0\d\d|error:|fatal:", line)]
+    return "; ".join(dict.fromkeys(filter(None, informative or lines[-2:])))[:500]

@@ -1,4 +1,5 @@
-"""Beside a record: the runs or the duet that confirm it (``repeats/``), and why some are not there (``confirmation.json``)."""
+"""Kept with a record: the runs or the duet that confirm it (``repeats/``), and why some are not there
+(``confirmation.json``)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from pathlib import Path
 SECONDS = 120.0
 """After so long one command counts as hung."""
 
-# What tells git about proxies, authorities and itself may stay; what tells it about other repositories, or to talk, may not.
+# Variables about proxies, authorities and git itself may stay; those about other repositories, or tracing, may not.
 _KEPT = ("GIT_SSL", "GIT_CONFIG", "GIT_EXEC_PATH", "GIT_PROXY", "GIT_HTTP")
 _SETTINGS = {
     "core.hooksPath": os.devnull,

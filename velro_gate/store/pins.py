@@ -1,7 +1,7 @@
 """Pins: baselines that are held on to as releases.
 
-A pin is a file beside the baseline, of its name but for the ending ``.pin``, and holds the release's name. So pinning changes
-no baseline, and two people who pin two of them do not meet.
+A pin is a file next to the baseline, with the same name but the ending ``.pin``, and contains the release's name. So pinning
+changes no baseline, and two people who pin two of them do not meet.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PIN = ".pin"
 
 
 def pin_baseline(file: Path, release: str = "") -> str:
-    """Hold on to a baseline as a release: it is not pruned, and the runs of main are held against the newest one pinned.
+    """Pin a baseline as a release: it is not pruned, and the runs of main are compared with the newest pinned one.
 
     release: its name; empty: the revision's. The name under which it is pinned is returned.
 

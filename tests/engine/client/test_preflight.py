@@ -336,7 +336,7 @@ def test_the_own_authority_and_the_client_certificate_are_those_of_the_load(tmp_
 @pytest.mark.parametrize(
     ("server", "why", "hint"),
     [
-        ({"expired": True}, "has expired", "Mend the service's certificate"),
+        ({"expired": True}, "has expired", "Fix the service's certificate"),
         ({"name": "elsewhere.test"}, "is for another host", "in the URL"),
     ],
 )

@@ -53,7 +53,7 @@ class Measuring:
             write_duet(place, replace(record, id="duet"), kept)
             return Further(duet=kept, missing=dict.fromkeys(names, INTERRUPTED) if stopped else {})
 
-        confirming = Confirming(again=lambda _: Further(), beside=beside)
+        confirming = Confirming(again=lambda _: Further(), side_by_side=beside)
         gated(record, results, baselines=sandbox.baselines, waivers=None, confirming=confirming, say=print)
         if stopped:
             raise InterruptedRunError("the jobs were interrupted")

@@ -326,7 +326,7 @@ def gate_beside(
     def way(setup: Setup, results: Results) -> Confirming:
         alone = partial(phases_again, setup=setup, results=results, effects=effects, calibration=None)
         together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
-        return Confirming(again=alone, beside=together)
+        return Confirming(again=alone, side_by_side=together)
 
     return gate_slow(folder, running, watching, way)
 
@@ -417,7 +417,7 @@ def test_what_the_screen_leaves_open_or_has_no_baseline_for_is_decided_by_the_du
     stored = steady_baselines(tmp_path, count, sd=0.15)
     beside = Together(paired_with(factor))
     results = make_results(tmp_path / "out", "open")
-    confirming = Confirming(again=Again(), beside=beside)
+    confirming = Confirming(again=Again(), side_by_side=beside)
     verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
     assert beside.asked == [("steady",)]
     assert verdict.level is level
@@ -428,7 +428,7 @@ def test_what_the_screen_leaves_open_or_has_no_baseline_for_is_decided_by_the_du
 def test_a_phase_that_the_screen_has_settled_does_not_go_to_the_duet(accepted: Path) -> None:
     beside = Together(Further())
     results = make_results(accepted.parent / "out", "calm")
-    confirming = Confirming(again=Again(), beside=beside)
+    confirming = Confirming(again=Again(), side_by_side=beside)
     gated(slow(1.0), results, baselines=accepted, waivers=None, confirming=confirming, say=print)
     assert beside.asked == []
     gated(slow(1.3), results, baselines=accepted, waivers=None, confirming=confirming, say=print)
@@ -438,7 +438,7 @@ def test_a_phase_that_the_screen_has_settled_does_not_go_to_the_duet(accepted: P
 def test_without_a_duet_only_what_looks_worse_is_run_again_and_the_reason_stands_in_the_verdict(tmp_path: Path) -> None:
     stored, again = steady_baselines(tmp_path, 10, sd=0.15), Again()
     results = make_results(tmp_path / "out", "open")
-    confirming = Confirming(again=again, beside=Together(NoDuetError("it does not fit", "Allow more.")))
+    confirming = Confirming(again=again, side_by_side=Together(NoDuetError("it does not fit", "Allow more.")))
     verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
     assert again.asked == []
     assert verdict.is_open
@@ -483,7 +483,7 @@ def test_a_build_that_cannot_be_measured_beside_its_base_is_never_green(tmp_path
     stored = steady_baselines(tmp_path, 10, sd=0.15)
     results = make_results(tmp_path / "out", "open")
     failed = Further(no_duet="the head build's command ended", advice="Mend it.", broken=True)
-    confirming = Confirming(again=Again(), beside=Together(failed))
+    confirming = Confirming(again=Again(), side_by_side=Together(failed))
     verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
     assert verdict.level is Level.BROKEN
     assert reach_verdict(run(summary()), stored, further=kept_further(results.folder)) == verdict

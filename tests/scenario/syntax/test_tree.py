@@ -160,7 +160,7 @@ def test_all_duplicate_keys_are_told_and_the_first_value_stands() -> None:
 def test_two_halves_of_a_character_are_joined_and_a_lone_half_is_refused() -> None:
     assert read('a: "\\ud83d\\ude80"\n') == ({"a": "\N{ROCKET}"}, [])
     _, faults = read('a: 1\nb: "\\ud83d"\n')
-    assert faults == ["f.yaml:2: this text holds half a character, which cannot be sent"]
+    assert faults == ["f.yaml:2: this text contains half a character, which cannot be sent"]
 
 
 def test_a_mapping_as_key_is_refused() -> None:

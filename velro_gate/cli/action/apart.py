@@ -82,7 +82,7 @@ class Apart:
             VelroError: there is no record. InterruptedRunError: running phases again was interrupted.
         """
         starts = bool(self.inputs.start_command) and self.inputs.url is None
-        # The base is fetched now, since git holds the token: nothing of the change may run beside it.
+        # The base is fetched now, since git holds the token: no code of the change may run at the same time.
         sided = confirm and starts and self._gating and self._before is None
         base = base_of(self.change, Path.cwd()) if sided else _NOT_ASKED
         results = self._results(self._order(Task.MEASURE, base, baselines=baselines, confirm=confirm))
@@ -99,12 +99,12 @@ class Apart:
         place.mkdir(parents=True, exist_ok=True)
         (place / RECORD).write_text(encode_record(first), encoding="utf-8")
         results = self._results(self._order(Task.CONFIRM, _NOT_ASKED, baselines=baselines, first=place))
-        # Of the first run counts what its own job has left, whatever became of it beside code of the change.
+        # Only what the first job left counts of the first run, whatever code of the change did to it since.
         further = kept_further(results.folder)
         return first, reach_verdict(first, baselines, waivers=self.inputs.waivers, further=further), results
 
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
-        """The proposed build beside the one that it starts from.
+        """The proposed build side by side with its base build.
 
         Raises:
             NoDuetError: there can be no duet. VelroError: there is no record.
@@ -179,7 +179,7 @@ class Apart:
     def _hide_secrets(self) -> None:
         """Know what the scenario reads as secrets: what the process prints and leaves is masked here."""
         inputs = self.inputs
-        # A scenario with faults is the other process's to tell.
+        # The other process reports a scenario's faults.
         with contextlib.suppress(VelroError):
             prepare(asked_by(inputs, None), {**ANYWHERE, **os.environ}, run_code=False)
 
@@ -242,7 +242,7 @@ def _talk_with(line: socket.socket, order: MeasureTask, said: bytearray) -> None
         while len(said) <= LONGEST_ANSWER and (more := line.recv(1 << 16)):
             said += more
     except OSError:
-        # The other end is gone: its exit code tells.
+        # The other end is closed: its exit code says why.
         return
 
 

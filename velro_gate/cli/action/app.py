@@ -63,7 +63,7 @@ def run_action() -> int:
 
 
 def run_publish(folder: Path) -> int:
-    """Tell the verdict of a kept run (again)."""
+    """Publish the verdict of a kept run (again)."""
     with _world() as (event, inputs, outlets, store, baselines, _):
         require_token(event, inputs, outlets)
         store.bring(baselines)
@@ -81,12 +81,12 @@ def run_publish(folder: Path) -> int:
         code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
         before = [run for run in history if run.id != record.id]
         results = Results(folder=folder if folder.is_dir() else folder.parent)
-        told = publish(record, verdict, results, aimed, exit_code=code, history=before, outputs={})
-        return told.exit_code(0)
+        published = publish(record, verdict, results, aimed, exit_code=code, history=before, outputs={})
+        return published.exit_code(0)
 
 
 def pull_baselines(to: Path, kind: StoreKind | None) -> int:
-    """Bring the stored baselines into a folder."""
+    """Fetch the stored baselines into a folder."""
     with _world(kind) as (_, _, outlets, store, _, _):
         for sentence in store.bring(to):
             outlets.say(f"warning: {sentence}")
@@ -106,7 +106,7 @@ def push_baseline(folder: Path, kind: StoreKind | None) -> int:
 
 @contextmanager
 def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path, Git]]:
-    """The job's event and inputs, and real clients; everything temporary is gone afterwards."""
+    """The job's event and inputs, and real clients; everything temporary is removed afterwards."""
     harden(["GITHUB_TOKEN", *RUNNER_FILES])
     # What is started from here on, a build, a journey or a shard, has no business with the token and the runner's files.
     environ, private = os.environ, withheld()

@@ -34,12 +34,12 @@ def init(
     start_command: Annotated[str | None, typer.Option(help="Starts the service and returns once it is up.")] = None,
     duet: Annotated[
         bool,
-        typer.Option("--duet", help="Measure pull requests beside what they start from; --start-command serves on port PORT."),
+        typer.Option("--duet", help="Measure pull requests side by side with their base; --start-command serves on port PORT."),
     ] = False,
     build_command: Annotated[str | None, typer.Option(help="With --duet: builds the service in its folder.")] = None,
-    service_url: Annotated[str | None, typer.Option("--url", help="Address of the service.")] = None,
+    service_url: Annotated[str | None, typer.Option("--url", help="URL of the service.")] = None,
     health: Annotated[str | None, typer.Option("--health", help="Path that answers 200 when the service is up.")] = None,
-    scenario: Annotated[str | None, typer.Option(help="Scenario file, written unless it is there.")] = None,
+    scenario: Annotated[str | None, typer.Option(help="Scenario file; written if it does not exist.")] = None,
     bearer: Annotated[str | None, typer.Option(help="Secret that holds the service's bearer token.")] = None,
     store: Annotated[str | None, typer.Option(help="branch, push, pull-request, artifact or none.")] = None,
     variable: Annotated[
@@ -47,11 +47,11 @@ def init(
         typer.Option(help="NAME or NAME=EXPRESSION: an environment variable of the gate, from the secret of that name."),
     ] = None,
     no_questions: Annotated[
-        bool, typer.Option("--no-questions", help="Ask nothing: take the options, and defaults for the rest.")
+        bool, typer.Option("--no-questions", help="Ask nothing: use the options, and defaults for the rest.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over files that differ, without asking.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite files that differ, without asking.")] = False,
 ) -> int:
-    """Write scenario, workflows, waivers and .gitignore into a repository; never over a file that differs unless told to."""
+    """Write scenario, workflows, waivers and .gitignore into a repository; files that differ stay unless --overwrite."""
     from velro_gate.adoption import ACTIONLINT, ignore_results, render_files, write_files
     from velro_gate.cli.output import put
     from velro_gate.errors import UsageError
@@ -114,10 +114,10 @@ def _variables(named: Sequence[str]) -> dict[str, str]:
 def doctor(
     root: Root = Path(),
     users: Annotated[int, typer.Option(min=1, help="Users of your largest phase.")] = 10_000,
-    no_machine: Annotated[bool, typer.Option("--no-machine", help="Look at the workflows only.")] = False,
+    no_machine: Annotated[bool, typer.Option("--no-machine", help="Check the workflows only.")] = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Look for mistakes in a repository's workflows and for what makes this machine measure badly; 1 when there is a fault."""
+    """Find mistakes in a repository's workflows, and what makes this machine measure badly. Exit code 1: there is a fault."""
     from velro_gate.adoption import Severity
     from velro_gate.cli.output import put
     from velro_gate.gate.onboarding.doctor import examine_repository, examine_this_machine
@@ -131,5 +131,5 @@ def doctor(
     else:
         for finding in found:
             put("\n".join(finding.lines()) + "\n")
-        put(f"To mend: {faults}. Advice: {len(found) - faults}." if found else "Nothing to mend.")
+        put(f"Faults: {faults}. Advice: {len(found) - faults}." if found else "Nothing to fix.")
     return FAULTS if faults else 0

@@ -40,11 +40,11 @@ def add(
     record: Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")],
     baselines: BaselineRoot = DEFAULT_BASELINES,
     accept_change: Annotated[
-        bool, typer.Option("--accept-change", help="Store it although it is a regression: the new level is wanted.")
+        bool, typer.Option("--accept-change", help="Store it even if it is a regression: the new level is intended.")
     ] = False,
     waivers: Waivers = DEFAULT_WAIVERS,
 ) -> int:
-    """Store a kept run as a baseline: only a whole, trustworthy one that is no regression, or one that was agreed to.
+    """Store a kept run as a baseline: only a complete, trustworthy run without a regression, or with an accepted one.
 
     Any other is kept as quarantined: it can be seen, and is not used.
     """
@@ -60,7 +60,7 @@ def add(
 
 @baseline_app.command("list", epilog="Example: velro-gate baseline list --format json")
 def list_(baselines: BaselineRoot = DEFAULT_BASELINES, format: Formatted = Format.TEXT) -> int:
-    """List every stored run, whether it is used or quarantined and why, and every file there that is none."""
+    """List every stored run, whether it is used or quarantined and why, and every file there that is not a run."""
     from velro_gate.cli.commands.stored import print_baselines
     from velro_gate.store.baselines import find_baselines
 
@@ -82,8 +82,8 @@ def show(
 @baseline_app.command(epilog="Example: velro-gate baseline history --metric p95 --step authorization_check")
 def history(
     baselines: BaselineRoot = DEFAULT_BASELINES,
-    metric: Annotated[str, typer.Option(help="The figure to look at: p50, p95, throughput, ...")] = "p95",
-    step: Annotated[str, typer.Option(help="Of which step; all: of all of them.")] = "all",
+    metric: Annotated[str, typer.Option(help="The figure to show: p50, p95, throughput, ...")] = "p95",
+    step: Annotated[str, typer.Option(help="The step; all: all steps together.")] = "all",
     format: HistoryFormatted = HistoryFormat.TEXT,
 ) -> int:
     """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
@@ -98,7 +98,7 @@ def pin(
     file: Annotated[Path, typer.Argument(help="One baseline file.")],
     release: Annotated[str, typer.Option("--release", help="The release's name; default: the revision.")] = "",
 ) -> int:
-    """Hold on to a baseline as a release: it is never pruned, and main is held against the newest one pinned."""
+    """Pin a baseline as a release: it is never pruned, and main is compared with the newest pinned one."""
     from velro_gate.cli.output import put
     from velro_gate.store.baselines import find_stored
     from velro_gate.store.pins import pin_baseline
@@ -110,7 +110,7 @@ def pin(
 
 @baseline_app.command(epilog="Example: velro-gate baseline unpin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")
 def unpin(file: Annotated[Path, typer.Argument(help="One pinned baseline file.")]) -> int:
-    """Let a pinned baseline go: it is a baseline like any other again."""
+    """Unpin a baseline: it is a baseline like any other again."""
     from velro_gate.cli.output import put
     from velro_gate.store.baselines import find_stored
     from velro_gate.store.pins import unpin_baseline
@@ -124,7 +124,7 @@ def unpin(file: Annotated[Path, typer.Argument(help="One pinned baseline file.")
 @baseline_app.command(epilog="Example: velro-gate baseline calibrate scenarios/velro-prd.yaml --profile pr --runs 5")
 def calibrate(
     scenario: ScenarioArgument = None,
-    runs: Annotated[int, typer.Option(min=1, max=30, help="How many runs to make.")] = 5,
+    runs: Annotated[int, typer.Option(min=1, max=30, help="Number of runs.")] = 5,
     profile: Profile = None,
     quick_test: QuickTest = False,
     phase: Phases = None,
@@ -184,7 +184,7 @@ def remove(file: Annotated[Path, typer.Argument(help="One stored run.")]) -> int
 @baseline_app.command(epilog="Example: velro-gate baseline prune --keep 30")
 def prune(
     baselines: BaselineRoot = DEFAULT_BASELINES,
-    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep of each plan and environment.")] = 30,
+    keep: Annotated[int, typer.Option(min=1, help="How many of the newest to keep for each plan and environment.")] = 30,
 ) -> int:
     """Remove the oldest baselines of each plan (scenario, version, profile) and environment; the others stay comparable."""
     from velro_gate.cli.output import put
@@ -197,16 +197,16 @@ def prune(
 
 
 StoreOption = Annotated[
-    StoreKind | None, typer.Option("--store", help="Where they are kept (default: VELRO_STORE, then branch).")
+    StoreKind | None, typer.Option("--store", help="Where baselines are kept (default: VELRO_STORE, then branch).")
 ]
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline pull --store branch --to baselines")
 def pull(
-    to: Annotated[Path, typer.Option("--to", help="Folder that they are brought into.")] = DEFAULT_BASELINES,
+    to: Annotated[Path, typer.Option("--to", help="Folder to fetch them into.")] = DEFAULT_BASELINES,
     store: StoreOption = None,
 ) -> int:
-    """In a job of GitHub Actions: bring the baselines that the repository keeps into a folder."""
+    """In a job of GitHub Actions: fetch the repository's baselines into a folder."""
     from velro_gate.cli.action.app import pull_baselines
 
     return pull_baselines(to, store)

@@ -20,7 +20,7 @@ _FIGURES = ("throughput", "p50", "p95", "p99", "error_rate")
 
 
 def print_calibrated(made: Calibrated) -> None:
-    """One row for each phase of each run, those that were not stored too; then noise and what will be seen."""
+    """One row for each phase of each run, including those that were not stored; then the noise and what will be detected."""
     table = Table()
     for heading in ("run", "phase", "requests/s", "p50", "p95", "p99", "errors", "stored"):
         table.add_column(heading, justify="left" if heading in ("run", "phase", "stored") else "right")
@@ -46,7 +46,7 @@ def _cells(phase: PhaseSummary) -> list[str]:
 
 
 def _sentences(stored: tuple[RunRecord, ...]) -> list[str]:
-    """How far the runs lie apart, the smallest worsening that later runs will fail, and what they will not compare."""
+    """How far apart the runs lie, the smallest worsening that will fail later runs, and what they will not compare."""
     said = []
     for phase in stored[-1].phases:
         values = [found.value for record in stored if (found := _p95(record, phase.name)) is not None]

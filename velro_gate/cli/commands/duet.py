@@ -25,14 +25,14 @@ from velro_gate.scenario import service_url
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What the command line says of one build."""
+    """One build as given on the command line."""
 
     side: str
     url: str | None
     command: str | None
     directory: Path | None
     user: ServiceUser | None = None
-    """Whom a command runs as; None: whoever gives it."""
+    """The user that a command runs as; None: the calling user."""
 
 
 def run_duet(
@@ -77,7 +77,7 @@ def confirmable(base: BuildOptions, minutes: float, *, no_confirm: bool) -> Conf
 
 @contextmanager
 def another_user(name: str | None, *commands: str | None) -> Iterator[ServiceUser | None]:
-    """Whom the commands shall run as, and its folder; None: the user who gives them.
+    """The user that the commands run as, and its folder; None: the calling user.
 
     Raises:
         UsageError: there is no command, or nothing can be run as that user.

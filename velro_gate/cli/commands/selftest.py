@@ -24,7 +24,7 @@ OK = 0
 def run_selftest(
     minutes: float, block: float, warm_up: float, runner: str | None, output: Path, scenario: Path | None, format: Format
 ) -> int:
-    """Measure and print; 4 when this runner does not see +20 %."""
+    """Measure and print; 4 when this runner does not detect +20 %."""
     asked = SelftestAsked(
         minutes=minutes,
         warm_up=warm_up,

@@ -25,7 +25,7 @@ from velro_gate.store.records import RECORD, read_record
 
 
 def print_baselines(root: Path, format: Format) -> int:
-    """Every stored run with what it is used for, and every file that is none."""
+    """Every stored run with its use, and every file that is not a run."""
     listed = list_baselines(root)
     if format is Format.JSON:
         rows = [

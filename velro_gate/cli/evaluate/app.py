@@ -17,15 +17,15 @@ evaluate_app = App(
 
 @evaluate_app.command(epilog="Example: velro-gate evaluate synthetic --only duet --count 2000")
 def synthetic(
-    count: Annotated[int, typer.Option(min=20, help="Jobs without a change in each experiment; 15 % as many with one.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up jobs: equal seeds give equal figures.")] = 1,
+    count: Annotated[int, typer.Option(min=20, help="Unchanged jobs in each experiment; 15 % of that changed.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated jobs: equal seeds give equal figures.")] = 1,
     only: Annotated[
         list[str] | None,
         typer.Option("--only", help="Only this experiment, such as together, duet, stored; may be repeated."),
     ] = None,
     format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
-    """Judge made-up jobs whose truth is known: noise, outliers, drift, a given change. Exit code 1 when a figure is missed."""
+    """Judge simulated jobs whose truth is known: noise, outliers, drift, a given change. Exit code 1: a figure is missed."""
     from velro_gate.cli.evaluate.figures import print_figures
     from velro_gate.cli.output import people
     from velro_gate.evaluation.run import synthetic_figures
@@ -56,20 +56,20 @@ def replay(
     "end-to-end", epilog="Example: velro-gate evaluate end-to-end --bank bank.jsonl --cycles 200 --jobs 2000 --duets 10"
 )
 def end_to_end(
-    bank: Annotated[Path, typer.Option(help="File of measured blocks; it grows, and an interrupted one is taken up again.")],
-    cycles: Annotated[int, typer.Option(min=0, help="Cycles of four blocks that the bank shall hold.")] = 200,
+    bank: Annotated[Path, typer.Option(help="File of measured blocks; it grows, and an interrupted one is continued.")],
+    cycles: Annotated[int, typer.Option(min=0, help="Number of cycles of four blocks in the bank.")] = 200,
     jobs: Annotated[int, typer.Option(min=0, help="Jobs of each kind drawn from the bank.")] = 2000,
-    duets: Annotated[int, typer.Option(min=0, help="Whole duets of each kind besides, kept beside the bank.")] = 0,
+    duets: Annotated[int, typer.Option(min=0, help="Whole duets of each kind in addition, kept next to the bank.")] = 0,
     block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block.")] = 3.0,
-    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
-    seed: Annotated[int, typer.Option(min=0, help="Of the order inside the cycles and of what is drawn.")] = 1,
+    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before that.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the order inside the cycles and of the drawn jobs.")] = 1,
     scenario: Annotated[
-        Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
+        Path | None, typer.Option(help="A scenario for the sandbox other than the shipped one.", show_default=False)
     ] = None,
     output: Output = DEFAULT_OUTPUT,
     format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
-    """Judge real blocks of the sandbox, as it was and slowed by a known share. Exit code 1 when a figure is missed."""
+    """Judge real blocks of the sandbox, unchanged and slowed by a known share. Exit code 1 when a figure is missed."""
     from velro_gate.cli.evaluate.evaluations import evaluate_end_to_end
     from velro_gate.evaluation.sandboxed.end_to_end import EndToEnd
 
@@ -91,17 +91,17 @@ def end_to_end(
 
 @evaluate_app.command(epilog="Example: velro-gate evaluate jobs --folder jobs --count 10")
 def jobs(
-    folder: Annotated[Path, typer.Option(help="Of the baselines and of each job; whole jobs in it are not measured again.")],
+    folder: Annotated[Path, typer.Option(help="Folder of baselines and jobs; complete jobs are not measured again.")],
     count: Annotated[int, typer.Option(min=1, help="Jobs of each kind.")] = 10,
     screen: Annotated[float, typer.Option(min=5.0, help="Seconds measured in the screen.")] = 10.0,
     block: Annotated[float, typer.Option(min=1.0, help="Seconds measured in each block of the duet.")] = 3.0,
-    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before.")] = 1.0,
+    warm_up: Annotated[float, typer.Option(min=0.2, help="Seconds dropped before that.")] = 1.0,
     slowdown: Annotated[
         float, typer.Option(min=0.01, help="Share by which the service's own time in one step grows; p95 grows by .64 of it.")
     ] = 0.16,
-    seed: Annotated[int, typer.Option(min=0, help="Of orders and of what disturbs the runner.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the orders and of what disturbs the runner.")] = 1,
     scenario: Annotated[
-        Path | None, typer.Option(help="Another scenario of the sandbox than the shipped one.", show_default=False)
+        Path | None, typer.Option(help="A scenario for the sandbox other than the shipped one.", show_default=False)
     ] = None,
     format: FiguresFormatted = FigureFormat.TEXT,
 ) -> int:
@@ -121,16 +121,16 @@ _SHARE = "For example 3%."
 @evaluate_app.command(epilog="Example: velro-gate evaluate backtest velro-results --margin 3%")
 def backtest(
     records: Annotated[Path, typer.Argument(help="Folder with results folders, duets and baselines, at any depth.")],
-    policy: Annotated[Path | None, typer.Option(help="Scenario file whose policy is taken.", show_default=False)] = None,
+    policy: Annotated[Path | None, typer.Option(help="Scenario file whose policy is used.", show_default=False)] = None,
     margin: Annotated[str | None, typer.Option(help=f"Smallest change worth acting on. {_SHARE}")] = None,
     unchanged_below: Annotated[str | None, typer.Option(help=f"What shows 'unchanged'. {_SHARE}")] = None,
     screen_alpha: Annotated[str | None, typer.Option(help=f"Level of the screen. {_SHARE}")] = None,
     confirm_alpha: Annotated[str | None, typer.Option(help=f"Level of the confirmation. {_SHARE}")] = None,
-    max_baselines: Annotated[int | None, typer.Option(min=1, max=100, help="Baselines compared with.")] = None,
-    history: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs that tell the noise.")] = None,
+    max_baselines: Annotated[int | None, typer.Option(min=1, max=100, help="Number of baselines to compare with.")] = None,
+    history: Annotated[int | None, typer.Option(min=1, max=1000, help="Number of runs that determine the noise.")] = None,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Judge kept runs again under another policy, each against what was stored before it: which verdicts would flip."""
+    """Judge kept runs again under another policy, each compared with what was stored before it: which verdicts would change."""
     from velro_gate.cli.evaluate.backtest import run_backtest
 
     shares = {
@@ -144,12 +144,12 @@ def backtest(
 
 @evaluate_app.command(epilog="Example: velro-gate evaluate curves --svg docs/evidence.svg")
 def curves(
-    svg: Annotated[Path, typer.Option(help="File of the picture.")],
+    svg: Annotated[Path, typer.Option(help="SVG file to write.")],
     count: Annotated[int, typer.Option(min=20, help="Jobs for each noise and change.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up jobs: equal seeds give equal pictures.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated jobs: equal seeds give equal pictures.")] = 1,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Draw false alarms and power against noise, the duet's beside those of the naive rules."""
+    """Draw false alarms and power against noise, for the duet next to the naive rules."""
     from velro_gate.cli.evaluate.evaluations import draw_curves
 
     return draw_curves(svg, count, seed, format)

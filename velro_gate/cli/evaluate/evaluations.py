@@ -1,4 +1,4 @@
-"""What the ``evaluate`` commands do beside parsing."""
+"""What the ``evaluate`` commands do after parsing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw_curves(svg: Path, count: int, seed: int, format: Format) -> int:
     """Work the curves out, write their picture and print their points."""
     console = people()
     points = list(curve_points(count, seed, say=lambda line: console.print(line, markup=False)))
-    note = f"velro-gate evaluate curves --count {count} --seed {seed}: {count} made-up jobs of each kind, 8 metrics"
+    note = f"velro-gate evaluate curves --count {count} --seed {seed}: {count} simulated jobs of each kind, 8 metrics"
     write_whole(svg, curves_svg(points, note))
     if format is Format.JSON:
         put(json.dumps([asdict(point) for point in points], indent=2))

@@ -22,7 +22,7 @@ MOST_READ = 1 << 20
 class CheckingTransport(httpx.AsyncBaseTransport):
     """Sends each request over a connection of its own, on the load's way to the service and with its reading of answers.
 
-    Where no connection comes about, httpx's own transport tries as well: its errors tell the system's reason. Where the load
+    Where no connection comes about, httpx's own transport tries as well: its errors give the system's reason. Where the load
     speaks HTTP/2, it is that transport which reads all answers.
 
     Raises:
@@ -100,7 +100,7 @@ def transport_to(target: Target) -> httpx.AsyncHTTPTransport:
     source = target.source_addresses[0] if target.source_addresses else None
     return httpx.AsyncHTTPTransport(
         verify=client_context(target),
-        # As the load of such a target: without TLS there is nothing by which the two could be told apart.
+        # As the load of such a target: without TLS nothing distinguishes the two.
         http1=not target.http2,
         http2=target.http2,
         trust_env=False,

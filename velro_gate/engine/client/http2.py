@@ -1,4 +1,4 @@
-"""HTTP/2 for journeys written in Python: httpx's own transport, one connection a user, and what it tells by its trace.
+"""HTTP/2 for journeys written in Python: httpx's own transport, one connection for each user, and what its trace reports.
 
 Rules
 - A request that cannot be sent is refused before httpx's transport gets it. So whatever that one raises is the service's doing.
@@ -55,9 +55,9 @@ class Http2Carrier:
         """Whether there is a connection."""
         return self._session is not None and self._session.stands
 
-    def connect_ahead(self, told: Callable[[bool], None]) -> None:
+    def connect_ahead(self, on_ready: Callable[[bool], None]) -> None:
         """Not here: the first request connects."""
-        told(True)
+        on_ready(True)
 
     def close(self) -> None:
         """Not at once; see ``aclose``."""

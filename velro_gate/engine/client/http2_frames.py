@@ -27,8 +27,8 @@ _STATIC = 61
 
 
 class FrameFilter:
-    """Takes what came in on a connection and hands on what its reader shall see. going_away: told the last request that will be
-    answered.
+    """Takes the bytes received on a connection and passes on what its reader should see. going_away: called with the last
+    request that will be answered.
     """
 
     def __init__(self, going_away: Callable[[int], None]) -> None:
@@ -77,7 +77,7 @@ class FrameFilter:
         return b"".join(out)
 
     def _look_at(self, payload: bytes, flags: int) -> None:
-        """The first header of an answer, where its name can be told without the connection's own table."""
+        """The first header of a response, if its name is known without the connection's own table."""
         padding = payload[0] if flags & _PADDED and payload else 0
         begins = (1 if flags & _PADDED else 0) + (5 if flags & _PRIORITY else 0)
         block = payload[begins : len(payload) - padding]

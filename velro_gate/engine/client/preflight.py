@@ -45,7 +45,7 @@ class Preflight:
 
 
 class _HopelessError(UnreachableError):
-    """Waiting will not mend this: a wrong certificate, a wrong protocol, a wrong path."""
+    """Waiting will not fix this: a wrong certificate, a wrong protocol, a wrong path."""
 
 
 async def preflight(
@@ -68,7 +68,8 @@ async def preflight(
         transport: what carries the request; the network when None.
 
     Raises:
-        UsageError: the URL is none, or a certificate file cannot be used. UnreachableError: what stands in the way of the last
+        UsageError: the URL is invalid, or a certificate file cannot be used. UnreachableError: what stands in the way of the
+        last
             attempt.
     """
     url = health_url(target)

@@ -40,7 +40,7 @@ class Channel(Connection):
         self.known = self.ended = False
 
     def carry(self, owner: StreamOwner) -> None:
-        """From now on this one is told what happens."""
+        """From now on this owner gets the connection's events."""
         self._owner = self._streams_to = owner
 
     @property
@@ -50,7 +50,7 @@ class Channel(Connection):
 
     @property
     def owner(self) -> StreamOwner:
-        """Who is told."""
+        """Who gets the connection's events."""
         return self._streams_to
 
     def begin(self, into: Incoming, first: bytes, *, head: bool) -> None:
@@ -83,7 +83,7 @@ class Channel(Connection):
         """Read no more for now."""
         if not self._paused:
             self._paused = self._held_back = True
-            # Not merely without interest: the set would go on to tell of a peer that hung up.
+            # Unregistered, not only without interest: the set would go on reporting a peer that hung up.
             self._wire.poller.remove(self._fd)
 
     @property
@@ -98,12 +98,12 @@ class Channel(Connection):
             self._wire.poller.add(self._fd, READ, self._ready)
 
     def give_up(self) -> None:
-        """Close, and tell the owner of it as if the service had. Harmless when closed."""
+        """Close, and notify the owner as if the service had closed. Harmless when closed."""
         if self.state is not ConnectionState.CLOSED:
             self._fail(Fault(outcome=Outcome.RESET, words="the connection was given up"))
 
     def info(self, name: str) -> Any:
-        """What httpx's own streams tell under this name; None where it is not known."""
+        """What httpx's own streams report under this name; None if it is not known."""
         made = self._socket
         if made is None:
             return None

@@ -115,13 +115,13 @@ class WireTransport(httpx.AsyncBaseTransport):
             exchange.abandon()
             raise
 
-    def connect_ahead(self, told: Callable[[bool], None]) -> None:
-        """Open the first connection before there is a request for it. told: hears whether it stands, or whether a request has
-        taken it over. Only on a transport that has had no connection, or whose connections are all closed.
+    def connect_ahead(self, on_ready: Callable[[bool], None]) -> None:
+        """Open the first connection before there is a request for it. on_ready: called with whether it is open, or whether a
+        request has taken it over. Only on a transport that has had no connection, or whose connections are all closed.
         """
         self._places.acquire_nowait()
         channel = self._free.pop() if self._free else self._made()
-        channel.carry(_Ahead(self, channel, told))
+        channel.carry(_Ahead(self, channel, on_ready))
         channel.open()
 
     @property
@@ -197,24 +197,24 @@ _NOBODY = _Nobody()
 class _Ahead(_Nobody):
     """Opens a connection ahead of the first request, and holds its place meanwhile."""
 
-    def __init__(self, transport: WireTransport, channel: Channel, told: Callable[[bool], None]) -> None:
-        self._transport, self._channel, self._told = transport, channel, told
+    def __init__(self, transport: WireTransport, channel: Channel, on_ready: Callable[[bool], None]) -> None:
+        self._transport, self._channel, self._on_ready = transport, channel, on_ready
 
     def opened(self, seconds: float) -> None:  # noqa: ARG002 - the interface's
         """See Owner."""
         self._channel.known = True
         self._transport.release(self._channel)
-        self._told(True)
+        self._on_ready(True)
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:  # noqa: ARG002 - the interface's
         """See Owner."""
         self._transport.release(self._channel)
-        self._told(False)
+        self._on_ready(False)
 
     def hand_over(self) -> None:
         """A request takes the connection as it is, and the place with it."""
         self._channel.carry(_NOBODY)
-        self._told(True)
+        self._on_ready(True)
 
 
 class Exchange(_Nobody):
@@ -233,7 +233,7 @@ class Exchange(_Nobody):
         self._error: httpx.TransportError | None = None
         self._come = Incoming()
 
-    # What the connection tells
+    # What the connection reports
 
     def opened(self, seconds: float) -> None:
         """See Owner."""
@@ -406,7 +406,7 @@ class Exchange(_Nobody):
         return error or httpx.ReadError("the connection has failed", request=self._request)
 
     def traced(self, name: str) -> _Traced:
-        """Tell the request's trace, where it has one, when this begins and how it ends."""
+        """Notify the request's trace, if it has one, when this begins and how it ends."""
         return _Traced(name, self._request)
 
 
@@ -453,7 +453,7 @@ class _Body(httpx.AsyncByteStream):
 
 
 class _NetworkStream:
-    """What an answer tells of its connection."""
+    """What a response says about its connection."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel

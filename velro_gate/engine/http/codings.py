@@ -45,7 +45,7 @@ def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes:
 
     Raises:
         TooLongError: it is longer than ``most``.
-        CodingError: it is broken, or its coding is none of those that can be decoded.
+        CodingError: it is broken, or its coding is not supported.
     """
     names = coding.decode("latin-1").lower().split(",")
     if len(names) > MOST_CODINGS:
@@ -53,7 +53,7 @@ def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes:
     for name in reversed(names):
         decoder = _DECODERS.get(name.strip())
         if decoder is None:
-            raise CodingError(f"the content coding {name.strip()!r} is none that can be decoded ({', '.join(sorted(_NAMED))})")
+            raise CodingError(f"the content coding {name.strip()!r} is not supported ({', '.join(sorted(_NAMED))})")
         if decoder is not _identity and body:
             body = _bounded(decoder, body, name.strip(), most)
     return body

@@ -23,7 +23,7 @@ class Dialled(Protocol):
     """What waits for its turn."""
 
     def dial(self) -> bool:
-        """Begin to connect; False where it no longer waits. Its end is told by ``done``, possibly before this returns."""
+        """Begin to connect; False where it no longer waits. ``done`` reports its end, possibly before this returns."""
 
 
 class Dials:

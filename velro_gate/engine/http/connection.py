@@ -130,7 +130,7 @@ class Connection:
     def _continue_connect(self) -> None:
         made, route = self._socket, self._wire.route
         assert made is not None
-        # Asking again tells what became of the first call, and an event that was not ours from one that was.
+        # A second call shows the result of the first one, and distinguishes an event that was not ours from one that was.
         code = made.connect_ex(route.addresses[self._address].sockaddr)
         if code in (errno.EALREADY, errno.EINPROGRESS):
             return
@@ -403,7 +403,7 @@ class Connection:
     # Ending
 
     def close(self) -> None:
-        """Let go of the socket, whatever it is doing; the owner is told nothing. Harmless when closed."""
+        """Release the socket, whatever it is doing; the owner is not notified. Harmless when closed."""
         state, self.state = self.state, ConnectionState.CLOSED
         if self._answer is not None:
             self._answer.discard()

@@ -1,4 +1,4 @@
-"""What a connection of the wire is doing, and what it tells the one who uses it."""
+"""What a connection is doing, and what it reports to its owner."""
 
 from __future__ import annotations
 

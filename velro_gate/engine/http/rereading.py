@@ -1,8 +1,8 @@
 """What httptools refuses is read once more by h11, so that RFC 9112 decides and not the strictness of one parser.
 
-h11 accepts what the RFC lets a client accept: equal lengths given twice or as a list (6.3), a length beside chunks, which then
-count (6.3), bare line feeds (2.2), folded lines (5.2), and blanks behind a chunk's size (7.1.1). What it refuses, it refuses in
-words. It is slow, and only answers that no other reading has understood come here.
+h11 accepts what the RFC lets a client accept: equal lengths given twice or as a list (6.3), a length together with chunks,
+which then count (6.3), bare line feeds (2.2), folded lines (5.2), and blanks behind a chunk's size (7.1.1). What it refuses, it
+refuses in words. It is slow, and only answers that no other reading has understood come here.
 """
 
 from __future__ import annotations

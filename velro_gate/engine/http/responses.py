@@ -94,8 +94,8 @@ class Response:
     """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
 
     An answer that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
-    they came. read_at: when the bytes that are fed next were read. fault: why it is none, in words. lent: whoever was given it
-    keeps it, and discards it later.
+    they came. read_at: when the bytes that are fed next were read. fault: why it is invalid, in words. lent: whoever was given
+    it keeps it, and discards it later.
     """
 
     __slots__ = (
@@ -369,7 +369,7 @@ class KnownHeads(dict[bytes, KnownHead]):
     def recall(self, data: bytes, answer: Response, at: float, *, wants_body: bool) -> bool:
         """Whether ``data`` is one whole answer with a known head; then ``answer`` becomes it, its first byte read at ``at``.
 
-        Not for the answer to a HEAD, whose end no length tells.
+        Not for the response to a HEAD, whose length does not mark its end.
         """
         end = data.find(BLANK_LINE)
         head = self.get(data[:end]) if end > 0 else None

@@ -76,7 +76,7 @@ def _spelled(reason: str) -> str:
 
 
 _PLAIN = "If the service speaks plain HTTP on this port, write http:// instead of https://."
-_MEND = f"Mend the service's certificate, or {WAIVE}."
+_MEND = f"Fix the service's certificate, or {WAIVE}."
 _NAME_ISSUER = f"Name the issuer's certificates as target.ca_file (or in SSL_CERT_FILE), or {WAIVE}."
 _SHOW = "Name a certificate that the service accepts as target.client_certificate, and its key as target.client_key."
 

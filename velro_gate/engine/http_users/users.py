@@ -166,7 +166,7 @@ class HttpUser:
         if self._step is not None:
             self._finish(Outcome.CANCELLED, self._context.now())
 
-    # What its connection tells it
+    # Events of its connection
 
     def opened(self, seconds: float) -> None:
         """The connection stands."""

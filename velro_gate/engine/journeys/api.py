@@ -10,7 +10,7 @@ Rules
 - Every request of the client is one sample, redirects and those of an auth flow included, counted under the step in whose
   ``with`` block it is made. A request outside of any is refused, unless the scenario has one step only.
 - What goes wrong with a request is its outcome and is raised as httpx raises it. Where it leaves the journey, the journey ends.
-- A failed ``assert``, ``user.fail``, or an answer's ``json()`` where it is none, makes the last answer of its block a failed
+- A failed ``assert``, ``user.fail``, or a response's ``json()`` that is not JSON, makes the last response of its block a failed
   check; it ends the journey in the same way.
 - Any other error is a fault of the journey's code and ends the run.
 """
@@ -150,8 +150,8 @@ def meant(word: str, known: Mapping[str, object]) -> str:
 
 
 def is_check(error: BaseException) -> bool:
-    """Whether this says that an answer is not what it should be: a check, a body that was read as JSON and is none, or a
-    redirect to a name that is none.
+    """Whether this says that a response is not as expected: a check, a body read as JSON that is not JSON, or a redirect
+    to an invalid name.
     """
     if isinstance(error, AssertionError):
         return True

@@ -34,7 +34,7 @@ from velro_gate.model.samples import Outcome
 T = TypeVar("T")
 
 BUGS = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
-"""What httpx raises where nothing was sent because the request is none."""
+"""What httpx raises if nothing was sent because the request is invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Carrier(Protocol):
     def connected(self) -> bool:
         """Whether there is a connection."""
 
-    def connect_ahead(self, told: Callable[[bool], None]) -> None:
+    def connect_ahead(self, on_ready: Callable[[bool], None]) -> None:
         """Open a connection before there is a request for it, where that can be done; say whether it stands."""
 
     def close(self) -> None:

@@ -90,8 +90,8 @@ class JourneyPhase:
 
 @dataclass(slots=True, eq=False)
 class _JourneyRun:
-    """One journey under way. thought: seconds of pauses before the first request. told: failed checks that stand in the books.
-    first: whether no request has been made. over: whether it ends with what is under_way.
+    """One journey under way. thought: seconds of pauses before the first request. counted: failed checks that have been
+    counted. first: whether no request has been made. over: whether it ends with what is under_way.
     """
 
     due: float
@@ -99,7 +99,7 @@ class _JourneyRun:
     block: LabelledBlock
     first: bool = True
     thought: float = 0.0
-    told: list[BaseException] = field(default_factory=list)
+    counted: list[BaseException] = field(default_factory=list)
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     over: bool = False
     under_way: int = 0
@@ -238,7 +238,7 @@ class JourneyUser:
         """What of this is a fault of the code; None where all of it is about answers, and so stands in the books."""
         for leaf in leaves(error):
             if is_check(leaf):
-                if leaf not in current.told and not current.block.fail_check():
+                if leaf not in current.counted and not current.block.fail_check():
                     return leaf
             elif isinstance(leaf, BUGS) or not isinstance(leaf, httpx.HTTPError):
                 return leaf
@@ -300,7 +300,7 @@ class JourneyUser:
             yield
         except (AssertionError, ValueError, RecursionError) as error:
             if is_check(error) and block.fail_check() and self._pass is not None:
-                self._pass.told.append(error)
+                self._pass.counted.append(error)
             raise
         finally:
             _BLOCK.reset(token)

@@ -18,5 +18,5 @@ class Aside(Protocol):
 
 
 async def in_thread(work: Callable[[], T], /) -> T:
-    """Beside the loop, in real time."""
+    """In a thread next to the loop, in real time."""
     return await trio.to_thread.run_sync(work)

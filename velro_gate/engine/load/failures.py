@@ -72,7 +72,7 @@ class FailureLog:
         return counts
 
     def found(self, origin: float) -> tuple[FailedAnswer, ...]:
-        """Every kind, the commonest first. origin: the run's start on the clock of the times that were told."""
+        """Every kind, the commonest first. origin: the run's start on the clock of the recorded times."""
         made = []
         for key, count in sorted(self._counts.items(), key=lambda item: -item[1]):
             step, outcome, status, reason = key

@@ -87,8 +87,9 @@ class Hopelessness:
     """Decides from counts alone that a phase can only fail, though the service is there.
 
     That is so when, for ``HOPELESS_AFTER`` seconds on end, every answer since the phase began was a refusal of credentials
-    (401, 403), or when errors have been above the critical level in each of so many seconds and have become so many that the
-    phase's error rate would be above that level even if everything that is still to come succeeded. So no verdict is changed.
+    (401, 403), or when errors have been above the critical level in every second for a while and have become so frequent that
+    the phase's error rate would be above that level even if everything that is still to come succeeded. So no verdict is
+    changed.
 
     Args:
         critical: the critical error rate of all steps; None: there is none.

@@ -73,13 +73,13 @@ def _folders(controller: str, proc: Path, cgroup: Path) -> Iterator[Path]:
         version_1 = [cgroup / names] if controller in names.split(",") else []
         roots = [cgroup, cgroup / "unified"] if number == "0" else version_1
         relative = PurePosixPath(own.lstrip("/"))
-        # A container may be told the host's path of its group and not see it: then the root is its own.
+        # A container may get the host's path of its group without seeing it: then the root is its own.
         found |= {root / part: None for root in roots for part in (relative, *relative.parents)}
     return (folder for folder in found if folder.is_dir())
 
 
 def _memory_limits(proc: Path, cgroup: Path) -> Iterator[tuple[int, Path, str, str]]:
-    """Limit in bytes, folder, and the names of what tells the use and the file cache in it."""
+    """Limit in bytes, folder, and the names of the files that show usage and file cache."""
     for folder in _folders("memory", proc, cgroup):
         for limit_name, used_name, cache_name in _MEMORY_FILES:
             limit = _number(folder / limit_name)

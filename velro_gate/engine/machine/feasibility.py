@@ -1,6 +1,7 @@
-"""Can this machine carry out this plan? Asked before the first request, because a generator at its limit blames the service.
+"""Can this machine carry out this plan? Checked before the first request, because the delay of a generator at its limit is
+counted as service latency.
 
-The forecast is held against what the machine has. A plan that cannot work is refused with the number that is short; one that
+The forecast is compared with what the machine has. A plan that cannot work is refused with the number that is short; one that
 may blur the figures is carried out with a caveat.
 """
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from velro_gate.model.scenario import ClosedArrivals, Phase, Scenario
 
 DESCRIPTOR_MARGIN = 64
-"""Files open beside the users' connections: libraries, results, the monitor's connections, the loop's own."""
+"""Files open in addition to the users' connections: libraries, results, the monitor's connections, the loop's own."""
 
 BASE_MEMORY = 150 * 2**20
 """Resident bytes of the whole program without users; a shard that only sends takes a third of it."""

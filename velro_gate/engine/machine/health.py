@@ -1,4 +1,4 @@
-"""The generator watches itself, because what it delays it would otherwise blame on the service.
+"""The generator watches itself, because otherwise its own delay would be counted as service latency.
 
 Everything here runs inside the loop that sends the load. So: two calls of well under a microsecond a loop turn, a handful of
 system calls every few seconds, and nothing that grows.

@@ -62,7 +62,7 @@ def raise_descriptor_limit(needed: int, proc: Path = PROC) -> int:
     """Raise this process's soft limit of open files so that ``needed`` fit, as far as it may; the soft limit afterwards.
 
     Leaves the limit alone where it suffices. Twice the need is asked for, so that the count of free descriptors, a trust
-    figure, tells of leaks and not of our own thrift. Goes above the hard limit only where the process has that right.
+    figure, shows leaks and not our own thrift. Goes above the hard limit only where the process has that right.
     """
     soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
     if soft >= needed:
@@ -72,7 +72,7 @@ def raise_descriptor_limit(needed: int, proc: Path = PROC) -> int:
         higher = min(2 * needed, _number(proc / "sys/fs/nr_open") or needed)
         attempts.insert(0, (higher, higher))
     for wanted, ceiling in attempts:
-        # A refusal (by a limit of the system that nobody told us of) leaves the old one; the caller sees what is reached.
+        # A refusal (by a limit of the system that we do not know) leaves the old one; the caller sees what is reached.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, ceiling))
             break

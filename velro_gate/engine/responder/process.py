@@ -1,4 +1,4 @@
-"""Run a responder beside us: a child process that is there when it is asked for and gone when its use ends."""
+"""Runs a responder as a child process that is ready on entry and ended when its use ends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def running_responder(
     try:
         port = None
         with trio.move_on_after(START_SECONDS):
-            port = await _told(process, "port")
+            port = await _reported(process, "port")
         if port is None:
             raise _not_started("it named no port")
         running = RunningResponder(url=f"http://127.0.0.1:{port}", pid=process.pid)
@@ -53,7 +53,7 @@ async def running_responder(
         assert process.stdin is not None
         await process.stdin.aclose()
         with trio.move_on_after(stop_seconds):
-            running.answered = await _told(process, "answered")
+            running.answered = await _reported(process, "answered")
             await process.wait()
     finally:
         await _end(process)
@@ -74,7 +74,7 @@ async def _start(command: Sequence[str]) -> trio.Process:
         raise _not_started(error.strerror or str(error)) from error
 
 
-async def _told(process: trio.Process, name: str) -> int | None:
+async def _reported(process: trio.Process, name: str) -> int | None:
     """The figure in the next line that the process prints; None when it ends without one."""
     assert process.stdout is not None
     line = b""

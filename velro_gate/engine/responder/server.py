@@ -239,7 +239,7 @@ class Responder:
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue  # it went away while it waited
+                continue  # it closed while it waited
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._peers[accepted.fileno()] = Peer(accepted)

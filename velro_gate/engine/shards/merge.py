@@ -22,7 +22,7 @@ N = TypeVar("N", int, float)
 def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
     """One phase of the whole load, from what at least one shard says of it.
 
-    interrupted: whether the run was asked to end. A shard also ends early because another one met its end, and that is told
+    interrupted: whether the run was asked to end. A shard also ends early because another one ended, and that is reported
     by ``service_gone`` and ``shards_lost``.
     """
     gone = [run.service_gone for run in runs if run.service_gone is not None]

@@ -123,7 +123,7 @@ class Link:
                 data = pickle.dumps(message, protocol=5)
                 await self._stream.send_all(_HEAD.pack(len(data)) + data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            # The reader learns of it as well, and is the one to tell.
+            # The reader learns of it as well, and reports it.
             return
 
     async def read(self) -> object | None:

@@ -52,7 +52,7 @@ from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
 
 LEAD, LEAD_PER_USER = 0.2, 20e-6
-"""Seconds between telling the shards when a phase begins and the instant itself: within them each makes its users."""
+"""Seconds from announcing a phase's start to the shards until the start itself: in them each shard creates its users."""
 
 LOOK_EVERY = 1.0
 SILENT_AFTER, START_SECONDS = 10, 60
@@ -179,7 +179,7 @@ class _Together:
         self.stop = stop
         self._load = load
         self._sink, self._observe, self._finished = sink, observe, finished
-        self._tell, self._told = trio.open_memory_channel[tuple[_Member | None, object]](0)
+        self._send, self._inbox = trio.open_memory_channel[tuple[_Member | None, object]](0)
         self._ending = False
         self._until: float | None = None
         self._since_early: int | None = None
@@ -192,20 +192,20 @@ class _Together:
         """Give a shard its order, and pass on what it says until it is over."""
         member.link.post(ShardOrder(load=replace(self._load, shard=member.shard), environ=dict(os.environ)))
         while (message := await member.link.read()) is not None:
-            await self._tell.send((member, message))
+            await self._send.send((member, message))
         code = await trio.to_thread.run_sync(_exit_code, member.process)
-        await self._tell.send((member, _Over(f"{member.name} {_how_it_ended(code)}")))
+        await self._send.send((member, _Over(f"{member.name} {_how_it_ended(code)}")))
 
     async def watch_stop(self) -> None:
         """Pass on that the run is asked to end."""
         await self.stop.wait()
-        await self._tell.send((None, _StopAsked()))
+        await self._send.send((None, _StopAsked()))
 
     async def look(self) -> None:
         """Pass on that time goes by."""
         while True:
             await trio.sleep(LOOK_EVERY)
-            await self._tell.send((None, _Look()))
+            await self._send.send((None, _Look()))
 
     # What follows from it
 
@@ -221,7 +221,7 @@ class _Together:
                 return
 
     async def _phase(self, phase: Phase, now: Callable[[], float]) -> PhaseRun | None:
-        """None when the run ended before the phase began, for a reason that is told elsewhere."""
+        """None when the run ended before the phase began, for a reason that is reported elsewhere."""
         self._ending, self._until, self._since_early, self._overtime = False, None, None, 0
         ready = await self._take_until(self._may_go_on)
         if not ready or self.stop.is_set():
@@ -265,7 +265,7 @@ class _Together:
     async def _take_until(self, reached: Callable[[], bool]) -> bool:
         """Take what happens until this holds. Whether it does: False when a shard has failed instead."""
         while self.failure is None and not reached():
-            member, message = await self._told.receive()
+            member, message = await self._inbox.receive()
             self._take(member, message)
         return self.failure is None
 

@@ -117,14 +117,14 @@ def _figures_of(bank: Bank, cycles: Sequence[Cycle], slowdown: float, jobs: int,
         base, head = drawn[0]
         tally.previous += _over_previous(base.block, head.block)
         tally.raw += _raw_differ(base, head)
-    beside = {naive_rules.PREVIOUS: tally.previous / jobs, naive_rules.RAW: tally.raw / jobs}
+    naive = {naive_rules.PREVIOUS: tally.previous / jobs, naive_rules.RAW: tally.raw / jobs}
     if slowdown == UNCHANGED:
         name = f"end to end A/A, bank of {len(cycles)} cycles"
-        yield figure_of(name, "false fails", tally.failed, jobs, Aim.AT_MOST, FALSE_FAILS, beside)
+        yield figure_of(name, "false fails", tally.failed, jobs, Aim.AT_MOST, FALSE_FAILS, naive)
     else:
         name = f"end to end, service {units.format_change(slowdown)} slower"
         target = FOUND if slowdown >= FOUND_FROM else None
-        found = figure_of(name, "found", tally.found, jobs, Aim.AT_LEAST, target, beside, _forecast(bank, slowdown))
+        found = figure_of(name, "found", tally.found, jobs, Aim.AT_LEAST, target, naive, _forecast(bank, slowdown))
         yield found
     yield figure_of(name, "inconclusive", tally.inconclusive, jobs, Aim.AT_MOST)
     yield figure_of(name, "broken", tally.broken, jobs, Aim.AT_MOST)

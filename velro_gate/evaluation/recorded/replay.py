@@ -298,8 +298,8 @@ def _without_change(name: str, source: str, judged: Replayed) -> Iterator[Figure
     if judged.raw is not None:
         rules[naive_rules.RAW] = float(judged.raw.mean())
 
-    def of(what: str, hits: Bools, aim: Aim, target: float | None = None, beside: dict[str, float] | None = None) -> Figure:
-        return figure_of(name, what, int(hits.sum()), count, aim, target, beside)
+    def of(what: str, hits: Bools, aim: Aim, target: float | None = None, naive: dict[str, float] | None = None) -> Figure:
+        return figure_of(name, what, int(hits.sum()), count, aim, target, naive)
 
     blocked = BLOCKED if source in _BLOCKED_TARGETS else None
     yield of("false fails", judged.failed, Aim.AT_MOST, FALSE_FAILS.get(source, DEFAULT_FALSE_FAILS), rules)

@@ -145,7 +145,7 @@ def whole_job_figures(asked: WholeJobs, world: Effects, *, measure: MeasureJob |
 
 
 def measure_job(sandbox: Sandbox, kind: JobKind, results: Results, seed: int) -> None:
-    """One job, as the gate does it: the screen, then what it leaves open beside the base build.
+    """One job, as the gate does it: the screen, then what it leaves open side by side with the base build.
 
     Raises:
         InterruptedRunError: a signal ended it.
@@ -153,16 +153,16 @@ def measure_job(sandbox: Sandbox, kind: JobKind, results: Results, seed: int) ->
     asked, world, calibration = sandbox.asked, sandbox.world, sandbox.calibration
     options = DuetOptions(seed=seed, block=asked.shape.seconds, warm_up=asked.shape.warm_up, pilot=False)
 
-    def beside(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
+    def side_by_side(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
             return duet(smaller, sandbox.builds(kind), options, place, world, None)
 
     with _neighbour(sandbox.core, seed) if kind.disturbed else nullcontext():
         with sandbox.serving(kind, results) as served:
             record = run(served, results, world, calibration)
-        together = partial(phases_side_by_side, setup=sandbox.setup, results=results, effects=world, measure=beside)
+        together = partial(phases_side_by_side, setup=sandbox.setup, results=results, effects=world, measure=side_by_side)
         alone = partial(phases_again, setup=sandbox.setup, results=results, effects=world, calibration=calibration)
-        confirming = Confirming(again=alone, beside=together)
+        confirming = Confirming(again=alone, side_by_side=together)
         _, further = gated(record, results, baselines=sandbox.baselines, waivers=None, confirming=confirming, say=world.say)
     if record.interrupted or (further is not None and INTERRUPTED in further.missing.values()):
         raise InterruptedRunError(
@@ -205,7 +205,7 @@ def _make_baselines(sandbox: Sandbox) -> None:
 
 
 def _whole(root: Path, name: str) -> Path | None:
-    """The folder of a job that reached its verdict; those of interrupted ones lie beside it."""
+    """The folder of a job that reached its verdict; those of interrupted ones are next to it."""
     return next((folder for folder in sorted(root.glob(f"{name}*")) if _is_whole(folder)), None)
 
 

@@ -1,4 +1,4 @@
-"""What a job may tell, and where: from its event, its inputs and what is checked out."""
+"""What a job may publish, and where: from its event, its inputs and what is checked out."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def require_head(event: Event) -> None:
     raise BrokenError(
         f"{event.measured_sha[:12]} is checked out, which is neither the head {event.head_sha[:12]} nor GitHub's merge of it",
         why="the verdict on another commit says nothing about this one",
-        hint="Leave 'ref' of actions/checkout out, or give it github.event.pull_request.head.sha; a merge that is older than "
+        hint="Leave out 'ref' of actions/checkout, or give it github.event.pull_request.head.sha; a merge that is older than "
         "the head comes with a run that was started before: start it again.",
     )
 

@@ -1,11 +1,11 @@
-"""The reporter for forks and Dependabot: tells, with a token that may write, what a job without one has measured.
+"""The reporter for forks and Dependabot: publishes, with a token that may write, what a job without one has measured.
 
 Everything that job left is untrusted: its code was the fork's, and so was the workflow file that GitHub ran. So nothing is
 taken that no maintainer has approved: an approval for the environment is asked of the API, and a pull request that changes what
 measures (workflows, actions) is refused. The record is read from the archive in memory, by its schema and up to a size; the
 verdict is reached and rendered anew, by the scenario, policy and waivers of the base branch. Which pull request it belongs to,
-and whose that is, is asked of the API and never read from the archive. A verdict that a gate of this repository has told about
-the same commit is left alone.
+and whose that is, comes from the API and never from the archive. A verdict that a gate of this repository has published for the
+same commit is left alone.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ def leave_for_reporter(record: RunRecord, results: Results) -> Path:
 def report_for_fork(
     event: Event, inputs: Inputs, outlets: Outlets, store: Store, baselines: Path, environ: Mapping[str, str]
 ) -> int:
-    """Tell the verdict of a finished run; the exit code is that of the telling, since the verdict is another job's.
+    """Publish the verdict of a finished run; the exit code is that of publishing, since the verdict is another job's.
 
     Raises:
-        VelroError: the reporter's own configuration is at fault, which the pull request is told, too; what the archive holds
+        VelroError: the reporter's own configuration is at fault, which the pull request also shows; what the archive holds
             never raises.
     """
     source, api = event.source, outlets.api
@@ -77,13 +77,15 @@ def report_for_fork(
         api, owner=source.head_owner, branch=source.head_branch, head_sha=source.head_sha, base=event.default_branch
     )
     if found is None:
-        outlets.say(f"nothing to tell: no open pull request has the head {source.head_sha[:12]} (any more)")
+        outlets.say(f"nothing to publish: no open pull request has the head {source.head_sha[:12]} (any more)")
         return 0
     if found.head_repository == event.repository and found.author != DEPENDABOT:
-        outlets.say(f"nothing to tell: pull request {found.number} is neither a fork's nor Dependabot's, so its own gate tells")
+        outlets.say(
+            f"nothing to publish: pull request {found.number} is neither a fork's nor Dependabot's; its own gate reports"
+        )
         return 0
-    if inputs.status and _told_by_a_gate(api, source.head_sha, outlets.context):
-        outlets.say(f"nothing to tell: {source.head_sha[:12]} has a status from a gate of this repository, which stands")
+    if inputs.status and _reported_by_a_gate(api, source.head_sha, outlets.context):
+        outlets.say(f"nothing to publish: {source.head_sha[:12]} has a status from a gate of this repository, which stands")
         return 0
     aimed = dataclasses.replace(
         outlets,
@@ -109,7 +111,7 @@ def report_for_fork(
     try:
         skipped = store.bring(baselines)
     except VelroError as error:
-        # Nobody but us tells this pull request anything, so it hears of our own faults as well.
+        # No other job reports on this pull request, so our own faults are published there too.
         announce_no_verdict(aimed, marker, error)
         raise
     for sentence in skipped:
@@ -128,8 +130,8 @@ def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) 
     write_reports(record, verdict, results)
     history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
     code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
-    told = publish(record, verdict, results, outlets, exit_code=code, history=history, outputs={})
-    return told.exit_code(0)
+    published = publish(record, verdict, results, outlets, exit_code=code, history=history, outputs={})
+    return published.exit_code(0)
 
 
 def measured_by_others(verdict: Verdict) -> Verdict:
@@ -174,7 +176,7 @@ def _what_measures(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _told_by_a_gate(api: Api, sha: str, context: str) -> bool:
+def _reported_by_a_gate(api: Api, sha: str, context: str) -> bool:
     """Whether a job of this repository has a word on the commit: the same commit may be another pull request's head, too."""
     return any(one.part is None or not one.part.reported for one in known_statuses(api, sha, context))
 

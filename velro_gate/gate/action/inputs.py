@@ -69,8 +69,8 @@ class Inputs:
                 raise UsageError(
                     f"the input {name} needs the input start-command",
                     where="VELRO_START_COMMAND",
-                    why=f"without it nobody knows how to {use}",
-                    hint="Give a line for the shell that serves on the port in PORT and stays in the foreground.",
+                    why=f"without it there is no way to {use}",
+                    hint="Give a shell command that serves on the port in PORT and stays in the foreground.",
                 )
 
 

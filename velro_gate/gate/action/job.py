@@ -35,10 +35,10 @@ from velro_gate.store.further import read_missing
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionJob:
     """What a job may do. baselines: a folder for them outside the workspace. measure: runs the load, keeps the record, and
-    judges it by these baselines; where it is told to, after running suspicious phases again.
+    judges it by these baselines; if requested, after re-measuring suspicious phases.
 
     confirm: runs what looked worse in an earlier job's run twice more, and judges it by these baselines. duet: measures the
-    head build beside what it starts from, or raises NoDuetError. selftest: looks at the runner itself.
+    head build side by side with its base, or raises NoDuetError. selftest: tests the runner itself.
     """
 
     event: Event
@@ -55,20 +55,20 @@ class ActionJob:
 
 @dataclass(slots=True)
 class _Progress:
-    """told: whether there is a verdict for all to see. Whatever goes wrong afterwards changes nothing about it."""
+    """published: whether the verdict is public. Whatever goes wrong afterwards does not change it."""
 
-    told: bool = False
+    published: bool = False
 
     def stands(self) -> None:
         """From now on there is."""
-        self.told = True
+        self.published = True
 
 
 def run_job(job: ActionJob) -> int:
     """Do what the event asks for; the exit code.
 
     Raises:
-        VelroError: there is no verdict, which is told in the status and the summary before it is raised; or what came after the
+        VelroError: there is no verdict, which the status and the summary say before it is raised; or what came after the
             verdict was cancelled, and the verdict stands.
     """
     say = job.outlets.say
@@ -93,7 +93,7 @@ def run_job(job: ActionJob) -> int:
         announce(job.outlets, CommitState.PENDING, "measuring")
         return _measured(job, progress, first)
     except BaseException as error:
-        if progress.told:
+        if progress.published:
             _set_outputs(job.outlets, {"exit-code": str(_code_of(error))})
         else:
             _tell_no_verdict(job, error)
@@ -121,7 +121,7 @@ def _measured(job: ActionJob, progress: _Progress, first: RunRecord | None) -> i
         outputs["fork-report-path"] = str(leave_for_reporter(record, results))
     history = load_baselines(job.baselines, plan=record.plan, environment=record.environment).accepted
     before = [run for run in history if run.id != record.id]
-    told = publish(
+    published = publish(
         record,
         verdict,
         results,
@@ -129,18 +129,18 @@ def _measured(job: ActionJob, progress: _Progress, first: RunRecord | None) -> i
         exit_code=code,
         history=before,
         outputs=outputs,
-        told=progress.stands,
+        on_published=progress.stands,
         awaited=PENDING if awaited else "",
     )
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
-    final = code or failed or told.exit_code(code)
+    final = code or failed or published.exit_code(code)
     if final != code:
         _set_outputs(job.outlets, {"exit-code": str(final)})
     return final
 
 
 def _is_blind(job: ActionJob) -> bool:
-    """Make the selftest and tell it; whether a gate on this runner would be blind."""
+    """Run the selftest and publish it; whether a gate on this runner would be blind."""
     outlets, made = job.outlets, job.selftest()
     for line in selftest_sentences(made):
         outlets.say(f"selftest: {line}")
@@ -156,7 +156,7 @@ def _is_blind(job: ActionJob) -> bool:
 
 
 def _judged(job: ActionJob) -> tuple[RunRecord, Verdict, Results]:
-    """The change beside what it starts from where that was asked for and can be had, else the run against stored baselines."""
+    """The change side by side with its base if requested and possible, else the run compared with stored baselines."""
     say, waivers = job.outlets.say, job.inputs.waivers
     missed = None
     if job.inputs.duet and job.event.mode is Mode.GATE:
@@ -222,7 +222,7 @@ def _refreshed(job: ActionJob, record: RunRecord) -> int:
     """Store the run as a baseline; the exit code of what kept it from being stored, or 0."""
     inputs, say = job.inputs, job.outlets.say
     if inputs.store is StoreKind.NONE:
-        say("no baseline is stored: baseline-store is none")
+        say("no baseline is stored: baseline-store is 'none'")
         return 0
     acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers)
     try:

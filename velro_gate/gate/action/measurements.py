@@ -39,7 +39,7 @@ def asked_by(inputs: Inputs, url: str | None) -> RunOptions:
     """What a job's inputs ask for; the scenario that comes with velro-gate where they name none.
 
     Raises:
-        UsageError: the number of shards is none.
+        UsageError: the number of shards is invalid.
     """
     return RunOptions(
         scenario=inputs.scenario or shipped_scenario("velro-prd"),
@@ -135,7 +135,7 @@ class JobMeasurements:
         return first, verdict, results
 
     def measure_change(self) -> tuple[RunRecord, DuetRecord, Results]:
-        """The proposed build beside the one that it starts from; for what it raises, see there."""
+        """The proposed build side by side with its base build; for what it raises, see there."""
         inputs = self.inputs
         setup = self._setup(anywhere=True)
         check_waivers(inputs.waivers, setup.scenario)
@@ -180,7 +180,7 @@ class JobMeasurements:
         return service.enter_context(self._builder.serving(setup, results)) if self._starts else setup
 
     def _confirming(self, setup: Setup, served: Setup, service: ExitStack, results: Results, effects: Effects) -> Confirming:
-        """How what the screen leaves open is measured again: beside the build that the change starts from where this job can
+        """How what the screen leaves open is measured again: side by side with the change's base build where this job can
         start it, else alone. service: what serves the head build, until it is closed.
         """
         alone = partial(phases_again, results=results, effects=effects, calibration=self._calibration)
@@ -190,7 +190,7 @@ class JobMeasurements:
         if not self._starts or not self.gating or self.before is not None:
             return Confirming(again=elsewhere if later else partial(alone, setup=served), seconds=seconds)
 
-        def beside(names: tuple[str, ...]) -> Further:
+        def side_by_side(names: tuple[str, ...]) -> Further:
             # The cores belong to the builds of the duet.
             service.close()
             measure = partial(self._beside, effects=effects)
@@ -199,10 +199,10 @@ class JobMeasurements:
         def started_again(needed: Repeats) -> Further:
             return alone(needed, setup=self._served(setup, results, service))
 
-        return Confirming(again=elsewhere if later else started_again, beside=beside, seconds=seconds)
+        return Confirming(again=elsewhere if later else started_again, side_by_side=side_by_side, seconds=seconds)
 
     def _beside(self, setup: Setup, results: Results, *, effects: Effects) -> tuple[RunRecord, DuetRecord]:
-        """The proposed build beside the one that it starts from; for what it raises, see there."""
+        """The proposed build side by side with its base build; for what it raises, see there."""
         inputs = self.inputs
         options = DuetOptions(
             seed=fresh_seed(),

@@ -1,6 +1,6 @@
-"""Tell people what a run came to: the files and the job's summary first, then the network.
+"""Publish a run's verdict: the files and the job's summary first, then the network.
 
-A failure to tell changes nothing about the verdict. Each way of telling fails alone, and in words; what comes of it is at most
+Publishing failures never change the verdict. Each channel fails by itself, with a reason; the consequence is at most
 exit code 5, and only where the verdict itself would have ended with 0.
 """
 
@@ -40,7 +40,7 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlets:
-    """Where things are told. None, False or empty: not there, or not wanted.
+    """Where to publish. None, False or empty: not available, or not wanted.
 
     command: prints a line that the runner obeys. api: None where the token may not write. status_sha: the commit that gets
     the status; part: which of those that share it. comment_on: the pull request that gets the comment, if its head still is
@@ -66,13 +66,13 @@ class Outlets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What was told. failures: in the order in which they happened."""
+    """What was published. failures: in the order in which they happened."""
 
     comment_url: str = ""
     failures: tuple[PublishError, ...] = ()
 
     def exit_code(self, verdict_code: int) -> int:
-        """The verdict's own code; where that is 0, that of a failure to tell it."""
+        """The verdict's own code; if that is 0, that of a failure to publish it."""
         return verdict_code or (PublishError.exit_code if self.failures else 0)
 
 
@@ -102,12 +102,12 @@ def publish(
     exit_code: int,
     history: Sequence[RunRecord] = (),
     outputs: Mapping[str, str],
-    told: Callable[[], None] = _nothing,
+    on_published: Callable[[], None] = _nothing,
     awaited: str = "",
 ) -> Published:
-    """Tell a verdict everywhere; what fails is collected and said, never raised.
+    """Publish a verdict everywhere; failures are collected and reported, never raised.
 
-    history: the accepted runs before this one, oldest first. outputs: further outputs of the step. told: is called once the
+    history: the accepted runs before this one, oldest first. outputs: more outputs of the step. on_published: called once the
     files hold the verdict: from then on it stands. awaited: what a second job has to decide first; the status stays pending.
 
     Raises:
@@ -127,7 +127,7 @@ def publish(
         # A reader of outputs must find the verdict there, whatever the network does.
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, facts))
-    told()
+    on_published()
     state, said = state_of(verdict, exit_code), report.headline(record, verdict)
     if awaited:
         state, said = CommitState.PENDING, awaited
@@ -178,7 +178,7 @@ def state_of(verdict: Verdict, exit_code: int) -> CommitState:
 
 
 class _Telling:
-    """Tries one way of telling after another and keeps what failed."""
+    """Tries one channel after another and keeps the failures."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -223,11 +223,13 @@ def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -
     body = about_head(text, outlets.comment_sha)
 
     def act() -> None:
-        told = upsert_comment(api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author)
-        urls.append(told.url)
-        if told.warning:
-            outlets.say(f"warning: {told.warning}")
-        if told.outcome is CommentOutcome.HEAD_MOVED:
+        result = upsert_comment(
+            api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author
+        )
+        urls.append(result.url)
+        if result.warning:
+            outlets.say(f"warning: {result.warning}")
+        if result.outcome is CommentOutcome.HEAD_MOVED:
             outlets.say("no comment: the pull request has moved on, and its newest commit has a run of its own")
 
     telling.attempt(act)

@@ -77,7 +77,7 @@ def first_of_run(api: Api | None, event: Event, artifact: str, plan: Plan) -> Fi
         )
     files = files_in(download_archive(api, number), {RECORD, ORIGIN})
     if set(files) != {RECORD, ORIGIN}:
-        raise BrokenError("the first job's archive is not whole", hint=_AGAIN)
+        raise BrokenError("the first job's archive is incomplete", hint=_AGAIN)
     origin = _origin(files[ORIGIN])
     _require_same(origin, event)
     try:
@@ -128,4 +128,4 @@ def _require_same(origin: dict[str, Any], event: Event) -> None:
 
 
 def _another(why: str) -> BrokenError:
-    return BrokenError("what the first job left is not of this run and commit", why=why, hint=_AGAIN)
+    return BrokenError("the first job's record does not belong to this run and commit", why=why, hint=_AGAIN)

@@ -58,7 +58,7 @@ class Store(Protocol):
     """A place where baselines are kept."""
 
     def bring(self, folder: Path) -> tuple[str, ...]:
-        """Bring all baselines into a folder; a sentence for each file that is none.
+        """Fetch all baselines into a folder; a sentence for each file that is not a baseline.
 
         Raises:
             BrokenError: they cannot be read, so that no change could be seen.
@@ -84,7 +84,7 @@ class NoStore:
     def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
         """Nowhere: to ask for it is a contradiction."""
         del record, acceptance
-        raise PublishError("no baseline is stored", why="baseline-store is none", hint="Choose a store, such as branch.")
+        raise PublishError("no baseline is stored", why="baseline-store is 'none'", hint="Choose a store, such as branch.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

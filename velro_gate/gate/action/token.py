@@ -21,7 +21,7 @@ def require_token(event: Event, inputs: Inputs, outlets: Outlets) -> None:
         raise UsageError(
             "the input token is empty, so the status that was asked for cannot be set",
             where="VELRO_TOKEN",
-            why="an expression that names a secret which does not exist gives an empty text",
-            hint="Pass 'token: ${{ github.token }}', or set 'status: false' where nobody waits for the status.",
+            why="an expression that names a missing secret gives an empty string",
+            hint="Pass 'token: ${{ github.token }}', or set 'status: false' if the status is not required.",
         )
     outlets.say("warning: the input token is empty: no status, no comment, and nothing of a private repository")

@@ -82,7 +82,7 @@ class BuildRunner:
                 f"the {side.value} build's build-command {fault}",
                 where=str(output.path),
                 why=output.tail() or "it printed nothing",
-                hint="Try the command by hand in a fresh checkout of that commit; more time comes by the input build-minutes.",
+                hint="Try the command by hand in a fresh checkout of that commit; the input build-minutes allows more time.",
             )
             error.of_base = side is Side.BASE
             raise error

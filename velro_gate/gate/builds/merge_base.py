@@ -1,7 +1,7 @@
-"""What a change is held against: the commit where it left the base branch, found and checked out by git.
+"""What a change is compared with: the commit where it left the base branch, found and checked out by git.
 
 Both happen in private repositories of the job's temporary folder. The workspace may be shallow, and is not touched: no fetch
-into it, no worktree that it would have to be told about.
+into it, no worktree that it would have to register.
 """
 
 from __future__ import annotations

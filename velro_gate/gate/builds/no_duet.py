@@ -19,10 +19,10 @@ class NoDuetError(Exception):
 
 @contextmanager
 def no_duet_without_a_base() -> Iterator[None]:
-    """A duet that does not fit, or whose base build cannot be had, is none; what is wrong with the head build stays an error.
+    """Turns a duet that does not fit, or without a base build, into NoDuetError; a fault of the head build stays an error.
 
     Raises:
-        NoDuetError: in the place of InfeasibleError, and of BrokenError where the base build is to blame.
+        NoDuetError: instead of InfeasibleError, and of BrokenError if the base build is the cause.
     """
     try:
         yield

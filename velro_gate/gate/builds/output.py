@@ -42,7 +42,7 @@ class BuildOutput:
 
     @contextlib.contextmanager
     def opened(self, title: str) -> Iterator[BinaryIO]:
-        """The file, open for one more start of the command; title: how that start is told from the others.
+        """The file, open for one more start of the command; title: distinguishes this start from the others.
 
         Raises:
             OutputError: the place cannot be written. StorageError: the disk is full.

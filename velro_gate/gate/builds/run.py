@@ -30,7 +30,7 @@ STOP_SECONDS = 10.0
 _STARTING_SECONDS = 5.0  # for an address: whoever names one says that it is there
 _PORT_TRIES = 5
 _ASK_EVERY = 0.1  # what is waited beyond the start is waited in every block
-_WARDEN = (sys.executable, "-I", "-S", supervisor.__file__)
+_SUPERVISOR = (sys.executable, "-I", "-S", supervisor.__file__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ class Builds:
         """Refuse what can be seen to be wrong before anything is started.
 
         Raises:
-            UsageError: a directory is none.
+            UsageError: a directory does not exist.
         """
         for side in Side:
             build = self[side]
@@ -114,10 +114,10 @@ class Builds:
 
 
 def supervised(line: str, directory: Path, *, grace: float, user: str) -> tuple[list[str], Path]:
-    """The warden's command line for a command, and the folder that the supervisor itself runs in."""
+    """The supervisor's command line for a command, and the folder that the supervisor itself runs in."""
     if user:
-        return [*_WARDEN, str(grace), line, user, str(directory)], Path("/")
-    return [*_WARDEN, str(grace), line], directory
+        return [*_SUPERVISOR, str(grace), line, user, str(directory)], Path("/")
+    return [*_SUPERVISOR, str(grace), line], directory
 
 
 def free_port() -> int:
@@ -178,8 +178,8 @@ async def _free(port: Callable[[], int], side: Side) -> int:
         await stream.aclose()
     raise BrokenError(
         f"there is no free port for the {side.value} build: port {number} is taken",
-        why="another process listens there, and would be taken for the build",
-        hint="End what listens on it ('ss -ltnp' shows it), then run again.",
+        why="another process listens there and would be mistaken for the build",
+        hint="Stop the process that listens on it ('ss -ltnp' shows it), then run again.",
     )
 
 
@@ -204,7 +204,7 @@ async def _started(
             raise BrokenError(
                 f"the {side.value} build's command cannot be started",
                 why=error.strerror or str(error),
-                hint="Look for a limit of processes ('ulimit -u') or of memory, then run again.",
+                hint="Check the limits on processes ('ulimit -u') and memory, then run again.",
             ) from error
     try:
         yield process

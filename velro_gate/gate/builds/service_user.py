@@ -66,7 +66,7 @@ class ServiceUser:
                 f"the {side.value} build's code cannot be copied for the user {self.name}",
                 where=str(folder),
                 why="\n".join(filter(None, (said.strip(), unpacked.stderr.strip())))[-2_000:] or None,
-                hint=f"It is copied by tar to {target}: look for room on that disk and for files that the runner cannot read.",
+                hint=f"It is copied by tar to {target}: check the space on that disk, and that the runner can read all files.",
             )
         return target
 
@@ -95,7 +95,7 @@ def service_user(name: str) -> Iterator[ServiceUser]:
         raise UsageError(
             f"there is no user {name} on this machine",
             where=where,
-            hint="Name one that has no other work, such as nobody, or make one: useradd --system NAME.",
+            hint="Name one that is used for nothing else, such as nobody, or create one: useradd --system NAME.",
         ) from None
     if known.pw_uid in (0, os.geteuid()):
         raise UsageError(

@@ -3,7 +3,7 @@
 Rules of this module:
 
 - It is started as a file and imports nothing but the standard library, so that it is there at once and nothing can be missing.
-- The command runs in a session of its own: a signal for its master's terminal or group is none for it.
+- The command runs in a session of its own: it gets no signal meant for its parent's terminal or group.
 - Whatever the command starts and leaves behind becomes a child of the supervisor (Linux, PR_SET_CHILD_SUBREAPER), so that it is
   found even when it has left the group.
 - It ends when its standard input does, by SIGTERM, or when the command has ended. Then all that is left gets SIGTERM, and after
@@ -81,7 +81,7 @@ def _started_as(user: str, command: str, directory: str) -> subprocess.Popen[byt
         **rights,
     )
     assert child.stdin is not None
-    # A shell that cannot be had ends at once, and its exit code is told.
+    # If the shell cannot be started, the command ends at once, and its exit code is reported.
     with contextlib.suppress(OSError), child.stdin as script:
         script.write(_script([*_shell(), command], directory).encode("utf-8", "surrogateescape"))
     return child

@@ -51,7 +51,7 @@ class BlockShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a block stands in its duet: what a person reads of it, and its number of so many. draw: of the arrivals."""
+    """A block's place in its duet: the title that people read, and its number of the total. draw: of the arrivals."""
 
     title: str
     number: int
@@ -95,7 +95,7 @@ class Stage:
         self._log = log
 
     def say(self, sentence: str) -> None:
-        """Tell it to whoever watches, and to the log."""
+        """Report it to the progress view and to the log."""
         self._log.info("%s", sentence)
         self._effects.say(sentence)
 

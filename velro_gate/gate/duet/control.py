@@ -1,4 +1,4 @@
-"""The control endpoint: the responder, asked lightly beside every block by the same loop that sends the load.
+"""The control endpoint: the responder, requested lightly during every block by the same loop that sends the load.
 
 No build can change its answers, so whatever moves their time is the runner, or the generator: not the service.
 """
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import trio
 
 ASKED_EVERY = 0.02
-"""Seconds between two questions: light beside any load that is worth comparing."""
+"""Seconds between two requests: little compared with any load that is worth comparing."""
 
 _TIMEOUT = 2.0
 _QUESTION = b"GET / HTTP/1.1\r\nHost: control\r\n\r\n"

@@ -1,4 +1,4 @@
-"""What a duet takes at least, told from the plan's lengths before anything is built or sent."""
+"""The shortest time a duet can take, computed from the plan's lengths before anything is built or sent."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _DRAWS = 100_000  # apart from those of any pair
 class DuetOptions:
     """What was asked of a duet; None: as the pilot finds. seed: of order and sign vectors. most_seconds: the whole duet's.
 
-    pairs: exactly so many, at one look. block, warm_up: seconds. pilot: whether to make one.
+    pairs: their number, at a single look. block, warm_up: seconds. pilot: whether to measure one.
     """
 
     seed: int
@@ -59,8 +59,8 @@ class DuetOptions:
             least = least_pairs(one_look(self.pairs).alpha)
             raise UsageError(
                 f"{self.pairs} pairs of blocks can call nothing changed",
-                why=f"even if all of them agree, chance does as much in one of {2**self.pairs}",
-                hint=f"Measure at least {least} pairs; ten decide well.",
+                why=f"even if all of them agree, that happens by chance in one of {2**self.pairs}",
+                hint=f"Measure at least {least} pairs; ten are enough to decide.",
             )
 
     @property
@@ -166,7 +166,7 @@ async def _pilot_block(stage: Stage, shape: BlockShape, number: int) -> Measured
             unfit = BrokenError(
                 f"the base build answered nothing well in the pilot's {phase.name}",
                 why=phase.service_gone or "every request failed",
-                hint="See its output in base.log: a base build that does not work is no yardstick for the head build.",
+                hint="See its output in base.log: the head build cannot be compared with a base build that does not work.",
             )
             unfit.of_base = True
             raise unfit
@@ -191,7 +191,7 @@ def too_long(pairs: int, seconds: float, options: DuetOptions, *, at_least: bool
 
 
 def _sentences(shape: BlockShape, made: DuetForecast) -> Iterator[str]:
-    yield f"forecast from the pilot: {_block_words(shape)}, the order in each pair drawn by lot"
+    yield f"forecast from the pilot: {_block_words(shape)}, the order in each pair drawn at random"
     for look in made.looks:
         if not look.mde:
             then = "the duet ends if everything is shown to be unchanged by then"

@@ -33,7 +33,7 @@ class ProposedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """What a change starts from, checked out in a folder of its own; or, in reason and advice, why that is not to be had."""
+    """What a change starts from, checked out in a folder of its own; or, in reason and advice, why it is not available."""
 
     sha: str = ""
     branch: str = ""
@@ -80,9 +80,9 @@ def measure_change(
     """
     if base.reason:
         raise NoDuetError(base.reason, base.advice)
-    # What is wrong with the head build is its author's to mend, whatever becomes of the base build.
+    # The author has to fix the head build in any case, whether or not the base build works.
     builder.build_head(results)
-    effects.say(f"the change is held against {base.sha[:12]}, from which it starts")
+    effects.say(f"comparing with merge base {base.sha[:12]}")
     with no_duet_without_a_base():
         builder.build_in(base.folder, Side.BASE, results)
         known = Revision(sha=base.sha, branch=base.branch, label=base.sha[:12])

@@ -72,13 +72,13 @@ def duet(
         options: seed, and what the pilot shall not choose.
         results: the folder, with the log of the duet and of each build.
         effects: the outside world; its environment is that of the builds' commands, too.
-        calibration: tells the generator's own noise; None: it is left out, which the record notes.
+        calibration: measures the generator's own noise; None: it is left out, which the record notes.
 
     Returns:
         The record of the head build (each phase over all of its blocks) and the pairs.
 
     Raises:
-        UsageError: a build's directory is none. StorageError: the results cannot be kept. BrokenError: a build cannot be
+        UsageError: a build's directory does not exist. StorageError: the results cannot be kept. BrokenError: a build cannot be
             started, is not healthy, or the base build does not work. InfeasibleError: this machine cannot carry out the plan,
             or it would take longer than it may.
     """
@@ -135,7 +135,7 @@ def duet(
 
 
 def _as_measured(setup: Setup, builds: Builds) -> Setup:
-    """The setup, with what this machine has to carry beside the load: a build that we start shares its cores."""
+    """The setup, with what this machine has to carry besides the load: a build that we start shares its cores."""
     url = builds.head.url if isinstance(builds.head, RunningBuild) else "http://127.0.0.1"
     # The path under which the routes are is the scenario's.
     target = setup.scenario.target
@@ -213,7 +213,7 @@ async def measure_pairs(stage: Stage, plan: PilotResult, options: DuetOptions, p
         left = (until - used) * (trio.current_time() - began)
         stage.say(f"{_pair_words(pair, used, until)}; {units.format_duration(round(left))} to the next look")
         if pair.base.gone or pair.head.gone:
-            stage.note("the duet ended early: a build went away under the load, and more pairs would not change that")
+            stage.note("the duet ended early: a build stopped responding under load, and more pairs would not change that")
             return
         until = _look(stage, held, until)
 

@@ -51,12 +51,12 @@ def calibrate(
     A run that was disturbed or misses its own requirements is kept as quarantined and measured again, at most twice for all
     runs together, or half as often as there are runs: later runs would be compared with the disturbance.
 
-    The runs are held against what was accepted before the first of them, not against one another: five runs of one build are
-    to tell its noise, not to be chosen by it. calibration: measures the generator alone, once for all runs; None: left out.
+    The runs are compared with what was accepted before the first of them, not with one another: five runs of one build
+    should show its noise, not be selected by it. calibration: measures the generator alone, once for all runs; None: left out.
     waivers: the file of agreed regressions: the first run begins an epoch of what they cover, and all of them are in it.
 
     Raises:
-        UsageError: the waivers cannot be read, or hold what is none. BrokenError: runs cannot be trusted. GateFailedError: one
+        UsageError: the waivers cannot be read or are invalid. BrokenError: runs cannot be trusted. GateFailedError: one
         is a regression, or they miss their requirements. Such a run is kept as quarantined, and those stored before it stay.
         InterruptedRunError: the user stopped.
     """
@@ -180,8 +180,8 @@ def _unanswered(record: RunRecord) -> BrokenError | None:
         return None
     return BrokenError(
         f"run {record.id} cannot become a baseline",
-        why=f"no request was answered well in {', '.join(silent)}",
-        hint="Mend the service, or the scenario's checks, then run again.",
+        why=f"all requests failed in {', '.join(silent)}",
+        hint="Fix the service or the scenario's checks, then run again.",
     )
 
 
@@ -196,7 +196,7 @@ def _missed(record: RunRecord, verdict: Verdict) -> BrokenError | None:
     return _DisturbedError(
         f"run {record.id} cannot become a baseline",
         why=f"it misses its own requirements: {named}",
-        hint="Mend the service or the limit; 'velro-gate baseline add' stores a kept run all the same.",
+        hint="Fix the service or the limit; 'velro-gate baseline add' stores a kept run anyway.",
     )
 
 
@@ -207,8 +207,8 @@ def _regression(record: RunRecord, verdict: Verdict) -> GateFailedError | None:
     named = ", ".join(f"{row.phase} {row.step} {row.metric}" for row in unagreed[:3])
     return GateFailedError(
         f"run {record.id} is a regression against the {verdict.baselines_used} accepted baselines: {named}",
-        why=f"worse than what was accepted: {named}",
-        hint="Mend it, waive it, or store it with 'baseline add --accept-change' when the new level is wanted.",
+        why=f"worse than the accepted level: {named}",
+        hint="Fix it, waive it, or store it with 'baseline add --accept-change' if the new level is intended.",
     )
 
 
@@ -219,5 +219,5 @@ def _broken(record: RunRecord, verdict: Verdict) -> BrokenError | None:
     return _DisturbedError(
         f"run {record.id} cannot become a baseline",
         why="; ".join(finding.sentence for finding in broken[:3]),
-        hint=broken[0].advice or "Mend what is named above, then run again.",
+        hint=broken[0].advice or "Fix the problems listed above, then run again.",
     )

@@ -1,4 +1,4 @@
-"""The file of agreed regressions beside the scenario that it is about, looked at before anything is sent."""
+"""Checks the waiver file against its scenario before anything is sent."""
 
 from __future__ import annotations
 

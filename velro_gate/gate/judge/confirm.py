@@ -48,12 +48,12 @@ PENDING = "it was to be measured again, but the gate was ended before that was d
 class Confirming:
     """How to settle what the screen leaves open. seconds: the most that running phases again may take; None: no bound.
 
-    beside: where there is a base build; None: there is none, and only suspicions are looked at again. second_job: whether
+    side_by_side: the base build, if there is one; None: only suspicions are measured again. second_job: whether
     this is another job than the one that made the run.
     """
 
     again: RunAgain
-    beside: SideBySide | None = None
+    side_by_side: SideBySide | None = None
     seconds: float | None = None
     second_job: bool = False
 
@@ -102,11 +102,11 @@ def gated(
         return judging.settle(None), None
     missed = None
     undecided = undecided_phases(verdict.comparisons, record.plan.phases)
-    if confirming.beside is not None and undecided:
+    if confirming.side_by_side is not None and undecided:
         say(f"suspicious or open: {_listed(undecided)}; the base build decides")
         judging.settle(Further(missing=dict.fromkeys(undecided, PENDING)))
         try:
-            further = confirming.beside(undecided)
+            further = confirming.side_by_side(undecided)
         except NoDuetError as error:
             say(f"no duet, using stored baselines: {error.reason}\ndo:    {error.advice}")
             missed = error
@@ -144,7 +144,7 @@ def _again(
 def phases_again(
     needed: Repeats, *, setup: Setup, results: Results, effects: Effects, calibration: Calibration | None
 ) -> Further:
-    """Run these phases of the plan as often as needed, each time in a results folder of its own beside the run.
+    """Run these phases of the plan as often as needed, each time in a results folder of its own inside the run's.
 
     A run that is interrupted, or for which there is no healthy service, is the last one; what there is stays.
     """
@@ -173,7 +173,7 @@ def phases_again(
 def phases_side_by_side(
     names: tuple[str, ...], *, setup: Setup, results: Results, effects: Effects, measure: MeasureBeside
 ) -> Further:
-    """Measure these phases of both builds in a duet, in a results folder of its own beside the run.
+    """Measure these phases of both builds in a duet, in a results folder of its own inside the run's.
 
     Raises:
         NoDuetError: there can be no duet.

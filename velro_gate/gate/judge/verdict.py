@@ -70,7 +70,7 @@ def _require_planned(record: RunRecord, facts: RunFacts, folder: Path) -> None:
 
 
 def kept_further(folder_or_record: Path) -> Further | None:
-    """What is kept beside a run and was measured after it, summarised afresh; None when nothing was, or it is a lone file.
+    """What was measured after a run and is kept with it, summarised again; None if there is nothing, or only a single file.
 
     Raises:
         RecordError: one of them cannot be read.
@@ -79,9 +79,9 @@ def kept_further(folder_or_record: Path) -> Further | None:
     missing = read_missing(folder)
     if missing is None:
         return None
-    beside = duet_folder(folder)
+    duet = duet_folder(folder)
     runs = tuple(map(reread, repeat_folders(folder)))
-    return dataclasses.replace(missing, runs=runs, duet=None if beside is None else read_duet(beside))
+    return dataclasses.replace(missing, runs=runs, duet=None if duet is None else read_duet(duet))
 
 
 def reach_verdict(
@@ -99,7 +99,7 @@ def reach_verdict(
     the run is judged alone.
 
     Raises:
-        UsageError: the waivers cannot be read, or hold what is none.
+        UsageError: the waivers cannot be read or are invalid.
     """
     if baselines is None:
         return judge(record, (), policy=policy, phases=phases)
@@ -161,7 +161,7 @@ def reach_duet_verdict(
     """Judge a duet: the head build by its requirements and by its pairs with the base build. For the arguments, see above.
 
     Raises:
-        UsageError: the waivers cannot be read, or hold what is none.
+        UsageError: the waivers cannot be read or are invalid.
     """
     agreed = None if waivers is None else read_waivers(waivers)
     return judge_duet_record(record, kept, policy=policy, phases=phases, waivers=agreed)
@@ -198,7 +198,7 @@ def judge_kept(
     For the arguments, see above.
 
     Raises:
-        RecordError: the folder holds no readable record. UsageError: the waivers cannot be read, or hold what is none.
+        RecordError: the folder holds no readable record. UsageError: the waivers cannot be read or are invalid.
     """
     record, pairs = reread(folder), read_duet(folder)
     if pairs is not None:
@@ -224,7 +224,7 @@ def reread_run(folder: Path) -> RunRecord:
         raise UsageError(
             "a duet cannot become a baseline",
             where=str(folder),
-            why="its blocks offer another load than a run of the plan does",
+            why="its blocks offer a different load than a run of the plan does",
             hint="Record a run of the accepted build: 'velro-gate baseline calibrate'.",
         )
     return reread(folder)
@@ -246,11 +246,11 @@ def given_report(folder_or_record: Path, name: str) -> str:
     if not (folder / RECORD).exists():
         raise RecordError("there is no kept run", where=str(folder_or_record), why=f"the folder holds no {RECORD}")
     why = "it was measured and not judged, or by a version that kept no reports"
-    raise RecordError("no verdict was given to this run", where=str(folder), why=why, hint=hint)
+    raise RecordError("this run has no verdict", where=str(folder), why=why, hint=hint)
 
 
 def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:
-    """Write the verdict's files beside the record; the verdict itself first, so that it is never lost.
+    """Write the verdict's files next to the record; the verdict itself first, so that it is never lost.
 
     Raises:
         OutputError, StorageError: a file cannot be written.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmable:
-    """How a suspicion may be confirmed. seconds: what it may take. base: the build to measure beside, with its duet's seed;
+    """How a suspicion may be confirmed. seconds: time limit. base: the base build, with its duet's seed;
     None: this build is run again alone.
     """
 
@@ -65,7 +65,7 @@ def measure_and_judge(
     """Run the load, judge it, and measure suspicious phases again (confirm: None: judge it alone).
 
     Raises:
-        UsageError: the base build cannot be measured beside this one, or the waivers cannot work.
+        UsageError: the base build cannot be measured side by side with this one, or the waivers are invalid.
         InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
     """
     setup = prepare(wanted, world.environ)
@@ -115,7 +115,7 @@ def confirm_kept(
     kept = kept_further(folder)
     if kept is not None and (kept.runs or kept.duet is not None):
         raise UsageError(
-            "the kept run was measured again before", where=str(folder), hint="'velro-gate judge' shows what that came to."
+            "the kept run was measured again before", where=str(folder), hint="'velro-gate judge' shows the result."
         )
     with world.open() as effects:
         calibration = Calibration() if calibrate else None
@@ -136,7 +136,7 @@ def _confirming(
     target = setup.scenario.target
     if target.unix_socket is not None:
         raise UsageError(
-            "a build behind a Unix socket cannot be measured beside another one",
+            "a build behind a Unix socket cannot be measured side by side with another one",
             where=target.unix_socket,
             hint="Give the service an address with --url, or leave the base build out.",
         )
@@ -144,13 +144,13 @@ def _confirming(
     builds.check()
     options = DuetOptions(seed=confirm.seed, most_seconds=confirm.seconds)
 
-    def beside(smaller: Setup, folder: Results) -> tuple[RunRecord, DuetRecord]:
+    def side_by_side(smaller: Setup, folder: Results) -> tuple[RunRecord, DuetRecord]:
         with no_duet_without_a_base():
             say_forecast(smaller.phases, options, effects.say)
             return duet(smaller, builds, options, folder, effects, calibration)
 
-    together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
-    return Confirming(again=alone, beside=together, seconds=confirm.seconds)
+    together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=side_by_side)
+    return Confirming(again=alone, side_by_side=together, seconds=confirm.seconds)
 
 
 def stop_if_interrupted(record: RunRecord, results: Results) -> None:

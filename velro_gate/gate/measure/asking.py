@@ -44,7 +44,7 @@ class Replies:
 
 
 def ask_services(setup: Setup, *, wait_seconds: float = 0.0) -> Replies:
-    """Ask once and tell what came. Sends a health request and as many requests as reach each step, one user's worth.
+    """Try the services once and report the responses. Sends a health request and one user's requests up to the last step.
 
     Raises:
         UsageError: a placeholder has no value, or a certificate file cannot be used.
@@ -56,11 +56,11 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
     watched = {name: await _fault_of(source) for name, source in _sources(setup)}
     # A page of metrics that nobody asked for is no loss: its path is a guess.
     silent = tuple(f"{name} ({fault})" for name, fault in watched.items() if fault and name in _NAMED.values())
-    beside = [f"{name}: {fault or 'answers'}." for name, fault in watched.items()]
+    sources = [f"{name}: {fault or 'answers'}." for name, fault in watched.items()]
     try:
         health = await preflight(setup.scenario.target, wait_seconds=wait_seconds)
     except UnreachableError as error:
-        return Replies(sentences=tuple(beside), refusal=error, silent=silent)
+        return Replies(sentences=tuple(sources), refusal=error, silent=silent)
     rows = await _each_step(setup)
     wrong = [name for name, _, good in rows if not good]
     refusal = None
@@ -69,10 +69,10 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
             f"{len(wrong)} of {len(rows)} steps were not answered as the scenario expects",
             where=setup.scenario.target.url,
             why="; ".join(f"{name}: {what}" for name, what, good in rows if not good),
-            hint="Check the key, the paths and what the steps expect; 'curl -i' on the URL shows a whole answer.",
+            hint="Check the key, the paths and what the steps expect; 'curl -i' on the URL shows a complete response.",
         )
     steps = [f"Step {name}: {what}." for name, what, _ in rows]
-    return Replies(sentences=(f"Health: {health}.", *steps, *beside), refusal=refusal, silent=silent)
+    return Replies(sentences=(f"Health: {health}.", *steps, *sources), refusal=refusal, silent=silent)
 
 
 def _sources(setup: Setup) -> Iterator[tuple[str, ReadingSource]]:

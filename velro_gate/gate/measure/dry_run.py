@@ -1,4 +1,4 @@
-"""The dry run: what a plan would take, and whether this machine can carry it out. Sends no load, and nothing unless told to."""
+"""The dry run: what a plan would need, and whether this machine can carry it out. Sends no load, and by default nothing."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class DryRun:
 
 
 def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *, ask: bool = False) -> DryRun:
-    """Look at a plan without carrying it out; a missing secret is told beside the rest. ask: ask the services once, too, unless
+    """Check a plan without carrying it out; a missing secret is reported with the rest. ask: also try the services once, unless
     a run would not even begin.
     """
     shards = setup.shard_count(machine)

@@ -84,10 +84,10 @@ def _ignore(_: object) -> None:
 async def null_run(
     setup: Setup, *, seconds: float, stop: trio.Event, observe: Callable[[Progress], None] = _ignore
 ) -> NullRun | None:
-    """Measure the generator alone for so many seconds, ramp not counted; None when ``stop`` was set meanwhile.
+    """Measure the generator alone for ``seconds``, not counting the ramp; None if ``stop`` was set meanwhile.
 
     Raises:
-        BrokenError: the responder did not start or went away, or nothing was answered.
+        BrokenError: the responder did not start or stopped responding, or nothing was answered.
     """
     machine = read_machine()
     shards = setup.shard_count(machine)
@@ -114,7 +114,7 @@ async def null_run(
         raise BrokenError(
             "the generator alone could not be measured",
             why=ran.service_gone or "; ".join(ran.shards_lost) or "nothing was answered in the null run",
-            hint="Look whether this machine is out of memory or of processes, then run again.",
+            hint="Check whether this machine is out of memory or processes, then run again.",
         )
     return NullRun(
         noise=noise,
@@ -199,7 +199,7 @@ def null_phase(phases: Sequence[Phase], scenario: Scenario, seconds: float, mach
             journeys=scenario.journey is not None,
             spacing=peak.arrivals.spacing if isinstance(peak.arrivals, OpenArrivals) else "poisson",
         ),
-        # What lateness and loop lag are held against. Nothing is required of the responder itself.
+        # What lateness and loop lag are compared with. Nothing is required of the responder itself.
         requirements=tuple(tightest[:1]),
     )
 

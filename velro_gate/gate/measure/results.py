@@ -45,7 +45,7 @@ class Results:
 
 
 def run_id(started: datetime, scenario: str, profile: str) -> str:
-    """A name that sorts by time and says what was run. Jobs that begin in one second are told apart by its fraction."""
+    """A name that sorts by time and says what was run. The fraction distinguishes jobs that begin in the same second."""
     clean = "".join(c if c.isalnum() or c in "-_" else "-" for c in f"{scenario}-{profile}")
     return f"{started:%Y%m%dT%H%M%S.%fZ}-{clean}"
 
@@ -90,8 +90,8 @@ def refuse_links(root: Path, workspace: Path) -> None:
             raise OutputError(
                 "the folder for the results is a symbolic link",
                 where=str(part),
-                why="what a job writes there would land where the link leads",
-                hint="Remove the link from the repository, or name another folder by the input output.",
+                why="what a job writes there would end up where the link points",
+                hint="Remove the link from the repository, or name another folder in the input output.",
             )
 
 
@@ -123,7 +123,7 @@ class _Masking(logging.Formatter):
 
 class _Quiet(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the standard library's name)
-        """Nothing: a full disk is told by what must not be lost, and a traceback a line would bury it."""
+        """Nothing: a full disk is reported elsewhere, and a traceback for each log line would bury that."""
 
 
 class RunLog:

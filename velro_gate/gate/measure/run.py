@@ -1,4 +1,4 @@
-"""Run the load with the monitor beside it, and keep everything that a later judgement needs."""
+"""Run the load and the monitor, and keep everything that a later judgement needs."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ NOT_CALIBRATED = "no null run was made, so what the generator alone adds to resp
 def run(setup: Setup, results: Results, effects: Effects, calibration: Calibration | None = None) -> RunRecord:
     """Check that the plan is feasible and the service healthy, run the load, and keep the record in the results folder.
 
-    An interrupted run, or one whose service went away, is kept as well, marked as such. calibration: tells the generator's own
-    noise, measured before the load unless it is known already; None: it is left out, which the record notes.
+    An interrupted run, or one whose service stopped responding, is kept as well, marked as such. calibration: for the
+    generator's own noise, measured before the load unless it is known already; None: it is left out, which the record notes.
 
     Raises:
         StorageError: the results cannot be kept. UnreachableError: no healthy service. InfeasibleError: this machine cannot

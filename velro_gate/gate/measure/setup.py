@@ -47,7 +47,7 @@ def number_of_shards(text: str) -> int | None:
     if text.isascii() and text.isdigit() and 1 <= int(text) <= MOST_SHARDS:
         return int(text)
     raise UsageError(
-        f"--shards {text}: that is no number of shards", hint=f"Give a number from 1 to {MOST_SHARDS}, or {AUTO_SHARDS}."
+        f"--shards {text} is not a number of shards", hint=f"Give a number from 1 to {MOST_SHARDS}, or {AUTO_SHARDS}."
     )
 
 

@@ -63,7 +63,7 @@ def choose(
             answers[question.field] = question.default
         else:
             raise UsageError(
-                f"--{question.field} is needed", why="nobody is asked, and there is no default", hint=question.text
+                f"--{question.field} is needed", why="questions are off, and there is no default", hint=question.text
             )
     labels = tuple(label.strip() for label in answers.pop("labels").split(",") if label.strip())
     bearer = answers.get("bearer", "")

@@ -68,7 +68,7 @@ def fill_bank(setup: Setup, path: Path, wanted: BankOptions, results: Results, e
                 raise InterruptedRunError(
                     f"the bank holds {len(bank.cycles)} of {wanted.cycles} cycles",
                     where=str(path),
-                    hint="Give the same command again: a bank goes on where it stopped.",
+                    hint="Run the same command again: a bank continues where it stopped.",
                 )
     return bank
 

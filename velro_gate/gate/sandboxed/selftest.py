@@ -50,7 +50,7 @@ class SelftestAsked:
             needed = LEAST_CYCLES * len(SLOWDOWNS) * (self.warm_up + self.seconds + _RESTART)
             raise UsageError(
                 f"a selftest in {units.format_duration(60.0 * self.minutes)} would measure {self.cycles} cycles of blocks",
-                why=f"it takes {LEAST_CYCLES} before anything can be found",
+                why=f"at least {LEAST_CYCLES} are needed to find anything",
                 hint=f"Allow at least {needed / 60.0:.0f} minutes with --minutes (in a workflow: selftest-minutes).",
             )
 
@@ -61,7 +61,7 @@ Fill = Callable[[Setup, Path, BankOptions, Results, Effects], Bank]
 def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) -> tuple[Selftest, Results]:
     """Measure cycles of unchanged and slowed sandbox blocks, and keep what they say of this runner.
 
-    It is kept twice: in the results folder beside the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.
+    It is kept twice: in the results folder next to the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.
 
     Raises:
         UsageError: the sandbox's extra is not installed. InterruptedRunError: a signal came. BrokenError: too few cycles could

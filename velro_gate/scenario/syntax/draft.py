@@ -1,4 +1,5 @@
-"""Tree -> FileSpec, with every fault of shape told, and with the rest kept so that its own faults are found in the same pass.
+"""Tree -> FileSpec, with every fault of shape reported, and with the rest kept so that its own faults are found in the same
+pass.
 
 What pydantic refuses is cut out at the smallest place whose absence raises no false alarm elsewhere, and the remainder is
 validated again. So a mistyped duration does not hide an unknown step.

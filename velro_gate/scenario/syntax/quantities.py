@@ -1,4 +1,4 @@
-"""Field types of a scenario file: human units in, base units out, and what an editor is told about them."""
+"""Field types of a scenario file: human units in, base units out, and their description for editors."""
 
 from __future__ import annotations
 

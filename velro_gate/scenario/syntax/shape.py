@@ -42,7 +42,7 @@ from velro_gate.scenario.syntax.tree import line_of
 DEFAULT_VARIABLE = "SUPABASE_SERVICE_KEY"
 
 STEP_METRICS = frozenset(name for name, metric in METRICS.items() if metric.of_steps)
-"""Metrics that are measured for a single step, too; the others are figures of a whole phase."""
+"""Metrics that are also measured for a single step; the others are figures of a whole phase."""
 
 
 class Spec(BaseModel):
@@ -62,11 +62,11 @@ class Spec(BaseModel):
         return made
 
     def line(self, *path: object) -> int:
-        """The line of a place below this mapping, by the keys as they stand in the file."""
+        """The line of a place below this mapping, by the keys as written in the file."""
         return line_of(self._source, path)
 
     def written(self, key: str) -> str:
-        """How the number or flag under a key stands in the file; empty for anything else."""
+        """How the number or boolean under a key is written in the file; empty for anything else."""
         words: dict[str, str] = getattr(self._source, "written", {})
         return words.get(key, "")
 
@@ -77,7 +77,7 @@ class Spec(BaseModel):
 
     @classmethod
     def keys(cls) -> list[str]:
-        """The keys that may stand here."""
+        """The keys that are allowed here."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
 
@@ -106,7 +106,7 @@ class _ByMetric:
 
 
 def _one_key(key: str) -> Short:
-    """A bare text stands for a mapping with this one key."""
+    """A bare string means a mapping with this one key."""
     return Short(lambda given: {key: given} if isinstance(given, str) else given, (("type", "string"),))
 
 
@@ -127,27 +127,27 @@ class TargetSpec(Spec):
     connections_metric: str | None = Field(
         None,
         pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
-        description="Metric on that page that tells how many database connections there are.",
+        description="Metric on that page that counts database connections.",
     )
     redis_url: str | None = Field("${env.REDIS_URL:-}", description="Redis to watch; empty or null for none.")
     database_url: str | None = Field("${env.DATABASE_URL:-}", description="PostgreSQL to watch; empty or null for none.")
     verify_tls: bool = Field(default=True, description="Whether the service's certificate is checked.")
     http2: bool = Field(default=False, description="Whether a journey written in Python speaks HTTP/2.")
-    ca_file: str | None = Field(None, description="PEM file of the authorities that vouch for it, in place of the system's.")
-    client_certificate: str | None = Field(None, description="PEM file of the certificate that is shown to the service.")
-    client_key: str | None = Field(None, description="PEM file of its key, where that is not in the certificate's file.")
+    ca_file: str | None = Field(None, description="PEM file of the certificate authorities to trust, instead of the system's.")
+    client_certificate: str | None = Field(None, description="PEM file of the client certificate to present to the service.")
+    client_key: str | None = Field(None, description="PEM file of its key, if that is not in the certificate's file.")
     unix_socket: str | None = Field(None, description="Path of a unix socket to connect to instead of the URL's host.")
     source_addresses: list[str] = Field(
         default_factory=list, description="IP addresses of this machine that users connect from, in turn."
     )
     follow_redirects: Annotated[int, Field(ge=0, le=20)] = Field(
-        0, description="How many redirects of one request are followed, within the service only; 0: a redirect is an answer."
+        0, description="How many redirects of one request are followed, within the service only; 0: a redirect is a response."
     )
-    compression: Literal["none", "gzip"] = Field("none", description="What answers may be compressed with.")
+    compression: Literal["none", "gzip"] = Field("none", description="Compression that requests accept.")
 
 
 class CheckSpec(Spec):
-    """A check on the body of an answer: a JSON path that exists (and equals a value), or a text that it contains."""
+    """A check on the body of a response: a JSON path that exists (and equals a value), or a text that it contains."""
 
     json_path: str = _only("", alias="json", description="A path such as $.items[0].id that must exist.")
     equals: str | int | float | bool | None = Field(None, description="What the value at the path must be.")
@@ -162,7 +162,7 @@ class CheckSpec(Spec):
 
 
 class CaptureSpec(Spec):
-    """Where a captured value stands in the answer. A bare text is a JSON path."""
+    """Where a captured value is in the response. A bare string is a JSON path."""
 
     json_path: str = _only("", alias="json", description="A path such as $.id.")
     header: str = _only("", min_length=1, description="A header's name.")
@@ -175,7 +175,7 @@ class CaptureSpec(Spec):
 
 
 class LimitSpec(Spec):
-    """A limit. A bare text is the target alone."""
+    """A limit. A bare string is the target alone."""
 
     target: Text = Field(description="Comparison and value with its unit, for example '< 75 ms' or '>= 95 %'.")
     critical: Text | None = Field(None, description="Beyond this level the gate always fails; same unit, same direction.")
@@ -184,7 +184,7 @@ class LimitSpec(Spec):
 
 
 class RequirementSpec(LimitSpec):
-    """A limit that names its metric, and its step unless it holds for all steps together."""
+    """A limit that names its metric, and its step unless it applies to all steps together."""
 
     metric: str = Field(description="The metric, for example p95.", json_schema_extra={"enum": [*sorted(METRICS)]})
     step: str = Field("all", description="The step; 'all' for all steps together.")
@@ -224,19 +224,19 @@ class StepSpec(Spec):
             lambda given: [given] if isinstance(given, int) else given,
             (("type", "integer"), ("minimum", 100), ("maximum", 599)),
         ),
-    ] = Field([200], description="Statuses that are good answers; with a 'journey' 2xx and 3xx are unless said otherwise.")
+    ] = Field([200], description="Statuses that count as success; with a 'journey' any 2xx or 3xx by default.")
     checks: list[CheckSpec] = Field(default_factory=list)
     capture: dict[Name, Annotated[CaptureSpec, _one_key("json")]] = Field(
         default_factory=dict, description="Values that later steps of the same user may use as ${NAME}."
     )
-    timeout: Seconds = Field(10.0, description="The request failed when no whole answer came by then.")
+    timeout: Seconds = Field(10.0, description="The request fails if the response is not complete by then.")
     limits: Annotated[dict[str, Limit], _ByMetric(STEP_METRICS, of_steps=False)] = Field(
         default_factory=dict, description="Limits of this step in every phase, by metric."
     )
 
 
 class LoginSpec(Spec):
-    """A request that each user sends once, when it connects; its captured token is carried as bearer from then on."""
+    """A request that each user sends once, when it connects; its captured token is sent as the bearer token from then on."""
 
     step: StepSpec = Field(json_schema_extra=_NEEDS_PATH)
     token: Name = Field("token", description="The capture of the step that holds the token.")
@@ -278,7 +278,7 @@ class ColumnSpec(Spec):
         [0, 1], description="A whole number between two, both included."
     )
     choice: list[Text] = _only([], min_length=1, description="One of these.")
-    text: int = _only(1, ge=1, le=10_000, description="So many random lowercase letters.")
+    text: int = _only(1, ge=1, le=10_000, description="Number of random lowercase letters.")
     sequence: str = _only("", description="This prefix and the row's number, from 1.")
 
     @model_validator(mode="after")
@@ -298,7 +298,7 @@ def _column(given: object) -> object:
 
 
 class FeederSpec(Spec):
-    """Rows of data for the users: from a CSV or JSON file beside the scenario, or generated."""
+    """Rows of data for the users: from a CSV or JSON file next to the scenario, or generated."""
 
     file: str = _only("", min_length=1, description="A .csv file with a header line, or a .json list of flat mappings.")
     rows: Annotated[int, Field(ge=1, le=1_000_000)] = _only(1, description="How many rows are generated.")
@@ -317,7 +317,7 @@ class FeederSpec(Spec):
 
 
 class PhaseSpec(Spec):
-    """A stretch of load. In a profile that is made from another, what is left out is taken from that one's phase."""
+    """A stretch of load. In a profile made from another one, missing keys are taken from that profile's phase."""
 
     name: Name
     description: str = ""
@@ -325,7 +325,7 @@ class PhaseSpec(Spec):
     ramp: Ramp | None = Field(None, description="Users connect and the rate rises during the ramp; nothing is measured.")
     duration: Seconds | None = Field(None, description="The measured stretch after the ramp.")
     rate: Rate | None = Field(None, description="Requests offered per second by all users together (open loop).")
-    think_time: Ramp | None = Field(None, description="Mean pause of a user after each answer (closed loop).")
+    think_time: Ramp | None = Field(None, description="Mean pause of a user after each response (closed loop).")
     spacing: Literal["poisson", "even"] | None = Field(
         None, description="poisson (default): random gaps, as independent users make them; even: constant gaps."
     )
@@ -382,7 +382,7 @@ class ProfileSpec(Spec):
 
 
 class PolicySpec(Spec):
-    """How a verdict is reached; what is left out has the default of docs/decision.md."""
+    """How a verdict is reached; missing keys have the defaults of docs/decision.md."""
 
     margin: Probability | None = Field(None, description="Smallest relative change worth acting on, default 5 %.")
     unchanged_below: Probability | None = Field(None, description="An upper bound below this shows 'unchanged', default 10 %.")
@@ -390,11 +390,15 @@ class PolicySpec(Spec):
     confirm_alpha: Probability | None = Field(
         None, description="Family-wise level of the confirmation by a second job, default 1 %; by one job alone half of it."
     )
-    max_baselines: Annotated[int, Field(ge=1, le=100)] | None = Field(None, description="Baselines compared with, default 10.")
-    history: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="Runs that tell the noise, default 30.")
+    max_baselines: Annotated[int, Field(ge=1, le=100)] | None = Field(
+        None, description="Number of baselines to compare with, default 10."
+    )
+    history: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="Number of runs that determine the noise, default 30."
+    )
     block_inconclusive: bool | Literal["suspicious"] | None = Field(
         None,
-        description="When an inconclusive run exits with 3: while something looks worse (suspicious, default), true, false.",
+        description="When an inconclusive run exits with 3: if something looks worse (suspicious, default), true, false.",
     )
     require_baseline: bool | None = Field(None, description="Whether a run without a usable baseline fails, default false.")
     primary: list[str] | None = Field(
@@ -403,7 +407,7 @@ class PolicySpec(Spec):
 
 
 class FileSpec(Spec):
-    """A velro-gate scenario: requests, users, phases and what the service has to show."""
+    """A velro-gate scenario: requests, users, phases and what the service has to achieve."""
 
     model_config = ConfigDict(
         json_schema_extra={"if": {"not": {"required": ["journey"]}}, "then": {"properties": {"steps": {"items": _NEEDS_PATH}}}}
@@ -415,13 +419,15 @@ class FileSpec(Spec):
     auth: Auth = Field(
         default_factory=lambda: AuthSpec.model_validate({}), description="How requests are authorised; default none."
     )
-    cookies: bool = Field(default=True, description="Whether each user keeps the cookies it is sent.")
+    cookies: bool = Field(default=True, description="Whether each user keeps the cookies it receives.")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(1, description="Seed of everything random.")
-    headers: dict[str, Text] = Field(default_factory=dict, description="Headers of every step; a step's own win.")
+    headers: dict[str, Text] = Field(
+        default_factory=dict, description="Headers of every step; a step's own headers take precedence."
+    )
     feeders: dict[Name, FeederSpec] = Field(default_factory=dict)
     journey: str | None = Field(
         None,
-        description="A journey written in Python: 'package.module:function', found beside the file or in the current folder.",
+        description="A journey written in Python: 'package.module:function', found next to the file or in the current folder.",
     )
     steps: Annotated[list[StepSpec], Field(min_length=1)]
     requirements: Requirements = Field(default_factory=dict, description="Limits of every phase.")

@@ -155,7 +155,7 @@ class _Builder:
             return self._alias(event)
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self._faults.add(_line(event), f"the tag {tag!r} is not allowed", "tags are never obeyed: write the plain value")
+            self._faults.add(_line(event), f"the tag {tag!r} is not allowed", "tags are not supported: write the plain value")
         built = self._build(event, depth)
         if built[1] > MOST_VALUES:
             raise _UnreadableError(_line(event), f"expands to more than {MOST_VALUES:,} values", "use fewer anchors")
@@ -181,7 +181,7 @@ class _Builder:
         try:
             return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError:
-            self._faults.add(_line(event), "this text holds half a character, which cannot be sent")
+            self._faults.add(_line(event), "this text contains half a character, which cannot be sent")
             return ""
 
     def _alias(self, event: yaml.AliasEvent) -> tuple[LinedValue, int]:
@@ -202,7 +202,7 @@ class _Builder:
             if key is None:
                 continue
             if key in built:
-                self._faults.add(_line(event), f"the key {key!r} stands twice", f"first on line {built.lines[key]}")
+                self._faults.add(_line(event), f"the key {key!r} is given twice", f"first on line {built.lines[key]}")
             else:
                 built[key], built.lines[key] = value, _line(event)
                 if isinstance(value, int | float):
