@@ -1,4 +1,4 @@
-"""Our figures held against a server that knows the truth. ``python -m benchmarks.accuracy``.
+"""Our figures compared with a server that knows the truth. ``python -m benchmarks.accuracy``.
 
 Every case runs the engine in one process on one core and ``benchmarks.truth`` in another on another, with a user number in each
 request, so that each of our samples is paired with the server's own entry for it.
@@ -6,10 +6,10 @@ request, so that each of our samples is paired with the server's own entry for i
 The stopped server. Requests fall due evenly at rate r over a measured stretch of T seconds, and each is answered after d. From
 S to R = S + W the server is stopped (SIGSTOP). What fell due before S - d is answered after d. What fell due in (S - d, S) was
 read and is answered at R. What falls due from S on waits in the socket; the server takes it up in order from R on, c a second
-(it is told to take no more), and answers d later; so the one due at t is answered at R + d + (t - S) r / c. With u = t - S
-and p = r / c it takes W + d - u (1 - p) from its due time, until that has come down to d, W / (1 - p) seconds after S. So the
-share of all that took longer than x, for d < x < W, is ((W + d - x) / (1 - p) + d) / T. Solved for x, the quantile of rank
-1 - q is
+(it is configured to take no more), and answers d later; so the one due at t is answered at R + d + (t - S) r / c. With u = t -
+S and p = r / c it takes W + d - u (1 - p) from its due time, until that has come down to d, W / (1 - p) seconds after S. So the
+share of all that took longer than x, for d < x < W, is ((W + d - x) / (1 - p) + d) / T. Solved for x, the quantile of rank 1 -
+q is
 
     x = W + d - (q T - d) (1 - p)
 
@@ -116,7 +116,7 @@ def logged_response(case: Case) -> npt.NDArray[np.float64]:
 
 
 def main() -> None:
-    """Run the cases, print each figure beside the one to reach."""
+    """Run the cases, print each figure next to its target."""
     arguments = options(__doc__)
     arguments.add_argument("--seconds", type=float, default=20.0, help="measured seconds of a case")
     arguments.add_argument("--stop-seconds", type=float, default=60.0, help="of the case with the stopped server")

@@ -1,4 +1,4 @@
-"""How soon a step of +10 % on main is seen, beside Apache Otava. ``python -m benchmarks.change_points DIR``.
+"""How soon a step of +10 % on main is detected, compared with Apache Otava. ``python -m benchmarks.change_points DIR``.
 
 DIR holds real series (docs/evidence.md). From each data set histories of 30 runs are drawn; the last runs of each are made 10 %
 worse. *Seen*: a change for the worse, of 5 % or more, within a run of where it was put. *Without a step*: a change for the

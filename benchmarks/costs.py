@@ -1,4 +1,4 @@
-"""What sending costs, beside what the dry run forecasts. ``python -m benchmarks.costs``.
+"""What sending costs, next to the dry run's forecast. ``python -m benchmarks.costs``.
 
 The engine on one core, nginx on the other. From the rates come the three constants of ``velro_gate.engine.machine.forecast``:
 
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.nginx import nginx
-from benchmarks.peers.rounds import tell
+from benchmarks.peers.rounds import say
 from benchmarks.processes import carry_out, module, started, two_cores
 from benchmarks.table import Page, Table, options
 from velro_gate.engine.machine import forecast
@@ -91,7 +91,7 @@ def _run(wanted: argparse.Namespace, url: str, users: int, rate: float | None) -
     with started(command, core=core) as running:
         found: dict[str, Any] = json.loads(running.require_success(wanted.seconds + 60.0))
     found["rate"] = found["due"] / (found["measured_until"] - found["measured_from"])
-    tell(f"{url} {users:,} users, {rate or 'saturated'}: {found['cpu_share']:.1%} of a core, {found['rate']:,.0f} requests/s")
+    say(f"{url} {users:,} users, {rate or 'saturated'}: {found['cpu_share']:.1%} of a core, {found['rate']:,.0f} requests/s")
     return found
 
 

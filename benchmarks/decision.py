@@ -65,13 +65,13 @@ def main() -> None:
         ended = [judged(root) for _ in range(wanted.rounds)]
     taken = [seconds for seconds, _, _ in ended]
     peak = max(peak for _, peak, _ in ended)
-    told = ended[0][2]
-    changes = Counter(row["finding"] for row in told["comparisons"] if row["primary"])
+    verdict = ended[0][2]
+    changes = Counter(row["finding"] for row in verdict["comparisons"] if row["primary"])
     print(f"deciding on {wanted.samples:,} samples and {BASELINES} baselines, {wanted.rounds} rounds")
     for name, seconds in (("from the files to the verdict", alone), ("whole process", taken)):
         print(f"{name}: median {statistics.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
     print(f"memory of the whole process at most {peak / 10**6:.0f} MB")
-    print(f"decided: {told['headline']}")
+    print(f"decided: {verdict['headline']}")
     print(f"primary figures: {', '.join(f'{n} {name}' for name, n in changes.items())}")
     print("to reach: no fail, under 2 s, under 300 MB")
 

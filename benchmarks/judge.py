@@ -80,7 +80,7 @@ def write(folder: Path, draw: Drawn) -> RunRecord:
     """A record of one phase, with the samples that are drawn for it."""
     scenario = load_scenario(shipped_scenario("velro-prd"), {})
     planned = next(phase for phase in scenario.profiles[PROFILE] if phase.name == PHASE)
-    # A made-up run has no readings, and what is required and was not measured would break it.
+    # A simulated run has no readings, and what is required and was not measured would break it.
     measured = tuple(wanted for wanted in planned.requirements if wanted.metric not in NOT_READ)
     phase = replace(planned, requirements=measured)
     names = tuple(step.name for step in scenario.steps)

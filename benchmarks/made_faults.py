@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 from scipy.stats import beta
 
 from benchmarks import plans
-from benchmarks.peers.rounds import tell
+from benchmarks.peers.rounds import say
 from benchmarks.processes import FailedError, carry_out, module, started, two_cores
 from benchmarks.table import Figure, Page, Table, figures_table, options
 from benchmarks.truth import Delays, truth
@@ -81,7 +81,7 @@ class Judged:
 
 
 def main() -> None:
-    """Run each kind so many times, print how often the verdict was broken, and why."""
+    """Run each kind ``--runs`` times, print how often the verdict was broken, and why."""
     arguments = options(__doc__)
     arguments.add_argument("--runs", type=int, default=50, help="of each kind of fault")
     arguments.add_argument("--clean-runs", type=int, default=100)
@@ -110,7 +110,7 @@ def _judged(kind: str, number: int, runs: int, calibrate: bool) -> Judged:
             found = Judged(level=said["level"], codes=tuple(said["codes"]))
         except FailedError as error:
             found = Judged(fault=str(error)[-300:])
-    tell(f"{kind} {number + 1}/{runs}: {found.level or found.fault} {', '.join(found.codes)}")
+    say(f"{kind} {number + 1}/{runs}: {found.level or found.fault} {', '.join(found.codes)}")
     return found
 
 
@@ -132,7 +132,7 @@ def _counts(results: dict[str, list[Judged]]) -> Table:
 
 
 def figure(kind: str, judged: list[Judged]) -> Figure:
-    """How often it was called broken, beside how often it should have been."""
+    """How often it was called broken, and how often it should have been."""
     done = [each for each in judged if not each.fault]
     broken = sum(each.level == BROKEN for each in done)
     right = broken == (0 if kind == CLEAN else len(done))

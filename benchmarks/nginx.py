@@ -93,7 +93,7 @@ class Nginx:
         at = time.monotonic()
         found = re.search(r"connections: (\d+)\D+\d+ +\d+ +(\d+)", text)
         if found is None:
-            raise FailedError(f"nginx does not tell its counters: {text}")
+            raise FailedError(f"nginx does not report its counters: {text}")
         return Counters(at=at, active=int(found[1]), requests=int(found[2]))
 
     def close(self) -> None:

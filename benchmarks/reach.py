@@ -129,7 +129,7 @@ def kernel_memory() -> float:
 
 
 def _watch(running: Started, server: Nginx, seconds: float) -> dict[str, float]:
-    """The state once all are connected, or after so many seconds, at the moment at which the most were."""
+    """The state once all are connected, or after ``seconds``, at the moment at which the most were."""
     # The processes have to start first.
     deadline, best = time.monotonic() + seconds + 10.0, {"connected": 0.0}
     while running.process.poll() is None and time.monotonic() < deadline:

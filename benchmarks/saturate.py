@@ -68,18 +68,18 @@ def _arguments() -> argparse.ArgumentParser:
     options.add_argument("--users", type=int, default=100)
     options.add_argument("--seconds", type=float, default=10.0)
     options.add_argument("--ramp", type=float, default=2.0)
-    options.add_argument("--rate", type=float, help="offer so many requests per second instead (an open loop)")
+    options.add_argument("--rate", type=float, help="requests per second to offer instead (an open loop)")
     options.add_argument("--even", action="store_true", help="at even distances instead of random ones")
     options.add_argument("--timeout", type=float, default=10.0)
     options.add_argument("--shards", type=int, default=1, help="processes")
     options.add_argument("--source-addresses", default="", help="local addresses to connect from, with commas between")
-    options.add_argument("--stop-after", type=float, help="end the run after so many seconds, as Ctrl-C would")
+    options.add_argument("--stop-after", type=float, help="seconds after which to end the run, as Ctrl-C would")
     options.add_argument("--keep", type=Path, help="keep every sample in this file, as a real run does")
     return options
 
 
 class _Seen:
-    """What the engine tells while it runs."""
+    """What the engine reports while it runs."""
 
     def __init__(self) -> None:
         self.outcomes: collections.Counter[str] = collections.Counter()

@@ -1,4 +1,4 @@
-"""What a benchmark prints: tables, as plain text or as markdown, and figures beside the ones to reach."""
+"""What a benchmark prints: tables, as plain text or as markdown, and figures next to their targets."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _against(name: str, value: float | None, limit: float, show: str, sign: str,
 
 
 def figures_table(title: str, figures: Iterable[Figure], notes: Sequence[str] = ()) -> Table:
-    """Each figure beside the one to reach."""
+    """Each figure next to its target."""
     return Table(
         title=title,
         columns=("figure", "to reach", "measured", ""),

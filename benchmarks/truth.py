@@ -60,7 +60,7 @@ class Delays:
         """Read ``KIND:PARAMETER,...``.
 
         Raises:
-            ValueError: it is none of the three kinds, or has another number of parameters.
+            ValueError: it is not one of the three kinds, or has another number of parameters.
         """
         kind, _, rest = text.partition(":")
         parameters = tuple(float(word) for word in rest.split(",") if word)

@@ -19,7 +19,7 @@ RAMP = 15.0
 
 
 def main() -> None:
-    """Run the load, print the figures beside the ones to reach."""
+    """Run the load, print the figures next to their targets."""
     arguments = options(__doc__)
     arguments.add_argument("--users", type=int, default=15_000)
     arguments.add_argument("--rate", type=float, default=1_200.0)
@@ -48,7 +48,7 @@ def main() -> None:
     shown = ("rate", "response_0.5", "response_0.95", "response_0.99", "cpu_share", "rss_peak", "loop_lag_max", "steal_share")
     page.show(
         Table(
-            title="Beside it",
+            title="Also measured",
             columns=("figure", "measured"),
             rows=tuple((name, f"{said[name]:,.4g}") for name in shown if said.get(name) is not None),
         )

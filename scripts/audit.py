@@ -1,4 +1,4 @@
-"""Holds the locked requirements against a local copy of PyPA's advisory database, without a network.
+"""Compares the locked requirements with a local copy of PyPA's advisory database, without a network.
 
 Usage: python scripts/audit.py CLONE [REQUIREMENTS...]      (CLONE: of github.com/pypa/advisory-database, bare or not)
 

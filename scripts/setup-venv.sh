@@ -2,7 +2,7 @@
 # Creates the project's virtual environment from a hash-locked list, or leaves it alone when it is current.
 #
 # Usage: scripts/setup-venv.sh [run|sandbox|dev]      (default: dev; each list contains the one before it)
-#   VENV    the folder to create (default: .venv beside this project's files)
+#   VENV    the folder to create (default: .venv next to this project's files)
 #   PYTHON  the interpreter to use (default: the newest of python3.13, python3.12, python3.11, python3 that runs)
 #
 # The package is put on the path by a .pth file and a small console script: no build tool is fetched, and what is

@@ -48,9 +48,19 @@ def prose(path: Path) -> list[tuple[int, str]]:
     ]
 
 
+NOT_YET = ("velro_gate/analysis", "velro_gate/report")
+"""Packages whose sentences are still being rewritten."""
+
+
 def files() -> list[Path]:
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "action.yml", ROOT / "Makefile"]
-    return [path for path in pages if path.is_file()]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "action.yml", ROOT / "Makefile", ROOT / "pyproject.toml"]
+    pages += [*ROOT.glob(".github/**/*.yml"), *ROOT.glob("scenarios/*.yaml"), *ROOT.glob("scripts/*")]
+    pages += [*ROOT.glob("velro_gate/**/*.py"), *ROOT.glob("velro_gate/**/*.j2"), *ROOT.glob("benchmarks/**/*.py")]
+    waiting = tuple(ROOT / folder for folder in NOT_YET)
+    return [path for path in pages if path.is_file() and not any(path.is_relative_to(folder) for folder in waiting)]
+
+
+PROSE = {path: prose(path) for path in files()}
 
 
 @pytest.mark.parametrize("phrase", INSTEAD, ids=lambda phrase: re.sub(r"\W+", "-", phrase).strip("-"))
@@ -61,8 +71,8 @@ def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) 
         pattern = re.compile(phrase)
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text.strip()}"
-        for path in files()
-        for line, text in prose(path)
+        for path, lines in PROSE.items()
+        for line, text in lines
         if pattern.search(text)
     ]
     assert found == [], f"say: {INSTEAD[phrase]}"

@@ -23,7 +23,7 @@ RUNNER_FILES = ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "G
 """Variables with the files by which a step changes the steps after it."""
 
 _FAMILIES = ("INPUT_", "ACTIONS_")
-"""What a runner tells an action alone: its inputs, and the runner's own services with their tokens."""
+"""What a runner passes to an action only: its inputs, and the runner's own services with their tokens."""
 
 _BARE = frozenset({"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LANGUAGE", "TZ", "SYSTEMROOT"})
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.nginx import UNIQUE, Nginx, nginx
 from benchmarks.peers.reports import RANKS, UnreadableError
-from benchmarks.peers.rounds import Outcome, measure, tell
+from benchmarks.peers.rounds import Outcome, measure, say
 from benchmarks.peers.tables import Errors, Rounds, cost_figures, delay_rows, ratio_figure, throughput_rows, throughput_table
 from benchmarks.peers.tools import OURS, TOOLS, Job, Tool, find_tools
 from benchmarks.processes import FailedError, carry_out, started, two_cores
@@ -131,15 +131,15 @@ class _Bench:
         """What each tool says the delays were, minus what they were."""
         rows, notes = [], [_DELAYS_NOTE]
         for delay in DELAYS:
-            told: dict[str, list[Errors]] = {tool.name: [] for tool in self._tools}
+            found: dict[str, list[Errors]] = {tool.name: [] for tool in self._tools}
             for number in range(self._wanted.rounds):
                 for tool in self._tools:
-                    tell(f"delays {delay}: round {number + 1}, {tool.name}")
+                    say(f"delays {delay}: round {number + 1}, {tool.name}")
                     try:
-                        told[tool.name].append(self._delayed(tool, delay, number))
+                        found[tool.name].append(self._delayed(tool, delay, number))
                     except (FailedError, UnreadableError) as error:
                         notes.append(f"{tool.name}, {delay}: {error}")
-            rows += delay_rows(delay, told)
+            rows += delay_rows(delay, found)
         columns = ("delay (s)", "tool", *(f"p{rank * 100:g}: said minus true" for rank in RANKS))
         return Table(
             title=f"Percentiles that the tools report at {DELAY_RATE:,.0f} requests/s, minus the server's own",
@@ -165,7 +165,7 @@ class _Bench:
             for tool in able:
                 found = measure(tool, self._binaries[tool.name], job, server, core=self._core)
                 rate = "no figure" if found.rate is None else f"{found.rate:,.0f} requests/s"
-                tell(f"{what}: round {number + 1}, {tool.name}: {rate} {found.fault}".rstrip())
+                say(f"{what}: round {number + 1}, {tool.name}: {rate} {found.fault}".rstrip())
                 outcomes[tool.name].append(found)
         return outcomes, [
             f"{tool.name} is left out at {job.users:,} users: it {why}." for tool in self._tools if (why := tool.lacks(job))

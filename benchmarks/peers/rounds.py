@@ -1,6 +1,6 @@
 """One run of one tool, measured from outside: requests by the server's own counter, CPU and memory by the operating system.
 
-All are treated alike: told to run for long, watched until their users are connected, given a moment to settle, counted over a
+All are treated alike: set to run for long, watched until their users are connected, given a moment to settle, counted over a
 stretch, and ended by a signal, at which each prints its own figures. So start-up and ramp are in nobody's rate.
 """
 
@@ -24,7 +24,7 @@ _LOOK_EVERY = 0.5
 _END_SECONDS = 90.0
 _LONGEST = 200
 _PATIENCE = {"http": 0.02, "https": 0.05}
-"""Seconds a user that a tool may take to connect them all, beside half a minute."""
+"""Seconds per user that a tool may take to connect them all, in addition to half a minute."""
 
 _NO_MORE = 20.0
 """Seconds without one more connection after which no more are expected: saturated, Locust serves those of its users that have
@@ -55,7 +55,7 @@ def measure(tool: Tool, binary: str, job: Job, server: Nginx, *, core: int | Non
         with started(tool.plan(binary, job, folder), core=core, env=tool.environment, where=folder) as running:
             try:
                 connected = _wait_for_users(running, server, job)
-                # Ours is told to connect its users in a given time; the others take what they take.
+                # Ours connects its users in a given time; the others take what they take.
                 time.sleep(SETTLE + 0.1 * job.ramp)
                 rate, cpu, memory = _count(running.meter, server, job.seconds)
             except FailedError as error:
@@ -111,6 +111,6 @@ def _in_short(fault: str) -> str:
     return words if len(words) <= _LONGEST else f"{words[: _LONGEST // 2]} ... {words[-_LONGEST // 2 :]}"
 
 
-def tell(sentence: str) -> None:
+def say(sentence: str) -> None:
     """Progress, on the error stream, so that the tables can be piped."""
     print(sentence, file=sys.stderr, flush=True)

@@ -89,7 +89,7 @@ def errors(outcomes: Sequence[Outcome]) -> str:
 
 
 def ratio_figure(name: str, rounds: Rounds, peer: str, limit: float) -> Figure:
-    """The median ratio beside the one to reach."""
+    """The median ratio next to its target."""
     found = ratio(rounds, peer)
     figure = at_least(f"{name}, against {peer}", found.median if found else None, limit, "{:.2f} x")
     if found is None:
@@ -98,7 +98,7 @@ def ratio_figure(name: str, rounds: Rounds, peer: str, limit: float) -> Figure:
 
 
 def cost_figures(name: str, outcomes: Sequence[Outcome], *, cpu: float, memory: float) -> list[Figure]:
-    """What ours takes for a given rate, beside what it may take: share of a core, bytes."""
+    """What ours takes for a given rate, next to what it may take: share of a core, bytes."""
     used, resident = spread(outcomes, lambda found: found.cpu), spread(outcomes, lambda found: found.memory)
     return [
         at_most(f"{name}: share of a core", used.median * 100 if used else None, cpu * 100, "{:.1f} %"),
@@ -106,12 +106,12 @@ def cost_figures(name: str, outcomes: Sequence[Outcome], *, cpu: float, memory: 
     ]
 
 
-def delay_rows(label: str, told: Mapping[str, Sequence[Errors]]) -> list[tuple[str, ...]]:
+def delay_rows(label: str, found: Mapping[str, Sequence[Errors]]) -> list[tuple[str, ...]]:
     """A row a tool: what it says minus what the server logged, in milliseconds."""
     show = "{:+.2f} ms".format
     return [
         (label, name, *(_shown(Spread.of([each[rank] * 1e3 for each in runs if rank in each]), show) for rank in RANKS))
-        for name, runs in told.items()
+        for name, runs in found.items()
     ]
 
 

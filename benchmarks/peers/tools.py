@@ -1,4 +1,4 @@
-"""The tools: which package brings each, and how it is told to send a load. Nothing is installed here."""
+"""The tools: which package brings each, and how it is configured to send a load. Nothing is installed here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.peers.reports import WRK_MARK, Report, read_hey, read_k6, read_l
 from benchmarks.processes import module, our_environment
 
 FOREVER = 1_800
-"""Seconds that a tool is told to run; it is ended by a signal long before."""
+"""Seconds that a tool is set to run; it is ended by a signal long before."""
 
 HEY_MOST_USERS = 500
 

@@ -88,7 +88,7 @@ def _shared_plan(gate: _Gate, other: _Gate | None) -> DoctorFinding:
         severity=Severity.FAULT,
         where=gate.where,
         what=f"job {gate.job.name} measures the same scenario and profile as {_other(other)}, without a runner label",
-        why="Their comments overwrite one another, and their baselines are taken for those of one machine.",
+        why="Their comments overwrite one another, and their baselines are treated as those of one machine.",
         do="Give each a runner-label of its own, for example: runner-label: ${{ matrix.runner }}",
     )
 
@@ -118,7 +118,7 @@ def _shared_artifacts(workflow: Workflow) -> Iterator[DoctorFinding]:
                     severity=Severity.FAULT,
                     where=workflow.at(step.value.line_of_key("uses")),
                     what=f"the jobs of the matrix {job.name} upload under one name",
-                    why="GitHub takes an artifact's name once in a run: the second upload fails, and with it the job.",
+                    why="GitHub accepts an artifact's name once in a run: the second upload fails, and with it the job.",
                     do="Write under with: name: ${{ steps.gate.outputs.artifact-name }}",
                 )
 

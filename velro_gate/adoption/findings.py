@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """fault: leads to harm or to wrong verdicts, and has to be mended. advice: would make the gate better."""
+    """fault: leads to damage or wrong verdicts, and has to be fixed. advice: would make the gate better."""
 
     FAULT = "fault"
     ADVICE = "advice"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from velro_gate.adoption.findings import DoctorFinding, Severity
 
 SPARE_DESCRIPTORS = 64
-"""What a run opens beside its users' connections (docs/scenario.md)."""
+"""What a run opens in addition to its users' connections (docs/scenario.md)."""
 
 MOST_BUSY = 0.1
 """Share of the machine's CPU time that others may use before their work shows in the figures."""
@@ -22,7 +22,7 @@ GOOD_CLOCKS = frozenset({"tsc", "kvm-clock", "arch_sys_counter", "hyperv_clockso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
-    """The machine as it is now; None where it does not tell.
+    """The machine as it is now; None where that is unknown.
 
     users: the connections that the largest plan needs. descriptors: open files that this process may reach. ports: local
     ports for one source address. governors: of the cores. busy, steal: shares of CPU time over the last second. busiest: the
@@ -62,7 +62,7 @@ def _capacity(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="ports",
             severity=Severity.FAULT,
             where="net.ipv4.ip_local_port_range",
-            what=f"{facts.ports:,} local ports are there, and {facts.users:,} users need one each",
+            what=f"{facts.ports:,} local ports are available, and {facts.users:,} users need one each",
             why="A connection needs a port of its own for each source address and target.",
             do="sysctl net.ipv4.ip_local_port_range='1024 65535', or name several source_addresses in the scenario.",
         )
@@ -71,7 +71,7 @@ def _capacity(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="cores",
             severity=Severity.ADVICE,
             where="this machine",
-            what=f"{facts.cores:g} core is there",
+            what=f"only {facts.cores:g} core is available",
             why="Generator and service share it when the service runs here, and each slows the other.",
             do="Give the runner two cores or more, or run the service on another machine.",
         )
@@ -95,8 +95,8 @@ def _quiet(facts: MachineFacts) -> Iterator[DoctorFinding]:
             severity=Severity.ADVICE,
             where="this machine",
             what=f"{facts.busy:.0%} of the CPU time is used by others{by}".replace("%", " %", 1),
-            why="What else runs here shows up as noise, and noise hides small regressions.",
-            do="Stop it for the time of a measurement, or give the gate a runner of its own.",
+            why="Other work on this machine shows up as noise, and noise hides small regressions.",
+            do="Stop it while measuring, or give the gate a runner of its own.",
         )
     if facts.steal > MOST_STEAL:
         yield DoctorFinding(

@@ -1,4 +1,4 @@
-"""What the doctor looks for in workflows. Each rule reads one workflow and tells what it found, with the line.
+"""What the doctor looks for in workflows. Each rule reads one workflow and reports what it found, with the line.
 
 A rule sees files only. What a branch protection requires and how an environment is protected is set on GitHub's pages; where
 that matters the finding says so.
@@ -69,8 +69,8 @@ def fork_code(workflow: Workflow) -> Iterator[DoctorFinding]:
                 severity=Severity.ADVICE,
                 where=workflow.at(job.value.line_of_key("environment")),
                 what=f"job {job.name} runs code of forks on your own machine once its environment lets it",
-                why="An environment without required reviewers lets everybody; a file cannot tell whether it has some.",
-                do="Look at Settings, Environments: it needs required reviewers, who read the commit before they approve it.",
+                why="An environment without required reviewers lets everybody in, and no file shows whether it has some.",
+                do="Check Settings, Environments: it needs required reviewers, who read the commit before they approve it.",
             )
             continue
         yield DoctorFinding(

@@ -126,7 +126,7 @@ class Workflow:
 
 
 def read_workflows(root: Path) -> tuple[list[Workflow], list[DoctorFinding]]:
-    """The workflows of a repository, and a finding for each file that is none."""
+    """The workflows of a repository, and a finding for each file that is not a workflow."""
     workflows, findings = [], []
     for file in _files(root):
         shown = file.relative_to(root).as_posix()
@@ -162,5 +162,5 @@ def _unreadable(where: str, why: str) -> DoctorFinding:
         where=where,
         what="a workflow file cannot be read",
         why=why,
-        do="Mend the file; until then GitHub runs nothing of it.",
+        do="Fix the file; until then GitHub runs nothing in it.",
     )

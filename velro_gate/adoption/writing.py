@@ -1,4 +1,4 @@
-"""Writes files into a repository, and never over one that somebody else has changed without being told to."""
+"""Writes files into a repository, and overwrites one that somebody has changed only on request."""
 
 from __future__ import annotations
 

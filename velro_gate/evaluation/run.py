@@ -1,4 +1,4 @@
-"""Evaluate the decision itself: on made-up jobs, whose truth is known, and on real series."""
+"""Evaluate the decision itself: on simulated jobs, whose truth is known, and on real series."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def synthetic_figures(
 ) -> Iterator[Evaluated]:
     """The figures of the named experiments (all without a name), one after another as they are ready.
 
-    say: told each experiment that has ended.
+    say: called with each experiment that has ended.
 
     Raises:
         UsageError: there is no experiment of that name.
@@ -36,7 +36,7 @@ def synthetic_figures(
 
 
 def curve_points(count: int, seed: int, *, say: Callable[[str], None] = lambda _: None) -> Iterator[CurvePoint]:
-    """How often each rule fails a job, noise by noise, without a change and with one. say: told each as it is ready."""
+    """How often each rule fails a job, noise by noise, without a change and with one. say: called with each as it is ready."""
     for point in curves(count, seed):
         change = units.format_change(point.worse) if point.worse else "nothing changed"
         say(f"noise {units.format_share(point.noise)}, {change}: {units.format_share(point.rates[OURS])} failed")

@@ -1,1 +1,1 @@
-"""GitHub: what an event asks for, and telling the verdict by comment, status, summary, annotations and outputs."""
+"""GitHub: what an event asks for, and publishing the verdict as comment, status, summary, annotations and outputs."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 MOST_ANNOTATIONS = 10
-"""GitHub shows so many of each kind for a step, and a composite action is one step."""
+"""GitHub shows this many of each kind for a step, and a composite action is one step."""
 
 # The runner trims a line before it looks for this sign. The older one, ##[, it obeys anywhere in a line.
 _BEFORE_COMMAND = re.compile(r"(\A|[\r\n])(?=[^\S\r\n]*::)")

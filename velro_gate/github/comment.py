@@ -3,7 +3,7 @@
 Two runs that start at one moment may both find none and create one each. So whoever has created one looks again: the oldest
 stays and gets the newer text, the others go. That needs no lock and ends with one comment in whichever order the runs finish.
 
-A scenario that was renamed, or cannot be read any more, has another marker or none. Its comment must not go on telling the
+A scenario that was renamed, or cannot be read any more, has another marker or none. Its comment must not go on showing the
 verdict of an older commit: a comment says in its last line which head it is about. One that is about another head than ours
 is taken over where we have none of our own, and else marked as outdated until its own job has renewed it.
 """
@@ -40,12 +40,12 @@ class CommentOutcome(Enum):
     CREATED = "created"
     UPDATED = "updated"  # or taken over from a renamed scenario
     UNCHANGED = "unchanged"
-    HEAD_MOVED = "head moved"  # a later push has made this verdict old: its own run will tell
+    HEAD_MOVED = "head moved"  # a later push has outdated this verdict: that push's own run reports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentResult:
-    """The comment as it stands. url: empty when nothing was told. warning: what a person should mend; usually empty."""
+    """The comment as it is now. url: empty if nothing was published. warning: what a person should fix; usually empty."""
 
     outcome: CommentOutcome
     url: str = ""

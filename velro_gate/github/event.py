@@ -1,6 +1,6 @@
 """From the environment of a job and the event's payload to what has to be done. Pure: no file, no network.
 
-Everything in a payload was written by somebody else. It decides where things are told, never what is run.
+Everything in a payload was written by somebody else. It decides where results are published, never what is run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Mode(Enum):
     DISPATCH = "dispatch"  # measure what a person has chosen
     SELFTEST = "selftest"  # look at the runner itself
     CONFIRM = "confirm"  # measure again what looked worse in an earlier job of the same run
-    REPORT = "report"  # tell what a job without permissions has measured
+    REPORT = "report"  # publish what a job without permissions has measured
     NONE = "none"  # nothing
 
 
@@ -78,7 +78,8 @@ class Event:
 
     @property
     def read_only(self) -> bool:
-        """Whether this job may not write: for a fork or Dependabot the reporter tells the verdict, with a token that may."""
+        """Whether this job may not write: for a fork or Dependabot the reporter publishes the verdict, with a token that
+        may."""
         return self.fork or self.dependabot
 
     def seen(self, *, sha: str, parents: tuple[str, ...], why: str) -> Event:
@@ -110,7 +111,7 @@ def read_event(environ: Mapping[str, str], payload: Mapping[str, Any], *, wanted
     wanted: a mode by its name, or ``auto``: by the event.
 
     Raises:
-        UsageError: no job of GitHub Actions, a payload that is none, a mode that does not exist, or pull_request_target.
+        UsageError: not a job of GitHub Actions, an invalid payload, a mode that does not exist, or pull_request_target.
     """
     name = environ.get("GITHUB_EVENT_NAME", "")
     repository = environ.get("GITHUB_REPOSITORY", "")
@@ -184,7 +185,7 @@ def _pull_request(payload: Mapping[str, Any], *, by_dependabot: bool) -> dict[st
     if fork:
         reason = "the pull request comes from a fork, so this job's token may not write"
     elif dependabot:
-        reason = "the pull request is Dependabot's, so the reporter tells what becomes of it"
+        reason = "the pull request is Dependabot's, so the reporter publishes its result"
     else:
         reason = "a pull request is judged"
     return {"mode": Mode.GATE, "reason": reason, **facts}
@@ -266,7 +267,7 @@ def _workflow_run(payload: Mapping[str, Any]) -> dict[str, Any]:
             "reason": f"the finished run was for {source.event or 'no event'}, not a pull request",
             **facts,
         }
-    return {"mode": Mode.REPORT, "reason": f"run {run_id} could not tell its verdict itself", **facts}
+    return {"mode": Mode.REPORT, "reason": f"run {run_id} could not publish its verdict itself", **facts}
 
 
 def _mode(wanted: str) -> Mode:

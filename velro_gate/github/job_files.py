@@ -52,7 +52,7 @@ def append_outputs(path: Path, outputs: Mapping[str, str], delimiter: Callable[[
 def guarded(files: Iterable[Path], say: Callable[[str], None]) -> Iterator[None]:
     """At the end of the ``with`` block the files hold what they held at its beginning, and what this process has added.
 
-    say: told of each file that somebody else has changed.
+    say: called with each file that somebody else has changed.
     """
     before = {path: found for path in files if (found := _content(path)) is not None}
     since = dict(_ours)
@@ -66,7 +66,7 @@ def guarded(files: Iterable[Path], say: Callable[[str], None]) -> Iterator[None]
 
 
 def _content(path: Path) -> bytes | None:
-    """None where there is no such file; a link to another one is none."""
+    """None where there is no such file; a link to another file does not count."""
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             return None

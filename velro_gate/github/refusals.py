@@ -65,7 +65,7 @@ def refusal(method: str, path: str, status: int, headers: Mapping[str, str], mes
         case 409:
             what, hint = "GitHub sees a conflict with another change", "Publish again with 'velro-gate publish'."
         case 410:
-            what, hint = "it is gone from GitHub", "Nothing can be told there any more."
+            what, hint = "it is gone from GitHub", "Nothing can be published there any more."
         case 422:
             what, hint = "GitHub cannot use what it was sent", "If the pull request is locked, unlock it; else report this."
         case _:
@@ -82,5 +82,5 @@ def _missing(method: str, path: str, headers: Mapping[str, str]) -> str:
         return "The token may not see this repository: check its access."
     return (
         f"Add '{line}' under 'permissions:' of this job. Where a fork or Dependabot caused the run no line helps: "
-        "its token stays read-only, and the reporter tells instead (docs/github.md)."
+        "its token stays read-only, and the reporter publishes instead (docs/github.md)."
     )

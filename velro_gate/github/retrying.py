@@ -20,8 +20,8 @@ def limited(status: int, headers: Mapping[str, str], text: str = "") -> bool:
     """Whether a refusal means "later" and not "never": a 403 can be either. Such a request was not carried out."""
     if status == 429:
         return True
-    told = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
-    return status == 403 and (told or "rate limit" in text.lower())
+    announced = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"
+    return status == 403 and (announced or "rate limit" in text.lower())
 
 
 def transient(status: int) -> bool:
@@ -34,16 +34,16 @@ def pause(status: int, headers: Mapping[str, str], *, attempt: int, now: float, 
 
     headers: names in lower case.
     """
-    told = _told(headers, now)
-    if told is not None:
-        return told + chance
+    announced = _announced(headers, now)
+    if announced is not None:
+        return announced + chance
     if status in _LIMITED:
         return MINUTE * 2.0 ** (attempt - 1) + chance
     doubled = min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
     return doubled * (0.5 + chance / 2.0)
 
 
-def _told(headers: Mapping[str, str], now: float) -> float | None:
+def _announced(headers: Mapping[str, str], now: float) -> float | None:
     """What the server itself says, never less than nothing; None when it says nothing."""
     after = headers.get("retry-after", "")
     if after:

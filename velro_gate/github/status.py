@@ -40,7 +40,7 @@ _WORST_FIRST = (CommitState.FAILURE, CommitState.ERROR, CommitState.PENDING, Com
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Whose verdict a status tells. key: scenario, profile and label of the runner. run, leg: the run, and which of its jobs.
+    """Whose verdict a status shows. key: scenario, profile and label of the runner. run, leg: the run, and which of its jobs.
 
     reported: by the reporter for forks, which measures nothing itself.
     """

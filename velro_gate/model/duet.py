@@ -19,7 +19,7 @@ class Side(Enum):
 
     @property
     def other(self) -> Side:
-        """The build beside it."""
+        """The other build of the pair."""
         return Side.HEAD if self is Side.BASE else Side.BASE
 
 
@@ -40,7 +40,7 @@ class Block:
 
     @property
     def gone(self) -> str | None:
-        """Why the build went away under the load; None when it did not."""
+        """Why the build stopped responding under load; None if it did not."""
         return next((phase.service_gone for phase in self.phases if phase.service_gone is not None), None)
 
 
@@ -126,7 +126,7 @@ class Duet:
             raise ValueError("a duet needs looks, the smallest first, and one that may call something changed")
 
     def look(self, pairs: int) -> Look:
-        """The look that so many usable pairs belong to: the first one that has not fewer, else the last."""
+        """The look that this number of usable pairs belongs to: the first one with at least as many pairs, else the last."""
         return next((look for look in self.looks if look.pairs >= pairs), self.looks[-1])
 
 
@@ -135,10 +135,10 @@ DUET_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuetRecord:
-    """What is kept of a duet beside the record of the head build: enough to judge it again, and to tell how it was made.
+    """What is kept of a duet with the record of the head build: enough to judge it again, and to show how it was made.
 
     warm_up: seconds of each block that were dropped. block_seconds: measured in each, all phases together. restarted: whether
-    each block began with freshly started builds. base: the build that the head build (the record's revision) is held against.
+    each block began with freshly started builds. base: the build that the head build (the record's revision) is compared with.
     """
 
     duet: Duet

@@ -13,7 +13,7 @@ from velro_gate.model.record import RunRecord
 class Further:
     """What was measured again after a run.
 
-    runs: of this build alone, in the order of time. duet: of this build beside the one that it starts from, instead of runs.
+    runs: of this build alone, in the order of time. duet: of this build and its base build, instead of runs.
     missing: phase -> in a few words, why it was not measured again, or not as often as a confirmation takes. no_duet: why
     stored baselines stand in for a duet that was wanted; empty: none was wanted, or there is one. advice: what to do about
     that. second_job: whether another job made the runs. broken: this build could not be measured in the duet, so nothing can be

@@ -94,7 +94,7 @@ def secret_values(environ: Mapping[str, str]) -> list[str]:
 
 
 def is_strong(secret: str) -> bool:
-    """Whether a secret can be told from a word or a number that stands in a report for reasons of its own.
+    """Whether a secret can be distinguished from a word or a number that a report contains for other reasons.
 
     A password that is a plain word (``postgres``) guards little, and masking it would eat the words of file formats.
     """

@@ -77,7 +77,7 @@ class Role(Enum):
     PRIMARY = "compared, and may fail a run"
     ADVISORY = "compared, a warning at most"
     NAMED = "compared where the scenario names it as primary"
-    NEVER = "held against requirements only"
+    NEVER = "compared with requirements only"
 
 
 class Condition(Enum):
@@ -90,7 +90,7 @@ class Condition(Enum):
 
 
 class Decides(Enum):
-    """What of an estimate is held against a limit."""
+    """What part of an estimate is compared with a limit."""
 
     VALUE = "its value"
     BOUND = "the better end of its interval: it misses only when its whole interval does"
@@ -172,7 +172,7 @@ class Metric:
 
     @property
     def of_service_time(self) -> bool:
-        """Whether it is a quantile of times that the service takes; the generator's own lateness is none."""
+        """Whether it is a quantile of times that the service takes; the generator's own lateness is not."""
         return self.quantile is not None and self.party is Party.SERVICE
 
     @property
@@ -366,10 +366,10 @@ _ALL = (
         pooling=Pooling.LEAST,
         role=Role.NEVER,
         needs=frozenset({Needs.READINGS}),
-        # What PostgreSQL counts before what the service tells, and last a size that somebody has set.
+        # PostgreSQL's own count before the service's metric, and last a configured size.
         readings=(
             ReadingSeries(source="database", name="connections", said="counted by PostgreSQL"),
-            ReadingSeries(source="service", name="database_connections", said="told by the service's metric"),
+            ReadingSeries(source="service", name="database_connections", said="reported by the service's metric"),
             ReadingSeries(source="service", name="database_pool_size", said=CONFIGURED),
         ),
         advice="See what size the service's pool is given, and what its database admits.",
@@ -409,7 +409,7 @@ _ALL = (
         decides=Decides.BOUND,
         needs=frozenset({Needs.READINGS}),
         readings=(_RSS,),
-        advice="See what the service keeps: hold a heap profile from the end of the phase against one from its beginning.",
+        advice="See what the service keeps: compare a heap profile from the end of the phase with one from its beginning.",
     ),
 )
 

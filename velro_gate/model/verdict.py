@@ -42,7 +42,7 @@ class RequirementResult:
     """One requirement against one phase's figure.
 
     met: whether the value itself is inside the target. headroom: (limit - value) / limit, signed so that + is inside.
-    estimate is None exactly when the status is NOT_MEASURED or when no request was answered well.
+    estimate is None exactly when the status is NOT_MEASURED or when all requests failed.
     """
 
     phase: str
@@ -112,8 +112,8 @@ class Comparison:
     build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed by runs.
     confirmation: what measuring the phase again came to; None: it was not measured again, or not often enough. waived:
     reviewers have agreed to the worsening, so it warns.
-    primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with so many baselines (None:
-    the policy's). Figures are None when the metric could not be compared; reason says why.
+    primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with this number of baselines
+    (None: the policy's). Figures are None when the metric could not be compared; reason says why.
     """
 
     phase: str
@@ -189,8 +189,8 @@ class Finding:
 class SideBySide:
     """What a verdict on two builds, measured in pairs of blocks, rests on.
 
-    pairs: used; left_out: measured but not used. alpha: the level at which a change counts after so many pairs.
-    control: relative change of the control endpoint beside the head build; None: not asked. seed: of order and sign vectors.
+    pairs: used; left_out: measured but not used. alpha: the level at which a change counts after this number of pairs.
+    control: relative change of the control endpoint during head blocks; None: not measured. seed: of order and sign vectors.
     block_seconds, warm_up: seconds measured and dropped in each block. restarted: whether each block began with a fresh start.
     """
 
@@ -209,7 +209,7 @@ class SideBySide:
 class Verdict:
     """The whole judgement of one run. level is that of the worst finding; without any finding it is broken.
 
-    duet: set where the run was held against another build side by side, not against baselines.
+    duet: set if the run was compared with another build side by side, not with baselines.
     """
 
     findings: tuple[Finding, ...]

@@ -1,7 +1,7 @@
 """What is checked out in a folder, by git's own word. Read-only: no lock is taken, no index refreshed, no file written.
 
 A job in a container, or one whose workspace another user has filled, works in a folder that git would refuse because of its
-owner. These calls only read commits, so they tell git that the owner does not matter to them (``safe.directory``), for the one
+owner. These calls only read commits, so they allow any owner (``safe.directory``), for the one
 call and nowhere else.
 """
 
@@ -33,7 +33,7 @@ class Checkout:
 
 
 def checkout(folder: Path) -> Checkout:
-    """What is checked out in exactly this folder; a repository further up is none of its business."""
+    """What is checked out in exactly this folder; a repository further up does not count."""
     found, said = ask(folder, "rev-parse", "--verify", "HEAD^{commit}", within=folder)
     if not _COMMIT.fullmatch(found):
         return Checkout(why=said or "git names no commit")

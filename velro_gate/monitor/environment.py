@@ -83,20 +83,20 @@ def revision(cwd: Path | str = ".", *, environ: Mapping[str, str] | None = None)
     commit, with ``-dirty`` when files were changed since. Empty strings where nobody knows.
     """
     variables = os.environ if environ is None else environ
-    told = variables.get("GITHUB_SHA", "")
+    named = variables.get("GITHUB_SHA", "")
     sha, _ = ask(cwd, "rev-parse", "--verify", "HEAD^{commit}")
     branch = ""
-    if told and sha in ("", told):
+    if named and sha in ("", named):
         branch = variables.get("GITHUB_HEAD_REF", "") or re.sub(r"^refs/(?:heads|tags)/", "", variables.get("GITHUB_REF", ""))
     if not sha:
-        return Revision(sha=told, branch=branch, label=told[:12])
+        return Revision(sha=named, branch=branch, label=named[:12])
     if not branch:
         branch, _ = ask(cwd, "rev-parse", "--abbrev-ref", "HEAD")
     return Revision(sha=sha, branch="" if branch == "HEAD" else branch, label=_label(cwd))
 
 
 def _label(cwd: Path | str) -> str:
-    """A tag or a short commit. Of changes git's status tells, because ``describe --dirty`` would rewrite the index."""
+    """A tag or a short commit. Changes are read from git's status, because ``describe --dirty`` would rewrite the index."""
     named, _ = ask(cwd, "describe", "--always", "--tags")
     changed = named and ask(cwd, "status", "--porcelain", "--untracked-files=no")[0]
     return f"{named}-dirty" if changed else named

@@ -26,7 +26,7 @@ def sources_for(
     """The sources that a target names, and always the runner. Nothing is connected to yet.
 
     A local service is watched by its processes, which are found by their port. Of a remote one, and of one behind a unix
-    socket, only its metrics page can tell CPU and memory, so there the usual process families are read as well.
+    socket, only its metrics page shows CPU and memory, so there the usual process families are read as well.
 
     Args:
         transport: the way to the service, for its metrics page; the network when None.

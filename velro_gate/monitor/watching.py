@@ -1,4 +1,4 @@
-"""Read every source on its own beat. A source that fails is told of once and tried again; it never ends the run."""
+"""Read every source on its own beat. A source that fails is reported once and tried again; it never ends the run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def watch(
     Args:
         now: seconds since the start of the run.
         emit: takes a reading; called in the loop's thread, so it must be quick.
-        note: told once of each way in which a source fails.
+        note: called once for each way in which a source fails.
     """
     try:
         async with trio.open_nursery() as nursery:
@@ -78,7 +78,7 @@ async def _watch_one(
     emit: Callable[[Reading], None],
     note: Callable[[str], None],
 ) -> None:
-    told: set[str] = set()
+    noted: set[str] = set()
     due, pause = trio.current_time(), every
     while True:
         try:
@@ -86,8 +86,8 @@ async def _watch_one(
                 values = await source.read()
         except Exception as error:  # noqa: BLE001 (a watcher must not end the load; the gap in the readings stays visible)
             complaint = _complaint(source.name, error)
-            if complaint not in told and len(told) < _MOST_NOTES:
-                told.add(complaint)
+            if complaint not in noted and len(noted) < _MOST_NOTES:
+                noted.add(complaint)
                 note(complaint)
             pause = min(2.0 * pause, max(_LONGEST_PAUSE, every))
         else:

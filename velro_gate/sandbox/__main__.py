@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slow", action="append", default=[], metavar="STEP=FACTOR", help="slow a step; may be repeated")
     parser.add_argument("--no-work", action="store_true", help="answer at once")
     parser.add_argument("--no-control", action="store_true", help="leave /control out")
-    parser.add_argument("--json", action="store_true", help="tell URL, key and process id as one line of JSON")
+    parser.add_argument("--json", action="store_true", help="print URL, key and process id as one line of JSON")
     parser.add_argument("--parent", type=int, default=0, help="process id to end with (Linux)")
     return parser
 

@@ -1,4 +1,4 @@
-"""Run a sandbox beside us, as a child process that never outlives its use."""
+"""Runs a sandbox as a child process that never outlives its use."""
 
 from __future__ import annotations
 

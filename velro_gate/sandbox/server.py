@@ -44,7 +44,7 @@ class Started:
 
 
 def serve(settings: Settings, *, for_programs: bool = False, out: TextIO | None = None) -> None:
-    """Serve until SIGINT or SIGTERM. Tells ``out`` (standard output) its URL and key once it answers.
+    """Serve until SIGINT or SIGTERM. Prints its URL and key to ``out`` (standard output) once it answers.
 
     Raises:
         UsageError: the extra is not installed, the port is taken, or a named Redis or database cannot be used.

@@ -27,7 +27,7 @@ class Doing(Enum):
 
 
 class _Kind(Enum):
-    """What can be told apart of an error."""
+    """The properties that distinguish one error from another."""
 
     TLS = auto()
     OURS = auto()

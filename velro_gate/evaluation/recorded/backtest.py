@@ -25,7 +25,8 @@ def policy_of(scenario: Path, environ: Mapping[str, str]) -> dict[str, object]:
 
 
 def backtest(root: Path, changed: Mapping[str, object], say: Callable[[str], None] = lambda _: None) -> Iterator[Rejudged]:
-    """The runs of a folder, oldest first. changed: fields of the policy and their other values. say: told what is skipped.
+    """The runs of a folder, oldest first. changed: fields of the policy and their other values. say: called with what is
+    skipped.
 
     Raises:
         UsageError: nothing is changed, or no policy can have these values. RecordError: the folder holds no run.

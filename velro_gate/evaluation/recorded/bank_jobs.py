@@ -1,7 +1,7 @@
 """Jobs drawn from a bank of measured blocks: how often the decision on duets is wrong, and right, on real measurements.
 
-A job draws cycles without replacement. Its pairs are one of a cycle's unchanged blocks as base, drawn by lot, and as head the
-other unchanged one or a slowed one. It is judged at its looks, as a duet is. The naive rules see the first pair.
+A job draws cycles without replacement. Its pairs are one of a cycle's unchanged blocks as base, chosen at random, and as head
+the other unchanged one or a slowed one. It is judged at its looks, as a duet is. The naive rules see the first pair.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LEAST_CYCLES = LOOKS[-1].pairs
 
 FALSE_FAILS, FOUND = 0.01, 0.99
 FOUND_FROM = 0.20
-"""The slowdown that has to be found; of smaller ones the share found stands beside its forecast."""
+"""The slowdown that has to be found; for smaller ones the share found is shown with its forecast."""
 
 _NAIVE_METRICS = ("p50", "p95")
 

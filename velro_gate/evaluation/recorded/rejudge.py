@@ -1,6 +1,6 @@
 """Kept runs judged again under another policy: what would have come out otherwise.
 
-A run is held against what was known when it was made: the accepted comparable runs before it.
+A run is compared with what was known when it was made: the accepted comparable runs before it.
 """
 
 from __future__ import annotations

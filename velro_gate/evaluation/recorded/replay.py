@@ -43,7 +43,7 @@ FALSE_FAILS = {"spl_jdom": 0.0, "fastify": 0.02}
 """To reach, by data set; of all others DEFAULT_FALSE_FAILS."""
 DEFAULT_FALSE_FAILS = 0.01
 BLOCKED = 0.05
-"""The share of unchanged runs that may end with exit code 3, where the data tell what runs of one job have in common."""
+"""The share of unchanged runs that may end with exit code 3, where the data show what runs of one job have in common."""
 FEW_FALSE_FAILS = 0.005
 _BLOCKED_TARGETS = ("otel_java", "mountpoint_s3")
 
@@ -103,7 +103,7 @@ def replayed(
 ) -> Iterator[Replayed]:
     """The runs of each arm of a series; none where the jobs have no further runs of that kind, or no run a baseline.
 
-    kept: as if only so many accepted runs were ever stored, and none of other epochs.
+    kept: as if only this number of accepted runs had ever been stored, and none of other epochs.
     """
     if further is FurtherRuns.SAME_JOB and len(series.arms) < 3:
         return

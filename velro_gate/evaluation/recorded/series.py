@@ -39,7 +39,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """The runs of one commit: each the ratio of its figure to that of a fixed build beside it. label: 'definite up', ..."""
+    """The runs of one commit: each the ratio of its figure to that of a fixed build of the same job. label: 'definite up',
+    ..."""
 
     number: int
     ratios: tuple[float, ...]

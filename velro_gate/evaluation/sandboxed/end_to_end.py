@@ -21,7 +21,7 @@ from velro_gate.model.scenario import ALL_STEPS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndToEnd:
-    """What to measure and draw. bank: its file; whole duets are kept in a folder beside it. seconds, warm_up: of every block.
+    """What to measure and draw. bank: its file; whole duets are kept in a folder next to it. seconds, warm_up: of every block.
 
     scenario: another one than the shipped, for the sandbox.
     """

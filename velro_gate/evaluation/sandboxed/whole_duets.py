@@ -93,7 +93,7 @@ def whole_duet_figures(asked: WholeDuets, world: Effects, *, measure: MeasureDue
 
 
 def _whole(root: Path, name: str) -> Path | None:
-    """The folder of a duet that reached its verdict; those of interrupted ones lie beside it."""
+    """The folder of a duet that reached its verdict; those of interrupted ones are next to it."""
     return next((folder for folder in sorted(root.glob(f"{name}*")) if (folder / _END).exists()), None)
 
 

@@ -1,4 +1,4 @@
-"""Whole jobs of the gate on the sandbox, from the screen to the verdict, with the base build at hand.
+"""Whole jobs of the gate on the sandbox, from the screen to the verdict, with the base build available.
 
 Two kinds in turn: an unchanged build while a neighbour is busy on the service's core for random thirds of the time, and a build
 of which one step answers 10 % later on a quiet machine. Baselines of the unchanged build are made first. Each job has a folder

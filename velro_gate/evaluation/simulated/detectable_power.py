@@ -1,7 +1,7 @@
 """How often a change of exactly the printed size fails: what ``shifts.failing_worsening`` promises, checked by simulation.
 
-Made-up jobs of eight primary rows, one of which is worse by what the whole procedure is said to fail with 95 %. Everything runs
-through the arrays that judge runs (``stored.rules``). The three runs of a job share its noise as the procedure assumes.
+Simulated jobs of eight primary rows, one of which is worse by what the whole procedure is said to fail with 95 %. Everything
+runs through the arrays that judge runs (``stored.rules``). The three runs of a job share its noise as the procedure assumes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SDS = (0.01, 0.02, 0.04, 0.08)
 POLICY = Policy()
 PRIOR_SD = 0.06
 LEAST, MOST = 0.93, 0.97
-"""Of the changes of the printed size, so many are to fail."""
+"""The share of changes of the printed size that should fail."""
 
 
 def detectable_figures(count: int, seed: int) -> Iterator[Figure]:
@@ -134,7 +134,7 @@ def _books(failed: Floats) -> list[Counts]:
 
 
 def clumped(random: np.random.Generator, shape: tuple[int, ...], dispersion: float) -> Floats:
-    """Counts of errors among ``REQUESTS`` whose variance is so many times the binomial one (beta-binomial)."""
+    """Counts of errors among ``REQUESTS`` whose variance is ``dispersion`` times the binomial one (beta-binomial)."""
     if dispersion == 1:
         return random.binomial(REQUESTS, ERROR_RATE, shape).astype(float)
     correlation = (dispersion - 1.0) / (REQUESTS - 1.0)

@@ -1,4 +1,4 @@
-"""The experiments on made-up jobs, by the names under which they can be asked for."""
+"""The experiments on simulated jobs, by the names under which they can be requested."""
 
 from __future__ import annotations
 

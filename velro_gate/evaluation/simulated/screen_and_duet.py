@@ -1,4 +1,4 @@
-"""Screen and duet together, as a pull request meets them: made-up jobs through the whole procedure (decision.md, 4).
+"""Screen and duet together, as in a pull request: simulated jobs through the whole procedure (decision.md, 4).
 
 A job begins with a run that is compared with stored baselines. When a figure of it is suspicious or open, both builds are
 measured side by side, and the duet's answer replaces the screen's. Eight figures, correlation .6, K = 10, H = 30.

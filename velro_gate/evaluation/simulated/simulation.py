@@ -1,4 +1,4 @@
-"""Made-up jobs with known truth: what run-to-run noise looks like, as real series show it (decision.md, 1).
+"""Simulated jobs with known truth: what run-to-run noise looks like, as real series show it (decision.md, 1).
 
 Values are logarithms, signed so that + is worse. ``sd`` is the noise of the undisturbed part. Eight metrics share most of their
 noise (correlation .6), because they are measured in the same moments. Some blocks and runs are outliers, always slow ones, all

@@ -1,4 +1,4 @@
-"""One made-up job against stored baselines: records as a run leaves them, judged by the code that judges runs."""
+"""One simulated job and its stored baselines: records as a run leaves them, judged by the code that judges runs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: P
 
 
 def plan_of(policy: Policy) -> Plan:
-    """The plan that all made-up runs carry out."""
+    """The plan of all simulated runs."""
     return Plan(scenario="made up", digest="0" * 64, profile="pr", steps=STEPS, phases=(PHASE,), policy=policy)
 
 

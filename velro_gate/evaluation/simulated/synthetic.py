@@ -1,4 +1,4 @@
-"""The experiments of decision.md, 8, on made-up jobs: how often the decision is wrong when nothing changed, and right when
+"""The experiments of decision.md, 8, on simulated jobs: how often the decision is wrong when nothing changed, and right when
 something did.
 
 Duets run through the arithmetic that judges them (``paired``), stored comparisons through ``compare`` and ``confirm`` on whole

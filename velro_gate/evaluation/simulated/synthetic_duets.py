@@ -1,4 +1,5 @@
-"""Experiments with made-up duets: noises of every hostile kind, what one block leaves behind for the next, and the printed MDE.
+"""Experiments with simulated duets: noises of every hostile kind, what one block leaves behind for the next, and the printed
+MDE.
 
 All of them run the procedure that judges duets, look by look (``duet.looks``). Equal arguments give equal figures.
 """
@@ -30,7 +31,7 @@ Blocks = Floats
 """Logarithms of a job's blocks in the order in which they were measured, (jobs, 2 x pairs, metrics); + is worse."""
 
 Noise = Callable[[np.random.Generator, int], Blocks]
-"""Makes the blocks of so many jobs; a pair's difference has an sd of about 1 where the noise has one."""
+"""Makes the blocks of a number of jobs; a pair's difference has an sd of about 1 where the noise has one."""
 
 
 def _shared(jobs: int, draw: Callable[[tuple[int, ...]], Floats], correlation: float) -> Blocks:

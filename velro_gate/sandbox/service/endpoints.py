@@ -132,7 +132,7 @@ class Endpoints:
             try:
                 listed = await self._dependency.ask(partial(self._list, user, LIST_LIMIT))
             except AwayError:
-                # The generation itself is kept: who made it must not be told that it failed.
+                # The generation itself is kept: its caller must not get an error.
                 self._layers.forget(list_key(user))
             else:
                 await self._layers.write(list_key(user), listed)

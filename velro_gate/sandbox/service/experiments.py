@@ -85,7 +85,7 @@ class ControlOrder(BaseModel):
 
 
 class Experiments:
-    """Carries out orders and knows which are in force. stall: blocks the whole process for so many seconds."""
+    """Carries out orders and knows which are in force. stall: blocks the whole process for some seconds."""
 
     def __init__(
         self,

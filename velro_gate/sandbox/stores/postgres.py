@@ -77,7 +77,7 @@ class PostgresDatabase:
         """Connect, lay out the tables and fill them.
 
         Raises:
-            UsageError: the URL is none, the database cannot be reached, or gives fewer connections than the pool holds.
+            UsageError: the URL is invalid, the database cannot be reached, or gives fewer connections than the pool holds.
         """
         try:
             conninfo_to_dict(self._url)

@@ -79,7 +79,7 @@ class RedisShared:
     """A real Redis. ttl: seconds. Keys carry a prefix, and only those are ever flushed.
 
     Raises:
-        UsageError: the URL is none of a Redis.
+        UsageError: the URL is not one of Redis.
     """
 
     faults: tuple[type[Exception], ...] = (RedisError, OSError)
