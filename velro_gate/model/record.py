@@ -66,21 +66,21 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepSummary:
-    """One step of a phase, or all of them under the name ``all``.
-
-    measurements maps metric names to estimates and holds only what was measured: an absent name was not measured.
-    undelayed: metric -> the best value that it can have had without the generator's own delays; only where it stood still.
-    statuses and outcomes count samples by HTTP status and by Outcome name; cache counts them by 'miss' and by hit layer.
-    """
+    """One step of a phase, or all of them under the name ``all``."""
 
     step: str
     counts: Counts
     measurements: Mapping[str, Estimate]
+    """Metric name -> estimate, only of what was measured: an absent name was not measured."""
     statuses: Mapping[int, int] = field(default_factory=dict)
+    """HTTP status -> samples."""
     outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Name of the Outcome -> samples."""
     cache: Mapping[str, int] = field(default_factory=dict)
+    """'miss' or the layer that was hit -> samples."""
     received: int = 0
     undelayed: Mapping[str, float] = field(default_factory=dict)
+    """Metric -> the best value it can have had without the generator's own delays; only if the generator stalled."""
 
     def __post_init__(self) -> None:
         unknown = set(self.measurements) - set(METRICS)
@@ -90,18 +90,20 @@ class StepSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A few seconds of a phase, for charts and for "sustained". Latencies in seconds, None without answers.
+    """A few seconds of a phase, for charts and for "sustained". Latencies in seconds, None without responses.
 
-    start: seconds since the measured stretch began. sent, ok and failed count what happened in the window; latencies, lateness
-    and hit rate are those of the requests that fell due in it. connected: the least number seen in it.
+    Latencies, lateness and hit rate are those of the requests that fell due in the window.
     """
 
     start: float
+    """Seconds since the measured stretch began."""
     seconds: float
     sent: int
+    """What happened in the window, as the next two."""
     ok: int
     failed: int
     connected: int
+    """The least number seen in it."""
     p50: float | None
     p95: float | None
     p99: float | None
@@ -128,11 +130,7 @@ class ResourceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSummary:
-    """One phase of a record. steps holds ``all`` first, then each step in the scenario's order.
-
-    hopeless: why the phase was ended early though the service was there. failures: the first failed answer of each step and
-    kind.
-    """
+    """One phase of a record."""
 
     name: str
     users: int
@@ -141,6 +139,7 @@ class PhaseSummary:
     measured_seconds: float
     planned_seconds: float
     steps: tuple[StepSummary, ...]
+    """``all`` first, then each step in the scenario's order."""
     windows: tuple[Window, ...]
     resources: tuple[ResourceSummary, ...]
     health: GeneratorHealth
@@ -157,7 +156,9 @@ class PhaseSummary:
     """Seconds for which the generator stood still while it measured, and the longest of them at a stretch."""
     longest_stall: float = 0.0
     hopeless: str | None = None
+    """Why the phase was ended early although the service was there."""
     failures: tuple[FailedAnswer, ...] = ()
+    """The first failed response of each step and kind."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""
@@ -185,14 +186,14 @@ class PhaseSummary:
 class Plan:
     """What a run set out to do: enough to judge its record again without the scenario file.
 
-    Equal (scenario, digest, profile) offer the same load and are comparable; requirements and policy are not in it.
-    steps: the step names in the scenario's order.
+    Equal (scenario, digest, profile) offer the same load and are comparable; requirements and policy are not in the digest.
     """
 
     scenario: str
     digest: str
     profile: str
     steps: tuple[str, ...]
+    """The step names in the scenario's order."""
     phases: tuple[Phase, ...]
     policy: Policy
 
@@ -210,7 +211,6 @@ class Revision:
 class GeneratorNoise:
     """What the generator alone adds to a response time on this runner: the response times of a null run, in seconds.
 
-    rate: requests per second that fell due; users: connected; seconds: measured; requests: good answers behind the quantiles.
     Invariants: 0 <= p50 <= p95 <= p99; rate and seconds are positive; at least one user and one request.
     """
 
@@ -219,9 +219,13 @@ class GeneratorNoise:
     p99: float
     lateness_p99: float
     rate: float
+    """Requests per second that fell due."""
     users: int
+    """Connected."""
     seconds: float
+    """Measured."""
     requests: int
+    """Successful responses behind the quantiles."""
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.p50 <= self.p95 <= self.p99 < math.inf and 0.0 <= self.lateness_p99 < math.inf):
@@ -236,16 +240,15 @@ class GeneratorNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerSelftest:
-    """What the newest selftest of this runner found (``model.selftest``).
-
-    p95_noise: sd of the logarithm of a block's p95 of all steps; p95_seen: the smallest worsening of it that a duet finds; None
-    where unknown. blind: the injected +20 % was not found.
-    """
+    """What the newest selftest of this runner found (``model.selftest``). None: unknown."""
 
     measured_at: str
     p95_noise: float | None
+    """Standard deviation of the logarithm of a block's p95 of all steps."""
     p95_seen: float | None
+    """The smallest worsening of it that a duet finds."""
     blind: bool
+    """The injected +20 % was not found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,14 +262,11 @@ class NewLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A whole run. started_at: ISO 8601 in UTC, to the second, ending in Z. shards: how many processes sent the load.
-
-    generator_noise: None when it was not measured. selftest: of the runner, None when it made none. new_levels: of a baseline,
-    the figures that begin a new epoch with it. quarantined: of a stored run, why it is no baseline; empty: it is one.
-    """
+    """A whole run."""
 
     id: str
     started_at: str
+    """ISO 8601 in UTC, to the second, ending in Z."""
     tool: str
     plan: Plan
     environment: Environment
@@ -276,10 +276,15 @@ class RunRecord:
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     shards: int = 1
+    """Number of processes that sent the load."""
     generator_noise: GeneratorNoise | None = None
+    """None if it was not measured."""
     selftest: RunnerSelftest | None = None
+    """Of the runner; None if it has none."""
     new_levels: tuple[NewLevel, ...] = ()
+    """Of a baseline: the figures that begin a new epoch with it."""
     quarantined: str = ""
+    """Of a stored run: why it is not a baseline; empty if it is one."""
     schema: int = RECORD_SCHEMA
 
     def phase(self, name: str) -> PhaseSummary | None:

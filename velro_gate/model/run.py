@@ -22,25 +22,28 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorHealth:
-    """What the generator measured of itself in the measured stretch of a phase.
-
-    cpu_share, steal_share: of one core / of the machine, in [0, 1]. loop_lag_max, gc_pause_max: seconds.
-    descriptors_free, ports_free, memory_free (bytes, of the machine or of our control group): the least seen.
-    throttled_share: seconds a second for which a CPU quota held our control group back. None: it could not be read.
-    """
+    """What the generator measured about itself in the measured stretch of a phase. None: it could not be read."""
 
     cpu_share: float
+    """Share of one core, in [0, 1]."""
     steal_share: float | None
+    """Share of the machine that the host took, in [0, 1]."""
     loop_lag_p99: float
     loop_lag_max: float
+    """Seconds."""
     gc_full_collections: int
     gc_pause_max: float
+    """Seconds."""
     rss_start: int
     rss_peak: int
+    """Bytes."""
     descriptors_free: int | None
+    """The least number seen, as for the next two."""
     ports_free: int | None
     memory_free: int | None = None
+    """Bytes, of the machine or of our control group."""
     throttled_share: float | None = None
+    """Seconds per second for which a CPU quota held our control group back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,35 +62,33 @@ class Stall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedAnswer:
-    """The first of the requests of a step that failed in one way, secrets masked.
-
-    outcome: its name. status: 0 where there was no answer. count: how many failed like it in the phase, ramp included.
-    at: seconds since the start of the run. request: method and URL. reason: what was wrong, in words, where the status does not
-    say it; came: what came instead, where that is one value. seen: the first bytes of the answer's body, or of the answer where
-    it could not be read.
-    """
+    """The first request of a step that failed in one particular way, secrets masked."""
 
     step: str
     outcome: str
+    """Name of the Outcome."""
     status: int
+    """0 without a response."""
     count: int
+    """How many requests of the phase failed in this way, ramp included."""
     at: float
+    """Seconds since the start of the run."""
     request: str
+    """Method and URL."""
     reason: str = ""
+    """What was wrong, in words, where the status does not say it."""
     came: str = ""
+    """What came instead, where that is a single value."""
     seen: str = ""
+    """The first bytes of the response's body, or of the response if it could not be parsed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRun:
     """One phase as the engine carried it out. Times are seconds since the start of the run.
 
-    The measured stretch is [measured_from, measured_until); a sample belongs to it when its due time lies in it.
-    due, blocked and missed count arrivals of the measured stretch by step name: all that fell due, those never sent because
-    their user still waited for an earlier answer (the service's doing), those never sent by our own fault. sent_total counts
-    every request of the phase, ramp included, for the books against the server. Over the measured stretch,
-    samples + blocked + missed = due, step by step. redirects_followed: requests beyond the first of their samples, so that the
-    service has seen delivered_total + redirects_followed. sessions_reused: TLS connections that took up an earlier session.
+    The measured stretch is [measured_from, measured_until); a sample belongs to it if its due time lies in it. Over the
+    measured stretch, samples + blocked + missed = due, step by step.
     """
 
     name: str
@@ -97,9 +98,13 @@ class PhaseRun:
     ended: float
     users: int
     due: Mapping[str, int]
+    """Arrivals of the measured stretch by step name, as are the next two."""
     blocked: Mapping[str, int]
+    """Never sent because their user was still waiting for an earlier response: caused by the service."""
     missed: Mapping[str, int]
+    """Never sent, through our own fault."""
     sent_total: int
+    """Every request of the phase, ramp included, to compare with the server's count."""
     delivered_total: int
     connections_opened: int
     reconnects: int
@@ -112,7 +117,9 @@ class PhaseRun:
     shards_lost: tuple[str, ...] = ()
     """What became of each shard that ended before its time, in words; what it did not deliver is counted as missed."""
     redirects_followed: int = 0
+    """Requests beyond the first of their samples: the service has seen delivered_total + redirects_followed."""
     sessions_reused: int = 0
+    """TLS connections that resumed an earlier session."""
     tls_fault: str | None = None
     """Why the first TLS connection that failed did, in words."""
     stalls: tuple[Stall, ...] = ()

@@ -172,19 +172,19 @@ class Comparator(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Requirement:
-    """An absolute limit on one metric of one phase (or of one step in it), in base units.
-
-    target: inside is met. critical: outside always fails, even when the requirement is not required.
-    required: missing the target fails; otherwise it warns. scaled_from: the PRD's own figure when a profile has scaled it.
-    """
+    """An absolute limit on one metric of one phase (or of one step in it), in base units."""
 
     metric: str
     comparator: Comparator
     target: float
+    """Inside it, the requirement is met."""
     critical: float | None = None
+    """Outside it, the requirement always fails, even if it is not required."""
     step: str = ALL_STEPS
     required: bool = True
+    """Whether missing the target fails; otherwise it warns."""
     scaled_from: float | None = None
+    """The original target, if a profile has scaled it."""
     source: str = "phase"
 
     def __post_init__(self) -> None:
@@ -250,26 +250,29 @@ BlockInconclusive = bool | Literal["suspicious"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a verdict is reached; the defaults are those of docs/decision.md.
-
-    margin: smallest relative change worth acting on. unchanged_below: an upper 95 % bound under this shows "unchanged".
-    screen_alpha: family-wise level of the screen (Holm). confirm_alpha: family-wise level of the
-    confirmation; shared by the primary rows of the run, it is the p at or under which one of them is a regression.
-    max_baselines: K, history: H. primary: metrics that may fail a run, as (step, metric), None: the default choice.
-    block_inconclusive: whether an inconclusive run blocks: always, never, or only while something that looked worse is neither
-    confirmed nor refuted.
-    require_baseline: whether a run that no stored baseline can be compared with fails.
-    """
+    """How a verdict is reached; the defaults are those of docs/decision.md."""
 
     margin: float = 0.05
+    """Smallest relative change worth acting on."""
     unchanged_below: float = 0.10
+    """An upper 95 % bound below this shows "unchanged"."""
     screen_alpha: float = 0.20
+    """Family-wise level of the screen (Holm)."""
     confirm_alpha: float = 0.01
+    """Family-wise level of the confirmation: shared by the primary rows of the run, it is the p at which one is a
+    regression."""
     max_baselines: int = 10
+    """K, the runs behind the level."""
     history: int = 30
+    """H, the runs behind the noise."""
     block_inconclusive: BlockInconclusive = SUSPICIOUS
+    """Whether an inconclusive run blocks: always, never, or only if something that looked worse is neither confirmed
+    nor refuted.
+    """
     primary: tuple[tuple[str, str], ...] | None = None
+    """Metrics that may fail a run, as (step, metric); None: the default choice."""
     require_baseline: bool = False
+    """Whether a run fails that no stored baseline can be compared with."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.margin <= self.unchanged_below:
@@ -280,13 +283,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where the service is, how it is reached, and what the monitor may read of it; None: not watched.
-
-    ca_file: PEM certificates that vouch for the service in place of the system's. client_certificate, client_key: PEM files
-    that we show to it; the key may stand in the certificate's file. unix_socket: connected to instead of the URL's host.
-    source_addresses: IP addresses of this machine that the users' connections come from, in turn; empty: the system chooses.
-    follow_redirects: how many redirects of one request are followed. compression: what answers may be compressed with.
-    """
+    """Where the service is, how it is reached, and what the monitor may read of it; None: not watched."""
 
     url: str
     health_path: str = "/health"
@@ -297,12 +294,19 @@ class Target:
     verify: bool = True
     http2: bool = False
     ca_file: str | None = None
+    """PEM certificates of the authorities to trust, instead of the system's."""
     client_certificate: str | None = None
+    """PEM file to present to the service."""
     client_key: str | None = None
+    """PEM file; the key may also be in the certificate's file."""
     unix_socket: str | None = None
+    """Connected to instead of the URL's host."""
     source_addresses: tuple[str, ...] = ()
+    """IP addresses of this machine that the users' connections come from, in turn; empty: the system chooses."""
     follow_redirects: int = 0
+    """How many redirects of one request are followed."""
     compression: Literal["none", "gzip"] = "none"
+    """What responses may be compressed with."""
 
     def __post_init__(self) -> None:
         if self.client_key is not None and self.client_certificate is None:

@@ -100,20 +100,9 @@ class Confirmation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One metric of one step against its baseline.
+    """One metric of one step, compared with its baselines.
 
-    baseline, current: figures in base units. change: relative (0.05 = 5 % more), signed as the figure moves;
-    change_low, change_high: its 95 % interval. worse: the same change signed so that + is worse, on the metric's own scale.
-    p, p_adjusted: one-sided for "worse", raw and Holm-adjusted. noise: run-to-run sd on the metric's scale.
-    mde: the relative worsening that the whole procedure would have failed with 95 % probability; None also where nothing could
-    fail (fewer than five baselines of unknown noise). k: baselines used.
-    current is there whenever the figure was measured, compared or not.
-    pairs: blocks of base and head compared side by side (0: with stored baselines; then ``baseline`` is that of the base
-    build and ``noise`` that of one pair). runs: of this build behind ``current``, more than one when it was confirmed by runs.
-    confirmation: what measuring the phase again came to; None: it was not measured again, or not often enough. waived:
-    reviewers have agreed to the worsening, so it warns.
-    primary: may fail the run; otherwise advisory. margin: the relative worsening that counts with this number of baselines
-    (None: the policy's). Figures are None when the metric could not be compared; reason says why.
+    Figures are None if the metric could not be compared; ``reason`` says why.
     """
 
     phase: str
@@ -121,24 +110,42 @@ class Comparison:
     metric: str
     verdict: Change
     primary: bool
+    """May fail the run; otherwise advisory."""
     level: Level
     baseline: float | None = None
+    """In base units, like ``current``; with pairs it is the figure of the base build."""
     current: float | None = None
+    """Present whenever the figure was measured, compared or not."""
     change: float | None = None
+    """Relative (0.05 = 5 % more), signed as the figure moves."""
     change_low: float | None = None
     change_high: float | None = None
+    """With ``change_low`` the 95 % interval of the change."""
     worse: float | None = None
+    """The same change signed so that + is worse, on the metric's own scale."""
     p: float | None = None
+    """One-sided for "worse"."""
     p_adjusted: float | None = None
+    """Adjusted by Holm."""
     noise: float | None = None
+    """Run-to-run standard deviation on the metric's scale; with pairs, that of one pair."""
     mde: float | None = None
+    """The relative worsening that the whole procedure would have failed with 95 % probability; None also where nothing could
+    fail (fewer than five baselines of unknown noise).
+    """
     margin: float | None = None
+    """The relative worsening that counts with this number of baselines; None: the policy's."""
     k: int = 0
+    """Baselines used."""
     reason: str = ""
     pairs: int = 0
+    """Blocks of base and head compared side by side; 0: compared with stored baselines."""
     runs: int = 1
+    """Runs of this build behind ``current``: more than one if confirmed by runs."""
     confirmation: Confirmation | None = None
+    """The result of measuring the phase again; None: it was not measured again, or not often enough."""
     waived: bool = False
+    """Reviewers have accepted the worsening, so it warns."""
 
     @property
     def blocks(self) -> bool:
