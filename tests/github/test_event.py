@@ -207,7 +207,7 @@ def test_an_enterprise_server_is_known_by_its_addresses() -> None:
 def test_outside_of_github_actions_it_says_so(missing: str) -> None:
     known = environ("push")
     del known[missing]
-    with pytest.raises(UsageError, match="no job of GitHub Actions"):
+    with pytest.raises(UsageError, match="not a job of GitHub Actions"):
         read_event(known, {})
 
 

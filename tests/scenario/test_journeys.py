@@ -129,7 +129,7 @@ def test_what_is_wrong_with_a_journey_is_told_with_what_may_be_meant(
     data = with_journey(f"{module}:browse", **copy.deepcopy(change))
     data["journey"] = data["journey"].replace("MODULE", module)
     (found,) = faults(data, tmp_path)
-    assert says.replace("MODULE", module).replace("the function 'dumps' of", "'dumps' is no 'async def'") in found
+    assert says.replace("MODULE", module).replace("the function 'dumps' of", "'dumps' is not an 'async def'") in found
 
 
 def test_http2_is_for_journeys_only(tmp_path: Path) -> None:
@@ -140,8 +140,8 @@ def test_http2_is_for_journeys_only(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        ("def browse(user): ...", ":1: 'browse' is no 'async def' function"),
-        ("browse = 5", ":1: 'browse' is no 'async def' function"),
+        ("def browse(user): ...", ":1: 'browse' is not an 'async def' function"),
+        ("browse = 5", ":1: 'browse' is not an 'async def' function"),
         ("\nasync def browse(user, other): ...", ":2: browse(user, other) cannot be called with one argument"),
         ("async def browse(): ...", ":1: browse() cannot be called with one argument"),
         ("x = 1\nasync def browse(user:\n", "the journey cannot be read: "),

@@ -280,7 +280,7 @@ def test_a_link_in_the_branch_is_not_followed(world: World, tmp_path: Path) -> N
     outer = git_tree(world.bare, [f"040000 tree {inner}\tbaselines"])
     git("update-ref", "refs/heads/velro-baselines", git("commit-tree", outer, "-m", "x", cwd=world.bare), cwd=world.bare)
     found = pull(world.git(), DATA, tmp_path / "into", world.pause)
-    assert found.skipped == ("link.json is not used: it is no regular file",)
+    assert found.skipped == ("link.json is not used: it is not a regular file",)
     assert not (tmp_path / "into").exists()
 
 

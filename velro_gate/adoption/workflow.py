@@ -140,7 +140,7 @@ def read_workflows(root: Path) -> tuple[list[Workflow], list[DoctorFinding]]:
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{shown}:{mark.line + 1}" if mark is not None else shown
-            findings.append(_unreadable(where, getattr(error, "problem", None) or "it is no YAML"))
+            findings.append(_unreadable(where, getattr(error, "problem", None) or "it is not YAML"))
         else:
             if isinstance(node, yaml.MappingNode):
                 workflows.append(Workflow(shown, YamlNode(node)))

@@ -46,7 +46,7 @@ def put(text: str) -> None:
             "the output cannot be written",
             where="standard output",
             why=error.strerror or str(error),
-            hint="Free some space, or send the output elsewhere; files that were written before are whole.",
+            hint="Free some space, or send the output elsewhere; files written before are complete.",
         ) from error
 
 

@@ -143,7 +143,7 @@ class Api:
             found = _parsed(answer)
             items = found.get(key) if key is not None and isinstance(found, Mapping) else found
             if not isinstance(items, list):
-                raise PublishError("GitHub's answer is no list", where=f"GET {path}")
+                raise PublishError("GitHub's response is not a list", where=f"GET {path}")
             yield from items
             following = answer.links.get("next", {}).get("url")
             if following is None:

@@ -19,7 +19,7 @@ def is_approved(api: Api, *, run_id: int, environment: str) -> bool:
     """
     found = api.get(f"/actions/runs/{run_id}/approvals")
     if not isinstance(found, list):
-        raise PublishError("GitHub's answer is no list", where=f"GET /actions/runs/{run_id}/approvals")
+        raise PublishError("GitHub's response is not a list", where=f"GET /actions/runs/{run_id}/approvals")
     # GitHub ignores case in these names.
     return any(
         isinstance(one, Mapping) and one.get("state") == "approved" and environment.casefold() in _environments(one)

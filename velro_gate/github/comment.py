@@ -184,4 +184,4 @@ def _read(item: Any) -> _Comment:
         author = str(user["login"]) if user else ""
         return _Comment(id=int(item["id"]), url=str(item["html_url"]), body=str(item.get("body") or ""), author=author)
     except (KeyError, TypeError, ValueError) as error:
-        raise PublishError("GitHub's answer is no comment", why=f"{type(error).__name__}: {error}") from error
+        raise PublishError("GitHub's response is not a comment", why=f"{type(error).__name__}: {error}") from error

@@ -117,7 +117,7 @@ def read_event(environ: Mapping[str, str], payload: Mapping[str, Any], *, wanted
     repository = environ.get("GITHUB_REPOSITORY", "")
     if not name or _REPOSITORY.fullmatch(repository) is None:
         raise UsageError(
-            "this is no job of GitHub Actions",
+            "this is not a job of GitHub Actions",
             why="GITHUB_EVENT_NAME or GITHUB_REPOSITORY is not set",
             hint="Use 'velro-gate gate' elsewhere.",
         )
@@ -160,7 +160,7 @@ def _pull_request(payload: Mapping[str, Any], *, by_dependabot: bool) -> dict[st
     head_sha = _sha(_text(payload, "pull_request", "head", "sha"))
     if not isinstance(number, int) or not head_sha:
         raise UsageError(
-            "the event's payload is no pull request's",
+            "the event's payload is not a pull request's",
             where="GITHUB_EVENT_PATH",
             why="it has no pull_request.number or no pull_request.head.sha",
         )
@@ -249,7 +249,7 @@ def _workflow_run(payload: Mapping[str, Any]) -> dict[str, Any]:
     head_sha = _sha(_text(payload, "workflow_run", "head_sha"))
     if not isinstance(run_id, int) or not head_sha:
         raise UsageError(
-            "the event's payload is no workflow_run's", where="GITHUB_EVENT_PATH", why="it has no id or no head_sha"
+            "the event's payload is not a workflow_run's", where="GITHUB_EVENT_PATH", why="it has no id or no head_sha"
         )
     source = TriggeringRun(
         run_id=run_id,

@@ -98,6 +98,6 @@ def _read(item: Any) -> PullRequest:
             head_repository=str((item["head"].get("repo") or {}).get("full_name", "")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        what = "GitHub's answer is no pull request"
+        what = "GitHub's response is not a pull request"
         shown = sorted(item)[:5] if isinstance(item, Mapping) else type(item).__name__
         raise PublishError(what, why=f"{type(error).__name__}: {error}; it has {shown}") from error

@@ -49,7 +49,7 @@ def refusal(method: str, path: str, status: int, headers: Mapping[str, str], mes
     why = f"{status}: {message}" if message else f"GitHub answered {status}"
     match status:
         case 301 | 302 | 307 | 308:
-            what, hint = "the repository has moved", "Push or run the workflow anew: then GitHub names its new place."
+            what, hint = "the repository has moved", "Push or run the workflow again: then GitHub uses its new name."
         case 401:
             what, hint = (
                 "GitHub does not accept the token",

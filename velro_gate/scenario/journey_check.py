@@ -89,7 +89,7 @@ def _is_journey(module: ModuleType, journey: Journey, faults: Faults, line: int)
         return False
     if not inspect.iscoroutinefunction(function):
         faults.add_elsewhere(
-            _place(function, module), f"{journey.name!r} is no 'async def' function", "a journey awaits", line=line
+            _place(function, module), f"{journey.name!r} is not an 'async def' function", "a journey awaits", line=line
         )
         return False
     try:

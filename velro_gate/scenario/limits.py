@@ -116,7 +116,7 @@ def parse_limit(text: str, metric: Metric) -> tuple[Comparator | None, float]:
     """
     match = _LIMIT.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no limit such as '< {_EXAMPLE[metric.kind]}'")
+        raise ValueError(f"{text!r} is not a limit such as '< {_EXAMPLE[metric.kind]}'")
     comparator = Comparator(match[1]) if match[1] else None
     return comparator, _value(match[2].strip(), metric)
 

@@ -214,7 +214,7 @@ def _contents(git: Git, blobs: Mapping[str, str]) -> dict[str, bytes]:
 
 def _unfit(mode: str, kind: str, size: str, name: str) -> str:
     if kind != "blob" or mode not in ("100644", "100755"):
-        return "it is no regular file"
+        return "it is not a regular file"
     if any(part in ("..", ".", ".git", "") for part in PurePosixPath(name).parts) or not name.isprintable():
         return "its name is strange"
     if size.isdigit() and int(size) > LARGEST:

@@ -45,7 +45,7 @@ def reversed_rows(rows: list[str]) -> list[str]:
 @pytest.mark.parametrize(
     ("row", "why"),
     [
-        ("s,j,1,,login,p96,0.1", "no kind of figure"),
+        ("s,j,1,,login,p96,0.1", "not a kind of figure"),
         ("s,j,1,,login,p95,-1", "positive number"),
         ("s,j,1,,login,p95,nan", "positive number"),
         ("s,j,1,,login,p95,fast", "could not convert"),

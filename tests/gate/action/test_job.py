@@ -298,7 +298,7 @@ def test_a_push_that_checked_out_another_commit_stores_it_and_sets_no_status(her
 def test_without_a_checkout_the_verdict_says_whose_word_the_commit_is(here: World) -> None:
     event = dataclasses.replace(GATE, measured_sha=MERGE, unseen="not a git repository")
     assert here.run(event) == 0
-    assert "the workspace is no git checkout" in here.api.state.comments[0]["body"]
+    assert "the workspace is not a git checkout" in here.api.state.comments[0]["body"]
     by_hand = dataclasses.replace(event, mode=Mode.DISPATCH, name="workflow_dispatch", pull_request=None, measured_sha=HEAD)
     assert here.run(by_hand, Inputs(pull_request=7)) == 2
 

@@ -187,7 +187,7 @@ def test_a_database_that_is_not_there_is_a_usage_error() -> None:
 
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@db/x", "postgresql://u@db/x?passwort=hunter2", "hunter2"])
 def test_what_is_no_url_of_a_database_is_a_usage_error_that_does_not_repeat_it(url: str) -> None:
-    with pytest.raises(UsageError, match="it is no URL of a PostgreSQL database") as refused:
+    with pytest.raises(UsageError, match="it is not the URL of a PostgreSQL database") as refused:
         with_database(url, lambda made: made.ping())
     assert "hunter2" not in str(refused.value)
 

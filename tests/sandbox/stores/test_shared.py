@@ -113,6 +113,6 @@ def test_a_redis_that_is_not_there_raises_one_of_the_faults_it_names() -> None:
 
 @pytest.mark.parametrize("url", ["http://:hunter2@cache", "redis://cache:hunter2", "hunter2"])
 def test_what_is_no_url_of_a_redis_is_a_usage_error_that_does_not_repeat_it(url: str) -> None:
-    with pytest.raises(UsageError, match="it is no URL of a Redis") as refused:
+    with pytest.raises(UsageError, match="it is not the URL of a Redis server") as refused:
         RedisShared(url, 60.0)
     assert "hunter2" not in str(refused.value)

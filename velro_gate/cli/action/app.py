@@ -182,5 +182,5 @@ def event_payload(environ: Mapping[str, str]) -> Mapping[str, Any]:
         why = f"{type(error).__name__}: {error}"
         raise UsageError("the event's payload cannot be read", where=f"GITHUB_EVENT_PATH={name}", why=why) from error
     if not isinstance(found, Mapping):
-        raise UsageError("the event's payload is no object", where=f"GITHUB_EVENT_PATH={name}")
+        raise UsageError("the event's payload is not an object", where=f"GITHUB_EVENT_PATH={name}")
     return found

@@ -254,7 +254,7 @@ class _Counted(httpx.AsyncByteStream):
 
 
 def _out_of_step(error: BaseException) -> httpx.RemoteProtocolError:
-    return httpx.RemoteProtocolError(f"what the service sent is no HTTP/2: {type(error).__name__}: {error}")
+    return httpx.RemoteProtocolError(f"what the service sent is not HTTP/2: {type(error).__name__}: {error}")
 
 
 def _is_of_libraries(error: BaseException) -> bool:

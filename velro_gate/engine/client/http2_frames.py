@@ -57,7 +57,7 @@ class FrameFilter:
                 break
             length, kind, flags = int.from_bytes(held[at : at + 3], "big"), held[at + 3], held[at + 4]
             if length > _MOST_FRAME:
-                raise httpcore.RemoteProtocolError("what comes is no HTTP/2, or a frame of it is larger than allowed")
+                raise httpcore.RemoteProtocolError("what was received is not HTTP/2, or a frame of it is larger than allowed")
             stream = int.from_bytes(held[at + 5 : at + _HEAD], "big") & 0x7FFFFFFF
             looked_at = kind == _GOAWAY or (kind == _HEADERS and stream not in self._answering)
             if looked_at and len(held) - at < _HEAD + length:

@@ -58,7 +58,7 @@ class Message:
     def _look_at(self, name: bytes, value: bytes) -> None:
         if name == b"content-length":
             if not value.isdigit():
-                raise self._refused("Content-Length is no number")
+                raise self._refused("Content-Length is not a number")
             self._length = int(value)
         elif name == b"transfer-encoding":
             if value.lower() != b"chunked":

@@ -100,7 +100,7 @@ def health_url(target: Target) -> str:
         raise UsageError("the URL's port is not a number between 0 and 65535", where=_bare(target.url)) from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(
-            f"{_bare(target.url)!r} is no URL of a service",
+            f"{_bare(target.url)!r} is not the URL of a service",
             hint="Write it with scheme and host, for example --url http://127.0.0.1:8000.",
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname

@@ -145,7 +145,7 @@ class HttpUser:
             self._leave_lane()
             self._join_failed()
         else:
-            words = f"no whole answer within {format_seconds(self._step.timeout)}"
+            words = f"no complete response within {format_seconds(self._step.timeout)}"
             self._finish(Outcome.TIMEOUT, max(deadline, self._sent), free_at=self._context.now(), reason=words)
 
     def excuse(self, deadline: float) -> None:

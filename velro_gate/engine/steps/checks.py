@@ -124,7 +124,7 @@ class Inspection:
             if not _holds(check, found):
                 self._found = found
                 there = f"must be {json.dumps(check.equals)}" if check.has_expected else "is missing"
-                self.fault = f"{check.path} {there}" if document is not _ABSENT else "the body is no JSON"
+                self.fault = f"{check.path} {there}" if document is not _ABSENT else "the body is not JSON"
                 return False
         return True
 

@@ -41,7 +41,7 @@ def read_archive(root: Path) -> Archive:
         RecordError: there is no such folder.
     """
     if not root.is_dir():
-        raise RecordError("there is no folder of records", where=str(root), why="it does not exist, or is no folder")
+        raise RecordError("there is no folder of records", where=str(root), why="it does not exist, or is not a folder")
     runs: list[ArchivedRun] = []
     skipped: list[str] = []
     for place, folders, files in os.walk(root):

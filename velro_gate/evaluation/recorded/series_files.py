@@ -131,7 +131,7 @@ Row = Mapping[str, str]
 def _tidy(row: Row) -> Iterator[TidyRow]:
     kind, value = row["kind"], float(row["value"])
     if kind not in METRICS:
-        raise ValueError(f"{kind!r} is no kind of figure; the kinds are {', '.join(METRICS)}")
+        raise ValueError(f"{kind!r} is not a kind of figure; the kinds are {', '.join(METRICS)}")
     if not (math.isfinite(value) and value > 0.0):
         raise ValueError(f"a value must be a positive number, not {row['value']!r}; leave out the row of what was not measured")
     yield TidyRow(row["series"], row["job"], _moment(row["time"]), row["arm"], row["figure"], kind, value)
@@ -270,4 +270,4 @@ def _text(path: Path) -> str:
 
 
 def _unreadable(where: str, why: str) -> RecordError:
-    return RecordError("the series cannot be read", where=where, why=why, hint="Fetch the data anew, or take the file away.")
+    return RecordError("the series cannot be read", where=where, why=why, hint="Fetch the data again, or remove the file.")

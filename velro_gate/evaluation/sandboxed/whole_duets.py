@@ -107,7 +107,7 @@ def _measured(
     record, kept = measure(setup, sandbox_builds(slowdown), options, results, world, calibration)
     if record.interrupted:
         raise InterruptedRunError(
-            "the duets were interrupted", where=str(results.folder), hint="Give the same command again: whole duets are kept."
+            "the duets were interrupted", where=str(results.folder), hint="Run the same command again: complete duets are kept."
         )
     write_reports(record, reach_duet_verdict(record, kept), results)
     return results.folder

@@ -166,7 +166,7 @@ def measure_job(sandbox: Sandbox, kind: JobKind, results: Results, seed: int) ->
         _, further = gated(record, results, baselines=sandbox.baselines, waivers=None, confirming=confirming, say=world.say)
     if record.interrupted or (further is not None and INTERRUPTED in further.missing.values()):
         raise InterruptedRunError(
-            "the jobs were interrupted", where=str(results.folder), hint="Give the same command again: whole jobs are kept."
+            "the jobs were interrupted", where=str(results.folder), hint="Run the same command again: complete jobs are kept."
         )
 
 

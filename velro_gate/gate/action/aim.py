@@ -14,7 +14,7 @@ from velro_gate.github.pulls import pull_request
 from velro_gate.github.status import Part
 
 _SHIPPED = "velro-prd"
-UNSEEN = "which commit was measured is GitHub's word: the workspace is no git checkout"
+UNSEEN = "the measured commit is the one that GitHub names: the workspace is not a git checkout"
 UNSEEN_ADVICE = "Check the code out with actions/checkout before the gate, so that the commit can be looked at."
 
 

@@ -30,7 +30,7 @@ _NAMED = {"redis": "Redis", "database": "PostgreSQL"}
 _IN_WORDS = {
     Outcome.CHECK: "a check on its body failed",
     Outcome.CAPTURE: "a value that is to be captured was not in it",
-    Outcome.PROTOCOL: "what came is no HTTP",
+    Outcome.PROTOCOL: "the response is not HTTP",
 }
 
 

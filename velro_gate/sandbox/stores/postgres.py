@@ -86,7 +86,7 @@ class PostgresDatabase:
             raise UsageError(
                 "the sandbox's database cannot be used",
                 where="DATABASE_URL",
-                why="it is no URL of a PostgreSQL database",
+                why="it is not the URL of a PostgreSQL database",
                 hint="Write postgresql://user:password@host:port/name, or unset DATABASE_URL.",
             ) from fault
         try:

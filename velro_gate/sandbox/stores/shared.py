@@ -130,7 +130,7 @@ def _pool(url: str) -> BlockingConnectionPool:
         raise UsageError(
             "the sandbox's Redis cannot be used",
             where="REDIS_URL",
-            why="it is no URL of a Redis",
+            why="it is not the URL of a Redis server",
             hint="Write redis://host:port/0 (rediss:// with TLS, unix:// for a socket), or unset REDIS_URL.",
         ) from fault
 

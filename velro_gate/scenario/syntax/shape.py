@@ -263,7 +263,7 @@ def _auth(given: object) -> object:
     if given == "bearer":
         return {"bearer": DEFAULT_VARIABLE}
     if isinstance(given, str):
-        raise ValueError(f"{given!r} is no way to authorise: none, bearer, {{bearer: VARIABLE}} or {{login: ...}}")
+        raise ValueError(f"{given!r} is not a way to authorise: none, bearer, {{bearer: VARIABLE}} or {{login: ...}}")
     return given
 
 
@@ -293,7 +293,7 @@ def _column(given: object) -> object:
     if given == "uuid":
         return {"uuid": True}
     if isinstance(given, str):
-        raise ValueError(f"{given!r} is no kind of column: uuid, or {{integer|choice|text|sequence: ...}}")
+        raise ValueError(f"{given!r} is not a kind of column: uuid, or {{integer|choice|text|sequence: ...}}")
     return given
 
 

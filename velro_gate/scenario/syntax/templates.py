@@ -72,7 +72,7 @@ def _environment_fault(rest: str) -> tuple[str, str | None] | None:
             f"write ${{env.{rest.partition(':-')[0]}}}",
         )
     if not re.fullmatch(VARIABLE_PATTERN, rest):
-        return f"{rest!r} is no name of an environment variable", "letters, digits and '_'"
+        return f"{rest!r} is not the name of an environment variable", "letters, digits and '_'"
     return None
 
 
