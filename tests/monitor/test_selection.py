@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import re
-
 import httpx
 import pytest
 import trio
 
-import velro_gate.monitor as monitor
 from tests.servers import Server
+from velro_gate.model.readings import WATCHED, declared
 from velro_gate.model.run import Reading
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import DEFAULT_FAMILIES, PROCESS_FAMILIES, sources_for, watch
@@ -20,18 +18,20 @@ def names(target: Target, *, local: bool) -> list[str]:
 
 
 def test_the_runner_is_always_watched_and_nothing_else_that_was_not_named() -> None:
-    assert names(Target(url="http://s.test"), local=False) == ["Runner"]
+    assert names(Target(url="http://s.test"), local=False) == ["RunnerMonitor"]
 
 
 def test_a_local_service_is_watched_by_its_processes() -> None:
-    assert names(Target(url="http://127.0.0.1:8000"), local=True) == ["Runner", "ServiceProcesses"]
+    assert names(Target(url="http://127.0.0.1:8000"), local=True) == ["RunnerMonitor", "ServiceProcesses"]
 
 
 def test_everything_that_is_named_is_watched() -> None:
     target = Target(
-        url="http://127.0.0.1:8000", metrics_path="/metrics", redis_url="redis://r.test", database_url="postgresql://d.test/x"
+        url="http://127.0.0.1:8000",
+        metrics_path="/metrics",
+        watch=(("redis", "redis://r.test"), ("postgres", "postgresql://d.test/x")),
     )
-    assert names(target, local=True) == ["Runner", "ServiceProcesses", "PrometheusText", "RedisInfo", "PostgresActivity"]
+    assert names(target, local=True) == ["RunnerMonitor", "ServiceProcesses", "PrometheusText", "RedisInfo", "PostgresActivity"]
 
 
 @pytest.mark.parametrize(
@@ -62,9 +62,9 @@ def test_a_service_behind_a_unix_socket_is_asked_for_its_process_on_the_way_of_t
     assert runner.name == "runner"
 
 
-def test_every_reading_of_real_sources_stands_in_the_table_of_names(redis_at: Server, postgres_at: Server) -> None:
+def test_every_reading_of_real_sources_is_declared_in_the_registry(redis_at: Server, postgres_at: Server) -> None:
     """The source 'service' is the Redis server here: any process that listens will do."""
-    target = Target(url=redis_at.url.replace("redis:", "http:"), redis_url=redis_at.url, database_url=postgres_at.url)
+    target = Target(url=redis_at.url.replace("redis:", "http:"), watch=(("redis", redis_at.url), ("postgres", postgres_at.url)))
     readings: list[Reading] = []
 
     async def main() -> None:
@@ -82,6 +82,17 @@ def test_every_reading_of_real_sources_stands_in_the_table_of_names(redis_at: Se
                 )
 
     trio.run(main)
-    table = set(re.findall(r"^(\w+) +((?:\w+(?:, )?)+)", monitor.__doc__ or "", re.MULTILINE))
-    documented = {(source, name) for source, cell in table for name in cell.split(", ")}
-    assert {(reading.source, reading.name) for reading in readings} <= documented
+    undeclared = {key for reading in readings if declared(*(key := (reading.source, reading.name))) is None}
+    assert undeclared == set()
+
+
+def test_a_metrics_page_elsewhere_is_read_in_place_of_the_services_own() -> None:
+    target = Target(url="http://s.test", metrics_path="/metrics", watch=(("prometheus", "http://e.test:9100/m"),))
+    (page,) = (each for each in sources_for(target, service_is_local=True) if isinstance(each, PrometheusText))
+    assert page._url == "http://e.test:9100/m"
+
+
+@pytest.mark.parametrize("key", WATCHED)
+def test_each_source_of_the_registry_has_a_module_that_reads_it(key: str) -> None:
+    target = Target(url="http://s.test", watch=((key, WATCHED[key].example),))
+    assert sources_for(target, service_is_local=False)[-1].name == WATCHED[key].name

@@ -26,17 +26,48 @@ def test_a_variable_that_is_set_wins_over_the_default(tmp_path: Path) -> None:
 
 def test_redis_and_postgresql_are_watched_when_their_variables_are_set(tmp_path: Path) -> None:
     given = {"url": "http://localhost"}
-    assert target(tmp_path, given, {}).redis_url is None
-    assert target(tmp_path, given, {}).database_url is None
+    assert target(tmp_path, given, {}).watch == ()
     environ = {"REDIS_URL": "redis://cache:6379/0", "DATABASE_URL": "postgresql://velro:secret@db/velro"}
     found = target(tmp_path, given, environ)
-    assert (found.redis_url, found.database_url) == (environ["REDIS_URL"], environ["DATABASE_URL"])
-    assert target(tmp_path, {**given, "redis_url": None}, environ).redis_url is None
+    both = (("redis", environ["REDIS_URL"]), ("postgres", environ["DATABASE_URL"]))
+    assert found.watch == both
+    assert target(tmp_path, {**given, "redis_url": None}, environ).watch == both[1:]
+    assert target(tmp_path, {**given, "watch": {"redis": None}}, environ).watch == both[1:]
+    assert target(tmp_path, {**given, "database_url": "postgres://b"}, {}).watch == (("postgres", "postgres://b"),)
+
+
+def test_the_keys_under_watch_mean_what_the_older_keys_of_the_target_mean(tmp_path: Path) -> None:
+    environ = {"REDIS_URL": "redis://default"}
+    older = {"url": "http://h", "redis_url": "redis://${env.CACHE:-cache}", "database_url": "postgresql://d/x"}
+    newer = {"url": "http://h", "watch": {"postgres": "postgresql://d/x", "redis": "redis://${env.CACHE:-cache}"}}
+    assert target(tmp_path, older, environ) == target(tmp_path, newer, environ)
+
+
+def test_a_metrics_page_elsewhere_stands_in_for_the_path_on_the_service(tmp_path: Path) -> None:
+    found = target(tmp_path, {"url": "http://h", "watch": {"prometheus": "http://exporter:9100/metrics"}}, {})
+    assert (found.metrics_path, found.watch) == (None, (("prometheus", "http://exporter:9100/metrics"),))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"watch": {"reddis": "redis://h"}}, "did you mean 'redis'"),
+        (
+            {"watch": {"redis": "redis://h"}, "redis_url": "redis://h"},
+            "Redis is named twice, by 'watch.redis' and by 'redis_url'",
+        ),
+        ({"watch": {"prometheus": "http://h/metrics"}, "metrics": "/metrics"}, "by 'watch.prometheus' and by 'metrics'"),
+        ({"watch": {"postgres": "mysql://h"}}, "target.watch.postgres does not start with postgres://"),
+    ],
+)
+def test_what_is_wrong_under_watch_is_told(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    (fault,) = faults({**shop(), "target": {"url": "http://h", **given}}, tmp_path)
+    assert says in fault
 
 
 @pytest.mark.parametrize("url", ["postgresql+asyncpg://velro@db/velro", "postgres+psycopg://velro@db/velro"])
 def test_a_database_url_may_name_the_services_own_driver(tmp_path: Path, url: str) -> None:
-    assert target(tmp_path, {"url": "http://localhost"}, {"DATABASE_URL": url}).database_url == url
+    assert target(tmp_path, {"url": "http://localhost"}, {"DATABASE_URL": url}).watch == (("postgres", url),)
 
 
 def test_a_text_may_hold_several_variables(tmp_path: Path) -> None:
@@ -97,7 +128,7 @@ def test_a_password_in_a_bad_database_url_is_not_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["unix:///run/redis.sock", "unix://:secret@/run/redis.sock?db=0", "redis://", "redis:///1"])
 def test_redis_may_be_named_by_its_socket_or_without_a_host(tmp_path: Path, url: str) -> None:
-    assert target(tmp_path, {"url": "http://localhost"}, {"REDIS_URL": url}).redis_url == url
+    assert target(tmp_path, {"url": "http://localhost"}, {"REDIS_URL": url}).watch == (("redis", url),)
 
 
 @pytest.mark.parametrize("url", ["unix://", "unix:///", "unix://run/redis.sock"])

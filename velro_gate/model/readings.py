@@ -1,9 +1,17 @@
-"""What the monitor's readings are: their units, and which are cumulative counters. ``velro_gate.monitor`` lists them all."""
+"""The registry of sources of readings: what each source reads, in which unit, and how a scenario names it under ``watch``.
+
+A new source is a row here and a module of ``velro_gate.monitor`` that reads it (docs/architecture.md): the keys of ``watch``,
+the schemes of their URLs, the JSON Schema, the dry run and the table of resources are made from the rows.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from types import MappingProxyType
 
 
 class Unit(Enum):
@@ -15,26 +23,178 @@ class Unit(Enum):
     COUNT = "count"
 
 
-_UNITS: Mapping[str, Unit] = {
-    "cpu_share": Unit.SHARE,
-    "steal_share": Unit.SHARE,
-    "cpu_seconds": Unit.SECONDS,
-    "cpu_throttled_seconds": Unit.SECONDS,
-    "memory": Unit.BYTES,
-    "memory_available": Unit.BYTES,
-    "memory_limit": Unit.BYTES,
-    "memory_used": Unit.BYTES,
-    "network_received_total": Unit.BYTES,
-    "network_sent_total": Unit.BYTES,
-    "rss": Unit.BYTES,
-}
+class SeriesKind(Enum):
+    """What the values of a series mean."""
+
+    GAUGE = "a value of the moment"
+    COUNTER = "counts since its process began: only differences mean anything"
 
 
-def unit_of(name: str) -> Unit:
-    """The unit of a reading, by its name; whatever is not declared is a count."""
-    return _UNITS.get(name, Unit.COUNT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingSpec:
+    """One series of a source. name: ``{...}`` in it stands for a label's value, such as a cache layer."""
+
+    name: str
+    unit: Unit
+    kind: SeriesKind
+    meaning: str
 
 
-def is_counter(name: str) -> bool:
-    """Whether only differences of the reading mean anything."""
-    return name.endswith(("_total", "_seconds"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """One thing that is read while the load runs.
+
+    name: the source of its readings in a record. label: what people call it. module: the one of ``velro_gate.monitor`` that
+    reads it. key: how a scenario names it under ``watch``, with a URL of one of ``schemes``; empty where it needs no URL.
+    alias: the older key of ``target`` that names it; empty: there is none.
+    """
+
+    name: str
+    label: str
+    module: str
+    series: tuple[ReadingSpec, ...]
+    key: str = ""
+    alias: str = ""
+    schemes: tuple[str, ...] = ()
+    example: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.key) is not bool(self.schemes) or bool(self.key) is not bool(self.example):
+            raise ValueError(f"source {self.name}: a key, the schemes of its URL and an example belong together")
+        if len({series.name for series in self.series}) != len(self.series):
+            raise ValueError(f"source {self.name} declares a series twice")
+
+
+def _gauge(name: str, meaning: str, unit: Unit = Unit.COUNT) -> ReadingSpec:
+    return ReadingSpec(name=name, unit=unit, kind=SeriesKind.GAUGE, meaning=meaning)
+
+
+def _counter(name: str, meaning: str, unit: Unit = Unit.COUNT) -> ReadingSpec:
+    return ReadingSpec(name=name, unit=unit, kind=SeriesKind.COUNTER, meaning=meaning)
+
+
+_CPU = _counter("cpu_seconds", "CPU of its processes, those that ended included", Unit.SECONDS)
+_RSS = _gauge("rss", "resident bytes of its processes; pages they share count in each", Unit.BYTES)
+_DESCRIPTORS = _gauge("descriptors", "open files of its processes, connections among them")
+
+_ALL = (
+    SourceSpec(
+        name="runner",
+        label="this machine",
+        module="runner",
+        series=(
+            _gauge("cpu_share", "share of all cores' time that was busy since the reading before", Unit.SHARE),
+            _gauge("steal_share", "share of all cores' time that the hypervisor took since the reading before", Unit.SHARE),
+            _counter("cpu_throttled_seconds", "time for which a control group's quota held this process back", Unit.SECONDS),
+            _gauge("memory_used", "bytes of the machine", Unit.BYTES),
+            _gauge("memory_available", "bytes of the machine", Unit.BYTES),
+            _gauge("load", "processes running or waiting, mean over the last minute"),
+            _gauge("tcp_sockets", "sockets in use"),
+            _gauge("tcp_time_wait", "closed sockets that still keep their port"),
+            _counter("network_received_total", "bytes over all interfaces, loopback included", Unit.BYTES),
+            _counter("network_sent_total", "bytes over all interfaces, loopback included", Unit.BYTES),
+        ),
+    ),
+    SourceSpec(
+        name="service",
+        label="the service's processes",
+        module="service",
+        series=(
+            _CPU,
+            _RSS,
+            _gauge("threads", "threads of its processes"),
+            _gauge("processes", "its processes"),
+            _DESCRIPTORS,
+            _gauge("connections", "established connections to its port; counted every twenty seconds"),
+        ),
+    ),
+    SourceSpec(
+        name="service",
+        label="metrics page",
+        module="prometheus",
+        key="prometheus",
+        alias="metrics",
+        schemes=("http", "https"),
+        example="http://127.0.0.1:9100/metrics",
+        series=(
+            _CPU,
+            _RSS,
+            _DESCRIPTORS,
+            _gauge("database_connections", "its database connections (the metric that connections_metric names)"),
+            _gauge("database_pool_size", "connections that its database pool may open (velro_db_pool_size)"),
+            _gauge("database_pool_in_use", "connections of the pool at work (velro_db_pool_in_use)"),
+            _counter("cache_{layer}_hits_total", "hits of one cache layer (velro_cache_hits_total)"),
+            _counter("cache_{layer}_misses_total", "misses of one cache layer (velro_cache_misses_total)"),
+        ),
+    ),
+    SourceSpec(
+        name="redis",
+        label="Redis",
+        module="redis_info",
+        key="redis",
+        alias="redis_url",
+        schemes=("redis", "rediss", "unix"),
+        example="redis://127.0.0.1:6379/0",
+        series=(
+            _counter("hits_total", "key look-ups that found one, since Redis started"),
+            _counter("misses_total", "key look-ups that found none, since Redis started"),
+            _counter("commands_total", "commands since Redis started"),
+            _counter("evicted_total", "keys dropped for lack of memory"),
+            _counter("expired_total", "keys dropped for their age"),
+            _gauge("memory", "bytes used", Unit.BYTES),
+            _gauge("memory_limit", "bytes allowed; absent when unlimited", Unit.BYTES),
+            _gauge("clients", "connections"),
+            _gauge("clients_blocked", "connections that wait for a key"),
+            _counter("cpu_seconds", "CPU of the Redis process", Unit.SECONDS),
+        ),
+    ),
+    SourceSpec(
+        name="database",
+        label="PostgreSQL",
+        module="postgres",
+        key="postgres",
+        alias="database_url",
+        schemes=("postgres", "postgresql"),
+        example="postgresql://velro@127.0.0.1/velro",
+        series=(
+            _gauge("connections", "client connections to this database, ours left out"),
+            _gauge("connections_active", "of them: running a statement"),
+            _gauge("connections_idle", "of them: waiting for the client"),
+            _gauge("connections_in_transaction", "of them: idle inside a transaction, so holding locks"),
+            _gauge("connections_waiting", "of them: waiting for a lock"),
+            _gauge("max_connections", "the server's limit"),
+            _counter("transactions_total", "commits and rollbacks"),
+            _counter("blocks_hit_total", "blocks found in the server's cache"),
+            _counter("blocks_read_total", "blocks read from disk or from the operating system's cache"),
+            _counter("deadlocks_total", "deadlocks found"),
+        ),
+    ),
+)
+
+SOURCES: tuple[SourceSpec, ...] = _ALL
+"""Every source, in the order in which they are watched."""
+
+WATCHED: Mapping[str, SourceSpec] = MappingProxyType({source.key: source for source in SOURCES if source.key})
+"""The sources that a scenario names by a URL, by their keys under ``watch``."""
+
+
+@cache
+def declared(source: str, name: str) -> ReadingSpec | None:
+    """The declaration of a series by its source and name, as a record holds them; None where no source declares it."""
+    for spec in (series for each in SOURCES if each.name == source for series in each.series):
+        pattern = r"\w+".join(re.escape(part) for part in re.split(r"\{\w+\}", spec.name))
+        if re.fullmatch(pattern, name):
+            return spec
+    return None
+
+
+def unit_of(source: str, name: str) -> Unit:
+    """The unit of a reading; whatever no source declares is a count."""
+    found = declared(source, name)
+    return Unit.COUNT if found is None else found.unit
+
+
+def is_counter(source: str, name: str) -> bool:
+    """Whether only differences of the reading mean anything; whatever no source declares is a value of the moment."""
+    found = declared(source, name)
+    return found is not None and found.kind is SeriesKind.COUNTER

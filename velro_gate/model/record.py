@@ -118,7 +118,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSummary:
-    """A watched value over the measured stretch, for example source 'service', name 'rss', in base units."""
+    """A watched value over the measured stretch, for example source 'service', name 'rss', in base units.
+
+    rate: what a counter rose by in a second, from its first reading in the stretch to its last; None for values of the moment.
+    """
 
     source: str
     name: str
@@ -126,6 +129,7 @@ class ResourceSummary:
     median: float
     most: float
     n: int
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from velro_gate.model.metrics import METRICS, Direction, Metric
+from velro_gate.model.readings import WATCHED
 
 ALL_STEPS = "all"
 """The name under which the sum over all steps is kept; no step may be called this."""
@@ -289,8 +290,8 @@ class Target:
     health_path: str = "/health"
     metrics_path: str | None = None
     connections_metric: str | None = None
-    redis_url: str | None = None
-    database_url: str | None = None
+    watch: tuple[tuple[str, str], ...] = ()
+    """What else is watched, each by its key in the registry of sources (``model.readings``) with a URL, in the registry's order."""
     verify: bool = True
     http2: bool = False
     ca_file: str | None = None
@@ -313,6 +314,8 @@ class Target:
             raise ValueError("a client key is of no use without its certificate")
         if self.unix_socket is not None and self.source_addresses:
             raise ValueError("a connection to a unix socket has no source address")
+        if unknown := [key for key, _ in self.watch if key not in WATCHED]:
+            raise ValueError(f"nothing that can be watched is called {unknown[0]!r}")
         if self.follow_redirects < 0:
             raise ValueError(f"follow_redirects must not be negative, not {self.follow_redirects}")
 

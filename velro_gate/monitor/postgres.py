@@ -53,7 +53,7 @@ class PostgresActivity:
         self._limiter = trio.CapacityLimiter(1)
 
     async def read(self) -> Mapping[str, float]:
-        """See the table in ``velro_gate.monitor``.
+        """See ``velro_gate.model.readings``.
 
         Raises:
             SourceError: psycopg is not installed, there is no connection, or the views may not be read.
@@ -91,3 +91,8 @@ class PostgresActivity:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
+
+
+def source_at(url: str, *, verify: bool) -> PostgresActivity:  # noqa: ARG001 - its URL says how its certificate is checked
+    """The database at a URL."""
+    return PostgresActivity(url)

@@ -44,7 +44,7 @@ class RedisInfo:
         self._received = bytearray()
 
     async def read(self) -> Mapping[str, float]:
-        """See the table in ``velro_gate.monitor``.
+        """See ``velro_gate.model.readings``.
 
         Raises:
             SourceError: no connection, or not the answer of a Redis.
@@ -137,6 +137,11 @@ class RedisInfo:
         self._received += chunk
         if len(self._received) > _MOST_BYTES:
             raise SourceError(f"{self._place} does not answer like a Redis")
+
+
+def source_at(url: str, *, verify: bool) -> RedisInfo:
+    """The Redis at a URL."""
+    return RedisInfo(url, verify=verify)
 
 
 def parse_info(text: str) -> dict[str, float]:

@@ -26,7 +26,7 @@ class RunnerMonitor:
         self._limiter = trio.CapacityLimiter(1)
 
     async def read(self) -> Mapping[str, float]:
-        """See the table in ``velro_gate.monitor``."""
+        """See ``velro_gate.model.readings``."""
         return await trio.to_thread.run_sync(self.read_blocking, limiter=self._limiter, abandon_on_cancel=True)
 
     async def aclose(self) -> None:

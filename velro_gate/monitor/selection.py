@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from urllib.parse import urlsplit
 
 import httpx
 
+from velro_gate.model.readings import WATCHED, SourceSpec
 from velro_gate.model.scenario import Target
-from velro_gate.monitor.postgres import PostgresActivity
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
-from velro_gate.monitor.redis_info import RedisInfo
 from velro_gate.monitor.runner import RunnerMonitor
 from velro_gate.monitor.service import ServiceProcesses
 from velro_gate.monitor.watching import ReadingSource
@@ -37,14 +37,21 @@ def sources_for(
     sources: list[ReadingSource] = [RunnerMonitor()]
     if by_processes:
         sources.append(ServiceProcesses(port))
-    if target.metrics_path is not None:
-        wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
-        if target.connections_metric is not None:
-            wanted = (*wanted, Family(family=target.connections_metric, name="database_connections"))
+    wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
+    if target.connections_metric is not None:
+        wanted = (*wanted, Family(family=target.connections_metric, name="database_connections"))
+    watched = dict(target.watch)
+    page = watched.pop("prometheus", None)
+    if page is not None:
+        sources.append(PrometheusText(page, families=wanted))
+    elif target.metrics_path is not None:
         page = f"{target.url.rstrip('/')}/{target.metrics_path.lstrip('/')}"
         sources.append(PrometheusText(page, families=wanted, transport=transport))
-    if target.redis_url:
-        sources.append(RedisInfo(target.redis_url, verify=target.verify))
-    if target.database_url:
-        sources.append(PostgresActivity(target.database_url))
+    sources += [_at(WATCHED[key], url, verify=target.verify) for key, url in watched.items()]
     return tuple(sources)
+
+
+def _at(spec: SourceSpec, url: str, *, verify: bool) -> ReadingSource:
+    """The source at a URL. Its module is imported only here, so that what is not watched costs nothing."""
+    made: ReadingSource = import_module(f"velro_gate.monitor.{spec.module}").source_at(url, verify=verify)
+    return made

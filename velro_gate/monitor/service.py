@@ -38,7 +38,7 @@ class ServiceProcesses:
         self._limiter = trio.CapacityLimiter(1)
 
     async def read(self) -> Mapping[str, float]:
-        """See the table in ``velro_gate.monitor``.
+        """See ``velro_gate.model.readings``.
 
         Raises:
             SourceError: nothing that we may look into listens on the port.

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from velro_gate.errors import MissingVariableError, UsageError
+from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import Target
 from velro_gate.scenario.certificates import check_authorities, check_client_certificate
 from velro_gate.scenario.steps import check_path
-from velro_gate.scenario.syntax.faults import Faults
+from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.quantities import VARIABLE_PATTERN
 from velro_gate.scenario.syntax.shape import TargetSpec
 from velro_gate.scenario.syntax.templates import PLACEHOLDER
 
 _HTTP = ("http", "https")
-_REDIS = ("redis", "rediss", "unix")
-_POSTGRES = ("postgres", "postgresql")
 _FILES = ("ca_file", "client_certificate", "client_key", "unix_socket")
 _LONGEST_SOCKET_PATH = 107
 """Bytes: what the kernel's structure for such an address holds, its closing zero left out."""
@@ -35,33 +34,26 @@ def target_from(
     """
     environment = _Environment(environ, faults, missing)
     url = environment.resolve(spec, "url", spec.url)
-    redis = environment.resolve(spec, "redis_url", spec.redis_url or "")
-    database = environment.resolve(spec, "database_url", spec.database_url or "")
+    watch = _watched(spec, environment, faults)
     files = {key: environment.resolve(spec, key, getattr(spec, key) or "") for key in _FILES}
     sources = [environment.resolve(spec, "source_addresses", text) for text in spec.source_addresses]
     for key, path in (("health", spec.health), ("metrics", spec.metrics)):
         if path:
             check_path(path, spec.line(key), faults)
-    for key, text, schemes in (
-        ("url", url, _HTTP),
-        ("redis_url", redis, _REDIS),
-        ("database_url", database, _POSTGRES),
-    ):
-        if text or (key == "url" and text is not None):
-            _check_url(spec, key, text or "", schemes, faults)
+    if url is not None:
+        _check_url("target.url", spec.url, url, _HTTP, faults.at(spec.line("url")), bare=True)
     paths = {key: str(folder / name) if name else None for key, name in files.items()}
     addresses = tuple(text for text in sources if text is not None)
     _check_files(spec, paths, faults)
     _check_sources(spec, addresses, url or "", faults)
-    if faults or url is None or redis is None or database is None or None in files.values() or None in sources:
+    if faults or url is None or None in watch.values() or None in files.values() or None in sources:
         return None
     return Target(
         url=url.rstrip("/"),
         health_path=spec.health,
-        metrics_path=spec.metrics or None,
+        metrics_path=None if "prometheus" in watch else spec.metrics or None,
         connections_metric=spec.connections_metric,
-        redis_url=redis or None,
-        database_url=database or None,
+        watch=tuple((key, url) for key in WATCHED if (url := watch.get(key))),
         verify=spec.verify_tls,
         http2=spec.http2,
         ca_file=paths["ca_file"],
@@ -72,6 +64,32 @@ def target_from(
         follow_redirects=spec.follow_redirects,
         compression=spec.compression,
     )
+
+
+def _watched(spec: TargetSpec, environment: _Environment, faults: Faults) -> dict[str, str | None]:
+    """What is watched, by its key in the registry of sources: its URL, empty for none, None where a variable is missing.
+
+    Named under ``watch``, or by the source's older key of the target.
+    """
+    found: dict[str, str | None] = {}
+    for key in spec.watch:
+        if key not in WATCHED:
+            faults.add(spec.line("watch", key), f"nothing that can be watched is called {key!r}", did_you_mean(key, WATCHED))
+    for key, source in WATCHED.items():
+        if key in spec.watch:
+            where, line, text = f"target.watch.{key}", spec.line("watch", key), spec.watch[key] or ""
+            if source.alias in spec.model_fields_set:
+                what = f"{source.label} is named twice, by 'watch.{key}' and by '{source.alias}'"
+                faults.add(spec.line(source.alias), what, f"keep 'watch.{key}'")
+        elif key == "prometheus" or not source.alias:
+            continue  # the older key of the metrics page is a path on the service
+        else:
+            where, line = f"target.{source.alias}", spec.line(source.alias)
+            text = getattr(spec, source.alias) or ""
+        url = found[key] = environment.resolved(text, line, where)
+        if url:
+            _check_url(where, text, url, source.schemes, faults.at(line))
+    return found
 
 
 def _check_files(spec: TargetSpec, paths: Mapping[str, str | None], faults: Faults) -> None:
@@ -121,16 +139,20 @@ class _Environment:
         self._environ, self._faults, self._missing = environ, faults, missing
 
     def resolve(self, spec: TargetSpec, key: str, text: str) -> str | None:
+        """The text under a key of the target, see ``resolved``."""
+        return self.resolved(text, spec.line(key), f"target.{key}")
+
+    def resolved(self, text: str, line: int, where: str) -> str | None:
         """The text with its variables put in; None when one is missing or malformed. An empty variable counts as unset."""
         parts, end, whole = [], 0, True
         for match in PLACEHOLDER.finditer(text):
-            value = self._value(match[1], spec.line(key), f"target.{key}")
+            value = self._value(match[1], line, where)
             whole = whole and value is not None
             parts += [text[end : match.start()], value or ""]
             end = match.end()
         rest = text[end:]
         if "${" in rest:
-            self._faults.add(spec.line(key), "'${' is never closed", "write ${env.NAME}")
+            self._faults.add(line, "'${' is never closed", "write ${env.NAME}")
             return None
         return "".join([*parts, rest]) if whole else None
 
@@ -148,12 +170,20 @@ class _Environment:
         return found or default
 
 
-def _check_url(spec: TargetSpec, key: str, url: str, schemes: tuple[str, ...], faults: Faults) -> None:
+def _check_url(
+    where: str,
+    written: str,
+    url: str,
+    schemes: tuple[str, ...],
+    report: Callable[[str, str | None], None],
+    *,
+    bare: bool = False,
+) -> None:
     # The URL itself is not shown: it may hold a password from the environment.
-    origin = f" (from {getattr(spec, key)})" if "${" in (getattr(spec, key) or "") else ""
-    fault = _url_fault(url, schemes, bare=key == "url")
+    origin = f" (from {written})" if "${" in written else ""
+    fault = _url_fault(url, schemes, bare=bare)
     if fault is not None:
-        faults.add(spec.line(key), f"target.{key}{origin} {fault[0]}", fault[1])
+        report(f"{where}{origin} {fault[0]}", fault[1])
 
 
 def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, str | None] | None:
@@ -164,7 +194,7 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
     except ValueError:
         return "is no URL", None
     # Libraries write the driver into the scheme: postgresql+asyncpg://
-    scheme = parts.scheme.partition("+")[0] if schemes is _POSTGRES else parts.scheme
+    scheme = parts.scheme.partition("+")[0] if "postgresql" in schemes else parts.scheme
     if scheme not in schemes:
         return f"does not start with {schemes[0]}://", f"schemes: {', '.join(schemes)}"
     if not parts.hostname and scheme in _HTTP:

@@ -86,8 +86,7 @@ def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_repo
     target = Target(
         url=f"http://{nobody}",
         metrics_path="/metrics",
-        redis_url=f"redis://{nobody}/0",
-        database_url=f"postgresql://a:b@{nobody}/c",
+        watch=(("redis", f"redis://{nobody}/0"), ("postgres", f"postgresql://a:b@{nobody}/c")),
     )
     run, verdict = EXAMPLES["pass"]()
     run = dataclasses.replace(run, notes=notes_of(target))

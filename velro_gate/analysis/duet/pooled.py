@@ -155,6 +155,7 @@ def _resources(blocks: Sequence[PhaseSummary]) -> Iterable[ResourceSummary]:
             median=median(each.median for each in alike),
             most=max(each.most for each in alike),
             n=sum(each.n for each in alike),
+            rate=median(rates) if (rates := [each.rate for each in alike if each.rate is not None]) else None,
         )
 
 

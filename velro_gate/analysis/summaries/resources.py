@@ -10,6 +10,7 @@ import numpy as np
 from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.growth import growth
 from velro_gate.model.metrics import METRICS
+from velro_gate.model.readings import is_counter
 from velro_gate.model.record import Estimate, ResourceSummary
 from velro_gate.model.run import PhaseRun, Reading
 
@@ -32,14 +33,27 @@ def series_of(readings: Sequence[Reading]) -> Series:
 
 
 def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, ...]:
-    """Least, median and most of each watched value over the measured stretch; values never read in it are left out."""
+    """Least, median and most of each watched value over the measured stretch, and of a counter its rate; what was never read in
+    it is left out.
+    """
     found = []
     for (source, name), (at, value) in series.items():
-        inside = value[(at >= run.measured_from) & (at < run.measured_until)]
+        measured = (at >= run.measured_from) & (at < run.measured_until)
+        inside = value[measured]
         if len(inside):
+            rate = _rate(at[measured], inside) if is_counter(source, name) else None
             least, median, most = float(inside.min()), float(np.median(inside)), float(inside.max())
-            found.append(ResourceSummary(source=source, name=name, least=least, median=median, most=most, n=len(inside)))
+            found.append(
+                ResourceSummary(source=source, name=name, least=least, median=median, most=most, n=len(inside), rate=rate)
+            )
     return tuple(found)
+
+
+def _rate(at: Floats, value: Floats) -> float | None:
+    """What a counter rose by in a second; None with fewer than two readings, or when it fell, since it began anew then."""
+    if len(value) < 2 or bool((np.diff(value) < 0.0).any()):
+        return None
+    return float((value[-1] - value[0]) / (at[-1] - at[0])) if at[-1] > at[0] else None
 
 
 def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:

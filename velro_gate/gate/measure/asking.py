@@ -18,15 +18,17 @@ from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure.run import run_trio
 from velro_gate.gate.measure.setup import Setup
+from velro_gate.model.masking import mask
+from velro_gate.model.readings import WATCHED
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Step
+from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Step, Target
 from velro_gate.monitor import ReadingSource, SourceError, sources_for
 from velro_gate.monitor.prometheus import PrometheusText
 
 RATE = 10.0
 """Requests a second: polite, and quick enough for a person who waits."""
 _SECONDS = 10.0
-_NAMED = {"redis": "Redis", "database": "PostgreSQL"}
+_NAMED = {source.name: source.label for source in WATCHED.values() if source.key != "prometheus"}
 _IN_WORDS = {
     Outcome.CHECK: "a check on its body failed",
     Outcome.CAPTURE: "a value that is to be captured was not in it",
@@ -80,9 +82,15 @@ def _sources(setup: Setup) -> Iterator[tuple[str, ReadingSource]]:
     target = setup.scenario.target
     for source in sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target)):
         if isinstance(source, PrometheusText):
-            yield f"Metrics page {target.metrics_path}", source
+            yield f"Metrics page {page_of(target)}", source
         elif source.name in _NAMED:
             yield _NAMED[source.name], source
+
+
+def page_of(target: Target) -> str | None:
+    """Its metrics page as people are shown it: its path on the service, or its URL elsewhere without a password."""
+    elsewhere = dict(target.watch).get("prometheus")
+    return target.metrics_path if elsewhere is None else mask(elsewhere, ())
 
 
 async def _fault_of(source: ReadingSource) -> str:

@@ -9,9 +9,10 @@ from velro_gate import units
 from velro_gate.analysis.stored.comparable import PhaseAnswers, comparable
 from velro_gate.engine.machine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
-from velro_gate.gate.measure.asking import Replies, ask_services
+from velro_gate.gate.measure.asking import Replies, ask_services, page_of
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
+from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.scenario import secrets
 
@@ -105,9 +106,8 @@ class DryRun:
         watched = (
             ("this machine", True),
             ("the service's processes", self.setup.service_is_local and target.unix_socket is None),
-            (f"its metrics page {target.metrics_path}", target.metrics_path is not None),
-            ("Redis", target.redis_url is not None),
-            ("PostgreSQL", target.database_url is not None),
+            (f"its metrics page {page_of(target)}", page_of(target) is not None),
+            *((WATCHED[key].label, True) for key, _ in target.watch if key != "prometheus"),
         )
         silent = () if self.replies is None else self.replies.silent
         return ", ".join(name for name, given in watched if given and not any(each.startswith(name) for each in silent))

@@ -253,10 +253,12 @@ def resource_rows(record: RunRecord) -> list[ResourceRow]:
 
 
 def _resource_row(phase: str, found: ResourceSummary) -> ResourceRow:
-    """A counter counts since its process began, so of it only the rise within the phase is shown."""
+    """A counter counts since its process began, so of it only the rise within the phase and its rate are shown."""
     name = found.name.removesuffix("_total").replace("_", " ")
-    if is_counter(found.name):
-        rise = figures.resource(found.name, found.most - found.least)
+    if is_counter(found.source, found.name):
+        rise = figures.resource(found.source, found.name, found.most - found.least)
+        if found.rate is not None:
+            rise = f"{rise} ({figures.resource_rate(found.source, found.name, found.rate)})"
         return ResourceRow(
             phase=phase, source=found.source, name=f"{name}, rise", least=figures.NOTHING, median=figures.NOTHING, most=rise
         )
@@ -264,7 +266,7 @@ def _resource_row(phase: str, found: ResourceSummary) -> ResourceRow:
         phase=phase,
         source=found.source,
         name=name,
-        least=figures.resource(found.name, found.least),
-        median=figures.resource(found.name, found.median),
-        most=figures.resource(found.name, found.most),
+        least=figures.resource(found.source, found.name, found.least),
+        median=figures.resource(found.source, found.name, found.median),
+        most=figures.resource(found.source, found.name, found.most),
     )

@@ -140,9 +140,9 @@ def _in_points(metric: Metric) -> bool:
     return metric.kind is MetricKind.SHARE
 
 
-def resource(name: str, value: float) -> str:
+def resource(source: str, name: str, value: float) -> str:
     """A reading's value, or what a counter rose by, in the unit that the monitor declares."""
-    match unit_of(name):
+    match unit_of(source, name):
         case Unit.BYTES:
             return units.format_bytes(value)
         case Unit.SHARE:
@@ -150,3 +150,10 @@ def resource(name: str, value: float) -> str:
         case Unit.SECONDS:
             return units.format_seconds(value)
     return units.format_count(value)
+
+
+def resource_rate(source: str, name: str, rate: float) -> str:
+    """What a counter rises by in a second."""
+    if unit_of(source, name) is Unit.COUNT:
+        return units.format_rate(rate)
+    return f"{resource(source, name, rate)}/s"

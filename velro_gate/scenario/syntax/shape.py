@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import CoreSchema
 
 from velro_gate.model.metrics import METRICS
+from velro_gate.model.readings import WATCHED
 from velro_gate.scenario.syntax.quantities import (
     Count,
     Factor,
@@ -105,6 +106,19 @@ class _ByMetric:
         return {**shown, "additionalProperties": False}
 
 
+class _BySource:
+    """Lets an editor complete the sources under ``watch``; the reader itself explains an unknown one with a suggestion."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        shown = handler(schema)
+        url = shown.pop("additionalProperties")
+        described = {
+            key: {**url, "description": f"URL of {source.label}, for example {source.example}; empty or null for none."}
+            for key, source in WATCHED.items()
+        }
+        return {**shown, "properties": described, "additionalProperties": False}
+
+
 def _one_key(key: str) -> Short:
     """A bare string means a mapping with this one key."""
     return Short(lambda given: {key: given} if isinstance(given, str) else given, (("type", "string"),))
@@ -131,6 +145,10 @@ class TargetSpec(Spec):
     )
     redis_url: str | None = Field("${env.REDIS_URL:-}", description="Redis to watch; empty or null for none.")
     database_url: str | None = Field("${env.DATABASE_URL:-}", description="PostgreSQL to watch; empty or null for none.")
+    watch: Annotated[dict[str, str | None], _BySource()] = Field(
+        default_factory=dict,
+        description="What is read while the load runs, each with its URL; in place of metrics, redis_url, database_url.",
+    )
     verify_tls: bool = Field(default=True, description="Whether the service's certificate is checked.")
     http2: bool = Field(default=False, description="Whether a journey written in Python speaks HTTP/2.")
     ca_file: str | None = Field(None, description="PEM file of the certificate authorities to trust, instead of the system's.")
