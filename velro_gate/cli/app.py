@@ -57,6 +57,7 @@ from velro_gate.cli.options import (
     Verbose,
     Waivers,
 )
+from velro_gate.report.formats.registry import FORMATS
 
 EPILOG = (
     "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 our bug, 130 interrupted."
@@ -290,7 +291,7 @@ def duet(
 
 
 RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]
-As = Annotated[str, typer.Option("--as", help="markdown, html, csv, json or text.")]
+As = Annotated[str, typer.Option("--as", help=f"One of: {', '.join(FORMATS)}.")]
 
 
 @app.command(epilog="Example: velro-gate action    (as the last line of the action's step)")
@@ -319,7 +320,7 @@ def judge(
     ] = None,
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
-    as_: Annotated[str | None, typer.Option("--as", help="markdown, html, csv, json or text.", show_default=False)] = None,
+    as_: Annotated[str | None, typer.Option("--as", help=f"One of: {', '.join(FORMATS)}.", show_default=False)] = None,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Judge a kept record again, offline, if you like with another policy. The record itself is not changed."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.table import Table
@@ -21,6 +20,7 @@ from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.formats.registry import FORMATS, ReportFormat
 from velro_gate.report.parts.trustline import generator_alone
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
 from velro_gate.scenario import json_schema
@@ -78,40 +78,26 @@ def phase_table(record: RunRecord) -> Table:
     return table
 
 
-_FILES = {
-    "text": "verdict.txt",
-    "markdown": "verdict.md",
-    "html": "report.html",
-    "csv": "report.csv",
-    "json": "verdict.json",
-}
-"""The file of each format of a report."""
-
-
 def print_given(folder: Path, wanted: str) -> int:
     """The verdict that was given to a kept run, in one format."""
-    put(given_report(folder, _FILES[_known(wanted)]).removesuffix("\n"))
+    put(given_report(folder, _known(wanted).file).removesuffix("\n"))
     return OK
 
 
 def print_anew(record: RunRecord, verdict: Verdict, wanted: str) -> int:
     """A verdict that was reached just now in one format, and the exit code that belongs to it."""
-    renderers: Mapping[str, Callable[[RunRecord, Verdict], str]] = {
-        "markdown": report.markdown,
-        "html": report.html,
-        "csv": report.csv,
-        "json": report.verdict_json,
-    }
-    if _known(wanted) == "text":
+    made = _known(wanted)
+    if made.name == "text":
+        # On a terminal it has colours and folds its lines.
         return print_verdict(record, verdict, None, Format.TEXT)
-    put(renderers[wanted](record, verdict).removesuffix("\n"))
+    put(made.render(record, verdict).removesuffix("\n"))
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
 
 
-def _known(wanted: str) -> str:
-    if wanted not in _FILES:
-        raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: {', '.join(_FILES)}.")
-    return wanted
+def _known(wanted: str) -> ReportFormat:
+    if wanted not in FORMATS:
+        raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: {', '.join(FORMATS)}.")
+    return FORMATS[wanted]
 
 
 def print_schema(of: str) -> int:

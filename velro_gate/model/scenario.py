@@ -291,7 +291,7 @@ class Target:
     metrics_path: str | None = None
     connections_metric: str | None = None
     watch: tuple[tuple[str, str], ...] = ()
-    """What else is watched, each by its key in the registry of sources (``model.readings``) with a URL, in the registry's order."""
+    """What else is watched: keys of the registry of sources (``model.readings``) with their URLs, in the registry's order."""
     verify: bool = True
     http2: bool = False
     ca_file: str | None = None

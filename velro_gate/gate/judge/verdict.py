@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from velro_gate import report
 from velro_gate.analysis.stored.other_machine import as_on
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.judge_duet import judge_duet_record
@@ -19,6 +18,7 @@ from velro_gate.model.record import RunRecord, comparable
 from velro_gate.model.run import RunFacts
 from velro_gate.model.scenario import BlockInconclusive, Phase, Policy
 from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
+from velro_gate.report.formats.registry import FORMATS
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
@@ -27,7 +27,7 @@ from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
 from velro_gate.store.samples import SUMMARY_ALONE
 
-REPORTS = ("verdict.json", "verdict.md", "verdict.txt", "report.csv", "report.html")
+REPORTS = tuple(each.file for each in FORMATS.values())
 """The verdict that was given, in each format."""
 
 FILES = ("record.json", "facts.json", "samples.npz", *REPORTS, "log.txt")
@@ -255,8 +255,5 @@ def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None
     Raises:
         OutputError, StorageError: a file cannot be written.
     """
-    results.write("verdict.json", report.verdict_json(record, verdict))
-    results.write("verdict.md", report.markdown(record, verdict))
-    results.write("verdict.txt", report.terminal_text(record, verdict))
-    results.write("report.csv", report.csv(record, verdict))
-    results.write("report.html", report.html(record, verdict))
+    for each in FORMATS.values():
+        results.write(each.file, each.render(record, verdict))

@@ -1,0 +1,43 @@
+"""The formats of a report: one table from name to renderer. What writes, prints or lists reports reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from velro_gate.model.record import RunRecord
+    from velro_gate.model.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFormat:
+    """One format. name: what ``--as`` takes. file: its name in a run's folder. module, renderer: what makes its text."""
+
+    name: str
+    file: str
+    module: str
+    renderer: str
+
+    def render(self, record: RunRecord, verdict: Verdict) -> str:
+        """The report as text. Its module is imported only here, so that what is not asked for costs nothing."""
+        make: Callable[[RunRecord, Verdict], str] = getattr(
+            import_module(f"velro_gate.report.formats.{self.module}"), self.renderer
+        )
+        return make(record, verdict)
+
+
+# In the order in which they are written: the verdict itself first, so that it is never lost.
+_ALL = (
+    ReportFormat(name="json", file="verdict.json", module="document", renderer="verdict_json"),
+    ReportFormat(name="markdown", file="verdict.md", module="comment", renderer="markdown"),
+    ReportFormat(name="text", file="verdict.txt", module="console", renderer="terminal_text"),
+    ReportFormat(name="csv", file="report.csv", module="table", renderer="csv"),
+    ReportFormat(name="html", file="report.html", module="page", renderer="html"),
+)
+
+FORMATS: Mapping[str, ReportFormat] = MappingProxyType({each.name: each for each in _ALL})
+"""Every format by its name."""
