@@ -40,7 +40,7 @@ def name_openly(names: Iterable[str]) -> None:
 
 
 def forget() -> None:
-    """Begin anew, as a process does."""
+    """Start from nothing, as a process does."""
     _KNOWN.certain = _KNOWN.hidden = _KNOWN.names = frozenset()
 
 

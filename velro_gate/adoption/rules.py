@@ -185,7 +185,7 @@ def success_guard(workflow: Workflow) -> Iterator[DoctorFinding]:
                     severity=Severity.FAULT,
                     where=workflow.at(holder.line_of_key("if")),
                     what="the report comes only when the gate has passed",
-                    why="A failed gate is a failed run: those whom it concerns would never hear of it.",
+                    why="A failed gate is a failed run: the people concerned would never hear of it.",
                     do="Remove conclusion == 'success' from the condition.",
                 )
 

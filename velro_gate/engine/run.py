@@ -119,7 +119,7 @@ def _transport(load: Load, layers: CacheLayers) -> HttpTransport | JourneyTransp
 
 
 async def _unless(stop: trio.Event, work: Callable[[], Awaitable[T]]) -> T | None:
-    """What the work comes to; None as soon as a stop is asked for."""
+    """The result of the work; None as soon as a stop is requested."""
     result: T | None = None
     async with trio.open_nursery() as nursery:
 

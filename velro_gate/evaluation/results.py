@@ -1,4 +1,4 @@
-"""What an evaluation of the decision itself comes to: how often it was wrong, or right, and what was to be reached."""
+"""The result of an evaluation of the decision itself: how often it was wrong, or right, and what was to be reached."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """What many jobs came to on average. value: in ``unit``; low, high: the 95 % interval of the mean; count: jobs."""
+    """The average over many jobs. value: in ``unit``; low, high: the 95 % interval of the mean; count: jobs."""
 
     experiment: str
     what: str

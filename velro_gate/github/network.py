@@ -1,4 +1,4 @@
-"""The variables by which a machine says how it reaches the network: proxies, and whom TLS trusts."""
+"""The variables by which a machine says how it reaches the network: proxies, and the authorities that TLS trusts."""
 
 from __future__ import annotations
 

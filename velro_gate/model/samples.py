@@ -45,7 +45,7 @@ COLUMNS: dict[str, Any] = {
     "due": np.float64,
     "sent": np.float64,
     "done": np.float64,
-    "queued": np.float32,  # seconds the arrival waited for its own user's earlier request: the service's doing, not ours
+    "queued": np.float32,  # seconds the arrival waited for its own user's earlier request: caused by the service, not by us
     "connect": np.float32,  # seconds to connect, TLS included; NaN where the connection already stood
     "first_byte": np.float32,  # seconds from sent to the first byte of the answer; NaN without an answer
     "step": np.uint16,

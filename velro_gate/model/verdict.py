@@ -1,4 +1,4 @@
-"""What a run comes to: findings, and the verdict that is the worst of them."""
+"""The result of a run: findings, and the verdict that is the worst of them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """What measuring a suspicious phase again came to. worse: how many of the ``runs`` are worse by the margin or more.
+    """The result of measuring a suspicious phase again. worse: how many of the ``runs`` are worse by the margin or more.
 
     side_by_side: what is counted are pairs of blocks, each of the base build and this one, and no runs of this build.
     """

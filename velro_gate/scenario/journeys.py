@@ -60,7 +60,7 @@ def _unread(journey: Journey, faults: Faults, line: int) -> Journey | None:
 
 
 def _report(journey: Journey, faults: Faults, line: int) -> dict[str, Any]:
-    """What the module's import came to; nothing, and a fault, where it ended the process or went on for too long."""
+    """The result of the module's import; nothing, and a fault, if it ended the process or took too long."""
     order = json.dumps({"function": journey.function, "folders": journey.folders, "path": faults.path, "line": line})
     reads, writes = os.pipe()
     # What its code has started may still hold the other end.

@@ -49,7 +49,7 @@ class Task(Enum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureTask:
     """One task. baselines, confirm: of MEASURE. first: the folder of an earlier run, of CONFIRM. before, built: what an
-    earlier process of this job has left. user: whom builds and services run as.
+    earlier process of this job has left. user: the user that builds and services run as.
     """
 
     task: Task

@@ -1,4 +1,4 @@
-"""What a calibration came to: the figures of each run, the noise between them, and what later runs will see."""
+"""The result of a calibration: the figures of each run, the noise between them, and what later runs will detect."""
 
 from __future__ import annotations
 

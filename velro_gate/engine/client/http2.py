@@ -1,7 +1,8 @@
 """HTTP/2 for journeys written in Python: httpx's own transport, one connection for each user, and what its trace reports.
 
 Rules
-- A request that cannot be sent is refused before httpx's transport gets it. So whatever that one raises is the service's doing.
+- A request that cannot be sent is refused before httpx's transport gets it. So the service is the cause of whatever that one
+  raises.
 - All requests of a user share one connection. It is given up when a request on it is cancelled: that leaves httpx's transport
   out of step (its count of streams, its table of headers), and what is sent behind it would fail.
 - The requests that are under way on a connection that was given up may end on it; then it is closed. Where the connection was
@@ -75,7 +76,7 @@ class Http2Carrier:
         Raises:
             httpx.LocalProtocolError: it cannot be sent, as it is no HTTP. httpx.TransportError: see httpx.
         """
-        # Whatever comes of it after this is the service's doing.
+        # Whatever happens after this is caused by the service.
         Message(request)
         theirs = request.extensions.get("trace")
         while True:

@@ -188,7 +188,7 @@ class HttpUser:
             self._start(context.now(), context.login, 0.0)
 
     def answered(self, answer: Response, at: float) -> None:
-        """The answer is whole: judge it, record it, go on."""
+        """The response is complete: judge it, record it, continue."""
         step, context = self._step, self._context
         assert step is not None
         if at < self._sent:  # noqa: PLR1730 (max would cost a call)
@@ -371,7 +371,7 @@ class HttpUser:
         self._step = self._request = self._chain = None
         self._free_at = at
         if step is self._context.login and self._tried_login and self.waiting:
-            # The request that it came ahead of has no token now, which is this machine's doing: it is missed, not failed.
+            # The request that follows the login has no token now because of this machine: it is missed, not failed.
             self._due, step = self.waiting.popleft()
             self._tried_login = False
         if step is not self._context.login:

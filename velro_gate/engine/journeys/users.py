@@ -235,7 +235,7 @@ class JourneyUser:
         return self._handle
 
     def _untold(self, error: BaseException, current: _JourneyRun) -> BaseException | None:
-        """What of this is a fault of the code; None where all of it is about answers, and so stands in the books."""
+        """What of this is a fault of the code; None where all of it is about answers, and so is counted."""
         for leaf in leaves(error):
             if is_check(leaf):
                 if leaf not in current.counted and not current.block.fail_check():

@@ -28,7 +28,7 @@ def no_more(_: int, __: float, *, failed: bool) -> None:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class PhaseContext:
-    """The clock, the books and the deadlines of one phase. A transport may extend it: users reach everything in one step."""
+    """The clock, the counts and the deadlines of one phase. A transport may extend it: users reach everything in one step."""
 
     now: Callable[[], float]
     """The clock that all times are read from."""

@@ -1,7 +1,7 @@
 """One phase: ramp, measured stretch, drain. Every task has a nursery, every wait an end, every connection is closed.
 
 The books: an arrival of the measured stretch is a sample, or it is blocked (its user still waited for an earlier answer when
-the drain ended: the service's doing), or it is missed (never handed out, or this machine could not send it: ours).
+the drain ended: caused by the service), or it is missed (never handed out, or this machine could not send it: ours).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ ARRIVAL_MEMORY = 90
 """Peak bytes for one planned arrival while a phase is scheduled: growth of the peak resident size over 0.7 million arrivals."""
 
 IDLE_SHARE = 0.05
-"""Share of a core that the loop, the sweeper and the books take whatever the rate."""
+"""Share of a core that the loop, the sweeper and the accounting take at any rate."""
 
 SATURATED_COST = {"http": 16e-6, "https": 25e-6}
 """Core-seconds for one request when the loop always finds work."""

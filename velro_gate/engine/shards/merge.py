@@ -84,7 +84,7 @@ def _gone(reasons: Sequence[str], shards: int) -> str | None:
 
 
 def added(books: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Counts by name, summed over the books."""
+    """Counts by name, summed over the shards' counts."""
     total: dict[str, int] = {}
     for book in books:
         for name, count in book.items():

@@ -5,7 +5,7 @@ A phase begins in all shards at one instant, when each of them is ready for it, 
 It ends where the first of them ends. What the shards send is taken in one loop, message by message, in the order it comes.
 
 A shard that ends before its time is lost. The others end at once, and everything is kept. The samples that the lost one had
-handed on stay; of an open plan it is known what else was due of it, and that is missed. So the books balance, and the verdict
+handed on stay; of an open plan it is known what else was due of it, and that is missed. So the counts balance, and the verdict
 is broken for the shard and not for the service.
 
 Journeys written in Python are made in a process of their own even where one is enough: their code may end it, or never end.

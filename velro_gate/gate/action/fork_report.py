@@ -3,9 +3,9 @@
 Everything that job left is untrusted: its code was the fork's, and so was the workflow file that GitHub ran. So nothing is
 taken that no maintainer has approved: an approval for the environment is asked of the API, and a pull request that changes what
 measures (workflows, actions) is refused. The record is read from the archive in memory, by its schema and up to a size; the
-verdict is reached and rendered anew, by the scenario, policy and waivers of the base branch. Which pull request it belongs to,
-and whose that is, comes from the API and never from the archive. A verdict that a gate of this repository has published for the
-same commit is left alone.
+verdict is reached and rendered again, with the scenario, policy and waivers of the base branch. Which pull request it belongs
+to, and whose that is, comes from the API and never from the archive. A verdict that a gate of this repository has published for
+the same commit is left alone.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _NO_ENVIRONMENT = (
     "(VELRO_FORK_ENVIRONMENT, docs/github-setup.md)."
 )
 _NOT_STARTED = frozenset({"", "skipped", "neutral", "stale", "action_required"})
-"""Conclusions of a run that never came to measure anything."""
+"""Conclusions of a run that never measured anything."""
 WARNING = "the figures are those that the fork's own run has left; nobody else measured them"
 ADVICE = (
     "Read what the pull request changes before you trust its figures; a maintainer can run it from a branch of the repository."

@@ -216,7 +216,7 @@ class JobMeasurements:
         return measure_change(self.base, self._builder, setup, options, results, effects, self._calibration)
 
     def _keep_what_the_base_said(self, results: Results) -> None:
-        """After a duet that could not be had: a reader looks into the results of the run that stands in for it."""
+        """After a duet that was not possible: a reader looks into the results of the run that replaces it."""
         if self.before is not None:
             for log in ("build-base.log", "base.log"):
                 if (said := self.before.folder / log).exists():

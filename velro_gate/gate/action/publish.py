@@ -210,9 +210,7 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: CommitState, descri
     def act() -> None:
         shown = set_status(api, sha, status)
         if shown is not state:
-            why = (
-                "that is another job's result" if shown is not CommitState.PENDING else "other jobs have not come to their end"
-            )
+            why = "that is another job's result" if shown is not CommitState.PENDING else "other jobs have not finished"
             outlets.say(f"the status {outlets.context} shows {shown.value}: it is shared, and {why}")
 
     telling.attempt(act)

@@ -102,7 +102,7 @@ class BranchStore:
         return pull(self.git, self.branch, folder, self.pause).skipped
 
     def keep(self, record: RunRecord, acceptance: Acceptance) -> StoredRun:
-        """As one commit on the tip; accepted anew on each try, against what is there by then.
+        """As one commit on the tip; accepted again on each try, compared with what is there by then.
 
         A run that is not accepted is pushed as quarantined, for all to see, before it is refused here.
         """

@@ -31,8 +31,8 @@ class BuildRunner:
 
     build: the line for the shell that builds in the folder of the code; empty: there is nothing to build. start: the line
     that serves on the port in PORT. seconds: how long a build may take. environ: of both. scratch: where each build gets a
-    folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does. user: whom both run as, in copies of
-    the folders; None: the user of this process, in the folders themselves.
+    folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does. user: the user that both run as, in
+    copies of the folders; None: the user of this process, in the folders themselves.
     """
 
     workspace: Path

@@ -47,7 +47,7 @@ class BuildCommand:
 
     It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to answer its health path.
     environ: variables of its own. own, other: folders of this build and of the other one, where both were made by us; since:
-    when the other one's build began, if that was later. user: whom it runs as; empty: this process's user.
+    when the other one's build began, if that was later. user: the user that it runs as; empty: this process's user.
     """
 
     line: str

@@ -30,7 +30,7 @@ _DELAYS = frozenset({"lateness", "loop-lag", "gc-pause", "stalled"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
-    """What a calibration came to. stored: the new baselines. refused: runs that were measured again instead, each with why."""
+    """The result of a calibration. stored: the new baselines. refused: runs that were measured again instead, each with why."""
 
     stored: tuple[RunRecord, ...]
     refused: tuple[tuple[RunRecord, str], ...] = ()
@@ -112,7 +112,7 @@ def accept(
 
 
 class _DisturbedError(BrokenError):
-    """A run that another one may stand in for."""
+    """A run that another one may replace."""
 
 
 def _store(

@@ -68,7 +68,7 @@ class _Judging:
     waivers: Path | None
 
     def verdict(self, further: Further | None = None) -> Verdict:
-        """What the run comes to so far."""
+        """The run's verdict so far."""
         return reach_verdict(self.record, self.baselines, waivers=self.waivers, further=further)
 
     def settle(self, further: Further | None) -> Verdict:

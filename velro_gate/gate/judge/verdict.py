@@ -168,7 +168,7 @@ def reach_duet_verdict(
 
 
 def without_duet(verdict: Verdict, reason: str, advice: str) -> Verdict:
-    """The verdict of a stored comparison that stands in for a duet, which says so."""
+    """The verdict of a stored comparison instead of a duet, which says so."""
     return with_caveat(verdict, "no-duet", f"no duet, so this run is compared with stored baselines: {reason}", advice)
 
 
