@@ -13,6 +13,7 @@ from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
+from velro_gate.report.sentences.findings import words
 from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
 
@@ -39,7 +40,7 @@ def main() -> None:
     print(f"books: delivered {sent:,}, the service counted {counted:,}, difference {sent - counted:,}")
     print(f"verdict: {verdict.level.word}; files in {results.folder}")
     for finding in verdict.findings:
-        print(f"  {finding.level.word}: {finding.sentence}")
+        print(f"  {finding.level.word}: {words(finding).sentence}")
 
 
 if __name__ == "__main__":

@@ -192,6 +192,11 @@ def format_points(difference: float | None) -> str:
     return "no change" if text in ("+0.00", "-0.00") else f"{text} points"
 
 
+def format_percentage_points(difference: float) -> str:
+    """The size of a difference of two shares, for prose: ``1.20 percentage points``."""
+    return f"{abs(difference) * 100.0:.2f} percentage points"
+
+
 def format_probability(p: float | None) -> str:
     """A p-value with two significant digits; below 0.001 only that it is."""
     if p is None:

@@ -27,7 +27,7 @@ def test_the_history_tells_change_points_pins_quarantine_and_drift(place: Path) 
     assert "change point: +20 % in steady, agreed to by nobody" in ended.out
     assert "pinned: v1" in ended.out
     assert "quarantined, not used: too slow" in ended.out
-    assert "Worse than the pinned release: p95 of all steps in steady +20 % (12.0 ms -> 14.4 ms)." in ended.out
+    assert "Worse than the pinned release: p95 of all requests in steady +20 % (12.0 ms -> 14.4 ms)." in ended.out
 
 
 def test_the_history_is_there_for_scripts(place: Path) -> None:

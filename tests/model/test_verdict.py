@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from velro_gate.model.facts import Worded
 from velro_gate.model.scenario import Comparator, Policy, Requirement
 from velro_gate.model.verdict import (
     Change,
@@ -24,11 +25,13 @@ from velro_gate.model.verdict import (
 )
 
 levels = st.sampled_from(list(Level))
-findings = st.builds(Finding, level=levels, subject=st.just("p95"), sentence=st.just("it is so"))
+findings = st.builds(Finding, level=levels, subject=st.just("p95"), facts=st.just(Worded(code="x", sentence="it is so")))
 
 
 def verdict(*found: Level) -> Verdict:
-    return Verdict(findings=tuple(Finding(level=level, subject="p95", sentence="it is so") for level in found))
+    return Verdict(
+        findings=tuple(Finding(level=level, subject="p95", facts=Worded(code="x", sentence="it is so")) for level in found)
+    )
 
 
 @given(st.lists(findings, max_size=10), findings)
@@ -119,11 +122,12 @@ def result(level: Level) -> RequirementResult:
         level=level,
         estimate=None,
         headroom=None,
-        sentence="not measured",
     )
 
 
 @pytest.mark.parametrize(("trust", "level"), [(Trust.CAVEAT, Level.WARN), (Trust.BROKEN, Level.BROKEN)])
 def test_a_caveat_warns_and_a_broken_measurement_breaks(trust: Trust, level: Level) -> None:
-    finding = TrustFinding(code="cpu", trust=trust, phase="steady", figure=0.8, limit=0.7, sentence="s", advice="a")
+    finding = TrustFinding(
+        trust=trust, phase="steady", figure=0.8, limit=0.7, facts=Worded(code="cpu", sentence="s", advice="a")
+    )
     assert finding.level is level

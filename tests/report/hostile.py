@@ -8,6 +8,7 @@ from functools import cache
 
 from tests.report.examples import SITUATIONS, SMALL, STEP, Example, decided
 from tests.report.records import PRD, accepted, measured, on_main
+from velro_gate.model.facts import Worded
 from velro_gate.model.record import PhaseSummary, Revision, RunRecord, StepSummary
 from velro_gate.model.verdict import Change, Finding, Level, RequirementResult, RequirementStatus
 
@@ -80,7 +81,11 @@ def crowded(count: int, sentence: str = "It is missed.") -> Example:
         for metric in ("p50", "p95")
     )
     findings = tuple(
-        Finding(level=Level.FAIL, subject=f"{index}", sentence=f"{index} {sentence}", advice=f"Mend {index}. {sentence}")
+        Finding(
+            level=Level.FAIL,
+            subject=f"{index}",
+            facts=Worded(code="x", sentence=f"{index} {sentence}", advice=f"Mend {index}. {sentence}"),
+        )
         for index in range(count)
     )
     results = tuple(_missed(limit, index, sentence) for index in range(count))
@@ -90,4 +95,4 @@ def crowded(count: int, sentence: str = "It is missed.") -> Example:
 
 def _missed(limit: RequirementResult, index: int, sentence: str) -> RequirementResult:
     wanted = dataclasses.replace(limit.requirement, step=f"a_rather_long_step_name_{index}", source="step")
-    return dataclasses.replace(limit, phase=f"phase_number_{index // 10}", requirement=wanted, sentence=sentence)
+    return dataclasses.replace(limit, phase=f"phase_number_{index // 10}", requirement=wanted)

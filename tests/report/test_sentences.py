@@ -14,10 +14,12 @@ from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, sta
 from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.explanation import QuantileMove, ShiftShape
+from velro_gate.model.facts import Worded
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.parts import view
 from velro_gate.report.parts.wording import moved as moved_words
+from velro_gate.report.sentences.findings import words
 from velro_gate.report.text.phrase import plain
 
 CHANGES = st.floats(-0.5, 3.0)
@@ -80,7 +82,7 @@ def test_there_is_one_count_of_the_requirements_that_are_met(targets: list[float
     met = sum(result.met for result in results)
     counted = view.requirement_count(list(results))
     assert counted.startswith(f"{met} of {len(results)} met")
-    said = [found.sentence for found in requirement_findings(results) if found.subject == "requirements"]
+    said = [words(found).sentence for found in requirement_findings(results) if found.subject == "requirements"]
     if not met:
         assert not said
     elif len(results) == 1:
@@ -118,7 +120,7 @@ def test_a_headline_never_calls_too_small_to_see_what_lies_above_the_smallest_vi
         p_adjusted=0.04,
         mde=mde,
         k=10,
-        reason=reason,
+        reasons=(Worded(code="x", sentence=reason),) if reason else (),
     )
     said = plain(moved_words(row, record))
     assert ("could only have been sure of" in said) <= (mde is not None and abs(change) < mde)

@@ -13,6 +13,7 @@ from tests.analysis.runs import run, summary
 from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.errors import RecordError
 from velro_gate.model.duet import DuetRecord, Look, Side
+from velro_gate.model.facts import Worded
 from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.verdict import Level, Trust, TrustFinding
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_duet, encode_duet
@@ -21,7 +22,9 @@ from velro_gate.store.records import read_record
 
 pytestmark = pytest.mark.hostile("damaged records")
 
-DOUBT = TrustFinding(code="steal", trust=Trust.CAVEAT, phase="steady", figure=0.03, limit=0.02, sentence="taken", advice="ask")
+DOUBT = TrustFinding(
+    trust=Trust.CAVEAT, phase="steady", figure=0.03, limit=0.02, facts=Worded(code="steal", sentence="taken", advice="ask")
+)
 
 
 def kept(pairs: int = 2) -> DuetRecord:

@@ -187,7 +187,7 @@ class Metric:
 
 
 _SLOW = "Find out where the time goes; the report shows it step by step."
-_TOO_LITTLE = "See what held the answers back: slow ones, errors, or users that could not connect."
+_TOO_LITTLE = "See what limited the throughput: slow responses, errors, or users that could not connect."
 
 CONFIGURED = "configured pool size, not counted"
 """What is said of a number of connections that somebody has set."""
@@ -308,7 +308,7 @@ _ALL = (
         pooling=Pooling.COUNTS,
         role=Role.PRIMARY,
         needs=frozenset({Needs.REQUESTS}),
-        advice="See the failed answers in the report, and the service's own log of that time.",
+        advice="See the failed requests in the report, and the service's own log of that time.",
     ),
     _rate(
         "throughput",
@@ -343,7 +343,7 @@ _ALL = (
         scope=Scope.STEP,
         role=Role.ADVISORY,
         needs=frozenset({Needs.ANSWERS}),
-        advice="See in the report which cache layer answered how often, and whether keys, lifetimes or sizes have changed.",
+        advice="See in the report how often each cache layer was hit, and whether keys, lifetimes or sizes have changed.",
     ),
     _figure(
         "users_held",
@@ -355,7 +355,7 @@ _ALL = (
         role=Role.NEVER,
         scaling=Scaling.USERS,
         needs=frozenset(),
-        advice="See in the log how many users connected, and how many connections the service and its host admit.",
+        advice="See in the log how many users connected, and how many connections the service and its host allow.",
     ),
     _figure(
         "database_connections",
@@ -372,7 +372,7 @@ _ALL = (
             ReadingSeries(source="service", name="database_connections", said="reported by the service's metric"),
             ReadingSeries(source="service", name="database_pool_size", said=CONFIGURED),
         ),
-        advice="See what size the service's pool is given, and what its database admits.",
+        advice="Check the size of the service's connection pool, and how many connections its database allows.",
     ),
     _figure(
         "cpu_per_1000",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from velro_gate.model.facts import FigureName, TrustFacts
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment
 
@@ -28,6 +30,65 @@ class FigureNoise:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlocksDoubted:
+    """The blocks cannot be trusted."""
+
+    code: Literal["blocks-doubted"] = "blocks-doubted"
+    because: TrustFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiguresMissing:
+    """Figures that some block does not hold."""
+
+    code: Literal["figures-missing"] = "figures-missing"
+    figures: tuple[FigureName, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostTakes:
+    """The share of the machine's CPU time that its host takes."""
+
+    code: Literal["host-takes"] = "host-takes"
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorBusy:
+    """The share of its core that the generator uses."""
+
+    code: Literal["generator-busy"] = "generator-busy"
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlVaries:
+    """The relative spread of the control endpoint from block to block."""
+
+    code: Literal["control-varies"] = "control-varies"
+    spread: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseInside:
+    """Whether most of the noise comes from inside the blocks, so that longer ones lower it; otherwise more pairs do."""
+
+    code: Literal["noise-inside"] = "noise-inside"
+    longer: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuetSeesMore:
+    """Blocks close in time share much of the runner's noise."""
+
+    code: Literal["duet-sees-more"] = "duet-sees-more"
+
+
+SelftestAdvice = BlocksDoubted | FiguresMissing | HostTakes | GeneratorBusy | ControlVaries | NoiseInside | DuetSeesMore
+"""What would lower a runner's noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Selftest:
     """A selftest of one runner.
 
@@ -35,7 +96,7 @@ class Selftest:
     duet_pairs, duet_seconds: of the duet that ``FigureNoise.duet`` is about, duet_minutes: what it would take here.
     stored_seconds, stored_runs: of a run and the baselines that ``FigureNoise.stored`` is about.
     unchanged: the verdict on the unchanged service against itself. found: which injected slowdowns were found, by slowdown in
-    percent. advice: what would lower the noise, in sentences.
+    percent. advice: what would lower the noise; in words where a former version kept it.
     """
 
     measured_at: str
@@ -50,7 +111,7 @@ class Selftest:
     unchanged: str
     found: Mapping[int, bool]
     rows: tuple[FigureNoise, ...]
-    advice: tuple[str, ...] = field(default=())
+    advice: tuple[SelftestAdvice | str, ...] = field(default=())
     schema: int = SELFTEST_SCHEMA
 
     def row(self, metric: str, step: str) -> FigureNoise | None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
 
 from velro_gate.model.explanation import Explanation
+from velro_gate.model.facts import TrustFacts
+from velro_gate.model.reasons import Reason
 from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive, Requirement
+
+if TYPE_CHECKING:
+    from velro_gate.model.finding_facts import FindingFacts
 
 
 class Level(IntEnum):
@@ -37,12 +43,33 @@ class RequirementStatus(Enum):
     NOT_MEASURED = "not measured"
 
 
+class Missing(Enum):
+    """Why a figure was not measured."""
+
+    NOT_REACHED = "phase not reached"
+    SHARD_LOST = "shard lost"
+    SERVICE_STOPPED = "service stopped"
+    ENDED_EARLY = "ended early"
+    INTERRUPTED = "interrupted"
+    NO_FIGURE = "no figure"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SustainedWindows:
+    """The windows of 10 s behind a sustained rate, those of them below the target, and the seconds that were measured."""
+
+    windows: int
+    short: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementResult:
     """One requirement against one phase's figure.
 
     met: whether the value itself is inside the target. headroom: (limit - value) / limit, signed so that + is inside.
-    estimate is None exactly when the status is NOT_MEASURED or when all requests failed.
+    estimate is None exactly when the status is NOT_MEASURED (``missing`` says why) or none of the ``sent`` requests succeeded.
+    windows: of a sustained rate.
     """
 
     phase: str
@@ -52,7 +79,9 @@ class RequirementResult:
     level: Level
     estimate: Estimate | None
     headroom: float | None
-    sentence: str
+    missing: Missing | None = None
+    sent: int | None = None
+    windows: SustainedWindows | None = None
 
     def __post_init__(self) -> None:
         if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
@@ -86,23 +115,12 @@ class Confirmation:
         if not 0 <= self.worse <= self.runs:
             raise ValueError(f"{self.worse} of {self.runs} runs cannot be worse")
 
-    @property
-    def words(self) -> str:
-        """``confirmed 3 of 3``, ``not confirmed: 1 of 3``, ``confirmed 10 of 10 pairs``."""
-        counted = f"{self.worse} of {self.runs}{' pairs' if self.side_by_side else ''}"
-        return f"confirmed {counted}" if self.confirmed else f"not confirmed: {counted}"
-
-    @property
-    def counted(self) -> str:
-        """The same with what is counted: ``confirmed 3 of 3 runs``."""
-        return self.words if self.side_by_side else f"{self.words} runs"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """One metric of one step, compared with its baselines.
 
-    Figures are None if the metric could not be compared; ``reason`` says why.
+    Figures are None if the metric could not be compared; ``reasons`` say why.
     """
 
     phase: str
@@ -137,7 +155,7 @@ class Comparison:
     """The relative worsening that counts with this number of baselines; None: the policy's."""
     k: int = 0
     """Baselines used."""
-    reason: str = ""
+    reasons: tuple[Reason, ...] = ()
     pairs: int = 0
     """Blocks of base and head compared side by side; 0: compared with stored baselines."""
     runs: int = 1
@@ -166,15 +184,18 @@ class Trust(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustFinding:
-    """A reason to doubt the measurement. code: machine-readable, stable. figure and limit in base units."""
+    """A reason to doubt the measurement. figure and limit in base units."""
 
-    code: str
     trust: Trust
     phase: str
     figure: float | None
     limit: float | None
-    sentence: str
-    advice: str
+    facts: TrustFacts
+
+    @property
+    def code(self) -> str:
+        """Its kind, for programs; it stays."""
+        return self.facts.code
 
     @property
     def level(self) -> Level:
@@ -184,12 +205,16 @@ class TrustFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason for the verdict, in words: what is the matter and what to do about it."""
+    """One reason for the verdict. subject: the phase, or what else it is about."""
 
     level: Level
     subject: str
-    sentence: str
-    advice: str = ""
+    facts: FindingFacts
+
+    @property
+    def code(self) -> str:
+        """Its kind, for programs; it stays."""
+        return self.facts.code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,7 +132,15 @@ def decode_duet(text: str) -> DuetRecord:
     Raises:
         OtherSchemaError: another version's pairs. CodecError: no pairs at all, or broken ones.
     """
-    return _validated(_adapter(DuetRecord).validate_json, _tree(text, "record of a duet", DUET_SCHEMA), "record of a duet")
+    tree = _tree(text, "record of a duet", DUET_SCHEMA)
+    duet = tree.get("duet")
+    for pair in _mappings(duet.get("pairs") if isinstance(duet, dict) else None):
+        for block in (pair.get("base"), pair.get("head")):
+            for doubt in _mappings(block.get("doubts") if isinstance(block, dict) else None):
+                if "facts" not in doubt:
+                    # Former versions kept the words alone.
+                    doubt["facts"] = {name: doubt.pop(name) for name in ("code", "sentence", "advice") if name in doubt}
+    return _validated(_adapter(DuetRecord).validate_json, tree, "record of a duet")
 
 
 def encode_bank_head(head: BankHead) -> str:

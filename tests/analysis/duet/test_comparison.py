@@ -22,10 +22,13 @@ from velro_gate.analysis.duet.pair_order import drawn_order
 from velro_gate.analysis.duet.trust import duet_doubts
 from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.duet import LOOKS, Duet, Look, Side
+from velro_gate.model.facts import Worded
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level, Trust, TrustFinding, worst
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import row_reason
 
 FACTORS = st.lists(st.floats(0.5, 2.0), min_size=20, max_size=20)
 
@@ -50,7 +53,9 @@ def dead() -> PhaseSummary:
 
 
 def doubt(trust: Trust, code: str = "generator-late") -> TrustFinding:
-    return TrustFinding(code=code, trust=trust, phase="", figure=1.0, limit=0.5, sentence="it was late", advice="mend it")
+    return TrustFinding(
+        trust=trust, phase="", figure=1.0, limit=0.5, facts=Worded(code=code, sentence="it was late", advice="mend it")
+    )
 
 
 # What it finds
@@ -76,7 +81,7 @@ def test_a_build_that_is_ten_percent_slower_fails_after_ten_pairs() -> None:
 
 
 def test_the_sentence_names_the_builds_and_the_pairs() -> None:
-    sentence = judge_duet(noisy(factor=1.10)).findings[0].sentence
+    sentence = words(judge_duet(noisy(factor=1.10)).findings[0]).sentence
     assert "slower than in the base build" in sentence
     assert "10 pairs of blocks" in sentence
     assert "baseline" not in sentence
@@ -112,7 +117,7 @@ def test_noise_that_hides_a_change_leaves_it_inconclusive_and_says_what_it_could
     verdict = judge_duet(noisy(sd=0.2))
     assert verdict.level is Level.INCONCLUSIVE
     found = row(verdict.comparisons, "p95")
-    assert "cannot be ruled out" in found.reason
+    assert "cannot be ruled out" in row_reason(found)
     assert found.mde is not None
     assert found.mde > 0.2
 
@@ -206,7 +211,7 @@ def test_an_undecided_duet_goes_on_to_the_last_look_and_no_further() -> None:
 def test_too_few_pairs_can_call_nothing_changed() -> None:
     verdict = judge_duet(noisy(4, factor=2.0))
     assert verdict.level is Level.INCONCLUSIVE
-    assert row(verdict.comparisons, "p95").reason.startswith("all 4 pairs are worse by 5 % or more, but so few pairs agree by ")
+    assert row_reason(row(verdict.comparisons, "p95")).startswith("all 4 pairs are at least 5 % worse; so few pairs agree by ")
 
 
 def test_what_looks_worse_and_is_not_decided_is_suspicious_and_blocks_while_the_merely_open_does_not() -> None:
@@ -223,7 +228,7 @@ def test_what_looks_worse_and_is_not_decided_is_suspicious_and_blocks_while_the_
 def test_more_errors_in_every_block_fail() -> None:
     verdict = judge_duet(of_phases([with_errors(0)] * 10, [with_errors(30)] * 10))
     assert row(verdict.comparisons, "error_rate").verdict is Change.REGRESSION
-    assert "percentage points higher than in the base build" in verdict.findings[0].sentence
+    assert "percentage points higher than in the base build" in words(verdict.findings[0]).sentence
 
 
 def test_a_burst_of_errors_in_one_block_does_not_fail() -> None:
@@ -247,7 +252,7 @@ def test_fewer_slow_answers_because_more_failed_are_no_improvement() -> None:
     head = [with_errors(60, times=0.8)] * 10
     verdict = judge_duet(of_phases([with_errors(0)] * 10, head))
     assert row(verdict.comparisons, "p95").verdict is Change.INCONCLUSIVE
-    assert "more requests failed" in row(verdict.comparisons, "p95").reason
+    assert "more requests failed" in row_reason(row(verdict.comparisons, "p95"))
     assert verdict.level is Level.FAIL
 
 
@@ -255,7 +260,7 @@ def test_a_head_build_that_answers_nothing_well_fails() -> None:
     verdict = judge_duet(of_phases([summary()] * 10, [dead()] * 10))
     assert verdict.level is Level.FAIL
     assert row(verdict.comparisons, "error_rate").verdict is Change.REGRESSION
-    assert "answered nothing well in 10 of 10 blocks" in row(verdict.comparisons, "p95").reason
+    assert "succeeded in 10 of 10 blocks" in row_reason(row(verdict.comparisons, "p95"))
 
 
 def test_a_base_build_that_answers_nothing_well_is_no_yardstick() -> None:
@@ -270,7 +275,7 @@ def test_a_metric_that_a_block_lacks_breaks_the_run() -> None:
     head = [*[summary()] * 9, summary(without=("p95",))]
     verdict = judge_duet(of_phases([summary()] * 10, head))
     assert verdict.level is Level.BROKEN
-    assert "1 of 10 blocks of the head build" in row(verdict.comparisons, "p95").reason
+    assert "1 of 10 blocks of the head build" in row_reason(row(verdict.comparisons, "p95"))
 
 
 def test_a_step_that_is_missing_in_the_head_build_breaks_the_run() -> None:
@@ -284,7 +289,7 @@ def test_too_few_requests_beyond_the_quantile_are_not_gated_and_that_is_said() -
     few = summary(n=50)
     found = row(compare_pairs(of_phases([few] * 10, [few] * 10)), "p95")
     assert found.verdict is Change.NOT_COMPARED
-    assert "only 500 good answers, 600 are needed" in found.reason
+    assert "only 500 successful responses, 600 are needed" in row_reason(found)
 
 
 def test_a_step_may_have_its_thirty_slow_requests_in_ten_blocks_together() -> None:
@@ -334,7 +339,7 @@ def test_one_untrusted_block_leaves_its_pair_out_and_is_said() -> None:
     verdict = judge_duet(duet(*good, pair(block(), block(doubts=(doubt(Trust.BROKEN),)))))
     assert verdict.level is Level.WARN
     assert verdict.comparisons[0].pairs == 9
-    assert "1 of 10 pairs of blocks could not be used (it was late)" in verdict.findings[0].sentence
+    assert "1 of 10 pairs of blocks could not be used (it was late)" in words(verdict.findings[0]).sentence
 
 
 def test_many_untrusted_blocks_break_the_run() -> None:
@@ -346,14 +351,14 @@ def test_a_caveat_of_a_block_warns_once() -> None:
     blurred = pair(block(), block(doubts=(doubt(Trust.CAVEAT),)))
     verdict = judge_duet(duet(*[blurred] * 10))
     assert verdict.level is Level.WARN
-    assert sum(found.sentence == "it was late" for found in verdict.findings) == 1
+    assert sum(words(found).sentence == "it was late" for found in verdict.findings) == 1
 
 
 def test_a_control_that_moves_beyond_the_margin_breaks_the_run() -> None:
     slower = pair(block(controlled=0.001), block(summary(times=1.3), controlled=0.0011))
     verdict = judge_duet(duet(*[slower] * 10))
     assert verdict.level is Level.BROKEN
-    assert "the runner changed, not the service" in verdict.findings[0].sentence
+    assert "the runner changed, not the service" in words(verdict.findings[0]).sentence
 
 
 def test_a_control_that_keeps_still_lets_a_regression_count() -> None:
@@ -473,7 +478,7 @@ def test_two_phases_are_one_family_and_sentences_name_theirs() -> None:
     slow = summary("busy", times=1.4)
     verdict = judge_duet(duet(*[pair(block(one, other), block(one, slow))] * 10))
     assert {each.phase for each in verdict.comparisons if each.verdict is Change.REGRESSION} == {"busy"}
-    assert "in busy" in verdict.findings[0].sentence
+    assert "in busy" in words(verdict.findings[0]).sentence
 
 
 def test_the_other_side_of_a_side_is_the_other_one() -> None:
@@ -517,10 +522,10 @@ def test_a_head_build_that_is_only_slower_where_it_comes_second_breaks_the_duet_
     verdict = judge_duet(carried_over(0.15))
     assert verdict.level is Level.BROKEN
     (found,) = (each for each in verdict.trust if each.code == "order")
-    assert "+15 % where the head build comes second but" in found.sentence
+    assert "+15 % where the head build comes second but" in words(found).sentence
     assert Change.REGRESSION not in {each.verdict for each in verdict.comparisons}
     assert row(verdict.comparisons, "p95").verdict is Change.SUSPICIOUS
-    assert "depends on the order of the builds" in row(verdict.comparisons, "p95").reason
+    assert "depends on the order of the builds" in row_reason(row(verdict.comparisons, "p95"))
 
 
 def test_an_effect_of_the_order_under_the_margin_is_a_caveat() -> None:

@@ -15,6 +15,8 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.duet import Duet
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level, Trust, Verdict
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import row_reason
 
 SOME = baselines(10, sd=0.01)
 
@@ -32,8 +34,8 @@ def test_what_shows_side_by_side_is_a_regression_with_the_figures_of_the_pairs()
     found = p95(verdict)
     assert (found.verdict, found.level, found.pairs, found.k) == (Change.REGRESSION, Level.FAIL, 10, 10)
     assert found.change == pytest.approx(0.2, abs=0.02)
-    assert found.reason == "confirmed: 10 of 10 pairs are worse by 5 % or more"
-    assert "slower than in the base build" in verdict.findings[0].sentence
+    assert row_reason(found) == "confirmed: 10 of 10 pairs are at least 5 % worse"
+    assert "slower than in the base build" in words(verdict.findings[0]).sentence
     assert verdict.level is Level.FAIL
 
 
@@ -41,8 +43,8 @@ def test_a_day_that_makes_both_builds_slow_fails_nobody() -> None:
     verdict = judged(1.3, noisy(factor=1.0, unit=1.3))
     found = p95(verdict)
     assert (found.verdict, found.level) == (Change.UNCHANGED, Level.PASS)
-    assert found.reason.startswith("not confirmed: 0 of 10 pairs")
-    assert "unchanged beside the build that it starts from" in found.reason
+    assert row_reason(found).startswith("not confirmed: 0 of 10 pairs")
+    assert "unchanged compared with the base build" in row_reason(found)
     # Advisory figures of the first run may still warn.
     assert verdict.level <= Level.WARN
 
@@ -55,13 +57,13 @@ def test_a_build_that_is_better_side_by_side_is_told_so() -> None:
 def test_pairs_that_cannot_tell_leave_it_open() -> None:
     found = p95(judged(1.3, noisy(factor=1.07, sd=0.15)))
     assert (found.verdict, found.level) == (Change.INCONCLUSIVE, Level.INCONCLUSIVE)
-    assert "pairs are worse by 5 % or more" in found.reason
+    assert "pairs are at least 5 % worse" in row_reason(found)
 
 
 def test_pairs_that_agree_and_are_too_few_leave_it_suspicious() -> None:
     found = p95(judged(1.3, noisy(6, factor=1.2)))
     assert (found.verdict, found.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
-    assert "all 6 pairs are worse by 5 % or more, but so few pairs agree by chance as often as once in 64" in found.reason
+    assert "all 6 pairs are at least 5 % worse; so few pairs agree by chance as often as once in 64" in row_reason(found)
 
 
 def test_pairs_that_cannot_be_trusted_leave_it_open_with_the_reason() -> None:
@@ -69,18 +71,18 @@ def test_pairs_that_cannot_be_trusted_leave_it_open_with_the_reason() -> None:
     verdict = judged(1.3, duet(*(pair(broken, broken) for _ in range(10))))
     assert p95(verdict).verdict is Change.SUSPICIOUS
     assert verdict.level is Level.INCONCLUSIVE
-    assert "10 of 10 pairs of blocks could not be used" in p95(verdict).reason
+    assert "10 of 10 pairs of blocks could not be used" in row_reason(p95(verdict))
 
 
 def test_a_phase_that_is_not_in_the_pairs_stays_open_with_the_reason() -> None:
     verdict = judged(1.3, noisy(factor=1.2), steady="there was no time")
-    assert (p95(verdict).verdict, p95(verdict).reason) == (Change.SUSPICIOUS, "there was no time")
+    assert (p95(verdict).verdict, row_reason(p95(verdict))) == (Change.SUSPICIOUS, "there was no time")
     assert verdict.level is Level.INCONCLUSIVE
 
 
 def test_a_figure_that_the_pairs_do_not_hold_stays_open() -> None:
     verdict = judged(1.3, duet(*(pair(block(summary("other")), block(summary("other"))) for _ in range(10))))
-    assert p95(verdict).reason == "the pairs of blocks hold no such figure"
+    assert row_reason(p95(verdict)) == "the pairs of blocks hold no such figure"
     assert verdict.level is Level.INCONCLUSIVE
 
 
@@ -119,10 +121,10 @@ def test_a_head_build_that_dies_side_by_side_fails_and_a_base_build_that_does_an
     died = block(replace(summary(), service_gone="it ended with status 1"))
     verdict = judged(1.3, duet(*(pair(block(), died) for _ in range(10))))
     assert verdict.level is Level.FAIL
-    assert "the head build went away in 10 of 10 blocks" in verdict.findings[0].sentence
+    assert "the head build stopped responding in 10 of 10 blocks" in words(verdict.findings[0]).sentence
     verdict = judged(1.3, duet(*(pair(died, block()) for _ in range(10))))
     assert (p95(verdict).verdict, verdict.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
-    assert "the base build went away" in p95(verdict).reason
+    assert "the base build stopped responding" in row_reason(p95(verdict))
 
 
 def test_a_duet_that_cannot_be_trusted_is_a_caveat_and_the_screens_open_rows_stand() -> None:
@@ -130,7 +132,7 @@ def test_a_duet_that_cannot_be_trusted_is_a_caveat_and_the_screens_open_rows_sta
     wide = baselines(10, sd=0.15)
     verdict = judge(run(summary()), wide, repeats=(), duet=duet(*(pair(broken, broken) for _ in range(10))))
     assert verdict.is_open
-    (said,) = [each for each in verdict.trust if "stored baselines stand in" in each.sentence]
+    (said,) = [each for each in verdict.trust if "using stored baselines" in words(each).sentence]
     assert said.trust is Trust.CAVEAT
 
 

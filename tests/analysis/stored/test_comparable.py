@@ -19,7 +19,7 @@ def said(answers: float, seconds: float, **steps: float) -> list[str]:
 def test_what_is_not_compared_is_said_with_the_duration_that_would_do() -> None:
     assert said(240.0, 16.0) == [
         "Compared with baselines in load: p50 of all steps.",
-        "Not compared in load: p95 of all steps, only 240 good answers, 600 are needed to compare p95 (40 s would do).",
+        "Not compared in load: p95 of all steps, only 240 successful responses, 600 are needed to compare p95 (40 s would do).",
     ]
 
 

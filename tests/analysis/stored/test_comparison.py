@@ -19,6 +19,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunnerSelftest, RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level, worst
+from velro_gate.report.sentences.reasons import row_reason
 
 POLICY = Policy()
 CALM = baselines(10, sd=0.01)
@@ -95,7 +96,7 @@ class TestWhatItCalls:
         assert (found.verdict, found.level) == (Change.INCONCLUSIVE, Level.INCONCLUSIVE)
         assert found.mde is not None
         assert found.mde > POLICY.unchanged_below
-        assert "cannot be ruled out" in found.reason
+        assert "cannot be ruled out" in row_reason(found)
 
     def test_less_of_the_offered_rate_achieved_is_a_regression(self) -> None:
         found = one(run(summary(changed={"achieved_share": 0.8, "throughput": 80.0})), CALM, "all", "achieved_share")
@@ -110,7 +111,7 @@ class TestWhatItCalls:
     def test_fewer_slow_answers_because_more_failed_are_no_improvement(self) -> None:
         found = one(run(summary(times=0.7, failed=60)), CALM, "all", "p95")
         assert (found.verdict, found.level) == (Change.INCONCLUSIVE, Level.WARN)
-        assert "more requests failed (1.0 % now)" in found.reason
+        assert "more requests failed (1.0 % now)" in row_reason(found)
 
 
 class TestTheFamily:
@@ -179,7 +180,7 @@ class TestFewBaselines:
     def test_without_a_baseline_nothing_is_compared_and_nothing_fails(self) -> None:
         rows = compare(run(summary(times=10.0)), (), POLICY)
         primary = [row for row in rows if row.primary]
-        assert {(row.verdict, row.level, row.reason) for row in primary} == {
+        assert {(row.verdict, row.level, row_reason(row)) for row in primary} == {
             (Change.NOT_COMPARED, Level.NO_BASELINE, "no comparable baseline")
         }
         assert all(row.level is Level.PASS for row in rows if not row.primary)
@@ -189,14 +190,14 @@ class TestFewBaselines:
         rows = compare(run(summary(times=3.0)), CALM[:k], POLICY)
         found = row_of(rows, "all", "p95")
         assert (found.verdict, found.level, found.mde) == (Change.SUSPICIOUS, Level.WARN, None)
-        assert "not show how much this figure varies" in found.reason
+        assert "not show how much this figure varies" in row_reason(found)
         assert all(row.level <= Level.NO_BASELINE for row in rows)
 
     def test_a_selftest_of_the_runner_tells_the_noise_of_few_baselines_and_is_named(self) -> None:
         slow = replace(run(summary(times=3.0)), selftest=SELFTEST)
         found = one(slow, CALM[:1], "all", "p95")
         assert (found.verdict, found.level) == (Change.REGRESSION, Level.FAIL)
-        assert "noise known from this runner's selftest of 2025-01-01" in found.reason
+        assert "noise taken from this runner's selftest of 2025-01-01" in row_reason(found)
         assert found.margin == pytest.approx(0.25)
         assert found.mde is not None
 
@@ -205,7 +206,7 @@ class TestFewBaselines:
         rows = compare(run(summary(times=1.2)), CALM[:1], POLICY, other_profiles=others)
         found = row_of(rows, "all", "p95")
         assert (found.verdict, found.margin) == (Change.REGRESSION, pytest.approx(0.05))
-        assert "noise known from 20 runs of profile night" in found.reason
+        assert "noise taken from 20 runs of profile night" in row_reason(found)
         short = row_of(compare(run(summary(times=1.2)), CALM[:1], POLICY, other_profiles=others[:15]), "all", "p95")
         assert short.verdict is not Change.REGRESSION
 
@@ -231,7 +232,7 @@ class TestWhatCannotBeCompared:
         policy = Policy(primary=(("all", metric),)) if metric == "achieved_share" else POLICY
         found = one(run(summary(without=(metric,))), CALM, "all", metric, policy)
         assert (found.verdict, found.level) == (Change.NOT_COMPARED, Level.BROKEN)
-        assert "was not measured in this run" in found.reason
+        assert "was not measured in this run" in row_reason(found)
 
     def test_a_step_that_is_gone_breaks_the_run(self) -> None:
         whole = summary()
@@ -246,7 +247,7 @@ class TestWhatCannotBeCompared:
     def test_a_figure_that_no_baseline_holds_has_no_baseline(self) -> None:
         before = [run(summary(without=("p95",)), number=i) for i in range(5)]
         found = one(run(), before, "all", "p95")
-        assert (found.level, found.reason) == (Level.NO_BASELINE, "no baseline holds p95 of all")
+        assert (found.level, row_reason(found)) == (Level.NO_BASELINE, "no baseline holds p95 of all requests")
 
     def test_a_phase_that_no_baseline_holds_has_no_baseline(self) -> None:
         found = row_of(compare(run(summary(), summary("new")), CALM, POLICY), "all", "p95", "new")
@@ -261,7 +262,7 @@ class TestWhatCannotBeCompared:
         dead = summary(n=6000, failed=6000, without=("p50", "p95", "p99"))
         found = one(run(dead), CALM, "all", "p95")
         assert (found.verdict, found.level, found.current) == (Change.NOT_COMPARED, Level.FAIL, None)
-        assert found.reason == "no request was answered well"
+        assert row_reason(found) == "all requests failed"
 
     def test_no_throughput_at_all_fails(self) -> None:
         dead = summary(n=6000, failed=6000, without=("p50", "p95", "p99"), changed={"throughput": 0.0, "achieved_share": 0.0})
@@ -271,9 +272,9 @@ class TestWhatCannotBeCompared:
         small = [run(summary(n=200), number=i) for i in range(5)]
         found = one(run(summary(n=200, times=3.0)), small, "all", "p95")
         assert (found.verdict, found.level) == (Change.NOT_COMPARED, Level.WARN)
-        assert found.reason == (
-            "only 200 good answers, 600 are needed to compare p95 (3 min would do); 12.0 ms before, 36.0 ms now; "
-            "p50 stands in for it"
+        assert row_reason(found) == (
+            "only 200 successful responses, 600 are needed to compare p95 (3 min would be enough); 12.0 ms before, "
+            "36.0 ms now; p50 is compared instead"
         )
 
     def test_a_tail_twelve_times_as_slow_is_found_with_as_few_answers_as_a_short_phase_has(self) -> None:
@@ -285,7 +286,9 @@ class TestWhatCannotBeCompared:
         held = {"p90": 0.010}
         before = [run(summary(n=400, changed=held), number=i) for i in range(5)]
         rows = compare(run(summary(n=400, times=2.0, changed=held)), before, POLICY)
-        stand_ins = {(row.step, row.metric): row for row in rows if row.primary and "stands in for p95" in row.reason}
+        stand_ins = {
+            (row.step, row.metric): row for row in rows if row.primary and "compared instead of p95" in row_reason(row)
+        }
         assert set(stand_ins) == {(step, "p90") for step in ("all", "login", "authorize")}
         assert {row.verdict for key, row in stand_ins.items() if key[1] == "p90"} == {Change.REGRESSION}
 
@@ -303,13 +306,13 @@ class TestWhatCannotBeCompared:
     def test_fewer_answers_than_the_baselines_had_cannot_hide_a_step(self) -> None:
         found = one(run(summary(n=400)), CALM, "all", "p95")
         assert (found.verdict, found.level) == (Change.NOT_COMPARED, Level.INCONCLUSIVE)
-        assert "the baselines had enough" in found.reason
+        assert "the baselines had enough" in row_reason(found)
 
     def test_a_figure_without_a_ratio_cannot_be_primary(self) -> None:
         policy = Policy(primary=(("all", "users_held"),))
         found = one(run(summary(changed={"users_held": 50.0})), CALM, "all", "users_held", policy)
         assert found.level is Level.BROKEN
-        assert "held against requirements" in found.reason
+        assert "has requirements, but is not compared" in row_reason(found)
 
     def test_an_advisory_figure_of_zero_is_left_alone_with_a_warning(self) -> None:
         before = [run(summary(changed={"cpu_per_1000": 1.0}), number=i) for i in range(5)]
@@ -363,7 +366,7 @@ class TestProperties:
             assert compared is (row.p is not None) is (row.baseline is not None)
             assert row.current is not None or not compared
             assert compared is (row.k > 0)
-            assert compared or row.reason
+            assert compared or row_reason(row)
             assert row.p_adjusted is None or row.p is None or row.p_adjusted >= row.p - 1e-15
             assert row.level is not Level.FAIL or row.primary
 

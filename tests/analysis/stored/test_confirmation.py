@@ -20,6 +20,8 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import row_reason
 
 SOME = baselines(10, sd=0.01)
 
@@ -36,21 +38,21 @@ def outcome(first: float, *further: float, before: Sequence[RunRecord] = SOME) -
 def test_what_shows_three_times_is_a_regression() -> None:
     found = outcome(1.2, 1.19, 1.21)
     assert (found.verdict, found.level, found.runs) == (Change.REGRESSION, Level.FAIL, 3)
-    assert found.reason.startswith("confirmed 3 of 3")
+    assert row_reason(found).startswith("confirmed: 3 of 3")
     assert found.change == pytest.approx(0.2, abs=0.02)
 
 
 def test_the_sentence_says_how_often_it_was_confirmed() -> None:
     verdict = judge(run(summary(times=1.2)), SOME, repeats=again([1.19, 1.21]))
-    assert "3 runs against 10 baselines" in verdict.findings[0].sentence
-    assert "confirmed 3 of 3" in verdict.findings[0].sentence
+    assert "3 runs against 10 baselines" in words(verdict.findings[0]).sentence
+    assert "confirmed: 3 of 3" in words(verdict.findings[0]).sentence
     assert verdict.level is Level.FAIL
 
 
 def test_one_odd_run_is_forgotten_when_two_further_ones_are_as_before() -> None:
     found = outcome(1.5, 1.0, 1.0)
     assert (found.verdict, found.level) == (Change.UNCHANGED, Level.PASS)
-    assert "2 further runs show it unchanged" in found.reason
+    assert "2 further runs show it unchanged" in row_reason(found)
     # The first run's advisory figures may still warn.
     assert judge(run(summary(times=1.5)), SOME, repeats=again([1.0, 1.0])).level <= Level.WARN
 
@@ -58,16 +60,16 @@ def test_one_odd_run_is_forgotten_when_two_further_ones_are_as_before() -> None:
 def test_what_shows_only_sometimes_stays_suspicious() -> None:
     found = outcome(1.2, 1.0, 1.2)
     assert (found.verdict, found.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
-    assert found.reason.startswith("not confirmed: 2 of 3")
+    assert row_reason(found).startswith("not confirmed: 2 of 3")
     finding = judge(run(summary(times=1.2)), SOME, repeats=again([1.0, 1.2])).findings[0]
-    assert "not confirmed: 2 of 3" in finding.sentence
-    assert finding.advice
+    assert "not confirmed: 2 of 3" in words(finding).sentence
+    assert words(finding).advice
 
 
 def test_however_sure_the_first_run_is_it_fails_nothing_alone() -> None:
     found = outcome(3.0)
     assert (found.verdict, found.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
-    assert "not run again" in found.reason
+    assert "not run again" in row_reason(found)
     assert outcome(3.0, 3.0).verdict is Change.SUSPICIOUS
 
 
@@ -107,7 +109,7 @@ def test_a_run_again_that_holds_no_figure_confirms_nothing() -> None:
     verdict = judge(run(summary(times=1.2)), SOME, repeats=again([1.2, 1.2], without=("p95",)))
     row = next(row for row in verdict.comparisons if (row.metric, row.step) == ("p95", "all"))
     assert row.verdict is Change.SUSPICIOUS
-    assert "no figure" in row.reason
+    assert "no figure" in row_reason(row)
 
 
 def test_a_run_again_that_was_interrupted_does_not_count() -> None:
@@ -120,7 +122,7 @@ def test_errors_are_confirmed_by_the_counts_of_all_runs() -> None:
     verdict = judge(run(summary(failed=60)), SOME, repeats=again([1.0, 1.0], failed=60))
     row = next(row for row in verdict.comparisons if (row.metric, row.step) == ("error_rate", "all"))
     assert row.verdict is Change.REGRESSION
-    assert "0.1 percentage points" in row.reason
+    assert "0.1 percentage points" in row_reason(row)
 
 
 def test_a_burst_of_errors_in_the_first_run_alone_is_not_confirmed() -> None:
@@ -138,7 +140,7 @@ def test_a_suspicion_that_the_further_runs_repeat_without_certainty_still_blocks
     noisy = baselines(10, sd=0.03, seed=4)
     found = outcome(1.14, 1.12, 1.10, before=noisy)
     assert (found.verdict, found.level) == (Change.SUSPICIOUS, Level.INCONCLUSIVE)
-    assert "further runs look worse too" in found.reason
+    assert "further runs look worse too" in row_reason(found)
 
 
 def test_a_suspicion_that_the_further_runs_do_not_repeat_is_refuted() -> None:

@@ -20,6 +20,7 @@ from velro_gate.model.run import Reading
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
+from velro_gate.report.sentences.requirements import requirement_sentence
 
 MIB = 2.0**20
 TIMES = np.arange(60.0)
@@ -134,7 +135,7 @@ def test_only_a_slope_that_is_surely_above_the_limit_is_a_leak(
 
 
 def test_a_growth_that_is_not_sure_says_so() -> None:
-    assert judged(2.0, 8.0, 14.0).sentence == (
+    assert requirement_sentence(judged(2.0, 8.0, 14.0)) == (
         "memory growth 8.00 MiB/min (2.00 to 14.0 MiB/min) may miss < 5 MiB/min; its interval reaches below, so it is not sure"
     )
 

@@ -11,6 +11,7 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Level, Trust, Verdict
+from velro_gate.report.sentences.findings import words
 
 P95 = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.1)
 ERRORS = Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.01, critical=0.05)
@@ -45,14 +46,14 @@ def test_beside_a_failure_that_the_delay_does_not_explain_it_is_a_caveat_and_the
     verdict = judged(stalled(0.12, 0.34), P95, ERRORS)
     assert verdict.level is Level.FAIL
     assert stall_of(verdict) is Trust.CAVEAT
-    assert any("p95 might not have failed" in doubt.sentence for doubt in verdict.trust)
+    assert any("p95 of all requests might not have failed" in words(doubt).sentence for doubt in verdict.trust)
 
 
 @pytest.mark.parametrize("ended", [{"service_gone": "refused"}, {"hopeless": "every answer refused the credentials: 9 x 401"}])
 def test_a_phase_that_the_service_ended_fails_whatever_the_generator_did_before(ended: dict[str, object]) -> None:
     verdict = judged(stalled(0.05, 0.0, **ended), P95, ERRORS)
     assert verdict.level is Level.FAIL
-    assert not any("might not have failed" in doubt.sentence for doubt in verdict.trust)
+    assert not any("might not have failed" in words(doubt).sentence for doubt in verdict.trust)
     (told,) = {finding.advice for finding in verdict.findings if finding.level is Level.FAIL and finding.advice}
     assert told, "what was not measured for that reason asks for nothing else"
 

@@ -12,6 +12,7 @@ from tests.analysis.phases import health, phase, record, summary
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by, least_value
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
+from velro_gate.model.facts import FigureName
 from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -80,9 +81,11 @@ def test_a_regression_that_is_no_larger_than_the_delay_is_none() -> None:
         margin=0.05,
     )
     decided = Decided(comparisons=[row])
-    assert changed_by(GeneratorDelay(sending=0.004), measured(0.014, 0.004), decided, least=0.2) == ("p95",)
+    assert changed_by(GeneratorDelay(sending=0.004), measured(0.014, 0.004), decided, least=0.2) == (
+        FigureName(step="all", metric="p95"),
+    )
     assert changed_by(GeneratorDelay(sending=0.003), measured(0.014, 0.003), decided, least=0.2) == ()
-    assert changed_by(GeneratorDelay(reading=0.004), measured(0.014, 0.004), decided) == ("p95",)
+    assert changed_by(GeneratorDelay(reading=0.004), measured(0.014, 0.004), decided) == (FigureName(step="all", metric="p95"),)
     waived = Decided(comparisons=[replace(row, level=Level.WARN)])
     assert changed_by(GeneratorDelay(sending=0.004), measured(0.014, 0.004), waived) == ()
 
@@ -93,7 +96,7 @@ def test_a_stop_that_met_few_requests_leaves_the_quantiles_below_them() -> None:
     assert least_value(stop, slow, "p95") == 0.3
     failed = Decided(requirements=check_requirements([phase(replace(P95, target=0.2))], record(slow)))
     assert changed_by(stop, slow, failed) == ()
-    assert changed_by(replace(stop, share=0.5), slow, failed) == ("p95",)
+    assert changed_by(replace(stop, share=0.5), slow, failed) == (FigureName(step="all", metric="p95"),)
 
 
 def test_the_service_time_holds_what_was_read_late_but_not_what_was_sent_late() -> None:

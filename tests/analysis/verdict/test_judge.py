@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from tests.analysis.phases import health
 from tests.analysis.runs import baselines, planned, run, summary
 from velro_gate.analysis.verdict.judge import judge
+from velro_gate.model.facts import Worded
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import BlockInconclusive, Comparator, Phase, Policy, Requirement
 from velro_gate.model.verdict import Change, Finding, Level, Verdict, worst
+from velro_gate.report.sentences.findings import words
 
 CALM = baselines(10, sd=0.01)
 
@@ -35,7 +37,7 @@ def first(verdict: Verdict) -> Finding:
 def test_an_unchanged_run_passes_and_says_what_was_shown() -> None:
     verdict = judge(run(), CALM, phases=limited(UNDER_75_MS))
     assert verdict.level is Level.PASS
-    sentences = " ".join(finding.sentence for finding in verdict.findings)
+    sentences = " ".join(words(finding).sentence for finding in verdict.findings)
     assert "the one requirement is met" in sentences
     assert "no regression in any of the 6 comparisons with 10 baselines: a worsening of p95 by" in sentences
     assert verdict.baselines_used == 10
@@ -45,14 +47,14 @@ def test_a_slower_step_fails_and_is_the_first_thing_said() -> None:
     verdict = judge(run(summary(steps={"authorize": 1.3})), CALM)
     assert verdict.level is Level.FAIL
     assert verdict.exit_code(block_inconclusive=True) == 1
-    assert first(verdict).sentence.startswith("authorize p95 is 30 % slower than the baseline (+2")
-    assert first(verdict).advice
+    assert words(first(verdict)).sentence.startswith("p95 of authorize is 30 % slower than the baseline (+2")
+    assert words(first(verdict)).advice
 
 
 def test_only_improvements_pass_with_the_sentence() -> None:
     verdict = judge(run(summary(times=0.7)), CALM)
     assert verdict.level is Level.PASS
-    assert any("30 % faster than the baseline" in finding.sentence for finding in verdict.findings)
+    assert any("30 % faster than the baseline" in words(finding).sentence for finding in verdict.findings)
 
 
 def test_without_baselines_there_is_one_finding_about_it_and_the_requirements_decide() -> None:
@@ -66,20 +68,20 @@ def test_without_baselines_there_is_one_finding_about_it_and_the_requirements_de
 def test_skipped_baselines_are_kept_and_told() -> None:
     verdict = judge(run(), (), skipped=("shop/a.json is not used: it is not JSON",))
     assert verdict.baselines_skipped == ("shop/a.json is not used: it is not JSON",)
-    assert "it is not JSON" in first(verdict).sentence
+    assert "it is not JSON" in words(first(verdict)).sentence
 
 
 def test_an_interrupted_run_is_broken_however_good_its_figures() -> None:
     verdict = judge(replace(run(), interrupted=True), CALM, phases=limited(UNDER_75_MS))
     assert verdict.level is Level.BROKEN
-    assert "interrupted" in first(verdict).sentence
+    assert "interrupted" in words(first(verdict)).sentence
 
 
 def test_a_planned_phase_that_was_not_reached_breaks_the_run() -> None:
     cut = run(summary(), plan=planned("steady", "storm"))
     verdict = judge(cut, CALM)
     assert verdict.level is Level.BROKEN
-    assert "storm" in first(verdict).sentence
+    assert "storm" in words(first(verdict)).sentence
 
 
 def test_other_phases_to_judge_by_do_not_hide_that_the_plan_was_not_carried_out() -> None:
@@ -97,7 +99,7 @@ def test_a_phase_that_ended_early_is_told_once() -> None:
 def test_a_build_that_crashes_or_refuses_everybody_under_load_fails_and_is_told_once(kind: str) -> None:
     verdict = judge(run(replace(summary(), **{kind: "no answer for 5.00 s"})), CALM)
     assert verdict.level is Level.FAIL
-    failed = [finding.sentence for finding in verdict.findings if finding.level is Level.FAIL]
+    failed = [words(finding).sentence for finding in verdict.findings if finding.level is Level.FAIL]
     assert len(failed) == 1
     assert "no answer for 5.00 s" in failed[0]
     cut = run(replace(summary(), **{kind: "gone"}), plan=planned("steady", "storm"))
@@ -143,8 +145,8 @@ def silent(**outcomes: int) -> PhaseSummary:
 def test_a_service_that_answers_nothing_well_fails_even_where_nothing_was_required_of_it_and_no_baseline_is_stored() -> None:
     verdict = judge(run(silent(STATUS=6_000)), ())
     assert verdict.level is Level.FAIL
-    assert first(verdict).sentence == ("all 6,000 requests in steady failed (5,000 x 404, 1,000 x 500)")
-    assert "failed answers" in first(verdict).advice
+    assert words(first(verdict)).sentence == ("all 6,000 requests in steady failed (5,000 x 404, 1,000 x 500)")
+    assert "failed requests" in words(first(verdict)).advice
 
 
 @pytest.mark.parametrize(("failed", "level"), [(300, Level.NO_BASELINE), (301, Level.FAIL), (3_000, Level.FAIL)])
@@ -155,24 +157,24 @@ def test_beyond_five_percent_of_errors_a_phase_fails_without_statistics(failed: 
 def test_baselines_with_as_many_errors_do_not_excuse_them() -> None:
     verdict = judge(run(summary(failed=600)), baselines(10, sd=0.01, failed=600))
     assert verdict.level is Level.FAIL
-    assert first(verdict).sentence.startswith("10.0 % of the requests in steady failed; no run may have more than 5 %")
+    assert words(first(verdict)).sentence.startswith("10.0 % of the requests in steady failed; no run may have more than 5 %")
 
 
 def test_a_plan_that_says_how_many_errors_it_allows_is_taken_at_its_word() -> None:
     allowed = Requirement(metric="error_rate", comparator=Comparator.BELOW, target=0.2)
-    sentences = [finding.sentence for finding in judge(run(summary(failed=600)), (), phases=limited(allowed)).findings]
+    sentences = [words(finding).sentence for finding in judge(run(summary(failed=600)), (), phases=limited(allowed)).findings]
     assert not any("no run may have more" in sentence for sentence in sentences)
 
 
 def test_a_login_that_fails_for_everyone_is_pointed_at() -> None:
     found = first(judge(run(silent(CAPTURE=5_900, TIMEOUT=100)), ()))
-    assert found.sentence.endswith("(5,900 x missing capture, 100 x timeout)")
-    assert "login step" in found.advice
+    assert words(found).sentence.endswith("(5,900 x missing capture, 100 x timeout)")
+    assert "login step" in words(found).advice
 
 
 def test_the_requirements_of_an_interrupted_phase_advise_to_run_again_and_nothing_else() -> None:
     verdict = judge(run(replace(summary(), interrupted=True)), (), phases=limited(UNDER_75_MS))
-    advice = {finding.advice for finding in verdict.findings if finding.level is Level.BROKEN}
+    advice = {words(finding).advice for finding in verdict.findings if finding.level is Level.BROKEN}
     assert advice == {"Run again and let it finish; a partial record is never judged as a whole."}
 
 
@@ -197,7 +199,7 @@ def test_too_much_noise_is_inconclusive_and_blocks_only_where_the_policy_says_so
 def test_several_phases_are_named_in_the_sentences() -> None:
     before = [run(summary("calm"), summary("storm"), number=i) for i in range(10)]
     verdict = judge(run(summary("calm"), summary("storm", steps={"authorize": 1.5})), before)
-    assert first(verdict).sentence.startswith("authorize p95 in storm is 50 % slower")
+    assert words(first(verdict)).sentence.startswith("p95 of authorize in storm is 50 % slower")
     assert first(verdict).subject == "storm"
 
 
@@ -220,13 +222,15 @@ def test_a_verdict_is_the_worst_of_its_findings_which_come_worst_first(
     told = [*(r.level for r in verdict.requirements), *(t.level for t in verdict.trust)]
     assert verdict.level >= worst([*told, Level.PASS])
     assert verdict.level >= worst([*(c.level for c in verdict.comparisons if c.primary), Level.PASS])
-    assert all(finding.sentence and (finding.advice or finding.level is Level.PASS) for finding in verdict.findings)
+    assert all(
+        words(finding).sentence and (words(finding).advice or finding.level is Level.PASS) for finding in verdict.findings
+    )
 
 
 @given(st.lists(st.sampled_from(list(Level)), max_size=6), st.sampled_from(list(Level)))
 def test_adding_a_finding_never_improves_a_verdict(levels: list[Level], more: Level) -> None:
     def verdict(of: list[Level]) -> Verdict:
-        return Verdict(findings=tuple(Finding(level=level, subject="s", sentence="s") for level in of))
+        return Verdict(findings=tuple(Finding(level=level, subject="s", facts=Worded(code="x", sentence="s")) for level in of))
 
     if levels:
         assert verdict([*levels, more]).level >= verdict(levels).level

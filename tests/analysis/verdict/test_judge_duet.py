@@ -18,6 +18,7 @@ from velro_gate.model.record import GeneratorNoise, RunRecord
 from velro_gate.model.scenario import Comparator, Policy, Requirement
 from velro_gate.model.verdict import Change, Level, Verdict
 from velro_gate.model.waiver import Waiver
+from velro_gate.report.sentences.findings import words
 
 TIGHT = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.010)
 LOOSE = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.100)
@@ -67,14 +68,14 @@ def test_the_base_build_has_no_requirements_to_meet() -> None:
 def test_a_regression_fails_though_every_requirement_is_met() -> None:
     verdict = judged(noisy(factor=1.2), wanted=LOOSE, waivers=())
     assert verdict.level is Level.FAIL
-    assert "agree on it in velro-waivers.yaml: - {phase:" in verdict.findings[0].advice
+    assert "agree on it in velro-waivers.yaml: - {phase:" in words(verdict.findings[0]).advice
 
 
 def test_a_row_of_waivers_is_proposed_only_where_there_is_a_file_of_them() -> None:
     verdict = judged(noisy(factor=1.2), wanted=LOOSE)
     assert verdict.level is Level.FAIL
-    assert "agree on it in a file of waivers (velro-waivers.yaml)" in verdict.findings[0].advice
-    assert not any("- {phase:" in finding.advice for finding in verdict.findings)
+    assert "agree on it in a file of waivers (velro-waivers.yaml)" in words(verdict.findings[0]).advice
+    assert not any("- {phase:" in words(finding).advice for finding in verdict.findings)
 
 
 def test_a_waived_regression_warns() -> None:
@@ -90,7 +91,7 @@ def test_a_waived_regression_warns() -> None:
 def test_an_interrupted_duet_is_broken_whatever_its_pairs_say() -> None:
     verdict = judged(noisy(factor=1.5), interrupted=True)
     assert verdict.level is Level.BROKEN
-    assert "the duet was interrupted" in {finding.sentence for finding in verdict.findings}
+    assert "the duet was interrupted" in {words(finding).sentence for finding in verdict.findings}
 
 
 def test_a_duet_without_a_pair_is_broken_and_asks_for_no_requirement() -> None:
@@ -105,7 +106,9 @@ def test_a_build_that_goes_away_under_the_load_decides_by_its_side(side: str, le
     one = pair(gone, good) if side == "base" else pair(good, gone)
     verdict = judged(duet(one), wanted=LOOSE)
     assert verdict.level is level
-    assert f"the {side} build went away in 1 of 1 blocks: connection refused" in {f.sentence for f in verdict.findings}
+    assert f"the {side} build stopped responding in 1 of 1 blocks: connection refused" in {
+        words(f).sentence for f in verdict.findings
+    }
 
 
 def test_noise_of_the_generator_breaks_the_duet_where_it_can_have_missed_the_limit() -> None:

@@ -16,6 +16,7 @@ from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits
 from velro_gate.model.record import Estimate, GeneratorNoise, PhaseSummary, ResourceSummary
 from velro_gate.model.scenario import Comparator, Phase, Requirement
 from velro_gate.model.verdict import Level, Trust, TrustFinding
+from velro_gate.report.sentences.findings import words
 
 P95 = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.075)
 STEADY = phase(P95)
@@ -90,7 +91,7 @@ def test_a_loop_that_was_busy_for_long_reads_answers_late(p99: float, longest: f
 def test_one_long_turn_is_told_with_its_length_and_the_limit() -> None:
     finding = only(summary(health=health(loop_lag_p99=0.001, loop_lag_max=0.2)))
     assert (finding.figure, finding.limit) == (0.2, 0.075)
-    assert "once busy for 200 ms in steady, longer than the latency limit of 75.0 ms" in finding.sentence
+    assert "once busy for 200 ms in steady, longer than the latency limit of 75.0 ms" in words(finding).sentence
 
 
 @pytest.mark.parametrize(
@@ -145,8 +146,8 @@ def test_a_limit_on_one_step_counts_as_well_and_the_worst_one_is_named() -> None
     made = dataclasses.replace(record(summary()), generator_noise=noise(0.011))
     (finding,) = trust_findings([phase(P95, dataclasses.replace(P95, target=0.05, step="login"))], made)
     assert (finding.trust, finding.figure, finding.limit) == (BROKEN, 0.011, pytest.approx(0.01))
-    assert "the generator alone, at 700/s, shows p95 11.0 ms on this runner: 22.0 % of the limit" in finding.sentence
-    assert "50.0 ms on login p95 of steady" in finding.sentence
+    assert "the generator alone, at 700/s, shows p95 11.0 ms on this runner: 22.0 % of the limit" in words(finding).sentence
+    assert "50.0 ms on p95 of login in steady" in words(finding).sentence
 
 
 def test_an_optional_limit_is_no_reason_to_break_a_run_unless_its_critical_level_is() -> None:
@@ -179,7 +180,7 @@ def test_a_run_whose_limit_is_eaten_by_noise_is_broken_however_good_its_figures_
     assert not [f for f in judge(good, (), phases=[STEADY]).trust if f.code == "generator-noise"]
     verdict = judge(bad, (), phases=[STEADY])
     assert verdict.level is Level.BROKEN
-    assert any("the generator alone" in finding.sentence for finding in verdict.findings)
+    assert any("the generator alone" in words(finding).sentence for finding in verdict.findings)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +210,8 @@ def test_users_too_few_for_the_rate_are_named_and_plenty_with_a_slow_service_are
     planned = phase(users=2, rate=100.0)
     finding = next(f for f in trust_findings([planned], record(found)) if f.code == "too-few-users")
     assert (finding.trust, finding.limit) == (CAVEAT, pytest.approx(10.0))
-    assert "2 users are too few for 100/s" in finding.sentence
-    assert "800 requests were never sent" in finding.sentence
+    assert "2 users are too few for 100/s" in words(finding).sentence
+    assert "800 requests were never sent" in words(finding).sentence
     assert "too-few-users" not in doubts(found, phase(users=500, rate=100.0))
     quick = summary({"all": waits | {"p50": Estimate.exact(0.11, n=200)}})
     assert "too-few-users" not in doubts(quick, planned)
@@ -219,7 +220,7 @@ def test_users_too_few_for_the_rate_are_named_and_plenty_with_a_slow_service_are
 def test_an_arrival_that_we_missed_breaks_the_run() -> None:
     finding = only(summary(books={"all": counts(ok=5999, missed=1)}))
     assert (finding.code, finding.trust, finding.figure, finding.level) == ("arrivals-missed", BROKEN, 1, Level.BROKEN)
-    assert "1 of 6,000" in finding.sentence
+    assert "1 of 6,000" in words(finding).sentence
 
 
 def test_arrivals_that_the_service_blocked_are_no_matter_of_trust() -> None:
@@ -246,13 +247,13 @@ def test_a_lost_shard_breaks_the_run_says_what_became_of_it_and_is_the_only_reas
     for found in (summary(shards_lost=("shard 2 of 2 was killed by SIGKILL",), books=books), summary(shards_lost=("shard 2",))):
         finding = only(found)
         assert (finding.code, finding.trust, finding.figure) == ("shard-lost", BROKEN, 1)
-        assert found.shards_lost[0] in finding.sentence
+        assert found.shards_lost[0] in words(finding).sentence
 
 
 def test_an_interrupted_phase_breaks_the_run_and_says_when() -> None:
     finding = only(summary(interrupted=True, measured_seconds=20.0))
     assert (finding.code, finding.trust, finding.figure) == ("interrupted", BROKEN, 20.0)
-    assert "20 s into the measured stretch" in finding.sentence
+    assert "20 s into the measured stretch" in words(finding).sentence
 
 
 def test_a_run_interrupted_between_two_phases_is_broken_too() -> None:
@@ -299,7 +300,7 @@ def test_of_several_scarce_quantiles_the_scarcest_is_named() -> None:
     planned = phase(P95, dataclasses.replace(P95, step="login"))
     scarce = {"p95": Estimate(value=0.02, low=0.01, high=0.03, n=100)}
     found = summary({"all": {"p95": Estimate(value=0.02, low=0.01, high=0.03, n=300)}, "login": scarce})
-    assert "login p95 of steady rests on 100 answers, 5 of them beyond it" in only(found, planned).sentence
+    assert "p95 of login in steady rests on 100 responses, 5 of them beyond it" in words(only(found, planned)).sentence
 
 
 def resource(source: str, n: int, name: str = "rss") -> ResourceSummary:
@@ -348,8 +349,8 @@ def test_every_finding_says_what_to_do_and_carries_figure_and_limit() -> None:
     findings = trust_findings([STEADY], dataclasses.replace(record(bad), generator_noise=noise(0.5)))
     assert len(findings) == len({f.code for f in findings}) == 14
     for finding in findings:
-        assert finding.sentence[0].islower() or finding.sentence[0].isdigit()
-        assert finding.advice.endswith(".")
+        assert words(finding).sentence[0].islower() or words(finding).sentence[0].isdigit()
+        assert words(finding).advice.endswith(".")
         assert finding.figure is not None
         assert finding.limit is not None
         assert finding.phase == "steady"

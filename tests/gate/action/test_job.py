@@ -501,7 +501,7 @@ def test_the_oldest_go_in_the_same_commit(here: World) -> None:
     assert git("rev-list", "--count", "velro-baselines", cwd=here.bare) == "2"
 
 
-@pytest.mark.parametrize(("then", "code", "words"), [(1.35, 1, "confirmed 3 of 3"), (1.0, 0, "not confirmed: 1 of 3")])
+@pytest.mark.parametrize(("then", "code", "words"), [(1.35, 1, "confirmed: 3 of 3"), (1.0, 0, "not confirmed: 1 of 3")])
 def test_what_looks_worse_on_a_pull_request_is_run_again_before_it_fails(
     here: World, then: float, code: int, words: str
 ) -> None:

@@ -82,7 +82,7 @@ def test_the_first_job_leaves_the_status_pending_and_its_record_and_the_second_o
     upload(here, files)
     assert second(here, 1.35) == 1
     assert here.lights[-1][1] == "failure"
-    assert "confirmed 3 of 3" in here.api.state.comments[0]["body"]
+    assert "confirmed: 3 of 3" in here.api.state.comments[0]["body"]
     assert len(here.api.state.comments) == 1
 
 

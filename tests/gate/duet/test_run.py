@@ -21,6 +21,7 @@ from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.model.duet import DuetRecord, Side
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Level
+from velro_gate.report.sentences.findings import words
 from velro_gate.store.duets import read_duet
 
 SHORT = DuetOptions(seed=11, pairs=8, block=1.0, warm_up=0.5, pilot=False)
@@ -128,8 +129,8 @@ def test_a_head_build_that_dies_under_the_load_fails_after_one_pair(tmp_path: Pa
     record, kept, _, _ = run(tmp_path, program(tmp_path, 1.0), program(tmp_path / "head", 1.0, dies_after=250), longer)
     assert len(kept.duet.pairs) == 1
     assert kept.duet.pairs[0].head.gone is not None
-    failing = [finding.sentence for finding in reach_duet_verdict(record, kept).findings if finding.level is Level.FAIL]
-    assert any(sentence.startswith("the head build went away in 1 of 1 blocks") for sentence in failing)
+    failing = [words(finding).sentence for finding in reach_duet_verdict(record, kept).findings if finding.level is Level.FAIL]
+    assert any(sentence.startswith("the head build stopped responding in 1 of 1 blocks") for sentence in failing)
 
 
 def test_a_base_build_that_does_not_start_leaves_no_record(tmp_path: Path) -> None:

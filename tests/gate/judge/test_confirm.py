@@ -38,6 +38,8 @@ from velro_gate.model.duet import Duet, DuetRecord
 from velro_gate.model.further import Further
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.verdict import Change, Level, Verdict
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import row_reason
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.duets import write_duet
 from velro_gate.store.further import CONFIRMATION, REPEATS, repeat_folders
@@ -85,7 +87,7 @@ def judged(
 
 def p95(verdict: Verdict) -> str:
     row = next(row for row in verdict.comparisons if (row.phase, row.metric, row.step) == ("busy", "p95", "all"))
-    return f"{row.verdict.value}: {row.reason}"
+    return f"{row.verdict.value}: {row_reason(row)}"
 
 
 def document(results: Results) -> dict[str, object]:
@@ -101,7 +103,7 @@ def test_only_the_suspicious_phase_is_run_again_with_its_cost_forecast(accepted:
     assert asked.seconds == 140.0
     assert said == ["suspicious: phase busy"]
     assert verdict.level is Level.FAIL
-    assert p95(verdict).startswith("regression: confirmed 3 of 3")
+    assert p95(verdict).startswith("regression: confirmed: 3 of 3")
     assert document(results)["verdict"] == "fail"
 
 
@@ -111,7 +113,7 @@ def test_the_files_say_how_often_it_was_confirmed(accepted: Path) -> None:
     assert row["confirmation"] == {"runs": 3, "worse": 3, "confirmed": True, "side_by_side": False}
     assert "confirmed 3 of 3 runs" in str(document(results)["headline"])
     for name in ("verdict.md", "report.html"):
-        assert "confirmed 3 of 3" in (results.folder / name).read_text(encoding="utf-8").replace("\xa0", " ")
+        assert "confirmed: 3 of 3" in (results.folder / name).read_text(encoding="utf-8").replace("\xa0", " ")
 
 
 def test_one_odd_run_passes_when_two_further_ones_are_as_before(accepted: Path) -> None:
@@ -160,7 +162,7 @@ def test_where_there_is_time_for_one_phase_only_the_other_stays_open(accepted: P
     assert p95(verdict).startswith("regression: confirmed")
     gc_pause = [row for row in verdict.comparisons if row.phase == "calm" and row.verdict is Change.SUSPICIOUS and row.primary]
     assert gc_pause
-    assert all("no time" in row.reason for row in gc_pause)
+    assert all("no time" in row_reason(row) for row in gc_pause)
 
 
 def test_the_verdict_until_then_is_on_disk_before_anything_is_run_again(accepted: Path) -> None:
@@ -175,7 +177,7 @@ def test_what_stopped_the_further_runs_is_the_reason_in_the_verdict(accepted: Pa
     verdict, _ = judged(slow(1.3), accepted, Again(1.3, missing="it could not be run again: no healthy service"))
     assert verdict.level is Level.INCONCLUSIVE
     assert "no healthy service" in p95(verdict)
-    assert any("no healthy service" in finding.sentence for finding in verdict.findings)
+    assert any("no healthy service" in words(finding).sentence for finding in verdict.findings)
 
 
 def test_a_waived_worsening_is_not_run_again(accepted: Path) -> None:
@@ -252,7 +254,7 @@ def gate_for_real(
 
 def suspected_rows(verdict: Verdict) -> Sequence[str]:
     suspected = (Change.REGRESSION, Change.SUSPICIOUS)
-    found = [row.reason for row in verdict.comparisons if row.primary and row.verdict in suspected]
+    found = [row_reason(row) for row in verdict.comparisons if row.primary and row.verdict in suspected]
     assert found
     return found
 
@@ -262,7 +264,7 @@ def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_pa
     with service() as running:
         verdict, further, results, stored = gate_for_real(tmp_path, running, watching)
     assert verdict.level is Level.FAIL
-    assert any(reason.startswith("confirmed 3 of 3") for reason in suspected_rows(verdict))
+    assert any(reason.startswith("confirmed: 3 of 3") for reason in suspected_rows(verdict))
     assert [line for line in watching.said if "confirmation run" in line] == [
         "confirmation run 1 of 2",
         "confirmation run 2 of 2",
@@ -373,7 +375,7 @@ def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_b
     assert len(further.runs) == 2
     assert "10 pairs of blocks would take at least" in further.no_duet
     (doubt,) = [doubt for doubt in verdict.trust if doubt.code == "no-duet"]
-    assert "stored baselines" in doubt.sentence
+    assert "stored baselines" in words(doubt).sentence
     assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
 
 
@@ -442,7 +444,7 @@ def test_without_a_duet_only_what_looks_worse_is_run_again_and_the_reason_stands
     verdict, _ = gated(run(summary()), results, baselines=stored, waivers=None, confirming=confirming, say=print)
     assert again.asked == []
     assert verdict.is_open
-    assert "it does not fit" in next(doubt.sentence for doubt in verdict.trust if doubt.code == "no-duet")
+    assert "it does not fit" in next(words(doubt).sentence for doubt in verdict.trust if doubt.code == "no-duet")
     assert reach_verdict(run(summary()), stored, further=kept_further(results.folder)) == verdict
 
 

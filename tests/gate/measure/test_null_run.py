@@ -29,6 +29,7 @@ from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import NOT_CALIBRATED, measure_generator, run
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
+from velro_gate.model.facts import Worded
 from velro_gate.model.record import GeneratorNoise
 from velro_gate.model.scenario import (
     Body,
@@ -254,7 +255,11 @@ class Fake:
         if p99 is None:
             return None
         finding = TrustFinding(
-            code="generator-noise", trust=Trust.BROKEN, phase="p", figure=p99, limit=0.02, sentence="s", advice="a"
+            trust=Trust.BROKEN,
+            phase="p",
+            figure=p99,
+            limit=0.02,
+            facts=Worded(code="generator-noise", sentence="s", advice="a"),
         )
         return NullRun(
             noise=noise(p99),

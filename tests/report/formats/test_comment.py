@@ -13,6 +13,7 @@ from tests.report.examples import EXAMPLES
 from tests.report.hostile import NAME, SENTENCE, crowded, hostile
 from tests.report.records import record
 from velro_gate import report
+from velro_gate.model.facts import Worded
 from velro_gate.model.verdict import Change, Finding, Level, Verdict
 from velro_gate.report.formats.comment import DETAILS, LIMIT
 
@@ -223,14 +224,15 @@ def test_a_verdict_without_findings_is_broken_and_says_so() -> None:
 
 
 def test_a_plan_without_requirements_says_so() -> None:
-    verdict = Verdict(findings=(Finding(level=Level.PASS, subject="run", sentence="Fine."),))
+    verdict = Verdict(findings=(Finding(level=Level.PASS, subject="run", facts=Worded(code="x", sentence="Fine.")),))
     assert "#### Requirements: the plan has none" in report.markdown(record(), verdict)
 
 
 def test_the_same_advice_is_given_once() -> None:
-    finding = Finding(level=Level.WARN, subject="a", sentence="One.", advice="Do it.")
+    finding = Finding(level=Level.WARN, subject="a", facts=Worded(code="x", sentence="One.", advice="Do it."))
     verdict = Verdict(
-        findings=(finding, dataclasses.replace(finding, sentence="Two.")), requirements=EXAMPLES["pass"]()[1].requirements
+        findings=(finding, dataclasses.replace(finding, facts=Worded(code="x", sentence="Two.", advice="Do it."))),
+        requirements=EXAMPLES["pass"]()[1].requirements,
     )
     section = report.markdown(record(), verdict).split("#### What to do next")[1].split("<details>")[0]
     assert section.count("Do it.") == 1

@@ -9,6 +9,7 @@ import pytest
 from tests.report import examples
 from tests.report.golden import shown
 from velro_gate import report
+from velro_gate.model.facts import Worded
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, Verdict
 from velro_gate.report.formats.console import COLOURS
@@ -77,6 +78,12 @@ def test_no_report_gives_an_open_row_a_green_sign() -> None:
 )
 def test_a_primary_figure_that_was_not_compared_is_shown_by_name(primary: bool, level: Level, told: bool) -> None:
     row = Comparison(
-        phase="load", step="all", metric="p95", verdict=Change.NOT_COMPARED, primary=primary, level=level, reason="too few"
+        phase="load",
+        step="all",
+        metric="p95",
+        verdict=Change.NOT_COMPARED,
+        primary=primary,
+        level=level,
+        reasons=(Worded(code="x", sentence="too few"),),
     )
     assert (row in worst_comparisons([row])) is told

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 
 from velro_gate.analysis.rows.family import LEAST_BEYOND, STILL_BEYOND, Row, beyond, is_enough, not_compared, stand_in, too_few
 from velro_gate.analysis.rows.noise import common_count, on_scale
-from velro_gate.analysis.rows.wording import figure
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.model.duet import Block, Pair, Side
+from velro_gate.model.facts import Interrupted, TrustFacts
 from velro_gate.model.metrics import Metric
+from velro_gate.model.reasons import BlocksNotMeasured, BuildSilent, Reason
 from velro_gate.model.record import Counts, Estimate, StepSummary
 from velro_gate.model.verdict import Comparison, Level
 
@@ -36,17 +37,17 @@ class Figures:
     head_counts: tuple[Counts, ...]
 
 
-def unusable(pair: Pair) -> str:
-    """Why a pair cannot be used; empty when it can. A build that died under load is no reason: that is its own doing."""
+def unusable(pair: Pair) -> TrustFacts | None:
+    """Why a pair cannot be used; None when it can. A build that died under load is no reason: that is its own doing."""
     for side in Side:
         block = pair.block(side)
-        broken = next((doubt.sentence for doubt in block.doubts if doubt.level is Level.BROKEN), "")
-        if broken:
+        broken = next((doubt.facts for doubt in block.doubts if doubt.level is Level.BROKEN), None)
+        if broken is not None:
             return broken
         cut = next((phase.name for phase in block.phases if phase.interrupted), "")
         if cut:
-            return f"phase {cut} was interrupted"
-    return ""
+            return Interrupted(phase=cut)
+    return None
 
 
 def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
@@ -57,12 +58,12 @@ def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
     for side, steps, level in (("base", base, Level.BROKEN), ("head", head, Level.FAIL)):
         dead = sum(y is None and _dead(step) for y, step in zip(y_base if side == "base" else y_head, steps, strict=True))
         if dead:
-            return _not_compared(row, level, f"the {side} build answered nothing well in {dead} of {len(pairs)} blocks")
+            return _not_compared(row, level, BuildSilent(side=side, blocks=dead, of=len(pairs)))
     for side, values in whole.items():
         missing = len(pairs) - len(values)
         if missing:
-            said = f"{row.metric.label} was not measured in {missing} of {len(pairs)} blocks of the {side} build"
-            return _not_compared(row, Level.BROKEN, said)
+            absent = BlocksNotMeasured(side=side, metric=row.metric.name, blocks=missing, of=len(pairs))
+            return _not_compared(row, Level.BROKEN, absent)
     few = _too_few(row, base, head)
     if few is not None:
         return few
@@ -95,7 +96,7 @@ def _estimates(steps: _Steps, metric: str) -> list[Estimate | None]:
 
 
 def _dead(step: StepSummary | None) -> bool:
-    """Whether requests were made and none was answered well."""
+    """Whether requests were made and none was succeeded."""
     return step is not None and step.counts.due > step.counts.missed and not step.counts.ok
 
 
@@ -118,21 +119,21 @@ def _too_few(row: Row, base: _Steps, head: _Steps) -> Comparison | None:
     if is_enough(n_base, row.metric):
         if beyond(n_head, quantile) >= STILL_BEYOND:
             return None
-        said = f"{too_few(row.metric, n_head, 0.0)}; the base build had enough"
-        return _not_compared(row, Level.INCONCLUSIVE, said)
-    figures = [_typical(steps, row.metric) for steps in (base, head)]
-    said = too_few(row.metric, n_base, 0.0)
-    if None not in figures:
-        said += f"; {' in the base build, '.join(map(str, figures))} in the head build"
+        few = replace(too_few(row.metric, n_head, 0.0), others_had_enough=True, side_by_side=True)
+        return _not_compared(row, Level.INCONCLUSIVE, few)
+    before, now = (_typical(steps, row.metric) for steps in (base, head))
+    said = replace(too_few(row.metric, n_base, 0.0), side_by_side=True)
+    if before is not None and now is not None:
+        said = replace(said, before=before, now=now)
     lower = stand_in(row.metric, lambda name: _answers(base, name))
     if lower is not None:
-        said += f"; {lower.label} stands in for it"
+        said = replace(said, stand_in=lower.name)
     return _not_compared(row, Level.WARN, said)
 
 
-def _typical(steps: _Steps, metric: Metric) -> str | None:
+def _typical(steps: _Steps, metric: Metric) -> float | None:
     values = [estimate.value for estimate in _estimates(steps, metric.name) if estimate is not None]
-    return figure(metric.kind, median(values)) if values else None
+    return median(values) if values else None
 
 
 def answers_of(row: Row, side: Side, pairs: Sequence[Pair]) -> int:
@@ -144,7 +145,7 @@ def _answers(steps: _Steps, metric: str) -> int:
     return sum(estimate.n for estimate in _estimates(steps, metric) if estimate is not None)
 
 
-def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
+def _not_compared(row: Row, level: Level, reason: Reason) -> Comparison:
     """An advisory row that cannot be compared warns at most."""
     if not row.primary:
         level = min(level, Level.WARN)

@@ -25,10 +25,11 @@ from velro_gate.analysis.rows.noise import from_scale
 from velro_gate.analysis.rows.shifts import relative_change, share_margins
 from velro_gate.analysis.statistics.paired import Conclusion, Paired, conclusions, paired
 from velro_gate.analysis.statistics.sign_flip import Floats, Orders, single_p
-from velro_gate.analysis.stored.comparison import ADVISORY_Q, stands_in, withheld
+from velro_gate.analysis.stored.comparison import ADVISORY_Q, withheld
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import LOOKS, Duet, Pair, Side
 from velro_gate.model.metrics import METRICS, Metric, Scale
+from velro_gate.model.reasons import Reason, StandsIn
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 
@@ -187,10 +188,10 @@ def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
             p=float(alone[j]),
             p_adjusted=float(found.p[j]),
         )
-        reasons = [stands_in(row)] if row.stands_for else []
+        reasons: list[Reason] = [StandsIn(metric=row.stands_for)] if row.stands_for else []
         if change in UNDECIDED:
-            reasons.append(undecided(row, family.figures[j], found, j, float(family.least[j]), look, orders))
-        concluded[row] = withheld(replace(drawn, reason="; ".join(reasons)), more_errors.get(row.phase))
+            reasons += undecided(row, family.figures[j], found, j, float(family.least[j]), look, orders)
+        concluded[row] = withheld(replace(drawn, reasons=tuple(reasons)), more_errors.get(row.phase))
     return concluded
 
 
@@ -218,7 +219,7 @@ def _counted(change: Change, figures: Figures, policy: Policy, alpha: float) -> 
         return Change.INCONCLUSIVE
     if change is Change.IMPROVEMENT and shift.p_better > alpha:
         return Change.UNCHANGED if shift.upper < shift.bound else Change.INCONCLUSIVE
-    # Without an error on either side every pair's difference is nought, and the counts alone know how little that says.
+    # Without an error on either side every pair's difference is zero, and the counts alone know how little that says.
     return Change.INCONCLUSIVE if change is Change.UNCHANGED and shift.upper >= shift.bound else change
 
 

@@ -12,12 +12,14 @@ from dataclasses import replace
 
 from velro_gate.analysis.duet.block_figures import Figures, figures_of, unusable
 from velro_gate.analysis.duet.comparison import compare_pairs, least_worsening
-from velro_gate.analysis.duet.trust import duet_doubts, went_away
+from velro_gate.analysis.duet.trust import builds_stopped, duet_doubts, stopped_builds
 from velro_gate.analysis.rows.family import Row
-from velro_gate.analysis.stored.confirmation import margin_words, suspected
+from velro_gate.analysis.stored.confirmation import reason_given, suspected
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Duet
+from velro_gate.model.facts import StoredInstead, TrustFacts
 from velro_gate.model.metrics import METRICS
+from velro_gate.model.reasons import Again, BuildStopped, DuetDoubted, NoPairFigure, PairsAgain, Reason
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Finding, Level, Trust, TrustFinding
 
 _Key = tuple[str, str]
@@ -25,7 +27,7 @@ _Key = tuple[str, str]
 
 
 def confirm_side_by_side(
-    rows: Sequence[Comparison], duet: Duet, *, missing: Mapping[str, str] | None = None
+    rows: Sequence[Comparison], duet: Duet, *, missing: Mapping[str, Reason | str] | None = None
 ) -> tuple[Comparison, ...]:
     """The comparisons of a run after some of its phases were measured beside the build that it starts from.
 
@@ -38,10 +40,13 @@ def confirm_side_by_side(
         duet: pairs of blocks of the phases that were measured again.
         missing: phase -> why it is not in them, where that is known.
     """
-    why = missing or {}
+    why = {phase: reason_given(reason) for phase, reason in (missing or {}).items()}
     compared = compare_pairs(duet)
-    reasons: list[TrustFinding | Finding] = [*duet_doubts(duet, compared), *went_away(duet)]
-    broken = next((each.sentence for each in reasons if each.level is Level.BROKEN), "")
+    reasons: list[TrustFacts | BuildStopped] = [
+        each.facts for each in duet_doubts(duet, compared) if each.trust is Trust.BROKEN
+    ]
+    reasons += [facts for level, facts in builds_stopped(duet) if level is Level.BROKEN]
+    broken = DuetDoubted(because=reasons[0]) if reasons else None
     beside: dict[str, dict[_Key, Comparison]] = {}
     for row in compared:
         beside.setdefault(row.phase, {})[row.step, row.metric] = row
@@ -50,7 +55,7 @@ def confirm_side_by_side(
         alike = [row for row in rows if row.phase == phase]
         reason = why.get(phase) or broken
         if reason or phase not in beside:
-            found += [_unanswered(row, reason or _NO_SUCH_FIGURE) for row in alike]
+            found += [_unanswered(row, reason or NoPairFigure()) for row in alike]
         else:
             found += _answered(alike, beside[phase], duet)
     return tuple(found)
@@ -60,23 +65,20 @@ def doubts_side_by_side(duet: Duet) -> Iterator[TrustFinding]:
     """What speaks against the pairs, as caveats: where they cannot be trusted, the stored comparison stands in."""
     for doubt in duet_doubts(duet, compare_pairs(duet)):
         if doubt.trust is Trust.BROKEN:
-            said = f"the side-by-side measurement cannot be trusted, so stored baselines stand in: {doubt.sentence}"
-            yield replace(doubt, trust=Trust.CAVEAT, sentence=said)
+            assert not isinstance(doubt.facts, StoredInstead), "it is found here alone"
+            yield replace(doubt, trust=Trust.CAVEAT, facts=StoredInstead(because=doubt.facts))
         else:
             yield doubt
 
 
 def died_side_by_side(duet: Duet) -> Iterator[Finding]:
     """That the head build died under the load of the duet, which fails the run by itself."""
-    yield from (each for each in went_away(duet) if each.level is Level.FAIL)
+    yield from (each for each in stopped_builds(duet) if each.level is Level.FAIL)
 
 
-_NO_SUCH_FIGURE = "the pairs of blocks hold no such figure"
-
-
-def _unanswered(row: Comparison, reason: str) -> Comparison:
+def _unanswered(row: Comparison, *reasons: Reason) -> Comparison:
     """What the screen found, where nobody looked again."""
-    return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=reason) if suspected(row) else row
+    return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reasons=reasons) if suspected(row) else row
 
 
 def _answered(rows: Sequence[Comparison], beside: Mapping[_Key, Comparison], duet: Duet) -> Iterator[Comparison]:
@@ -91,7 +93,7 @@ def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparis
     # A head build that answers nothing, or far less than the base build, has answered by that.
     silent = beside is None or (beside.verdict is Change.NOT_COMPARED and beside.level not in (Level.FAIL, Level.INCONCLUSIVE))
     if beside is None or silent:
-        return _unanswered(row, beside.reason if beside is not None else _NO_SUCH_FIGURE)
+        return _unanswered(row, *(beside.reasons if beside is not None else (NoPairFigure(),)))
     if beside.verdict is Change.NOT_COMPARED:
         return replace(beside, primary=beside.primary or row.primary, k=row.k)
     combined = replace(beside, k=row.k)
@@ -103,20 +105,14 @@ def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparis
 
 
 def _confirmed(row: Comparison, duet: Duet) -> Comparison:
-    """A row that the screen suspected: what the pairs come to is told as the answer to that."""
-    found = _counted(row, duet, confirmed=row.verdict is Change.REGRESSION)
-    opening = "confirmed" if found.confirmed else "not confirmed"
-    said = f"{opening}: {found.worse} of {found.runs} pairs are worse by {margin_words(row)} or more"
-    match row.verdict:
-        case Change.UNCHANGED:
-            said = f"{said}: it is unchanged beside the build that it starts from"
-        case Change.IMPROVEMENT:
-            said = f"{said}: it is better beside the build that it starts from"
-        case Change.INCONCLUSIVE | Change.SUSPICIOUS if row.reason:
-            said = f"{said}; {row.reason}"
-        case _:
-            pass
-    return replace(row, reason=said, confirmation=found)
+    """A row that the screen suspected: what the pairs come to is reported as the answer to that."""
+    counted = _counted(row, duet, confirmed=row.verdict is Change.REGRESSION)
+    found = {Change.UNCHANGED: Again.UNCHANGED, Change.IMPROVEMENT: Again.BETTER, Change.REGRESSION: Again.CONFIRMED}
+    again = PairsAgain(
+        worse=counted.worse, pairs=counted.runs, margin=row.margin, found=found.get(row.verdict, Again.UNDECIDED)
+    )
+    more = row.reasons if row.verdict in (Change.INCONCLUSIVE, Change.SUSPICIOUS) else ()
+    return replace(row, reasons=(again, *more), confirmation=counted)
 
 
 def _counted(row: Comparison, duet: Duet, *, confirmed: bool) -> Confirmation:

@@ -9,11 +9,10 @@ import numpy as np
 from velro_gate.analysis.duet.block_figures import Figures, figures_of
 from velro_gate.analysis.duet.comparison import UNDECIDED, least_worsening, usable
 from velro_gate.analysis.duet.order_effects import ORDER_LEVEL, order_effects
-from velro_gate.analysis.duet.reasons import order_words
 from velro_gate.analysis.rows.family import Row
 from velro_gate.model.duet import Duet, Side
+from velro_gate.model.facts import FigureName, OrderEffect
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Trust, TrustFinding
 
 
@@ -45,14 +44,11 @@ def order_doubts(duet: Duet, rows: Sequence[Comparison]) -> Iterator[TrustFindin
     ]
     j = min(np.flatnonzero(effects.p <= ORDER_LEVEL), key=lambda j: (not decides[j], effects.p[j], -differ[j]))
     _, row, moved = found[j]
-    label = f"{row.metric.label} of {'all steps' if row.step == ALL_STEPS else row.step}"
+    name = FigureName(step=row.step, metric=row.metric.name)
     yield TrustFinding(
-        code="order",
         trust=Trust.BROKEN if decides[j] else Trust.CAVEAT,
         phase=row.phase,
         figure=float(differ[j]),
         limit=least_worsening(row.metric, duet.policy, moved.level),
-        sentence=f"{label}: {order_words(row, float(effects.head_second[j]), float(effects.head_first[j]))}",
-        advice="What the first block of a pair leaves behind reaches the second: reset between blocks what both builds share "
-        "(database, caches, files), or give each build its own, then run the duet again.",
+        facts=OrderEffect(figure=name, head_second=float(effects.head_second[j]), head_first=float(effects.head_first[j])),
     )

@@ -21,10 +21,10 @@ import numpy as np
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.model.metrics import METRICS, TAIL, Condition, Metric, Role, compared, quantiles_of
+from velro_gate.model.reasons import Reason, TooFewAnswers
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.units import format_count, format_duration
 
 LEAST_BEYOND = 30
 """So many requests must lie beyond a quantile before it is compared. What chance does to it is part of the noise between runs
@@ -151,14 +151,16 @@ def needed_answers(metric: Metric) -> int:
     return 0 if metric.quantile is None else math.ceil(round(LEAST_BEYOND / (1.0 - metric.quantile), 6))
 
 
-def too_few(metric: Metric, answers: float, seconds: float) -> str:
+def too_few(metric: Metric, answers: float, seconds: float) -> TooFewAnswers:
     """Why so many answers in so many seconds do not allow to compare a quantile, and how long it would take."""
     needed = needed_answers(metric)
-    said = f"only {format_count(round(answers))} good answers, {format_count(needed)} are needed to compare {metric.label}"
-    if answers <= 0.0 or seconds <= 0.0:
-        return said
-    # Rounded up to five seconds: a duration is what a person writes into a file.
-    return f"{said} ({format_duration(5.0 * math.ceil(seconds * needed / answers / 5.0 - 1e-9))} would do)"
+    known = answers > 0.0 and seconds > 0.0
+    return TooFewAnswers(
+        metric=metric.name,
+        answers=round(answers),
+        needed=needed,
+        needed_seconds=seconds * needed / answers if known else None,
+    )
 
 
 def _advisory(mine: Sequence[PhaseSummary], before: Sequence[PhaseSummary], steps: Sequence[str]) -> list[tuple[str, str]]:
@@ -203,7 +205,7 @@ def confirm_level(policy: Policy, family: int, *, second_job: bool = False) -> f
     return policy.confirm_alpha * (1.0 if second_job else SAME_JOB) / max(family, 1)
 
 
-def not_compared(row: Row, level: Level, reason: str) -> Comparison:
+def not_compared(row: Row, level: Level, reason: Reason) -> Comparison:
     """A row of which there is nothing but the reason why it was not compared."""
     return Comparison(
         phase=row.phase,
@@ -212,7 +214,7 @@ def not_compared(row: Row, level: Level, reason: str) -> Comparison:
         verdict=Change.NOT_COMPARED,
         primary=row.primary,
         level=level,
-        reason=reason,
+        reasons=(reason,),
     )
 
 

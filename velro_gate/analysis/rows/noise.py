@@ -18,6 +18,7 @@ from scipy import special
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.model.metrics import Metric, Scale
+from velro_gate.model.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
 
@@ -59,12 +60,12 @@ class Noise:
     df: int
     k: int
     known: bool = False
-    source: str = ""
+    source: NoiseOfProfile | NoiseOfSelftest | None = None
 
     @property
     def few(self) -> bool:
         """Whether nobody knows the noise: too few baselines, and nothing else was measured."""
-        return self.k < ENOUGH_BASELINES and not self.known and not self.source
+        return self.k < ENOUGH_BASELINES and not self.known and self.source is None
 
     def error(self, runs: int = 1, *, shared: float = SHARED) -> float:
         """Standard error of (mean of new runs - level): a median of k values has pi/2 times the variance of their mean.
@@ -78,12 +79,12 @@ class Noise:
 class NoiseElsewhere:
     """Noise that was measured otherwise than by the accepted runs of this plan (``elsewhere``).
 
-    source: in words, where. known: it is that between whole runs of the same figure, so that no wider margin is needed.
+    source: where. known: it is that between whole runs of the same figure, so that no wider margin is needed.
     """
 
     sd: float
     df: int
-    source: str
+    source: NoiseOfProfile | NoiseOfSelftest
     known: bool
 
 
@@ -125,7 +126,7 @@ def noise_of(
         df=int(found.df),
         k=int(found.k),
         known=bool(found.known) if enough or elsewhere is None else elsewhere.known,
-        source="" if enough or elsewhere is None else elsewhere.source,
+        source=None if enough or elsewhere is None else elsewhere.source,
     )
 
 

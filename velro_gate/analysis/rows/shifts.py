@@ -32,6 +32,7 @@ from velro_gate.analysis.rows.noise import (
 )
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.model.metrics import Metric, Scale
+from velro_gate.model.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
 
@@ -83,7 +84,7 @@ class Shift:
     bound: float
     again: float
     few: bool
-    source: str = ""
+    source: NoiseOfProfile | NoiseOfSelftest | None = None
 
     def detectable(self, family: int, policy: Policy, *, repeated: bool) -> float | None:
         """The worsening, on the scale, that would have failed the run with 95 % probability; None where nothing could.

@@ -34,15 +34,28 @@ from velro_gate.analysis.rows.family import (
 )
 from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, to_scale
 from velro_gate.analysis.rows.shifts import Shift, Shifts, relative_worsening, scaled_shift
-from velro_gate.analysis.rows.wording import figure
 from velro_gate.analysis.stored.elsewhere import NOWHERE, NoiseSources
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
+from velro_gate.model.facts import FigureName
 from velro_gate.model.metrics import METRICS, Metric, Role, Scale
+from velro_gate.model.reasons import (
+    MoreErrors,
+    NoBaselineFigure,
+    NoComparableBaseline,
+    NoiseUnknown,
+    NothingSucceeded,
+    NotMeasured,
+    NotRuledOut,
+    PhaseIncomplete,
+    Reason,
+    RequirementOnly,
+    StandsIn,
+    ZeroFigure,
+)
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.units import format_change, format_share
 
 ADVISORY_Q = 0.05
 """False discovery rate of the advisory rows."""
@@ -98,7 +111,7 @@ def _measure(
         return obstacle
     shift = shift_of(row.step, row.metric, [phase], baselines, policy, sources)
     if shift is None:
-        return _not_compared(row, Level.NO_BASELINE, "no baseline holds a figure to compare with")
+        return _not_compared(row, Level.NO_BASELINE, NoBaselineFigure(figure=_name(row)))
     return shift
 
 
@@ -138,19 +151,19 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
     """Why this row cannot be compared, and what that means for the run; None when it can."""
     name = row.metric.name
     if not before:
-        return _not_compared(row, Level.NO_BASELINE, "no comparable baseline")
+        return _not_compared(row, Level.NO_BASELINE, NoComparableBaseline())
     if not phase.complete:
         level = Level.BROKEN if phase.ended_by_service is None else Level.FAIL
-        return _not_compared(row, level, f"phase {phase.name} did not run to its planned end")
+        return _not_compared(row, level, PhaseIncomplete(phase=phase.name))
     if row.metric.role is Role.NEVER:
-        return _not_compared(row, Level.BROKEN, f"{row.metric.label} is held against requirements, not against baselines")
+        return _not_compared(row, Level.BROKEN, RequirementOnly(metric=name))
     mine = phase.step(row.step)
     if mine is not None and mine.counts.sent and not mine.counts.ok and _needs_answers(row, mine):
-        return _not_compared(row, Level.FAIL, "no request was answered well")
+        return _not_compared(row, Level.FAIL, NothingSucceeded())
     if mine is None or not has(mine, name):
-        return _not_compared(row, Level.BROKEN, f"{row.metric.label} was not measured in this run")
+        return _not_compared(row, Level.BROKEN, NotMeasured(metric=name))
     if not any(found is not None and has(found, name) for found in (each.step(row.step) for each in before)):
-        return _not_compared(row, Level.NO_BASELINE, f"no baseline holds {row.metric.label} of {row.step}")
+        return _not_compared(row, Level.NO_BASELINE, NoBaselineFigure(figure=_name(row)))
     return _too_few(row, phase, before) or _nothing(row, phase)
 
 
@@ -176,15 +189,14 @@ def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> C
         return None
     if offered:
         # The plan offers enough: that so few were answered is the service's doing and must not hide it from the test.
-        reason = f"{too_few(row.metric, n, 0.0)}; the baselines had enough"
-        return _not_compared(row, Level.INCONCLUSIVE, reason)
+        return _not_compared(row, Level.INCONCLUSIVE, replace(too_few(row.metric, n, 0.0), others_had_enough=True))
     reason = too_few(row.metric, n, phase.measured_seconds)
     earlier = [found.value for each in before if (found := each.measurement(row.metric.name, row.step)) is not None]
     if current is not None and earlier:
-        reason += f"; {figure(row.metric.kind, median(earlier))} before, {figure(row.metric.kind, current.value)} now"
+        reason = replace(reason, before=median(earlier), now=current.value)
     lower = stand_in(row.metric, lambda name: typical_count(before, row.step, name))
     if lower is not None:
-        reason += f"; {lower.label} stands in for it"
+        reason = replace(reason, stand_in=lower.name)
     return _not_compared(row, Level.WARN, reason)
 
 
@@ -192,10 +204,14 @@ def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:
     current = phase.measurement(row.metric.name, row.step)
     if row.metric.scale is not Scale.LOG or current is None or current.value > 0.0:
         return None
-    return _not_compared(row, Level.BROKEN, f"{row.metric.label} is zero, which no ratio can be made of")
+    return _not_compared(row, Level.BROKEN, ZeroFigure(metric=row.metric.name))
 
 
-def _not_compared(row: Row, level: Level, reason: str) -> Comparison:
+def _name(row: Row) -> FigureName:
+    return FigureName(step=row.step, metric=row.metric.name)
+
+
+def _not_compared(row: Row, level: Level, reason: Reason) -> Comparison:
     """An advisory row that cannot be compared warns at most, and not at all when there was nothing to compare it with."""
     if not row.primary:
         level = Level.PASS if level <= Level.NO_BASELINE else Level.WARN
@@ -217,7 +233,7 @@ def conclude(shifts: dict[Row, Shift], policy: Policy, *, repeated: bool = False
         row_found = found_of(row, shift, float(adjusted[i]), len(shifts), policy, repeated=repeated)
         row_found = replace(row_found, verdict=change, level=level)
         if change is Change.SUSPICIOUS and shift.few:
-            row_found = with_reason(row_found, few_baselines(shift.k))
+            row_found = with_reason(row_found, NoiseUnknown(baselines=shift.k))
         if change is Change.INCONCLUSIVE:
             row_found = with_reason(row_found, not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
         concluded[row] = withheld(row_found, _risen_errors(row.phase, shifts))
@@ -251,9 +267,9 @@ def _change(judged: Judged, i: int, shift: Shift) -> tuple[Change, Level]:
     return Change.INCONCLUSIVE, Level.NO_BASELINE if shift.few else Level.INCONCLUSIVE
 
 
-def with_reason(row: Comparison, more: str) -> Comparison:
+def with_reason(row: Comparison, more: Reason) -> Comparison:
     """The row with one more reason."""
-    return replace(row, reason=f"{row.reason}; {more}" if row.reason else more)
+    return replace(row, reasons=(*row.reasons, more))
 
 
 def withheld(found: Comparison, error_rate: float | None) -> Comparison:
@@ -264,7 +280,7 @@ def withheld(found: Comparison, error_rate: float | None) -> Comparison:
         found,
         verdict=Change.INCONCLUSIVE,
         level=Level.WARN,
-        reason=f"not called an improvement, because more requests failed ({format_share(error_rate)} now)",
+        reasons=(MoreErrors(error_rate=error_rate),),
     )
 
 
@@ -321,29 +337,18 @@ def found_of(row: Row, shift: Shift, p_adjusted: float, family: int, policy: Pol
         k=shift.k,
         # Of an error rate the margin is in percentage points, no relative change.
         margin=None if row.metric.scale is Scale.LINEAR else shift.relative_worsening(shift.least),
-        reason="; ".join(_remarks(row, shift)),
+        reasons=tuple(_remarks(row, shift)),
     )
 
 
-def _remarks(row: Row, shift: Shift) -> Iterator[str]:
+def _remarks(row: Row, shift: Shift) -> Iterator[Reason]:
     if row.stands_for:
-        yield stands_in(row)
-    if shift.source:
-        yield f"noise known from {shift.source}"
+        yield StandsIn(metric=row.stands_for)
+    if shift.source is not None:
+        yield shift.source
 
 
-def stands_in(row: Row) -> str:
-    """For which quantile a lower one is compared, and why."""
-    return f"stands in for {METRICS[row.stands_for].label}, beyond which too few answers lie"
-
-
-def not_ruled_out(metric: Metric, level: float, upper: float) -> str:
+def not_ruled_out(metric: Metric, level: float, upper: float) -> NotRuledOut:
     """How bad it may still be. level, upper: the baseline and the upper bound of the worsening, on the comparison scale."""
-    if metric.scale is Scale.LINEAR:
-        return f"{upper * 100.0:.2f} percentage points more errors cannot be ruled out"
-    return f"a worsening of {format_change(relative_worsening(metric, level, upper)).lstrip('+')} cannot be ruled out"
-
-
-def few_baselines(k: int) -> str:
-    """Why fewer than five baselines do not settle what looks worse."""
-    return f"{'one baseline does' if k == 1 else f'{k} baselines do'} not show how much this figure varies on this runner"
+    worsening = upper if metric.scale is Scale.LINEAR else relative_worsening(metric, level, upper)
+    return NotRuledOut(metric=metric.name, worsening=worsening or 0.0)

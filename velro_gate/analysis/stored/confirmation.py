@@ -20,11 +20,12 @@ from velro_gate.analysis.rows.shifts import FURTHER_RUNS, Shift
 from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.elsewhere import NoiseSources
 from velro_gate.analysis.stored.rules import ROUNDING, confirms_over, repeats_screen
+from velro_gate.model.facts import Worded
 from velro_gate.model.metrics import METRICS
+from velro_gate.model.reasons import Again, NoFigureAgain, NotMeasuredAgain, Reason, RunsAgain
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Level
-from velro_gate.units import format_change, trim_zeros
 
 SETTLING_SECONDS = 5.0
 """What a phase costs beside ramp and measured stretch: connecting, the last answers, the pause before the next."""
@@ -84,7 +85,7 @@ def confirm(
     baselines: Sequence[RunRecord],
     policy: Policy,
     *,
-    missing: Mapping[str, str] | None = None,
+    missing: Mapping[str, Reason | str] | None = None,
     other_profiles: Sequence[RunRecord] = (),
     second_job: bool = False,
 ) -> tuple[Comparison, ...]:
@@ -109,7 +110,7 @@ def confirm(
     level = confirm_level(policy, len(family), second_job=second_job)
     confirmed = {id(family[i]): _confirmed(family[i], found, level, again[i]) for i, found in moves.items()}
     return tuple(
-        confirmed.get(id(row)) or (_left(row, repeats.get(row.phase, ()), why.get(row.phase, "")) if suspected(row) else row)
+        confirmed.get(id(row)) or (_left(row, repeats.get(row.phase, ()), why.get(row.phase)) if suspected(row) else row)
         for row in rows
     )
 
@@ -156,37 +157,35 @@ def _repeated(family: Sequence[Comparison], moves: Mapping[int, _Moves], policy:
     return repeats_screen(p, alone, worse, least, policy)
 
 
-def _left(row: Comparison, again: Sequence[PhaseSummary], missing: str) -> Comparison:
-    said = missing or ("the phase was not run again" if not again else "its further runs hold no figure to compare")
-    return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
+def reason_given(reason: Reason | str) -> Reason:
+    """A reason from outside, which may come in words."""
+    return Worded(code="not-measured-again", sentence=reason) if isinstance(reason, str) else reason
+
+
+def _left(row: Comparison, again: Sequence[PhaseSummary], missing: Reason | str | None) -> Comparison:
+    said = reason_given(missing) if missing else (NoFigureAgain() if again else NotMeasuredAgain())
+    return replace(row, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reasons=(said,))
 
 
 def _confirmed(row: Comparison, moves: _Moves, level: float, repeated: bool) -> Comparison:
     whole, alone, singles = moves.whole, moves.alone, moves.singles
-    margin = margin_words(row)
     found = Confirmation(
         runs=len(singles),
         worse=sum(move >= whole.least - ROUNDING for move in singles),
         confirmed=not whole.few and confirms(whole.p, singles, whole.least, level),
     )
     combined = replace(_with_figures(row, whole), runs=len(singles), confirmation=found)
-    said = f"{found.counted} are worse by {margin} or more"
     if found.confirmed:
-        return replace(combined, verdict=Change.REGRESSION, level=Level.FAIL, reason=said)
-    if repeated:
-        said += f"; the {FURTHER_RUNS} further runs look worse too, but not by enough to be certain"
-        return replace(combined, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, reason=said)
-    if alone.upper < alone.bound:
-        said += f", and the {FURTHER_RUNS} further runs show it unchanged"
+        again, change, its_level = Again.CONFIRMED, Change.REGRESSION, Level.FAIL
+    elif repeated:
+        again, change, its_level = Again.REPEATED, Change.SUSPICIOUS, Level.INCONCLUSIVE
+    elif alone.upper < alone.bound:
         combined = replace(_with_figures(combined, alone), runs=FURTHER_RUNS)
-        return replace(combined, verdict=Change.UNCHANGED, level=Level.PASS, reason=said)
-    said += f"; the {FURTHER_RUNS} further runs by themselves do not look worse"
-    return replace(combined, verdict=Change.INCONCLUSIVE, level=Level.INCONCLUSIVE, reason=said)
-
-
-def margin_words(row: Comparison) -> str:
-    """The worsening that counts in this row: ``5 %``; of an error rate it is a difference."""
-    return "0.1 percentage points" if row.margin is None else trim_zeros(format_change(row.margin).removeprefix("+"))
+        again, change, its_level = Again.UNCHANGED, Change.UNCHANGED, Level.PASS
+    else:
+        again, change, its_level = Again.NOT_REPEATED, Change.INCONCLUSIVE, Level.INCONCLUSIVE
+    reason = RunsAgain(worse=found.worse, runs=found.runs, margin=row.margin, found=again)
+    return replace(combined, verdict=change, level=its_level, reasons=(reason,))
 
 
 def confirms(p: float, moves: Sequence[float], least: float, level: float) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from velro_gate.analysis.rows.noise import NoiseElsewhere, is_long, noise_of, on_scale
 from velro_gate.model.metrics import Metric, Scale
+from velro_gate.model.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.record import RunnerSelftest, RunRecord
 from velro_gate.model.scenario import Policy
 
@@ -48,14 +49,14 @@ class NoiseSources:
             return None
         (profile, _), values = max(long.items(), key=lambda item: len(item[1]))
         noise = noise_of(values, metric, policy)
-        return NoiseElsewhere(sd=noise.sd, df=noise.df, source=f"{len(values)} runs of profile {profile}", known=True)
+        return NoiseElsewhere(sd=noise.sd, df=noise.df, source=NoiseOfProfile(runs=len(values), profile=profile), known=True)
 
     def _of_selftest(self, metric: Metric) -> NoiseElsewhere | None:
         """What its blocks varied by in p95, and no less than is assumed, since runs are further apart than its blocks."""
         measured = self.selftest.p95_noise if self.selftest is not None else None
         if self.selftest is None or measured is None or metric.prior_sd is None or metric.scale is Scale.LINEAR:
             return None
-        source = f"this runner's selftest of {self.selftest.measured_at[:10]}"
+        source = NoiseOfSelftest(day=self.selftest.measured_at[:10])
         return NoiseElsewhere(sd=max(measured, metric.prior_sd), df=SELFTEST_DF, source=source, known=False)
 
 

@@ -12,7 +12,7 @@ RANKS = (0.5, 0.95, 0.99)
 
 
 def generator_noise(summary: PhaseSummary) -> GeneratorNoise | None:
-    """The noise that a summarised null run shows; None when nothing was answered well, so that nothing is known."""
+    """The noise that a summarised null run shows; None when no request succeeded, so that nothing is known."""
     figures = [summary.measurement(name) for name in ("p50", "p95", "p99", "lateness_p99")]
     p50, p95, p99, lateness = figures
     everything = summary.step()

@@ -159,7 +159,7 @@ def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Wi
     variation = windows.rates_by_step(due[good], rows.step[good], count, grid)
     if planned:
         asked = windows.rates_by_step(due, rows.step, count, grid)
-        # When each request falls due is drawn from the scenario's seed: only how many were answered well is left to chance.
+        # When each request falls due is drawn from the scenario's seed: only how many succeeded is left to chance.
         variation -= asked * (variation.sum(axis=1) / np.maximum(asked.sum(axis=1), 1e-300))[:, None]
     answered = stretch.every.ok
     done, step = stretch.every.done[answered] - stretch.run.measured_from, stretch.every.step[answered]
@@ -203,7 +203,7 @@ def _latencies(stretch: _Stretch) -> list[Measurements]:
         with_failures = [{name: found[alike[rank]] for name, rank in ranks.items()} if found else {} for found in response]
     else:
         with_failures = quantiles(_times_with_failures(rows, good, count), kept, Times.WITH_FAILURES)
-        # Where nothing was answered well there is no latency, and the time that an error took is none either.
+        # Where no request succeeded there is no latency, and the time that an error took is not one.
         with_failures = [new if old else {} for new, old in zip(with_failures, response, strict=True)]
     service = quantiles(rows.service_time, good, Times.SERVICE)
     lateness = quantiles(rows.lateness, np.ones(len(rows), np.bool_), Times.LATENESS)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from velro_gate import units
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.finding_facts import Causes, Failing, PhaseEnded, RequestsFailed
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
@@ -14,30 +13,16 @@ from velro_gate.model.verdict import Finding, Level
 ERROR_CAP = 0.05
 """The PRD's critical error rate. Where a plan names no limit of its own, more than this fails without any statistics."""
 
-SEE_FAILURES = METRICS["error_rate"].advice
-_SEE_END = "See the service's own log for the moment at which it stopped: it was healthy before the load."
-_SEE_CREDENTIALS = "Check the key or token that the scenario's auth names, and what the service accepts."
-_SEE_WAITS = "Give the phase more users or a lower rate, or find out why users wait so long for their answers."
-_SEE_CAPTURES = (
-    "A value that requests need was never captured: look at the login step, or the step that captures it, and at how the "
-    "service answers it."
-)
-_SEE_REDIRECTS = (
-    "The service redirects requests, and that is an answer like any other: name the final path in the step, name the status "
-    "under 'expect', or set 'follow_redirects' under the scenario's target."
-)
-_SEE_CERTIFICATES = (
-    "Fix the certificate, or say under the scenario's target whom to trust (ca_file), what to show (client_certificate), or "
-    "that nothing is checked (verify_tls)."
-)
 _REFUSALS = frozenset({401, 403})
 _GOOD = frozenset({Outcome.OK.name, Outcome.CANCELLED.name})
+BLOCKED = "BLOCKED"
+"""The kind of a request that was not sent, because its user still waited for an earlier response."""
 
 
 def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Finding]:
     """One finding for each phase that the service ended early, or with more errors than any run may have.
 
-    Nothing answered well always fails. Beyond the cap a phase fails unless the plan itself says how many errors it may have.
+    No success at all always fails. Beyond the cap a phase fails unless the plan itself says how many errors it may have.
     """
     judged = {phase.name for phase in planned if any(_limits_errors(wanted) for wanted in phase.requirements)}
     for phase in record.phases:
@@ -48,29 +33,30 @@ def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Fi
         rate = step.counts.error_rate if step is not None else None
         if step is None or rate is None or not phase.complete or not step.counts.sent:
             continue
-        if not step.counts.ok:
-            said = f"all {step.counts.sent:,} requests in {phase.name} failed"
-        elif rate > ERROR_CAP and phase.name not in judged:
-            most = units.trim_zeros(units.format_share(ERROR_CAP))
-            said = f"{units.format_share(rate)} of the requests in {phase.name} failed; no run may have more than {most}"
-        else:
-            continue
-        yield Finding(level=Level.FAIL, subject=phase.name, sentence=said + causes(phase), advice=failure_advice(phase))
+        if not step.counts.ok or (rate > ERROR_CAP and phase.name not in judged):
+            facts = RequestsFailed(
+                phase=phase.name,
+                sent=step.counts.sent,
+                succeeded=step.counts.ok,
+                rate=rate,
+                most=ERROR_CAP,
+                causes=causes(phase),
+                failing=failing(phase),
+            )
+            yield Finding(level=Level.FAIL, subject=phase.name, facts=facts)
 
 
 def _ended(phase: PhaseSummary) -> Finding:
-    if phase.service_gone is not None:
-        said = f"the service stopped responding in {phase.name}: {phase.service_gone}"
-        # Most reasons count themselves what came.
-        said += "" if " x " in phase.service_gone else causes(phase)
-    else:
-        said = f"the phase {phase.name} was ended early: {phase.hopeless}"
-    return Finding(level=Level.FAIL, subject=phase.name, sentence=said, advice=end_advice(phase))
-
-
-def end_advice(phase: PhaseSummary) -> str:
-    """Where to look for why the service ended this phase."""
-    return _SEE_END if phase.service_gone is not None else failure_advice(phase)
+    # Most reasons count by themselves what came.
+    counted = phase.service_gone is None or " x " in phase.service_gone
+    facts = PhaseEnded(
+        phase=phase.name,
+        stopped=phase.service_gone,
+        ended=phase.hopeless,
+        causes=Causes() if counted else causes(phase),
+        failing=failing(phase),
+    )
+    return Finding(level=Level.FAIL, subject=phase.name, facts=facts)
 
 
 def _limits_errors(requirement: Requirement) -> bool:
@@ -87,23 +73,10 @@ def failed_kinds(phase: PhaseSummary, step: StepSummary) -> list[tuple[str, int]
         # A status may be expected of one step and not of another: then only the failures themselves tell it apart.
         if sum(found.values()) != unexpected:
             found = _statuses_of(phase, step.step) or found
-        kinds |= {str(status): count for status, count in found.items()} or {"unexpected status": unexpected}
+        kinds |= {str(status): count for status, count in found.items()} or {Outcome.STATUS.name: unexpected}
     if step.counts.blocked:
-        kinds[_BLOCKED] = step.counts.blocked
-    return sorted(((_NAMES.get(name, name.lower()), count) for name, count in kinds.items()), key=lambda item: -item[1])
-
-
-_BLOCKED = "not sent, the user still waiting for an earlier answer"
-_NAMES = {
-    Outcome.CHECK.name: "failed check",
-    Outcome.CAPTURE.name: "missing capture",
-    Outcome.PROTOCOL.name: "answer refused",
-    Outcome.TLS.name: "TLS failed",
-    Outcome.CERTIFICATE.name: "certificate not accepted",
-    Outcome.DNS.name: "name not resolved",
-    Outcome.REFUSED.name: "connection refused",
-    Outcome.RESET.name: "connection closed or reset",
-}
+        kinds[BLOCKED] = step.counts.blocked
+    return sorted(kinds.items(), key=lambda item: -item[1])
 
 
 def _statuses_of(phase: PhaseSummary, step: str) -> dict[int, int]:
@@ -114,40 +87,36 @@ def _statuses_of(phase: PhaseSummary, step: str) -> dict[int, int]:
     return counts
 
 
-def causes(phase: PhaseSummary, step: StepSummary | None = None) -> str:
-    """The commonest failures in brackets, with why TLS failed where it did, and why an answer was refused."""
+def causes(phase: PhaseSummary, step: StepSummary | None = None) -> Causes:
+    """The commonest failures, with why TLS failed where it did, and why a response was refused."""
     step = phase.step() if step is None else step
     kinds = failed_kinds(phase, step) if step is not None else []
-    if not kinds:
-        return ""
-    listed = ", ".join(f"{count:,} x {name}" for name, count in kinds[:3])
-    why = [phase.tls_fault] if phase.tls_fault is not None else []
-    why += [
-        f"{failed.step}, {failed.count:,} x: {failed.reason}"
-        for failed in phase.failures
-        if failed.outcome == Outcome.PROTOCOL.name and failed.reason
-    ][:3]
-    return f" ({listed}{': ' if why else ''}{'; '.join(why)})"
+    refused = [failed for failed in phase.failures if failed.outcome == Outcome.PROTOCOL.name and failed.reason]
+    return Causes(
+        kinds=tuple(kinds[:3]),
+        tls_fault=phase.tls_fault,
+        refused=tuple((failed.step, failed.count, failed.reason) for failed in refused[:3]),
+    )
 
 
-def failure_advice(phase: PhaseSummary) -> str:
-    """Where to look, by what most of the failures of a phase are."""
+def failing(phase: PhaseSummary) -> Failing:
+    """What most of the failures of a phase are, as far as it says where to look."""
     step = phase.step()
     failed = {name: count for name, count in (step.outcomes if step is not None else {}).items() if name not in _GOOD}
     if step is not None and step.counts.blocked > sum(failed.values()):
-        return _SEE_WAITS
+        return Failing.WAITING
     worst = max(failed, key=lambda name: failed[name], default="")
     if worst == Outcome.CAPTURE.name:
-        return _SEE_CAPTURES
+        return Failing.CAPTURE
     if worst == Outcome.CERTIFICATE.name:
-        return _SEE_CERTIFICATES
+        return Failing.CERTIFICATE
     if worst == Outcome.STATUS.name and any(_is_redirected(one) for one in phase.steps if one.step != ALL_STEPS):
-        return _SEE_REDIRECTS
+        return Failing.REDIRECT
     if worst == Outcome.STATUS.name and step is not None:
         refused = sum(count for status, count in step.statuses.items() if status in _REFUSALS)
         if 2 * refused > failed[worst]:
-            return _SEE_CREDENTIALS
-    return SEE_FAILURES
+            return Failing.CREDENTIALS
+    return Failing.OTHERWISE
 
 
 def _is_redirected(step: StepSummary) -> bool:

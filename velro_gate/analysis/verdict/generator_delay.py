@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from velro_gate.model.facts import FigureName
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
@@ -52,7 +53,7 @@ class Decided:
     comparisons: Sequence[Comparison] = ()
 
 
-def changed_by(delay: GeneratorDelay, summary: PhaseSummary, decided: Decided, *, least: float = 0.0) -> tuple[str, ...]:
+def changed_by(delay: GeneratorDelay, summary: PhaseSummary, decided: Decided, *, least: float = 0.0) -> tuple[FigureName, ...]:
     """What fails in this phase and might not have failed without the delay, by name; empty when nothing does.
 
     Args:
@@ -87,7 +88,9 @@ def least_value(delay: GeneratorDelay, summary: PhaseSummary, metric: str, step:
     return min(max((least, *lower)), found.value)
 
 
-def _limits(delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[RequirementResult], least: float) -> Iterator[str]:
+def _limits(
+    delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[RequirementResult], least: float
+) -> Iterator[FigureName]:
     for result in failed:
         if result.status is RequirementStatus.NOT_MEASURED:
             continue
@@ -96,16 +99,16 @@ def _limits(delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[Requi
             # What a stop of the generator kept from a window of 10 s.
             whole = result.estimate.value / max(1.0 - (delay.sending + delay.reading) / _SUSTAINED_SECONDS, 1e-9)
             if delay.share < 1.0 and wanted.comparator.holds(whole, wanted.target):
-                yield _name(wanted.step, wanted.metric)
+                yield FigureName(step=wanted.step, metric=wanted.metric)
             continue
         value = least_value(delay, summary, wanted.metric, wanted.step)
         # What fails an optional requirement is its critical level.
         limit = wanted.target if wanted.required or wanted.critical is None else wanted.critical
         if value is not None and delay.of(wanted.metric) > least * limit and wanted.comparator.holds(value, limit):
-            yield _name(wanted.step, wanted.metric)
+            yield FigureName(step=wanted.step, metric=wanted.metric)
 
 
-def _changes(delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[Comparison], least: float) -> Iterator[str]:
+def _changes(delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[Comparison], least: float) -> Iterator[FigureName]:
     for row in failed:
         if row.verdict is not Change.REGRESSION or row.current is None or row.baseline is None:
             continue
@@ -115,9 +118,4 @@ def _changes(delay: GeneratorDelay, summary: PhaseSummary, failed: Iterator[Comp
         # ``current`` may be the mean of several runs: what counts is how much of it the delay can have been.
         without = row.current * value / measured.value
         if without <= row.baseline * (1.0 + (row.margin or 0.0)):
-            yield _name(row.step, row.metric)
-
-
-def _name(step: str, metric: str) -> str:
-    label = METRICS[metric].label
-    return label if step == ALL_STEPS else f"{step} {label}"
+            yield FigureName(step=row.step, metric=row.metric)

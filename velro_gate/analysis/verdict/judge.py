@@ -26,6 +26,8 @@ from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.analysis.verdict.trust import trust_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
+from velro_gate.model.finding_facts import NoPhases, RunIncomplete
+from velro_gate.model.reasons import FurtherRunCut, FurtherRunDoubted, Reason
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, TrustFinding, Verdict
@@ -73,7 +75,7 @@ def judge(
     screened = compare(record, baselines, rules, other_profiles=other_profiles, repeated=repeats is not None)
     comparisons = waived(screened, waivers or (), today)
     again, doubted = _trusted(repeats or (), planned, comparisons)
-    unknown = {**doubted, **(missing or {})}
+    unknown: dict[str, Reason | str] = {**doubted, **(missing or {})}
     if duet is not None and repeats is not None:
         comparisons = confirm_side_by_side(comparisons, replace(duet, policy=rules), missing=unknown)
     elif repeats is not None:
@@ -116,24 +118,24 @@ def judge(
 
 def _trusted(
     repeats: Sequence[RunRecord], planned: Sequence[Phase], rows: Sequence[Comparison]
-) -> tuple[dict[str, list[PhaseSummary]], dict[str, str]]:
+) -> tuple[dict[str, list[PhaseSummary]], dict[str, Reason]]:
     """The whole phases of further runs that nothing speaks against, by name; and what speaks against the others.
 
     rows: what the screen found. A delay of the generator speaks against a further run only where it may have been what makes
     a suspicious figure look worse again.
     """
     found: dict[str, list[PhaseSummary]] = {}
-    doubted: dict[str, str] = {}
+    doubted: dict[str, Reason] = {}
     for run in repeats:
         own = [phase for phase in planned if run.phase(phase.name) is not None]
         decided = Decided(comparisons=tuple(_seen_again(run, rows)))
         found_wrong = trust_findings(own, run, decided=decided)
-        broken = {doubt.phase: doubt.sentence for doubt in found_wrong if doubt.level is Level.BROKEN}
+        broken = {doubt.phase: doubt.facts for doubt in found_wrong if doubt.level is Level.BROKEN}
         for phase in run.phases:
             if not phase.complete:
-                doubted[phase.name] = "running it again did not come to its end"
+                doubted[phase.name] = FurtherRunCut()
             elif phase.name in broken:
-                doubted[phase.name] = f"a further run of it cannot be trusted: {broken[phase.name].rstrip('.')}"
+                doubted[phase.name] = FurtherRunDoubted(because=broken[phase.name])
             else:
                 found.setdefault(phase.name, []).append(phase)
     return found, doubted
@@ -150,7 +152,7 @@ def _seen_again(run: RunRecord, rows: Sequence[Comparison]) -> Iterator[Comparis
 
 def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:
     for doubt in trust:
-        yield Finding(level=doubt.level, subject=doubt.phase or "run", sentence=doubt.sentence, advice=doubt.advice)
+        yield Finding(level=doubt.level, subject=doubt.phase or "run", facts=doubt.facts)
 
 
 def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding]:
@@ -159,15 +161,13 @@ def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding
         yield Finding(
             level=Level.BROKEN,
             subject="run",
-            sentence="the run was interrupted" if record.interrupted else "the run did not carry out its whole plan",
-            advice="Run it again to its end; what was measured until then is kept.",
+            facts=RunIncomplete(interrupted=record.interrupted),
         )
     if not record.phases:
         yield Finding(
             level=Level.BROKEN,
             subject="run",
-            sentence="the record holds no phase, so nothing was measured",
-            advice="Run it again.",
+            facts=NoPhases(),
         )
 
 

@@ -10,7 +10,7 @@ from velro_gate.analysis.duet.block_figures import unusable
 from velro_gate.analysis.duet.comparison import compare_pairs
 from velro_gate.analysis.duet.explanation import duet_explanations
 from velro_gate.analysis.duet.pooled import pool_blocks
-from velro_gate.analysis.duet.trust import control_change, doubt_findings, duet_doubts, went_away
+from velro_gate.analysis.duet.trust import control_change, doubt_findings, duet_doubts, stopped_builds
 from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
 from velro_gate.analysis.verdict.generator_delay import Decided
@@ -19,6 +19,7 @@ from velro_gate.analysis.verdict.trust import phase_findings
 from velro_gate.analysis.verdict.trust_delay import noise_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet, DuetRecord, Side
+from velro_gate.model.finding_facts import DuetInterrupted
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Comparison, Finding, Level, SideBySide, TrustFinding, Verdict
@@ -28,7 +29,7 @@ _OF_THE_WHOLE = frozenset({"few-answers"})
 
 
 def block_doubts(phases: Sequence[Phase], summaries: Sequence[PhaseSummary]) -> tuple[TrustFinding, ...]:
-    """Why not to trust one block. That the build went away is no such reason, and few answers are a matter of all blocks."""
+    """Why not to trust one block. A build that stopped is no such reason, and few responses are a matter of all blocks."""
     found = {summary.name: summary for summary in summaries}
     return tuple(
         doubt
@@ -116,7 +117,7 @@ def judge_duet_record(
 
 def _pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
     """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
-    yield from went_away(duet)
+    yield from stopped_builds(duet)
     yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
 
 
@@ -135,6 +136,5 @@ def _whole(head: RunRecord) -> Iterator[Finding]:
         yield Finding(
             level=Level.BROKEN,
             subject="duet",
-            sentence="the duet was interrupted",
-            advice="Run it again to its end; the pairs that were measured until then are kept.",
+            facts=DuetInterrupted(),
         )

@@ -8,7 +8,6 @@ from statistics import median
 
 import numpy as np
 
-from velro_gate import units
 from velro_gate.analysis.duet.forecast import Pilot, figure_of_block, forecast_duet, pilot_of_pairs
 from velro_gate.analysis.rows.family import Row
 from velro_gate.analysis.rows.noise import LEAST_SD, Noise
@@ -16,8 +15,20 @@ from velro_gate.analysis.rows.shifts import failing_worsening
 from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding, one_look
+from velro_gate.model.facts import FigureName
 from velro_gate.model.scenario import Policy
-from velro_gate.model.selftest import FigureNoise, Selftest
+from velro_gate.model.selftest import (
+    BlocksDoubted,
+    ControlVaries,
+    DuetSeesMore,
+    FigureNoise,
+    FiguresMissing,
+    GeneratorBusy,
+    HostTakes,
+    NoiseInside,
+    Selftest,
+    SelftestAdvice,
+)
 from velro_gate.model.verdict import Change, Level, Verdict
 
 LEAST_CYCLES = 8
@@ -112,44 +123,37 @@ def _found(verdict: Verdict) -> bool:
     return verdict.level is Level.FAIL and any(row.primary and row.verdict is Change.REGRESSION for row in verdict.comparisons)
 
 
-def _broken(verdict: Verdict) -> Iterator[str]:
+def _broken(verdict: Verdict) -> Iterator[SelftestAdvice]:
     """Why the blocks cannot be trusted, where they cannot."""
-    for finding in verdict.findings:
-        if finding.level is Level.BROKEN:
-            yield f"{finding.sentence}. {finding.advice}"
+    for doubt in verdict.trust:
+        if doubt.level is Level.BROKEN:
+            yield BlocksDoubted(because=doubt.facts)
+    silent = [row for row in verdict.comparisons if row.verdict is Change.NOT_COMPARED and row.level is Level.BROKEN]
+    if silent:
+        yield FiguresMissing(figures=tuple(FigureName(step=row.step, metric=row.metric) for row in silent))
 
 
-def _advice(blocks: Sequence[Block], pilot: Pilot, rows: Sequence[FigureNoise]) -> Iterator[str]:
+def _advice(blocks: Sequence[Block], pilot: Pilot, rows: Sequence[FigureNoise]) -> Iterator[SelftestAdvice]:
     """What would lower the noise, the causes that were seen first."""
     healths = [phase.health for block in blocks for phase in block.phases]
     steal = [health.steal_share for health in healths if health.steal_share is not None]
     if steal and median(steal) > _STEAL:
-        yield (
-            f"the host takes {units.format_share(median(steal))} of this machine's CPU time: use a machine of its own, "
-            "or one whose cores are not shared"
-        )
+        yield HostTakes(share=median(steal))
     busy = median(health.cpu_share for health in healths)
     if busy > _BUSY:
-        yield f"the generator uses {units.format_share(busy)} of its core: give it one more core, or lower the rate"
+        yield GeneratorBusy(share=busy)
     control = [
         math.log(found.value)
         for block in blocks
         if block.control is not None and (found := block.control.measurements.get("p50")) is not None and found.value > 0.0
     ]
-    if len(control) > 1 and float(np.std(control, ddof=1)) > _UNSTEADY:
-        yield (
-            f"the control endpoint, which nothing changes, varies by {units.format_share(float(np.std(control, ddof=1)))}: end "
-            "other load on this machine, fix the CPU's frequency (governor 'performance'), pin service and gate to cores"
-        )
+    if len(control) > 1 and (spread := float(np.std(control, ddof=1))) > _UNSTEADY:
+        yield ControlVaries(spread=spread)
     noisy = [noise for row, noise in pilot.noise.items() if row.metric.quantile is not None]
     if noisy:
         shrinking = median(noise.within**2 * pilot.seconds / DUET_SECONDS for noise in noisy)
         staying = median(noise.between**2 for noise in noisy)
-        yield (
-            "longer blocks (--block) lower the noise here: most of it comes from inside the blocks"
-            if shrinking > staying
-            else "more pairs (--pairs) lower the noise here, longer blocks do not: it comes from each start and its moment"
-        )
+        yield NoiseInside(longer=shrinking > staying)
     if any(row.pair < row.block for row in rows):
         # Independent blocks would differ by 1.4 times the sd of one.
-        yield "a duet sees more than stored baselines here: blocks close in time share much of the runner's moods"
+        yield DuetSeesMore()

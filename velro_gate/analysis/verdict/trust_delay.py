@@ -8,27 +8,25 @@ yet, as in a null run or in one block of a duet, it breaks where it is a large p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from velro_gate import units
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by
-from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, finding
+from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
+from velro_gate.model.facts import FigureName, GcPause, Lateness, LoopLag, NullRunNoise
 from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
-from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
-from velro_gate.model.verdict import Trust, TrustFinding
+from velro_gate.model.scenario import Phase, Requirement
+from velro_gate.model.verdict import TrustFinding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Doubt:
     """A delay that is to be graded. levels: shares of a limit or figure from which it is a caveat, and may break."""
 
-    code: str
+    facts: Lateness | LoopLag | GcPause
     figure: float
     delay: GeneratorDelay
     levels: tuple[float, float]
-    sentence: str
-    advice: str
 
 
 def delay_findings(
@@ -40,44 +38,22 @@ def delay_findings(
         if doubt is None:
             continue
         caveat, most = doubt.levels
-        changed = _changed(doubt, summary, tightest, decided)
-        if changed:
-            named = f"; without that delay {_named(changed)} might not have failed" if decided is not None else ""
-            yield finding(
-                doubt.code,
-                Trust.BROKEN,
-                summary.name,
-                doubt.figure,
-                most * tightest,
-                sentence=f"{doubt.sentence}{named}",
-                advice=doubt.advice,
-            )
+        affected = _affected(doubt, summary, tightest, decided)
+        if affected is not None:
+            yield broken(replace(doubt.facts, affected=affected), doubt.figure, most * tightest)
         elif doubt.figure > caveat * tightest:
-            yield finding(
-                doubt.code,
-                Trust.CAVEAT,
-                summary.name,
-                doubt.figure,
-                caveat * tightest,
-                sentence=doubt.sentence,
-                advice=doubt.advice,
-            )
+            yield doubtful(doubt.facts, doubt.figure, caveat * tightest)
 
 
-def _changed(doubt: _Doubt, summary: PhaseSummary, tightest: float, decided: Decided | None) -> tuple[str, ...]:
-    """What could have been another result without the delay."""
+def _affected(doubt: _Doubt, summary: PhaseSummary, tightest: float, decided: Decided | None) -> tuple[FigureName, ...] | None:
+    """What could have been another result without the delay; none by name where results are not known. None: nothing could."""
     most = doubt.levels[1]
     if doubt.figure <= most * tightest:
-        return ()
+        return None
     if decided is not None:
-        return changed_by(doubt.delay, summary, decided, least=most)
+        return changed_by(doubt.delay, summary, decided, least=most) or None
     measured = summary.measurement(TAIL)
-    return ("a result",) if measured is None or doubt.figure > most * measured.value else ()
-
-
-def _named(names: tuple[str, ...], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    return () if measured is None or doubt.figure > most * measured.value else None
 
 
 def _lateness(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _Doubt | None:
@@ -85,41 +61,29 @@ def _lateness(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
     if late is None:
         return None
     return _Doubt(
-        code="lateness",
+        facts=Lateness(phase=summary.name, late=late.value, limit=tightest),
         figure=late.value,
         delay=GeneratorDelay(sending=late.value),
         levels=(limits.lateness_caveat, limits.lateness_broken),
-        sentence=f"1 % of the requests of {summary.name} left {units.format_seconds(late.value)} late or later, "
-        f"{units.format_share(late.value / tightest)} of the latency limit of {units.format_seconds(tightest)}",
-        advice="Give the generator a core that nothing else uses, or a quieter machine: otherwise this delay is counted as "
-        "service latency.",
     )
 
 
 def _loop_lag(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _Doubt | None:
     """How long the generator's loop was busy at a stretch: an answer that came meanwhile was read, and timed, too late."""
     usual, longest = summary.health.loop_lag_p99, summary.health.loop_lag_max
-    of_limit = f"the latency limit of {units.format_seconds(tightest)}"
-    advice = "Answers are read late while the loop is busy: give the generator a core of its own, a lower rate or more shards."
     if usual > limits.lag_caveat * tightest:
         return _Doubt(
-            code="loop-lag",
+            facts=LoopLag(phase=summary.name, busy=usual, limit=tightest),
             figure=usual,
             delay=GeneratorDelay(reading=usual),
             levels=(limits.lag_caveat, limits.lag_broken),
-            sentence=f"the generator's loop was busy for {units.format_seconds(usual)} at a stretch in {summary.name} (p99), "
-            f"{units.format_share(usual / tightest)} of {of_limit}",
-            advice=advice,
         )
     if longest > tightest:
         return _Doubt(
-            code="loop-lag",
+            facts=LoopLag(phase=summary.name, busy=longest, limit=tightest, once=True),
             figure=longest,
             delay=GeneratorDelay(),
             levels=(1.0, float("inf")),
-            sentence=f"the generator's loop was once busy for {units.format_seconds(longest)} in {summary.name}, "
-            f"longer than {of_limit}",
-            advice=advice,
         )
     return None
 
@@ -132,13 +96,10 @@ def _collections(summary: PhaseSummary) -> _Doubt | None:
     stopped = pause * health.gc_full_collections
     share = min(max(stopped / summary.measured_seconds, 1e-9), 1.0) if summary.measured_seconds > 0.0 else 1.0
     return _Doubt(
-        code="gc-pause",
+        facts=GcPause(phase=summary.name, collections=health.gc_full_collections, longest=pause),
         figure=pause,
         delay=GeneratorDelay(sending=pause, share=share),
         levels=(-1.0, 1.0),
-        sentence=f"the generator stopped for a full garbage collection in {summary.name} "
-        f"({health.gc_full_collections} in all, the longest {units.format_seconds(pause)})",
-        advice="It collects while it measures only when its memory grows too far: use fewer users, or more shards.",
     )
 
 
@@ -158,19 +119,17 @@ def noise_findings(
     if worst is None or worst.share <= limits.noise_caveat:
         return
     wanted = worst.requirement
-    name = wanted.definition.label if wanted.step == ALL_STEPS else f"{wanted.step} {wanted.definition.label}"
-    yield finding(
-        "generator-noise",
-        Trust.BROKEN if worst.breaks else Trust.CAVEAT,
-        phase.name,
-        worst.own,
-        (limits.noise_broken if worst.breaks else limits.noise_caveat) * worst.limit,
-        sentence=f"the generator alone, at {units.format_rate(noise.rate)}, shows {wanted.definition.label} "
-        f"{units.format_seconds(worst.own)} on this runner: {units.format_share(worst.share)} of the limit of "
-        f"{units.format_seconds(worst.limit)} on {name} of {phase.name}",
-        advice="A limit so near to the generator's own noise cannot be checked from here: use a faster or quieter runner, "
-        "more shards or a lower rate.",
+    facts = NullRunNoise(
+        phase=phase.name,
+        figure=FigureName(step=wanted.step, metric=wanted.metric),
+        rate=noise.rate,
+        own=worst.own,
+        limit=worst.limit,
     )
+    if worst.breaks:
+        yield broken(facts, worst.own, limits.noise_broken * worst.limit)
+    else:
+        yield doubtful(facts, worst.own, limits.noise_caveat * worst.limit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

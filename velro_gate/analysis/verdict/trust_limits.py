@@ -1,10 +1,11 @@
-"""Where doubt in a measurement begins, and how it is put."""
+"""Where doubt in a measurement begins."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from velro_gate.model.facts import PhaseDoubt
 from velro_gate.model.verdict import Trust, TrustFinding
 
 
@@ -69,26 +70,20 @@ class TrustLimits:
 DEFAULT_LIMITS = TrustLimits()
 
 
-def graded(
-    code: str, phase: str, figure: float, levels: tuple[float, float], *, sentence: str, advice: str
-) -> Iterator[TrustFinding]:
+def graded(facts: PhaseDoubt, figure: float, levels: tuple[float, float]) -> Iterator[TrustFinding]:
     """A finding when the figure lies above the first level, broken when above the second."""
     caveat, most = levels
     if figure > most:
-        yield finding(code, Trust.BROKEN, phase, figure, most, sentence=sentence, advice=advice)
+        yield broken(facts, figure, most)
     elif figure > caveat:
-        yield finding(code, Trust.CAVEAT, phase, figure, caveat, sentence=sentence, advice=advice)
+        yield doubtful(facts, figure, caveat)
 
 
-def broken(
-    code: str, phase: str, figure: float | None = None, limit: float | None = None, *, sentence: str, advice: str
-) -> TrustFinding:
+def broken(facts: PhaseDoubt, figure: float | None = None, limit: float | None = None) -> TrustFinding:
     """A finding that breaks the run."""
-    return finding(code, Trust.BROKEN, phase, figure, limit, sentence=sentence, advice=advice)
+    return TrustFinding(trust=Trust.BROKEN, phase=facts.phase, figure=figure, limit=limit, facts=facts)
 
 
-def finding(
-    code: str, trust: Trust, phase: str, figure: float | None, limit: float | None, *, sentence: str, advice: str
-) -> TrustFinding:
-    """See TrustFinding."""
-    return TrustFinding(code=code, trust=trust, phase=phase, figure=figure, limit=limit, sentence=sentence, advice=advice)
+def doubtful(facts: PhaseDoubt, figure: float, limit: float) -> TrustFinding:
+    """A finding that is a caveat."""
+    return TrustFinding(trust=Trust.CAVEAT, phase=facts.phase, figure=figure, limit=limit, facts=facts)

@@ -13,10 +13,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
+from velro_gate.model.finding_facts import WaiverExpired, WaiverUnmatched
 from velro_gate.model.metrics import METRICS, Scale
+from velro_gate.model.reasons import AboveWaiver, Waived
 from velro_gate.model.verdict import Change, Comparison, Finding, Level
 from velro_gate.model.waiver import Waiver
-from velro_gate.units import format_change
 
 USUAL_DAYS = 30
 """How long a waiver that is proposed would hold."""
@@ -35,7 +36,7 @@ def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -
     Suspicions too: what is agreed to need not be sure. Rows that hold nothing back are left as they are.
     """
     valid = {(waiver.phase, waiver.step, waiver.metric): waiver for waiver in waivers if waiver.expires >= today}
-    return tuple(_held_against(row, valid.get((row.phase, row.step, row.metric))) for row in rows)
+    return tuple(_against_waiver(row, valid.get((row.phase, row.step, row.metric))) for row in rows)
 
 
 def waiver_findings(
@@ -47,20 +48,17 @@ def waiver_findings(
     """
     known = {(row.phase, row.step, row.metric) for row in rows if row.primary}
     for waiver in waivers:
-        place = f" ({waiver.where})" if waiver.where else ""
         if waiver.expires < today:
             yield Finding(
                 level=Level.FAIL,
                 subject="waivers",
-                sentence=f"the waiver of {waiver.subject} expired on {waiver.expires.isoformat()}{place}",
-                advice=f"Mend what it waived ({waiver.issue}), agree on a later day, or take the row out of {FILE}.",
+                facts=WaiverExpired(waiver=waiver),
             )
         elif waiver.phase in phases and (waiver.phase, waiver.step, waiver.metric) not in known:
             yield Finding(
                 level=Level.FAIL,
                 subject="waivers",
-                sentence=f"the waiver of {waiver.subject} matches no figure that may fail this run{place}",
-                advice=f"Correct phase, step or metric, or take the row out of {FILE}.",
+                facts=WaiverUnmatched(waiver=waiver),
             )
 
 
@@ -104,20 +102,12 @@ def worsening(row: Comparison) -> float | None:
     return None if row.change is None else abs(row.change)
 
 
-def _held_against(row: Comparison, waiver: Waiver | None) -> Comparison:
+def _against_waiver(row: Comparison, waiver: Waiver | None) -> Comparison:
     size = worsening(row)
     if waiver is None or size is None or row.level < Level.INCONCLUSIVE:
         return row
     if row.verdict not in (Change.REGRESSION, Change.SUSPICIOUS):
         return row
     if size > waiver.ceiling:
-        said = f"more than the {_ceiling(waiver)} that is waived ({waiver.issue})"
-        return replace(row, reason=f"{row.reason}; {said}" if row.reason else said)
-    said = f"waived up to {_ceiling(waiver)} until {waiver.expires.isoformat()} ({waiver.issue}): {waiver.reason}"
-    return replace(row, level=Level.WARN, waived=True, reason=f"{row.reason}; {said}" if row.reason else said)
-
-
-def _ceiling(waiver: Waiver) -> str:
-    if METRICS[waiver.metric].scale is Scale.LINEAR:
-        return f"{waiver.ceiling * 100.0:.2f} percentage points"
-    return format_change(waiver.ceiling).removeprefix("+")
+        return replace(row, reasons=(*row.reasons, AboveWaiver(waiver=waiver)))
+    return replace(row, level=Level.WARN, waived=True, reasons=(*row.reasons, Waived(waiver=waiver)))

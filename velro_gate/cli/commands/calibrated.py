@@ -14,6 +14,7 @@ from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change
 from velro_gate.report.parts.trustline import smallest_seen
+from velro_gate.report.sentences.reasons import reason_words
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
 
 _FIGURES = ("throughput", "p50", "p95", "p99", "error_rate")
@@ -62,7 +63,9 @@ def _sentences(stored: tuple[RunRecord, ...]) -> list[str]:
         said.append(f"{len(stored)} baselines fail no run, they warn: five show how much the figures vary.")
     for row in rows:
         if row.primary and row.verdict is Change.NOT_COMPARED:
-            said.append(f"Not compared in {row.phase}: {METRICS[row.metric].label} of {row.step}, {row.reason.split('; ')[0]}.")
+            said.append(
+                f"Not compared in {row.phase}: {METRICS[row.metric].label} of {row.step}, {reason_words(row.reasons[0])}."
+            )
     return said
 
 

@@ -17,6 +17,7 @@ from velro_gate.gate.measure.null_run import NullRun
 from velro_gate.gate.measure.run import measure_generator
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.report.formats.document import generator_alone, trust_row
+from velro_gate.report.sentences.findings import words
 
 OK = 0
 
@@ -42,8 +43,8 @@ def _print(made: NullRun) -> None:
     )
     show(_table(made))
     for one in found:
-        put(f"{one.trust.value}: {one.sentence}")
-    for advice in dict.fromkeys(one.advice for one in found):
+        put(f"{one.trust.value}: {words(one).sentence}")
+    for advice in dict.fromkeys(words(one).advice for one in found):
         put(f"do: {advice}")
     if not found:
         put("The generator was far from its limit, and its noise is small against every latency limit of the plan.")

@@ -8,9 +8,8 @@ from pathlib import Path
 from rich.table import Table
 
 from velro_gate import units
-from velro_gate.analysis.rows.wording import named
 from velro_gate.analysis.summaries.frames import figures_csv
-from velro_gate.analysis.verdict.drift_findings import said_of_drift, said_of_point
+from velro_gate.analysis.verdict.drift_findings import behind, place
 from velro_gate.cli.options import Format, HistoryFormat
 from velro_gate.cli.output import put, show
 from velro_gate.cli.printing import OK, phase_table
@@ -19,6 +18,7 @@ from velro_gate.gate.judge.history import History, HistoryEntry, histories
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report.sentences.baselines import main_change, release_change, run_of_main
 from velro_gate.report.text.figures import figure
 from velro_gate.store.baselines import list_baselines
 from velro_gate.store.records import RECORD, read_record
@@ -128,16 +128,20 @@ def _notes(line: HistoryEntry) -> list[str]:
     ]
 
 
+def _named(run: RunRecord) -> str:
+    return run_of_main(run.started_at[:10], run.revision.sha)
+
+
 def _sentences(history: History) -> list[str]:
     said = [f"{len(history.lines)} runs, {sum(bool(line.run.quarantined) for line in history.lines)} of them quarantined."]
     if history.too_short:
         said.append("Ten accepted runs or more are needed to look for change points.")
-    said += [f"Changed: {said_of_point(point)}." for point in history.points if point.worse and not point.accepted]
+    said += [f"Changed: {main_change(place(point))}." for point in history.points if point.worse and not point.accepted]
     if history.release is None:
         said.append("No release is pinned ('velro-gate baseline pin FILE' pins one).")
     else:
-        said.append(f"Pinned release: {history.release.name}, {named(history.release.record)}.")
-        said += [f"Worse than the pinned release: {said_of_drift(drift)}." for drift in history.drifts]
+        said.append(f"Pinned release: {history.release.name}, {_named(history.release.record)}.")
+        said += [f"Worse than the pinned release: {release_change(behind(drift))}." for drift in history.drifts]
     return said
 
 

@@ -30,6 +30,7 @@ from velro_gate.github.artifacts import artifact_of_run, download_archive, files
 from velro_gate.github.event import DEPENDABOT, Event, TriggeringRun
 from velro_gate.github.pulls import PullRequest, pull_request, pull_request_of
 from velro_gate.github.status import CommitState, known_statuses
+from velro_gate.model.facts import Worded
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict
 from velro_gate.store.baselines import load_baselines
@@ -137,7 +138,8 @@ def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) 
 def measured_by_others(verdict: Verdict) -> Verdict:
     """The verdict of such a run, which says whose word its figures are, and never that nobody has to look."""
     seen = with_caveat(verdict, "measured-by-others", WARNING, ADVICE)
-    doubt = Finding(level=Level.WARN, subject="measured-by-others", sentence=WARNING, advice=ADVICE)
+    facts = Worded(code="measured-by-others", sentence=WARNING, advice=ADVICE)
+    doubt = Finding(level=Level.WARN, subject="measured-by-others", facts=facts)
     return dataclasses.replace(seen, findings=(*seen.findings, doubt))
 
 

@@ -24,6 +24,7 @@ from velro_gate.github.status import CommitState, CommitStatus, Part, set_status
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
+from velro_gate.report.sentences.findings import words
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 HISTORY = 20
@@ -273,9 +274,10 @@ def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:
         Annotation(
             weight=Weight.ERROR if found.level >= Level.FAIL else Weight.WARNING,
             title=f"{title}: {found.level.word}",
-            message=f"{found.sentence}\n{found.advice}" if found.advice else found.sentence,
+            message=f"{said.sentence}\n{said.advice}" if said.advice else said.sentence,
         )
         for found in sorted(verdict.findings, key=lambda found: -found.level)
+        for said in (words(found),)
         if found.level not in (Level.PASS, Level.NO_BASELINE)
     ]
 

@@ -34,6 +34,7 @@ from velro_gate.gate.measure.setup import Setup, is_loopback
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import GeneratorNoise, Plan, RunRecord
+from velro_gate.report.sentences.trust import trust_words
 from velro_gate.store.duets import write_duet
 
 NOT_RESTARTED = (
@@ -248,8 +249,9 @@ def _look(stage: Stage, held: Duet, until: int) -> int:
 def _pair_words(pair: Pair, number: int, count: int) -> str:
     """What a pair showed, in one line: p95 of the first phase on either side, and what spoils the pair."""
     spoilt = unusable(pair)
-    if spoilt:
-        return f"a pair is left out and measured again: {spoilt}; {number} of {count} are measured"
+    if spoilt is not None:
+        said = trust_words(spoilt).sentence
+        return f"a pair is left out and measured again: {said}; {number} of {count} are measured"
     base, head = (block.phases[0].measurement("p95") if block.phases else None for block in (pair.base, pair.head))
     if base is None or head is None or base.value <= 0.0:
         return f"pair {number} of {count} is measured"

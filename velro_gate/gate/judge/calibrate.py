@@ -20,6 +20,7 @@ from velro_gate.model.further import Further
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import NewLevel, RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
+from velro_gate.report.sentences.findings import words
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, add_baseline, load_baselines, quarantine
 
@@ -162,8 +163,8 @@ def _delayed(record: RunRecord) -> BrokenError | None:
         return None
     return _DisturbedError(
         f"run {record.id} cannot become a baseline",
-        why=f"{delayed[0].sentence}, and later runs would be compared with that",
-        hint=delayed[0].advice,
+        why=f"{words(delayed[0]).sentence}, and later runs would be compared with that",
+        hint=words(delayed[0]).advice,
     )
 
 
@@ -218,6 +219,6 @@ def _broken(record: RunRecord, verdict: Verdict) -> BrokenError | None:
         return None
     return _DisturbedError(
         f"run {record.id} cannot become a baseline",
-        why="; ".join(finding.sentence for finding in broken[:3]),
-        hint=broken[0].advice or "Fix the problems listed above, then run again.",
+        why="; ".join(words(finding).sentence for finding in broken[:3]),
+        hint=words(broken[0]).advice or "Fix the problems listed above, then run again.",
     )

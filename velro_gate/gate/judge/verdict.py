@@ -13,6 +13,7 @@ from velro_gate.errors import RecordError, UsageError
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.run import summaries
 from velro_gate.model.duet import DuetRecord
+from velro_gate.model.facts import Worded
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord, comparable
 from velro_gate.model.run import RunFacts
@@ -174,14 +175,16 @@ def without_duet(verdict: Verdict, reason: str, advice: str) -> Verdict:
 
 def with_caveat(verdict: Verdict, code: str, sentence: str, advice: str) -> Verdict:
     """The verdict with one more thing to know of how it came about; its level stays its own."""
-    doubt = TrustFinding(code=code, trust=Trust.CAVEAT, phase="", figure=None, limit=None, sentence=sentence, advice=advice)
+    facts = Worded(code=code, sentence=sentence, advice=advice)
+    doubt = TrustFinding(trust=Trust.CAVEAT, phase="", figure=None, limit=None, facts=facts)
     return dataclasses.replace(verdict, trust=(doubt, *verdict.trust))
 
 
 def _broken(verdict: Verdict, code: str, sentence: str, advice: str) -> Verdict:
     """The verdict with a reason why nothing can be said about this build."""
-    doubt = TrustFinding(code=code, trust=Trust.BROKEN, phase="", figure=None, limit=None, sentence=sentence, advice=advice)
-    finding = Finding(level=doubt.level, subject="duet", sentence=sentence, advice=advice)
+    facts = Worded(code=code, sentence=sentence, advice=advice)
+    doubt = TrustFinding(trust=Trust.BROKEN, phase="", figure=None, limit=None, facts=facts)
+    finding = Finding(level=doubt.level, subject="duet", facts=facts)
     return dataclasses.replace(verdict, trust=(doubt, *verdict.trust), findings=(finding, *verdict.findings))
 
 

@@ -11,6 +11,9 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
 from velro_gate.model.verdict import Comparison, Finding, RequirementResult, SideBySide, TrustFinding, Verdict
 from velro_gate.report.parts.wording import action, headline
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import row_reason
+from velro_gate.report.sentences.requirements import requirement_sentence
 
 VERDICT_SCHEMA = 1
 """Raised when a key changes its meaning or goes away; new keys do not raise it."""
@@ -77,12 +80,19 @@ def generator_alone(noise: GeneratorNoise | None) -> dict[str, Any] | None:
 
 
 def _duet(duet: SideBySide | None) -> dict[str, Any] | None:
-    """How base and head were measured side by side; None for a run held against baselines."""
+    """How base and head were measured side by side; None for a run compared with baselines."""
     return None if duet is None else dataclasses.asdict(duet)
 
 
 def _finding(found: Finding) -> dict[str, Any]:
-    return {"level": found.level.word, "subject": found.subject, "sentence": found.sentence, "advice": found.advice}
+    said = words(found)
+    return {
+        "code": found.code,
+        "level": found.level.word,
+        "subject": found.subject,
+        "sentence": said.sentence,
+        "advice": said.advice,
+    }
 
 
 def _requirement(result: RequirementResult) -> dict[str, Any]:
@@ -103,7 +113,7 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
         "level": result.level.word,
         "measured": _estimate(result.estimate),
         "headroom": result.headroom,
-        "sentence": result.sentence,
+        "sentence": requirement_sentence(result),
     }
 
 
@@ -138,7 +148,8 @@ def _comparison(row: Comparison) -> dict[str, Any]:
         "confirmation": None if row.confirmation is None else dataclasses.asdict(row.confirmation),
         "pairs": row.pairs,
         "waived": row.waived,
-        "reason": row.reason,
+        "reason": row_reason(row),
+        "reasons": [reason.code for reason in row.reasons],
     }
 
 
@@ -156,12 +167,13 @@ def _explanation(one: Explanation) -> dict[str, Any]:
 
 def trust_row(found: TrustFinding) -> dict[str, Any]:
     """One reason to doubt a measurement."""
+    said = words(found)
     return {
         "code": found.code,
         "weight": found.trust.value,
         "phase": found.phase,
         "figure": found.figure,
         "limit": found.limit,
-        "sentence": found.sentence,
-        "advice": found.advice,
+        "sentence": said.sentence,
+        "advice": said.advice,
     }

@@ -34,9 +34,9 @@ def verdict_schema() -> dict[str, object]:
             headline={"type": "string", "minLength": 1, "description": "The reason in one or two sentences."},
             run=_run(),
             plan=_object(scenario=_TEXT, profile=_TEXT, digest=_TEXT, phases=_list(_TEXT), scaled=_FLAG),
-            duet={"anyOf": [{"type": "null"}, _duet()], "description": "Null: held against baselines, not side by side."},
+            duet={"anyOf": [{"type": "null"}, _duet()], "description": "Null: compared with baselines, not side by side."},
             baselines=_object(used=_COUNT, skipped=_list(_TEXT)),
-            findings=_list(_object(level=_level(), subject=_TEXT, sentence=_TEXT, advice=_TEXT)),
+            findings=_list(_object(code=_TEXT, level=_level(), subject=_TEXT, sentence=_TEXT, advice=_TEXT)),
             requirements=_list(_requirement()),
             comparisons=_list(_comparison()),
             explanations=_list(_explanation()),
@@ -78,7 +78,7 @@ def _duet() -> dict[str, Any]:
         pairs=_COUNT,
         left_out=_COUNT,
         alpha=_FIGURE,
-        control={**_PERHAPS, "description": "Relative change of the control endpoint beside the head build."},
+        control={**_PERHAPS, "description": "Relative change of the control endpoint in the head build's blocks."},
         seed=_COUNT,
         block_seconds=_FIGURE,
         warm_up=_FIGURE,
@@ -152,6 +152,7 @@ def _comparison() -> dict[str, Any]:
         pairs={**_COUNT, "description": "Pairs of blocks compared side by side; 0: with baselines."},
         waived={**_FLAG, "description": "Whether a waiver covers the worsening."},
         reason=_TEXT,
+        reasons=_list(_TEXT),
     )
 
 

@@ -8,6 +8,7 @@ from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.selftest import MUST_SEE, FigureNoise, Selftest
+from velro_gate.report.sentences.selftest import advice_words
 from velro_gate.report.text.escape import markdown_text
 
 SELFTEST_HEADINGS = ("figure", "noise of a block", "of a pair", "a duet sees", "stored baselines see")
@@ -47,7 +48,7 @@ def selftest_sentences(made: Selftest) -> list[str]:
         lines.append(f"injected +{percent} %: {said}")
     if made.quote.blind:
         lines.append(blindness())
-    return lines + [f"to lower the noise: {advice}" for advice in made.advice]
+    return lines + [f"to lower the noise: {advice_words(advice)}" for advice in made.advice]
 
 
 def blindness() -> str:

@@ -11,6 +11,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, RequirementResult, Verdict
 from velro_gate.report.parts.rows import status_word
+from velro_gate.report.sentences.reasons import row_reason
 from velro_gate.report.text.escape import csv_cell
 from velro_gate.report.text.figures import MISSING
 
@@ -125,4 +126,4 @@ def _compared(row: Comparison | None) -> list[_Cell]:
     ]
     shown = [MISSING if figure is None and row.verdict is not Change.NOT_COMPARED else figure for figure in figures]
     head: list[_Cell] = [row.verdict.value, row.level.word, "primary" if row.primary else "advisory"]
-    return [*head, *shown, row.margin, row.k, row.pairs, row.reason]
+    return [*head, *shown, row.margin, row.k, row.pairs, row_reason(row)]

@@ -9,6 +9,8 @@ from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
+from velro_gate.report.sentences.reasons import confirmation_words, row_reason
+from velro_gate.report.sentences.requirements import requirement_sentence
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase
 
@@ -85,7 +87,7 @@ def requirement_row(result: RequirementResult) -> RequirementRow:
         status=status_word(result),
         level=result.level.word,
         glyph=GLYPHS[result.level],
-        note=result.sentence,
+        note=requirement_sentence(result),
         few=figures.has_few(wanted.metric, result.estimate),
     )
 
@@ -113,8 +115,8 @@ def comparison_row(row: Comparison) -> ComparisonRow:
         primary=row.primary,
         mde=units.format_magnitude(row.mde) if row.mde is not None else figures.NOTHING,
         p=units.format_probability(row.p_adjusted if row.p_adjusted is not None else row.p) if compared else figures.NOTHING,
-        note=row.reason,
-        confirmation=row.confirmation.words if row.confirmation is not None else "",
+        note=row_reason(row),
+        confirmation=confirmation_words(row.confirmation) if row.confirmation is not None else "",
     )
 
 

@@ -88,7 +88,7 @@ def _side_by_side(duet: SideBySide) -> tuple[tuple[str, str], ...]:
         f" of {units.format_duration(duet.block_seconds)} blocks after {units.format_duration(duet.warm_up)} of warm-up, "
         f"order drawn by seed {duet.seed}"
     )
-    moved = figures.MISSING if duet.control is None else f"{units.format_change(duet.control)} beside the head build"
+    moved = figures.MISSING if duet.control is None else f"{units.format_change(duet.control)} in the head build's blocks"
     return (
         ("base build", _build(duet.base)),
         ("pairs", f"{duet.pairs} used{left_out}{length if duet.block_seconds else ''}"),

@@ -22,8 +22,10 @@ from velro_gate.model.verdict import (
 from velro_gate.report.parts import measured, rows, trustline
 from velro_gate.report.parts.settled import settled
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
+from velro_gate.report.sentences.findings import words
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, strong, text
+from velro_gate.report.text.words import Words
 
 _NOTHING_TO_DO = "Nothing to do."
 _NOTHING_FOUND_OUT = "Fix the cause and run again; nothing in this run counts for or against the change."
@@ -35,7 +37,7 @@ _REASONS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingRow:
-    """One reason for the verdict as the judge worded it."""
+    """One reason for the verdict in words."""
 
     glyph: str
     level: str
@@ -218,28 +220,24 @@ def _findings(record: RunRecord, verdict: Verdict) -> list[FindingRow]:
     """Every finding, the worst first; one about a phase names it, unless its own words do."""
     phases = {phase.name for phase in record.plan.phases} | {phase.name for phase in record.phases}
     ordered = sorted(verdict.findings, key=lambda finding: -finding.level)
-    return [
-        FindingRow(
-            glyph=rows.GLYPHS[finding.level],
-            level=finding.level.word,
-            subject=finding.subject,
-            sentence=_placed(finding, phases),
-            advice=spoken(finding.advice) if finding.advice else "",
-        )
-        for finding in ordered
-    ]
+    return [_finding_row(finding, words(finding), phases) for finding in ordered]
 
 
-def _placed(finding: Finding, phases: set[str]) -> str:
-    if finding.subject in phases and finding.subject not in finding.sentence:
-        return spoken(f"in {finding.subject}: {finding.sentence}")
-    return spoken(finding.sentence)
+def _finding_row(finding: Finding, said: Words, phases: set[str]) -> FindingRow:
+    placed = finding.subject in phases and finding.subject not in said.sentence
+    return FindingRow(
+        glyph=rows.GLYPHS[finding.level],
+        level=finding.level.word,
+        subject=finding.subject,
+        sentence=spoken(f"in {finding.subject}: {said.sentence}" if placed else said.sentence),
+        advice=spoken(said.advice) if said.advice else "",
+    )
 
 
 def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     """What the findings ask for; each piece of advice once, with the findings that lead to it.
 
-    Only the findings that made the verdict ask, if any of them does: whoever mends a failure need not read every warning first.
+    Only the findings that made the verdict ask, if any of them does: whoever fixes a failure need not read every warning first.
     """
     telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
@@ -266,10 +264,11 @@ def _trust(verdict: Verdict) -> list[TrustRow]:
             glyph=rows.GLYPHS[found.level],
             word=found.trust.value,
             phase=found.phase,
-            sentence=spoken(found.sentence),
-            advice=spoken(found.advice) if found.advice else "",
+            sentence=spoken(said.sentence),
+            advice=spoken(said.advice) if said.advice else "",
         )
         for found in ordered
+        for said in (words(found),)
     ]
 
 
@@ -278,7 +277,7 @@ def method(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
     return (
         "Response time counts from the moment a request was due, not from when it was sent, "
         "so a stalled service cannot hide its queue.",
-        "Requirements are held against the measured value, shown with its 95 % interval; "
+        "Requirements are compared with the measured value, shown with its 95 % interval; "
         "'marginal' means that the interval crosses the limit.",
         _against_baselines(record.plan.policy) if verdict.duet is None else _side_by_side(record.plan.policy, verdict.duet),
     )
@@ -286,7 +285,7 @@ def method(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
 
 def _against_baselines(policy: Policy) -> str:
     return (
-        "Comparisons treat a whole run as one observation: the value is held against the median of up to "
+        "Comparisons treat a whole run as one observation: the value is compared with the median of up to "
         f"{policy.max_baselines} accepted runs with their run-to-run noise, all primary figures together (Holm), "
         f"and changes under {units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
     )
@@ -296,7 +295,7 @@ def _side_by_side(policy: Policy, duet: SideBySide) -> str:
     started = "started afresh for each block" if duet.restarted else "not restarted between blocks"
     return (
         f"Both builds were measured in blocks of the same load, {started}, the two of a pair straight after one another in an "
-        "order drawn by lot. A pair counts as one observation; an exact test over the signs of the pairs' differences decides "
+        "random order. A pair counts as one observation; an exact test over the signs of the pairs' differences decides "
         f"for all primary figures together (level {units.format_probability(duet.alpha)}), and changes under "
         f"{units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
     )

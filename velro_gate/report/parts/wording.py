@@ -11,6 +11,9 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Trust, Verdict
 from velro_gate.report.parts.rows import tightest, worsening
+from velro_gate.report.sentences.failures import causes_words
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import confirmation_counted, row_reason
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, plain, strong, text
 
@@ -24,7 +27,7 @@ TITLES = {
 }
 
 _ENOUGH_BASELINES = 5
-"""From so many on the margin is the policy's own; with fewer a comparison must say which one it was held against."""
+"""From so many on the margin is the policy's own; with fewer a comparison must say which one it was compared with."""
 
 _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 
@@ -81,7 +84,7 @@ def _open(verdict: Verdict) -> Phrase:
     if widest is None:
         return _first_finding(verdict)
     count, family = len(_left_open(verdict)), sum(row.primary for row in verdict.comparisons)
-    advice = next((found.advice for found in verdict.findings if found.level is Level.INCONCLUSIVE and found.advice), "")
+    advice = next((said for each in verdict.findings if each.level is Level.INCONCLUSIVE and (said := words(each).advice)), "")
     return (
         *_capital((strong(_missed_at_most(widest)),)),
         text(" of "),
@@ -131,17 +134,17 @@ def title(verdict: Verdict) -> str:
     return f"{head}, {action(verdict)}"
 
 
-def spoken(words: str) -> str:
+def spoken(said: str) -> str:
     """A finding's words as a sentence: a capital first letter, unless it opens with a name or a figure, and a full stop."""
-    opening = words.split(" ", 1)[0]
+    opening = said.split(" ", 1)[0]
     plain_word = opening.isalpha() or opening.rstrip(",:;").isalpha()
-    return _stop(words[:1].upper() + words[1:] if plain_word else words)
+    return _stop(said[:1].upper() + said[1:] if plain_word else said)
 
 
 def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
     ended = _ended_by_service(record, verdict)
     if ended is not None:
-        return _capital((strong(spoken(ended.sentence)),))
+        return _capital((strong(spoken(words(ended).sentence)),))
     limits = sorted((r for r in verdict.requirements if r.level is verdict.level), key=_severity)
     effects = sorted(
         (c for c in verdict.comparisons if c.level is verdict.level and c.verdict is not Change.NOT_COMPARED),
@@ -170,7 +173,7 @@ def _kinds(result: RequirementResult, record: RunRecord) -> str:
     phase = record.phase(result.phase)
     if result.requirement.metric != "error_rate" or phase is None:
         return ""
-    return causes(phase, phase.step(result.requirement.step)).strip(" ()")
+    return causes_words(causes(phase, phase.step(result.requirement.step))).strip(" ()")
 
 
 def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
@@ -191,7 +194,7 @@ def moved(row: Comparison, record: RunRecord) -> Phrase:
         name(row.phase),
         text(f" (95 % interval {spread})" if spread else ""),
         text(f", from {figures.figure(row.metric, row.baseline)} to {figures.figure(row.metric, row.current)}"),
-        text(_bar(row, record, rose=rose, certain=certain)),
+        text(_bar(row, record, certain=certain)),
     )
 
 
@@ -210,15 +213,15 @@ def _magnitude(row: Comparison) -> str:
     return "" if row.change is None else units.format_magnitude(row.change)
 
 
-def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> str:
-    """What the change is held against, in the words of that metric's scale."""
-    direction = "rise" if rose else "fall"
+def _bar(row: Comparison, record: RunRecord, *, certain: bool) -> str:
+    """What the change is compared with, in the words of that metric's scale."""
     if row.confirmation is not None and not certain:
-        return f"; {row.confirmation.counted}."
-    if row.verdict is Change.SUSPICIOUS and row.reason:
-        return f"; not confirmed: {row.reason}."
-    if row.reason and not certain:
-        return f"; {row.reason}."
+        return f"; {confirmation_counted(row.confirmation)}."
+    reason = row_reason(row)
+    if row.verdict is Change.SUSPICIOUS and reason:
+        return f"; not confirmed: {reason}."
+    if reason and not certain:
+        return f"; {reason}."
     if row.verdict is Change.SUSPICIOUS and not row.primary:
         return "; for information: this figure cannot fail the run."
     if not certain:
@@ -228,7 +231,7 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
             f": this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
         )
         return f"; neither shown to have changed nor to be unchanged{seen}."
-    sure = "" if row.confirmation is None else f"; {row.confirmation.counted}"
+    sure = "" if row.confirmation is None else f"; {confirmation_counted(row.confirmation)}"
     if row.primary and row.waived:
         return f"{sure}; a waiver covers it."
     if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is MetricKind.SHARE:
@@ -238,7 +241,7 @@ def _bar(row: Comparison, record: RunRecord, *, rose: bool, certain: bool) -> st
         margin = record.plan.policy.margin
     if margin is None:
         return f"{sure}."
-    return f"{sure}; the limit is a {direction} of {units.trim_zeros(units.format_magnitude(margin))}."
+    return f"{sure}; above the {units.trim_zeros(units.format_magnitude(margin))} margin."
 
 
 def missed(result: RequirementResult, kinds: str = "") -> Phrase:
@@ -255,7 +258,7 @@ def missed(result: RequirementResult, kinds: str = "") -> Phrase:
         )
     if result.estimate is None:
         limit = text(f"; limit {figures.limit(wanted)}.")
-        return (strong("No request was answered well"), *place, text(", so there is no figure for "), *about, limit)
+        return (strong("All requests failed"), *place, text(", so there is no figure for "), *about, limit)
     spread = figures.interval(wanted.metric, result.estimate)
     value = figures.estimate(wanted.metric, result.estimate)
     return (
@@ -337,8 +340,8 @@ def _largest_change(record: RunRecord, verdict: Verdict) -> Phrase:
 
 
 def _broken(verdict: Verdict) -> Phrase:
-    reasons = [found.sentence for found in verdict.trust if found.trust is Trust.BROKEN]
-    reasons = reasons or [found.sentence for found in verdict.findings if found.level is Level.BROKEN]
+    reasons = [words(found).sentence for found in verdict.trust if found.trust is Trust.BROKEN]
+    reasons = reasons or [words(found).sentence for found in verdict.findings if found.level is Level.BROKEN]
     opening = strong("The measurement cannot be trusted, so nothing is judged.")
     if not reasons:
         return (opening, text(" Nothing was found out about this run."))
@@ -349,7 +352,7 @@ def _broken(verdict: Verdict) -> Phrase:
 def _first_finding(verdict: Verdict) -> Phrase:
     found = [finding for finding in verdict.findings if finding.level is verdict.level]
     more = _count(len(found) - 1, "more finding")
-    return (text(spoken(found[0].sentence)), text(f" There {_is(len(found) - 1)} {more} of this kind." if more else ""))
+    return (text(spoken(words(found[0]).sentence)), text(f" There {_is(len(found) - 1)} {more} of this kind." if more else ""))
 
 
 def _capital(phrase: Phrase) -> Phrase:
@@ -364,5 +367,5 @@ def _is(number: int) -> str:
     return "is" if number == 1 else "are"
 
 
-def _stop(words: str) -> str:
-    return words if words.endswith((".", "!", "?")) else f"{words}."
+def _stop(said: str) -> str:
+    return said if said.endswith((".", "!", "?")) else f"{said}."

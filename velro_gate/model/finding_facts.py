@@ -1,0 +1,317 @@
+"""What the findings of a verdict are about beyond doubt in the measurement: builds, baselines, comparisons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from typing import ClassVar
+
+from velro_gate.model.facts import FigureName, TrustFacts
+from velro_gate.model.reasons import BuildStopped
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
+from velro_gate.model.waiver import Waiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunIncomplete:
+    """The run did not carry out its whole plan. interrupted: from outside."""
+
+    code: ClassVar = "run-incomplete"
+    interrupted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoPhases:
+    """The record holds no phase."""
+
+    code: ClassVar = "no-phases"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuetInterrupted:
+    """A duet was stopped from outside."""
+
+    code: ClassVar = "duet-interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Causes:
+    """The commonest kinds of failed requests, by status or outcome; and why TLS failed, and responses were refused.
+
+    refused: step, count and reason.
+    """
+
+    kinds: tuple[tuple[str, int], ...] = ()
+    tls_fault: str | None = None
+    refused: tuple[tuple[str, int, str], ...] = ()
+
+
+class Ended(Enum):
+    """How the service ended a phase."""
+
+    STOPPED = "stopped responding"
+    EARLY = "ended early"
+
+
+class Failing(Enum):
+    """What most failures of a phase are, as far as it says where to look."""
+
+    WAITING = "waiting"  # users still waited for an earlier response
+    CAPTURE = "capture"
+    CERTIFICATE = "certificate"
+    REDIRECT = "redirect"
+    CREDENTIALS = "credentials"
+    OTHERWISE = "otherwise"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestsFailed:
+    """All requests of a phase failed, or more than any run may have. rate, most: shares."""
+
+    code: ClassVar = "requests-failed"
+    phase: str
+    sent: int
+    succeeded: int
+    rate: float
+    most: float
+    causes: Causes
+    failing: Failing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEnded:
+    """A phase that the service ended early. stopped: how it stopped responding; else ``ended`` says why it was given up."""
+
+    code: ClassVar = "phase-ended"
+    phase: str
+    stopped: str | None
+    ended: str | None
+    causes: Causes
+    failing: Failing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementNotMet:
+    """A requirement that is not simply met. unfinished: its phase did not run to its end.
+
+    ended: how the service ended a phase, where that kept the figure from being measured; ``failing`` is of that phase then.
+    """
+
+    result: RequirementResult
+    failing: Failing
+    unfinished: bool
+    ended: Ended | None = None
+
+    @property
+    def code(self) -> str:
+        """By how it fared."""
+        return _REQUIREMENT[self.result.status]
+
+
+_REQUIREMENT = {
+    RequirementStatus.MET: "requirement-met",
+    RequirementStatus.MARGINAL: "requirement-marginal",
+    RequirementStatus.MISSED: "requirement-missed",
+    RequirementStatus.CRITICAL: "requirement-critical",
+    RequirementStatus.NOT_MEASURED: "requirement-not-measured",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementsMet:
+    """How many requirements are met, and how many of these only by the value itself."""
+
+    code: ClassVar = "requirements-met"
+    met: int
+    marginal: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverExpired:
+    """A waiver that no longer holds."""
+
+    code: ClassVar = "waiver-expired"
+    waiver: Waiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverUnmatched:
+    """A waiver of a figure that the run does not compare."""
+
+    code: ClassVar = "waiver-unmatched"
+    waiver: Waiver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainChange:
+    """A figure of main that became worse with a run: its day and commit, and the relative change."""
+
+    phase: str
+    figure: FigureName
+    change: float
+    day: str
+    sha: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MainWorse:
+    """Main itself became worse."""
+
+    code: ClassVar = "main-worse"
+    points: tuple[MainChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseChange:
+    """A figure of the pinned release and of main now. change: relative; None of zero."""
+
+    phase: str
+    figure: FigureName
+    release: float
+    now: float
+    change: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BehindRelease:
+    """The median of main's last runs is worse than the pinned release."""
+
+    code: ClassVar = "behind-release"
+    release: str
+    runs: int
+    drifted: tuple[ReleaseChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoBaseline:
+    """There was nothing to compare with. skipped: why stored runs were not used."""
+
+    code: ClassVar = "no-baseline"
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineRequired:
+    """The policy asks for a comparison with baselines and there was none."""
+
+    code: ClassVar = "baseline-required"
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowDecided:
+    """One comparison that is reported by itself. several: the run has more than one phase, so sentences name theirs.
+
+    today: the day of the run where a row of the waivers' file is proposed for a regression.
+    """
+
+    row: Comparison
+    several: bool
+    today: date | None = None
+
+    @property
+    def code(self) -> str:
+        """By what was found."""
+        return _DECIDED[self.row.verdict]
+
+
+_DECIDED = {
+    Change.REGRESSION: "regression",
+    Change.SUSPICIOUS: "suspicion",
+    Change.IMPROVEMENT: "improvement",
+    Change.INCONCLUSIVE: "undecided",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsOpen:
+    """Comparisons that are neither worse nor shown to be unchanged, of a family of that size."""
+
+    code: ClassVar = "open"
+    rows: tuple[Comparison, ...]
+    family: int
+    several: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooFewBaselines:
+    """Comparisons that are open because few baselines are stored."""
+
+    code: ClassVar = "too-few-baselines"
+    rows: tuple[Comparison, ...]
+    several: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsNotCompared:
+    """Figures that could not be compared, all for one reason."""
+
+    code: ClassVar = "not-compared"
+    rows: tuple[Comparison, ...]
+    level: Level
+    several: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoLatencyCompared:
+    """No response time of the run could be compared. side_by_side: with a base build."""
+
+    code: ClassVar = "no-latency-compared"
+    side_by_side: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvisoryWorse:
+    """Figures of a phase that are worse and cannot fail the run, the surest first."""
+
+    code: ClassVar = "advisory-worse"
+    phase: str
+    rows: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdvisoryNotCompared:
+    """Figures of a phase that cannot fail the run and could not be compared."""
+
+    code: ClassVar = "advisory-not-compared"
+    phase: str
+    rows: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoRegression:
+    """Comparisons that are unchanged or better, of a family of that size."""
+
+    code: ClassVar = "no-regression"
+    rows: tuple[Comparison, ...]
+    family: int
+
+
+FindingFacts = (
+    TrustFacts
+    | RunIncomplete
+    | NoPhases
+    | DuetInterrupted
+    | BuildStopped
+    | RequestsFailed
+    | PhaseEnded
+    | RequirementNotMet
+    | RequirementsMet
+    | WaiverExpired
+    | WaiverUnmatched
+    | MainWorse
+    | BehindRelease
+    | NoBaseline
+    | BaselineRequired
+    | RowDecided
+    | RowsOpen
+    | TooFewBaselines
+    | RowsNotCompared
+    | NoLatencyCompared
+    | AdvisoryWorse
+    | AdvisoryNotCompared
+    | NoRegression
+)
+"""What a verdict can rest on."""

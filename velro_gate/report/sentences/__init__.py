@@ -1,0 +1,1 @@
+"""One module of sentences a kind of finding, and ``words`` for all of them."""

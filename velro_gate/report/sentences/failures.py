@@ -1,0 +1,73 @@
+"""Failed requests and services that stopped, worded."""
+
+from __future__ import annotations
+
+from velro_gate import units
+from velro_gate.model.finding_facts import Causes, Failing, PhaseEnded, RequestsFailed
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.samples import Outcome
+from velro_gate.report.text.words import Words
+
+LOOK = {
+    Failing.OTHERWISE: METRICS["error_rate"].advice,
+    Failing.WAITING: "Give the phase more users or a lower rate, or find out why users wait so long for their responses.",
+    Failing.CAPTURE: "A value that requests need was never captured: check the login step, or the step that captures it, and "
+    "how the service responds to it.",
+    Failing.REDIRECT: "The service redirects requests, and a redirect is a response like any other: name the final path in the "
+    "step, name the status under 'expect', or set 'follow_redirects' under the scenario's target.",
+    Failing.CERTIFICATE: "Fix the certificate, or set under the scenario's target whom to trust (ca_file), what to present "
+    "(client_certificate), or that nothing is checked (verify_tls).",
+    Failing.CREDENTIALS: "Check the key or token that the scenario's auth names, and what the service accepts.",
+}
+_SEE_END = "See the service's own log for the moment at which it stopped: it was healthy before the load."
+_KINDS = {
+    "BLOCKED": "not sent, the user still waiting for an earlier response",
+    Outcome.STATUS.name: "unexpected status",
+    Outcome.CHECK.name: "failed check",
+    Outcome.CAPTURE.name: "missing capture",
+    Outcome.PROTOCOL.name: "response refused",
+    Outcome.TLS.name: "TLS failed",
+    Outcome.CERTIFICATE.name: "certificate not accepted",
+    Outcome.DNS.name: "name not resolved",
+    Outcome.REFUSED.name: "connection refused",
+    Outcome.RESET.name: "connection closed or reset",
+}
+
+
+def requests_failed(facts: RequestsFailed) -> Words:
+    """All requests failed, or too many."""
+    if facts.succeeded:
+        most = units.trim_zeros(units.format_share(facts.most))
+        said = f"{units.format_share(facts.rate)} of the requests in {facts.phase} failed; no run may have more than {most}"
+    else:
+        said = f"all {units.format_count(facts.sent)} requests in {facts.phase} failed"
+    return Words(sentence=said + causes_words(facts.causes), advice=LOOK[facts.failing])
+
+
+def phase_ended(facts: PhaseEnded) -> Words:
+    """A phase that the service ended early."""
+    if facts.stopped is not None:
+        said = f"the service stopped responding in {facts.phase}: {facts.stopped}{causes_words(facts.causes)}"
+    else:
+        said = f"the phase {facts.phase} was ended early: {facts.ended}"
+    return Words(sentence=said, advice=end_advice(facts.failing, stopped=facts.stopped is not None))
+
+
+def end_advice(failing: Failing, *, stopped: bool) -> str:
+    """Where to look for why the service ended a phase."""
+    return _SEE_END if stopped else LOOK[failing]
+
+
+def causes_words(causes: Causes) -> str:
+    """The commonest failures in brackets, with why TLS failed where it did, and why a response was refused."""
+    if not causes.kinds:
+        return ""
+    listed = ", ".join(f"{units.format_count(count)} x {kind_words(kind)}" for kind, count in causes.kinds)
+    why = [causes.tls_fault] if causes.tls_fault is not None else []
+    why += [f"{step}, {units.format_count(count)} x: {reason}" for step, count, reason in causes.refused]
+    return f" ({listed}{': ' if why else ''}{'; '.join(why)})"
+
+
+def kind_words(kind: str) -> str:
+    """A kind of failure: an outcome in words, or a status as it is."""
+    return _KINDS.get(kind, kind.lower())
