@@ -286,7 +286,15 @@ def phase(
         windows=windows(seconds, achieved, users, 0.0094 * load * mixed, error_rate),
         resources=(
             ResourceSummary(source="runner", name="cpu_share", least=0.18, median=0.27, most=0.44, n=round(seconds)),
-            ResourceSummary(source="service", name="cpu_share", least=0.35, median=0.52, most=0.81, n=round(seconds)),
+            ResourceSummary(
+                source="service",
+                name="cpu_seconds",
+                least=40.0,
+                median=40.0 + 0.26 * seconds,
+                most=40.0 + 0.52 * seconds,
+                n=round(seconds),
+                rate=0.52,
+            ),
             ResourceSummary(
                 source="service", name="rss", least=398 * 2**20, median=412 * 2**20, most=431 * 2**20, n=round(seconds)
             ),
