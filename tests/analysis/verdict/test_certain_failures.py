@@ -54,7 +54,7 @@ def test_a_phase_that_the_service_ended_fails_whatever_the_generator_did_before(
     verdict = judged(stalled(0.05, 0.0, **ended), P95, ERRORS)
     assert verdict.level is Level.FAIL
     assert not any("might not have failed" in words(doubt).sentence for doubt in verdict.trust)
-    (told,) = {finding.advice for finding in verdict.findings if finding.level is Level.FAIL and finding.advice}
+    (told,) = {said for each in verdict.findings if each.level is Level.FAIL and (said := words(each).advice)}
     assert told, "what was not measured for that reason asks for nothing else"
 
 

@@ -24,7 +24,6 @@ from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
-from velro_gate.report.sentences.reasons import row_reason
 
 SHORT = DuetOptions(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
 DUET = Inputs(duet=True, start_command="serve")
@@ -133,7 +132,7 @@ def test_a_workspace_that_is_no_checkout_is_told_in_gits_own_words(proposal: Pro
     (proposal.folder / "workspace").mkdir()
     with pytest.raises(NoDuetError) as caught:
         proposal.measured(build="true")
-    assert "not a git repository" in row_reason(caught.value)
+    assert "not a git repository" in caught.value.reason
 
 
 def test_a_fork_is_held_against_baselines_because_its_reporter_does_so(proposal: Proposal) -> None:

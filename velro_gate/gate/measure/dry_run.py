@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from velro_gate import units
-from velro_gate.analysis.stored.comparable import PhaseAnswers, comparable
 from velro_gate.engine.machine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
 from velro_gate.gate.measure.asking import Replies, ask_services, page_of
@@ -14,6 +13,7 @@ from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report.parts.comparable import PhaseAnswers, comparable
 from velro_gate.scenario import secrets
 
 _UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."

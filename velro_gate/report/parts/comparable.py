@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from velro_gate.analysis.rows.family import Row, is_enough, primary_rows, too_few
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.scenario import ALL_STEPS, Policy
+from velro_gate.report.sentences.reasons import reason_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ def comparable(phases: Sequence[PhaseAnswers], policy: Policy) -> Iterator[str]:
         able[", ".join(map(_name, enough))].append(phase.phase)
         for row in rows:
             if row not in enough:
-                reason = too_few(row.metric, phase.answers.get(row.step, 0.0), phase.seconds)
+                reason = reason_words(too_few(row.metric, phase.answers.get(row.step, 0.0), phase.seconds))
                 missing.append(f"Not compared in {phase.phase}: {_label(row)}, {reason}.")
     for names, alike in able.items():
         yield f"Compared with baselines in {', '.join(alike)}: {names or 'no response time'}."

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.runs import baselines, run, summary
-from velro_gate.analysis.stored.comparable import PhaseAnswers, comparable
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change
+from velro_gate.report.parts.comparable import PhaseAnswers, comparable
 
 
 def said(answers: float, seconds: float, **steps: float) -> list[str]:
@@ -19,7 +19,8 @@ def said(answers: float, seconds: float, **steps: float) -> list[str]:
 def test_what_is_not_compared_is_said_with_the_duration_that_would_do() -> None:
     assert said(240.0, 16.0) == [
         "Compared with baselines in load: p50 of all steps.",
-        "Not compared in load: p95 of all steps, only 240 successful responses, 600 are needed to compare p95 (40 s would do).",
+        "Not compared in load: p95 of all steps, only 240 successful responses, 600 are needed to compare p95 "
+        "(40 s would be enough).",
     ]
 
 
