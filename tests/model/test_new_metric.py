@@ -67,7 +67,7 @@ assert [(row.primary, row.step) for row in rows if row.metric.name == "queue_dep
 plan = tuple(dataclasses.replace(each, requirements=wanted) for each in planned("steady"))
 record = dataclasses.replace(run(plan=plan), phases=(phase,))
 verdict = judge(record, ())
-assert any(found.advice == "Give the queue more workers." for found in verdict.findings)
+assert "Give the queue more workers." in report.verdict_json(record, verdict)
 assert "queue_depth" in report.csv(record, verdict)
 assert "depth of the queue" in report.markdown(record, verdict)
 assert "queue_depth" in report.verdict_json(record, verdict)
