@@ -58,7 +58,7 @@ def test_a_regression_becomes_a_baseline_only_when_somebody_accepts_it(tmp_path:
     kept = [(path, record) for path, record in list_baselines(tmp_path).found if record.quarantined]
     assert [record.id for _, record in kept] == [worse.id]
     assert "kept as quarantined: 'velro-gate baseline list' shows it" in refused.value.hint
-    assert "p95 of authorization_check" in kept[0][1].quarantined
+    assert "authorization_check p95" in kept[0][1].quarantined
     assert reach_verdict(worse, tmp_path).baselines_used == 6, "what is quarantined is not used"
     stored = read_record(accept(worse, tmp_path, accept_change=True))
     assert {(level.step, level.metric) for level in stored.new_levels} >= {("authorization_check", "p95")}
