@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(kind)
         if group is not None:
             item.add_marker(pytest.mark.xdist_group(group))
+        hostile = item.get_closest_marker("hostile")
+        if hostile is not None:
+            # Its reports say it, also those of another process. A check is one test with one set of parameters.
+            item.user_properties.append(("hostile", hostile.args[0]))
 
 
 @pytest.hookimpl(trylast=True)
@@ -50,17 +53,6 @@ def pytest_runtest_teardown() -> None:
 
 _GROUPS: dict[str, Counter[str]] = {}
 """Of what hostile hands try: group -> how many checks there were, and how many ended as expected."""
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """A check is one test with one set of parameters. It ends as expected where nothing of it fails."""
-    outcome = yield
-    mark = item.get_closest_marker("hostile")
-    if mark is not None:
-        report = outcome.get_result()  # type: ignore[attr-defined]
-        item.user_properties[:] = [("hostile", mark.args[0])]
-        report.user_properties = list(item.user_properties)
 
 
 @pytest.hookimpl
