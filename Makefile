@@ -6,13 +6,16 @@ WORKERS ?= 4
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo duet test unit hostile check bench format lock clean venv-sandbox venv-dev
+.PHONY: help demo picture duet test unit hostile check bench format lock clean venv-sandbox venv-dev
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
 
 demo: venv-sandbox ## gate two builds of the embedded service: one unchanged, one with a slower step (4 minutes)
 	@$(VENV)/bin/velro-gate demo
+
+picture: venv-sandbox ## draw the picture and the comment that README shows, from a run of the demonstration (4 minutes)
+	@$(PYTHON_IN_VENV) -m scripts.picture
 
 duet: venv-sandbox ## measure two builds of the embedded service side by side: the head build's authorization step is slower (8 minutes)
 	@VENV=$(VENV) scripts/duet-on-sandbox.sh $(DUET_ARGS)

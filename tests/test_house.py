@@ -239,7 +239,7 @@ def imported(sources: dict[Path, str], *, late: bool = True) -> set[str]:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
             found |= {name.split(".")[0] for name in names}
-    foreign = found - set(sys.stdlib_module_names) - {"velro_gate", "tests", "benchmarks"}
+    foreign = found - set(sys.stdlib_module_names) - {"velro_gate", "tests", "benchmarks", "scripts"}
     return {installed.get(name, name.replace("_", "-")) for name in foreign}
 
 
