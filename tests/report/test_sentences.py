@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from tests.analysis.phases import phase
 from tests.analysis.runs import run, summary
-from tests.report.examples import EXAMPLES
 from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, stayed
 from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
@@ -102,7 +101,6 @@ def test_there_is_one_count_of_the_requirements_that_are_met(targets: list[float
 def test_a_headline_never_calls_too_small_to_see_what_lies_above_the_smallest_visible_change(
     change: float, mde: float | None, verdict: Change, primary: bool, reason: str
 ) -> None:
-    record, _ = EXAMPLES["inconclusive"]()
     row = Comparison(
         phase="steady",
         step="all",
@@ -122,6 +120,6 @@ def test_a_headline_never_calls_too_small_to_see_what_lies_above_the_smallest_vi
         k=10,
         reasons=(Worded(code="x", sentence=reason),) if reason else (),
     )
-    said = plain(moved_words(row, record))
+    said = plain(moved_words(row))
     assert ("could only have been sure of" in said) <= (mde is not None and abs(change) < mde)
     assert "too noisy" not in said

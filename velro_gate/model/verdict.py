@@ -152,7 +152,7 @@ class Comparison:
     fail (fewer than five baselines of unknown noise).
     """
     margin: float | None = None
-    """The relative worsening that counts with this number of baselines; None: the policy's."""
+    """The relative worsening that counts with this number of baselines; None for an error rate: its margin is a difference."""
     k: int = 0
     """Baselines used."""
     reasons: tuple[Reason, ...] = ()

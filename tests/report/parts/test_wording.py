@@ -124,14 +124,14 @@ def test_a_fall_of_throughput_is_called_a_fall() -> None:
 
 
 def test_the_margin_of_few_baselines_is_the_limit_named() -> None:
-    assert "above the 15 % margin." in plain(moved(regression(margin=0.15, k=3), record()))
+    assert "above the 15 % margin." in plain(moved(regression(margin=0.15, k=3)))
 
 
 def test_a_share_moves_in_points_not_in_percent_of_percent() -> None:
     row = comparison(
         "authorization_check", "hit_rate", -0.05, baseline=0.96, half=0.01, verdict=Change.REGRESSION, level=Level.FAIL
     )
-    text = plain(moved(row, record()))
+    text = plain(moved(row))
     assert "fell by 4.8 points" in text
     assert "(95 % interval -5.8 to -3.8 points), from 96.0 % to 91.2 %." in text
 
@@ -147,7 +147,7 @@ def test_errors_out_of_nothing_have_no_relative_change_and_still_read_well() -> 
         change_low=None,
         change_high=None,
     )
-    assert plain(moved(row, record())) == "Error rate rose by 1.2 points in prd_compliance_validation, from 0 % to 1.2 %."
+    assert plain(moved(row)) == "Error rate rose by 1.2 points in prd_compliance_validation, from 0 % to 1.2 %."
 
 
 def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen() -> None:

@@ -26,9 +26,6 @@ TITLES = {
     Level.BROKEN: "broken measurement",
 }
 
-_ENOUGH_BASELINES = 5
-"""From so many on the margin is the policy's own; with fewer a comparison must say which one it was compared with."""
-
 _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 
 
@@ -55,9 +52,9 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
     """
     match verdict.level:
         case Level.PASS:
-            return (*_requirements_met(verdict), *_largest_change(record, verdict))
+            return (*_requirements_met(verdict), *_largest_change(verdict))
         case Level.NO_BASELINE:
-            return (strong(_no_baseline(verdict)), text(" "), *_looks_worse(verdict, record), *_requirements_met(verdict))
+            return (strong(_no_baseline(verdict)), text(" "), *_looks_worse(verdict), *_requirements_met(verdict))
         case Level.BROKEN:
             return _broken(verdict)
     return _open(verdict) if verdict.is_open else _worst(record, verdict)
@@ -95,10 +92,10 @@ def _open(verdict: Verdict) -> Phrase:
     )
 
 
-def _looks_worse(verdict: Verdict, record: RunRecord) -> Phrase:
+def _looks_worse(verdict: Verdict) -> Phrase:
     """What looks worse though too few runs are stored to tell; empty where nothing does."""
     rows = [row for row in verdict.comparisons if row.primary and row.verdict is Change.SUSPICIOUS and not row.waived]
-    return (*moved(max(rows, key=worsening), record), text(" ")) if rows else ()
+    return (*moved(max(rows, key=worsening)), text(" ")) if rows else ()
 
 
 def _no_baseline(verdict: Verdict) -> str:
@@ -152,7 +149,7 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
     )
     more = _also(limits[1:], effects[1:], verdict.level)
     parts = [missed(limits[0], _kinds(limits[0], record))] if limits else []
-    parts += [moved(effects[0], record)] if effects else []
+    parts += [moved(effects[0])] if effects else []
     if not parts:
         return _first_finding(verdict)
     if len(parts) == 2 and limits[0].status is not RequirementStatus.CRITICAL:
@@ -181,7 +178,7 @@ def _severity(result: RequirementResult) -> tuple[bool, bool, float]:
     return (result.status is not RequirementStatus.CRITICAL, result.estimate is None, result.headroom or 0.0)
 
 
-def moved(row: Comparison, record: RunRecord) -> Phrase:
+def moved(row: Comparison) -> Phrase:
     """One change: what moved where, by how much, with its interval, and from which change on it counts."""
     rose = (row.current or 0.0) > (row.baseline or 0.0) if row.change is None else row.change > 0.0
     certain = row.verdict in (Change.REGRESSION, Change.IMPROVEMENT)
@@ -194,7 +191,7 @@ def moved(row: Comparison, record: RunRecord) -> Phrase:
         name(row.phase),
         text(f" (95 % interval {spread})" if spread else ""),
         text(f", from {figures.figure(row.metric, row.baseline)} to {figures.figure(row.metric, row.current)}"),
-        text(_bar(row, record, certain=certain)),
+        text(_bar(row, certain=certain)),
     )
 
 
@@ -213,7 +210,7 @@ def _magnitude(row: Comparison) -> str:
     return "" if row.change is None else units.format_magnitude(row.change)
 
 
-def _bar(row: Comparison, record: RunRecord, *, certain: bool) -> str:
+def _bar(row: Comparison, *, certain: bool) -> str:
     """What the change is compared with, in the words of that metric's scale."""
     if row.confirmation is not None and not certain:
         return f"; {confirmation_counted(row.confirmation)}."
@@ -234,14 +231,10 @@ def _bar(row: Comparison, record: RunRecord, *, certain: bool) -> str:
     sure = "" if row.confirmation is None else f"; {confirmation_counted(row.confirmation)}"
     if row.primary and row.waived:
         return f"{sure}; a waiver covers it."
-    if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is MetricKind.SHARE:
+    # The margin of an error rate is a difference of shares, not a relative change.
+    if row.verdict is Change.IMPROVEMENT or METRICS[row.metric].kind is MetricKind.SHARE or row.margin is None:
         return f"{sure}."
-    margin = row.margin
-    if margin is None and row.k >= _ENOUGH_BASELINES:
-        margin = record.plan.policy.margin
-    if margin is None:
-        return f"{sure}."
-    return f"{sure}; above the {units.trim_zeros(units.format_magnitude(margin))} margin."
+    return f"{sure}; above the {units.trim_zeros(units.format_magnitude(row.margin))} margin."
 
 
 def missed(result: RequirementResult, kinds: str = "") -> Phrase:
@@ -316,7 +309,7 @@ def _requirements_met(verdict: Verdict) -> Phrase:
     )
 
 
-def _largest_change(record: RunRecord, verdict: Verdict) -> Phrase:
+def _largest_change(verdict: Verdict) -> Phrase:
     compared = [row for row in verdict.comparisons if row.verdict is not Change.NOT_COMPARED]
     if not compared:
         return (text(" Nothing was compared."),)
@@ -324,7 +317,7 @@ def _largest_change(record: RunRecord, verdict: Verdict) -> Phrase:
     rows = rows or [row for row in compared if row.change is not None]
     better = sorted((row for row in compared if row.verdict is Change.IMPROVEMENT), key=worsening)
     if better:
-        return (text(" "), *moved(better[0], record), text(f" No regression in {_count(len(compared), 'compared figure')}."))
+        return (text(" "), *moved(better[0]), text(f" No regression in {_count(len(compared), 'compared figure')}."))
     opening = f" No regression in {_count(len(compared), 'compared figure')}"
     if not rows:
         return (text(f"{opening}."),)
