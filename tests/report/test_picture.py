@@ -32,6 +32,6 @@ def test_the_picture_and_the_comment_that_readme_shows_are_of_one_run_in_which_t
     assert found[1] in picture
     assert "### ❌ velro-gate: fail, please read" in comment
     assert "velro-gate: fail, please read p95 of authorization_check rose" in picture
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert "(docs/demo.svg)" in readme
     assert "(docs/demo.md)" in readme
