@@ -8,7 +8,7 @@ from functools import cache
 
 from tests.report.examples import SITUATIONS, SMALL, STEP, Example, decided
 from tests.report.records import PRD, accepted, measured, on_main
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import PhaseSummary, Revision, RunRecord, StepSummary
 from velro_gate.model.verdict import Change, Finding, Level, RequirementResult, RequirementStatus
 

@@ -10,9 +10,10 @@ from typing import Any, Union, get_args, get_origin
 
 import pytest
 
-from velro_gate.model import finding_facts, reasons
-from velro_gate.model.facts import StoredInstead, Worded
-from velro_gate.model.finding_facts import FindingFacts, RequirementNotMet, RowDecided
+from velro_gate.model.facts import findings as finding_facts
+from velro_gate.model.facts import reasons
+from velro_gate.model.facts.doubts import StoredInstead, Worded
+from velro_gate.model.facts.findings import FindingFacts, RequirementNotMet, RowDecided
 from velro_gate.report.sentences import findings as findings_words
 from velro_gate.report.sentences import reasons as reasons_words
 

@@ -13,7 +13,7 @@ from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, sta
 from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.explanation import QuantileMove, ShiftShape
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.parts import view

@@ -13,7 +13,7 @@ from tests.analysis.runs import run, summary
 from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.errors import RecordError
 from velro_gate.model.duet import DuetRecord, Look, Side
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.verdict import Level, Trust, TrustFinding
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_duet, encode_duet

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from velro_gate.model.facts import FigureName, TrustFacts
+from velro_gate.model.facts.doubts import FigureName, TrustFacts
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment
 

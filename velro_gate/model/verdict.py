@@ -8,13 +8,13 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING
 
 from velro_gate.model.explanation import Explanation
-from velro_gate.model.facts import TrustFacts
-from velro_gate.model.reasons import Reason
+from velro_gate.model.facts.doubts import TrustFacts
+from velro_gate.model.facts.reasons import Reason
 from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive, Requirement
 
 if TYPE_CHECKING:
-    from velro_gate.model.finding_facts import FindingFacts
+    from velro_gate.model.facts.findings import FindingFacts
 
 
 class Level(IntEnum):

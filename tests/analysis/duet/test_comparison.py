@@ -22,7 +22,7 @@ from velro_gate.analysis.duet.pair_order import drawn_order
 from velro_gate.analysis.duet.trust import duet_doubts
 from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.duet import LOOKS, Duet, Look, Side
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary, StepSummary
 from velro_gate.model.scenario import Policy

@@ -12,7 +12,7 @@ from tests.analysis.phases import counts
 from tests.analysis.runs import planned, run, summary
 from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
 from velro_gate.model.scenario import Comparator, Requirement

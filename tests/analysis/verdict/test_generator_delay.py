@@ -12,7 +12,7 @@ from tests.analysis.phases import health, phase, record, summary
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by, least_value
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.model.facts import FigureName
+from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.analysis.phases import health
 from tests.analysis.runs import baselines, planned, run, summary
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import BlockInconclusive, Comparator, Phase, Policy, Requirement
 from velro_gate.model.verdict import Change, Finding, Level, Verdict, worst

@@ -29,7 +29,7 @@ from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import NOT_CALIBRATED, measure_generator, run
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import GeneratorNoise
 from velro_gate.model.scenario import (
     Body,

@@ -16,7 +16,7 @@ from tests.report import examples
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.gate.sandboxed import demo as demonstration
 from velro_gate.gate.sandboxed.demo import SLOWED_STEP, demo, names_the_slow_step
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
 from velro_gate.store.baselines import add_baseline

@@ -13,7 +13,7 @@ from tests.report.examples import EXAMPLES
 from tests.report.hostile import NAME, SENTENCE, crowded, hostile
 from tests.report.records import record
 from velro_gate import report
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.verdict import Change, Finding, Level, Verdict
 from velro_gate.report.formats.comment import DETAILS, LIMIT
 

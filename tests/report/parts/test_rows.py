@@ -9,7 +9,7 @@ import pytest
 from tests.report import examples
 from tests.report.golden import shown
 from velro_gate import report
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, Verdict
 from velro_gate.report.formats.console import COLOURS

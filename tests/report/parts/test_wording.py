@@ -14,7 +14,7 @@ from tests.report.records import PRD, around, record, requirement
 from velro_gate import report
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement

@@ -12,9 +12,9 @@ from velro_gate.analysis.rows.family import LEAST_BEYOND, STILL_BEYOND, Row, bey
 from velro_gate.analysis.rows.noise import common_count, on_scale
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.model.duet import Block, Pair, Side
-from velro_gate.model.facts import Interrupted, TrustFacts
+from velro_gate.model.facts.doubts import Interrupted, TrustFacts
+from velro_gate.model.facts.reasons import BlocksNotMeasured, BuildSilent, Reason
 from velro_gate.model.metrics import Metric
-from velro_gate.model.reasons import BlocksNotMeasured, BuildSilent, Reason
 from velro_gate.model.record import Counts, Estimate, StepSummary
 from velro_gate.model.verdict import Comparison, Level
 

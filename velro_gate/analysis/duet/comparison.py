@@ -28,8 +28,8 @@ from velro_gate.analysis.statistics.sign_flip import Floats, Orders, single_p
 from velro_gate.analysis.stored.comparison import ADVISORY_Q, withheld
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import LOOKS, Duet, Pair, Side
+from velro_gate.model.facts.reasons import Reason, StandsIn
 from velro_gate.model.metrics import METRICS, Metric, Scale
-from velro_gate.model.reasons import Reason, StandsIn
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 

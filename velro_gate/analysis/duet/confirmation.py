@@ -17,9 +17,9 @@ from velro_gate.analysis.rows.family import Row
 from velro_gate.analysis.stored.confirmation import reason_given, suspected
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Duet
-from velro_gate.model.facts import StoredInstead, TrustFacts
+from velro_gate.model.facts.doubts import StoredInstead, TrustFacts
+from velro_gate.model.facts.reasons import Again, BuildStopped, DuetDoubted, NoPairFigure, PairsAgain, Reason
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.reasons import Again, BuildStopped, DuetDoubted, NoPairFigure, PairsAgain, Reason
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Finding, Level, Trust, TrustFinding
 
 _Key = tuple[str, str]

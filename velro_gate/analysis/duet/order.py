@@ -11,7 +11,7 @@ from velro_gate.analysis.duet.comparison import UNDECIDED, least_worsening, usab
 from velro_gate.analysis.duet.order_effects import ORDER_LEVEL, order_effects
 from velro_gate.analysis.rows.family import Row
 from velro_gate.model.duet import Duet, Side
-from velro_gate.model.facts import FigureName, OrderEffect
+from velro_gate.model.facts.doubts import FigureName, OrderEffect
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.verdict import Change, Comparison, Trust, TrustFinding
 

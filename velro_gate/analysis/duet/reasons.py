@@ -13,7 +13,7 @@ from velro_gate.analysis.statistics.sign_flip import Orders
 from velro_gate.analysis.stored.comparison import not_ruled_out
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Look
-from velro_gate.model.reasons import ChanceAgrees, OnePair, OrderMatters, PairsWorse, Reason, TooFewPairs
+from velro_gate.model.facts.reasons import ChanceAgrees, OnePair, OrderMatters, PairsWorse, Reason, TooFewPairs
 
 
 def undecided(

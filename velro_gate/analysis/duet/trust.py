@@ -12,7 +12,7 @@ from velro_gate.analysis.duet.comparison import LEFT_OUT_BROKEN
 from velro_gate.analysis.duet.order import order_doubts
 from velro_gate.analysis.statistics.sign_flip import Floats, bounds, middle, walsh_averages
 from velro_gate.model.duet import Block, Duet, Pair, Side
-from velro_gate.model.facts import (
+from velro_gate.model.facts.doubts import (
     ControlMissing,
     ControlMoved,
     ControlUnsteady,
@@ -21,7 +21,7 @@ from velro_gate.model.facts import (
     TrustFacts,
     Worded,
 )
-from velro_gate.model.reasons import BuildStopped
+from velro_gate.model.facts.reasons import BuildStopped
 from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding
 
 CONTROL_METRIC = "p50"

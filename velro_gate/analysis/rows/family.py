@@ -20,8 +20,8 @@ import numpy as np
 
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.model.facts.reasons import Reason, TooFewAnswers
 from velro_gate.model.metrics import METRICS, TAIL, Condition, Metric, Role, compared, quantiles_of
-from velro_gate.model.reasons import Reason, TooFewAnswers
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level

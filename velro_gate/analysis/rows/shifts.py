@@ -31,8 +31,8 @@ from velro_gate.analysis.rows.noise import (
     to_scale,
 )
 from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.model.facts.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.metrics import Metric, Scale
-from velro_gate.model.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
 

@@ -37,9 +37,8 @@ from velro_gate.analysis.rows.shifts import Shift, Shifts, relative_worsening, s
 from velro_gate.analysis.stored.elsewhere import NOWHERE, NoiseSources
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
-from velro_gate.model.facts import FigureName
-from velro_gate.model.metrics import METRICS, Metric, Role, Scale
-from velro_gate.model.reasons import (
+from velro_gate.model.facts.doubts import FigureName
+from velro_gate.model.facts.reasons import (
     MoreErrors,
     NoBaselineFigure,
     NoComparableBaseline,
@@ -53,6 +52,7 @@ from velro_gate.model.reasons import (
     StandsIn,
     ZeroFigure,
 )
+from velro_gate.model.metrics import METRICS, Metric, Role, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level

@@ -20,9 +20,9 @@ from velro_gate.analysis.rows.shifts import FURTHER_RUNS, Shift
 from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.elsewhere import NoiseSources
 from velro_gate.analysis.stored.rules import ROUNDING, confirms_over, repeats_screen
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.reasons import Again, NoFigureAgain, NotMeasuredAgain, Reason, RunsAgain
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.reasons import Again, NoFigureAgain, NotMeasuredAgain, Reason, RunsAgain
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Level

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate.analysis.rows.noise import NoiseElsewhere, is_long, noise_of, on_scale
+from velro_gate.model.facts.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.metrics import Metric, Scale
-from velro_gate.model.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.record import RunnerSelftest, RunRecord
 from velro_gate.model.scenario import Policy
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from velro_gate.model.finding_facts import BaselineRequired
+from velro_gate.model.facts.findings import BaselineRequired
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Finding, Level

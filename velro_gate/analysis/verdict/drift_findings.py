@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate.analysis.stored.drift import ChangePoint, Drift, drift_from, primary_rows, recent_worsenings
-from velro_gate.model.facts import FigureName
-from velro_gate.model.finding_facts import BehindRelease, MainChange, MainWorse, ReleaseChange
+from velro_gate.model.facts.doubts import FigureName
+from velro_gate.model.facts.findings import BehindRelease, MainChange, MainWorse, ReleaseChange
 from velro_gate.model.record import Release, RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Finding, Level

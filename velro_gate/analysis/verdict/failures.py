@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from velro_gate.model.finding_facts import Causes, Failing, PhaseEnded, RequestsFailed
+from velro_gate.model.facts.findings import Causes, Failing, PhaseEnded, RequestsFailed
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement

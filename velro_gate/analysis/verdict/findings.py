@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 
 from velro_gate.analysis.verdict.failures import failing
-from velro_gate.model.finding_facts import (
+from velro_gate.model.facts.findings import (
     AdvisoryNotCompared,
     AdvisoryWorse,
     Ended,
@@ -26,8 +26,8 @@ from velro_gate.model.finding_facts import (
     RowsOpen,
     TooFewBaselines,
 )
+from velro_gate.model.facts.reasons import Reason
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.reasons import Reason
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
 

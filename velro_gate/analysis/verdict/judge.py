@@ -26,8 +26,8 @@ from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.analysis.verdict.trust import trust_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
-from velro_gate.model.finding_facts import NoPhases, RunIncomplete
-from velro_gate.model.reasons import FurtherRunCut, FurtherRunDoubted, Reason
+from velro_gate.model.facts.findings import NoPhases, RunIncomplete
+from velro_gate.model.facts.reasons import FurtherRunCut, FurtherRunDoubted, Reason
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, TrustFinding, Verdict

@@ -19,7 +19,7 @@ from velro_gate.analysis.verdict.trust import phase_findings
 from velro_gate.analysis.verdict.trust_delay import noise_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet, DuetRecord, Side
-from velro_gate.model.finding_facts import DuetInterrupted
+from velro_gate.model.facts.findings import DuetInterrupted
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Comparison, Finding, Level, SideBySide, TrustFinding, Verdict

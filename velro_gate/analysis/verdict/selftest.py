@@ -15,7 +15,7 @@ from velro_gate.analysis.rows.shifts import failing_worsening
 from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding, one_look
-from velro_gate.model.facts import FigureName
+from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.scenario import Policy
 from velro_gate.model.selftest import (
     BlocksDoubted,

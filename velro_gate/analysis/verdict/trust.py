@@ -12,7 +12,7 @@ from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.trust_delay import delay_findings, noise_findings
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful, graded
 from velro_gate.analysis.verdict.trust_stalls import stall_findings
-from velro_gate.model.facts import (
+from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
     DescriptorsLow,
     FewAnswers,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
-from velro_gate.model.facts import FigureName, GcPause, Lateness, LoopLag, NullRunNoise
+from velro_gate.model.facts.doubts import FigureName, GcPause, Lateness, LoopLag, NullRunNoise
 from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.scenario import Phase, Requirement

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from velro_gate.model.facts import PhaseDoubt
+from velro_gate.model.facts.doubts import PhaseDoubt
 from velro_gate.model.verdict import Trust, TrustFinding
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
-from velro_gate.model.facts import FigureName, Stalled
+from velro_gate.model.facts.doubts import FigureName, Stalled
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS, Phase

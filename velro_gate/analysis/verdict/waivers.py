@@ -13,9 +13,9 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
-from velro_gate.model.finding_facts import WaiverExpired, WaiverUnmatched
+from velro_gate.model.facts.findings import WaiverExpired, WaiverUnmatched
+from velro_gate.model.facts.reasons import AboveWaiver, Waived
 from velro_gate.model.metrics import METRICS, Scale
-from velro_gate.model.reasons import AboveWaiver, Waived
 from velro_gate.model.verdict import Change, Comparison, Finding, Level
 from velro_gate.model.waiver import Waiver
 

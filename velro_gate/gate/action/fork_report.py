@@ -30,7 +30,7 @@ from velro_gate.github.artifacts import artifact_of_run, download_archive, files
 from velro_gate.github.event import DEPENDABOT, Event, TriggeringRun
 from velro_gate.github.pulls import PullRequest, pull_request, pull_request_of
 from velro_gate.github.status import CommitState, known_statuses
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict
 from velro_gate.store.baselines import load_baselines

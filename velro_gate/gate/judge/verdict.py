@@ -13,7 +13,7 @@ from velro_gate.errors import RecordError, UsageError
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.run import summaries
 from velro_gate.model.duet import DuetRecord
-from velro_gate.model.facts import Worded
+from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord, comparable
 from velro_gate.model.run import RunFacts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from velro_gate import units
 from velro_gate.analysis.stored.unused_baselines import noteworthy
-from velro_gate.model.finding_facts import BaselineRequired, BehindRelease, MainChange, MainWorse, NoBaseline, ReleaseChange
+from velro_gate.model.facts.findings import BaselineRequired, BehindRelease, MainChange, MainWorse, NoBaseline, ReleaseChange
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, listed, subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 from velro_gate import units
 from velro_gate.analysis.verdict.waivers import FILE as WAIVERS
 from velro_gate.analysis.verdict.waivers import proposed
-from velro_gate.model.finding_facts import (
+from velro_gate.model.facts.findings import (
     AdvisoryNotCompared,
     AdvisoryWorse,
     Failing,

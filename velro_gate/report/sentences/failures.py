@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from velro_gate import units
-from velro_gate.model.finding_facts import Causes, Failing, PhaseEnded, RequestsFailed
+from velro_gate.model.facts.findings import Causes, Failing, PhaseEnded, RequestsFailed
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.samples import Outcome
 from velro_gate.report.text.words import Words

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from velro_gate.model import finding_facts as facts_of
-from velro_gate.model.facts import Interrupted
-from velro_gate.model.finding_facts import FindingFacts
-from velro_gate.model.reasons import BuildStopped
+from velro_gate.model.facts import findings as facts_of
+from velro_gate.model.facts.doubts import Interrupted
+from velro_gate.model.facts.findings import FindingFacts
+from velro_gate.model.facts.reasons import BuildStopped
 from velro_gate.model.verdict import Finding, TrustFinding
 from velro_gate.report.sentences import baselines, comparisons, failures, reasons, requirements, trust
 from velro_gate.report.text.words import Words

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from velro_gate import units
-from velro_gate.model.facts import Worded
-from velro_gate.model.metrics import METRICS, Scale
-from velro_gate.model.reasons import (
+from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.reasons import (
     AboveWaiver,
     Again,
     BlocksNotMeasured,
@@ -45,6 +44,7 @@ from velro_gate.model.reasons import (
     Waived,
     ZeroFigure,
 )
+from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.verdict import Comparison, Confirmation
 from velro_gate.model.waiver import Waiver
 from velro_gate.report.sentences.order import order_words, worsening_size

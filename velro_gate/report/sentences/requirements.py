@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from velro_gate import units
-from velro_gate.model.finding_facts import Ended, Failing, RequirementNotMet, RequirementsMet
+from velro_gate.model.facts.findings import Ended, Failing, RequirementNotMet, RequirementsMet
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement

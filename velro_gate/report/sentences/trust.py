@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from velro_gate import units
-from velro_gate.model.facts import (
+from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
     ControlMissing,
     ControlMoved,

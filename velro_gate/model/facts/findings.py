@@ -7,8 +7,8 @@ from datetime import date
 from enum import Enum
 from typing import ClassVar
 
-from velro_gate.model.facts import FigureName, TrustFacts
-from velro_gate.model.reasons import BuildStopped
+from velro_gate.model.facts.doubts import FigureName, TrustFacts
+from velro_gate.model.facts.reasons import BuildStopped
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
 from velro_gate.model.waiver import Waiver
 

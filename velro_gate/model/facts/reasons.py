@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from velro_gate.model.facts import FigureName, TrustFacts, Worded
+from velro_gate.model.facts.doubts import FigureName, TrustFacts, Worded
 from velro_gate.model.waiver import Waiver
 
 
