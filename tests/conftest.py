@@ -31,6 +31,8 @@ settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
+# Before the hook of xdist, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each test gets the mark of its file: ``make unit`` runs those that have none."""
     for item in items:

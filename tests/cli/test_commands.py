@@ -204,7 +204,7 @@ def test_a_limit_within_the_generators_own_noise_ends_the_calibration_as_broken(
     assert ended.code == 4
     assert "response time" in ended.out
     assert "broken: the generator alone, at 400/s, shows p95" in ended.out
-    assert ended.out.count("do: A limit so near to the generator's own noise") == 1
+    assert ended.out.count("do: A limit so close to the generator's own noise") == 1
 
 
 def test_a_gate_leaves_every_file_it_promises(kept: tuple[Path, Ended]) -> None:

@@ -21,8 +21,8 @@ from velro_gate.model.metrics import METRICS, Direction, Scale
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
-from velro_gate.report.sentences.requirements import requirement_sentence
 
 GATED = [name for name, metric in METRICS.items() if metric.prior_sd is not None and metric.scale is Scale.LOG]
 WORSE = (Change.REGRESSION, Change.SUSPICIOUS)
@@ -82,7 +82,7 @@ def test_less_throughput_fails_a_closed_loop_and_more_is_an_improvement() -> Non
     known = [closed(100.0, number) for number in range(6)]
     low, high = (judge(closed(rate, 9), known) for rate in (80.0, 120.0))
     assert low.level is Level.FAIL
-    assert "throughput is 20 % lower" in requirement_sentence(low.findings[0])
+    assert "throughput is 20 % lower" in words(low.findings[0]).sentence
     assert [row.metric for row in high.comparisons if row.verdict is Change.IMPROVEMENT] == ["throughput"]
 
 

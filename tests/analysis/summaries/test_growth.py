@@ -136,7 +136,7 @@ def test_only_a_slope_that_is_surely_above_the_limit_is_a_leak(
 
 def test_a_growth_that_is_not_sure_says_so() -> None:
     assert requirement_sentence(judged(2.0, 8.0, 14.0)) == (
-        "memory growth 8.00 MiB/min (2.00 to 14.0 MiB/min) may miss < 5 MiB/min; its interval reaches below, so it is not sure"
+        "memory growth 8.00 MiB/min (2.00 to 14.0 MiB/min) may miss < 5 MiB/min; its interval includes values that meet it"
     )
 
 
