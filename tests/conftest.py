@@ -31,20 +31,13 @@ settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
-# Before the hook of xdist, which reads the groups.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each test gets the mark of its file: ``make unit`` runs those that have none."""
-    for item in items:
-        kind, group = kind_of(item.path), group_of(item.path)
-        if kind is not None:
-            item.add_marker(kind)
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
-        hostile = item.get_closest_marker("hostile")
-        if hostile is not None:
-            # Its reports say it, also those of another process. A check is one test with one set of parameters.
-            item.user_properties.append(("hostile", hostile.args[0]))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Each test gets the marks of its file: ``make unit`` runs those that are of no kind. xdist reads the groups afterwards."""
+    kind, group = kind_of(item.path), group_of(item.path)
+    if kind is not None:
+        item.add_marker(kind)
+    if group is not None:
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(trylast=True)
