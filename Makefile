@@ -22,7 +22,7 @@ duet: venv-sandbox ## measure two builds of the embedded service side by side: t
 
 test: venv-dev ## run the tests; installs the servers that they need if it may
 	@scripts/test-services.sh
-	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 hostile: venv-dev ## run the tests of attacks and careless mistakes, and count them by group: the table of docs/security.md
 	@scripts/test-services.sh

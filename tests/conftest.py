@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.kinds import group_of, kind_of
+from tests.kinds import kind_of, rank_of
 from velro_gate.secrecy import forget
 
 # A test that needs one of these hands it over itself.
@@ -31,13 +31,13 @@ settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Each test gets the marks of its file: ``make unit`` runs those that are of no kind. xdist reads the groups afterwards."""
-    kind, group = kind_of(item.path), group_of(item.path)
-    if kind is not None:
-        item.add_marker(kind)
-    if group is not None:
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each test gets the mark of its file, ``make unit`` runs those that have none; and the longest files are begun first."""
+    for item in items:
+        kind = kind_of(item.path)
+        if kind is not None:
+            item.add_marker(kind)
+    items.sort(key=lambda item: rank_of(item.path))
 
 
 @pytest.hookimpl(trylast=True)

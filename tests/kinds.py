@@ -1,8 +1,6 @@
 """Which tests are real: those whose module, or what it imports from the tests, starts servers, processes or sockets.
 
-So nobody has to remember the mark, and ``make unit`` never waits for anything outside of its own process. Tests that put whole
-jobs under load, or install packages, are in groups: those of a group run one after another, whatever the number of workers, so
-that no more of them than there are groups take the processor from each other.
+So nobody has to remember the mark, and ``make unit`` never waits for anything outside of its own process.
 """
 
 from __future__ import annotations
@@ -26,26 +24,23 @@ STARTS = frozenset(
 """Modules by which a test starts, or speaks to, something real."""
 
 
-GROUPS = {
-    "act": "act",
-    "test_install": "install",
-    "test_setup_venv": "install",
-    "gate/duet": "gate",
-    "gate/judge": "gate",
-    "gate/sandboxed": "gate",
-    "evaluation/sandboxed": "gate",
-    "cli": "cli",
-    "engine/shards": "shards",
-    "engine/test_stalls": "shards",
-    "engine/test_memory": "shards",
-}
-"""Beginning of a path below ``tests`` -> the group of its tests."""
+LONGEST_FIRST = (
+    "act/test_duet",
+    "test_install",
+    "cli/test_action",
+    "gate/judge/test_confirm",
+    "gate/duet",
+    "act",
+    "gate",
+    "cli",
+)
+"""Beginnings of paths below ``tests`` whose files take longest: begun first, so that none of them is waited for at the end."""
 
 
-def group_of(path: Path) -> str | None:
-    """The group of a file's tests; None for those that may run beside anything."""
+def rank_of(path: Path) -> int:
+    """The place of a file's tests in the order of the run."""
     below = path.relative_to(ROOT / "tests").as_posix()
-    return next((group for begin, group in GROUPS.items() if below.startswith(begin)), None)
+    return next((rank for rank, begin in enumerate(LONGEST_FIRST) if below.startswith(begin)), len(LONGEST_FIRST))
 
 
 def kind_of(path: Path) -> str | None:
