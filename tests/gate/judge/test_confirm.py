@@ -111,7 +111,7 @@ def test_the_files_say_how_often_it_was_confirmed(accepted: Path) -> None:
     _, results = judged(slow(1.3), accepted, Again(1.3, 1.3))
     row = next(row for row in document(results)["comparisons"] if (row["phase"], row["metric"]) == ("busy", "p95"))  # type: ignore[attr-defined]
     assert row["confirmation"] == {"runs": 3, "worse": 3, "confirmed": True, "side_by_side": False}
-    assert "confirmed 3 of 3 runs" in str(document(results)["headline"])
+    assert "confirmed: 3 of 3 runs are worse" in str(document(results)["headline"])
     for name in ("verdict.md", "report.html"):
         assert "confirmed: 3 of 3" in (results.folder / name).read_text(encoding="utf-8").replace("\xa0", " ")
 
