@@ -36,9 +36,9 @@ CHANGED = 1
 SCREEN_MINUTES = 1.5
 """The ``pr`` profile's load."""
 PILOT_MINUTES = 0.25
-"""A block of 10 s with ramp and restart; the embedded service settles within the shortest warm-up, so one is enough."""
+"""One block of 10 s with ramp and restart, as for a service that settles within the shortest warm-up."""
 PAIR_MINUTES = 40.0 / 60.0
-"""Two blocks of 15 s with warm-up and restart: what a pair of the shipped plan takes on the embedded service."""
+"""Two blocks of 15 s with 5 s of warm-up each."""
 
 FALSE_FAILS, BLOCKED, FOUND = 0.005, 0.02, 0.95
 
