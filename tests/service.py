@@ -17,16 +17,17 @@ _BODY = b'{"allowed": true}'
 
 @dataclass
 class Service:
-    """What runs behind ``url``. dies_after: requests answered before it closes everything, when the behaviour is 'dies'.
-
-    reached: set by the first request from number ``awaited`` on, for who must not act before a load has begun.
-    """
+    """What runs behind ``url``."""
 
     behaviour: Behaviour = "ok"
     dies_after: int = 200
+    """Requests answered before it closes everything, when the behaviour is 'dies'."""
+    takes: float = 0.0
+    """Seconds from a request to its answer: long beside the pauses of a busy machine where a verdict depends on the times."""
     url: str = ""
     requests: int = 0
     awaited: int | None = None
+    """The number of the request that sets ``reached``, for who must not act before a load has begun."""
     reached: threading.Event = field(default_factory=threading.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _server: asyncio.Server | None = None
@@ -65,6 +66,8 @@ class Service:
                 await writer.drain()
                 await asyncio.sleep(0.2)
             return True
+        if self.takes:
+            await asyncio.sleep(self.takes)
         status = 500 if self.behaviour == "errors" else 200
         writer.write(_answer(status, _BODY, cache=self.behaviour != "no-cache-header"))
         return True
@@ -95,9 +98,11 @@ def _answer(status: int, body: bytes, *, cache: bool = True) -> bytes:
 
 
 @contextlib.contextmanager
-def service(behaviour: Behaviour = "ok", *, tls: ssl.SSLContext | None = None, dies_after: int = 200) -> Iterator[Service]:
+def service(
+    behaviour: Behaviour = "ok", *, tls: ssl.SSLContext | None = None, dies_after: int = 200, takes: float = 0.0
+) -> Iterator[Service]:
     """A running service on a free loopback port, in a thread of its own, stopped at the end of the block."""
-    made = Service(behaviour=behaviour, dies_after=dies_after)
+    made = Service(behaviour=behaviour, dies_after=dies_after, takes=takes)
     started = threading.Event()
     loop = asyncio.new_event_loop()
 

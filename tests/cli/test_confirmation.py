@@ -15,6 +15,9 @@ from tests.service import service
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.records import read_record
 
+TAKES = 0.06
+"""Seconds of an answer: ten times its baseline by more than the lateness of a generator on a busy machine could explain."""
+
 
 def slowed(folder: Path, url: str) -> Path:
     """A scenario whose baselines were ten times as fast as the service at ``url`` is."""
@@ -33,7 +36,7 @@ def verdict_of(folder: Path) -> dict[str, object]:
 
 
 def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path: Path) -> None:
-    with service() as running:
+    with service(takes=TAKES) as running:
         scenario = slowed(tmp_path, running.url)
         ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", cwd=tmp_path)
     assert ended.code == 1, ended.err
@@ -49,7 +52,7 @@ def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path
 
 
 def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alone(tmp_path: Path) -> None:
-    with service() as running:
+    with service(takes=TAKES) as running:
         scenario = slowed(tmp_path, running.url)
         ended = velro_gate(
             "gate",
@@ -68,7 +71,7 @@ def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alon
 
 
 def test_a_kept_run_is_confirmed_later_once_and_only_by_its_own_plan(tmp_path: Path) -> None:
-    with service() as running:
+    with service(takes=TAKES) as running:
         scenario = slowed(tmp_path, running.url)
         to = ("--url", running.url, "--no-calibration")
         ended = velro_gate("gate", scenario, *to, "--no-confirm", cwd=tmp_path)
@@ -95,7 +98,7 @@ def test_a_base_build_that_is_of_no_use_is_refused_before_anything_is_sent(tmp_p
 def test_no_time_is_inconclusive_and_no_confirmation_judges_the_run_alone(
     tmp_path: Path, option: tuple[str, ...], code: int, words: str
 ) -> None:
-    with service() as running:
+    with service(takes=TAKES) as running:
         scenario = slowed(tmp_path, running.url)
         ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", *option, cwd=tmp_path)
     assert ended.code == code, ended.err
@@ -105,7 +108,7 @@ def test_no_time_is_inconclusive_and_no_confirmation_judges_the_run_alone(
 
 
 def test_ctrl_c_while_it_is_run_again_keeps_everything_and_a_verdict_that_says_so(tmp_path: Path) -> None:
-    with service() as running:
+    with service(takes=TAKES) as running:
         scenario = slowed(tmp_path, running.url)
         child = subprocess.Popen(
             command("gate", scenario, "--url", running.url, "--no-calibration"),

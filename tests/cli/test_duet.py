@@ -62,7 +62,8 @@ def test_an_interrupted_duet_keeps_its_whole_pairs_and_leaves_no_process(tmp_pat
     (folder,) = (tmp_path / "velro-results").iterdir()
     kept = read_duet(folder)
     assert kept is not None
-    assert len(kept.duet.pairs) == 1
+    # On a busy machine the signal may come after the second pair, too.
+    assert len(kept.duet.pairs) == ended.err.count(" of 6: p95") < 6
     assert reread(folder).interrupted
     assert '"verdict": "broken"' in (folder / "verdict.json").read_text("utf-8")
     assert started(tmp_path)

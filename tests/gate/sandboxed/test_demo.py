@@ -22,10 +22,14 @@ from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
 from velro_gate.store.baselines import add_baseline
 
 
-def test_a_short_demonstration_leaves_two_verdicts_with_their_files_and_its_own_baselines(tmp_path: Path) -> None:
+def test_a_short_demonstration_leaves_two_verdicts_with_their_files_and_its_own_baselines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Three seconds on a busy machine say nothing of 30 %.
+    monkeypatch.setattr(demonstration, "SLOWDOWN", 4.0)
     short = tmp_path / "short.yaml"
     text = shipped_scenario("demo").read_text(encoding="utf-8")
-    short.write_text(text.replace("duration: 18 s", "duration: 3 s").replace("rate: 700/s", "rate: 700/s"), encoding="utf-8")
+    short.write_text(text.replace("duration: 18 s", "duration: 3 s").replace("rate: 700/s", "rate: 300/s"), encoding="utf-8")
     watching = Spectator()
     unchanged, slower = demo(tmp_path / "out", watching.effects, runs=1, scenario=short)
     assert unchanged.verdict.baselines_used == slower.verdict.baselines_used == 1
@@ -35,7 +39,7 @@ def test_a_short_demonstration_leaves_two_verdicts_with_their_files_and_its_own_
     before, after = (build.record.phases[0].measurement("p50", SLOWED_STEP) for build in (unchanged, slower))
     assert before is not None
     assert after is not None
-    assert after.value > 1.15 * before.value, "the sandbox was told to be 30 % slower"
+    assert after.value > 2.0 * before.value, "the sandbox was told to take four times as long"
 
 
 def row(step: str, change: Change) -> Comparison:
