@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,13 @@ def test_the_sources_that_a_scenario_names_stand_under_their_keys() -> None:
 
 def test_no_series_has_a_unit_or_kind_by_default() -> None:
     assert {each.name for each in fields(ReadingSpec)} == {"name", "unit", "kind", "meaning"}
+
+
+def test_the_page_of_data_lists_every_series_with_its_unit_kind_and_meaning() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `(\w+)` \| `([\w{}]+)` \| (\w+) \| (\w+) \| (.+) \|$", page, re.MULTILINE))
+    assert listed == {
+        (source.name, series.name, series.unit.value, series.kind.name.lower(), series.meaning)
+        for source in SOURCES
+        for series in source.series
+    }

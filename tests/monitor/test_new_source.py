@@ -25,7 +25,7 @@ import sys
 from types import ModuleType
 
 class Queue:
-    name = "queue"
+    name = key = "queue"
     def __init__(self, url):
         self.url = url
     async def read(self):

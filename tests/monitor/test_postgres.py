@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.servers import Server, postgres_server
-from velro_gate.monitor.postgres import PostgresActivity
+from velro_gate.monitor.postgres import PostgresActivity, statement_name
 from velro_gate.monitor.watching import SourceError
 
 
@@ -142,3 +142,43 @@ def test_without_psycopg_the_source_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
     assert "psycopg is not installed" in done.stdout
+
+
+def test_locks_waits_and_the_longest_statement_are_seen(postgres_at: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        holder, waiter = (stack.enter_context(psycopg.connect(postgres_at.url, autocommit=True)) for _ in range(2))
+        holder.execute("CREATE TABLE IF NOT EXISTS held (n int)")
+        holder.execute("BEGIN")
+        holder.execute("LOCK TABLE held")
+        waiter.execute("SET lock_timeout = 0")
+        with psycopg.connect(postgres_at.url) as other:
+            waiter.pgconn.send_query(b"SELECT * FROM held")
+            while not other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                pass
+        values = read_once(postgres_at.url)
+        holder.execute("ROLLBACK")
+    assert values["locks"] >= 1
+    assert values["locks_waiting"] == 1
+    assert values["connections_waiting"] == 1
+    assert values["longest_query"] >= values["longest_wait"] > 0.0
+    assert values["longest_transaction"] > 0.0
+
+
+def test_the_statements_that_take_most_are_read_where_the_extension_is_there() -> None:
+    with postgres_server(options=("shared_preload_libraries=pg_stat_statements",)) as server:
+        assert not any(name.startswith("statement_") for name in read_once(server.url))
+        with psycopg.connect(server.url, autocommit=True) as client:
+            client.execute("CREATE EXTENSION pg_stat_statements")
+            client.execute("CREATE TABLE things AS SELECT generate_series(1, 10) AS n")
+            for n in range(3):
+                client.execute("SELECT n FROM things WHERE n = %s", (n,))
+        values = read_once(server.url)
+    name = next(name for name in values if name.startswith("statement_select_n_from_things") and name.endswith("_calls_total"))
+    assert values[name] == 3
+    assert values[name.replace("_calls_total", "_seconds")] > 0.0
+
+
+def test_a_statements_name_is_its_first_words_without_its_values() -> None:
+    assert statement_name("SELECT a, b -- why\nFROM t WHERE n = $1") == "select_a_b_from_t_where_n"
+    assert len(statement_name("SELECT " + "column_of_a_table, " * 20)) <= 60
+    assert statement_name("$1") == "unnamed"

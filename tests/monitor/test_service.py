@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from velro_gate.monitor.service import ServiceProcesses
+from velro_gate.monitor.service import ServiceProcesses, source_at
 from velro_gate.monitor.watching import SourceError
 
 # A small real service: listens, forks as many workers as asked, and obeys one-line orders on its standard input.
@@ -182,3 +182,33 @@ def test_a_service_that_was_restarted_on_its_port_is_found_again() -> None:
         with small_service() as second:
             source._port = second.port  # a real restart keeps the port; a test cannot promise that it stays free
             assert source.read_blocking()["processes"] == 1
+
+
+def test_a_service_is_found_by_its_pid_or_by_words_of_its_command_and_its_children_count_with_it() -> None:
+    with small_service(workers=2) as service:
+        for url in (f"pid:{service.process.pid}", f"command:{SERVICE[:60]}", f"port:{service.port}"):
+            source = source_at(url, verify=True)
+            assert source.read_blocking()["processes"] == 3, url
+            assert service.process.pid in source.pids
+        service.order("reap")
+
+
+def test_a_process_that_is_not_there_is_reported_as_it_was_named() -> None:
+    with small_service() as service:
+        pid = service.process.pid
+    with pytest.raises(SourceError, match=f"no process {pid}"):
+        source_at(f"pid:{pid}", verify=True).read_blocking()
+    with pytest.raises(SourceError, match="'no such program anywhere' in its command"):
+        source_at("command:no such program anywhere", verify=True).read_blocking()
+
+
+def test_the_busiest_process_is_known_and_not_only_all_together() -> None:
+    with small_service(workers=1) as service:
+        clock = Clock()
+        source = ServiceProcesses(service.port, clock=clock)
+        assert "cpu_busiest" not in source.read_blocking()
+        service.order("burn", 0.2)
+        clock.now += 0.5
+        after = source.read_blocking()
+        service.order("reap")
+    assert 0.3 <= after["cpu_busiest"] <= 1.0

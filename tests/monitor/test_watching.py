@@ -8,6 +8,7 @@ import trio.testing
 
 from velro_gate.model.run import Reading
 from velro_gate.monitor import ReadingSource, SourceError, watch
+from velro_gate.monitor.watching import ShareSince
 
 Step = Mapping[str, float] | Exception | float
 
@@ -16,7 +17,7 @@ class Fake:
     """A source that gives these things in turn, the last one for ever: values, an error, or a delay before ``{"v": 1}``."""
 
     def __init__(self, name: str, *steps: Step) -> None:
-        self.name = name
+        self.name = self.key = name
         self.steps = list(steps)
         self.asked_at: list[float] = []
         self.closed = False
@@ -35,8 +36,10 @@ class Fake:
         self.closed = True
 
 
-def watched(sources: Sequence[ReadingSource], seconds: float, *, every: float = 2.0) -> tuple[list[Reading], list[str]]:
-    """What is read and noted in so many seconds of simulated time."""
+def watched(
+    sources: Sequence[ReadingSource], seconds: float, *, every: float = 2.0, own: bool = False
+) -> tuple[list[Reading], list[str]]:
+    """What is read and noted in so many seconds of simulated time; own: with what the monitor shows of itself."""
     readings: list[Reading] = []
     notes: list[str] = []
 
@@ -50,7 +53,7 @@ def watched(sources: Sequence[ReadingSource], seconds: float, *, every: float = 
             await watch(sources, every=every, now=now, emit=readings.append, note=notes.append)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
-    return readings, notes
+    return [reading for reading in readings if own or reading.source != "monitor"], notes
 
 
 def test_every_value_becomes_a_reading_with_its_time_source_and_name() -> None:
@@ -149,3 +152,37 @@ def test_a_source_that_does_not_close_does_not_hold_up_the_end() -> None:
 
 def test_watching_nothing_ends_at_once() -> None:
     assert watched([], 10.0) == ([], [])
+
+
+def test_sources_are_read_on_whole_beats_of_the_runs_clock() -> None:
+    source = Fake("a", {"v": 1})
+    at: list[float] = []
+
+    async def main() -> None:
+        origin = trio.current_time() - 0.4
+
+        def now() -> float:
+            return trio.current_time() - origin
+
+        with trio.move_on_after(3.0):
+            await watch([source], every=1.0, now=now, emit=lambda reading: at.append(reading.at))
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert sorted(set(at)) == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_the_monitor_shows_whether_each_source_was_read_and_how_long_it_took() -> None:
+    readings, _ = watched([Fake("a", {"v": 1}, SourceError("gone"), {"v": 2})], 5.0, every=1.0, own=True)
+    own = [(reading.at, reading.name, reading.value) for reading in readings if reading.source == "monitor"]
+    assert [row for row in own if row[1] == "a_up"][:3] == [(0.0, "a_up", 1.0), (1.0, "a_up", 0.0), (3.0, "a_up", 1.0)]
+    slow, _ = watched([Fake("a", 0.5)], 1.0, own=True)
+    assert ("a_read_time", 0.5) in [(reading.name, reading.value) for reading in slow]
+
+
+def test_the_share_of_two_counters_is_that_of_what_they_rose_by() -> None:
+    share = ShareSince("hits", "misses")
+    counts = ((90, 10), (99, 11), (99, 11), (3, 1), (3, 2), (6, 2))
+    found = [share.read("hit_share", {"hits": float(hits), "misses": float(misses)}) for hits, misses in counts]
+    # Nothing at first, when nothing was read, and when the counters began anew.
+    assert found == [{}, {"hit_share": 0.9}, {}, {}, {"hit_share": 0.0}, {"hit_share": 1.0}]
+    assert share.read("hit_share", {"hits": 7.0}) == {}

@@ -1,10 +1,12 @@
-"""Find the processes that listen on a port, without reading the table of all connections."""
+"""Find the processes of a service: those that listen on a port, without reading the table of all connections, or by command."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -24,6 +26,18 @@ def listening_pids(port: int, proc: Path = Path("/proc")) -> frozenset[int]:
     return frozenset(_asked(port))
 
 
+def commanded_pids(text: str) -> frozenset[int]:
+    """The processes in whose command line, its words joined by blanks, this text stands: ours and those above it left out."""
+    own = psutil.Process()
+    ours = {own.pid, *(process.pid for process in own.parents())}
+    found = set()
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.pid not in ours and text in " ".join(process.cmdline()):
+                found.add(process.pid)
+    return frozenset(found)
+
+
 def established(port: int, proc: Path = Path("/proc")) -> int | None:
     """How many connections to this local port stand; None where the kernel does not list them.
 
@@ -38,14 +52,34 @@ def established(port: int, proc: Path = Path("/proc")) -> int | None:
         return None
 
 
-def _count_established(path: Path, expression: re.Pattern[bytes]) -> int:
-    count, rest = 0, b""
+def socket_states(proc: Path = Path("/proc")) -> Mapping[str, int] | None:
+    """How many TCP sockets are in each state, as /proc/net/tcp prints it in hexadecimal; None where nothing is listed."""
+    tables = [table for name in ("tcp", "tcp6") if (table := proc / "net" / name).exists()]
+    counts: Counter[str] = Counter()
+    try:
+        for table in tables:
+            for lines in _lines(table):
+                counts.update(state.decode() for state in _STATE.findall(lines))
+    except OSError:
+        return None
+    return counts if tables else None
+
+
+_STATE = re.compile(rb": [0-9A-F]+:[0-9A-F]{4} [0-9A-F]+:[0-9A-F]{4} ([0-9A-F]{2}) ")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The table's whole lines, a chunk at a time, so that another thread's turn never waits for all of them."""
+    rest = b""
     with path.open("rb", buffering=0) as table:
         while chunk := table.read(1 << 16):
             lines, newline, tail = (rest + chunk).rpartition(b"\n")
-            count += len(expression.findall(lines))
+            yield lines
             rest = tail if newline else rest + chunk
-    return count
+
+
+def _count_established(path: Path, expression: re.Pattern[bytes]) -> int:
+    return sum(len(expression.findall(lines)) for lines in _lines(path))
 
 
 def _listening_inodes(port: int, proc: Path) -> Iterator[str]:

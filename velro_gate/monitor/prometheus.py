@@ -41,6 +41,8 @@ class Family:
 DEFAULT_FAMILIES = (
     Family(family="velro_db_pool_size", name="database_pool_size"),
     Family(family="velro_db_pool_in_use", name="database_pool_in_use"),
+    Family(family="velro_db_pool_waiting", name="database_pool_waiting"),
+    Family(family="velro_breaker_openings_total", name="breaker_{dependency}_openings_total"),
     Family(family="velro_cache_hits_total", name="cache_{layer}_hits_total"),
     Family(family="velro_cache_misses_total", name="cache_{layer}_misses_total"),
 )
@@ -58,6 +60,7 @@ class PrometheusText:
     """Reads one metrics page."""
 
     name = "service"
+    key = "metrics"
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import trio
 
-from velro_gate.monitor.watching import SourceError
+from velro_gate.monitor.watching import ShareSince, SourceError
 
 _MOST_BYTES = 1 << 20
 _MOST_DIGITS = 12
@@ -21,9 +21,12 @@ _NAMES = {
     "total_commands_processed": "commands_total",
     "evicted_keys": "evicted_total",
     "expired_keys": "expired_total",
+    "rejected_connections": "rejected_total",
     "used_memory": "memory",
+    "used_memory_rss": "memory_rss",
     "maxmemory": "memory_limit",
     "connected_clients": "clients",
+    "maxclients": "clients_limit",
     "blocked_clients": "clients_blocked",
 }
 _CPU = ("used_cpu_user", "used_cpu_sys")
@@ -35,13 +38,14 @@ class RedisInfo:
     stand in the query.
     """
 
-    name = "redis"
+    name = key = "redis"
 
     def __init__(self, url: str, *, verify: bool = True) -> None:
         self._url = url
         self._verify = verify
         self._stream: trio.abc.Stream | None = None
         self._received = bytearray()
+        self._share = ShareSince("hits_total", "misses_total")
 
     async def read(self) -> Mapping[str, float]:
         """See ``velro_gate.model.readings``.
@@ -60,7 +64,7 @@ class RedisInfo:
             # Cancelled half way, an answer may still be under way: the next one must not be taken for it.
             await self.aclose()
             raise
-        return values
+        return values | self._share.read("hit_share", values)
 
     async def aclose(self) -> None:
         """Close the connection, without waiting for the other side."""

@@ -10,9 +10,11 @@ import httpx
 
 from velro_gate.model.readings import WATCHED, SourceSpec
 from velro_gate.model.scenario import Target
+from velro_gate.monitor.neighbours import Neighbours
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
 from velro_gate.monitor.runner import RunnerMonitor
 from velro_gate.monitor.service import ServiceProcesses
+from velro_gate.monitor.service import source_at as processes_at
 from velro_gate.monitor.watching import ReadingSource
 
 
@@ -25,22 +27,25 @@ def sources_for(
 ) -> tuple[ReadingSource, ...]:
     """The sources that a target names, and always the runner. Nothing is connected to yet.
 
-    A local service is watched by its processes, which are found by their port. Of a remote one, and of one behind a unix
-    socket, only its metrics page shows CPU and memory, so there the usual process families are read as well.
+    A local service is watched by its processes, which are found by their port unless ``process`` under ``watch`` says how
+    else. Of a remote one, and of one behind a unix socket, only its metrics page shows CPU and memory, so there the usual
+    process families are read as well.
 
     Args:
         transport: the way to the service, for its metrics page; the network when None.
     """
-    by_processes = service_is_local and target.unix_socket is None
+    watched = dict(target.watch)
+    process = watched.pop("process", None)
+    by_processes = process is not None or (service_is_local and target.unix_socket is None)
     parts = urlsplit(target.url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    sources: list[ReadingSource] = [RunnerMonitor()]
+    service = ServiceProcesses(port) if process is None else processes_at(process, verify=target.verify)
+    sources: list[ReadingSource] = [RunnerMonitor(neighbours=Neighbours(lambda: service.pids))]
     if by_processes:
-        sources.append(ServiceProcesses(port))
+        sources.append(service)
     wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
     if target.connections_metric is not None:
         wanted = (*wanted, Family(family=target.connections_metric, name="database_connections"))
-    watched = dict(target.watch)
     page = watched.pop("prometheus", None)
     if page is not None:
         sources.append(PrometheusText(page, families=wanted))

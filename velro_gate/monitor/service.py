@@ -1,16 +1,17 @@
-"""The processes of a service on this machine: found by the port they listen on, with their children."""
+"""The processes of a service on this machine: found by the port they listen on, by number or by command, with children."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import trio
 
-from velro_gate.monitor.listeners import established, listening_pids
+from velro_gate.monitor.listeners import commanded_pids, established, listening_pids
 from velro_gate.monitor.watching import SourceError
 
 _RELIST_EVERY = 10.0
@@ -18,17 +19,42 @@ _COUNT_EVERY = 20.0  # the kernel takes 50 ms of CPU to list 15,000 connections
 _PROXIES = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "conmon", "com.docker.backend", "gvproxy"})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which processes are the service: those that listen on a port, one by its number, or by what stands in their command."""
+
+    port: int | None = None
+    pid: int | None = None
+    command: str = ""
+
+    def __str__(self) -> str:
+        if self.pid is not None:
+            return f"there is no process {self.pid} that this user may look into"
+        if self.command:
+            return f"no process that this user may look into has {self.command!r} in its command"
+        return f"no process that this user may look into listens on port {self.port}"
+
+
 class ServiceProcesses:
-    """Reads CPU, memory, threads, descriptors and connections of whatever listens on ``port``.
+    """Reads CPU, memory, threads, descriptors and connections of whatever listens on ``port``, or is wanted otherwise.
 
     Each reading costs a few small files per process, whatever the number of connections. The list of processes and the number
     of connections are renewed now and then, and the list at once when a process has gone.
     """
 
     name = "service"
+    key = "processes"
 
-    def __init__(self, port: int, *, proc: Path = Path("/proc"), clock: Callable[[], float] = time.monotonic) -> None:
-        self._port = port
+    def __init__(
+        self,
+        port: int | None = None,
+        *,
+        wanted: Wanted | None = None,
+        proc: Path = Path("/proc"),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wanted = Wanted(port=port) if wanted is None else wanted
+        self._port = self._wanted.port
         self._proc = proc
         self._clock = clock
         self._roots: tuple[psutil.Process, ...] = ()
@@ -36,12 +62,19 @@ class ServiceProcesses:
         self._listed_at = -_RELIST_EVERY
         self._counted_at = -_COUNT_EVERY
         self._limiter = trio.CapacityLimiter(1)
+        self._spent: dict[int, float] = {}
+        self._spent_at = 0.0
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes that were found last."""
+        return tuple(process.pid for process in self._family)
 
     async def read(self) -> Mapping[str, float]:
         """See ``velro_gate.model.readings``.
 
         Raises:
-            SourceError: nothing that we may look into listens on the port.
+            SourceError: nothing that we may look into is what is wanted.
         """
         return await trio.to_thread.run_sync(self.read_blocking, limiter=self._limiter, abandon_on_cancel=True)
 
@@ -77,25 +110,34 @@ class ServiceProcesses:
         self._listed_at = self._clock()
 
     def _find(self) -> tuple[psutil.Process, ...]:
-        """The listening processes whose parent is not one of them: a master, or each of several independent workers."""
-        pids = listening_pids(self._port, self._proc)
+        """Those wanted whose parent is not one of them: a master, or each of several independent workers."""
+        pids = self._pids()
         found = []
         for pid in sorted(pids):
             try:
                 process = psutil.Process(pid)
-                if process.name() in _PROXIES:
-                    raise SourceError(f"port {self._port} belongs to {process.name()}: the service is inside a container")
+                if self._wanted.pid is None and process.name() in _PROXIES:
+                    place = f"port {self._port}" if not self._wanted.command else self._wanted.command
+                    raise SourceError(f"{place} belongs to {process.name()}: the service is inside a container")
                 if process.ppid() not in pids:
                     found.append(process)
             except psutil.Error:
                 continue
         if not found:
-            raise SourceError(f"no process that this user may look into listens on port {self._port}")
+            raise SourceError(str(self._wanted))
         return tuple(found)
+
+    def _pids(self) -> frozenset[int]:
+        if self._wanted.pid is not None:
+            return frozenset({self._wanted.pid})
+        if self._wanted.command:
+            return commanded_pids(self._wanted.command)
+        assert self._port is not None
+        return listening_pids(self._port, self._proc)
 
     def _counts(self) -> dict[str, float]:
         """What takes too long to be counted each time; before Linux 6.2 the open files are among it."""
-        connections = established(self._port, self._proc)
+        connections = None if self._port is None else established(self._port, self._proc)
         counts = {} if connections is None else {"connections": float(connections)}
         if any(_open_files(process.pid, self._proc) is None for process in self._family):
             with contextlib.suppress(psutil.Error):
@@ -112,17 +154,28 @@ class ServiceProcesses:
     def _totals(self) -> dict[str, float]:
         values = {"cpu_seconds": 0.0, "rss": 0.0, "threads": 0.0, "processes": float(len(self._family))}
         descriptors: float | None = 0.0
+        spent: dict[int, float] = {}
         for process in self._family:
             with process.oneshot():
                 times = process.cpu_times()
-                values["cpu_seconds"] += times.user + times.system
+                spent[process.pid] = times.user + times.system
+                values["cpu_seconds"] += spent[process.pid]
                 # Linux moves the time of a child that ended to its parent; elsewhere these fields are absent or 0.
                 values["cpu_seconds"] += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
                 values["rss"] += process.memory_info().rss
                 values["threads"] += process.num_threads()
             count = _open_files(process.pid, self._proc)
             descriptors = None if count is None or descriptors is None else descriptors + count
+        values |= self._busiest(spent)
         return values if descriptors is None else values | {"descriptors": descriptors}
+
+    def _busiest(self, spent: dict[int, float]) -> dict[str, float]:
+        """One process of a service may be at its limit while the mean of all is not."""
+        now = self._clock()
+        before, elapsed = self._spent, now - self._spent_at
+        self._spent, self._spent_at = spent, now
+        grown = [seconds - before[pid] for pid, seconds in spent.items() if pid in before]
+        return {"cpu_busiest": max(*grown, 0.0) / elapsed} if grown and elapsed > 0.0 else {}
 
 
 def _open_files(pid: int, proc: Path) -> int | None:
@@ -131,3 +184,11 @@ def _open_files(pid: int, proc: Path) -> int | None:
         return (proc / str(pid) / "fd").stat().st_size or None
     except OSError:
         return None
+
+
+def source_at(url: str, *, verify: bool) -> ServiceProcesses:  # noqa: ARG001 - nothing is connected to
+    """The processes that ``port:8400``, ``pid:4711`` or ``command:gunicorn app:main`` names."""
+    kind, _, rest = url.partition(":")
+    if kind == "command":
+        return ServiceProcesses(wanted=Wanted(command=rest))
+    return ServiceProcesses(wanted=Wanted(pid=int(rest))) if kind == "pid" else ServiceProcesses(int(rest))

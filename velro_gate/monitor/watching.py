@@ -17,6 +17,9 @@ _LONGEST_PAUSE = 30.0
 _CLOSING_SECONDS = 2.0
 _MOST_NOTES = 3
 
+MONITOR = "monitor"
+"""The source of what the watching shows of itself."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +34,10 @@ class ReadingSource(Protocol):
     def name(self) -> str:
         """The source of its readings."""
 
+    @property
+    def key(self) -> str:
+        """What tells it from every other source that is watched: two may give readings under one name."""
+
     async def read(self) -> Mapping[str, float]:
         """Values by name, as of now; what cannot be read is left out.
 
@@ -40,6 +47,25 @@ class ReadingSource(Protocol):
 
     async def aclose(self) -> None:
         """Give back what it holds."""
+
+
+class ShareSince:
+    """The share of one counter in the sum of it and another, since the values before."""
+
+    def __init__(self, part: str, other: str) -> None:
+        self._names = part, other
+        self._before: tuple[float, float] | None = None
+
+    def read(self, name: str, values: Mapping[str, float]) -> dict[str, float]:
+        """The share under this name; nothing at first, when neither counter moved, or when one began anew."""
+        if not all(each in values for each in self._names):
+            return {}
+        now = values[self._names[0]], values[self._names[1]]
+        before, self._before = self._before, now
+        if before is None:
+            return {}
+        part, other = now[0] - before[0], now[1] - before[1]
+        return {name: part / (part + other)} if part >= 0.0 and other >= 0.0 and part + other > 0.0 else {}
 
 
 async def watch(
@@ -52,8 +78,9 @@ async def watch(
 ) -> None:
     """Read all sources every ``every`` seconds until cancelled.
 
-    Each has a task of its own, so that a slow one delays no other. The beat is kept: a late reading does not move the ones
-    after it. A failing source is tried again at growing intervals, up to half a minute apart.
+    Each has a task of its own, so that a slow one delays no other. They are read on whole multiples of ``every`` of the run's
+    clock, and a late reading does not move the ones after it. A failing source is tried again at growing intervals, up to half
+    a minute apart. Whether it could be read, and how long that took, are readings of the source ``monitor``.
 
     Args:
         now: seconds since the start of the run.
@@ -79,8 +106,13 @@ async def _watch_one(
     note: Callable[[str], None],
 ) -> None:
     noted: set[str] = set()
-    due, pause = trio.current_time(), every
+    pause = every
+    # On the run's clock, so that the readings of all sources can be laid side by side.
+    origin = trio.current_time() - now()
+    due = origin + math.ceil(now() / every) * every
+    await trio.sleep_until(due)
     while True:
+        began = now()
         try:
             with trio.fail_after(max(every, _LEAST_DEADLINE)):
                 values = await source.read()
@@ -90,12 +122,15 @@ async def _watch_one(
                 noted.add(complaint)
                 note(complaint)
             pause = min(2.0 * pause, max(_LONGEST_PAUSE, every))
+            emit(Reading(at=began, source=MONITOR, name=f"{source.key}_up", value=0.0))
         else:
             at, pause = now(), every
             for name, value in values.items():
                 if math.isfinite(value):
                     emit(Reading(at=at, source=source.name, name=name, value=float(value)))
-        due = max(due + pause, trio.current_time() - pause)
+            emit(Reading(at=began, source=MONITOR, name=f"{source.key}_up", value=1.0))
+            emit(Reading(at=began, source=MONITOR, name=f"{source.key}_read_time", value=at - began))
+        due += pause * max(math.ceil((trio.current_time() - due) / pause), 1)
         await trio.sleep_until(due)
 
 

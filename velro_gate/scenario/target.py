@@ -19,6 +19,7 @@ from velro_gate.scenario.syntax.shape import TargetSpec
 from velro_gate.scenario.syntax.templates import PLACEHOLDER
 
 _HTTP = ("http", "https")
+_PROCESSES = ("port", "pid", "command")
 _FILES = ("ca_file", "client_certificate", "client_key", "unix_socket")
 _LONGEST_SOCKET_PATH = 107
 """Bytes: what the kernel's structure for such an address holds, its closing zero left out."""
@@ -196,7 +197,9 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
     # Libraries write the driver into the scheme: postgresql+asyncpg://
     scheme = parts.scheme.partition("+")[0] if "postgresql" in schemes else parts.scheme
     if scheme not in schemes:
-        return f"does not start with {schemes[0]}://", f"schemes: {', '.join(schemes)}"
+        return f"does not start with {schemes[0]}:{'' if schemes == _PROCESSES else '//'}", f"schemes: {', '.join(schemes)}"
+    if scheme in _PROCESSES and not (parts.path.strip() if scheme == "command" else parts.path.isdigit()):
+        return "names no process", "port:8400, pid:4711 or command:gunicorn"
     if not parts.hostname and scheme in _HTTP:
         return "names no host", None
     if scheme == "unix" and (parts.netloc.rpartition("@")[2] or not parts.path.strip("/")):

@@ -83,7 +83,7 @@ def _sources(setup: Setup) -> Iterator[tuple[str, ReadingSource]]:
     for source in sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target)):
         if isinstance(source, PrometheusText):
             yield f"Metrics page {page_of(target)}", source
-        elif source.name in _NAMED:
+        elif source.name in _NAMED and (source.key != "processes" or "process" in dict(target.watch)):
             yield _NAMED[source.name], source
 
 

@@ -103,11 +103,12 @@ class DryRun:
     def _watched(self) -> str:
         """What is read while the load runs, besides the load itself."""
         target = self.setup.scenario.target
+        by_port = self.setup.service_is_local and target.unix_socket is None
         watched = (
             ("this machine", True),
-            ("the service's processes", self.setup.service_is_local and target.unix_socket is None),
+            ("the service's processes", by_port or "process" in dict(target.watch)),
             (f"its metrics page {page_of(target)}", page_of(target) is not None),
-            *((WATCHED[key].label, True) for key, _ in target.watch if key != "prometheus"),
+            *((WATCHED[key].label, True) for key, _ in target.watch if key not in ("prometheus", "process")),
         )
         silent = () if self.replies is None else self.replies.silent
         return ", ".join(name for name, given in watched if given and not any(each.startswith(name) for each in silent))

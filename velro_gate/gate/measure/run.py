@@ -34,7 +34,7 @@ from velro_gate.store.records import SampleWriter, read_samples, write_record
 T = TypeVar("T")
 _Measured = tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]
 
-MONITOR_EVERY = 2.0
+MONITOR_EVERY = 1.0
 """Seconds between two looks at the service and the runner."""
 
 NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"

@@ -42,6 +42,7 @@ class Metrics(Collector):
         yield _by_layer("velro_cache_misses", "Reads that a layer could not answer.", self._tally.misses)
         yield GaugeMetricFamily("velro_db_pool_size", "Database connections open.", self._database.pool_size)
         yield GaugeMetricFamily("velro_db_pool_in_use", "Database connections held by a query.", self._database.pool_in_use)
+        yield GaugeMetricFamily("velro_db_pool_waiting", "Queries waiting for a connection.", self._database.pool_waiting)
         breakers = GaugeMetricFamily("velro_breaker_state", "0 closed, 1 half open, 2 open.", labels=("dependency",))
         openings = CounterMetricFamily("velro_breaker_openings", "Times the breaker opened.", labels=("dependency",))
         for name, dependency in self._dependencies.items():

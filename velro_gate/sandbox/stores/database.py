@@ -26,6 +26,10 @@ class Database(Protocol):
     def pool_in_use(self) -> int:
         """Connections that a query holds at the moment."""
 
+    @property
+    def pool_waiting(self) -> int:
+        """Queries that wait for a connection."""
+
     async def open(self) -> None:
         """Connect, lay out the tables and fill them with the catalogue."""
 

@@ -73,6 +73,10 @@ class PostgresDatabase:
         stats = self._pool.get_stats()
         return stats.get("pool_size", 0) - stats.get("pool_available", 0)
 
+    @property
+    def pool_waiting(self) -> int:
+        return self._pool.get_stats().get("requests_waiting", 0)
+
     async def open(self) -> None:
         """Connect, lay out the tables and fill them.
 

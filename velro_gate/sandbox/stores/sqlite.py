@@ -48,7 +48,7 @@ class SqliteDatabase:
         self._query_time = query_time
         self._free = asyncio.Semaphore(pool_size)
         self._idle: list[sqlite3.Connection] = []
-        self._opened = 0
+        self._opened = self._waiting = 0
         self._place = place
         self._folder: Path | None = None
         self._writer: sqlite3.Connection | None = None
@@ -61,6 +61,10 @@ class SqliteDatabase:
     @property
     def pool_in_use(self) -> int:
         return self._opened - len(self._idle)
+
+    @property
+    def pool_waiting(self) -> int:
+        return self._waiting
 
     async def open(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="velro-sandbox-", dir=self._place))
@@ -110,13 +114,18 @@ class SqliteDatabase:
         return number
 
     async def _query(self, sql: str, *values: int) -> list[Any]:
-        async with self._free:
-            connection = self._idle.pop()
-            try:
-                await self._query_time()
-                return connection.execute(sql, values).fetchall()
-            finally:
-                self._idle.append(connection)
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        connection = self._idle.pop()
+        try:
+            await self._query_time()
+            return connection.execute(sql, values).fetchall()
+        finally:
+            self._idle.append(connection)
+            self._free.release()
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
