@@ -156,7 +156,7 @@ def test_locks_waits_and_the_longest_statement_are_seen(postgres_at: Server) -> 
             while not other.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
                 pass
         values = read_once(postgres_at.url)
-        holder.execute("ROLLBACK")
+        waiter.close()
     assert values["locks"] >= 1
     assert values["locks_waiting"] == 1
     assert values["connections_waiting"] == 1

@@ -27,10 +27,10 @@ SELECT count(pid) AS connections,
        CASE WHEN seen THEN count(*) FILTER (WHERE state = 'idle') END AS connections_idle,
        CASE WHEN seen THEN count(*) FILTER (WHERE state LIKE 'idle in transaction%') END AS connections_in_transaction,
        CASE WHEN seen THEN count(*) FILTER (WHERE wait_event_type = 'Lock') END AS connections_waiting,
-       CASE WHEN seen THEN coalesce(max(extract(epoch FROM clock_timestamp() - query_start))
+       CASE WHEN seen THEN greatest(max(extract(epoch FROM statement_timestamp() - query_start))
                                     FILTER (WHERE state = 'active'), 0) END AS longest_query,
-       CASE WHEN seen THEN coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0) END AS longest_transaction,
-       CASE WHEN seen THEN coalesce(max(extract(epoch FROM clock_timestamp() - query_start))
+       CASE WHEN seen THEN greatest(max(extract(epoch FROM statement_timestamp() - xact_start)), 0) END AS longest_transaction,
+       CASE WHEN seen THEN greatest(max(extract(epoch FROM statement_timestamp() - query_start))
                                     FILTER (WHERE wait_event_type = 'Lock'), 0) END AS longest_wait,
        current_setting('max_connections')::int AS max_connections,
        transactions_total, blocks_hit_total, blocks_read_total, temporary_total, deadlocks_total,
