@@ -40,13 +40,12 @@ calm_installers() {
 
 # Both are started in the workspace of a pull request. Nothing of it may count: no module that is called like one of Python's
 # own (-I), and no settings of uv (--project: they are looked for from there; what the runner's user has set still counts).
-# uv would compile by an interpreter that is not isolated, so that is done here.
+# Neither compiles: uv would do so by an interpreter that is not isolated, pip on one core and with everybody's tests.
 # Usage of both: PYTHON VENV LIST
 install_with_uv() {
     command -v uv >/dev/null || return 1
     uv venv --quiet --clear --project / --python "$1" "$2" &&
-        uv pip install --quiet --project / --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3" &&
-        "$2/bin/python" -I -m compileall -q "$(packages_of "$2")" >/dev/null
+        uv pip install --quiet --project / --python "$2/bin/python" --require-hashes --only-binary :all: -r "$3"
 }
 
 install_with_pip() {
@@ -54,12 +53,16 @@ install_with_pip() {
         rm -rf "$2"
         "$1" -I -m venv "$2"
     fi
-    "$2/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input \
+    "$2/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input --no-compile \
         --require-hashes --only-binary :all: -r "$3"
 }
 
 # uv reads other settings than pip, so where it finds no registry pip may.
-install_locked() { install_with_uv "$@" || install_with_pip "$@"; }
+install_locked() { { install_with_uv "$@" || install_with_pip "$@"; } && compile_packages "$2"; }
+
+# On all cores, and without the tests that packages bring along: half of their code, which nobody here imports. A file that cannot
+# be compiled is one that its package does not import, either.
+compile_packages() { "$1/bin/python" -I -m compileall -q -j 0 -x 'site-packages/.*/tests?/' "$(packages_of "$1")" >/dev/null || true; }
 
 # Where VENV keeps packages. Usage: VENV
 packages_of() { "$1/bin/python" -I -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }

@@ -7,8 +7,10 @@ from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
-from tests.kinds import kind_of, rank_of
+from tests.kinds import kind_of, rank_of, turn_of
 from velro_gate.secrecy import forget
 
 # A test that needs one of these hands it over itself.
@@ -38,6 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if kind is not None:
             item.add_marker(kind)
     items.sort(key=lambda item: rank_of(item.path))
+
+
+class _InTurns(LoadFileScheduling):
+    """One process runs a file's tests, and all files' that take turns anyway: no other one waits for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return turn_of(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """The scheduler of ``--dist loadfile``."""
+    return _InTurns(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -25,12 +25,11 @@ STARTS = frozenset(
 
 
 LONGEST_FIRST = (
-    "act/test_duet",
+    "act",
     "test_install",
     "cli/test_action",
     "gate/judge/test_confirm",
     "gate/duet",
-    "act",
     "gate",
     "cli",
 )
@@ -41,6 +40,11 @@ def rank_of(path: Path) -> int:
     """The place of a file's tests in the order of the run."""
     below = path.relative_to(ROOT / "tests").as_posix()
     return next((rank for rank, begin in enumerate(LONGEST_FIRST) if below.startswith(begin)), len(LONGEST_FIRST))
+
+
+def turn_of(file: str) -> str:
+    """What one process runs from end to end: the tests of a file, or all tests under act, of which one runs at a time."""
+    return "tests/act" if file.startswith("tests/act/") else file
 
 
 def kind_of(path: Path) -> str | None:

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,12 @@ TEXTS = {path: path.read_text(encoding="utf-8") for path in ours() if path.suffi
 SOURCES = {path: text for path, text in TEXTS.items() if path.suffix == ".py"}
 PACKAGE = {path: text for path, text in SOURCES.items() if path.is_relative_to(ROOT / "velro_gate")}
 PAGES = {path: text for path, text in TEXTS.items() if path.suffix == ".md" and "tests" not in path.parts}
+
+
+@cache
+def parsed(text: str) -> ast.Module:
+    """The syntax tree of a source: many rules walk through it."""
+    return ast.parse(text)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -167,20 +174,20 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def test_every_python_file_defers_its_annotations() -> None:
     line = "from __future__ import annotations"
-    only_docstring = [path for path, text in SOURCES.items() if len(ast.parse(text).body) <= 1]
+    only_docstring = [path for path, text in SOURCES.items() if len(parsed(text).body) <= 1]
     assert [
         path for path, text in SOURCES.items() if line not in text and path not in only_docstring and path.name != "__init__.py"
     ] == []
 
 
 def test_every_module_says_in_its_first_line_what_it_is() -> None:
-    assert [path for path, text in PACKAGE.items() if text.strip() and not ast.get_docstring(ast.parse(text))] == []
+    assert [path for path, text in PACKAGE.items() if text.strip() and not ast.get_docstring(parsed(text))] == []
 
 
 def test_no_module_is_longer_than_500_lines_and_no_function_longer_than_80() -> None:
     long = [f"{path}: {text.count(chr(10))} lines" for path, text in PACKAGE.items() if text.count("\n") > 500]
     for path, text in PACKAGE.items():
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(parsed(text)):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
                 size = node.end_lineno - node.lineno + 1
                 long += [f"{path}:{node.lineno} {node.name}: {size} lines"] if size > 80 else []
@@ -234,7 +241,7 @@ def imported(sources: dict[Path, str], *, late: bool = True) -> set[str]:
     }
     found = set()
     for text in sources.values():
-        tree = ast.parse(text)
+        tree = parsed(text)
         for node in ast.walk(tree) if late else tree.body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
@@ -348,7 +355,7 @@ def test_pure_modules_open_no_file_and_print_nothing() -> None:
         f"{path}:{node.lineno} {node.func.id}"
         for path, text in PACKAGE.items()
         if path.relative_to(ROOT / "velro_gate").parts[0] in pure
-        for node in ast.walk(ast.parse(text))
+        for node in ast.walk(parsed(text))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("open", "print", "input")
     ]
     assert found == []

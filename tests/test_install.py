@@ -73,11 +73,11 @@ def test_an_unknown_list_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_only_a_selftest_gets_the_embedded_service(
-    tmp_path: Path, registry_free: dict[str, str], mode: str, event: str, minutes: str, wanted: str
+    tmp_path: Path, registry_free: dict[str, str], unable: Path, mode: str, event: str, minutes: str, wanted: str
 ) -> None:
     job = {"VELRO_MODE": mode, "GITHUB_EVENT_NAME": event, "VELRO_SELFTEST_MINUTES": minutes}
     message = the_annotation(
-        install("auto", cwd=tmp_path, RUNNER_TEMP=str(tmp_path), VELRO_PYTHON=sys.executable, **job, **registry_free)
+        install("auto", cwd=tmp_path, RUNNER_TEMP=str(tmp_path), VELRO_PYTHON=str(unable), **job, **registry_free)
     )
     assert f"requirements/{wanted}.txt could not be installed" in message
 
@@ -100,6 +100,13 @@ def registry_free(tmp_path: Path) -> dict[str, str]:
         "UV_OFFLINE": "1",
         "UV_NO_CACHE": "1",
     }
+
+
+@pytest.fixture
+def unable(tmp_path: Path) -> Path:
+    """A Python that makes no environments, so that an installation without a registry fails at once."""
+    script = f'case "$*" in *"-m venv"*) exit 1 ;; esac\nexec {sys.executable} "$@"'
+    return program(tmp_path / "unable/python", script)
 
 
 def test_packages_that_cannot_be_had_leave_nothing_behind(tmp_path: Path, registry_free: dict[str, str]) -> None:
@@ -160,7 +167,7 @@ def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_enviro
 
 
 def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_ones_are_removed(
-    tmp_path: Path, registry_free: dict[str, str]
+    tmp_path: Path, registry_free: dict[str, str], unable: Path
 ) -> None:
     program(tmp_path / "bin/uv", f'exec {found("uv")} "$@"')
     place = tmp_path / "kept"
@@ -190,16 +197,17 @@ def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_
     assert left == {"velro-gate-run-0123456789abcdea", "velro-gate-run-0123456789abcdea.AbC123", "velro-gate-own-files"}
     assert runs(python)
     (package,) = python.parents[1].glob("lib/python*/site-packages/velro_gate")
+    without = {**variables, **registry_free, "VELRO_PYTHON": str(unable)}
     # Each is noticed; where nothing can be installed, what there was stays.
     for spoilt in (package / "units.py", package.parent / "httpx/_client.py", python):
         aside = spoilt.rename(tmp_path / "aside")
-        assert noticed(install(**variables, **registry_free).stdout), spoilt
+        assert noticed(install(**without).stdout), spoilt
         aside.rename(spoilt)
     code = (package / "units.py").read_text("utf-8")
     (package / "units.py").write_text("raise SystemExit('cut short')\n", encoding="utf-8")
-    assert noticed(install(**variables, **registry_free).stdout)
+    assert noticed(install(**without).stdout)
     (package / "units.py").write_text(code, encoding="utf-8")
-    assert "are in place" in install(**variables, **registry_free).stdout
+    assert "are in place" in install(**without).stdout
     # "No module named velro_gate"
     shutil.rmtree(package)
     assert not runs(python)

@@ -91,6 +91,17 @@ class Host:
         return self.folder / "shop"
 
     @property
+    def installers(self) -> Path:
+        """A folder with uv and nothing else of this environment: it installs in a fraction of the time that pip takes."""
+        made = self.folder / "installers"
+        made.mkdir(exist_ok=True)
+        found = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        assert found, "uv is missing: it comes with requirements/dev.txt"
+        if not (made / "uv").exists():
+            (made / "uv").symlink_to(found)
+        return made
+
+    @property
     def head(self) -> str:
         """Its commit."""
         return git("rev-parse", "HEAD", cwd=self.repository)
@@ -156,7 +167,7 @@ class Host:
         ]
         # Nothing of the developer's shell reaches the workflow: act hands everything on.
         registry = {name: value for name, value in os.environ.items() if name.lower().startswith(_REGISTRY)}
-        clean = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", **registry}
+        clean = {"HOME": str(home), "PATH": f"{self.installers}:{os.environ['PATH']}", "LANG": "C.UTF-8", **registry}
         process = subprocess.Popen(
             command,
             cwd=self.repository,

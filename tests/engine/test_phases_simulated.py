@@ -79,7 +79,7 @@ def test_shards_share_the_arrivals_of_a_phase_among_them(shards: int) -> None:
 
 
 @given(st.floats(0.001, 3.0), st.floats(0.1, 2.0), st.sampled_from(["poisson", "even"]), st.integers(1, 9))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_the_books_balance_however_slow_the_service_is(
     latency: float, timeout: float, spacing: Literal["poisson", "even"], users: int
 ) -> None:
@@ -266,6 +266,7 @@ ARRIVALS = st.one_of(
 )
 
 
+@settings(max_examples=25)
 @given(
     DEEDS,
     st.lists(st.sampled_from([0.0, 0.01, 0.3, NEVER, None]), min_size=1, max_size=8),
