@@ -36,6 +36,7 @@ _ALL = (
     ReportFormat(name="markdown", file="verdict.md", module="comment", renderer="markdown"),
     ReportFormat(name="text", file="verdict.txt", module="console", renderer="terminal_text"),
     ReportFormat(name="csv", file="report.csv", module="table", renderer="csv"),
+    ReportFormat(name="junit", file="junit.xml", module="junit", renderer="junit"),
     ReportFormat(name="html", file="report.html", module="page", renderer="html"),
 )
 

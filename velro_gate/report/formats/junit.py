@@ -1,0 +1,155 @@
+"""The JUnit XML report, which other CI systems show beside unit tests: a suite for the verdict, and one for each phase.
+
+A failure is what fails the gate, an error what keeps it from a verdict, and a skipped test what was not decided but blocks
+nothing. So the file holds a failure or an error exactly when the process ends with another exit code than 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from xml.etree import ElementTree as ET
+
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Verdict
+from velro_gate.report.parts import rows
+from velro_gate.report.parts.wording import action, sentence, title
+from velro_gate.report.text import figures
+from velro_gate.report.text.escape import visible
+from velro_gate.report.text.phrase import plain
+
+VERDICT_SUITE = "verdict"
+
+
+class Outcome(Enum):
+    """What a test came to, as JUnit calls it."""
+
+    PASSED = "passed"
+    SKIPPED = "skipped"
+    FAILED = "failure"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One test of a suite. kind: of what is tested. said: one line, shown beside a test that did not pass. more: below it."""
+
+    name: str
+    kind: str
+    outcome: Outcome
+    said: str
+    more: str = ""
+
+
+def junit(record: RunRecord, verdict: Verdict) -> str:
+    """The report as XML with its declaration."""
+    suites = [(VERDICT_SUITE, 0.0, list(_of_the_run(record, verdict)))]
+    for phase in record.plan.phases:
+        cases = [*_required(record, verdict, phase.name), *_compared(verdict, phase.name)]
+        suites.append((phase.name, phase.ramp + phase.duration, cases))
+    top = ET.Element("testsuites", name=_clean(f"velro-gate {record.plan.scenario}"), **_totals(suites))
+    for name, seconds, cases in suites:
+        counts = _totals([(name, seconds, cases)])
+        suite = ET.SubElement(top, "testsuite", name=_clean(name), timestamp=record.started_at.rstrip("Z"), **counts)
+        for case in cases:
+            _write(suite, case, f"{record.plan.scenario}.{record.plan.profile}.{name}")
+    ET.indent(top)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(top, encoding="unicode")}\n'
+
+
+def _of_the_run(record: RunRecord, verdict: Verdict) -> Iterator[Case]:
+    """The verdict as a whole, and whether the measurement can be trusted."""
+    match verdict.level:
+        case Level.FAIL:
+            outcome = Outcome.FAILED
+        case Level.BROKEN:
+            outcome = Outcome.ERROR
+        case Level.INCONCLUSIVE:
+            blocks = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive) != 0
+            outcome = Outcome.ERROR if blocks else Outcome.SKIPPED
+        case _:
+            outcome = Outcome.PASSED
+    yield Case(
+        name="the gate",
+        kind=VERDICT_SUITE,
+        outcome=outcome,
+        said=f"{verdict.level.word}: {title(verdict)}",
+        more=f"{plain(sentence(record, verdict))} {action(verdict)}",
+    )
+
+
+def _required(record: RunRecord, verdict: Verdict, phase: str) -> Iterator[Case]:
+    for result in rows.ordered_requirements(verdict.requirements, record):
+        if result.phase == phase:
+            row = rows.requirement_row(result)
+            yield Case(
+                name=f"{plain(row.subject)} {row.limit}",
+                kind="requirement",
+                outcome=_requirement_outcome(result, verdict),
+                said=f"{row.status}: {row.value}",
+                more=row.note,
+            )
+
+
+def _requirement_outcome(result: RequirementResult, verdict: Verdict) -> Outcome:
+    if result.level is Level.FAIL:
+        return Outcome.FAILED
+    if result.estimate is None or result.level is Level.BROKEN or verdict.level is Level.BROKEN:
+        # What nobody measured, or measured in a way that cannot be trusted, is never shown as passed.
+        return Outcome.ERROR if verdict.level is Level.BROKEN else Outcome.SKIPPED
+    return Outcome.PASSED
+
+
+def _compared(verdict: Verdict, phase: str) -> Iterator[Case]:
+    """The comparisons that may fail a run; advisory ones are in the other reports."""
+    for compared in verdict.comparisons:
+        if compared.phase == phase and compared.primary:
+            row = rows.comparison_row(compared)
+            yield Case(
+                name=f"{plain(figures.subject(compared.metric, compared.step))} compared with {_other(verdict)}",
+                kind="comparison",
+                outcome=_comparison_outcome(compared, verdict),
+                said=f"{row.finding}: {row.baseline} -> {row.current} ({row.change})",
+                more=row.note or METRICS[compared.metric].label,
+            )
+
+
+def _other(verdict: Verdict) -> str:
+    return "the base build" if verdict.duet is not None else "the baselines"
+
+
+def _comparison_outcome(row: Comparison, verdict: Verdict) -> Outcome:
+    if row.level is Level.FAIL:
+        return Outcome.FAILED
+    if row.verdict in (Change.UNCHANGED, Change.IMPROVEMENT) and verdict.level is not Level.BROKEN:
+        return Outcome.PASSED
+    return Outcome.SKIPPED
+
+
+def _write(suite: ET.Element, case: Case, place: str) -> None:
+    made = ET.SubElement(suite, "testcase", classname=_clean(f"{place}.{case.kind}"), name=_clean(case.name), time="0")
+    if case.outcome is Outcome.PASSED:
+        ET.SubElement(made, "system-out").text = _clean(f"{case.said} {case.more}")
+        return
+    told = ET.SubElement(made, case.outcome.value, message=_clean(case.said))
+    if case.outcome is not Outcome.SKIPPED:
+        told.set("type", case.kind)
+    told.text = _clean(case.more)
+
+
+def _totals(suites: list[tuple[str, float, list[Case]]]) -> dict[str, str]:
+    cases = [case for _, _, found in suites for case in found]
+    counted = {
+        "tests": len(cases),
+        "failures": sum(case.outcome is Outcome.FAILED for case in cases),
+        "errors": sum(case.outcome is Outcome.ERROR for case in cases),
+        "skipped": sum(case.outcome is Outcome.SKIPPED for case in cases),
+    }
+    return {**{name: str(count) for name, count in counted.items()}, "time": f"{sum(seconds for _, seconds, _ in suites):.3f}"}
+
+
+def _clean(text: str) -> str:
+    """On one line, without what XML 1.0 cannot hold."""
+    return visible(text)
