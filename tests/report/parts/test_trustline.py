@@ -11,6 +11,8 @@ from tests.report.examples import EXAMPLES
 from tests.report.golden import shown
 from tests.report.records import PRD
 from velro_gate import report
+from velro_gate.analysis.verdict.trust_limits import doubtful
+from velro_gate.model.facts.doubts import Steal
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import sources_for, watch
@@ -23,6 +25,12 @@ def test_the_generators_cpu_is_that_of_the_busiest_shard_where_there_are_several
     assert "shard" not in alone
     several = dict(trust_facts(dataclasses.replace(run, shards=3), verdict))["generator CPU"]
     assert several == f"{alone} (the busiest of 3 shards)"
+
+
+def test_the_line_never_shows_less_than_a_finding_beside_it_says_of_a_block_of_the_duet() -> None:
+    run, verdict = EXAMPLES["pass"]()
+    worse = doubtful(Steal(phase=PRD, share=0.068), 0.068, 0.02)
+    assert dict(trust_facts(run, dataclasses.replace(verdict, trust=(worse,))))["CPU steal"] == "6.8 %"
 
 
 def test_a_phase_in_which_a_shard_was_lost_says_what_became_of_it() -> None:

@@ -21,10 +21,14 @@ STALE_DAYS = 30
 
 
 def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], ...]:
-    """(label, text) pairs; each figure is the worst over the phases, since the worst is what one must trust."""
+    """(label, text) pairs; each figure is the worst over the phases, since the worst is what one must trust.
+
+    What a finding says of a block of the duet counts with them: the line never contradicts the findings beside it.
+    """
     place = record.environment
     lateness = [found.value for phase in record.phases if (found := phase.measurement("lateness_p99"))]
     steal = [phase.health.steal_share for phase in record.phases if phase.health.steal_share is not None]
+    cpu = [phase.health.cpu_share for phase in record.phases]
     seen = smallest_seen(verdict.comparisons)
     silent = unwatched(record.notes)
     facts = (
@@ -32,16 +36,21 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
             "runner",
             f"{place.runner} ({place.cpu_model}, {place.cores} cores, {units.trim_zeros(units.format_bytes(place.memory))})",
         ),
-        ("lateness p99", units.format_seconds(max(lateness, default=None))),
-        ("generator CPU", _cpu([phase.health.cpu_share for phase in record.phases], record.shards)),
+        ("lateness p99", units.format_seconds(max([*lateness, *_found(verdict, "lateness")], default=None))),
+        ("generator CPU", _cpu([*cpu, *_found(verdict, "generator-cpu")], record.shards)),
         ("generator alone", generator_alone(record.generator_noise)),
-        ("CPU steal", units.format_share(max(steal, default=None))),
+        ("CPU steal", units.format_share(max([*steal, *_found(verdict, "steal")], default=None))),
         *((("not watched", ", ".join(silent)),) if silent else ()),
         *((("baselines", _baselines(verdict)),) if verdict.duet is None else _side_by_side(verdict.duet)),
     )
     if seen:
         facts = (*facts, ("smallest worsening it could find (MDE)", seen))
     return (*facts, ("this runner", _selftest(record.selftest, record.started_at))) if record.selftest is not None else facts
+
+
+def _found(verdict: Verdict, code: str) -> list[float]:
+    """The figures of the trust findings of this code."""
+    return [finding.figure for finding in verdict.trust if finding.code == code and finding.figure is not None]
 
 
 def unwatched(notes: Iterable[str]) -> list[str]:
