@@ -17,11 +17,18 @@ PAGE = (Path(__file__).resolve().parents[1] / "docs/other-ci.md").read_text(enco
 PIPELINES: dict[str, str] = dict(re.findall(r"^```(?:yaml|groovy) (\S+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
 
 
-@pytest.mark.parametrize("name", ["gitlab-ci", "azure-pipelines"])
-def test_a_pipeline_keeps_the_schema_of_its_system(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gitlab-ci", ("--data-transform", "gitlab-ci")),
+        # Its patterns are JavaScript's, of which Python's engine does not know all.
+        ("azure-pipelines", ("--data-transform", "azure-pipelines", "--regex-variant", "nonunicode")),
+    ],
+)
+def test_a_pipeline_keeps_the_schema_of_its_system(tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
     file = tmp_path / f"{name}.yml"
     file.write_text(PIPELINES[name], encoding="utf-8")
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{name}", str(file)]
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{name}", *options, str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
