@@ -49,10 +49,10 @@ def junit(record: RunRecord, verdict: Verdict) -> str:
     for phase in record.plan.phases:
         cases = [*_required(record, verdict, phase.name), *_compared(verdict, phase.name)]
         suites.append((phase.name, phase.ramp + phase.duration, cases))
-    top = ET.Element("testsuites", name=_clean(f"velro-gate {record.plan.scenario}"), **_totals(suites))
+    top = ET.Element("testsuites", {"name": _clean(f"velro-gate {record.plan.scenario}"), **_totals(suites)})
     for name, seconds, cases in suites:
-        counts = _totals([(name, seconds, cases)])
-        suite = ET.SubElement(top, "testsuite", name=_clean(name), timestamp=record.started_at.rstrip("Z"), **counts)
+        about = {"name": _clean(name), "timestamp": record.started_at.rstrip("Z")}
+        suite = ET.SubElement(top, "testsuite", {**about, **_totals([(name, seconds, cases)])})
         for case in cases:
             _write(suite, case, f"{record.plan.scenario}.{record.plan.profile}.{name}")
     ET.indent(top)
