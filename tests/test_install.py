@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -104,8 +105,9 @@ def registry_free(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def unable(tmp_path: Path) -> Path:
-    """A Python that makes no environments, so that an installation without a registry fails at once."""
-    script = f'case "$*" in *"-m venv"*) exit 1 ;; esac\nexec {sys.executable} "$@"'
+    """A Python that makes no environments, so that an installation without uv and a registry fails at once."""
+    itself = f'*realpath*) echo "$0"; echo {platform.python_version()}; exit ;;'
+    script = f'case "$*" in {itself} *"-m venv"*) exit 1 ;; esac\nexec {sys.executable} "$@"'
     return program(tmp_path / "unable/python", script)
 
 
@@ -174,7 +176,7 @@ def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_
     variables = {
         "RUNNER_TEMP": str(tmp_path / "temp"),
         "VELRO_ENVIRONMENT_DIRECTORY": str(place),
-        "VELRO_PYTHON": sys.executable,
+        "VELRO_PYTHON": str(unable),
         "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
     }
     days = 24 * 3600.0
@@ -197,7 +199,7 @@ def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_
     assert left == {"velro-gate-run-0123456789abcdea", "velro-gate-run-0123456789abcdea.AbC123", "velro-gate-own-files"}
     assert runs(python)
     (package,) = python.parents[1].glob("lib/python*/site-packages/velro_gate")
-    without = {**variables, **registry_free, "VELRO_PYTHON": str(unable)}
+    without = {**variables, **registry_free}
     # Each is noticed; where nothing can be installed, what there was stays.
     for spoilt in (package / "units.py", package.parent / "httpx/_client.py", python):
         aside = spoilt.rename(tmp_path / "aside")
