@@ -152,6 +152,13 @@ def format_share(share: float | None) -> str:
     return f"{percent:.2f} %" if edge < 1.0 else f"{percent:.1f} %"
 
 
+def format_share_up(share: float, *, decimals: int) -> str:
+    """A share rounded up, for a ceiling that has to cover it: ``25 %``, ``1.25 %``."""
+    scale = 10.0**decimals
+    # Less a trifle, since a binary fraction may lie just above the decimal one that it stands for.
+    return f"{math.ceil(share * 100.0 * scale - 1e-6) / scale:.{decimals}f} %"
+
+
 def format_bytes(count: float | None) -> str:
     """Bytes in binary units: ``97 MiB``, ``1.5 GiB``."""
     if count is None:
@@ -181,6 +188,24 @@ def format_change(change: float | None) -> str:
 def format_magnitude(change: float | None) -> str:
     """The size of a relative change without its sign, for prose that says "rose" or "fell": ``31 %``."""
     return format_change(change).lstrip("+-")
+
+
+def format_change_within(change: float, low: float, high: float) -> str:
+    """A relative change in steps of its own uncertainty: ``+30 %`` (26 to 34 %), ``+2.4 %`` (2.0 to 2.8 %).
+
+    The step is the power of ten at or under half the width of the 95 % interval; at least a tenth of a percent, at most ten.
+    """
+    step = _step((high - low) / 2.0, 0.001, 0.1)
+    percent = round(change / step) * step * 100.0
+    decimals = 1 if step < 0.01 else 0
+    return "no change" if percent == 0.0 else f"{percent:+.{decimals}f} %"
+
+
+def format_seconds_within(seconds: float, uncertainty: float) -> str:
+    """A time in steps of its uncertainty (both in seconds): ``4 ms``, ``1.2 s``; at most three digits."""
+    size = max(abs(seconds), 1e-9)
+    step = _step(uncertainty, size / 100.0, size)
+    return trim_zeros(format_seconds(round(seconds / step) * step))
 
 
 def format_points(difference: float | None) -> str:
@@ -224,3 +249,8 @@ def _significant(value: float, digits: int = 3) -> str:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(decimals, digits - 1)}f}"
+
+
+def _step(uncertainty: float, least: float, most: float) -> float:
+    wanted = min(max(uncertainty, least), most)
+    return float(10.0 ** math.floor(math.log10(wanted) + 1e-9))

@@ -16,6 +16,7 @@ import pytest
 from tests.report.examples import EXAMPLES, SITUATIONS
 from tests.report.golden import COMMENTS, FOLDER, cases, golden, rendered
 from velro_gate import report
+from velro_gate.model.facts.unused import WhyUnused
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementStatus, Trust
 from velro_gate.report.formats.table import COLUMNS
 from velro_gate.report.sentences.findings import words
@@ -85,7 +86,7 @@ def test_both_weights_of_doubt_explanations_quarantine_drift_and_a_missing_duet_
     assert {doubt.trust for verdict in verdicts for doubt in verdict.trust} == set(Trust)
     assert any(doubt.code == "no-duet" for verdict in verdicts for doubt in verdict.trust)
     assert any(verdict.explanations for verdict in verdicts)
-    assert any("quarantined" in said for verdict in verdicts for said in verdict.baselines_skipped)
+    assert any(one.why is WhyUnused.QUARANTINED for verdict in verdicts for one in verdict.baselines_skipped)
     told = [words(finding).sentence for verdict in verdicts for finding in verdict.findings if finding.subject == "main"]
     assert any("main itself became worse" in said for said in told)
     assert any("pinned release v1.4.0" in said for said in told)

@@ -14,10 +14,12 @@ from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.explanation import QuantileMove, ShiftShape
 from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.explanations import NewWithBuild
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.parts import view
 from velro_gate.report.parts.wording import moved as moved_words
+from velro_gate.report.sentences.explanations import explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.text.phrase import plain
 
@@ -43,18 +45,19 @@ def test_where_a_change_is_said_to_be_the_rest_surely_did_not_move_as_far(found:
         phase="steady", step="login", metric="p50", verdict=Change.REGRESSION, primary=True, level=Level.FAIL, p=0.001
     )
     moved = {"login": Moved(step="login", quantiles=tuple(found), median=median)}
-    said = explain([worse], ("login",), moved, since=lambda _: ("", "it is new"), beside=lambda *_: ()).sentence
+    one = explain([worse], ("login",), moved, origin=lambda _: NewWithBuild(), companions=lambda *_: ())
+    said = explanation_sentence(one)
     surely = [one for one in found if one.moved]
     if "not in the tail" in said:
         assert found[-1].high < min(one.change for one in surely)
-    if "only in the tail" in said or "of its requests by a jump" in said:
+    if "only in the tail" in said or "of its requests by about" in said:
         assert any(one.high < min(two.change for two in surely) for one in found if not one.moved)
         assert found[-1].moved or any(one.moved for one in found[1:])
-    if "by about the same share" in said:
+    if "by about the same percentage" in said:
         assert max(one.change for one in found) <= 1.5 * min(one.change for one in found)
-    if "no quantile by itself is sure" in said:
+    if "no single quantile is certain" in said:
         assert not surely
-    for label in re.findall(r"surely at (.*?) \(", said):
+    for label in re.findall(r"certain at (.*?) \(", said):
         assert label.split(" and ") == [one.metric for one in surely]
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from velro_gate.analysis.verdict.waivers import proposed
 from velro_gate.errors import ScenarioError, UsageError
 from velro_gate.model.verdict import Change, Comparison, Level
+from velro_gate.report.sentences.waivers import proposed_row
 from velro_gate.scenario.waivers import read_waivers
 
 ROW = "- {phase: steady, step: login, metric: p95, ceiling: 30 %, expires: 2026-12-31, issue: '#7', reason: a new check}\n"
@@ -98,7 +98,7 @@ def test_a_proposed_row_is_read_once_issue_and_reason_are_filled_in(tmp_path: Pa
         change=0.2,
         worse=0.18,
     )
-    pasted = proposed(row, date(2026, 12, 1))
+    pasted = proposed_row(row, date(2026, 12, 1))
     with pytest.raises(ScenarioError, match="names its issue and its reason"):
         read_waivers(written(tmp_path, pasted))
     filled = pasted.replace('issue: ""', 'issue: "#7"').replace('reason: ""', 'reason: "a new check"')

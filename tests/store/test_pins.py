@@ -10,6 +10,7 @@ import pytest
 from tests.analysis.runs import run
 from velro_gate.errors import BaselineError, RecordError
 from velro_gate.model.record import RunRecord
+from velro_gate.report.sentences.baselines import unused_words
 from velro_gate.store.baselines import add_baseline, list_baselines, load_baselines, prune_baselines, quarantine
 from velro_gate.store.pins import PIN, pin_baseline, pinned_as, unpin_baseline
 from velro_gate.store.records import read_record
@@ -17,7 +18,11 @@ from velro_gate.store.records import read_record
 
 def loaded(root: Path, like: RunRecord) -> tuple[list[str], str | None, tuple[str, ...]]:
     found = load_baselines(root, plan=like.plan, environment=like.environment)
-    return [one.id for one in found.accepted], found.release.name if found.release else None, found.skipped
+    return (
+        [one.id for one in found.accepted],
+        found.release.name if found.release else None,
+        tuple(map(unused_words, found.skipped)),
+    )
 
 
 def test_a_quarantined_run_is_listed_and_not_used(tmp_path: Path) -> None:

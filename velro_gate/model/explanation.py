@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from velro_gate.model.facts.doubts import FigureName
+from velro_gate.model.facts.explanations import Companion, Origin, SinceRun
+
 
 class ShiftShape(Enum):
     """How the quantiles of response time moved against one another (the shift function)."""
@@ -20,29 +23,46 @@ class ShiftShape(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantileMove:
-    """One quantile. change, low, high: relative, with the 95 % interval. seconds: the difference. moved: surely worse."""
+    """How far one quantile of response times moved."""
 
     metric: str
     change: float
+    """Relative; ``low`` and ``high`` are the ends of its 95 % interval."""
     low: float
     high: float
     seconds: float
+    """The difference."""
     moved: bool
+    """Whether it is surely worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One phase in which something got worse.
-
-    steps: those that became slower, the worst first; of that one the ``quantiles``, lowest first, and their shape. since: the
-    id of the run of main with which a part of it came; empty when all of it is new with this build. companions: what moved
-    with it, in a few words each. sentence: all of it, for a reviewer.
-    """
+    """One phase in which something got worse; ``report.sentences.explanations`` makes a sentence of it."""
 
     phase: str
     steps: tuple[str, ...]
+    """Those that became slower, the worst first."""
+    plan_steps: int
+    """How many the plan has."""
     shape: ShiftShape
+    """Of the ``quantiles``."""
     quantiles: tuple[QuantileMove, ...]
-    since: str
-    companions: tuple[str, ...]
-    sentence: str
+    """Lowest first; empty where the worsening is not one of response times."""
+    shown: str
+    """The step whose quantiles these are: the worst one, or all of them together."""
+    worse: tuple[FigureName, ...]
+    """The compared figures that got worse, at least one."""
+    origin: Origin
+    companions: tuple[Companion, ...]
+    """What moved with it."""
+
+    @property
+    def since(self) -> str:
+        """The id of the run of main with which a part of it came; empty when all of it is new with this build."""
+        return self.origin.run if isinstance(self.origin, SinceRun) else ""
+
+    @property
+    def code(self) -> str:
+        """Its kind: response times that became slower, or other figures."""
+        return "other-worse" if self.shape is ShiftShape.NONE else "slower"

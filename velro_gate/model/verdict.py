@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from velro_gate.model.explanation import Explanation
 from velro_gate.model.facts.doubts import TrustFacts
 from velro_gate.model.facts.reasons import Reason
+from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.record import Estimate, Revision
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive, Requirement
 
@@ -251,7 +252,7 @@ class Verdict:
     trust: tuple[TrustFinding, ...] = ()
     duet: SideBySide | None = None
     baselines_used: int = 0
-    baselines_skipped: tuple[str, ...] = ()
+    baselines_skipped: tuple[UnusedRuns, ...] = ()
 
     @property
     def level(self) -> Level:

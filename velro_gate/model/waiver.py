@@ -37,3 +37,15 @@ class Waiver:
     def subject(self) -> str:
         """What it is about, in one phrase."""
         return f"{METRICS[self.metric].label} of {self.step} in {self.phase}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaiverProposal:
+    """A waiver that somebody may agree on: everything but issue and reason."""
+
+    phase: str
+    step: str
+    metric: str
+    ceiling: float
+    """In the terms of a waiver's; rounded up where it is written down."""
+    expires: date

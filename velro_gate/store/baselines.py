@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from velro_gate.errors import BaselineError, RecordError, UsageError
+from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.record import Plan, Release, RunRecord, comparable, fingerprint
 from velro_gate.model.run import Environment
 from velro_gate.store.codec import CodecError, encode_record
@@ -29,7 +30,7 @@ DEFAULT_FOLDER = Path("baselines")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """The comparable accepted runs, oldest first, and a sentence for everything that was not used.
+    """The comparable accepted runs, oldest first, and what was not used.
 
     release: the newest pinned one of them with its name; None where none is pinned. other_profiles: accepted runs of the same
     scenario in the same environment under another profile, oldest first: they show the noise of their phases.
@@ -37,7 +38,7 @@ class Baselines:
 
     accepted: tuple[RunRecord, ...] = ()
     other_profiles: tuple[RunRecord, ...] = ()
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[UnusedRuns, ...] = ()
     release: Release | None = None
 
 
@@ -64,7 +65,7 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
     accepted: list[RunRecord] = []
     profiles: list[RunRecord] = []
     releases: list[Release] = []
-    others: Counter[str] = Counter()
+    others: Counter[tuple[WhyUnused, str]] = Counter()
     for path, record in listing.found:
         reason = _not_comparable(record, plan, environment)
         if reason is not None:
@@ -76,12 +77,13 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
         if path in listing.pins:
             releases.append(Release(name=listing.pins[path], record=record))
     # What somebody has changed first: another profile is no news.
-    ordered = sorted(others.items(), key=lambda pair: (pair[0].startswith("of another profile"), -pair[1]))
-    counted = [f"{count} baseline{'s' * (count != 1)} not used: {reason}" for reason, count in ordered]
+    ordered = sorted(others.items(), key=lambda pair: (pair[0][0] is WhyUnused.PROFILE, -pair[1]))
+    unreadable = [UnusedRuns(why=WhyUnused.UNREADABLE, detail=sentence) for sentence in listing.skipped]
+    counted = [UnusedRuns(why=why, runs=count, detail=detail) for (why, detail), count in ordered]
     return Baselines(
         accepted=tuple(sorted(accepted, key=_age)),
         other_profiles=tuple(sorted(profiles, key=_age)),
-        skipped=(*listing.skipped, *counted),
+        skipped=(*unreadable, *counted),
         release=max(releases, key=lambda release: _age(release.record), default=None),
     )
 
@@ -281,21 +283,21 @@ def _files(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def _not_comparable(record: RunRecord, plan: Plan, environment: Environment) -> str | None:
-    """Why a stored run cannot be compared with; None when it can."""
+def _not_comparable(record: RunRecord, plan: Plan, environment: Environment) -> tuple[WhyUnused, str] | None:
+    """Why a stored run cannot be compared with, and the detail of it; None when it can."""
     theirs = record.plan
     if theirs.scenario != plan.scenario:
-        return f"of another scenario ({theirs.scenario})"
+        return WhyUnused.SCENARIO, theirs.scenario
     if theirs.profile != plan.profile:
-        return f"of another profile ({theirs.profile})"
+        return WhyUnused.PROFILE, theirs.profile
     if theirs.digest != plan.digest:
-        return f"of another version of the plan ({_changed(theirs, plan)})"
+        return WhyUnused.PLAN, _changed(theirs, plan)
     if not comparable(record.environment, environment):
-        return f"of another environment ({_differences(record.environment, environment)})"
+        return WhyUnused.ENVIRONMENT, _differences(record.environment, environment)
     if record.quarantined:
-        return "quarantined ('velro-gate baseline list' says why)"
+        return WhyUnused.QUARANTINED, ""
     if not record.complete:
-        return "interrupted or incomplete"
+        return WhyUnused.INCOMPLETE, ""
     return None
 
 

@@ -15,6 +15,7 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.duet import Duet
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level, Trust, Verdict
+from velro_gate.report.sentences.explanations import explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
 
@@ -143,7 +144,7 @@ def test_a_head_build_that_answers_nothing_side_by_side_fails_whatever_the_scree
 
 def test_a_regression_that_the_pairs_confirm_is_still_explained() -> None:
     (explained,) = judged(1.3, noisy(factor=1.2)).explanations
-    assert "slower" in explained.sentence
+    assert "slower" in explanation_sentence(explained)
 
 
 def test_a_run_that_needs_a_baseline_has_been_compared_where_its_base_build_was_measured_beside_it() -> None:

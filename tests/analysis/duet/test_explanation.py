@@ -12,6 +12,7 @@ from tests.analysis.stored.test_explanation import SAME_SHARE, SAME_TIME, TAIL, 
 from tests.analysis.verdict.test_judge_duet import judged
 from velro_gate.model.duet import Duet
 from velro_gate.model.explanation import Explanation, ShiftShape
+from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 
 
 def pairs(factors: Mapping[str, Mapping[str, float]] | None = None, *, base: object = None, **head: object) -> Duet:
@@ -32,7 +33,7 @@ def explained(held: Duet) -> Explanation:
 @pytest.mark.parametrize(
     ("factors", "shape", "words"),
     [
-        (SAME_SHARE, ShiftShape.SAME_SHARE, "all requests by about the same share"),
+        (SAME_SHARE, ShiftShape.SAME_SHARE, "all requests by about the same percentage"),
         (SAME_TIME, ShiftShape.SAME_TIME, "every request by about 9.9 ms"),
         (TAIL, ShiftShape.TAIL, "only in the tail"),
     ],
@@ -40,23 +41,23 @@ def explained(held: Duet) -> Explanation:
 def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
     found = explained(pairs(both(factors)))
     assert found.shape is shape
-    assert words in found.sentence
+    assert words in explanation_sentence(found)
 
 
 def test_the_slower_step_is_named_with_where_the_base_build_lay() -> None:
     found = explained(pairs(both(SAME_SHARE)))
     assert found.steps == ("authorize",)
-    assert found.sentence.startswith("in steady authorize is slower")
-    assert "it is new with this build (the 10 blocks of the base build: p" in found.sentence
+    assert explanation_sentence(found).startswith("in steady, authorize is slower")
+    assert "it is new with this build (the 10 blocks of the base build: p" in explanation_sentence(found)
     assert found.since == ""
 
 
 def test_what_moved_with_it_is_told_from_the_blocks_of_both_builds() -> None:
     usual = {"caches": {"memory": 95, "miss": 5}, "waiting": 2.0, "cpu": 1.0}
     held = pairs(both(SAME_SHARE), base=usual, caches={"memory": 80, "miss": 20}, waiting=9.0, cpu=1.3)
-    assert explained(held).companions == (
+    assert tuple(map(companion_words, explained(held).companions)) == (
         "CPU per 1,000 requests +30.0 %",
-        "answers from the memory cache of authorize 95.0 % -> 80.0 %",
+        "responses from the memory cache of authorize 95.0 % -> 80.0 %",
         "cache misses of authorize 5.0 % -> 20.0 %",
         "service database pool in use 2 -> 9",
     )

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.runs import run, summary
-from velro_gate.analysis.rows.rounding import rounded_change, rounded_seconds
 from velro_gate.analysis.stored.explanation import QUANTILES, shape_of
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.record import Estimate, NewLevel, PhaseSummary, ResourceSummary, RunnerSelftest, RunRecord, StepSummary
+from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
+from velro_gate.units import format_change_within, format_seconds_within
 
 USUAL = {"p50": 0.010, "p90": 0.020, "p95": 0.030, "p99": 0.060}
 
@@ -77,37 +78,37 @@ def both(step: Mapping[str, float], name: str = "authorize") -> Mapping[str, Map
 @pytest.mark.parametrize(
     ("factors", "shape", "words"),
     [
-        (SAME_SHARE, ShiftShape.SAME_SHARE, "all requests by about the same share"),
+        (SAME_SHARE, ShiftShape.SAME_SHARE, "all requests by about the same percentage"),
         (TAIL, ShiftShape.TAIL, "only in the tail"),
-        (JUMP, ShiftShape.NEW_MODE, "5 to 10 % of its requests by a jump of about 100 ms"),
+        (JUMP, ShiftShape.NEW_MODE, "5 to 10 % of its requests by about 100 ms"),
         (SAME_TIME, ShiftShape.SAME_TIME, "every request by about 10 ms"),
         ({"p50": 1.4, "p90": 1.2}, ShiftShape.MIDDLE, "in the middle, not in the tail"),
-        ({"p50": 1.1, "p90": 1.3, "p95": 1.6, "p99": 2.0}, ShiftShape.UNEVEN, "the quantiles unevenly"),
+        ({"p50": 1.1, "p90": 1.3, "p95": 1.6, "p99": 2.0}, ShiftShape.UNEVEN, "by a different percentage at each quantile"),
     ],
 )
 def test_the_shape_of_a_slowdown_is_told(factors: Mapping[str, float], shape: ShiftShape, words: str) -> None:
     found = explained(phase(both(factors)))
     assert found.shape is shape
-    assert words in found.sentence
+    assert words in explanation_sentence(found)
 
 
 def test_the_step_that_is_slower_is_named_and_the_others_are_not() -> None:
     found = explained(phase(both(SAME_SHARE)))
     assert found.steps == ("authorize",)
-    assert found.sentence.startswith("in steady authorize is slower")
-    assert "p50 +30 %, p90 +30 %, p95 +30 %, p99 +30 %" in found.sentence
+    assert explanation_sentence(found).startswith("in steady, authorize is slower")
+    assert "p50 +30 %, p90 +30 %, p95 +30 %, p99 +30 %" in explanation_sentence(found)
 
 
 def test_all_steps_are_counted_instead_of_listed() -> None:
     found = explained(phase(times=1.3))
     assert set(found.steps) == {"login", "authorize"}
-    assert "all 2 steps are slower" in found.sentence
+    assert "all 2 steps are slower" in explanation_sentence(found)
 
 
 def test_what_only_all_of_them_together_show_is_said_to_be_so() -> None:
     found = explained(phase({"all": SAME_SHARE}))
     assert found.steps == ()
-    assert "no step by itself" in found.sentence
+    assert "no single step but all requests together are slower" in explanation_sentence(found)
 
 
 def test_a_calm_run_and_an_improvement_need_no_explanation() -> None:
@@ -143,14 +144,14 @@ def test_the_figures_are_those_of_all_three_runs_where_it_was_confirmed() -> Non
 def test_what_is_new_with_this_build_says_where_main_was() -> None:
     found = explained(phase(both(SAME_SHARE)))
     assert found.since == ""
-    assert "it is new with this build (the last 10 runs of main: p95" in found.sentence
+    assert "it is new with this build (the last 10 runs of main: p95" in explanation_sentence(found)
 
 
 def test_a_change_on_main_is_named_as_the_source_of_a_part() -> None:
     before = [*wander(14), *(run(phase(times=1.1), number=20 + i) for i in range(6))]
     found = explained(phase(times=1.5), before)
     assert found.since == "run-20"
-    assert "a part of it came with the run of 2025-01-01 (0000000) of main (+1" in found.sentence
+    assert "part of it came with the run of 2025-01-01 (0000000) of main (+1" in explanation_sentence(found)
 
 
 def test_what_was_agreed_to_is_no_source_of_it() -> None:
@@ -165,19 +166,20 @@ def test_what_moved_with_it_is_told() -> None:
     before = wander(caches={"miss": 100, "memory": 15_000, "redis": 4_900}, waiting=4.0, cpu=0.4)
     candidate = phase(both(SAME_SHARE), caches={"miss": 2_000, "memory": 15_000, "redis": 3_000}, waiting=40.0, cpu=0.8)
     found = explained(candidate, before)
-    assert "CPU per 1,000 requests +100 %" in found.companions
-    assert "cache misses of authorize 0.50 % -> 10.0 %" in found.companions
-    assert "answers from the redis cache of authorize 24.5 % -> 15.0 %" in found.companions
-    assert "service database pool in use 4 -> 40" in found.companions
-    assert not any("memory" in said for said in found.companions)
-    assert "; with it moved CPU per 1,000 requests" in found.sentence
+    shown = [companion_words(each) for each in found.companions]
+    assert "CPU per 1,000 requests +100 %" in shown
+    assert "cache misses of authorize 0.50 % -> 10.0 %" in shown
+    assert "responses from the redis cache of authorize 24.5 % -> 15.0 %" in shown
+    assert "service database pool in use 4 -> 40" in shown
+    assert not any("memory" in words for words in shown)
+    assert "; also changed: CPU per 1,000 requests" in explanation_sentence(found)
 
 
 def test_where_nothing_else_moved_nothing_is_said() -> None:
     before = wander(caches={"miss": 100, "memory": 19_900}, waiting=4.0, cpu=0.4)
     found = explained(phase(both(SAME_SHARE), caches={"miss": 110, "memory": 19_890}, waiting=4.0, cpu=0.4), before)
     assert found.companions == ()
-    assert "with it moved" not in found.sentence
+    assert "also changed" not in explanation_sentence(found)
 
 
 def test_two_baselines_show_no_span_to_lie_outside_of() -> None:
@@ -192,7 +194,9 @@ def test_two_baselines_show_no_span_to_lie_outside_of() -> None:
 def test_more_errors_alone_are_no_slowdown() -> None:
     found = explained(phase(failed=400))
     assert (found.shape, found.quantiles, found.steps) == (ShiftShape.NONE, (), ())
-    assert found.sentence.startswith("in steady error rate is worse, response times are not; it is new with this build")
+    assert explanation_sentence(found).startswith(
+        "in steady, error rate is worse, response times are not; it is new with this build"
+    )
 
 
 # Shapes by hand
@@ -237,12 +241,12 @@ def test_scaling_all_times_changes_no_shape(changes: list[float], factor: float)
     ],
 )
 def test_a_change_has_no_more_digits_than_its_interval_allows(change: float, half: float, shown: str) -> None:
-    assert rounded_change(change, change - half, change + half) == shown
+    assert format_change_within(change, change - half, change + half) == shown
 
 
 @given(st.floats(-0.9, 5.0), st.floats(0.001, 0.5))
 def test_a_rounded_change_stays_within_half_a_step_of_it(change: float, half: float) -> None:
-    shown = rounded_change(change, change - half, change + half)
+    shown = format_change_within(change, change - half, change + half)
     value = 0.0 if shown == "no change" else float(shown.removesuffix(" %")) / 100.0
     assert abs(value - change) <= max(half, 0.001) / 2.0 + 1e-9
 
@@ -252,4 +256,4 @@ def test_a_rounded_change_stays_within_half_a_step_of_it(change: float, half: fl
     [(0.01234, 0.002, "12 ms"), (0.01234, 0.0002, "12.3 ms"), (0.1, 0.01, "100 ms"), (1.26, 0.3, "1.3 s"), (0.0, 0.0, "0 ms")],
 )
 def test_a_time_has_no_more_digits_than_its_uncertainty_allows(seconds: float, uncertainty: float, shown: str) -> None:
-    assert rounded_seconds(seconds, uncertainty) == shown
+    assert format_seconds_within(seconds, uncertainty) == shown

@@ -19,6 +19,7 @@ from velro_gate.model.record import PhaseSummary
 from velro_gate.model.run import PhaseRun, Reading
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import ClosedArrivals
+from velro_gate.report.text.figures import detail
 
 
 def summarised(
@@ -346,4 +347,4 @@ def test_quantiles_of_a_handful_of_requests_are_finite_rise_and_are_marked(n: in
     assert len(kept) == len(estimates)
     for figures in ([e.value for e in kept], [e.low for e in kept], [e.high for e in kept]):
         assert figures == sorted(figures)
-    assert all("lie beyond it" in estimate.detail for estimate in kept[1:])
+    assert all("lie beyond it" in detail("p95", estimate) for estimate in kept[1:])

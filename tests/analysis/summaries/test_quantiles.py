@@ -12,6 +12,7 @@ from scipy import stats
 from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.quantiles import SLICES, Observations, sample_quantile, slices_of, step_quantiles
 from velro_gate.model.record import Estimate
+from velro_gate.report.text.figures import detail
 
 RANKS = (0.50, 0.90, 0.95, 0.99, 0.999)
 
@@ -90,9 +91,9 @@ def test_scaling_all_times_scales_value_and_interval(factor: float, seed: int) -
 def test_few_observations_beyond_a_quantile_are_said_and_give_a_wide_interval() -> None:
     values = np.random.default_rng(2).lognormal(-4, 0.5, 200)
     found = estimate(values, 0.99)
-    assert "2 of 200" in found.detail
+    assert detail("p99", found) == "only 2 of 200 responses lie beyond it"
     assert found.high == values.max()
-    assert estimate(np.random.default_rng(2).lognormal(-4, 0.5, 20_000), 0.99).detail == ""
+    assert detail("p99", estimate(np.random.default_rng(2).lognormal(-4, 0.5, 20_000), 0.99)) == ""
 
 
 def test_one_observation_is_its_own_interval() -> None:

@@ -13,6 +13,7 @@ from tests.analysis.runs import planned, run, summary
 from velro_gate.analysis.verdict.failures import failure_findings
 from velro_gate.analysis.verdict.findings import comparison_findings, requirement_findings
 from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.metrics import METRICS, Direction
 from velro_gate.model.record import Estimate, PhaseSummary, StepSummary
 from velro_gate.model.scenario import Comparator, Requirement
@@ -65,7 +66,7 @@ def uncompared(level: Level, reason: str, **changed: Any) -> Comparison:
     return comparison(**(figures | changed))
 
 
-def findings(*rows: Comparison, skipped: Sequence[str] = (), several: bool = False, **more: Any) -> list[Finding]:
+def findings(*rows: Comparison, skipped: Sequence[UnusedRuns] = (), several: bool = False, **more: Any) -> list[Finding]:
     return list(comparison_findings(rows, skipped=skipped, several=several, **more))
 
 
@@ -179,7 +180,8 @@ class TestComparisonFindings:
         assert "velro-gate baseline calibrate" in words(found).advice
 
     def test_it_names_the_stored_runs_that_could_have_been_compared_with(self) -> None:
-        (found,) = findings(uncompared(Level.NO_BASELINE, "-"), skipped=["shop/x.json is not used: it is not JSON"])
+        unused = UnusedRuns(why=WhyUnused.UNREADABLE, detail="shop/x.json is not used: it is not JSON")
+        (found,) = findings(uncompared(Level.NO_BASELINE, "-"), skipped=[unused])
         assert "(shop/x.json is not used: it is not JSON)" in words(found).sentence
 
     def test_rows_without_a_figure_are_told_once_for_each_reason(self) -> None:

@@ -14,6 +14,7 @@ from tests.analysis.phases import health
 from tests.analysis.runs import baselines, planned, run, summary
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import BlockInconclusive, Comparator, Phase, Policy, Requirement
 from velro_gate.model.verdict import Change, Finding, Level, Verdict, worst
@@ -65,9 +66,10 @@ def test_without_baselines_there_is_one_finding_about_it_and_the_requirements_de
     assert judge(run(), (), phases=limited(UNDER_10_MS)).level is Level.FAIL
 
 
-def test_skipped_baselines_are_kept_and_told() -> None:
-    verdict = judge(run(), (), skipped=("shop/a.json is not used: it is not JSON",))
-    assert verdict.baselines_skipped == ("shop/a.json is not used: it is not JSON",)
+def test_skipped_baselines_are_kept_and_reported() -> None:
+    unused = UnusedRuns(why=WhyUnused.UNREADABLE, detail="shop/a.json is not used: it is not JSON")
+    verdict = judge(run(), (), skipped=(unused,))
+    assert verdict.baselines_skipped == (unused,)
     assert "it is not JSON" in words(first(verdict)).sentence
 
 

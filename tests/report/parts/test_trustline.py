@@ -13,6 +13,7 @@ from tests.report.records import PRD
 from velro_gate import report
 from velro_gate.analysis.verdict.trust_limits import doubtful
 from velro_gate.model.facts.doubts import Steal
+from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import sources_for, watch
@@ -114,9 +115,9 @@ def test_a_run_whose_sources_all_answered_has_nothing_that_was_not_watched() -> 
 def test_stored_runs_that_were_skipped_are_counted_one_by_one_also_where_a_sentence_is_about_several() -> None:
     run, verdict = EXAMPLES["pass"]()
     skipped = (
-        "5 baselines not used: of another environment (kernel)",
-        "1 baseline not used: quarantined",
-        "a.json is not used: no record",
+        UnusedRuns(why=WhyUnused.ENVIRONMENT, runs=5, detail="kernel"),
+        UnusedRuns(why=WhyUnused.QUARANTINED),
+        UnusedRuns(why=WhyUnused.UNREADABLE, detail="a.json is not used: no record"),
     )
     verdict = dataclasses.replace(verdict, baselines_used=0, baselines_skipped=skipped)
     assert dict(trust_facts(run, verdict))["baselines"] == "none used, 7 skipped"

@@ -15,6 +15,7 @@ from velro_gate import report
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
@@ -302,20 +303,21 @@ def test_a_value_of_an_exact_count_has_no_interval() -> None:
 def test_baselines_that_exist_and_were_not_used_stand_in_the_first_line_with_reason_and_remedy() -> None:
     record = run()
     said = "5 baselines not used: of another version of the plan (step a is gone; step b is new; digest 1, now 2)"
-    verdict = judge(record, (), skipped=(said,))
+    detail = "step a is gone; step b is new; digest 1, now 2"
+    verdict = judge(record, (), skipped=(UnusedRuns(why=WhyUnused.PLAN, runs=5, detail=detail),))
     assert headline(record, verdict).startswith(f"{said}.")
     assert title(verdict) == "stored baselines were not used, please read"
     assert ".." not in report.headline(record, verdict)
     assert build(record, verdict).comparison_count == "stored baselines were not used, so nothing was compared"
     assert any("Undo what renamed" in words(finding).advice for finding in verdict.findings)
-    quiet = judge(record, (), skipped=("5 baselines not used: of another profile (full)",))
+    quiet = judge(record, (), skipped=(UnusedRuns(why=WhyUnused.PROFILE, runs=5, detail="full"),))
     assert title(quiet) == "no baseline yet, no action needed"
 
 
 def test_a_required_baseline_that_is_missing_fails_the_run_and_its_reason_is_the_first_line() -> None:
     record = run()
-    said = "2 baselines not used: of another environment (kernel was 1, is 2)"
-    verdict = judge(record, (), skipped=(said,), policy=replace(record.plan.policy, require_baseline=True))
+    unused = UnusedRuns(why=WhyUnused.ENVIRONMENT, runs=2, detail="kernel was 1, is 2")
+    verdict = judge(record, (), skipped=(unused,), policy=replace(record.plan.policy, require_baseline=True))
     assert verdict.level is Level.FAIL
     assert "a baseline is required: 2 baselines not used" in words(verdict.findings[0]).sentence
     assert "runner-label" in words(verdict.findings[0]).advice

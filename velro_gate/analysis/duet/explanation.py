@@ -1,7 +1,7 @@
-"""Why the head build of a duet is worse, in one sentence a phase: the shift function over pairs of blocks.
+"""Why the head build of a duet is worse, phase by phase: the shift function over pairs of blocks.
 
-What is new is known: the pairs hold nothing but the change. In the place of main's history stands where the base build lay
-beside it.
+All of it is new, since the two builds of a pair differ by nothing but the change. Where a run's explanation names main's
+history, that of a duet names the range of the base build's blocks.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from velro_gate.analysis.rows.companions import companions
 from velro_gate.analysis.rows.family import Row
 from velro_gate.analysis.statistics.paired import paired
 from velro_gate.analysis.statistics.sign_flip import single_p
-from velro_gate.analysis.stored.explanation import QUANTILES, SURE, Moved, explain, span_of, to_explain
+from velro_gate.analysis.stored.explanation import QUANTILES, SURE, Moved, explain, to_explain
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Duet, Pair, Side
 from velro_gate.model.explanation import Explanation, QuantileMove
+from velro_gate.model.facts.explanations import NewAboveBase, NewWithBuild, Origin
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
@@ -32,12 +33,12 @@ def duet_explanations(rows: Sequence[Comparison], duet: Duet) -> tuple[Explanati
     rows: comparisons of a run with this duet; those with baselines are left out.
     """
     pairs = [pair for pair in duet.pairs if not unusable(pair)]
-    beside = [row for row in rows if row.pairs]
+    of_pairs = [row for row in rows if row.pairs]
     found = []
-    for name in dict.fromkeys(row.phase for row in beside):
-        worse = to_explain(beside, name)
+    for name in dict.fromkeys(row.phase for row in of_pairs):
+        worse = to_explain(of_pairs, name)
         if worse:
-            found.append(_explained(worse, beside, pairs, duet))
+            found.append(_explained(worse, of_pairs, pairs, duet))
     return tuple(found)
 
 
@@ -49,8 +50,10 @@ def _explained(worse: Sequence[Comparison], rows: Sequence[Comparison], pairs: S
         worse,
         duet.steps,
         moved,
-        since=lambda row: ("", _beside(row, base)),
-        beside=lambda names, told: companions(phase, names, [row for row in rows if row not in told], pool_blocks(head), base),
+        origin=lambda row: _origin(row, base),
+        companions=lambda names, named: companions(
+            phase, names, [row for row in rows if row not in named], pool_blocks(head), base
+        ),
     )
 
 
@@ -58,12 +61,11 @@ def _phases(pairs: Sequence[Pair], side: Side, name: str) -> list[PhaseSummary]:
     return [found for pair in pairs if (found := pair.block(side).phase(name)) is not None]
 
 
-def _beside(row: Comparison, base: Sequence[PhaseSummary]) -> str:
-    """Where the base build lay in its blocks."""
+def _origin(row: Comparison, base: Sequence[PhaseSummary]) -> Origin:
     figures = [found.value for phase in base if (found := phase.measurement(row.metric, row.step)) is not None]
     if not figures or METRICS[row.metric].quantile is None:
-        return "it is new with this build"
-    return f"it is new with this build (the {len(figures)} blocks of the base build: {span_of(row.metric, figures)})"
+        return NewWithBuild()
+    return NewAboveBase(metric=row.metric, blocks=len(figures), low=min(figures), high=max(figures))
 
 
 def _moved(phase: str, step: str, pairs: Sequence[Pair], duet: Duet) -> Moved | None:

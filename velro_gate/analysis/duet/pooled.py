@@ -130,7 +130,7 @@ def _middle(found: Sequence[Estimate], n: int) -> Estimate:
     if not np.isfinite(low):
         low, high = min(each.low for each in found), max(each.high for each in found)
     return Estimate(
-        value=value, low=min(low, value), high=max(high, value), n=n, detail=f"over {len(found)} block{'s' * (len(found) > 1)}"
+        value=value, low=min(low, value), high=max(high, value), n=n, detail=f"{len(found)} block{'s' * (len(found) > 1)}"
     )
 
 

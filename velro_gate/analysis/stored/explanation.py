@@ -1,4 +1,4 @@
-"""A regression in one sentence that a reviewer understands: which steps, how, since when, and what moved with it.
+"""A regression explained to a reviewer: which steps, how, since when, and what moved with it.
 
 The shift function compares the two builds quantile by quantile (Doksum 1974): where every quantile moves by the same share, all
 work became slower; by the same time, a cost was added to each request; only at the top, some requests meet something new. Here
@@ -7,23 +7,22 @@ it has the four quantiles that are kept of a run, each with the test of a compar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from velro_gate.analysis.rows.companions import companions
 from velro_gate.analysis.rows.family import LEAST_BEYOND, beyond
-from velro_gate.analysis.rows.rounding import rounded_change, rounded_seconds
-from velro_gate.analysis.rows.wording import named
 from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.drift import changes_of
 from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
+from velro_gate.model.facts.doubts import FigureName
+from velro_gate.model.facts.explanations import Companion, NewAboveMain, NewWithBuild, Origin, SinceRun
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level
-from velro_gate.units import format_change, join_range
 
 QUANTILES = ("p50", "p90", "p95", "p99")
 
@@ -35,8 +34,6 @@ ALIKE = 1.5
 
 JUMP = 1.0
 """Times the median response time: a move of so much at the top alone is a new way through the service, not a longer tail."""
-
-_MOST_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +94,8 @@ def _explained(
         worse,
         steps,
         moved,
-        since=lambda row: _since(row, baselines, policy),
-        beside=lambda names, told: companions(phase, names, [row for row in rows if row not in told], runs[0], before),
+        origin=lambda row: _origin(row, baselines, policy),
+        companions=lambda names, named: companions(phase, names, [row for row in rows if row not in named], runs[0], before),
     )
 
 
@@ -107,18 +104,17 @@ def explain(
     steps: Sequence[str],
     moved: Mapping[str, Moved],
     *,
-    since: Callable[[Comparison], tuple[str, str]],
-    beside: Callable[[Sequence[str], Sequence[Comparison]], tuple[str, ...]],
+    origin: Callable[[Comparison], Origin],
+    companions: Callable[[Sequence[str], Sequence[Comparison]], tuple[Companion, ...]],
 ) -> Explanation:
-    """One phase in one sentence.
+    """The explanation of one phase.
 
     Args:
         worse: its figures that got worse, at least one.
         steps: of the plan.
         moved: by step, all of them together included; those without a quantile to compare are not there.
-        since: for the figure whose history is told, the run of main with which a part of it came ('' for none), and the same
-            in words.
-        beside: what moved with it, from the names of the slower steps and the figures that are told already.
+        origin: where the worsening of a figure comes from.
+        companions: what moved with it, from the names of the slower steps and the figures that the explanation names already.
     """
     phase = worse[0].phase
     slower = sorted((moved[step] for step in steps if step in moved and moved[step].worst), key=lambda one: -one.worst)
@@ -128,18 +124,16 @@ def explain(
     quantiles = shown.quantiles if shown is not None and timed else ()
     shape = shape_of(quantiles, shown.median if shown is not None else 0.0) if timed else ShiftShape.NONE
     names = tuple(one.step for one in slower) if timed else ()
-    run, origin = since(_first(worse, names[0] if names else ALL_STEPS))
-    with_it = beside(names, () if timed else worse)
-    opening = _slow(names, steps, phase, shape, quantiles, shown.step) if timed and shown else _other(worse, phase)
-    closing = f"; with it moved {', '.join(with_it)}" if with_it else ""
     return Explanation(
         phase=phase,
         steps=names,
+        plan_steps=len(steps),
         shape=shape,
         quantiles=quantiles,
-        since=run,
-        companions=with_it,
-        sentence=f"{opening}; {origin}{closing}",
+        shown=shown.step if shown is not None else ALL_STEPS,
+        worse=tuple(FigureName(step=row.step, metric=row.metric) for row in worse),
+        origin=origin(_first(worse, names[0] if names else ALL_STEPS)),
+        companions=companions(names, () if timed else worse),
     )
 
 
@@ -204,13 +198,12 @@ def _first(worse: Sequence[Comparison], step: str) -> Comparison:
     return min(worse, key=lambda row: (row.step != step, METRICS[row.metric].quantile is None, row.p or 0.0))
 
 
-def _since(row: Comparison, baselines: Sequence[RunRecord], policy: Policy) -> tuple[str, str]:
-    """The run of main with which a part of it came ('' for none), and that in words."""
+def _origin(row: Comparison, baselines: Sequence[RunRecord], policy: Policy) -> Origin:
     epoch = of_this_epoch(baselines, row.phase, row.step, row.metric)[-policy.history :]
     points = [p for p in changes_of(epoch, row.phase, row.step, row.metric, policy) if p.worse and not p.accepted]
     if points:
-        last = points[-1]
-        return last.run.id, f"a part of it came with {named(last.run)} of main ({format_change(last.change)})"
+        run = points[-1].run
+        return SinceRun(run=run.id, day=run.started_at[:10], sha=run.revision.sha, change=points[-1].change)
     level = epoch[-policy.max_baselines :]
     figures = [
         found.value
@@ -218,83 +211,9 @@ def _since(row: Comparison, baselines: Sequence[RunRecord], policy: Policy) -> t
         if (phase := run.phase(row.phase)) is not None and (found := phase.measurement(row.metric, row.step)) is not None
     ]
     if len(figures) < 2 or METRICS[row.metric].quantile is None:
-        return "", "it is new with this build"
-    return "", f"it is new with this build (the last {len(figures)} runs of main: {span_of(row.metric, figures)})"
-
-
-def span_of(metric: str, figures: Sequence[float]) -> str:
-    """Where response times lay, in seconds: ``p95 39.6 to 40.5 ms``."""
-    span = join_range(*(rounded_seconds(value, min(figures) / 100.0) for value in (min(figures), max(figures))))
-    return f"{METRICS[metric].label} {span}"
+        return NewWithBuild()
+    return NewAboveMain(metric=row.metric, runs=len(figures), low=min(figures), high=max(figures))
 
 
 def _is_moved(one: Moved | None) -> bool:
     return one is not None and one.worst > 0.0
-
-
-def _slow(
-    names: Sequence[str], steps: Sequence[str], phase: str, shape: ShiftShape, quantiles: Sequence[QuantileMove], shown: str
-) -> str:
-    """shown: the step whose quantiles these are."""
-    if not names and shown != ALL_STEPS:
-        who = f"{shown} looks"
-    elif not names:
-        who = "no step by itself, but all of them together are"
-    elif len(names) == len(steps) and len(steps) > 1:
-        who = f"all {len(steps)} steps are"
-    else:
-        listed = ", ".join(names[:_MOST_STEPS])
-        more = f" and {len(names) - _MOST_STEPS} more steps" if len(names) > _MOST_STEPS else ""
-        who = f"{listed}{more} {'is' if len(names) == 1 else 'are'}"
-    of = f" of {names[0]}" if len(names) > 1 else ""
-    figures = ", ".join(_figures(quantiles))
-    return f"in {phase} {who} slower, {_how(shape, quantiles)} ({figures}{of})"
-
-
-def _figures(quantiles: Sequence[QuantileMove]) -> Iterator[str]:
-    for one in quantiles:
-        yield f"{METRICS[one.metric].label} {rounded_change(one.change, one.low, one.high)}"
-
-
-def _how(shape: ShiftShape, quantiles: Sequence[QuantileMove]) -> str:
-    moved = [one for one in quantiles if one.moved]
-    match shape:
-        case ShiftShape.SAME_SHARE if len(quantiles) == 1:
-            return f"as far as {METRICS[quantiles[0].metric].label} shows"
-        case ShiftShape.SAME_SHARE:
-            return f"all requests by about the same share{_sure_of(moved, quantiles)}"
-        case ShiftShape.SAME_TIME:
-            middle = sorted(one.seconds for one in quantiles)[len(quantiles) // 2]
-            spread = max(one.seconds for one in quantiles) - min(one.seconds for one in quantiles)
-            size = rounded_seconds(middle, max(spread / 2.0, middle / 10.0))
-            return f"every request by about {size}{_sure_of(moved, quantiles)}"
-        case ShiftShape.TAIL:
-            return "only in the tail"
-        case ShiftShape.NEW_MODE:
-            jump = min(one.seconds for one in moved[-2:])
-            return f"{_share_hit(quantiles)} of its requests by a jump of about {rounded_seconds(jump, jump / 10.0)}"
-        case ShiftShape.MIDDLE:
-            return "in the middle, not in the tail"
-        case _:
-            return "the quantiles unevenly" if moved else "though no quantile by itself is sure"
-
-
-def _sure_of(moved: Sequence[QuantileMove], quantiles: Sequence[QuantileMove]) -> str:
-    """Which quantiles surely moved, where not all did."""
-    labels = [METRICS[one.metric].label for one in moved]
-    return "" if len(moved) == len(quantiles) else f", surely at {' and '.join(labels)}"
-
-
-def _share_hit(quantiles: Sequence[QuantileMove]) -> str:
-    """How many requests the jump meets: between the lowest quantile that moved and the one below it."""
-    lowest = next(i for i, one in enumerate(quantiles) if one.moved)
-    least, most = (round((1.0 - LATENCY_QUANTILES[quantiles[i].metric]) * 100.0) for i in (lowest, lowest - 1))
-    return f"{least} to {most} %"
-
-
-def _other(worse: Sequence[Comparison], phase: str) -> str:
-    said = []
-    for row in worse:
-        label = METRICS[row.metric].label + (f" of {row.step}" if row.step != ALL_STEPS else "")
-        said.append(f"{label} is worse")
-    return f"in {phase} {', '.join(said)}, response times are not"

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from velro_gate.model.facts.findings import BaselineRequired
+from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Finding, Level
 
 
-def noteworthy(skipped: Sequence[str]) -> str:
-    """The reason that speaks first for stored runs which were not used; empty where there are none but of other profiles."""
-    return next((said for said in skipped if "not used" in said and "of another profile" not in said), "")
-
-
-def required_baseline(rules: Policy, baselines: Sequence[RunRecord], skipped: Sequence[str]) -> Iterator[Finding]:
+def required_baseline(rules: Policy, baselines: Sequence[RunRecord], skipped: Sequence[UnusedRuns]) -> Iterator[Finding]:
     """The failure of a run that had to be compared and was not."""
     if rules.require_baseline and not baselines:
         yield Finding(level=Level.FAIL, subject="baselines", facts=BaselineRequired(skipped=tuple(skipped)))

@@ -114,13 +114,8 @@ def _estimates(ordered: Floats, histogram: npt.NDArray[np.float32], ranks: Seque
         else:
             first, last = intervals.rank_range(n, p, effect)
             low, high = min(float(ordered[first]), value), max(float(ordered[last]), value)
-        found.append(Estimate(value=value, low=low, high=high, n=n, detail=_detail(n, p)))
+        found.append(Estimate(value=value, low=low, high=high, n=n))
     return tuple(found)
-
-
-def _detail(n: int, p: float) -> str:
-    beyond = math.floor(n * (1.0 - p))
-    return f"only {beyond} of {n} answers lie beyond it" if beyond < FEW else ""
 
 
 def _dependence(histogram: npt.NDArray[np.float32], p: float) -> tuple[float, float]:

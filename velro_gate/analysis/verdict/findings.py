@@ -27,6 +27,7 @@ from velro_gate.model.facts.findings import (
     TooFewBaselines,
 )
 from velro_gate.model.facts.reasons import Reason
+from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
@@ -67,7 +68,7 @@ def requirement_findings(
 def comparison_findings(
     comparisons: Sequence[Comparison],
     *,
-    skipped: Sequence[str],
+    skipped: Sequence[UnusedRuns],
     several: bool,
     doubted: frozenset[str] = frozenset(),
     today: date | None = None,

@@ -28,6 +28,7 @@ from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
 from velro_gate.model.facts.findings import NoPhases, RunIncomplete
 from velro_gate.model.facts.reasons import FurtherRunCut, FurtherRunDoubted, Reason
+from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, TrustFinding, Verdict
@@ -38,7 +39,7 @@ def judge(
     record: RunRecord,
     baselines: Sequence[RunRecord],
     *,
-    skipped: Sequence[str] = (),
+    skipped: Sequence[UnusedRuns] = (),
     policy: Policy | None = None,
     phases: Sequence[Phase] | None = None,
     repeats: Sequence[RunRecord] | None = None,
@@ -54,7 +55,7 @@ def judge(
     Args:
         record: the run.
         baselines: comparable accepted runs, newest last; none of them is this run.
-        skipped: sentences on stored runs that could not be compared with; they are told where they explain something.
+        skipped: stored runs that could not be compared with, reported where they explain something.
         policy, phases: stand in for those of the record's own plan, to judge it by other rules or requirements.
         repeats: further runs of suspicious phases, which have to confirm a regression. None: the run is judged alone.
         missing: phase -> why it was not run again, or not twice.

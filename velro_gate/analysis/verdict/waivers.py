@@ -6,9 +6,6 @@ names a figure which the run does not compare.
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -17,7 +14,7 @@ from velro_gate.model.facts.findings import WaiverExpired, WaiverUnmatched
 from velro_gate.model.facts.reasons import AboveWaiver, Waived
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.verdict import Change, Comparison, Finding, Level
-from velro_gate.model.waiver import Waiver
+from velro_gate.model.waiver import Waiver, WaiverProposal
 
 USUAL_DAYS = 30
 """How long a waiver that is proposed would hold."""
@@ -25,9 +22,6 @@ ROOM = 1.25
 """How far above the change that was seen a proposed ceiling lies."""
 
 FILE = "velro-waivers.yaml"
-
-_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
-"""What YAML does not take for a text."""
 
 
 def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> tuple[Comparison, ...]:
@@ -62,34 +56,13 @@ def waiver_findings(
             )
 
 
-def proposed(row: Comparison, today: date) -> str:
-    """A row of the waivers' file for a regression, ready to paste but for issue and reason; empty where there is no figure.
-
-    Issue and reason are quoted already: in YAML a bare ``#7`` is a comment.
-    """
+def proposed(row: Comparison, today: date) -> WaiverProposal | None:
+    """What a waiver of this regression would allow, and until when; None where there is no figure."""
     size = worsening(row)
     if size is None:
-        return ""
-    if METRICS[row.metric].scale is Scale.LINEAR:
-        ceiling = f"{_up(size * ROOM * 1e4) / 100.0:.2f} %"
-    else:
-        ceiling = f"{_up(size * ROOM * 100.0)} %"
-    expires = (today + timedelta(days=USUAL_DAYS)).isoformat()
-    return (
-        f"- {{phase: {_scalar(row.phase)}, step: {_scalar(row.step)}, metric: {row.metric}, ceiling: {ceiling}, "
-        f'expires: {expires}, issue: "", reason: ""}}'
-    )
-
-
-def _up(size: float) -> int:
-    """Rounded up, but not for the sake of binary fractions."""
-    return math.ceil(size - 1e-6)
-
-
-def _scalar(name: str) -> str:
-    """A name as YAML takes it for that text: quoted where it could be read as something else (``no``, ``1e3``, ``a: b``)."""
-    plain = re.fullmatch(r"[A-Za-z][\w.-]*", name) and name.lower() not in _WORDS
-    return name if plain else json.dumps(name, ensure_ascii=False)
+        return None
+    expires = today + timedelta(days=USUAL_DAYS)
+    return WaiverProposal(phase=row.phase, step=row.step, metric=row.metric, ceiling=size * ROOM, expires=expires)
 
 
 def worsening(row: Comparison) -> float | None:

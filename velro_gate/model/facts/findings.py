@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from velro_gate.model.facts.doubts import FigureName, TrustFacts
 from velro_gate.model.facts.reasons import BuildStopped
+from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
 from velro_gate.model.waiver import Waiver
 
@@ -189,7 +190,7 @@ class NoBaseline:
     """There was nothing to compare with. skipped: why stored runs were not used."""
 
     code: ClassVar = "no-baseline"
-    skipped: tuple[str, ...]
+    skipped: tuple[UnusedRuns, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +198,7 @@ class BaselineRequired:
     """The policy asks for a comparison with baselines and there was none."""
 
     code: ClassVar = "baseline-required"
-    skipped: tuple[str, ...]
+    skipped: tuple[UnusedRuns, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

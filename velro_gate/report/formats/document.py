@@ -11,9 +11,12 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
 from velro_gate.model.verdict import Comparison, Finding, RequirementResult, SideBySide, TrustFinding, Verdict
 from velro_gate.report.parts.wording import action, headline
+from velro_gate.report.sentences.baselines import unused_words
+from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
 from velro_gate.report.sentences.requirements import requirement_sentence
+from velro_gate.report.text import figures
 
 VERDICT_SCHEMA = 1
 """Raised when a key changes its meaning or goes away; new keys do not raise it."""
@@ -41,7 +44,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
             "scaled": any(result.requirement.scaled_from is not None for result in verdict.requirements),
         },
         "duet": _duet(verdict.duet),
-        "baselines": {"used": verdict.baselines_used, "skipped": list(verdict.baselines_skipped)},
+        "baselines": {"used": verdict.baselines_used, "skipped": [unused_words(one) for one in verdict.baselines_skipped]},
         "findings": [_finding(found) for found in verdict.findings],
         "requirements": [_requirement(result) for result in verdict.requirements],
         "comparisons": [_comparison(row) for row in verdict.comparisons],
@@ -111,16 +114,16 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
         "status": result.status.value,
         "met": result.met,
         "level": result.level.word,
-        "measured": _estimate(result.estimate),
+        "measured": _estimate(wanted.metric, result.estimate),
         "headroom": result.headroom,
         "sentence": requirement_sentence(result),
     }
 
 
-def _estimate(found: Estimate | None) -> dict[str, Any] | None:
+def _estimate(metric: str, found: Estimate | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "detail": found.detail}
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n, "detail": figures.detail(metric, found)}
 
 
 def _comparison(row: Comparison) -> dict[str, Any]:
@@ -160,8 +163,8 @@ def _explanation(one: Explanation) -> dict[str, Any]:
         "shape": one.shape.value,
         "quantiles": [dataclasses.asdict(move) for move in one.quantiles],
         "since": one.since,
-        "companions": list(one.companions),
-        "sentence": one.sentence,
+        "companions": [companion_words(each) for each in one.companions],
+        "sentence": explanation_sentence(one),
     }
 
 

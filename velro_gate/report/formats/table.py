@@ -13,7 +13,7 @@ from velro_gate.model.verdict import Change, Comparison, RequirementResult, Verd
 from velro_gate.report.parts.rows import status_word
 from velro_gate.report.sentences.reasons import row_reason
 from velro_gate.report.text.escape import csv_cell
-from velro_gate.report.text.figures import MISSING
+from velro_gate.report.text.figures import MISSING, detail
 
 COLUMNS = (
     *("run", "scenario", "profile", "revision", "verdict", "phase", "step", "metric", "unit"),
@@ -93,7 +93,7 @@ def _measured(record: RunRecord, key: _Key) -> list[_Cell]:
     found = summary.measurement(metric, step) if summary else None
     if found is None:
         return [MISSING, MISSING, MISSING, MISSING, ""]
-    return [found.value, found.low, found.high, found.n, found.detail]
+    return [found.value, found.low, found.high, found.n, detail(metric, found)]
 
 
 def _generator_alone(record: RunRecord, key: _Key) -> _Cell:

@@ -112,14 +112,8 @@ def _build(revision: Revision) -> str:
 
 def _baselines(verdict: Verdict) -> str:
     used = f"{verdict.baselines_used or 'none'} used"
-    skipped = sum(_stored_runs(said) for said in verdict.baselines_skipped)
+    skipped = sum(one.runs for one in verdict.baselines_skipped)
     return f"{used}, {skipped} skipped" if skipped else used
-
-
-def _stored_runs(said: str) -> int:
-    """How many stored runs a sentence is about: "5 baselines not used: ..." of five, any other of one file."""
-    first = said.split(" ", 1)[0]
-    return int(first) if first.isdecimal() and "not used: " in said else 1
 
 
 def smallest_seen(rows: Iterable[Comparison]) -> str:

@@ -22,6 +22,8 @@ from velro_gate.model.verdict import (
 from velro_gate.report.parts import measured, rows, trustline
 from velro_gate.report.parts.settled import settled
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
+from velro_gate.report.sentences.baselines import unused_words
+from velro_gate.report.sentences.explanations import explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, strong, text
@@ -142,7 +144,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
         comparison_count=comparison_count(verdict),
         settled=settled(verdict),
-        explanations=[spoken(one.sentence) for one in verdict.explanations],
+        explanations=[spoken(explanation_sentence(one)) for one in verdict.explanations],
         compared="Compared with the baselines" if verdict.duet is None else "Head and base side by side",
         before="Baseline" if verdict.duet is None else "Base build",
         now="Now" if verdict.duet is None else "Head build",
@@ -156,7 +158,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         answers=measured.answer_rows(record),
         failures=measured.failure_rows(record),
         resources=measured.resource_rows(record),
-        baselines_skipped=verdict.baselines_skipped,
+        baselines_skipped=tuple(unused_words(one) for one in verdict.baselines_skipped),
         notes=record.notes,
         method=method(record, verdict),
         footer=_footer(record),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from velro_gate.analysis.verdict.waivers import proposed
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Level, Verdict
+from velro_gate.report.sentences.waivers import proposed_row
 
 MOST = 8
 _PLAIN = re.compile(r"[\w.-]+")
@@ -19,5 +19,5 @@ def waiver_rows(record: RunRecord, verdict: Verdict) -> tuple[str, ...]:
     failing = [
         row for row in verdict.comparisons if row.primary and row.verdict is Change.REGRESSION and row.level is Level.FAIL
     ]
-    rows = (proposed(row, today) for row in failing if _PLAIN.fullmatch(row.phase) and _PLAIN.fullmatch(row.step))
+    rows = (proposed_row(row, today) for row in failing if _PLAIN.fullmatch(row.phase) and _PLAIN.fullmatch(row.step))
     return tuple(filter(None, rows))[:MOST]

@@ -11,6 +11,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Trust, Verdict
 from velro_gate.report.parts.rows import tightest, worsening
+from velro_gate.report.sentences.baselines import noteworthy, unused_words
 from velro_gate.report.sentences.failures import causes_words
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import confirmation_counted, row_reason
@@ -114,7 +115,8 @@ def unused_baselines(verdict: Verdict) -> str:
     """Why stored baselines that exist were not used, where none was; empty otherwise, and where they are of other profiles."""
     if verdict.baselines_used or verdict.duet is not None:
         return ""
-    return next((said for said in verdict.baselines_skipped if "not used" in said and "of another profile" not in said), "")
+    unused = noteworthy(verdict.baselines_skipped)
+    return "" if unused is None else unused_words(unused)
 
 
 def title(verdict: Verdict) -> str:

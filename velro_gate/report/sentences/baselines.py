@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from velro_gate import units
-from velro_gate.analysis.stored.unused_baselines import noteworthy
 from velro_gate.model.facts.findings import BaselineRequired, BehindRelease, MainChange, MainWorse, NoBaseline, ReleaseChange
+from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, listed, subject
 
 CALIBRATE = "'velro-gate baseline calibrate'"
-_REMEDIES = (
-    (
-        "of another version of the plan",
-        f"Undo what renamed or changed a step or phase, or record baselines of the plan as it is now: {CALIBRATE}.",
+_REMEDIES = {
+    WhyUnused.PLAN: (
+        f"Undo what renamed or changed a step or phase, or record baselines of the plan as it is now: {CALIBRATE}."
     ),
-    (
-        "of another environment",
+    WhyUnused.ENVIRONMENT: (
         "Give similar machines one label (runner-label, --runner), so that their names and kernels do not matter, or record "
-        f"baselines on this one: {CALIBRATE}.",
+        f"baselines on this one: {CALIBRATE}."
     ),
-    ("quarantined", f"See why they are quarantined ('velro-gate baseline list'), and record others: {CALIBRATE}."),
-    ("", f"Record accepted runs of the main branch on this runner: {CALIBRATE}."),
-)
+    WhyUnused.QUARANTINED: f"See why they are quarantined ('velro-gate baseline list'), and record others: {CALIBRATE}.",
+}
+_RECORD = f"Record accepted runs of the main branch on this runner: {CALIBRATE}."
+_UNUSED = {
+    WhyUnused.SCENARIO: "of another scenario",
+    WhyUnused.PROFILE: "of another profile",
+    WhyUnused.PLAN: "of another version of the plan",
+    WhyUnused.ENVIRONMENT: "of another environment",
+    WhyUnused.QUARANTINED: "quarantined ('velro-gate baseline list' says why)",
+    WhyUnused.INCOMPLETE: "interrupted or incomplete",
+}
 _LOOK = "This change did not cause it. 'velro-gate baseline history' shows when it began; fix it on main, or accept it"
 _MOST = 3
 
 
 def no_baseline(facts: NoBaseline) -> Words:
     """There is nothing to compare with."""
-    because = f" ({'; '.join(facts.skipped[:3])})" if facts.skipped else ""
+    because = f" ({'; '.join(map(unused_words, facts.skipped[:3]))})" if facts.skipped else ""
     return Words(
         sentence=f"there is no baseline to compare with{because}: only the requirements were checked",
         advice=_remedy(facts.skipped),
@@ -38,15 +46,27 @@ def no_baseline(facts: NoBaseline) -> Words:
 
 def baseline_required(facts: BaselineRequired) -> Words:
     """A run that had to be compared and was not."""
-    reason = noteworthy(facts.skipped)
-    return Words(
-        sentence=f"a baseline is required{f': {reason}' if reason else ', and none is stored'}", advice=_remedy(facts.skipped)
-    )
+    unused = noteworthy(facts.skipped)
+    reason = ", and none is stored" if unused is None else f": {unused_words(unused)}"
+    return Words(sentence=f"a baseline is required{reason}", advice=_remedy(facts.skipped))
 
 
-def _remedy(skipped: tuple[str, ...]) -> str:
-    reason = noteworthy(skipped)
-    return next(advice for sign, advice in _REMEDIES if sign in reason)
+def unused_words(one: UnusedRuns) -> str:
+    """``5 baselines not used: of another environment (cores was 4, is 2)``."""
+    if one.why is WhyUnused.UNREADABLE:
+        return one.detail
+    detail = f" ({one.detail})" if one.detail else ""
+    return f"{one.runs} baseline{'s' * (one.runs != 1)} not used: {_UNUSED[one.why]}{detail}"
+
+
+def noteworthy(skipped: Iterable[UnusedRuns]) -> UnusedRuns | None:
+    """The first that a reader has to know of: stored runs of other profiles are expected."""
+    return next((one for one in skipped if one.why is not WhyUnused.PROFILE), None)
+
+
+def _remedy(skipped: Iterable[UnusedRuns]) -> str:
+    unused = noteworthy(skipped)
+    return _RECORD if unused is None else _REMEDIES.get(unused.why, _RECORD)
 
 
 def main_worse(facts: MainWorse) -> Words:

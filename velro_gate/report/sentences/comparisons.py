@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from velro_gate import units
 from velro_gate.analysis.verdict.waivers import FILE as WAIVERS
-from velro_gate.analysis.verdict.waivers import proposed
 from velro_gate.model.facts.findings import (
     AdvisoryNotCompared,
     AdvisoryWorse,
@@ -24,6 +23,7 @@ from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.sentences.baselines import CALIBRATE
 from velro_gate.report.sentences.failures import LOOK
 from velro_gate.report.sentences.reasons import reasons_words, row_reason
+from velro_gate.report.sentences.waivers import proposed_row
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, listed, subject
 
@@ -89,7 +89,7 @@ def _acceptance(facts: RowDecided) -> str:
         return f"agree on it in a file of waivers ({WAIVERS})"
     if facts.today is None:
         return "accept it after the merge with 'velro-gate baseline add --accept-change'"
-    return f"agree on it in {WAIVERS}: {proposed(facts.row, facts.today)}"
+    return f"agree on it in {WAIVERS}: {proposed_row(facts.row, facts.today)}"
 
 
 def change_sentence(row: Comparison, *, several: bool = False) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Protocol
 
 from velro_gate import units
-from velro_gate.analysis.rows.family import LEAST_BEYOND, is_enough
+from velro_gate.analysis.rows.family import LEAST_BEYOND, beyond, is_enough
 from velro_gate.model.metrics import METRICS, Metric, MetricKind
 from velro_gate.model.readings import Unit, unit_of
 from velro_gate.model.record import Estimate
@@ -63,6 +64,15 @@ def has_few(metric: str, found: Estimate | None) -> bool:
 def marked(metric: str, found: Estimate | None) -> str:
     """The value alone, marked where few answers lie beyond it."""
     return estimate(metric, found) + FEW_MARK * has_few(metric, found)
+
+
+def detail(metric: str, found: Estimate) -> str:
+    """How the figure came about, where that is not plain; of a quantile with few responses beyond it, how many those are."""
+    quantile = METRICS[metric].quantile
+    if found.detail or quantile is None:
+        return found.detail
+    few = math.floor(beyond(found.n, quantile))
+    return f"only {few} of {found.n} responses lie beyond it" if few < LEAST_BEYOND else ""
 
 
 def footnote(rows: Iterable[Marked]) -> str:
