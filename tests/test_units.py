@@ -292,3 +292,86 @@ def test_counts_print_with_thousands_apart(count: float, text: str) -> None:
 )
 def test_memory_prints_in_binary_units(count: float, text: str) -> None:
     assert units.format_bytes(count).replace("1023", "1,023") == text
+
+
+@pytest.mark.parametrize(
+    ("change", "half", "shown"),
+    [
+        (0.304, 0.04, "+30 %"),
+        (0.304, 0.004, "+30.4 %"),
+        (0.304, 0.12, "+30 %"),
+        (0.34, 0.6, "+30 %"),
+        (-0.023, 0.002, "-2.3 %"),
+        (0.004, 0.02, "no change"),
+        (1.0, 0.0, "+100.0 %"),
+    ],
+)
+def test_a_change_has_no_more_digits_than_its_interval_allows(change: float, half: float, shown: str) -> None:
+    assert units.format_change_within(change, change - half, change + half) == shown
+
+
+@given(st.floats(-0.9, 5.0), st.floats(0.001, 0.5))
+def test_a_rounded_change_stays_within_half_a_step_of_it(change: float, half: float) -> None:
+    shown = units.format_change_within(change, change - half, change + half)
+    value = 0.0 if shown == "no change" else float(shown.removesuffix(" %")) / 100.0
+    assert abs(value - change) <= max(half, 0.001) / 2.0 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("seconds", "uncertainty", "shown"),
+    [(0.01234, 0.002, "12 ms"), (0.01234, 0.0002, "12.3 ms"), (0.1, 0.01, "100 ms"), (1.26, 0.3, "1.3 s"), (0.0, 0.0, "0 ms")],
+)
+def test_a_time_has_no_more_digits_than_its_uncertainty_allows(seconds: float, uncertainty: float, shown: str) -> None:
+    assert units.format_seconds_within(seconds, uncertainty) == shown
+
+
+@given(st.floats(min_value=1e-9, max_value=1e9))
+def test_ticks_are_few_round_and_below_the_top(top: float) -> None:
+    ticks = units.round_ticks(top)
+    assert ticks[0] == 0.0
+    assert 2 <= len(ticks) <= 6
+    assert ticks[-1] <= top * 1.000001
+    assert ticks[-1] >= top * 0.5
+
+
+@given(st.floats(-1e9, 1e9))
+def test_the_ends_of_an_axis_hold_what_lies_between_and_have_three_digits(number: float) -> None:
+    low, high = units.round_down(number), units.round_up(number)
+    trifle = 1e-9 * abs(number)
+    assert low - trifle <= number <= high + trifle
+    assert high - low <= 0.011 * abs(number)
+
+
+@given(st.floats(0.0, 10.0), st.integers(0, 2))
+def test_a_ceiling_covers_the_share_that_it_is_made_of(share: float, decimals: int) -> None:
+    shown = float(units.format_share_up(share, decimals=decimals).removesuffix(" %"))
+    assert share * 100.0 - 1e-5 <= shown <= share * 100.0 + 10.0**-decimals
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (units.format_whole_duration(7.6), "8 s"),
+        (units.format_duration_up(90.1), "1 min 35 s"),
+        (units.format_duration_up(90.0), "1 min 30 s"),
+        (units.format_whole(1_102.7), "1,103"),
+        (units.format_whole_up(1_102.1), "1,103"),
+        (units.format_whole_down(2.9), "2"),
+        (units.format_number(2.0), "2"),
+        (units.format_number(1.25), "1.25"),
+        (units.format_number(123.456, digits=4), "123.5"),
+        (units.format_decimal(1_234.5, 3), "1234.500"),
+        (units.format_percent(0.3), "30 %"),
+        (units.format_percent(12.0), "1,200 %"),
+        (units.tight_percent(0.1, signed=True), "+10%"),
+        (units.tight_percent(0.015, decimals=1), "1.5%"),
+    ],
+)
+def test_a_number_for_a_sentence_is_rounded_as_its_place_asks(text: str, shown: str) -> None:
+    assert text == shown
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_numbers_of_few_digits_keep_their_order(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert units.significant(low, 6) <= units.significant(high, 6)

@@ -124,6 +124,16 @@ def format_duration(seconds: float) -> str:
     return f"{rest} s"
 
 
+def format_whole_duration(seconds: float) -> str:
+    """A stretch of time to the whole second, for time that passes or is forecast: ``8 s``."""
+    return format_duration(round(seconds))
+
+
+def format_duration_up(seconds: float, step: float = 5.0) -> str:
+    """A stretch of time that is long enough, rounded up to what a person writes into a file: ``1 min 35 s``."""
+    return format_duration(step * math.ceil(seconds / step - 1e-9))
+
+
 def format_rate(rate: float | None) -> str:
     """Requests a second: ``1,103/s``, ``12.5/s``."""
     return MISSING if rate is None else f"{format_count(rate)}/s"
@@ -136,6 +146,41 @@ def format_count(count: float | None) -> str:
     if abs(count) < 99.95 and count != round(count):
         return f"{count:.1f}"
     return f"{round(count):,}"
+
+
+def format_whole(number: float) -> str:
+    """A number without decimals, with thousands separators: ``1,103``."""
+    return f"{round(number):,}"
+
+
+def format_whole_up(number: float) -> str:
+    """The next whole number at or above this one: ``1,104`` for 1,103.2."""
+    return format_whole(math.ceil(number))
+
+
+def format_whole_down(number: float) -> str:
+    """The whole number at or below this one: how many there are of what is counted in one piece."""
+    return format_whole(math.floor(number))
+
+
+def format_number(number: float, *, digits: int = 6) -> str:
+    """A number as short as it can be written with so many significant digits: ``2``, ``1.5``."""
+    return f"{number:.{digits}g}"
+
+
+def format_decimal(number: float, decimals: int) -> str:
+    """A number with that many decimals, without separators: for tables and for programs."""
+    return f"{number:.{decimals}f}"
+
+
+def format_percent(share: float) -> str:
+    """A share in whole percent: ``30 %``; above 100 % for what is no part of something."""
+    return f"{share * 100.0:,.0f} %"
+
+
+def tight_percent(share: float, *, decimals: int = 0, signed: bool = False) -> str:
+    """A share as part of a name, without a space: ``2%``, ``+10%``."""
+    return f"{share * 100.0:{'+' if signed else ''}.{decimals}f}%"
 
 
 def format_share(share: float | None) -> str:
@@ -254,3 +299,37 @@ def _significant(value: float, digits: int = 3) -> str:
 def _step(uncertainty: float, least: float, most: float) -> float:
     wanted = min(max(uncertainty, least), most)
     return float(10.0 ** math.floor(math.log10(wanted) + 1e-9))
+
+
+def significant(number: float, digits: int) -> float:
+    """A number with that many significant digits, as files keep it. Keeps the order of numbers."""
+    return float(f"{number:.{digits}g}")
+
+
+def round_down(number: float) -> float:
+    """The end of an axis: three significant digits, at or below the number."""
+    size = _third_digit(number)
+    return math.floor(number / size) * size
+
+
+def round_up(number: float) -> float:
+    """The other end: at or above the number."""
+    size = _third_digit(number)
+    return math.ceil(number / size) * size
+
+
+def _third_digit(number: float) -> float:
+    return float(10.0 ** (math.floor(math.log10(abs(number))) - 2)) if number else 1.0
+
+
+def round_ticks(top: float) -> list[float]:
+    """Two to five round values from 0 to at most ``top``: the ticks of an axis."""
+    raw = top / 4.0
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= raw * 0.999)
+    return [index * step for index in range(math.floor(top / step + 1e-9) + 1)]
+
+
+def round_coordinate(coordinate: float) -> float:
+    """A place in a picture, to a tenth of its unit."""
+    return round(coordinate, 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from velro_gate.adoption.findings import DoctorFinding, Severity
+from velro_gate.units import format_count, format_number, format_percent
 
 SPARE_DESCRIPTORS = 64
 """What a run opens in addition to its users' connections (docs/scenario.md)."""
@@ -53,7 +54,8 @@ def _capacity(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="descriptors",
             severity=Severity.FAULT,
             where="ulimit -n",
-            what=f"{facts.descriptors:,} open files are allowed, and {facts.users:,} users need {needed:,}",
+            what=f"{format_count(facts.descriptors)} open files are allowed, and {format_count(facts.users)} users need "
+            f"{format_count(needed)}",
             why="Each user has a connection of its own; a plan that does not fit is refused before it starts.",
             do=f"Set LimitNOFILE={max(65_536, needed)} in the runner's service, or ulimit -Hn in its shell.",
         )
@@ -62,7 +64,7 @@ def _capacity(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="ports",
             severity=Severity.FAULT,
             where="net.ipv4.ip_local_port_range",
-            what=f"{facts.ports:,} local ports are available, and {facts.users:,} users need one each",
+            what=f"{format_count(facts.ports)} local ports are available, and {format_count(facts.users)} users need one each",
             why="A connection needs a port of its own for each source address and target.",
             do="sysctl net.ipv4.ip_local_port_range='1024 65535', or name several source_addresses in the scenario.",
         )
@@ -71,7 +73,7 @@ def _capacity(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="cores",
             severity=Severity.ADVICE,
             where="this machine",
-            what=f"only {facts.cores:g} core is available",
+            what=f"only {format_number(facts.cores)} core is available",
             why="Generator and service share it when the service runs here, and each slows the other.",
             do="Give the runner two cores or more, or run the service on another machine.",
         )
@@ -94,7 +96,7 @@ def _quiet(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="other-load",
             severity=Severity.ADVICE,
             where="this machine",
-            what=f"{facts.busy:.0%} of the CPU time is used by others{by}".replace("%", " %", 1),
+            what=f"{format_percent(facts.busy)} of the CPU time is used by others{by}",
             why="Other work on this machine shows up as noise, and noise hides small regressions.",
             do="Stop it while measuring, or give the gate a runner of its own.",
         )
@@ -103,7 +105,7 @@ def _quiet(facts: MachineFacts) -> Iterator[DoctorFinding]:
             rule="steal",
             severity=Severity.ADVICE,
             where="this machine",
-            what=f"the host takes {facts.steal:.0%} of the CPU time".replace("%", " %", 1),
+            what=f"the host takes {format_percent(facts.steal)} of the CPU time",
             why="Other machines on the same host decide how fast this one is.",
             do="Use a machine with cores of its own (dedicated, pinned, or bare metal).",
         )

@@ -11,6 +11,7 @@ import yaml
 
 from velro_gate.adoption.findings import DoctorFinding, Severity
 from velro_gate.adoption.tree import YamlNode
+from velro_gate.units import format_count
 
 MOST_BYTES = 1 << 20
 """GitHub takes no workflow file of half this size."""
@@ -132,7 +133,7 @@ def read_workflows(root: Path) -> tuple[list[Workflow], list[DoctorFinding]]:
         shown = file.relative_to(root).as_posix()
         try:
             if file.stat().st_size > MOST_BYTES:
-                findings.append(_unreadable(shown, f"it is larger than {MOST_BYTES:,} bytes"))
+                findings.append(_unreadable(shown, f"it is larger than {format_count(MOST_BYTES)} bytes"))
                 continue
             node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except (OSError, UnicodeDecodeError) as error:

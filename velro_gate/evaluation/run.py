@@ -30,7 +30,11 @@ def synthetic_figures(
     for name, experiment in EXPERIMENTS.items():
         if not which or name in which:
             for figure in experiment(count, seed):
-                came = f"{figure.value:.1f} {figure.unit}" if isinstance(figure, Amount) else f"{figure.hits} of {figure.count}"
+                came = (
+                    f"{units.format_decimal(figure.value, 1)} {figure.unit}"
+                    if isinstance(figure, Amount)
+                    else f"{figure.hits} of {figure.count}"
+                )
                 say(f"{figure.experiment}: {figure.what} {came}")
                 yield figure
 

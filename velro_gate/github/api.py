@@ -26,6 +26,7 @@ from velro_gate.github.network import network_variables_in_words
 from velro_gate.github.refusals import UncertainError, refusal
 from velro_gate.github.retrying import limited, pause, transient
 from velro_gate.secrecy import outgoing
+from velro_gate.units import format_count, format_whole
 
 API_VERSION = "2022-11-28"
 BETWEEN_WRITES = 1.0
@@ -257,9 +258,9 @@ class Api:
             for chunk in answer.iter_bytes():
                 content += chunk
                 if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout(f"not whole after {seconds:.0f} s")
+                    raise httpx.ReadTimeout(f"not whole after {format_whole(seconds)} s")
                 if len(content) > LARGEST_ANSWER:
-                    raise httpx.DecodingError(f"more than {LARGEST_ANSWER:,} bytes")
+                    raise httpx.DecodingError(f"more than {format_count(LARGEST_ANSWER)} bytes")
         finally:
             answer.close()
         # Of the headers only those of the body's own form would be wrong now.
@@ -301,7 +302,8 @@ class Api:
             raise PublishError(
                 "GitHub's limit lasts longer than this job waits" if limit else "GitHub does not answer",
                 where=f"{method} {path}",
-                why=f"{why}; the next try would be in {seconds:.0f} s, and {max(self._patience, 0.0):.0f} s are left",
+                why=f"{why}; the next try would be in {format_whole(seconds)} s, and "
+                f"{format_whole(max(self._patience, 0.0))} s are left",
                 hint="The verdict stands. Publish again later with 'velro-gate publish', or use another token.",
             )
         self._patience -= seconds
@@ -338,5 +340,5 @@ def _reason(error: Exception) -> str:
 
 def _capped(content: bytes | bytearray, limit: int, path: str) -> bytes:
     if len(content) > limit:
-        raise PublishError("the archive is too large", where=f"GET {path}", why=f"it has more than {limit:,} bytes")
+        raise PublishError("the archive is too large", where=f"GET {path}", why=f"it has more than {format_count(limit)} bytes")
     return bytes(content)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from velro_gate.errors import PublishError
 from velro_gate.github.api import Api
+from velro_gate.units import format_count
 
 MOST_FILES = 3_000
 """GitHub lists no more of a pull request's files."""
@@ -38,7 +39,7 @@ def changed_files(api: Api, number: int) -> tuple[str, ...]:
         raise PublishError(
             "the pull request changes more files than can be looked through",
             where=f"pull request {number}",
-            why=f"GitHub lists {MOST_FILES:,} at most",
+            why=f"GitHub lists {format_count(MOST_FILES)} at most",
             hint="A maintainer has to run it from a branch of the repository.",
         )
     names = [one.get(key) for one in listed for key in ("filename", "previous_filename")]

@@ -15,6 +15,7 @@ from typing import Any
 
 from velro_gate.errors import PublishError
 from velro_gate.github.api import Api
+from velro_gate.units import format_count
 
 ARCHIVE_LIMIT = 20_000_000
 FILE_LIMIT = 5_000_000
@@ -88,7 +89,7 @@ def files_in(archive: bytes, wanted: Collection[str]) -> dict[str, bytes]:
                     raise _bad(f"it holds {entry.filename} twice")
                 found[entry.filename] = _content(opened, entry)
                 if sum(map(len, found.values())) > TOTAL_LIMIT:
-                    raise _bad(f"its files have more than {TOTAL_LIMIT:,} bytes")
+                    raise _bad(f"its files have more than {format_count(TOTAL_LIMIT)} bytes")
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         raise _bad(f"{type(error).__name__}: {error}") from error
     return found
@@ -122,7 +123,7 @@ def _content(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         while chunk := stream.read(_CHUNK):
             content += chunk
             if len(content) > FILE_LIMIT:
-                raise _bad(f"{entry.filename} has more than {FILE_LIMIT:,} bytes")
+                raise _bad(f"{entry.filename} has more than {format_count(FILE_LIMIT)} bytes")
     return bytes(content)
 
 

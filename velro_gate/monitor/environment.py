@@ -21,6 +21,7 @@ from velro_gate import __version__
 from velro_gate.model.record import POOL, Revision
 from velro_gate.model.run import Environment
 from velro_gate.monitor.checkout import ask
+from velro_gate.units import format_number
 
 
 def environment(
@@ -42,7 +43,7 @@ def environment(
         kernel=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         tool=__version__,
-        extra={**({} if quota is None else {"cpu_quota": f"{quota:g}"}), **({POOL: runner} if runner else {})},
+        extra={**({} if quota is None else {"cpu_quota": format_number(quota)}), **({POOL: runner} if runner else {})},
     )
 
 

@@ -13,6 +13,7 @@ import trio
 
 from velro_gate.monitor.exposition import parse
 from velro_gate.monitor.watching import SourceError
+from velro_gate.units import format_count
 
 _SECONDS = 4.0
 MOST_BYTES = 8 * 2**20
@@ -113,7 +114,7 @@ class PrometheusText:
             async for piece in answer.aiter_raw():
                 page += piece
                 if len(page) > MOST_BYTES:
-                    raise SourceError(f"its metrics page is longer than {MOST_BYTES:,} bytes")
+                    raise SourceError(f"its metrics page is longer than {format_count(MOST_BYTES)} bytes")
             coding = answer.headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
             page = await trio.to_thread.run_sync(_unpacked, bytes(page), coding, limiter=self._limiter, abandon_on_cancel=True)
@@ -133,7 +134,7 @@ def _unpacked(page: bytes, coding: str) -> bytearray:
     except zlib.error as error:
         raise SourceError("its metrics page cannot be unpacked") from error
     if len(found) > MOST_BYTES:
-        raise SourceError(f"its metrics page is longer than {MOST_BYTES:,} bytes")
+        raise SourceError(f"its metrics page is longer than {format_count(MOST_BYTES)} bytes")
     return bytearray(found)
 
 

@@ -17,6 +17,7 @@ from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.quantities import scalar_text
 from velro_gate.scenario.syntax.shape import ColumnSpec, FeederSpec
 from velro_gate.scenario.syntax.templates import RESERVED, is_name
+from velro_gate.units import format_count
 
 MOST_BYTES = 64_000_000
 MOST_COLUMNS = 1_000
@@ -38,7 +39,9 @@ def feeder_from(spec: FeederSpec, *, name: str, folder: Path, seed: int, faults:
         return None
     if not spec.file and (size := _size(spec)) > MOST_BYTES:
         faults.add(
-            line, f"feeder {name!r} would hold some {size:,} bytes, more than {MOST_BYTES:,}", "fewer rows or shorter texts do"
+            line,
+            f"feeder {name!r} would hold some {format_count(size)} bytes, more than {format_count(MOST_BYTES)}",
+            "fewer rows or shorter texts do",
         )
         return None
     table = _read(spec, folder, faults) if spec.file else _generate(name, spec, seed)
@@ -219,7 +222,9 @@ def _json_row(row: dict[str, object], columns: tuple[str, ...], line: int, found
 
 def _check_columns(columns: tuple[str, ...], found: _RowFaults, row: int) -> None:
     if len(columns) > MOST_COLUMNS:
-        found.add(row, f"{len(columns):,} columns, more than {MOST_COLUMNS:,}", "name those that a step uses")
+        found.add(
+            row, f"{format_count(len(columns))} columns, more than {format_count(MOST_COLUMNS)}", "name those that a step uses"
+        )
         return
     for column in columns:
         if not is_name(column):

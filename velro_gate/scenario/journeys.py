@@ -19,6 +19,7 @@ from typing import Any
 from velro_gate.model.scenario import Journey
 from velro_gate.scenario.journey_check import MOST_REPORT, source_of
 from velro_gate.scenario.syntax.faults import Faults
+from velro_gate.units import format_number
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SECONDS = 60.0
@@ -77,7 +78,7 @@ def _report(journey: Journey, faults: Faults, line: int) -> dict[str, Any]:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            faults.add(line, f"the journey {journey.function} was still being imported after {_SECONDS:g} s")
+            faults.add(line, f"the journey {journey.function} was still being imported after {format_number(_SECONDS)} s")
             return {}
         finally:
             os.close(writes)

@@ -174,10 +174,8 @@ class Profiles:
                 what = f"phase {phase.name!r} requires {requirement.metric} {asked} and offers {offered}: it can never be met"
                 self.faults.add(line, what, "offer about 10 % more than is required")
             if requirement.definition.scaling is Scaling.USERS and requirement.target > phase.users:
-                asked = units.format_count(requirement.target)
-                self.faults.add(
-                    line, f"phase {phase.name!r} requires {asked} users held and has {phase.users:,}: it can never be met"
-                )
+                asked, held = units.format_count(requirement.target), units.format_count(phase.users)
+                self.faults.add(line, f"phase {phase.name!r} requires {asked} users held and has {held}: it can never be met")
             if Needs.OFFERED_RATE in requirement.definition.needs and rate is None:
                 hint = "a journey's requests follow from its answers" if self.journeys else "give it a 'rate'"
                 what = f"phase {phase.name!r} has no offered rate, so {requirement.metric} has no meaning"

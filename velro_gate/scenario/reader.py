@@ -34,6 +34,7 @@ from velro_gate.scenario.syntax.shape import STEP_METRICS, FileSpec, PolicySpec,
 from velro_gate.scenario.syntax.templates import Vocabulary, check_template
 from velro_gate.scenario.syntax.tree import LinedDict, LinedValue, read_tree
 from velro_gate.scenario.target import missing_variables, target_from
+from velro_gate.units import format_count
 
 
 def load_scenario(path: Path, environ: Mapping[str, str], *, run_code: bool = True) -> Scenario:
@@ -257,7 +258,8 @@ def _check_unique_rows(
     users, profile, phase = max(sizes, default=(0, "", ""))
     for name, feeder in feeders.items():
         if feeder.unique and len(feeder.rows) < users:
-            what = f"feeder {name!r} is unique and has {len(feeder.rows):,} rows, but {profile}/{phase} has {users:,} users"
+            rows, needed = format_count(len(feeder.rows)), format_count(users)
+            what = f"feeder {name!r} is unique and has {rows} rows, but {profile}/{phase} has {needed} users"
             faults.add(draft.line("feeders", name), what, "add rows, or drop 'unique'")
 
 

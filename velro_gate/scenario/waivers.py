@@ -16,6 +16,7 @@ from velro_gate.model.waiver import Waiver
 from velro_gate.scenario.syntax.faults import Faults, explain
 from velro_gate.scenario.syntax.quantities import Text
 from velro_gate.scenario.syntax.tree import LinedDict, LinedList, LinedValue, as_written, line_of, read_tree
+from velro_gate.units import format_decimal, format_percent
 
 
 def _ceiling(given: object) -> float:
@@ -25,7 +26,9 @@ def _ceiling(given: object) -> float:
         raise ValueError("a ceiling such as '30 %' or 0.3 is expected")
     share = float(match[1]) / (100.0 if match[2] else 1.0)
     if not match[2] and share > 1.0:
-        raise ValueError(f"{given} would be {share * 100.0:,.0f} %: write '{given} %' or '{share * 100.0:.0f} %'")
+        raise ValueError(
+            f"{given} would be {format_percent(share)}: write '{given} %' or '{format_decimal(share * 100.0, 0)} %'"
+        )
     return share
 
 

@@ -23,6 +23,7 @@ from velro_gate.store.codec import CodecError, encode_record
 from velro_gate.store.files import create_whole, unwritable, write_whole
 from velro_gate.store.pins import pinned_as
 from velro_gate.store.records import read_record
+from velro_gate.units import format_whole
 
 DEFAULT_FOLDER = Path("baselines")
 """At the top of the repository that the scenario is in."""
@@ -330,7 +331,7 @@ def _fields(environment: Environment) -> Mapping[str, str]:
         "runner": environment.runner,
         "CPU": environment.cpu_model,
         "cores": str(environment.cores),
-        "memory": f"{round(environment.memory / 2**30)} GiB",
+        "memory": f"{format_whole(environment.memory / 2**30)} GiB",
         "kernel": environment.kernel,
         "Python": environment.python,
         "velro-gate": environment.tool,

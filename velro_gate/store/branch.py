@@ -16,6 +16,7 @@ from velro_gate.errors import BrokenError, PublishError
 from velro_gate.store.files import unwritable
 from velro_gate.store.git import Git, GitError
 from velro_gate.store.pins import PIN
+from velro_gate.units import format_count
 
 LARGEST = 1_000_000
 """Bytes of a file; a baseline has some 64,000 at most."""
@@ -218,7 +219,7 @@ def _unfit(mode: str, kind: str, size: str, name: str) -> str:
     if any(part in ("..", ".", ".git", "") for part in PurePosixPath(name).parts) or not name.isprintable():
         return "its name is strange"
     if size.isdigit() and int(size) > LARGEST:
-        return f"it has more than {LARGEST:,} bytes"
+        return f"it has more than {format_count(LARGEST)} bytes"
     return ""
 
 

@@ -20,6 +20,7 @@ from velro_gate.model.duet import DUET_SCHEMA, DuetRecord
 from velro_gate.model.record import RECORD_SCHEMA, RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.model.selftest import SELFTEST_SCHEMA, Selftest
+from velro_gate.units import format_count, significant
 
 T = TypeVar("T")
 
@@ -237,7 +238,7 @@ def _finite(text: str) -> float:
 def _countable(text: str) -> int:
     # Python refuses endless digits by an error of its own, and a figure of hundreds of them would become infinite.
     if len(text) > _MOST_DIGITS:
-        raise CodecError(f"it holds a number of {len(text):,} digits, which is too large for a figure")
+        raise CodecError(f"it holds a number of {format_count(len(text))} digits, which is too large for a figure")
     return int(text)
 
 
@@ -284,4 +285,4 @@ def _rounded(tree: Any) -> Any:
 
 def _shortened(number: float) -> float:
     # Rounding keeps the order, so an interval still holds its value.
-    return float(f"{number:.{_DIGITS}g}")
+    return significant(number, _DIGITS)

@@ -22,6 +22,7 @@ import numpy as np
 from velro_gate.errors import RecordError, StorageError
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
 from velro_gate.store.files import unwritable
+from velro_gate.units import format_count
 
 CHUNK_ROWS = 16_384
 SUMMARY_ALONE = "Name the run's record.json instead of its folder: the summary in it can be judged alone."
@@ -180,7 +181,7 @@ def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
         raise ValueError(f"a column holds {dtype}, not {np.dtype(COLUMNS[column])}")
     rows = np.frombuffer(text.getvalue(), dtype, offset=text.tell())
     if len(rows) != shape[0]:
-        raise ValueError(f"a column of {shape[0]:,} rows holds {len(rows):,}")
+        raise ValueError(f"a column of {format_count(shape[0])} rows holds {format_count(len(rows))}")
     if column in _TIMES and not bool(np.isfinite(rows).all()):
         raise ValueError(f"the column {column} holds what is no time")
     if column == "outcome" and int(rows.max(initial=0)) > max(Outcome):

@@ -17,7 +17,6 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.record import Estimate, NewLevel, PhaseSummary, ResourceSummary, RunnerSelftest, RunRecord, StepSummary
 from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
-from velro_gate.units import format_change_within, format_seconds_within
 
 USUAL = {"p50": 0.010, "p90": 0.020, "p95": 0.030, "p99": 0.060}
 
@@ -223,37 +222,3 @@ def test_scaling_all_times_changes_no_shape(changes: list[float], factor: float)
     moves = [move(name, change, change * base) for (name, base), change in zip(USUAL.items(), changes, strict=False)]
     scaled = [replace(one, seconds=one.seconds * factor) for one in moves]
     assert shape_of(moves, 0.01) is shape_of(scaled, 0.01 * factor)
-
-
-# Rounding
-
-
-@pytest.mark.parametrize(
-    ("change", "half", "shown"),
-    [
-        (0.304, 0.04, "+30 %"),
-        (0.304, 0.004, "+30.4 %"),
-        (0.304, 0.12, "+30 %"),
-        (0.34, 0.6, "+30 %"),
-        (-0.023, 0.002, "-2.3 %"),
-        (0.004, 0.02, "no change"),
-        (1.0, 0.0, "+100.0 %"),
-    ],
-)
-def test_a_change_has_no_more_digits_than_its_interval_allows(change: float, half: float, shown: str) -> None:
-    assert format_change_within(change, change - half, change + half) == shown
-
-
-@given(st.floats(-0.9, 5.0), st.floats(0.001, 0.5))
-def test_a_rounded_change_stays_within_half_a_step_of_it(change: float, half: float) -> None:
-    shown = format_change_within(change, change - half, change + half)
-    value = 0.0 if shown == "no change" else float(shown.removesuffix(" %")) / 100.0
-    assert abs(value - change) <= max(half, 0.001) / 2.0 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("seconds", "uncertainty", "shown"),
-    [(0.01234, 0.002, "12 ms"), (0.01234, 0.0002, "12.3 ms"), (0.1, 0.01, "100 ms"), (1.26, 0.3, "1.3 s"), (0.0, 0.0, "0 ms")],
-)
-def test_a_time_has_no_more_digits_than_its_uncertainty_allows(seconds: float, uncertainty: float, shown: str) -> None:
-    assert format_seconds_within(seconds, uncertainty) == shown

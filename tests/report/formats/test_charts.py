@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.report.records import SHAPES, phase, record
 from velro_gate.model.record import PhaseSummary, Window
-from velro_gate.report.formats.charts import HEIGHT, LEFT, MOST_POINTS, TOP, WIDTH, Chart, charts, nice_ticks, thin
+from velro_gate.report.formats.charts import HEIGHT, LEFT, MOST_POINTS, TOP, WIDTH, Chart, charts, thin
 
 
 def window(start: float, **changed: object) -> Window:
@@ -111,15 +111,6 @@ def test_a_long_name_is_shortened_and_kept_in_full_beside_it() -> None:
     assert panel.name.endswith("…")
     assert len(panel.name) < 40
     assert panel.full_name == "x" * 300
-
-
-@given(st.floats(min_value=1e-9, max_value=1e9))
-def test_ticks_are_few_round_and_below_the_top(top: float) -> None:
-    ticks = nice_ticks(top)
-    assert ticks[0] == 0.0
-    assert 2 <= len(ticks) <= 6
-    assert ticks[-1] <= top * 1.000001
-    assert ticks[-1] >= top * 0.5
 
 
 @given(st.lists(st.tuples(st.integers(0, 500), st.one_of(st.none(), st.floats(0.001, 5.0))), min_size=1, max_size=700))

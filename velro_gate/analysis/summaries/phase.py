@@ -125,8 +125,7 @@ def _books(stretch: _Stretch) -> list[Counts]:
         sent, ok, cancelled = sum(row), row[Outcome.OK], row[Outcome.CANCELLED]
         if due != sent + blocked + missed:
             raise BrokenError(
-                f"the books do not balance: {due:,} requests fell due, but {sent:,} were sent, {blocked:,} blocked, "
-                f"{missed:,} missed",
+                f"the books do not balance: {due} requests fell due, but {sent} were sent, {blocked} blocked, {missed} missed",
                 where=f"phase {run.name}, step {name}",
                 why="samples were lost on the way to the record, or the record was changed",
                 hint="Run again; when it happens again, report it with the log file.",

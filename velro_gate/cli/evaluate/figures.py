@@ -11,7 +11,7 @@ from velro_gate.cli.options import FigureFormat
 from velro_gate.cli.output import put, show
 from velro_gate.errors import GateFailedError
 from velro_gate.evaluation.results import Amount, Evaluated
-from velro_gate.units import format_share
+from velro_gate.units import format_decimal, format_number, format_share
 
 MISSED = GateFailedError.exit_code
 
@@ -58,7 +58,10 @@ _HEADINGS = ("counted", "rate", "95 % interval", "to reach", "result", "naive ru
 def _cells(figure: Evaluated) -> tuple[str, ...]:
     result = {True: "reached", False: "MISSED", None: ""}[figure.reached]
     if isinstance(figure, Amount):
-        value, between = f"{figure.value:.2f} {figure.unit}", f"{figure.low:.2f} to {figure.high:.2f}"
+        value, between = (
+            f"{format_decimal(figure.value, 2)} {figure.unit}",
+            f"{format_decimal(figure.low, 2)} to {format_decimal(figure.high, 2)}",
+        )
         return figure.what, value, between, _wanted(figure), result, ""
     counted = f"{figure.what} {figure.hits} of {figure.count}"
     between = f"{format_share(figure.low)} to {format_share(figure.high)}"
@@ -68,7 +71,7 @@ def _cells(figure: Evaluated) -> tuple[str, ...]:
 
 def _wanted(figure: Evaluated) -> str:
     if isinstance(figure, Amount):
-        return "" if figure.target is None else f"{figure.aim.value} {figure.target:g} {figure.unit}"
+        return "" if figure.target is None else f"{figure.aim.value} {format_number(figure.target)} {figure.unit}"
     if figure.target is not None and figure.most is not None:
         return f"{figure.aim.value} {format_share(figure.target)} and {format_share(figure.most)}"
     if figure.target is not None:

@@ -28,6 +28,7 @@ from velro_gate.engine.client.streaming import Channel, Incoming
 from velro_gate.engine.http.connection import ConnectionState, Wire
 from velro_gate.engine.http.responses import Response
 from velro_gate.model.samples import Outcome
+from velro_gate.units import format_number
 
 MOST_CONNECTIONS = 6
 """Connections of one transport: as many as browsers open to one host."""
@@ -398,7 +399,7 @@ class Exchange(_Nobody):
             with trio.move_on_after(seconds) as scope:
                 await self._bell.wait()
             if scope.cancelled_caught:
-                raise too_late(f"nothing happened for {seconds:g} s", request=self._request)
+                raise too_late(f"nothing happened for {format_number(seconds)} s", request=self._request)
 
     def _taken_error(self) -> httpx.TransportError:
         """What went wrong, once: an error that is raised holds the frames that it passed, and they hold this exchange."""

@@ -14,6 +14,8 @@ from collections.abc import Callable
 import brotli
 import zstandard
 
+from velro_gate.units import format_count
+
 CONTENT_ENCODING = b"content-encoding"
 
 MOST_DECODED = 16 * 2**20
@@ -49,7 +51,7 @@ def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes:
     """
     names = coding.decode("latin-1").lower().split(",")
     if len(names) > MOST_CODINGS:
-        raise CodingError(f"it has {len(names):,} content codings, and no more than {MOST_CODINGS} are taken off")
+        raise CodingError(f"it has {format_count(len(names))} content codings, and no more than {MOST_CODINGS} are taken off")
     for name in reversed(names):
         decoder = _DECODERS.get(name.strip())
         if decoder is None:
@@ -65,7 +67,7 @@ def _bounded(decoder: Callable[[bytes, int], bytes | None], body: bytes, name: s
     except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
         raise CodingError(f"the body is no {name}: {error}") from error
     if found is not None and len(found) > most:
-        raise TooLongError(f"the body is longer than {most:,} bytes once {name} is taken off")
+        raise TooLongError(f"the body is longer than {format_count(most)} bytes once {name} is taken off")
     if found is None:
         raise CodingError(f"the body ends before its {name} does")
     return found
@@ -94,7 +96,7 @@ def unpacked_members(body: bytes, enough: int) -> bytes | None:
     while left:
         members += 1
         if members > MOST_MEMBERS:
-            raise zlib.error(f"more than {MOST_MEMBERS:,} members")
+            raise zlib.error(f"more than {format_count(MOST_MEMBERS)} members")
         member = zlib.decompressobj(_WITH_HEADER)
         while not member.eof:
             if not left:

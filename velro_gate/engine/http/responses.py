@@ -23,6 +23,7 @@ import httptools
 
 from velro_gate.engine.http.rereading import SWITCHES, RereadingParser
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
+from velro_gate.units import format_count
 
 MOST_HEAD = 256 * 1024
 """Bytes of headers that are read before an answer is refused as no sensible HTTP."""
@@ -186,14 +187,14 @@ class Response:
             # httptools refuses what follows an answer, too.
             self.reusable = self.reusable and self._rereads
         if received > MOST_HEAD and in_head and self._head_is_too_long(data):
-            self.fault = f"its head is longer than {MOST_HEAD:,} bytes"
+            self.fault = f"its head is longer than {format_count(MOST_HEAD)} bytes"
             return ResponseState.FAULTY
         if self.complete:
             self.fault = "" if self.status >= _LEAST_STATUS else f"{self.status} is no status"
             return ResponseState.FAULTY if self.fault else ResponseState.COMPLETE
         if received <= self._most:
             return ResponseState.INCOMPLETE
-        self.fault = f"it is longer than {self._most:,} bytes"
+        self.fault = f"it is longer than {format_count(self._most)} bytes"
         return ResponseState.FAULTY
 
     def _head_is_too_long(self, data: bytes) -> bool:

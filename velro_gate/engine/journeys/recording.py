@@ -30,6 +30,7 @@ from velro_gate.engine.load.failures import FailureDetail
 from velro_gate.engine.steps.requests import Pieces
 from velro_gate.engine.steps.shown import seen_of
 from velro_gate.model.samples import Outcome
+from velro_gate.units import format_number
 
 T = TypeVar("T")
 
@@ -258,7 +259,7 @@ class RequestRecord:
             with trio.CancelScope() as self._scope:
                 return await act()
             self._scope = None
-        raise httpx.ReadTimeout(f"step {self._label.name!r} took longer than its {self._label.timeout:g} s")
+        raise httpx.ReadTimeout(f"step {self._label.name!r} took longer than its {format_number(self._label.timeout)} s")
 
     def expire(self, deadline: float) -> None:
         """Called by the sweeper."""

@@ -15,7 +15,7 @@ from velro_gate.engine.machine.forecast import Forecast, PhaseForecast, descript
 from velro_gate.engine.machine.limits import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.errors import InfeasibleError
 from velro_gate.model.scenario import ALL_STEPS, Phase, Scenario
-from velro_gate.units import format_bytes, format_count, format_rate, format_seconds, format_share
+from velro_gate.units import format_bytes, format_count, format_number, format_rate, format_seconds, format_share
 
 __all__ = [
     "Forecast",
@@ -129,7 +129,8 @@ def _descriptors(phase: Phase, machine: MachineLimits, shards: int) -> Shortfall
         phase=phase.name,
         needed=needed,
         available=available,
-        sentence=f"{phase.users:,} users need {needed:,} open files, and this process may open {available:,}.",
+        sentence=f"{format_count(phase.users)} users need {format_count(needed)} open files, and this process may open "
+        f"{format_count(available)}.",
         hint=f"Raise the limit of open files ('ulimit -Hn {2 * needed}' as root, or LimitNOFILE= of the runner's service).",
         fatal=True,
     )
@@ -145,13 +146,14 @@ def _ports(phase: Phase, previous: int, machine: MachineLimits, pairs: int, serv
         return None
     fatal = phase.users > available
     needed = phase.users if fatal else phase.users + lingering
-    with_them = "" if fatal else f" together with the {lingering:,} that the phase before leaves in TIME_WAIT"
+    with_them = "" if fatal else f" together with the {format_count(lingering)} that the phase before leaves in TIME_WAIT"
     return Shortfall(
         code="ports",
         phase=phase.name,
         needed=needed,
         available=available,
-        sentence=f"{phase.users:,} users{with_them} need {needed:,} local ports, and there are {available:,} to the target.",
+        sentence=f"{format_count(phase.users)} users{with_them} need {format_count(needed)} local ports, and there are "
+        f"{format_count(available)} to the target.",
         hint="Name several addresses of this machine as target.source_addresses, widen the range ('sysctl -w "
         'net.ipv4.ip_local_port_range="1024 65535"\'), or use fewer users.',
         fatal=fatal,
@@ -163,7 +165,7 @@ def _memory(part: PhaseForecast, machine: MachineLimits) -> Shortfall | None:
         return None
     fatal = part.memory > machine.memory
     has = f"{format_bytes(machine.memory)} {'is' if fatal else 'is all that is'} free"
-    load = f"{part.users:,} users with {format_count(part.requests)} requests"
+    load = f"{format_count(part.users)} users with {format_count(part.requests)} requests"
     return Shortfall(
         code="memory",
         phase=part.name,
@@ -189,7 +191,7 @@ def _users_for_rate(phase: Phase, scenario: Scenario) -> Shortfall | None:
     waiting = rate * assumed
     if waiting < _BUSY_USERS * phase.users:
         return None
-    users, offered = f"{phase.users:,} {'user' if phase.users == 1 else 'users'}", format_rate(rate)
+    users, offered = f"{format_count(phase.users)} {'user' if phase.users == 1 else 'users'}", format_rate(rate)
     each = format_seconds(phase.users / rate)
     because = "" if limit is None else f", and the limit allows {format_seconds(limit)}"
     needed = math.floor(waiting / _BUSY_USERS) + 1
@@ -200,7 +202,7 @@ def _users_for_rate(phase: Phase, scenario: Scenario) -> Shortfall | None:
         available=phase.users,
         sentence=f"{users} can send {offered} only while answers take {each} or less on average{because}: with slower ones "
         "response times contain waits behind the same user's earlier request (users = rate x response time).",
-        hint=f"Give the phase at least {needed:,} users, or a lower rate.",
+        hint=f"Give the phase at least {format_count(needed)} users, or a lower rate.",
         fatal=False,
     )
 
@@ -233,7 +235,8 @@ def _cpu(part: PhaseForecast, machine: MachineLimits, shards: int, service_is_lo
         phase=part.name,
         needed=part.cpu_share,
         available=cores * (CPU_FATAL if fatal else CPU_CAVEAT),
-        sentence=f"{format_rate(part.rate)} with {part.users:,} users take about {format_share(share)} of {_of_cores(cores)}.",
+        sentence=f"{format_rate(part.rate)} with {format_count(part.users)} users take about "
+        f"{format_share(share)} of {_of_cores(cores)}.",
         hint="Use more shards (cores), a lower rate or a longer ramp.",
         fatal=fatal,
     )
@@ -254,7 +257,7 @@ def _crowded(part: PhaseForecast, machine: MachineLimits, shards: int) -> Shortf
 
 
 def _of_cores(cores: float) -> str:
-    return f"{cores:g} core{'s' if cores != 1 else ''}"
+    return f"{format_number(cores)} core{'s' if cores != 1 else ''}"
 
 
 def _accept_queue(phase: Phase, machine: MachineLimits, service_is_local: bool) -> Shortfall | None:
@@ -266,7 +269,8 @@ def _accept_queue(phase: Phase, machine: MachineLimits, service_is_local: bool) 
         phase=phase.name,
         needed=phase.users,
         available=machine.listen_backlog,
-        sentence=f"{phase.users:,} users connect without a ramp, and a listening socket queues {machine.listen_backlog:,}.",
+        sentence=f"{format_count(phase.users)} users connect without a ramp, and a listening socket queues "
+        f"{format_count(machine.listen_backlog)}.",
         hint="Give the phase a ramp, or raise net.core.somaxconn and the service's own backlog.",
         fatal=False,
     )

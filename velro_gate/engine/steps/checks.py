@@ -11,6 +11,7 @@ from velro_gate.engine.http.responses import Response
 from velro_gate.engine.steps.cookies import cookie_pair
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Capture, ContainsCheck, JsonCheck, Step
+from velro_gate.units import format_count
 
 JsonPath = tuple[str | int, ...]
 
@@ -101,7 +102,9 @@ class Inspection:
                 outcome = Outcome.CAPTURE
                 of = f"{capture.name} from {capture.source} {capture.path}"
                 self.fault = (
-                    f"nothing to capture as {of}" if found is None else f"{len(found):,} characters are too many for {of}"
+                    f"nothing to capture as {of}"
+                    if found is None
+                    else f"{format_count(len(found))} characters are too many for {of}"
                 )
         return outcome
 

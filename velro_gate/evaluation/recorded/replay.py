@@ -29,6 +29,7 @@ from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
+from velro_gate.units import tight_percent
 
 POLICY = Policy()
 MANY = 10_000
@@ -307,7 +308,7 @@ def _without_change(name: str, source: str, judged: Replayed) -> Iterator[Figure
     yield of("inconclusive", judged.undecided, Aim.AT_MOST)
     yield of("measured again", judged.again, Aim.AT_MOST)
     for worse, found in judged.found.items():
-        yield of(f"found {worse:+.0%} of one figure", found, Aim.AT_LEAST)
+        yield of(f"found {tight_percent(worse, signed=True)} of one figure", found, Aim.AT_LEAST)
 
 
 def _few_baselines(source: str, series: Sequence[Series]) -> Iterator[Figure]:

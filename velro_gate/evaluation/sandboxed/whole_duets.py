@@ -79,7 +79,7 @@ def whole_duet_figures(asked: WholeDuets, world: Effects, *, measure: MeasureDue
     calibration = Calibration()
     for number in range(1, asked.count + 1):
         for slowdown in KINDS:
-            name = f"{number:03}-{'unchanged' if slowdown == UNCHANGED else f'plus-{round(100 * slowdown)}'}"
+            name = f"{number:03}-{'unchanged' if slowdown == UNCHANGED else f'plus-{units.format_whole(100.0 * slowdown)}'}"
             title = f"duet {number} of {asked.count}, {_kind(slowdown)}"
             folder = _whole(asked.folder, name)
             if folder is None:

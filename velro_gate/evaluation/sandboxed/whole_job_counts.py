@@ -14,6 +14,7 @@ from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Level, Verdict
+from velro_gate.units import format_decimal
 
 MOST_BLOCKED, LEAST_FOUND = 0.1, 0.9
 """Of unchanged builds on a disturbed runner, and of builds with a slower step."""
@@ -40,7 +41,8 @@ class JobEnd:
     @property
     def words(self) -> str:
         """``pass after the duet, 2.1 min of load``."""
-        return f"{self.verdict.level.word} after the {'duet' if self.duet else 'screen'}, {self.seconds / 60.0:.1f} min of load"
+        minutes = format_decimal(self.seconds / 60.0, 1)
+        return f"{self.verdict.level.word} after the {'duet' if self.duet else 'screen'}, {minutes} min of load"
 
 
 def end_of(record: RunRecord, duet: DuetRecord | None, verdict: Verdict) -> JobEnd:

@@ -24,6 +24,7 @@ from velro_gate.evaluation.simulated import simulation
 from velro_gate.evaluation.simulated.simulation import Tails
 from velro_gate.model.duet import LOOKS
 from velro_gate.model.scenario import Policy
+from velro_gate.units import tight_percent
 
 POLICY = Policy()
 HISTORY = 30
@@ -108,7 +109,9 @@ def together_figures(count: int, seed: int) -> Iterator[Evaluated]:
         yield figure_of(name, "blocked (exit code 3) unchanged", int(same.blocked.sum()), count, Aim.AT_MOST, blocked)
         yield figure_of(name, "inconclusive unchanged", int(same.undecided.sum()), count, Aim.AT_MOST)
         yield figure_of(name, "a duet was asked unchanged", int(same.asked.sum()), count, Aim.AT_MOST)
-        yield figure_of(name, f"found {WORSE:+.0%} of p95", int(slow.failed.sum()), count, Aim.AT_LEAST, found)
+        yield figure_of(
+            name, f"found {tight_percent(WORSE, signed=True)} of p95", int(slow.failed.sum()), count, Aim.AT_LEAST, found
+        )
         yield amount_of(name, "load of an unchanged build", same.minutes, "min", Aim.AT_MOST, runner.minutes)
 
 

@@ -24,6 +24,7 @@ from velro_gate.evaluation.simulated import simulation
 from velro_gate.evaluation.simulated.stored_jobs import StoredJobOutcome, stored_job
 from velro_gate.model.duet import LOOKS
 from velro_gate.model.scenario import Policy
+from velro_gate.units import tight_percent
 
 AT_ONCE = 200
 """Jobs that are simulated at one time, to bound the memory."""
@@ -58,18 +59,18 @@ def duet_figures(count: int, seed: int) -> Iterator[Figure]:
     for sd in (0.02, 0.04, 0.06, 0.12):
         for memory in (0.5, 0.9):
             tally = _duet_jobs(count, _stream(seed, "A/A", sd, memory), sd=sd, memory=memory)
-            name = f"duet A/A, pair sd {sd:.0%}, AR(1) {memory}"
+            name = f"duet A/A, pair sd {tight_percent(sd)}, AR(1) {memory}"
             yield figure_of(name, "false fails", tally.failed, count, Aim.AT_MOST, FALSE_FAILS, _naive(tally, count))
             bearable = 0.02 if sd <= 0.04 else None
             yield figure_of(name, "inconclusive", tally.inconclusive, count, Aim.AT_MOST, bearable)
     changed = share_of_changed(count)
     for sd, worse, target in ((0.03, 0.10, 292 / 300), (0.06, 0.20, 0.93)):
         tally = _duet_jobs(changed, _stream(seed, "A/B", sd, worse), sd=sd, memory=0.5, worse=worse)
-        name = f"duet {worse:+.0%} p95, pair sd {sd:.0%}"
+        name = f"duet {tight_percent(worse, signed=True)} p95, pair sd {tight_percent(sd)}"
         yield figure_of(name, "found", tally.failed, changed, Aim.AT_LEAST, target, _naive(tally, changed))
     for sd in (0.03, 0.06, 0.12):
         tally = _duet_jobs(changed, _stream(seed, "pass", sd), sd=sd, memory=0.5, worse=0.15)
-        yield figure_of(f"duet +15% p95, pair sd {sd:.0%}", "passed", tally.passed, changed, Aim.AT_MOST, 0.01)
+        yield figure_of(f"duet +15% p95, pair sd {tight_percent(sd)}", "passed", tally.passed, changed, Aim.AT_MOST, 0.01)
 
 
 CURVE_SDS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.10, 0.12)
@@ -119,12 +120,12 @@ def looked(d: Floats, seed: int, drawn: Floats | None = None) -> Codes:
 def stored_figures(count: int, seed: int) -> Iterator[Figure]:
     """All experiments with stored baselines and two further runs of what looks suspicious."""
     for sd, bearable in ((0.01, 12), (0.02, 12), (0.03, 32)):
-        name = f"stored A/A, K 10, H 30, run sd {sd:.0%}"
+        name = f"stored A/A, K 10, H 30, run sd {tight_percent(sd)}"
         yield from _without_change(name, count, _stream(seed, "stored", sd), sd=sd, target=bearable / 2000)
     changed = share_of_changed(count)
     for sd, worse, missed in ((0.015, 0.10, 8), (0.03, 0.20, 15)):
         ended = _stored_jobs(changed, _stream(seed, "stored", sd, worse), sd=sd, worse=worse)
-        name = f"stored {worse:+.0%} p95, K 10, H 30, run sd {sd:.1%}"
+        name = f"stored {tight_percent(worse, signed=True)} p95, K 10, H 30, run sd {tight_percent(sd, decimals=1)}"
         found = sum(each.failed for each in ended)
         yield figure_of(name, "found", found, changed, Aim.AT_LEAST, 1.0 - missed / 300, _beside(ended))
     yield from _without_change("stored A/A, K 0, run sd 5%", count, _stream(seed, "none"), sd=0.05, kept=0, target=0.0)
@@ -132,7 +133,7 @@ def stored_figures(count: int, seed: int) -> Iterator[Figure]:
         name = f"stored A/A, K {kept}, run sd 5%"
         yield from _without_change(name, count, _stream(seed, "few", kept), sd=0.05, kept=kept, target=FALSE_FAILS)
     for sd in (0.01, 0.02, 0.03):
-        name = f"stored A/A, run sd {sd:.0%}, the three runs of one job share 80% of it"
+        name = f"stored A/A, run sd {tight_percent(sd)}, the three runs of one job share 80% of it"
         yield from _without_change(name, count, _stream(seed, "shared", sd), sd=sd, shared=0.8, target=None)
 
 

@@ -21,6 +21,7 @@ from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.evaluation.simulated.simulation import METRICS
 from velro_gate.model.duet import LOOKS
 from velro_gate.model.scenario import Policy
+from velro_gate.units import tight_percent
 
 PAIRS = LOOKS[-1].pairs
 CORRELATION = 0.6
@@ -142,7 +143,7 @@ def hostile_figures(count: int, seed: int) -> Iterator[Figure]:
                 ended = _ended(_differences(noise(random, jobs) * sd, drawn, 3.0 if name == NOISIER_HEAD else 1.0), drawn)
                 failed += int(ended.failed.sum())
                 undecided += int(ended.undecided.sum())
-            said = f"duet A/A, {name}, {sd:.0%}"
+            said = f"duet A/A, {name}, {tight_percent(sd)}"
             yield figure_of(said, "false fails", failed, count, Aim.AT_MOST, FALSE_FAILS)
             yield figure_of(said, "inconclusive", undecided, count, Aim.AT_MOST)
 
@@ -158,7 +159,7 @@ def carry_over_figures(count: int, seed: int) -> Iterator[Figure]:
                 d = _differences(_normal(CORRELATION)(random, jobs) * sd, drawn)
                 d += np.where(drawn > 0.0, math.log1p(slower), 0.0)[..., None]
                 failed += int(_ended(d, drawn).failed.sum())
-            name = f"duet A/A, pair sd {sd:.0%}, head second {slower:+.0%}"
+            name = f"duet A/A, pair sd {tight_percent(sd)}, head second {tight_percent(slower, signed=True)}"
             yield figure_of(name, "false fails", failed, count, Aim.AT_MOST)
 
 
@@ -182,7 +183,13 @@ def mde_figures(count: int, seed: int) -> Iterator[Figure]:
                 after[:, :, 1] += np.array(printed)[:, None]
                 found += int((_ended(after, drawn).outcomes[:, 1] == Conclusion.REGRESSION).sum())
             yield figure_of(
-                f"duet, a change of the MDE, {name}, pair sd {sd:.0%}", "failed", found, count, Aim.WITHIN, 0.93, most=0.97
+                f"duet, a change of the MDE, {name}, pair sd {tight_percent(sd)}",
+                "failed",
+                found,
+                count,
+                Aim.WITHIN,
+                0.93,
+                most=0.97,
             )
 
 

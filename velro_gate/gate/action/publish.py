@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from velro_gate import report
+from velro_gate import report, units
 from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
@@ -255,7 +255,7 @@ def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: i
         "verdict-path": str(folder / "verdict.json"),
         "summary-path": str(folder / "verdict.md"),
         "compliance-score": _compliance(verdict),
-        "p95-ms": f"{max(slowest) * 1e3:.3f}" if slowest else "",
+        "p95-ms": units.format_decimal(max(slowest) * 1e3, 3) if slowest else "",
     }
 
 
@@ -264,7 +264,7 @@ def _compliance(verdict: Verdict) -> str:
     results = verdict.requirements
     if not results or verdict.level is Level.BROKEN or any(result.requirement.scaled_from is not None for result in results):
         return ""
-    return f"{100.0 * sum(result.met for result in results) / len(results):.1f}"
+    return units.format_decimal(100.0 * sum(result.met for result in results) / len(results), 1)
 
 
 def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:

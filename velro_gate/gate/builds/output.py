@@ -14,6 +14,7 @@ from velro_gate.errors import OutputError, StorageError
 from velro_gate.model.masking import mask
 from velro_gate.secrecy import outgoing
 from velro_gate.store.files import unwritable, write_whole
+from velro_gate.units import format_count
 
 TAIL_LINES = 12
 _TAIL_BYTES = 8_192
@@ -70,7 +71,7 @@ class BuildOutput:
         if self._raw is None:
             return
         begin = max(0, self._size - MOST_BYTES)
-        dropped = f"--- {begin:,} bytes before this are not kept\n" if begin else ""
+        dropped = f"--- {format_count(begin)} bytes before this are not kept\n" if begin else ""
         # What cannot be written here could not be written there: who needs the disk says so.
         with contextlib.suppress(OutputError, StorageError):
             write_whole(self.path, dropped + self._masked(self._read(begin)))

@@ -19,7 +19,7 @@ def say_forecast(phases: tuple[Phase, ...], options: DuetOptions, say: Callable[
         InfeasibleError: that is more than it may take.
     """
     pairs, seconds = least_seconds(phases, options)
-    takes, allowed = units.format_duration(round(seconds)), units.format_duration(options.most_seconds)
+    takes, allowed = units.format_whole_duration(seconds), units.format_duration(options.most_seconds)
     if seconds > options.most_seconds:
         raise too_long(pairs, seconds, options, at_least=True)
     say(f"forecast: {pairs} pairs of blocks, at least {takes} of load; the duet may take {allowed}")

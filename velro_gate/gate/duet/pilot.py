@@ -118,7 +118,7 @@ async def run_pilot(stage: Stage, options: DuetOptions, spent: float) -> PilotRe
         if options.block < least:
             stage.note(
                 f"blocks of {units.format_duration(options.block)} were asked for; in less than "
-                f"{units.format_duration(round(least, 1))} (five autocorrelation times) p95 is that of one moment"
+                f"{units.format_duration(least)} (five autocorrelation times) p95 is that of one moment"
             )
         pilot = replace(pilot, memory=0.0)
     policy, looks = stage.setup.plan.policy, options.looks
@@ -149,7 +149,7 @@ def _unrehearsed(stage: Stage, options: DuetOptions, spent: float) -> PilotResul
     pairs = deciding(looks)[0].pairs
     stage.say(
         f"{pairs} pairs of blocks, {_block_words(shape)}, "
-        f"about {units.format_duration(round(2.0 * pairs * seconds))}; what they will see is not known without a pilot"
+        f"about {units.format_whole_duration(2.0 * pairs * seconds)}; what they will see is not known without a pilot"
     )
     return PilotResult(shape=shape, looks=looks, seconds=seconds)
 
@@ -181,7 +181,7 @@ def _warm_up(first: Measured) -> float:
 
 def too_long(pairs: int, seconds: float, options: DuetOptions, *, at_least: bool = False) -> InfeasibleError:
     """What is raised of a duet that would take longer than it may. at_least: the seconds are not known exactly."""
-    takes = f"{'at least ' if at_least else ''}{units.format_duration(round(seconds))}"
+    takes = f"{'at least ' if at_least else ''}{units.format_whole_duration(seconds)}"
     return InfeasibleError(
         f"{pairs} pairs of blocks would take {takes}",
         why=f"the duet may take {units.format_duration(options.most_seconds)}",
@@ -197,14 +197,14 @@ def _sentences(shape: BlockShape, made: DuetForecast) -> Iterator[str]:
             then = "the duet ends if everything is shown to be unchanged by then"
         else:
             then = f"the duet will see a worsening of {_seen(look)}"
-        yield f"after {look.pairs} pairs, about {units.format_duration(round(look.seconds))} from now, {then}"
+        yield f"after {look.pairs} pairs, about {units.format_whole_duration(look.seconds)} from now, {then}"
     yield from _lacking_words(made)
 
 
 def _lacking_words(made: DuetForecast) -> Iterator[str]:
     """Which primary figures the duet will not compare, and what it would take."""
     for row, seconds in made.lacking.items():
-        takes = units.format_duration(5.0 * math.ceil(seconds / 5.0 - 1e-9))
+        takes = units.format_duration_up(seconds)
         yield f"{_name(row)} in {row.phase} will not be compared: too few answers (blocks of {takes} would do: --block)"
 
 

@@ -212,7 +212,7 @@ async def measure_pairs(stage: Stage, plan: PilotResult, options: DuetOptions, p
         held = replace(held, pairs=tuple(pairs))
         used = len(usable(held))
         left = (until - used) * (trio.current_time() - began)
-        stage.say(f"{_pair_words(pair, used, until)}; {units.format_duration(round(left))} to the next look")
+        stage.say(f"{_pair_words(pair, used, until)}; {units.format_whole_duration(left)} to the next look")
         if pair.base.gone or pair.head.gone:
             stage.note("the duet ended early: a build stopped responding under load, and more pairs would not change that")
             return

@@ -54,7 +54,7 @@ class DryRun:
         sent = "nothing was sent" if self.replies is None else "no load was sent"
         said = [
             f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: {sent}.",
-            f"About {units.format_count(round(expected.requests))} requests in {units.format_count(round(expected.journeys))} "
+            f"About {units.format_whole(expected.requests)} requests in {units.format_whole(expected.journeys)} "
             f"journeys, {units.format_duration(expected.seconds)}.",
             f"Needs at most {units.format_count(expected.descriptors)} open files, "
             f"{units.format_bytes(expected.memory)} of memory and {units.format_share(expected.cpu_share)} of a core.",

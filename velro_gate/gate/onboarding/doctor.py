@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from velro_gate import units
 from velro_gate.adoption import DoctorFinding, MachineFacts, examine_machine, examine_workflows, read_workflows, unguarded
 from velro_gate.engine.machine.limits import read_machine
 
@@ -53,7 +54,7 @@ def _others(seconds: float) -> tuple[float, float, tuple[str, ...]]:
     time.sleep(seconds)
     times = psutil.cpu_times_percent(interval=None)
     shares = sorted(((_share(process), process.info["name"]) for process in processes), reverse=True)
-    busiest = tuple(f"{name} {share:.0f} % of a core" for share, name in shares[:3] if share >= 1.0)
+    busiest = tuple(f"{name} {units.format_percent(share / 100.0)} of a core" for share, name in shares[:3] if share >= 1.0)
     steal = getattr(times, "steal", 0.0) / 100.0
     return max(0.0, 1.0 - (times.idle + getattr(times, "iowait", 0.0)) / 100.0 - steal), steal, busiest
 

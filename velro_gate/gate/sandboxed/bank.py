@@ -152,4 +152,4 @@ def _words(blocks: list[BankedBlock], number: int, count: int, left: float) -> s
     for each in sorted(blocks, key=lambda block: block.slowdown):
         found = each.block.phases[0].measurement("p95") if each.block.phases else None
         shown.append(f"{_name(each.slowdown)} {units.format_seconds(found.value if found else None)}")
-    return f"cycle {number} of {count}: p95 {', '.join(shown)}; {units.format_duration(round(left))} left"
+    return f"cycle {number} of {count}: p95 {', '.join(shown)}; {units.format_whole_duration(left)} left"

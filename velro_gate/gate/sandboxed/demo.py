@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from velro_gate import units
 from velro_gate.gate.judge.calibrate import calibrate
 from velro_gate.gate.judge.verdict import reach_verdict, write_reports
 from velro_gate.gate.measure.effects import Effects
@@ -86,7 +87,7 @@ def demo(root: Path, effects: Effects, *, runs: int = 5, scenario: Path | None =
 
     return (
         gated("an unchanged build", "pass", {}),
-        gated(f"{SLOWED_STEP} {SLOWDOWN - 1.0:.0%} slower".replace("%", " %"), "fail", {SLOWED_STEP: SLOWDOWN}),
+        gated(f"{SLOWED_STEP} {units.format_percent(SLOWDOWN - 1.0)} slower", "fail", {SLOWED_STEP: SLOWDOWN}),
     )
 
 

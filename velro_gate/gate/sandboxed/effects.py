@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from velro_gate import units
 from velro_gate.gate.builds.run import BuildCommand, Builds
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
@@ -36,5 +37,5 @@ def sandbox_builds(slowdown: float, *, step: str | None = None, core: int | None
 
 
 def _command(slowdown: float, step: str | None, core: int | None) -> BuildCommand:
-    label = f"sandbox +{slowdown:.0%}".replace("%", " %") if slowdown else "sandbox"
+    label = f"sandbox +{units.format_percent(slowdown)}" if slowdown else "sandbox"
     return BuildCommand(line=build_line(slowdown, step=step, core=core), directory=PACKAGE_ROOT, revision=Revision(label=label))

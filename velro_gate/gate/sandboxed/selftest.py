@@ -51,7 +51,8 @@ class SelftestAsked:
             raise UsageError(
                 f"a selftest in {units.format_duration(60.0 * self.minutes)} would measure {self.cycles} cycles of blocks",
                 why=f"at least {LEAST_CYCLES} are needed to find anything",
-                hint=f"Allow at least {needed / 60.0:.0f} minutes with --minutes (in a workflow: selftest-minutes).",
+                hint=f"Allow at least {units.format_whole(needed / 60.0)} minutes with --minutes (in a workflow: "
+                "selftest-minutes).",
             )
 
 

@@ -6,7 +6,6 @@ readable, and the step from one to the next is seen at a glance. Coordinates are
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -144,7 +143,7 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
     thinned = {phase.name: thin(phase.windows) for phase in phases}
     limits = {phase.name: _limit(kind, record, phase.name) for phase in phases}
     top = _top(kind, list(thinned.values()), [limit for limit in limits.values() if limit is not None])
-    ticks = nice_ticks(top)
+    ticks = units.round_ticks(top)
     scale = max(top, ticks[-1])
     width = (WIDTH - LEFT - GAP * (len(phases) - 1)) / len(phases)
     panels = tuple(
@@ -174,12 +173,14 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
 
 def _tick(value: float, scale: float, kind: _Kind) -> GridLine:
     at = _y(value, scale)
-    return GridLine(at=at, label_y=_round(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0")
+    return GridLine(
+        at=at, label_y=units.round_coordinate(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0"
+    )
 
 
 def thin(windows: Sequence[Window]) -> tuple[Window, ...]:
     """At most ``MOST_POINTS`` windows: neighbours are merged, rates averaged, the worst latency kept, so no spike is lost."""
-    size = math.ceil(len(windows) / MOST_POINTS)
+    size = -(-len(windows) // MOST_POINTS)
     if size <= 1:
         return tuple(windows)
     return tuple(_merged(windows[start : start + size]) for start in range(0, len(windows), size))
@@ -225,14 +226,6 @@ def _top(kind: _Kind, series: Sequence[Sequence[Window]], limits: Sequence[float
     return max(highest, *limits, 1e-9) * 1.08
 
 
-def nice_ticks(top: float) -> list[float]:
-    """Two to five round values from 0 to at most ``top``."""
-    raw = top / 4.0
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= raw * 0.999)
-    return [index * step for index in range(math.floor(top / step + 1e-9) + 1)]
-
-
 def _panel(
     kind: _Kind, phase: PhaseSummary, windows: Sequence[Window], limit: float | None, scale: float, x: float, width: float
 ) -> Panel:
@@ -248,13 +241,13 @@ def _panel(
     name = visible(phase.name)
     room = max(8, int(width / 6.4))
     return Panel(
-        x=_round(x),
-        width=_round(width),
-        middle=_round(x + width / 2.0),
-        right=_round(x + width),
+        x=units.round_coordinate(x),
+        width=units.round_coordinate(width),
+        middle=units.round_coordinate(x + width / 2.0),
+        right=units.round_coordinate(x + width),
         name=name if len(name) <= room else f"{name[: room - 1]}…",
         full_name=name,
-        seconds=units.format_duration(round(end - start)),
+        seconds=units.format_whole_duration(end - start),
         lines=lines,
         limit=None if limit is None or limit > scale else _y(limit, scale),
         empty=not any(line.path for line in lines),
@@ -270,7 +263,7 @@ def _path(points: Sequence[tuple[float, float | None]], scale: float) -> str:
             pen_down = False
             continue
         y = _y(value, scale)
-        parts.append(f"{'L' if pen_down else 'M'}{_round(x)} {y}")
+        parts.append(f"{'L' if pen_down else 'M'}{units.round_coordinate(x)} {y}")
         if not pen_down and (index + 1 == len(points) or points[index + 1][1] is None):
             parts.append("h2")
         pen_down = True
@@ -279,8 +272,4 @@ def _path(points: Sequence[tuple[float, float | None]], scale: float) -> str:
 
 def _y(value: float, scale: float) -> float:
     """The height of a value; the clip path of the panel cuts what lies above the scale."""
-    return _round(TOP + HEIGHT * (1.0 - min(value / scale, 1.5)))
-
-
-def _round(coordinate: float) -> float:
-    return round(coordinate, 1)
+    return units.round_coordinate(TOP + HEIGHT * (1.0 - min(value / scale, 1.5)))

@@ -59,7 +59,7 @@ def _figures(progress: Progress) -> RenderableType:
         grid.add_column(justify="left" if index % 2 else "right", style="" if index % 2 else "dim", no_wrap=True)
     seconds = units.format_seconds
     errors = Text(_errors(progress), style="bold red" if progress.errors else "")
-    elapsed = units.format_duration(round(progress.elapsed))
+    elapsed = units.format_whole_duration(progress.elapsed)
     grid.add_row("users", _users(progress), "p50", seconds(progress.p50), "errors", errors)
     tail = Text(seconds(progress.p95), style="bold")
     grid.add_row("rate", _rate(progress), "p95", tail, "lateness p99", seconds(progress.lateness_p99))
@@ -82,4 +82,4 @@ def _errors(progress: Progress) -> str:
 
 
 def _left(progress: Progress) -> str:
-    return f"{units.format_duration(round(progress.remaining))} left"
+    return f"{units.format_whole_duration(progress.remaining)} left"

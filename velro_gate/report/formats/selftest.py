@@ -39,7 +39,7 @@ def selftest_sentences(made: Selftest) -> list[str]:
     """What the table means, what was injected and found, and what to do."""
     lines = [
         f"a duet: {made.duet_pairs} pairs of blocks of {units.format_duration(made.duet_seconds)}, about "
-        f"{made.duet_minutes:.0f} minutes here; stored baselines: {made.stored_runs} of them and a run of "
+        f"{units.format_whole(made.duet_minutes)} minutes here; stored baselines: {made.stored_runs} of them and a run of "
         f"{units.format_duration(made.stored_seconds)}, if days differ no more than these minutes did",
         f"the unchanged service against itself: {made.unchanged}" + _alarm(made),
     ]

@@ -64,14 +64,14 @@ def _cells(row: PlanRow) -> tuple[str, str, str, str, str, str]:
         units.format_duration(ramp),
         units.format_duration(duration),
         _CLOSED if rate is None else rate if isinstance(rate, str) else units.format_rate(rate),
-        _UNKNOWN if requests is None else f"{units.format_count(round(requests))}",
+        _UNKNOWN if requests is None else units.format_whole(requests),
     )
 
 
 def _totals(rows: Sequence[PlanRow]) -> tuple[str, str, str, str, str, str]:
     requests = [row[5] for row in rows]
     known = [count for count in requests if count is not None]
-    total = units.format_count(round(sum(known))) if len(known) == len(requests) else _UNKNOWN
+    total = units.format_whole(sum(known)) if len(known) == len(requests) else _UNKNOWN
     ramp, measured = sum(row[2] for row in rows), sum(row[3] for row in rows)
     most = max((row[1] for row in rows), default=0)
     return (

@@ -6,10 +6,10 @@ authority, and neither form holds anything that is not a baseline's or this run'
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from velro_gate import units
 from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
@@ -57,8 +57,8 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
         _COLOUR,
         "xychart-beta",
         f'  x-axis "runs before this one" [{labels}, "now"]',
-        f'  y-axis "{unit}" {low:g} --> {high:g}',
-        f"  line [{', '.join(f'{point:.4g}' for point in points)}]",
+        f'  y-axis "{unit}" {units.format_number(low)} --> {units.format_number(high)}',
+        f"  line [{', '.join(units.format_number(point, digits=4) for point in points)}]",
         "```",
     )
     title = f"{plain(figures.subject(metric, step))} in {phase} over {count} baselines and this run"
@@ -125,11 +125,4 @@ def _scale(metric: str, largest: float) -> tuple[float, str]:
 def _axis(points: Sequence[float]) -> tuple[float, float]:
     """Ends of the axis: a tenth of the figure beyond the points on either side, so that noise does not look like a cliff."""
     low, high = min(points), max(points)
-    return _rounded(low * 0.9, math.floor), _rounded(high * 1.1 or 1.0, math.ceil)
-
-
-def _rounded(value: float, towards: Callable[[float], int]) -> float:
-    if value == 0.0:
-        return 0.0
-    size = 10.0 ** (math.floor(math.log10(abs(value))) - 2)
-    return towards(value / size) * size
+    return units.round_down(low * 0.9), units.round_up(high * 1.1 or 1.0)

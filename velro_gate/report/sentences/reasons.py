@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -106,9 +105,7 @@ def _too_few_answers(facts: TooFewAnswers) -> str:
         f"compare {label}"
     )
     if facts.needed_seconds is not None:
-        # Rounded up to five seconds: a duration is what a person writes into a file.
-        enough = 5.0 * math.ceil(facts.needed_seconds / 5.0 - 1e-9)
-        said += f" ({units.format_duration(enough)} would be enough)"
+        said += f" ({units.format_duration_up(facts.needed_seconds)} would be enough)"
     if facts.others_had_enough:
         said += f"; the {'base build' if facts.side_by_side else 'baselines'} had enough"
     if facts.before is not None and facts.now is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -211,7 +210,7 @@ def _too_few_users(facts: TooFewUsers) -> Words:
         sentence=f"{units.format_count(facts.users)} users are too few for {units.format_rate(facts.offered)} in {facts.phase}"
         f": of the median response time of {units.format_seconds(facts.response)} the service took "
         f"{units.format_seconds(facts.service)}, the rest is waiting behind the same user's earlier request{never}",
-        advice=f"Give the phase at least {units.format_count(math.ceil(2.0 * facts.needed))} users, or a lower rate.",
+        advice=f"Give the phase at least {units.format_whole_up(2.0 * facts.needed)} users, or a lower rate.",
     )
 
 
@@ -219,7 +218,7 @@ def _few_answers(facts: FewAnswers) -> Words:
     name = subject(facts.figure.metric, facts.figure.step)
     return Words(
         sentence=f"{name} in {facts.phase} rests on {units.format_count(facts.answers)} responses, "
-        f"{units.format_count(math.floor(facts.beyond))} of them beyond it",
+        f"{units.format_whole_down(facts.beyond)} of them beyond it",
         advice="Measure longer or offer more requests: the fewer responses lie beyond a quantile, the wider its interval.",
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -71,8 +70,9 @@ def detail(metric: str, found: Estimate) -> str:
     quantile = METRICS[metric].quantile
     if found.detail or quantile is None:
         return found.detail
-    few = math.floor(beyond(found.n, quantile))
-    return f"only {few} of {found.n} responses lie beyond it" if few < LEAST_BEYOND else ""
+    few = beyond(found.n, quantile)
+    counted = f"only {units.format_whole_down(few)} of {units.format_count(found.n)} responses lie beyond it"
+    return counted if few < LEAST_BEYOND else ""
 
 
 def footnote(rows: Iterable[Marked]) -> str:

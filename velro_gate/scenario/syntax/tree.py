@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 import yaml
 
 from velro_gate.scenario.syntax.faults import Faults
+from velro_gate.units import format_count
 
 MOST_CHARACTERS = 1_000_000
 MOST_DEPTH = 40
@@ -80,7 +81,7 @@ def read_tree(text: str, faults: Faults, *, may_be_empty: bool = False) -> Lined
     may_be_empty: whether None is also the value of an empty one, without a fault.
     """
     if len(text) > MOST_CHARACTERS:
-        faults.add(1, f"the file has more than {MOST_CHARACTERS:,} characters, which is too many")
+        faults.add(1, f"the file has more than {format_count(MOST_CHARACTERS)} characters, which is too many")
         return None
     builder = _Builder(text, faults)
     try:
@@ -158,7 +159,9 @@ class _Builder:
             self._faults.add(_line(event), f"the tag {tag!r} is not allowed", "tags are not supported: write the plain value")
         built = self._build(event, depth)
         if built[1] > MOST_VALUES:
-            raise _UnreadableError(_line(event), f"expands to more than {MOST_VALUES:,} values", "use fewer anchors")
+            raise _UnreadableError(
+                _line(event), f"expands to more than {format_count(MOST_VALUES)} values", "use fewer anchors"
+            )
         anchor = getattr(event, "anchor", None)
         if anchor is not None:
             self._anchors[anchor] = *built, self._word
