@@ -164,7 +164,7 @@ def format_whole_down(number: float) -> str:
 
 
 def format_number(number: float, *, digits: int = 6) -> str:
-    """A number as short as it can be written with so many significant digits: ``2``, ``1.5``."""
+    """A number as short as possible, with at most that many significant digits: ``2``, ``1.5``."""
     return f"{number:.{digits}g}"
 
 

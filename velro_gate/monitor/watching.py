@@ -36,7 +36,7 @@ class ReadingSource(Protocol):
 
     @property
     def key(self) -> str:
-        """What tells it from every other source that is watched: two may give readings under one name."""
+        """What distinguishes it from every other watched source: two may give readings under one name."""
 
     async def read(self) -> Mapping[str, float]:
         """Values by name, as of now; what cannot be read is left out.

@@ -95,7 +95,7 @@ def settled(rows: Sequence[Comparison]) -> bool:
 
 
 def _still_to_compare(duet: Duet, rows: Sequence[Comparison], pairs: int) -> bool:
-    """Whether a primary quantile has too few answers beyond it so far, and enough with so many pairs."""
+    """Whether a primary quantile has too few responses beyond it so far, and will have enough after that many pairs."""
     used = usable(duet)
     lacking = [
         Row(phase=row.phase, step=row.step, metric=METRICS[row.metric], primary=True)
@@ -109,7 +109,7 @@ def _still_to_compare(duet: Duet, rows: Sequence[Comparison], pairs: int) -> boo
 
 
 def hopeless(duet: Duet) -> bool:
-    """Whether so many pairs had to be left out that they break the duet, however many more are measured."""
+    """Whether the pairs that had to be left out break the duet, however many more are measured."""
     left_out = len(duet.pairs) - len(usable(duet))
     return left_out > LEFT_OUT_BROKEN * (left_out + duet.looks[-1].pairs)
 

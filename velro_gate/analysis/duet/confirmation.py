@@ -29,7 +29,7 @@ _Key = tuple[str, str]
 def confirm_side_by_side(
     rows: Sequence[Comparison], duet: Duet, *, missing: Mapping[str, Reason | str] | None = None
 ) -> tuple[Comparison, ...]:
-    """The comparisons of a run after some of its phases were measured beside the build that it starts from.
+    """The comparisons of a run after some of its phases were measured side by side with the base build.
 
     Every row of such a phase is that of the duet, those included that the screen did not have. A row stays the screen's where
     the pairs hold no answer: in a phase without pairs, in a duet that cannot be trusted, for a figure that was not compared.

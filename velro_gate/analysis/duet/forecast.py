@@ -27,10 +27,10 @@ BLOCK_SECONDS = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0)
 """Lengths of the measured stretch that a pilot chooses from."""
 
 LEAST_MEMORIES = 5.0
-"""No block is shorter than so many integrated autocorrelation times of p95: in less, it is one observation of one moment."""
+"""No block is shorter than this many integrated autocorrelation times of p95: a shorter one observes a single moment."""
 
 UNSEEN_SD = 0.005
-"""Assumed of restarts while a single pilot block cannot tell how much they differ."""
+"""Assumed of restarts, since a single pilot block does not show how much they differ."""
 
 WANTED = 0.10
 """The worsening that a duet should be able to find: blocks are no longer than it takes."""
@@ -51,8 +51,8 @@ class BlockNoise:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pilot:
     """What blocks of the base build, measured in advance, have shown. seconds: their measured stretch. memory: seconds, the
-    integrated autocorrelation time of p95. overhead: seconds a block takes beside its stretch (restart, waiting, warm-up).
-    answers: good answers in one block behind each quantile that is to be compared.
+    integrated autocorrelation time of p95. overhead: seconds a block takes in addition to its stretch (restart, waiting,
+    warm-up). answers: good answers in one block behind each quantile that is to be compared.
     """
 
     seconds: float
@@ -63,7 +63,7 @@ class Pilot:
 
     def __post_init__(self) -> None:
         if self.seconds <= 0.0 or self.overhead < 0.0 or self.memory < 0.0:
-            raise ValueError(f"a pilot of {self.seconds} s with {self.overhead} s beside it cannot be")
+            raise ValueError(f"a pilot of {self.seconds} s and {self.overhead} s of overhead is impossible")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def pilot_of(blocks: Sequence[Block], steps: Sequence[str], policy: Policy, *, o
 
 
 def pilot_of_pairs(pairs: Sequence[tuple[Block, Block]], steps: Sequence[str], policy: Policy, *, overhead: float) -> Pilot:
-    """The same from pairs of blocks of one build: the noise beside that inside a block is what pairs really differ by.
+    """The same from pairs of blocks of one build: in addition to the noise inside a block, the pairs show that between blocks.
 
     Raises:
         ValueError: there are fewer than two pairs, or a block without a phase.

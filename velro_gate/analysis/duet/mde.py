@@ -3,7 +3,7 @@
 Reference duets without a change, of noise 1, are drawn once. For each of them the least change is known with which it fails:
 at one of its looks the statistic has to reach its critical value and the estimates the margin, and at no look before may
 everything be shown to be unchanged. The 95 % quantile of these changes, times the noise, is the MDE. The noise is known from
-few pairs, so each reference duet has its own, drawn about that of the pairs as a variance of so many degrees of freedom is.
+few pairs, so each reference duet has its own, drawn around that of the pairs as a variance with its degrees of freedom is.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ PROBABILITY = 0.95
 """Of failing, with a change of the MDE's size."""
 
 TAILS = 0.75
-"""Share of the degrees of freedom that the sd of pairs is given: with heavier tails than a normal's an sd tells less of itself.
-Between those of a normal and of a t with three degrees of freedom, as the ``mde`` experiment shows.
+"""Share of the degrees of freedom that the sd of pairs is given: with heavier tails than the normal's, an sd is known less
+exactly. Between those of a normal and of a t with three degrees of freedom, as the ``mde`` experiment shows.
 """
 
 

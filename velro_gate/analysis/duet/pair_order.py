@@ -20,7 +20,7 @@ from velro_gate.analysis.statistics.sign_flip import Floats, Orders, sign_vector
 from velro_gate.model.duet import Look, Side
 
 MOST_ORDERS = 20_000
-"""Up to so many orders all of them are counted; of more, a sample drawn by the seed."""
+"""Up to this number of orders all of them are counted; of more, a sample drawn by the seed."""
 SAMPLED_ORDERS = 5_000
 
 
@@ -91,7 +91,7 @@ def _stretches(length: int) -> Floats:
 
 
 def _ways(length: int) -> int:
-    """How many balanced orders there are of so many pairs."""
+    """How many balanced orders there are of that many pairs."""
     return math.comb(length, length // 2) * (1 + length % 2)
 
 

@@ -1,7 +1,7 @@
-"""The blocks of one build put together: what its requirements are held against, and what the reports show of it.
+"""The pooled blocks of one build: what its requirements are checked on, and what the reports show of it.
 
-A block is one observation, so a figure is the middle of the blocks' own figures, and its interval tells how far apart they are.
-What is counted is added up. Of what must hold all the time the worst block counts.
+A block is one observation, so a figure is the median of the blocks' own figures, and its interval shows how far apart they are.
+Counts are added up. Of what must hold all the time, the worst block counts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def pool_blocks(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
         tls_fault=next((block.tls_fault for block in blocks if block.tls_fault is not None), None),
         stalled=sum(block.stalled for block in blocks),
         longest_stall=max(block.longest_stall for block in blocks),
-        # A build that died is told by the verdict of the duet; what its blocks showed until then stands.
+        # The verdict of the duet reports a build that died; what its blocks showed until then stands.
         interrupted=False,
         service_gone=None,
         hopeless=None,

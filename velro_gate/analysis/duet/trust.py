@@ -33,8 +33,8 @@ moved is broken by it in 4 of 1,000 cases at most. The smallest tail that ten pa
 """
 
 UNSTEADY = 4.0
-"""So many margins the control endpoint may swing from pair to pair before that is a caveat: what swings alike with both
-builds makes the noise larger, which the smallest visible change tells, and deceives nobody.
+"""The control endpoint may vary by this many margins from pair to pair before that is a caveat. What varies alike for both
+builds only makes the noise larger, and the smallest detectable change shows that.
 """
 
 

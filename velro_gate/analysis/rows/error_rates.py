@@ -33,8 +33,8 @@ def asked_and_failed(counts: Counts) -> tuple[int, int]:
 def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
     """max(1, Pearson's chi-squared / its degrees of freedom): how much more than binomially the errors vary.
 
-    groups: (n, e) of runs, or blocks, of one build each; what has no errors, or nothing else, cannot tell. McCullagh and Nelder
-    1989, Generalized Linear Models, section 4.5.
+    groups: (n, e) of runs, or blocks, of one build each; one without an error, or without a success, shows nothing. McCullagh
+    and Nelder 1989, Generalized Linear Models, section 4.5.
     """
     chi_squared, df = 0.0, 0
     for group in groups:
@@ -117,11 +117,11 @@ def logit_p(own: Sequence[tuple[int, int]], before: Sequence[tuple[int, int]], s
     """(p for "my share is the larger one", p for "the smaller one") by Student's t on the empirical log-odds of runs.
 
     y = ln((e + .5) / (n - e + .5)) of each (n, e) (Haldane 1956); their spread from run to run, with K - 1 degrees of freedom,
-    is whatever it is, binomial or many times that. Clumps of errors make the odds far less skewed than the counts, so the test
-    keeps its level where those divided by a dispersion do not. Zero where the runs do not vary, or are too few to show it:
-    then the exact test has the word.
+    is measured, whether it is binomial or many times that. Clumps of errors make the odds far less skewed than the counts, so
+    the test keeps its level where those divided by a dispersion do not. Zero where the runs do not vary, or are too few to
+    show it: then the exact test decides.
 
-    shared: as in ``counts_shift``; with None, both sides tell the spread.
+    shared: as in ``counts_shift``; with None, the spread is estimated from both sides.
     """
     mine, theirs = (np.array([math.log((e + 0.5) / (n - e + 0.5)) for n, e in side]) for side in (own, before))
     squares, df = float(((theirs - theirs.mean()) ** 2).sum()), len(theirs) - 1
@@ -144,7 +144,7 @@ def fisher(mine: tuple[float, float], theirs: tuple[float, float]) -> float:
     (e, n), (base_e, base_n) = (tuple(map(round, _share_of(pair))) for pair in (mine, theirs))
     if not e:
         return 1.0
-    # scipy.stats has it (the tests hold one against the other), but importing that takes as long as the rest of a judgement,
+    # scipy.stats has it (a test compares the two), but importing that takes as long as the rest of a judgement,
     # and its sum goes over all trials instead of all events.
     events = np.arange(e, min(n, e + base_e) + 1)
     log_p = _log_choose(n, events) + _log_choose(base_n, e + base_e - events) - _log_choose(n + base_n, np.array(e + base_e))

@@ -27,11 +27,12 @@ from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 
 LEAST_BEYOND = 30
-"""So many requests must lie beyond a quantile before it is compared. What chance does to it is part of the noise between runs
-or blocks, which is measured; with fewer it depends on a handful of requests, and that noise is no longer like Student's t."""
+"""The number of requests that must lie beyond a quantile before it is compared. Its sampling error is part of the noise between
+runs or blocks, which is measured; with fewer requests it depends on a handful of them, and that noise no longer follows
+Student's t."""
 
 STILL_BEYOND = 24
-"""So many do for the run itself where its baselines have enough: no plan answers exactly as many requests every time."""
+"""Enough for the run itself where its baselines have ``LEAST_BEYOND``: the number of responses varies from run to run."""
 
 PRIMARY_STEPS = 4
 
@@ -142,7 +143,7 @@ def stand_in(metric: Metric, answers: Callable[[str], float]) -> Metric | None:
 
 
 def is_enough(answers: float, metric: Metric) -> bool:
-    """Whether so many answers allow to compare a figure: of a quantile ``LEAST_BEYOND`` of them have to lie beyond."""
+    """Whether that many responses are enough to compare a figure: ``LEAST_BEYOND`` of them have to lie beyond a quantile."""
     return metric.quantile is None or beyond(answers, metric.quantile) >= LEAST_BEYOND
 
 
@@ -152,7 +153,7 @@ def needed_answers(metric: Metric) -> int:
 
 
 def too_few(metric: Metric, answers: float, seconds: float) -> TooFewAnswers:
-    """Why so many answers in so many seconds do not allow to compare a quantile, and how long it would take."""
+    """Why that many responses are not enough to compare a quantile, and how long a phase would have to be."""
     needed = needed_answers(metric)
     known = answers > 0.0 and seconds > 0.0
     return TooFewAnswers(
@@ -244,7 +245,7 @@ def false_discovery(p: Sequence[float]) -> tuple[float, ...]:
     """Adjusted p-values whose threshold q keeps the expected share of false ones among those found at q (Benjamini, Hochberg
     1995): p of rank i times m/i, no larger than those of higher ranks.
 
-    scipy.stats has it too (the tests hold one against the other), but importing that takes longer than a whole judgement.
+    scipy.stats has it too (a test compares the two), but importing that takes longer than a whole judgement.
 
     Raises:
         ValueError: one is NaN or infinite.

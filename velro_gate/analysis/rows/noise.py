@@ -35,7 +35,7 @@ ENOUGH_BASELINES = 5
 MARGIN_OF_ONE = 0.25
 MARGIN_OF_FEW = 0.15
 PRIOR_WEIGHT = 4
-"""The prior counts as much as four degrees of freedom beside K - 1 measured ones."""
+"""The prior counts as four degrees of freedom, next to K - 1 measured ones."""
 
 
 SHARED = 0.8
@@ -225,7 +225,7 @@ def _sd(values: Floats, count: npt.NDArray[np.int64]) -> Floats:
 
 
 def is_long(history: int) -> bool:
-    """Whether so many runs tell the noise by themselves."""
+    """Whether that many runs are enough to know the noise."""
     return history > LEAST_TO_CLIP
 
 
@@ -242,8 +242,8 @@ def margin(k: int, policy: Policy, *, known: bool = False) -> float:
 def on_scale(estimate: Estimate, metric: Metric, n: int | None = None) -> float | None:
     """The figure on the scale on which it is compared; None where it has no place there (a logarithm of nothing).
 
-    A share is smoothed with its own n, (hits + .5) / (n + 1), so that 100 % has a finite logit. n: smooth as if so many
-    observations stood behind it. Shares that are compared need one n for all: by its own each is moved, which is no change.
+    A share is smoothed with its own n, (hits + .5) / (n + 1), so that 100 % has a finite logit. n: smooth as if it rested on
+    that many observations. Shares that are compared need one n for all: by its own each is moved, which is no change.
     """
     match metric.scale:
         case Scale.LOG:

@@ -44,7 +44,7 @@ Z95 = 1.644854
 _Z_OF_FEW = 1.5
 
 _LARGEST = 700.0
-"""No larger move of a logarithm is told: e^709 is the largest number there is."""
+"""Larger moves of a logarithm are cut off here: e^709 is the largest number a float can hold."""
 
 FURTHER_RUNS = 2
 """How often a suspicious phase is run again."""
@@ -152,7 +152,7 @@ def _upper_by_points(noise: Noise, between: float, y: float, metric: Metric, n: 
 
 
 def _odds_of_points(level: float, metric: Metric, points: float) -> float:
-    """How far a share at ``level`` moves on the log-odds scale when it becomes worse by so much of 1."""
+    """How far a share at ``level`` moves on the log-odds scale when it becomes worse by that difference."""
     share = from_scale(level, metric)
     room = share if metric.worse_sign < 0 else 1.0 - share
     # A share cannot get worse than none at all, so no more than nearly all of its room is ever asked for.

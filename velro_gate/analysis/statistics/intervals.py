@@ -106,7 +106,7 @@ def block_weights(length: int, block: int, replicates: int, seed: int) -> npt.ND
 
 
 def expansion(effective_n: float) -> float:
-    """By how much a percentile interval from so many blocks is stretched to cover as Student's interval would.
+    """The factor by which a percentile interval from that many blocks is widened to cover as Student's interval would.
 
     The expanded percentile interval of Hesterberg (2015, The American Statistician 69:371, section 4.3).
     """

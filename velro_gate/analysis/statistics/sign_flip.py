@@ -1,9 +1,9 @@
-"""The arithmetic of paired comparisons: sign flips, their largest statistic, signed ranks. No words of the gate in here.
+"""The arithmetic of paired comparisons: sign flips, their largest statistic, signed ranks. It knows nothing of the gate.
 
-Which build came first in a pair was drawn by lot, so without a difference between the builds every difference d_i might as well
-have had the other sign. Counting over the signs is therefore exact whatever the distribution (Fisher 1935, The Design of
-Experiments, section 21), and taking the largest statistic over all metrics makes it hold for the family while the
-correlation between metrics stays what it is (Westfall and Young 1993, Resampling-Based Multiple Testing, section 2.6).
+Which build came first in a pair was drawn at random, so without a difference between the builds every difference d_i might as
+well have had the other sign. Counting over the signs is therefore exact whatever the distribution (Fisher 1935, The Design of
+Experiments, section 21), and taking the largest statistic over all metrics makes it hold for the family while the correlation
+between metrics stays what it is (Westfall and Young 1993, Resampling-Based Multiple Testing, section 2.6).
 
 Differences have the shape (..., pairs, metrics): any number of jobs at once, so that simulations run the same code.
 """
@@ -19,7 +19,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 EXACT_PAIRS = 11
-"""Up to so many pairs all sign vectors are counted; with more, a sample of them."""
+"""Up to this number of pairs all sign vectors are counted; with more, a sample of them."""
 SAMPLED_VECTORS = 2000
 
 _EQUAL = 1e-9  # statistics closer than this are ties: rounding must not break them

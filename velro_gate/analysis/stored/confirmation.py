@@ -28,7 +28,7 @@ from velro_gate.model.scenario import Phase, Policy
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Level
 
 SETTLING_SECONDS = 5.0
-"""What a phase costs beside ramp and measured stretch: connecting, the last answers, the pause before the next."""
+"""Seconds of a phase in addition to ramp and measured stretch: connecting, the last responses, the pause before the next."""
 
 _SUSPECTED = (Change.REGRESSION, Change.SUSPICIOUS)
 

@@ -1,7 +1,7 @@
 """Whether main itself has moved: change points in its history, and its last runs against a pinned release.
 
-A comparison with the last baselines cannot see what creeps: each run is as bad as those before it. So the history is looked at
-as a whole, and a release that somebody pinned stays where it was. What is found warns; it is not the doing of the run at hand.
+A comparison with the last baselines cannot see a slow drift: each run is as bad as those before it. So the history is examined
+as a whole, and compared with a pinned release, which stays where it was. Findings only warn, since this run did not cause them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from velro_gate.model.record import NewLevel, Release, RunRecord
 from velro_gate.model.scenario import Policy
 
 LEAST_RUNS = 10
-"""A shorter history tells no change from noise."""
+"""A shorter history does not distinguish a change from noise."""
 
 LASTING = 5
 """Runs that a level must have lasted, so that two odd runs in a row cannot be its median: they are no change."""
@@ -157,7 +157,7 @@ def drift_from(release: Release, history: Sequence[RunRecord], rows: Sequence[Ro
     confirmation level. Epochs do not count here: also what was agreed to, a little at a time, is drift.
     """
     plain = release.record.phases
-    # Also the runs before the last K: they tell the noise.
+    # Also the runs before the last K: they give the noise.
     others = [replace(run, new_levels=()) for run in history if run.id != release.record.id]
     found = []
     for row in rows:

@@ -22,7 +22,7 @@ SELFTEST_DF = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseSources:
-    """What else tells the noise of a run's figures.
+    """Other sources of the noise of a run's figures.
 
     selftest: of the runner, as the run's record quotes it. others: accepted runs of the same scenario in the same environment
     under other profiles, oldest first.
@@ -32,7 +32,7 @@ class NoiseSources:
     others: Sequence[RunRecord] = ()
 
     def noise(self, phase: str, step: str, metric: Metric, policy: Policy) -> NoiseElsewhere | None:
-        """The noise of one figure; None where nothing tells it. Runs of another profile go before the selftest."""
+        """The noise of one figure; None where it is unknown. Runs of another profile go before the selftest."""
         return self._of_another_profile(phase, step, metric, policy) or self._of_selftest(metric)
 
     def _of_another_profile(self, phase: str, step: str, metric: Metric, policy: Policy) -> NoiseElsewhere | None:

@@ -1,4 +1,4 @@
-"""Which baselines tell a figure's level, and which only its noise.
+"""Which baselines give a figure's level, and which only its noise.
 
 A change that somebody accepted begins an epoch: the runs before it had another level. Their noise is still the noise.
 """

@@ -30,10 +30,11 @@ SURE = 0.01
 """One-sided p at which a quantile counts as moved; there are some forty of them in a phase."""
 
 ALIKE = 1.5
-"""Moves count as equal when the largest is at most so many times the smallest: coarse, as four quantiles are."""
+"""Moves count as equal when the largest is at most this many times the smallest: coarse, as four quantiles are."""
 
 JUMP = 1.0
-"""Times the median response time: a move of so much at the top alone is a new way through the service, not a longer tail."""
+"""Times the median response time: a move of that size at the top alone is another path through the service, not a longer
+tail."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +166,8 @@ def shape_of(quantiles: Sequence[QuantileMove], median: float) -> ShiftShape:
     """How the quantiles, lowest first, moved against one another.
 
     A quantile that did not surely move has stayed only where its interval says so (``stayed``); one that may have moved like
-    the others tells nothing against their shape. median: the response time in seconds that a jump is held against. One quantile
-    alone has no shape but its own.
+    the others does not contradict their shape. median: the response time in seconds that a jump is compared with. A single
+    quantile has no shape but its own.
     """
     moved = [one for one in quantiles if one.moved]
     if not moved:
@@ -194,7 +195,7 @@ def _alike(moves: Sequence[float]) -> bool:
 
 
 def _first(worse: Sequence[Comparison], step: str) -> Comparison:
-    """The row whose history is told: of the worst step where that one is primary, else the surest."""
+    """The row whose history is shown: of the worst step where that one is primary, else the most certain one."""
     return min(worse, key=lambda row: (row.step != step, METRICS[row.metric].quantile is None, row.p or 0.0))
 
 

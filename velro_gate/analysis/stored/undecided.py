@@ -1,4 +1,4 @@
-"""Which phases of a screened run are measured again beside the base build (decision.md, 3).
+"""Which phases of a screened run are measured again side by side with the base build (decision.md, 3).
 
 The screen lets through what it has shown to be unchanged or better. Everything else that may fail the run goes to the duet:
 what looks worse, what is open, and what there is no baseline for.

@@ -1,4 +1,4 @@
-"""The answers of the control endpoint beside one block, as a summary like that of any step."""
+"""The responses of the control endpoint during one block, summarised like those of a step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CONTROL = "control"
 
 
 def control_summary(times: Sequence[float], failed: int = 0) -> StepSummary:
-    """The median of the answers' seconds, with its 95 % interval by order statistics; absent without an answer."""
+    """The median response time in seconds, with its 95 % interval by order statistics; absent without a response."""
     n = len(times)
     measurements = {}
     if n:

@@ -11,7 +11,7 @@ from velro_gate.analysis.statistics.intervals import Floats, Z, autocorrelation_
 from velro_gate.model.record import Estimate
 
 LEAST_READINGS = 10
-"""Fewer tell no slope from a step."""
+"""Fewer do not distinguish a slope from a step."""
 
 MOST_READINGS = 400
 """More are put together first, by their medians: the pairs among them grow with the square."""
@@ -24,8 +24,9 @@ def growth(at: Floats, value: Floats) -> Estimate | None:
     readings of one instant, which have no slope.
 
     at: seconds, rising; value: of the same length. Readings that follow each other are alike, so the interval is as wide as
-    that of so many fewer independent ones: the variance of Kendall's S grows by the memory of what the line leaves (after Hamed
-    and Rao 1998, Journal of Hydrology 204:182), and Student's t with so many degrees of freedom takes the normal's place.
+    that of correspondingly fewer independent ones: the variance of Kendall's S grows by the memory of what the line leaves
+    (after Hamed and Rao 1998, Journal of Hydrology 204:182), and Student's t with as many degrees of freedom takes the place
+    of the normal.
 
     Raises:
         ValueError: a time or a value is NaN or infinite.

@@ -26,7 +26,7 @@ REPLICATES = 500
 """Bootstrap replicates; their chance error in an end point is about a tenth of its standard error."""
 LOG_BIN = math.log(1.01)
 LEAST = 1e-7
-"""Seconds under which times are not told apart."""
+"""Seconds below which times are not distinguished."""
 FEW = 30.0
 """With fewer observations than this beyond a quantile, its interval comes from the order statistics."""
 _SEED = 8086

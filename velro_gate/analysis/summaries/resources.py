@@ -57,7 +57,7 @@ def _rate(at: Floats, value: Floats) -> float | None:
 
 
 def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:
-    """The metrics that are made of readings, as far as they were read: the median of their series unless said otherwise here.
+    """The metrics that are made of readings, as far as they were read: the median of their series by default.
 
     ok: good answers of the measured stretch.
     """

@@ -1,7 +1,7 @@
 """Whether a run fails whatever the generator's own delays did to its figures.
 
 A delay breaks a run because without it the run might have passed. Where something else fails that no delay explains, it fails
-either way, and the delay is a caveat beside the figures that it may have changed.
+either way, and the delay is only a caveat on the figures that it may have changed.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def failed_kinds(phase: PhaseSummary, step: StepSummary) -> list[tuple[str, int]
     if unexpected:
         known = {failed.status for failed in phase.failures if failed.outcome == Outcome.STATUS.name}
         found = {status: count for status, count in step.statuses.items() if status in known or (not known and status >= 300)}
-        # A status may be expected of one step and not of another: then only the failures themselves tell it apart.
+        # A status may be expected of one step and not of another: then only the failures themselves show the difference.
         if sum(found.values()) != unexpected:
             found = _statuses_of(phase, step.step) or found
         kinds |= {str(status): count for status, count in found.items()} or {Outcome.STATUS.name: unexpected}

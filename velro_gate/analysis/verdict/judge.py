@@ -1,4 +1,4 @@
-"""Everything that speaks for or against a run, in one verdict.
+"""Everything known about a run, in one verdict.
 
 A verdict is the worst of its findings, so every part may only add findings. A part with nothing to say adds none, and no
 finding at all is broken: nothing was found out.
@@ -60,8 +60,8 @@ def judge(
         repeats: further runs of suspicious phases, which have to confirm a regression. None: the run is judged alone.
         missing: phase -> why it was not run again, or not twice.
         second_job: whether another job made those runs, which then share less of their noise with this one.
-        duet: this build beside the one that it starts from, in suspicious phases: it decides about these, instead of repeats.
-        release: the accepted run that main is held against in the long run; None where none is pinned.
+        duet: this build side by side with its base build, in suspicious phases, which it decides instead of the repeats.
+        release: the accepted run that main is compared with in the long run; None where none is pinned.
         other_profiles: accepted runs of the same scenario and environment under another profile, for the noise of their phases.
         waivers: agreed regressions, on the day of the run. None: there is no file of them, and none is proposed.
 
@@ -98,7 +98,7 @@ def judge(
             doubted=_broken_phases(trust) | _ended_phases(record),
             today=today if waivers is not None else None,
         ),
-        # Measured beside its base build, a run has been compared.
+        # A run that was measured side by side with its base build has been compared.
         *(() if any(row.pairs for row in comparisons) else required_baseline(rules, baselines, skipped)),
         *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),
         *drift_findings(baselines, release, rules),

@@ -1,4 +1,4 @@
-"""What a bank of blocks says of the runner that it was measured on."""
+"""What a bank of blocks shows about the runner that it was measured on."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _UNSTEADY = 0.05
 def selftest_of(bank: Bank, *, measured_at: str, overhead: float) -> Selftest:
     """The noise of every primary figure, what could be found on this runner, and whether the injected changes were.
 
-    overhead: seconds that a block takes beside its measured stretch.
+    overhead: seconds that a block takes in addition to its measured stretch.
 
     Raises:
         ValueError: fewer than ``LEAST_CYCLES`` whole cycles.

@@ -138,7 +138,7 @@ def _few_users(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iter
     if phase.offered_rate is None or whole is None or response is None or service is None or response.value <= 0.0:
         return
     waited = 1.0 - service.value / response.value
-    # Little's law: so many users would be waiting for their answers at the offered rate.
+    # Little's law: the number of users that would be waiting for their responses at the offered rate.
     needed = phase.offered_rate * service.value
     if waited <= limits.waited or needed <= limits.waited * phase.users:
         return

@@ -36,7 +36,7 @@ class TrustLimits:
     throttled_caveat: float = 0.02
     throttled_broken: float = 0.10
     memory_caveat: int = 256 * 2**20
-    """Bytes free at the tightest moment: by so much the generator may grow before it collects garbage."""
+    """Bytes free at the tightest moment: as much as the generator may grow before it collects garbage."""
     descriptors_caveat: int = 16
     """Free descriptors and ports at the tightest moment: fewer is a caveat, none is broken."""
     ports_caveat: int = 64

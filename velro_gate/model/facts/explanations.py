@@ -1,4 +1,4 @@
-"""What an explanation names beside the slower steps, as data: where the worsening comes from, and what moved with it.
+"""What an explanation names in addition to the slower steps, as data: where the worsening comes from, and what moved with it.
 
 Figures in base units; ``report.sentences.explanations`` words them.
 """

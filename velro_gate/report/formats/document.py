@@ -19,7 +19,7 @@ from velro_gate.report.sentences.requirements import requirement_sentence
 from velro_gate.report.text import figures
 
 VERDICT_SCHEMA = 1
-"""Raised when a key changes its meaning or goes away; new keys do not raise it."""
+"""Raised when a key changes its meaning or is removed; new keys do not raise it."""
 
 
 def verdict_json(record: RunRecord, verdict: Verdict) -> str:

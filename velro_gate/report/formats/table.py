@@ -1,4 +1,4 @@
-"""The CSV report: one row for each phase, step and metric, with its requirement and its comparison beside it."""
+"""The CSV report: one row for each phase, step and metric, with its requirement and its comparison."""
 
 from __future__ import annotations
 

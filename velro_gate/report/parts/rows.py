@@ -22,7 +22,7 @@ GLYPHS = {
     Level.FAIL: "❌",
     Level.BROKEN: "🚫",
 }
-"""One sign a level; always beside the word, never instead of it."""
+"""One sign for each level, always together with the word, never instead of it."""
 
 OPEN = "open"
 """The tone of a row that blocks nothing because nothing was found out."""
@@ -121,17 +121,17 @@ def comparison_row(row: Comparison) -> ComparisonRow:
 
 
 def _value(result: RequirementResult) -> str:
-    """The figure with its interval; of connections also who says so, since a configured size is no measured number."""
+    """The figure with its interval; of connections also its source, since a configured size is not a measured number."""
     found = result.estimate
     metric = result.requirement.metric
     shown, spread = figures.marked(metric, found), figures.interval(metric, found)
     shown = f"{shown} ({spread})" if spread else shown
-    told = found.detail if found is not None and any(each.said for each in METRICS[metric].readings) else ""
-    return f"{shown} ({told})" if told else shown
+    note = found.detail if found is not None and any(each.said for each in METRICS[metric].readings) else ""
+    return f"{shown} ({note})" if note else shown
 
 
 def _change(row: Comparison) -> str:
-    """The change, or a dash where a baseline of nothing leaves no relative change to state."""
+    """The change, or a dash where a baseline of zero leaves no relative change to state."""
     text = figures.change_with_interval(row)
     return figures.NOTHING if text == figures.MISSING else text
 
@@ -181,7 +181,7 @@ def worst_comparisons(rows: Iterable[Comparison]) -> list[Comparison]:
 
 
 def _tells(row: Comparison) -> bool:
-    """Whether a reader has to see this row: not what is unchanged, nor what only had no baselines, which the count tells."""
+    """Whether a reader has to see this row: not what is unchanged, nor what only had no baselines, which the count shows."""
     match row.verdict:
         case Change.INCONCLUSIVE:
             return row.level > Level.NO_BASELINE

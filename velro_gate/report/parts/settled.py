@@ -8,16 +8,16 @@ from velro_gate.model.verdict import Change, Comparison, Verdict
 
 
 def settled(verdict: Verdict) -> str:
-    """``The screen settled 22 figures, the duet of 10 pairs 8 (steady).``; empty where only one of them was asked."""
+    """``The screen settled 22 figures, the duet of 10 pairs 8 (steady).``; empty where only the screen decided."""
     primary = [row for row in verdict.comparisons if row.primary and row.verdict is not Change.NOT_COMPARED]
-    beside = [row for row in primary if row.pairs]
+    paired = [row for row in primary if row.pairs]
     again = [row for row in primary if not row.pairs and row.confirmation is not None]
     screened = [row for row in primary if not row.pairs and row.confirmation is None]
-    if verdict.duet is not None or not (beside or again):
+    if verdict.duet is not None or not (paired or again):
         return ""
     parts = [f"the screen against stored baselines settled {_figures(screened)}"]
-    if beside:
-        parts.append(f"the duet of {max(row.pairs for row in beside)} pairs settled {_figures(beside)}{_where(beside)}")
+    if paired:
+        parts.append(f"the duet of {max(row.pairs for row in paired)} pairs settled {_figures(paired)}{_where(paired)}")
     if again:
         parts.append(f"further runs of this build settled {_figures(again)}{_where(again)}")
     words = ", ".join(parts)

@@ -1,4 +1,5 @@
-"""The trend of figures over the accepted runs: of each required one as blocks in its row, of the telling one as a chart.
+"""The trend of figures over the accepted runs: block characters in the row of each required one, a chart of the one that
+matters most.
 
 GitHub draws the chart, which is mermaid, in comments and summaries; mail shows its source instead. So the tables stay the
 authority, and neither form holds anything that is not a baseline's or this run's own figure.
@@ -40,7 +41,7 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
 
     history: the comparable accepted runs, oldest first.
     """
-    wanted = _telling(record, verdict)
+    wanted = _most_important(record, verdict)
     if wanted is None or verdict.level is Level.BROKEN:
         return None
     course = _course(_value(record, wanted), history, wanted)
@@ -93,7 +94,7 @@ def _course(now: float | None, history: Sequence[RunRecord], wanted: _Figure) ->
     return [] if len(before) < 2 or now is None else [*before, now]
 
 
-def _telling(record: RunRecord, verdict: Verdict) -> _Figure | None:
+def _most_important(record: RunRecord, verdict: Verdict) -> _Figure | None:
     """The worst change; else p95 of all requests in the phase of most users."""
     rows = [row for row in worst_comparisons(verdict.comparisons) if row.verdict is not Change.NOT_COMPARED]
     if rows:

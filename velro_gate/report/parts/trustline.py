@@ -17,7 +17,7 @@ NOT_WATCHED = " is not watched: "
 """Between a source's name and why it cannot be read, in a record's notes."""
 
 STALE_DAYS = 30
-"""After so many days a selftest says little: a runner's neighbours, kernel and load change."""
+"""Days after which a selftest says little: a runner's neighbours, kernel and load change."""
 
 
 def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], ...]:

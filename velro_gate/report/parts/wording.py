@@ -94,7 +94,7 @@ def _open(verdict: Verdict) -> Phrase:
 
 
 def _looks_worse(verdict: Verdict) -> Phrase:
-    """What looks worse though too few runs are stored to tell; empty where nothing does."""
+    """What looks worse though too few runs are stored to decide; empty where nothing does."""
     rows = [row for row in verdict.comparisons if row.primary and row.verdict is Change.SUSPICIOUS and not row.waived]
     return (*moved(max(rows, key=worsening)), text(" ")) if rows else ()
 
@@ -107,8 +107,8 @@ def _no_baseline(verdict: Verdict) -> str:
         case 0:
             return "There is no baseline to compare with yet."
         case 1:
-            return "One baseline is too few to tell whether anything changed."
-    return f"{verdict.baselines_used} baselines are too few to tell whether anything changed."
+            return "One baseline is too few to show whether anything changed."
+    return f"{verdict.baselines_used} baselines are too few to show whether anything changed."
 
 
 def unused_baselines(verdict: Verdict) -> str:
@@ -224,7 +224,7 @@ def _bar(row: Comparison, *, certain: bool) -> str:
     if row.verdict is Change.SUSPICIOUS and not row.primary:
         return "; for information: this figure cannot fail the run."
     if not certain:
-        # Only of a change that the run need not have seen may be said that it could not tell.
+        # Only a change below the MDE may be called too small for this run to detect.
         hidden = row.mde is not None and row.change is not None and abs(row.change) < row.mde
         seen = (
             f": this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
