@@ -1,4 +1,4 @@
-"""A server whose every answer is of one unkind sort, for the memory of a generator that meets it.
+"""A server whose every response is of one unkind sort, for the memory of a generator that meets it.
 
 ``python -m benchmarks.hostile close --port 8080``; with ``--tls`` over TLS, with a certificate of its own.
 """

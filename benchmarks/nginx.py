@@ -69,7 +69,7 @@ http {{
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """What nginx counted. at: seconds on this machine's monotonic clock at which the answer was there."""
+    """What nginx counted. at: seconds on this machine's monotonic clock at which the response was there."""
 
     at: float
     active: int

@@ -64,7 +64,7 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=10.0)
     arguments.add_argument("--rate", type=float, help="at a rate instead of saturated")
     arguments.add_argument("--tls", action="store_true")
-    arguments.add_argument("--unique", action="store_true", help="with a header of another value in each answer")
+    arguments.add_argument("--unique", action="store_true", help="with a header of another value in each response")
     arguments.add_argument("--top", type=int, default=25)
     arguments.add_argument("--bin", type=Path, action="append", default=[], help="a further folder in which py-spy may lie")
     wanted = arguments.parse_args()

@@ -161,7 +161,7 @@ def _report(wanted: argparse.Namespace, plan: Layout, said: dict[str, Any], seen
         ("memory of the generator, resident", per_user("generator")),
         ("memory of nginx, resident", per_user("nginx")),
         ("memory of the kernel, both ends", per_user("kernel")),
-        ("good answers per second", f"{said['rate']:,.0f}" if "rate" in said else NOT_MEASURED),
+        ("successful responses per second", f"{said['rate']:,.0f}" if "rate" in said else NOT_MEASURED),
         ("lateness p99", NOT_MEASURED if late is None else f"{late * 1e3:.2f} ms"),
         ("response p99", f"{said['response_0.99'] * 1e3:.2f} ms" if "response_0.99" in said else NOT_MEASURED),
         ("failed, missed, blocked", f"{said['failed']:,}, {said['missed']:,}, {said['blocked']:,}"),

@@ -1,8 +1,9 @@
 """A long steady load: does the generator's memory grow, does it leave descriptors open? ``python -m benchmarks.soak``.
 
 ``velro-gate run`` itself, with everything that watches and keeps, against ``benchmarks.truth``; looked at from outside. Ten
-minutes; ``--minutes 30`` for the long one. ``--kind`` meets a service whose every answer is of one unkind sort instead
-(``benchmarks.hostile``; ``tls-`` before it: over TLS): memory may grow by a megabyte a minute beyond what a good answer costs.
+minutes; ``--minutes 30`` for the long one. ``--kind`` meets a service whose every response is of one unkind sort instead
+(``benchmarks.hostile``; ``tls-`` before it: over TLS): memory may grow by a megabyte a minute beyond what a successful
+response costs.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def main() -> None:
     arguments.add_argument("--users", type=int, default=1_200)
     arguments.add_argument("--rate", type=float, default=1_000.0)
     kinds = [f"{prefix}{kind}" for prefix in ("", "tls-") for kind in ANSWERS]
-    arguments.add_argument("--kind", choices=kinds, help="what every answer is like; without it a good one")
+    arguments.add_argument("--kind", choices=kinds, help="what every response is like; without it a good one")
     wanted = arguments.parse_args()
     page = Page(markdown=wanted.markdown)
     seconds = wanted.minutes * 60.0

@@ -3,14 +3,14 @@
 ``python -m benchmarks.truth --delay constant:0.02 --port 8080``
 
 Delays, in seconds: ``constant:D``, ``lognormal:MEDIAN,SIGMA,MOST``, ``bimodal:FAST,SLOW,SHARE_OF_SLOW``. Request number n gets
-draw number n. One thread, one epoll set, a heap of answers that are due. The set is waited for with ``select``, whose timeout
-is in microseconds (epoll's is in whole milliseconds), with the kernel's timer slack off; so an answer leaves some tens of
+draw number n. One thread, one epoll set, a heap of responses that are due. The set is waited for with ``select``, whose timeout
+is in microseconds (epoll's is in whole milliseconds), with the kernel's timer slack off; so a response leaves some tens of
 microseconds after its time, and the log says when.
 
 ``--capacity C``: it takes up C requests a second at most, one after the other, and the delay begins when its turn has come: a
 queue of known speed, so that a backlog shrinks at a known rate.
 
-Logged per request: when its last byte was read, which delay was drawn, when the answer was written, and the user, which the
+Logged per request: when its last byte was read, which delay was drawn, when the response was written, and the user, which the
 request names as the last part of its path. ``/health`` is answered at once and is not logged. GET only.
 """
 
@@ -101,7 +101,7 @@ class Log:
 
     @property
     def service_time(self) -> Times:
-        """Seconds from reading a request to writing its answer."""
+        """Seconds from reading a request to writing its response."""
         return self.answered - self.arrived
 
     def within(self, start: float, until: float) -> Log:
@@ -121,7 +121,7 @@ class Log:
 
 
 class _Client:
-    """One connection: what has been read of a request, and what has not been written of an answer."""
+    """One connection: what has been read of a request, and what has not been written of a response."""
 
     __slots__ = ("rest", "sock", "unsent")
 

@@ -59,7 +59,7 @@ mkdir -p "$place" || die "The folder $place cannot be made or written. Name anot
 
 calm_installers
 choose_python
-# The interpreter itself and not a shim, whose answer may change from one folder to the next.
+# The interpreter itself and not a shim, whose response may change from one folder to the next.
 described=$("$python" -I -c 'import os, sys; print(os.path.realpath(sys.executable), sys.version.split()[0], sep="\n")')
 { read -r python && read -r version; } <<<"$described"
 

@@ -67,7 +67,7 @@ def cumulative_arrivals(elapsed: float, phase: Phase) -> float:
     """
     rate = phase.arrival_rate
     if rate is None:
-        raise ValueError(f"phase {phase.name} is a closed loop: its arrivals depend on the answers")
+        raise ValueError(f"phase {phase.name} is a closed loop: its arrivals depend on the responses")
     t = min(max(elapsed, 0.0), phase.ramp + phase.duration)
     if t < phase.ramp:
         return rate * t * t / (2.0 * phase.ramp)

@@ -3,7 +3,7 @@
 nginx has the first core, the generator the second. Nothing is installed: a tool that is not there is named with the package
 that brings it, and left out. Rounds go A B C A B C, so that a change of the machine's mood meets all.
 
-    saturated  as many requests as the generator manages: plain, TLS, and with a header that differs in every answer
+    saturated  as many requests as the generator manages: plain, TLS, and with a header that differs in every response
     steady     CPU and memory at 10,000 users and 1,000 requests/s, plain and TLS
     delays     the percentiles that each tool reports, against a server that logs its own
 """
@@ -99,7 +99,7 @@ class _Bench:
         titles = {
             "plain": "Saturated, plain HTTP",
             "tls": "Saturated, TLS",
-            "unique": "Saturated, plain HTTP, a header of another value in each answer",
+            "unique": "Saturated, plain HTTP, a header of another value in each response",
         }
         for variant in wanted.variants:
             url = {"plain": f"{server.url}/", "tls": f"{server.tls_url}/", "unique": server.url + UNIQUE}[variant]

@@ -86,7 +86,7 @@ def read_hey(output: str) -> Report:
     """hey's text. Its percentiles have a tenth of a millisecond."""
     codes = {code: int(count) for code, count in re.findall(r"^\s*\[(\d{3})\]\s+(\d+) responses", output, re.MULTILINE)}
     if not codes:
-        raise UnreadableError("hey printed no status codes: it got no answer")
+        raise UnreadableError("hey printed no status codes: it got no response")
     _, _, faults = output.partition("Error distribution:")
     failed = {text.strip()[:60]: int(count) for count, text in re.findall(r"^\s*\[(\d+)\]\s+(.*)$", faults, re.MULTILINE)}
     failed |= {f"status {code}": count for code, count in codes.items() if not code.startswith("2")}

@@ -266,4 +266,4 @@ def test_an_action_that_the_doctor_would_fault_is_refused(action: str) -> None:
 
 def test_the_scenario_says_from_how_many_answers_on_a_step_is_compared() -> None:
     text = render_files(Choices(action=ACTION))["velro-scenario.yaml"]
-    assert f"compared from {needed_answers(METRICS['p95'])} good answers on" in text
+    assert f"compared from {needed_answers(METRICS['p95'])} successful responses on" in text

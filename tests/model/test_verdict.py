@@ -77,7 +77,7 @@ def row(change: Change, level: Level = Level.INCONCLUSIVE, *, primary: bool = Tr
     [
         ((row(Change.INCONCLUSIVE),), 0),
         ((row(Change.INCONCLUSIVE), row(Change.SUSPICIOUS)), 3),
-        ((row(Change.NOT_COMPARED),), 3),  # the baselines had enough good answers, this build has not
+        ((row(Change.NOT_COMPARED),), 3),  # the baselines had enough successful responses, this build has not
         ((row(Change.INCONCLUSIVE), row(Change.SUSPICIOUS, Level.WARN)), 0),  # waived, or too few baselines to tell
         ((row(Change.INCONCLUSIVE), row(Change.SUSPICIOUS, primary=False)), 0),
     ],

@@ -114,7 +114,7 @@ def test_an_editor_asks_for_a_path_only_where_there_is_no_journey() -> None:
         ({"steps": [{"name": "a", "headers": {"X-A": "${nothing}"}}]}, "unknown placeholder ${nothing}"),
         ({"steps": [{"name": "all"}]}, "no step may be called 'all'"),
         ({"auth": {"login": {"step": {"name": "l", "path": "/l", "capture": {"token": "$.t"}}}}}, "logs in itself"),
-        ({"requirements": {"achieved_share": ">= 99 %"}}, "a journey's requests follow from its answers"),
+        ({"requirements": {"achieved_share": ">= 99 %"}}, "a journey's requests follow from its responses"),
         ({"target": {"url": "http://127.0.0.1:1", "http2": True}}, "HTTP/2 needs the package h2"),
         ({"target": {"url": "http://127.0.0.1:1", "follow_redirects": 2}}, "sets 'follow_redirects' itself"),
         ({"target": {"url": "http://127.0.0.1:1", "compression": "gzip"}}, "sets 'compression' itself"),

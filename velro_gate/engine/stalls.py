@@ -1,7 +1,7 @@
 """When the generator stood still: stopped by a signal, without a core, or busy with something else for too long.
 
-An answer that came meanwhile is read late, and a request that fell due is sent late. The second shows in the sample itself; the
-first does not, so the stretches are kept, and the analysis counts what lies in them as the generator's own delay.
+A response that came meanwhile is read late, and a request that fell due is sent late. The second shows in the sample itself;
+the first does not, so the stretches are kept, and the analysis counts what lies in them as the generator's own delay.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _JOINED = 0.001
 """Seconds within which one stall follows another so closely that what came in the first may be read in the second only."""
 
 _STALE = 0.010
-"""Seconds that an answer has lain ready for at least before that proves a stall: more than the kernel's count is off by."""
+"""Seconds that a response has lain ready for at least before that proves a stall: more than the kernel's count is off by."""
 
 
 class StallLog:

@@ -30,7 +30,7 @@ from velro_gate.units import format_count, format_whole
 
 API_VERSION = "2022-11-28"
 BETWEEN_WRITES = 1.0
-"""Seconds from one request that writes to the next; GitHub asks for them. What an answer takes is part of them."""
+"""Seconds from one request that writes to the next; GitHub asks for them. What a response takes is part of them."""
 TRIES = 5
 PATIENCE = 300.0
 """Seconds that tries without success and the waits after them may take, all requests together."""
@@ -93,7 +93,7 @@ class Api:
             # Reading all authorities takes longer than a request; both clients trust the same ones.
             trusted = httpx.create_ssl_context()
             self._client = httpx.Client(headers=headers, timeout=timeout, transport=transport, verify=trusted)
-            # What an answer sends us to elsewhere, such as a store of archives, must not see the token.
+            # What a response sends us to elsewhere, such as a store of archives, must not see the token.
             self._stranger = httpx.Client(timeout=timeout, transport=transport, verify=trusted)
 
     @property
@@ -133,7 +133,7 @@ class Api:
         return _parsed(self._asked("GET", self._address(path), parameters=parameters, repeatable=True))
 
     def pages(self, path: str, parameters: Mapping[str, str] = _NONE, *, key: str | None = None) -> Iterator[Any]:
-        """Every item of a list, to its last page. key: where the list lies in each answer, if it is no list itself.
+        """Every item of a list, to its last page. key: where the list lies in each response, if it is no list itself.
 
         Raises:
             PublishError: see ``send``; also when the list has no end.
@@ -154,7 +154,7 @@ class Api:
         raise PublishError("GitHub's list has no end", where=f"GET {path}", why=f"more than {MOST_PAGES} pages")
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True) -> Any:
-        """Write, and return what GitHub answers (None for an empty answer).
+        """Write, and return what GitHub answers (None for an empty response).
 
         repeatable: whether doing it twice is the same as doing it once.
 
@@ -220,7 +220,7 @@ class Api:
         repeatable: bool,
         leads_on: bool = False,
     ) -> httpx.Response:
-        """An answer that is a success, after as many tries as it takes and patience allows. leads_on: or a redirection."""
+        """A response that is a success, after as many tries as it takes and patience allows. leads_on: or a redirection."""
         path = urlsplit(address).path
         for attempt in range(1, TRIES + 1):
             last = attempt == TRIES

@@ -164,7 +164,7 @@ def _settled(api: Api, ours: list[_Comment], body: str) -> CommentResult:
 
 
 def _created(api: Api, number: int, marker: str, author: str, body: str) -> _Comment:
-    """A new comment. After an answer that did not arrive it is looked for before it is written again."""
+    """A new comment. After a response that did not arrive it is looked for before it is written again."""
     for attempt in range(1, _TRIES + 1):
         try:
             return _read(api.send("POST", f"/issues/{number}/comments", {"body": body}, repeatable=False))

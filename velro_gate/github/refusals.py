@@ -44,7 +44,7 @@ def permission(method: str, path: str) -> str:
 
 
 def refusal(method: str, path: str, status: int, headers: Mapping[str, str], message: str) -> RefusedError:
-    """The error for an answer that is final. message: GitHub's own words, which may be empty."""
+    """The error for a response that is final. message: GitHub's own words, which may be empty."""
     where = f"{method} {path}"
     why = f"{status}: {message}" if message else f"GitHub answered {status}"
     match status:

@@ -1,4 +1,4 @@
-"""When an answer is worth another try, and how long to wait before it. Pure.
+"""When a response is worth another try, and how long to wait before it. Pure.
 
 GitHub's rule: honour ``retry-after``; else, when nothing remains of the limit, wait until ``x-ratelimit-reset``; else, at a
 secondary limit, wait a minute and longer each time. Jitter keeps many jobs from coming back at one moment.

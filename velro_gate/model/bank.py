@@ -33,7 +33,7 @@ class BankHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankedBlock:
-    """A block, and what was done to the service in it. cycle: counts from 0. times: seconds, of its good answers."""
+    """A block, and what was done to the service in it. cycle: counts from 0. times: seconds, of its successful responses."""
 
     cycle: int
     slowdown: float

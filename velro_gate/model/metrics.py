@@ -56,9 +56,9 @@ class Party(Enum):
 class Times(Enum):
     """Of which times a quantile is taken. Within one kind a lower quantile stands in for a higher one."""
 
-    RESPONSE = "response times of good answers"
-    WITH_FAILURES = "response times, a failure behind every answer"
-    SERVICE = "service times of good answers"
+    RESPONSE = "response times of successful responses"
+    WITH_FAILURES = "response times, a failure behind every response"
+    SERVICE = "service times of successful responses"
     LATENESS = "the generator's lateness"
 
 
@@ -108,7 +108,7 @@ class Needs(Enum):
     """Without what there is no figure. Where the service has not given it, its absence is the service's failure."""
 
     REQUESTS = "requests"
-    ANSWERS = "good answers"
+    ANSWERS = "successful responses"
     OFFERED_RATE = "an offered rate"
     READINGS = "readings of the monitor"
 
@@ -290,7 +290,7 @@ _ALL = (
         0.95,
         times=Times.WITH_FAILURES,
         role=Role.ADVISORY,
-        # Without a failure this is the p95 of the good answers once more.
+        # Without a failure this is the p95 of the successful responses once more.
         condition=Condition.FAILURES,
         prior_sd=0.06,
     ),

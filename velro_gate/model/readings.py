@@ -102,7 +102,7 @@ _ALL = (
             _gauge("tcp_sockets", "sockets in use"),
             _gauge("tcp_established", "connections that are established"),
             _gauge("tcp_time_wait", "closed sockets that still keep their port"),
-            _gauge("tcp_syn_sent", "connections that wait for the other side's first answer; counted every twenty seconds"),
+            _gauge("tcp_syn_sent", "connections that wait for the other side's first response; counted every twenty seconds"),
             _gauge("tcp_syn_received", "connections accepted half way; counted every twenty seconds"),
             _gauge("tcp_fin_wait", "connections closed here and not yet there; counted every twenty seconds"),
             _gauge("tcp_close_wait", "connections closed there and not yet here; counted every twenty seconds"),

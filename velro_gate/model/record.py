@@ -59,7 +59,8 @@ class Counts:
 
     @property
     def error_rate(self) -> float | None:
-        """Share of the due arrivals that did not get a good answer, cancelled ones left out; None when none fell due."""
+        """Share of the due arrivals that did not get a successful response, cancelled ones left out; None when none fell
+        due."""
         asked = self.ok + self.failed + self.blocked
         return (self.failed + self.blocked) / asked if asked else None
 
@@ -112,7 +113,7 @@ class Window:
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Successful responses a second."""
         return self.ok / self.seconds
 
 

@@ -127,7 +127,7 @@ class PhaseRun:
     hopeless: str | None = None
     """Why the phase was ended early though the service was there, in words."""
     failures: tuple[FailedAnswer, ...] = ()
-    """The first failed answer of each step and kind."""
+    """The first failed response of each step and kind."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:
@@ -154,7 +154,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a live view shows of a running phase; latencies are over the last few seconds, None without answers."""
+    """What a live view shows of a running phase; latencies are over the last few seconds, None without responses."""
 
     phase: str
     phase_number: int

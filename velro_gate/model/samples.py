@@ -22,10 +22,10 @@ class Outcome(IntEnum):
     CHECK = 2  # answered, but a check on the body failed
     TIMEOUT = 3
     REFUSED = 4
-    RESET = 5  # the peer closed or reset the connection before the answer was whole
+    RESET = 5  # the peer closed or reset the connection before the response was whole
     TLS = 6
     DNS = 7
-    PROTOCOL = 8  # the answer is not HTTP, cannot be decompressed, or is larger than allowed
+    PROTOCOL = 8  # the response is not HTTP, cannot be decompressed, or is larger than allowed
     CANCELLED = 9  # we gave up on it because the run ended
     CAPTURE = 10  # answered, but a value that a later step needs is not in it
     CERTIFICATE = 11  # one side does not accept the other's certificate
@@ -47,13 +47,13 @@ COLUMNS: dict[str, Any] = {
     "done": np.float64,
     "queued": np.float32,  # seconds the arrival waited for its own user's earlier request: caused by the service, not by us
     "connect": np.float32,  # seconds to connect, TLS included; NaN where the connection already stood
-    "first_byte": np.float32,  # seconds from sent to the first byte of the answer; NaN without an answer
+    "first_byte": np.float32,  # seconds from sent to the first byte of the response; NaN without a response
     "step": np.uint16,
     "user": np.uint32,
-    "status": np.uint16,  # 0 without an answer
+    "status": np.uint16,  # 0 without a response
     "outcome": np.uint8,
     "cache": np.uint8,
-    "received": np.uint32,  # bytes of the answer, headers included
+    "received": np.uint32,  # bytes of the response, headers included
 }
 """Column name -> numpy dtype, in the order of the fields of Samples."""
 

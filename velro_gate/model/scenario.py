@@ -36,7 +36,7 @@ BodyCheck = JsonCheck | ContainsCheck
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capture:
-    """A value taken from an answer and usable in later steps of the same user as ``${name}``."""
+    """A value taken from a response and usable in later steps of the same user as ``${name}``."""
 
     name: str
     source: Literal["json", "header", "cookie"]
@@ -137,7 +137,7 @@ class OpenArrivals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClosedArrivals:
-    """Each user waits ``think_time`` seconds (mean; exponential unless constant) between an answer and its next request."""
+    """Each user waits ``think_time`` seconds (mean; exponential unless constant) between a response and its next request."""
 
     think_time: float
     constant: bool = False

@@ -170,8 +170,8 @@ class Comparison:
     def blocks(self) -> bool:
         """Whether it may fail the run, looked worse, and is neither confirmed nor refuted.
 
-        A build that gave far fewer good answers than the baselines, too few to compare, is such a case: that is no better than
-        slow answers.
+        A build that gave far fewer successful responses than the baselines, too few to compare, is such a case: that is no
+        better than slow responses.
         """
         return self.primary and self.level is Level.INCONCLUSIVE and self.verdict in (Change.SUSPICIOUS, Change.NOT_COMPARED)
 

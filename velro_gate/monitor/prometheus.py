@@ -84,7 +84,7 @@ class PrometheusText:
         """The families' values by their readings' names.
 
         Raises:
-            SourceError: no answer, not the expected text, or none of the families in it.
+            SourceError: no response, not the expected text, or none of the families in it.
         """
         try:
             with trio.fail_after(_SECONDS):

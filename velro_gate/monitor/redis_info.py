@@ -51,7 +51,7 @@ class RedisInfo:
         """See ``velro_gate.model.readings``.
 
         Raises:
-            SourceError: no connection, or not the answer of a Redis.
+            SourceError: no connection, or not the response of a Redis.
         """
         try:
             if self._stream is None:
@@ -61,7 +61,7 @@ class RedisInfo:
             await self.aclose()
             raise SourceError(f"no connection to {self._place}") from error
         except BaseException:
-            # Cancelled half way, an answer may still be under way: the next one must not be taken for it.
+            # Cancelled half way, a response may still be under way: the next one must not be taken for it.
             await self.aclose()
             raise
         return values | self._share.read("hit_share", values)

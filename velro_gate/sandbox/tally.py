@@ -24,7 +24,7 @@ class Tally:
     misses: Counter[str] = field(default_factory=Counter)
 
     def counts(self) -> dict[str, object]:
-        """Requests received, by step and in all, and answers by status: health, metrics and control are not counted."""
+        """Requests received, by step and in all, and responses by status: health, metrics and control are not counted."""
         statuses: Counter[str] = Counter()
         for (_, status), count in self.answered.items():
             statuses[str(status)] += count

@@ -177,7 +177,7 @@ class Profiles:
                 asked, held = units.format_count(requirement.target), units.format_count(phase.users)
                 self.faults.add(line, f"phase {phase.name!r} requires {asked} users held and has {held}: it can never be met")
             if Needs.OFFERED_RATE in requirement.definition.needs and rate is None:
-                hint = "a journey's requests follow from its answers" if self.journeys else "give it a 'rate'"
+                hint = "a journey's requests follow from its responses" if self.journeys else "give it a 'rate'"
                 what = f"phase {phase.name!r} has no offered rate, so {requirement.metric} has no meaning"
                 self.faults.add(line, what, hint)
         return phase

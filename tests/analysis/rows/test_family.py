@@ -19,7 +19,7 @@ P = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6)
 
 
 def many_steps(record: RunRecord, n: dict[str, int]) -> RunRecord:
-    """The run with these steps, each with so many good answers."""
+    """The run with these steps, each with so many successful responses."""
     from dataclasses import replace
 
     from tests.analysis.runs import FIGURES, figures

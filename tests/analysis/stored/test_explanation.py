@@ -123,7 +123,7 @@ def test_a_quantile_with_too_few_requests_beyond_it_is_left_out() -> None:
 
 
 def thin(made: PhaseSummary) -> PhaseSummary:
-    """The phase with 500 good answers a step: 50 beyond p90, 25 beyond p95."""
+    """The phase with 500 successful responses a step: 50 beyond p90, 25 beyond p95."""
     steps = [
         replace(step, measurements={name: replace(found, n=500) for name, found in step.measurements.items()})
         for step in made.steps

@@ -195,12 +195,12 @@ class TestComparisonFindings:
         assert findings(row, doubted=frozenset({"steady"})) == []
 
     def test_figures_too_small_to_compare_do_not_add_up_to_a_pass(self) -> None:
-        rows = [uncompared(Level.PASS, "only 600 good answers", step=step) for step in ("all", "a")]
+        rows = [uncompared(Level.PASS, "only 600 successful responses", step=step) for step in ("all", "a")]
         levels = [finding.level for finding in findings(*rows, unchanged(metric="error_rate", step="all"))]
         assert max(levels) is Level.INCONCLUSIVE
 
     def test_one_compared_latency_is_enough(self) -> None:
-        rows = [uncompared(Level.PASS, "only 600 good answers"), unchanged(metric="p50", step="all")]
+        rows = [uncompared(Level.PASS, "only 600 successful responses"), unchanged(metric="p50", step="all")]
         assert max(finding.level for finding in findings(*rows)) is Level.PASS
 
     def test_no_regression_says_what_would_have_been_seen(self) -> None:

@@ -577,9 +577,9 @@ async def leaving(line: Line) -> None:
     ("handler", "error", "said"),
     [
         (resetting, httpx.ReadError, "was reset"),
-        (leaving, httpx.RemoteProtocolError, "without an answer"),
+        (leaving, httpx.RemoteProtocolError, "without a response"),
         (saying(b"SSH-2.0-OpenSSH\r\n\r\n"), httpx.RemoteProtocolError, "does not begin with HTTP/"),
-        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf"), httpx.RemoteProtocolError, "within its answer"),
+        (saying(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf"), httpx.RemoteProtocolError, "within its response"),
         (
             saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
             httpx.RemoteProtocolError,

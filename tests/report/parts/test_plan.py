@@ -33,7 +33,7 @@ def test_the_view_shows_the_same_figures() -> None:
 def test_a_closed_loop_has_no_rate_and_no_count_known_before() -> None:
     text = report.plan_text([("loop", 10, 0.0, 60.0, None, None), ROWS[0]])
     assert "closed loop" in text
-    assert text.count("depends on the answers") == 2
+    assert text.count("depends on the responses") == 2
 
 
 def test_one_phase_needs_no_sums() -> None:

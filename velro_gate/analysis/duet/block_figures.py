@@ -137,7 +137,7 @@ def _typical(steps: _Steps, metric: Metric) -> float | None:
 
 
 def answers_of(row: Row, side: Side, pairs: Sequence[Pair]) -> int:
-    """How many good answers stand behind one figure in all blocks of a build."""
+    """How many successful responses stand behind one figure in all blocks of a build."""
     return _answers([_step(pair.block(side), row) for pair in pairs], row.metric.name)
 
 

@@ -129,7 +129,7 @@ def next_look(duet: Duet, rows: Sequence[Comparison]) -> int:
 
 
 def _rows(duet: Duet, pairs: Sequence[Pair]) -> list[Row]:
-    """The base build chooses the steps, so that a head build with few good answers cannot leave the test."""
+    """The base build chooses the steps, so that a head build with few successful responses cannot leave the test."""
     rows: list[Row] = []
     for name in dict.fromkeys(phase.name for pair in pairs for phase in (*pair.base.phases, *pair.head.phases)):
         mine = [phase for pair in pairs if (phase := pair.head.phase(name)) is not None]

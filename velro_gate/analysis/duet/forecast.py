@@ -52,7 +52,7 @@ class BlockNoise:
 class Pilot:
     """What blocks of the base build, measured in advance, have shown. seconds: their measured stretch. memory: seconds, the
     integrated autocorrelation time of p95. overhead: seconds a block takes in addition to its stretch (restart, waiting,
-    warm-up). answers: good answers in one block behind each quantile that is to be compared.
+    warm-up). answers: successful responses in one block behind each quantile that is to be compared.
     """
 
     seconds: float
@@ -214,7 +214,7 @@ def _forecast(pilot: Pilot, looks: Sequence[Look], policy: Policy, seconds: floa
 
 
 def _lacking(pilot: Pilot, looks: Sequence[Look], stretch: float) -> Iterator[tuple[Row, float]]:
-    """Quantiles that too few answers will lie beyond, with the seconds of a block that it would take."""
+    """Quantiles that too few responses will lie beyond, with the seconds of a block that it would take."""
     pairs = deciding(looks)[0].pairs
     for row, answers in pilot.answers.items():
         if answers > 0.0 and not is_enough(answers * stretch * pairs, row.metric):

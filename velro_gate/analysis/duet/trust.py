@@ -96,7 +96,7 @@ def _caveats(pairs: Sequence[Pair]) -> Iterator[TrustFinding]:
 
 
 def _control(pairs: Sequence[Pair], margin: float) -> Iterator[TrustFinding]:
-    """The control endpoint serves the same answers whichever build is measured, so whatever moves it is the runner."""
+    """The control endpoint serves the same responses whichever build is measured, so whatever moves it is the runner."""
     asked = [pair for pair in pairs if any(pair.block(side).control is not None for side in Side)]
     if not asked:
         return

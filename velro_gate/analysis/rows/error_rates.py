@@ -25,7 +25,7 @@ UNCHANGED_INCREASE = 0.005
 
 
 def asked_and_failed(counts: Counts) -> tuple[int, int]:
-    """(n, e): arrivals that could have had a good answer, and those that got none."""
+    """(n, e): arrivals that could have had a successful response, and those that got none."""
     failed = counts.failed + counts.blocked
     return counts.ok + failed, failed
 

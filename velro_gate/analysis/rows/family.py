@@ -1,7 +1,7 @@
 """Which figures of a run are compared, which of them may fail it, and what testing many of them at once costs.
 
 Primary rows of each phase, at most eight (decision.md, 2): p50, p95, error rate and achieved/offered of all steps, and p95 of
-the four most frequent steps. A quantile beyond which too few answers lie is not compared; the next lower one that has enough
+the four most frequent steps. A quantile beyond which too few responses lie is not compared; the next lower one that has enough
 stands in for it, so that no step and no phase is left without a response time that may fail the run. The family is that of the
 whole run: with six phases it has up to 48 rows, since a step can become slow under the load of one phase only.
 More rows buy more chances of a false alarm, so Holm runs over all of them, and the level at which one row may fail the run is
@@ -42,7 +42,7 @@ class Row:
     """One figure to compare.
 
     named: the scenario itself promotes it, so it must not be missing. stands_for: the quantile, by name, in whose place this
-    lower one is primary, because too few answers lie beyond it.
+    lower one is primary, because too few responses lie beyond it.
     """
 
     phase: str
@@ -74,7 +74,7 @@ def phase_rows(
     before_or_mine = before or mine[:1]
 
     def count(step: str, metric: str) -> float:
-        # The baselines decide, so that a candidate with few good answers cannot choose itself out of the test.
+        # The baselines decide, so that a candidate with few successful responses cannot choose itself out of the test.
         return typical_count(before_or_mine, step, metric) * repeats
 
     rows = primary_rows(name, steps, policy, count, offered=mine[0].offered_rate is not None)
@@ -92,7 +92,7 @@ def primary_rows(
 ) -> list[Row]:
     """The figures of a phase that may fail a run.
 
-    offered: whether the phase has an offered rate. count: to a step and a metric, how many answers stand behind it.
+    offered: whether the phase has an offered rate. count: to a step and a metric, how many responses stand behind it.
     """
     named = policy.primary is not None
     primaries = policy.primary if policy.primary is not None else _usual(offered=offered)
@@ -148,7 +148,7 @@ def is_enough(answers: float, metric: Metric) -> bool:
 
 
 def needed_answers(metric: Metric) -> int:
-    """How many answers it takes to compare a figure; 0 for one that is no quantile."""
+    """How many responses it takes to compare a figure; 0 for one that is no quantile."""
     return 0 if metric.quantile is None else math.ceil(round(LEAST_BEYOND / (1.0 - metric.quantile), 6))
 
 

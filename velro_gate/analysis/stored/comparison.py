@@ -273,7 +273,7 @@ def with_reason(row: Comparison, more: Reason) -> Comparison:
 
 
 def withheld(found: Comparison, error_rate: float | None) -> Comparison:
-    """Fewer slow answers because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
+    """Fewer slow responses because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
     if found.verdict is not Change.IMPROVEMENT or METRICS[found.metric].of_counts or error_rate is None:
         return found
     return replace(

@@ -1,6 +1,6 @@
 """How much of each response time may be the generator's own delay, and which failures may be its doing.
 
-Three delays are ours. A request was sent late. Its answer came while the generator stood still, and was read only afterwards.
+Three delays are ours. A request was sent late. Its response came while the generator stood still, and was read only afterwards.
 Or what had fallen due meanwhile went out all at once, and kept the service busy for as long again. A request that waited for an
 earlier one of its own user waited for that one's delay as well.
 """
@@ -18,7 +18,7 @@ from velro_gate.model.run import Stall
 from velro_gate.model.samples import Outcome, Samples
 
 _ROUNDING = 1e-3
-"""Seconds by which an answer may be dated after the end of the stall in which it came: the turn of the loop that read it."""
+"""Seconds by which a response may be dated after the end of the stall in which it came: the turn of the loop that read it."""
 
 _NO_BURST = 0.020
 """Seconds up to which a stall holds up so few requests that the service does not notice when they come at once."""

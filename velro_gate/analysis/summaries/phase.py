@@ -150,7 +150,7 @@ def _shares(books: Sequence[Counts]) -> list[Measurements]:
 
 
 def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Window], *, planned: bool) -> list[Measurements]:
-    """Mean, least sustained and peak rate of good answers. planned: the arrivals were fixed in advance (open)."""
+    """Mean, least sustained and peak rate of successful responses. planned: the arrivals were fixed in advance (open)."""
     rows, count = stretch.rows, len(stretch.steps)
     good = rows.ok
     grid = windows.chart_grid(stretch.seconds)
@@ -181,7 +181,7 @@ def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Wi
 
 
 def _latencies(stretch: _Stretch) -> list[Measurements]:
-    """Response and service times of the good answers, response times with failures, and the generator's lateness."""
+    """Response and service times of the successful responses, response times with failures, and the generator's lateness."""
     rows, count = stretch.rows, len(stretch.steps)
     if not len(rows):
         return [{} for _ in stretch.groups]
@@ -213,7 +213,7 @@ def _times_with_failures(rows: Samples, good: npt.NDArray[np.bool_], steps: int)
     """Response times in which a failure is never faster than the slowest request of its step.
 
     A timeout stands with the time it took. An error that came quickly has kept somebody waiting for good, so it ranks behind
-    every answer: turning slow answers into quick errors never improves a quantile over these times.
+    every answer: turning slow responses into quick errors never improves a quantile over these times.
     """
     times = rows.response_time
     slowest = np.zeros(steps)

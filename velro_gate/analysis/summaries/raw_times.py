@@ -9,7 +9,7 @@ from velro_gate.model.samples import Samples
 
 
 def good_times(facts: RunFacts, samples: Mapping[str, Samples]) -> tuple[float, ...]:
-    """Response times in seconds of the good answers that fell due while the phases were measured, phase after phase."""
+    """Response times in seconds of the successful responses that fell due while the phases were measured, phase after phase."""
     found: list[float] = []
     for ran in facts.phases:
         rows = samples.get(ran.name, Samples.empty())

@@ -59,7 +59,7 @@ def _rate(at: Floats, value: Floats) -> float | None:
 def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:
     """The metrics that are made of readings, as far as they were read: the median of their series by default.
 
-    ok: good answers of the measured stretch.
+    ok: successful responses of the measured stretch.
     """
     median = {(r.source, r.name): Estimate.exact(r.median, n=r.n) for r in resources}
     made = {"rss_growth": _memory_growth(series, run), "cpu_per_1000": _cpu_per_1000(series, run, ok)}
@@ -82,7 +82,7 @@ def _memory_growth(series: Series, run: PhaseRun) -> Estimate | None:
 
 
 def _cpu_per_1000(series: Series, run: PhaseRun, ok: int) -> Estimate | None:
-    """CPU-seconds of the service for 1,000 good answers, from a cumulative counter.
+    """CPU-seconds of the service for 1,000 successful responses, from a cumulative counter.
 
     None when the readings cover less than half of the stretch, or when the counter fell: then the service was restarted and
     its figure means nothing.

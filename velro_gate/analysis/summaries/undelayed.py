@@ -35,7 +35,7 @@ def undelayed(
 
     Args:
         rows: those of the measured stretch.
-        with_failures: their response times, a failure behind every answer.
+        with_failures: their response times, a failure behind every response.
         counts, measured: of each step, then of all.
 
     Returns:

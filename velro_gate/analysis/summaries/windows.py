@@ -1,7 +1,7 @@
 """A measured stretch cut into windows: for charts, for "sustained" and for the peak.
 
-Good answers are counted when they arrive, not when they were asked for: a service that stalls for a second and then catches
-up has a bad second. Latencies belong to the window in which the request fell due.
+Successful responses are counted when they arrive, not when they were asked for: a service that stalls for a second and then
+catches up has a bad second. Latencies belong to the window in which the request fell due.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def rates_by_step(times: Floats, step: npt.NDArray[np.uint16], steps: int, grid:
 
 
 def sustained_rates(windows: Sequence[Window]) -> tuple[float, ...]:
-    """Good answers per second in each whole 10 s stretch, put together from the windows of a phase summary.
+    """Successful responses per second in each whole 10 s stretch, put together from the windows of a phase summary.
 
     A shorter rest at the end is left out, unless it is all there is. Empty when there are no windows.
     """

@@ -1,6 +1,6 @@
 """Whether a delay of the generator's own could have changed what a run comes to.
 
-A response time counts from the due time until the answer was read. What the generator delays, by sending late or by reading
+A response time counts from the due time until the response was read. What the generator delays, by sending late or by reading
 late, is therefore part of it and can only have made it larger. So a limit that was met in spite of a delay is met, and one that
 was missed by more than the delay is missed. Only in between is the result unknown, and the measurement broken.
 """

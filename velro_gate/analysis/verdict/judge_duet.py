@@ -122,7 +122,7 @@ def _pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = 
 
 
 def _of_all_blocks(planned: Sequence[Phase], head: RunRecord, decided: Decided) -> Iterator[TrustFinding]:
-    """What only all blocks together can raise: too few answers beyond a limit's quantile, and the generator's own noise."""
+    """What only all blocks together can raise: too few responses beyond a limit's quantile, and the generator's own noise."""
     for phase in planned:
         summary = head.phase(phase.name)
         if summary is not None:

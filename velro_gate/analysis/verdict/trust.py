@@ -1,7 +1,7 @@
 """Whether the measurement itself can be trusted: what the generator, the machine and the plan did to the figures.
 
 Two levels, so that noise which only blurs stops nobody, and noise which decides does. What the service does to itself (errors,
-slow answers, arrivals blocked behind them) is never a matter of trust: it is what we came to measure.
+slow responses, arrivals blocked behind them) is never a matter of trust: it is what we came to measure.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _few_users(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iter
 
 
 def _few_answers(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
-    """A caveat for the required quantile with the fewest good answers beyond it, one a phase."""
+    """A caveat for the required quantile with the fewest successful responses beyond it, one a phase."""
     scarce: list[tuple[float, int, Requirement]] = []
     for requirement in phase.requirements:
         rank = requirement.definition.quantile

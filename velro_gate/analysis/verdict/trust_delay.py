@@ -69,7 +69,7 @@ def _lateness(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
 
 
 def _loop_lag(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _Doubt | None:
-    """How long the generator's loop was busy at a stretch: an answer that came meanwhile was read, and timed, too late."""
+    """How long the generator's loop was busy at a stretch: a response that came meanwhile was read, and timed, too late."""
     usual, longest = summary.health.loop_lag_p99, summary.health.loop_lag_max
     if usual > limits.lag_caveat * tightest:
         return _Doubt(
@@ -112,8 +112,8 @@ def noise_findings(
 ) -> Iterator[TrustFinding]:
     """A finding for the latency limit of a phase of which the generator alone takes most, when that is too much.
 
-    A limit that cannot fail a run, a quantile that too few answers lie beyond, and (where the results are known) a limit whose
-    result cannot have come from the noise, give a caveat at most.
+    A limit that cannot fail a run, a quantile that too few responses lie beyond, and (where the results are known) a limit
+    whose result cannot have come from the noise, give a caveat at most.
     """
     worst = max(_taken(phase, noise, limits, summary, decided), key=lambda one: (one.breaks, one.share), default=None)
     if worst is None or worst.share <= limits.noise_caveat:
@@ -155,7 +155,7 @@ def _taken(
         limit = requirement.target if requirement.required or requirement.critical is None else requirement.critical
         if own is not None and rank is not None and limit > 0.0:
             fails = requirement.required or requirement.critical is not None
-            # Rounded, as for few answers.
+            # Rounded, as for few responses.
             enough = round(noise.requests * (1.0 - rank), 6) >= limits.noise_beyond
             breaks = fails and enough and own > limits.noise_broken * limit
             if breaks and decided is not None and summary is not None:

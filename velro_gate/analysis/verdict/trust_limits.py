@@ -28,7 +28,7 @@ class TrustLimits:
     noise_broken: float = 0.20
     """What the generator alone shows, as a share of the latency limit on the same quantile."""
     noise_beyond: int = 10
-    """The least number of answers of the null run beyond a quantile that may break a run."""
+    """The least number of responses of the null run beyond a quantile that may break a run."""
     cpu_caveat: float = 0.70
     cpu_broken: float = 0.90
     steal_caveat: float = 0.02
@@ -48,7 +48,7 @@ class TrustLimits:
     that may be waiting at the offered rate.
     """
     beyond: int = 20
-    """The least number of good answers beyond a required quantile."""
+    """The least number of successful responses beyond a required quantile."""
     reading_share: float = 0.5
     """The least share of the readings of the best-watched source that every other source must have."""
     least_readings: int = 10

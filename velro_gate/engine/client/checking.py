@@ -1,4 +1,4 @@
-"""A transport for single requests that reads answers as the load does, so that the two never disagree about what is HTTP."""
+"""A transport for single requests that reads responses as the load does, so that the two never disagree about what is HTTP."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MOST_READ = 1 << 20
 
 
 class CheckingTransport(httpx.AsyncBaseTransport):
-    """Sends each request over a connection of its own, on the load's way to the service and with its reading of answers.
+    """Sends each request over a connection of its own, on the load's way to the service and with its reading of responses.
 
     Where no connection comes about, httpx's own transport tries as well: its errors give the system's reason. Where the load
-    speaks HTTP/2, it is that transport which reads all answers.
+    speaks HTTP/2, it is that transport which reads all responses.
 
     Raises:
         UsageError: a certificate file cannot be used.
@@ -35,7 +35,7 @@ class CheckingTransport(httpx.AsyncBaseTransport):
         self._explaining = transport_to(target)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request and read its answer, of a long body the beginning."""
+        """Send a request and read its response, of a long body the beginning."""
         route = await find_route(self._target, self._tls)
         if self._target.http2 or isinstance(route, NoRoute):
             return await self._explaining.handle_async_request(request)
@@ -50,7 +50,7 @@ class CheckingTransport(httpx.AsyncBaseTransport):
             poller.close()
 
     async def _exchanged(self, transport: WireTransport, poller: Poller, request: httpx.Request) -> httpx.Response:
-        """The answer. An error leaves the nursery alone, not in a group."""
+        """The response. An error leaves the nursery alone, not in a group."""
         outcome: httpx.Response | httpx.TransportError | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(poller.run)

@@ -3,7 +3,7 @@
 - A GOAWAY without an error says which requests will still be answered. httpcore takes it for the end of the connection and
   loses them all, so it does not get to see it: the connection gets no new requests, and what will not be answered is sent
   again.
-- An answer whose headers do not begin with ``:status`` would count as 200. It is no HTTP/2 (RFC 9113, 8.3.2).
+- A response whose headers do not begin with ``:status`` would count as 200. It is no HTTP/2 (RFC 9113, 8.3.2).
 
 A frame is 9 bytes (length, type, flags, stream) and its payload (RFC 9113, 4.1).
 """
@@ -41,7 +41,7 @@ class FrameFilter:
         """The bytes to hand on; perhaps none yet.
 
         Raises:
-            httpcore.RemoteProtocolError: an answer has no status.
+            httpcore.RemoteProtocolError: a response has no status.
         """
         held, out = self._held, []
         held += data
@@ -85,7 +85,7 @@ class FrameFilter:
         while block and block[0] & 0xE0 == 0x20:
             block = block[1:] if block[0] != 0x3F else b""
         if block and not _may_be_status(block):
-            raise httpcore.RemoteProtocolError("an answer of HTTP/2 has no :status")
+            raise httpcore.RemoteProtocolError("a response of HTTP/2 has no :status")
 
 
 def _may_be_status(block: bytes) -> bool:

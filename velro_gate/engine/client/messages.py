@@ -19,7 +19,7 @@ class Message:
     """One request, ready to be sent.
 
     first: the head, and the body with it where it lies in memory. streams: whether ``rest`` has to follow. head_only: the
-    answer has no body, as its method is HEAD. may_repeat: it may be sent again when it is unknown whether it was seen.
+    response has no body, as its method is HEAD. may_repeat: it may be sent again when it is unknown whether it was seen.
 
     Raises:
         httpx.LocalProtocolError: it cannot be sent, as it is no HTTP.

@@ -22,14 +22,15 @@ from velro_gate.units import format_duration, format_seconds
 
 _PAUSE_FIRST, _PAUSE_MOST = 0.1, 1.0
 MOST_BODY = 1 << 20
-"""Bytes of an answer that are read."""
+"""Bytes of a response that are read."""
 _CLOSED = re.compile("disconnected|closed the connection", re.IGNORECASE)
 _SICK = frozenset({"unhealthy", "down", "error", "fail", "failed", "critical", "not ready", "not_ready"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """What the health request learned. seconds: of the good answer, connecting included; server: its own name, or empty."""
+    """What the health request learned. seconds: of the successful response, connecting included; server: its own name, or
+    empty."""
 
     url: str
     status: int
@@ -212,7 +213,7 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
     if isinstance(error, httpx.RemoteProtocolError) and not _CLOSED.search(str(error)):
         return _no_http(str(error), url)
     return UnreachableError(
-        "the service closed the connection without an answer",
+        "the service closed the connection without a response",
         where=url,
         why=str(error) or "the connection broke before the first byte; it may still be starting, or expect https://",
         hint="Look at the service's own log; try 'curl -v' on the URL.",
@@ -220,12 +221,12 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
 
 
 def _no_http(said: str, url: str) -> UnreachableError:
-    said = said.removeprefix("the answer was refused: ")
+    said = said.removeprefix("the response was refused: ")
     if "begin with HTTP/" in said:
         return _HopelessError(
             "what answers there does not speak HTTP",
             where=url,
-            why=f"its answer was refused: {said}",
+            why=f"its response was refused: {said}",
             hint="Check the port; if it expects TLS, write https:// instead of http://.",
         )
     return _HopelessError(
@@ -253,7 +254,7 @@ def _require_health(answer: httpx.Response, body: bytes, url: str) -> None:
             f"the service answers, but calls itself {sick!r}",
             where=url,
             why="one of its dependencies may be missing",
-            hint="Look at the rest of the answer ('curl -i' on the URL) and at the service's own log.",
+            hint="Look at the rest of the response ('curl -i' on the URL) and at the service's own log.",
         )
     kind, why, hint = _STATUS_ADVICE.get(status) or _STATUS_ADVICE.get(status // 100, _STATUS_ADVICE[5])
     raise kind(f"the health check answered {status} {answer.reason_phrase}".rstrip(), where=url, why=why, hint=hint)
@@ -270,7 +271,7 @@ def _own_word(body: bytes) -> str | None:
 
 
 _STATUS_ADVICE: dict[int, tuple[type[UnreachableError], str, str]] = {
-    1: (UnreachableError, "it never finished its answer", "Look at the service's own log."),
+    1: (UnreachableError, "it never finished its response", "Look at the service's own log."),
     3: (
         _HopelessError,
         "it sends us elsewhere, and the health check follows no redirects",

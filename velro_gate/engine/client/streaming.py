@@ -1,4 +1,5 @@
-"""A connection of the wire whose request goes out in pieces and whose answer is handed on in pieces, for httpx's transport."""
+"""A connection of the wire whose request goes out in pieces and whose response is handed on in pieces, for httpx's
+transport."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ class Channel(Connection):
         return self._streams_to
 
     def begin(self, into: Incoming, first: bytes, *, head: bool) -> None:
-        """Send the first bytes of a request, whose answer goes into ``into``. Only when idle. head: its method is HEAD."""
+        """Send the first bytes of a request, whose response goes into ``into``. Only when idle. head: its method is HEAD."""
         self.ended = self._held_back = False
         if self._parser is None or not self._parser.fit:
             if self._parser is not None:
@@ -133,7 +134,7 @@ class Channel(Connection):
 
 @dataclass(slots=True, eq=False)
 class Incoming:
-    """What has come of an answer: its headers as they were written, and the pieces of its body that nobody has taken.
+    """What has come of a response: its headers as they were written, and the pieces of its body that nobody has taken.
 
     head_whole: status and headers are there. complete: all of it is. waiting: bytes in ``pieces``. heard: all bytes of the body
     so far. version: as in ``HTTP/1.1``.
@@ -159,7 +160,8 @@ class Incoming:
 
 
 class StreamedAnswer(Response):
-    """Parses the answers of one channel, one after the other, each into an Incoming. fit: whether it can parse another one."""
+    """Parses the responses of one channel, one after the other, each into an Incoming. fit: whether it can parse another
+    one."""
 
     __slots__ = ("_into", "_owner", "_wire", "fit")
 
@@ -171,13 +173,13 @@ class StreamedAnswer(Response):
         super().__init__(HeaderKinds(), most)
 
     def begin(self, into: Incoming, owner: StreamOwner, *, head: bool) -> None:
-        """Expect an answer. owner: hears of progress until ``forget``. head: it answers HEAD."""
+        """Expect a response. owner: hears of progress until ``forget``. head: it answers HEAD."""
         self._into, self._owner = into, owner
         self.start(nan, head=head)
         self.fit = False
 
     def forget(self) -> None:
-        """The answer is over. Its owner and what has come of it live on without this parser."""
+        """The response is over. Its owner and what has come of it live on without this parser."""
         self._into, self._owner = _NOTHING, None
 
     def discard(self) -> None:

@@ -2,7 +2,7 @@
 
 Rules
 - A transport speaks to one origin over a few connections of its own, each with one request at a time. A connection is opened
-  when it is needed, kept, and given up when a request on it is cancelled or its answer is not read to the end.
+  when it is needed, kept, and given up when a request on it is cancelled or its response is not read to the end.
 - Pieces of a body are handed on as they come. Where nobody takes them, reading pauses: MOST_WAITING bounds the memory.
 - A request goes out a second time only where it is safe, has no body to stream, and its connection had idled: see users.
 - Unlike httpx's own transport: no proxies, no upgrades (101 is a fault of the service), names are resolved by the route, and
@@ -50,9 +50,9 @@ class Facts:
     """What is known of one exchange; times are those of the wire's clock.
 
     sent: whether it had a connection to go out on, standing or not. waited: seconds until one was free. connect: seconds that
-    making one took. done_at: when the answer was whole, or all was over. failed, fault: whether and how the connection failed;
-    None: this machine had no descriptor, port or memory for it. repeated: it went out twice. reconnects: connections that
-    replaced an ended one. reason: what went wrong, in words. raw: the first bytes of the answer as they came.
+    making one took. done_at: when the response was whole, or all was over. failed, fault: whether and how the connection
+    failed; None: this machine had no descriptor, port or memory for it. repeated: it went out twice. reconnects: connections
+    that replaced an ended one. reason: what went wrong, in words. raw: the first bytes of the response as they came.
     """
 
     sent: bool = False
@@ -94,7 +94,7 @@ class WireTransport(httpx.AsyncBaseTransport):
         self._channels: list[Channel] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request; the body of its answer streams.
+        """Send a request; the body of its response streams.
 
         Raises:
             httpx.TransportError: of the kind that httpx's own transport raises.
@@ -219,7 +219,7 @@ class _Ahead(_Nobody):
 
 
 class Exchange(_Nobody):
-    """One request and its answer; owns a connection until the answer is whole or all is over."""
+    """One request and its response; owns a connection until the response is whole or all is over."""
 
     def __init__(self, transport: WireTransport, channel: Channel, message: Message, facts: Facts) -> None:
         self._transport = transport
@@ -301,13 +301,13 @@ class Exchange(_Nobody):
     def _explained(self, outcome: Outcome | None) -> httpx.TransportError:
         kind: type[httpx.TransportError]
         if outcome is Outcome.PROTOCOL:
-            kind, said = httpx.RemoteProtocolError, f"the answer was refused: {self._channel.fault}"
+            kind, said = httpx.RemoteProtocolError, f"the response was refused: {self._channel.fault}"
         elif outcome in _FAULTS:
             kind, said = _FAULTS[outcome]
         elif not self._stands:
             kind, said = httpx.ConnectError, "the connection was reset while it was made"
         elif self._channel.ended:
-            part = "within its answer" if self._come.received else "without an answer"
+            part = "within its response" if self._come.received else "without a response"
             kind, said = httpx.RemoteProtocolError, f"the service closed the connection {part}"
         else:
             kind, said = httpx.ReadError, "the connection was reset"
@@ -316,7 +316,7 @@ class Exchange(_Nobody):
     # What the task does
 
     async def run(self) -> httpx.Response:
-        """Connect, send, and wait for the head of the answer."""
+        """Connect, send, and wait for the head of the response."""
         await self._connect()
         await self._send()
         async with self.traced("http11.receive_response_headers") as event:
@@ -365,7 +365,7 @@ class Exchange(_Nobody):
         self._uploads = True
         async with aclosing(self._message.rest()) as pieces:
             async for piece in pieces:
-                # An answer that came already, or a failure, ends the request; either is found when the answer is waited for.
+                # A response that came already, or a failure, ends the request; either is found when the response is waited for.
                 if not self._holds:
                     return
                 self._channel.send_more(piece)
@@ -376,7 +376,7 @@ class Exchange(_Nobody):
         return self._channel.written or not self._holds or self._facts.repeated
 
     async def next_piece(self) -> bytes | None:
-        """The next piece of the answer's body, None at its end."""
+        """The next piece of the response's body, None at its end."""
         answer = self._come
         await self._wait(lambda: bool(answer.pieces) or answer.complete, "read", httpx.ReadTimeout)
         if not answer.pieces:
@@ -437,7 +437,7 @@ class _Traced:
 
 
 class _Body(httpx.AsyncByteStream):
-    """The body of an answer, as it comes."""
+    """The body of a response, as it comes."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -448,7 +448,7 @@ class _Body(httpx.AsyncByteStream):
                 yield piece
 
     async def aclose(self) -> None:
-        """Give the connection up, unless the answer is whole."""
+        """Give the connection up, unless the response is whole."""
         async with self._exchange.traced("http11.response_closed"):
             self._exchange.abandon()
 

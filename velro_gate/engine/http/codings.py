@@ -25,7 +25,7 @@ LIGHT = 256 * 2**10
 """Bytes; decompressing no more stops the loop for less than a millisecond. What is longer is unpacked outside of it."""
 
 MOST_MEMBERS = 1_000
-"""Members of a gzip body. Files that grew line by line have many; an answer has one."""
+"""Members of a gzip body. Files that grew line by line have many; a response has one."""
 
 MOST_CODINGS = 8
 """Codings on top of each other. There are bodies that unpack to themselves."""

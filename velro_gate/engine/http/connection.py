@@ -4,9 +4,10 @@ Rules
 - A connection is owned by one user and carries one request at a time.
 - Its owner hears exactly one of ``answered`` and ``broken`` for each request, and ``opened`` or ``broken`` for each ``open``,
   possibly before the call that caused it returns. ``close`` is silent.
-- ``broken`` leaves the connection closed. ``early`` says that not a byte of an answer had come: on a connection that had idled,
+- ``broken`` leaves the connection closed. ``early`` says that not a byte of a response had come: on a connection that had
+idled,
   the service has then most likely closed it before it saw the request. ``fault`` then says in words what happened, and
-  ``evidence`` holds what had come of the answer.
+  ``evidence`` holds what had come of the response.
 - Plain and TLS sockets are used alike: both raise when they would block.
 
 Costs, saturated on one core with 100 users (``python -m benchmarks.costs``, ``python -m benchmarks.profile``): 14 µs a request,
@@ -227,10 +228,10 @@ class Connection:
             self._wire.lacking.add(code)
         self._fail(fault_of(Doing.CONNECT, OSError(code, "")))
 
-    # One request and its answer
+    # One request and its response
 
     def send(self, request: bytes, *, head: bool = False, wants_body: bool = False) -> None:
-        """Send a request. Only when idle. head: its method is HEAD. wants_body: keep the body of the answer."""
+        """Send a request. Only when idle. head: its method is HEAD. wants_body: keep the body of the response."""
         self._head = head
         self._wants_body = wants_body
         self.written = False
@@ -256,7 +257,7 @@ class Connection:
         except _BLOCKED:
             return
         except OSError:
-            # The answer may lie ready all the same: many services refuse a large body and close.
+            # The response may lie ready all the same: many services refuse a large body and close.
             self._receive()
             return
         self._rest = self._rest[sent:]
@@ -322,7 +323,8 @@ class Connection:
         return None if age is None else self._wire.now() - age
 
     def _parse(self, answer: Response, data: bytes, at: float, *, first: bool) -> None:
-        """Hand the bytes to the answer's parser, and those that OpenSSL has decrypted already: they make no socket readable."""
+        """Hand the bytes to the response's parser, and those that OpenSSL has decrypted already: they make no socket
+        readable."""
         wire, made = self._wire, self._socket
         while True:
             progress = answer.feed(data)
@@ -374,7 +376,7 @@ class Connection:
             self._complete(answer, at)
         else:
             part = "without" if answer is None else "within"
-            self._fail(Fault(outcome=Outcome.RESET, words=f"the service closed the connection {part} its answer"))
+            self._fail(Fault(outcome=Outcome.RESET, words=f"the service closed the connection {part} its response"))
 
     def still_idle(self) -> bool:
         """Whether nothing has come on the idle connection: neither its end nor bytes that answer no request.

@@ -28,7 +28,7 @@ class Owner(Protocol):
         """The connection stands; it took so long from its turn on, TLS included."""
 
     def answered(self, answer: Response, at: float) -> None:
-        """The answer is whole. It may be read until this returns."""
+        """The response is whole. It may be read until this returns."""
 
     def broken(self, outcome: Outcome | None, at: float, *, early: bool) -> None:
         """The connection failed; None: this machine had no descriptor, port or memory left for it."""

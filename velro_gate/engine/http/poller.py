@@ -97,7 +97,7 @@ class Poller:
 
     at: when the sockets whose handlers are being called were found ready. What they bring was there by then, so this is the
     nearest bound of its arrival: a clock read in each handler would add the time that the handlers before it took. (The rest of
-    an answer that was only half there is dated too early by what those handlers took, so by less than a turn.)
+    a response that was only half there is dated too early by what those handlers took, so by less than a turn.)
     rested: whether nothing was looked at for a while before that, and nobody knows yet whether the loop had nothing to do or
     stood still.
     stalls: where it is written down that what came during a stall is still being read.

@@ -2,7 +2,7 @@
 
 h11 accepts what the RFC lets a client accept: equal lengths given twice or as a list (6.3), a length together with chunks,
 which then count (6.3), bare line feeds (2.2), folded lines (5.2), and blanks behind a chunk's size (7.1.1). What it refuses, it
-refuses in words. It is slow, and only answers that no other reading has understood come here.
+refuses in words. It is slow, and only responses that no other reading has understood come here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Listener(Protocol):
         """A piece of the body."""
 
     def on_message_complete(self) -> None:
-        """The answer is whole."""
+        """The response is whole."""
 
 
 class RereadingParser:

@@ -1,15 +1,14 @@
 """One HTTP/1.1 answer, parsed by httptools as its bytes come in.
 
-Rules
-- 1xx answers are passed over, except 101, which nobody asked for: nothing of them is in what follows.
-- A body without a declared length ends with the connection. What follows a complete answer is not ours: the answer counts, the
+Rules - 1xx answers are passed over, except 101, which nobody asked for: nothing of them is in what follows. - A body without a
+declared length ends with the connection. What follows a complete answer is not ours: the response counts, the
   connection is not used again.
 - What httptools refuses is read by h11 before it is a fault (``rereading``). ``fault`` says in words why it is one.
 - Only what a sample, a check or a capture needs is looked at.
 - A head that was parsed before is not parsed again. It decides status, length, cache and cookies alone, and a service sends
   few different ones within a second. What decides is still httptools' reading of the first of them.
 
-Cost of an answer of 9 headers and 80 bytes (CPython 3.11): .6 µs where its head is known, 2.8 µs where it is not.
+Cost of a response of 9 headers and 80 bytes (CPython 3.11): .6 µs where its head is known, 2.8 µs where it is not.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEA
 from velro_gate.units import format_count
 
 MOST_HEAD = 256 * 1024
-"""Bytes of headers that are read before an answer is refused as no sensible HTTP."""
+"""Bytes of headers that are read before a response is refused as no sensible HTTP."""
 
 BLANK_LINE = b"\r\n\r\n"
 BLANKS = b" \t"
 """What stands around a header's value and is no part of it (RFC 9112, 5.1)."""
 
 MOST_KEPT = 64 * 1024
-"""Bytes of an answer that are kept as they came, to be read again or shown."""
+"""Bytes of a response that are kept as they came, to be read again or shown."""
 
 _MOST_SPELLINGS = 1_000
 _LEAST_STATUS = 100
@@ -41,7 +40,7 @@ _LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,23}")
 
 
 class ResponseState(IntEnum):
-    """Where an answer stands after some of its bytes."""
+    """Where a response stands after some of its bytes."""
 
     INCOMPLETE = 0
     COMPLETE = 1
@@ -94,7 +93,7 @@ class HeaderKinds(dict[bytes, int]):
 class Response:
     """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
 
-    An answer that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
+    A response that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
     they came. read_at: when the bytes that are fed next were read. fault: why it is invalid, in words. lent: whoever was given
     it keeps it, and discards it later.
     """
@@ -184,7 +183,7 @@ class Response:
             if not self.complete and not self._read_again(error):
                 return ResponseState.FAULTY
             self.clean = False
-            # httptools refuses what follows an answer, too.
+            # httptools refuses what follows a response, too.
             self.reusable = self.reusable and self._rereads
         if received > MOST_HEAD and in_head and self._head_is_too_long(data):
             self.fault = f"its head is longer than {format_count(MOST_HEAD)} bytes"
@@ -250,7 +249,7 @@ class Response:
         """The reason phrase says nothing that the status does not."""
 
     def on_message_begin(self) -> None:
-        """A first line begins; after a whole answer it belongs to nobody."""
+        """A first line begins; after a whole response it belongs to nobody."""
         if self._interim:
             self._interim = False
             self.first_at = self.read_at
@@ -285,7 +284,7 @@ class Response:
             self.captured = [*(self.captured or ()), (name.lower(), value)]
 
     def on_headers_complete(self) -> None:
-        """All headers are here; an answer to HEAD ends with them, whatever length they declare."""
+        """All headers are here; a response to HEAD ends with them, whatever length they declare."""
         self.headers_done = True
         if self._head and not self.complete and self._parser.get_status_code() >= 200:
             self._complete()
@@ -303,7 +302,7 @@ class Response:
                 self.body.append(data)
 
     def on_message_complete(self) -> None:
-        """The end of an answer; after 1xx another one follows."""
+        """The end of a response; after 1xx another one follows."""
         if self.complete:
             return
         if _LEAST_STATUS <= self._parser.get_status_code() < 200:
@@ -319,11 +318,11 @@ class Response:
         if self._rereads:
             self.clean = False
         if not self._parser.should_keep_alive():
-            # The parser refuses anything after such an answer.
+            # The parser refuses anything after such a response.
             self.clean = self.reusable = False
 
     def finish(self) -> None:
-        """Take over the status of an answer that ended with its connection."""
+        """Take over the status of a response that ended with its connection."""
         self.status = self._parser.get_status_code()
 
 
@@ -340,7 +339,7 @@ def is_chunked(value: bytes) -> bool:
 
 
 class KnownHead:
-    """What the head of an answer says, and how many bytes follow it."""
+    """What the head of a response says, and how many bytes follow it."""
 
     __slots__ = ("cache", "cache_layer", "captured", "cookies", "length", "status")
 
@@ -368,7 +367,7 @@ class KnownHeads(dict[bytes, KnownHead]):
         self.worthwhile = True
 
     def recall(self, data: bytes, answer: Response, at: float, *, wants_body: bool) -> bool:
-        """Whether ``data`` is one whole answer with a known head; then ``answer`` becomes it, its first byte read at ``at``.
+        """Whether ``data`` is one whole response with a known head; then ``answer`` becomes it, its first byte read at ``at``.
 
         Not for the response to a HEAD, whose length does not mark its end.
         """
@@ -390,7 +389,7 @@ class KnownHeads(dict[bytes, KnownHead]):
         return True
 
     def learn(self, data: bytes, answer: Response) -> None:
-        """Remember the head of a complete answer which all of ``data`` is, if it alone says where the answer ends."""
+        """Remember the head of a complete answer which all of ``data`` is, if it alone says where the response ends."""
         end = data.find(BLANK_LINE)
         length = len(data) - end - len(BLANK_LINE)
         if not 0 < end <= self.MOST_BYTES or not answer.reusable or not answer.alone(length):

@@ -163,7 +163,7 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | NoRo
         local = Address(family=int(socket.AF_UNIX), sockaddr=target.unix_socket)
         return Route(addresses=(local,), server_name=host, tls=tls)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    reason = "no answer from the name server"
+    reason = "no response from the name server"
     with trio.move_on_after(_RESOLVE_SECONDS):
         while True:
             try:

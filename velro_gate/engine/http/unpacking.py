@@ -1,6 +1,6 @@
 """Compressed bodies that are long once they are unpacked: that is done outside the loop, one at a time.
 
-Unpacking 16 MB takes some 40 ms, in which no other answer would be read and no arrival sent. Its decoders let go of the
+Unpacking 16 MB takes some 40 ms, in which no other response would be read and no arrival sent. Its decoders let go of the
 interpreter's lock, so a thread does it while the loop goes on. One at a time: what is unpacked is never more than one body.
 """
 

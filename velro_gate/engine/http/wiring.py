@@ -13,7 +13,7 @@ MOST_ANSWER = 64 * 2**20
 """Bytes of one answer; a longer one is a fault of the service."""
 
 HANDSHAKES_A_TURN = 4
-"""TLS handshakes that go on in one turn of the loop: each checks a certificate, a millisecond in which no answer is read."""
+"""TLS handshakes that go on in one turn of the loop: each checks a certificate, a millisecond in which no response is read."""
 
 
 class Wire:
@@ -22,7 +22,7 @@ class Wire:
     Args:
         now: the clock, in seconds.
         kinds: the headers that are looked at.
-        most_answer: bytes of the longest answer that is read.
+        most_answer: bytes of the longest response that is read.
         dials_at_once: bound on connections in the making.
     """
 
@@ -60,5 +60,5 @@ class Wire:
         return self._handshakes <= HANDSHAKES_A_TURN
 
     def new_answer(self) -> Response:
-        """An answer to parse into; clean ones come back to ``spare``."""
+        """A response to parse into; clean ones come back to ``spare``."""
         return Response(self._kinds, self._most_answer)

@@ -1,6 +1,6 @@
 """One virtual user: its own connection, its own identity, one request at a time.
 
-A user is no task. It acts when it is called: by the scheduler with an arrival, by its connection with an answer or a failure,
+A user is no task. It acts when it is called: by the scheduler with an arrival, by its connection with a response or a failure,
 by the sweeper when its time is up. So ten thousand idle users cost memory only, and waking one costs a function call.
 
 The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
@@ -192,7 +192,7 @@ class HttpUser:
         step, context = self._step, self._context
         assert step is not None
         if at < self._sent:  # noqa: PLR1730 (max would cost a call)
-            # A socket that took over the number of one that was found ready can bring its answer in the same turn.
+            # A socket that took over the number of one that was found ready can bring its response in the same turn.
             at = self._sent
         if answer.cookies and context.keep_cookies:
             self._jar = self._jar or Jar()
@@ -233,7 +233,7 @@ class HttpUser:
         )
 
     def _follow(self, redirects: Redirects, step: CompiledStep, answer: Response) -> bool:
-        """Send the request that an answer redirects to; False where the answer is the last of its request."""
+        """Send the request that a response redirects to; False where the response is the last of its request."""
         request = step.render(self) if self._chain is None and answer.status in FOLLOWED else None
         chain = self._chain if request is None else Chain(request=request)
         onward = None if chain is None else redirects.onward(chain, answer, self.cookie_line if step.takes_cookies else None)

@@ -33,7 +33,7 @@ from velro_gate.model.scenario import Feeder, Journey
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - what it says is an outcome, not an error of the program
-    """An answer is not what the journey needs."""
+    """A response is not what the journey needs."""
 
 
 class UserBackend(Protocol):
@@ -108,7 +108,7 @@ class User:
         await self._backend.think(seconds)
 
     def fail(self, reason: str) -> NoReturn:
-        """Say that the last answer is not what it should be.
+        """Say that the last response is not what it should be.
 
         Raises:
             CheckFailed: always.
@@ -160,7 +160,7 @@ def is_check(error: BaseException) -> bool:
 
 
 _READING = frozenset({("httpx._models", "json"), ("httpx._client", "_build_redirect_request")})
-"""Where httpx makes something of an answer, and raises what is no error of its own."""
+"""Where httpx makes something of a response, and raises what is no error of its own."""
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

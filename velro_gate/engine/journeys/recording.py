@@ -1,11 +1,11 @@
 """Every request of a journey's client as one sample: a transport of httpx around another one.
 
 Rules
-- A request that is made is settled exactly once: by its answer when that is whole, by an error, by its deadline, or by the
+- A request that is made is settled exactly once: by its response when that is whole, by an error, by its deadline, or by the
   end of the phase. What is settled becomes a row, unless this machine had nothing left to send it with: then it is missed.
 - A row is held back until the next one of its block, so that a failed check can still be written into it.
 - Where a journey itself gives up on a request (by a cancel scope or a time limit), the service was too slow for it: TIMEOUT.
-- Where an answer is closed before its end, it counts as it is. One that cannot be unpacked is no answer: PROTOCOL.
+- Where a response is closed before its end, it counts as it is. One that cannot be unpacked is no answer: PROTOCOL.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Carrier(Protocol):
     """What carries the requests of one user."""
 
     async def exchange(self, request: httpx.Request, facts: Facts) -> httpx.Response:
-        """Send a request and wait for the head of its answer."""
+        """Send a request and wait for the head of its response."""
 
     @property
     def connected(self) -> bool:
@@ -264,7 +264,7 @@ class RequestRecord:
     def expire(self, deadline: float) -> None:
         """Called by the sweeper."""
         if not isnan(self.facts.done_at) and not self.facts.failed:
-            # The answer is whole; whoever waits for it has not had its turn yet.
+            # The response is whole; whoever waits for it has not had its turn yet.
             return
         self._late = True
         self._settle(Outcome.TIMEOUT, max(deadline, self._made))
@@ -272,26 +272,26 @@ class RequestRecord:
             self._scope.cancel()
 
     def excuse(self, deadline: float) -> None:
-        """See Overdue: an answer that has come by now is found by ``expire``."""
+        """See Overdue: a response that has come by now is found by ``expire``."""
 
     def head(self, answer: httpx.Response) -> None:
-        """Status and headers are here; perhaps all of the answer is."""
+        """Status and headers are here; perhaps all of the response is."""
         self._status, self._headers = answer.status_code, answer.headers
         # What is packed is looked at before it counts as good.
         if not isnan(self.facts.done_at) and not self.facts.failed and "content-encoding" not in answer.headers:
             self.finish()
 
     def finish(self) -> None:
-        """The answer is whole, or as much of it is here as the journey wanted."""
+        """The response is whole, or as much of it is here as the journey wanted."""
         done = self._context.now() if isnan(self.facts.done_at) else self.facts.done_at
         self._settle(Outcome.OK if self._status in self._label.expected else Outcome.STATUS, done)
 
     def unreadable(self) -> None:
-        """The answer cannot be unpacked."""
+        """The response cannot be unpacked."""
         self._settle(Outcome.PROTOCOL, self._context.now() if isnan(self.facts.done_at) else self.facts.done_at)
 
     def fail(self, error: BaseException) -> None:
-        """It ends without a whole answer."""
+        """It ends without a whole response."""
         facts, now = self.facts, self._context.now()
         if facts.failed:
             self._settle(facts.fault, facts.done_at)
@@ -351,7 +351,7 @@ class RequestRecord:
 
 
 class _BookedBody(httpx.AsyncByteStream):
-    """The body of an answer, whose end settles its request."""
+    """The body of a response, whose end settles its request."""
 
     def __init__(self, booking: RequestRecord, answer: httpx.Response) -> None:
         assert isinstance(answer.stream, httpx.AsyncByteStream)

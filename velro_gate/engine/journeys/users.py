@@ -254,7 +254,7 @@ class JourneyUser:
         else:
             what, why = f"the journey {self._trip.spec.name} raised {words_of(fault)}", None
         if isinstance(fault, AssertionError):
-            why = "a check failed before the journey had an answer to check"
+            why = "a check failed before the journey had a response to check"
         self._trip.fault = JourneyError(what, where=self._place(fault), why=why)
         return self._trip.fault
 

@@ -1,4 +1,4 @@
-"""The first failed answer of each step and kind, so that a failure can be seen and not only counted.
+"""The first failed response of each step and kind, so that a failure can be seen and not only counted.
 
 A kind is a step, an outcome, a status and a reason. There are few of them; should a service think of many reasons, those beyond
 the first few are counted together. Counting one costs a look-up, and an example is made of the first one only.
@@ -14,7 +14,7 @@ from velro_gate.model.run import FailedAnswer
 from velro_gate.model.samples import Outcome
 
 MOST_SEEN = 500
-"""Characters of an answer that are shown, once secrets are masked."""
+"""Characters of a response that are shown, once secrets are masked."""
 
 MOST_REASONS = 4
 """Kinds of one step, outcome and status."""
@@ -24,7 +24,7 @@ OTHER = "other reasons"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureDetail:
-    """What is shown of one failed answer, see ``FailedAnswer``. hidden: values to mask."""
+    """What is shown of one failed response, see ``FailedAnswer``. hidden: values to mask."""
 
     request: str
     came: str = ""

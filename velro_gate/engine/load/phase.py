@@ -1,6 +1,6 @@
 """One phase: ramp, measured stretch, drain. Every task has a nursery, every wait an end, every connection is closed.
 
-The books: an arrival of the measured stretch is a sample, or it is blocked (its user still waited for an earlier answer when
+The books: an arrival of the measured stretch is a sample, or it is blocked (its user still waited for an earlier response when
 the drain ended: caused by the service), or it is missed (never handed out, or this machine could not send it: ours).
 """
 
@@ -79,7 +79,7 @@ class PhasePlan:
 
     @property
     def patience(self) -> float:
-        """Seconds for which the last answers are waited for: the slowest step's, and until that is noticed."""
+        """Seconds for which the last responses are waited for: the slowest step's, and until that is noticed."""
         return max(step.timeout for step in self.scenario.steps) + 2.0 * SWEEP_EVERY
 
 

@@ -17,7 +17,7 @@ from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.units import format_count, format_seconds, format_share
 
 GONE_AFTER = 5.0
-"""Seconds without any answer, every attempt failing at its connection, after which the service is taken for gone."""
+"""Seconds without any response, every attempt failing at its connection, after which the service is taken for gone."""
 
 HOPELESS_AFTER = 10.0
 """Seconds for which a phase must be without hope before it is ended."""
@@ -46,7 +46,7 @@ class LivenessCheck:
 
     @property
     def doubts(self) -> bool:
-        """Whether everything has failed since the last answer, though not for long enough to be sure."""
+        """Whether everything has failed since the last response, though not for long enough to be sure."""
         return self._answered and sum(self._failures.values()) >= _LEAST_FAILURES
 
     def update(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
@@ -80,13 +80,13 @@ class LivenessCheck:
         if silent < self._gone_after or sum(self._failures.values()) < _LEAST_FAILURES:
             return None
         kinds = ", ".join(f"{format_count(count)} x {text}" for text, count in self._failures.items())
-        return f"no answer for {format_seconds(silent)} and every attempt failed: {kinds}"
+        return f"no response for {format_seconds(silent)} and every attempt failed: {kinds}"
 
 
 class Hopelessness:
     """Decides from counts alone that a phase can only fail, though the service is there.
 
-    That is so when, for ``HOPELESS_AFTER`` seconds on end, every answer since the phase began was a refusal of credentials
+    That is so when, for ``HOPELESS_AFTER`` seconds on end, every response since the phase began was a refusal of credentials
     (401, 403), or when errors have been above the critical level in every second for a while and have become so frequent that
     the phase's error rate would be above that level even if everything that is still to come succeeded. So no verdict is
     changed.
@@ -121,7 +121,7 @@ class Hopelessness:
         """Look at the counts, which only ever grow; a sentence when there is no hope.
 
         good, failed: requests of the phase that were sent. refused: of the failed ones, those answered 401 and 403, by status.
-        in_flight: requests that wait for their answer. measuring: whether the measured stretch has begun.
+        in_flight: requests that wait for their response. measuring: whether the measured stretch has begun.
         """
         new_good, new_failed = good - self._before[0], failed - self._before[1]
         self._before = (good, failed)
@@ -140,7 +140,7 @@ class Hopelessness:
         if now - self._refused_since < HOPELESS_AFTER:
             return None
         kinds = " and ".join(f"{format_count(n)} x {status}" for status, n in sorted(refused.items()) if n)
-        return f"every answer refused the credentials: {kinds}"
+        return f"every response refused the credentials: {kinds}"
 
     def _above(self, now: float, failed: int, new_good: int, new_failed: int) -> str | None:
         critical = self._critical
@@ -214,7 +214,7 @@ class PhaseProgress:
         )
 
     def _rate(self) -> float:
-        """Good answers a second over the last few ticks."""
+        """Successful responses a second over the last few ticks."""
         last = self.ticks[-_RATE_SECONDS - 1 :]
         seconds = sum(after.at - before.at for before, after in pairwise(last))
         return (last[-1].ok - last[0].ok) / seconds if seconds > 0.0 else 0.0

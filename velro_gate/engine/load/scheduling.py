@@ -1,4 +1,4 @@
-"""Who hands out the arrivals, and when: an open plan that is fixed ahead, or a closed loop that follows the answers.
+"""Who hands out the arrivals, and when: an open plan that is fixed ahead, or a closed loop that follows the responses.
 
 Both sleep until the next due time and then hand out everything that is due. All times are on trio's clock.
 """
@@ -76,7 +76,7 @@ class OpenScheduler:
             if dues[at] > self._now():
                 await alarm.wait_until(dues[at])
             else:
-                # Late already: let the answers in between.
+                # Late already: let the responses in between.
                 await trio.lowlevel.checkpoint()
             now, most = self._now(), min(count, at + _AT_A_TIME)
             while at < most and dues[at] <= now:

@@ -33,7 +33,7 @@ SATURATED_COST = {"http": 16e-6, "https": 25e-6}
 """Core-seconds for one request when the loop always finds work."""
 
 WAKING_COST = {"http": 140e-6, "https": 230e-6}
-"""Core-seconds more for one request that finds the loop asleep: wake, one turn for the timer and one for the answer, sleep.
+"""Core-seconds more for one request that finds the loop asleep: wake, one turn for the timer and one for the response, sleep.
 
 These three against the engine itself, on one core of a 2-core server, nginx on the other (``python -m benchmarks.costs``, 1,000
 users): measured 6, 17, 49 and 89 % of the core at 200, 1,000, 5,000 and 20,000 requests/s, forecast 8, 18, 49 and 83 %; over
@@ -156,7 +156,7 @@ def forecast_phase(phase: Phase, *, scenario: Scenario, shards: int = 1) -> Phas
 
 
 def _rate(phase: Phase, requests: float) -> float:
-    """Requests per second: offered, or in a closed loop what the users send when every answer comes at once or nearly so.
+    """Requests per second: offered, or in a closed loop what the users send when every response comes at once or nearly so.
 
     requests: how many follow from one arrival.
     """

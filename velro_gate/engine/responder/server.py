@@ -1,4 +1,4 @@
-"""The responder: a process of its own that answers every request at once with one fixed, small answer.
+"""The responder: a process of its own that answers every request at once with one fixed, small response.
 
 Loaded in place of the service, it shows what the generator itself adds to a response time. The rules of this module:
 
@@ -41,7 +41,7 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 
 
 def answer(*, bare: bool = False, closes: bool = False) -> bytes:
-    """The answer. bare: without its body, as a HEAD request gets it; closes: the last one of its connection."""
+    """The response. bare: without its body, as a HEAD request gets it; closes: the last one of its connection."""
     last = b"Connection: close\r\n" if closes else b""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n" % (len(_BODY), last)
     return head if bare else head + _BODY
@@ -57,7 +57,7 @@ class _BadRequestError(Exception):
 class ResponderConnection:
     """What one connection has asked so far: bytes in, answers out. Knows no socket.
 
-    answered: requests that were answered. closing: the connection ends once the answers are written.
+    answered: requests that were answered. closing: the connection ends once the responses are written.
     """
 
     __slots__ = ("_bare", "_closes", "_held", "_out", "_part", "_rest", "answered", "closing")
@@ -72,7 +72,7 @@ class ResponderConnection:
         self._bare = self._closes = False  # of the request that is being read
 
     def feed(self, data: bytes) -> bytes:
-        """The answers to all requests that these bytes complete, in their order; empty when they complete none."""
+        """The responses to all requests that these bytes complete, in their order; empty when they complete none."""
         if self._held:
             data, self._held = self._held + data, b""
         at, end = 0, len(data)
@@ -192,7 +192,7 @@ def _find(data: bytes, what: bytes, at: int) -> int:
 
 
 class Peer:
-    """One connection: its socket, what it asked, and answers that the socket would not take yet."""
+    """One connection: its socket, what it asked, and responses that the socket would not take yet."""
 
     __slots__ = ("exchange", "socket", "unsent")
 

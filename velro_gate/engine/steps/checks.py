@@ -57,7 +57,7 @@ def value_at(document: object, path: JsonPath) -> object:
 
 
 class Inspection:
-    """The checks and captures of one step. fault: of the answer that was looked at last, what was wrong with it, in words."""
+    """The checks and captures of one step. fault: of the response that was looked at last, what was wrong with it, in words."""
 
     def __init__(self, step: Step) -> None:
         self._checks = [(json_path(c.path), c) for c in step.checks if isinstance(c, JsonCheck)]

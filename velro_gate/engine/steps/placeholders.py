@@ -29,7 +29,7 @@ class ValueContext(Protocol):
 
     @property
     def captured(self) -> Mapping[str, str]:
-        """Values captured from earlier answers, by name."""
+        """Values captured from earlier responses, by name."""
 
 
 Encode = Callable[[str], bytes | None]

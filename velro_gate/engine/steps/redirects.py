@@ -1,7 +1,7 @@
 """Following redirects within the service (RFC 9110, 15.4), where the scenario asks for it.
 
-The whole chain is one sample with the last answer's status: what a client waits for is the answer it can use. A redirect that
-leads to another origin, or nowhere, or beyond the allowed number, is itself the answer.
+The whole chain is one sample with the last response's status: what a client waits for is the response it can use. A redirect
+that leads to another origin, or nowhere, or beyond the allowed number, is itself the response.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Redirects:
         self._most = most
 
     def onward(self, chain: Chain, answer: Response, cookie_line: Callable[[bytes], bytes] | None) -> Chain | None:
-        """The chain with the request that the answer sends us to; None where the answer is the last.
+        """The chain with the request that the response sends us to; None where the response is the last.
 
         cookie_line: gives the Cookie header for a request that begins like its argument; None leaves that header as it is.
         """

@@ -56,7 +56,7 @@ class Pieces:
 class CompiledStep:
     """One step, ready to be sent again and again.
 
-    index: its number in the scenario; a login has the one after the last. inspect: looks at an expected answer; None where
+    index: its number in the scenario; a login has the one after the last. inspect: looks at an expected response; None where
     there is nothing to look at. head: the method is HEAD.
     """
 

@@ -1,4 +1,4 @@
-"""How a failed request and its answer are shown, as text that can stand in a report."""
+"""How a failed request and its response are shown, as text that can stand in a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from velro_gate.engine.http.codings import CONTENT_ENCODING, LIGHT, CodingError,
 from velro_gate.model.masking import MASK
 
 _MOST_READ = 4_000
-"""Bytes of an answer that become text: more than are shown in the end, since secrets are masked first."""
+"""Bytes of a response that become text: more than are shown in the end, since secrets are masked first."""
 
 _COOKIE = re.compile(r"(?im)^((?:set-)?cookie:\s*[^=;\r\n]*=)[^;\r\n]*")
 _CONTROL = re.compile(r"[^\S \n]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
@@ -18,7 +18,7 @@ _CHUNK = re.compile(rb"\A\s*([0-9A-Fa-f]+)[^\n]*\n")
 
 
 def seen_of(raw: bytes, *, whole: bool) -> str:
-    """What can be shown of an answer's first bytes. whole: it could be read, so its body is shown and not its head."""
+    """What can be shown of a response's first bytes. whole: it could be read, so its body is shown and not its head."""
     data = raw
     if whole:
         head, _, body = raw.partition(b"\r\n\r\n")

@@ -43,7 +43,7 @@ from velro_gate.store.baselines import load_baselines
 
 BASELINES = 5
 STEP, SLOWDOWN = "authorization_check", 0.16
-"""The share by which the service's own time in this step grows. An answer holds more than that: in a bank of 800 blocks p95
+"""The share by which the service's own time in this step grows. A response holds more than that: in a bank of 800 blocks p95
 grew by .64 of it, so by 10 % here.
 """
 _RAMP = 2.0

@@ -1,4 +1,4 @@
-"""A job without a token: said, and an error where a status was asked for. A check that stays away for ever is no answer."""
+"""A job without a token: said, and an error where a status was asked for. A check that stays away for ever is no response."""
 
 from __future__ import annotations
 

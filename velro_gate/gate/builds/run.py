@@ -45,7 +45,7 @@ class RunningBuild:
 class BuildCommand:
     """A build that is started for each block: a line for the shell, which finds its port in ``PORT``.
 
-    It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to answer its health path.
+    It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to response its health path.
     environ: variables of its own. own, other: folders of this build and of the other one, where both were made by us; since:
     when the other one's build began, if that was later. user: the user that it runs as; empty: this process's user.
     """

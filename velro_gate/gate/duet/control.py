@@ -1,6 +1,6 @@
 """The control endpoint: the responder, requested lightly during every block by the same loop that sends the load.
 
-No build can change its answers, so whatever moves their time is the runner, or the generator: not the service.
+No build can change its responses, so whatever moves their time is the runner, or the generator: not the service.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _END = b"}"
 
 
 class Control:
-    """Asks a responder until it is cancelled. times: seconds of every answer so far; failed: questions without one."""
+    """Asks a responder until it is cancelled. times: seconds of every response so far; failed: questions without one."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)

@@ -205,7 +205,7 @@ def _lacking_words(made: DuetForecast) -> Iterator[str]:
     """Which primary figures the duet will not compare, and what it would take."""
     for row, seconds in made.lacking.items():
         takes = units.format_duration_up(seconds)
-        yield f"{_name(row)} in {row.phase} will not be compared: too few answers (blocks of {takes} would do: --block)"
+        yield f"{_name(row)} in {row.phase} will not be compared: too few responses (blocks of {takes} would do: --block)"
 
 
 def _block_words(shape: BlockShape) -> str:

@@ -136,7 +136,7 @@ def _came(samples: Samples, step: Step) -> tuple[str, bool]:
     if len(good):
         return f"{_status(good)} in {units.format_seconds(statistics.median(good.service_time.tolist()))}", True
     if not len(samples):
-        return "was not reached, since what it needs of an earlier answer never came", False
+        return "was not reached, since what it needs of an earlier response never came", False
     outcome = Outcome(Counter(samples.outcome.tolist()).most_common(1)[0][0])
     if outcome is Outcome.STATUS:
         return f"answered {_status(samples)}, expected {_in_words(step.expect_status)}", False

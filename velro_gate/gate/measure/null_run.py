@@ -1,9 +1,9 @@
 """The null run: a plan's peak load against the responder, so that what is measured is the generator alone.
 
-Same methods, paths, headers and bodies as the plan's own steps, the same arrivals, the same engine. What differs: the answer
+Same methods, paths, headers and bodies as the plan's own steps, the same arrivals, the same engine. What differs: the response
 is always the same small one, so nothing in it is checked or captured; stand-ins take the place of secrets and captured values;
 and it is plain HTTP, also where the service speaks TLS. A journey written in Python gives way to one that makes a plain request
-for each step: its own code could not go on from such answers.
+for each step: its own code could not go on from such responses.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Measure(Protocol):
 
 
 class Calibration:
-    """Measures the generator alone the first time that it is asked, and gives the same answer ever after."""
+    """Measures the generator alone the first time that it is asked, and gives the same response ever after."""
 
     def __init__(self, seconds: float = SECONDS, measure: Measure = null_run) -> None:
         self._seconds = seconds
@@ -205,7 +205,7 @@ def null_phase(phases: Sequence[Phase], scenario: Scenario, seconds: float, mach
 
 
 def null_scenario(scenario: Scenario, url: str) -> Scenario:
-    """The scenario sent to the responder at ``url``: the same requests, of which any answer is good."""
+    """The scenario sent to the responder at ``url``: the same requests, of which any response is good."""
     auth = scenario.auth
     makers = (*scenario.steps, auth.step) if isinstance(auth, LoginAuth) else scenario.steps
     captured = [f"${{{capture.name}}}" for step in makers for capture in step.captures]

@@ -96,7 +96,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
 
 
 def masked(phases: Sequence[PhaseRun], hidden: Sequence[str]) -> tuple[PhaseRun, ...]:
-    """The same, what the service showed in its failed answers free of these values."""
+    """The same, what the service showed in its failed responses free of these values."""
 
     def clean(failed: FailedAnswer) -> FailedAnswer:
         request, reason = mask(failed.request, hidden), mask(failed.reason, hidden)
@@ -257,7 +257,7 @@ def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
     )
     for failed in ran.failures:
         log.warning(
-            "phase %s: %s; the first: %s: %s", ran.name, failed_kind(failed), failed.request, failed.seen or "no answer"
+            "phase %s: %s; the first: %s: %s", ran.name, failed_kind(failed), failed.request, failed.seen or "no response"
         )
 
 

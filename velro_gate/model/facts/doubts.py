@@ -209,7 +209,7 @@ class TooFewUsers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewAnswers:
-    """A required quantile with few of its answers beyond it."""
+    """A required quantile with few of its responses beyond it."""
 
     code: Literal["few-answers"] = "few-answers"
     phase: str

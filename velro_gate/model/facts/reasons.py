@@ -132,11 +132,11 @@ class ZeroFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooFewAnswers:
-    """A quantile with too few good answers to compare it.
+    """A quantile with too few successful responses to compare it.
 
     needed: answers; needed_seconds: of this phase, None where that is not known. others_had_enough: the baselines, or the base
-    build, so that the few answers are this build's doing. before, now: the figure all the same; stand_in: the quantile that is
-    compared instead, if any.
+    build, so that the few responses are this build's doing. before, now: the figure all the same; stand_in: the quantile that
+    is compared instead, if any.
     """
 
     code: ClassVar = "too-few-answers"
@@ -199,7 +199,7 @@ class MoreErrors:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandsIn:
-    """The figure is compared for another quantile, beyond which too few answers lie."""
+    """The figure is compared for another quantile, beyond which too few responses lie."""
 
     code: ClassVar = "stands-in"
     metric: str

@@ -106,7 +106,7 @@ def _error_share(window: Window) -> float | None:
 
 _KINDS = (
     _Kind(
-        title="Good answers a second",
+        title="Successful responses a second",
         curves=(("rate", "rate", lambda window: window.rate),),
         limits=("sustained_throughput", "throughput"),
         label=units.format_rate,

@@ -43,7 +43,7 @@ def comparable(phases: Sequence[PhaseAnswers], policy: Policy) -> Iterator[str]:
 
 def _rows(phase: PhaseAnswers, policy: Policy) -> list[Row]:
     steps = [step for step in phase.answers if step != ALL_STEPS]
-    # A quantile stands on all answers of its step; rates are of no interest here.
+    # A quantile stands on all responses of its step; rates are of no interest here.
     return primary_rows(phase.phase, steps, policy, lambda step, _: phase.answers.get(step, 0.0), offered=False)
 
 

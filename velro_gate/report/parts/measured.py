@@ -16,7 +16,7 @@ from velro_gate.report.parts.plan import offered
 from velro_gate.report.text import figures
 
 _OUTCOMES = {
-    "OK": "good answer",
+    "OK": "successful response",
     "STATUS": "unexpected status",
     "CHECK": "failed check",
     "TIMEOUT": "timeout",
@@ -27,7 +27,7 @@ _OUTCOMES = {
     "DNS": "name not found",
     "PROTOCOL": "answer refused",
     "CANCELLED": "cancelled at the end",
-    "CAPTURE": "value not found in the answer",
+    "CAPTURE": "value not found in the response",
 }
 
 
@@ -83,7 +83,7 @@ class AnswerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureRow:
-    """The first failed answer of one kind. what: how often it failed, in which way. seen: what came, as it came."""
+    """The first failed response of one kind. what: how often it failed, in which way. seen: what came, as it came."""
 
     phase: str
     what: str
@@ -211,7 +211,7 @@ MOST_FAILURES = 12
 
 
 def failure_rows(record: RunRecord) -> list[FailureRow]:
-    """The first failed answer of each kind, phase by phase, the commonest kinds first."""
+    """The first failed response of each kind, phase by phase, the commonest kinds first."""
     return [
         FailureRow(phase=phase.name, what=failed_kind(failed), request=failed.request, seen=failed.seen)
         for phase in record.phases
@@ -229,9 +229,9 @@ def failed_kind(failed: FailedAnswer) -> str:
 
 
 def status_name(code: int) -> str:
-    """``503 Service Unavailable``; 0 stands for no answer at all."""
+    """``503 Service Unavailable``; 0 stands for no response at all."""
     if code == 0:
-        return "no answer"
+        return "no response"
     known = {status.value: status.phrase for status in HTTPStatus}
     return f"{code} {known[code]}" if code in known else str(code)
 

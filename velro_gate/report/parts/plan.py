@@ -21,7 +21,7 @@ An offered rate of anything but requests is a text.
 
 _HEADS = ("Phase", "Users", "Ramp", "Measured", "Offered", "Requests")
 _CLOSED = "closed loop"
-_UNKNOWN = "depends on the answers"
+_UNKNOWN = "depends on the responses"
 
 
 def offered(phase: Phase) -> float | str | None:

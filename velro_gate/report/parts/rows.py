@@ -35,7 +35,7 @@ PROMINENT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementRow:
-    """One requirement, ready to print. few: its quantile has few answers beyond it, which ``value`` marks."""
+    """One requirement, ready to print. few: its quantile has few responses beyond it, which ``value`` marks."""
 
     phase: str
     subject: Phrase

@@ -52,16 +52,16 @@ class Marked(Protocol):
 
     @property
     def few(self) -> bool:
-        """Whether a quantile in it has few answers beyond it."""
+        """Whether a quantile in it has few responses beyond it."""
 
 
 def has_few(metric: str, found: Estimate | None) -> bool:
-    """Whether it is a quantile beyond which too few answers lie to compare it."""
+    """Whether it is a quantile beyond which too few responses lie to compare it."""
     return found is not None and not is_enough(found.n, METRICS[metric])
 
 
 def marked(metric: str, found: Estimate | None) -> str:
-    """The value alone, marked where few answers lie beyond it."""
+    """The value alone, marked where few responses lie beyond it."""
     return estimate(metric, found) + FEW_MARK * has_few(metric, found)
 
 

@@ -1,4 +1,4 @@
-"""The bodies of answers, as bytes: they are made once per change and then live in the cache layers as they are."""
+"""The bodies of responses, as bytes: they are made once per change and then live in the cache layers as they are."""
 
 from __future__ import annotations
 

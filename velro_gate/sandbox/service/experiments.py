@@ -21,7 +21,7 @@ from velro_gate.sandbox.tally import DATABASE, REDIS, Tally
 from velro_gate.units import parse_seconds, parse_share
 
 STALL_LEAD = 0.02
-"""Seconds between the answer to a stall order and the stall, so that the answer is on its way."""
+"""Seconds between the response to a stall order and the stall, so that the response is on its way."""
 MAX_STALL = 600.0
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)

@@ -194,7 +194,7 @@ def find(method: str, path: str) -> MatchedRoute:
 
 
 def refused(refusal: RefusalError) -> Reply:
-    """The answer to a request that is refused."""
+    """The response to a request that is refused."""
     return Reply(refusal.status, answers.error(refusal.reason), (_JSON, *refusal.headers))
 
 

@@ -1,1 +1,1 @@
-"""Where the sandbox reads its answers from: memory, Redis, a database, each behind its breaker."""
+"""Where the sandbox reads its responses from: memory, Redis, a database, each behind its breaker."""

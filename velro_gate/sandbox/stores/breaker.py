@@ -72,5 +72,5 @@ class Breaker:
             self._trying = False
 
     def abandoned(self) -> None:
-        """The request was given up before there was an answer: nothing is known, another may try."""
+        """The request was given up before there was a response: nothing is known, another may try."""
         self._trying = False

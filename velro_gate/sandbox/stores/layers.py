@@ -1,4 +1,4 @@
-"""Reading through the three layers: memory, then Redis, then the database; each answer says which of them gave it.
+"""Reading through the three layers: memory, then Redis, then the database; each response says which of them gave it.
 
 Redis away: its breaker opens and reads fall through to the database. Database away: what is cached is still answered, the
 rest is refused with 503. Several requests that miss the same key at once cause one query.
