@@ -1,10 +1,10 @@
 """What the action adds to a load: ``python -m benchmarks.action_overhead``.
 
-Does the two steps of action.yml, installation and gate, for a pull request, against the stand-in of the API, a git server
+Does the two steps of action.yml, installation and gate, for a pull request, against the stand-in for the API, a git server
 and the sandbox. The first round installs the packages, the others find them. Overhead is the time of both steps without ramp
 and measured stretch; publishing to GitHub is in it, with the second that has to lie between two writes.
 
-The null run is no part of it: it is a measurement that the input ``calibration`` asks for. What it adds is measured by a
+The null run is not part of it: it is a measurement that the input ``calibration`` asks for. What it adds is measured by a
 round of its own. Wall time means something on a quiet machine only, so CPU time is also shown, including that of the load.
 """
 

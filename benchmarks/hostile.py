@@ -21,7 +21,7 @@ ANSWERS: dict[str, tuple[bytes, bool]] = {
     "close": (b"HTTP/1.1 200 OK\r\nConnection: close\r\n%b\r\n%b" % (_LENGTH, _BODY), True),
     "head": (b"HTTP/1.1 200 OK\r\n%b\r\n" % _LENGTH, False),
     "http10": (b"HTTP/1.0 200 OK\r\n\r\n" + _BODY, True),
-    "garbage": (b"\0\1\2 this is no HTTP\r\n\r\n", True),
+    "garbage": (b"\0\1\2 this is not HTTP\r\n\r\n", True),
     "errors": (b"HTTP/1.1 503 Busy\r\n%b\r\n%b" % (_LENGTH, _BODY), False),
 }
 """Kind -> what is said to each request, and whether the connection ends with it."""

@@ -1,6 +1,6 @@
 """How many blocks a duet's pilot measures, and how long it loads: ``python -m benchmarks.pilots --count 10``.
 
-Pilots of the sandbox, each started afresh as a duet starts it; the duet ends after its pilot, for it has no time for pairs.
+Pilots of the sandbox, each freshly started as a duet starts it; the duet ends after its pilot, for it has no time for pairs.
 The minutes of load that ``velro-gate evaluate synthetic --only together`` counts assume one block.
 """
 

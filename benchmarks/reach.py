@@ -29,7 +29,7 @@ USERS_PER_SECOND = 2_000.0
 """How fast users connect."""
 
 _LOOK_EVERY = 0.5
-_SPARE = 256  # descriptors of a process that are no connection
+_SPARE = 256  # descriptors of a process that are not connections
 _UNEVEN = 0.90  # the kernel spreads connections over nginx's workers by a hash: none may be full at the mean
 _MEMORY_PER_USER = 16_000.0  # both ends, kernel included; only to see beforehand that it fits
 _PORT_SHARE = 0.45

@@ -1,6 +1,6 @@
 """Cut from GitHub's own OpenAPI description the paths that velro-gate calls: types and limits, no prose.
 
-The API stand-in of the tests checks every request and response against the slice. The description comes from the npm package
+The API stand-in for the tests checks every request and response against the slice. The description comes from the npm package
 @octokit/openapi:
 
     npm pack @octokit/openapi && tar xzf octokit-openapi-*.tgz

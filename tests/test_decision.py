@@ -78,7 +78,7 @@ def test_whatever_is_no_number_is_refused_in_words(odd: float) -> None:
         lambda: decision.growth(np.arange(12.0), np.full(12, odd)),
     ]
     for call in calls:
-        with pytest.raises(ValueError, match=r"must be finite numbers|is no share"):
+        with pytest.raises(ValueError, match=r"must be finite numbers|is not a share"):
             call()
 
 

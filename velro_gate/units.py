@@ -20,7 +20,7 @@ def parse_seconds(text: str | float) -> float:
     """Seconds from ``7.5 min``, ``500ms``, ``1h 30m`` or a bare number of seconds.
 
     Raises:
-        ValueError: when the text is no duration, or is negative or infinite.
+        ValueError: when the text is not a duration, or is negative or infinite.
     """
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         return _finite(float(text), text)
@@ -174,7 +174,7 @@ def format_decimal(number: float, decimals: int) -> str:
 
 
 def format_percent(share: float) -> str:
-    """A share in whole percent: ``30 %``; above 100 % for what is no part of something."""
+    """A share in whole percent: ``30 %``; above 100 % for what is not part of something."""
     return f"{share * 100.0:,.0f} %"
 
 

@@ -109,7 +109,7 @@ def test_a_start_that_fails_says_which_build_why_and_where(tmp_path: Path) -> No
         (("--base-url", "http://127.0.0.1:1"), "the head build is not named"),
         (("--base-url", "http://127.0.0.1:1", "--base-command", "true"), "the base build is named twice"),
         (("--base-command", "true", "--head-command", "true", "--head-directory", "missing"), "no directory to run in"),
-        (("--base-url", "http://127.0.0.1:1", "--base-directory", "."), "--base-directory is of no use with --base-url"),
+        (("--base-url", "http://127.0.0.1:1", "--base-directory", "."), "--base-directory has no effect with --base-url"),
         (("--base-url", "nowhere", "--head-url", "http://127.0.0.1:1"), "--base-url"),
         (("--base-command", "true", "--head-command", "true", "--pairs", "3"), "3 pairs of blocks can call nothing changed"),
     ],

@@ -158,7 +158,7 @@ def test_a_later_step_may_use_what_the_same_step_captured_in_an_earlier_journey_
         ({"headers": {"X-A": [1]}}, "a text is expected, not a list"),
         ({"method": "HEAD", "json": {}}, "HEAD carries no body"),
         ({"content_type": "text/csv"}, "belongs to a 'body' or 'json'"),
-        ({"json": {}, "content_type": "text/csv"}, "is no kind of JSON"),
+        ({"json": {}, "content_type": "text/csv"}, "is not a kind of JSON"),
         ({"body": "a", "content_type": "text/csv\r\nX: y"}, "headers cannot carry"),
         ({"json": {}, "headers": {"content-type": "application/ld+json"}}, "write 'content_type:' next to the body"),
         ({"headers": {"X-Name": "Zoë"}}, "headers cannot carry"),

@@ -382,7 +382,7 @@ def sandbox(
     no_control: Annotated[bool, typer.Option("--no-control", help="Without /control, which slows and breaks it.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
 ) -> int:
-    """Serve the embedded stand-in of the Velro backend until interrupted."""
+    """Serve the embedded stand-in for the Velro backend until interrupted."""
     from velro_gate.cli.commands.service import serve_sandbox
 
     return serve_sandbox(port, slow or [], no_work, no_control, seed)

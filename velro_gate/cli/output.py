@@ -84,7 +84,7 @@ def people() -> Console:
 def talk() -> Lasting:
     """Standard error. In a job on GitHub no line of it is obeyed as a command: services, builds and forks have written in it.
 
-    The filter sits below everything that wraps lines, since a line that is wrapped may begin anew with a command.
+    The filter sits below everything that wraps lines, since a line that is wrapped may begin again with a command.
     """
     return Lasting(sys.stderr, harmless if os.environ.get("GITHUB_ACTIONS") == "true" else None)
 

@@ -38,7 +38,7 @@ class Figure:
 
     def __post_init__(self) -> None:
         if not 0 <= self.hits <= self.count or self.count < 1:
-            raise ValueError(f"{self.hits} of {self.count} is no share")
+            raise ValueError(f"{self.hits} of {self.count} is not a share")
         if (self.aim is Aim.WITHIN) != (self.most is not None):
             raise ValueError("an upper end belongs to a figure that has to lie within two ends, and to no other")
 

@@ -55,7 +55,7 @@ class Api:
         timeout: seconds that one try may take.
 
     Raises:
-        UsageError: the token is no token, or a variable of the network (a proxy, a file of authorities) cannot be used.
+        UsageError: the token is not a token, or a variable of the network (a proxy, a file of authorities) cannot be used.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class Api:
         return _parsed(self._asked("GET", self._address(path), parameters=parameters, repeatable=True))
 
     def pages(self, path: str, parameters: Mapping[str, str] = _NONE, *, key: str | None = None) -> Iterator[Any]:
-        """Every item of a list, to its last page. key: where the list lies in each response, if it is no list itself.
+        """Every item of a list, to its last page. key: where the list lies in each response, if it is not a list itself.
 
         Raises:
             PublishError: see ``send``; also when the list has no end.

@@ -16,7 +16,7 @@ _SCHEMES = frozenset({"http", "https"})
 
 
 def readable_no_proxy(environ: MutableMapping[str, str]) -> None:
-    """Write NO_PROXY in the form that everything here reads: ``[::1]`` becomes ``::1``, and what is no host is left out."""
+    """Write NO_PROXY in the form that everything here reads: ``[::1]`` becomes ``::1``, and what is not a host is left out."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host.strip() for host in environ.get(name, "").split(",")]
         bare = [host[1:-1] if host.startswith("[") and host.endswith("]") else host for host in hosts]

@@ -120,7 +120,7 @@ def _is_newer(newer: Part | None, older: Part | None) -> bool:
 
 
 def _worst(status: CommitStatus, known: Sequence[Known]) -> CommitStatus:
-    """What has to be shown where this part passes. A report on somebody else's figures is no part of a measurement."""
+    """What has to be shown where this part passes. A report on somebody else's figures is not part of a measurement."""
     others = [
         one
         for one in known

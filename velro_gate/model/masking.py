@@ -82,7 +82,8 @@ def mask_json(text: str, secrets: Iterable[str]) -> str:
 def secret_values(environ: Mapping[str, str]) -> list[str]:
     """What an environment holds that nobody should read: by the names of its variables, and passwords inside of URLs.
 
-    For texts whose origin nobody knows, such as that of an unforeseen error. A path is no secret, whatever its variable's name.
+    For texts whose origin nobody knows, such as that of an unforeseen error. A path is not a secret, whatever its variable's
+    name.
     """
     found: list[str] = []
     for name, value in environ.items():

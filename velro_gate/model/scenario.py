@@ -311,7 +311,7 @@ class Target:
 
     def __post_init__(self) -> None:
         if self.client_key is not None and self.client_certificate is None:
-            raise ValueError("a client key is of no use without its certificate")
+            raise ValueError("a client key has no effect without its certificate")
         if self.unix_socket is not None and self.source_addresses:
             raise ValueError("a connection to a unix socket has no source address")
         if unknown := [key for key, _ in self.watch if key not in WATCHED]:
@@ -346,7 +346,7 @@ class Scenario:
     """A whole scenario file, resolved: every profile's phases spelled out, every feeder read, defaults applied.
 
     digest: hex SHA-256 over the resolved content without secrets and URL: equal digests offer the same load. journey: what
-    makes the requests, where that is no plain walk over the steps; the steps then only say what they are counted under.
+    makes the requests, where that is not a plain walk over the steps; the steps then only say what they are counted under.
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 Two runs are compared only when their environments are equal, so the runner's label has to name a kind of machine and not one
 boot of it. It is, in this order: the label given, which names a pool of like machines, whose kernels may differ; for machines
-that the CI provider hands out anew each job, their kind (image and architecture), since their names count jobs; RUNNER_NAME,
-the name of a self-hosted runner; the host's name.
+that the CI provider hands out again for each job, their kind (image and architecture), since their names count jobs;
+RUNNER_NAME, the name of a self-hosted runner; the host's name.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def _holders(inodes: set[str], proc: Path) -> Iterator[int]:
     wanted = {f"socket:[{inode}]" for inode in inodes}
     own = os.getpid()
     for folder in proc.iterdir():
-        # Not ourselves: we hold the load's connections and are no service.
+        # Not ourselves: we hold the load's connections and are not a service.
         if folder.name.isdigit() and int(folder.name) != own and _holds(folder / "fd", wanted):
             yield int(folder.name)
 

@@ -57,7 +57,7 @@ class ShareSince:
         self._before: tuple[float, float] | None = None
 
     def read(self, name: str, values: Mapping[str, float]) -> dict[str, float]:
-        """The share under this name; nothing at first, when neither counter moved, or when one began anew."""
+        """The share under this name; nothing at first, when neither counter moved, or when one started again."""
         if not all(each in values for each in self._names):
             return {}
         now = values[self._names[0]], values[self._names[1]]

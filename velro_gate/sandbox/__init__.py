@@ -1,4 +1,4 @@
-"""The embedded stand-in of the Velro backend, so that everything runs without the real backend.
+"""The embedded stand-in for the Velro backend, so that everything runs without the real backend.
 
 Importing this package, its settings or its process module costs nothing and needs no extra; serving needs the extra
 ``velro-gate[sandbox]`` and says so when it is absent.

@@ -92,7 +92,7 @@ def _option(name: str) -> str:
 def _parser() -> argparse.ArgumentParser:
     usual = Settings()
     parser = argparse.ArgumentParser(
-        prog="python -m velro_gate.sandbox", description="Serve the stand-in of the Velro backend."
+        prog="python -m velro_gate.sandbox", description="Serve the stand-in for the Velro backend."
     )
     parser.add_argument("--host", default=usual.host, help="address to listen on")
     for name, text in _NUMBERS.items():

@@ -192,7 +192,7 @@ def _json_table(text: str, path: Path, faults: Faults, line: int) -> _Table | No
 
 
 def _no_number(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _lines_of_items(text: str) -> Iterator[int]:

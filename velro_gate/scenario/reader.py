@@ -76,7 +76,7 @@ def _text(path: Path, faults: Faults) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
-    """Names as they stand in the file, readable or not: a reference to an unreadable thing is no second fault."""
+    """Names as they stand in the file, readable or not: a reference to an unreadable thing is not a second fault."""
 
     steps: frozenset[str]
     captures: frozenset[str]

@@ -193,7 +193,7 @@ def _check_body(spec: StepSpec, faults: Faults) -> None:
             faults.add(spec.line(key), f"{key!r} belongs to a 'body' or 'json'")
     if "json_body" in given and spec.content_type is not None and "json" not in spec.content_type:
         faults.add(
-            spec.line("content_type"), f"{spec.content_type!r} is no kind of JSON", "write the text under 'body' instead"
+            spec.line("content_type"), f"{spec.content_type!r} is not a kind of JSON", "write the text under 'body' instead"
         )
     if not (spec.content_type or "").isascii() or not (spec.content_type or "").isprintable():
         faults.add(

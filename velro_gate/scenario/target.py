@@ -193,7 +193,7 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        return "is no URL", None
+        return "is not a URL", None
     # Libraries write the driver into the scheme: postgresql+asyncpg://
     scheme = parts.scheme.partition("+")[0] if "postgresql" in schemes else parts.scheme
     if scheme not in schemes:

@@ -59,7 +59,7 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
     """Every waiver of a file; none where there is no file.
 
     Raises:
-        UsageError: it cannot be read. ScenarioError: it is no list of rows, or rows are no waivers, all of them named.
+        UsageError: it cannot be read. ScenarioError: it is not a list of rows, or rows are not waivers, all of them named.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -77,7 +77,7 @@ def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Basel
         accepted.append(record)
         if path in listing.pins:
             releases.append(Release(name=listing.pins[path], record=record))
-    # What somebody has changed first: another profile is no news.
+    # What somebody has changed first: runs of another profile are expected.
     ordered = sorted(others.items(), key=lambda pair: (pair[0][0] is WhyUnused.PROFILE, -pair[1]))
     unreadable = [UnusedRuns(why=WhyUnused.UNREADABLE, detail=sentence) for sentence in listing.skipped]
     counted = [UnusedRuns(why=why, runs=count, detail=detail) for (why, detail), count in ordered]
@@ -182,7 +182,7 @@ def remove_baseline(file: Path) -> RunRecord | None:
     """Remove one stored run, whether it is used or quarantined, and return it; None where it could not be read any more.
 
     Raises:
-        BaselineError: it is pinned, or is no stored run. OutputError: it cannot be removed.
+        BaselineError: it is pinned, or is not a stored run. OutputError: it cannot be removed.
     """
     if not file.is_file() or file.suffix != ".json":
         hint = "'velro-gate baseline list' shows the file of each."

@@ -79,7 +79,7 @@ class Pulled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What was written. tries: how many pushes it took. skipped: files in the branch that are no baselines."""
+    """What was written. tries: how many pushes it took. skipped: files in the branch that are not baselines."""
 
     commit: str
     tries: int

@@ -225,7 +225,7 @@ def _tree(text: str, kind: str, schema: int) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise CodecError(f"it holds {constant}, which is no measured figure")
+    raise CodecError(f"it holds {constant}, which is not a measured figure")
 
 
 def _finite(text: str) -> float:

@@ -21,7 +21,8 @@ def pin_baseline(file: Path, release: str = "") -> str:
     release: its name; empty: the revision's. The name under which it is pinned is returned.
 
     Raises:
-        RecordError: it is no baseline. BaselineError: it is quarantined. OutputError, StorageError: the pin cannot be written.
+        RecordError: it is not a baseline. BaselineError: it is quarantined. OutputError, StorageError: the pin cannot be
+        written.
     """
     record = read_record(file)
     if record.quarantined:

@@ -183,7 +183,7 @@ def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
     if len(rows) != shape[0]:
         raise ValueError(f"a column of {format_count(shape[0])} rows holds {format_count(len(rows))}")
     if column in _TIMES and not bool(np.isfinite(rows).all()):
-        raise ValueError(f"the column {column} holds what is no time")
+        raise ValueError(f"the column {column} holds what is not a time")
     if column == "outcome" and int(rows.max(initial=0)) > max(Outcome):
         raise ValueError("the column outcome holds a number that stands for none")
     return rows

@@ -116,8 +116,8 @@ def test_source_addresses_that_are_not_this_machines_are_fatal_and_named() -> No
     machine = replace(ROOMY, foreign_sources=("192.0.2.1", "192.0.2.2"))
     (short, *rest) = found(phase(), phase(name="again"), machine=machine)
     assert (short.code, short.fatal, rest) == ("source_addresses", True, [])
-    assert "192.0.2.1, 192.0.2.2 are no addresses of this machine" in short.sentence
-    with pytest.raises(InfeasibleError, match=r"192\.0\.2\.1 is no address"):
+    assert "192.0.2.1, 192.0.2.2 are not addresses of this machine" in short.sentence
+    with pytest.raises(InfeasibleError, match=r"192\.0\.2\.1 is not an address"):
         require_feasible([phase()], scenario=scenario(source_addresses=("192.0.2.1",)), service_is_local=False)
 
 

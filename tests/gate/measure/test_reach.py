@@ -85,7 +85,7 @@ def test_the_dry_run_tells_the_way_and_refuses_an_address_that_is_not_ours(tmp_p
     planned = dry_run(setup, read_machine(sources=setup.scenario.target.source_addresses), {})
     assert "against http://127.0.0.1:1 from 127.0.0.2, 192.0.2.1: nothing was sent" in planned.sentences()[0]
     assert isinstance(planned.refusal, InfeasibleError)
-    assert "192.0.2.1 is no address of this machine" in planned.refusal.what
+    assert "192.0.2.1 is not an address of this machine" in planned.refusal.what
     local = setup_for(tmp_path, '{url: "http://service.test", unix_socket: service.sock, metrics: null}')
     said = dry_run(local, read_machine(), {}).sentences()
     assert f"over {tmp_path / 'service.sock'}: nothing was sent" in said[0]

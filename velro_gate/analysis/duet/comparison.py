@@ -239,7 +239,7 @@ def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
     for j, row in enumerate(family.rows):
         change = _CHANGES[Conclusion(int(outcomes[j]))]
         level = Level.WARN if change is Change.REGRESSION else Level.PASS
-        # What is overwhelming is no suspicion, whatever it may do to the run. No p is smaller than the pairs allow.
+        # What is overwhelming is not a suspicion, whatever it may do to the run. No p is smaller than the pairs allow.
         if change is Change.REGRESSION and adjusted[j] > _SURE:
             change = Change.SUSPICIOUS
         drawn = _drawn(family, found, j, None, duet.policy)

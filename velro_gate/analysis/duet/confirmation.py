@@ -33,7 +33,7 @@ def confirm_side_by_side(
 
     Every row of such a phase is that of the duet, those included that the screen did not have. A row stays the screen's where
     the pairs hold no answer: in a phase without pairs, in a duet that cannot be trusted, for a figure that was not compared.
-    A head build that dies in the duet is no row: ``died_side_by_side`` finds that.
+    A head build that dies in the duet is not a row: ``died_side_by_side`` finds that.
 
     Args:
         rows: what the screen found (``compare``).
@@ -98,7 +98,7 @@ def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparis
         return replace(beside, primary=beside.primary or row.primary, k=row.k)
     combined = replace(beside, k=row.k)
     if row.primary and not beside.primary:
-        # In the duet it was no member of the family that may fail a run, so it cannot fail this one either.
+        # In the duet it was not a member of the family that may fail a run, so it cannot fail this one either.
         level = Level.INCONCLUSIVE if beside.verdict in (Change.SUSPICIOUS, Change.INCONCLUSIVE) else Level.PASS
         combined = replace(combined, primary=True, level=level)
     return _confirmed(combined, duet) if suspected(row) else combined

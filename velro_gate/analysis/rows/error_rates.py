@@ -176,7 +176,7 @@ def _share_of(pair: tuple[float, float]) -> tuple[float, float]:
     """(events, trials), if they can be."""
     events, trials = pair
     if not 0.0 <= events <= trials < math.inf or trials <= 0.0:
-        raise ValueError(f"{events} of {trials} is no share")
+        raise ValueError(f"{events} of {trials} is not a share")
     return pair
 
 

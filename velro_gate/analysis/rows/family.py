@@ -148,7 +148,7 @@ def is_enough(answers: float, metric: Metric) -> bool:
 
 
 def needed_answers(metric: Metric) -> int:
-    """How many responses it takes to compare a figure; 0 for one that is no quantile."""
+    """How many responses it takes to compare a figure; 0 for one that is not a quantile."""
     return 0 if metric.quantile is None else math.ceil(round(LEAST_BEYOND / (1.0 - metric.quantile), 6))
 
 
@@ -230,7 +230,7 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
 
 
 def holm_over(p: Floats) -> Floats:
-    """``holm`` of many families at once, each along the last axis. NaN is no row: it counts in no family and stays NaN."""
+    """``holm`` of many families at once, each along the last axis. NaN is not a row: it counts in no family and stays NaN."""
     order = np.argsort(p, axis=-1, kind="stable")  # NaN comes last
     rising = np.take_along_axis(p, order, axis=-1)
     family = (~np.isnan(p)).sum(axis=-1, keepdims=True)

@@ -163,7 +163,7 @@ def noise_over(
 
     Args:
         values: the accepted runs of the figure's own epoch, (..., runs), oldest first, on the comparison scale. NaN where there
-            is no value, so rows of different length are padded; a value that is missing between others is skipped.
+            is not a value, so rows of different length are padded; a value that is missing between others is skipped.
         history: those of all epochs, (..., runs), padded alike; ``values`` themselves where there was one epoch only.
         prior_sd: of the metric (``Metric.prior_sd``), one for all or of the leading shape; prior_df: the degrees of freedom it
             counts with. Both matter with fewer than five values and no long history only.
@@ -243,7 +243,7 @@ def on_scale(estimate: Estimate, metric: Metric, n: int | None = None) -> float 
     """The figure on the scale on which it is compared; None where it has no place there (a logarithm of nothing).
 
     A share is smoothed with its own n, (hits + .5) / (n + 1), so that 100 % has a finite logit. n: smooth as if it rested on
-    that many observations. Shares that are compared need one n for all: by its own each is moved, which is no change.
+    that many observations. Shares that are compared need one n for all: by its own each is moved, which is not a change.
     """
     match metric.scale:
         case Scale.LOG:

@@ -34,7 +34,7 @@ def wilson(hits: int, n: int, detail: str = "") -> Estimate:
         ValueError: when n is not positive or hits is not in [0, n].
     """
     if not 0 <= hits <= n or n == 0:
-        raise ValueError(f"{hits} of {n} is no share")
+        raise ValueError(f"{hits} of {n} is not a share")
     share, weight = hits / n, Z * Z / n
     centre = (share + weight / 2.0) / (1.0 + weight)
     half = Z / (1.0 + weight) * math.sqrt(share * (1.0 - share) / n + weight / (4.0 * n))

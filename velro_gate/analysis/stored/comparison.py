@@ -273,7 +273,7 @@ def with_reason(row: Comparison, more: Reason) -> Comparison:
 
 
 def withheld(found: Comparison, error_rate: float | None) -> Comparison:
-    """Fewer slow responses because more of them failed is no improvement. error_rate: of a phase in which it has risen."""
+    """Fewer slow responses because more of them failed is not an improvement. error_rate: of a phase in which it has risen."""
     if found.verdict is not Change.IMPROVEMENT or METRICS[found.metric].of_counts or error_rate is None:
         return found
     return replace(
@@ -299,7 +299,7 @@ def _advisory(shifts: dict[Row, Shift], policy: Policy) -> dict[Row, Comparison]
     for (row, shift), p, p_better in zip(shifts.items(), adjusted, better, strict=True):
         change, level = Change.INCONCLUSIVE, Level.PASS
         if p <= ADVISORY_Q and _reaches_margin(shift.worse, shift):
-            # What is overwhelming is no suspicion, whatever it may do to the run.
+            # What is overwhelming is not a suspicion, whatever it may do to the run.
             sure = p <= ADVISORY_SURE and not shift.few
             change, level = Change.REGRESSION if sure else Change.SUSPICIOUS, Level.WARN
         elif p_better <= ADVISORY_Q and _reaches_margin(-shift.worse, shift):

@@ -27,7 +27,7 @@ LEAST_RUNS = 10
 """A shorter history does not distinguish a change from noise."""
 
 LASTING = 5
-"""Runs that a level must have lasted, so that two odd runs in a row cannot be its median: they are no change."""
+"""Runs that a level must have lasted, so that two odd runs in a row cannot be its median: they are not a change."""
 
 NEWEST = 3
 """Runs of the newest level, which has had no time to last: a step is to be seen while people remember what they merged."""

@@ -1,7 +1,7 @@
 """One phase, summarised: the books, and every figure that was measured, with its interval.
 
 What counts is the measured stretch: samples whose due time lies in [measured_from, measured_until). A figure that was not
-measured is absent, never 0. Samples of requests that are no step of the journey (a login) are in no book and no figure.
+measured is absent, never 0. Samples of requests that are not steps of the journey (a login) are in no count and no figure.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, 
 
 
 def _rate(at: Floats, value: Floats) -> float | None:
-    """What a counter rose by in a second; None with fewer than two readings, or when it fell, since it began anew then."""
+    """What a counter rose by in a second; None with fewer than two readings, or when it fell, since it started again then."""
     if len(value) < 2 or bool((np.diff(value) < 0.0).any()):
         return None
     return float((value[-1] - value[0]) / (at[-1] - at[0])) if at[-1] > at[0] else None

@@ -39,7 +39,7 @@ class GeneratorDelay:
             raise ValueError(f"a delay is not negative and of some requests, not {self}")
 
     def of(self, metric: str) -> float:
-        """The seconds that a figure of this name may hold of it; 0 for what is no time of the service."""
+        """The seconds that a figure of this name may hold of it; 0 for what is not a time of the service."""
         if not METRICS[metric].of_service_time:
             return 0.0
         return self.reading if metric.startswith("service_") else self.sending + self.reading

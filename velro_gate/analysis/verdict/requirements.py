@@ -28,7 +28,7 @@ _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 
 def check_requirements(phases: Sequence[Phase], record: RunRecord) -> tuple[RequirementResult, ...]:
     """Every requirement of every phase against the record, in their order; none is left out."""
-    # What the service itself has kept from being measured fails; it is no fault of the measurement.
+    # What the service itself has kept from being measured fails; it is not a fault of the measurement.
     level = Level.BROKEN if record.ended_by_service is None else Level.FAIL
     return tuple(
         _check(phase.name, requirement, record.phase(phase.name), level)
@@ -135,7 +135,7 @@ def _level(status: RequirementStatus, *, met: bool, required: bool) -> Level:
 
 
 def _of_the_generator(requirement: Requirement, level: Level) -> Level:
-    """A generator later than it may be is no fault of the service: what it measured is not what was asked for."""
+    """A generator later than it may be is not a fault of the service: what it measured is not what was asked for."""
     return Level.BROKEN if requirement.definition.party is Party.GENERATOR and level is Level.FAIL else level
 
 

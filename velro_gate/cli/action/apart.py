@@ -1,8 +1,8 @@
 """Has the measuring done by another process, so that no code of a proposed change runs where the job's token is.
 
-Rules. The process is started afresh, never forked, and what it needs to know goes through a pair of sockets. It ends, with all
+Rules. The process is started fresh, never forked, and what it needs to know goes through a pair of sockets. It ends, with all
 that it has started, before anything is done with the token again. What it prints is shown without secrets and commands. What it
-says and leaves is data: the record is read from its folder and judged here. Ending without a word is no verdict.
+says and leaves is data: the record is read from its folder and judged here. Ending without a word is not a verdict.
 """
 
 from __future__ import annotations

@@ -65,13 +65,15 @@ def confirmable(base: BuildOptions, minutes: float, *, no_confirm: bool) -> Conf
     """How ``gate`` may confirm a suspicion; None: not at all.
 
     Raises:
-        UsageError: the base build is named in a way that cannot be, or though nothing is confirmed.
+        UsageError: the base build is named in a way that is not possible, or though nothing is confirmed.
     """
     named = base.url is not None or base.command is not None or base.directory is not None
     if not named:
         return None if no_confirm else Confirmable(seconds=minutes * 60.0, seed=fresh_seed())
     if no_confirm:
-        raise UsageError("a base build is of no use with --no-confirm", hint="It is what a suspicion is confirmed by.")
+        raise UsageError(
+            "a base build has no effect with --no-confirm", hint="It is there to confirm suspicions. Leave one of them out."
+        )
     return Confirmable(seconds=minutes * 60.0, seed=fresh_seed(), base=build_of(base, START_SECONDS))
 
 
@@ -87,7 +89,8 @@ def another_user(name: str | None, *commands: str | None) -> Iterator[ServiceUse
         return
     if not any(commands):
         raise UsageError(
-            "--service-user is of no use without a command", hint="It is who --base-command or --head-command runs as."
+            "--service-user has no effect without a command",
+            hint="It is the user that --base-command or --head-command runs as.",
         )
     with service_user(name) as user:
         yield user
@@ -97,17 +100,19 @@ def build_of(given: BuildOptions, start_seconds: float) -> Build:
     """The build that the command line names.
 
     Raises:
-        UsageError: it is named twice or not at all, or in a way that cannot be.
+        UsageError: it is named twice or not at all, or in a way that is not possible.
     """
     side = given.side
     if (given.url is None) is (given.command is None):
         what = "is named twice" if given.url is not None else "is not named"
         raise UsageError(
-            f"the {side} build {what}", hint=f"Give --{side}-url of one that runs, or --{side}-command to start it; not both."
+            f"the {side} build {what}", hint=f"Give either --{side}-url of a running one, or --{side}-command to start it."
         )
     if given.url is not None:
         if given.directory is not None:
-            raise UsageError(f"--{side}-directory is of no use with --{side}-url", hint="It is where a command runs.")
+            raise UsageError(
+                f"--{side}-directory has no effect with --{side}-url", hint="It is the folder in which a command runs."
+            )
         return RunningBuild(url=service_url(given.url, f"--{side}-url"), revision=_revision(given))
     assert given.command is not None
     command = BuildCommand(

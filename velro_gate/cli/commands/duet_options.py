@@ -11,7 +11,7 @@ from velro_gate.cli.options import LOAD
 
 BUILDS = "The two builds"
 
-_COMMAND = "Line for the shell that serves it on port PORT, in the foreground; started afresh for each block."
+_COMMAND = "Line for the shell that serves it on port PORT, in the foreground; restarted for each block."
 
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="Where the base build runs.", rich_help_panel=BUILDS)]
 HeadUrl = Annotated[str | None, typer.Option("--head-url", help="Where the head build runs.", rich_help_panel=BUILDS)]

@@ -46,7 +46,7 @@ def _share(name: str, text: str) -> float:
         return units.parse_share(text)
     except ValueError as error:
         raise UsageError(
-            f"--{name.replace('_', '-')} {text!r} is no share", why=str(error), hint="Write 3% or 0.03."
+            f"--{name.replace('_', '-')} {text!r} is not a share", why=str(error), hint="Write 3% or 0.03."
         ) from error
 
 

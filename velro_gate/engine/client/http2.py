@@ -39,7 +39,7 @@ _CLOSE_SECONDS = 1.0
 class Http2Carrier:
     """Carries the requests of one user, all at once where its journey asks so.
 
-    A target that is no https is spoken to with HTTP/2 from the first byte. wire: where connections are counted, and whose
+    A target that is not https is spoken to with HTTP/2 from the first byte. wire: where connections are counted, and whose
     route they take, as far as a unix socket and source addresses go.
     """
 
@@ -74,7 +74,7 @@ class Http2Carrier:
         """Send a request; its trace fills the facts. What a service that is going away has not looked at is sent again.
 
         Raises:
-            httpx.LocalProtocolError: it cannot be sent, as it is no HTTP. httpx.TransportError: see httpx.
+            httpx.LocalProtocolError: it cannot be sent, as it is not HTTP. httpx.TransportError: see httpx.
         """
         # Whatever happens after this is caused by the service.
         Message(request)

@@ -3,7 +3,7 @@
 - A GOAWAY without an error says which requests will still be answered. httpcore takes it for the end of the connection and
   loses them all, so it does not get to see it: the connection gets no new requests, and what will not be answered is sent
   again.
-- A response whose headers do not begin with ``:status`` would count as 200. It is no HTTP/2 (RFC 9113, 8.3.2).
+- A response whose headers do not begin with ``:status`` would count as 200. It is not HTTP/2 (RFC 9113, 8.3.2).
 
 A frame is 9 bytes (length, type, flags, stream) and its payload (RFC 9113, 4.1).
 """

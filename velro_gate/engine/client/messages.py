@@ -22,7 +22,7 @@ class Message:
     response has no body, as its method is HEAD. may_repeat: it may be sent again when it is unknown whether it was seen.
 
     Raises:
-        httpx.LocalProtocolError: it cannot be sent, as it is no HTTP.
+        httpx.LocalProtocolError: it cannot be sent, as it is not HTTP.
     """
 
     __slots__ = ("_chunked", "_length", "first", "head_only", "may_repeat", "request", "streams")

@@ -92,7 +92,7 @@ def health_url(target: Target) -> str:
     """Where to ask: the base URL's path, then the health path; without user, password and fragment.
 
     Raises:
-        UsageError: the base URL is no HTTP URL with a host.
+        UsageError: the base URL is not an HTTP URL with a host.
     """
     parts = urlsplit(target.url)
     try:

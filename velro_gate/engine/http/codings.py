@@ -65,7 +65,7 @@ def _bounded(decoder: Callable[[bytes, int], bytes | None], body: bytes, name: s
     try:
         found = decoder(body, most + 1)
     except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
-        raise CodingError(f"the body is no {name}: {error}") from error
+        raise CodingError(f"the body is not {name}: {error}") from error
     if found is not None and len(found) > most:
         raise TooLongError(f"the body is longer than {format_count(most)} bytes once {name} is taken off")
     if found is None:
@@ -90,7 +90,7 @@ def unpacked_members(body: bytes, enough: int) -> bytes | None:
     Each member copies what is left of the piece that it ends in, so the body is taken in small pieces and has few members.
 
     Raises:
-        zlib.error: it is no gzip, or has more members than any sensible body.
+        zlib.error: it is not gzip, or has more members than any sensible body.
     """
     found, left, members = bytearray(), memoryview(body), 0
     while left:

@@ -72,7 +72,7 @@ class RereadingParser:
         """Take the next bytes.
 
         Raises:
-            httptools.HttpParserError: it is no HTTP; says why.
+            httptools.HttpParserError: it is not HTTP; says why.
         """
         try:
             self._connection.receive_data(data)

@@ -29,7 +29,7 @@ MOST_HEAD = 256 * 1024
 
 BLANK_LINE = b"\r\n\r\n"
 BLANKS = b" \t"
-"""What stands around a header's value and is no part of it (RFC 9112, 5.1)."""
+"""What stands around a header's value and is not part of it (RFC 9112, 5.1)."""
 
 MOST_KEPT = 64 * 1024
 """Bytes of a response that are kept as they came, to be read again or shown."""
@@ -189,7 +189,7 @@ class Response:
             self.fault = f"its head is longer than {format_count(MOST_HEAD)} bytes"
             return ResponseState.FAULTY
         if self.complete:
-            self.fault = "" if self.status >= _LEAST_STATUS else f"{self.status} is no status"
+            self.fault = "" if self.status >= _LEAST_STATUS else f"{self.status} is not a status"
             return ResponseState.FAULTY if self.fault else ResponseState.COMPLETE
         if received <= self._most:
             return ResponseState.INCOMPLETE

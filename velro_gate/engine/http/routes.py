@@ -128,7 +128,7 @@ def bind_to(made: socket.socket, source: str) -> None:
     So the limit is one port for each (source, target) pair, and not one for each source.
 
     Raises:
-        OSError: it is no address of this machine.
+        OSError: it is not an address of this machine.
     """
     made.setsockopt(socket.IPPROTO_IP, _LATE_PORT, 1)
     made.bind((source, 0))

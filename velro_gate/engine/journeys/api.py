@@ -160,7 +160,7 @@ def is_check(error: BaseException) -> bool:
 
 
 _READING = frozenset({("httpx._models", "json"), ("httpx._client", "_build_redirect_request")})
-"""Where httpx makes something of a response, and raises what is no error of its own."""
+"""Where httpx makes something of a response, and raises what is not an error of its own."""
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

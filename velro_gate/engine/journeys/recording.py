@@ -5,7 +5,7 @@ Rules
   end of the phase. What is settled becomes a row, unless this machine had nothing left to send it with: then it is missed.
 - A row is held back until the next one of its block, so that a failed check can still be written into it.
 - Where a journey itself gives up on a request (by a cancel scope or a time limit), the service was too slow for it: TIMEOUT.
-- Where a response is closed before its end, it counts as it is. One that cannot be unpacked is no answer: PROTOCOL.
+- Where a response is closed before its end, it counts as it is. One that cannot be unpacked is not an answer: PROTOCOL.
 """
 
 from __future__ import annotations
@@ -301,7 +301,7 @@ class RequestRecord:
             self._settle(Outcome.CANCELLED, now)
 
     def drop(self) -> None:
-        """It was no request after all."""
+        """It was not a request after all."""
         self._leave()
 
     def _leave(self) -> bool:

@@ -70,7 +70,7 @@ class TimerAlarm:
         self._fd = library.timerfd_create(CLOCK_MONOTONIC, _FLAGS)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "no timer descriptor")
-        # trio's clock is the monotonic one, moved by an offset that is drawn anew for each run.
+        # trio's clock is the monotonic one, moved by an offset that is drawn again for each run.
         self._offset = trio.current_time() - perf_counter()
         self._spec = _TimerSpec()
         self._pointer = ctypes.byref(self._spec)

@@ -108,7 +108,7 @@ def _foreign(phase: Phase, machine: MachineLimits) -> Shortfall | None:
     foreign = machine.foreign_sources
     if not foreign:
         return None
-    named = f"{', '.join(foreign)} {'is no address' if len(foreign) == 1 else 'are no addresses'} of this machine"
+    named = f"{', '.join(foreign)} {'is not an address' if len(foreign) == 1 else 'are not addresses'} of this machine"
     return Shortfall(
         code="source_addresses",
         phase=phase.name,

@@ -167,7 +167,8 @@ class HealthWatch:
         self._groups = ControlGroups(proc=proc, cgroup=cgroup)
         self._lag = lag or LoopLag()
         self._process = psutil.Process()
-        # What is open before the load begins is no connection: the difference bounds the connections without reading a table.
+        # What is open before the load begins is not a connection: the difference bounds the connections without reading a
+        # table.
         self._descriptors_idle = open_descriptors(exact=True, proc=proc) or 0
         self._collections: _Collections | None = None
         self._reset()

@@ -51,7 +51,7 @@ _ANSWERS = {(bare, closes): answer(bare=bare, closes=closes) for bare in (False,
 
 
 class _BadRequestError(Exception):
-    """The stream is no HTTP/1.1, or no longer."""
+    """The stream is not HTTP/1.1, or no longer."""
 
 
 class ResponderConnection:

@@ -36,7 +36,7 @@ class Received:
         self._steps.append(samples.step)
 
     def by_step(self, steps: int, start: float, until: float) -> npt.NDArray[np.int64]:
-        """How many fell due in [start, until), by step index; a login is no step."""
+        """How many fell due in [start, until), by step index; a login is not a step."""
         if not self._dues:
             return np.zeros(steps, np.int64)
         return arrivals_by_step(np.concatenate(self._dues), np.concatenate(self._steps), steps, start, until)[:steps]

@@ -1,6 +1,6 @@
 """One load sent by several processes at once: start them, keep them in step, put together what they hand on.
 
-Rules. Each shard is an interpreter of its own, started afresh and never forked, that carries out its users' part of one plan.
+Rules. Each shard is an interpreter of its own, started fresh and never forked, that carries out its users' part of one plan.
 A phase begins in all shards at one instant, when each of them is ready for it, so never before all have ended the one before.
 It ends where the first of them ends. What the shards send is taken in one loop, message by message, in the order it comes.
 

@@ -27,7 +27,7 @@ def json_path(text: str) -> JsonPath:
     """``$.items[0].id`` -> ("items", 0, "id").
 
     Raises:
-        ValueError: it is no path of this kind.
+        ValueError: it is not a path of this kind.
     """
     parts: list[str | int] = []
     end = 1

@@ -70,7 +70,7 @@ class Redirects:
         try:
             there = self._base.join(target.decode("ascii")).join(location.decode("utf-8"))
             return there.raw_path if _origin(there) == self._origin else None
-        except (httpx.InvalidURL, ValueError):  # text that is no UTF-8, or a bad international name
+        except (httpx.InvalidURL, ValueError):  # text that is not UTF-8, or a bad international name
             return None
 
 

@@ -198,7 +198,7 @@ def _from_first_job(job: ActionJob) -> tuple[ActionJob, RunRecord]:
     """
     if job.event.read_only:
         raise UsageError(
-            "the mode confirm is of no use here",
+            "the mode confirm is not possible here",
             why=job.event.reason,
             hint="The reporter judges what the first job has left.",
         )

@@ -172,7 +172,7 @@ def announce_no_verdict(outlets: Outlets, marker: str, error: VelroError) -> tup
 
 
 def state_of(verdict: Verdict, exit_code: int) -> CommitState:
-    """The light for a verdict. What must not be merged is never green, and what is nobody's fault is no failure."""
+    """The light for a verdict. What must not be merged is never green, and what is nobody's fault is not a failure."""
     if verdict.level is Level.BROKEN:
         return CommitState.ERROR
     return CommitState.FAILURE if exit_code else CommitState.SUCCESS

@@ -1,4 +1,5 @@
-"""A job without a token: said, and an error where a status was asked for. A check that stays away for ever is no response."""
+"""A job without a token: it says so, and sets the status to error where one was asked for: a check that never arrives helps
+nobody."""
 
 from __future__ import annotations
 

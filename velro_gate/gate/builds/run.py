@@ -35,7 +35,7 @@ _SUPERVISOR = (sys.executable, "-I", "-S", supervisor.__file__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningBuild:
-    """A build that runs already and goes on running: its blocks are not started afresh."""
+    """A build that runs already and goes on running: its blocks are not restarted."""
 
     url: str
     revision: Revision = field(default_factory=Revision)
@@ -78,7 +78,7 @@ class Builds:
 
     @property
     def restarted(self) -> bool:
-        """Whether both are started afresh for each block."""
+        """Whether both are restarted for each block."""
         return isinstance(self.base, BuildCommand) and isinstance(self.head, BuildCommand)
 
     def started_at(self, target: Target, port: int) -> Target:

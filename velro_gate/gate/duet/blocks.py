@@ -1,4 +1,4 @@
-"""One block of a duet: a build started afresh, warmed up, measured under the plan's load, and stopped."""
+"""One block of a duet: a build that is started, warmed up, measured under the plan's load, and stopped."""
 
 from __future__ import annotations
 

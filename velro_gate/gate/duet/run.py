@@ -38,7 +38,7 @@ from velro_gate.report.sentences.trust import trust_words
 from velro_gate.store.duets import write_duet
 
 NOT_RESTARTED = (
-    "not every build was started afresh for each block: only those that a command starts are (--base-command, --head-command)"
+    "not every build was restarted for each block: only those that a command starts are (--base-command, --head-command)"
 )
 STARTED_BY_COMMAND = "started by its command for each block"
 

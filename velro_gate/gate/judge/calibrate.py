@@ -187,7 +187,7 @@ def _unanswered(record: RunRecord) -> BrokenError | None:
 
 
 def _missed(record: RunRecord, verdict: Verdict) -> BrokenError | None:
-    """A run that misses what is required of every run is no level to compare with."""
+    """A run that misses what is required of every run is not a level to compare with."""
     missed = [result for result in verdict.requirements if result.requirement.required and not result.met]
     if not missed:
         return None

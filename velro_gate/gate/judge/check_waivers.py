@@ -17,7 +17,7 @@ def check_waivers(path: Path, scenario: Scenario) -> None:
     never be found out.
 
     Raises:
-        UsageError: the file cannot be read. ScenarioError: rows that are no waivers, or about no phase of the scenario.
+        UsageError: the file cannot be read. ScenarioError: rows that are not waivers, or about no phase of the scenario.
     """
     known = list(dict.fromkeys(phase.name for phases in scenario.profiles.values() for phase in phases))
     faults = []

@@ -39,7 +39,7 @@ DUET_FILES = ("record.json", DUET, *REPORTS, "log.txt", "base.log", "head.log")
 
 
 def reread(folder: Path) -> RunRecord:
-    """A kept record, summarised afresh from its samples where they are still there.
+    """A kept record, summarised again from its samples where they are still there.
 
     Raises:
         RecordError: the folder holds no readable record.

@@ -56,7 +56,7 @@ def ask_services(setup: Setup, *, wait_seconds: float = 0.0) -> Replies:
 
 async def _ask(setup: Setup, wait_seconds: float) -> Replies:
     watched = {name: await _fault_of(source) for name, source in _sources(setup)}
-    # A page of metrics that nobody asked for is no loss: its path is a guess.
+    # A page of metrics that nobody asked for may be missing: its path is a guess.
     silent = tuple(f"{name} ({fault})" for name, fault in watched.items() if fault and name in _NAMED.values())
     sources = [f"{name}: {fault or 'answers'}." for name, fault in watched.items()]
     try:

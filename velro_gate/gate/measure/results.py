@@ -104,7 +104,7 @@ def sweep(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         if path.suffix == ".npz" or path.is_symlink() or not path.is_file():
             continue
-        # Bytes that are no text come back as they were.
+        # Bytes that are not text come back as they were.
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         masked = outgoing_json(text) if path.suffix == ".json" else outgoing(text)
         if masked != text:

@@ -73,7 +73,7 @@ def choose(
 
 
 def _own_reference() -> str | None:
-    """Where this copy comes from, pinned by commit; None where it is no checkout, or one that others cannot get."""
+    """Where this copy comes from, pinned by commit; None where it is not a checkout, or one that others cannot get."""
     commit, remote = _git(PACKAGE, "rev-parse", "HEAD"), _git(PACKAGE, "remote", "get-url", "origin")
     if _git(PACKAGE, "rev-parse", "--show-toplevel") != str(PACKAGE):
         return None

@@ -1,4 +1,4 @@
-"""The embedded sandbox as the service of a duet: started afresh for each block, as it is or slowed down by a known share."""
+"""The embedded sandbox as the service of a duet: restarted for each block, as it is or slowed down by a known share."""
 
 from __future__ import annotations
 

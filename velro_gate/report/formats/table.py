@@ -97,7 +97,7 @@ def _measured(record: RunRecord, key: _Key) -> list[_Cell]:
 
 
 def _generator_alone(record: RunRecord, key: _Key) -> _Cell:
-    """What the generator alone showed of the same quantile; empty where that is no question."""
+    """What the generator alone showed of the same quantile; empty where that is not a question."""
     noise = record.generator_noise
     return None if noise is None else noise.of(key[2])
 

@@ -169,7 +169,7 @@ def cleanly_met(result: RequirementResult) -> bool:
 def tightest(results: Iterable[RequirementResult]) -> RequirementResult:
     """The result with the least headroom; those without a figure count as having none."""
     known = list(results)
-    # A plain count such as the users held meets its limit exactly whenever all goes well: that is no tight place.
+    # A plain count such as the users held meets its limit exactly whenever all goes well: that says nothing.
     sampled = [result for result in known if result.estimate is None or result.estimate.low < result.estimate.high]
     return min(sampled or known, key=lambda result: (result.headroom is not None, result.headroom or 0.0))
 

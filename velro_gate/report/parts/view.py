@@ -294,7 +294,7 @@ def _against_baselines(policy: Policy) -> str:
 
 
 def _side_by_side(policy: Policy, duet: SideBySide) -> str:
-    started = "started afresh for each block" if duet.restarted else "not restarted between blocks"
+    started = "restarted for each block" if duet.restarted else "not restarted between blocks"
     return (
         f"Both builds were measured in blocks of the same load, {started}, the two of a pair straight after one another in an "
         "random order. A pair counts as one observation; an exact test over the signs of the pairs' differences decides "

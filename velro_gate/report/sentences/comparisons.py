@@ -173,7 +173,7 @@ def _missing_advice(level: Level, *, side_by_side: bool) -> str:
         case Level.FAIL:
             return LOOK[Failing.OTHERWISE]
         case Level.NO_BASELINE:
-            return f"Record the baselines anew: {_FIVE}."
+            return f"Record the baselines again: {_FIVE}."
         case _:
             return _MEASURE_LONGER
 

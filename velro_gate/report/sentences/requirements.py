@@ -22,7 +22,7 @@ _MET = {
 _ADVICE = {
     RequirementStatus.MARGINAL: "Run again, or measure longer: the limit lies inside the interval of this measurement.",
     RequirementStatus.NOT_MEASURED: "Let the run measure it ('velro-gate check' lists what is watched), or remove the limit.",
-    RequirementStatus.CRITICAL: "Fix this before anything else: beyond this level the service is of no use under this load.",
+    RequirementStatus.CRITICAL: "Fix this before anything else: beyond this level the service is unusable under this load.",
 }
 _RUN_AGAIN = "Run again and let it finish; a partial record is never judged as a whole."
 

@@ -39,7 +39,7 @@ INSERT INTO velro_sandbox.generations VALUES (nextval('velro_sandbox.numbers'), 
 
 
 class PostgresDatabase:
-    """The catalogue in the schema ``velro_sandbox``, which is laid out anew at every start.
+    """The catalogue in the schema ``velro_sandbox``, which is laid out again at every start.
 
     pool_size: connections held from the start. open_seconds: longest wait for all of them.
     """

@@ -16,7 +16,7 @@ from velro_gate.errors import UsageError
 from velro_gate.sandbox.stores.memory import Memory
 
 REDIS_SECONDS = 0.25
-"""Longest wait for Redis: a cache that answers later than the database would is no cache."""
+"""Longest wait for Redis: a cache that answers later than the database would is not a cache."""
 
 _PREFIX = "velro-sandbox:"
 _BATCH = 1_000

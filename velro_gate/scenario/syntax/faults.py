@@ -108,7 +108,7 @@ def explain(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | N
         words = [word.strip("' ") for word in wanted.replace(" or ", ",").split(",")]
         return f"{_shown(place)}: {given!r} is not one of {wanted}", did_you_mean(str(given), words)
     if kind == "string_pattern_mismatch":
-        return f"{_shown(place)}: {given!r} is no name", "a letter first, then letters, digits, '_' or '-'"
+        return f"{_shown(place)}: {given!r} is not a name", "a letter first, then letters, digits, '_' or '-'"
     message = str(error["msg"])
     return f"{_shown(place)}: {message[0].lower()}{message[1:]}", None
 

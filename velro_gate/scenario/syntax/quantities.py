@@ -70,7 +70,7 @@ def factor_from(given: str | int | float) -> float:
     """A factor above 0 from ``0.02``, ``2 %`` or ``150 %``.
 
     Raises:
-        ValueError: when it is no number, or not above 0.
+        ValueError: when it is not a number, or not above 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?|\d*\.\d+)(?:e-?\d+)?\s*(%?)", str(given).strip())
     if match is None:

@@ -83,7 +83,7 @@ class Spec(BaseModel):
 
 
 def _only(default: Any, **rules: Any) -> Any:
-    """A field that is one of several alternatives: its default only stands in for "not given" and is no advice to a writer."""
+    """A field that is one of several alternatives: its default only stands in for "not given" and is not advice to a writer."""
 
     def hide_default(schema: dict[str, Any]) -> None:
         schema.pop("default", None)
