@@ -245,7 +245,7 @@ def test_what_looks_worse_on_a_started_service_goes_to_its_base_build_and_withou
     }
     ended = velro_gate("action", cwd=workspace, env=variables(here, "pull_request", payload, "", duration="6 s", **more))
     told = " ".join(ended.err.split())
-    assert "measuring it side by side with the build that this one starts from" in told
+    assert "measuring it side by side with the base build" in told
     assert "no duet, using stored baselines: the base build's build-command ended with exit code 9" in told
     assert "confirmation run" not in told
     assert ended.code == 0, ended.out + ended.err

@@ -37,7 +37,7 @@ def changed_files(api: Api, number: int) -> tuple[str, ...]:
     listed = [one for one in api.pages(f"/pulls/{number}/files") if isinstance(one, Mapping)]
     if len(listed) >= MOST_FILES:
         raise PublishError(
-            "the pull request changes more files than can be looked through",
+            "the pull request changes more files than can be checked",
             where=f"pull request {number}",
             why=f"GitHub lists {format_count(MOST_FILES)} at most",
             hint="A maintainer has to run it from a branch of the repository.",

@@ -86,7 +86,7 @@ def _restore(path: Path, content: bytes, say: Callable[[str], None]) -> None:
     except OSError as error:
         say(f"{what}; it could not be put right: {error.strerror}")
         return
-    say(f"{what}; that was taken out again")
+    say(f"{what}; this was undone")
 
 
 def _append(path: Path, text: str) -> None:

@@ -47,7 +47,7 @@ def network_variables_in_words(environ: Mapping[str, str]) -> Iterator[None]:
         named = ", ".join(wrong) or "one of the variables HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY"
         raise UsageError(
             f"the proxy in {named} cannot be used",
-            why=f"{type(error).__name__}: only proxies with http:// or https:// are spoken to",
+            why=f"{type(error).__name__}: only proxies with http:// or https:// are supported",
             hint="Name such a proxy, or unset the variable for this job.",
         ) from error
 

@@ -188,7 +188,7 @@ def remove_baseline(file: Path) -> RunRecord | None:
         hint = "'velro-gate baseline list' shows the file of each."
         raise BaselineError("there is no such baseline", where=str(file), hint=hint)
     if pinned_as(file) is not None:
-        hint = "Let it go first: 'velro-gate baseline unpin'."
+        hint = "Unpin it first: 'velro-gate baseline unpin'."
         raise BaselineError("a pinned baseline is not removed", where=str(file), hint=hint)
     try:
         record = read_record(file)

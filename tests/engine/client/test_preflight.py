@@ -154,7 +154,7 @@ def test_a_refused_port_is_told_as_such() -> None:
 
 
 def test_a_service_that_takes_the_connection_and_says_nothing_times_out() -> None:
-    with pytest.raises(UnreachableError, match="did not answer within 200 ms"):
+    with pytest.raises(UnreachableError, match="did not respond within 200 ms"):
         ask_peer(silent, timeout=0.2)
 
 
@@ -166,7 +166,7 @@ def test_an_answer_that_drips_is_cut_off_at_the_deadline() -> None:
             await stream.send_all(b".")
             await trio.sleep(0.02)  # the fault under test: every byte comes before a timeout of its own
 
-    with pytest.raises(UnreachableError, match="did not answer within"):
+    with pytest.raises(UnreachableError, match="did not respond within"):
         ask_peer(drip, timeout=0.3)
 
 

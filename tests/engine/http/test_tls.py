@@ -328,8 +328,8 @@ def fault_of(reason: str) -> ssl.SSLError:
         (ssl.SSLEOFError(8, "EOF"), Outcome.TLS, "closed the connection"),
         (OSError(5, "odd"), Outcome.TLS, "closed the connection"),
         (fault_of("DECRYPTION_FAILED_OR_BAD_RECORD_MAC"), Outcome.TLS, "decryption failed or bad record mac"),
-        (fault_of("TLSV1_ALERT_PROTOCOL_VERSION"), Outcome.TLS, "no version of TLS"),
-        (fault_of("SSLV3_ALERT_CERTIFICATE_EXPIRED"), Outcome.CERTIFICATE, "calls our client certificate expired"),
+        (fault_of("TLSV1_ALERT_PROTOCOL_VERSION"), Outcome.TLS, "no TLS version"),
+        (fault_of("SSLV3_ALERT_CERTIFICATE_EXPIRED"), Outcome.CERTIFICATE, "our client certificate has expired"),
     ],
 )
 def test_every_fault_has_words_and_advice(error: OSError, outcome: Outcome, words: str) -> None:

@@ -137,7 +137,7 @@ def test_users_that_would_be_waiting_at_the_limit_are_a_caveat_and_never_a_reaso
     """Little's law: 1,000/s x 75 ms = 75 users waiting; 50 users carry it while answers take 50 ms."""
     (short,) = found(phase(users=50, rate=1000.0, limits=(p95(limit),)))
     assert (short.code, short.fatal) == ("users", False)
-    assert "50 users can send 1,000/s only while answers take 50.0 ms or less on average" in short.sentence
+    assert "50 users can send 1,000/s only while responses take 50.0 ms or less on average" in short.sentence
 
 
 def test_a_limit_of_a_second_leaves_forty_users_their_forty_requests_a_second() -> None:

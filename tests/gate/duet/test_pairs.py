@@ -73,7 +73,7 @@ def test_a_pair_that_is_left_out_is_measured_again_in_the_same_order_of_the_buil
 def test_pairs_are_measured_again_only_while_time_allows(tmp_path: object) -> None:
     stage = MadeUp(tmp_path, factor=1.3, spoilt={4})
     assert len(measured(stage, seconds=10 * 40.0)) == 10
-    assert "the time was over after 9 usable pairs of 10" in stage.notes[0]
+    assert "time ran out after 9 usable pairs of 10" in stage.notes[0]
 
 
 def test_a_duet_that_can_only_be_broken_ends_early(tmp_path: object) -> None:

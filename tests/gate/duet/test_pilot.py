@@ -155,7 +155,7 @@ def test_a_base_build_that_answers_nothing_well_is_no_yardstick(setup: Setup) ->
     whole = summary()
     books = counts(ok=0, failed=6000)
     dead = replace(whole, steps=tuple(replace(step, counts=books, measurements={}) for step in whole.steps))
-    with pytest.raises(BrokenError, match="answered nothing well in the pilot's steady"):
+    with pytest.raises(BrokenError, match="did not respond successfully to any request in the pilot's steady"):
         rehearsed(Stage(setup, phase=dead), DuetOptions(seed=1))
 
 

@@ -153,5 +153,5 @@ def test_a_base_build_that_answers_nothing_well_is_refused_by_the_pilot(tmp_path
     broken = program(tmp_path, 0.0).replace("service.py", "broken.py")
     text = (tmp_path / "service.py").read_text("utf-8").replace('"allowed": true', '"allowed": none')
     (tmp_path / "broken.py").write_text(text, encoding="utf-8")
-    with pytest.raises(BrokenError, match="the base build answered nothing well in the pilot's short"):
+    with pytest.raises(BrokenError, match="the base build did not respond successfully to any request in the pilot's short"):
         run(tmp_path, broken, broken, DuetOptions(seed=1, warm_up=0.5))

@@ -342,7 +342,7 @@ def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: P
     assert further.duet is not None
     # Seven, or fewer where this machine spoils too many of them.
     assert further.duet.duet.pairs
-    assert any("side by side with the build that this one starts from" in line for line in watching.said)
+    assert any("side by side with the base build" in line for line in watching.said)
     # Beside an equal build nothing can be found; how much seven short pairs show is the machine's affair.
     assert not any(row.verdict is Change.REGRESSION for row in verdict.comparisons if row.primary)
     assert kept_further(results.folder) == further

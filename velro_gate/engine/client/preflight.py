@@ -165,7 +165,7 @@ def _timed_out(error: Exception, url: str, timeout: float) -> UnreachableError:
             hint="Check that this machine may reach the host and port, for example with 'curl -v'.",
         )
     return UnreachableError(
-        f"the service took the connection but did not answer within {format_seconds(timeout)}",
+        f"the service accepted the connection but did not respond within {format_seconds(timeout)}",
         where=url,
         why="it is still starting, stuck, or overloaded",
         hint="Look at the service's own log; 'curl -i' on the URL shows how long it takes.",
@@ -197,7 +197,7 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
         return UnreachableError(
             "the service refused the connection",
             where=url,
-            why="nothing listens on that port: the service has not been started, has died, or listens elsewhere",
+            why="nothing listens on that port: the service has not been started, has crashed, or listens elsewhere",
             hint="Start the service, or check host and port of --url (VELRO_API_URL).",
         )
     unreachable = next(
@@ -205,7 +205,7 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
     )
     if unreachable is not None:
         return UnreachableError(
-            f"there is no way to the host {host!r}",
+            f"there is no route to the host {host!r}",
             where=url,
             why=f"the network says: {unreachable.strerror}",
             hint="Check the network of this machine, or the address in --url (VELRO_API_URL).",
@@ -274,7 +274,7 @@ _STATUS_ADVICE: dict[int, tuple[type[UnreachableError], str, str]] = {
     1: (UnreachableError, "it never finished its response", "Look at the service's own log."),
     3: (
         _HopelessError,
-        "it sends us elsewhere, and the health check follows no redirects",
+        "it redirects, and the health check follows no redirects",
         "Use the final address in --url (VELRO_API_URL): often https:// instead of http://, or without a trailing slash.",
     ),
     4: (UnreachableError, "it does not accept the request", "Set target.health in the scenario to a path that answers 200."),

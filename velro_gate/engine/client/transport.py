@@ -39,9 +39,9 @@ MOST_WAITING = 256 * 1024
 _FAULTS: dict[Outcome | None, tuple[type[httpx.TransportError], str]] = {
     None: (httpx.ConnectError, "this machine has no descriptor, port or memory left"),
     Outcome.REFUSED: (httpx.ConnectError, "the connection was refused"),
-    Outcome.TLS: (httpx.ConnectError, "no TLS connection came about"),
-    Outcome.CERTIFICATE: (httpx.ConnectError, "no TLS connection came about: a certificate is not accepted"),
-    Outcome.TIMEOUT: (httpx.ConnectTimeout, "no connection came about in time"),
+    Outcome.TLS: (httpx.ConnectError, "no TLS connection could be made"),
+    Outcome.CERTIFICATE: (httpx.ConnectError, "no TLS connection could be made: a certificate is not accepted"),
+    Outcome.TIMEOUT: (httpx.ConnectTimeout, "no connection could be made in time"),
 }
 
 

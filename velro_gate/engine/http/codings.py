@@ -51,7 +51,7 @@ def decoded(body: bytes, coding: bytes, most: int = MOST_DECODED) -> bytes:
     """
     names = coding.decode("latin-1").lower().split(",")
     if len(names) > MOST_CODINGS:
-        raise CodingError(f"it has {format_count(len(names))} content codings, and no more than {MOST_CODINGS} are taken off")
+        raise CodingError(f"it has {format_count(len(names))} content codings, and no more than {MOST_CODINGS} are decoded")
     for name in reversed(names):
         decoder = _DECODERS.get(name.strip())
         if decoder is None:
@@ -67,7 +67,7 @@ def _bounded(decoder: Callable[[bytes, int], bytes | None], body: bytes, name: s
     except (zlib.error, brotli.error, zstandard.ZstdError, EOFError) as error:
         raise CodingError(f"the body is not {name}: {error}") from error
     if found is not None and len(found) > most:
-        raise TooLongError(f"the body is longer than {format_count(most)} bytes once {name} is taken off")
+        raise TooLongError(f"the body is longer than {format_count(most)} bytes once {name} is decoded")
     if found is None:
         raise CodingError(f"the body ends before its {name} does")
     return found

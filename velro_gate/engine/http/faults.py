@@ -85,7 +85,7 @@ _FAULTS: dict[tuple[Doing, _Kind], Callable[[OSError], Fault]] = {
     (Doing.CONNECT, _Kind.RESET): _not_connected(Outcome.RESET),
     (Doing.CONNECT, _Kind.OTHER): _not_connected(Outcome.REFUSED),
     # A peer that does not speak TLS often just closes.
-    (Doing.HANDSHAKE, _Kind.RESET): _said(Outcome.RESET, "the service closed the connection within the TLS handshake"),
+    (Doing.HANDSHAKE, _Kind.RESET): _said(Outcome.RESET, "the service closed the connection during the TLS handshake"),
     (Doing.HANDSHAKE, _Kind.OTHER): _of_tls,
     # With TLS 1.3 a client certificate is refused only now.
     (Doing.EXCHANGE, _Kind.TLS): _of_tls,

@@ -56,7 +56,7 @@ def tls_fault(error: OSError) -> TlsFault:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _untrusted(error)
     if not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return TlsFault(outcome=Outcome.TLS, words="the service closed the connection amid the handshake", hint=_PLAIN)
+        return TlsFault(outcome=Outcome.TLS, words="the service closed the connection during the handshake", hint=_PLAIN)
     reason = error.reason or ""
     if reason in _OUR_CERTIFICATE:
         return TlsFault(outcome=Outcome.CERTIFICATE, words=_OUR_CERTIFICATE[reason], hint=_SHOW)
@@ -84,29 +84,29 @@ _SHOW = "Name a certificate that the service accepts as target.client_certificat
 _THEIR_CERTIFICATE = {
     9: ("the service's certificate is not valid yet", _MEND),
     10: ("the service's certificate has expired", _MEND),
-    18: ("the service's certificate is signed by itself", _NAME_ISSUER),
+    18: ("the service's certificate is self-signed", _NAME_ISSUER),
     19: ("the service's certificate comes from an unknown issuer", _NAME_ISSUER),
     20: ("the service's certificate comes from an unknown issuer", _NAME_ISSUER),
     21: ("the service's certificate comes from an unknown issuer", _NAME_ISSUER),
     23: ("the service's certificate is revoked", _MEND),
-    62: ("the service's certificate is for another host", f"Use a host that it is for in the URL, or {WAIVE}."),
-    64: ("the service's certificate is for another host", f"Use a host that it is for in the URL, or {WAIVE}."),
+    62: ("the service's certificate is for another host", f"Use a host in the URL that it was issued for, or {WAIVE}."),
+    64: ("the service's certificate is for another host", f"Use a host in the URL that it was issued for, or {WAIVE}."),
 }
 _OUR_CERTIFICATE = {
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "the service asks for a client certificate",
     "TLSV1_ALERT_UNKNOWN_CA": "the service does not know the issuer of our client certificate",
     "SSLV3_ALERT_BAD_CERTIFICATE": "the service refuses our client certificate",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the service calls our client certificate expired",
-    "SSLV3_ALERT_CERTIFICATE_REVOKED": "the service calls our client certificate revoked",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "the service says that our client certificate has expired",
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": "the service says that our client certificate is revoked",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "the service refuses our client certificate",
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": "the service cannot use our client certificate",
-    "TLSV1_ALERT_ACCESS_DENIED": "the service lets our client certificate not in",
+    "TLSV1_ALERT_ACCESS_DENIED": "the service does not accept our client certificate",
 }
 _REASONS = dict.fromkeys(
     ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"),
     "what answers there does not speak TLS",
 ) | {
     "SSLV3_ALERT_HANDSHAKE_FAILURE": "the service refuses the handshake; it may ask for a client certificate",
-    "TLSV1_ALERT_PROTOCOL_VERSION": "the service speaks no version of TLS that we do",
-    "UNSUPPORTED_PROTOCOL": "the service speaks no version of TLS that we do",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "the service supports no TLS version that we do",
+    "UNSUPPORTED_PROTOCOL": "the service supports no TLS version that we do",
 }

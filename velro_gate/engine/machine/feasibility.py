@@ -200,7 +200,7 @@ def _users_for_rate(phase: Phase, scenario: Scenario) -> Shortfall | None:
         phase=phase.name,
         needed=needed,
         available=phase.users,
-        sentence=f"{users} can send {offered} only while answers take {each} or less on average{because}: with slower ones "
+        sentence=f"{users} can send {offered} only while responses take {each} or less on average{because}: with slower ones "
         "response times contain waits behind the same user's earlier request (users = rate x response time).",
         hint=f"Give the phase at least {format_count(needed)} users, or a lower rate.",
         fatal=False,

@@ -67,8 +67,8 @@ def require_head(event: Event) -> None:
     raise BrokenError(
         f"{event.measured_sha[:12]} is checked out, which is neither the head {event.head_sha[:12]} nor GitHub's merge of it",
         why="the verdict on another commit says nothing about this one",
-        hint="Leave out 'ref' of actions/checkout, or give it github.event.pull_request.head.sha; a merge that is older than "
-        "the head comes with a run that was started before: start it again.",
+        hint="Leave out 'ref' of actions/checkout, or give it github.event.pull_request.head.sha. If the merge is older than "
+        "the head, this run was started before the last push: start it again.",
     )
 
 
@@ -87,7 +87,7 @@ def _aimed_by_hand(event: Event, inputs: Inputs, outlets: Outlets) -> Outlets:
     if head != event.measured_sha:
         raise UsageError(
             f"pull request {number} is at {head[:12]}, and this run is of {event.measured_sha[:12]}",
-            why="a status on a commit that was not measured would be a lie",
+            why="a status on a commit that was not measured would be wrong",
             hint="Start the workflow on the pull request's branch.",
         )
     return replace(outlets, status_sha=head)

@@ -167,7 +167,7 @@ def _judged(job: ActionJob) -> tuple[RunRecord, Verdict, Results]:
             return record, verdict, results
         except NoDuetError as error:
             missed = error
-            say(f"no duet, so the stored baselines are compared with: {error.reason}\ndo:    {error.advice}")
+            say(f"no duet, using stored baselines: {error.reason}\ndo:    {error.advice}")
     # A baseline is judged as it is stored, and a fork's run by the reporter, who has this one record of it.
     confirm = job.event.mode is not Mode.REFRESH and not job.event.read_only
     return _compared(job, lambda: job.measure(job.baselines, confirm), missed)

@@ -74,5 +74,5 @@ def _not_fetched(what: str, error: GitError) -> NoDuetError:
     said = error.said.splitlines()
     return NoDuetError(
         f"{what} cannot be fetched: {said[-1] if said else error}",
-        "Give the job 'contents: read', and look whether the runner reaches the repository.",
+        "Give the job 'contents: read', and check that the runner can reach the repository.",
     )

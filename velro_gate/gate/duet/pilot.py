@@ -164,7 +164,7 @@ async def _pilot_block(stage: Stage, shape: BlockShape, number: int) -> Measured
         step = phase.step()
         if step is None or not step.counts.ok:
             unfit = BrokenError(
-                f"the base build answered nothing well in the pilot's {phase.name}",
+                f"the base build did not respond successfully to any request in the pilot's {phase.name}",
                 why=phase.service_gone or "every request failed",
                 hint="See its output in base.log: the head build cannot be compared with a base build that does not work.",
             )

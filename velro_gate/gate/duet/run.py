@@ -197,7 +197,7 @@ async def measure_pairs(stage: Stage, plan: PilotResult, options: DuetOptions, p
     while (used := len(usable(held))) < until:
         if trio.current_time() + 2.0 * plan.seconds > deadline and pairs:
             stage.note(
-                f"the time was over after {used} usable pairs of {until}: the blocks took longer than the pilot's, or pairs "
+                f"time ran out after {used} usable pairs of {until}: the blocks took longer than the pilot's, or pairs "
                 "were measured again (--max-minutes allows more)"
             )
             return

@@ -179,7 +179,7 @@ def phases_side_by_side(
         NoDuetError: there can be no duet.
     """
     smaller = _only(setup, names)
-    effects.say(f"measuring {_them(names)} side by side with the build that this one starts from")
+    effects.say(f"measuring {_them(names)} side by side with the base build")
     folder = make_results(
         results.folder / REPEATS, run_id(effects.utc_now(), setup.plan.scenario, f"{smaller.plan.profile}-duet")
     )

@@ -126,7 +126,7 @@ def reach_verdict(
     if further is None or not further.no_duet:
         return verdict
     if further.broken:
-        sentence = f"this build could not be measured side by side with the one that it starts from: {further.no_duet}"
+        sentence = f"this build could not be measured side by side with its base build: {further.no_duet}"
         return _broken(verdict, "duet-failed", sentence, further.advice)
     return without_duet(verdict, further.no_duet, further.advice)
 

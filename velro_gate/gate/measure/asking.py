@@ -31,7 +31,7 @@ _SECONDS = 10.0
 _NAMED = {source.name: source.label for source in WATCHED.values() if source.key != "prometheus"}
 _IN_WORDS = {
     Outcome.CHECK: "a check on its body failed",
-    Outcome.CAPTURE: "a value that is to be captured was not in it",
+    Outcome.CAPTURE: "a value to capture was missing from it",
     Outcome.PROTOCOL: "the response is not HTTP",
 }
 

@@ -65,7 +65,7 @@ class DryRun:
         if journey is not None:
             said.append(
                 f"Rates are journeys per second: each is one pass of {journey.function}. "
-                "The figures above take it that a journey makes one request a step; what it makes is its code's choice."
+                "The figures above assume one request per step; the code decides what a journey really sends."
             )
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
