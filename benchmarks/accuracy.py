@@ -6,7 +6,7 @@ request, so that each of our samples is paired with the server's own entry for i
 The stopped server. Requests fall due evenly at rate r over a measured stretch of T seconds, and each is answered after d. From
 S to R = S + W the server is stopped (SIGSTOP). What fell due before S - d is answered after d. What fell due in (S - d, S) was
 read and is answered at R. What falls due from S on waits in the socket; the server takes it up in order from R on, c a second
-(it is configured to take no more), and responses d later; so the one due at t is answered at R + d + (t - S) r / c. With u = t
+(it is configured to take no more), and responds d later; so the one due at t is answered at R + d + (t - S) r / c. With u = t
 - S and p = r / c it takes W + d - u (1 - p) from its due time, until that has come down to d, W / (1 - p) seconds after S. So
 the share of all that took longer than x, for d < x < W, is ((W + d - x) / (1 - p) + d) / T. Solved for x, the quantile of rank
 1 - q is

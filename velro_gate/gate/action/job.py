@@ -34,23 +34,23 @@ from velro_gate.store.further import read_missing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionJob:
-    """What a job may do. baselines: a folder for them outside the workspace. measure: runs the load, keeps the record, and
-    judges it by these baselines; if requested, after re-measuring suspicious phases.
-
-    confirm: runs what looked worse in an earlier job's run twice more, and judges it by these baselines. duet: measures the
-    head build side by side with its base, or raises NoDuetError. selftest: tests the runner itself.
-    """
+    """What a job can do; each is a function, so that a job knows no process and no network."""
 
     event: Event
     inputs: Inputs
     outlets: Outlets
     store: Store
     baselines: Path
+    """A folder for them outside the workspace."""
     environ: Mapping[str, str]
     measure: Callable[[Path, bool], tuple[RunRecord, Verdict, Results]]
+    """Runs the load, keeps the record, and judges it by these baselines; if requested, after re-measuring suspicious phases."""
     confirm: Callable[[Path, RunRecord], tuple[RunRecord, Verdict, Results]]
+    """Runs what looked worse in an earlier job's run twice more, and judges it by these baselines."""
     duet: Callable[[], tuple[RunRecord, DuetRecord, Results]]
+    """Measures the head build side by side with its base, or raises NoDuetError."""
     selftest: Callable[[], Selftest]
+    """Tests the runner itself."""
 
 
 @dataclass(slots=True)

@@ -41,36 +41,38 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlets:
-    """Where to publish. None, False or empty: not available, or not wanted.
-
-    command: prints a line that the runner obeys. api: None where the token may not write. status_sha: the commit that gets
-    the status; part: which of those that share it. comment_on: the pull request that gets the comment, if its head still is
-    ``comment_sha``. label: of the runner, where the workflow gives one, so that each has a comment of its own.
-    """
+    """Where to publish. None, False or empty: not available, or not wanted."""
 
     command: Callable[[str], None]
+    """Prints a line that the runner obeys."""
     say: Callable[[str], None]
     summary: Path | None = None
     outputs: Path | None = None
     api: Api | None = None
+    """Talks to GitHub; None where the token may not write."""
     status_sha: str = ""
+    """The commit that gets the status."""
     context: str = ""
     status_jobs: int = 1
     comment_on: int | None = None
+    """The pull request that gets the comment, if its head still is ``comment_sha``."""
     comment_sha: str = ""
     author: str = ""
     part: Part = field(default_factory=Part)
+    """Which of the jobs that share the status this is."""
     label: str = ""
+    """The runner label, where the workflow gives one, so that each has its own comment."""
     links: Mapping[str, str]
     about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What was published. failures: in the order in which they happened."""
+    """What was published."""
 
     comment_url: str = ""
     failures: tuple[PublishError, ...] = ()
+    """What could not be published, in the order in which it happened."""
 
     def exit_code(self, verdict_code: int) -> int:
         """The verdict's own code; if that is 0, that of a failure to publish it."""

@@ -36,10 +36,11 @@ _AGAIN = "Start all jobs of the run again, not this one alone."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class First:
-    """What the first job has left. leg: which job it was, so that the status of this one takes the place of its status."""
+    """What the first job has left."""
 
     record: RunRecord
     leg: str
+    """Which job it was, so that the status of this one takes the place of its status."""
 
 
 def elsewhere(needed: Repeats) -> Further:

@@ -26,21 +26,26 @@ PROPOSAL = "velro-gate/baselines"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """A stored run. where: as a person would look for it. tries: pushes that it took. notes: what else there is to say."""
+    """A stored run."""
 
     where: str
+    """Where it is kept, as a person would look for it."""
     tries: int = 1
+    """How many pushes it took."""
     notes: tuple[str, ...] = ()
+    """Anything else to report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """How a run becomes a baseline. keep: how many of each plan and environment stay. further: the runs that confirm it."""
+    """How a run becomes a baseline."""
 
     keep: int
+    """How many of each plan and environment stay."""
     accept_change: bool = False
     waivers: Path | None = None
     further: Further | None = None
+    """The runs that confirm it."""
 
     def add(self, record: RunRecord, folder: Path) -> str:
         """Store the run in a folder of baselines, take the oldest away, and say in a line what was done.
@@ -89,13 +94,14 @@ class NoStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchStore:
-    """A branch, whether one of its own or the default one. refused: whether refused runs are pushed, as quarantined."""
+    """A branch, whether one of its own or the default one."""
 
     git: Git
     branch: Branch
     pause: Pause
     skip_ci: bool = True
     refused: bool = True
+    """Whether refused runs are pushed, as quarantined."""
 
     def bring(self, folder: Path) -> tuple[str, ...]:
         """From the branch's tip."""

@@ -27,24 +27,24 @@ STOP_SECONDS = 3.0
 
 @dataclass(slots=True, kw_only=True)
 class BuildRunner:
-    """Makes services of checkouts.
-
-    build: the line for the shell that builds in the folder of the code; empty: there is nothing to build. start: the line
-    that serves on the port in PORT. seconds: how long a build may take. environ: of both. scratch: where each build gets a
-    folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does. user: the user that both run as, in
-    copies of the folders; None: the user of this process, in the folders themselves.
-    """
+    """Builds services from checkouts, and says how to start them."""
 
     workspace: Path
     build: str
+    """The line for the shell that builds in the folder of the code; empty: there is nothing to build."""
     start: str
+    """The line that serves on the port in PORT."""
     health_path: str | None
     seconds: float
+    """How long a build may take."""
     environ: Mapping[str, str]
+    """The environment variables of both."""
     scratch: Path | None = None
+    """Where each build gets a folder for itself (VELRO_BUILD_DIRECTORY), outside of the workspace; None: none does."""
     built: Path | None = None
     """The output of the head's build, where it was built before."""
     user: ServiceUser | None = None
+    """The user that both run as, in copies of the folders; None: the user of this process, in the folders themselves."""
     _base_began: float | None = field(default=None, init=False)
 
     def build_head(self, results: Results) -> None:

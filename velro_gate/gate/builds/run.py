@@ -45,21 +45,25 @@ class RunningBuild:
 class BuildCommand:
     """A build that is started for each block: a line for the shell, which finds its port in ``PORT``.
 
-    It has to stay in the foreground. directory: where it runs. start_seconds: how long it may take to response its health path.
-    environ: variables of its own. own, other: folders of this build and of the other one, where both were made by us; since:
-    when the other one's build began, if that was later. user: the user that it runs as; empty: this process's user.
+    It has to stay in the foreground.
     """
 
     line: str
     directory: Path
+    """Where it runs."""
     revision: Revision = field(default_factory=Revision)
     start_seconds: float = START_SECONDS
+    """How long it may take until its health path responds."""
     stop_seconds: float = STOP_SECONDS
     environ: Mapping[str, str] = field(default_factory=dict)
+    """Variables that only this build gets."""
     own: tuple[Path, ...] = ()
     other: tuple[Path, ...] = ()
+    """With ``own``: the folders of this build and of the other one, where we made both."""
     since: float | None = None
+    """When the other one's build began, if that was later."""
     user: str = ""
+    """The user that it runs as; empty: this process's user."""
 
 
 Build = RunningBuild | BuildCommand
@@ -67,11 +71,12 @@ Build = RunningBuild | BuildCommand
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builds:
-    """Both builds. health_path: asked until it answers well; None: the scenario's own."""
+    """Both builds."""
 
     base: Build
     head: Build
     health_path: str | None = None
+    """The path that is requested until it succeeds; None: the scenario's."""
 
     def __getitem__(self, side: Side) -> Build:
         return self.base if side is Side.BASE else self.head

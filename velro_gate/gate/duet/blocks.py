@@ -32,12 +32,12 @@ JOINS_A_SECOND = 3_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlockShape:
-    """How long a block is. warm_up: seconds dropped in each phase, in which users connect and the rate rises. seconds:
-    measured, all phases together; each gets an equal part of them.
-    """
+    """How long a block is."""
 
     warm_up: float
+    """Seconds dropped in each phase, in which users connect and the rate rises."""
     seconds: float
+    """Seconds measured, all phases together; each gets an equal part of them."""
 
     def phases(self, planned: tuple[Phase, ...]) -> tuple[Phase, ...]:
         """The plan's phases as a block carries them out."""
@@ -51,12 +51,13 @@ class BlockShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A block's place in its duet: the title that people read, and its number of the total. draw: of the arrivals."""
+    """A block's place in its duet: the title that people read, and its number of the total."""
 
     title: str
     number: int
     count: int
     draw: int
+    """Selects the draw of the arrivals: equal in both blocks of a pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

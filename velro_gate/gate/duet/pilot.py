@@ -42,17 +42,19 @@ _DRAWS = 100_000  # apart from those of any pair
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuetOptions:
-    """What was asked of a duet; None: as the pilot finds. seed: of order and sign vectors. most_seconds: the whole duet's.
-
-    pairs: their number, at a single look. block, warm_up: seconds. pilot: whether to measure one.
-    """
+    """The options of a duet; None: the pilot chooses."""
 
     seed: int
+    """Seed of the order and of sampled sign vectors."""
     pairs: int | None = None
+    """Number of pairs, judged at a single look."""
     block: float | None = None
     warm_up: float | None = None
+    """With ``block``: the seconds dropped and measured in each block."""
     pilot: bool = True
+    """Whether to measure a pilot first."""
     most_seconds: float = MOST_SECONDS
+    """Time limit of the whole duet in seconds."""
 
     def __post_init__(self) -> None:
         if self.pairs is not None and self.pairs < least_pairs(one_look(self.pairs).alpha):
@@ -81,11 +83,12 @@ def least_pairs(alpha: float) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PilotResult:
-    """What a duet sets out to do. seconds: a whole block takes, start and stop included."""
+    """Shape, looks and forecast of a duet, as the pilot chose them."""
 
     shape: BlockShape
     looks: tuple[Look, ...]
     seconds: float
+    """What a whole block takes, start and stop included."""
     forecast: DuetForecast | None = None
 
 

@@ -24,11 +24,13 @@ from velro_gate.store.git import Git
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposedChange:
-    """A proposed change in a job. scratch: a temporary folder, outside the workspace. git: talks to its repository."""
+    """A proposed change in a job."""
 
     event: Event
     scratch: Path
+    """A temporary folder, outside the workspace."""
     git: Callable[[Path], Git]
+    """Talks to its repository."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

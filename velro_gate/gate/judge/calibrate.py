@@ -31,10 +31,12 @@ _DELAYS = frozenset({"lateness", "loop-lag", "gc-pause", "stalled"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibrated:
-    """The result of a calibration. stored: the new baselines. refused: runs that were measured again instead, each with why."""
+    """The result of a calibration."""
 
     stored: tuple[RunRecord, ...]
+    """The new baselines."""
     refused: tuple[tuple[RunRecord, str], ...] = ()
+    """Runs that were measured again instead, each with the reason."""
 
 
 def calibrate(

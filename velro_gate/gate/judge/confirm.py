@@ -46,16 +46,15 @@ PENDING = "it was to be measured again, but the gate was ended before that was d
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirming:
-    """How to settle what the screen leaves open. seconds: the most that running phases again may take; None: no bound.
-
-    side_by_side: the base build, if there is one; None: only suspicions are measured again. second_job: whether
-    this is another job than the one that made the run.
-    """
+    """How to settle what the screen leaves open."""
 
     again: RunAgain
     side_by_side: SideBySide | None = None
+    """The base build, if there is one; None: only suspicions are measured again."""
     seconds: float | None = None
+    """Time limit in seconds for running phases again; None: no limit."""
     second_job: bool = False
+    """Whether this is another job than the one that made the run."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,25 +13,20 @@ from velro_gate.store.baselines import Listing, list_baselines
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryEntry:
-    """One stored run: the figure by phase, as far as it was measured, and what begins with this run.
-
-    release: the name under which it is pinned. epochs, points: accepted changes, and changes of level, of this figure.
-    """
+    """One stored run: the figure by phase, as far as it was measured, and what begins with this run."""
 
     run: RunRecord
     values: Mapping[str, float]
     release: str | None
+    """The name under which it is pinned."""
     epochs: tuple[NewLevel, ...]
     points: tuple[ChangePoint, ...]
+    """With ``epochs``: the accepted changes and the change points of this figure that begin with this run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """The stored runs of one plan in one environment, oldest first, seen by one figure.
-
-    points: of this figure in every phase; drifts: of every primary figure against ``release``, the newest pinned run.
-    too_short: there are too few accepted runs to look for change points.
-    """
+    """The stored runs of one plan in one environment, oldest first, seen by one figure."""
 
     scenario: str
     profile: str
@@ -41,9 +36,12 @@ class History:
     phases: tuple[str, ...]
     lines: tuple[HistoryEntry, ...]
     points: tuple[ChangePoint, ...]
+    """Change points of this figure in every phase."""
     release: Release | None
     drifts: tuple[Drift, ...]
+    """Of every primary figure, compared with ``release``, the newest pinned run."""
     too_short: bool
+    """Whether there are too few accepted runs to look for change points."""
 
 
 def histories(root: Path, metric: str, step: str) -> tuple[History, ...]:

@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmable:
-    """How a suspicion may be confirmed. seconds: time limit. base: the base build, with its duet's seed;
-    None: this build is run again alone.
-    """
+    """How a suspicion may be confirmed."""
 
     seconds: float
+    """Time limit for measuring again."""
     seed: int
     base: Build | None = None
+    """The base build, with its duet's seed; None: this build is run again alone."""
 
 
 def measure(wanted: RunOptions, output: Path, world: World, *, calibrate: bool = True) -> tuple[RunRecord, Results]:

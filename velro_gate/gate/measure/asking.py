@@ -38,11 +38,13 @@ _IN_WORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replies:
-    """What was asked, in sentences. refusal: why a run would measure nothing; None when it would. silent: sources not read."""
+    """What was requested and how the services responded, in sentences."""
 
     sentences: tuple[str, ...]
     refusal: VelroError | None = None
+    """Why a run would measure nothing; None when it would."""
     silent: tuple[str, ...] = ()
+    """Sources that could not be read."""
 
 
 def ask_services(setup: Setup, *, wait_seconds: float = 0.0) -> Replies:

@@ -21,16 +21,16 @@ _UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-ru
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DryRun:
-    """A plan, what it is expected to take, and what is short. shards: how many processes would send it. replies: what the
-    services answered; None: they were not asked.
-    """
+    """A plan, what it is expected to take, and what is short."""
 
     setup: Setup
     shards: int
+    """How many processes would send it."""
     forecast: Forecast
     shortfalls: tuple[Shortfall, ...]
     missing: MissingVariableError | None = None
     replies: Replies | None = None
+    """How the services responded; None: nothing was sent."""
 
     @property
     def refusal(self) -> VelroError | None:

@@ -18,29 +18,28 @@ def _nothing(_: object) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effects:
-    """The outside world.
-
-    environ: where URLs and secrets come from. say: one line for a person, now. observe: the state of the running load, about
-    once a second. signals: which signals end a run gracefully (none where the caller is not the main thread). selftest: what
-    this runner's newest one found; None where it made none.
-    """
+    """The outside world."""
 
     environ: Mapping[str, str]
+    """Where URLs and secrets come from."""
     environment: Callable[[], Environment]
     revision: Callable[[], Revision]
     utc_now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     say: Callable[[str], None] = _nothing
+    """Shows one line to a person, at once."""
     observe: Callable[[Progress], None] = _nothing
+    """Gets the state of the running load, about once a second."""
     signals: tuple[signal.Signals, ...] = ()
+    """Which signals end a run gracefully (none where the caller is not the main thread)."""
     selftest: RunnerSelftest | None = None
+    """What this runner's newest one found; None where it made none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """The outside world of one command, before it is asked for anything.
-
-    environ: where URLs and secrets come from. open: the effects of one run, whose progress is shown until they are closed.
-    """
+    """The outside world of one command, before it is asked for anything."""
 
     environ: Mapping[str, str]
+    """Where URLs and secrets come from."""
     open: Callable[[], AbstractContextManager[Effects]]
+    """The effects of one run, whose progress is shown until they are closed."""

@@ -54,17 +54,18 @@ _NAME = "the null run"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NullRun:
-    """What a null run showed. lateness: p50, p95 and p99 in seconds. own: doubts about the generator at this load.
-
-    limits: latency limits of the plan that are too near to the noise. answered: the responder's own count.
-    """
+    """What a null run showed."""
 
     noise: GeneratorNoise
     summary: PhaseSummary
     lateness: tuple[float, float, float]
+    """Its p50, p95 and p99 in seconds."""
     own: tuple[TrustFinding, ...]
+    """Doubts about the generator at this load."""
     limits: tuple[TrustFinding, ...]
+    """Latency limits of the plan that are too near to the noise."""
     answered: int | None
+    """The responder's own count."""
 
     @property
     def limits_broken(self) -> int:
@@ -136,7 +137,7 @@ class Measure(Protocol):
 
 
 class Calibration:
-    """Measures the generator alone the first time that it is asked, and gives the same response ever after."""
+    """Measures the generator alone the first time that it is asked, and gives the same result from then on."""
 
     def __init__(self, seconds: float = SECONDS, measure: Measure = null_run) -> None:
         self._seconds = seconds

@@ -53,16 +53,15 @@ def number_of_shards(text: str) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """Everything a run needs before its first request. shards: processes to send with; None: as many as the plan needs.
-
-    start_seconds: how long a service that does not answer yet may still be starting.
-    """
+    """Everything a run needs before its first request."""
 
     scenario: Scenario
     plan: Plan
     secrets: Mapping[str, str]
     shards: int | None = None
+    """Processes to send with; None: as many as the plan needs."""
     start_seconds: float = 5.0
+    """How long a service that does not answer yet may still be starting."""
 
     def requiring_baseline(self) -> Self:
         """The same, to be judged as failed where no stored baseline can be compared with."""

@@ -17,11 +17,13 @@ _REMOTE = re.compile(r"(https?://|ssh://|[\w.-]+@)\S*[/:](?P<name>[\w.-]+/[\w.-]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing to decide. field: of Choices. default: what an empty answer means; None where there is no such thing."""
+    """One thing to decide."""
 
     field: str
+    """The field of ``Choices`` that it sets."""
     text: str
     default: str | None
+    """What an empty answer means; None: an answer is required."""
 
 
 def questions(root: Path) -> tuple[Question, ...]:

@@ -31,12 +31,14 @@ OUTPUT = "sandbox.log"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankOptions:
-    """What a bank shall hold. seed: of the order in each cycle. until: seconds that filling it may take; None: as it takes."""
+    """What a bank is to hold."""
 
     cycles: int
     seed: int
+    """Seed of the order in each cycle."""
     shape: BlockShape
     until: float | None = None
+    """Time limit in seconds for filling it; None: no limit."""
 
 
 def fill_bank(setup: Setup, path: Path, wanted: BankOptions, results: Results, effects: Effects) -> Bank:

@@ -28,10 +28,12 @@ SLOWDOWN = 1.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gated:
-    """One gated build of the demonstration. title: what was done to the build. expected: what the gate has to find."""
+    """One gated build of the demonstration."""
 
     title: str
+    """What was done to the build."""
     expected: str
+    """What the gate has to find."""
     as_expected: bool
     record: RunRecord
     verdict: Verdict

@@ -39,7 +39,7 @@ SHARED_ENTRIES = 400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """One sandbox, ready to response. key: the service key."""
+    """One sandbox, ready to serve. key: the service key."""
 
     application: Application
     key: str
