@@ -33,11 +33,13 @@ _BEGINS_A_SESSION = frozenset({"POST", "PUT"})
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Schedule:
-    """The arrivals of one phase, sorted by due time. due: seconds since the phase's start; user, step: indices."""
+    """The arrivals of one phase, sorted by due time."""
 
     due: npt.NDArray[np.float64]
+    """Seconds since the phase's start."""
     user: npt.NDArray[np.uint32]
     step: npt.NDArray[np.uint16]
+    """``user`` and ``step``: their indices."""
 
     def __post_init__(self) -> None:
         if not len(self.due) == len(self.user) == len(self.step):

@@ -15,14 +15,18 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorFinding:
-    """One finding. rule: its name. where: ``file:line``, or a part of the machine. why: the harm. do: the cure."""
+    """One finding."""
 
     rule: str
+    """The rule that it breaks."""
     severity: Severity
     where: str
+    """``file:line``, or a part of the machine."""
     what: str
     why: str
+    """What harm it does."""
     do: str
+    """What to do about it."""
 
     def lines(self) -> list[str]:
         """For a terminal: the place and what, then why and what to do."""

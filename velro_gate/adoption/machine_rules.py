@@ -23,23 +23,25 @@ GOOD_CLOCKS = frozenset({"tsc", "kvm-clock", "arch_sys_counter", "hyperv_clockso
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineFacts:
-    """The machine as it is now; None where that is unknown.
-
-    users: the connections that the largest plan needs. descriptors: open files that this process may reach. ports: local
-    ports for one source address. governors: of the cores. busy, steal: shares of CPU time over the last second. busiest: the
-    processes behind it, as words. synchronised: whether the clock follows others.
-    """
+    """The machine as it is now; None where that is unknown."""
 
     users: int
+    """The connections that the largest plan needs."""
     descriptors: int
+    """Open files that this process may reach."""
     ports: int | None
+    """Local ports for one source address."""
     cores: float
     governors: tuple[str, ...] = ()
+    """The governor of each core."""
     busy: float = 0.0
     steal: float = 0.0
+    """``busy`` and ``steal``: shares of CPU time over the last second."""
     busiest: tuple[str, ...] = ()
+    """The processes that use most CPU, in words."""
     clock_source: str | None = None
     synchronised: bool | None = None
+    """Whether the clock is synchronised with others."""
 
 
 def examine_machine(facts: MachineFacts) -> list[DoctorFinding]:

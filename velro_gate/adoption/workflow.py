@@ -44,11 +44,12 @@ class WorkflowStep:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowJob:
-    """One job. inherited: the permissions at the top of its workflow."""
+    """One job."""
 
     name: str
     value: YamlNode
     inherited: YamlNode | None
+    """The permissions at the top of its workflow."""
 
     @property
     def steps(self) -> list[WorkflowStep]:
@@ -96,9 +97,10 @@ class WorkflowJob:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One workflow file. path: as it is shown."""
+    """One workflow file."""
 
     path: str
+    """Its path as it is shown."""
     root: YamlNode
 
     @property

@@ -25,9 +25,10 @@ class WriteOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One file and what became of it. path: inside the repository."""
+    """One file and what became of it."""
 
     path: str
+    """Its path inside the repository."""
     outcome: WriteOutcome
 
 

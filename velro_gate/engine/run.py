@@ -27,11 +27,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What to send: some phases of a scenario, or one shard's slice of them. secrets: values of environment variables."""
+    """What to send: some phases of a scenario, or one shard's slice of them."""
 
     scenario: Scenario
     phases: tuple[Phase, ...]
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Values of the environment variables that the steps name."""
     shard: Shard = field(default_factory=Shard.whole)
 
 

@@ -40,7 +40,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePanel:
-    """One panel. ticks: (x, label) of the noise; levels: (y, label) of the rate."""
+    """One panel."""
 
     title: str
     x: float
@@ -48,7 +48,9 @@ class CurvePanel:
     right: float
     curves: tuple[Curve, ...]
     ticks: tuple[tuple[float, str], ...]
+    """(x, label) of each noise."""
     levels: tuple[tuple[float, str], ...]
+    """(y, label) of each rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,24 +17,24 @@ class Aim(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """How often something happened in many jobs.
-
-    what: what was counted. hits of count. low, high: the two-sided 95 % Clopper-Pearson interval of the rate. target: the rate
-    to reach, None where the figure only informs; of WITHIN its lower end, and ``most`` the upper one. naive: rates of naive
-    rules on the same jobs. forecast: the rate that a pilot promised; None where none did.
-    """
+    """How often something happened in many jobs."""
 
     experiment: str
     what: str
+    """What was counted: ``hits`` of ``count``."""
     hits: int
     count: int
     low: float
     high: float
+    """``low`` and ``high``: the two-sided 95 % Clopper-Pearson interval of the rate."""
     aim: Aim
     target: float | None = None
+    """The rate to reach, None where the figure only informs; of WITHIN its lower end, and ``most`` the upper one."""
     most: float | None = None
     naive: Mapping[str, float] = field(default_factory=dict)
+    """Rates of naive rules on the same jobs."""
     forecast: float | None = None
+    """The rate that a pilot promised; None where none did."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.hits <= self.count or self.count < 1:
@@ -55,15 +55,18 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amount:
-    """The average over many jobs. value: in ``unit``; low, high: the 95 % interval of the mean; count: jobs."""
+    """The average over many jobs."""
 
     experiment: str
     what: str
     value: float
+    """The mean, in ``unit``."""
     unit: str
     low: float
     high: float
+    """``low`` and ``high``: the 95 % interval of the mean."""
     count: int
+    """How many jobs."""
     aim: Aim
     target: float | None = None
 
@@ -92,8 +95,10 @@ def _reached(value: float, aim: Aim, target: float | None, most: float | None) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """How often rules failed jobs of one noise and one change. noise: sd of a pair's log ratio; worse: relative, 0 for none."""
+    """How often rules failed jobs of one noise and one change."""
 
     noise: float
+    """Sd of a pair's log ratio."""
     worse: float
+    """Relative, 0 for none."""
     rates: Mapping[str, float]

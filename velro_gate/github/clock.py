@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """now: seconds since 1970, as GitHub counts. elapsed: seconds that never jump. chance: uniform in [0, 1)."""
+    """Time, waiting and chance, as arguments."""
 
     now: Callable[[], float] = time.time
+    """Seconds since 1970, as GitHub counts."""
     elapsed: Callable[[], float] = time.monotonic
+    """Seconds that never jump."""
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
+    """Uniform in [0, 1)."""

@@ -45,11 +45,13 @@ class CommentOutcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommentResult:
-    """The comment as it is now. url: empty if nothing was published. warning: what a person should fix; usually empty."""
+    """The comment as it is now."""
 
     outcome: CommentOutcome
     url: str = ""
+    """Empty if nothing was published."""
     warning: str = ""
+    """What a person should fix; usually empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,9 +32,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggeringRun:
-    """The run that a reporter reports on. head_owner and head_branch find its pull request; head_sha proves it. conclusion: how
-    the run ended, in GitHub's words; empty where it does not say.
-    """
+    """The run that a reporter reports on. head_owner and head_branch find its pull request; head_sha proves it."""
 
     run_id: int
     event: str
@@ -42,17 +40,12 @@ class TriggeringRun:
     head_branch: str
     head_sha: str
     conclusion: str = ""
+    """How the run ended, in GitHub's words; empty where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One job, understood. SHAs are full and lower case, or empty where there is none.
-
-    head_sha: what a status is set on, the pull request's own head and not its merge with the base. measured_sha, parents: the
-    commit that is checked out, and what it comes from; until somebody has looked (``seen``), what the job says. unseen: why
-    nobody could look; empty where somebody did. read_only: the token may not write, because the change comes from a fork or
-    from Dependabot; reason says so. inputs: what a person filled in for a dispatch. source: for a reporter only.
-    """
+    """One job, understood. SHAs are full and lower case, or empty where there is none."""
 
     mode: Mode
     reason: str
@@ -60,10 +53,15 @@ class Event:
     repository: str
     default_branch: str = ""
     head_sha: str = ""
+    """What a status is set on, the pull request's own head and not its merge with the base."""
     base_sha: str = ""
     measured_sha: str = ""
     parents: tuple[str, ...] = ()
+    """``measured_sha`` and ``parents``: the commit that is checked out, and what it comes from; until somebody has looked
+    (``seen``), what the job says.
+    """
     unseen: str = ""
+    """Why nobody could look; empty where somebody did."""
     head_branch: str = ""
     base_branch: str = ""
     pull_request: int | None = None
@@ -74,7 +72,9 @@ class Event:
     api_url: str = "https://api.github.com"
     server_url: str = "https://github.com"
     inputs: Mapping[str, str] = field(default_factory=dict)
+    """What a person filled in for a dispatch."""
     source: TriggeringRun | None = None
+    """The run to report on; for a reporter only."""
 
     @property
     def read_only(self) -> bool:

@@ -15,7 +15,7 @@ _UNPROCESSABLE = 422
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullRequest:
-    """An open pull request as the API knows it. author, head_repository: empty where they were deleted."""
+    """An open pull request as the API knows it."""
 
     number: int
     url: str
@@ -24,6 +24,7 @@ class PullRequest:
     base_branch: str
     author: str = ""
     head_repository: str = ""
+    """``author`` and ``head_repository``: empty where they have been deleted."""
 
 
 def pull_request(api: Api, number: int) -> PullRequest:

@@ -40,15 +40,15 @@ _WORST_FIRST = (CommitState.FAILURE, CommitState.ERROR, CommitState.PENDING, Com
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Whose verdict a status shows. key: scenario, profile and label of the runner. run, leg: the run, and which of its jobs.
-
-    reported: by the reporter for forks, which measures nothing itself.
-    """
+    """Whose verdict a status shows."""
 
     key: str = ""
+    """Scenario, profile and label of the runner."""
     run: int = 0
     leg: str = ""
+    """``run`` and ``leg``: the run, and which of its jobs."""
     reported: bool = False
+    """Whether it is set by the reporter for forks, which measures nothing itself."""
 
     def replaces(self, other: Part) -> bool:
         """Whether this part's verdict is the newer word on the same thing; two jobs of one run never replace one another."""
@@ -58,25 +58,27 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitStatus:
-    """One status. description: plain text of any length. target_url: where its link leads; empty for none.
-
-    jobs: how many parts share it; with fewer than that it is not green.
-    """
+    """One status."""
 
     state: CommitState
     description: str
+    """Plain text of any length."""
     context: str = DEFAULT_CONTEXT
     target_url: str = ""
+    """Where its link leads; empty for none."""
     part: Part = field(default_factory=Part)
     jobs: int = 1
+    """How many parts share it; with fewer than that it is not green."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A status as GitHub has it. own: what its part came to itself, whatever was shown. part: None where nothing says."""
+    """A status as GitHub has it."""
 
     own: CommitState
+    """The state of its own part, whatever was shown."""
     part: Part | None
+    """Whose verdict it shows; None where that is not known."""
     description: str
     url: str
 

@@ -18,14 +18,13 @@ SLOWDOWNS = (UNCHANGED, UNCHANGED, 0.10, 0.20)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankHead:
-    """How the blocks of a bank are made; equal in all of them.
-
-    seed: the order inside each cycle comes from it. warm_up, seconds: dropped and measured in each block.
-    """
+    """How the blocks of a bank are made; equal in all of them."""
 
     seed: int
+    """The order inside each cycle comes from it."""
     warm_up: float
     seconds: float
+    """``warm_up`` and ``seconds``: dropped and measured in each block."""
     plan: Plan
     environment: Environment
     schema: int = BANK_SCHEMA
@@ -33,12 +32,14 @@ class BankHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BankedBlock:
-    """A block, and what was done to the service in it. cycle: counts from 0. times: seconds, of its successful responses."""
+    """A block, and what was done to the service in it."""
 
     cycle: int
+    """The number of its cycle, from 0."""
     slowdown: float
     block: Block
     times: tuple[float, ...]
+    """The response times of its successful requests, in seconds."""
     schema: int = BANK_SCHEMA
 
 

@@ -25,14 +25,13 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """One measured stretch of one build, freshly started and warmed up: every phase of the plan, in order.
-
-    control: what the control endpoint answered meanwhile; None where none was asked. doubts: reasons not to trust the block.
-    """
+    """One measured stretch of one build, freshly started and warmed up: every phase of the plan, in order."""
 
     phases: tuple[PhaseSummary, ...]
     control: StepSummary | None = None
+    """The responses of the control endpoint meanwhile; None where none was requested."""
     doubts: tuple[TrustFinding, ...] = ()
+    """Reasons not to trust the block."""
 
     def phase(self, name: str) -> PhaseSummary | None:
         """The summary of one phase; None when the block did not reach it."""
@@ -108,18 +107,19 @@ def first_alone(looks: Sequence[Look]) -> tuple[Look, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duet:
-    """All pairs of one job, oldest first. steps: the scenario's. seed: what order and sign vectors were drawn from.
-
-    balance: lengths of the stretches of usable pairs in each of which both orders come equally often; (): the order in each
-    pair was drawn by itself, as in duets of former versions.
-    """
+    """All pairs of one job, oldest first."""
 
     pairs: tuple[Pair, ...]
     steps: tuple[str, ...]
+    """The scenario's policy."""
     policy: Policy
     seed: int
+    """The seed of the order and of sampled sign vectors."""
     looks: tuple[Look, ...] = LOOKS
     balance: tuple[int, ...] = ()
+    """Lengths of the stretches of usable pairs in each of which both orders come equally often; (): the order in each pair was
+    drawn by itself, as in duets of former versions.
+    """
 
     def __post_init__(self) -> None:
         if not deciding(self.looks) or list(self.looks) != sorted(self.looks, key=lambda look: look.pairs):
@@ -135,15 +135,15 @@ DUET_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuetRecord:
-    """What is kept of a duet with the record of the head build: enough to judge it again, and to show how it was made.
-
-    warm_up: seconds of each block that were dropped. block_seconds: measured in each, all phases together. restarted: whether
-    each block began with freshly started builds. base: the build that the head build (the record's revision) is compared with.
-    """
+    """What is kept of a duet with the record of the head build: enough to judge it again, and to show how it was made."""
 
     duet: Duet
     warm_up: float
+    """Seconds of each block that were dropped."""
     block_seconds: float
+    """Seconds measured in each block, all phases together."""
     restarted: bool
+    """Whether each block began with freshly started builds."""
     base: Revision = field(default_factory=Revision)
+    """The build that the head build (the record's revision) is compared with."""
     schema: int = DUET_SCHEMA

@@ -121,11 +121,12 @@ def _inside_url(url: str) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Needle:
-    """A string to look for, folded. before, after: whether the neighbouring Base64 character holds bits of the secret."""
+    """A string to look for, folded."""
 
     text: str
     before: bool = False
     after: bool = False
+    """``before`` and ``after``: whether the neighbouring Base64 character holds bits of the secret."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,11 +115,12 @@ class Needs(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingSeries:
-    """A series of readings, by its source and name. said: what to say of a figure that is made of it; empty: nothing."""
+    """A series of readings, by its source and name."""
 
     source: str
     name: str
     said: str = ""
+    """A remark on a figure that is made of it; empty: none."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -129,22 +130,21 @@ class ReadingSeries:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measurable figure of a phase or of a step in it. No field has a default, so that none is forgotten.
-
-    name: what a scenario writes and a record stores. label: how people read it.
-    prior_sd: the run-to-run standard deviation assumed on the comparison scale while few baselines exist; None: not compared
-    with baselines, or by counts. quantile: the rank in (0, 1) of a quantile, and times: of which times it is one; both or none.
-    needs: without what it is absent. readings: the series it is made of, the first one that is there; empty: none.
-    advice: what to do when a limit on it is missed.
-    """
+    """One measurable figure of a phase or of a step in it. No field has a default, so that none is forgotten."""
 
     name: str
+    """The name in scenarios and records."""
     label: str
+    """The name in reports."""
     kind: MetricKind
     direction: Direction
     scale: Scale
     prior_sd: float | None
+    """The run-to-run standard deviation assumed on the comparison scale while few baselines exist; None: not compared with
+    baselines, or by counts.
+    """
     quantile: float | None
+    """The rank in (0, 1), of a quantile of ``times``; None, like ``times``, where it is not a quantile."""
     times: Times | None
     scope: Scope
     party: Party
@@ -154,8 +154,11 @@ class Metric:
     decides: Decides
     scaling: Scaling
     needs: frozenset[Needs]
+    """What it needs: without, it is absent."""
     readings: tuple[ReadingSeries, ...]
+    """The series it is made of: the first one that was read; empty: none."""
     advice: str
+    """What to do when a limit on it is missed."""
 
     def __post_init__(self) -> None:
         if (self.quantile is None) is not (self.times is None):

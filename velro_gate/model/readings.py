@@ -32,9 +32,10 @@ class SeriesKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingSpec:
-    """One series of a source. name: ``{...}`` in it stands for a label's value, such as a cache layer."""
+    """One series of a source."""
 
     name: str
+    """``{...}`` in it stands for a label's value, such as a cache layer."""
     unit: Unit
     kind: SeriesKind
     meaning: str
@@ -42,19 +43,19 @@ class ReadingSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
-    """One thing that is read while the load runs.
-
-    name: the source of its readings in a record. label: what people call it. module: the one of ``velro_gate.monitor`` that
-    reads it. key: how a scenario names it under ``watch``, with a URL of one of ``schemes``; empty where it needs no URL.
-    alias: the older key of ``target`` that names it; empty: there is none.
-    """
+    """One thing that is read while the load runs."""
 
     name: str
+    """The source of its readings in a record."""
     label: str
+    """What people call it."""
     module: str
+    """The one of ``velro_gate.monitor`` that reads it."""
     series: tuple[ReadingSpec, ...]
     key: str = ""
+    """How a scenario names it under ``watch``, with a URL of one of ``schemes``; empty where it needs no URL."""
     alias: str = ""
+    """The older key of ``target`` that names it; empty: there is none."""
     schemes: tuple[str, ...] = ()
     example: str = ""
 

@@ -119,10 +119,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceSummary:
-    """A watched value over the measured stretch, for example source 'service', name 'rss', in base units.
-
-    rate: what a counter rose by in a second, from its first reading in the stretch to its last; None for values of the moment.
-    """
+    """A watched value over the measured stretch, for example source 'service', name 'rss', in base units."""
 
     source: str
     name: str
@@ -131,6 +128,7 @@ class ResourceSummary:
     most: float
     n: int
     rate: float | None = None
+    """What a counter rose by in a second, from its first reading in the stretch to its last; None for values of the moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,9 +308,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """An accepted run that somebody holds on to, so that slow drift can be measured against it. name: the release's."""
+    """An accepted run that is pinned, so that slow drift can be measured against it."""
 
     name: str
+    """The name of the release."""
     record: RunRecord
 
 

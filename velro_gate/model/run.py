@@ -10,9 +10,10 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """The generator's state once a second. at: seconds since the start of the run."""
+    """The generator's state once a second."""
 
     at: float
+    """Seconds since the start of the run."""
     connected: int
     in_flight: int
     sent: int
@@ -136,9 +137,10 @@ class PhaseRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One value read by the monitor, for example source 'service', name 'rss'. at: seconds since the start of the run."""
+    """One value read by the monitor, for example source 'service', name 'rss'."""
 
     at: float
+    """Seconds since the start of the run."""
     source: str
     name: str
     value: float

@@ -45,11 +45,12 @@ class Capture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A request body as a template text; JSON bodies are already serialised. chunked: sent so, its length not declared."""
+    """A request body as a template text; JSON bodies are already serialised."""
 
     template: str
     content_type: str
     chunked: bool = False
+    """Whether it is sent in chunks, without its length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +122,12 @@ class Feeder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenArrivals:
-    """Requests fall due at ``rate`` per second over all users, whatever the service does.
-
-    journeys: what falls due are journeys written in Python; how many requests follow from one is its code's choice.
-    """
+    """Requests fall due at ``rate`` per second over all users, whatever the service does."""
 
     rate: float
     spacing: Literal["poisson", "even"] = "poisson"
     journeys: bool = False
+    """Whether what falls due are journeys written in Python, whose code decides how many requests follow."""
 
     def __post_init__(self) -> None:
         if not (self.rate > 0.0 and math.isfinite(self.rate)):
@@ -322,13 +321,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
-    """A journey written in Python. function: ``package.module:function``. folders: where its module is looked for, behind the
-    places that Python knows itself. source: hex SHA-256 of the module's source.
-    """
+    """A journey written in Python."""
 
     function: str
+    """``package.module:function``."""
     folders: tuple[str, ...] = ()
+    """Where its module is searched for, after the places that Python knows itself."""
     source: str = ""
+    """Hex SHA-256 of the module's source."""
 
     @property
     def module(self) -> str:
@@ -343,15 +343,12 @@ class Journey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A whole scenario file, resolved: every profile's phases spelled out, every feeder read, defaults applied.
-
-    digest: hex SHA-256 over the resolved content without secrets and URL: equal digests offer the same load. journey: what
-    makes the requests, where that is not a plain walk over the steps; the steps then only say what they are counted under.
-    """
+    """A whole scenario file, resolved: every profile's phases spelled out, every feeder read, defaults applied."""
 
     name: str
     description: str
     digest: str
+    """Hex SHA-256 over the resolved content without secrets and URL: equal digests offer the same load."""
     target: Target
     auth: Auth
     steps: tuple[Step, ...]
@@ -361,6 +358,9 @@ class Scenario:
     seed: int = 1
     cookies: bool = True
     journey: Journey | None = None
+    """What makes the requests, where that is not a plain walk over the steps; the steps then only say what they are counted
+    under.
+    """
 
     def __post_init__(self) -> None:
         if not self.steps:

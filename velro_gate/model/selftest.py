@@ -15,18 +15,20 @@ SELFTEST_SCHEMA = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureNoise:
-    """One figure of the unchanged service. block: sd of a block's logarithm, from all blocks; pair: sd of the difference of two
-    blocks measured close together. duet, stored: the smallest relative worsening that a duet, and a run against stored
-    baselines, finds with 95 % probability; None where none can be found.
-    """
+    """One figure of the unchanged service."""
 
     phase: str
     step: str
     metric: str
     block: float
+    """The standard deviation of a block's logarithm, from all blocks."""
     pair: float
+    """The standard deviation of the difference of two blocks measured close together."""
     duet: float | None
     stored: float | None
+    """``duet`` and ``stored``: the smallest relative worsening that a duet, and a run against stored baselines, finds with 95
+    % probability; None where none can be found.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,28 +92,30 @@ SelftestAdvice = BlocksDoubted | FiguresMissing | HostTakes | GeneratorBusy | Co
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selftest:
-    """A selftest of one runner.
-
-    measured_at: ISO 8601 in UTC, to the second, ending in Z. cycles: whole ones. block_seconds: measured in each block.
-    duet_pairs, duet_seconds: of the duet that ``FigureNoise.duet`` is about, duet_minutes: what it would take here.
-    stored_seconds, stored_runs: of a run and the baselines that ``FigureNoise.stored`` is about.
-    unchanged: the verdict on the unchanged service against itself. found: which injected slowdowns were found, by slowdown in
-    percent. advice: what would lower the noise; in words where a former version kept it.
-    """
+    """A selftest of one runner."""
 
     measured_at: str
+    """ISO 8601 in UTC, to the second, ending in Z."""
     environment: Environment
     cycles: int
+    """How many whole cycles were measured."""
     block_seconds: float
+    """Seconds measured in each block."""
     duet_pairs: int
     duet_seconds: float
+    """``duet_pairs`` and ``duet_seconds``: of the duet that ``FigureNoise.duet`` is about."""
     duet_minutes: float
+    """What that duet would take here."""
     stored_seconds: float
     stored_runs: int
+    """``stored_seconds`` and ``stored_runs``: of a run and the baselines that ``FigureNoise.stored`` is about."""
     unchanged: str
+    """The verdict on the unchanged service against itself."""
     found: Mapping[int, bool]
+    """Which injected slowdowns were found, by slowdown in percent."""
     rows: tuple[FigureNoise, ...]
     advice: tuple[SelftestAdvice | str, ...] = field(default=())
+    """What would lower the noise; in words where an earlier version kept it."""
     schema: int = SELFTEST_SCHEMA
 
     def row(self, metric: str, step: str) -> FigureNoise | None:

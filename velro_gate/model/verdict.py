@@ -66,23 +66,22 @@ class SustainedWindows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementResult:
-    """One requirement against one phase's figure.
-
-    met: whether the value itself is inside the target. headroom: (limit - value) / limit, signed so that + is inside.
-    estimate is None exactly when the status is NOT_MEASURED (``missing`` says why) or none of the ``sent`` requests succeeded.
-    windows: of a sustained rate.
-    """
+    """One requirement against one phase's figure."""
 
     phase: str
     requirement: Requirement
     status: RequirementStatus
     met: bool
+    """Whether the value itself is inside the target."""
     level: Level
     estimate: Estimate | None
+    """None exactly when the status is NOT_MEASURED (``missing`` says why) or none of the ``sent`` requests succeeded."""
     headroom: float | None
+    """(limit - value) / limit, signed so that + is inside."""
     missing: Missing | None = None
     sent: int | None = None
     windows: SustainedWindows | None = None
+    """The windows behind a sustained rate; None for other figures."""
 
     def __post_init__(self) -> None:
         if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
@@ -102,15 +101,14 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmation:
-    """The result of measuring a suspicious phase again. worse: how many of the ``runs`` are worse by the margin or more.
-
-    side_by_side: what is counted are pairs of blocks, each of the base build and this one, and no runs of this build.
-    """
+    """The result of measuring a suspicious phase again."""
 
     runs: int
     worse: int
+    """How many of the ``runs`` are worse by the margin or more."""
     confirmed: bool
     side_by_side: bool = False
+    """Whether pairs of blocks of the base build and this one are counted, instead of runs of this build."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.worse <= self.runs:
@@ -206,10 +204,11 @@ class TrustFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One reason for the verdict. subject: the phase, or what else it is about."""
+    """One reason for the verdict."""
 
     level: Level
     subject: str
+    """The phase, or what else it is about."""
     facts: FindingFacts
 
     @property
@@ -220,30 +219,29 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideBySide:
-    """What a verdict on two builds, measured in pairs of blocks, rests on.
-
-    pairs: used; left_out: measured but not used. alpha: the level at which a change counts after this number of pairs.
-    control: relative change of the control endpoint during head blocks; None: not measured. seed: of order and sign vectors.
-    block_seconds, warm_up: seconds measured and dropped in each block. restarted: whether each block began with a fresh start.
-    """
+    """What a verdict on two builds, measured in pairs of blocks, rests on."""
 
     base: Revision
     pairs: int
+    """How many pairs were used."""
     left_out: int
+    """How many were measured but not used."""
     alpha: float
+    """The level at which a change counts after this number of pairs."""
     control: float | None
+    """Relative change of the control endpoint during head blocks; None: not measured."""
     seed: int
+    """Seed of the order and of sampled sign vectors."""
     block_seconds: float
     warm_up: float
+    """``block_seconds`` and ``warm_up``: seconds measured and dropped in each block."""
     restarted: bool
+    """Whether each block began with a fresh start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The whole judgement of one run. level is that of the worst finding; without any finding it is broken.
-
-    duet: set if the run was compared with another build side by side, not with baselines.
-    """
+    """The whole judgement of one run. level is that of the worst finding; without any finding it is broken."""
 
     findings: tuple[Finding, ...]
     requirements: tuple[RequirementResult, ...] = ()
@@ -251,6 +249,7 @@ class Verdict:
     explanations: tuple[Explanation, ...] = ()
     trust: tuple[TrustFinding, ...] = ()
     duet: SideBySide | None = None
+    """Set if the run was compared with another build side by side, not with baselines."""
     baselines_used: int = 0
     baselines_skipped: tuple[UnusedRuns, ...] = ()
 

@@ -10,20 +10,19 @@ from velro_gate.model.metrics import METRICS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiver:
-    """One row of velro-waivers.yaml.
-
-    ceiling: the relative worsening that is agreed to, 0.3 = 30 %; of an error rate, the share of requests more that may fail.
-    expires: the last day on which it holds. where: its place in the file, for messages.
-    """
+    """One row of velro-waivers.yaml."""
 
     phase: str
     step: str
     metric: str
     ceiling: float
+    """The relative worsening that is agreed to, 0.3 = 30 %; of an error rate, the share of requests more that may fail."""
     expires: date
+    """The last day on which it holds."""
     issue: str
     reason: str
     where: str = ""
+    """Its place in the file, for messages."""
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:

@@ -29,11 +29,13 @@ ASK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningSandbox:
-    """A sandbox that answers. key: the service key, for SUPABASE_SERVICE_KEY. pid: the process that serves."""
+    """A running sandbox."""
 
     url: str
     key: str
+    """The service key, for SUPABASE_SERVICE_KEY."""
     pid: int
+    """The process that serves."""
 
     def control(self, payload: Mapping[str, object]) -> dict[str, Any]:
         """Give an order to /control; the state that it leads to.

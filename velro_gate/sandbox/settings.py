@@ -23,32 +23,36 @@ STEPS = (AUTHENTICATION, AUTHORIZATION, GENERATION_LIST, MODEL, GENERATION_CREAT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Settings of one sandbox; the defaults suit the velro-prd scenario at full size on one core.
-
-    port: 0 takes a free one. secret: signs the tokens; None makes one. redis_url, database_url: None uses the embedded
-    stand-ins. work: whether steps take simulated time. slow: factor per step from the start. control: whether /control exists.
-    users: people in the catalogue. pool_size: database connections. memory_entries, memory_ttl, shared_ttl, token_ttl: bounds
-    of the cache layers, times in seconds. breaker_failures: failures in a row that open a breaker; breaker_recovery: seconds
-    it stays open.
-    """
+    """Settings of one sandbox; the defaults suit the velro-prd scenario at full size on one core."""
 
     host: str = "127.0.0.1"
     port: int = 0
+    """0 takes a free one."""
     secret: str | None = None
+    """Signs the tokens; None makes one."""
     redis_url: str | None = None
     database_url: str | None = None
+    """``redis_url`` and ``database_url``: None uses the embedded stand-ins."""
     work: bool = True
+    """Whether steps take simulated time."""
     slow: Mapping[str, float] = field(default_factory=dict)
+    """Factor per step from the start."""
     seed: int = 1
     control: bool = True
+    """Whether /control exists."""
     users: int = 20_000
+    """How many people the catalogue holds."""
     pool_size: int = 200
+    """How many database connections the pool holds."""
     memory_entries: int = 80_000
     memory_ttl: float = 300.0
     shared_ttl: float = 86_400.0
     token_ttl: float = 30.0
+    """``memory_entries``, ``memory_ttl``, ``shared_ttl`` and ``token_ttl``: bounds of the cache layers, times in seconds."""
     breaker_failures: int = 5
+    """Failures in a row that open a breaker."""
     breaker_recovery: float = 2.0
+    """Seconds it stays open."""
 
     def __post_init__(self) -> None:
         for step, factor in self.slow.items():

@@ -16,12 +16,15 @@ OTHER = "other"
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Counts since the start. received: by step; answered: by (step, status); hits, misses: by layer."""
+    """Counts since the start."""
 
     received: Counter[str] = field(default_factory=Counter)
+    """Requests received, by step."""
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """By (step, status)"""
     hits: Counter[str] = field(default_factory=Counter)
     misses: Counter[str] = field(default_factory=Counter)
+    """``hits`` and ``misses``: by layer."""
 
     def counts(self) -> dict[str, object]:
         """Requests received, by step and in all, and responses by status: health, metrics and control are not counted."""

@@ -26,20 +26,21 @@ _Resolved = dict[str, Phase | None]
 
 @dataclass(slots=True, kw_only=True)
 class Profiles:
-    """Resolves the profiles of one file.
-
-    lines: where each profile stands. written: names of phases by profile as they stand in the file, readable or not, so that
-    a reference to an unreadable one is not called unknown. everywhere: requirements of every phase. journeys: whether journeys
-    written in Python fall due.
-    """
+    """Resolves the profiles of one file."""
 
     specs: Mapping[str, ProfileSpec]
     lines: Mapping[str, int]
+    """The line of each profile."""
     written: Mapping[str, Collection[str]]
+    """Names of phases by profile as they stand in the file, readable or not, so that a reference to an unreadable one is not
+    called unknown.
+    """
     everywhere: Mapping[Key, Requirement]
+    """The requirements of every phase."""
     steps: Collection[str]
     faults: Faults
     journeys: bool
+    """Whether journeys written in Python fall due."""
     _done: dict[str, _Resolved]
     _open: list[str]
 

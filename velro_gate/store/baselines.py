@@ -31,29 +31,28 @@ DEFAULT_FOLDER = Path("baselines")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baselines:
-    """The comparable accepted runs, oldest first, and what was not used.
-
-    release: the newest pinned one of them with its name; None where none is pinned. other_profiles: accepted runs of the same
-    scenario in the same environment under another profile, oldest first: they show the noise of their phases.
-    """
+    """The comparable accepted runs, oldest first, and what was not used."""
 
     accepted: tuple[RunRecord, ...] = ()
     other_profiles: tuple[RunRecord, ...] = ()
+    """Accepted runs of the same scenario in the same environment under another profile, oldest first: they show the noise of
+    their phases.
+    """
     skipped: tuple[UnusedRuns, ...] = ()
     release: Release | None = None
+    """The newest pinned one of them with its name; None where none is pinned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Every stored run with its file, oldest first within a scenario and environment, quarantined ones too; and the files that
     are not runs.
-
-    pins: the file of each pinned baseline, and the name of its release.
     """
 
     found: tuple[tuple[Path, RunRecord], ...] = ()
     skipped: tuple[str, ...] = ()
     pins: Mapping[Path, str] = field(default_factory=dict)
+    """The file of each pinned baseline, and the name of its release."""
 
 
 def load_baselines(root: Path, *, plan: Plan, environment: Environment) -> Baselines:

@@ -44,16 +44,16 @@ _OURS = (".json", PIN)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """Where baselines lie. name: the branch that is written. path: the folder in it.
-
-    start: the branch that a new one grows from; empty: from nothing. afresh: begin at ``start`` again even where the branch
-    is there already, as after its proposal was merged.
-    """
+    """Where baselines are kept."""
 
     name: str
+    """The branch that is written."""
     path: str = "baselines"
+    """The folder in it."""
     start: str = ""
+    """The branch that a new one grows from; empty: from nothing."""
     afresh: bool = False
+    """Begin at ``start`` again even where the branch is there already, as after its proposal was merged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +70,24 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What was brought. commit: of the branch; empty where there is none yet. skipped: a sentence for each file left out."""
+    """What was fetched."""
 
     commit: str = ""
+    """The commit of the branch; empty where there is none yet."""
     files: Mapping[str, bytes]
     skipped: tuple[str, ...] = ()
+    """A sentence for each file left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What was written. tries: how many pushes it took. skipped: files in the branch that are not baselines."""
+    """What was written."""
 
     commit: str
     tries: int
+    """How many pushes it took."""
     skipped: tuple[str, ...] = ()
+    """Files in the branch that are not baselines."""
 
 
 def pull(git: Git, branch: Branch, folder: Path, pause: Pause) -> Pulled:

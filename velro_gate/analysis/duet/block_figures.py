@@ -24,17 +24,17 @@ _Steps = Sequence[StepSummary | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Figures:
-    """A figure of both builds on the comparison scale.
-
-    worsening: head minus base pair by pair, signed so that + is worse. level: the median of the base blocks. head: the head
-    build's own figure in base units. base_counts, head_counts: the blocks' books, for error rates.
-    """
+    """A figure of both builds on the comparison scale."""
 
     worsening: Floats
+    """Head minus base pair by pair, signed so that + is worse."""
     level: float
+    """The median of the base blocks."""
     head: float
+    """The head build's own figure in base units."""
     base_counts: tuple[Counts, ...]
     head_counts: tuple[Counts, ...]
+    """``base_counts`` and ``head_counts``: the request counts of the blocks, for error rates."""
 
 
 def unusable(pair: Pair) -> TrustFacts | None:

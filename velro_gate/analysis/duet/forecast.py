@@ -50,16 +50,17 @@ class BlockNoise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pilot:
-    """What blocks of the base build, measured in advance, have shown. seconds: their measured stretch. memory: seconds, the
-    integrated autocorrelation time of p95. overhead: seconds a block takes in addition to its stretch (restart, waiting,
-    warm-up). answers: successful responses in one block behind each quantile that is to be compared.
-    """
+    """What blocks of the base build, measured in advance, have shown."""
 
     seconds: float
+    """Their measured stretch in seconds."""
     overhead: float
+    """Seconds a block takes in addition to its stretch (restart, waiting, warm-up)."""
     memory: float
+    """The integrated autocorrelation time of p95 in seconds."""
     noise: Mapping[Row, BlockNoise]
     answers: Mapping[Row, float] = field(default_factory=dict)
+    """Successful responses in one block behind each quantile that is to be compared."""
 
     def __post_init__(self) -> None:
         if self.seconds <= 0.0 or self.overhead < 0.0 or self.memory < 0.0:
@@ -85,15 +86,14 @@ class LookForecast:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DuetForecast:
-    """The block length that the pilot chose, in seconds, and what each look will see. fits: the last look is in the budget.
-
-    lacking: primary quantiles that cannot be compared at the first look that decides, with the block length that it would take.
-    """
+    """The block length that the pilot chose, in seconds, and what each look will see."""
 
     block_seconds: float
     looks: tuple[LookForecast, ...]
     fits: bool
+    """Whether the last look is in the budget."""
     lacking: Mapping[Row, float] = field(default_factory=dict)
+    """Primary quantiles that cannot be compared at the first look that decides, with the block length that it would take."""
 
     @property
     def deciding(self) -> LookForecast:

@@ -20,10 +20,12 @@ Codes = npt.NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DuetOutcomes:
-    """How duets ended. outcomes: ``Conclusion`` of each figure, as numbers, (jobs, metrics). pairs: until then, (jobs,)."""
+    """How duets ended."""
 
     outcomes: Codes
+    """``Conclusion`` of each figure, as numbers, (jobs, metrics)."""
     pairs: npt.NDArray[np.int64]
+    """How many pairs were measured, (jobs,)."""
 
     @property
     def failed(self) -> npt.NDArray[np.bool_]:

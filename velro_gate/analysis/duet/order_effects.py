@@ -24,14 +24,12 @@ _EQUAL = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OrderEffects:
-    """Of each metric: how much worse the head build looks where it comes second, and where it comes first.
-
-    p: of the difference between the two, two-sided, family-wise.
-    """
+    """Of each metric: how much worse the head build looks where it comes second, and where it comes first."""
 
     head_second: Floats
     head_first: Floats
     p: Floats
+    """The p of the difference between the two, two-sided, family-wise."""
 
 
 def order_effects(d: Floats, drawn: Floats, seed: int) -> OrderEffects | None:

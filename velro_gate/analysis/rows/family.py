@@ -39,18 +39,16 @@ PRIMARY_STEPS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure to compare.
-
-    named: the scenario itself promotes it, so it must not be missing. stands_for: the quantile, by name, in whose place this
-    lower one is primary, because too few responses lie beyond it.
-    """
+    """One figure to compare."""
 
     phase: str
     step: str
     metric: Metric
     primary: bool
     named: bool = False
+    """Whether the scenario itself names it as primary, so that it must not be missing."""
     stands_for: str = ""
+    """The quantile, by name, in whose place this lower one is primary, because too few responses lie beyond it."""
 
 
 def choose_rows(candidate: RunRecord, baselines: Sequence[RunRecord], policy: Policy) -> tuple[Row, ...]:

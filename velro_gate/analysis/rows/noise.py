@@ -49,18 +49,17 @@ LEAST_TO_CLIP = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """The level of a figure and its run-to-run sd, both on the metric's comparison scale.
-
-    k: runs behind the level. known: the noise comes from a long history, whatever k is. source: where else it comes from, in
-    words; empty for the accepted runs themselves, or for an assumed one.
-    """
+    """The level of a figure and its run-to-run sd, both on the metric's comparison scale."""
 
     level: float
     sd: float
     df: int
     k: int
+    """How many runs the level rests on."""
     known: bool = False
+    """Whether the noise comes from a long history, whatever k is."""
     source: NoiseOfProfile | NoiseOfSelftest | None = None
+    """Where else it comes from, in words; empty for the accepted runs themselves, or for an assumed one."""
 
     @property
     def few(self) -> bool:
@@ -77,15 +76,14 @@ class Noise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseElsewhere:
-    """Noise that was measured otherwise than by the accepted runs of this plan (``elsewhere``).
-
-    source: where. known: it is that between whole runs of the same figure, so that no wider margin is needed.
-    """
+    """Noise that was measured otherwise than by the accepted runs of this plan (``elsewhere``)."""
 
     sd: float
     df: int
     source: NoiseOfProfile | NoiseOfSelftest
+    """Where it was measured."""
     known: bool
+    """Whether it is the noise between whole runs of the same figure, so that no wider margin is needed."""
 
 
 def noise_of(
@@ -132,10 +130,7 @@ def noise_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Noises:
-    """``Noise`` of many figures at once, every field of the same shape. Where there is no baseline k is 0, the rest NaN.
-
-    measured: not ``Noise.few``.
-    """
+    """``Noise`` of many figures at once, every field of the same shape. Where there is no baseline k is 0, the rest NaN."""
 
     level: Floats
     sd: Floats
@@ -143,6 +138,7 @@ class Noises:
     k: Floats
     known: npt.NDArray[np.bool_]
     measured: npt.NDArray[np.bool_]
+    """Whether the noise is known: not ``Noise.few``."""
 
     def error(self, runs: int = 1, *, shared: float = SHARED) -> Floats:
         """``Noise.error`` of each."""

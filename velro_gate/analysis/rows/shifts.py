@@ -57,14 +57,7 @@ USUAL = Policy()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """The move of one figure.
-
-    worse: the move; upper: its one-sided 95 % upper bound; least: the smallest move worth acting on; bound: the move under
-    which ``upper`` shows that nothing has changed. p, p_better: one-sided, for worse and for better. error, df: standard
-    error of the move and degrees of freedom; again: the standard error were it the move of three runs. few: the noise is not
-    known (``Noise.few``); source: where it comes from, if from elsewhere than the baselines. change, change_low, change_high:
-    relative, as the figure itself moves, None where the baseline is nothing.
-    """
+    """The move of one figure."""
 
     metric: Metric
     k: int
@@ -73,18 +66,30 @@ class Shift:
     change: float | None
     change_low: float | None
     change_high: float | None
+    """``change``, ``change_low`` and ``change_high``: relative, as the figure itself moves, None where the baseline is
+    nothing.
+    """
     worse: float
+    """The move."""
     upper: float
+    """Its one-sided 95 % upper bound."""
     p: float
     p_better: float
+    """``p`` and ``p_better``: one-sided, for worse and for better."""
     noise: float
     error: float
     df: float
+    """``error`` and ``df``: standard error of the move and degrees of freedom."""
     least: float
+    """The smallest move worth acting on."""
     bound: float
+    """The move under which ``upper`` shows that nothing has changed."""
     again: float
+    """The standard error were it the move of three runs."""
     few: bool
+    """Whether the noise is not known (``Noise.few``)."""
     source: NoiseOfProfile | NoiseOfSelftest | None = None
+    """Where it comes from, if from elsewhere than the baselines."""
 
     def detectable(self, family: int, policy: Policy, *, repeated: bool) -> float | None:
         """The worsening, on the scale, that would have failed the run with 95 % probability; None where nothing could.
@@ -181,10 +186,7 @@ def relative_worsening(metric: Metric, level: float, worse: float) -> float | No
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Shifts:
-    """What the test takes of ``Shift``, of many figures at once; every field of one shape, NaN where nothing was compared.
-
-    few: fewer than five baselines, and nothing else from which the noise is known.
-    """
+    """What the test takes of ``Shift``, of many figures at once; every field of one shape, NaN where nothing was compared."""
 
     worse: Floats
     error: Floats
@@ -195,6 +197,7 @@ class Shifts:
     least: Floats
     bound: float | Floats
     few: npt.NDArray[np.bool_]
+    """Whether there are fewer than five baselines, and nothing else from which the noise is known."""
 
 
 def shifts_over(

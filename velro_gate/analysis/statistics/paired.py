@@ -49,23 +49,26 @@ class Conclusion(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Paired:
-    """The figures of a family, each of shape (..., metrics).
-
-    estimate: Hodges-Lehmann; low, high: its 95 % interval; upper: its one-sided bound; infinite with too few pairs.
-    p, p_better: family-wise, for "worse" and for "better". sd: of one pair's difference. head_first, head_second: the estimate
-    of the pairs in which the head build came first, and of those in which it came second; not a number where there is none.
-    """
+    """The figures of a family, each of shape (..., metrics)."""
 
     pairs: int
     estimate: Floats
+    """The Hodges-Lehmann estimate."""
     low: Floats
     high: Floats
+    """``low`` and ``high``: its 95 % interval."""
     upper: Floats
+    """Its one-sided bound; infinite with too few pairs."""
     p: Floats
     p_better: Floats
+    """``p`` and ``p_better``: family-wise, for "worse" and for "better"."""
     sd: Floats
+    """The standard deviation of one pair's difference."""
     head_first: Floats
     head_second: Floats
+    """``head_first`` and ``head_second``: the estimate of the pairs in which the head build came first, and of those in which
+    it came second; not a number where there is none.
+    """
 
 
 def paired(d: Floats, seed: int, orders: Orders | None = None, *, beta: float = 0.05) -> Paired:

@@ -28,14 +28,12 @@ _AT_ONCE = 4_000_000  # elements of the largest array that is made at one time
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Orders:
-    """Orders of the two builds in each pair; +1: the head build came second, -1: it came first.
-
-    possible: every order that might have been drawn, shape (orders, pairs), one row for each way to draw it. drawn: those that
-    were, shape (..., pairs).
-    """
+    """Orders of the two builds in each pair; +1: the head build came second, -1: it came first."""
 
     possible: Floats
+    """Every order that might have been drawn, shape (orders, pairs), one row for each way to draw it."""
     drawn: Floats
+    """Those that were, shape (..., pairs)."""
 
 
 @lru_cache(maxsize=64)

@@ -35,15 +35,13 @@ _SUSPECTED = (Change.REGRESSION, Change.SUSPICIOUS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repeats:
-    """What is to be run again: these phases, in the plan's order, each ``runs`` times; about ``seconds`` in all.
-
-    left_out: suspicious phases for which there is no time.
-    """
+    """What is to be run again: these phases, in the plan's order, each ``runs`` times; about ``seconds`` in all."""
 
     phases: tuple[str, ...]
     runs: int
     seconds: float
     left_out: tuple[str, ...] = ()
+    """Suspicious phases for which there is no time."""
 
 
 def needed_repeats(

@@ -41,25 +41,25 @@ one.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangePoint:
-    """A run of main from which on a figure had another level.
-
-    change: relative, as the figure moved; worse: whether for the worse. index: its place in the history. accepted: somebody
-    agreed to it, so an epoch begins there.
-    """
+    """A run of main from which on a figure had another level."""
 
     phase: str
     step: str
     metric: str
     index: int
+    """Its place in the history."""
     run: RunRecord
     change: float
+    """The relative change of the figure."""
     worse: bool
+    """Whether the figure became worse."""
     accepted: bool
+    """Whether somebody accepted it, so that an epoch begins there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """A figure whose median over the last runs is worse than the pinned release. change: relative, None of nothing."""
+    """A figure whose median over the last runs is worse than the pinned release."""
 
     phase: str
     step: str
@@ -67,6 +67,7 @@ class Drift:
     release: float
     now: float
     change: float | None
+    """The relative change; None where the release's figure is zero."""
     p: float
     k: int
 

@@ -22,14 +22,12 @@ SELFTEST_DF = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoiseSources:
-    """Other sources of the noise of a run's figures.
-
-    selftest: of the runner, as the run's record quotes it. others: accepted runs of the same scenario in the same environment
-    under other profiles, oldest first.
-    """
+    """Other sources of the noise of a run's figures."""
 
     selftest: RunnerSelftest | None = None
+    """The selftest of the runner, as the run's record quotes it."""
     others: Sequence[RunRecord] = ()
+    """Accepted runs of the same scenario in the same environment under other profiles, oldest first."""
 
     def noise(self, phase: str, step: str, metric: Metric, policy: Policy) -> NoiseElsewhere | None:
         """The noise of one figure; None where it is unknown. Runs of another profile go before the selftest."""

@@ -32,18 +32,19 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Judged:
-    """What each row of each run comes to; at most one field is true of a row, none of one that was not compared.
-
-    failed: a regression. suspicious: looks worse, neither confirmed nor refuted; blocks. warned: looks worse, and the baselines
-    are too few for more than a warning. improved, unchanged: as they say. merely_open: none of these; blocks nothing.
-    """
+    """The outcome of each row of each run; at most one field is true of a row, none of one that was not compared."""
 
     failed: Bools
+    """A regression."""
     suspicious: Bools
+    """Looks worse, neither confirmed nor refuted; blocks."""
     warned: Bools
+    """Looks worse, and the baselines are too few for more than a warning."""
     improved: Bools
     unchanged: Bools
+    """``improved`` and ``unchanged``: shown to be better, or not to have changed."""
     merely_open: Bools
+    """None of these; blocks nothing."""
 
 
 def judged_alone(found: Shifts, policy: Policy) -> Judged:

@@ -26,14 +26,15 @@ _NO_BURST = 0.020
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class OwnDelay:
-    """Columns of the samples' length. response, service: seconds of the response and of the service time that may be ours, at
-    most all of it. touched: which requests were under way in a stall or right after. doubtful: those of them that failed.
-    """
+    """Columns of the samples' length."""
 
     response: Floats
     service: Floats
+    """``response`` and ``service``: seconds of the response and of the service time that may be ours, at most all of it."""
     touched: npt.NDArray[np.bool_]
+    """Which requests were under way in a stall or right after."""
     doubtful: npt.NDArray[np.bool_]
+    """Those of them that failed."""
 
 
 def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:

@@ -23,16 +23,17 @@ _SUSTAINED_SECONDS = 10.0
 class GeneratorDelay:
     """What the generator may have added to the response times of a phase.
 
-    sending: seconds by which requests may have been sent late. reading: seconds by which answers may have been read late; it is
-    part of the service time too. share: of how many requests, in (0, 1]. 1.0 where that is not known. A stop of 3 s in 60 s of
-    open load is ``GeneratorDelay(sending=3.0, reading=3.0, share=3 / 60)``.
-
     A delay found by other means than lateness and loop lag is one more such value: ask ``changed_by`` about each of them.
     """
 
     sending: float = 0.0
+    """Seconds by which requests may have been sent late."""
     reading: float = 0.0
+    """Seconds by which responses may have been read late; that is part of the service time too."""
     share: float = 1.0
+    """The share of the requests that it concerns, in (0, 1]; 1.0 where that is not known. A stop of 3 s in 60 s of open load is
+    ``GeneratorDelay(sending=3.0, reading=3.0, share=3 / 60)``.
+    """
 
     def __post_init__(self) -> None:
         if min(self.sending, self.reading) < 0.0 or not 0.0 < self.share <= 1.0:

@@ -21,12 +21,13 @@ from velro_gate.model.verdict import TrustFinding
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Doubt:
-    """A delay that is to be graded. levels: shares of a limit or figure from which it is a caveat, and may break."""
+    """A delay that is to be graded."""
 
     facts: Lateness | LoopLag | GcPause
     figure: float
     delay: GeneratorDelay
     levels: tuple[float, float]
+    """Shares of a limit or figure from which it is a caveat, and may break."""
 
 
 def delay_findings(
@@ -134,12 +135,13 @@ def noise_findings(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taken:
-    """How much of a latency limit the generator's own figure takes. breaks: too much to judge by this limit."""
+    """How much of a latency limit the generator's own figure takes."""
 
     requirement: Requirement
     limit: float
     own: float
     breaks: bool
+    """Whether that is too much to judge by this limit."""
 
     @property
     def share(self) -> float:

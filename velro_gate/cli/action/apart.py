@@ -64,11 +64,12 @@ _NOT_ASKED = Base(reason="this job measures no change", advice="")
 
 @dataclass(slots=True, kw_only=True)
 class Apart:
-    """One job's ways to measure, for ``gate.job.Job``. job: what is kept until the job ends."""
+    """One job's ways to measure, for ``gate.job.Job``."""
 
     change: ProposedChange
     inputs: Inputs
     job: contextlib.ExitStack
+    """What has to stay open until the job ends."""
     _user: ServiceUser | None = field(default=None, init=False)
     _before: Path | None = field(default=None, init=False)
     _built: Path | None = field(default=None, init=False)

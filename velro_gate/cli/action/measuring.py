@@ -48,9 +48,7 @@ class Task(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasureTask:
-    """One task. baselines, confirm: of MEASURE. first: the folder of an earlier run, of CONFIRM. before, built: what an
-    earlier process of this job has left. user: the user that builds and services run as.
-    """
+    """One task."""
 
     task: Task
     inputs: Inputs
@@ -60,10 +58,14 @@ class MeasureTask:
     environ: Mapping[str, str]
     baselines: Path = Path()
     confirm: bool = False
+    """``baselines`` and ``confirm``: used by MEASURE only."""
     first: Path | None = None
+    """The folder of an earlier run; used by CONFIRM only."""
     before: Path | None = None
     built: Path | None = None
+    """``before`` and ``built``: what an earlier process of this job has left."""
     user: ServiceUser | None = None
+    """The user that builds and services run as."""
 
 
 def main(descriptor: int) -> None:

@@ -168,10 +168,12 @@ class Http2Carrier:
 
 @dataclass(slots=True, eq=False)
 class _Errand:
-    """One exchange. stream: its number on the connection, once it has one. may_repeat: its body can be sent again."""
+    """One exchange."""
 
     may_repeat: bool
+    """Whether its body can be sent again."""
     stream: int | None = None
+    """Its number on the connection, once it has one."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
 

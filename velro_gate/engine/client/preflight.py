@@ -29,13 +29,14 @@ _SICK = frozenset({"unhealthy", "down", "error", "fail", "failed", "critical", "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preflight:
-    """What the health request learned. seconds: of the successful response, connecting included; server: its own name, or
-    empty."""
+    """What the health request learned."""
 
     url: str
     status: int
     seconds: float
+    """Seconds until the successful response, connecting included."""
     server: str
+    """What the service calls itself; empty where it does not say."""
     http_version: str
     attempts: int
 

@@ -134,23 +134,24 @@ class Channel(Connection):
 
 @dataclass(slots=True, eq=False)
 class Incoming:
-    """What has come of a response: its headers as they were written, and the pieces of its body that nobody has taken.
-
-    head_whole: status and headers are there. complete: all of it is. waiting: bytes in ``pieces``. heard: all bytes of the body
-    so far. version: as in ``HTTP/1.1``.
-    """
+    """What has come of a response: its headers as they were written, and the pieces of its body that nobody has taken."""
 
     status: int = 0
     version: bytes = b""
+    """The version, as in ``HTTP/1.1``."""
     reason: bytes = b""
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     pieces: deque[bytes] = field(default_factory=deque)
     waiting: int = 0
+    """How many bytes ``pieces`` hold."""
     heard: int = 0
+    """How many bytes of the body have come so far."""
     received: int = 0
     first_at: float = nan
     head_whole: bool = False
+    """Whether status and headers are there."""
     complete: bool = False
+    """Whether all of it is there."""
 
     def take(self) -> bytes:
         """The next piece of the body."""

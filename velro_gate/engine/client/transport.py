@@ -47,27 +47,32 @@ _FAULTS: dict[Outcome | None, tuple[type[httpx.TransportError], str]] = {
 
 @dataclass(slots=True, eq=False)
 class Facts:
-    """What is known of one exchange; times are those of the wire's clock.
-
-    sent: whether it had a connection to go out on, standing or not. waited: seconds until one was free. connect: seconds that
-    making one took. done_at: when the response was whole, or all was over. failed, fault: whether and how the connection
-    failed; None: this machine had no descriptor, port or memory for it. repeated: it went out twice. reconnects: connections
-    that replaced an ended one. reason: what went wrong, in words. raw: the first bytes of the response as they came.
-    """
+    """What is known of one exchange; times are those of the wire's clock."""
 
     sent: bool = False
+    """Whether it had a connection to be sent over, open already or not."""
     waited: float = 0.0
+    """Seconds until a connection was free."""
     connect: float = nan
+    """Seconds that making a connection took."""
     first_at: float = nan
     done_at: float = nan
+    """When the response was whole, or all was over."""
     received: int = 0
     written: bool = False
     failed: bool = False
     fault: Outcome | None = None
+    """``failed`` and ``fault``: whether and how the connection failed; None: this machine had no descriptor, port or memory
+    for it.
+    """
     repeated: bool = False
+    """Whether it was sent twice."""
     reconnects: int = 0
+    """Connections that replaced an ended one."""
     reason: str = ""
+    """What went wrong, in words."""
     raw: Sequence[bytes] = ()
+    """The first bytes of the response as they came."""
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:

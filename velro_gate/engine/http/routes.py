@@ -29,26 +29,26 @@ _LATE_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """One address of the service. sockaddr: for connect(); a path where the family is AF_UNIX."""
+    """One address of the service."""
 
     family: int
     sockaddr: tuple[str, int] | tuple[str, int, int, int] | str
+    """For connect(); a path where the family is AF_UNIX."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Route:
-    """All addresses of the service and how to speak to it.
-
-    sources: IP addresses that connections come from, in turn; empty: the system chooses. preferred: index of the address that
-    was last reached. session: the newest TLS session, which the next handshake takes up.
-    """
+    """All addresses of the service and how to speak to it."""
 
     addresses: tuple[Address, ...]
     server_name: str
     tls: ssl.SSLContext | None = None
     sources: tuple[str, ...] = ()
+    """IP addresses that connections come from, in turn; empty: the system chooses."""
     preferred: int = field(default=0)
+    """Index of the address that was last reached."""
     session: ssl.SSLSession | None = field(default=None)
+    """The newest TLS session, which the next handshake takes up."""
     _looked_at: float = field(default=-inf)
     _sources: dict[int, tuple[str, ...]] = field(init=False)
 

@@ -44,9 +44,10 @@ def client_context(target: Target) -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFault:
-    """Why a TLS connection failed. outcome: CERTIFICATE where one side does not accept the other's, else TLS."""
+    """Why a TLS connection failed."""
 
     outcome: Outcome
+    """CERTIFICATE where one side does not accept the other's, else TLS."""
     words: str
     hint: str
 

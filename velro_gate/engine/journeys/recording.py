@@ -40,13 +40,14 @@ BUGS = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A step under which requests are counted. headers: sent with them where the journey sets none of the same name."""
+    """A step under which requests are counted."""
 
     index: int
     name: str
     timeout: float
     expected: frozenset[int]
     headers: Sequence[tuple[str, Pieces]] = ()
+    """Sent with them where the journey sets none of the same name."""
 
 
 class Carrier(Protocol):
@@ -71,10 +72,7 @@ class Carrier(Protocol):
 
 @dataclass(slots=True, eq=False)
 class PendingSample:
-    """A sample that may still become a failed check; see model.samples for its fields.
-
-    reason, show: why it failed, in words, and how it looked.
-    """
+    """A sample that may still become a failed check; see model.samples for its fields."""
 
     due: float
     sent: float
@@ -90,16 +88,18 @@ class PendingSample:
     received: int
     reason: str
     show: Callable[[], FailureDetail]
+    """``reason`` and ``show``: why it failed, in words, and how it looked."""
 
 
 @dataclass(slots=True, eq=False)
 class SampleLog:
-    """Where the rows of all users of a phase go. dues, steps: of every row, since what fell due is known only afterwards."""
+    """Where the rows of all users of a phase go."""
 
     context: PhaseContext
     layers: CacheLayers
     dues: array[float] = field(default_factory=lambda: array("d"))
     steps: array[int] = field(default_factory=lambda: array("H"))
+    """``dues`` and ``steps``: of every row, since what fell due is known only afterwards."""
 
     def enter(self, row: PendingSample) -> None:
         """Keep a row; it will not change any more."""

@@ -40,11 +40,12 @@ _OVER = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JourneySpec:
-    """What the journeys of a run need to know. folders: where the user's own code lies, for the place of its faults."""
+    """What the journeys of a run need to know."""
 
     function: Function
     name: str
     folders: Sequence[str]
+    """Where the user's own code lies, for the place of its faults."""
     base_url: str
     labels: Sequence[Label]
     feeders: Mapping[str, Feeder]
@@ -54,23 +55,24 @@ class JourneySpec:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class JourneyPhase:
-    """What the users of one phase share on their journeys.
-
-    until: the end of the measured stretch, on the phase's clock. seed: what random draws depend on. carrier: makes what carries
-    the requests of one user. starting: journeys without a request yet. fault: the first one of the journey's code.
-    """
+    """What the users of one phase share on their journeys."""
 
     spec: JourneySpec
     context: PhaseContext
     layers: CacheLayers
     seed: str
+    """The seed of the users' random draws."""
     carrier: Callable[[], Carrier]
+    """Makes what carries the requests of one user."""
     until: float = inf
+    """The end of the measured stretch, on the phase's clock."""
     books: SampleLog = field(init=False)
     carriers: list[Carrier] = field(default_factory=list)
     starting: int = 0
+    """Journeys without a request yet."""
     nursery: trio.Nursery | None = None
     fault: JourneyError | None = None
+    """The first fault of the journey's code."""
 
     def __post_init__(self) -> None:
         self.books = SampleLog(self.context, self.layers)
@@ -90,18 +92,20 @@ class JourneyPhase:
 
 @dataclass(slots=True, eq=False)
 class _JourneyRun:
-    """One journey under way. thought: seconds of pauses before the first request. counted: failed checks that have been
-    counted. first: whether no request has been made. over: whether it ends with what is under_way.
-    """
+    """One journey under way."""
 
     due: float
     queued: float
     block: LabelledBlock
     first: bool = True
+    """Whether it has not made a request yet."""
     thought: float = 0.0
+    """Seconds of pauses before the first request."""
     counted: list[BaseException] = field(default_factory=list)
+    """Failed checks that have been counted."""
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     over: bool = False
+    """Whether it ends once what is under way has ended."""
     under_way: int = 0
 
 

@@ -24,12 +24,13 @@ OTHER = "other reasons"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureDetail:
-    """What is shown of one failed response, see ``FailedAnswer``. hidden: values to mask."""
+    """What is shown of one failed response, see ``FailedAnswer``."""
 
     request: str
     came: str = ""
     seen: str = ""
     hidden: Sequence[str] = ()
+    """Values to mask."""
 
 
 class FailureLog:

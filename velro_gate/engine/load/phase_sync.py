@@ -18,11 +18,9 @@ async def _same(until: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSync:
-    """Asked once a phase each; times are on trio's clock. By default a process is alone.
-
-    begin: takes the phase's number, from 1, when all is ready for it; the instant at which it begins, perhaps a little ahead.
-    end: takes the end of the stretch in which everything that fell due was handed out; the earliest such end of all shards.
-    """
+    """Asked once a phase each; times are on trio's clock. By default a process is alone."""
 
     begin: Callable[[int], Awaitable[float]] = _now
+    """Takes the phase's number, from 1, when all is ready for it; the instant at which it begins, perhaps a little ahead."""
     end: Callable[[float], Awaitable[float]] = _same
+    """Takes the end of the stretch in which everything that fell due was handed out; the earliest such end of all shards."""

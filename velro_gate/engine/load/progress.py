@@ -160,14 +160,16 @@ class Hopelessness:
 
 @dataclass(slots=True, kw_only=True)
 class PhaseProgress:
-    """Makes ticks and progress of one phase. share: of the offered load that this process sends. origin: the run's start."""
+    """Makes ticks and progress of one phase."""
 
     times: PhaseTimes
     number: int
     count: int
     users: int
     share: float
+    """The share of the offered load that this process sends."""
     origin: float
+    """When the run started."""
     context: PhaseContext
     connections: Callable[[], ConnectionCounts]
     ticks: list[Tick] = field(default_factory=list)

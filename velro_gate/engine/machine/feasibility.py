@@ -42,15 +42,18 @@ _TIGHT_MEMORY = 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shortfall:
-    """One need that is not met, or hardly. code: stable. needed, available: in base units. fatal: the plan is refused."""
+    """One need that is not met, or hardly."""
 
     code: str
+    """A name for programs; it stays."""
     phase: str
     needed: float
     available: float
+    """``needed`` and ``available``: what the plan needs and what there is, in base units."""
     sentence: str
     hint: str
     fatal: bool
+    """Whether the plan is refused."""
 
 
 def shortfalls(

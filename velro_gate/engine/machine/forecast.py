@@ -59,22 +59,22 @@ _ASSUMED_ANSWER = 0.01
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseForecast:
-    """What one phase is expected to take. requests, journeys: means, ramp included; an upper bound in a closed loop.
-
-    rate: requests per second at full load. descriptors, memory (bytes), cpu_share (of one core): of all shards together.
-    answer_within: the mean response time in seconds at which all users are always waiting; None in a closed loop.
-    """
+    """What one phase is expected to take."""
 
     name: str
     users: int
     seconds: float
     rate: float
+    """Requests per second at full load."""
     requests: float
     journeys: float
+    """``requests`` and ``journeys``: means, ramp included; an upper bound in a closed loop."""
     descriptors: int
     memory: int
     cpu_share: float
+    """``descriptors``, ``memory`` (in bytes) and ``cpu_share`` (of one core): of all shards together."""
     answer_within: float | None
+    """The mean response time in seconds at which all users are always waiting; None in a closed loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,21 +26,22 @@ _READ_SIZE = 1 << 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineLimits:
-    """The limits of this process and machine.
-
-    descriptors_soft: how many may be open now; descriptors_reachable: up to where this process can raise that by itself.
-    ports: local ports for outgoing connections, per source address and target. memory: bytes free for a new process.
-    cores: usable ones, a fraction where a quota says so. listen_backlog: the longest accept queue (somaxconn).
-    foreign_sources: the asked-for source addresses that are not this machine's.
-    """
+    """The limits of this process and machine."""
 
     descriptors_soft: int
+    """How many may be open now."""
     descriptors_reachable: int
+    """Up to where this process can raise that by itself."""
     ports: int | None
+    """Local ports for outgoing connections, per source address and target."""
     memory: int | None
+    """Bytes free for a new process."""
     cores: float
+    """Usable cores, a fraction where a quota says so."""
     listen_backlog: int | None = None
+    """The longest accept queue (somaxconn)."""
     foreign_sources: tuple[str, ...] = ()
+    """The requested source addresses that are not this machine's."""
 
 
 def read_machine(proc: Path = PROC, cgroup: Path = CGROUP, *, sources: Sequence[str] = ()) -> MachineLimits:

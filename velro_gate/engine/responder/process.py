@@ -25,11 +25,12 @@ COMMAND = (sys.executable, "-I", "-S", server.__file__)
 
 @dataclass(slots=True, kw_only=True)
 class RunningResponder:
-    """A responder that answers. answered: its own count of the requests that it answered; None until it has ended."""
+    """A responder that answers."""
 
     url: str
     pid: int
     answered: int | None = None
+    """Its own count of the requests that it answered; None until it has ended."""
 
 
 @asynccontextmanager

@@ -28,10 +28,11 @@ _READ_SIZE = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardOrder:
-    """What to send. environ: of the code of journeys; a process's own is there for others to read."""
+    """What to send."""
 
     load: Load
     environ: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables for the code of journeys, since those of a process can be read by others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +71,12 @@ class LoadEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleChunk:
-    """Some samples. layers: the names of the shard's cache layers so far, in the order of its codes."""
+    """Some samples."""
 
     phase: str
     samples: Samples
     layers: tuple[str, ...]
+    """The names of the shard's cache layers so far, in the order of its codes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +95,11 @@ class Finished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The load could not be carried out. trace: where the error arose."""
+    """The load could not be carried out."""
 
     error: Exception
     trace: str
+    """Where the error arose."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,11 +21,13 @@ _OF_THE_BODY = (b"content-", b"transfer-encoding:")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Where a chain of redirects stands. request: the one under way. hops, received: redirects so far, and their bytes."""
+    """Where a chain of redirects stands."""
 
     request: bytes
+    """The request under way."""
     hops: int = 0
     received: int = 0
+    """``hops`` and ``received``: redirects so far, and their bytes."""
 
     @property
     def safe(self) -> bool:

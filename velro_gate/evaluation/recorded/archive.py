@@ -18,12 +18,14 @@ _BASELINE = re.compile(r"\d{8}T\d{6}Z-.*\.json")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchivedRun:
-    """One kept run. baseline: it lies there as an accepted one. duet: its pairs, where it is the head of a duet."""
+    """One kept run."""
 
     path: Path
     record: RunRecord
     baseline: bool = False
+    """Whether it lies there as an accepted baseline."""
     duet: DuetRecord | None = None
+    """Its pairs, where it is the head of a duet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

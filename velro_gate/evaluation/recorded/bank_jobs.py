@@ -39,10 +39,11 @@ _NAIVE_METRICS = ("p50", "p95")
 
 @dataclass(slots=True, kw_only=True)
 class _Tally:
-    """How jobs of one kind ended. found: failed, and for a regression of a primary figure."""
+    """How jobs of one kind ended."""
 
     failed: int = 0
     found: int = 0
+    """How many failed for a regression of a primary figure."""
     inconclusive: int = 0
     broken: int = 0
     previous: int = 0

@@ -70,18 +70,21 @@ class FurtherRuns(Enum):
 class Replayed:
     """Every run that had a baseline, one after another; each field one answer a run.
 
-    failed, suspicious (and so blocked), undecided: how it ended; undecided: no fail, but a figure was left open. again: it
-    was measured again. found: by worsening, whether it fails with that put into one of its figures. over_previous, raw:
-    the naive rules; raw: None without response times.
+    failed, suspicious (and so blocked), undecided: how it ended.
     """
 
     failed: Bools
     blocked: Bools
     undecided: Bools
+    """Whether a figure was left open, without a fail."""
     again: Bools
+    """Whether it was measured again."""
     found: dict[float, Bools]
+    """By worsening, whether it fails with that put into one of its figures."""
     over_previous: Bools
     raw: Bools | None = None
+    """None without response times."""
+    """``over_previous`` and ``raw``: the naive rules."""
 
 
 def replay_figures(found: SeriesFound, seed: int = 1) -> Iterator[Figure]:

@@ -10,20 +10,20 @@ from velro_gate.analysis.statistics.sign_flip import Floats
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Series:
-    """Figures that each job measures together, so that one run is judged by all of them; nothing is known to have changed.
-
-    source: the data set. figures, metrics: the name of each figure, and the registry's name of its kind. arms: what each job
-    measures, such as builds of one program; one of them where it measures one thing. values: (jobs, arms, figures) in
-    base units, oldest job first, NaN where there is none. raw: the response times of each job, where there are any.
-    """
+    """Figures that each job measures together, so that one run is judged by all of them; nothing is known to have changed."""
 
     source: str
+    """The data set."""
     name: str
     figures: tuple[str, ...]
     metrics: tuple[str, ...]
+    """``figures`` and ``metrics``: the name of each figure, and the registry's name of its kind."""
     values: Floats
+    """(jobs, arms, figures) in base units, oldest job first, NaN where there is none."""
     arms: tuple[str, ...] = ("",)
+    """What each job measures, such as builds of one program; one of them where it measures one thing."""
     raw: tuple[Floats, ...] = field(default=())
+    """The response times of each job, where there are any."""
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or self.values.shape[1:] != (len(self.arms), len(self.figures)):
@@ -39,12 +39,12 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """The runs of one commit: each the ratio of its figure to that of a fixed build of the same job. label: 'definite up',
-    ..."""
+    """The runs of one commit: each the ratio of its figure to that of a fixed build of the same job."""
 
     number: int
     ratios: tuple[float, ...]
     label: str = ""
+    """'definite up', ..."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,12 +21,10 @@ from velro_gate.model.scenario import ALL_STEPS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndToEnd:
-    """What to measure and draw. bank: its file; whole duets are kept in a folder next to it. seconds, warm_up: of every block.
-
-    scenario: another one than the shipped, for the sandbox.
-    """
+    """What to measure and draw."""
 
     bank: Path
+    """Its file; whole duets are kept in a folder next to it."""
     output: Path
     cycles: int
     jobs: int
@@ -34,7 +32,9 @@ class EndToEnd:
     seed: int
     warm_up: float
     seconds: float
+    """``warm_up`` and ``seconds``: of every block."""
     scenario: Path | None = None
+    """Another one than the shipped, for the sandbox."""
 
 
 def end_to_end_figures(asked: EndToEnd, effects: Effects) -> Iterator[Figure]:

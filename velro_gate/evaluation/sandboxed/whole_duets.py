@@ -56,16 +56,17 @@ class MeasureDuet(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeDuets:
-    """folder: of their folders. count: of each kind. seed: of each duet's own. shape: of their blocks.
-
-    scenario: another one than the shipped, for the sandbox.
-    """
+    """Which whole duets to measure."""
 
     folder: Path
+    """Holds a folder for each."""
     count: int
+    """How many of each kind."""
     seed: int
+    """Gives each duet its own."""
     shape: BlockShape
     scenario: Path | None = None
+    """For the sandbox; None: the shipped one."""
 
 
 def whole_duet_figures(asked: WholeDuets, world: Effects, *, measure: MeasureDuet = duet) -> Iterator[Figure]:

@@ -22,10 +22,11 @@ MOST_BLOCKED, LEAST_FOUND = 0.1, 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
-    """How one job ended. seconds: of load, that of the screen and that of the duet."""
+    """How one job ended."""
 
     verdict: Verdict
     seconds: float
+    """Seconds of load, those of the screen and of the duet."""
     duet: bool
 
     @property

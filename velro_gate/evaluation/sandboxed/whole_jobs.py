@@ -51,28 +51,35 @@ _RAMP = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WholeJobs:
-    """folder: of their folders and the baselines. count: of each kind. seed: of each job's own. screen: seconds that the
-    screen's phase is measured. shape: of the duet's blocks. slowdown: of the service's own time in the slower step. scenario:
-    another one than the shipped, for the sandbox.
-    """
+    """Which whole jobs to measure."""
 
     folder: Path
+    """Holds a folder for each, and the baselines."""
     count: int
+    """How many of each kind."""
     seed: int
+    """Gives each job its own."""
     screen: float
+    """Seconds measured in the screen's phase."""
     shape: BlockShape
+    """Of the duet's blocks."""
     slowdown: float = SLOWDOWN
+    """Share by which the service's own time in the slower step grows."""
     scenario: Path | None = None
+    """For the sandbox; None: the shipped one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """One kind of job. title: of its figures. slower: whether the head build's step is. disturbed: by a busy neighbour."""
+    """One kind of job."""
 
     name: str
     title: str
+    """The name of its figures."""
     slower: bool = False
+    """Whether one step of the head build is slower."""
     disturbed: bool = False
+    """Whether a busy neighbour disturbs the runner."""
 
 
 UNCHANGED = JobKind(name="unchanged", title="whole jobs, A/A, disturbed runner", disturbed=True)
@@ -84,13 +91,14 @@ MeasureJob = Callable[["Sandbox", JobKind, Results, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sandbox:
-    """What the jobs share. core: the service's."""
+    """What the jobs share."""
 
     asked: WholeJobs
     setup: Setup
     world: Effects
     baselines: Path
     core: int
+    """The core that the service is pinned to."""
     calibration: Calibration
 
     def builds(self, kind: JobKind) -> Builds:

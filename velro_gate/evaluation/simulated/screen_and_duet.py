@@ -48,24 +48,26 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerKind:
-    """A kind of runner. run_sd: from run to run; pair_sd: of a pair's difference, both without the odd ones.
-
-    odd: share of odd jobs, in which all runs are slow alike; odd_blocks: of odd blocks, which have no part in the other one of
-    their pair; rising: how much larger the noise is at the end of the history than at its beginning; day: by how many sd the
-    job is slower than the nights that the baselines are from. minutes: of load that an unchanged build may take. judged:
-    whether there are targets.
-    """
+    """A kind of runner."""
 
     name: str
     run_sd: float
+    """The noise from run to run."""
     pair_sd: float
+    """The noise of a pair's difference, both without outliers."""
     tails: Tails = Tails.NORMAL
     odd: float = 0.05
+    """Share of outlier jobs, in which all runs are equally slow."""
     odd_blocks: float = 0.0
+    """Share of outlier blocks; the other block of the pair is not affected."""
     rising: float = 1.0
+    """How much larger the noise is at the end of the history than at its beginning."""
     day: float = 0.0
+    """By how many sd the job is slower than the nights that the baselines are from."""
     minutes: float | None = None
+    """Minutes of load that an unchanged build may take."""
     judged: bool = True
+    """Whether there are targets."""
 
 
 QUIET = RunnerKind(name="quiet (2 / 1.5 %)", run_sd=0.02, pair_sd=0.015, minutes=2.0)
@@ -89,13 +91,15 @@ RUNNERS = (*_variants(QUIET, "quiet"), *_variants(HOSTED, "hosted"))
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JobOutcomes:
-    """How jobs ended, one answer each. asked: a duet was; minutes: of load."""
+    """How jobs ended, one element a job."""
 
     failed: Bools
     blocked: Bools
     undecided: Bools
     asked: Bools
+    """Whether a duet was measured."""
     minutes: Floats
+    """Minutes of load."""
 
 
 def together_figures(count: int, seed: int) -> Iterator[Evaluated]:

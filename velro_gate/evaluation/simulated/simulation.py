@@ -61,14 +61,16 @@ def outliers(random: np.random.Generator, shape: tuple[int, ...], sd: float, sha
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Duets:
-    """Simulated duets. d: (jobs, pairs, metrics). first_windows: windows of both blocks of the first pair, (2, jobs, metrics,
-    windows); first_blocks: their figures, (2, jobs, metrics). orders: +1 where the head build came second, (jobs, pairs).
-    """
+    """Simulated duets."""
 
     d: Floats
+    """(jobs, pairs, metrics)."""
     orders: Floats
+    """+1 where the head build came second, (jobs, pairs)."""
     first_windows: Floats
+    """Windows of both blocks of the first pair, (2, jobs, metrics, windows)"""
     first_blocks: Floats
+    """Their figures, (2, jobs, metrics)."""
 
 
 def duets(

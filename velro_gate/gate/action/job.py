@@ -55,12 +55,13 @@ class ActionJob:
 
 @dataclass(slots=True)
 class _Progress:
-    """published: whether the verdict is public. Whatever goes wrong afterwards does not change it."""
+    """How far a job has come."""
 
     published: bool = False
+    """Whether the verdict is public: whatever goes wrong afterwards does not change it."""
 
     def stands(self) -> None:
-        """From now on there is."""
+        """From now on it is public."""
         self.published = True
 
 

@@ -28,17 +28,18 @@ _RESTART = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelftestAsked:
-    """minutes: that it may take. warm_up, seconds: of each block. kept: the folder of the newest selftests, or None.
-
-    scenario: another one than the shipped, for the sandbox.
-    """
+    """What a selftest is to do."""
 
     minutes: float
+    """Time limit."""
     warm_up: float
     seconds: float
+    """``warm_up`` and ``seconds``: dropped and measured in each block."""
     output: Path
     kept: Path | None
+    """The folder of the newest selftests; None: it is not kept there."""
     scenario: Path | None = None
+    """For the sandbox; None: the shipped one."""
 
     @property
     def cycles(self) -> int:

@@ -46,11 +46,13 @@ class ShardLost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interrupted:
-    """The run was stopped from outside. phase: empty where that was between phases; seconds: measured until then."""
+    """The run was stopped from outside."""
 
     code: Literal["interrupted"] = "interrupted"
     phase: str = ""
+    """Empty where that was between phases."""
     seconds: float | None = None
+    """Seconds measured until then; None where that is not about a phase."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,35 +75,40 @@ class NoSamples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrivalsMissed:
-    """Requests that were due and that the generator did not send. offered: requests a second, None in a closed loop."""
+    """Requests that were due and that the generator did not send."""
 
     code: Literal["arrivals-missed"] = "arrivals-missed"
     phase: str
     missed: int
     due: int
     offered: float | None
+    """Requests a second, None in a closed loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lateness:
-    """Sending late. late: p99 of lateness; limit: the tightest latency limit; affected: what might not have failed without."""
+    """Sending late."""
 
     code: Literal["lateness"] = "lateness"
     phase: str
     late: float
+    """The p99 of lateness."""
     limit: float
+    """The tightest latency limit."""
     affected: tuple[FigureName, ...] = ()
+    """What might not have failed without the delay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopLag:
-    """Reading late: how long the loop was busy at a stretch. once: the longest turn, not the p99 of turns."""
+    """Reading late: how long the loop was busy at a stretch."""
 
     code: Literal["loop-lag"] = "loop-lag"
     phase: str
     busy: float
     limit: float
     once: bool = False
+    """Whether ``busy`` is the longest turn, not the p99 of turns."""
     affected: tuple[FigureName, ...] = ()
 
 
@@ -118,24 +125,26 @@ class GcPause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stalled:
-    """The generator stood still. limit: the tightest latency limit, where the longest stall is above it."""
+    """The generator stood still."""
 
     code: Literal["stalled"] = "stalled"
     phase: str
     longest: float
     limit: float | None = None
+    """The tightest latency limit, where the longest stall is above it."""
     affected: tuple[FigureName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NullRunNoise:
-    """The generator alone takes a large part of a latency limit. own: its figure at ``rate`` requests a second."""
+    """The generator alone takes a large part of a latency limit."""
 
     code: Literal["generator-noise"] = "generator-noise"
     phase: str
     figure: FigureName
     rate: float
     own: float
+    """Its figure at ``rate`` requests a second."""
     limit: float
 
 
@@ -195,16 +204,18 @@ class PortsLow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooFewUsers:
-    """Users so few that response times are mostly waits. needed: of them, by Little's law; blocked: requests never sent."""
+    """Users so few that response times are mostly waits."""
 
     code: Literal["too-few-users"] = "too-few-users"
     phase: str
     users: int
     needed: float
+    """How many would be needed, by Little's law."""
     offered: float
     response: float
     service: float
     blocked: int
+    """Requests never sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,13 +231,14 @@ class FewAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorGaps:
-    """A source that was read less often than the others. most: the readings of the best-watched one."""
+    """A source that was read less often than the others."""
 
     code: Literal["monitor-gaps"] = "monitor-gaps"
     phase: str
     source: str
     readings: int
     most: int
+    """The readings of the best-watched one."""
 
 
 PhaseDoubt = (
@@ -292,15 +304,15 @@ class ControlUnsteady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderEffect:
-    """A figure whose change depends on which build was measured first.
-
-    head_second, head_first: how much worse the head build looks where it comes second, and first, on the comparison scale.
-    """
+    """A figure whose change depends on which build was measured first."""
 
     code: Literal["order"] = "order"
     figure: FigureName
     head_second: float
     head_first: float
+    """``head_second`` and ``head_first``: how much worse the head build looks where it comes second, and first, on the
+    comparison scale.
+    """
 
 
 DuetDoubt = PairsLeftOut | ControlMissing | ControlMoved | ControlUnsteady | OrderEffect

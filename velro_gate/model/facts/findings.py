@@ -16,10 +16,11 @@ from velro_gate.model.waiver import Waiver
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunIncomplete:
-    """The run did not carry out its whole plan. interrupted: from outside."""
+    """The run did not carry out its whole plan."""
 
     code: ClassVar = "run-incomplete"
     interrupted: bool
+    """Whether it was stopped from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +39,12 @@ class DuetInterrupted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Causes:
-    """The commonest kinds of failed requests, by status or outcome; and why TLS failed, and responses were refused.
-
-    refused: step, count and reason.
-    """
+    """The commonest kinds of failed requests, by status or outcome; and why TLS failed, and responses were refused."""
 
     kinds: tuple[tuple[str, int], ...] = ()
     tls_fault: str | None = None
     refused: tuple[tuple[str, int, str], ...] = ()
+    """Step, count and reason."""
 
 
 class Ended(Enum):
@@ -68,7 +67,7 @@ class Failing(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestsFailed:
-    """All requests of a phase failed, or more than any run may have. rate, most: shares."""
+    """All requests of a phase failed, or more than any run may have."""
 
     code: ClassVar = "requests-failed"
     phase: str
@@ -76,17 +75,19 @@ class RequestsFailed:
     succeeded: int
     rate: float
     most: float
+    """``rate`` and ``most``: shares."""
     causes: Causes
     failing: Failing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseEnded:
-    """A phase that the service ended early. stopped: how it stopped responding; else ``ended`` says why it was given up."""
+    """A phase that the service ended early."""
 
     code: ClassVar = "phase-ended"
     phase: str
     stopped: str | None
+    """How it stopped responding; else ``ended`` says why it was given up."""
     ended: str | None
     causes: Causes
     failing: Failing
@@ -94,15 +95,14 @@ class PhaseEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementNotMet:
-    """A requirement that is not simply met. unfinished: its phase did not run to its end.
-
-    ended: how the service ended a phase, where that kept the figure from being measured; ``failing`` is of that phase then.
-    """
+    """A requirement that is not simply met."""
 
     result: RequirementResult
     failing: Failing
     unfinished: bool
+    """Whether its phase did not run to its end."""
     ended: Ended | None = None
+    """How the service ended a phase, where that kept the figure from being measured; ``failing`` is of that phase then."""
 
     @property
     def code(self) -> str:
@@ -166,13 +166,14 @@ class MainWorse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseChange:
-    """A figure of the pinned release and of main now. change: relative; None of zero."""
+    """A figure of the pinned release and of main now."""
 
     phase: str
     figure: FigureName
     release: float
     now: float
     change: float | None
+    """Relative; None of zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,10 +188,11 @@ class BehindRelease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoBaseline:
-    """There was nothing to compare with. skipped: why stored runs were not used."""
+    """There was nothing to compare with."""
 
     code: ClassVar = "no-baseline"
     skipped: tuple[UnusedRuns, ...]
+    """Why stored runs were not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,14 +205,13 @@ class BaselineRequired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowDecided:
-    """One comparison that is reported by itself. several: the run has more than one phase, so sentences name theirs.
-
-    today: the day of the run where a row of the waivers' file is proposed for a regression.
-    """
+    """One comparison that is reported by itself."""
 
     row: Comparison
     several: bool
+    """Whether the run has more than one phase, so that sentences name theirs."""
     today: date | None = None
+    """The day of the run where a row of the waivers' file is proposed for a regression."""
 
     @property
     def code(self) -> str:
@@ -257,10 +258,11 @@ class RowsNotCompared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoLatencyCompared:
-    """No response time of the run could be compared. side_by_side: with a base build."""
+    """No response time of the run could be compared."""
 
     code: ClassVar = "no-latency-compared"
     side_by_side: bool
+    """Whether it was to be compared with a base build."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,22 +132,22 @@ class ZeroFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooFewAnswers:
-    """A quantile with too few successful responses to compare it.
-
-    needed: answers; needed_seconds: of this phase, None where that is not known. others_had_enough: the baselines, or the base
-    build, so that the few responses are this build's doing. before, now: the figure all the same; stand_in: the quantile that
-    is compared instead, if any.
-    """
+    """A quantile with too few successful responses to compare it."""
 
     code: ClassVar = "too-few-answers"
     metric: str
     answers: int
     needed: int
+    """How many responses it takes."""
     needed_seconds: float | None = None
+    """Seconds of this phase that would be enough; None where that is not known."""
     others_had_enough: bool = False
+    """Whether the baselines, or the base build, had enough, so that this build is the cause."""
     before: float | None = None
     now: float | None = None
+    """``before`` and ``now``: the figure all the same."""
     stand_in: str | None = None
+    """The quantile that is compared instead, if any."""
     side_by_side: bool = False
 
 
@@ -240,23 +240,25 @@ class AboveWaiver:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsAgain:
-    """What further runs of the phase found. margin: the relative worsening that counts, None for an error rate."""
+    """What further runs of the phase found."""
 
     code: ClassVar = "runs-again"
     worse: int
     runs: int
     margin: float | None
+    """The relative worsening that counts, None for an error rate."""
     found: Again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairsAgain:
-    """What pairs of blocks found about a suspicion. margin: as above."""
+    """What pairs of blocks found about a suspicion."""
 
     code: ClassVar = "pairs-again"
     worse: int
     pairs: int
     margin: float | None
+    """The relative worsening that counts; None for an error rate."""
     found: Again
 
 

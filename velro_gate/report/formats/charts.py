@@ -38,9 +38,10 @@ class GridLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """One curve; path is empty when nothing was measured. kind: the CSS class that colours it."""
+    """One curve; path is empty when nothing was measured."""
 
     kind: str
+    """The CSS class that colours it."""
     path: str
 
 
@@ -70,11 +71,12 @@ class Legend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """One row of panels. describe: what it shows, in words, for those who cannot see it."""
+    """One row of panels."""
 
     title: str
     note: str
     describe: str
+    """What it shows, in words, for those who cannot see it."""
     width: float
     height: float
     top: float
@@ -90,13 +92,15 @@ class Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """What a chart is about. limits: the metrics whose requirement is drawn; clip: whether rare peaks may leave the scale."""
+    """What a chart is about."""
 
     title: str
     curves: tuple[tuple[str, str, Value], ...]
     limits: tuple[str, ...]
+    """The metrics whose requirement is drawn."""
     label: Callable[[float], str]
     clip: bool = False
+    """Whether rare peaks may leave the scale."""
 
 
 def _error_share(window: Window) -> float | None:

@@ -77,11 +77,12 @@ def marker_named(*names: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Extras:
-    """What is not of the view itself, ready to print. blocks: of required figures, by phase and subject, over ``runs``."""
+    """What is not of the view itself, ready to print."""
 
     links: str
     trend: Trend | None
     blocks: Mapping[tuple[str, Phrase], str]
+    """Of required figures, by phase and subject, over ``runs``."""
     runs: int
     waivers: tuple[str, ...]
     about: str

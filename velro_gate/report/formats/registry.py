@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFormat:
-    """One format. name: what ``--as`` takes. file: its name in a run's folder. module, renderer: what makes its text."""
+    """One format."""
 
     name: str
+    """What ``--as`` takes."""
     file: str
+    """Its name in a run's folder."""
     module: str
     renderer: str
+    """``module`` and ``renderer``: what makes its text."""
 
     def render(self, record: RunRecord, verdict: Verdict) -> str:
         """The report as text. Its module is imported only here, so that what is not asked for costs nothing."""

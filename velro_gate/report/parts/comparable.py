@@ -17,11 +17,13 @@ from velro_gate.report.sentences.reasons import reason_words
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseAnswers:
-    """What a phase is expected to bring. seconds: the measured stretch. answers: in it, by step, ``all`` among them."""
+    """The successful responses that a phase is expected to have."""
 
     phase: str
     seconds: float
+    """The length of the measured stretch."""
     answers: Mapping[str, float]
+    """Responses in it, by step, ``all`` among them."""
 
 
 def comparable(phases: Sequence[PhaseAnswers], policy: Policy) -> Iterator[str]:

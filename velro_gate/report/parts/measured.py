@@ -36,7 +36,7 @@ _SHOWN = ("p50", "p95", "p99")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRow:
-    """A phase that was planned; state says how far it came. few: one of its quantiles is marked."""
+    """A phase that was planned; state says how far it came."""
 
     name: str
     state: str
@@ -51,11 +51,12 @@ class PhaseRow:
     hit_rate: str
     lateness: str
     few: bool
+    """Whether one of its quantiles is marked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """One step of a phase. few: one of its quantiles is marked."""
+    """One step of a phase."""
 
     phase: str
     step: str
@@ -69,6 +70,7 @@ class StepRow:
     hit_rate: str
     received: str
     few: bool
+    """Whether one of its quantiles is marked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,12 +85,14 @@ class AnswerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureRow:
-    """The first failed response of one kind. what: how often it failed, in which way. seen: what came, as it came."""
+    """The first failed response of one kind."""
 
     phase: str
     what: str
+    """How often it failed, and in which way."""
     request: str
     seen: str
+    """What was received, unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

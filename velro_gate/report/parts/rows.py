@@ -35,7 +35,7 @@ PROMINENT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequirementRow:
-    """One requirement, ready to print. few: its quantile has few responses beyond it, which ``value`` marks."""
+    """One requirement, ready to print."""
 
     phase: str
     subject: Phrase
@@ -48,15 +48,12 @@ class RequirementRow:
     glyph: str
     note: str
     few: bool
+    """Whether its quantile has few responses beyond it, which ``value`` marks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonRow:
-    """One comparison, ready to print. note: why it was not compared, if so.
-
-    confirmation: what running it again came to, in a few words. tone: how it may be coloured: as its level, or 'open' where
-    nothing was found out, which must never look like a pass.
-    """
+    """One comparison, ready to print."""
 
     phase: str
     subject: Phrase
@@ -66,12 +63,15 @@ class ComparisonRow:
     finding: str
     level: str
     tone: str
+    """How it is coloured: as its level, or 'open' where nothing was established, which must never look like a pass."""
     glyph: str
     primary: bool
     mde: str
     p: str
     note: str
+    """Why it was not compared, if so."""
     confirmation: str
+    """The result of measuring it again, in a few words."""
 
 
 def requirement_row(result: RequirementResult) -> RequirementRow:

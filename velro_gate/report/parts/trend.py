@@ -30,10 +30,12 @@ _Figure = tuple[str, str, str]  # phase, step, metric
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """title: what the chart shows, in plain words. chart: the fenced mermaid source."""
+    """A chart of one figure over the accepted runs."""
 
     title: str
+    """What it shows, in plain words."""
     chart: str
+    """The fenced mermaid source."""
 
 
 def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:

@@ -39,10 +39,11 @@ SHARED_ENTRIES = 400_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
-    """One sandbox, ready to serve. key: the service key."""
+    """One sandbox, ready to serve."""
 
     application: Application
     key: str
+    """The service key."""
     database: Database
     dependencies: dict[str, Dependency]
 

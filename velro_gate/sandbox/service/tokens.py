@@ -31,11 +31,12 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token speaks for. expires: seconds since 1970."""
+    """Who a token speaks for."""
 
     subject: str
     role: str
     expires: float
+    """Seconds since 1970."""
 
 
 def issue_key(secret: str, *, now: float | None = None) -> str:

@@ -17,13 +17,11 @@ from velro_gate.scenario.syntax.faults import kind_of
 
 @dataclass(frozen=True)
 class Short:
-    """Lets a value be written in a shorter form, which ``expand`` turns into the long one (and leaves the long one alone).
-
-    schema: the JSON Schema of the shorter form.
-    """
+    """Lets a value be written in a shorter form, which ``expand`` turns into the long one (and leaves the long one alone)."""
 
     expand: Callable[[Any], object]
     schema: tuple[tuple[str, object], ...]
+    """The JSON Schema of the shorter form."""
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.expand, handler(source))

@@ -20,15 +20,14 @@ Report = Callable[[str, str | None], None]
 
 @dataclass(slots=True, kw_only=True)
 class Vocabulary:
-    """The names that a text may use at one place of the journey.
-
-    feeders: columns by feeder, None where the feeder could not be read. captured: made by an earlier step.
-    later: captures that only a later step makes, by name, with that step.
-    """
+    """The names that a text may use at one place of the journey."""
 
     feeders: Mapping[str, tuple[str, ...] | None]
+    """Columns by feeder, None where the feeder could not be read."""
     captured: set[str] = field(default_factory=set)
+    """Captures of earlier steps."""
     later: dict[str, str] = field(default_factory=dict)
+    """Captures that only a later step makes, by name, with that step."""
 
 
 def names_in(text: str) -> list[str]:
