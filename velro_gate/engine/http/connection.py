@@ -4,9 +4,8 @@ Rules
 - A connection is owned by one user and carries one request at a time.
 - Its owner hears exactly one of ``answered`` and ``broken`` for each request, and ``opened`` or ``broken`` for each ``open``,
   possibly before the call that caused it returns. ``close`` is silent.
-- ``broken`` leaves the connection closed. ``early`` says that not a byte of a response had come: on a connection that had
-idled,
-  the service has then most likely closed it before it saw the request. ``fault`` then says in words what happened, and
+- ``broken`` leaves the connection closed. ``early`` says that not a byte of a response had come: on an idle
+  connection the service has then most likely closed it before it saw the request. ``fault`` says in words what happened, and
   ``evidence`` holds what had come of the response.
 - Plain and TLS sockets are used alike: both raise when they would block.
 
@@ -219,6 +218,7 @@ class Connection:
     def _not_connected(self, code: int) -> None:
         addresses = self._wire.route.addresses
         self._tries += 1
+        # Another address does not help against a lack of descriptors, ports or memory of our own.
         if code not in OURS and self._tries < len(addresses):
             self._drop_socket()
             self._address = (self._address + 1) % len(addresses)
@@ -236,6 +236,7 @@ class Connection:
         self._wants_body = wants_body
         self.written = False
         self.state = _SENDING
+        # At once, without asking the poller: a request nearly always fits into the socket's buffer, which saves a turn.
         try:
             sent = self._socket.send(request)  # type: ignore[union-attr]  # only when idle, so there is one
         except _BLOCKED:
@@ -248,6 +249,7 @@ class Connection:
             self.state = _RECEIVING
             return
         self._rest = memoryview(request)[sent:]
+        # Reading too: a service may refuse a large body before it has all of it.
         self._wire.poller.change(self._fd, READ | WRITE)
 
     def _send_rest(self) -> None:
@@ -268,11 +270,13 @@ class Connection:
 
     def _ready(self, events: int) -> None:
         state = self.state
+        # The most frequent states first: each comparison is paid for by each request.
         if state is _RECEIVING:
             self._receive()
         elif state is _IDLE:
             self._look_at_idle()
         elif state is ConnectionState.SENDING:
+            # A response may come before the request is sent: a refusal, which may also end the connection here.
             if events & ~WRITE:
                 self._receive()
             if self.state is ConnectionState.SENDING and events & WRITE:
@@ -292,6 +296,7 @@ class Connection:
         except OSError as error:
             self._fail(self._judge(Doing.EXCHANGE, error))
             return
+        # When the poller found the socket ready: a clock read here would add the time that other connections took before.
         at = wire.poller.at
         if wire.poller.rested and data:
             self._note_stall(at)
@@ -302,6 +307,7 @@ class Connection:
             answer.read_at = at
             self._parse(answer, data, at, first=False)
         else:
+            # Only now: a connection that waits for its response needs no parser, and ten thousand of them would be large.
             spare = wire.spare
             answer = spare.pop() if spare else wire.new_answer()
             if self._head or not wire.heads.recall(data, answer, at, wants_body=self._wants_body):
@@ -356,6 +362,7 @@ class Connection:
         self._answer = None
         made = self._socket
         reusable = answer.reusable and self.written and not (self._wire.secure and made.pending())  # type: ignore[union-attr]
+        # Before the owner is called, since it may send the next request at once.
         if reusable:
             self.state = _IDLE
         else:
@@ -426,6 +433,7 @@ class Connection:
             made.close()
 
     def _fail(self, fault: Fault) -> None:
+        # Taken before the connection is closed, which drops what had come.
         answer = self._answer
         early = answer is None
         self.fault, self.evidence = fault.words, b"".join(answer.raw) if answer is not None else b""

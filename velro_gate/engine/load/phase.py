@@ -125,7 +125,7 @@ def _instrumented(watch: HealthWatch) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _State:
-    """How far the phase is, and why it ended before its time."""
+    """How far the phase is, and why it ended early."""
 
     interrupted: bool = False
     gone: str | None = None
@@ -206,17 +206,23 @@ class _Phase:
         """Carry the phase out."""
         state = self._state
         async with trio.open_nursery() as nursery:
+            # Before any user connects: a service that never accepts a connection must run into deadlines too.
             for task in (self._sweep, self._tick, self._watch_stop):
                 nursery.start_soon(task)
             await self._population.start(nursery, self.plan.aside)
+            # A scope of its own: an early end cancels the load and not the drain, in which requests in flight finish.
             with state.load:
                 await self._load()
+            # Before anything is awaited: what falls due from here on was never handed out, so it must not count as due.
             until = self._ended_at()
+            # Before the drain, since the generator's health is judged over the measured stretch alone.
             await self._finish_health()
             # Shards agree on the earliest end, so that all count the same stretch.
             until = await self.plan.sync.end(until)
             await self._drain()
+            # From here on users begin nothing more.
             self._context.closing = True
+            # The three tasks above never end by themselves.
             nursery.cancel_scope.cancel()
         # Counted before the users let go of what they wait for.
         blocked = self._blocked(until)
@@ -238,6 +244,7 @@ class _Phase:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._join_users)
             nursery.start_soon(self.arrivals.play, alarm)
+            # With a short ramp it was entered before the phase began.
             if not self._gc_pause.entered:
                 await trio.sleep_until(self.times.settles)
                 self._gc_pause.enter()
@@ -247,6 +254,7 @@ class _Phase:
             await self.plan.aside(self._watch.begin)
             await trio.sleep_until(self.times.end)
             self._state.stage = Stage.DRAIN
+            # Arrivals of the last moment may still be in the scheduler's hands, and a stalled loop may be late with them.
             with trio.move_on_after(self.plan.patience):
                 while not self.arrivals.finished:
                     await trio.sleep(SWEEP_EVERY)
@@ -335,6 +343,7 @@ class _Phase:
                 await self.plan.aside(self._watch.sample)
             self.plan.observe(self._progress.progress(state.stage))
             gone = self._gone()
+            # In a phase that was stopped, silence says nothing about the service.
             if gone is not None and not state.interrupted:
                 state.gone = gone
                 self._end_early(0.0)

@@ -1,7 +1,7 @@
 """The duet: base build and head build side by side in pairs of blocks, from the pilot to the kept record.
 
 From Python (the confirmation of a suspicion, the action): ``duet(setup, builds, options, results, effects, calibration)`` gives
-the head build's record and the pairs; ``gate.judgement.reach_duet_verdict`` judges them. A suspicion of a few phases is
+the head build's record and the pairs; ``gate.judge.verdict.reach_duet_verdict`` judges them. A suspicion of a few phases is
 measured by a ``setup`` of these phases only.
 """
 
@@ -44,11 +44,11 @@ STARTED_BY_COMMAND = "started by its command for each block"
 
 
 @dataclass(slots=True)
-class _Course:
+class _DuetState:
     """How far a duet has come: what is kept, however it ends."""
 
     pairs: list[Pair] = field(default_factory=list)
-    rehearsed: PilotResult | None = None
+    pilot: PilotResult | None = None
     noise: GeneratorNoise | None = None
     notes: list[str] = field(default_factory=list)
     shards: int = 1
@@ -68,9 +68,9 @@ def duet(
     An interrupted duet is kept as well, marked as such; so are the whole pairs of one that ended by an error.
 
     Args:
-        setup: the scenario and its phases; its own address and lengths of phases give way to the builds' and the blocks'.
+        setup: the scenario and its phases; its address and phase lengths are replaced by those of the builds and blocks.
         builds: where the two are, or how to start them.
-        options: seed, and what the pilot shall not choose.
+        options: the seed, and what the pilot is not to choose.
         results: the folder, with the log of the duet and of each build.
         effects: the outside world; its environment is that of the builds' commands, too.
         calibration: measures the generator's own noise; None: it is left out, which the record notes.
@@ -86,10 +86,10 @@ def duet(
     started = effects.utc_now()
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     outputs = {side: BuildOutput(results.folder / f"{side.value}.log", hidden) for side in Side}
-    course = _Course()
+    state = _DuetState()
 
     def keep() -> tuple[RunRecord, DuetRecord]:
-        kept = _kept(setup, builds, options, course)
+        kept = _kept(setup, builds, options, state)
         record = RunRecord(
             id=results.folder.name,
             started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
@@ -99,10 +99,10 @@ def duet(
             revision=builds.head.revision,
             phases=head_phases(kept.duet),
             url=mask(builds.head.url, hidden) if isinstance(builds.head, RunningBuild) else STARTED_BY_COMMAND,
-            interrupted=course.interrupted,
-            notes=tuple(mask(note, hidden) for note in course.notes),
-            shards=course.shards,
-            generator_noise=course.noise,
+            interrupted=state.interrupted,
+            notes=tuple(mask(note, hidden) for note in state.notes),
+            shards=state.shards,
+            generator_noise=state.noise,
             selftest=effects.selftest,
         )
         write_duet(results.folder, record, kept)
@@ -113,18 +113,18 @@ def duet(
         try:
             builds.check()
             local = _as_measured(setup, builds)
-            course.shards = make_room(local, effects, log)
-            run_trio(partial(_play, local, builds, options, course, outputs, effects, log, calibration))
+            state.shards = make_room(local, effects, log)
+            run_trio(partial(_measure_duet, local, builds, options, state, outputs, effects, log, calibration))
         except VelroError as error:
             log.error("%s", error)
-            if course.pairs:
-                course.notes.append(f"the duet ended early: {error.what}")
+            if state.pairs:
+                state.notes.append(f"the duet ended early: {error.what}")
                 keep()
             raise
         except KeyboardInterrupt:
-            # Asked for twice: at once, but not without what there is.
-            course.interrupted = True
-            if course.pairs:
+            # The second signal ends the duet at once, but what has been measured is kept.
+            state.interrupted = True
+            if state.pairs:
                 keep()
             raise
         finally:
@@ -136,7 +136,7 @@ def duet(
 
 
 def _as_measured(setup: Setup, builds: Builds) -> Setup:
-    """The setup, with what this machine has to carry besides the load: a build that we start shares its cores."""
+    """The setup as this machine has to carry it: a build that we start shares its cores with the load."""
     url = builds.head.url if isinstance(builds.head, RunningBuild) else "http://127.0.0.1"
     # The path under which the routes are is the scenario's.
     target = setup.scenario.target
@@ -145,11 +145,11 @@ def _as_measured(setup: Setup, builds: Builds) -> Setup:
     return replace(setup, scenario=replace(setup.scenario, target=replace(target, url=url, unix_socket=None)))
 
 
-async def _play(
+async def _measure_duet(
     setup: Setup,
     builds: Builds,
     options: DuetOptions,
-    course: _Course,
+    state: _DuetState,
     outputs: dict[Side, BuildOutput],
     effects: Effects,
     log: logging.Logger,
@@ -162,31 +162,31 @@ async def _play(
         stage = Stage(
             setup,
             builds,
-            shards=course.shards,
+            shards=state.shards,
             outputs=outputs,
             control_url=responder.url,
             effects=effects,
             log=log,
             stop=stop,
         )
-        course.notes = stage.notes
+        state.notes = stage.notes
         noise = await generator_alone(setup, calibration, effects, stop)
         if isinstance(noise, str):
             stage.note(noise)
         else:
-            course.noise = noise
+            state.noise = noise
         if not builds.restarted:
             stage.note(NOT_RESTARTED)
         if not stop.is_set():
-            course.rehearsed = await run_pilot(stage, options, trio.current_time() - began)
-        if course.rehearsed is not None and not stop.is_set():
-            await measure_pairs(stage, course.rehearsed, options, course.pairs, began + options.most_seconds)
-        course.interrupted = stop.is_set()
+            state.pilot = await run_pilot(stage, options, trio.current_time() - began)
+        if state.pilot is not None and not stop.is_set():
+            await measure_pairs(stage, state.pilot, options, state.pairs, began + options.most_seconds)
+        state.interrupted = stop.is_set()
         nursery.cancel_scope.cancel()
 
 
 async def measure_pairs(stage: Stage, plan: PilotResult, options: DuetOptions, pairs: list[Pair], deadline: float) -> None:
-    """Pair after pair, until a look ends it, the time is over, a build has died, or it is stopped.
+    """Pair after pair, until a look ends it, time runs out, a build crashes, or it is stopped.
 
     A pair that cannot be used is measured again, in the same order of the builds, as long as the others would still count.
     pairs: grows by each; deadline: on trio's clock.
@@ -259,10 +259,10 @@ def _pair_words(pair: Pair, number: int, count: int) -> str:
     return f"pair {number} of {count}: p95 {units.format_change(head.value / base.value - 1.0)} ({figures})"
 
 
-def _kept(setup: Setup, builds: Builds, options: DuetOptions, course: _Course) -> DuetRecord:
-    plan = course.rehearsed
+def _kept(setup: Setup, builds: Builds, options: DuetOptions, state: _DuetState) -> DuetRecord:
+    plan = state.pilot
     return DuetRecord(
-        duet=_duet(setup, options, plan, course.pairs),
+        duet=_duet(setup, options, plan, state.pairs),
         warm_up=0.0 if plan is None else plan.shape.warm_up,
         block_seconds=0.0 if plan is None else plan.shape.seconds,
         restarted=builds.restarted,

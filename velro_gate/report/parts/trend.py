@@ -39,21 +39,21 @@ class Trend:
 
 
 def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:
-    """The course of the figure that matters most; None where there are fewer than two baselines of it, or nothing is judged.
+    """The series of the figure that matters most; None where there are fewer than two baselines of it, or nothing is judged.
 
     history: the comparable accepted runs, oldest first.
     """
     wanted = _most_important(record, verdict)
     if wanted is None or verdict.level is Level.BROKEN:
         return None
-    course = _course(_value(record, wanted), history, wanted)
-    if not course:
+    series = _series(_value(record, wanted), history, wanted)
+    if not series:
         return None
     phase, step, metric = wanted
-    scale, unit = _scale(metric, max(course))
-    points = [value / scale for value in course]
+    scale, unit = _scale(metric, max(series))
+    points = [value / scale for value in series]
     low, high = _axis(points)
-    count = len(course) - 1
+    count = len(series) - 1
     labels = ", ".join(f'"{index - count}"' for index in range(count))
     lines = (
         "```mermaid",
@@ -69,7 +69,7 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
 
 
 def blocks(verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Phrase], str]:
-    """The course of each required figure by phase and subject, old to new and this run last.
+    """The series of each required figure by phase and subject, old to new and this run last.
 
     A figure of which there are fewer than two baselines, or that this run has not measured, is left out. Empty where nothing is
     judged.
@@ -79,7 +79,7 @@ def blocks(verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Ph
     found = {}
     for result in verdict.requirements:
         wanted, now = result.requirement, result.estimate
-        points = _course(None if now is None else now.value, history, (result.phase, wanted.step, wanted.metric))
+        points = _series(None if now is None else now.value, history, (result.phase, wanted.step, wanted.metric))
         if points:
             found[result.phase, figures.subject(wanted.metric, wanted.step)] = _drawn(points)
     return found
@@ -90,7 +90,7 @@ def _drawn(points: Sequence[float]) -> str:
     return "".join(_BLOCKS[int((point - low) / (high - low) * len(_BLOCKS))] for point in points)
 
 
-def _course(now: float | None, history: Sequence[RunRecord], wanted: _Figure) -> list[float]:
+def _series(now: float | None, history: Sequence[RunRecord], wanted: _Figure) -> list[float]:
     """A figure of the last baselines and now; empty where there are fewer than two baselines of it."""
     before = [value for run in history[-MOST:] if (value := _value(run, wanted)) is not None]
     return [] if len(before) < 2 or now is None else [*before, now]
