@@ -223,7 +223,7 @@ def _lateness(case: Case) -> Figure:
 
 
 def _hard_cases(wanted: argparse.Namespace) -> list[Case]:
-    """Timeouts and an interruption: the books have to balance there too."""
+    """Timeouts and an interruption: the counts have to balance there too."""
     slow = Delays(kind="bimodal", parameters=(0.005, 0.4, 0.1))
     hanging = Delays(kind="constant", parameters=(1.5,))
     seconds = min(wanted.seconds, 10.0)

@@ -1,4 +1,4 @@
-"""The whole velro-prd plan against the sandbox, with the books compared at the end. ``python -m benchmarks.full_plan``."""
+"""The whole velro-prd plan against the sandbox, with both counts compared at the end. ``python -m benchmarks.full_plan``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from velro_gate.sandbox.settings import Settings
 
 
 def main() -> None:
-    """Run every phase of a profile, print each one's figures, the verdict, and both sides' books."""
+    """Run every phase of a profile, print each one's figures, the verdict, and both sides' counts."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--profile", default="full")
     options.add_argument("--output", type=Path, default=Path("velro-results"))
@@ -37,7 +37,7 @@ def main() -> None:
     for phase in record.phases:
         print(line(phase))
     sent = sum(phase.delivered_total for phase in record.phases)
-    print(f"books: delivered {sent:,}, the service counted {counted:,}, difference {sent - counted:,}")
+    print(f"counts: delivered {sent:,}, the service counted {counted:,}, difference {sent - counted:,}")
     print(f"verdict: {verdict.level.word}; files in {results.folder}")
     for finding in verdict.findings:
         print(f"  {finding.level.word}: {words(finding).sentence}")

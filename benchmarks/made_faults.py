@@ -73,7 +73,7 @@ def clopper_pearson(hits: int, runs: int, confidence: float = CONFIDENCE) -> tup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """What one run came to. fault: why there is no verdict."""
+    """The result of one run. fault: why there is no verdict."""
 
     level: str = ""
     codes: tuple[str, ...] = ()

@@ -34,7 +34,7 @@ one and starves the rest.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What one run came to. rate: answers per second; cpu: of one core; memory: bytes at most. report: the tool's own words.
+    """The result of one run. rate: answers per second; cpu: of one core; memory: bytes at most. report: the tool's own words.
 
     fault: why there are no figures, or what is wrong with them.
     """

@@ -124,5 +124,5 @@ def test_a_headline_never_calls_too_small_to_see_what_lies_above_the_smallest_vi
         reasons=(Worded(code="x", sentence=reason),) if reason else (),
     )
     said = plain(moved_words(row))
-    assert ("could only have been sure of" in said) <= (mde is not None and abs(change) < mde)
+    assert ("could only have detected" in said) <= (mde is not None and abs(change) < mde)
     assert "too noisy" not in said

@@ -38,7 +38,7 @@ class WireUser(Protocol):
 
     @property
     def waiting(self) -> deque[tuple[float, CompiledStep]]:
-        """Arrivals that it has not come to."""
+        """Arrivals that it has not begun."""
 
     def arrive(self, due: float, step: CompiledStep) -> None:
         """A request, or a journey, falls due."""
@@ -124,7 +124,7 @@ class WirePopulation(Generic[U, C]):
     async def close(self) -> None:
         """See Population. Other tasks of the process get their turns meanwhile."""
         self._wire.dials.shut()
-        # What the sweep has not come to any more has timed out all the same: it must not pass for cancelled, nobody's error.
+        # What the last sweep did not reach has timed out all the same: it must not pass for cancelled, nobody's error.
         await expire_overdue(self.context.buckets, self.context.now())
         for number, user in enumerate(self._users.values()):
             user.cancel()

@@ -106,7 +106,7 @@ def every_file_in(archive: bytes, ending: str) -> dict[str, bytes]:
         names = [entry.filename for entry in opened.infolist() if entry.filename.endswith(ending)]
     strange = [name for name in names if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*", name)]
     if strange:
-        raise _bad(f"it holds a file of a strange name: {strange[0]!r}")
+        raise _bad(f"it holds a file with an unexpected name: {strange[0]!r}")
     return files_in(archive, frozenset(names))
 
 

@@ -2,7 +2,7 @@
 
 Several jobs may share one status: two scenarios, profiles or runners, each with a verdict of its own. GitHub shows the newest
 status of a context only, so that the last writer would win. Therefore each status carries, in the fragment of its link, which
-part it is and what that part itself came to; a part that passes reads the others first and shows the worst of all. After it
+part it is and the result of that part itself; a part that passes reads the others first and shows the worst of all. After it
 has written it looks again: of two that finish at one moment at least one sees both. A part that does not pass needs no look.
 A job that has not begun has written nothing; that it is missing shows only where somebody says how many there are.
 """

@@ -33,7 +33,7 @@ class QuantileMove:
     seconds: float
     """The difference."""
     moved: bool
-    """Whether it is surely worse."""
+    """Whether it is certainly worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,7 +189,7 @@ class Metric:
         return self.scope is Scope.STEP
 
 
-_SLOW = "Find out where the time goes; the report shows it step by step."
+_SLOW = "Find out where the time goes: the report shows it step by step."
 _TOO_LITTLE = "See what limited the throughput: slow responses, errors, or users that could not connect."
 
 CONFIGURED = "configured pool size, not counted"

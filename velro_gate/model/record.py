@@ -41,7 +41,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """The books of a measured stretch. Invariants: due = sent + blocked + missed; sent = ok + failed + cancelled."""
+    """The counts of a measured stretch. Invariants: due = sent + blocked + missed; sent = ok + failed + cancelled."""
 
     due: int
     sent: int

@@ -25,7 +25,7 @@ class Family:
     """A metric family to keep, and the name its readings get.
 
     name may hold labels in braces, as in ``cache_{layer}_hits_total``: one reading for each value of the label, lines without
-    the label left out. Lines that come to the same name are added up.
+    the label left out. Lines that get the same name are added up.
     """
 
     family: str

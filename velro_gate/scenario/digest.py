@@ -9,7 +9,7 @@ from dataclasses import asdict
 from velro_gate.model.scenario import Auth, BearerAuth, Body, Feeder, LoginAuth, OpenArrivals, Phase, Scenario, Step, Target
 
 _FORMAT = 1
-"""Part of the hash: raised when the same content comes to mean another load."""
+"""Part of the hash: raised when the same content means another load than before."""
 
 
 def profile_digest(scenario: Scenario, profile: str) -> str:

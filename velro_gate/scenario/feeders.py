@@ -55,7 +55,7 @@ def feeder_from(spec: FeederSpec, *, name: str, folder: Path, seed: int, faults:
 
 
 def _size(spec: FeederSpec) -> int:
-    """About how many bytes the generated texts come to."""
+    """About how many bytes the generated texts have."""
     return spec.rows * sum(_width(column) for column in spec.columns.values())
 
 

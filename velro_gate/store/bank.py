@@ -1,6 +1,6 @@
 """A bank as a file of lines: how its blocks are made, then one block a line. It grows while it is measured.
 
-A line is whole when it ends in a line break. What a crash left of a line, and blocks of a cycle that did not come to its end,
+A line is whole when it ends in a line break. What a crash left of a line, and blocks of an incomplete cycle,
 are dropped when the bank is taken up again: blocks of one cycle have to lie close together in time.
 """
 

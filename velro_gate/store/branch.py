@@ -185,7 +185,7 @@ def _lease(git: Git, branch: Branch) -> tuple[str, ...]:
 
 
 def _read(git: Git, tip: str, path: str) -> Pulled:
-    """The files below a path, without those that cannot be baselines: links, other kinds, large ones, strange names."""
+    """The files below a path, without those that cannot be baselines: links, other kinds, large ones, unexpected names."""
     if not tip:
         return Pulled(files={})
     listed = git.run("ls-tree", "-r", "-z", "--long", tip, "--", f"{path}/").decode("utf-8", "surrogateescape")
@@ -221,7 +221,7 @@ def _unfit(mode: str, kind: str, size: str, name: str) -> str:
     if kind != "blob" or mode not in ("100644", "100755"):
         return "it is not a regular file"
     if any(part in ("..", ".", ".git", "") for part in PurePosixPath(name).parts) or not name.isprintable():
-        return "its name is strange"
+        return "its name is not that of a baseline"
     if size.isdigit() and int(size) > LARGEST:
         return f"it has more than {format_count(LARGEST)} bytes"
     return ""

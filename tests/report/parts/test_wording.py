@@ -156,7 +156,7 @@ def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen()
     text = report.headline(record(), verdict(Level.INCONCLUSIVE, dataclasses.replace(row, mde=0.22)))
     assert "looks 8.0 % higher" in text
     assert text.endswith(
-        "neither shown to have changed nor to be unchanged: this run could only have been sure of 22 % or more."
+        "neither shown to have changed nor to be unchanged: this run could only have detected 22 % or more."
     )
 
 

@@ -38,7 +38,7 @@ class Figures:
 
 
 def unusable(pair: Pair) -> TrustFacts | None:
-    """Why a pair cannot be used; None when it can. A build that died under load is no reason: that is its own doing."""
+    """Why a pair cannot be used; None when it can. A build that crashed under load is not a reason: that is its own fault."""
     for side in Side:
         block = pair.block(side)
         broken = next((doubt.facts for doubt in block.doubts if doubt.level is Level.BROKEN), None)

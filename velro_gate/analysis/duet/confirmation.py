@@ -33,7 +33,7 @@ def confirm_side_by_side(
 
     Every row of such a phase is that of the duet, those included that the screen did not have. A row stays the screen's where
     the pairs hold no answer: in a phase without pairs, in a duet that cannot be trusted, for a figure that was not compared.
-    A head build that dies in the duet is not a row: ``died_side_by_side`` finds that.
+    A head build that crashes in the duet is not a row: ``died_side_by_side`` finds that.
 
     Args:
         rows: what the screen found (``compare``).
@@ -72,7 +72,7 @@ def doubts_side_by_side(duet: Duet) -> Iterator[TrustFinding]:
 
 
 def died_side_by_side(duet: Duet) -> Iterator[Finding]:
-    """That the head build died under the load of the duet, which fails the run by itself."""
+    """That the head build crashed under the load of the duet, which fails the run by itself."""
     yield from (each for each in stopped_builds(duet) if each.level is Level.FAIL)
 
 
@@ -105,7 +105,7 @@ def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparis
 
 
 def _confirmed(row: Comparison, duet: Duet) -> Comparison:
-    """A row that the screen suspected: what the pairs come to is reported as the answer to that."""
+    """A row that the screen suspected: the result of the pairs is reported as the answer to that."""
     counted = _counted(row, duet, confirmed=row.verdict is Change.REGRESSION)
     found = {Change.UNCHANGED: Again.UNCHANGED, Change.IMPROVEMENT: Again.BETTER, Change.REGRESSION: Again.CONFIRMED}
     again = PairsAgain(

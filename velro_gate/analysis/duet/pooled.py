@@ -44,7 +44,7 @@ def pool_blocks(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
         tls_fault=next((block.tls_fault for block in blocks if block.tls_fault is not None), None),
         stalled=sum(block.stalled for block in blocks),
         longest_stall=max(block.longest_stall for block in blocks),
-        # The verdict of the duet reports a build that died; what its blocks showed until then stands.
+        # The verdict of the duet reports a build that crashed; what its blocks showed until then stands.
         interrupted=False,
         service_gone=None,
         hopeless=None,

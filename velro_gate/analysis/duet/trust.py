@@ -61,7 +61,7 @@ def builds_stopped(duet: Duet) -> Iterator[tuple[Level, BuildStopped]]:
 def duet_doubts(duet: Duet, rows: Sequence[Comparison]) -> Iterator[TrustFinding]:
     """Every reason to doubt the pairs: those left out, what the blocks left in say, the control endpoint, the builds' order.
 
-    rows: what the pairs come to (``compare_pairs``).
+    rows: the result of the pairs (``compare_pairs``).
     """
     left_out = [reason for pair in duet.pairs if (reason := unusable(pair)) is not None]
     usable = [pair for pair in duet.pairs if not unusable(pair)]

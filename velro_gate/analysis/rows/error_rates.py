@@ -51,7 +51,7 @@ def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
 def error_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy) -> Shift | None:
     """The move of an error rate against the last K baselines; None when nothing was asked of either.
 
-    current: the books of the candidate, or of all its runs when it was confirmed; these are of one job and share its moment.
+    current: the counts of the candidate, or of all its runs when it was confirmed; these are of one job and share its moment.
     """
     asked = [counts for counts in before if asked_and_failed(counts)[0]]
     return counts_shift(current, asked[-policy.max_baselines :], policy, shared=SHARED)

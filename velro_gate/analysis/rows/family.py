@@ -192,7 +192,7 @@ def beyond(n: float, quantile: float) -> float:
 
 SAME_JOB = 0.5
 """Share of the policy's level at which one job alone may fail a run: its runs share the machine and the quarter of an hour, so
-an odd machine looks like a slow build in all of them. Measured on hosted runners (``evaluate replay``, otel_java).
+an unusual machine looks like a slow build in all of them. Measured on hosted runners (``evaluate replay``, otel_java).
 """
 
 

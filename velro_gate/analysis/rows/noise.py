@@ -2,7 +2,7 @@
 
 The unit of replication is the run: one value a run, never a request and never a window. The level is a median and the noise
 has two estimates, of which the larger counts, because run-to-run noise has heavy tails and shifts between regimes
-(decision.md, 1): a run of odd neighbours can neither move the level much nor make the noise look smaller than it is.
+(decision.md, 1): a few runs next to busy neighbours can neither move the level much nor make the noise look smaller than it is.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def noise_of(
     """Level and noise of the accepted runs' values, oldest first, on the comparison scale (decision.md, 4).
 
     K >= 5: s = max(sd of the last K, sqrt(median(D^2) / .9099), .005) with D the successive differences of the last H, and
-    df = K - 1 + floor((H - 1) / 3). With a long history, values far off the level are drawn in first, so that one odd run
+    df = K - 1 + floor((H - 1) / 3). With a long history, values far off the level are drawn in first, so that one outlier run
     among the last K does not blind the test for weeks. K = 2 to 4: s^2 = (4 s0^2 + (K - 1) sK^2) / (K + 3), df = K + 3.
     K = 1: s = s0, the same formula at K = 1, so df = 4.
 

@@ -188,7 +188,7 @@ def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> C
     if beyond(n, quantile) >= (STILL_BEYOND if offered else LEAST_BEYOND):
         return None
     if offered:
-        # The plan offers enough: that so few were answered is the service's doing and must not hide it from the test.
+        # The plan offers enough: the service is the cause of so few responses, which must not hide it from the test.
         return _not_compared(row, Level.INCONCLUSIVE, replace(too_few(row.metric, n, 0.0), others_had_enough=True))
     reason = too_few(row.metric, n, phase.measured_seconds)
     earlier = [found.value for each in before if (found := each.measurement(row.metric.name, row.step)) is not None]
@@ -251,7 +251,7 @@ def gathered(shifts: Sequence[Shift]) -> Shifts:
 
 
 def _change(judged: Judged, i: int, shift: Shift) -> tuple[Change, Level]:
-    """What row ``i`` comes to, and what that means for the run."""
+    """The outcome of row ``i``, and what that means for the run."""
     if judged.failed[i]:
         return Change.REGRESSION, Level.FAIL
     if judged.suspicious[i]:

@@ -1,10 +1,10 @@
 """A suspicion becomes a regression only when further runs show it again (decision.md, 4).
 
-One run may be odd: a neighbour, a cache that started cold, a machine in another mood. So the screen alone fails nothing here.
-The phases with a suspicious figure, and no others, are run twice more, and the figure is judged by the mean of all three runs.
-The whole error rate is spent at this second look; the first one only chooses what is looked at again.
-The further runs, which nothing has selected, speak for themselves, too: a suspicion that they do not repeat is refuted, and the
-figure unchanged if they show that, else open; one that they repeat without being overwhelming stays a suspicion.
+One run may be an outlier: a neighbour, a cache that started cold, another machine state. So the screen alone fails nothing
+here. The phases with a suspicious figure, and no others, are run twice more, and the figure is judged by the mean of all three
+runs. The whole error rate is spent at this second look; the first one only chooses what is looked at again. The further runs,
+which nothing has selected, speak for themselves, too: a suspicion that they do not repeat is refuted, and the figure unchanged
+if they show that, else open; one that they repeat without being overwhelming stays a suspicion.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ LEAST_RUNS = 10
 """A shorter history does not distinguish a change from noise."""
 
 LASTING = 5
-"""Runs that a level must have lasted, so that two odd runs in a row cannot be its median: they are not a change."""
+"""Runs that a level must have lasted, so that two outliers in a row cannot be its median: they are not a change."""
 
 NEWEST = 3
 """Runs of the newest level, which has had no time to last: a step is to be seen while people remember what they merged."""
@@ -152,7 +152,7 @@ def recent_worsenings(history: Sequence[RunRecord], rows: Sequence[Row], policy:
 
 
 def drift_from(release: Release, history: Sequence[RunRecord], rows: Sequence[Row], policy: Policy) -> tuple[Drift, ...]:
-    """Of the primary rows, those whose median over the last runs is worse than the release by the margin, and surely so.
+    """Of the primary rows, those whose median over the last runs is worse than the release by the margin, and certainly so.
 
     The test of the screen (decision.md, 4) the other way round: is the release better than the last K runs, p <= the
     confirmation level. Epochs do not count here: also what was agreed to, a little at a time, is drift.

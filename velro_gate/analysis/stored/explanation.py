@@ -165,7 +165,7 @@ def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecor
 def shape_of(quantiles: Sequence[QuantileMove], median: float) -> ShiftShape:
     """How the quantiles, lowest first, moved against one another.
 
-    A quantile that did not surely move has stayed only where its interval says so (``stayed``); one that may have moved like
+    A quantile that did not certainly move has stayed only where its interval says so (``stayed``); one that may have moved like
     the others does not contradict their shape. median: the response time in seconds that a jump is compared with. A single
     quantile has no shape but its own.
     """
@@ -186,7 +186,7 @@ def shape_of(quantiles: Sequence[QuantileMove], median: float) -> ShiftShape:
 
 
 def stayed(one: QuantileMove, moved: Sequence[QuantileMove]) -> bool:
-    """Whether a quantile surely moved less than the others did: its interval ends below half of the least of their moves."""
+    """Whether a quantile certainly moved less than the others did: its interval ends below half of the least of their moves."""
     return not one.moved and one.high < min(other.change for other in moved) / 2.0
 
 

@@ -1,4 +1,4 @@
-"""How fast a watched value grows over a stretch: a slope that odd readings do not bend, with its interval."""
+"""How fast a watched value grows over a stretch: a slope that outlying readings do not bend, with its interval."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class OwnDelay:
 
 
 def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:
-    """What may be the generator's doing. stalls: in their order, none overlapping another, on the samples' clock."""
+    """What the generator may have caused. stalls: in their order, none overlapping another, on the samples' clock."""
     starts = np.array([stall.start for stall in stalls])
     ends = np.array([stall.end for stall in stalls])
     long = ends - starts > _NO_BURST

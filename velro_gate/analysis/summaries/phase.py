@@ -1,4 +1,4 @@
-"""One phase, summarised: the books, and every figure that was measured, with its interval.
+"""One phase, summarised: the counts, and every figure that was measured, with its interval.
 
 What counts is the measured stretch: samples whose due time lies in [measured_from, measured_until). A figure that was not
 measured is absent, never 0. Samples of requests that are not steps of the journey (a login) are in no count and no figure.
@@ -31,7 +31,7 @@ K = TypeVar("K", int, str)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stretch:
-    """The measured rows, and everything of the phase that the books need. Groups are the steps, then all of them."""
+    """The measured rows, and everything of the phase that the counts need. Groups are the steps, then all of them."""
 
     steps: tuple[str, ...]
     run: PhaseRun
@@ -64,7 +64,7 @@ def summarise(
     """The summary of one phase from all of its samples (ramp included), the engine's facts and the monitor's readings.
 
     Raises:
-        BrokenError: the engine's books do not balance: an arrival is neither sent nor accounted for.
+        BrokenError: the engine's counts do not balance: an arrival is neither sent nor accounted for.
     """
     stretch = _stretch(steps, run, samples)
     charts = windows.chart_windows(stretch.every, run)
@@ -125,7 +125,7 @@ def _books(stretch: _Stretch) -> list[Counts]:
         sent, ok, cancelled = sum(row), row[Outcome.OK], row[Outcome.CANCELLED]
         if due != sent + blocked + missed:
             raise BrokenError(
-                f"the books do not balance: {due} requests fell due, but {sent} were sent, {blocked} blocked, {missed} missed",
+                f"the counts do not balance: {due} requests fell due, but {sent} were sent, {blocked} blocked, {missed} missed",
                 where=f"phase {run.name}, step {name}",
                 why="samples were lost on the way to the record, or the record was changed",
                 hint="Run again; when it happens again, report it with the log file.",
@@ -212,8 +212,8 @@ def _latencies(stretch: _Stretch) -> list[Measurements]:
 def _times_with_failures(rows: Samples, good: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.float64]:
     """Response times in which a failure is never faster than the slowest request of its step.
 
-    A timeout stands with the time it took. An error that came quickly has kept somebody waiting for good, so it ranks behind
-    every answer: turning slow responses into quick errors never improves a quantile over these times.
+    A timeout stands with the time it took. An error that came quickly has left somebody without a response for ever, so it
+    ranks behind every answer: turning slow responses into quick errors never improves a quantile over these times.
     """
     times = rows.response_time
     slowest = np.zeros(steps)

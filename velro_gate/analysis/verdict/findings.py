@@ -73,7 +73,7 @@ def comparison_findings(
     doubted: frozenset[str] = frozenset(),
     today: date | None = None,
 ) -> Iterator[Finding]:
-    """What the comparisons come to.
+    """The findings of the comparisons.
 
     Args:
         skipped: why stored runs were not used; reported when there is nothing to compare with.
@@ -140,7 +140,7 @@ def _no_latency(primary: Sequence[Comparison]) -> Iterator[Finding]:
 
 
 def _advisory(rows: Sequence[Comparison]) -> Iterator[Finding]:
-    """One warning a phase, the surest changes first."""
+    """One warning a phase, the most certain changes first."""
     phases: dict[str, list[Comparison]] = defaultdict(list)
     for row in rows:
         phases[row.phase].append(row)

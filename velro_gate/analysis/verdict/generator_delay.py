@@ -1,4 +1,4 @@
-"""Whether a delay of the generator's own could have changed what a run comes to.
+"""Whether a delay of the generator's own could have changed a run's result.
 
 A response time counts from the due time until the response was read. What the generator delays, by sending late or by reading
 late, is therefore part of it and can only have made it larger. So a limit that was met in spite of a delay is met, and one that
@@ -48,7 +48,7 @@ class GeneratorDelay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """What a run comes to so far: its requirements and comparisons."""
+    """The results of a run so far: its requirements and comparisons."""
 
     requirements: Sequence[RequirementResult] = ()
     comparisons: Sequence[Comparison] = ()

@@ -72,7 +72,7 @@ def judge(
     planned = phases if phases is not None else record.plan.phases
     requirements = check_requirements(planned, record)
     today = date.fromisoformat(record.started_at[:10])
-    # What is agreed to need not be confirmed; and what three runs come to may lie under a ceiling that one was above.
+    # What is agreed to need not be confirmed; and the mean of three runs may lie under a ceiling that one was above.
     screened = compare(record, baselines, rules, other_profiles=other_profiles, repeated=repeats is not None)
     comparisons = waived(screened, waivers or (), today)
     again, doubted = _trusted(repeats or (), planned, comparisons)

@@ -116,7 +116,7 @@ def judge_duet_record(
 
 
 def _pair_findings(duet: Duet, rows: Sequence[Comparison], today: date | None = None) -> Iterator[Finding]:
-    """What the pairs come to. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
+    """The findings of the pairs. today: the day of the run; then a row of the waivers' file is proposed for each regression."""
     yield from stopped_builds(duet)
     yield from comparison_findings(rows, skipped=(), several=len({row.phase for row in rows}) > 1, today=today)
 

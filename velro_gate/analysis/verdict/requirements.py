@@ -3,13 +3,13 @@
 Rules, first match decides:
 1. The phase was not reached or did not run to its end: not measured, broken. Where the service ended it (it stopped
    responding, or failed without hope): a limit missed until then is missed, all others are not measured, and both fail.
-2. The figure is made of responses, requests were sent, and none succeeded: missed, fails. That is the service's doing.
+2. The figure is made of responses, requests were sent, and none succeeded: missed, fails. The service is the cause.
 3. The figure is absent: not measured, broken. What was not measured is never green.
 4. The value lies outside the critical level: critical, fails even when the requirement is not required.
 5. The 95 % interval lies across the target: marginal; the value decides. Inside it warns, outside it counts as missed.
 6. Inside the target: met. Outside: missed; fails when required, warns otherwise.
 
-Growth is judged by the better end of its interval instead of its value: a leak is a slope that is surely above the limit.
+Growth is judged by the better end of its interval instead of its value: a leak is a slope that is certainly above the limit.
 A missed limit on the generator's own lateness breaks the run instead of failing it.
 """
 

@@ -1,7 +1,7 @@
 """Whether the measurement itself can be trusted: what the generator, the machine and the plan did to the figures.
 
 Two levels, so that noise which only blurs stops nobody, and noise which decides does. What the service does to itself (errors,
-slow responses, arrivals blocked behind them) is never a matter of trust: it is what we came to measure.
+slow responses, arrivals blocked behind them) is never a matter of trust: it is what we want to measure.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def trust_findings(
 ) -> tuple[TrustFinding, ...]:
     """Every reason to doubt the record, phase by phase. Empty when there is none.
 
-    decided: what the run comes to, so that a delay of the generator breaks it only where it could have changed that. None: it
+    decided: the results of the run, so that a delay of the generator breaks it only where it could have changed that. None: it
     is not known, or the figures are to be used by others, as those of a baseline are.
 
     Figures of requirements that are missing are not repeated here: their results are broken already.
@@ -82,7 +82,7 @@ def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
     if summary.shards_lost:
         yield broken(ShardLost(phase=summary.name, how=summary.shards_lost), len(summary.shards_lost), 0)
     elif summary.ended_by_service is not None:
-        # The service's doing, and so no doubt in the measurement.
+        # Caused by the service, so the measurement is not in doubt.
         return
     elif summary.interrupted:
         facts = Interrupted(phase=summary.name, seconds=summary.measured_seconds)

@@ -27,7 +27,7 @@ FILE = "velro-waivers.yaml"
 def waived(rows: Sequence[Comparison], waivers: Sequence[Waiver], today: date) -> tuple[Comparison, ...]:
     """The comparisons, with those figures as warnings whose worsening a valid waiver covers; the reason says by which one.
 
-    Suspicions too: what is agreed to need not be sure. Rows that hold nothing back are left as they are.
+    Suspicions too: what is accepted need not be certain. Rows that hold nothing back are left as they are.
     """
     valid = {(waiver.phase, waiver.step, waiver.metric): waiver for waiver in waivers if waiver.expires >= today}
     return tuple(_against_waiver(row, valid.get((row.phase, row.step, row.metric))) for row in rows)

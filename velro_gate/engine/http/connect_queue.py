@@ -2,7 +2,7 @@
 
 The bound protects the service's accept queue from users that join. A request that waits for its connection is what a real
 user would send at once, so more of these may be in the making; what one waits for its turn is the generator's delay, and the
-user books it as such.
+user counts it as such.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Dials:
         self._waiting.clear()
 
     def done(self) -> None:
-        """One has come to its end, good or bad: the next one may begin."""
+        """One has ended, well or not: the next one may begin."""
         self._making -= 1
         self._go_on()
 

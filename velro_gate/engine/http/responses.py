@@ -93,9 +93,9 @@ class HeaderKinds(dict[bytes, int]):
 class Response:
     """One answer at a time, then the next one: ``start``, ``feed`` until complete, read the fields, ``start`` again.
 
-    A response that is not ``clean`` has left its parser amid something else and must be thrown away. raw: its first bytes as
-    they came. read_at: when the bytes that are fed next were read. fault: why it is invalid, in words. lent: whoever was given
-    it keeps it, and discards it later.
+    A response that is not ``clean`` has left its parser in the middle of something else and must be thrown away. raw: its
+    first bytes as they came. read_at: when the bytes that are fed next were read. fault: why it is invalid, in words. lent:
+    whoever was given it keeps it, and discards it later.
     """
 
     __slots__ = (

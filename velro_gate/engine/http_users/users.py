@@ -3,7 +3,7 @@
 A user is not a task. It acts when it is called: by the scheduler with an arrival, by its connection with a response or a
 failure, by the sweeper when its time is up. So ten thousand idle users cost memory only, and waking one costs a function call.
 
-The books: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
+The counts: every arrival that a user takes ends as one sample, or stays in its queue. An arrival that needs a value which the
 user should have captured and has not is a sample with the outcome CAPTURE and is not sent: the service failed to give the
 value. A request that this machine has no descriptor, port or memory for is not a sample: it is missed, and so is one whose
 login could not be sent for such a reason. A request and those that its redirects lead to are one sample.

@@ -1,6 +1,7 @@
 """All users of one phase whose journeys are Python functions: what was asked for, the tasks they run in, and the arrivals.
 
-The books: what fell due are all rows, and each journey that was never begun, blocked or missed, as a request of the first step.
+The counts: what fell due are all rows, and each journey that was never begun, blocked or missed, as a request of the first
+step.
 """
 
 from __future__ import annotations

@@ -200,7 +200,7 @@ class RequestOwner(Protocol):
         """Put the headers of the scenario into a request."""
 
     def settled(self) -> None:
-        """A request of it has come to its end."""
+        """A request of it has ended."""
 
 
 class RecordingTransport(httpx.AsyncBaseTransport):
@@ -390,7 +390,7 @@ class _BookedBody(httpx.AsyncByteStream):
             if isinstance(sys.exc_info()[1], httpx.DecodingError):
                 self._booking.unreadable()
             self._booking.finish()
-            # httpx ties answer and stream together in a circle. While garbage is not collected, that would be kept for good.
+            # httpx ties answer and stream together in a circle. While garbage is not collected, that would be kept for ever.
             self._answer.stream = httpx.ByteStream(b"")
 
 

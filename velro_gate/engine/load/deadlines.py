@@ -40,7 +40,7 @@ class DeadlineBuckets(Generic[T]):
         self._buckets: dict[float, dict[T, float]] = {}
 
     def lane(self, seconds: float) -> dict[T, float]:
-        """The lane for a timeout of ``seconds``: thing -> deadline. Enter only ``now + seconds``, leave by deleting."""
+        """The bucket for a timeout of ``seconds``: thing -> deadline. Enter only ``now + seconds``, leave by deleting."""
         return self._buckets.setdefault(seconds, {})
 
     def __len__(self) -> int:

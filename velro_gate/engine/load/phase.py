@@ -1,6 +1,6 @@
 """One phase: ramp, measured stretch, drain. Every task has a nursery, every wait an end, every connection is closed.
 
-The books: an arrival of the measured stretch is a sample, or it is blocked (its user still waited for an earlier response when
+The counts: an arrival of the measured stretch is a sample, or it is blocked (its user still waited for an earlier response when
 the drain ended: caused by the service), or it is missed (never handed out, or this machine could not send it: ours).
 """
 

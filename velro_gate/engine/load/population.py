@@ -1,7 +1,7 @@
 """The seam for transports: what a phase asks of the users that send its load, and what it gives them.
 
-A phase decides when; its population decides how. So everything about arrivals, deadlines, books and early ends is written once,
-and a transport is a package of its own that nothing here imports.
+A phase decides when; its population decides how. So everything about arrivals, deadlines, counts and early ends is written
+once, and a transport is a package of its own that nothing here imports.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Population(Protocol):
         """This process stood still: read now what came meanwhile, before anything counts as overdue."""
 
     def waiting(self) -> Iterator[tuple[float, int]]:
-        """Due time and step index of the arrivals that their users have not come to."""
+        """Due time and step index of the arrivals that their users have not begun."""
 
     def unfinished(self) -> bool:
         """Whether anything is under way that the drain should wait for."""

@@ -46,7 +46,7 @@ class LivenessCheck:
 
     @property
     def doubts(self) -> bool:
-        """Whether everything has failed since the last response, though not for long enough to be sure."""
+        """Whether everything has failed since the last response, though not for long enough to be certain."""
         return self._answered and sum(self._failures.values()) >= _LEAST_FAILURES
 
     def update(self, now: float, outcomes: list[int], *, unsent: int, joined: int, failed_joins: int) -> str | None:
@@ -66,7 +66,8 @@ class LivenessCheck:
         others = sum(by_outcome) - sum(by_outcome[outcome] for outcome in _AWAY) - by_outcome[Outcome.CANCELLED]
         failed = sum(failures.values())
         self._answered = self._answered or others > 0
-        # Only where nothing was asked does a mere connection show that the service is alive: a proxy accepts for the dead.
+        # Only where nothing was asked does a mere connection show that the service is alive: a proxy accepts connections for a
+        # dead service.
         if others or (joined and not failed):
             self._quiet_since, self._failures = now, {}
             return None

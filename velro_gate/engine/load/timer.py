@@ -1,7 +1,7 @@
 """Waking at an instant, to a few dozen microseconds.
 
 trio waits for its deadlines with epoll, whose timeouts are whole milliseconds, rounded up: a request would be sent half a
-millisecond late on the average, by our own doing. A timer descriptor of the kernel has no such grain. Where there is none, or
+millisecond late on average, through our own fault. A timer descriptor of the kernel has no such grain. Where there is none, or
 where time is simulated, trio's own deadline serves.
 """
 

@@ -1,4 +1,4 @@
-"""The books of a shard that was lost in a phase: what it had handed on, and what the plan says was due of it."""
+"""The counts of a shard that was lost in a phase: what it had handed on, and what the plan says was due of it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_DELIVERED = [outcome for outcome in Outcome if not outcome.delivered]
 
 @dataclass(slots=True)
 class Received:
-    """What must be remembered of the samples that a shard hands on, for the case that its books never come: 10 bytes a row."""
+    """What must be remembered of the samples that a shard hands on, for the case that its counts never come: 10 bytes a row."""
 
     rows: int = 0
     delivered: int = 0

@@ -110,7 +110,7 @@ FALSE_ERRORS = 0.0075
 
 
 def error_figures(count: int, seed: int) -> Iterator[Figure]:
-    """How often the error rate of an unchanged build comes to p <= .005 where errors come in bursts, ``count`` builds each."""
+    """How often the error rate of an unchanged build has p <= .005 where errors come in bursts, ``count`` builds each."""
     for dispersion in DISPERSIONS:
         for k, runs in SIDES:
             random = np.random.Generator(np.random.PCG64([seed, dispersion, k, runs]))

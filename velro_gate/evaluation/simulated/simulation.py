@@ -41,7 +41,8 @@ class Tails(Enum):
 def common_noise(
     random: np.random.Generator, shape: tuple[int, ...], sd: float, metrics: int = METRICS, tails: Tails = Tails.NORMAL
 ) -> Floats:
-    """Noise of shape (*shape, metrics), correlated between the metrics. With heavy tails a moment is odd for all of them."""
+    """Noise of shape (*shape, metrics), correlated between the metrics. With heavy tails an outlying moment is one for all of
+    them."""
     shared = random.standard_normal((*shape, 1))
     own = random.standard_normal((*shape, metrics))
     own *= sd * math.sqrt(1.0 - CORRELATION)
@@ -53,7 +54,7 @@ def common_noise(
 
 
 def outliers(random: np.random.Generator, shape: tuple[int, ...], sd: float, share: float) -> Floats:
-    """What odd runs or blocks add to all of their metrics, shape (*shape, 1)."""
+    """What outlier runs or blocks add to all of their metrics, shape (*shape, 1)."""
     hit = random.random((*shape, 1)) < share
     added: Floats = np.where(hit, np.abs(random.standard_normal((*shape, 1))) * (OUTLIER_SIZE * sd), 0.0)
     return added

@@ -194,7 +194,7 @@ def mde_figures(count: int, seed: int) -> Iterator[Figure]:
 
 
 def _t3(random: np.random.Generator, jobs: int) -> Blocks:
-    """Differences that are Student's t with three degrees of freedom, all figures of a pair odd together."""
+    """Differences that are Student's t with three degrees of freedom, all figures of a pair outlying together."""
     made = _normal(CORRELATION)(random, jobs)
     odd = np.sqrt(random.chisquare(3.0, (jobs, PAIRS, 1)))
     found: Floats = made / np.repeat(odd, 2, axis=1)

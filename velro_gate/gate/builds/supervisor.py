@@ -162,7 +162,7 @@ def leave_nothing(group: int, grace: float, user: str = "") -> None:
                 break
             time.sleep(_LOOK_EVERY)
             if number is signal.SIGKILL:
-                # What was born while the others died.
+                # What was started while the others were ended.
                 _signal_all(group, number, user)
         else:
             return

@@ -152,7 +152,7 @@ def _new_levels(verdict: Verdict) -> frozenset[NewLevel]:
 
 
 def _is_agreed(row: Comparison) -> bool:
-    """Whether a worsening was agreed to: by accepting the run, or by a waiver, which need not wait until it is sure."""
+    """Whether a worsening was agreed to: by accepting the run, or by a waiver, which need not wait until it is certain."""
     return row.primary and (row.verdict is Change.REGRESSION or row.waived)
 
 

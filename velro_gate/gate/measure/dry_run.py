@@ -101,7 +101,7 @@ class DryRun:
         return f" from {', '.join(target.source_addresses)}" if target.source_addresses else ""
 
     def _watched(self) -> str:
-        """What is read while the load runs, besides the load itself."""
+        """What is read while the load runs, in addition to the load itself."""
         target = self.setup.scenario.target
         by_port = self.setup.service_is_local and target.unix_socket is None
         watched = (

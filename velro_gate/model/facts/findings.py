@@ -267,7 +267,7 @@ class NoLatencyCompared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdvisoryWorse:
-    """Figures of a phase that are worse and cannot fail the run, the surest first."""
+    """Figures of a phase that are worse and cannot fail the run, the most certain first."""
 
     code: ClassVar = "advisory-worse"
     phase: str

@@ -1,4 +1,5 @@
-"""Why a comparison comes to what it does, or cannot be made, as data; ``report.sentences`` words it. Figures in base units."""
+"""Why a comparison has the result that it has, or cannot be made, as data; ``report.sentences`` words it. Figures in base
+units."""
 
 from __future__ import annotations
 
@@ -340,4 +341,4 @@ Reason = (
     | TooFewPairs
     | Worded
 )
-"""Why a comparison comes to what it does."""
+"""Why a comparison has the result that it has."""

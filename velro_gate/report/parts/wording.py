@@ -62,7 +62,8 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
 
 
 def _missed_at_most(widest: Comparison) -> str:
-    """``no regression found; could have missed up to 12 %``: what an open verdict comes to, by its least visible row."""
+    """``no regression found; could have missed up to 12 %``: an open verdict in short, by the row of which most could have
+    been missed."""
     return f"no regression found; could have missed up to {units.format_magnitude(widest.mde or 0.0)}"
 
 
@@ -227,7 +228,7 @@ def _bar(row: Comparison, *, certain: bool) -> str:
         # Only a change below the MDE may be called too small for this run to detect.
         hidden = row.mde is not None and row.change is not None and abs(row.change) < row.mde
         seen = (
-            f": this run could only have been sure of {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
+            f": this run could only have detected {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
         )
         return f"; neither shown to have changed nor to be unchanged{seen}."
     sure = "" if row.confirmation is None else f"; {confirmation_counted(row.confirmation)}"

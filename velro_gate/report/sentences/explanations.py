@@ -81,7 +81,7 @@ def _how(shape: ShiftShape, quantiles: Sequence[QuantileMove]) -> str:
 
 
 def _sure_of(moved: Sequence[QuantileMove], quantiles: Sequence[QuantileMove]) -> str:
-    """Which quantiles surely moved, where not all did."""
+    """Which quantiles certainly moved, where not all did."""
     labels = [METRICS[one.metric].label for one in moved]
     return "" if len(moved) == len(quantiles) else f", certain at {' and '.join(labels)}"
 

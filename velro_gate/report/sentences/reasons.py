@@ -1,4 +1,4 @@
-"""Why comparisons come to what they do, worded: clauses without a full stop, joined by semicolons."""
+"""Why comparisons have the result that they have, in words: clauses without a full stop, joined by semicolons."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def reasons_words(reasons: Iterable[Reason]) -> str:
 
 
 def row_reason(row: Comparison) -> str:
-    """Why a row comes to what it does; empty where its figures say it all."""
+    """Why a row has its result; empty where its figures say it all."""
     return reasons_words(row.reasons)
 
 
