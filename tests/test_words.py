@@ -28,6 +28,16 @@ INSTEAD = {
     r"\bmade-up\b": "simulated",
     r"\bunless said otherwise\b": "by default",
     r"\bwarden\b": "supervisor",
+    r"\bgood answers?\b": "successful responses",
+    r"\b(what|why) [\w' ]{1,40}\b(comes?|came) to( what|[.,:;]| so far|$)": "the result of",
+    r"\bof no use\b": "has no effect, is not possible",
+    r"\bbooks\b": "counts",
+    r"\b(own|our|'s) doing\b": "caused by",
+    r"\bsurely\b": "certainly",
+    r"\bstarted afresh\b|\banew\b": "freshly started, again",
+    r"\bamid\b|\bbesides\b": "during, in addition to",
+    r"\bstand-in of\b": "stand-in for",
+    r"\bspoken to\b": "supported",
 }
 """Phrase -> what to write instead. Matched in comments, strings and pages, whatever their case."""
 

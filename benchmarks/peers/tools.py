@@ -175,7 +175,7 @@ def _plan_ours(_: str, job: Job, folder: Path) -> list[str]:
 
 def _hey_lacks(job: Job) -> str:
     if job.users > HEY_MOST_USERS:
-        return f"keeps {HEY_MOST_USERS} idle connections at most, so more users would connect anew all the time"
+        return f"keeps {HEY_MOST_USERS} idle connections at most, so more users would reconnect all the time"
     return "lets all its users send at the same moment" if job.rate is not None else ""
 
 

@@ -155,9 +155,7 @@ def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen()
     row = comparison("all", "p95", 0.08, baseline=0.04, half=0.1, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE)
     text = report.headline(record(), verdict(Level.INCONCLUSIVE, dataclasses.replace(row, mde=0.22)))
     assert "looks 8.0 % higher" in text
-    assert text.endswith(
-        "neither shown to have changed nor to be unchanged: this run could only have detected 22 % or more."
-    )
+    assert text.endswith("neither shown to have changed nor to be unchanged: this run could only have detected 22 % or more.")
 
 
 def test_a_figure_that_is_missing_because_nothing_was_answered_says_so_first() -> None:

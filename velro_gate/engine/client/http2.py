@@ -39,7 +39,7 @@ _CLOSE_SECONDS = 1.0
 class Http2Carrier:
     """Carries the requests of one user, all at once where its journey asks so.
 
-    A target that is not https is spoken to with HTTP/2 from the first byte. wire: where connections are counted, and whose
+    With a target that is not https, HTTP/2 is used from the first byte. wire: where connections are counted, and whose
     route they take, as far as a unix socket and source addresses go.
     """
 

@@ -259,7 +259,7 @@ class _Cutter:
 
 
 _MARK = token_hex(8)
-"""Drawn anew in each process, so that no text can hold it by itself."""
+"""Drawn in each process, so that no text can hold it by itself."""
 _TOKEN = re.compile(rb"vG(\d+)x%bxGv" % _MARK.encode())
 
 

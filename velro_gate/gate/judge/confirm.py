@@ -185,7 +185,7 @@ def phases_side_by_side(
     try:
         record, kept = measure(smaller, folder)
     except VelroError as error:
-        # As above: the verdict on the run must come. A head build that fails here is no reason to let it pass.
+        # As above: the verdict on the run must come. A head build that fails here must not pass for that.
         said = f"it could not be measured side by side: {error.what}"
         effects.say(said)
         broken = isinstance(error, BrokenError)

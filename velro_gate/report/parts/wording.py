@@ -227,9 +227,7 @@ def _bar(row: Comparison, *, certain: bool) -> str:
     if not certain:
         # Only a change below the MDE may be called too small for this run to detect.
         hidden = row.mde is not None and row.change is not None and abs(row.change) < row.mde
-        seen = (
-            f": this run could only have detected {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
-        )
+        seen = f": this run could only have detected {units.format_magnitude(row.mde)} or more" if row.mde and hidden else ""
         return f"; neither shown to have changed nor to be unchanged{seen}."
     sure = "" if row.confirmation is None else f"; {confirmation_counted(row.confirmation)}"
     if row.primary and row.waived:
