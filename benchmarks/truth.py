@@ -7,7 +7,7 @@ draw number n. One thread, one epoll set, a heap of responses that are due. The 
 is in microseconds (epoll's is in whole milliseconds), with the kernel's timer slack off; so a response leaves some tens of
 microseconds after its time, and the log says when.
 
-``--capacity C``: it takes up C requests a second at most, one after the other, and the delay begins when its turn has come: a
+``--capacity C``: it takes up C requests per second at most, one after the other, and the delay begins when its turn has come: a
 queue of known speed, so that a backlog shrinks at a known rate.
 
 Logged per request: when its last byte was read, which delay was drawn, when the response was written, and the user, which the
@@ -303,7 +303,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--log", type=Path)
-    options.add_argument("--capacity", type=float, help="requests a second that are taken up at most")
+    options.add_argument("--capacity", type=float, help="requests per second that are taken up at most")
     wanted = options.parse_args()
     try:
         delays = Delays.parse(wanted.delay)

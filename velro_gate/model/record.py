@@ -113,7 +113,7 @@ class Window:
 
     @property
     def rate(self) -> float:
-        """Successful responses a second."""
+        """Successful responses per second."""
         return self.ok / self.seconds
 
 

@@ -18,7 +18,7 @@ RESOURCES = (*RUN, "source", "name", "least", "median", "most", "n")
 def figures_frame(records: Iterable[RunRecord]) -> DataFrame:
     """Every figure of these runs, in the order in which they are given: the columns ``FIGURES``.
 
-    value, low, high: in base units (seconds, requests a second, shares), with the 95 % interval; n: observations behind it.
+    value, low, high: in base units (seconds, requests per second, shares), with the 95 % interval; n: observations behind it.
     """
     # Not at the top: pandas takes as long to import as a whole judgement takes.
     from pandas import DataFrame, to_datetime

@@ -217,7 +217,7 @@ class PhaseProgress:
         )
 
     def _rate(self) -> float:
-        """Successful responses a second over the last few ticks."""
+        """Successful responses per second over the last few ticks."""
         last = self.ticks[-_RATE_SECONDS - 1 :]
         seconds = sum(after.at - before.at for before, after in pairwise(last))
         return (last[-1].ok - last[0].ok) / seconds if seconds > 0.0 else 0.0

@@ -14,7 +14,7 @@ from velro_gate.model.record import Revision
 from velro_gate.sandbox.builds import PACKAGE_ROOT, build_environ, build_line
 
 SCENARIO = "demo"
-"""The shipped scenario of the load: 700 requests a second, so that 3 s have 100 beyond the p95 of all steps."""
+"""The shipped scenario of the load: 700 requests per second, so that 3 s have 100 beyond the p95 of all steps."""
 
 
 def sandbox_effects(effects: Effects) -> Effects:

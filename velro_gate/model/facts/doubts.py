@@ -144,7 +144,7 @@ class NullRunNoise:
     figure: FigureName
     rate: float
     own: float
-    """Its figure at ``rate`` requests a second."""
+    """Its figure at ``rate`` requests per second."""
     limit: float
 
 

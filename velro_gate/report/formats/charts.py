@@ -110,7 +110,7 @@ def _error_share(window: Window) -> float | None:
 
 _KINDS = (
     _Kind(
-        title="Successful responses a second",
+        title="Successful responses per second",
         curves=(("rate", "rate", lambda window: window.rate),),
         limits=("sustained_throughput", "throughput"),
         label=units.format_rate,

@@ -24,7 +24,7 @@ def verdict_schema() -> dict[str, object]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "velro-gate verdict",
-        "description": "Figures are in base units (seconds, requests a second, bytes, shares); a missing figure is null.",
+        "description": "Figures are in base units (seconds, requests per second, bytes, shares); a missing figure is null.",
         **_object(
             schema={"const": VERDICT_SCHEMA},
             verdict=_level("The level of the worst finding."),

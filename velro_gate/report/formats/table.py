@@ -22,7 +22,7 @@ COLUMNS = (
     *("comparison", "comparison_level", "primary", "baseline", "change", "change_low", "change_high"),
     *("p", "p_adjusted", "noise", "mde", "margin", "baselines", "pairs", "reason", "generator_alone"),
 )
-"""Figures are in base units (seconds, requests a second, bytes, shares), unrounded; 'not measured' where there is none."""
+"""Figures are in base units (seconds, requests per second, bytes, shares), unrounded; 'not measured' where there is none."""
 
 _Key = tuple[str, str, str]
 _Cell = str | int | float | None

@@ -296,7 +296,7 @@ def _against_baselines(policy: Policy) -> str:
 def _side_by_side(policy: Policy, duet: SideBySide) -> str:
     started = "restarted for each block" if duet.restarted else "not restarted between blocks"
     return (
-        f"Both builds were measured in blocks of the same load, {started}, the two of a pair straight after one another in an "
+        f"Both builds were measured in blocks of the same load, {started}, the two of a pair straight after one another in a "
         "random order. A pair counts as one observation; an exact test over the signs of the pairs' differences decides "
         f"for all primary figures together (level {units.format_probability(duet.alpha)}), and changes under "
         f"{units.trim_zeros(units.format_magnitude(policy.margin))} do not count."
