@@ -82,6 +82,6 @@ def data_age(made: socket.socket) -> float | None:
 
 
 def lay_ready_since(made: socket.socket, at: float) -> float | None:
-    """Since when bytes that are read at ``at`` have lain ready, where it is so long that the loop must have stood still."""
+    """Since when bytes that are read at ``at`` have lain ready, where that is long enough for the loop to have stood still."""
     age = data_age(made)
     return None if age is None or age <= _STALE else at - age - _TICK

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 120.0
-"""After so long one command counts as hung."""
+"""Seconds after which one command counts as hung."""
 
 # Variables about proxies, authorities and git itself may stay; those about other repositories, or tracing, may not.
 _KEPT = ("GIT_SSL", "GIT_CONFIG", "GIT_EXEC_PATH", "GIT_PROXY", "GIT_HTTP")

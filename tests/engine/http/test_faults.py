@@ -7,7 +7,7 @@ import ssl
 
 import pytest
 
-from velro_gate.engine.http.faults import Doing, Fault, fault_of
+from velro_gate.engine.http.faults import ConnectionFault, Doing, fault_of
 from velro_gate.model.samples import Outcome
 
 REFUSED_CERTIFICATE = "the service refuses our client certificate"
@@ -44,7 +44,7 @@ def alert(reason: str) -> ssl.SSLError:
     ],
 )
 def test_an_error_has_an_outcome_and_words(doing: Doing, error: OSError, outcome: Outcome | None, words: str) -> None:
-    assert fault_of(doing, error) == Fault(outcome=outcome, words=words)
+    assert fault_of(doing, error) == ConnectionFault(outcome=outcome, words=words)
 
 
 @pytest.mark.parametrize("doing", Doing)

@@ -13,7 +13,7 @@ from tests.analysis.duets import block
 from tests.analysis.runs import summary
 from tests.gate.world import tiny_setup
 from velro_gate.analysis.duet.pair_order import balance_of, drawn_order
-from velro_gate.gate.duet.blocks import BlockShape, Measured, Place, Stage
+from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Measured, Place
 from velro_gate.gate.duet.pilot import DuetOptions, PilotResult
 from velro_gate.gate.duet.run import measure_pairs
 from velro_gate.model.duet import LOOKS, Pair, Side
@@ -40,11 +40,11 @@ class MadeUp:
         return Measured(block=block(summary(times=times), doubts=doubts), took=self._takes)
 
 
-def measured(stage: MadeUp, *, seconds: float = 3600.0) -> list[Pair]:
+def measured(runner: MadeUp, *, seconds: float = 3600.0) -> list[Pair]:
     pairs: list[Pair] = []
 
     async def main() -> None:
-        await measure_pairs(cast("Stage", stage), PLAN, DuetOptions(seed=3), pairs, trio.current_time() + seconds)
+        await measure_pairs(cast("BlockRunner", runner), PLAN, DuetOptions(seed=3), pairs, trio.current_time() + seconds)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0.0))
     return pairs
@@ -63,20 +63,20 @@ def test_a_slower_build_takes_ten(tmp_path: object) -> None:
 
 
 def test_a_pair_that_is_left_out_is_measured_again_in_the_same_order_of_the_builds(tmp_path: object) -> None:
-    stage = MadeUp(tmp_path, factor=1.3, spoilt={4})
-    pairs = measured(stage)
+    runner = MadeUp(tmp_path, factor=1.3, spoilt={4})
+    pairs = measured(runner)
     assert [pair.first for pair in pairs] == [*ORDER[:4], *ORDER[3:10]]
-    assert any(said.startswith("a pair is left out and measured again: it was late") for said in stage.said)
-    assert any(said.startswith("look after 10 pairs") for said in stage.said)
+    assert any(said.startswith("a pair is left out and measured again: it was late") for said in runner.said)
+    assert any(said.startswith("look after 10 pairs") for said in runner.said)
 
 
 def test_pairs_are_measured_again_only_while_time_allows(tmp_path: object) -> None:
-    stage = MadeUp(tmp_path, factor=1.3, spoilt={4})
-    assert len(measured(stage, seconds=10 * 40.0)) == 10
-    assert "time ran out after 9 usable pairs of 10" in stage.notes[0]
+    runner = MadeUp(tmp_path, factor=1.3, spoilt={4})
+    assert len(measured(runner, seconds=10 * 40.0)) == 10
+    assert "time ran out after 9 usable pairs of 10" in runner.notes[0]
 
 
 def test_a_duet_that_can_only_be_broken_ends_early(tmp_path: object) -> None:
-    stage = MadeUp(tmp_path, spoilt=range(100))
-    assert len(measured(stage)) == 6
-    assert "6 of 6 pairs could not be used" in stage.notes[0]
+    runner = MadeUp(tmp_path, spoilt=range(100))
+    assert len(measured(runner)) == 6
+    assert "6 of 6 pairs could not be used" in runner.notes[0]

@@ -43,7 +43,12 @@ def points(path: str) -> list[tuple[float, float]]:
 
 def test_there_are_four_charts_with_a_panel_for_each_phase() -> None:
     made = charts(record())
-    assert [chart.title for chart in made] == ["Successful responses per second", "Response time", "Errors", "Virtual users connected"]
+    assert [chart.title for chart in made] == [
+        "Successful responses per second",
+        "Response time",
+        "Errors",
+        "Virtual users connected",
+    ]
     assert all([panel.full_name for panel in chart.panels] == [shape[0] for shape in SHAPES] for chart in made)
 
 

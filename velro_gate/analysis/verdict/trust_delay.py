@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
-from velro_gate.model.facts.doubts import FigureName, GcPause, Lateness, LoopLag, NullRunNoise
+from velro_gate.model.facts.doubts import FigureName, GcPaused, Lateness, LoopLagged, NullRunNoise
 from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.scenario import Phase, Requirement
@@ -23,7 +23,7 @@ from velro_gate.model.verdict import TrustFinding
 class _Doubt:
     """A delay that is to be graded."""
 
-    facts: Lateness | LoopLag | GcPause
+    facts: Lateness | LoopLagged | GcPaused
     figure: float
     delay: GeneratorDelay
     levels: tuple[float, float]
@@ -74,14 +74,14 @@ def _loop_lag(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
     usual, longest = summary.health.loop_lag_p99, summary.health.loop_lag_max
     if usual > limits.lag_caveat * tightest:
         return _Doubt(
-            facts=LoopLag(phase=summary.name, busy=usual, limit=tightest),
+            facts=LoopLagged(phase=summary.name, busy=usual, limit=tightest),
             figure=usual,
             delay=GeneratorDelay(reading=usual),
             levels=(limits.lag_caveat, limits.lag_broken),
         )
     if longest > tightest:
         return _Doubt(
-            facts=LoopLag(phase=summary.name, busy=longest, limit=tightest, once=True),
+            facts=LoopLagged(phase=summary.name, busy=longest, limit=tightest, once=True),
             figure=longest,
             delay=GeneratorDelay(),
             levels=(1.0, float("inf")),
@@ -97,7 +97,7 @@ def _collections(summary: PhaseSummary) -> _Doubt | None:
     stopped = pause * health.gc_full_collections
     share = min(max(stopped / summary.measured_seconds, 1e-9), 1.0) if summary.measured_seconds > 0.0 else 1.0
     return _Doubt(
-        facts=GcPause(phase=summary.name, collections=health.gc_full_collections, longest=pause),
+        facts=GcPaused(phase=summary.name, collections=health.gc_full_collections, longest=pause),
         figure=pause,
         delay=GeneratorDelay(sending=pause, share=share),
         levels=(-1.0, 1.0),

@@ -41,7 +41,7 @@ def stall_findings(
     if breaks:
         yield broken(replace(facts, affected=affected), summary.longest_stall, tightest)
     elif summary.longest_stall > tightest >= summary.health.loop_lag_max:
-        # Where the loop was seen to be busy for so long, that is said already.
+        # Where the loop was seen to be busy for that long, this is reported already.
         yield doubtful(replace(facts, limit=tightest), summary.longest_stall, tightest)
 
 

@@ -10,7 +10,7 @@ from math import nan
 from typing import Any, Protocol
 
 from velro_gate.engine.http.connection import Connection, ConnectionState, Owner, Wire
-from velro_gate.engine.http.faults import Fault
+from velro_gate.engine.http.faults import ConnectionFault
 from velro_gate.engine.http.poller import READ, WRITE
 from velro_gate.engine.http.responses import BLANKS, HeaderKinds, Response, ResponseState, is_chunked
 from velro_gate.model.samples import Outcome
@@ -101,7 +101,7 @@ class Channel(Connection):
     def give_up(self) -> None:
         """Close, and notify the owner as if the service had closed. Harmless when closed."""
         if self.state is not ConnectionState.CLOSED:
-            self._fail(Fault(outcome=Outcome.RESET, words="the connection was given up"))
+            self._fail(ConnectionFault(outcome=Outcome.RESET, words="the connection was given up"))
 
     def info(self, name: str) -> Any:
         """What httpx's own streams report under this name; None if it is not known."""

@@ -20,7 +20,7 @@ import errno
 import socket
 import ssl
 
-from velro_gate.engine.http.faults import OURS, Doing, Fault, fault_of
+from velro_gate.engine.http.faults import OURS, ConnectionFault, Doing, fault_of
 from velro_gate.engine.http.owners import ConnectionState, Owner
 from velro_gate.engine.http.poller import READ, WRITE
 from velro_gate.engine.http.responses import Response, ResponseState
@@ -197,7 +197,7 @@ class Connection:
                 return reason
         return error
 
-    def _judge(self, doing: Doing, error: OSError) -> Fault:
+    def _judge(self, doing: Doing, error: OSError) -> ConnectionFault:
         """What an error means, noted for the phase where it is about TLS."""
         fault = fault_of(doing, error)
         if fault.outcome in (Outcome.TLS, Outcome.CERTIFICATE):
@@ -342,7 +342,7 @@ class Connection:
             # Kept until it is whole: from now on this connection has a parser of its own.
             self._answer, first = answer, False
             if progress is ResponseState.FAULTY:
-                self._fail(Fault(outcome=Outcome.PROTOCOL, words=answer.fault))
+                self._fail(ConnectionFault(outcome=Outcome.PROTOCOL, words=answer.fault))
                 return
             if not (isinstance(made, ssl.SSLSocket) and made.pending()):
                 return
@@ -383,7 +383,7 @@ class Connection:
             self._complete(answer, at)
         else:
             part = "without" if answer is None else "within"
-            self._fail(Fault(outcome=Outcome.RESET, words=f"the service closed the connection {part} its response"))
+            self._fail(ConnectionFault(outcome=Outcome.RESET, words=f"the service closed the connection {part} its response"))
 
     def still_idle(self) -> bool:
         """Whether nothing has come on the idle connection: neither its end nor bytes that answer no request.
@@ -432,7 +432,7 @@ class Connection:
             self._wire.poller.remove(self._fd)
             made.close()
 
-    def _fail(self, fault: Fault) -> None:
+    def _fail(self, fault: ConnectionFault) -> None:
         # Taken before the connection is closed, which drops what had come.
         answer = self._answer
         early = answer is None

@@ -37,7 +37,7 @@ class _Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class ConnectionFault:
     """Why a connection failed."""
 
     outcome: Outcome | None
@@ -45,7 +45,7 @@ class Fault:
     words: str
 
 
-def fault_of(doing: Doing, error: OSError) -> Fault:
+def fault_of(doing: Doing, error: OSError) -> ConnectionFault:
     """What this error means."""
     kind = _kind(error)
     return (_FAULTS.get((doing, kind)) or _FAULTS[doing, _Kind.OTHER])(error)
@@ -62,24 +62,26 @@ def _kind(error: OSError) -> _Kind:
     return _Kind.RESET if error.errno in _RESET else _Kind.OTHER
 
 
-def _said(outcome: Outcome, words: str) -> Callable[[OSError], Fault]:
-    return lambda _: Fault(outcome=outcome, words=words)
+def _said(outcome: Outcome, words: str) -> Callable[[OSError], ConnectionFault]:
+    return lambda _: ConnectionFault(outcome=outcome, words=words)
 
 
-def _not_connected(outcome: Outcome | None) -> Callable[[OSError], Fault]:
-    return lambda error: Fault(outcome=outcome, words=f"no connection: {os.strerror(error.errno or errno.EIO).lower()}")
+def _not_connected(outcome: Outcome | None) -> Callable[[OSError], ConnectionFault]:
+    return lambda error: ConnectionFault(
+        outcome=outcome, words=f"no connection: {os.strerror(error.errno or errno.EIO).lower()}"
+    )
 
 
-def _of_tls(error: OSError) -> Fault:
+def _of_tls(error: OSError) -> ConnectionFault:
     found = tls_fault(error)
-    return Fault(outcome=found.outcome, words=found.words)
+    return ConnectionFault(outcome=found.outcome, words=found.words)
 
 
-def _lost(error: OSError) -> Fault:
-    return Fault(outcome=Outcome.RESET, words=f"the connection was lost: {error.strerror or error}")
+def _lost(error: OSError) -> ConnectionFault:
+    return ConnectionFault(outcome=Outcome.RESET, words=f"the connection was lost: {error.strerror or error}")
 
 
-_FAULTS: dict[tuple[Doing, _Kind], Callable[[OSError], Fault]] = {
+_FAULTS: dict[tuple[Doing, _Kind], Callable[[OSError], ConnectionFault]] = {
     (Doing.CONNECT, _Kind.OURS): _not_connected(None),
     (Doing.CONNECT, _Kind.TIMEOUT): _not_connected(Outcome.TIMEOUT),
     (Doing.CONNECT, _Kind.RESET): _not_connected(Outcome.RESET),

@@ -25,7 +25,7 @@ class Owner(Protocol):
     """Who uses a connection."""
 
     def opened(self, seconds: float) -> None:
-        """The connection stands; it took so long from its turn on, TLS included."""
+        """The connection is open, after this many seconds from its turn on, TLS included."""
 
     def answered(self, answer: Response, at: float) -> None:
         """The response is whole. It may be read until this returns."""

@@ -36,7 +36,7 @@ def main(core: int, seed: int) -> None:
 
 
 def _ended(seconds: float) -> bool:
-    """Whether whoever started this is gone, or wants it gone; waits for at most so long."""
+    """Whether the process that started this has ended, or wants this one to end; waits for at most that long."""
     ready, _, _ = select.select([sys.stdin], [], [], seconds)
     return bool(ready)
 

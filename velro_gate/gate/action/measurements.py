@@ -62,7 +62,7 @@ class JobMeasurements:
     world: World
     workspace: Path
     before: Results | None = None
-    """The results of a duet that could not be had."""
+    """The results of a duet that was not possible."""
     built: Path | None = None
     user: ServiceUser | None = None
     _builder: BuildRunner = field(init=False)

@@ -70,7 +70,7 @@ class Measured:
     samples: Mapping[str, Samples] = field(default_factory=dict)
 
 
-class Stage:
+class BlockRunner:
     """Where blocks are measured, one after the other. stop: when set, the block under way ends early, and is marked so."""
 
     def __init__(

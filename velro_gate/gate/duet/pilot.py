@@ -23,7 +23,7 @@ from velro_gate.analysis.duet.forecast import (
 from velro_gate.analysis.duet.warm_up import settled_after
 from velro_gate.analysis.rows.family import Row
 from velro_gate.errors import BrokenError, InfeasibleError, UsageError
-from velro_gate.gate.duet.blocks import BlockShape, Measured, Place, Stage
+from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Measured, Place
 from velro_gate.model.duet import LOOKS, Look, Side, deciding, first_alone, one_look
 from velro_gate.model.scenario import ALL_STEPS
 
@@ -92,7 +92,7 @@ class PilotResult:
     forecast: DuetForecast | None = None
 
 
-async def run_pilot(stage: Stage, options: DuetOptions, spent: float) -> PilotResult | None:
+async def run_pilot(runner: BlockRunner, options: DuetOptions, spent: float) -> PilotResult | None:
     """Make the pilot and choose; say what the duet will cost and see. None when it was stopped meanwhile.
 
     spent: seconds of the duet that are over already.
@@ -101,30 +101,30 @@ async def run_pilot(stage: Stage, options: DuetOptions, spent: float) -> PilotRe
         BrokenError: the base build answers nothing well, or cannot be started. InfeasibleError: it would take too long.
     """
     if not options.pilot:
-        return _unrehearsed(stage, options, spent)
+        return _unrehearsed(runner, options, spent)
     ramp = options.warm_up if options.warm_up is not None else _PILOT_RAMP
-    first = await _pilot_block(stage, BlockShape(warm_up=ramp, seconds=PILOT_SECONDS), 1)
+    first = await _pilot_block(runner, BlockShape(warm_up=ramp, seconds=PILOT_SECONDS), 1)
     if first is None:
         return None
     warm_up = options.warm_up if options.warm_up is not None else _warm_up(first)
     last, took, overhead = first, first.took, first.took - PILOT_SECONDS + warm_up - ramp
     if warm_up > max(ramp, LEAST_WARM_UP):
-        second = await _pilot_block(stage, BlockShape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
+        second = await _pilot_block(runner, BlockShape(warm_up=warm_up, seconds=PILOT_SECONDS), 2)
         if second is None:
             return None
         last, took, overhead = second, first.took + second.took, second.took - PILOT_SECONDS
-    pilot = pilot_of([last.block], stage.setup.plan.steps, stage.setup.plan.policy, overhead=overhead)
+    pilot = pilot_of([last.block], runner.setup.plan.steps, runner.setup.plan.policy, overhead=overhead)
     budget = options.most_seconds - spent - took
     choice: Sequence[float] = BLOCK_SECONDS
     if options.block is not None:
         choice, least = (options.block,), LEAST_MEMORIES * pilot.memory
         if options.block < least:
-            stage.note(
+            runner.note(
                 f"blocks of {units.format_duration(options.block)} were asked for; in less than "
                 f"{units.format_duration(least)} (five autocorrelation times) p95 is that of one moment"
             )
         pilot = replace(pilot, memory=0.0)
-    policy, looks = stage.setup.plan.policy, options.looks
+    policy, looks = runner.setup.plan.policy, options.looks
     made = forecast_duet(pilot, looks, policy, budget=budget, choice=choice)
     if not made.fits:
         # The first look alone, with the whole error rate.
@@ -134,31 +134,31 @@ async def run_pilot(stage: Stage, options: DuetOptions, spent: float) -> PilotRe
         raise too_long(made.looks[-1].pairs, made.looks[-1].seconds + options.most_seconds - budget, options)
     shape = BlockShape(warm_up=warm_up, seconds=made.block_seconds)
     for sentence in _sentences(shape, made):
-        stage.say(sentence)
+        runner.say(sentence)
     return PilotResult(shape=shape, looks=looks, seconds=made.block_seconds + overhead, forecast=made)
 
 
-def _unrehearsed(stage: Stage, options: DuetOptions, spent: float) -> PilotResult:
+def _unrehearsed(runner: BlockRunner, options: DuetOptions, spent: float) -> PilotResult:
     shape = BlockShape(
         warm_up=WARM_UP if options.warm_up is None else options.warm_up,
         seconds=BLOCK if options.block is None else options.block,
     )
-    seconds = shape.load_seconds(stage.setup.phases) + _OVERHEAD
+    seconds = shape.load_seconds(runner.setup.phases) + _OVERHEAD
     looks = options.looks
     if 2.0 * looks[-1].pairs * seconds + spent > options.most_seconds:
         looks = first_alone(looks)
     if 2.0 * looks[-1].pairs * seconds + spent > options.most_seconds:
         raise too_long(looks[-1].pairs, 2.0 * looks[-1].pairs * seconds + spent, options)
     pairs = deciding(looks)[0].pairs
-    stage.say(
+    runner.say(
         f"{pairs} pairs of blocks, {_block_words(shape)}, "
         f"about {units.format_whole_duration(2.0 * pairs * seconds)}; what they will see is not known without a pilot"
     )
     return PilotResult(shape=shape, looks=looks, seconds=seconds)
 
 
-async def _pilot_block(stage: Stage, shape: BlockShape, number: int) -> Measured | None:
-    measured = await stage.block(
+async def _pilot_block(runner: BlockRunner, shape: BlockShape, number: int) -> Measured | None:
+    measured = await runner.block(
         Side.BASE, shape, Place(title=f"pilot {number}", number=number, count=number, draw=_DRAWS + number)
     )
     if measured is None or any(phase.interrupted for phase in measured.block.phases):

@@ -24,7 +24,7 @@ from velro_gate.engine.responder.process import running_responder
 from velro_gate.errors import VelroError
 from velro_gate.gate.builds.output import BuildOutput
 from velro_gate.gate.builds.run import Builds, RunningBuild
-from velro_gate.gate.duet.blocks import BlockShape, Place, Stage
+from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Place
 from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, run_pilot
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.null_run import Calibration
@@ -159,7 +159,7 @@ async def _measure_duet(
     async with trio.open_nursery() as nursery, running_responder() as responder:
         if effects.signals:
             nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
-        stage = Stage(
+        runner = BlockRunner(
             setup,
             builds,
             shards=state.shards,
@@ -169,70 +169,72 @@ async def _measure_duet(
             log=log,
             stop=stop,
         )
-        state.notes = stage.notes
+        state.notes = runner.notes
         noise = await generator_alone(setup, calibration, effects, stop)
         if isinstance(noise, str):
-            stage.note(noise)
+            runner.note(noise)
         else:
             state.noise = noise
         if not builds.restarted:
-            stage.note(NOT_RESTARTED)
+            runner.note(NOT_RESTARTED)
         if not stop.is_set():
-            state.pilot = await run_pilot(stage, options, trio.current_time() - began)
+            state.pilot = await run_pilot(runner, options, trio.current_time() - began)
         if state.pilot is not None and not stop.is_set():
-            await measure_pairs(stage, state.pilot, options, state.pairs, began + options.most_seconds)
+            await measure_pairs(runner, state.pilot, options, state.pairs, began + options.most_seconds)
         state.interrupted = stop.is_set()
         nursery.cancel_scope.cancel()
 
 
-async def measure_pairs(stage: Stage, plan: PilotResult, options: DuetOptions, pairs: list[Pair], deadline: float) -> None:
+async def measure_pairs(
+    runner: BlockRunner, plan: PilotResult, options: DuetOptions, pairs: list[Pair], deadline: float
+) -> None:
     """Pair after pair, until a look ends it, time runs out, a build crashes, or it is stopped.
 
     A pair that cannot be used is measured again, in the same order of the builds, as long as the others would still count.
     pairs: grows by each; deadline: on trio's clock.
     """
-    held = _duet(stage.setup, options, plan, ())
+    held = _duet(runner.setup, options, plan, ())
     order = drawn_order(held.balance, plan.looks[-1].pairs, options.seed)
     until = plan.looks[0].pairs
     while (used := len(usable(held))) < until:
         if trio.current_time() + 2.0 * plan.seconds > deadline and pairs:
-            stage.note(
+            runner.note(
                 f"time ran out after {used} usable pairs of {until}: the blocks took longer than the pilot's, or pairs "
                 "were measured again (--max-minutes allows more)"
             )
             return
         if hopeless(held):
-            stage.note(f"the duet ended early: {len(held.pairs) - used} of {len(held.pairs)} pairs could not be used")
+            runner.note(f"the duet ended early: {len(held.pairs) - used} of {len(held.pairs)} pairs could not be used")
             return
         began = trio.current_time()
-        pair = await _pair(stage, plan.shape, order[used], len(held.pairs) + 1, until + len(held.pairs) - used)
+        pair = await _pair(runner, plan.shape, order[used], len(held.pairs) + 1, until + len(held.pairs) - used)
         if pair is None:
             return
         pairs.append(pair)
         held = replace(held, pairs=tuple(pairs))
         used = len(usable(held))
         left = (until - used) * (trio.current_time() - began)
-        stage.say(f"{_pair_words(pair, used, until)}; {units.format_whole_duration(left)} to the next look")
+        runner.say(f"{_pair_words(pair, used, until)}; {units.format_whole_duration(left)} to the next look")
         if pair.base.gone or pair.head.gone:
-            stage.note("the duet ended early: a build stopped responding under load, and more pairs would not change that")
+            runner.note("the duet ended early: a build stopped responding under load, and more pairs would not change that")
             return
-        until = _look(stage, held, until)
+        until = _look(runner, held, until)
 
 
-async def _pair(stage: Stage, shape: BlockShape, first: Side, number: int, count: int) -> Pair | None:
+async def _pair(runner: BlockRunner, shape: BlockShape, first: Side, number: int, count: int) -> Pair | None:
     """A block of each build; None when it was stopped before both were whole."""
     blocks: dict[Side, Block] = {}
     for place, side in enumerate((first, first.other), start=2 * number - 1):
         title = f"pair {number} of {count}, {side.value}"
         # Both blocks of a pair get the same arrivals: what chance does to one it does to the other.
-        measured = await stage.block(side, shape, Place(title=title, number=place, count=2 * count, draw=number))
+        measured = await runner.block(side, shape, Place(title=title, number=place, count=2 * count, draw=number))
         if measured is None or any(phase.interrupted for phase in measured.block.phases):
             return None
         blocks[side] = measured.block
     return Pair(base=blocks[Side.BASE], head=blocks[Side.HEAD], first=first)
 
 
-def _look(stage: Stage, held: Duet, until: int) -> int:
+def _look(runner: BlockRunner, held: Duet, until: int) -> int:
     """How many pairs there have to be; said when it is a look."""
     used = len(usable(held))
     if used < until:
@@ -242,7 +244,7 @@ def _look(stage: Stage, held: Duet, until: int) -> int:
     primary = [row for row in rows if row.primary]
     open_rows = sum(row.verdict in UNDECIDED for row in primary)
     decided = f"look after {used} pairs: {len(primary) - open_rows} of {len(primary)} figures are decided"
-    stage.say(f"{decided}; going on to {wanted} pairs" if wanted > used else f"{decided}; no more pairs are measured")
+    runner.say(f"{decided}; going on to {wanted} pairs" if wanted > used else f"{decided}; no more pairs are measured")
     return wanted
 
 

@@ -15,7 +15,7 @@ from velro_gate.analysis.summaries.raw_times import good_times
 from velro_gate.engine.responder.process import running_responder
 from velro_gate.errors import InterruptedRunError
 from velro_gate.gate.builds.output import BuildOutput
-from velro_gate.gate.duet.blocks import BlockShape, Place, Stage
+from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Place
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import make_room, run_trio, stop_on_signal
@@ -100,7 +100,7 @@ async def _fill(
         if effects.signals:
             nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
         stages = {
-            slowdown: Stage(
+            slowdown: BlockRunner(
                 setup,
                 sandbox_builds(slowdown),
                 shards=shards,
@@ -128,7 +128,7 @@ async def _fill(
     return stop.is_set()
 
 
-async def _cycle(stages: dict[float, Stage], wanted: BankOptions, number: int, shown: int) -> list[BankedBlock] | None:
+async def _cycle(stages: dict[float, BlockRunner], wanted: BankOptions, number: int, shown: int) -> list[BankedBlock] | None:
     """The four blocks of one cycle; None when it was stopped meanwhile."""
     blocks = []
     order = order_of(wanted.seed, number)

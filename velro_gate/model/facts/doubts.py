@@ -100,7 +100,7 @@ class Lateness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoopLag:
+class LoopLagged:
     """Reading late: how long the loop was busy at a stretch."""
 
     code: Literal["loop-lag"] = "loop-lag"
@@ -113,7 +113,7 @@ class LoopLag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GcPause:
+class GcPaused:
     """Full garbage collections of the generator, and the longest of them in seconds."""
 
     code: Literal["gc-pause"] = "gc-pause"
@@ -249,8 +249,8 @@ PhaseDoubt = (
     | NoSamples
     | ArrivalsMissed
     | Lateness
-    | LoopLag
-    | GcPause
+    | LoopLagged
+    | GcPaused
     | Stalled
     | NullRunNoise
     | GeneratorCpu

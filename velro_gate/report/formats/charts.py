@@ -37,7 +37,7 @@ class GridLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class ChartLine:
     """One curve; path is empty when nothing was measured."""
 
     kind: str
@@ -56,7 +56,7 @@ class Panel:
     name: str
     full_name: str
     seconds: str
-    lines: tuple[Curve, ...]
+    lines: tuple[ChartLine, ...]
     limit: float | None
     empty: bool
 
@@ -239,7 +239,7 @@ def _panel(
         return x + (window.start + window.seconds / 2.0 - start) / (end - start) * width
 
     lines = tuple(
-        Curve(kind=style, path=_path([(across(window), read(window)) for window in windows], scale))
+        ChartLine(kind=style, path=_path([(across(window), read(window)) for window in windows], scale))
         for style, _, read in kind.curves
     )
     name = visible(phase.name)

@@ -14,11 +14,11 @@ from velro_gate.model.facts.doubts import (
     DescriptorsLow,
     FewAnswers,
     FigureName,
-    GcPause,
+    GcPaused,
     GeneratorCpu,
     Interrupted,
     Lateness,
-    LoopLag,
+    LoopLagged,
     MemoryLow,
     MonitorGaps,
     NoSamples,
@@ -115,7 +115,7 @@ def _lateness(facts: Lateness) -> Words:
     )
 
 
-def _loop_lag(facts: LoopLag) -> Words:
+def _loop_lag(facts: LoopLagged) -> Words:
     busy, limit = units.format_seconds(facts.busy), f"the latency limit of {units.format_seconds(facts.limit)}"
     if facts.once:
         sentence = f"the generator's loop was once busy for {busy} in {facts.phase}, longer than {limit}"
@@ -129,7 +129,7 @@ def _loop_lag(facts: LoopLag) -> Words:
     )
 
 
-def _gc_pause(facts: GcPause) -> Words:
+def _gc_pause(facts: GcPaused) -> Words:
     longest = units.format_seconds(facts.longest)
     return Words(
         sentence=f"the generator paused for a full garbage collection in {facts.phase} "
@@ -289,8 +289,8 @@ SENTENCES: Mapping[type, Callable[[Any], Words]] = {
     NoSamples: _no_samples,
     ArrivalsMissed: _arrivals_missed,
     Lateness: _lateness,
-    LoopLag: _loop_lag,
-    GcPause: _gc_pause,
+    LoopLagged: _loop_lag,
+    GcPaused: _gc_pause,
     Stalled: _stalled,
     NullRunNoise: _null_run_noise,
     GeneratorCpu: _generator_cpu,
