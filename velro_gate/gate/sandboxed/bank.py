@@ -99,7 +99,7 @@ async def _fill(
     async with trio.open_nursery() as nursery, running_responder() as responder:
         if effects.signals:
             nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
-        stages = {
+        runners = {
             slowdown: BlockRunner(
                 setup,
                 sandbox_builds(slowdown),
@@ -113,7 +113,7 @@ async def _fill(
             for slowdown in SLOWDOWNS
         }
         for measured in range(1, wanted.cycles - done + 1):
-            blocks = await _cycle(stages, wanted, number, done + measured)
+            blocks = await _cycle(runners, wanted, number, done + measured)
             if blocks is None:
                 break
             for block in blocks:
@@ -128,7 +128,7 @@ async def _fill(
     return stop.is_set()
 
 
-async def _cycle(stages: dict[float, BlockRunner], wanted: BankOptions, number: int, shown: int) -> list[BankedBlock] | None:
+async def _cycle(runners: dict[float, BlockRunner], wanted: BankOptions, number: int, shown: int) -> list[BankedBlock] | None:
     """The four blocks of one cycle; None when it was stopped meanwhile."""
     blocks = []
     order = order_of(wanted.seed, number)
@@ -136,7 +136,7 @@ async def _cycle(stages: dict[float, BlockRunner], wanted: BankOptions, number: 
         # All blocks of a cycle get the same arrivals, as both blocks of a duet's pair do.
         title = f"cycle {shown} of {wanted.cycles}, {_name(slowdown)}"
         of_all = Place(title=title, number=len(order) * (shown - 1) + place, count=len(order) * wanted.cycles, draw=number)
-        measured = await stages[slowdown].block(Side.HEAD, wanted.shape, of_all)
+        measured = await runners[slowdown].block(Side.HEAD, wanted.shape, of_all)
         if measured is None or any(phase.interrupted for phase in measured.block.phases):
             return None
         times = good_times(measured.facts, measured.samples)
