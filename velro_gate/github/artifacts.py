@@ -73,9 +73,8 @@ def files_in(archive: bytes, wanted: Collection[str]) -> dict[str, bytes]:
     """The contents of the wanted files at the top of an archive; names that are not there are left out.
 
     Raises:
-        PublishError: it is not an archive, is damaged or encrypted, holds a name twice, or unpacks to more than ``FILE_LIMIT``
-        or
-            ``TOTAL_LIMIT``.
+        PublishError: it is not an archive, is damaged or encrypted, holds a name twice, or unpacks to more than
+            ``FILE_LIMIT`` or ``TOTAL_LIMIT``.
     """
     found: dict[str, bytes] = {}
     try:

@@ -70,9 +70,8 @@ async def preflight(
         transport: what carries the request; the network when None.
 
     Raises:
-        UsageError: the URL is invalid, or a certificate file cannot be used. UnreachableError: what stands in the way of the
-        last
-            attempt.
+        UsageError: the URL is invalid, or a certificate file cannot be used. UnreachableError: the last attempt
+            failed, and why.
     """
     url = health_url(target)
     way = CheckingTransport(target) if transport is None else transport
