@@ -49,7 +49,7 @@ def main() -> None:
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         worst = measured(Path(name), rounds)
-    print(f"overhead, warm: at most {worst:.2f} s of {rounds} rounds; to reach: under {TO_REACH:g} s")
+    print(f"overhead, warm: at most {worst:.2f} s of {rounds} rounds; target: under {TO_REACH:g} s")
 
 
 def measured(folder: Path, rounds: int) -> float:

@@ -73,7 +73,7 @@ def main() -> None:
     print(f"memory of the whole process at most {peak / 10**6:.0f} MB")
     print(f"decided: {verdict['headline']}")
     print(f"primary figures: {', '.join(f'{n} {name}' for name, n in changes.items())}")
-    print("to reach: no fail, under 2 s, under 300 MB")
+    print("target: no fail, under 2 s, under 300 MB")
 
 
 def decided(root: Path) -> float:

@@ -38,7 +38,7 @@ def main() -> None:
         counted = sandbox.counts()["total"]
     print(line(record.phases[0]))
     print(f"counts: sent {record.phases[0].delivered_total:,}, the service counted {counted:,}")
-    print("to reach at 10,000 users and 1,100/s: at most 40 % of a core, at most 300 MB, equal counts")
+    print("target at 10,000 users and 1,100/s: at most 40 % of a core, at most 300 MB, equal counts")
 
 
 def _only(setup: Setup, phase: Phase) -> Setup:

@@ -62,7 +62,7 @@ def main() -> None:
         f"judging {wanted.samples:,} samples, whole process: median {statistics.median(taken):.2f} s "
         f"({min(taken):.2f} to {max(taken):.2f}, {wanted.rounds} rounds), at most {peak / 2**20:.0f} MiB"
     )
-    print("to reach: 1,000,000 samples under 3 s")
+    print("target: 1,000,000 samples under 3 s")
 
 
 def judged(folder: Path) -> float:

@@ -98,7 +98,7 @@ def main() -> None:
         runs = wanted.clean_runs if kind == CLEAN else wanted.runs
         results[kind] = [_judged(kind, number, runs, wanted.calibrate) for number in range(runs)]
     page.show(_counts(results))
-    page.show(figures_table("Figures to reach", [figure(kind, judged) for kind, judged in results.items()]))
+    page.show(figures_table("Figures with targets", [figure(kind, judged) for kind, judged in results.items()]))
 
 
 def _judged(kind: str, number: int, runs: int, calibrate: bool) -> Judged:

@@ -49,10 +49,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One figure of those to reach. reached: None where it was not measured."""
+    """One figure with its target. reached: None where it was not measured."""
 
     name: str
-    to_reach: str
+    target: str
     measured: str
     reached: bool | None
 
@@ -79,15 +79,15 @@ def equal(name: str, value: float | None, wanted: float, show: str = "{:,.0f}") 
 
 def _against(name: str, value: float | None, limit: float, show: str, sign: str, *, reached: bool | None) -> Figure:
     measured = NOT_MEASURED if value is None else show.format(value)
-    return Figure(name=name, to_reach=f"{sign} {show.format(limit)}", measured=measured, reached=reached)
+    return Figure(name=name, target=f"{sign} {show.format(limit)}", measured=measured, reached=reached)
 
 
 def figures_table(title: str, figures: Iterable[Figure], notes: Sequence[str] = ()) -> Table:
     """Each figure next to its target."""
     return Table(
         title=title,
-        columns=("figure", "to reach", "measured", ""),
-        rows=tuple((each.name, each.to_reach, each.measured, each.word) for each in figures),
+        columns=("figure", "target", "measured", ""),
+        rows=tuple((each.name, each.target, each.measured, each.word) for each in figures),
         notes=tuple(notes),
     )
 

@@ -65,7 +65,7 @@ def main() -> None:
     if "delays" in wanted.only:
         page.show(bench.delays())
     if bench.figures:
-        page.show(figures_table("Figures to reach (medians over the rounds)", bench.figures))
+        page.show(figures_table("Figures with targets (medians over the rounds)", bench.figures))
 
 
 def _arguments() -> argparse.ArgumentParser:

@@ -78,9 +78,9 @@ def test_a_table_reads_in_plain_text_and_in_markdown() -> None:
     table = figures_table("Some", [at_most("a|b", 2.0, 1.0, "{:.0f} ms")], ["A note."])
     assert table.plain().splitlines()[1:] == [
         "== Some",
-        "figure  to reach  measured",
-        "------  --------  --------  -----------",
-        "a|b     <= 1 ms   2 ms      NOT reached",
+        "figure  target   measured",
+        "------  -------  --------  -----------",
+        "a|b     <= 1 ms  2 ms      NOT reached",
         "A note.",
     ]
     assert "| a\\|b | <= 1 ms | 2 ms | NOT reached |" in table.markdown().splitlines()

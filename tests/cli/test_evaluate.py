@@ -36,7 +36,7 @@ def test_synthetic_as_json_is_the_same_for_the_same_seed(tmp_path: Path) -> None
 def test_as_markdown_each_experiment_is_named_once_above_its_figures(tmp_path: Path) -> None:
     ended = velro_gate("evaluate", "synthetic", "--only", "duet", "--count", "20", "--format", "markdown", cwd=tmp_path)
     heading, rule, *rows = ended.out.splitlines()
-    assert heading.startswith("| experiment | counted | rate | 95 % interval | to reach | result |")
+    assert heading.startswith("| experiment | counted | rate | 95 % interval | target | result |")
     assert set(rule) == {"|", "-"}
     assert {row.count("|") for row in rows} == {heading.count("|")}
     assert rows[0].startswith("| duet A/A, pair sd 2%, AR(1) 0.5 | false fails ")

@@ -51,7 +51,7 @@ def test_a_figure_is_reached_on_the_right_side_of_its_target() -> None:
 
 
 def test_a_share_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="is not a share"):
         Figure(experiment="x", what="y", hits=1, count=0, low=0.0, high=1.0, aim=Aim.AT_MOST)
 
 

@@ -42,7 +42,7 @@ def test_the_trust_line_tells_pairs_order_and_control(made: tuple[RunRecord, Ver
 
 def test_the_method_is_that_of_pairs(made: tuple[RunRecord, Verdict]) -> None:
     assert "an exact test over the signs of the pairs" in report.markdown(*made)
-    assert "started afresh for each block" in report.html(*made)
+    assert "restarted for each block" in report.html(*made)
 
 
 def test_the_document_holds_how_the_pairs_were_made(made: tuple[RunRecord, Verdict]) -> None:

@@ -62,7 +62,7 @@ def test_each_report_marks_the_row_of_few_answers_and_no_other(form: str, mark: 
     assert len(rows) >= min(tables, 1)
     assert all(f"44.4\N{NO-BREAK SPACE}ms{mark}" in row or f"44.4 ms{mark}" in row for row in rows)
     assert text.count(f"ms{mark}") == len(rows)
-    assert text.count("fewer than 30 answers lie beyond this quantile") == tables
+    assert text.count("fewer than 30 responses lie beyond this quantile") == tables
 
 
 @FORMS

@@ -48,7 +48,7 @@ def test_counting_hits_or_misses_gives_mirrored_intervals(case: tuple[int, int])
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 0), (-1, 5), (6, 5)])
 def test_what_is_no_share_is_refused(hits: int, n: int) -> None:
-    with pytest.raises(ValueError, match="no share"):
+    with pytest.raises(ValueError, match="is not a share"):
         intervals.wilson(hits, n)
 
 

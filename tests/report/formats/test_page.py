@@ -66,7 +66,7 @@ def test_the_page_needs_nothing_but_itself(page: str) -> None:
 
 def test_every_part_is_there(page: str) -> None:
     heads = re.findall(r"<h2>([^<]+)", page.replace("Head and base side by side", "Compared with the baselines"))
-    assert [head.strip() for head in heads if head != "The first failed answer of each kind"] == [
+    assert [head.strip() for head in heads if head != "The first failed response of each kind"] == [
         "What to do next",
         "Requirements",
         "Over time",

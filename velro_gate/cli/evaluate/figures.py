@@ -52,7 +52,7 @@ def _markdown(figures: Sequence[Evaluated]) -> Iterator[str]:
         yield f"| {' | '.join((name, *_cells(figure)))} |".replace("|  ", "| ")
 
 
-_HEADINGS = ("counted", "rate", "95 % interval", "to reach", "result", "naive rules, on the same jobs")
+_HEADINGS = ("counted", "rate", "95 % interval", "target", "result", "naive rules, on the same jobs")
 
 
 def _cells(figure: Evaluated) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ NOTHING = "–"
 """What stands where no figure is expected, as in a column that does not apply; a missing figure is 'not measured'."""
 
 FEW_MARK = "*"
-FEW_NOTE = f"{FEW_MARK} fewer than {LEAST_BEYOND} answers lie beyond this quantile, so chance alone may move it."
+FEW_NOTE = f"{FEW_MARK} fewer than {LEAST_BEYOND} responses lie beyond this quantile, so chance alone may move it."
 """The mark behind such a quantile, and the line under a table that has one."""
 
 _SIGNS = {Comparator.BELOW: "<", Comparator.AT_MOST: "≤", Comparator.ABOVE: ">", Comparator.AT_LEAST: "≥"}
