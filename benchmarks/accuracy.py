@@ -164,7 +164,7 @@ def _against_log(rank: float, ours: npt.NDArray[np.float64], theirs: npt.NDArray
     allowed, error = max(0.001, 0.02 * true), abs(said - true)
     return Figure(
         name=f"p{rank * 100:g} against the log",
-        to_reach=f"{true * 1e3:.2f} ms +- {allowed * 1e3:.2f} ms",
+        target=f"{true * 1e3:.2f} ms +- {allowed * 1e3:.2f} ms",
         measured=f"{said * 1e3:.2f} ms (error {error * 1e3:.2f} ms)",
         reached=error <= allowed,
     )
@@ -203,7 +203,7 @@ def _stopped(wanted: argparse.Namespace) -> Table:
         found.append(
             Figure(
                 name=f"response p{rank * 100:g}",
-                to_reach=f"{analytic * 1e3:.1f} ms +- {STOP_ERROR:.0%}",
+                target=f"{analytic * 1e3:.1f} ms +- {STOP_ERROR:.0%}",
                 measured=f"{said * 1e3:.1f} ms ({said / analytic - 1.0:+.2%})",
                 reached=abs(said / analytic - 1.0) <= STOP_ERROR,
             )
@@ -238,7 +238,7 @@ def _books(case: Case) -> Figure:
     parts = said["ok"] + said["failed"] + said["cancelled"]
     return Figure(
         name=f"{case.name}: sent = ok + failed + cancelled = the server's count",
-        to_reach="equal",
+        target="equal",
         measured=f"{said['sent']:,} = {said['ok']:,} + {said['failed']:,} + {said['cancelled']:,} = {counted:,}",
         reached=said["sent"] == parts == counted,
     )

@@ -138,7 +138,7 @@ def figure(kind: str, judged: list[Judged]) -> Figure:
     right = broken == (0 if kind == CLEAN else len(done))
     return Figure(
         name=f"{kind}: runs called broken",
-        to_reach=f"0 of {len(judged)}" if kind == CLEAN else f"{len(judged)} of {len(judged)}",
+        target=f"0 of {len(judged)}" if kind == CLEAN else f"{len(judged)} of {len(judged)}",
         measured=f"{broken} of {len(done)}",
         reached=right and len(done) == len(judged) if done else None,
     )

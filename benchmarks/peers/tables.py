@@ -94,7 +94,7 @@ def ratio_figure(name: str, rounds: Rounds, peer: str, limit: float) -> Figure:
     figure = at_least(f"{name}, against {peer}", found.median if found else None, limit, "{:.2f} x")
     if found is None:
         return figure
-    return Figure(name=figure.name, to_reach=figure.target, measured=found.shown("{:.2f} x".format), reached=figure.reached)
+    return Figure(name=figure.name, target=figure.target, measured=found.shown("{:.2f} x".format), reached=figure.reached)
 
 
 def cost_figures(name: str, outcomes: Sequence[Outcome], *, cpu: float, memory: float) -> list[Figure]:
