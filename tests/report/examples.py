@@ -22,7 +22,7 @@ from velro_gate.gate.action.second_job import elsewhere
 from velro_gate.gate.judge.verdict import reach_verdict
 from velro_gate.model.further import Further
 from velro_gate.model.record import Estimate, PhaseSummary, RunnerSelftest, RunRecord, StepSummary
-from velro_gate.model.run import FailedAnswer
+from velro_gate.model.run import FirstFailure
 from velro_gate.model.verdict import Verdict
 from velro_gate.store.baselines import add_baseline, quarantine
 from velro_gate.store.pins import pin_baseline
@@ -226,7 +226,7 @@ def missed() -> Example:
 @cache
 def regressed_and_missed() -> Example:
     """One step is five times as slow: a critical limit and others are missed, and some answers failed."""
-    answers = FailedAnswer(
+    answers = FirstFailure(
         step="generation_create",
         outcome="STATUS",
         status=503,

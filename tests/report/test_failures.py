@@ -7,10 +7,10 @@ import dataclasses
 from tests.report.examples import EXAMPLES
 from velro_gate import report
 from velro_gate.model.record import RunRecord
-from velro_gate.model.run import FailedAnswer
+from velro_gate.model.run import FirstFailure
 from velro_gate.report.parts.measured import failure_rows
 
-FIRST = FailedAnswer(
+FIRST = FirstFailure(
     step="list",
     outcome="STATUS",
     status=503,
@@ -24,7 +24,7 @@ CHECK = dataclasses.replace(
 )
 
 
-def with_failures(*failures: FailedAnswer) -> RunRecord:
+def with_failures(*failures: FirstFailure) -> RunRecord:
     made, _ = EXAMPLES["pass"]()
     first, *rest = made.phases
     return dataclasses.replace(made, phases=(dataclasses.replace(first, failures=failures), *rest))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from velro_gate.model.metrics import METRICS
-from velro_gate.model.run import Environment, FailedAnswer, GeneratorHealth
+from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
 
 RECORD_SCHEMA = 1
@@ -160,7 +160,7 @@ class PhaseSummary:
     longest_stall: float = 0.0
     hopeless: str | None = None
     """Why the phase was ended early although the service was there."""
-    failures: tuple[FailedAnswer, ...] = ()
+    failures: tuple[FirstFailure, ...] = ()
     """The first failed response of each step and kind."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:

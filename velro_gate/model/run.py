@@ -62,7 +62,7 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailedAnswer:
+class FirstFailure:
     """The first request of a step that failed in one particular way, secrets masked."""
 
     step: str
@@ -127,7 +127,7 @@ class PhaseRun:
     """When the generator stood still, ramp and drain included, in their order; of several shards, any of them."""
     hopeless: str | None = None
     """Why the phase was ended early though the service was there, in words."""
-    failures: tuple[FailedAnswer, ...] = ()
+    failures: tuple[FirstFailure, ...] = ()
     """The first failed response of each step and kind."""
 
     def __post_init__(self) -> None:

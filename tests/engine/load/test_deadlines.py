@@ -22,10 +22,10 @@ def test_the_overdue_are_exactly_those_whose_deadline_has_passed(
     expected, now = {}, 0.0
     for thing, (pause, seconds, leaves) in enumerate(entries):
         now += pause
-        lane = buckets.lane(seconds)
-        lane[thing] = now + seconds
+        bucket = buckets.bucket(seconds)
+        bucket[thing] = now + seconds
         if leaves:
-            del lane[thing]
+            del bucket[thing]
         else:
             expected[thing] = now + seconds
     assert len(buckets) == len(expected)
@@ -35,50 +35,50 @@ def test_the_overdue_are_exactly_those_whose_deadline_has_passed(
 
 def test_what_is_overdue_stays_until_it_leaves() -> None:
     buckets: DeadlineBuckets[str] = DeadlineBuckets()
-    buckets.lane(1.0)["a"] = 1.0
+    buckets.bucket(1.0)["a"] = 1.0
     assert list(buckets.overdue(2.0)) == list(buckets.overdue(2.0)) == [("a", 1.0)]
 
 
 def test_what_leaves_or_begins_anew_while_others_are_given_up_is_overdue_no_more() -> None:
     buckets: DeadlineBuckets[str] = DeadlineBuckets()
-    lane = buckets.lane(1.0)
-    lane.update(a=1.0, b=1.1, c=1.2, d=1.3)
+    bucket = buckets.bucket(1.0)
+    bucket.update(a=1.0, b=1.1, c=1.2, d=1.3)
     seen = []
     for thing, _ in buckets.overdue(2.0):
         seen.append(thing)
-        del lane[thing]
+        del bucket[thing]
         if thing == "a":
-            del lane["b"], lane["c"]
-            lane["c"] = 2.9
+            del bucket["b"], bucket["c"]
+            bucket["c"] = 2.9
     assert seen == ["a", "d"]
 
 
 @dataclass(eq=False)
 class Late:
-    lane: dict[Late, float]
+    bucket: dict[Late, float]
 
     def expire(self, deadline: float) -> None:
-        del self.lane[self]
+        del self.bucket[self]
 
 
 def test_others_get_their_turns_while_thousands_are_given_up() -> None:
     async def main() -> None:
         buckets: DeadlineBuckets[Late] = DeadlineBuckets()
-        lane = buckets.lane(1.0)
+        bucket = buckets.bucket(1.0)
         most = last = 0
 
         async def other() -> None:
             nonlocal most, last
-            while lane:
-                most, last = max(most, last - len(lane)), len(lane)
+            while bucket:
+                most, last = max(most, last - len(bucket)), len(bucket)
                 await trio.lowlevel.checkpoint()
 
         async with trio.open_nursery() as nursery:
-            lane.update((Late(lane), 1.0) for _ in range(5_000))
-            last = len(lane)
+            bucket.update((Late(bucket), 1.0) for _ in range(5_000))
+            last = len(bucket)
             nursery.start_soon(other)
             await expire_overdue(buckets, 2.0)
-        assert not lane
+        assert not bucket
         assert most <= 512
 
     trio.run(main)

@@ -9,11 +9,11 @@ from tests.analysis.runs import baselines, run, summary
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change
-from velro_gate.report.parts.comparable import PhaseAnswers, comparable
+from velro_gate.report.parts.comparable import PhaseResponses, comparable
 
 
 def said(answers: float, seconds: float, **steps: float) -> list[str]:
-    return list(comparable([PhaseAnswers(phase="load", seconds=seconds, answers={"all": answers, **steps})], Policy()))
+    return list(comparable([PhaseResponses(phase="load", seconds=seconds, answers={"all": answers, **steps})], Policy()))
 
 
 def test_what_is_not_compared_is_said_with_the_duration_that_would_do() -> None:
@@ -26,7 +26,7 @@ def test_what_is_not_compared_is_said_with_the_duration_that_would_do() -> None:
 
 def test_phases_that_are_alike_are_told_together_and_stand_ins_are_named() -> None:
     phases = [
-        PhaseAnswers(phase=name, seconds=60.0, answers={"all": 2000.0, "login": 1600.0, "pay": 400.0}) for name in ("a", "b")
+        PhaseResponses(phase=name, seconds=60.0, answers={"all": 2000.0, "login": 1600.0, "pay": 400.0}) for name in ("a", "b")
     ]
     assert list(comparable(phases, Policy())) == [
         "Compared with baselines in a, b: p50 of all steps, p95 of all steps, p95 of login, p90 of pay (stands in for p95)."

@@ -18,7 +18,7 @@ from velro_gate.analysis.statistics.intervals import wilson
 from velro_gate.analysis.statistics.sign_flip import bounds, middle, walsh_averages
 from velro_gate.model.metrics import METRICS, Pooling
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, ResourceSummary, StepSummary, Window
-from velro_gate.model.run import FailedAnswer, GeneratorHealth
+from velro_gate.model.run import FirstFailure, GeneratorHealth
 
 K = TypeVar("K", int, str)
 T = TypeVar("T", int, float)
@@ -52,8 +52,8 @@ def pool_blocks(blocks: Sequence[PhaseSummary]) -> PhaseSummary:
     )
 
 
-def _failures(blocks: Sequence[PhaseSummary]) -> Iterable[FailedAnswer]:
-    kinds: dict[tuple[str, str, int, str], list[FailedAnswer]] = {}
+def _failures(blocks: Sequence[PhaseSummary]) -> Iterable[FirstFailure]:
+    kinds: dict[tuple[str, str, int, str], list[FirstFailure]] = {}
     for failed in (failed for block in blocks for failed in block.failures):
         kinds.setdefault((failed.step, failed.outcome, failed.status, failed.reason), []).append(failed)
     for alike in kinds.values():

@@ -20,7 +20,7 @@ import numpy as np
 
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.sign_flip import Floats
-from velro_gate.model.facts.reasons import Reason, TooFewAnswers
+from velro_gate.model.facts.reasons import Reason, TooFewResponses
 from velro_gate.model.metrics import METRICS, TAIL, Condition, Metric, Role, compared, quantiles_of
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import ALL_STEPS, Policy
@@ -150,11 +150,11 @@ def needed_answers(metric: Metric) -> int:
     return 0 if metric.quantile is None else math.ceil(round(LEAST_BEYOND / (1.0 - metric.quantile), 6))
 
 
-def too_few(metric: Metric, answers: float, seconds: float) -> TooFewAnswers:
+def too_few(metric: Metric, answers: float, seconds: float) -> TooFewResponses:
     """Why that many responses are not enough to compare a quantile, and how long a phase would have to be."""
     needed = needed_answers(metric)
     known = answers > 0.0 and seconds > 0.0
-    return TooFewAnswers(
+    return TooFewResponses(
         metric=metric.name,
         answers=round(answers),
         needed=needed,

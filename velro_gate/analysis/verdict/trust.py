@@ -15,7 +15,7 @@ from velro_gate.analysis.verdict.trust_stalls import stall_findings
 from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
     DescriptorsLow,
-    FewAnswers,
+    FewResponses,
     FigureName,
     GeneratorCpu,
     Interrupted,
@@ -168,7 +168,7 @@ def _few_answers(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
     if scarce:
         beyond, n, worst = min(scarce, key=lambda item: item[0])
         name = FigureName(step=worst.step, metric=worst.metric)
-        yield doubtful(FewAnswers(phase=summary.name, figure=name, answers=n, beyond=beyond), beyond, limits.beyond)
+        yield doubtful(FewResponses(phase=summary.name, figure=name, answers=n, beyond=beyond), beyond, limits.beyond)
 
 
 def _badly_watched(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:

@@ -184,12 +184,12 @@ class StreamedAnswer(Response):
         self._into, self._owner = _NOTHING, None
 
     def discard(self) -> None:
-        """See Answer; one that is fit for another answer stays with its channel."""
+        """See Response; one that is fit for another answer stays with its channel."""
         if not self.fit:
             super().discard()
 
     def feed(self, data: bytes) -> ResponseState:
-        """See Answer."""
+        """See Response."""
         into = self._into
         self.read_at = self._wire.now()
         if not self.received:
@@ -225,7 +225,7 @@ class StreamedAnswer(Response):
             self.framed = is_chunked(value)
 
     def on_headers_complete(self) -> None:
-        """See Answer."""
+        """See Response."""
         into, status = self._into, self._parser.get_status_code()
         if status >= 200 and not self.complete:
             into.status = status
@@ -251,7 +251,7 @@ class StreamedAnswer(Response):
         self._into.headers, self._into.reason = [], b""
 
     def on_message_complete(self) -> None:
-        """See Answer; the headers of 1xx are forgotten."""
+        """See Response; the headers of 1xx are forgotten."""
         super().on_message_complete()
         into = self._into
         into.complete = self.complete

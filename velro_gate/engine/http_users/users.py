@@ -69,7 +69,7 @@ class HttpUser:
         "_identity",
         "_jar",
         "_known",
-        "_lane",
+        "_bucket",
         "_queued",
         "_request",
         "_retried",
@@ -91,7 +91,7 @@ class HttpUser:
         self._context = context
         self._identity = ""
         self._jar: Jar | None = None
-        self._lane: dict[Overdue, float] | None = None
+        self._bucket: dict[Overdue, float] | None = None
         self._step: CompiledStep | None = None
         self._request: bytes | None = None
         self._chain: Chain | None = None
@@ -128,7 +128,7 @@ class HttpUser:
     def join(self) -> None:
         """Connect ahead of the first request, and log in where there is a login."""
         if self._step is None and self.connection.state is ConnectionState.CLOSED:
-            self._enter(self._context.joining.lane(CONNECT_SECONDS), self._context.now() + CONNECT_SECONDS)
+            self._enter(self._context.joining.bucket(CONNECT_SECONDS), self._context.now() + CONNECT_SECONDS)
             self.connection.open()
 
     def arrive(self, due: float, step: CompiledStep) -> None:
@@ -154,10 +154,10 @@ class HttpUser:
             came = self.connection.came_at()
             if came is not None and came - _TICK > deadline:
                 self.expire(deadline)
-        elif self._lane is not None:
+        elif self._bucket is not None:
             # It was being connected or sent.
             seconds = CONNECT_SECONDS if self._step is None else self._step.timeout
-            self._enter(self._lane, self._context.now() + seconds)
+            self._enter(self._bucket, self._context.now() + seconds)
 
     def cancel(self) -> None:
         """The run ends: give up on what is under way, and let go of the connection."""
@@ -295,7 +295,7 @@ class HttpUser:
             context.unsent += 1
             self._finish(Outcome.CAPTURE, now, reason="not sent: a value that it needs was not captured, or cannot stand there")
             return
-        self._enter(context.buckets.lane(step.timeout), now + step.timeout)
+        self._enter(context.buckets.bucket(step.timeout), now + step.timeout)
         # What may be sent again is sent without looking: should the service have closed the connection, it goes out on another.
         if connection.state is ConnectionState.IDLE and (step.safe or connection.still_idle()):
             self._dialled = False
@@ -395,12 +395,12 @@ class HttpUser:
         self._context.join_failures += 1
         self._context.failed_joins.append((self._context.now(), self.index))
 
-    def _enter(self, lane: dict[Overdue, float], deadline: float) -> None:
+    def _enter(self, bucket: dict[Overdue, float], deadline: float) -> None:
         self._leave_lane()
-        self._lane = lane
-        lane[self] = deadline
+        self._bucket = bucket
+        bucket[self] = deadline
 
     def _leave_lane(self) -> None:
-        if self._lane is not None:
-            del self._lane[self]
-            self._lane = None
+        if self._bucket is not None:
+            del self._bucket[self]
+            self._bucket = None

@@ -243,9 +243,9 @@ class RequestRecord:
         self._status, self._headers = 0, httpx.Headers()
         self._scope: trio.CancelScope | None = None
         self._late = self._settled = False
-        lane = self._context.buckets.lane(self._label.timeout)
-        self._lane: dict[Overdue, float] = lane
-        lane[self] = self._made + self._label.timeout
+        bucket = self._context.buckets.bucket(self._label.timeout)
+        self._bucket: dict[Overdue, float] = bucket
+        bucket[self] = self._made + self._label.timeout
 
     async def within(self, act: Callable[[], Awaitable[T]]) -> T:
         """Do a part of the exchange, unless the deadline passes.
@@ -308,7 +308,7 @@ class RequestRecord:
         if self._settled:
             return False
         self._settled = True
-        del self._lane[self]
+        del self._bucket[self]
         return True
 
     def _settle(self, outcome: Outcome | None, done: float) -> None:

@@ -127,7 +127,7 @@ class JourneyUser:
         trip.carriers.append(self.connection)
         self._trip, self._context = trip, trip.context
         self._pass: _JourneyRun | None = None
-        self._lane: dict[Overdue, float] | None = None
+        self._bucket: dict[Overdue, float] | None = None
         self._client: httpx.AsyncClient | None = None
         self._handle: User | None = None
 
@@ -146,14 +146,14 @@ class JourneyUser:
     def join(self) -> None:
         """Connect ahead of the first request."""
         if not self.busy and not self.connection.connected:
-            self._lane = self._context.joining.lane(CONNECT_SECONDS)
-            self._lane[self] = self._context.now() + CONNECT_SECONDS
+            self._bucket = self._context.joining.bucket(CONNECT_SECONDS)
+            self._bucket[self] = self._context.now() + CONNECT_SECONDS
             self.connection.connect_ahead(self._joined)
 
     def _joined(self, stands: bool) -> None:
-        if self._lane is not None:
-            del self._lane[self]
-            self._lane = None
+        if self._bucket is not None:
+            del self._bucket[self]
+            self._bucket = None
         if not stands:
             self._context.join_failures += 1
             self._context.failed_joins.append((self._context.now(), self.index))

@@ -29,17 +29,17 @@ L = TypeVar("L", bound=Overdue)
 
 
 class DeadlineBuckets(Generic[T]):
-    """Things with a deadline, in one lane for each length of time.
+    """Things with a deadline, in one bucket for each length of time.
 
-    In a lane everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at
+    In a bucket everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at
     what is overdue and one more. Entering and leaving cost a dictionary operation and are done by the caller, who keeps the
-    lane.
+    bucket.
     """
 
     def __init__(self) -> None:
         self._buckets: dict[float, dict[T, float]] = {}
 
-    def lane(self, seconds: float) -> dict[T, float]:
+    def bucket(self, seconds: float) -> dict[T, float]:
         """The bucket for a timeout of ``seconds``: thing -> deadline. Enter only ``now + seconds``, leave by deleting."""
         return self._buckets.setdefault(seconds, {})
 
@@ -47,22 +47,22 @@ class DeadlineBuckets(Generic[T]):
         return sum(map(len, self._buckets.values()))
 
     def __iter__(self) -> Iterator[T]:
-        for lane in list(self._buckets.values()):
-            yield from list(lane)
+        for bucket in list(self._buckets.values()):
+            yield from list(bucket)
 
     def overdue(self, now: float) -> Iterator[tuple[T, float]]:
         """Those whose deadline has passed, with it; they stay until they are deleted.
 
         What leaves, or gets another deadline, before its turn comes is passed over: giving up on one may end others.
         """
-        for lane in list(self._buckets.values()):
-            for thing, deadline in list(takewhile(lambda entry: entry[1] <= now, lane.items())):
-                if lane.get(thing) == deadline:
+        for bucket in list(self._buckets.values()):
+            for thing, deadline in list(takewhile(lambda entry: entry[1] <= now, bucket.items())):
+                if bucket.get(thing) == deadline:
                     yield thing, deadline
 
 
 async def expire_overdue(buckets: DeadlineBuckets[L], now: float) -> None:
-    """Give up on what is overdue; each must leave its lane. After a stall that may be thousands, each with a socket to be
+    """Give up on what is overdue; each must leave its bucket. After a stall that may be thousands, each with a socket to be
     closed: other tasks get their turns in between."""
     for number, (thing, deadline) in enumerate(buckets.overdue(now), start=1):
         thing.expire(deadline)

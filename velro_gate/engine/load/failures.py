@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from velro_gate.model.masking import mask
-from velro_gate.model.run import FailedAnswer
+from velro_gate.model.run import FirstFailure
 from velro_gate.model.samples import Outcome
 
 MOST_SEEN = 500
@@ -24,7 +24,7 @@ OTHER = "other reasons"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureDetail:
-    """What is shown of one failed response, see ``FailedAnswer``."""
+    """What is shown of one failed response, see ``FirstFailure``."""
 
     request: str
     came: str = ""
@@ -72,7 +72,7 @@ class FailureLog:
                 counts[status] += count
         return counts
 
-    def found(self, origin: float) -> tuple[FailedAnswer, ...]:
+    def found(self, origin: float) -> tuple[FirstFailure, ...]:
         """Every kind, the commonest first. origin: the run's start on the clock of the recorded times."""
         made = []
         for key, count in sorted(self._counts.items(), key=lambda item: -item[1]):
@@ -80,7 +80,7 @@ class FailureLog:
             at, shown = self._shown[key]
             hidden = (*self._hidden, *shown.hidden)
             made.append(
-                FailedAnswer(
+                FirstFailure(
                     step=self._names[step] if step < len(self._names) else f"step {step}",
                     outcome=Outcome(outcome).name,
                     status=status,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from velro_gate.engine.http.responses import CacheLayers
-from velro_gate.model.run import FailedAnswer, GeneratorHealth, PhaseRun, Progress, Stall, Tick
+from velro_gate.model.run import FirstFailure, GeneratorHealth, PhaseRun, Progress, Stall, Tick
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Samples
 
 N = TypeVar("N", int, float)
@@ -55,9 +55,9 @@ def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
     )
 
 
-def merged_failures(failures: Sequence[FailedAnswer]) -> tuple[FailedAnswer, ...]:
+def merged_failures(failures: Sequence[FirstFailure]) -> tuple[FirstFailure, ...]:
     """The first of each kind, with the count of all shards."""
-    kinds: dict[tuple[str, str, int, str], list[FailedAnswer]] = {}
+    kinds: dict[tuple[str, str, int, str], list[FirstFailure]] = {}
     for failed in failures:
         kinds.setdefault((failed.step, failed.outcome, failed.status, failed.reason), []).append(failed)
     return tuple(

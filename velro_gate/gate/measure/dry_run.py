@@ -13,7 +13,7 @@ from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.parts.comparable import PhaseAnswers, comparable
+from velro_gate.report.parts.comparable import PhaseResponses, comparable
 from velro_gate.scenario import secrets
 
 _UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."
@@ -90,7 +90,7 @@ class DryRun:
         for phase in self.setup.phases:
             requests = rates[phase.name] * phase.duration
             answers = {ALL_STEPS: requests, **{step: share * requests for step, share in shares.items()}}
-            expected.append(PhaseAnswers(phase=phase.name, seconds=phase.duration, answers=answers))
+            expected.append(PhaseResponses(phase=phase.name, seconds=phase.duration, answers=answers))
         return list(comparable(expected, self.setup.plan.policy))
 
     def _way(self) -> str:

@@ -25,7 +25,7 @@ from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
-from velro_gate.model.run import FailedAnswer, LoadResult, PhaseRun, Progress, Reading, RunFacts
+from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
 from velro_gate.monitor import sources_for, watch
 from velro_gate.report.parts.measured import failed_kind
@@ -98,7 +98,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
 def masked(phases: Sequence[PhaseRun], hidden: Sequence[str]) -> tuple[PhaseRun, ...]:
     """The same, what the service showed in its failed responses free of these values."""
 
-    def clean(failed: FailedAnswer) -> FailedAnswer:
+    def clean(failed: FirstFailure) -> FirstFailure:
         request, reason = mask(failed.request, hidden), mask(failed.reason, hidden)
         return replace(failed, request=request, reason=reason, came=mask(failed.came, hidden), seen=mask(failed.seen, hidden))
 

@@ -219,7 +219,7 @@ class TooFewUsers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FewAnswers:
+class FewResponses:
     """A required quantile with few of its responses beyond it."""
 
     code: Literal["few-answers"] = "few-answers"
@@ -260,7 +260,7 @@ PhaseDoubt = (
     | DescriptorsLow
     | PortsLow
     | TooFewUsers
-    | FewAnswers
+    | FewResponses
     | MonitorGaps
 )
 """What speaks against the measurement of one phase, or of one block of it."""

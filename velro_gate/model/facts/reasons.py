@@ -132,7 +132,7 @@ class ZeroFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TooFewAnswers:
+class TooFewResponses:
     """A quantile with too few successful responses to compare it."""
 
     code: ClassVar = "too-few-answers"
@@ -321,7 +321,7 @@ Reason = (
     | NothingSucceeded
     | NotMeasured
     | ZeroFigure
-    | TooFewAnswers
+    | TooFewResponses
     | BuildSilent
     | BlocksNotMeasured
     | NoiseUnknown

@@ -16,7 +16,7 @@ from velro_gate.report.sentences.reasons import reason_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseAnswers:
+class PhaseResponses:
     """The successful responses that a phase is expected to have."""
 
     phase: str
@@ -26,7 +26,7 @@ class PhaseAnswers:
     """Responses in it, by step, ``all`` among them."""
 
 
-def comparable(phases: Sequence[PhaseAnswers], policy: Policy) -> Iterator[str]:
+def comparable(phases: Sequence[PhaseResponses], policy: Policy) -> Iterator[str]:
     """One sentence on the response times that will be compared, for all phases alike, and one for each that will not be."""
     able: dict[str, list[str]] = defaultdict(list)
     missing = []
@@ -43,7 +43,7 @@ def comparable(phases: Sequence[PhaseAnswers], policy: Policy) -> Iterator[str]:
     yield from missing
 
 
-def _rows(phase: PhaseAnswers, policy: Policy) -> list[Row]:
+def _rows(phase: PhaseResponses, policy: Policy) -> list[Row]:
     steps = [step for step in phase.answers if step != ALL_STEPS]
     # A quantile stands on all responses of its step; rates are of no interest here.
     return primary_rows(phase.phase, steps, policy, lambda step, _: phase.answers.get(step, 0.0), offered=False)

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from velro_gate import units
 from velro_gate.model.readings import is_counter
 from velro_gate.model.record import PhaseSummary, ResourceSummary, RunRecord, StepSummary
-from velro_gate.model.run import FailedAnswer
+from velro_gate.model.run import FirstFailure
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.plan import offered
@@ -223,7 +223,7 @@ def failure_rows(record: RunRecord) -> list[FailureRow]:
     ]
 
 
-def failed_kind(failed: FailedAnswer) -> str:
+def failed_kind(failed: FirstFailure) -> str:
     """``list: 61,133 x 503 Service Unavailable``, ``get: 2 x failed check: $.status must be "ready", found "starting"``."""
     named = failed.outcome == Outcome.STATUS.name
     what = status_name(failed.status) if named else _OUTCOMES.get(failed.outcome, failed.outcome.lower())

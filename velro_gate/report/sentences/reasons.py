@@ -38,8 +38,8 @@ from velro_gate.model.facts.reasons import (
     RequirementOnly,
     RunsAgain,
     StandsIn,
-    TooFewAnswers,
     TooFewPairs,
+    TooFewResponses,
     Waived,
     ZeroFigure,
 )
@@ -98,7 +98,7 @@ def _no_baseline_figure(facts: NoBaselineFigure) -> str:
     return f"no baseline holds {subject(facts.figure.metric, facts.figure.step)}"
 
 
-def _too_few_answers(facts: TooFewAnswers) -> str:
+def _too_few_answers(facts: TooFewResponses) -> str:
     label = METRICS[facts.metric].label
     said = (
         f"only {units.format_count(facts.answers)} successful responses, {units.format_count(facts.needed)} are needed to "
@@ -207,7 +207,7 @@ SENTENCES: Mapping[type, Callable[[Any], str]] = {
     NothingSucceeded: lambda _: "all requests failed",
     NotMeasured: lambda facts: f"{METRICS[facts.metric].label} was not measured in this run",
     ZeroFigure: lambda facts: f"{METRICS[facts.metric].label} is zero, so there is no ratio to compare",
-    TooFewAnswers: _too_few_answers,
+    TooFewResponses: _too_few_answers,
     BuildSilent: _build_silent,
     BlocksNotMeasured: _blocks_not_measured,
     NoiseUnknown: _noise_unknown,

@@ -12,7 +12,7 @@ from velro_gate.model.facts.doubts import (
     ControlMoved,
     ControlUnsteady,
     DescriptorsLow,
-    FewAnswers,
+    FewResponses,
     FigureName,
     GcPaused,
     GeneratorCpu,
@@ -214,7 +214,7 @@ def _too_few_users(facts: TooFewUsers) -> Words:
     )
 
 
-def _few_answers(facts: FewAnswers) -> Words:
+def _few_answers(facts: FewResponses) -> Words:
     name = subject(facts.figure.metric, facts.figure.step)
     return Words(
         sentence=f"{name} in {facts.phase} rests on {units.format_count(facts.answers)} responses, "
@@ -300,7 +300,7 @@ SENTENCES: Mapping[type, Callable[[Any], Words]] = {
     DescriptorsLow: _descriptors,
     PortsLow: _ports,
     TooFewUsers: _too_few_users,
-    FewAnswers: _few_answers,
+    FewResponses: _few_answers,
     MonitorGaps: _monitor_gaps,
     PairsLeftOut: _pairs_left_out,
     ControlMissing: _control_missing,
