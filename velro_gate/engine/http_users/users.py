@@ -60,6 +60,7 @@ class HttpUser:
     """See the module's rules."""
 
     __slots__ = (
+        "_bucket",
         "_chain",
         "_connect_seconds",
         "_context",
@@ -69,7 +70,6 @@ class HttpUser:
         "_identity",
         "_jar",
         "_known",
-        "_bucket",
         "_queued",
         "_request",
         "_retried",
@@ -142,7 +142,7 @@ class HttpUser:
         """Called by the sweeper: what is under way has taken too long."""
         self.connection.close()
         if self._step is None:
-            self._leave_lane()
+            self._leave_bucket()
             self._join_failed()
         else:
             words = f"no complete response within {format_seconds(self._step.timeout)}"
@@ -162,7 +162,7 @@ class HttpUser:
     def cancel(self) -> None:
         """The run ends: give up on what is under way, and let go of the connection."""
         self.connection.close()
-        self._leave_lane()
+        self._leave_bucket()
         if self._step is not None:
             self._finish(Outcome.CANCELLED, self._context.now())
 
@@ -183,7 +183,7 @@ class HttpUser:
                 self._sent = max(self._sent, context.now() - seconds)
             self.connection.send(request, head=step.head, wants_body=step.wants_body)
             return
-        self._leave_lane()
+        self._leave_bucket()
         if context.login is not None and context.token not in self.captured and not context.closing:
             self._start(context.now(), context.login, 0.0)
 
@@ -205,7 +205,7 @@ class HttpUser:
             outcome = Outcome.OK if step.inspect is None else step.inspect(answer, self.captured)
         if outcome is None:
             # It has come in time, however long it takes to be looked at.
-            self._leave_lane()
+            self._leave_bucket()
             answer.lent = True
             context.unpacking.put(partial(Inspection.unpack, answer), partial(self._unpacked, step, answer, at))
         else:
@@ -255,7 +255,7 @@ class HttpUser:
         """The connection failed, before or under the request."""
         step, context = self._step, self._context
         if step is None:
-            self._leave_lane()
+            self._leave_bucket()
             self._join_failed()
         elif outcome is None:
             self._abandon(step, at)
@@ -325,7 +325,7 @@ class HttpUser:
         assert step is not None
         if outcome is not Outcome.OK and outcome is not Outcome.CANCELLED:
             context.failures.note(step.index, outcome, status, reason, at, partial(self._shown, step, outcome, answer))
-        self._leave_lane()
+        self._leave_bucket()
         self._step = self._request = self._chain = None
         self._free_at = at if free_at is None else free_at
         connect, self._connect_seconds = self._connect_seconds, nan
@@ -367,7 +367,7 @@ class HttpUser:
         )
 
     def _abandon(self, step: CompiledStep, at: float) -> None:
-        self._leave_lane()
+        self._leave_bucket()
         self._step = self._request = self._chain = None
         self._free_at = at
         if step is self._context.login and self._tried_login and self.waiting:
@@ -396,11 +396,11 @@ class HttpUser:
         self._context.failed_joins.append((self._context.now(), self.index))
 
     def _enter(self, bucket: dict[Overdue, float], deadline: float) -> None:
-        self._leave_lane()
+        self._leave_bucket()
         self._bucket = bucket
         bucket[self] = deadline
 
-    def _leave_lane(self) -> None:
+    def _leave_bucket(self) -> None:
         if self._bucket is not None:
             del self._bucket[self]
             self._bucket = None
