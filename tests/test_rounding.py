@@ -65,7 +65,7 @@ def test_no_module_of_analysis_formats_a_figure(path: Path) -> None:
     assert imported == []
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.j2")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "report").rglob("*.j2")), ids=lambda path: path.name)
 def test_no_template_rounds(path: Path) -> None:
     assert re.findall(r"\|\s*(?:round|format|int|float)\b", path.read_text(encoding="utf-8")) == []
 

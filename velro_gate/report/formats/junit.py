@@ -1,4 +1,4 @@
-"""The JUnit XML report, which other CI systems show beside unit tests: a suite for the verdict, and one for each phase.
+"""The JUnit XML report, which other CI systems show next to unit tests: a suite for the verdict, and one for each phase.
 
 A failure is what fails the gate, an error what keeps it from a verdict, and a skipped test what was not decided but blocks
 nothing. So the file holds a failure or an error exactly when the process ends with another exit code than 0.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from xml.etree import ElementTree as ET
 
+from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Verdict
@@ -23,8 +24,8 @@ from velro_gate.report.text.phrase import plain
 VERDICT_SUITE = "verdict"
 
 
-class Outcome(Enum):
-    """What a test came to, as JUnit calls it."""
+class CaseResult(Enum):
+    """The result of a test, as JUnit calls it."""
 
     PASSED = "passed"
     SKIPPED = "skipped"
@@ -34,13 +35,16 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One test of a suite. kind: of what is tested. said: one line, shown beside a test that did not pass. more: below it."""
+    """One test of a suite."""
 
     name: str
     kind: str
-    outcome: Outcome
+    """Of what is tested."""
+    outcome: CaseResult
     said: str
+    """One line, shown next to a test that did not pass."""
     more: str = ""
+    """Shown below it."""
 
 
 def junit(record: RunRecord, verdict: Verdict) -> str:
@@ -63,14 +67,14 @@ def _of_the_run(record: RunRecord, verdict: Verdict) -> Iterator[Case]:
     """The verdict as a whole, and whether the measurement can be trusted."""
     match verdict.level:
         case Level.FAIL:
-            outcome = Outcome.FAILED
+            outcome = CaseResult.FAILED
         case Level.BROKEN:
-            outcome = Outcome.ERROR
+            outcome = CaseResult.ERROR
         case Level.INCONCLUSIVE:
             blocks = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive) != 0
-            outcome = Outcome.ERROR if blocks else Outcome.SKIPPED
+            outcome = CaseResult.ERROR if blocks else CaseResult.SKIPPED
         case _:
-            outcome = Outcome.PASSED
+            outcome = CaseResult.PASSED
     yield Case(
         name="the gate",
         kind=VERDICT_SUITE,
@@ -93,13 +97,13 @@ def _required(record: RunRecord, verdict: Verdict, phase: str) -> Iterator[Case]
             )
 
 
-def _requirement_outcome(result: RequirementResult, verdict: Verdict) -> Outcome:
+def _requirement_outcome(result: RequirementResult, verdict: Verdict) -> CaseResult:
     if result.level is Level.FAIL:
-        return Outcome.FAILED
+        return CaseResult.FAILED
     if result.estimate is None or result.level is Level.BROKEN or verdict.level is Level.BROKEN:
         # What nobody measured, or measured in a way that cannot be trusted, is never shown as passed.
-        return Outcome.ERROR if verdict.level is Level.BROKEN else Outcome.SKIPPED
-    return Outcome.PASSED
+        return CaseResult.ERROR if verdict.level is Level.BROKEN else CaseResult.SKIPPED
+    return CaseResult.PASSED
 
 
 def _compared(verdict: Verdict, phase: str) -> Iterator[Case]:
@@ -120,21 +124,21 @@ def _other(verdict: Verdict) -> str:
     return "the base build" if verdict.duet is not None else "the baselines"
 
 
-def _comparison_outcome(row: Comparison, verdict: Verdict) -> Outcome:
+def _comparison_outcome(row: Comparison, verdict: Verdict) -> CaseResult:
     if row.level is Level.FAIL:
-        return Outcome.FAILED
+        return CaseResult.FAILED
     if row.verdict in (Change.UNCHANGED, Change.IMPROVEMENT) and verdict.level is not Level.BROKEN:
-        return Outcome.PASSED
-    return Outcome.SKIPPED
+        return CaseResult.PASSED
+    return CaseResult.SKIPPED
 
 
 def _write(suite: ET.Element, case: Case, place: str) -> None:
     made = ET.SubElement(suite, "testcase", classname=_clean(f"{place}.{case.kind}"), name=_clean(case.name), time="0")
-    if case.outcome is Outcome.PASSED:
+    if case.outcome is CaseResult.PASSED:
         ET.SubElement(made, "system-out").text = _clean(f"{case.said} {case.more}")
         return
     told = ET.SubElement(made, case.outcome.value, message=_clean(case.said))
-    if case.outcome is not Outcome.SKIPPED:
+    if case.outcome is not CaseResult.SKIPPED:
         told.set("type", case.kind)
     told.text = _clean(case.more)
 
@@ -143,11 +147,14 @@ def _totals(suites: list[tuple[str, float, list[Case]]]) -> dict[str, str]:
     cases = [case for _, _, found in suites for case in found]
     counted = {
         "tests": len(cases),
-        "failures": sum(case.outcome is Outcome.FAILED for case in cases),
-        "errors": sum(case.outcome is Outcome.ERROR for case in cases),
-        "skipped": sum(case.outcome is Outcome.SKIPPED for case in cases),
+        "failures": sum(case.outcome is CaseResult.FAILED for case in cases),
+        "errors": sum(case.outcome is CaseResult.ERROR for case in cases),
+        "skipped": sum(case.outcome is CaseResult.SKIPPED for case in cases),
     }
-    return {**{name: str(count) for name, count in counted.items()}, "time": f"{sum(seconds for _, seconds, _ in suites):.3f}"}
+    return {
+        **{name: str(count) for name, count in counted.items()},
+        "time": units.format_decimal(sum(seconds for _, seconds, _ in suites), 3),
+    }
 
 
 def _clean(text: str) -> str:

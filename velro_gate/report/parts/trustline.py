@@ -23,7 +23,7 @@ STALE_DAYS = 30
 def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], ...]:
     """(label, text) pairs; each figure is the worst over the phases, since the worst is what one must trust.
 
-    What a finding says of a block of the duet counts with them: the line never contradicts the findings beside it.
+    What a finding says of a block of the duet counts with them: the line never contradicts the findings next to it.
     """
     place = record.environment
     lateness = [found.value for phase in record.phases if (found := phase.measurement("lateness_p99"))]
