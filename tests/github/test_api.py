@@ -164,7 +164,7 @@ def test_a_limit_that_outlasts_the_patience_is_told_and_not_waited_for() -> None
         with pytest.raises(PublishError, match="longer than this job waits") as caught:
             github.get("/pulls/7")
     assert standing.slept == []
-    assert "3000 s" in (caught.value.why or "")
+    assert "3,000 s" in (caught.value.why or "")
 
 
 def test_patience_is_shared_by_all_requests() -> None:
