@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 from pathlib import Path
 
 from rich.table import Table
@@ -12,18 +10,13 @@ from rich.table import Table
 from velro_gate import report, units
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
-from velro_gate.engine.machine.limits import read_machine
-from velro_gate.errors import UsageError
-from velro_gate.gate.judge.verdict import DUET_FILES, FILES, given_report
-from velro_gate.gate.measure.dry_run import DryRun, dry_run
+from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.gate.measure.results import Results
-from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
-from velro_gate.report.formats.registry import FORMATS, ReportFormat
+from velro_gate.report.formats.registry import known_format
 from velro_gate.report.parts.trustline import generator_alone
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
-from velro_gate.scenario import json_schema
 
 OK = 0
 
@@ -78,67 +71,11 @@ def phase_table(record: RunRecord) -> Table:
     return table
 
 
-def print_given(folder: Path, wanted: str) -> int:
-    """The verdict that was given to a kept run, in one format."""
-    put(given_report(folder, _known(wanted).file).removesuffix("\n"))
-    return OK
-
-
 def print_anew(record: RunRecord, verdict: Verdict, wanted: str) -> int:
     """A verdict that was reached just now in one format, and the exit code that belongs to it."""
-    made = _known(wanted)
+    made = known_format(wanted)
     if made.name == "text":
         # On a terminal it has colours and folds its lines.
         return print_verdict(record, verdict, None, Format.TEXT)
     put(made.render(record, verdict).removesuffix("\n"))
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
-
-
-def _known(wanted: str) -> ReportFormat:
-    if wanted not in FORMATS:
-        raise UsageError(f"there is no report {wanted!r}", hint=f"Choose one of: {', '.join(FORMATS)}.")
-    return FORMATS[wanted]
-
-
-def print_schema(of: str) -> int:
-    """A JSON Schema on standard output."""
-    schemas = {"scenario": json_schema, "verdict": report.verdict_schema}
-    if of not in schemas:
-        raise UsageError(f"there is no schema of {of!r}", hint=f"Choose one of: {', '.join(schemas)}.")
-    put(json.dumps(schemas[of](), indent=2, ensure_ascii=False))
-    return OK
-
-
-def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False) -> int:
-    """The dry run: the plan, what it costs, and whether this machine can carry it out. ask: ask the services, too.
-
-    Raises:
-        InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
-        UnreachableError, BrokenError: the service does not answer, or not as its steps expect; raised then, too.
-    """
-    setup = prepare(wanted, os.environ, need_secrets=False)
-    machine = read_machine(sources=setup.scenario.target.source_addresses)
-    planned = dry_run(setup, machine, os.environ, ask=ask)
-    if format is Format.JSON:
-        put(json.dumps(_plan_json(planned), indent=2))
-    else:
-        expected = {part.name: part.requests for part in planned.forecast.phases}
-        rows = [(p.name, p.users, p.ramp, p.duration, report.offered(p), expected[p.name]) for p in planned.setup.phases]
-        show(report.plan_view(rows, planned.sentences()))
-    if planned.refusal is not None:
-        raise planned.refusal
-    return OK
-
-
-def _plan_json(planned: DryRun) -> dict[str, object]:
-    return {
-        "scenario": planned.setup.plan.scenario,
-        "profile": planned.setup.plan.profile,
-        "digest": planned.setup.plan.digest,
-        "url": planned.url,
-        "shards": planned.shards,
-        "forecast": dataclasses.asdict(planned.forecast),
-        "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
-        "feasible": not any(short.fatal for short in planned.shortfalls),
-        "missing": None if planned.missing is None else planned.missing.what,
-    }
