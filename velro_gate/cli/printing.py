@@ -7,13 +7,15 @@ from pathlib import Path
 
 from rich.table import Table
 
-from velro_gate import report, units
+from velro_gate import units
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.gate.measure.results import Results
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.formats.console import terminal
+from velro_gate.report.formats.document import verdict_json
 from velro_gate.report.formats.registry import known_format
 from velro_gate.report.parts.trustline import generator_alone
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
@@ -24,9 +26,9 @@ OK = 0
 def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format) -> int:
     """The verdict, and the exit code that belongs to it."""
     if format is Format.JSON:
-        put(report.verdict_json(record, verdict))
+        put(verdict_json(record, verdict))
     else:
-        show(report.terminal(record, verdict))
+        show(terminal(record, verdict))
         if folder is not None:
             written = [name for name in (FILES if verdict.duet is None else DUET_FILES) if (folder / name).exists()]
             put(f"Files: {folder}/{{{','.join(written)}}}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from tests.report.golden import shown
-from velro_gate import report
+from velro_gate.report.parts.plan import PlanRow, plan_text, plan_view
 
-ROWS: list[report.PlanRow] = [
+ROWS: list[PlanRow] = [
     ("warm_up_baseline", 500, 30.0, 120.0, 110.0, 14_850.0),
     ("prd_compliance_validation", 10_000, 60.0, 600.0, 1_100.0, 693_000.0),
 ]
@@ -13,7 +13,7 @@ SENTENCES = ["About 12,300 descriptors are needed; 65,536 are allowed.", "Nothin
 
 
 def test_the_text_is_aligned_and_ends_with_the_sums() -> None:
-    assert report.plan_text(ROWS, SENTENCES) == (
+    assert plan_text(ROWS, SENTENCES) == (
         "Phase                               Users        Ramp  Measured  Offered  Requests\n"
         "warm_up_baseline                      500        30 s     2 min    110/s    14,850\n"
         "prd_compliance_validation          10,000       1 min    10 min  1,100/s   693,000\n"
@@ -25,28 +25,28 @@ def test_the_text_is_aligned_and_ends_with_the_sums() -> None:
 
 
 def test_the_view_shows_the_same_figures() -> None:
-    text = shown(report.plan_view(ROWS, SENTENCES))
+    text = shown(plan_view(ROWS, SENTENCES))
     for figure in ("warm_up_baseline", "10,000", "1,100/s", "707,850", "13 min 30 s", *SENTENCES):
         assert figure in text
 
 
 def test_a_closed_loop_has_no_rate_and_no_count_known_before() -> None:
-    text = report.plan_text([("loop", 10, 0.0, 60.0, None, None), ROWS[0]])
+    text = plan_text([("loop", 10, 0.0, 60.0, None, None), ROWS[0]])
     assert "closed loop" in text
     assert text.count("depends on the responses") == 2
 
 
 def test_one_phase_needs_no_sums() -> None:
-    assert len(report.plan_text(ROWS[:1]).splitlines()) == 2
-    assert "at most" not in shown(report.plan_view(ROWS[:1]))
+    assert len(plan_text(ROWS[:1]).splitlines()) == 2
+    assert "at most" not in shown(plan_view(ROWS[:1]))
 
 
 def test_an_empty_plan_is_still_a_table() -> None:
-    assert report.plan_text([]) == "Phase  Users  Ramp  Measured  Offered  Requests\n"
+    assert plan_text([]) == "Phase  Users  Ramp  Measured  Offered  Requests\n"
 
 
 def test_text_from_outside_stays_on_its_line() -> None:
-    text = report.plan_text([("a\nb\x1b", 1, 0.0, 1.0, 1.0, 1.0)], ["x\ny"])
+    text = plan_text([("a\nb\x1b", 1, 0.0, 1.0, 1.0, 1.0)], ["x\ny"])
     assert "a b" in text
     assert "x y" in text
     assert "\x1b" not in text
