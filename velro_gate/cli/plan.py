@@ -11,7 +11,7 @@ from velro_gate.cli.output import put, show
 from velro_gate.engine.machine.limits import read_machine
 from velro_gate.gate.measure.dry_run import DryRun, dry_run
 from velro_gate.gate.measure.setup import RunOptions, prepare
-from velro_gate.report.parts.plan import offered, plan_view
+from velro_gate.report.parts.plan import PlanRow, plan_view
 
 
 def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False) -> int:
@@ -28,7 +28,7 @@ def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False) -> int:
         put(json.dumps(_plan_json(planned), indent=2))
     else:
         expected = {part.name: part.requests for part in planned.forecast.phases}
-        rows = [(p.name, p.users, p.ramp, p.duration, offered(p), expected[p.name]) for p in planned.setup.phases]
+        rows = [PlanRow.of(phase, expected[phase.name]) for phase in planned.setup.phases]
         show(plan_view(rows, planned.sentences()))
     if planned.refusal is not None:
         raise planned.refusal

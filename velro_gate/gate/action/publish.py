@@ -73,7 +73,6 @@ class Outlets:
 class Published:
     """What was published."""
 
-    comment_url: str = ""
     failures: tuple[PublishError, ...] = ()
     """What could not be published, in the order in which it happened."""
 
@@ -151,7 +150,7 @@ def publish(
     if outlets.outputs is not None:
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, {"comment-url": url}))
-    return Published(comment_url=url, failures=tuple(telling.failures))
+    return Published(failures=tuple(telling.failures))
 
 
 def announce(outlets: Outlets, state: CommitState, description: str) -> tuple[PublishError, ...]:
