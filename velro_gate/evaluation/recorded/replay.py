@@ -142,10 +142,7 @@ class _Piece:
 
 
 class _Arm:
-    """One arm of a series on the comparison scale, signed so that + is worse, its windows found by index.
-
-    packed: each figure's values without the missing ones, NaN before and after; jobs: to which job each belongs.
-    """
+    """One arm of a series on the comparison scale, signed so that + is worse, its windows found by index."""
 
     def __init__(self, series: Series, number: int, policy: Policy) -> None:
         kinds = [METRICS[name] for name in series.metrics]
@@ -206,7 +203,7 @@ class _Arm:
 
 
 class _Windows:
-    """The values of one arm before and after each job, missing ones skipped."""
+    """The values of one arm before and after each job, missing ones skipped: each figure's values are packed without them."""
 
     def __init__(self, y: Floats) -> None:
         jobs, figures = y.shape
