@@ -12,6 +12,7 @@ from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.gate.measure.results import Results
+from velro_gate.model.metrics import LATENESS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.formats.console import terminal
@@ -46,7 +47,7 @@ def print_run(record: RunRecord, results: Results, format: Format) -> int:
     return OK
 
 
-_QUANTILES = ("p50", "p95", "p99", "lateness_p99")
+_QUANTILES = ("p50", "p95", "p99", LATENESS)
 
 
 def phase_table(record: RunRecord) -> Table:
@@ -66,7 +67,7 @@ def phase_table(record: RunRecord) -> Table:
             *(marked(name, found[name]) for name in _QUANTILES[:3]),
             units.format_share(value["error_rate"]),
             units.format_share(value["hit_rate"]),
-            marked("lateness_p99", found["lateness_p99"]),
+            marked(LATENESS, found[LATENESS]),
             units.format_share(phase.health.cpu_share),
         )
     table.caption, table.caption_justify = FEW_NOTE if few else None, "left"

@@ -21,6 +21,7 @@ from velro_gate.github.comment import CommentOutcome, about_head, upsert_comment
 from velro_gate.github.event import Event
 from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.status import CommitState, CommitStatus, Part, set_status
+from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
@@ -249,7 +250,7 @@ def _without_marker(text: str) -> str:
 
 def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: int) -> dict[str, str]:
     folder = results.folder.resolve()
-    slowest = [found.value for phase in record.phases if (found := phase.measurement("p95", ALL_STEPS))]
+    slowest = [found.value for phase in record.phases if (found := phase.measurement(TAIL, ALL_STEPS))]
     return {
         "verdict": verdict.level.word,
         "exit-code": str(exit_code),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from velro_gate import units
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, Scaling
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import (
@@ -206,7 +206,7 @@ def scaled_note(record: RunRecord, verdict: Verdict) -> Phrase:
     scaled = [result.requirement for result in verdict.requirements if result.requirement.scaled_from is not None]
     if not scaled:
         return ()
-    shown = next((wanted for wanted in scaled if wanted.metric == "users_held"), scaled[0])
+    shown = next((wanted for wanted in scaled if wanted.definition.scaling is Scaling.USERS), scaled[0])
     full, here = figures.figure(shown.metric, shown.scaled_from), figures.figure(shown.metric, shown.target)
     example = f" scales the plan down ({METRICS[shown.metric].label}: {here} instead of {full}), so "
     return (
