@@ -10,7 +10,7 @@ from tests.report import records
 from tests.report.golden import shown
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.cli.printing import phase_table
+from velro_gate.cli.measured import phase_table
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Verdict

@@ -121,8 +121,8 @@ def run(
 ) -> int:
     """Run the load and keep the record; judge nothing."""
     from velro_gate.cli.asked import asked
+    from velro_gate.cli.measured import print_run
     from velro_gate.cli.plan import print_plan
-    from velro_gate.cli.printing import print_run
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.run import measure, stop_if_interrupted
 
