@@ -60,4 +60,4 @@ def test_a_docstring_lists_only_names_that_exist() -> None:
 
 
 def test_the_lists_of_docstrings_are_found() -> None:
-    assert sum(len(list(listed(node, text))) for _, node, text in documented()) > 300
+    assert sum(len(list(listed(node, text))) for _, node, text in documented()) > 100
