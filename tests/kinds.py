@@ -27,7 +27,7 @@ STARTS = frozenset(
 LONGEST_FIRST = (
     "act",
     "test_install",
-    "cli/action",
+    "cli/test_action",
     "gate/judge/test_confirm",
     "gate/duet",
     "gate",
