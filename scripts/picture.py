@@ -14,12 +14,13 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from velro_gate import report
 from velro_gate.cli.world import real_effects
 from velro_gate.gate.judge.verdict import judge_kept
 from velro_gate.gate.sandboxed.demo import demo
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.console import terminal
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PICTURE, COMMENT = DOCS / "demo.svg", DOCS / "demo.md"
@@ -61,8 +62,8 @@ def drawn(what: RenderableType, title: str) -> str:
 
 def draw(record: RunRecord, verdict: Verdict) -> None:
     """Write both files."""
-    PICTURE.write_text(drawn(report.terminal(record, verdict), "velro-gate gate"), encoding="utf-8")
-    COMMENT.write_text(report.markdown(record, verdict), encoding="utf-8")
+    PICTURE.write_text(drawn(terminal(record, verdict), "velro-gate gate"), encoding="utf-8")
+    COMMENT.write_text(markdown(record, verdict), encoding="utf-8")
     print(f"drawn: {PICTURE} and {COMMENT}; look at them before you commit them")
 
 

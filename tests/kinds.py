@@ -27,7 +27,7 @@ STARTS = frozenset(
 LONGEST_FIRST = (
     "act",
     "test_install",
-    "cli/test_action",
+    "cli/action",
     "gate/judge/test_confirm",
     "gate/duet",
     "gate",

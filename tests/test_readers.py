@@ -30,7 +30,7 @@ from velro_gate.gate.measure.dry_run import dry_run
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.github.event import read_event
 from velro_gate.model.run import Reading, RunFacts
-from velro_gate.report import markdown
+from velro_gate.report.formats.comment import markdown
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import encode_duet, encode_facts, encode_record, encode_selftest

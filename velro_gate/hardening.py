@@ -12,7 +12,6 @@ with that capability, and whoever looked before this process was there.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import warnings
@@ -62,6 +61,8 @@ def bare(environ: Mapping[str, str]) -> dict[str, str]:
 def close_to_others() -> None:
     """Make this process not dumpable, where the system knows that."""
     if sys.platform.startswith("linux"):
+        import ctypes
+
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -72,6 +73,8 @@ def ignore_unreadable_cookies() -> None:
 
 def _overwrite(name: str) -> None:
     """Put zeros in the place of a value in the block that the kernel shows."""
+    import ctypes
+
     getenv = ctypes.CDLL(None).getenv
     getenv.restype = ctypes.c_void_p
     address = getenv(os.fsencode(name))

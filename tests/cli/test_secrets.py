@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.cli.action.test_action import PULL_REQUEST, variables
 from tests.cli.command import ROOT, Ended, velro_gate
 from tests.cli.hostile import echoing, looking, spellings, traces
-from tests.cli.test_action import PULL_REQUEST, variables
 from tests.gate.jobs import World, world
 from velro_gate.secrecy import forget, hide, outgoing, outgoing_json
 

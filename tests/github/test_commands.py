@@ -26,7 +26,7 @@ def test_an_annotation_escapes_its_message_and_its_properties_differently() -> N
 
 
 def test_an_annotation_without_place_or_title_has_no_properties() -> None:
-    assert annotation(Annotation(weight=Weight.NOTICE, title="", message="m")) == "::notice::m"
+    assert annotation(Annotation(weight=Weight.WARNING, title="", message="m")) == "::warning::m"
 
 
 @given(title=texts, message=texts)

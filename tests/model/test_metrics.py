@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 
-from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS, Direction, Metric, MetricKind, Scale
+from velro_gate.model.metrics import (
+    FAILING_QUANTILES,
+    LATENCY_QUANTILES,
+    LATENESS,
+    MEDIAN,
+    METRICS,
+    TAIL,
+    Direction,
+    Metric,
+    MetricKind,
+    Scale,
+)
+from velro_gate.model.record import GeneratorNoise
 
 ALL = list(METRICS.values())
+ROOT = Path(__file__).resolve().parents[2]
+
+# They compute figures, show columns of them, or make data up: they have to name what they compute, show and make.
+NAMING = ("analysis/summaries", "cli", "evaluation", "report")
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
@@ -49,3 +69,68 @@ def test_a_tail_is_assumed_noisier_than_the_middle() -> None:
 def test_the_registry_cannot_be_changed_by_a_caller() -> None:
     with pytest.raises(TypeError):
         METRICS["p50"] = METRICS["p95"]  # type: ignore[index]
+
+
+def test_the_names_that_stand_for_a_choice_are_the_registrys_own() -> None:
+    assert (MEDIAN, TAIL, LATENESS, FAILING_QUANTILES) == ("p50", "p95", "lateness_p99", ("p50", "p95"))
+    assert METRICS[MEDIAN].quantile == 0.5
+
+
+@pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)
+def test_the_generator_alone_has_a_figure_for_the_response_times_that_a_null_run_has(metric: Metric) -> None:
+    noise = GeneratorNoise(p50=1.0, p95=2.0, p99=3.0, lateness_p99=0.1, rate=1.0, users=1, seconds=1.0, requests=1)
+    assert noise.of(metric.name) == {"p50": 1.0, "p95": 2.0, "p95_all": 2.0, "p99": 3.0}.get(metric.name)
+
+
+def is_name(node: ast.AST) -> bool:
+    """Whether it is the name of a metric as a literal."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in METRICS
+
+
+def compared_names(tree: ast.AST) -> Iterator[int]:
+    """Lines that compare something with a metric's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and any(map(is_name, (node.left, *node.comparators))):
+            yield node.lineno
+
+
+def listed_names(tree: ast.AST) -> Iterator[int]:
+    """Lines that list names of metrics, where a field of the registry should choose them."""
+    for node in ast.walk(tree):
+        listed: list[ast.expr | None] = []
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            listed += node.elts
+        elif isinstance(node, ast.Dict):
+            listed += node.keys
+        if sum(is_name(each) for each in listed if each is not None) > 1:
+            yield min(each.lineno for each in listed if each is not None)
+
+
+def found_by(look: Callable[[ast.AST], Iterator[int]], *, but: tuple[str, ...]) -> list[str]:
+    """What is found in the package, without these folders and files."""
+    folder = ROOT / "velro_gate"
+    return [
+        f"{path.relative_to(folder)}:{line}"
+        for path in sorted(folder.rglob("*.py"))
+        if not path.relative_to(folder).as_posix().startswith(but)
+        for line in look(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+
+def test_nothing_is_decided_by_comparing_the_name_of_a_metric() -> None:
+    # Formats of other people's files have names of their own.
+    assert found_by(compared_names, but=("evaluation/recorded/series_files.py",)) == []
+
+
+def test_which_metrics_are_meant_is_read_from_the_registry() -> None:
+    assert found_by(listed_names, but=NAMING) == []
+
+
+@pytest.mark.parametrize("code", ['x == "p95"', '"p95" != x', 'x in ("p50", "p95")'])
+def test_a_comparison_with_a_name_is_found(code: str) -> None:
+    assert list(compared_names(ast.parse(code))) or list(listed_names(ast.parse(code)))
+
+
+@pytest.mark.parametrize("code", ['x = ("p50", "p95")', 'x = {"p50": 1, "p95": 2}', 'x = ["p50", *y, "p95"]'])
+def test_a_list_of_names_is_found(code: str) -> None:
+    assert list(listed_names(ast.parse(code)))

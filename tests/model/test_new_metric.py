@@ -35,7 +35,10 @@ from pathlib import Path
 from tests.analysis.phases import run_of
 from tests.analysis.runs import planned, run, summary
 from tests.scenario.files import load, shop
-from velro_gate import report
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.document import verdict_json
+from velro_gate.report.formats.schema import verdict_schema
+from velro_gate.report.formats.table import csv
 from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.rows.family import phase_rows
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
@@ -67,11 +70,11 @@ assert [(row.primary, row.step) for row in rows if row.metric.name == "queue_dep
 plan = tuple(dataclasses.replace(each, requirements=wanted) for each in planned("steady"))
 record = dataclasses.replace(run(plan=plan), phases=(phase,))
 verdict = judge(record, ())
-assert "Give the queue more workers." in report.verdict_json(record, verdict)
-assert "queue_depth" in report.csv(record, verdict)
-assert "depth of the queue" in report.markdown(record, verdict)
-assert "queue_depth" in report.verdict_json(record, verdict)
-assert "queue_depth" in json.dumps(report.verdict_schema())
+assert "Give the queue more workers." in verdict_json(record, verdict)
+assert "queue_depth" in csv(record, verdict)
+assert "depth of the queue" in markdown(record, verdict)
+assert "queue_depth" in verdict_json(record, verdict)
+assert "queue_depth" in json.dumps(verdict_schema())
 
 # Blocks are put together as its row says.
 lower = dataclasses.replace(whole, measurements={"queue_depth": dataclasses.replace(figure, value=5.0, low=5.0, high=5.0)})

@@ -146,6 +146,8 @@ def test_the_tightest_latency_limit_is_the_smallest_of_the_latency_targets() -> 
         {"confirm_alpha": 0.0},
         {"confirm_alpha": 0.5},
         {"screen_alpha": 1.0},
+        {"primary": ()},
+        {"primary": tuple(("all", f"p{n}") for n in range(9))},
     ],
 )
 def test_a_policy_that_cannot_decide_is_refused(changes: dict[str, Any]) -> None:

@@ -17,9 +17,13 @@ from rich.console import Console, RenderableType
 
 from tests.report.examples import SITUATIONS, Example
 from tests.report.hostile import crowded, hostile
-from velro_gate import report
 from velro_gate.gate.action.fork_report import measured_by_others
 from velro_gate.model.record import Revision
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.console import terminal
+from velro_gate.report.formats.document import verdict_json
+from velro_gate.report.formats.page import html
+from velro_gate.report.formats.table import csv
 
 FOLDER = Path(__file__).parent / "golden"
 LINKS = {
@@ -41,7 +45,7 @@ def shown(what: RenderableType, *, width: int = 100) -> str:
 
 def comment(example: Example) -> str:
     """The comment as a job publishes it: with trend, links and commits."""
-    return report.markdown(*example.made, links=LINKS, history=example.baselines, about=COMMITS)
+    return markdown(*example.made, links=LINKS, history=example.baselines, about=COMMITS)
 
 
 def from_fork() -> Example:
@@ -63,10 +67,10 @@ COMMENTS: dict[str, Callable[[], Example]] = {
 
 RENDERERS: dict[str, Callable[[Example], str]] = {
     "md": comment,
-    "txt": lambda example: shown(report.terminal(*example.made)),
-    "json": lambda example: report.verdict_json(*example.made),
-    "csv": lambda example: report.csv(*example.made),
-    "html": lambda example: report.html(*example.made),
+    "txt": lambda example: shown(terminal(*example.made)),
+    "json": lambda example: verdict_json(*example.made),
+    "csv": lambda example: csv(*example.made),
+    "html": lambda example: html(*example.made),
 }
 """Renderer by the ending of its golden file."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from tests.report.examples import EXAMPLES
-from velro_gate import report
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import FirstFailure
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.page import html
 from velro_gate.report.parts.measured import failure_rows
 
 FIRST = FirstFailure(
@@ -41,10 +42,10 @@ def test_what_failed_is_named_by_its_status_or_by_its_check_and_what_that_found(
 def test_the_first_failed_answer_stands_harmless_in_comment_and_page() -> None:
     record = with_failures(FIRST)
     whole, verdict = EXAMPLES["pass"]()
-    comment, page = report.markdown(record, verdict), report.html(record, verdict)
+    comment, page = markdown(record, verdict), html(record, verdict)
     for text in (comment, page):
         assert "61,133 x 503 Service Unavailable" in text
         assert "limit=20" in text
         assert "<script>alert" not in text
     assert "@everyone" not in comment
-    assert "What came" not in report.markdown(whole, verdict)
+    assert "What came" not in markdown(whole, verdict)

@@ -8,13 +8,15 @@ import pytest
 
 from tests.report import records
 from tests.report.golden import shown
-from velro_gate import report
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
-from velro_gate.cli.printing import phase_table
+from velro_gate.cli.measured import phase_table
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.console import terminal
+from velro_gate.report.formats.page import html
 from velro_gate.report.parts.view import build
 from velro_gate.report.text.figures import FEW_NOTE
 
@@ -42,12 +44,12 @@ def lines_with(text: str, figure: str) -> list[str]:
 def rendered(made: tuple[RunRecord, Verdict], form: str) -> str:
     match form:
         case "comment":
-            return report.markdown(*made)
+            return markdown(*made)
         case "html":
-            return report.html(*made)
+            return html(*made)
         case "table of run":
             return shown(phase_table(made[0]), width=200)
-    return shown(report.terminal(*made), width=200)
+    return shown(terminal(*made), width=200)
 
 
 FORMS = pytest.mark.parametrize(
@@ -80,7 +82,7 @@ def test_a_requirement_of_few_answers_is_marked_in_the_terminal_and_explained_be
     wanted = Requirement(metric="p95", comparator=Comparator.BELOW, target=1.0)
     measured = record.phases[0].measurement("p95")
     only = dataclasses.replace(first, phase=record.phases[0].name, requirement=wanted, estimate=measured)
-    text = shown(report.terminal(record, dataclasses.replace(verdict, requirements=(only,))), width=200)
+    text = shown(terminal(record, dataclasses.replace(verdict, requirements=(only,))), width=200)
     assert "44.4 ms* (33.3 to 55.5 ms)" in text
     assert FEW_NOTE in text
     assert build(record, dataclasses.replace(verdict, requirements=(only,))).requirements[0].few

@@ -15,9 +15,9 @@ import pytest
 
 from tests.report.examples import EXAMPLES, SITUATIONS
 from tests.report.golden import COMMENTS, FOLDER, cases, golden, rendered
-from velro_gate import report
 from velro_gate.model.facts.unused import WhyUnused
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementStatus, Trust
+from velro_gate.report.formats.schema import verdict_schema
 from velro_gate.report.formats.table import COLUMNS
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
@@ -100,7 +100,7 @@ def test_every_finding_but_that_all_is_well_says_what_to_do(example: str) -> Non
 @pytest.mark.parametrize("example", COMMENTS)
 def test_every_document_keeps_the_published_schema(example: str) -> None:
     document = json.loads(rendered(example, "json"))
-    jsonschema.Draft202012Validator(report.verdict_schema()).validate(document)
+    jsonschema.Draft202012Validator(verdict_schema()).validate(document)
 
 
 @pytest.mark.parametrize("example", COMMENTS)

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from scripts.picture import COMMENT, PICTURE, drawn
 from tests.report.examples import EXAMPLES
-from velro_gate import report
+from velro_gate.report.formats.console import terminal
 
 
 def words(svg: str) -> str:
@@ -19,7 +19,7 @@ def words(svg: str) -> str:
 
 def test_a_drawn_verdict_is_well_formed_needs_nothing_else_and_says_what_the_terminal_says() -> None:
     run, verdict = EXAMPLES["fail-confirmed"]()
-    svg = drawn(report.terminal(run, verdict), "velro-gate gate")
+    svg = drawn(terminal(run, verdict), "velro-gate gate")
     assert not re.search(r"href|<script|@import|url\((?!#)", svg)
     for part in ("velro-gate: fail, please read", "authorization_check", run.id, "velro-gate gate"):
         assert part in words(svg)

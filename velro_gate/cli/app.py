@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
-from velro_gate.cli.commands import adoption, capacity
+from velro_gate.cli.commands import adoption
 from velro_gate.cli.commands.baseline import baseline_app
 from velro_gate.cli.commands.duet_options import (
     BaseCommand,
@@ -29,7 +29,7 @@ from velro_gate.cli.commands.duet_options import (
     WarmUp,
 )
 from velro_gate.cli.evaluate.app import evaluate_app
-from velro_gate.cli.help import App
+from velro_gate.cli.help import App, Root
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
@@ -57,15 +57,13 @@ from velro_gate.cli.options import (
     Verbose,
     Waivers,
 )
+from velro_gate.cli.overview import EPILOG, PURPOSE
 from velro_gate.report.formats.registry import FORMATS
-
-EPILOG = (
-    "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 our bug, 130 interrupted."
-)
 
 app = App(
     name="velro-gate",
-    help="The performance gate for pull requests that teams keep switched on.",
+    cls=Root,
+    help=PURPOSE,
     epilog=EPILOG,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -101,7 +99,7 @@ def check(
 ) -> int:
     """Validate the scenario, print the plan and whether this machine can carry it out. Sends nothing ('run --dry-run' does)."""
     from velro_gate.cli.asked import asked
-    from velro_gate.cli.printing import print_plan
+    from velro_gate.cli.plan import print_plan
 
     return print_plan(asked(scenario, profile, quick_test, phase, url, shards), format)
 
@@ -123,7 +121,8 @@ def run(
 ) -> int:
     """Run the load and keep the record; judge nothing."""
     from velro_gate.cli.asked import asked
-    from velro_gate.cli.printing import print_plan, print_run
+    from velro_gate.cli.measured import print_run
+    from velro_gate.cli.plan import print_plan
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.run import measure, stop_if_interrupted
 
@@ -164,7 +163,8 @@ def gate(
     """Run the load, check requirements, compare with the baselines, re-measure what looks worse, and say pass or fail."""
     from velro_gate.cli.asked import asked, blocking
     from velro_gate.cli.commands.duet import BuildOptions, another_user, confirmable
-    from velro_gate.cli.printing import print_plan, print_verdict
+    from velro_gate.cli.plan import print_plan
+    from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.run import measure_and_judge
     from velro_gate.store.baselines import find_baselines, require_folder
@@ -339,7 +339,7 @@ def judge(
 @app.command(epilog="Example: velro-gate report velro-results/20261123T120000.482913Z-velro-prd-pr --as html > report.html")
 def report(record: RecordArgument, as_: As = "text") -> int:
     """Print the report of a kept run with its verdict. 'judge' judges it again with today's baselines."""
-    from velro_gate.cli.printing import print_given
+    from velro_gate.cli.commands.reading import print_given
 
     return print_given(record, as_)
 
@@ -407,7 +407,6 @@ def selftest(
 
 
 adoption.register(app)
-capacity.register(app)
 
 
 @app.command(epilog="Example: velro-gate schema > scenarios/velro-prd.schema.json")
@@ -415,6 +414,6 @@ def schema(
     of: Annotated[str, typer.Option("--of", help="scenario or verdict.")] = "scenario",
 ) -> int:
     """Print the JSON Schema of scenario files (or of verdict.json), for editors and scripts."""
-    from velro_gate.cli.printing import print_schema
+    from velro_gate.cli.commands.reading import print_schema
 
     return print_schema(of)

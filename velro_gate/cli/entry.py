@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Callable, Sequence
 
-import typer
-from typer.exceptions import TyperException
-
-from velro_gate.cli.app import app
-from velro_gate.cli.output import speak_utf8, talk
+from velro_gate import __version__
+from velro_gate.cli.output import put, speak_utf8, talk
 from velro_gate.cli.signals import end_by_sigterm_as_by_ctrl_c
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
 from velro_gate.hardening import harden, ignore_unreadable_cookies
@@ -31,7 +26,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hide(secret_values(os.environ))
     speak_utf8()
     end_by_sigterm_as_by_ctrl_c()
-    sys.exit(_guarded(lambda: app(args=arguments, standalone_mode=False, prog_name="velro-gate")))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    sys.exit(_guarded(lambda: _run(words)))
+
+
+def _run(words: Sequence[str]) -> object:
+    """What these words ask for. The two questions that are asked most often are answered before Typer is imported."""
+    if words == ["--version"]:
+        put(f"velro-gate {__version__}")
+        return 0
+    if words in (["--help"], ["-h"]):
+        from velro_gate.cli.overview import overview
+
+        put(overview())
+        return 0
+    return _run_command(words)
+
+
+def _run_command(words: Sequence[str]) -> object:
+    """Run a command, with Typer's errors as ours.
+
+    Raises:
+        UsageError: Typer does not understand the words.
+        KeyboardInterrupt: a question was answered by Ctrl-C.
+    """
+    import typer
+    from typer.exceptions import TyperException
+
+    from velro_gate.cli.app import app
+
+    try:
+        return app(args=words, standalone_mode=False, prog_name="velro-gate")
+    except typer.Exit as leave:
+        return leave.exit_code
+    except typer.Abort as abort:
+        raise KeyboardInterrupt from abort
+    except TyperException as error:
+        if not error.format_message():
+            # A group without a command: its help, which has been printed, says it all.
+            return USAGE
+        hint = "See 'velro-gate --help', or the command's own --help."
+        raise UsageError(error.format_message(), hint=hint) from error
 
 
 def _guarded(command: Callable[[], object]) -> int:
@@ -40,16 +75,7 @@ def _guarded(command: Callable[[], object]) -> int:
     except VelroError as error:
         _complain(error)
         return error.exit_code
-    except typer.Exit as leave:
-        return leave.exit_code
-    except TyperException as error:
-        if not error.format_message():
-            # A group without a command: its help, which has been printed, says it all.
-            return USAGE
-        hint = "See 'velro-gate --help', or the command's own --help."
-        _complain(UsageError(error.format_message(), hint=hint))
-        return USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
         _complain(_own_fault(error))
@@ -67,6 +93,9 @@ def _complain(error: VelroError) -> None:
 
 def _own_fault(error: Exception) -> VelroError:
     """Keep the traceback in a file and say where: users get a sentence, we get the facts."""
+    import tempfile
+    import traceback
+
     text = outgoing(mask("".join(traceback.format_exception(error)), secret_values(os.environ)))
     summary = f"velro-gate itself failed: {' '.join(f'{type(error).__name__}: {error}'.split())}"
     try:

@@ -8,6 +8,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from velro_gate.cli.output import put
+from velro_gate.cli.overview import overview
+
 _SHOWN = {"<bool>": "", "<list[str]>": "<str>", "<int range>": "<int>", "<float range>": "<float>"}
 
 
@@ -35,11 +38,19 @@ class Group(TyperGroup):
         return _in_plain_words(super().get_params(ctx), ctx)
 
 
+class Root(Group):
+    """The whole program, whose help is the overview."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - its caller gives them
+        """Print the same page that ``velro-gate --help`` prints without Typer; as Typer's own help, it returns nothing."""
+        put(overview())
+
+
 class App(typer.Typer):
     """An application of such commands and groups."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=Group, no_args_is_help=True, rich_markup_mode="rich", **settings)
+    def __init__(self, *, cls: type[Group] = Group, **settings: Any) -> None:
+        super().__init__(cls=cls, no_args_is_help=True, rich_markup_mode="rich", **settings)
 
     def command(self, *names: Any, **settings: Any) -> Callable[[Any], Any]:
         """As Typer's own, for one more command."""

@@ -9,14 +9,15 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, TextIO, cast
-
-from rich.console import Console, RenderableType
-from rich.rule import Rule
+from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from velro_gate.errors import StorageError
 from velro_gate.github.commands import harmless
 from velro_gate.secrecy import outgoing, outgoing_json
+
+if TYPE_CHECKING:
+    # Imported where it draws, since texts are printed without it.
+    from rich.console import Console, RenderableType
 
 WIDTH_WITHOUT_TERMINAL = 10_000
 """Columns: whoever reads a pipe or a file folds lines by himself, or searches them."""
@@ -56,6 +57,9 @@ def _without_secrets(text: str) -> str:
 
 def show(*parts: RenderableType) -> None:
     """Print renderables to standard output: as wide as the terminal, and where there is none no line is folded."""
+    from rich.console import Console
+    from rich.rule import Rule
+
     on_terminal = sys.stdout is not None and sys.stdout.isatty()
     kept = _Kept()
     width = None if on_terminal else WIDTH_WITHOUT_TERMINAL
@@ -77,6 +81,8 @@ class _Kept(io.StringIO):
 
 def people() -> Console:
     """Where people read while a command works: standard error, so that standard output stays for results."""
+    from rich.console import Console
+
     way = talk()
     return Console(file=cast("IO[str]", way), highlight=False, width=None if way.isatty() else WIDTH_WITHOUT_TERMINAL)
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from velro_gate import report
 from velro_gate.cli.output import people
 from velro_gate.errors import RecordError
 from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision
+from velro_gate.report.formats.live import progress_line, progress_view
 from velro_gate.store.selftests import known_selftest, selftest_folder
 
 LINE_EVERY = 10.0
@@ -74,8 +74,7 @@ def _progress(console: Console) -> Iterator[Callable[[Progress], None]]:
         return
     sys.setswitchinterval(_SWITCH_INTERVAL)
     with Live(console=console, refresh_per_second=2, transient=True) as live:
-        view = report.LiveView()
-        yield lambda progress: live.update(view.update(progress))
+        yield lambda progress: live.update(progress_view(progress))
 
 
 def _line_printer(console: Console) -> Callable[[Progress], None]:
@@ -86,6 +85,6 @@ def _line_printer(console: Console) -> Callable[[Progress], None]:
         now = time.monotonic()
         if now - last_at >= LINE_EVERY or progress.phase != last_phase:
             last_at, last_phase = now, progress.phase
-            console.print(report.progress_line(progress), markup=False, soft_wrap=True)
+            console.print(progress_line(progress), markup=False, soft_wrap=True)
 
     return show

@@ -102,7 +102,6 @@ async def run_load(
                 observe=observe,
                 stop=stop,
                 sync=sync,
-                layers=layers.names,
             )
             done.append(await run_phase(plan))
         finished(done[-1])

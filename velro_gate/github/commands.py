@@ -21,7 +21,6 @@ _BEFORE_COMMAND = re.compile(r"(\A|[\r\n])(?=[^\S\r\n]*::)")
 class Weight(Enum):
     """How an annotation is shown."""
 
-    NOTICE = "notice"
     WARNING = "warning"
     ERROR = "error"
 

@@ -184,6 +184,11 @@ class Metric:
         return self.pooling is Pooling.COUNTS
 
     @property
+    def sustained(self) -> bool:
+        """Whether it is a rate that must be held all the time: that of the least window."""
+        return self.kind is MetricKind.PER_SECOND and self.pooling is Pooling.LEAST
+
+    @property
     def of_steps(self) -> bool:
         """Whether a single step has it, too."""
         return self.scope is Scope.STEP
@@ -429,8 +434,17 @@ def quantiles_of(times: Times) -> Mapping[str, float]:
 TAIL = "p95"
 """The quantile by which steps are compared, and which stands for a build's response times where one figure must."""
 
+MEDIAN = "p50"
+"""What half of the response times are under: the usual one."""
+
 LATENCY_QUANTILES = quantiles_of(Times.RESPONSE)
 """Response-time quantiles kept for every step, by metric name."""
+
+FAILING_QUANTILES = tuple(name for name in LATENCY_QUANTILES if METRICS[name].role is Role.PRIMARY)
+"""Those that may fail a run by default, by metric name, lowest first."""
+
+LATENESS = list(quantiles_of(Times.LATENESS))[-1]
+"""The highest quantile of the generator's lateness that is kept."""
 
 
 def compared(*roles: Role, when: Condition) -> Iterator[Metric]:

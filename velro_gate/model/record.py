@@ -7,8 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from velro_gate.model.facts.bottlenecks import Bottleneck
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, Times
 from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
 
@@ -163,8 +162,6 @@ class PhaseSummary:
     """Why the phase was ended early although the service was there."""
     failures: tuple[FirstFailure, ...] = ()
     """The first failed response of each step and kind."""
-    bottlenecks: tuple[Bottleneck, ...] = ()
-    """What held the phase back, the likeliest cause first."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""
@@ -241,7 +238,10 @@ class GeneratorNoise:
 
     def of(self, metric: str) -> float | None:
         """The generator's own figure for a metric of response time; None for any other metric."""
-        return {"p50": self.p50, "p95": self.p95, "p95_all": self.p95, "p99": self.p99}.get(metric)
+        known = METRICS.get(metric)
+        if known is None or known.quantile is None or known.times not in (Times.RESPONSE, Times.WITH_FAILURES):
+            return None
+        return {0.50: self.p50, 0.95: self.p95, 0.99: self.p99}.get(known.quantile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,9 @@ from velro_gate.model.readings import WATCHED
 ALL_STEPS = "all"
 """The name under which the sum over all steps is kept; no step may be called this."""
 
+MOST_PRIMARY = 8
+"""Metrics of a phase that may fail a run: more of them buy more chances of a false alarm, and a stricter level for each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonCheck:
@@ -270,7 +273,7 @@ class Policy:
     nor refuted.
     """
     primary: tuple[tuple[str, str], ...] | None = None
-    """Metrics that may fail a run, as (step, metric); None: the default choice."""
+    """Metrics that may fail a run, as (step, metric), at most ``MOST_PRIMARY``; None: the default choice."""
     require_baseline: bool = False
     """Whether a run fails that no stored baseline can be compared with."""
 
@@ -279,6 +282,8 @@ class Policy:
             raise ValueError(f"margin must be positive and at most {self.unchanged_below}, not {self.margin}")
         if not (0.0 < self.confirm_alpha <= self.screen_alpha < 1.0):
             raise ValueError("0 < confirm_alpha <= screen_alpha < 1 must hold")
+        if self.primary is not None and not 1 <= len(self.primary) <= MOST_PRIMARY:
+            raise ValueError(f"primary must name 1 to {MOST_PRIMARY} metrics, not {len(self.primary)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

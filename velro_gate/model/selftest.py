@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from velro_gate.model.facts.doubts import FigureName, TrustFacts
+from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment
+from velro_gate.model.scenario import ALL_STEPS
 
 SELFTEST_SCHEMA = 1
 
@@ -125,7 +127,7 @@ class Selftest:
     @property
     def quote(self) -> RunnerSelftest:
         """What the record of a later run says of this selftest."""
-        tail = self.row("p95", "all")
+        tail = self.row(TAIL, ALL_STEPS)
         return RunnerSelftest(
             measured_at=self.measured_at,
             p95_noise=None if tail is None else tail.block,

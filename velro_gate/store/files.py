@@ -12,6 +12,9 @@ from pathlib import Path
 from velro_gate.errors import OutputError, RecordError, StorageError
 from velro_gate.secrecy import outgoing, outgoing_json
 
+RECORD = "record.json"
+"""The summary of a run, in its folder."""
+
 _NO_PERMISSION = {
     errno.EACCES,
     errno.EPERM,

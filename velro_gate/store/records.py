@@ -8,12 +8,11 @@ from velro_gate.errors import RecordError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_facts, encode_record
-from velro_gate.store.files import read_text, write_whole
+from velro_gate.store.files import RECORD, read_text, write_whole
 from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
 
-RECORD = "record.json"
 FACTS = "facts.json"
 
 

@@ -14,9 +14,9 @@ from velro_gate.analysis.statistics.sign_flip import (
     SAMPLED_VECTORS,
     bound_rank,
     bounds,
-    correlation,
     family_p,
     middle,
+    scaled,
     sign_vectors,
     single_p,
     student_of,
@@ -67,7 +67,7 @@ def test_one_metric_is_fishers_own_test_of_darwins_maize() -> None:
 
 def test_the_correlation_is_students_t_in_another_dress() -> None:
     d = np.random.default_rng(3).normal(0.5, 1.0, (9, 4))
-    assert student_of(correlation(d), 9) == pytest.approx(stats.ttest_1samp(d, 0.0).statistic)
+    assert student_of(scaled(d).sum(axis=0), 9) == pytest.approx(stats.ttest_1samp(d, 0.0).statistic)
 
 
 def test_equal_differences_are_as_significant_as_so_many_pairs_can_be() -> None:

@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.gate.world import Spectator
-from velro_gate import report
+from tests.report.golden import shown
 from velro_gate.engine.machine.limits import read_machine
 from velro_gate.errors import JourneyError
 from velro_gate.gate.measure.dry_run import dry_run
@@ -19,6 +19,7 @@ from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
+from velro_gate.report.parts.plan import PlanRow, plan_view
 from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import read_samples
@@ -55,9 +56,9 @@ def test_the_plan_says_that_rates_are_journeys() -> None:
     said = dry_run(setup, read_machine(), {"SUPABASE_SERVICE_KEY": "k" * 8}).sentences()
     assert any("Rates are journeys per second: each is one pass of journey_example:browse." in each for each in said)
     (phase,) = setup.phases
-    assert report.offered(phase) == "20 journeys/s"
-    row = (phase.name, phase.users, phase.ramp, phase.duration, report.offered(phase), 1260.0)
-    assert "20 journeys/s" in report.plan_text([row])
+    row = PlanRow.of(phase, 1260.0)
+    assert row.offered == "20 journeys/s"
+    assert "20 journeys/s" in shown(plan_view([row]))
 
 
 def test_the_generator_alone_is_measured_with_a_journey_of_plain_requests() -> None:

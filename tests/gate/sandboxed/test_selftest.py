@@ -16,14 +16,14 @@ from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.gate.sandboxed.bank import BankOptions
-from velro_gate.gate.sandboxed.selftest import Fill, SelftestAsked, selftest
+from velro_gate.gate.sandboxed.selftest import Fill, SelftestOptions, selftest
 from velro_gate.model.bank import Bank
 from velro_gate.report.formats.selftest import selftest_markdown, selftest_sentences
 from velro_gate.store.selftests import known_selftest
 
 
-def asked(folder: Path, *, minutes: float = 10.0) -> SelftestAsked:
-    return SelftestAsked(minutes=minutes, warm_up=1.0, seconds=5.0, output=folder / "results", kept=folder / "kept")
+def asked(folder: Path, *, minutes: float = 10.0) -> SelftestOptions:
+    return SelftestOptions(minutes=minutes, warm_up=1.0, seconds=5.0, output=folder / "results", kept=folder / "kept")
 
 
 def filling(made: Bank, seen: list[BankOptions] | None = None) -> Fill:

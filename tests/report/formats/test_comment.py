@@ -12,10 +12,9 @@ from markdown_it import MarkdownIt
 from tests.report.examples import EXAMPLES
 from tests.report.hostile import NAME, SENTENCE, crowded, hostile
 from tests.report.records import record
-from velro_gate import report
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.verdict import Change, Finding, Level, Verdict
-from velro_gate.report.formats.comment import DETAILS, LIMIT
+from velro_gate.report.formats.comment import DETAILS, LIMIT, comment_marker, markdown
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 ORDER = (
@@ -30,7 +29,7 @@ ORDER = (
 
 @pytest.fixture(params=sorted(EXAMPLES), scope="module")
 def comment(request: pytest.FixtureRequest) -> str:
-    return report.markdown(*EXAMPLES[request.param]())
+    return markdown(*EXAMPLES[request.param]())
 
 
 def test_the_first_line_is_the_hidden_marker_of_scenario_and_profile(comment: str) -> None:
@@ -39,7 +38,7 @@ def test_the_first_line_is_the_hidden_marker_of_scenario_and_profile(comment: st
 
 def test_the_marker_can_be_asked_for_by_itself() -> None:
     run, verdict = EXAMPLES["pass"]()
-    assert report.markdown(run, verdict).startswith(report.comment_marker(run) + "\n")
+    assert markdown(run, verdict).startswith(comment_marker(run) + "\n")
 
 
 def test_the_parts_come_in_the_order_of_their_importance(comment: str) -> None:
@@ -83,20 +82,20 @@ def test_no_more_than_one_empty_line_separates_two_parts(comment: str) -> None:
 
 
 def test_what_was_not_measured_says_so() -> None:
-    text = report.markdown(*EXAMPLES["broken"]())
+    text = markdown(*EXAMPLES["broken"]())
     row = next(line for line in text.splitlines() if line.startswith("| database connections"))
     assert row.count("not\u00a0measured") == 2
 
 
 def test_a_run_without_baseline_says_so_and_shows_no_comparison_rows() -> None:
-    text = report.markdown(*EXAMPLES["no-baseline-first"]())
+    text = markdown(*EXAMPLES["no-baseline-first"]())
     assert "#### Compared with the baselines: no baseline yet, so nothing was compared" in text
     section = text[text.index("#### Compared") : text.index("#### Trust")]
     assert "|" not in section
 
 
 def test_an_unchanged_run_counts_its_rows_instead_of_listing_them() -> None:
-    text = report.markdown(*EXAMPLES["pass"]())
+    text = markdown(*EXAMPLES["pass"]())
     section = text[text.index("#### Compared") : text.index("#### Trust")]
     assert "16 of 16 compared rows unchanged" in section
     assert "|" not in section
@@ -104,14 +103,14 @@ def test_an_unchanged_run_counts_its_rows_instead_of_listing_them() -> None:
 
 def test_only_rows_that_changed_are_shown_open() -> None:
     run, verdict = EXAMPLES["fail-regression"]()
-    text = report.markdown(run, verdict)
+    text = markdown(run, verdict)
     section = text[text.index("#### Compared") : text.index("#### Trust")]
     assert section.count("regression") == sum(row.verdict is Change.REGRESSION for row in verdict.comparisons)
     assert "unchanged |" not in section
 
 
 def test_a_scaled_profile_says_once_that_it_does_not_prove_the_prd() -> None:
-    text = report.markdown(*EXAMPLES["no-baseline"]())
+    text = markdown(*EXAMPLES["no-baseline"]())
     assert text.count("this run does not prove the PRD") == 1
     assert "users held: 1,000 instead of 10,000" in text
 
@@ -121,7 +120,7 @@ def test_an_unscaled_profile_does_not_mention_scaling(comment: str) -> None:
 
 
 def test_links_are_shown_and_a_strange_address_loses_its_link() -> None:
-    text = report.markdown(*EXAMPLES["pass"](), links={"Report": "https://ci.example/1", "Bad": "javascript:alert(1)"})
+    text = markdown(*EXAMPLES["pass"](), links={"Report": "https://ci.example/1", "Bad": "javascript:alert(1)"})
     assert "[Report](<https://ci.example/1>) · Bad" in text
     assert "javascript" not in text
 
@@ -131,7 +130,7 @@ def test_without_links_there_is_no_line_for_them(comment: str) -> None:
 
 
 def test_the_same_input_gives_the_same_comment() -> None:
-    assert report.markdown(*EXAMPLES["pass"]()) == report.markdown(*EXAMPLES["pass"]())
+    assert markdown(*EXAMPLES["pass"]()) == markdown(*EXAMPLES["pass"]())
 
 
 # The one truncation rule.
@@ -139,7 +138,7 @@ def test_the_same_input_gives_the_same_comment() -> None:
 
 @cache
 def cut(count: int) -> str:
-    return report.markdown(*crowded(count).made)
+    return markdown(*crowded(count).made)
 
 
 @pytest.mark.slow
@@ -153,7 +152,7 @@ def test_a_comment_never_exceeds_its_limit(count: int) -> None:
 
 @pytest.mark.parametrize("length", [1_000, 20_000])
 def test_not_even_endless_sentences_make_it_too_long(length: int) -> None:
-    assert len(report.markdown(*crowded(40, "x" * length).made)) <= LIMIT
+    assert len(markdown(*crowded(40, "x" * length).made)) <= LIMIT
 
 
 def test_details_are_dropped_before_any_requirement() -> None:
@@ -193,7 +192,7 @@ def test_a_comment_that_fits_drops_nothing(comment: str) -> None:
 
 
 def test_no_text_from_outside_becomes_markup_a_link_or_a_mention() -> None:
-    text = report.markdown(*hostile().made)
+    text = markdown(*hostile().made)
     rendered = GITHUB.render(text)
     assert "<script" not in rendered
     assert "<img" not in rendered
@@ -204,28 +203,28 @@ def test_no_text_from_outside_becomes_markup_a_link_or_a_mention() -> None:
 
 
 def test_hostile_names_do_not_break_the_tables_and_the_marker_stays_one_comment() -> None:
-    text = report.markdown(*hostile().made)
+    text = markdown(*hostile().made)
     rendered = GITHUB.render(text)
     assert rendered.count("<table") == text.count("\n|:--|")
     assert text.splitlines()[0] == "<!-- velro-gate:x-b/team -->"
 
 
 def test_hostile_text_is_still_shown() -> None:
-    rendered = GITHUB.render(report.markdown(*hostile().made))
+    rendered = GITHUB.render(markdown(*hostile().made))
     assert "&lt;script&gt;" in rendered
     assert NAME.split("|")[0] in rendered
     assert SENTENCE[:9] in rendered.replace("\u200b", "")
 
 
 def test_a_verdict_without_findings_is_broken_and_says_so() -> None:
-    text = report.markdown(record(), Verdict(findings=()))
+    text = markdown(record(), Verdict(findings=()))
     assert "broken measurement, please read" in text
     assert "Nothing was found out about this run." in text
 
 
 def test_a_plan_without_requirements_says_so() -> None:
     verdict = Verdict(findings=(Finding(level=Level.PASS, subject="run", facts=Worded(code="x", sentence="Fine.")),))
-    assert "#### Requirements: the plan has none" in report.markdown(record(), verdict)
+    assert "#### Requirements: the plan has none" in markdown(record(), verdict)
 
 
 def test_the_same_advice_is_given_once() -> None:
@@ -234,7 +233,7 @@ def test_the_same_advice_is_given_once() -> None:
         findings=(finding, dataclasses.replace(finding, facts=Worded(code="x", sentence="Two.", advice="Do it."))),
         requirements=EXAMPLES["pass"]()[1].requirements,
     )
-    section = report.markdown(record(), verdict).split("#### What to do next")[1].split("<details>")[0]
+    section = markdown(record(), verdict).split("#### What to do next")[1].split("<details>")[0]
     assert section.count("Do it.") == 1
     assert "One." in section
     assert "Two." in section

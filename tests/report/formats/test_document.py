@@ -11,24 +11,25 @@ import pytest
 
 from tests.report.examples import EXAMPLES
 from tests.report.hostile import crowded, hostile
-from velro_gate import report
+from velro_gate.report.formats.document import verdict_json
+from velro_gate.report.formats.schema import verdict_schema
 
-VALIDATOR = jsonschema.Draft202012Validator(report.verdict_schema())
+VALIDATOR = jsonschema.Draft202012Validator(verdict_schema())
 
 
 def document(example: str) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(report.verdict_json(*EXAMPLES[example]()))
+    made: dict[str, Any] = json.loads(verdict_json(*EXAMPLES[example]()))
     return made
 
 
 def test_the_schema_is_itself_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(report.verdict_schema())
-    assert json.loads(json.dumps(report.verdict_schema())) == report.verdict_schema()
+    jsonschema.Draft202012Validator.check_schema(verdict_schema())
+    assert json.loads(json.dumps(verdict_schema())) == verdict_schema()
 
 
 @pytest.mark.parametrize("make", [lambda: hostile().made, lambda: crowded(30).made])
 def test_strange_runs_keep_the_schema_too(make: Any) -> None:
-    VALIDATOR.validate(json.loads(report.verdict_json(*make())))
+    VALIDATOR.validate(json.loads(verdict_json(*make())))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +51,7 @@ def test_the_verdict_and_its_exit_code_are_stated(example: str, level: str, code
 
 def test_figures_are_kept_to_the_last_digit() -> None:
     run, verdict = EXAMPLES["pass"]()
-    made = json.loads(report.verdict_json(run, verdict))
+    made = json.loads(verdict_json(run, verdict))
     for row, one in zip(made["requirements"], verdict.requirements, strict=True):
         assert one.estimate is not None
         assert row["measured"]["value"] == one.estimate.value
@@ -71,7 +72,7 @@ def test_a_scaled_plan_is_marked() -> None:
 
 
 def test_keys_come_in_the_order_of_the_schema() -> None:
-    assert list(document("pass")) == list(report.verdict_schema()["properties"])  # type: ignore[call-overload]
+    assert list(document("pass")) == list(verdict_schema()["properties"])  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pytest
 
 from tests.report.examples import EXAMPLES
 from tests.report.hostile import hostile
-from velro_gate import report
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.page import html
 
 VOID = {"meta", "br", "link", "img", "hr", "rect", "path", "input"}
 
@@ -49,7 +50,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(params=sorted(EXAMPLES), scope="module")
 def page(request: pytest.FixtureRequest) -> str:
-    return report.html(*EXAMPLES[request.param]())
+    return html(*EXAMPLES[request.param]())
 
 
 def test_the_page_is_well_formed_and_has_one_heading(page: str) -> None:
@@ -109,11 +110,11 @@ def test_every_class_of_a_chart_has_its_colour(page: str) -> None:
 
 
 def test_the_same_input_gives_the_same_page() -> None:
-    assert report.html(*EXAMPLES["pass"]()) == report.html(*EXAMPLES["pass"]())
+    assert html(*EXAMPLES["pass"]()) == html(*EXAMPLES["pass"]())
 
 
 def test_text_from_outside_stays_text() -> None:
-    made = Page(report.html(*hostile().made))
+    made = Page(html(*hostile().made))
     assert not {"script", "img", "b", "i", "a"} & set(made.tags)
     assert "<script>alert(1)</script>" in "".join(made.words)
     assert "\x1b" not in "".join(made.words)
@@ -125,8 +126,8 @@ def test_a_page_is_light_enough_to_send(page: str) -> None:
 
 def test_redirects_that_were_followed_stand_beside_the_status_codes() -> None:
     run, verdict = EXAMPLES["pass"]()
-    assert "redirects followed" not in report.html(run, verdict)
+    assert "redirects followed" not in html(run, verdict)
     first, *rest = run.phases
     redirected = dataclasses.replace(run, phases=(dataclasses.replace(first, redirects_followed=1_234), *rest))
-    assert "redirects followed: 1,234" in report.html(redirected, verdict)
-    assert "redirects followed: 1,234" in report.markdown(redirected, verdict)
+    assert "redirects followed: 1,234" in html(redirected, verdict)
+    assert "redirects followed: 1,234" in markdown(redirected, verdict)

@@ -27,7 +27,8 @@ _USED = """
 from pathlib import Path
 
 from tests.report.examples import EXAMPLES
-from velro_gate.cli.printing import print_anew, print_given
+from velro_gate.cli.commands.reading import print_given
+from velro_gate.cli.printing import print_anew
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES, write_reports
 
 

@@ -11,16 +11,16 @@ import pytest
 from tests.report.examples import EXAMPLES
 from tests.report.hostile import hostile
 from tests.report.records import PRD, requirement
-from velro_gate import report
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.formats import table
 from velro_gate.report.formats.table import COLUMNS
 
 
 def rows(run: RunRecord, verdict: Verdict) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(report.csv(run, verdict))))
+    return list(csv.DictReader(io.StringIO(table.csv(run, verdict))))
 
 
 def test_every_measured_figure_has_exactly_one_row() -> None:
@@ -83,7 +83,7 @@ def test_rows_follow_the_plan_the_steps_and_the_registry() -> None:
 
 
 def test_every_row_has_every_column() -> None:
-    lines = list(csv.reader(io.StringIO(report.csv(*EXAMPLES["fail-both"]()))))
+    lines = list(csv.reader(io.StringIO(table.csv(*EXAMPLES["fail-both"]()))))
     assert tuple(lines[0]) == COLUMNS
     assert {len(line) for line in lines} == {len(COLUMNS)}
 
@@ -91,7 +91,7 @@ def test_every_row_has_every_column() -> None:
 def test_no_cell_from_outside_is_a_formula_or_breaks_its_line() -> None:
     run, verdict = hostile().made
     run = dataclasses.replace(run, revision=dataclasses.replace(run.revision, sha="=cmd|' /C calc'!A0"))
-    text = report.csv(run, verdict)
+    text = table.csv(run, verdict)
     for line in csv.reader(io.StringIO(text)):
         assert len(line) == len(COLUMNS)
         assert not any(cell.startswith(("=", "+", "@")) for cell in line)

@@ -8,11 +8,12 @@ import pytest
 
 from tests.report import examples
 from tests.report.golden import shown
-from velro_gate import report
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Level, Verdict
-from velro_gate.report.formats.console import COLOURS
+from velro_gate.report.formats import page
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.console import COLOURS, terminal
 from velro_gate.report.parts.rows import GLYPHS, OPEN, comparison_row, worst_comparisons
 
 GREEN = (GLYPHS[Level.PASS], "🟢")
@@ -62,15 +63,15 @@ def with_open_rows() -> tuple[RunRecord, Verdict]:
 
 def test_no_report_gives_an_open_row_a_green_sign() -> None:
     record, verdict = with_open_rows()
-    comment = report.markdown(record, verdict).replace("\xa0", " ")
+    comment = markdown(record, verdict).replace("\xa0", " ")
     lines = [line for line in comment.splitlines() if "inconclusive |" in line or "not compared |" in line]
     assert len(lines) == 2
     assert not [line for line in lines if any(sign in line for sign in GREEN)]
-    html = report.html(record, verdict)
+    html = page.html(record, verdict)
     assert '<span class="status open">inconclusive</span>' in html
     assert '<span class="status open">not compared</span>' in html
     assert "status pass" not in "".join(part for part in html.split("<tr>") if ">inconclusive<" in part)
-    assert "✅" not in shown(report.terminal(record, verdict))
+    assert "✅" not in shown(terminal(record, verdict))
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,9 @@ from markdown_it import MarkdownIt
 from tests.report.examples import EXAMPLES, main
 from tests.report.golden import COMMENTS, rendered
 from tests.report.hostile import crowded
-from velro_gate import report
 from velro_gate.model.record import RunRecord
 from velro_gate.model.waiver import Waiver
-from velro_gate.report.formats.comment import LIMIT
+from velro_gate.report.formats.comment import LIMIT, markdown
 from velro_gate.report.parts.trend import MOST, trend
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -42,7 +41,7 @@ def test_no_comment_is_longer_than_the_limit(name: str) -> None:
 
 @pytest.mark.parametrize("count", [300, 1_000])
 def test_a_comment_that_is_cut_keeps_the_verdict_the_commits_and_the_links(count: int) -> None:
-    text = report.markdown(*crowded(count).made, links={"Run": "https://x.example"}, history=history(20), about=("head abc",))
+    text = markdown(*crowded(count).made, links={"Run": "https://x.example"}, history=history(20), about=("head abc",))
     assert len(text) <= LIMIT
     assert "### ❌ velro-gate: fail, please read" in text
     assert "[Run](<https://x.example>)" in text
@@ -61,7 +60,7 @@ def test_a_fork_says_who_measured() -> None:
 
 
 def test_more_about_a_run_is_escaped_like_all_text_from_outside() -> None:
-    text = report.markdown(*EXAMPLES["pass"](), about=("@team <b>",))
+    text = markdown(*EXAMPLES["pass"](), about=("@team <b>",))
     assert "@&#8203;team &lt;b&gt;" in text
 
 

@@ -10,13 +10,15 @@ import trio
 from tests.report.examples import EXAMPLES
 from tests.report.golden import shown
 from tests.report.records import PRD
-from velro_gate import report
 from velro_gate.analysis.verdict.trust_limits import doubtful
 from velro_gate.model.facts.doubts import Steal
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import sources_for, watch
+from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.console import terminal
+from velro_gate.report.formats.page import html
 from velro_gate.report.parts.trustline import smallest_seen, trust_facts
 
 
@@ -37,7 +39,7 @@ def test_the_line_never_shows_less_than_a_finding_beside_it_says_of_a_block_of_t
 def test_a_phase_in_which_a_shard_was_lost_says_what_became_of_it() -> None:
     run, verdict = EXAMPLES["pass"]()
     lost = dataclasses.replace(run.phases[-1], shards_lost=("shard 2 of 2 was killed by SIGKILL",))
-    text = report.html(dataclasses.replace(run, phases=(*run.phases[:-1], lost)), verdict)
+    text = html(dataclasses.replace(run, phases=(*run.phases[:-1], lost)), verdict)
     assert "given up: shard 2 of 2 was killed by SIGKILL" in text
 
 
@@ -66,7 +68,7 @@ def test_the_quote_stands_in_every_report_for_people() -> None:
     run, verdict = EXAMPLES["pass"]()
     made = RunnerSelftest(measured_at=run.started_at, p95_noise=0.019, p95_seen=None, blind=False)
     run = dataclasses.replace(run, selftest=made)
-    for text in (report.markdown(run, verdict), report.html(run, verdict)):
+    for text in (markdown(run, verdict), html(run, verdict)):
         assert "p95 noise 1.9 %" in text
 
 
@@ -102,7 +104,7 @@ def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_repo
     said = dict(trust_facts(run, verdict))["not watched"]
     assert sorted(part.split(" (")[0] for part in said.split("), ")) == ["database", "redis", "service"]
     assert "a:b" not in said
-    for text in (report.markdown(run, verdict), report.html(run, verdict), shown(report.terminal(run, verdict), width=500)):
+    for text in (markdown(run, verdict), html(run, verdict), shown(terminal(run, verdict), width=500)):
         assert "not watched" in text
         assert "redis (" in text
 

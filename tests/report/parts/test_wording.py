@@ -11,7 +11,6 @@ import pytest
 from tests.analysis.runs import run, summary
 from tests.report.examples import EXAMPLES
 from tests.report.records import PRD, around, record, requirement
-from velro_gate import report
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.facts.doubts import Worded
@@ -89,14 +88,14 @@ def missed_limit(value: float = 0.088, status: RequirementStatus = RequirementSt
 
 
 def test_a_regression_names_step_change_interval_figures_and_limit() -> None:
-    assert report.headline(record(), verdict(Level.FAIL, regression())) == (
+    assert headline(record(), verdict(Level.FAIL, regression())) == (
         "p95 of authorization_check rose 31 % in prd_compliance_validation (95 % interval +28 to +34 %), "
         "from 40.0 ms to 52.4 ms; above the 5 % margin."
     )
 
 
 def test_a_missed_requirement_names_value_interval_and_limit() -> None:
-    assert report.headline(record(), verdict(Level.FAIL, limits=(missed_limit(),))) == (
+    assert headline(record(), verdict(Level.FAIL, limits=(missed_limit(),))) == (
         "p95 of all requests in prd_compliance_validation is 88.0 ms (95 % interval 85.4 to 90.6 ms), "
         "outside its limit of < 75 ms."
     )
@@ -104,24 +103,24 @@ def test_a_missed_requirement_names_value_interval_and_limit() -> None:
 
 def test_the_largest_primary_regression_leads_and_the_others_are_counted() -> None:
     small, advisory = regression(0.1), regression(0.9, primary=False)
-    text = report.headline(record(), verdict(Level.FAIL, small, regression(), advisory))
+    text = headline(record(), verdict(Level.FAIL, small, regression(), advisory))
     assert text.startswith("p95 of authorization_check rose 31 %")
     assert text.endswith("2 other changes fail too.")
 
 
 def test_a_regression_comes_before_a_missed_limit_and_a_critical_one_before_both() -> None:
-    plainly = report.headline(record(), verdict(Level.FAIL, regression(), limits=(missed_limit(),)))
+    plainly = headline(record(), verdict(Level.FAIL, regression(), limits=(missed_limit(),)))
     assert plainly.index("rose 31 %") < plainly.index("outside its limit")
     critical = missed_limit(0.12, RequirementStatus.CRITICAL)
-    badly = report.headline(record(), verdict(Level.FAIL, regression(), limits=(missed_limit(), critical)))
+    badly = headline(record(), verdict(Level.FAIL, regression(), limits=(missed_limit(), critical)))
     assert badly.index("over even the critical level of 100 ms (limit < 75 ms)") < badly.index("rose 31 %")
     assert badly.endswith("1 other requirement fails too.")
 
 
 def test_a_fall_of_throughput_is_called_a_fall() -> None:
     row = comparison("all", "throughput", -0.11, baseline=1_098.0, verdict=Change.REGRESSION, level=Level.FAIL)
-    assert report.headline(record(), verdict(Level.FAIL, row)).startswith("Throughput fell 11 % in prd_compliance_validation")
-    assert "above the 5 % margin" in report.headline(record(), verdict(Level.FAIL, row))
+    assert headline(record(), verdict(Level.FAIL, row)).startswith("Throughput fell 11 % in prd_compliance_validation")
+    assert "above the 5 % margin" in headline(record(), verdict(Level.FAIL, row))
 
 
 def test_the_margin_of_few_baselines_is_the_limit_named() -> None:
@@ -153,7 +152,7 @@ def test_errors_out_of_nothing_have_no_relative_change_and_still_read_well() -> 
 
 def test_an_unsure_change_says_that_it_is_unsure_and_what_could_have_been_seen() -> None:
     row = comparison("all", "p95", 0.08, baseline=0.04, half=0.1, verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE)
-    text = report.headline(record(), verdict(Level.INCONCLUSIVE, dataclasses.replace(row, mde=0.22)))
+    text = headline(record(), verdict(Level.INCONCLUSIVE, dataclasses.replace(row, mde=0.22)))
     assert "looks 8.0 % higher" in text
     assert text.endswith("neither shown to have changed nor to be unchanged: this run could only have detected 22 % or more.")
 
@@ -184,7 +183,7 @@ def test_a_marginal_value_says_on_which_side_it_lies(met: bool, side: str) -> No
 
 
 def test_a_pass_names_its_tightest_requirement_and_its_largest_change() -> None:
-    text = report.headline(*EXAMPLES["pass"]())
+    text = headline(*EXAMPLES["pass"]())
     assert text.startswith("All 14 requirements are met; the tightest: cache hit rate in prd_compliance_validation, 95.7 %")
     assert (
         "No regression in 54 compared figures; the largest change for the worse: p50 of all requests in stress_test, +2.9 %"
@@ -193,32 +192,32 @@ def test_a_pass_names_its_tightest_requirement_and_its_largest_change() -> None:
 
 
 def test_an_improvement_is_news_worth_a_sentence() -> None:
-    assert "p95 of generation_list fell 24 % in prd_compliance_validation" in report.headline(*EXAMPLES["pass-improved"]())
+    assert "p95 of generation_list fell 24 % in prd_compliance_validation" in headline(*EXAMPLES["pass-improved"]())
 
 
 def test_no_baseline_is_said_before_anything_else() -> None:
-    assert report.headline(*EXAMPLES["no-baseline-first"]()).startswith("There is no baseline to compare with yet. All 14")
-    text = report.headline(*EXAMPLES["no-baseline"]())
+    assert headline(*EXAMPLES["no-baseline-first"]()).startswith("There is no baseline to compare with yet. All 14")
+    text = headline(*EXAMPLES["no-baseline"]())
     assert text.startswith("3 baselines not used: of another environment (cores was 8, is 4). All 14 requirements are met;")
 
 
 def test_a_broken_run_gives_the_first_reason_and_counts_the_others() -> None:
-    text = report.headline(*EXAMPLES["broken"]())
+    text = headline(*EXAMPLES["broken"]())
     assert text.startswith("The measurement cannot be trusted, so nothing is judged. A process of the generator was lost")
     assert text.endswith("There is 1 more reason.")
 
 
 def test_a_broken_run_without_trust_findings_gives_the_judges_words() -> None:
-    assert "The judge's own words." in report.headline(record(), verdict(Level.BROKEN))
+    assert "The judge's own words." in headline(record(), verdict(Level.BROKEN))
 
 
 @pytest.mark.parametrize("level", [Level.WARN, Level.INCONCLUSIVE, Level.FAIL])
 def test_a_verdict_without_a_row_to_show_gives_the_judges_words(level: Level) -> None:
-    assert report.headline(record(), verdict(level)) == "The judge's own words."
+    assert headline(record(), verdict(level)) == "The judge's own words."
 
 
 def test_rows_without_any_change_are_not_compared_in_words() -> None:
-    text = report.headline(record(), verdict(Level.PASS, limits=check_requirements(record().plan.phases, record())))
+    text = headline(record(), verdict(Level.PASS, limits=check_requirements(record().plan.phases, record())))
     assert text.endswith("Nothing was compared.")
 
 
@@ -226,7 +225,7 @@ def test_an_exactly_met_count_is_not_the_tightest_requirement() -> None:
     limits = checked(
         record(), requirement("users_held", Comparator.AT_LEAST, 10_000), requirement("p95", Comparator.BELOW, 0.075)
     )
-    text = report.headline(record(), verdict(Level.PASS, limits=limits))
+    text = headline(record(), verdict(Level.PASS, limits=limits))
     assert "the tightest: users held" not in text
 
 
@@ -242,7 +241,7 @@ def test_an_open_verdict_leads_with_what_could_have_been_missed_and_how_to_see_i
         level=Level.INCONCLUSIVE, subject="comparison", facts=Worded(code="x", sentence="2 are open.", advice=advice)
     )
     found = Verdict(findings=(finding,), comparisons=(undecided(0.02, 0.12), undecided(0.01, 0.22)), baselines_used=10)
-    text = report.headline(record(), found).replace("\N{NO-BREAK SPACE}", " ")
+    text = headline(record(), found).replace("\N{NO-BREAK SPACE}", " ")
     assert text.startswith("No regression found; could have missed up to 22 %")
     assert text.endswith(advice)
     assert title(found).startswith("no regression found")
@@ -252,7 +251,7 @@ def test_an_open_verdict_leads_with_what_could_have_been_missed_and_how_to_see_i
 
 def test_a_suspicion_beside_open_rows_is_what_the_verdict_is_about() -> None:
     suspect = dataclasses.replace(undecided(0.08, 0.12), verdict=Change.SUSPICIOUS)
-    text = report.headline(record(), verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect))
+    text = headline(record(), verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect))
     assert "looks 8.0" in text
     assert title(verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect)) == "inconclusive, suspicious, please read"
 
@@ -280,7 +279,7 @@ def test_a_verdict_without_findings_is_to_be_read() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_a_headline_is_one_line_of_bearable_length(example: str) -> None:
-    text = report.headline(*EXAMPLES[example]())
+    text = headline(*EXAMPLES[example]())
     assert "\n" not in text
     assert 20 < len(text) < 450
     assert text.endswith(".")
@@ -305,7 +304,7 @@ def test_baselines_that_exist_and_were_not_used_stand_in_the_first_line_with_rea
     verdict = judge(record, (), skipped=(UnusedRuns(why=WhyUnused.PLAN, runs=5, detail=detail),))
     assert headline(record, verdict).startswith(f"{said}.")
     assert title(verdict) == "stored baselines were not used, please read"
-    assert ".." not in report.headline(record, verdict)
+    assert ".." not in headline(record, verdict)
     assert build(record, verdict).comparison_count == "stored baselines were not used, so nothing was compared"
     assert any("Undo what renamed" in words(finding).advice for finding in verdict.findings)
     quiet = judge(record, (), skipped=(UnusedRuns(why=WhyUnused.PROFILE, runs=5, detail="full"),))

@@ -21,7 +21,7 @@ from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Duet, Pair, Side
 from velro_gate.model.explanation import Explanation, QuantileMove
 from velro_gate.model.facts.explanations import NewAboveBase, NewWithBuild, Origin
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import MEDIAN, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Comparison
@@ -93,5 +93,5 @@ def _moved(phase: str, step: str, pairs: Sequence[Pair], duet: Duet) -> Moved | 
                 and estimate >= math.log1p(duet.policy.margin) - ROUNDING,
             )
         )
-    median = _phases(pairs, Side.HEAD, phase)[0].measurement("p50", step)
+    median = _phases(pairs, Side.HEAD, phase)[0].measurement(MEDIAN, step)
     return Moved(step=step, quantiles=tuple(quantiles), median=median.value if median else 0.0) if quantiles else None

@@ -22,10 +22,8 @@ from velro_gate.model.facts.doubts import (
     Worded,
 )
 from velro_gate.model.facts.reasons import BuildStopped
+from velro_gate.model.metrics import MEDIAN
 from velro_gate.model.verdict import Comparison, Finding, Level, Trust, TrustFinding
-
-CONTROL_METRIC = "p50"
-"""What the control endpoint's answers are compared by."""
 
 CONTROL_TAIL = 0.002
 """On either side of the interval that must exclude zero before the control endpoint counts as moved: a duet in which nothing
@@ -149,5 +147,5 @@ def _difference(pair: Pair) -> float | None:
 
 
 def _control_figure(block: Block) -> float | None:
-    estimate = block.control.measurements.get(CONTROL_METRIC) if block.control is not None else None
+    estimate = block.control.measurements.get(MEDIAN) if block.control is not None else None
     return estimate.value if estimate is not None and estimate.value > 0.0 else None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.model.metrics import FAILING_QUANTILES
 from velro_gate.model.record import Window
 
 ALIKE = 1.5
@@ -18,12 +19,13 @@ def settled_after(windows: Sequence[Window]) -> float:
     """Seconds from the first window's start until the response times have settled; at most half of the windows' time.
 
     The marginal standard error rule: the cut d that makes sum_{i >= d} (y_i - mean)^2 / (n - d)^2 least, for d up to n / 2, y
-    the logarithm of a window's median and of its p95; the later of the two cuts (White 1997, Simulation 69:323). 0 with fewer
-    than six windows. Of cuts that do about as well (within ``ALIKE``) the earliest is taken, since noise alone moves the least.
+    the logarithm of a window's quantile (White 1997, Simulation 69:323); the latest cut of the quantiles that may fail a run.
+    0 with fewer than six windows. Of cuts that do about as well (within ``ALIKE``) the earliest is taken, since noise alone
+    moves the least.
     """
     if len(windows) < _LEAST:
         return 0.0
-    cuts = [_cut(found) for name in ("p50", "p95") if (found := _logs(windows, name)) is not None]
+    cuts = [_cut(found) for name in FAILING_QUANTILES if (found := _logs(windows, name)) is not None]
     cut = max(cuts, default=0)
     return windows[cut].start - windows[0].start
 

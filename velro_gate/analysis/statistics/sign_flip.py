@@ -52,18 +52,12 @@ def sign_vectors(n: int, seed: int) -> Floats:
     return signs
 
 
-def correlation(d: Floats) -> Floats:
-    """r = sum d / sqrt(n sum d^2), in [-1, 1], shape (..., metrics); 0 where every difference is 0.
+def scaled(d: Floats) -> Floats:
+    """The differences, each metric's divided by sqrt(n sum d^2): so their sum is r, in [-1, 1]; 0 where every difference is 0.
 
     Student's T = r sqrt(n - 1) / sqrt(1 - r^2) grows with r, so ranks of T are ranks of r, which is finite even where all
     differences are equal. Flipping signs leaves sum d^2 as it is.
     """
-    r: Floats = scaled(d).sum(axis=-2)
-    return r
-
-
-def scaled(d: Floats) -> Floats:
-    """The differences, each metric's divided by sqrt(n sum d^2)."""
     # Divided by the largest first, since the squares of tiny differences would be lost.
     most = np.abs(d).max(axis=-2, keepdims=True, initial=0.0)
     unit = np.divide(d, most, out=np.zeros_like(d), where=most > 0.0)

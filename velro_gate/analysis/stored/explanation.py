@@ -19,12 +19,13 @@ from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.explanation import Explanation, QuantileMove, ShiftShape
 from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.facts.explanations import Companion, NewAboveMain, NewWithBuild, Origin, SinceRun
-from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
+from velro_gate.model.metrics import LATENCY_QUANTILES, MEDIAN, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 
-QUANTILES = ("p50", "p90", "p95", "p99")
+QUANTILES = tuple(name for name, rank in LATENCY_QUANTILES.items() if rank <= 0.99)
+"""Those that a shape is seen in, lowest first; beyond them hardly a phase has enough responses."""
 
 SURE = 0.01
 """One-sided p at which a quantile counts as moved; there are some forty of them in a phase."""
@@ -158,7 +159,7 @@ def _moved(step: str, runs: Sequence[PhaseSummary], baselines: Sequence[RunRecor
                 moved=shift.p <= SURE and shift.worse >= shift.least - ROUNDING,
             )
         )
-    median = runs[0].measurement("p50", step)
+    median = runs[0].measurement(MEDIAN, step)
     return Moved(step=step, quantiles=tuple(quantiles), median=median.value if median else 0.0) if quantiles else None
 
 

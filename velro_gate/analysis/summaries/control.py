@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from velro_gate.model.metrics import MEDIAN
 from velro_gate.model.record import Counts, Estimate, StepSummary
 
 CONTROL = "control"
@@ -20,7 +21,7 @@ def control_summary(times: Sequence[float], failed: int = 0) -> StepSummary:
         ordered = np.sort(np.asarray(times, dtype=np.float64))
         reach = 0.98 * math.sqrt(n)
         low, high = max(math.floor(n / 2.0 - reach), 0), min(math.ceil(n / 2.0 + reach), n - 1)
-        measurements["p50"] = Estimate(
+        measurements[MEDIAN] = Estimate(
             value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), n=n, detail="order statistics"
         )
     counts = Counts(due=n + failed, sent=n + failed, ok=n, failed=failed, cancelled=0, blocked=0, missed=0)

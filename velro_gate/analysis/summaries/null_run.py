@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from velro_gate.model.metrics import LATENESS
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import Samples
@@ -13,7 +14,7 @@ RANKS = (0.5, 0.95, 0.99)
 
 def generator_noise(summary: PhaseSummary) -> GeneratorNoise | None:
     """The noise that a summarised null run shows; None when no request succeeded, so that nothing is known."""
-    figures = [summary.measurement(name) for name in ("p50", "p95", "p99", "lateness_p99")]
+    figures = [summary.measurement(name) for name in ("p50", "p95", "p99", LATENESS)]
     p50, p95, p99, lateness = figures
     everything = summary.step()
     if p50 is None or p95 is None or p99 is None or lateness is None or everything is None:

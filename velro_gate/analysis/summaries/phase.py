@@ -98,7 +98,6 @@ def summarise(
         tls_fault=run.tls_fault,
         hopeless=run.hopeless,
         failures=run.failures,
-        bottlenecks=(),
         **_standstill(run),
     )
 

@@ -96,7 +96,7 @@ def _limits(
         if result.status is RequirementStatus.NOT_MEASURED:
             continue
         wanted = result.requirement
-        if wanted.metric == "sustained_throughput" and result.estimate is not None:
+        if wanted.definition.sustained and result.estimate is not None:
             # What a stop of the generator kept from a window of 10 s.
             whole = result.estimate.value / max(1.0 - (delay.sending + delay.reading) / _SUSTAINED_SECONDS, 1e-9)
             if delay.share < 1.0 and wanted.comparator.holds(whole, wanted.target):

@@ -149,7 +149,7 @@ def headroom(requirement: Requirement, value: float) -> float | None:
 
 def _windows(requirement: Requirement, summary: PhaseSummary) -> SustainedWindows | None:
     """For a sustained rate: how many of the 10 s windows reached the target."""
-    if requirement.metric != "sustained_throughput" or requirement.step != ALL_STEPS:
+    if not requirement.definition.sustained or requirement.step != ALL_STEPS:
         return None
     rates = sustained_rates(summary.windows)
     short = sum(not requirement.comparator.holds(rate, requirement.target) for rate in rates)

@@ -16,6 +16,7 @@ from velro_gate.analysis.verdict.judge_duet import judge_duet
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding, one_look
 from velro_gate.model.facts.doubts import FigureName
+from velro_gate.model.metrics import MEDIAN
 from velro_gate.model.scenario import Policy
 from velro_gate.model.selftest import (
     BlocksDoubted,
@@ -145,7 +146,7 @@ def _advice(blocks: Sequence[Block], pilot: Pilot, rows: Sequence[FigureNoise]) 
     control = [
         math.log(found.value)
         for block in blocks
-        if block.control is not None and (found := block.control.measurements.get("p50")) is not None and found.value > 0.0
+        if block.control is not None and (found := block.control.measurements.get(MEDIAN)) is not None and found.value > 0.0
     ]
     if len(control) > 1 and (spread := float(np.std(control, ddof=1))) > _UNSTEADY:
         yield ControlVaries(spread=spread)

@@ -30,6 +30,7 @@ from velro_gate.model.facts.doubts import (
     TooFewUsers,
     WindowShort,
 )
+from velro_gate.model.metrics import MEDIAN
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import TrustFinding
@@ -134,7 +135,7 @@ def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFi
 
 def _few_users(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     """Users so few that response times are for the most part waits behind the same user's earlier request."""
-    whole, response, service = summary.step(ALL_STEPS), summary.measurement("p50"), summary.measurement("service_p50")
+    whole, response, service = summary.step(ALL_STEPS), summary.measurement(MEDIAN), summary.measurement("service_p50")
     if phase.offered_rate is None or whole is None or response is None or service is None or response.value <= 0.0:
         return
     waited = 1.0 - service.value / response.value

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from velro_gate.analysis.verdict.generator_delay import Decided, GeneratorDelay, changed_by
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
 from velro_gate.model.facts.doubts import FigureName, GcPaused, Lateness, LoopLagged, NullRunNoise
-from velro_gate.model.metrics import TAIL
+from velro_gate.model.metrics import LATENESS, TAIL
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.scenario import Phase, Requirement
 from velro_gate.model.verdict import TrustFinding
@@ -58,7 +58,7 @@ def _affected(doubt: _Doubt, summary: PhaseSummary, tightest: float, decided: De
 
 
 def _lateness(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _Doubt | None:
-    late = summary.measurement("lateness_p99")
+    late = summary.measurement(LATENESS)
     if late is None:
         return None
     return _Doubt(

@@ -12,13 +12,10 @@ from dataclasses import replace
 from velro_gate.analysis.verdict.generator_delay import Decided
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits, broken, doubtful
 from velro_gate.model.facts.doubts import FigureName, Stalled
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import FAILING_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementStatus, TrustFinding
-
-_COMPARED = ("p50", "p95")
-"""What may fail a run by default. A short stall always reaches the p99 of a short block, which fails nothing."""
 
 
 def stall_findings(
@@ -47,7 +44,8 @@ def stall_findings(
 
 def _swollen(summary: PhaseSummary, limits: TrustLimits, tightest: float) -> Iterator[bool]:
     """Of each figure that is compared, whether the delay may be a large part of it and of the latency limit."""
-    for metric in _COMPARED:
+    # A short stall always reaches the p99 of a short block, which fails nothing.
+    for metric in FAILING_QUANTILES:
         share, measured = _share_left(summary, metric, ALL_STEPS), summary.measurement(metric, ALL_STEPS)
         if share is None or measured is None:
             continue

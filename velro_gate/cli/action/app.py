@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +40,32 @@ from velro_gate.store.git import Git
 LARGEST_PAYLOAD = 30_000_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _JobWorld:
+    """What a job has to do with: its event and inputs, and real clients. baselines: a temporary folder for them."""
+
+    event: Event
+    inputs: Inputs
+    outlets: Outlets
+    store: Store
+    baselines: Path
+    git: Git
+
+
 def run_action() -> int:
     """The whole of one job."""
     with ExitStack() as job:
-        event, inputs, outlets, store, baselines, git = job.enter_context(_world())
-        change = ProposedChange(event=event, scratch=baselines.parent, git=lambda folder: replace(git, folder=folder))
-        apart = Apart(change=change, inputs=inputs, job=job)
+        here = job.enter_context(_world())
+        scratch = here.baselines.parent
+        change = ProposedChange(event=here.event, scratch=scratch, git=lambda folder: replace(here.git, folder=folder))
+        apart = Apart(change=change, inputs=here.inputs, job=job)
         return run_job(
             ActionJob(
-                event=event,
-                inputs=inputs,
-                outlets=outlets,
-                store=store,
-                baselines=baselines,
+                event=here.event,
+                inputs=here.inputs,
+                outlets=here.outlets,
+                store=here.store,
+                baselines=here.baselines,
                 environ=os.environ,
                 measure=apart.measure,
                 confirm=apart.confirm,
@@ -64,9 +77,10 @@ def run_action() -> int:
 
 def run_publish(folder: Path) -> int:
     """Publish the verdict of a kept run (again)."""
-    with _world() as (event, inputs, outlets, store, baselines, _):
-        require_token(event, inputs, outlets)
-        store.bring(baselines)
+    with _world() as here:
+        event, inputs, baselines = here.event, here.inputs, here.baselines
+        require_token(event, inputs, here.outlets)
+        here.store.bring(baselines)
         kept, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
         record = under_policy(kept, kept.plan.policy, inputs.block_inconclusive)
         if record.revision.sha not in ("", event.measured_sha, event.head_sha):
@@ -76,7 +90,7 @@ def run_publish(folder: Path) -> int:
                 hint="Publish it in a job of the commit that it measured.",
             )
         require_head(event)
-        aimed = aimed_outlets(event, inputs, outlets)
+        aimed = aimed_outlets(event, inputs, here.outlets)
         history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
         code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
         before = [run for run in history if run.id != record.id]
@@ -87,25 +101,26 @@ def run_publish(folder: Path) -> int:
 
 def pull_baselines(to: Path, kind: StoreKind | None) -> int:
     """Fetch the stored baselines into a folder."""
-    with _world(kind) as (_, _, outlets, store, _, _):
-        for sentence in store.bring(to):
-            outlets.say(f"warning: {sentence}")
+    with _world(kind) as here:
+        for sentence in here.store.bring(to):
+            here.outlets.say(f"warning: {sentence}")
         put(str(to))
     return 0
 
 
 def push_baseline(folder: Path, kind: StoreKind | None) -> int:
     """Store one kept run in the chosen store."""
-    with _world(kind) as (_, inputs, _, store, _, _):
+    with _world(kind) as here:
+        inputs = here.inputs
         further = kept_further(folder)
         acceptance = Acceptance(keep=inputs.keep, accept_change=inputs.accept_change, waivers=inputs.waivers, further=further)
-        kept = store.keep(reread_run(folder), acceptance)
+        kept = here.store.keep(reread_run(folder), acceptance)
         put(f"stored {kept.where} ({kept.tries} {'try' if kept.tries == 1 else 'tries'})")
     return 0
 
 
 @contextmanager
-def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outlets, Store, Path, Git]]:
+def _world(kind: StoreKind | None = None) -> Iterator[_JobWorld]:
     """The job's event and inputs, and real clients; everything temporary is removed afterwards."""
     harden(["GITHUB_TOKEN", *RUNNER_FILES])
     # What is started from here on, a build, a journey or a shard, has no business with the token and the runner's files.
@@ -161,7 +176,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[tuple[Event, Inputs, Outle
             comment_sha=event.head_sha,
             about=known.about,
         )
-        yield event, inputs, outlets, store, Path(scratch, "baselines"), git
+        yield _JobWorld(event=event, inputs=inputs, outlets=outlets, store=store, baselines=Path(scratch, "baselines"), git=git)
 
 
 def event_payload(environ: Mapping[str, str]) -> Mapping[str, Any]:

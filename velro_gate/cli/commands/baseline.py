@@ -87,7 +87,7 @@ def history(
     format: HistoryFormatted = HistoryFormat.TEXT,
 ) -> int:
     """Show main's history run by run: epochs, change points, quarantined runs, drift from the pinned release."""
-    from velro_gate.cli.commands.stored import print_history
+    from velro_gate.cli.commands.history import print_history
     from velro_gate.store.baselines import find_baselines
 
     return print_history(find_baselines(baselines, Path()), metric, step, format)

@@ -9,7 +9,7 @@ from velro_gate.analysis.rows.noise import ENOUGH_BASELINES
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.cli.output import put, show
 from velro_gate.gate.judge.calibrate import Calibrated
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change
@@ -71,4 +71,4 @@ def _sentences(stored: tuple[RunRecord, ...]) -> list[str]:
 
 def _p95(record: RunRecord, phase: str) -> Estimate | None:
     found = record.phase(phase)
-    return None if found is None else found.measurement("p95", ALL_STEPS)
+    return None if found is None else found.measurement(TAIL, ALL_STEPS)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from rich.rule import Rule
 
-from velro_gate import report
 from velro_gate.cli.output import put, show
 from velro_gate.cli.world import real_effects
 from velro_gate.gate.sandboxed.demo import Gated, demo
+from velro_gate.report.formats.console import terminal
 
 FAILED = 1
 
@@ -19,7 +19,7 @@ def show_demo(output: Path, verbose: bool) -> int:
     with real_effects(None, verbose) as effects:
         gated = demo(output, effects)
     for build in gated:
-        show(Rule(f"Gating {build.title}: expected {build.expected}"), report.terminal(build.record, build.verdict))
+        show(Rule(f"Gating {build.title}: expected {build.expected}"), terminal(build.record, build.verdict))
         put(f"Files: {build.folder}")
     show(Rule("Demonstration"))
     for build in gated:

@@ -13,7 +13,7 @@ from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
 from velro_gate.cli.world import real_effects
 from velro_gate.errors import BrokenError
-from velro_gate.gate.sandboxed.selftest import SelftestAsked, selftest
+from velro_gate.gate.sandboxed.selftest import SelftestOptions, selftest
 from velro_gate.model.selftest import Selftest
 from velro_gate.report.formats.selftest import SELFTEST_HEADINGS, selftest_rows, selftest_sentences, selftest_title
 from velro_gate.store.selftests import selftest_folder
@@ -25,7 +25,7 @@ def run_selftest(
     minutes: float, block: float, warm_up: float, runner: str | None, output: Path, scenario: Path | None, format: Format
 ) -> int:
     """Measure and print; 4 when this runner does not detect +20 %."""
-    asked = SelftestAsked(
+    asked = SelftestOptions(
         minutes=minutes,
         warm_up=warm_up,
         seconds=block,

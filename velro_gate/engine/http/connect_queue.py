@@ -8,7 +8,11 @@ user counts it as such.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # It is built on this module.
+    from velro_gate.engine.http.connection import Connection
 
 DIALS_AT_ONCE = 64
 """Connections that may be in the making when one without a request begins: less than the shortest usual accept queue (128)."""
@@ -19,21 +23,14 @@ three round trips of 50 ms.
 """
 
 
-class Dialled(Protocol):
-    """What waits for its turn."""
-
-    def dial(self) -> bool:
-        """Begin to connect; False where it no longer waits. ``done`` reports its end, possibly before this returns."""
-
-
 class Dials:
     """Gives connections their turns, in the order in which they came. at_once: bound on those in the making."""
 
     def __init__(self, at_once: int = DIALS_AT_ONCE) -> None:
         self._at_once = at_once
         self._making = 0
-        self._hurried: deque[Dialled] = deque()
-        self._waiting: deque[Dialled] = deque()
+        self._hurried: deque[Connection] = deque()
+        self._waiting: deque[Connection] = deque()
         self._busy = self._full = False
         self._turns = 0
 
@@ -42,16 +39,16 @@ class Dials:
         self._turns += 1
         return self._turns - 1
 
-    def add(self, connection: Dialled, *, hurried: bool = False) -> None:
+    def add(self, connection: Connection, *, hurried: bool = False) -> None:
         """Connect it when it is its turn. hurried: a request waits for it."""
         (self._hurried if hurried else self._waiting).append(connection)
         self._go_on()
 
-    def hurry(self, connection: Dialled) -> None:
+    def hurry(self, connection: Connection) -> None:
         """A request waits now for one that was added without: its old place finds that it has been dialled."""
         self.add(connection, hurried=True)
 
-    def postpone(self, connection: Dialled) -> None:
+    def postpone(self, connection: Connection) -> None:
         """The service's accept queue is full, and a unix socket does not say when it is not: ``nudge`` tries again."""
         self._full = True
         self._making -= 1
@@ -83,7 +80,7 @@ class Dials:
                 self._making -= 1
         self._busy = False
 
-    def _next_queue(self) -> deque[Dialled] | None:
+    def _next_queue(self) -> deque[Connection] | None:
         if self._hurried and self._making < self._at_once * HURRIED_FACTOR:
             return self._hurried
         return self._waiting if self._making < self._at_once else None

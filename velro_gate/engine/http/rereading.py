@@ -8,36 +8,18 @@ refuses in words. It is slow, and only responses that no other reading has under
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import h11
 import httptools
 
+if TYPE_CHECKING:
+    # It is built on this module.
+    from velro_gate.engine.http.responses import Response
+
 SWITCHES = "it switches to another protocol, which nobody asked for"
 
 _BYTES = re.compile(r"(?:bytearray\()?b(\".*\"|'.*')\)?", re.DOTALL)
-
-
-class Listener(Protocol):
-    """What httptools calls, and this parser as well."""
-
-    def on_message_begin(self) -> None:
-        """A first line begins."""
-
-    def on_status(self, reason: bytes) -> None:
-        """The reason phrase."""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body."""
-
-    def on_message_complete(self) -> None:
-        """The response is whole."""
 
 
 class RereadingParser:
@@ -46,7 +28,7 @@ class RereadingParser:
     head: it answers HEAD. most: bytes of headers. skip: bytes of the body that the listener has heard already.
     """
 
-    def __init__(self, listener: Listener, *, head: bool, most: int, skip: int = 0) -> None:
+    def __init__(self, listener: Response, *, head: bool, most: int, skip: int = 0) -> None:
         self._listener = listener
         self._skip = skip
         self._status = 0

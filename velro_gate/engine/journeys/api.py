@@ -22,44 +22,22 @@ import importlib
 import random
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 
 from velro_gate.errors import JourneyError
 from velro_gate.model.scenario import Feeder, Journey
 
+if TYPE_CHECKING:
+    # It is built on this module.
+    from velro_gate.engine.journeys.users import JourneyUser
+
 
 class CheckFailed(AssertionError):  # noqa: N818 - what it says is an outcome, not an error of the program
     """A response is not what the journey needs."""
-
-
-class UserBackend(Protocol):
-    """What stands behind a user: the engine."""
-
-    @property
-    def index(self) -> int:
-        """See User."""
-
-    @property
-    def identity(self) -> str:
-        """See User."""
-
-    @property
-    def steps(self) -> Sequence[str]:
-        """See User."""
-
-    @property
-    def client(self) -> httpx.AsyncClient:
-        """See User."""
-
-    def step(self, name: str) -> AbstractContextManager[None]:
-        """See User."""
-
-    async def think(self, seconds: float) -> None:
-        """See User."""
 
 
 class User:
@@ -70,7 +48,7 @@ class User:
     seed, phase and index only. kept: room for what it has to remember from one journey to the next, a token for example.
     """
 
-    def __init__(self, backend: UserBackend, feeders: Mapping[str, Feeder], seed: str) -> None:
+    def __init__(self, backend: JourneyUser, feeders: Mapping[str, Feeder], seed: str) -> None:
         self._backend = backend
         self._feeders = feeders
         self.index = backend.index

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from math import isnan, nan
-from typing import NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 import httpx
 import trio
@@ -31,6 +31,10 @@ from velro_gate.engine.steps.requests import Pieces
 from velro_gate.engine.steps.shown import seen_of
 from velro_gate.model.samples import Outcome
 from velro_gate.units import format_number
+
+if TYPE_CHECKING:
+    # It is built on this module.
+    from velro_gate.engine.journeys.users import JourneyUser
 
 T = TypeVar("T")
 
@@ -175,45 +179,17 @@ class Admission(NamedTuple):
     queued: float
 
 
-class RequestOwner(Protocol):
-    """Whose requests these are."""
-
-    @property
-    def index(self) -> int:
-        """Its number."""
-
-    @property
-    def ending(self) -> bool:
-        """Whether what is under way is being given up because the phase, or its journey with it, is over."""
-
-    def block(self) -> LabelledBlock:
-        """Where a request that is made now belongs.
-
-        Raises:
-            JourneyError: nowhere.
-        """
-
-    async def admit(self) -> Admission:
-        """Let a request be made now."""
-
-    def dress(self, request: httpx.Request, label: Label) -> None:
-        """Put the headers of the scenario into a request."""
-
-    def settled(self) -> None:
-        """A request of it has ended."""
-
-
 class RecordingTransport(httpx.AsyncBaseTransport):
     """See the module's rules."""
 
-    def __init__(self, person: RequestOwner, carrier: Carrier, books: SampleLog) -> None:
+    def __init__(self, person: JourneyUser, carrier: Carrier, books: SampleLog) -> None:
         self._person, self._carrier, self._books = person, carrier, books
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Carry a request, and write down what becomes of it."""
         block = self._person.block()
         assert block.label is not None
-        self._person.dress(request, block.label)
+        self._person.add_headers(request, block.label)
         booking = RequestRecord(self._person, block, self._books, await self._person.admit(), request)
         try:
             answer = await booking.within(lambda: self._carrier.exchange(request, booking.facts))
@@ -232,7 +208,7 @@ class RequestRecord:
     """One request from the moment in which it is made until it is settled."""
 
     def __init__(
-        self, person: RequestOwner, block: LabelledBlock, books: SampleLog, admission: Admission, request: httpx.Request
+        self, person: JourneyUser, block: LabelledBlock, books: SampleLog, admission: Admission, request: httpx.Request
     ) -> None:
         assert block.label is not None
         self._request = f"{request.method} {request.url.copy_with(username=None, password=None)}"

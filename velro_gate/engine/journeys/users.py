@@ -320,19 +320,23 @@ class JourneyUser:
 
     @property
     def ending(self) -> bool:
-        """See booking.Person."""
+        """Whether what is under way is being given up because the phase, or its journey with it, is over."""
         return self._context.closing or self._pass is None or self._pass.over
 
     def block(self) -> LabelledBlock:
-        """See booking.Person."""
+        """Where a request that is made now belongs.
+
+        Raises:
+            JourneyError: nowhere.
+        """
         found = _BLOCK.get()
         if found.label is None:
             names = ", ".join(label.name for label in self._trip.spec.labels)
             raise JourneyError("a request is made outside of any step", why=f"it could be counted under any of: {names}")
         return found
 
-    def dress(self, request: httpx.Request, label: Label) -> None:
-        """See booking.Person."""
+    def add_headers(self, request: httpx.Request, label: Label) -> None:
+        """Put the headers of the scenario into a request."""
         for name, value in label.headers:
             if name not in request.headers:
                 rendered = value.render(self)
@@ -340,7 +344,7 @@ class JourneyUser:
                 request.headers[name] = rendered.decode()
 
     async def admit(self) -> Admission:
-        """See booking.Person."""
+        """Let a request be made now."""
         current, now = self._pass, self._context.now()
         if current is None:
             raise httpx.LocalProtocolError("the journey is over")
@@ -362,7 +366,7 @@ class JourneyUser:
         raise httpx.PoolTimeout("the phase is over")
 
     def settled(self) -> None:
-        """See booking.Person."""
+        """A request of it has come to its end."""
         current = self._pass
         if current is not None:
             current.under_way -= 1

@@ -23,7 +23,7 @@ from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.model.bank import SLOWDOWNS, UNCHANGED, Bank, BankedBlock, Cycle
 from velro_gate.model.duet import LOOKS, Block, Duet, Pair, Side, deciding
-from velro_gate.model.metrics import Scale
+from velro_gate.model.metrics import FAILING_QUANTILES, Scale
 from velro_gate.model.scenario import ALL_STEPS, Policy
 from velro_gate.model.verdict import Change, Level, Verdict
 
@@ -33,8 +33,6 @@ LEAST_CYCLES = LOOKS[-1].pairs
 FALSE_FAILS, FOUND = 0.01, 0.99
 FOUND_FROM = 0.20
 """The slowdown that has to be found; for smaller ones the share found is shown with its forecast."""
-
-_NAIVE_METRICS = ("p50", "p95")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,7 +152,7 @@ def _over_previous(base: Block, head: Block) -> bool:
     figures = [
         (math.log(was.value), math.log(now.value))
         for phase in base.phases
-        for metric in _NAIVE_METRICS
+        for metric in FAILING_QUANTILES
         if (other := head.phase(phase.name)) is not None
         and (was := phase.measurement(metric, ALL_STEPS)) is not None
         and (now := other.measurement(metric, ALL_STEPS)) is not None

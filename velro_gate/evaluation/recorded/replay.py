@@ -26,7 +26,7 @@ from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.recorded.series import Commit, Labelled, Series, SeriesFound
 from velro_gate.evaluation.results import Aim, Figure
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
 from velro_gate.units import tight_percent
@@ -142,10 +142,7 @@ class _Piece:
 
 
 class _Arm:
-    """One arm of a series on the comparison scale, signed so that + is worse, its windows found by index.
-
-    packed: each figure's values without the missing ones, NaN before and after; jobs: to which job each belongs.
-    """
+    """One arm of a series on the comparison scale, signed so that + is worse, its windows found by index."""
 
     def __init__(self, series: Series, number: int, policy: Policy) -> None:
         kinds = [METRICS[name] for name in series.metrics]
@@ -206,7 +203,7 @@ class _Arm:
 
 
 class _Windows:
-    """The values of one arm before and after each job, missing ones skipped."""
+    """The values of one arm before and after each job, missing ones skipped: each figure's values are packed without them."""
 
     def __init__(self, y: Floats) -> None:
         jobs, figures = y.shape
@@ -358,7 +355,7 @@ def flagged(series: Labelled) -> Iterator[tuple[Commit, tuple[str, bool]]]:
             continue
         own, before = ([Estimate.exact(r, n=MANY) for r in each.ratios] for each in (commit, series.commits[i - 1]))
         history = [Estimate.exact(r, n=MANY) for each in series.commits[:i] for r in each.ratios]
-        shift = scaled_shift(own, before, METRICS["p95"], policy, history=history, shared=0.0)
+        shift = scaled_shift(own, before, METRICS[TAIL], policy, history=history, shared=0.0)
         if shift is None:
             continue
         p = min(shift.p, shift.p_better)

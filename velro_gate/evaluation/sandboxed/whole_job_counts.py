@@ -11,6 +11,7 @@ from velro_gate.evaluation.bounds import amount_of, figure_of
 from velro_gate.evaluation.recorded.bank_jobs import is_found
 from velro_gate.evaluation.results import Aim, Evaluated
 from velro_gate.model.duet import DuetRecord
+from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Level, Verdict
@@ -75,7 +76,7 @@ def slower_figures(name: str, step: str, ends: Sequence[JobEnd]) -> Iterator[Eva
 
 def _change(verdict: Verdict, step: str) -> float | None:
     """The relative change of the step's p95 in the duet; None where there was none."""
-    return next((row.change for row in verdict.comparisons if row.pairs and (row.step, row.metric) == (step, "p95")), None)
+    return next((row.change for row in verdict.comparisons if row.pairs and (row.step, row.metric) == (step, TAIL)), None)
 
 
 def _cost(name: str, ends: Sequence[JobEnd]) -> Iterator[Evaluated]:

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from velro_gate import report
 from velro_gate.errors import BrokenError, PublishError, VelroError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.publish import Outlets, announce, announce_no_verdict, publish
@@ -33,6 +32,7 @@ from velro_gate.github.status import CommitState, known_statuses
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.verdict import Finding, Level, Verdict
+from velro_gate.report.formats.comment import marker_of
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import CodecError, decode_record, encode_record
 
@@ -102,7 +102,7 @@ def report_for_fork(
     except VelroError as error:
         announce(aimed, CommitState.ERROR, f"no verdict: {error.what}")
         raise
-    marker = report.marker_of(plan, aimed.label)
+    marker = marker_of(plan, aimed.label)
     try:
         require_approval(api, source, inputs.fork_environment, found, environ)
         record = record_of(api, source, inputs.artifact, plan, found)

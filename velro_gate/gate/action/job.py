@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from velro_gate import report
 from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.action.aim import UNSEEN, UNSEEN_ADVICE, aimed, artifact_name, require_head
 from velro_gate.gate.action.fork_report import leave_for_reporter, report_for_fork, trusted_plan
@@ -27,6 +26,7 @@ from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Level, Verdict
+from velro_gate.report.formats.comment import marker_named, marker_of
 from velro_gate.report.formats.selftest import blindness, selftest_markdown, selftest_sentences
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.further import read_missing
@@ -272,9 +272,9 @@ def _marker(job: ActionJob) -> str:
     """The comment's marker: of the plan that was to be carried out, or by the file's name where the scenario is at fault."""
     inputs = job.inputs
     try:
-        return report.marker_of(trusted_plan(inputs, job.environ), job.outlets.label)
+        return marker_of(trusted_plan(inputs, job.environ), job.outlets.label)
     except VelroError:
-        return report.marker_named(inputs.scenario.stem if inputs.scenario else "", inputs.profile or "", job.outlets.label)
+        return marker_named(inputs.scenario.stem if inputs.scenario else "", inputs.profile or "", job.outlets.label)
 
 
 def _set_outputs(outlets: Outlets, outputs: dict[str, str]) -> None:

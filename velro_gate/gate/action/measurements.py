@@ -154,13 +154,13 @@ class JobMeasurements:
         For what it raises, see ``gate.selftest.selftest``.
         """
         # Only here: no other job has any use for it.
-        from velro_gate.gate.sandboxed.selftest import BLOCK, WARM_UP, SelftestAsked, selftest
+        from velro_gate.gate.sandboxed.selftest import BLOCK, WARM_UP, SelftestOptions, selftest
         from velro_gate.store.selftests import selftest_folder
 
         inputs = self.inputs
         # A scenario that cannot work is refused now, not after ten minutes.
         self._setup(anywhere=self._starts)
-        wanted = SelftestAsked(
+        wanted = SelftestOptions(
             minutes=float(inputs.selftest_minutes),
             warm_up=WARM_UP,
             seconds=BLOCK,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from velro_gate import report, units
+from velro_gate import units
 from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
@@ -21,10 +21,14 @@ from velro_gate.github.comment import CommentOutcome, about_head, upsert_comment
 from velro_gate.github.event import Event
 from velro_gate.github.job_files import append_outputs, append_summary
 from velro_gate.github.status import CommitState, CommitStatus, Part, set_status
+from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
+from velro_gate.report.formats.comment import markdown, marker_of
+from velro_gate.report.parts.wording import headline
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.text.escape import markdown_link, markdown_text
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 HISTORY = 20
@@ -70,7 +74,6 @@ class Outlets:
 class Published:
     """What was published."""
 
-    comment_url: str = ""
     failures: tuple[PublishError, ...] = ()
     """What could not be published, in the order in which it happened."""
 
@@ -116,11 +119,11 @@ def publish(
     Raises:
         OutputError, StorageError: verdict.md cannot be written.
     """
-    marker = report.marker_of(record.plan, outlets.label)
-    plain = report.markdown(record, verdict, links=outlets.links, history=history[-HISTORY:], about=outlets.about)
+    marker = marker_of(record.plan, outlets.label)
+    plain = markdown(record, verdict, links=outlets.links, history=history[-HISTORY:], about=outlets.about)
     text = f"{marker}\n{_without_marker(plain)}"
     results.write("verdict.md", text)
-    outlets.say(f"verdict: {verdict.level.word}. {report.headline(record, verdict)}")
+    outlets.say(f"verdict: {verdict.level.word}. {headline(record, verdict)}")
     telling = _Telling(outlets.say)
     if outlets.summary is not None:
         summary = outlets.summary
@@ -131,7 +134,7 @@ def publish(
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, facts))
     on_published()
-    state, said = state_of(verdict, exit_code), report.headline(record, verdict)
+    state, said = state_of(verdict, exit_code), headline(record, verdict)
     if awaited:
         state, said = CommitState.PENDING, awaited
     try:
@@ -148,7 +151,7 @@ def publish(
     if outlets.outputs is not None:
         file = outlets.outputs
         telling.attempt(lambda: append_outputs(file, {"comment-url": url}))
-    return Published(comment_url=url, failures=tuple(telling.failures))
+    return Published(failures=tuple(telling.failures))
 
 
 def announce(outlets: Outlets, state: CommitState, description: str) -> tuple[PublishError, ...]:
@@ -247,11 +250,11 @@ def _without_marker(text: str) -> str:
 
 def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: int) -> dict[str, str]:
     folder = results.folder.resolve()
-    slowest = [found.value for phase in record.phases if (found := phase.measurement("p95", ALL_STEPS))]
+    slowest = [found.value for phase in record.phases if (found := phase.measurement(TAIL, ALL_STEPS))]
     return {
         "verdict": verdict.level.word,
         "exit-code": str(exit_code),
-        "headline": report.headline(record, verdict),
+        "headline": headline(record, verdict),
         "result-path": str(folder),
         "report-path": str(folder / "report.html"),
         "verdict-path": str(folder / "verdict.json"),
@@ -287,10 +290,10 @@ def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:
 def summary_of_failure(error: VelroError, *, links: Mapping[str, str] = _NONE, about: Sequence[str] = ()) -> str:
     """What people read where there is no verdict: what, where, why, what to do."""
     what, *more = error.lines()
-    lines = ["### 🚫 velro-gate: no verdict, please read", "", report.markdown_text(what.removeprefix("error: ")), ""]
-    lines += [f"- {report.markdown_text(line)}" for line in more]
+    lines = ["### 🚫 velro-gate: no verdict, please read", "", markdown_text(what.removeprefix("error: ")), ""]
+    lines += [f"- {markdown_text(line)}" for line in more]
     if links:
-        lines += ["", " · ".join(report.markdown_link(label, url) for label, url in links.items())]
+        lines += ["", " · ".join(markdown_link(label, url) for label, url in links.items())]
     if about:
-        lines += ["", f"<sub>{' · '.join(map(report.markdown_text, about))}</sub>"]
+        lines += ["", f"<sub>{' · '.join(map(markdown_text, about))}</sub>"]
     return "\n".join([*lines, ""])

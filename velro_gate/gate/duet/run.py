@@ -27,12 +27,13 @@ from velro_gate.gate.builds.run import Builds, RunningBuild
 from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Place
 from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, run_pilot
 from velro_gate.gate.measure.effects import Effects
-from velro_gate.gate.measure.null_run import Calibration
+from velro_gate.gate.measure.null_run import Calibration, NoiseUnknown
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import generator_alone, make_room, run_trio, stop_on_signal
 from velro_gate.gate.measure.setup import Setup, is_loopback
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
 from velro_gate.model.masking import mask, secret_values
+from velro_gate.model.metrics import TAIL
 from velro_gate.model.record import GeneratorNoise, Plan, RunRecord
 from velro_gate.report.sentences.trust import trust_words
 from velro_gate.store.duets import write_duet
@@ -171,8 +172,8 @@ async def _measure_duet(
         )
         state.notes = runner.notes
         noise = await generator_alone(setup, calibration, effects, stop)
-        if isinstance(noise, str):
-            runner.note(noise)
+        if isinstance(noise, NoiseUnknown):
+            runner.note(noise.reason)
         else:
             state.noise = noise
         if not builds.restarted:
@@ -254,7 +255,7 @@ def _pair_words(pair: Pair, number: int, count: int) -> str:
     if spoilt is not None:
         said = trust_words(spoilt).sentence
         return f"a pair is left out and measured again: {said}; {number} of {count} are measured"
-    base, head = (block.phases[0].measurement("p95") if block.phases else None for block in (pair.base, pair.head))
+    base, head = (block.phases[0].measurement(TAIL) if block.phases else None for block in (pair.base, pair.head))
     if base is None or head is None or base.value <= 0.0:
         return f"pair {number} of {count} is measured"
     figures = f"{units.format_seconds(base.value)} -> {units.format_seconds(head.value)}"

@@ -23,7 +23,6 @@ from velro_gate.report.formats.registry import FORMATS
 from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.duets import DUET, read_duet
-from velro_gate.store.files import read_text
 from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
 from velro_gate.store.samples import SUMMARY_ALONE
@@ -231,25 +230,6 @@ def reread_run(folder: Path) -> RunRecord:
             hint="Record a run of the accepted build: 'velro-gate baseline calibrate'.",
         )
     return reread(folder)
-
-
-def given_report(folder_or_record: Path, name: str) -> str:
-    """One report of the verdict that was given to a kept run, as it was written then. name: of ``REPORTS``.
-
-    Raises:
-        RecordError: there is no run, or none that was judged, or the report cannot be read.
-    """
-    folder = folder_or_record if folder_or_record.is_dir() else folder_or_record.parent
-    hint = f"Judge it: 'velro-gate judge {folder_or_record}'."
-    for each in (name, "verdict.md") if name == "verdict.txt" else (name,):
-        try:
-            return read_text(folder / each, "report", hint)
-        except FileNotFoundError:
-            continue
-    if not (folder / RECORD).exists():
-        raise RecordError("there is no kept run", where=str(folder_or_record), why=f"the folder holds no {RECORD}")
-    why = "it was measured and not judged, or by a version that kept no reports"
-    raise RecordError("this run has no verdict", where=str(folder), why=why, hint=hint)
 
 
 def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:

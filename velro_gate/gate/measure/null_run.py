@@ -136,6 +136,13 @@ class Measure(Protocol):
         """See ``null_run``."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseUnknown:
+    """The generator alone was not measured. reason: why, in a sentence for the run's notes."""
+
+    reason: str
+
+
 class Calibration:
     """Measures the generator alone the first time that it is asked, and gives the same result from then on."""
 
@@ -151,8 +158,8 @@ class Calibration:
         stop: trio.Event,
         say: Callable[[str], None] = _ignore,
         observe: Callable[[Progress], None] = _ignore,
-    ) -> GeneratorNoise | str:
-        """The generator's own noise, or in a sentence why it is not known.
+    ) -> GeneratorNoise | NoiseUnknown:
+        """The generator's own noise, or why it is not known.
 
         When it would break the run it is measured once more, and the calmer one counts: what a neighbour does for a moment is
         no property of the generator, and the run itself is watched for it.
@@ -165,11 +172,12 @@ class Calibration:
             while len(made) < 2 and (not made or made[0].limits_broken):
                 one = await self._measure(setup, seconds=self._seconds, stop=stop, observe=observe)
                 if one is None:
-                    return "the generator alone was not measured, since the run was interrupted"
+                    return NoiseUnknown(reason="the generator alone was not measured, since the run was interrupted")
                 made.append(one)
         except VelroError as error:
             why = f": {error.why}" if error.why else ""
-            return f"the generator alone was not measured, so what it adds to response times is not known: {error.what}{why}"
+            what = "the generator alone was not measured, so what it adds to response times is not known"
+            return NoiseUnknown(reason=f"{what}: {error.what}{why}")
         self._noise = min(made, key=lambda one: (one.limits_broken, one.noise.p99)).noise
         return self._noise
 

@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import trio
 
-from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
@@ -21,15 +20,13 @@ from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.holding import HeldSignals
-from velro_gate.gate.measure.newest import NewestReadings
-from velro_gate.gate.measure.null_run import Calibration, NullRun, null_run
+from velro_gate.gate.measure.null_run import Calibration, NoiseUnknown, NullRun, null_run
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import Phase
 from velro_gate.monitor import sources_for, watch
 from velro_gate.report.parts.measured import failed_kind
 from velro_gate.store.records import SampleWriter, read_samples, write_record
@@ -123,7 +120,7 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
     """Every phase that was run, summarised from its samples and readings."""
     planned = {phase.name: phase for phase in plan.phases}
     return tuple(
-        _summary(
+        summarise(
             planned[ran.name],
             plan.steps,
             ran,
@@ -133,18 +130,6 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
         )
         for ran in facts.phases
     )
-
-
-def _summary(
-    phase: Phase,
-    steps: Sequence[str],
-    ran: PhaseRun,
-    samples: Samples,
-    readings: Sequence[Reading],
-    layers: Sequence[str],
-) -> PhaseSummary:
-    made = summarise(phase, steps, ran, samples, readings, layers)
-    return replace(made, bottlenecks=bottlenecks(phase, steps, ran, made, samples, readings))
 
 
 def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
@@ -184,14 +169,14 @@ async def _measure(
         if effects.signals:
             nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
         noise = await generator_alone(setup, calibration, effects, stop)
-        if isinstance(noise, str):
-            note(noise)
+        if isinstance(noise, NoiseUnknown):
+            note(noise.reason)
         else:
             log.info("generator alone: %s", noise)
         result, readings = await watched_load(
             setup, shards, sink=writer.append, observe=effects.observe, log=log, note=note, stop=stop
         )
-        keep((result, readings, None if isinstance(noise, str) else noise))
+        keep((result, readings, None if isinstance(noise, NoiseUnknown) else noise))
         nursery.cancel_scope.cancel()
 
 
@@ -208,12 +193,6 @@ async def watched_load(
     """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read."""
     target = setup.scenario.target
     readings: list[Reading] = []
-    newest = NewestReadings()
-
-    def keep(reading: Reading) -> None:
-        readings.append(reading)
-        newest.keep(reading)
-
     origin = trio.current_time()
     sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
     async with trio.open_nursery() as nursery:
@@ -223,7 +202,7 @@ async def watched_load(
                 sources,
                 every=MONITOR_EVERY,
                 now=lambda: trio.current_time() - origin,
-                emit=keep,
+                emit=readings.append,
                 note=note,
             )
         )
@@ -232,7 +211,7 @@ async def watched_load(
             shards,
             origin=origin,
             sink=sink,
-            observe=_observer(lambda progress: observe(newest.shown(progress)), log),
+            observe=_observer(observe, log),
             finished=partial(_log_phase, log),
             stop=stop,
         )
@@ -242,10 +221,10 @@ async def watched_load(
 
 async def generator_alone(
     setup: Setup, calibration: Calibration | None, effects: Effects, stop: trio.Event
-) -> GeneratorNoise | str:
-    """The generator's own noise, or in a sentence why it is not known."""
+) -> GeneratorNoise | NoiseUnknown:
+    """The generator's own noise, or why it is not known."""
     if calibration is None:
-        return NOT_CALIBRATED
+        return NoiseUnknown(reason=NOT_CALIBRATED)
     return await calibration.noise(setup, stop=stop, say=effects.say, observe=effects.observe)
 
 

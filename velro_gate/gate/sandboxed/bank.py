@@ -24,6 +24,7 @@ from velro_gate.gate.sandboxed.effects import sandbox_builds
 from velro_gate.model.bank import SLOWDOWNS, Bank, BankedBlock, BankHead
 from velro_gate.model.duet import Side
 from velro_gate.model.masking import secret_values
+from velro_gate.model.metrics import TAIL
 from velro_gate.store.bank import append_block, read_bank, take_up
 
 OUTPUT = "sandbox.log"
@@ -152,6 +153,6 @@ def _words(blocks: list[BankedBlock], number: int, count: int, left: float) -> s
     """One line a cycle: p95 of each block, and the time that is left."""
     shown = []
     for each in sorted(blocks, key=lambda block: block.slowdown):
-        found = each.block.phases[0].measurement("p95") if each.block.phases else None
+        found = each.block.phases[0].measurement(TAIL) if each.block.phases else None
         shown.append(f"{_name(each.slowdown)} {units.format_seconds(found.value if found else None)}")
     return f"cycle {number} of {count}: p95 {', '.join(shown)}; {units.format_whole_duration(left)} left"

@@ -27,7 +27,7 @@ _RESTART = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SelftestAsked:
+class SelftestOptions:
     """What a selftest is to do."""
 
     minutes: float
@@ -60,7 +60,7 @@ class SelftestAsked:
 Fill = Callable[[Setup, Path, BankOptions, Results, Effects], Bank]
 
 
-def selftest(asked: SelftestAsked, effects: Effects, *, fill: Fill = fill_bank) -> tuple[Selftest, Results]:
+def selftest(asked: SelftestOptions, effects: Effects, *, fill: Fill = fill_bank) -> tuple[Selftest, Results]:
     """Measure cycles of unchanged and slowed sandbox blocks, and keep what they say of this runner.
 
     It is kept twice: in the results folder next to the blocks, and where ``gate`` and ``duet`` look for it. fill: measures.

@@ -8,6 +8,8 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from velro_gate.errors import UsageError
+
 if TYPE_CHECKING:
     from velro_gate.model.record import RunRecord
     from velro_gate.model.verdict import Verdict
@@ -45,3 +47,14 @@ _ALL = (
 
 FORMATS: Mapping[str, ReportFormat] = MappingProxyType({each.name: each for each in _ALL})
 """Every format by its name."""
+
+
+def known_format(name: str) -> ReportFormat:
+    """The format of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"there is no report {name!r}", hint=f"Choose one of: {', '.join(FORMATS)}.")
+    return FORMATS[name]

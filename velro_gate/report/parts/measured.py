@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from velro_gate import units
+from velro_gate.model.metrics import LATENESS
 from velro_gate.model.readings import is_counter
 from velro_gate.model.record import PhaseSummary, ResourceSummary, RunRecord, StepSummary
 from velro_gate.model.run import FirstFailure
@@ -134,8 +135,8 @@ def _phase_row(phase: PhaseSummary, pace: float | str | None) -> PhaseRow:
         p99=_of(phase, "p99"),
         errors=_of(phase, "error_rate"),
         hit_rate=_of(phase, "hit_rate"),
-        lateness=_of(phase, "lateness_p99"),
-        few=any(figures.has_few(name, phase.measurement(name)) for name in (*_SHOWN, "lateness_p99")),
+        lateness=_of(phase, LATENESS),
+        few=any(figures.has_few(name, phase.measurement(name)) for name in (*_SHOWN, LATENESS)),
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -13,11 +15,32 @@ from velro_gate import units
 from velro_gate.model.scenario import Phase
 from velro_gate.report.text.escape import visible
 
-PlanRow = tuple[str, int, float, float, float | str | None, float | None]
-"""(phase, users, ramp in seconds, measured duration in seconds, offered rate or None, expected requests or None).
 
-An offered rate of anything but requests is a text.
-"""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """One phase of the plan. Seconds, requests per second."""
+
+    phase: str
+    users: int
+    ramp: float
+    duration: float
+    offered: float | str | None
+    """A rate; a text where something else than requests falls due; None in a closed loop."""
+    requests: float | None
+    """Expected; None where that depends on the answers."""
+
+    @classmethod
+    def of(cls, phase: Phase, requests: float | None) -> Self:
+        """The row of a planned phase, and the requests that are expected of it."""
+        return cls(
+            phase=phase.name,
+            users=phase.users,
+            ramp=phase.ramp,
+            duration=phase.duration,
+            offered=offered(phase),
+            requests=requests,
+        )
+
 
 _HEADS = ("Phase", "Users", "Ramp", "Measured", "Offered", "Requests")
 _CLOSED = "closed loop"
@@ -40,40 +63,24 @@ def plan_view(rows: Sequence[PlanRow], sentences: Sequence[str] = ()) -> Rendera
     return Group(table, *(Text(visible(words)) for words in sentences))
 
 
-def plan_text(rows: Sequence[PlanRow], sentences: Sequence[str] = ()) -> str:
-    """The plan as plain text in aligned columns, for logs and files; ends in a newline."""
-    lines = [_HEADS, *map(_cells, rows)]
-    if len(rows) > 1:
-        lines.append(_totals(rows))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADS))]
-    shown = [
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    ]
-    return "\n".join((*(line.rstrip() for line in shown), *(["", *map(visible, sentences)] if sentences else ()))) + "\n"
-
-
-def _cells(row: PlanRow) -> tuple[str, str, str, str, str, str]:
-    phase, users, ramp, duration, rate, requests = row
+def _cells(row: PlanRow) -> Sequence[str]:
+    rate = row.offered
     return (
-        visible(phase),
-        units.format_count(users),
-        units.format_duration(ramp),
-        units.format_duration(duration),
+        visible(row.phase),
+        units.format_count(row.users),
+        units.format_duration(row.ramp),
+        units.format_duration(row.duration),
         _CLOSED if rate is None else rate if isinstance(rate, str) else units.format_rate(rate),
-        _UNKNOWN if requests is None else units.format_whole(requests),
+        _UNKNOWN if row.requests is None else units.format_whole(row.requests),
     )
 
 
-def _totals(rows: Sequence[PlanRow]) -> tuple[str, str, str, str, str, str]:
-    requests = [row[5] for row in rows]
+def _totals(rows: Sequence[PlanRow]) -> Sequence[str]:
+    requests = [row.requests for row in rows]
     known = [count for count in requests if count is not None]
     total = units.format_whole(sum(known)) if len(known) == len(requests) else _UNKNOWN
-    ramp, measured = sum(row[2] for row in rows), sum(row[3] for row in rows)
-    most = max((row[1] for row in rows), default=0)
+    ramp, measured = sum(row.ramp for row in rows), sum(row.duration for row in rows)
+    most = max((row.users for row in rows), default=0)
     return (
         f"all, {units.format_duration(ramp + measured)}",
         f"at most {units.format_count(most)}",

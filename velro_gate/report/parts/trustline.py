@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from velro_gate import units
-from velro_gate.model.metrics import METRICS, Scale
+from velro_gate.model.metrics import LATENESS, METRICS, Scale
 from velro_gate.model.record import GeneratorNoise, Revision, RunnerSelftest, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, SideBySide, Verdict
@@ -26,7 +26,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
     What a finding says of a block of the duet counts with them: the line never contradicts the findings next to it.
     """
     place = record.environment
-    lateness = [found.value for phase in record.phases if (found := phase.measurement("lateness_p99"))]
+    lateness = [found.value for phase in record.phases if (found := phase.measurement(LATENESS))]
     steal = [phase.health.steal_share for phase in record.phases if phase.health.steal_share is not None]
     cpu = [phase.health.cpu_share for phase in record.phases]
     seen = smallest_seen(verdict.comparisons)

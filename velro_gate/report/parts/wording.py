@@ -171,7 +171,7 @@ def _ended_by_service(record: RunRecord, verdict: Verdict) -> Finding | None:
 def _kinds(result: RequirementResult, record: RunRecord) -> str:
     """As what the requests failed, for an error rate: ``218 x 503``."""
     phase = record.phase(result.phase)
-    if result.requirement.metric != "error_rate" or phase is None:
+    if phase is None or not result.requirement.definition.of_counts:
         return ""
     return causes_words(causes(phase, phase.step(result.requirement.step))).strip(" ()")
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from velro_gate.errors import UsageError
 from velro_gate.sandbox.problem import RefusalError
-from velro_gate.sandbox.service.work import QUERY, SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
+from velro_gate.sandbox.service.work import SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
 from velro_gate.sandbox.settings import known_step
 from velro_gate.sandbox.stores.dependency import Dependency
 from velro_gate.sandbox.stores.layers import Layers
@@ -34,20 +34,13 @@ def _step(name: object) -> str:
         raise ValueError(fault.what) from fault
 
 
-def _slowed(name: object) -> str:
-    return QUERY if name == QUERY else _step(name)
-
-
 Step = Annotated[str, BeforeValidator(_step)]
-Slowed = Annotated[str, BeforeValidator(_slowed)]
-"""A step, or the queries of the embedded database."""
-
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0)]
 Share = Annotated[float, BeforeValidator(parse_share)]
 
 
 class SlowOrder(BaseModel):
-    """How to slow one step: by a factor, or by a delay in place of its own time (for bimodal: its fast mode); busy: by CPU."""
+    """How to slow one step: by a factor, or by a delay in place of its own time (for bimodal: its fast mode)."""
 
     model_config = _STRICT
     factor: Annotated[float, Field(gt=0.0, le=1_000.0)] = 1.0
@@ -56,7 +49,6 @@ class SlowOrder(BaseModel):
     sigma: Annotated[float, Field(gt=0.0, le=3.0)] = SIGMA
     slow_delay: Seconds | None = None
     slow_share: Share = 0.1
-    busy: Seconds | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -66,7 +58,7 @@ class SlowOrder(BaseModel):
 
     def slowdown(self) -> Slowdown:
         """The order as the work understands it."""
-        return Slowdown(factor=self.factor, instead=self._instead(), busy=self.busy or 0.0)
+        return Slowdown(factor=self.factor, instead=self._instead())
 
     def _instead(self) -> Distribution | None:
         if self.delay is None:
@@ -85,7 +77,7 @@ class ControlOrder(BaseModel):
 
     model_config = _STRICT
     reset: bool = False
-    slow: dict[Slowed, SlowOrder] = {}
+    slow: dict[Step, SlowOrder] = {}
     fail: dict[Step, Share] = {}
     down: tuple[Literal["redis", "database"], ...] | None = None
     flush: tuple[Literal["memory", "redis"], ...] = ()

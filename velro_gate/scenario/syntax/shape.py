@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema
 
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import WATCHED
+from velro_gate.model.scenario import MOST_PRIMARY
 from velro_gate.scenario.syntax.quantities import (
     Count,
     Factor,
@@ -420,7 +421,10 @@ class PolicySpec(Spec):
     )
     require_baseline: bool | None = Field(None, description="Whether a run without a usable baseline fails, default false.")
     primary: list[str] | None = Field(
-        None, min_length=1, max_length=8, description="Metrics that may fail a run: 'p95', or 'STEP.p95' for one step."
+        None,
+        min_length=1,
+        max_length=MOST_PRIMARY,
+        description="Metrics that may fail a run: 'p95', or 'STEP.p95' for one step.",
     )
 
 

@@ -1,0 +1,39 @@
+"""Commands that print what is there already: the report of a kept run, and the schemas."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from velro_gate.cli.output import put
+from velro_gate.errors import UsageError
+from velro_gate.gate.judge.given import given_report
+from velro_gate.report.formats.registry import known_format
+
+
+def print_given(folder: Path, wanted: str) -> int:
+    """The verdict that was given to a kept run, in one format."""
+    put(given_report(folder, known_format(wanted).file).removesuffix("\n"))
+    return 0
+
+
+def print_schema(of: str) -> int:
+    """A JSON Schema on standard output.
+
+    Raises:
+        UsageError: there is no such schema.
+    """
+    put(json.dumps(_schema(of), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _schema(of: str) -> dict[str, object]:
+    if of == "scenario":
+        from velro_gate.scenario.syntax.schema import json_schema
+
+        return json_schema()
+    if of == "verdict":
+        from velro_gate.report.formats.schema import verdict_schema
+
+        return verdict_schema()
+    raise UsageError(f"there is no schema of {of!r}", hint="Choose one of: scenario, verdict.")

@@ -1,0 +1,49 @@
+"""The plan of a run on standard output, as text for people or JSON for scripts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+from velro_gate.cli.options import Format
+from velro_gate.cli.output import put, show
+from velro_gate.engine.machine.limits import read_machine
+from velro_gate.gate.measure.dry_run import DryRun, dry_run
+from velro_gate.gate.measure.setup import RunOptions, prepare
+from velro_gate.report.parts.plan import PlanRow, plan_view
+
+
+def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False) -> int:
+    """The dry run: the plan, what it costs, and whether this machine can carry it out. ask: ask the services, too.
+
+    Raises:
+        InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
+        UnreachableError, BrokenError: the service does not answer, or not as its steps expect; raised then, too.
+    """
+    setup = prepare(wanted, os.environ, need_secrets=False)
+    machine = read_machine(sources=setup.scenario.target.source_addresses)
+    planned = dry_run(setup, machine, os.environ, ask=ask)
+    if format is Format.JSON:
+        put(json.dumps(_plan_json(planned), indent=2))
+    else:
+        expected = {part.name: part.requests for part in planned.forecast.phases}
+        rows = [PlanRow.of(phase, expected[phase.name]) for phase in planned.setup.phases]
+        show(plan_view(rows, planned.sentences()))
+    if planned.refusal is not None:
+        raise planned.refusal
+    return 0
+
+
+def _plan_json(planned: DryRun) -> dict[str, object]:
+    return {
+        "scenario": planned.setup.plan.scenario,
+        "profile": planned.setup.plan.profile,
+        "digest": planned.setup.plan.digest,
+        "url": planned.url,
+        "shards": planned.shards,
+        "forecast": dataclasses.asdict(planned.forecast),
+        "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
+        "feasible": not any(short.fatal for short in planned.shortfalls),
+        "missing": None if planned.missing is None else planned.missing.what,
+    }
