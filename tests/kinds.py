@@ -18,6 +18,7 @@ STARTS = frozenset(
         "subprocess",
         "velro_gate.engine.responder.process",
         "velro_gate.engine.shards.run",
+        "velro_gate.engine.steps.document_reader",
         "velro_gate.sandbox.process",
     }
 )
@@ -32,6 +33,7 @@ LONGEST_FIRST = (
     "gate/duet",
     "gate",
     "cli",
+    "readers",
 )
 """Beginnings of paths below ``tests`` whose files take longest: begun first, so that none of them is waited for at the end."""
 

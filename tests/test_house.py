@@ -86,7 +86,8 @@ def model_house(folder: Path) -> Path:
     for name in (*names, *wings, *transports):
         (package / name).mkdir(parents=True)
         (package / name / "__init__.py").touch()
-    for name in ("__init__", "__main__", "errors", "hardening", "units", "pacing", "secrecy", "model/samples", "engine/run"):
+    above = ("units", "pacing", "secrecy", "model/samples", "engine/run")
+    for name in ("__init__", "__main__", "errors", "hardening", "leftovers", *above):
         (package / f"{name}.py").touch()
     return package
 

@@ -127,7 +127,12 @@ def found(name: str) -> str:
 
 # Named as a module of Python's own, it is imported by whatever looks into the current folder first.
 SHADOW = "raise SystemExit('a module of the workspace was imported')\n"
-SHADOWED = ("pip.py", "venv.py", "ensurepip.py", "logging.py", "shutil.py", "compileall.py", "uv.py")
+SHADOWED = ("pip.py", "venv.py", "ensurepip.py", "logging.py", "shutil.py", "compileall.py", "uv.py", "sitecustomize.py")
+
+
+def misleading(workspace: Path) -> dict[str, str]:
+    """What an earlier step, or the runner's user, may have set: modules of the workspace, and packages elsewhere."""
+    return {"PYTHONPATH": str(workspace), "UV_COMPILE_BYTECODE": "1", "PIP_USER": "1"}
 
 
 @pytest.fixture
@@ -147,7 +152,7 @@ def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_enviro
     bare = f'case "$*" in *ensurepip*) exit 1 ;; esac\nexec {sys.executable} "$@"'
     program(tmp_path / "bin/python3.13", bare)
     program(tmp_path / "bin/uv", f'echo "$*" >>{tmp_path}/uv-was-told\nexec {found("uv")} "$@"')
-    variables = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    variables = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **misleading(workspace)}
 
     first = install(cwd=workspace, **variables)
 
@@ -242,8 +247,8 @@ def test_where_uv_finds_no_registry_pip_is_asked_before_the_installation_fails(
 
 def test_nothing_of_the_workspace_is_imported_by_pip(tmp_path: Path, workspace: Path, registry_free: dict[str, str]) -> None:
     program(tmp_path / "bin/uv", "exit 1")
-    path = f"{tmp_path}/bin:{os.environ['PATH']}"
-    result = install(cwd=workspace, RUNNER_TEMP=str(tmp_path / "temp"), VELRO_PYTHON=sys.executable, PATH=path, **registry_free)
+    variables = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **misleading(workspace)}
+    result = install(cwd=workspace, VELRO_PYTHON=sys.executable, **variables, **registry_free)
     assert "No matching distribution found" in result.stderr
     assert "was imported" not in result.stdout + result.stderr
 

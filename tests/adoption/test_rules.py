@@ -228,7 +228,14 @@ def test_workflows_that_neither_gate_nor_run_here_may_name_tags(tmp_path: Path) 
     assert found(tmp_path, text) == []
 
 
-@pytest.mark.parametrize("text", ["jobs: [\n", "- a\n- list\n", "a: b: c\n", "", "on: !!python/object:os.system {}\njobs: [\n"])
+DEEP, BEYOND = "jobs: " + "[" * 5_000, 'jobs: "\\U00110000"'
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["jobs: [\n", "- a\n- list\n", "a: b: c\n", "", "on: !!python/object:os.system {}\njobs: [\n", DEEP, BEYOND],
+    ids=range(7),
+)
 def test_a_file_that_is_no_workflow_is_named_and_ends_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / ".github/workflows").mkdir(parents=True)
     (tmp_path / ".github/workflows/w.yml").write_text(text, encoding="utf-8")
@@ -253,6 +260,16 @@ def test_odd_shapes_are_read_without_complaint(tmp_path: Path, text: str) -> Non
     assert len(workflows) == 1
     assert unreadable == []
     examine_workflows(workflows)
+
+
+def test_a_matrix_that_aliases_make_endless_is_read_at_once(tmp_path: Path) -> None:
+    levels = [f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 300 if i else ['self-hosted'])}]\n" for i in range(9)]
+    text = "on: pull_request\njobs:\n a:\n  runs-on: ${{ matrix.x }}\n  strategy: {matrix: *a8}\n  steps: []\n"
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".github/workflows/w.yml").write_text("x:\n" + "".join(levels) + text, encoding="utf-8")
+    (workflow,), unreadable = read_workflows(tmp_path)
+    assert unreadable == []
+    assert [job.may_be_self_hosted for job in workflow.jobs] == [True]
 
 
 def test_a_repository_without_a_gate_is_pointed_to_init(tmp_path: Path) -> None:

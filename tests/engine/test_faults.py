@@ -63,6 +63,7 @@ FAULTS: dict[str, tuple[Handler, Outcome]] = {
     "429": (answering(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n"), Outcome.STATUS),
     "503": (answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"), Outcome.STATUS),
     "garbage": (after_request(b"\x00\xffgarbage in, garbage out\r\n\r\n", "wait"), Outcome.PROTOCOL),
+    "status 000": (after_request(b"HTTP/1.1 000 None\r\nContent-Length: 0\r\n\r\n", "wait"), Outcome.PROTOCOL),
     "a chunk of no length": (after_request(CHUNKED + b"xyz\r\n", "wait"), Outcome.PROTOCOL),
     "oversized head": (after_request(b"HTTP/1.1 200 OK\r\nX-Filler: " + b"x" * 300_000, "wait"), Outcome.PROTOCOL),
     "101": (

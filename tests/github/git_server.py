@@ -12,9 +12,11 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from tests.quiet_server import QuietServer
 
 HOOK = """\
 #!/bin/sh
@@ -141,16 +143,11 @@ def _handler(root: Path, *, open_to_all: bool, seen: list[str]) -> type[BaseHTTP
     return Handler
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-
-
 @contextlib.contextmanager
 def git_server(root: Path, *, open_to_all: bool = False, port: int = 0) -> Iterator[tuple[str, list[str]]]:
     """The server's URL, and every request that it has seen."""
     seen: list[str] = []
-    server = _Server(("127.0.0.1", port), _handler(root, open_to_all=open_to_all, seen=seen))
+    server = QuietServer(("127.0.0.1", port), _handler(root, open_to_all=open_to_all, seen=seen))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -16,12 +16,13 @@ import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.github import conformity
 from tests.github.samples import description, sample
+from tests.quiet_server import QuietServer
 
 STEP = "2026-11-24T12:{:02d}:{:02d}Z"
 MOST_COMMENT, MOST_DESCRIPTION = 65_536, 140
@@ -107,8 +108,7 @@ class StandIn:
         self.before: Callable[[str, str], None] = lambda _method, _path: None
         self.released = threading.Event()
         self._lock = threading.RLock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", 0), _handler(self))
 
     @property
     def url(self) -> str:
@@ -118,8 +118,7 @@ class StandIn:
     def listen(self, port: int) -> None:
         """Use a port of one's choice instead of a free one."""
         self._server.server_close()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._server.daemon_threads = True
+        self._server = QuietServer(("127.0.0.1", port), _handler(self))
 
     def serve(self) -> None:
         """Answer until ``stop``."""

@@ -39,19 +39,24 @@ def test_a_list_is_read_to_its_last_page_by_the_links(count: int, calls: int) ->
         assert len(api.state.calls) == calls
 
 
-def test_the_next_page_is_asked_for_where_the_first_was_however_the_server_spells_its_own_name() -> None:
-    asked: list[str] = []
+@pytest.mark.parametrize(
+    "named", ["http://GHE.Example.:8443/api/v3/repositories/1/issues", "https://internal/repositories/1/issues", "/issues"]
+)
+def test_the_next_page_is_asked_for_where_the_first_was_however_the_server_spells_its_own_address(named: str) -> None:
+    asked: list[httpx.URL] = []
 
     def server(request: httpx.Request) -> httpx.Response:
-        asked.append(f"{request.url.scheme}://{request.url.netloc.decode()}")
-        last = "page=2" in str(request.url)
-        link = {} if last else {"link": '<http://GHE.Example.:8443/api/v3/repositories/1/issues?page=2>; rel="next"'}
+        asked.append(request.url)
+        last = request.url.params.get("page") == "2"
+        link = {} if last else {"link": f'<{named}?state=all&page=2>; rel="next"'}
         return httpx.Response(200, json=[2 if last else 1], headers=link)
 
     transport = httpx.MockTransport(server)
-    with Api(base_url="https://ghe.example/api/v3", repository="acme/shop", token=TOKEN, transport=transport) as github:
-        assert list(github.pages("/issues")) == [1, 2]
-    assert set(asked) == {"https://ghe.example"}
+    base = "https://ghe.example/behind/api/v3"
+    with Api(base_url=base, repository="acme/shop", token=TOKEN, transport=transport) as github:
+        assert list(github.pages("/issues", {"state": "all"})) == [1, 2]
+    assert {f"{url.scheme}://{url.netloc.decode()}{url.path}" for url in asked} == {f"{base}/repos/acme/shop/issues"}
+    assert dict(asked[-1].params) == {"state": "all", "page": "2"}
 
 
 def test_an_api_that_never_answers_holds_a_job_no_longer_than_its_patience() -> None:

@@ -233,6 +233,7 @@ def regressed_and_missed() -> Example:
         count=61,
         at=12.4,
         request="POST http://127.0.0.1:8000/api/generations",
+        reason="expected 201",
         seen='{"error": "no worker is free"}',
     )
     run = measured(SMALL(slower={STEP: 6.0}), 2)

@@ -18,6 +18,7 @@ FIRST = FirstFailure(
     count=61_133,
     at=1.0,
     request="GET http://127.0.0.1:8400/list?limit=20",
+    reason="expected 200",
     seen='{"error": "<script>alert(1)</script> | @everyone"}',
 )
 CHECK = dataclasses.replace(
@@ -34,7 +35,7 @@ def with_failures(*failures: FirstFailure) -> RunRecord:
 def test_what_failed_is_named_by_its_status_or_by_its_check_and_what_that_found() -> None:
     rows = failure_rows(with_failures(FIRST, CHECK))
     assert [row.what for row in rows] == [
-        "list: 61,133 x 503 Service Unavailable",
+        "list: 61,133 x 503 Service Unavailable, expected 200",
         'list: 2 x failed check: $.status must be "ready", found "starting"',
     ]
 
@@ -44,7 +45,7 @@ def test_the_first_failed_answer_stands_harmless_in_comment_and_page() -> None:
     whole, verdict = EXAMPLES["pass"]()
     comment, page = markdown(record, verdict), html(record, verdict)
     for text in (comment, page):
-        assert "61,133 x 503 Service Unavailable" in text
+        assert "61,133 x 503 Service Unavailable, expected 200" in text
         assert "limit=20" in text
         assert "<script>alert" not in text
     assert "@everyone" not in comment

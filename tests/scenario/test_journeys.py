@@ -168,3 +168,11 @@ def test_near_names_of_modules_are_offered(tmp_path: Path) -> None:
     (found,) = faults(with_journey(f"{module}r:browse"), tmp_path)
     assert f"(did you mean '{module}'?)" in found
     assert module in journey_check._modules_in([str(tmp_path)])
+
+
+@pytest.mark.parametrize("steps", [{}, {"steps": []}])
+def test_a_journey_without_steps_has_that_one_fault(tmp_path: Path, steps: dict[str, Any]) -> None:
+    tree = with_journey(f"{written(tmp_path)}:browse", requirements={"list.p95": "< 75 ms"})
+    del tree["steps"]
+    (fault,) = faults(tree | steps, tmp_path)
+    assert "steps" in str(fault)

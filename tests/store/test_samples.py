@@ -186,6 +186,31 @@ def damaged(path: Path) -> list[bytes]:
     return [b"", b"not a zip", good[:-30], good[: len(good) // 2], b"PK\x05\x06", good.replace(b"/due.npy", b"/dew.npy")]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': }.- 0\t{ !a}der': False, 'shape': (6,), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (",
+        b"  {'descr': '<f8', 'fortran_order': False, 'shape': (6,), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (-6,), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }",
+        b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999,), }",
+    ],
+)
+def test_a_column_with_another_header_is_refused(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "samples.npz"
+    with SampleWriter(path) as writer:
+        writer.append("p", some_samples(6))
+    with zipfile.ZipFile(path) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    members["p/000000/due.npy"] = b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117) + b"\n" + bytes(48)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, column in members.items():
+            archive.writestr(name, column)
+    with pytest.raises(RecordError, match="incomplete or damaged"):
+        read_samples(path)
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_damaged_samples_are_told_with_the_file(tmp_path: Path, number: int) -> None:
     path = tmp_path / "samples.npz"

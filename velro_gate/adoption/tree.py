@@ -39,10 +39,18 @@ class YamlNode:
             return [YamlNode(each) for each in self.node.value]
         return [self] if self.text else []
 
-    def words(self, depth: int = 6) -> set[str]:
-        """Every scalar in it, down to a depth: an alias may lead back to where it stands."""
-        below = [value for _, value in self.items()] + [value for value in self.entries() if value is not self]
-        return {self.text}.union(*(value.words(depth - 1) for value in below)) if depth else set()
+    def words(self) -> set[str]:
+        """Every scalar in it. Each node is looked at once: an alias may lead back to where it stands."""
+        found: set[str] = set()
+        seen: set[int] = set()
+        waiting = [self]
+        while waiting:
+            here = waiting.pop()
+            if id(here.node) not in seen:
+                seen.add(id(here.node))
+                found.add(here.text)
+                waiting += (*(value for _, value in here.items()), *here.entries())
+        return found
 
     def get(self, *path: str) -> YamlNode | None:
         """The value at the end of a path of keys, or None."""

@@ -144,6 +144,9 @@ def read_workflows(root: Path) -> tuple[list[Workflow], list[DoctorFinding]]:
             mark = getattr(error, "problem_mark", None)
             where = f"{shown}:{mark.line + 1}" if mark is not None else shown
             findings.append(_unreadable(where, getattr(error, "problem", None) or "it is not YAML"))
+        except (ValueError, OverflowError, RecursionError):
+            # What the YAML library does not catch itself: escapes beyond Unicode, endless digits, thousands of brackets.
+            findings.append(_unreadable(shown, "it is nested too deeply, or an escape in it stands for no character"))
         else:
             if isinstance(node, yaml.MappingNode):
                 workflows.append(Workflow(shown, YamlNode(node)))

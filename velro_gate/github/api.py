@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
@@ -149,8 +149,8 @@ class Api:
             following = answer.links.get("next", {}).get("url")
             if following is None:
                 return
-            # It holds all parameters already.
-            address, wanted = self._here(following), {}
+            # Of its address the query alone: a server behind a proxy may spell its own name and path in another way.
+            wanted = dict(parse_qsl(urlsplit(following).query))
         raise PublishError("GitHub's list has no end", where=f"GET {path}", why=f"more than {MOST_PAGES} pages")
 
     def send(self, method: str, path: str, body: Mapping[str, Any] | None = None, *, repeatable: bool = True) -> Any:
@@ -201,11 +201,6 @@ class Api:
                 content += chunk
                 _capped(content, limit, path)
         return bytes(content)
-
-    def _here(self, address: str) -> str:
-        """The address of a next page at the host that we ask: a server behind a proxy may spell its own name in another way."""
-        own, named = urlsplit(self._base), urlsplit(address)
-        return urlunsplit((own.scheme, own.netloc, named.path, named.query, ""))
 
     def _address(self, path: str) -> str:
         return f"{self._base}/repos/{self._repository}{path}"

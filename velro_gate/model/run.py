@@ -77,7 +77,7 @@ class FirstFailure:
     request: str
     """Method and URL."""
     reason: str = ""
-    """What was wrong, in words, where the status does not say it."""
+    """What was wrong, in words: the statuses expected where another one came, else what the outcome does not say."""
     came: str = ""
     """What came instead, where that is a single value."""
     seen: str = ""

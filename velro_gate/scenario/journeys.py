@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from velro_gate.leftovers import orphans_ended
 from velro_gate.model.scenario import Journey
 from velro_gate.scenario.journey_check import MOST_REPORT, source_of
 from velro_gate.scenario.syntax.faults import Faults
@@ -40,7 +41,8 @@ def journey_from(text: str, folder: Path, faults: Faults, line: int, *, run_code
     if not run_code:
         return _unread(journey, faults, line)
     sys.path.extend(place for place in journey.folders if place not in sys.path)
-    report = _report(journey, faults, line)
+    with orphans_ended():
+        report = _report(journey, faults, line)
     for where, what, suggestion in report.get("faults", ()):
         faults.add_elsewhere(where, what, suggestion, line=line)
     if not report.get("file"):

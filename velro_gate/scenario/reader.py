@@ -74,6 +74,13 @@ def _text(path: Path, faults: Faults) -> str | None:
     return None
 
 
+class _AnyName(frozenset[str]):
+    """The names of the steps of a file that names none: none of its requirements is at fault for that."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Written:
     """Names as they stand in the file, readable or not: a reference to an unreadable thing is not a second fault."""
@@ -149,8 +156,9 @@ def _written(root: LinedDict, draft: FileSpec) -> _Written:
         profile = profiles[name] if isinstance(profiles, LinedDict) else None
         listed = profile.get("phases") if isinstance(profile, LinedDict) else profile
         phases[name] = [str(phase.get("name")) if isinstance(phase, LinedDict) else str(phase) for phase in _items(listed)]
+    named = frozenset(str(step["name"]) for step in steps if "name" in step)
     return _Written(
-        steps=frozenset({str(step["name"]) for step in steps if "name" in step} | {step.name for step in draft.steps}),
+        steps=named | {step.name for step in draft.steps} if named else _AnyName(),
         captures=frozenset(captures - {name for step in draft.steps for name in step.capture}),
         feeders=frozenset(_keys(root.get("feeders"))),
         phases=phases,

@@ -8,6 +8,7 @@ of load makes a few thousand members and each write costs about a millisecond.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 import zlib
@@ -173,20 +174,28 @@ def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
     """One column, read without believing its header: that may claim more rows than any memory holds."""
     if stored.getinfo(member).compress_type != zipfile.ZIP_STORED:
         raise ValueError("a column is compressed, which none of ours is")
-    text = io.BytesIO(stored.read(member))
-    if np.lib.format.read_magic(text) != (1, 0):
-        raise ValueError("a column is of another version of numpy's format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(text)
-    if dtype != np.dtype(COLUMNS[column]) or len(shape) != 1:
-        raise ValueError(f"a column holds {dtype}, not {np.dtype(COLUMNS[column])}")
-    rows = np.frombuffer(text.getvalue(), dtype, offset=text.tell())
-    if len(rows) != shape[0]:
-        raise ValueError(f"a column of {format_count(shape[0])} rows holds {format_count(len(rows))}")
+    whole = stored.read(member)
+    # Read by hand: numpy takes a header for Python, and looks for the end of a bracket that never closes.
+    header = _HEADER.match(whole)
+    if header is None:
+        raise ValueError("a column does not begin like one of ours")
+    dtype = np.dtype(COLUMNS[column])
+    if header["dtype"].decode() != dtype.str:
+        raise ValueError(f"a column holds {header['dtype'].decode()!r}, not {dtype.str!r}")
+    rows = np.frombuffer(whole, dtype, offset=header.end())
+    if len(rows) != int(header["rows"]):
+        raise ValueError(f"a column of {format_count(int(header['rows']))} rows holds {format_count(len(rows))}")
     if column in _TIMES and not bool(np.isfinite(rows).all()):
         raise ValueError(f"the column {column} holds what is not a time")
     if column == "outcome" and int(rows.max(initial=0)) > max(Outcome):
         raise ValueError("the column outcome holds a number that stands for none")
     return rows
 
+
+_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[ -~]{1,9})', 'fortran_order': False, 'shape': \((?P<rows>\d{1,15}),\), \} *\n",
+    re.DOTALL,
+)
+"""The beginning of a file of numpy's first format, with one dimension."""
 
 _TIMES = frozenset({"due", "sent", "done", "queued"})

@@ -7,6 +7,7 @@ import json
 import threading
 import tracemalloc
 import zlib
+from typing import Any
 
 import brotli
 import h11
@@ -21,7 +22,7 @@ from tests.engine.peers import Handler, Line, Peer, serving
 from tests.engine.runs import Ran, phase, running
 from velro_gate.engine.http.codings import LIGHT, MOST_CODINGS, MOST_DECODED, CodingError, chunked, decoded
 from velro_gate.engine.http.responses import HeaderKinds, Response
-from velro_gate.engine.steps.checks import Inspection
+from velro_gate.engine.steps.checks import Inspection, Looked
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Body, Capture, ContainsCheck, JsonCheck, OpenArrivals, Step
 
@@ -151,6 +152,7 @@ LOOK = Step(
     checks=(JsonCheck(path="$.items[0].id", equals="seven", has_expected=True), ContainsCheck(text='"rest"')),
     captures=(Capture(name="id", source="json", path="$.items[0].id"),),
 )
+LOOK_FOR_TEXT = Step(name="text", method="GET", path="/", probability=1.0, checks=(ContainsCheck(text=""),))
 USE = Step(name="use", method="GET", path="/use/${id}", probability=1.0)
 
 
@@ -190,13 +192,13 @@ def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from
     threads: list[bool] = []
     own = threading.current_thread()
 
-    def noted(answer: Response) -> bytes | CodingError:
+    def noted(self: Inspection, *given: Any) -> Looked | CodingError:
         threads.append(threading.current_thread() is own)
-        return unpack(answer)
+        return look(self, *given)
 
-    unpack = Inspection.unpack
+    look = Inspection.look
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Inspection, "unpack", staticmethod(noted))
+        patch.setattr(Inspection, "look", noted)
         made, peer = ran(answering(LONG, always=True), LOOK, USE)
         assert "OK" in made.outcomes()
         assert set(made.outcomes()) <= {"OK", "CAPTURE"}
@@ -208,6 +210,13 @@ def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from
         assert threads == []
 
 
+def test_a_long_body_that_nothing_packed_is_read_by_another_process_too() -> None:
+    made, peer = ran(answering(LONG), LOOK, USE, compression="none")
+    assert "OK" in made.outcomes()
+    assert set(made.outcomes()) <= {"OK", "CAPTURE"}
+    assert any(request.startswith(b"GET /use/seven") for request in peer.requests)
+
+
 @given(st.integers(0, 3 * LIGHT), st.sampled_from([b"gzip", b"deflate", b"zstd"]))
 @example(LIGHT, b"gzip")
 @example(LIGHT + 1, b"gzip")
@@ -217,9 +226,9 @@ def test_the_loop_unpacks_no_more_than_a_stated_size_whatever_comes(length: int,
     answer = Response(HeaderKinds([b"content-encoding"]), 1 << 24)
     answer.start(0.0, wants_body=True)
     answer.feed(b"HTTP/1.1 200 OK\r\n" + head + packed)
-    inspect = Inspection(Step(name="s", method="GET", path="/", probability=1.0, checks=(ContainsCheck(text=""),)))
+    inspect = Inspection(LOOK_FOR_TEXT)
     assert inspect(answer, {}) is (Outcome.OK if length <= LIGHT else None)
-    assert inspect(answer, {}, inspect.unpack(answer)) is Outcome.OK
+    assert inspect(answer, {}, inspect.look(answer)) is Outcome.OK
 
 
 @pytest.mark.parametrize("text", ["", "x", '{"me": "${user.id}"}', "y" * 40_000])
@@ -243,7 +252,7 @@ def test_a_coding_that_is_given_twice_is_a_list() -> None:
     answer = Response(HeaderKinds([b"content-encoding"]), 1 << 20)
     answer.start(0.0, wants_body=True)
     answer.feed(b"HTTP/1.1 200 OK\r\n" + head + packed)
-    assert Inspection.unpack(answer) == b"x"
+    assert Inspection(LOOK_FOR_TEXT).look(answer) == (b"x", [])
 
 
 def test_a_body_with_more_codings_than_any_sensible_one_is_refused_unread() -> None:

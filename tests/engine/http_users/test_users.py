@@ -543,5 +543,5 @@ def test_the_first_failure_of_each_kind_is_kept_and_the_others_are_counted() -> 
     made.connection.fail(Outcome.PROTOCOL, early=False)
     first, second = made.context.failures.found(0.0)
     assert (first.step, first.outcome, first.status, first.count, first.seen) == ("step 0", "STATUS", 503, 2, "out of order")
-    assert first.request == "GET /get"
+    assert (first.request, first.reason) == ("GET /get", "expected 200")
     assert (second.outcome, second.reason, second.seen) == ("PROTOCOL", "it does not begin with HTTP/", "SSH-2.0")

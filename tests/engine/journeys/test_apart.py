@@ -22,6 +22,7 @@ pytestmark = pytest.mark.hostile("journeys")
 
 SOURCE = """
 import os, sys, threading, time
+from pathlib import Path
 import trio
 
 
@@ -60,6 +61,15 @@ async def threads(user):
     await ask(user)
     print("said by a journey")
     threading.Thread(target=time.sleep, args=(3600,)).start()
+
+
+async def leaves_a_process(user):
+    if os.fork() == 0:
+        # Out of every group and session of the run.
+        os.setsid()
+        Path(__file__).with_name(f"{os.getpid()}.pid").touch()
+        time.sleep(3600)
+    await ask(user)
 
 
 async def breaks_the_loop(user):
@@ -139,6 +149,14 @@ def test_a_journey_that_takes_all_descriptors_is_seen(tmp_path: Path) -> None:
     assert lacks or ran.shards_lost == ("the journeys' process ran out of file descriptors",)
 
 
+def test_a_process_that_a_journey_leaves_behind_does_not_outlive_the_run(tmp_path: Path) -> None:
+    (ran,) = made_by("leaves_a_process", tmp_path).phases
+    assert ran.sent_total > 0
+    left = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    assert left
+    assert [pid for pid in left if Path(f"/proc/{pid}").exists()] == []
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
@@ -163,3 +181,12 @@ def test_what_a_module_prints_and_starts_on_import_does_no_harm(tmp_path: Path, 
     faults = Faults("scenario.yaml")
     assert journey_from(f"{name}:go", tmp_path, faults, 3) is not None
     assert capfd.readouterr().out == ""
+
+
+def test_a_process_that_an_import_leaves_behind_is_ended(tmp_path: Path) -> None:
+    name = f"forks_{tmp_path.name}"
+    forks = "import os, time\nfrom pathlib import Path\nif (child := os.fork()) == 0:\n    os.setsid()\n    time.sleep(3600)\n"
+    forks += "Path(__file__).with_suffix('.pid').write_text(str(child))\n"
+    (tmp_path / f"{name}.py").write_text(f"{forks}async def go(user): ...\n", encoding="utf-8")
+    assert journey_from(f"{name}:go", tmp_path, Faults("scenario.yaml"), 3) is not None
+    assert not Path("/proc", (tmp_path / f"{name}.pid").read_text(encoding="utf-8")).exists()

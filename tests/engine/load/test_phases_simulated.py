@@ -417,6 +417,7 @@ def test_a_phase_whose_every_answer_is_401_ends_after_ten_seconds_and_says_what_
     assert ran.facts.ended < 15.0
     (first,) = ran.facts.failures
     assert (first.status, first.count, first.seen) == (401, ran.facts.sent_total, "no!!")
+    assert first.reason == "expected 200"
 
 
 def test_a_phase_that_errs_ends_once_nothing_that_may_come_could_save_it_and_not_before() -> None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from velro_gate.engine.http.codings import LIGHT
 from velro_gate.engine.http.responses import HeaderKinds, Response, ResponseState
-from velro_gate.engine.steps.checks import MOST_CAPTURED, Inspection, json_path, value_at
+from velro_gate.engine.steps.checks import MOST_CAPTURED, Inspection, Looked, json_path
+from velro_gate.engine.steps.documents import MOST_VALUE, LongValue, packed, unpacked, value_at, values_at
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck, Step
 
@@ -128,3 +130,49 @@ def test_a_value_that_would_fill_the_memory_of_all_users_is_not_captured() -> No
     body = json.dumps({"id": "x" * MOST_CAPTURED}).encode()
     assert inspect(body, captures=wanted) == (Outcome.OK, {"id": "x" * MOST_CAPTURED})
     assert inspect(body.replace(b"x", b"xx", 1), captures=wanted) == (Outcome.CAPTURE, {})
+
+
+@pytest.mark.parametrize(
+    ("body", "check"),
+    [
+        (b'{"a": {"b": [1, 2]}}', JsonCheck(path="$.a.b[1]")),
+        (b"{}", JsonCheck(path="$.a")),
+        (b"{", JsonCheck(path="$")),
+        (b'{"a": 1.0}', equals("$.a", 1)),
+        (b'{"a": true}', equals("$.a", 1)),
+    ],
+)
+def test_a_long_body_is_looked_at_outside_the_loop_and_comes_to_the_same(body: bytes, check: BodyCheck) -> None:
+    step = Step(name="s", method="GET", path="/", probability=1.0, checks=(check,))
+    long, short = Inspection(step), Inspection(step)
+    given = answer(body + b" " * LIGHT)
+    assert long(given, {}) is None
+    assert long(given, {}, long.look(given)) is short(answer(body), {})
+    assert (long.fault, long.came) == (short.fault, short.came)
+
+
+@given(documents, st.lists(st.lists(st.integers(0, 3) | st.from_regex(r"[a-z]{1,3}", fullmatch=True), max_size=3), max_size=3))
+def test_values_come_back_from_the_process_as_they_were(document: object, paths: list[list[str | int]]) -> None:
+    values = values_at(json.dumps(document).encode(), paths)
+    assert values == [value_at(document, path) for path in paths]
+    assert unpacked(packed(values)) == values
+
+
+def test_of_what_is_too_long_to_be_handed_on_the_length_comes_back_and_of_no_json_nothing() -> None:
+    assert unpacked(packed(["x" * MOST_VALUE, "\ud800"])) == [LongValue(characters=MOST_VALUE + 2), "\ud800"]
+    assert unpacked(packed(values_at(b"{", [()]))) is None
+
+
+def test_a_value_too_long_to_be_handed_on_is_there_equals_nothing_and_is_not_captured() -> None:
+    there, equal = JsonCheck(path="$.id"), equals("$.id", "x")
+    capture = Capture(name="id", source="json", path="$.id")
+    given = answer(b"")
+    long: Looked = (b"", [LongValue(characters=600_000)])
+    looked = Inspection(Step(name="s", method="GET", path="/", probability=1.0, checks=(there,)))
+    assert looked(given, {}, long) is Outcome.OK
+    looked = Inspection(Step(name="s", method="GET", path="/", probability=1.0, checks=(equal,)))
+    assert looked(given, {}, long) is Outcome.CHECK
+    assert looked.came == "600,000 characters"
+    looked = Inspection(Step(name="s", method="GET", path="/", probability=1.0, captures=(capture,)))
+    assert looked(given, {}, long) is Outcome.CAPTURE
+    assert looked.fault == "600,000 characters are too many for id from json $.id"

@@ -264,13 +264,20 @@ def of_levels(*levels: Level) -> Verdict:
 
 @pytest.mark.parametrize("level", list(Level))
 def test_the_title_of_every_level_ends_in_its_action(level: Level) -> None:
-    words = "no action needed" if level in (Level.PASS, Level.NO_BASELINE) else "please read"
+    words = "no action needed" if level is Level.PASS else "please read"
     assert title(of_levels(level)) == f"{TITLES[level]}, {words}"
 
 
-def test_a_warning_is_to_be_read_although_a_missing_baseline_outranks_it() -> None:
+def test_whatever_comes_with_advice_is_to_be_read() -> None:
     assert action(of_levels(Level.NO_BASELINE, Level.WARN)) == "please read"
-    assert action(of_levels(Level.NO_BASELINE, Level.PASS)) == "no action needed"
+    assert action(of_levels(Level.NO_BASELINE, Level.PASS)) == "please read"
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_no_action_needed_never_stands_above_advice(example: str) -> None:
+    record, verdict = EXAMPLES[example]()
+    steps = [step.advice for step in build(record, verdict).next_steps]
+    assert action(verdict) == ("no action needed" if steps == ["Nothing to do."] else "please read")
 
 
 def test_a_verdict_without_findings_is_to_be_read() -> None:
@@ -302,13 +309,13 @@ def test_baselines_that_exist_and_were_not_used_stand_in_the_first_line_with_rea
     said = "5 baselines not used: of another version of the plan (step a is gone; step b is new; digest 1, now 2)"
     detail = "step a is gone; step b is new; digest 1, now 2"
     verdict = judge(record, (), skipped=(UnusedRuns(why=WhyUnused.PLAN, runs=5, detail=detail),))
-    assert headline(record, verdict).startswith(f"{said}.")
+    assert headline(record, verdict).startswith(f"{said}. Undo what changed in the plan, or record new baselines.")
     assert title(verdict) == "stored baselines were not used, please read"
     assert ".." not in headline(record, verdict)
     assert build(record, verdict).comparison_count == "stored baselines were not used, so nothing was compared"
     assert any("Undo what renamed" in words(finding).advice for finding in verdict.findings)
     quiet = judge(record, (), skipped=(UnusedRuns(why=WhyUnused.PROFILE, runs=5, detail="full"),))
-    assert title(quiet) == "no baseline yet, no action needed"
+    assert title(quiet) == "no baseline yet, please read"
 
 
 def test_a_required_baseline_that_is_missing_fails_the_run_and_its_reason_is_the_first_line() -> None:

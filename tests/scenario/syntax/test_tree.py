@@ -87,6 +87,17 @@ def test_plain_words_follow_the_core_schema_and_quoted_ones_are_texts(word: str,
     assert type(tree["key"]) is type(value)
 
 
+@pytest.mark.parametrize(
+    "text", ['a: 1\nb: "\\U00110000"\n', 'a: 1\nb: "\\UFFFFFFFF"\n', f"#\n%YAML 1.{'9' * 5_000}\n---\na: 1\n"], ids=range(3)
+)
+def test_what_the_yaml_library_stumbles_over_is_refused_at_its_line(text: str) -> None:
+    _, faults = read(text)
+    assert faults == [
+        "f.yaml:2: an escape stands for no character, or a number in a directive is too long "
+        "(the last character is \\U0010FFFF)"
+    ]
+
+
 def test_every_key_and_item_knows_its_line() -> None:
     tree, _ = read("a: 1\nb:\n  - x\n  -\n    c: 2\n    d: [1,\n      2]\n")
     assert line_of(tree) == 1

@@ -1,7 +1,8 @@
-"""Compressed bodies that are long once they are unpacked: that is done outside the loop, one at a time.
+"""Bodies that take long to be looked at: that is done outside the loop, one at a time.
 
 Unpacking 16 MB takes some 40 ms, in which no other response would be read and no arrival sent. Its decoders let go of the
-interpreter's lock, so a thread does it while the loop goes on. One at a time: what is unpacked is never more than one body.
+interpreter's lock, so a thread does it while the loop goes on; reading JSON does not, so a process does that. One at a time:
+what is unpacked is never more than one body.
 """
 
 from __future__ import annotations

@@ -29,7 +29,13 @@ class HttpPopulation(WirePopulation[HttpUser, HttpContext]):
     async def start(self, nursery: trio.Nursery, aside: Aside) -> None:
         """See Population."""
         await super().start(nursery, aside)
-        nursery.start_soon(self.context.unpacking.run, aside)
+        nursery.start_soon(self._unpack, aside)
+
+    async def _unpack(self, aside: Aside) -> None:
+        try:
+            await self.context.unpacking.run(aside)
+        finally:
+            self.context.documents.close()
 
     def unfinished(self) -> bool:
         """See Population: a body that is being unpacked has come in time, and is not looked at yet."""

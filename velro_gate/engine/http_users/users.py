@@ -24,9 +24,10 @@ from velro_gate.engine.http.responses import CacheLayers, Response
 from velro_gate.engine.http.unpacking import Unpacking
 from velro_gate.engine.load.context import CONNECT_SECONDS, PhaseContext, identity_of
 from velro_gate.engine.load.deadlines import Overdue
-from velro_gate.engine.load.failures import FailureDetail
-from velro_gate.engine.steps.checks import Inspection
+from velro_gate.engine.load.failures import FailureDetail, expectation
+from velro_gate.engine.steps.checks import Looked
 from velro_gate.engine.steps.cookies import Jar
+from velro_gate.engine.steps.document_reader import DocumentReader
 from velro_gate.engine.steps.redirects import FOLLOWED, Chain, Redirects
 from velro_gate.engine.steps.requests import CompiledStep
 from velro_gate.engine.steps.shown import request_line, seen_of
@@ -52,6 +53,8 @@ class HttpContext(PhaseContext):
     """What follows redirects; None where they are answers like any other."""
     unpacking: Unpacking = field(default_factory=Unpacking)
     """Of long bodies."""
+    documents: DocumentReader = field(default_factory=DocumentReader)
+    """Reads those that are JSON."""
     origin: str = ""
     """Scheme and authority of the service."""
 
@@ -204,27 +207,33 @@ class HttpUser:
         if answer.status in step.expected:
             outcome = Outcome.OK if step.inspect is None else step.inspect(answer, self.captured)
         if outcome is None:
+            assert step.inspect is not None, "something looks at it"
             # It has come in time, however long it takes to be looked at.
             self._leave_bucket()
             answer.lent = True
-            context.unpacking.put(partial(Inspection.unpack, answer), partial(self._unpacked, step, answer, at))
+            look = partial(step.inspect.look, answer, context.documents.values)
+            context.unpacking.put(look, partial(self._unpacked, step, answer, at))
         else:
             self._judged(outcome, step, answer, at)
 
-    def _unpacked(self, step: CompiledStep, answer: Response, at: float, body: bytes | CodingError) -> None:
+    def _unpacked(self, step: CompiledStep, answer: Response, at: float, looked: Looked | CodingError) -> None:
         """A long body can be looked at, unless the run has given up on it meanwhile."""
         if self._step is step and step.inspect is not None:
-            outcome = step.inspect(answer, self.captured, body)
-            assert outcome is not None, "it is unpacked"
+            outcome = step.inspect(answer, self.captured, looked)
+            assert outcome is not None, "it was looked at"
             self._judged(outcome, step, answer, at)
         answer.discard()
 
     def _judged(self, outcome: Outcome, step: CompiledStep, answer: Response, at: float) -> None:
-        context, inspect = self._context, step.inspect
+        context, inspect, reason = self._context, step.inspect, ""
+        if outcome is Outcome.STATUS:
+            reason = expectation(step.expected)
+        elif outcome is not Outcome.OK and inspect is not None:
+            reason = inspect.fault
         self._finish(
             outcome,
             at,
-            reason="" if inspect is None or outcome in (Outcome.OK, Outcome.STATUS) else inspect.fault,
+            reason=reason,
             answer=answer,
             first_byte=max(answer.first_at - self._sent, 0.0),
             status=answer.status,

@@ -26,7 +26,7 @@ from velro_gate.engine.http.packed import PackedBody
 from velro_gate.engine.http.responses import CacheLayers
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.deadlines import Overdue
-from velro_gate.engine.load.failures import FailureDetail
+from velro_gate.engine.load.failures import FailureDetail, expectation
 from velro_gate.engine.steps.requests import Pieces
 from velro_gate.engine.steps.shown import seen_of
 from velro_gate.model.samples import Outcome
@@ -315,7 +315,7 @@ class RequestRecord:
                     outcome=outcome,
                     cache=self._books.layers.code(*layer),
                     received=facts.received if answered else 0,
-                    reason=facts.reason if outcome is not Outcome.STATUS else "",
+                    reason=expectation(self._label.expected) if outcome is Outcome.STATUS else facts.reason,
                     show=self._shown,
                 )
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from velro_gate.model.masking import mask
 from velro_gate.model.run import FirstFailure
@@ -20,6 +21,15 @@ MOST_REASONS = 4
 """Kinds of one step, outcome and status."""
 
 OTHER = "other reasons"
+
+
+@cache
+def expectation(statuses: frozenset[int]) -> str:
+    """The statuses that a step expects: ``expected 200``, ``expected 200 or 404``, ``expected 200 to 399``."""
+    listed = sorted(statuses)
+    if len(listed) > 2 and listed[-1] - listed[0] == len(listed) - 1:
+        return f"expected {listed[0]} to {listed[-1]}"
+    return f"expected {' or '.join(map(str, listed))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -47,6 +48,7 @@ from velro_gate.engine.shards.messages import (
 )
 from velro_gate.errors import VelroError
 from velro_gate.hardening import bare
+from velro_gate.leftovers import orphans_ended
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
@@ -92,6 +94,16 @@ async def run_sharded(
     if count == 1 and load.scenario.journey in (None, WALK):
         return await run_load(load, origin=origin, sink=sink, observe=observe, finished=finished, stop=stop)
     together = _Together(load, sink, observe, finished, trio.Event() if stop is None else stop)
+    # A journey's code may start processes.
+    with nullcontext() if load.scenario.journey in (None, WALK) else orphans_ended():
+        await _run_together(together, count, origin)
+    if together.failure is not None:
+        raise together.failure
+    return LoadResult(phases=tuple(together.done), layers=tuple(together.layers.names), interrupted=together.stop.is_set())
+
+
+async def _run_together(together: _Together, count: int, origin: float) -> None:
+    """Start the shards, carry out the run, and wait until every process is gone."""
     zero = perf_counter() - (trio.current_time() - origin)
     try:
         for index in range(count):
@@ -112,9 +124,6 @@ async def run_sharded(
     finally:
         with trio.CancelScope(shield=True):
             await _end(together.members)
-    if together.failure is not None:
-        raise together.failure
-    return LoadResult(phases=tuple(together.done), layers=tuple(together.layers.names), interrupted=together.stop.is_set())
 
 
 @dataclass(slots=True, eq=False)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 
 from velro_gate.engine.http.codings import CONTENT_ENCODING, LIGHT, CodingError, TooLongError, decoded
 from velro_gate.engine.http.responses import Response
 from velro_gate.engine.steps.cookies import cookie_pair
+from velro_gate.engine.steps.documents import ABSENT, JsonPath, LongValue, values_at
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import Capture, ContainsCheck, JsonCheck, Step
 from velro_gate.units import format_count
 
-JsonPath = tuple[str | int, ...]
-
 _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
-_ABSENT = object()
 _MOST_CAME = 1_000
 
 MOST_CAPTURED = 64 * 2**10
@@ -42,100 +40,104 @@ def json_path(text: str) -> JsonPath:
     return tuple(parts)
 
 
-def value_at(document: object, path: JsonPath) -> object:
-    """The value at a path, or a mark that stands for nothing being there."""
-    for part in path:
-        if isinstance(part, str):
-            if not isinstance(document, dict) or part not in document:
-                return _ABSENT
-            document = document[part]
-        elif isinstance(document, list) and part < len(document):
-            document = document[part]
-        else:
-            return _ABSENT
-    return document
+Looked = tuple[bytes, list[object] | None]
+"""A body without its codings, and what stands at the paths of a step's checks and captures; None where it is no JSON."""
+
+Values = Callable[[bytes, Sequence[JsonPath]], list[object] | None]
+"""See ``documents.values_at``."""
 
 
 class Inspection:
     """The checks and captures of one step. fault: of the response that was looked at last, what was wrong with it, in words."""
 
     def __init__(self, step: Step) -> None:
-        self._checks = [(json_path(c.path), c) for c in step.checks if isinstance(c, JsonCheck)]
+        self._checks = [c for c in step.checks if isinstance(c, JsonCheck)]
         self._texts = [c.text.encode() for c in step.checks if isinstance(c, ContainsCheck)]
-        self._captures = [(c, json_path(c.path) if c.source == "json" else ()) for c in step.captures]
-        self._wants_json = bool(self._checks) or any(c.source == "json" for c in step.captures)
-        self.wants_body = self._wants_json or bool(self._texts)
+        self._captures = step.captures
+        # Of the checks first, then of the captures.
+        self._paths = [
+            json_path(c.path) for c in (*self._checks, *step.captures) if isinstance(c, JsonCheck) or c.source == "json"
+        ]
+        self.wants_body = bool(self._paths or self._texts)
         self.fault = ""
-        self._found: object = _ABSENT
+        self._found: object = ABSENT
 
     def __call__(
-        self, answer: Response, captured: MutableMapping[str, str], unpacked: bytes | CodingError | None = None
+        self, answer: Response, captured: MutableMapping[str, str], looked: Looked | CodingError | None = None
     ) -> Outcome | None:
         """OK, CHECK, CAPTURE, or PROTOCOL for a body that cannot be decompressed; values found are put into ``captured``.
 
-        None: the body is long once it is unpacked, so ``unpack`` has to be called outside the loop, and this again with what
-        comes of it.
+        None: the body is long, so ``look`` has to be called outside the loop, and this again with what comes of it.
         """
-        self._found = _ABSENT
-        body: bytes | CodingError = b"".join(answer.body or ())
-        if unpacked is not None:
-            body = unpacked
-        elif self.wants_body and answer.captured:
-            try:
-                body = decoded(b"".join(answer.body or ()), _coding(answer), LIGHT)
-            except TooLongError:
-                return None
-            except CodingError as error:
-                body = error
-        if isinstance(body, CodingError):
-            self.fault = str(body)
+        self._found = ABSENT
+        looked = self._at_once(answer) if looked is None else looked
+        if looked is None:
+            return None
+        if isinstance(looked, CodingError):
+            self.fault = str(looked)
             return Outcome.PROTOCOL
-        document = _parsed(body) if self._wants_json else _ABSENT
-        if not self._holds(body, document):
+        body, values = looked
+        if not self._holds(body, values):
             return Outcome.CHECK
         outcome = Outcome.OK
-        for capture, path in self._captures:
-            found = _captured(capture, path, answer, document)
-            if found is not None and len(found) <= MOST_CAPTURED:
-                captured[capture.name] = found
+        found = iter((values or [])[len(self._checks) :])
+        for capture in self._captures:
+            value = next(found, ABSENT) if capture.source == "json" else _of_head(capture, answer)
+            text = _as_text(value)
+            length = value.characters if isinstance(value, LongValue) else len(text or "")
+            if text is not None and length <= MOST_CAPTURED:
+                captured[capture.name] = text
             elif outcome is Outcome.OK:
                 outcome = Outcome.CAPTURE
                 of = f"{capture.name} from {capture.source} {capture.path}"
-                self.fault = (
-                    f"nothing to capture as {of}"
-                    if found is None
-                    else f"{format_count(len(found))} characters are too many for {of}"
-                )
+                count = format_count(length)
+                self.fault = f"nothing to capture as {of}" if text is None else f"{count} characters are too many for {of}"
         return outcome
 
-    @staticmethod
-    def unpack(answer: Response) -> bytes | CodingError:
-        """The whole body, or what is wrong with it. This may take long, and touches nothing else."""
+    def _at_once(self, answer: Response) -> Looked | CodingError | None:
+        """What there is to see in a body; None where looking at it would stop the loop for long."""
+        body = b"".join(answer.body or ())
+        if self.wants_body and answer.captured:
+            try:
+                body = decoded(body, _coding(answer), LIGHT)
+            except TooLongError:
+                return None
+            except CodingError as error:
+                return error
+        if not self._paths:
+            return body, []
+        return None if len(body) > LIGHT else (body, values_at(body, self._paths))
+
+    def look(self, answer: Response, values: Values = values_at) -> Looked | CodingError:
+        """What there is to see in a body of any length. This may take long, and touches nothing else."""
         try:
-            return decoded(b"".join(answer.body or ()), _coding(answer))
+            body = decoded(b"".join(answer.body or ()), _coding(answer))
         except CodingError as error:
             return error
+        return body, values(body, self._paths) if self._paths else []
 
-    def _holds(self, body: bytes, document: object) -> bool:
+    def _holds(self, body: bytes, values: Sequence[object] | None) -> bool:
         """Whether all checks hold; otherwise ``fault`` names the first that does not."""
         for text in self._texts:
             if text not in body:
                 self.fault = f"the body does not contain {text.decode()!r}"
                 return False
-        for path, check in self._checks:
-            found = value_at(document, path)
+        for at, check in enumerate(self._checks):
+            found = ABSENT if values is None else values[at]
             if not _holds(check, found):
                 self._found = found
                 there = f"must be {json.dumps(check.equals)}" if check.has_expected else "is missing"
-                self.fault = f"{check.path} {there}" if document is not _ABSENT else "the body is not JSON"
+                self.fault = f"{check.path} {there}" if values is not None else "the body is not JSON"
                 return False
         return True
 
     @property
     def came(self) -> str:
         """The value that a check has found in place of what it wants; empty where it found none."""
-        if self._found is _ABSENT:
+        if self._found is ABSENT:
             return ""
+        if isinstance(self._found, LongValue):
+            return f"{format_count(self._found.characters)} characters"
         return json.dumps(self._found, ensure_ascii=False)[:_MOST_CAME]
 
 
@@ -144,31 +146,25 @@ def _coding(answer: Response) -> bytes:
     return b",".join(value for name, value in answer.captured or () if name == CONTENT_ENCODING)
 
 
-def _parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return _ABSENT
-
-
 def _holds(check: JsonCheck, found: object) -> bool:
-    if found is _ABSENT or not check.has_expected:
-        return found is not _ABSENT
+    if found is ABSENT or not check.has_expected:
+        return found is not ABSENT
     # In Python True is 1; in JSON it is not.
     return isinstance(found, bool) is isinstance(check.equals, bool) and found == check.equals
 
 
-def _captured(capture: Capture, path: JsonPath, answer: Response, document: object) -> str | None:
-    if capture.source == "json":
-        return _as_text(value_at(document, path))
+def _of_head(capture: Capture, answer: Response) -> object:
+    """The header or the cookie that is to be captured."""
     if capture.source == "header":
         wanted = capture.path.lower().encode()
-        return next((v.decode("utf-8", "replace") for n, v in answer.captured or () if n == wanted), None)
+        return next((v.decode("utf-8", "replace") for n, v in answer.captured or () if n == wanted), ABSENT)
     pairs = map(cookie_pair, answer.cookies or ())
-    return next((pair[1] for pair in pairs if pair and pair[0] == capture.path), None)
+    return next((pair[1] for pair in pairs if pair and pair[0] == capture.path), ABSENT)
 
 
 def _as_text(value: object) -> str | None:
-    if value is _ABSENT or value is None:
+    if value is ABSENT or value is None:
         return None
+    if isinstance(value, LongValue):
+        return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

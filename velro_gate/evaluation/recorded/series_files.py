@@ -129,9 +129,7 @@ Row = Mapping[str, str]
 
 
 def _tidy(row: Row) -> Iterator[TidyRow]:
-    kind, value = row["kind"], float(row["value"])
-    if kind not in METRICS:
-        raise ValueError(f"{kind!r} is not a kind of figure; the kinds are {', '.join(METRICS)}")
+    kind, value = _kind(row["kind"]), float(row["value"])
     if not (math.isfinite(value) and value > 0.0):
         raise ValueError(f"a value must be a positive number, not {row['value']!r}; leave out the row of what was not measured")
     yield TidyRow(row["series"], row["job"], _moment(row["time"]), row["arm"], row["figure"], kind, value)
@@ -150,7 +148,7 @@ def _mountpoint(row: Row) -> Iterator[TidyRow]:
     value = _number(row["value"])
     if value:
         name, job = f"family {row['family']}", f"{row['time_ms']} {row['commit']}"
-        yield TidyRow(name, job, _moment(row["time_ms"]), "", row["figure"], row["kind"], value)
+        yield TidyRow(name, job, _moment(row["time_ms"]), "", row["figure"], _kind(row["kind"]), value)
 
 
 def _benchmarks(row: Row) -> Iterator[TidyRow]:
@@ -179,12 +177,20 @@ _FORMATS: dict[tuple[str, ...], Callable[[Row], Iterable[TidyRow]]] = {
 """The columns by which a format is known, and what reads a row of it."""
 
 
+def _kind(text: str) -> str:
+    if text not in METRICS:
+        raise ValueError(f"{text!r} is not a kind of figure; the kinds are {', '.join(METRICS)}")
+    return text
+
+
 def _moment(text: str) -> tuple[float, str]:
     """What a time sorts by: numbers by their size, anything else as text."""
     try:
-        return float(text), ""
+        time = float(text)
     except ValueError:
         return math.inf, text
+    # What is no number has no place among numbers, and is not even equal to itself.
+    return (math.inf, text) if math.isnan(time) else (time, "")
 
 
 def _number(text: str) -> float | None:
@@ -241,7 +247,7 @@ def _influx(folder: Path) -> list[Labelled]:
         if all(path.exists() for path in paths):
             try:
                 found += _labelled(*paths)
-            except (ValueError, KeyError, csv.Error) as error:
+            except (ValueError, TypeError, KeyError, csv.Error) as error:
                 raise _unreadable(str(paths[0]), f"{type(error).__name__}: {error}") from error
     return found
 

@@ -14,6 +14,7 @@ import trio
 from velro_gate import units
 from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
+from velro_gate.engine.load.failures import expectation
 from velro_gate.engine.run import Load, run_load
 from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure.run import run_trio
@@ -141,16 +142,8 @@ def _came(samples: Samples, step: Step) -> tuple[str, bool]:
         return "was not reached, since what it needs of an earlier response never came", False
     outcome = Outcome(Counter(samples.outcome.tolist()).most_common(1)[0][0])
     if outcome is Outcome.STATUS:
-        return f"answered {_status(samples)}, expected {_in_words(step.expect_status)}", False
+        return f"answered {_status(samples)}, {expectation(step.expect_status)}", False
     return _IN_WORDS.get(outcome, outcome.name.lower()), False
-
-
-def _in_words(statuses: frozenset[int]) -> str:
-    """``200``, ``200 or 404``, ``200 to 399``."""
-    listed = sorted(statuses)
-    if len(listed) > 2 and listed[-1] - listed[0] == len(listed) - 1:
-        return f"{listed[0]} to {listed[-1]}"
-    return " or ".join(map(str, listed))
 
 
 def _status(samples: Samples) -> str:

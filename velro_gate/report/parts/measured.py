@@ -225,10 +225,10 @@ def failure_rows(record: RunRecord) -> list[FailureRow]:
 
 
 def failed_kind(failed: FirstFailure) -> str:
-    """``list: 61,133 x 503 Service Unavailable``, ``get: 2 x failed check: $.status must be "ready", found "starting"``."""
+    """``list: 61,133 x 503 Service Unavailable, expected 200``, ``get: 2 x failed check: $.n must be 5, found 4``."""
     named = failed.outcome == Outcome.STATUS.name
     what = status_name(failed.status) if named else _OUTCOMES.get(failed.outcome, failed.outcome.lower())
-    reason = f": {failed.reason}" if failed.reason else ""
+    reason = f"{',' if named else ':'} {failed.reason}" if failed.reason else ""
     came = f", found {failed.came}" if failed.came else ""
     return f"{failed.step}: {units.format_count(failed.count)} x {what}{reason}{came}"
 

@@ -11,7 +11,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Trust, Verdict
 from velro_gate.report.parts.rows import tightest, worsening
-from velro_gate.report.sentences.baselines import noteworthy, unused_words
+from velro_gate.report.sentences.baselines import noteworthy, short_remedy, unused_words
 from velro_gate.report.sentences.failures import causes_words
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import confirmation_counted, row_reason
@@ -33,11 +33,9 @@ _UPPER = (Comparator.BELOW, Comparator.AT_MOST)
 def action(verdict: Verdict) -> str:
     """Whether a person has to do something: 'please read' or 'no action needed'.
 
-    A missing baseline asks for nothing, but it outranks a warning, which does. One that is there and was not used does, too.
+    Anything above a pass asks for something, a missing baseline too: that one is recorded.
     """
-    quiet = all(finding.level in (Level.PASS, Level.NO_BASELINE) for finding in verdict.findings) and not unused_baselines(
-        verdict
-    )
+    quiet = all(finding.level is Level.PASS for finding in verdict.findings)
     return "no action needed" if quiet and verdict.findings else "please read"
 
 
@@ -101,10 +99,10 @@ def _looks_worse(verdict: Verdict) -> Phrase:
 
 
 def _no_baseline(verdict: Verdict) -> str:
-    unused = unused_baselines(verdict)
+    unused = noteworthy(verdict.baselines_skipped) if unused_baselines(verdict) else None
     match verdict.baselines_used:
-        case 0 if unused:
-            return spoken(unused)
+        case 0 if unused is not None:
+            return f"{spoken(unused_words(unused))} {short_remedy(unused)}"
         case 0:
             return "There is no baseline to compare with yet."
         case 1:

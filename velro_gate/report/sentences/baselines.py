@@ -14,15 +14,21 @@ from velro_gate.report.text.words import Words, listed, subject
 CALIBRATE = "'velro-gate baseline calibrate'"
 _REMEDIES = {
     WhyUnused.PLAN: (
-        f"Undo what renamed or changed a step or phase, or record baselines of the plan as it is now: {CALIBRATE}."
+        "Undo what changed in the plan, or record new baselines.",
+        f"Undo what renamed or changed a step or phase, or record baselines of the plan as it is now: {CALIBRATE}.",
     ),
     WhyUnused.ENVIRONMENT: (
+        "Give similar machines one runner label, or record new baselines.",
         "Give similar machines one label (runner-label, --runner), so that their names and kernels do not matter, or record "
-        f"baselines on this one: {CALIBRATE}."
+        f"baselines on this one: {CALIBRATE}.",
     ),
-    WhyUnused.QUARANTINED: f"See why they are quarantined ('velro-gate baseline list'), and record others: {CALIBRATE}.",
+    WhyUnused.QUARANTINED: (
+        "Record new baselines.",
+        f"See why they are quarantined ('velro-gate baseline list'), and record others: {CALIBRATE}.",
+    ),
 }
-_RECORD = f"Record accepted runs of the main branch on this runner: {CALIBRATE}."
+"""What helps, in short and in full."""
+_RECORD = "Record new baselines.", f"Record accepted runs of the main branch on this runner: {CALIBRATE}."
 _UNUSED = {
     WhyUnused.SCENARIO: "of another scenario",
     WhyUnused.PROFILE: "of another profile",
@@ -66,7 +72,12 @@ def noteworthy(skipped: Iterable[UnusedRuns]) -> UnusedRuns | None:
 
 def _remedy(skipped: Iterable[UnusedRuns]) -> str:
     unused = noteworthy(skipped)
-    return _RECORD if unused is None else _REMEDIES.get(unused.why, _RECORD)
+    return (_RECORD if unused is None else _REMEDIES.get(unused.why, _RECORD))[1]
+
+
+def short_remedy(unused: UnusedRuns) -> str:
+    """What helps against stored baselines that were not used, in a few words."""
+    return _REMEDIES.get(unused.why, _RECORD)[0]
 
 
 def main_worse(facts: MainWorse) -> Words:

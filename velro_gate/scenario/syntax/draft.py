@@ -48,7 +48,9 @@ def draft_of(root: LinedDict, faults: Faults) -> FileSpec | None:
             for path in sorted({_cut(path) for path in paths if path}, key=_backwards):
                 _remove(remainder, path)
             for key, stand_in in _STAND_INS.items():
-                remainder.setdefault(key, stand_in)
+                # A step of a journey written in Python is a label without a path.
+                label = key == "steps" and "journey" in remainder
+                remainder.setdefault(key, [{"name": "draft"}] if label else stand_in)
                 remainder.lines.setdefault(key, 1)
     return None
 

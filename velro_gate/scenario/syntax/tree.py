@@ -132,7 +132,7 @@ class _Builder:
     """Turns events into values. Every method returns a value with its weight: how many values it holds once expanded."""
 
     def __init__(self, text: str, faults: Faults) -> None:
-        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.SafeLoader)
+        self._events = _events_of(text)
         self._faults = faults
         # With each anchor the word that it stands for, if it is one.
         self._anchors: dict[str, tuple[LinedValue, int, str]] = {}
@@ -232,6 +232,19 @@ class _Builder:
             built.append(value)
             built.lines.append(_line(event))
         return built, weight
+
+
+def _events_of(text: str) -> Iterator[yaml.Event]:
+    """As ``yaml.parse``, with what the library does not catch itself: escapes beyond Unicode, thousands of digits."""
+    loader = yaml.SafeLoader(text)
+    try:
+        while loader.check_event():
+            yield loader.get_event()
+    except (ValueError, OverflowError) as error:
+        what = "an escape stands for no character, or a number in a directive is too long"
+        raise _UnreadableError(loader.line + 1, what, "the last character is \\U0010FFFF") from error
+    finally:
+        loader.dispose()
 
 
 def as_written(value: LinedValue) -> None:

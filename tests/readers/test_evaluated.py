@@ -1,0 +1,76 @@
+"""No file that ``velro-gate evaluate`` reads ends with an internal error: banks and series are read or refused."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.analysis.banks import bank
+from tests.readers.damage import changed, damaged, fuzzed, in_words
+from tests.series import write_all
+from velro_gate.evaluation.recorded.series_files import read_series
+from velro_gate.store.bank import append_block, read_bank, take_up
+
+pytestmark = [pytest.mark.hostile("damaged records"), pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """A bank of one cycle, line by line."""
+    path, made = tmp_path_factory.mktemp("bank") / "bank.jsonl", bank(1)
+    take_up(path, made.head)
+    for block in made.blocks:
+        append_block(path, block)
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@fuzzed
+def test_any_bank_is_read_or_refused(tmp_path: Path, lines: list[Any], chance: random.Random) -> None:
+    text = damaged("".join(f"{json.dumps(line)}\n" for line in listed(changed(lines, chance))), chance)
+    (tmp_path / "bank.jsonl").write_bytes(text)
+    with in_words(text):
+        read_bank(tmp_path / "bank.jsonl")
+
+
+def listed(value: Any) -> list[Any]:
+    """A list that may have been changed into anything."""
+    return value if isinstance(value, list) else []
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str]]]:
+    """Every format of a series, as the cells of its first lines, by the path of its file."""
+    root = tmp_path_factory.mktemp("series")
+    write_all(root)
+    (root / "mine").mkdir()
+    rows = "".join(f"s,j{job},{job},,login,p95,0.0{job}\n" for job in range(1, 10))
+    (root / "mine/runs.csv").write_text(f"series,job,time,arm,figure,kind,value\n{rows}", encoding="utf-8")
+    found = {}
+    for path in sorted(path for path in root.rglob("*") if path.is_file()):
+        raw = path.read_bytes()
+        lines = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode().splitlines()
+        found[path.relative_to(root).as_posix()] = [line.split(",") for line in lines[:14]]
+    return found
+
+
+@fuzzed
+def test_any_series_is_read_or_refused(tmp_path: Path, series: dict[str, list[list[str]]], chance: random.Random) -> None:
+    hit = chance.choice([*series])
+    folder = tmp_path / Path(hit).parent
+    shutil.rmtree(tmp_path)
+    folder.mkdir(parents=True)
+    for name, rows in series.items():
+        # The labels of a history lie beside it.
+        if Path(name).parent == Path(hit).parent and (name == hit or "app_" in name):
+            cells = listed(changed(rows, chance)) if name == hit else rows
+            text = "".join(f"{','.join(map(str, listed(line)))}\n" for line in cells)
+            content = damaged(text, chance) if name == hit else text.encode()
+            (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    with in_words(hit, (tmp_path / hit).read_bytes()):
+        read_series(tmp_path)

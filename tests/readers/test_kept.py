@@ -1,0 +1,127 @@
+"""No kept file ends with an internal error: records, baselines, facts, samples, duets and selftests are read or refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.analysis.runs import run
+from tests.readers.damage import damaged, fuzzed, in_words
+from tests.report import duets
+from tests.store.test_selftests import made as a_selftest
+from tests.store.values import some_samples
+from velro_gate.analysis.verdict.judge import judge
+from velro_gate.gate.judge.verdict import judge_kept
+from velro_gate.model.run import Reading, RunFacts
+from velro_gate.report import markdown
+from velro_gate.store.baselines import load_baselines
+from velro_gate.store.codec import encode_duet, encode_facts, encode_record, encode_selftest
+from velro_gate.store.duets import read_duet
+from velro_gate.store.further import read_missing
+from velro_gate.store.records import read_facts, read_record
+from velro_gate.store.samples import SampleWriter, read_samples
+from velro_gate.store.selftests import known_selftest, place_of
+
+pytestmark = [pytest.mark.hostile("damaged records"), pytest.mark.slow]
+
+RUN = run()
+RECORD: Any = json.loads(encode_record(RUN, compact=True))
+
+
+@fuzzed
+def test_any_record_is_judged_and_reported_or_refused(tmp_path: Path, chance: random.Random) -> None:
+    record = damaged(RECORD, chance)
+    (tmp_path / "record.json").write_bytes(record)
+    with in_words(record):
+        read_record(tmp_path)
+        if chance.random() < 0.2:
+            markdown(*judge_kept(tmp_path, tmp_path / "baselines"))
+
+
+@fuzzed
+def test_any_baseline_is_compared_with_or_skipped_by_name(tmp_path: Path, chance: random.Random) -> None:
+    folder = tmp_path / RUN.plan.scenario / "environment"
+    folder.mkdir(parents=True, exist_ok=True)
+    record = damaged(RECORD, chance)
+    (folder / "20261101T000000Z-abc.json").write_bytes(record)
+    with in_words(record):
+        found = load_baselines(tmp_path, plan=RUN.plan, environment=RUN.environment)
+        assert found.accepted or found.skipped
+        if found.accepted and chance.random() < 0.2:
+            judge(RUN, found.accepted)
+
+
+FACTS: Any = json.loads(
+    encode_facts(RunFacts(phases=(), readings=(Reading(at=1.0, source="service", name="rss", value=1.5),), layers=("L1",)))
+)
+
+
+@fuzzed
+def test_any_facts_and_any_confirmation_are_read_or_refused(tmp_path: Path, chance: random.Random) -> None:
+    facts, confirmation = damaged(FACTS, chance), damaged({"schema": 1, "not_run_again": {"steady": "late"}}, chance)
+    (tmp_path / "facts.json").write_bytes(facts)
+    (tmp_path / "confirmation.json").write_bytes(confirmation)
+    with in_words(facts):
+        read_facts(tmp_path)
+    with in_words(confirmation):
+        read_missing(tmp_path)
+
+
+def _members() -> dict[str, bytes]:
+    file = io.BytesIO()
+    with SampleWriter(Path("samples.npz"), create=lambda _: file) as writer:
+        writer.append("steady", some_samples(6))
+        file.close = lambda: None  # type: ignore[method-assign]
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+MEMBERS = _members()
+
+
+@fuzzed
+def test_any_samples_are_read_or_refused(tmp_path: Path, chance: random.Random) -> None:
+    """Members are damaged before they are packed, half of the time: otherwise their checksums would give most changes away."""
+    file, inside = io.BytesIO(), chance.random() < 0.5
+    hit = chance.choice([*MEMBERS]) if inside else ""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, column in MEMBERS.items():
+            archive.writestr(zipfile.ZipInfo(name), damaged(column, chance) if name == hit else column)
+    whole = file.getvalue() if inside else damaged(file.getvalue(), chance)
+    (tmp_path / "samples.npz").write_bytes(whole)
+    with in_words(whole):
+        read_samples(tmp_path / "samples.npz")
+
+
+PAIRS = duets.kept(pairs=1, sd=0.01, steps=("authorization_check",))
+DUET: Any = json.loads(encode_duet(PAIRS))
+
+
+@fuzzed
+def test_any_duet_is_judged_and_reported_or_refused(tmp_path: Path, chance: random.Random) -> None:
+    if not (tmp_path / "record.json").exists():
+        (tmp_path / "record.json").write_text(encode_record(duets.record(PAIRS)), encoding="utf-8")
+    pairs = damaged(DUET, chance)
+    (tmp_path / "duet.json").write_bytes(pairs)
+    with in_words(pairs):
+        read_duet(tmp_path)
+        if chance.random() < 0.05:
+            markdown(*judge_kept(tmp_path, tmp_path / "baselines"))
+
+
+SELFTEST = a_selftest()
+SELFTEST_FILE: Any = json.loads(encode_selftest(SELFTEST))
+
+
+@fuzzed
+def test_any_selftest_is_read_or_refused(tmp_path: Path, chance: random.Random) -> None:
+    selftest = damaged(SELFTEST_FILE, chance)
+    place_of(tmp_path, SELFTEST.environment).write_bytes(selftest)
+    with in_words(selftest):
+        known_selftest(tmp_path, SELFTEST.environment)
