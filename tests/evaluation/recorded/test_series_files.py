@@ -67,6 +67,20 @@ def test_timings_are_seconds_without_their_warm_up(tmp_path: Path) -> None:
     assert series.jobs == 1
 
 
+@pytest.mark.parametrize("timing", ["inf", "nan", "1e999"])
+def test_a_timing_that_is_not_a_number_is_refused(tmp_path: Path, timing: str) -> None:
+    packed(tmp_path / "spl_jdom/00.dat.gz", ["#begin", "1000000", timing])
+    with pytest.raises(RecordError, match="cannot be read"):
+        read_series(tmp_path)
+
+
+def test_a_time_that_is_not_a_number_sorts_as_text(tmp_path: Path) -> None:
+    rows = [f"s,j{i},{'nan' if i > 7 else i},,login,p95,0.0{i}" for i in range(1, 10)]
+    packed(tmp_path / "runs.csv", ["series,job,time,arm,figure,kind,value", *rows, rows[-1]])
+    (series,) = read_series(tmp_path).series
+    assert series.jobs == 9
+
+
 def test_files_with_other_columns_are_passed_over_and_a_folder_of_nothing_else_is_an_error(tmp_path: Path) -> None:
     packed(tmp_path / "notes.csv", ["name,age", "a,1"])
     with pytest.raises(RecordError, match="no series") as caught:

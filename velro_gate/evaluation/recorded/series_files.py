@@ -237,6 +237,8 @@ def _timings(path: Path) -> Floats:
         raise _unreadable(str(path), str(error)) from error
     if not len(times):
         raise _unreadable(str(path), "it holds no timing")
+    if not bool(np.isfinite(times).all()):
+        raise _unreadable(str(path), "a timing is not a number")
     return times[len(times) // 4 :]
 
 
