@@ -233,7 +233,7 @@ def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
     columns = {f"p/000000/{name}": np.zeros(3, np.int8) for name in COLUMNS}
     np.savez(tmp_path / "samples.npz", **columns)  # type: ignore[arg-type]
-    with pytest.raises(RecordError, match="a column holds '.i1', not"):
+    with pytest.raises(RecordError, match=r"a column holds '.i1', not"):
         read_samples(tmp_path / "samples.npz")
 
 
