@@ -55,9 +55,8 @@ class Inspection:
         self._texts = [c.text.encode() for c in step.checks if isinstance(c, ContainsCheck)]
         self._captures = step.captures
         # Of the checks first, then of the captures.
-        self._paths = [
-            json_path(c.path) for c in (*self._checks, *step.captures) if isinstance(c, JsonCheck) or c.source == "json"
-        ]
+        self._paths = [json_path(check.path) for check in self._checks]
+        self._paths += [json_path(capture.path) for capture in step.captures if capture.source == "json"]
         self.wants_body = bool(self._paths or self._texts)
         self.fault = ""
         self._found: object = ABSENT

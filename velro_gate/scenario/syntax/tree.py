@@ -239,7 +239,7 @@ def _events_of(text: str) -> Iterator[yaml.Event]:
     loader = yaml.SafeLoader(text)
     try:
         while loader.check_event():
-            yield loader.get_event()
+            yield loader.get_event()  # type: ignore[no-untyped-call]
     except (ValueError, OverflowError) as error:
         what = "an escape stands for no character, or a number in a directive is too long"
         raise _UnreadableError(loader.line + 1, what, "the last character is \\U0010FFFF") from error
