@@ -12,10 +12,12 @@ import pytest
 
 from velro_gate.model.facts import findings as finding_facts
 from velro_gate.model.facts import reasons
+from velro_gate.model.facts.bottlenecks import BottleneckFacts
 from velro_gate.model.facts.doubts import StoredInstead, Worded
 from velro_gate.model.facts.explanations import Companion, Origin
 from velro_gate.model.facts.findings import BaselineRequired, FindingFacts, RequirementNotMet, RowDecided
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
+from velro_gate.report.sentences import bottlenecks as bottlenecks_words
 from velro_gate.report.sentences import explanations as explanation_words
 from velro_gate.report.sentences import findings as findings_words
 from velro_gate.report.sentences import reasons as reasons_words
@@ -51,15 +53,19 @@ def _code(kind: Any) -> str:
 
 @pytest.mark.parametrize(
     ("union", "sentences"),
-    [(FindingFacts, findings_words.SENTENCES), (reasons.Reason, reasons_words.SENTENCES)],
-    ids=["findings", "reasons"],
+    [
+        (FindingFacts, findings_words.SENTENCES),
+        (reasons.Reason, reasons_words.SENTENCES),
+        (BottleneckFacts, bottlenecks_words.SENTENCES),
+    ],
+    ids=["findings", "reasons", "bottlenecks"],
 )
 def test_every_kind_has_a_sentence_and_no_sentence_is_left_over(union: Any, sentences: dict[type, Any]) -> None:
     assert set(sentences) == kinds(union)
 
 
 def test_the_page_lists_exactly_the_codes_there_are() -> None:
-    known = {code for kind in kinds(FindingFacts) | kinds(reasons.Reason) for code in codes_of(kind)}
+    known = {code for kind in kinds(FindingFacts) | kinds(reasons.Reason) | kinds(BottleneckFacts) for code in codes_of(kind)}
     listed = set(re.findall(r"^\| `([a-z-]+)` \|", PAGE, re.MULTILINE))
     assert listed - GATE == known
 
@@ -69,7 +75,7 @@ GATE = frozenset({"no-duet", "duet-failed", "measured-by-others", "commit-not-se
 
 
 def test_no_two_kinds_share_a_code() -> None:
-    for union in (FindingFacts, reasons.Reason):
+    for union in (FindingFacts, reasons.Reason, BottleneckFacts):
         codes = [code for kind in kinds(union) for code in codes_of(kind)]
         assert len(codes) == len(set(codes))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
-from velro_gate.cli.commands import adoption
+from velro_gate.cli.commands import adoption, capacity
 from velro_gate.cli.commands.baseline import baseline_app
 from velro_gate.cli.commands.duet_options import (
     BaseCommand,
@@ -407,6 +407,7 @@ def selftest(
 
 
 adoption.register(app)
+capacity.register(app)
 
 
 @app.command(epilog="Example: velro-gate schema > scenarios/velro-prd.schema.json")

@@ -21,7 +21,7 @@ from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.model.record import RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision
-from velro_gate.report.formats.live import progress_line, progress_view
+from velro_gate.report.formats.live import LiveView, progress_line
 from velro_gate.store.selftests import known_selftest, selftest_folder
 
 LINE_EVERY = 10.0
@@ -74,7 +74,8 @@ def _progress(console: Console) -> Iterator[Callable[[Progress], None]]:
         return
     sys.setswitchinterval(_SWITCH_INTERVAL)
     with Live(console=console, refresh_per_second=2, transient=True) as live:
-        yield lambda progress: live.update(progress_view(progress))
+        view = LiveView()
+        yield lambda progress: live.update(view.update(progress))
 
 
 def _line_printer(console: Console) -> Callable[[Progress], None]:

@@ -102,6 +102,7 @@ async def run_load(
                 observe=observe,
                 stop=stop,
                 sync=sync,
+                layers=layers.names,
             )
             done.append(await run_phase(plan))
         finished(done[-1])

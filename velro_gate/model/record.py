@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import METRICS, Times
 from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
@@ -162,6 +163,8 @@ class PhaseSummary:
     """Why the phase was ended early although the service was there."""
     failures: tuple[FirstFailure, ...] = ()
     """The first failed response of each step and kind."""
+    bottlenecks: tuple[Bottleneck, ...] = ()
+    """What held the phase back, the likeliest cause first."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""

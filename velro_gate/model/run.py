@@ -175,6 +175,14 @@ class Progress:
     lateness_p99: float | None
     elapsed: float
     remaining: float
+    steps: tuple[tuple[str, float], ...] = ()
+    """p95 of each step that was answered, in the scenario's order."""
+    layers: tuple[tuple[str, float], ...] = ()
+    """Share of the look-ups that each cache layer answered, and of the misses."""
+    service_cpu: float | None = None
+    """Cores that the service uses."""
+    pool: tuple[float, float] | None = None
+    """Connections of the service's database pool that are in use, and its size."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,7 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Sett
         slow=dict(map(_slowdown, given.slow)),
         seed=given.seed,
         control=not given.no_control,
+        workers=given.workers,
         users=given.users,
         pool_size=given.pool_size,
         memory_entries=given.memory_entries,
@@ -74,6 +75,7 @@ def arguments_for(settings: Settings) -> list[str]:
 _NUMBERS = {
     "port": "port; 0 takes a free one",
     "seed": "seed of the simulated work",
+    "workers": "steps worked on at a time; 0: any number",
     "users": "people in the catalogue",
     "pool_size": "database connections",
     "memory_entries": "entries of the cache in the process",

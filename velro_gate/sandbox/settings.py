@@ -40,6 +40,8 @@ class Settings:
     seed: int = 1
     control: bool = True
     """Whether /control exists."""
+    workers: int = 0
+    """How many steps are worked on at a time; 0: any number."""
     users: int = 20_000
     """How many people the catalogue holds."""
     pool_size: int = 200
@@ -65,6 +67,8 @@ class Settings:
             raise UsageError(f"the sandbox's secret is shorter than {SECRET_BYTES} bytes", hint="Give a longer one, or none.")
         if min(self.users, self.pool_size, self.memory_entries, self.breaker_failures) < 1:
             raise UsageError("users, pool size, cache entries and breaker failures must be at least 1")
+        if self.workers < 0:
+            raise UsageError(f"{self.workers} workers are not possible", hint="0 means any number.")
         if min(self.memory_ttl, self.shared_ttl, self.token_ttl, self.breaker_recovery) <= 0.0:
             raise UsageError("lifetimes and the recovery time must be positive")
 

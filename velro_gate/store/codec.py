@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from velro_gate.model.bank import BANK_SCHEMA, BankedBlock, BankHead
+from velro_gate.model.capacity import CAPACITY_SCHEMA, CapacityResult
 from velro_gate.model.duet import DUET_SCHEMA, DuetRecord
 from velro_gate.model.record import RECORD_SCHEMA, RunRecord
 from velro_gate.model.run import RunFacts
@@ -56,7 +57,7 @@ def encode_record(record: RunRecord, *, compact: bool = False) -> str:
     """
     if not compact:
         return _text(_adapter(RunRecord).dump_python(record, mode="json"))
-    lean = replace(record, phases=tuple(replace(phase, windows=(), failures=()) for phase in record.phases))
+    lean = replace(record, phases=tuple(replace(phase, windows=(), failures=(), bottlenecks=()) for phase in record.phases))
     tree = _adapter(RunRecord).dump_python(lean, mode="json", exclude_defaults=True)
     # Whether it is there must not depend on the default of the version that reads it.
     tree["schema"] = record.schema
@@ -195,6 +196,24 @@ def decode_selftest(text: str) -> Selftest:
         OtherSchemaError: another version's selftest. CodecError: no selftest at all, or a broken one.
     """
     return _validated(_adapter(Selftest).validate_json, _tree(text, "selftest", SELFTEST_SCHEMA), "selftest")
+
+
+def encode_capacity(found: CapacityResult) -> str:
+    """The result of a search for the capacity as JSON text.
+
+    Raises:
+        CodecError: a figure is NaN or infinite.
+    """
+    return _text(_adapter(CapacityResult).dump_python(found, mode="json"))
+
+
+def decode_capacity(text: str) -> CapacityResult:
+    """The result in a text that ``encode_capacity`` made.
+
+    Raises:
+        OtherSchemaError: another version's result. CodecError: no result at all, or a broken one.
+    """
+    return _validated(_adapter(CapacityResult).validate_json, _tree(text, "capacity", CAPACITY_SCHEMA), "capacity")
 
 
 def _text(tree: object, *, compact: bool = False) -> str:

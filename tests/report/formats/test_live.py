@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.golden import shown
 from tests.report.records import progress
-from velro_gate.report.formats.live import progress_line, progress_view
+from velro_gate.report.formats.live import LiveView, course, progress_line, progress_view
 
 
 def test_a_line_holds_every_figure_in_a_fixed_order() -> None:
@@ -59,3 +59,36 @@ def test_a_hostile_phase_name_does_nothing() -> None:
     assert "\x1b" not in progress_line(progress(phase="a\x1b[2Jb\nc"))
     assert "\n" not in progress_line(progress(phase="a\x1b[2Jb\nc"))
     assert "[bold]x" in shown(progress_view(progress(phase="[bold]x")))
+
+
+def test_the_live_view_shows_steps_layers_and_what_the_service_uses() -> None:
+    seen = progress(
+        steps=(("login", 0.0123), ("list", 0.045)), layers=(("memory", 0.9), ("miss", 0.1)), service_cpu=0.62, pool=(3.0, 20.0)
+    )
+    text = shown(progress_view(seen))
+    assert "p95 of steps login 12.3 ms · list 45.0 ms" in text
+    assert "memory 90.0 % · miss 10.0 %" in text
+    assert "CPU 62.0 % of a core · pool 3 of 20" in text
+
+
+def test_the_live_view_leaves_out_what_is_not_known() -> None:
+    text = shown(progress_view(progress()))
+    assert "p95 of steps" not in text
+    assert "pool" not in text
+
+
+def test_the_course_of_a_phase_is_drawn_from_zero_to_its_largest_value() -> None:
+    assert course([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
+    assert course([3.0]) == ""
+    assert course([0.0, 0.0]) == ""
+    assert len(course([1.0] * 500)) == 40
+
+
+def test_finished_phases_stay_in_view_with_their_figures() -> None:
+    view = LiveView()
+    for rate in (500.0, 510.0, 520.0):
+        view.update(progress(rate=rate, p95=0.02))
+    text = shown(view.update(progress(phase="large_scale", phase_number=3, stage="ramp", rate=10.0)))
+    assert "✓ intermediate_scaling: 2,500 of 2,500 users, 510/s, p95 20.0 ms, errors 3 (< 0.01 %)" in text
+    assert "large_scale" in text
+    assert "▁" not in text.splitlines()[-1], "the course begins anew"

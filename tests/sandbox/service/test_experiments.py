@@ -185,6 +185,16 @@ def test_the_state_is_plain_data_and_names_the_breakers() -> None:
         state = await stand.obey(slow={"login": {"delay": "5 ms", "distribution": "bimodal"}})
         assert json.loads(json.dumps(state)) == state
         assert state["breakers"] == {"redis": "closed", "database": "closed"}
-        assert state["slow"] == {"login": {"factor": 1.0, "instead": {"fast": 0.005, "slow": 0.05, "share": 0.1}}}
+        assert state["slow"] == {"login": {"factor": 1.0, "instead": {"fast": 0.005, "slow": 0.05, "share": 0.1}, "busy": 0.0}}
+
+    play(scene)
+
+
+def test_queries_can_be_slowed_and_a_step_can_use_cpu() -> None:
+    async def scene(stand: Stand) -> None:
+        state = await stand.obey(slow={"query": {"delay": "20 ms"}, "login": {"busy": "3 ms"}})
+        slow = json.loads(json.dumps(state))["slow"]
+        assert slow["query"]["instead"] == {"median": 0.02, "sigma": 0.0}
+        assert slow["login"]["busy"] == 0.003
 
     play(scene)

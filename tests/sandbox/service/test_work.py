@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.sandbox.service.work import MEDIANS, QUERY, SIGMA, Bimodal, Lognormal, Slowdown, Work
+from velro_gate.sandbox.service.work import MEDIANS, QUERY, SIGMA, Bimodal, Lognormal, Slowdown, Work, Workers
 from velro_gate.sandbox.settings import STEPS
 
 DRAWS = 4_000
@@ -97,3 +97,35 @@ def test_spending_sleeps_for_what_was_drawn_and_not_at_all_for_nothing() -> None
 
     asyncio.run(scene())
     assert slept == draws(work(), "model_access", 1)
+
+
+def test_workers_take_one_step_each_and_the_others_wait_in_their_order() -> None:
+    workers = Workers(2, clock=lambda: 100.0)
+    assert [workers.take(0.5) for _ in range(4)] == pytest.approx([0.5, 0.5, 1.0, 1.0])
+
+
+def test_workers_that_have_been_idle_start_at_once() -> None:
+    now = 100.0
+    workers = Workers(1, clock=lambda: now)
+    workers.take(0.5)
+    now = 200.0
+    assert workers.take(0.5) == pytest.approx(0.5)
+
+
+def test_queries_do_not_wait_for_a_worker() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    made = Work(seed=1, on=True, slow={}, workers=Workers(1, clock=lambda: 0.0), sleep=sleep)
+
+    async def spend() -> None:
+        await made.spend(STEPS[0])
+        await made.spend(STEPS[0])
+        await made.spend(QUERY)
+
+    asyncio.run(spend())
+    first, second, query = slept
+    assert second > first
+    assert query < first

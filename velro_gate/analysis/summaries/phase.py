@@ -98,6 +98,7 @@ def summarise(
         tls_fault=run.tls_fault,
         hopeless=run.hopeless,
         failures=run.failures,
+        bottlenecks=(),
         **_standstill(run),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.table import Table
@@ -17,7 +18,7 @@ from velro_gate.gate.judge.history import History, HistoryEntry, histories
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.sentences.baselines import main_change, release_change, run_of_main
+from velro_gate.report.sentences.baselines import main_change, outlook_sentence, release_change, run_of_main
 from velro_gate.report.text.figures import figure
 
 
@@ -72,6 +73,7 @@ def _sentences(history: History) -> list[str]:
     if history.too_short:
         said.append("Ten accepted runs or more are needed to look for change points.")
     said += [f"Changed: {main_change(place(point))}." for point in history.points if point.worse and not point.accepted]
+    said += [f"Forecast: {outlook_sentence(one)}." for one in history.outlooks]
     if history.release is None:
         said.append("No release is pinned ('velro-gate baseline pin FILE' pins one).")
     else:
@@ -111,6 +113,7 @@ def _document(history: History) -> dict[str, object]:
             }
             for point in history.points
         ],
+        "forecast": [asdict(one) for one in history.outlooks],
         "drift": [
             {
                 "phase": drift.phase,

@@ -115,6 +115,40 @@ def jobs(
     return evaluate_jobs(wanted, format)
 
 
+@evaluate_app.command(epilog="Example: velro-gate evaluate capacity --count 10 --sandbox searches")
+def capacity(
+    count: Annotated[int, typer.Option(min=1, help="Searches on each service.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated services: equal seeds give equal figures.")] = 1,
+    sandbox: Annotated[
+        Path | None,
+        typer.Option(help="Search on the embedded sandbox instead, in this folder; complete searches are not made again."),
+    ] = None,
+    max_minutes: Annotated[float, typer.Option(min=1.0, help="Time limit of one search on the sandbox.")] = 10.0,
+    format: FiguresFormatted = FigureFormat.TEXT,
+) -> int:
+    """Search for the capacity of services whose capacity is known. Exit code 1 when too few searches come within 5 %."""
+    from velro_gate.cli.evaluate.evaluations import evaluate_capacity
+
+    return evaluate_capacity(count, seed, sandbox, max_minutes, format)
+
+
+@evaluate_app.command(epilog="Example: velro-gate evaluate bottlenecks --folder causes --only pool --count 2")
+def bottlenecks(
+    folder: Annotated[Path, typer.Option(help="Folder of the runs; complete ones are not made again.")],
+    count: Annotated[int, typer.Option(min=0, help="Runs of each cause.")] = 10,
+    clean: Annotated[int, typer.Option(min=0, help="Runs without a cause.")] = 20,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this cause, such as pool, stall, clean; may be repeated.")
+    ] = None,
+    format: FiguresFormatted = FigureFormat.TEXT,
+) -> int:
+    """Inject known causes into the sandbox under load: how often each is reported first. Exit code 1: not often enough."""
+    from velro_gate.cli.evaluate.evaluations import evaluate_bottlenecks
+    from velro_gate.evaluation.sandboxed.causes import CauseRuns
+
+    return evaluate_bottlenecks(CauseRuns(folder=folder, count=count, clean=clean, only=tuple(only or ())), format)
+
+
 _SHARE = "For example 3%."
 
 

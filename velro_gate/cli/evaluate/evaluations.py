@@ -15,8 +15,11 @@ from velro_gate.cli.output import people, put, show
 from velro_gate.cli.world import real_effects
 from velro_gate.evaluation.curves import curves_svg
 from velro_gate.evaluation.run import curve_points
+from velro_gate.evaluation.sandboxed.capacities import SandboxSearches, sandbox_capacities
+from velro_gate.evaluation.sandboxed.causes import CauseRuns, cause_figures
 from velro_gate.evaluation.sandboxed.end_to_end import EndToEnd, end_to_end_figures
 from velro_gate.evaluation.sandboxed.whole_jobs import WholeJobs, whole_job_figures
+from velro_gate.evaluation.simulated.queues import simulated_capacities
 from velro_gate.gate.sandboxed.effects import sandbox_effects
 from velro_gate.store.files import write_whole
 
@@ -34,6 +37,25 @@ def evaluate_jobs(asked: WholeJobs, format: FigureFormat) -> int:
     """Measure whole jobs, print their figures; 1 when one is missed."""
     with real_effects(None, verbose=False) as effects:
         figures = list(whole_job_figures(asked, sandbox_effects(effects)))
+    return print_figures(figures, format)
+
+
+def evaluate_capacity(count: int, seed: int, sandbox: Path | None, minutes: float, format: FigureFormat) -> int:
+    """Search on simulated services, or on the sandbox where a folder is given; 1 when a figure is missed."""
+    if sandbox is None:
+        console = people()
+        said = simulated_capacities(count, seed, say=lambda line: console.print(line, markup=False))
+        return print_figures(list(said), format)
+    with real_effects(None, verbose=False) as effects:
+        searches = SandboxSearches(folder=sandbox, count=count, minutes=minutes)
+        figures = list(sandbox_capacities(searches, effects))
+    return print_figures(figures, format)
+
+
+def evaluate_bottlenecks(asked: CauseRuns, format: FigureFormat) -> int:
+    """Make the runs with known causes, print how often each was reported first; 1 when a figure is missed."""
+    with real_effects(None, verbose=False) as effects:
+        figures = list(cause_figures(asked, effects))
     return print_figures(figures, format)
 
 

@@ -65,6 +65,8 @@ class PhasePlan:
     observe: Callable[[Progress], None]
     stop: trio.Event
     sync: PhaseSync = field(default_factory=PhaseSync)
+    layers: Sequence[str] = ()
+    """Names of the cache layers, of which there may be more as the phase goes on."""
     alarm: Callable[[], AbstractContextManager[Alarm]] = system_alarm
     """What wakes the scheduler; another one in simulated time, of which no timer knows."""
     aside: Aside = in_thread
@@ -188,6 +190,8 @@ class _Phase:
             origin=plan.origin,
             context=self._context,
             connections=population.connections,
+            steps=plan.names,
+            layers=plan.layers,
         )
 
     def _closed(self, deliver: Callable[[float, int, int], None]) -> ClosedScheduler:

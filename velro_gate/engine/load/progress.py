@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
@@ -12,7 +12,7 @@ from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.population import ConnectionCounts
 from velro_gate.engine.load.times import PhaseTimes
 from velro_gate.model.run import Progress, Stage, Tick
-from velro_gate.model.samples import Outcome
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase
 from velro_gate.units import format_count, format_seconds, format_share
 
@@ -173,6 +173,10 @@ class PhaseProgress:
     """When the run started."""
     context: PhaseContext
     connections: Callable[[], ConnectionCounts]
+    steps: Sequence[str] = ()
+    """Names by index."""
+    layers: Sequence[str] = ()
+    """Names of the cache layers as far as they were seen, by code."""
     ticks: list[Tick] = field(default_factory=list)
 
     def tick(self) -> Tick:
@@ -214,7 +218,15 @@ class PhaseProgress:
             lateness_p99=recent.lateness_p99,
             elapsed=now - times.began,
             remaining=max(times.end - now, 0.0),
+            steps=tuple((self.steps[step], p95) for step, p95 in recent.steps if step < len(self.steps)),
+            layers=tuple((self._layer(code), share) for code, share in recent.cache),
         )
+
+    def _layer(self, code: int) -> str:
+        index = code - FIRST_CACHE_LAYER
+        if code == CACHE_MISS:
+            return "miss"
+        return self.layers[index] if index < len(self.layers) else f"layer {index + 1}"
 
     def _rate(self) -> float:
         """Successful responses per second over the last few ticks."""

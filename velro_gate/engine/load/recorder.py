@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.model.samples import CACHE_MISS, COLUMNS, FIRST_CACHE_LAYER, Outcome, Samples
+from velro_gate.model.samples import COLUMNS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 
 ROWS = 16_384
 _RECENT = 4_096
@@ -29,6 +29,10 @@ class Recent:
     p99: float | None = None
     hit_rate: float | None = None
     lateness_p99: float | None = None
+    steps: tuple[tuple[int, float], ...] = ()
+    """p95 by the index of the step."""
+    cache: tuple[tuple[int, float], ...] = ()
+    """Share of the look-ups by cache code."""
 
 
 class Recorder:
@@ -104,12 +108,15 @@ class Recorder:
         good = rows[rows["outcome"] == Outcome.OK]
         times = good["done"] - good["due"]
         p50, p95, p99 = np.quantile(times, (0.5, 0.95, 0.99)).tolist() if len(times) else (None, None, None)
-        hits = int((rows["cache"] >= FIRST_CACHE_LAYER).sum())
-        known = hits + int((rows["cache"] == CACHE_MISS).sum())
+        codes, counts = np.unique(rows["cache"][rows["cache"] != NO_CACHE_HEADER], return_counts=True)
+        known, hits = int(counts.sum()), int(counts[codes >= FIRST_CACHE_LAYER].sum())
+        answered = np.unique(good["step"]).tolist()
         return Recent(
             p50=p50,
             p95=p95,
             p99=p99,
             hit_rate=hits / known if known else None,
             lateness_p99=float(np.quantile(lateness, 0.99)),
+            steps=tuple((step, float(np.quantile(times[good["step"] == step], 0.95))) for step in answered),
+            cache=tuple((code, count / known) for code, count in zip(codes.tolist(), counts.tolist(), strict=True)),
         )

@@ -145,6 +145,13 @@ def merged_progress(shards: Sequence[Progress]) -> Progress:
     """A view of all shards. Latencies are those of the worst shard, rates of error and hits the mean: it is a view only."""
     hits = [seen.hit_rate for seen in shards if seen.hit_rate is not None]
     offered = [seen.offered_rate for seen in shards if seen.offered_rate is not None]
+    steps: dict[str, float] = {}
+    layers: dict[str, float] = {}
+    for seen in shards:
+        for step, p95 in seen.steps:
+            steps[step] = max(steps.get(step, 0.0), p95)
+        for layer, share in seen.layers:
+            layers[layer] = layers.get(layer, 0.0) + share / len(shards)
     return replace(
         shards[0],
         users=sum(seen.users for seen in shards),
@@ -160,6 +167,8 @@ def merged_progress(shards: Sequence[Progress]) -> Progress:
         lateness_p99=_known(max, (seen.lateness_p99 for seen in shards)),
         elapsed=max(seen.elapsed for seen in shards),
         remaining=max(seen.remaining for seen in shards),
+        steps=tuple(steps.items()),
+        layers=tuple(layers.items()),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from velro_gate.analysis.stored.drift import LEAST_RUNS, ChangePoint, Drift, changes_of, drift_from, primary_rows
+from velro_gate.analysis.stored.outlook import outlook
+from velro_gate.model.facts.outlook import Outlook
 from velro_gate.model.record import NewLevel, Release, RunRecord, fingerprint
 from velro_gate.store.baselines import Listing, list_baselines
 
@@ -42,6 +44,8 @@ class History:
     """Of every primary figure, compared with ``release``, the newest pinned run."""
     too_short: bool
     """Whether there are too few accepted runs to look for change points."""
+    outlooks: tuple[Outlook, ...] = ()
+    """When this figure reaches its limits."""
 
 
 def histories(root: Path, metric: str, step: str) -> tuple[History, ...]:
@@ -80,6 +84,13 @@ def _history(stored: Sequence[tuple[Path, RunRecord]], listing: Listing, metric:
         release=release,
         drifts=drifts,
         too_short=len(accepted) < LEAST_RUNS,
+        outlooks=tuple(
+            found
+            for phase in newest.plan.phases
+            for wanted in phase.requirements
+            if (wanted.metric, wanted.step) == (metric, step)
+            and (found := outlook(accepted, phase.name, wanted, policy)) is not None
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import trio
 
+from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
@@ -20,6 +21,7 @@ from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.holding import HeldSignals
+from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NoiseUnknown, NullRun, null_run
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
@@ -27,6 +29,7 @@ from velro_gate.model.masking import mask, secret_values
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
+from velro_gate.model.scenario import Phase
 from velro_gate.monitor import sources_for, watch
 from velro_gate.report.parts.measured import failed_kind
 from velro_gate.store.records import SampleWriter, read_samples, write_record
@@ -120,7 +123,7 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
     """Every phase that was run, summarised from its samples and readings."""
     planned = {phase.name: phase for phase in plan.phases}
     return tuple(
-        summarise(
+        _summary(
             planned[ran.name],
             plan.steps,
             ran,
@@ -130,6 +133,18 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
         )
         for ran in facts.phases
     )
+
+
+def _summary(
+    phase: Phase,
+    steps: Sequence[str],
+    ran: PhaseRun,
+    samples: Samples,
+    readings: Sequence[Reading],
+    layers: Sequence[str],
+) -> PhaseSummary:
+    made = summarise(phase, steps, ran, samples, readings, layers)
+    return replace(made, bottlenecks=bottlenecks(phase, steps, ran, made, samples, readings))
 
 
 def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
@@ -193,6 +208,12 @@ async def watched_load(
     """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read."""
     target = setup.scenario.target
     readings: list[Reading] = []
+    newest = NewestReadings()
+
+    def keep(reading: Reading) -> None:
+        readings.append(reading)
+        newest.keep(reading)
+
     origin = trio.current_time()
     sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
     async with trio.open_nursery() as nursery:
@@ -202,7 +223,7 @@ async def watched_load(
                 sources,
                 every=MONITOR_EVERY,
                 now=lambda: trio.current_time() - origin,
-                emit=readings.append,
+                emit=keep,
                 note=note,
             )
         )
@@ -211,7 +232,7 @@ async def watched_load(
             shards,
             origin=origin,
             sink=sink,
-            observe=_observer(observe, log),
+            observe=_observer(lambda progress: observe(newest.shown(progress)), log),
             finished=partial(_log_phase, log),
             stop=stop,
         )

@@ -126,6 +126,7 @@ def _render(view: View, layout: _Layout, extras: _Extras) -> str:
         changed_left_out=_more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
         explanations=shown.explanations[:listed],
         trust=shown.trust[:listed],
+        bottlenecks=shown.bottlenecks[:listed],
         next_steps=shown.next_steps[:listed],
         extras=extras,
         dropped=_dropped(layout),
@@ -158,6 +159,7 @@ def _shortened(view: View, length: int) -> View:
         sentence=tuple(replace(piece, text=cut(piece.text)) for piece in view.sentence),
         explanations=[cut(words) for words in view.explanations],
         trust=[replace(row, sentence=cut(row.sentence)) for row in view.trust],
+        bottlenecks=[replace(row, sentence=cut(row.sentence)) for row in view.bottlenecks],
         next_steps=[
             replace(row, advice=cut(row.advice), reasons=tuple(replace(one, sentence=cut(one.sentence)) for one in row.reasons))
             for row in view.next_steps

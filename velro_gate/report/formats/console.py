@@ -41,7 +41,8 @@ def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:
     parts: list[RenderableType] = [_head(view), Text("")]
     if view.scaled:
         parts += [_text(view.scaled), Text("")]
-    parts += [*_requirements(view), *_comparisons(view), *_trust(view), *_next(view), _foot(view)]
+    parts += [*_requirements(view), *_comparisons(view), *_trust(view), *_bottlenecks(view)]
+    parts += [*_next(view), _foot(view)]
     return Group(*parts)
 
 
@@ -130,6 +131,18 @@ def _trust_line(row: TrustRow) -> RenderableType:
     colour = "red" if row.word == "broken" else "yellow"
     where = f" in {visible(row.phase)}" if row.phase else ""
     return Padding(Text.assemble((row.word, colour), f"{where}: {visible(row.sentence)}"), (0, 0, 0, 2))
+
+
+def _bottlenecks(view: View) -> list[RenderableType]:
+    if not view.bottlenecks:
+        return []
+    rows = view.bottlenecks[:_LISTED]
+    said = (f"in {visible(row.phase)}: {visible(row.sentence)}" if row.phase else visible(row.sentence) for row in rows)
+    return [
+        Text("Bottlenecks, the likeliest cause first", style="bold"),
+        *(Padding(Text(words), _INDENT) for words in said),
+        Text(""),
+    ]
 
 
 def _next(view: View) -> list[RenderableType]:

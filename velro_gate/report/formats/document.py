@@ -7,11 +7,13 @@ import json
 from typing import Any
 
 from velro_gate.model.explanation import Explanation
+from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
 from velro_gate.model.verdict import Comparison, Finding, RequirementResult, SideBySide, TrustFinding, Verdict
 from velro_gate.report.parts.wording import action, headline
 from velro_gate.report.sentences.baselines import unused_words
+from velro_gate.report.sentences.bottlenecks import bottleneck_words
 from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
@@ -50,6 +52,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
         "comparisons": [_comparison(row) for row in verdict.comparisons],
         "explanations": [_explanation(one) for one in verdict.explanations],
         "trust": [trust_row(found) for found in verdict.trust],
+        "bottlenecks": [_bottleneck(phase.name, found) for phase in record.phases for found in phase.bottlenecks],
     }
 
 
@@ -93,6 +96,21 @@ def _finding(found: Finding) -> dict[str, Any]:
         "code": found.code,
         "level": found.level.word,
         "subject": found.subject,
+        "sentence": said.sentence,
+        "advice": said.advice,
+    }
+
+
+def _bottleneck(phase: str, found: Bottleneck) -> dict[str, Any]:
+    said = bottleneck_words(found)
+    return {
+        "code": found.code,
+        "phase": phase,
+        "start": found.start,
+        "end": found.end,
+        "strength": found.strength,
+        "series": list(found.series),
+        "figures": {name: value for name, value in dataclasses.asdict(found.facts).items() if name != "code"},
         "sentence": said.sentence,
         "advice": said.advice,
     }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean, median
+
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -11,6 +15,13 @@ from rich.text import Text
 from velro_gate import units
 from velro_gate.model.run import Progress, Stage
 from velro_gate.report.text.escape import visible
+
+_BARS = "▁▂▃▄▅▆▇█"
+_COURSE = 40
+"""Points of a course, one a second."""
+
+_KEPT = 8
+"""Finished phases that stay in view."""
 
 _STAGES = {Stage.RAMP: "ramping up", Stage.MEASURE: "measuring", Stage.DRAIN: "draining"}
 
@@ -36,15 +47,73 @@ def progress_line(progress: Progress) -> str:
 
 def progress_view(progress: Progress) -> RenderableType:
     """A panel to be redrawn about once a second."""
-    return Panel(
-        _figures(progress),
-        title=_title(progress),
-        title_align="left",
-        subtitle=Text(_left(progress)),
-        subtitle_align="right",
-        border_style="red" if progress.error_rate >= 0.01 else "cyan",
-        padding=(0, 1),
-    )
+    return LiveView().update(progress)
+
+
+@dataclass(slots=True)
+class LiveView:
+    """The panel of the running phase, below the phases that are over. It remembers the course of rate and p95."""
+
+    rates: list[float] = field(default_factory=list)
+    p95s: list[float] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    last: Progress | None = None
+
+    def update(self, progress: Progress) -> RenderableType:
+        """Take the newest state in, and draw."""
+        last = self.last
+        if last is not None and (last.phase, last.phase_number) != (progress.phase, progress.phase_number):
+            self.finished.append(self._over(last))
+            self.rates, self.p95s = [], []
+        self.last = progress
+        if progress.stage == Stage.MEASURE:
+            self.rates.append(progress.rate)
+            if progress.p95 is not None:
+                self.p95s.append(progress.p95)
+        lines = [Text(line, style="dim") for line in self.finished[-_KEPT:]]
+        return Group(*lines, self._panel(progress))
+
+    def _over(self, last: Progress) -> str:
+        """A finished phase in one line: its mean rate, the median of its p95, its errors."""
+        rate = units.format_rate(fmean(self.rates)) if self.rates else units.MISSING
+        tail = units.format_seconds(median(self.p95s)) if self.p95s else units.MISSING
+        return f"✓ {visible(last.phase)}: {_users(last)} users, {rate}, p95 {tail}, errors {_errors(last)}"
+
+    def _panel(self, progress: Progress) -> RenderableType:
+        return Panel(
+            Group(_figures(progress), *self._details(progress), _bar(progress)),
+            title=_title(progress),
+            title_align="left",
+            subtitle=Text(_left(progress)),
+            subtitle_align="right",
+            border_style="red" if progress.error_rate >= 0.01 else "cyan",
+            padding=(0, 1),
+        )
+
+    def _details(self, progress: Progress) -> list[RenderableType]:
+        """Steps, cache layers, what the service uses, and the course: each line only where there is something to show."""
+        steps = " · ".join(f"{visible(step)} {units.format_seconds(p95)}" for step, p95 in progress.steps)
+        layers = " · ".join(f"{visible(layer)} {units.format_share(share)}" for layer, share in progress.layers)
+        cpu = None if progress.service_cpu is None else f"CPU {units.format_share(progress.service_cpu)} of a core"
+        pool = None if progress.pool is None else f"pool {progress.pool[0]:.0f} of {progress.pool[1]:.0f}"
+        service = " · ".join(part for part in (cpu, pool) if part is not None)
+        lines = {
+            "p95 of steps": steps,
+            "cache": layers,
+            "service": service,
+            "rate": course(self.rates),
+            "p95": course(self.p95s),
+        }
+        return [Text.assemble((f"{name} ", "dim"), line) for name, line in lines.items() if line]
+
+
+def course(values: Sequence[float]) -> str:
+    """The newest values as bars from zero to the largest of them; empty with fewer than two."""
+    shown = values[-_COURSE:]
+    most = max(shown, default=0.0)
+    if len(shown) < 2 or most <= 0.0:
+        return ""
+    return "".join(_BARS[min(int(value / most * len(_BARS)), len(_BARS) - 1)] for value in shown)
 
 
 def _title(progress: Progress) -> Text:
@@ -53,7 +122,7 @@ def _title(progress: Progress) -> Text:
 
 
 def _figures(progress: Progress) -> RenderableType:
-    """Three columns of figures, which fit 80 characters, over a bar of the phase's time."""
+    """Three columns of figures, which fit 80 characters."""
     grid = Table.grid(padding=(0, 2))
     for index in range(6):
         grid.add_column(justify="left" if index % 2 else "right", style="" if index % 2 else "dim", no_wrap=True)
@@ -64,8 +133,12 @@ def _figures(progress: Progress) -> RenderableType:
     tail = Text(seconds(progress.p95), style="bold")
     grid.add_row("rate", _rate(progress), "p95", tail, "lateness p99", seconds(progress.lateness_p99))
     grid.add_row("cache hits", units.format_share(progress.hit_rate), "p99", seconds(progress.p99), "elapsed", elapsed)
-    total = max(progress.elapsed + progress.remaining, 1e-9)
-    return Group(grid, ProgressBar(total=total, completed=progress.elapsed))
+    return grid
+
+
+def _bar(progress: Progress) -> ProgressBar:
+    """The phase's time."""
+    return ProgressBar(total=max(progress.elapsed + progress.remaining, 1e-9), completed=progress.elapsed)
 
 
 def _users(progress: Progress) -> str:

@@ -41,7 +41,25 @@ def verdict_schema() -> dict[str, object]:
             comparisons=_list(_comparison()),
             explanations=_list(_explanation()),
             trust=_list(_trust()),
+            bottlenecks=_list(_bottleneck()),
         ),
+    }
+
+
+def _bottleneck() -> dict[str, Any]:
+    return {
+        **_object(
+            code=_TEXT,
+            phase=_TEXT,
+            start=_FIGURE,
+            end=_FIGURE,
+            strength=_SHARE,
+            series=_list(_TEXT),
+            figures={"type": "object", "description": "What the sentence is made of, by code (docs/bottlenecks.md)."},
+            sentence=_TEXT,
+            advice=_TEXT,
+        ),
+        "description": "What held a phase back, the likeliest cause first; times are seconds of its measured stretch.",
     }
 
 

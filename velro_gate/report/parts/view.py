@@ -23,6 +23,7 @@ from velro_gate.report.parts import measured, rows, trustline
 from velro_gate.report.parts.settled import settled
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
 from velro_gate.report.sentences.baselines import unused_words
+from velro_gate.report.sentences.bottlenecks import bottleneck_words
 from velro_gate.report.sentences.explanations import explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.text import figures
@@ -32,6 +33,11 @@ from velro_gate.report.text.words import Words
 _NOTHING_TO_DO = "Nothing to do."
 _NOTHING_FOUND_OUT = "Fix the cause and run again; nothing in this run counts for or against the change."
 """Where there is no finding at all: every other one above a pass says what to do."""
+
+_CAUSES = 3
+"""Causes whose remedies stand before all other advice: those behind them mostly follow from them."""
+
+_CAUSE = "🔎"
 
 _REASONS = 2
 """Findings shown under one piece of advice before the rest is only counted."""
@@ -63,6 +69,16 @@ class TrustRow:
 
     glyph: str
     word: str
+    phase: str
+    sentence: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BottleneckRow:
+    """What held a phase back. code: its kind; phase: empty where the run has only one."""
+
+    code: str
     phase: str
     sentence: str
     advice: str
@@ -109,6 +125,7 @@ class View:
     side_by_side: bool
     trust_facts: tuple[tuple[str, str], ...]
     trust: list[TrustRow]
+    bottlenecks: list[BottleneckRow]
     next_steps: list[NextStep]
     findings: list[FindingRow]
     phases: list[measured.PhaseRow]
@@ -151,6 +168,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         side_by_side=verdict.duet is not None,
         trust_facts=trustline.trust_facts(record, verdict),
         trust=_trust(verdict),
+        bottlenecks=bottleneck_rows(record),
         next_steps=_next_steps(record, verdict),
         findings=_findings(record, verdict),
         phases=measured.phase_rows(record),
@@ -236,14 +254,37 @@ def _finding_row(finding: Finding, said: Words, phases: set[str]) -> FindingRow:
     )
 
 
+def bottleneck_rows(record: RunRecord) -> list[BottleneckRow]:
+    """What held the phases back, phase by phase, the likeliest cause first."""
+    several = len(record.phases) > 1
+    return [
+        BottleneckRow(
+            code=found.code, phase=phase.name if several else "", sentence=spoken(said.sentence), advice=spoken(said.advice)
+        )
+        for phase in record.phases
+        for found in phase.bottlenecks
+        for said in (bottleneck_words(found),)
+    ]
+
+
+def _remedies(record: RunRecord) -> dict[str, list[FindingRow]]:
+    """What to do about the likeliest causes, each remedy with the causes that it is for."""
+    asked: dict[str, list[FindingRow]] = {}
+    for row in bottleneck_rows(record):
+        cause = f"{row.sentence} ({row.phase})" if row.phase else row.sentence
+        shown = FindingRow(glyph=_CAUSE, level=Level.WARN.word, subject=row.phase, sentence=cause, advice=row.advice)
+        asked.setdefault(row.advice, []).append(shown)
+    return dict(list(asked.items())[:_CAUSES])
+
+
 def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
-    """What the findings ask for; each piece of advice once, with the findings that lead to it.
+    """What was found to hold the run back, then what the findings ask for; each piece of advice once, with what leads to it.
 
     Only the findings that made the verdict ask, if any of them does: whoever fixes a failure need not read every warning first.
     """
     telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
-    asked: dict[str, list[FindingRow]] = {}
+    asked = _remedies(record)
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)
     if not asked:

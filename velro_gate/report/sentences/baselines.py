@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from velro_gate import units
 from velro_gate.model.facts.findings import BaselineRequired, BehindRelease, MainChange, MainWorse, NoBaseline, ReleaseChange
+from velro_gate.model.facts.outlook import FARTHEST, Outlook
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.report.text import figures
@@ -84,6 +85,18 @@ def main_worse(facts: MainWorse) -> Words:
     """Main itself became worse."""
     points = listed([main_change(point) for point in facts.points], _MOST, between="; ")
     return Words(sentence=f"main itself became worse, and nobody accepted it: {points}", advice=f"{_LOOK} with a waiver.")
+
+
+def outlook_sentence(found: Outlook) -> str:
+    """When a figure of main reaches its limit, if it goes on as it has."""
+    change = f"{units.format_change(found.change.value)} a merge"
+    between = f"{units.format_change(found.change.low)} to {units.format_change(found.change.high)}"
+    far = "no end" if found.merges.high > FARTHEST else f"{found.merges.high:.0f}"
+    limit = figures.figure(found.metric, found.limit)
+    return (
+        f"{subject(found.metric, found.step)} in {found.phase} changes by {change} ({between}) over {found.runs} runs of main: "
+        f"its limit of {limit} is reached in about {found.merges.value:.0f} merges ({found.merges.low:.0f} to {far})"
+    )
 
 
 def behind_release(facts: BehindRelease) -> Words:

@@ -17,7 +17,7 @@ from velro_gate.sandbox.service.metrics import Metrics
 from velro_gate.sandbox.service.operations import Operations
 from velro_gate.sandbox.service.tokens import Verifier, issue_key
 from velro_gate.sandbox.service.web import Application
-from velro_gate.sandbox.service.work import QUERY, Work
+from velro_gate.sandbox.service.work import QUERY, Work, Workers
 from velro_gate.sandbox.settings import Settings
 from velro_gate.sandbox.stores.breaker import Breaker
 from velro_gate.sandbox.stores.database import Database
@@ -56,7 +56,8 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
         UsageError: the Redis or the database that was named cannot be used.
     """
     secret = settings.secret or secrets.token_urlsafe(32)
-    work = Work(seed=settings.seed, on=settings.work, slow=settings.slow)
+    workers = Workers(settings.workers) if settings.workers else None
+    work = Work(seed=settings.seed, on=settings.work, slow=settings.slow, workers=workers)
     tally = Tally()
     async with AsyncExitStack() as stack:
         database = _database(settings, work)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from velro_gate.errors import UsageError
 from velro_gate.sandbox.problem import RefusalError
-from velro_gate.sandbox.service.work import SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
+from velro_gate.sandbox.service.work import QUERY, SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
 from velro_gate.sandbox.settings import known_step
 from velro_gate.sandbox.stores.dependency import Dependency
 from velro_gate.sandbox.stores.layers import Layers
@@ -34,13 +34,20 @@ def _step(name: object) -> str:
         raise ValueError(fault.what) from fault
 
 
+def _slowed(name: object) -> str:
+    return QUERY if name == QUERY else _step(name)
+
+
 Step = Annotated[str, BeforeValidator(_step)]
+Slowed = Annotated[str, BeforeValidator(_slowed)]
+"""A step, or the queries of the embedded database."""
+
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0)]
 Share = Annotated[float, BeforeValidator(parse_share)]
 
 
 class SlowOrder(BaseModel):
-    """How to slow one step: by a factor, or by a delay in place of its own time (for bimodal: its fast mode)."""
+    """How to slow one step: by a factor, or by a delay in place of its own time (for bimodal: its fast mode); busy: by CPU."""
 
     model_config = _STRICT
     factor: Annotated[float, Field(gt=0.0, le=1_000.0)] = 1.0
@@ -49,6 +56,7 @@ class SlowOrder(BaseModel):
     sigma: Annotated[float, Field(gt=0.0, le=3.0)] = SIGMA
     slow_delay: Seconds | None = None
     slow_share: Share = 0.1
+    busy: Seconds | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -58,7 +66,7 @@ class SlowOrder(BaseModel):
 
     def slowdown(self) -> Slowdown:
         """The order as the work understands it."""
-        return Slowdown(factor=self.factor, instead=self._instead())
+        return Slowdown(factor=self.factor, instead=self._instead(), busy=self.busy or 0.0)
 
     def _instead(self) -> Distribution | None:
         if self.delay is None:
@@ -77,7 +85,7 @@ class ControlOrder(BaseModel):
 
     model_config = _STRICT
     reset: bool = False
-    slow: dict[Step, SlowOrder] = {}
+    slow: dict[Slowed, SlowOrder] = {}
     fail: dict[Step, Share] = {}
     down: tuple[Literal["redis", "database"], ...] | None = None
     flush: tuple[Literal["memory", "redis"], ...] = ()

@@ -7,7 +7,9 @@ a factor or replace it by another distribution. Every step draws from its own st
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -69,19 +71,47 @@ Kind = Literal["constant", "lognormal", "bimodal"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slowdown:
-    """What an experiment does to a step: multiplies its time by ``factor``, after ``instead`` has replaced it, if given."""
+    """What an experiment does to a step: multiplies its time by ``factor``, after ``instead`` has replaced it, if given; and
+    keeps the CPU busy for ``busy`` seconds, in which nothing else is served.
+    """
 
     factor: float = 1.0
     instead: Distribution | None = None
+    busy: float = 0.0
+
+
+class Workers:
+    """A fixed number of steps are worked on at a time; the others wait in their order. Each learns how long it will take.
+
+    The queue is computed and not waited in, so its capacity is exactly workers / service time, however late the loop is.
+    """
+
+    def __init__(self, count: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._free = [0.0] * count
+        self._clock = clock
+
+    def take(self, seconds: float) -> float:
+        """Seconds from now until this work is done."""
+        now = self._clock()
+        done = max(now, self._free[0]) + seconds
+        heapq.heapreplace(self._free, done)
+        return done - now
 
 
 class Work:
-    """Draws and spends the simulated time. on: whether there is any."""
+    """Draws and spends the simulated time. on: whether there is any. workers: None: any number of steps at a time."""
 
     def __init__(
-        self, *, seed: int, on: bool, slow: Mapping[str, float], sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+        self,
+        *,
+        seed: int,
+        on: bool,
+        slow: Mapping[str, float],
+        workers: Workers | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.on = on
+        self._workers = workers
         self._start = {step: Slowdown(factor=factor) for step, factor in slow.items()}
         self._sleep = sleep
         usual = {**{step: Lognormal(median=median) for step, median in MEDIANS.items()}, QUERY: Lognormal(median=QUERY_MEDIAN)}
@@ -111,6 +141,13 @@ class Work:
 
     async def spend(self, step: str) -> None:
         """Take the time that this step takes."""
+        slowdown = self.slowdowns.get(step)
+        if slowdown is not None and slowdown.busy:
+            until = time.perf_counter() + slowdown.busy
+            while time.perf_counter() < until:
+                pass
         seconds = self.draw(step)
         if seconds > 0.0:
-            await self._sleep(seconds)
+            # Queries have a queue of their own: the pool of connections.
+            workers = None if step == QUERY else self._workers
+            await self._sleep(seconds if workers is None else workers.take(seconds))

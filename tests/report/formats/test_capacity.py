@@ -1,0 +1,114 @@
+"""The capacity in words, whatever the search came to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalability, Trial
+from velro_gate.model.facts.bottlenecks import Bottleneck, PoolExhausted, Saturation
+from velro_gate.model.facts.doubts import FigureName
+from velro_gate.model.record import Estimate
+from velro_gate.report.formats.capacity import capacity_rows, capacity_sentences, capacity_title, scalability_sentences
+from velro_gate.store.codec import CodecError, decode_capacity, encode_capacity
+
+QUEUE = Bottleneck(
+    start=0.0,
+    end=10.0,
+    strength=0.9,
+    series=(),
+    facts=Saturation(offered=1300.0, answered=1210.0, before=10.0, after=300.0),
+)
+POOL = Bottleneck(start=1.0, end=9.0, strength=0.8, series=(), facts=PoolExhausted(size=20.0, share=0.9, waiting=12.0))
+EXACT = Estimate.exact(1.0, n=5)
+
+
+def trial(load: float, score: float, **changed: Any) -> Trial:
+    figures: dict[str, Any] = {
+        "error": 0.05,
+        "seconds": 10.0,
+        "throughput": load,
+        "concurrency": 12.4,
+        "p95": 0.06,
+        "figure": FigureName(step="all", metric="p95"),
+    }
+    return Trial(load=load, score=score, **(figures | changed))
+
+
+def result(**changed: Any) -> CapacityResult:
+    figures: dict[str, Any] = {
+        "unit": LoadUnit.RATE,
+        "phase": "steady",
+        "ending": Ending.FOUND,
+        "capacity": Estimate(value=1240.0, low=1190.0, high=1280.0, n=3),
+        "met": 1220.0,
+        "missed": 1270.0,
+        "wanted": 1000.0,
+        "trials": (
+            trial(1270.0, 0.2, bottleneck=QUEUE),
+            trial(1220.0, -0.1),
+            trial(1500.0, 1.0, drowned=True, bottleneck=POOL),
+        ),
+    }
+    return CapacityResult(**(figures | changed))
+
+
+def test_the_capacity_is_said_with_its_interval_and_its_headroom() -> None:
+    assert capacity_title(result()) == "Capacity: 1,240/s (1,190/s to 1,280/s) meet the requirements of steady"
+    assert "headroom: 24 % above the plan's 1,000/s" in capacity_sentences(result())
+
+
+def test_trials_are_listed_in_the_order_of_load() -> None:
+    rows = capacity_rows(result())
+    assert [row[0] for row in rows] == ["1,220/s", "1,270/s", "1,500/s"]
+    assert [row[5] for row in rows] == ["met", "missed", "falls behind"]
+    assert rows[0][6] == "p95 of all requests"
+
+
+def test_what_limits_the_service_is_a_cause_rather_than_its_queue() -> None:
+    assert result().limited_by == POOL
+    assert any(line.startswith("limited by: the database pool was exhausted") for line in capacity_sentences(result()))
+    assert result(trials=(trial(1270.0, 0.2, bottleneck=QUEUE),)).limited_by == QUEUE
+    assert result(trials=(trial(1220.0, -0.2, bottleneck=POOL),)).limited_by is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "title", "sentence"),
+    [
+        ({"ending": Ending.ALL_MET, "capacity": None, "missed": None}, "at least 1,220/s", None),
+        ({"ending": Ending.NONE_MET, "capacity": None, "met": None}, "below 1,270/s", "even the lowest load missed"),
+        ({"ending": Ending.TIME, "capacity": None}, "not found", "the limit lies about 1,220/s and 1,270/s"),
+        ({"ending": Ending.GENERATOR, "reason": "too slow"}, "1,240/s", "the generator reached its own limit (too slow)"),
+        ({"ending": Ending.STOPPED, "reason": "connection refused"}, "1,240/s", "ended early: connection refused"),
+        ({"wanted": 2000.0}, "1,240/s", "no headroom: 38 % below the plan's 2,000/s"),
+        ({"wanted": 1260.0}, "1,240/s", "though its interval reaches it"),
+        ({"unit": LoadUnit.USERS}, "1,240 users (1,190 users to 1,280 users)", "the plan's 1,000 users"),
+    ],
+)
+def test_every_ending_has_its_words(changed: dict[str, Any], title: str, sentence: str | None) -> None:
+    found = result(**changed)
+    assert title in capacity_title(found)
+    if sentence is not None:
+        assert any(sentence in line for line in capacity_sentences(found))
+
+
+def test_the_law_names_its_knee_or_that_there_is_none() -> None:
+    knee = Scalability(
+        rate=Estimate.exact(100.0, n=9),
+        contention=Estimate.exact(0.02, n=9),
+        coherence=Estimate.exact(0.0005, n=9),
+        knee=Estimate(value=44.0, low=40.0, high=52.0, n=9),
+        peak=Estimate.exact(1560.0, n=9),
+        points=9,
+    )
+    assert "knee at 44 (40 to 52) requests at a time: 1,560/s at most, less beyond it" in scalability_sentences(knee)
+    flat = Scalability(rate=knee.rate, contention=knee.contention, coherence=EXACT, knee=None, peak=None, points=9)
+    assert "no knee: throughput still grows with more requests at a time, towards 5,000/s" in scalability_sentences(flat)
+    assert scalability_sentences(None) == []
+
+
+def test_a_result_survives_its_file_and_a_damaged_one_is_refused() -> None:
+    assert decode_capacity(encode_capacity(result())) == result()
+    with pytest.raises(CodecError, match="names no schema"):
+        decode_capacity("{}")

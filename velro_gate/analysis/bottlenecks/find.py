@@ -1,0 +1,67 @@
+"""All rules on one phase, and their order: what causes other findings stands before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from velro_gate.analysis.bottlenecks.answers import cache_misses, error_bursts, saturation, service_stall, step_tail
+from velro_gate.analysis.bottlenecks.observed import Observed, observe
+from velro_gate.analysis.bottlenecks.runner import generator_limit, noisy_neighbour, starved_runner
+from velro_gate.analysis.bottlenecks.service import (
+    cpu_bound_service,
+    dependency_down,
+    lock_waits,
+    memory_growth,
+    pool_exhausted,
+    slow_query,
+)
+from velro_gate.model.facts.bottlenecks import Bottleneck
+from velro_gate.model.record import PhaseSummary
+from velro_gate.model.run import PhaseRun, Reading
+from velro_gate.model.samples import Samples
+from velro_gate.model.scenario import Phase
+
+Rule = Callable[[Observed], Iterator[Bottleneck]]
+
+RULES: tuple[Rule, ...] = (
+    starved_runner,
+    generator_limit,
+    dependency_down,
+    service_stall,
+    lock_waits,
+    slow_query,
+    pool_exhausted,
+    cpu_bound_service,
+    memory_growth,
+    cache_misses,
+    noisy_neighbour,
+    step_tail,
+    saturation,
+    error_bursts,
+)
+"""From what brings others about to what is brought about: a stalled service gathers a queue, an exhausted pool makes errors."""
+
+CLEAR = 0.5
+"""The strength from which on a finding keeps its place; weaker ones stand behind all of these."""
+
+LEAST_SECONDS = 3.0
+"""A shorter stretch shows no series."""
+
+
+def bottlenecks(
+    phase: Phase,
+    steps: Sequence[str],
+    run: PhaseRun,
+    summary: PhaseSummary,
+    samples: Samples,
+    readings: Sequence[Reading],
+) -> tuple[Bottleneck, ...]:
+    """What held the phase back, the likeliest cause first; empty where nothing shows one."""
+    if run.measured_until - run.measured_from < LEAST_SECONDS:
+        return ()
+    seen = observe(phase, steps, run, summary, samples, readings)
+    found = [(rank, one) for rank, rule in enumerate(RULES) for one in rule(seen)]
+    codes = {one.code for _, one in found}
+    # A machine without a free core has named its neighbours already.
+    kept = [pair for pair in found if not (pair[1].code == "noisy-neighbour" and "cpu-starved-runner" in codes)]
+    return tuple(one for _, one in sorted(kept, key=lambda pair: (pair[1].strength < CLEAR, pair[0], -pair[1].strength)))

@@ -1,0 +1,91 @@
+"""One phase as its rules see it: the samples and the monitor's readings of its measured stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.analysis.summaries.resources import Series, series_of
+from velro_gate.model.record import PhaseSummary
+from velro_gate.model.run import PhaseRun, Reading
+from velro_gate.model.samples import Samples
+from velro_gate.model.scenario import Phase
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observed:
+    """phase: as planned; run, summary: as it came out. rows: samples that fell due in the measured stretch. series: readings in
+    it. Times of both are as they were measured; ``since`` makes them seconds of the stretch.
+    """
+
+    phase: Phase
+    steps: tuple[str, ...]
+    run: PhaseRun
+    summary: PhaseSummary
+    rows: Samples
+    series: Series
+
+    @property
+    def seconds(self) -> float:
+        """Length of the measured stretch."""
+        return self.run.measured_until - self.run.measured_from
+
+    def since(self, at: float) -> float:
+        """A time as seconds since the measured stretch began, within it."""
+        return min(max(at - self.run.measured_from, 0.0), self.seconds)
+
+    def gauge(self, source: str, name: str) -> tuple[Floats, Floats]:
+        """Times and values of a series; empty where it was not read."""
+        return self.series.get((source, name), (_NONE, _NONE))
+
+    def rate(self, source: str, name: str) -> tuple[Floats, Floats]:
+        """How fast a counter rose between two readings, at the later one; where it began anew it is left out."""
+        at, value = self.gauge(source, name)
+        if len(at) < 2:
+            return _NONE, _NONE
+        rise, apart = np.diff(value), np.diff(at)
+        good = (rise >= 0.0) & (apart > 0.0)
+        return at[1:][good], rise[good] / apart[good]
+
+
+_NONE: Floats = np.empty(0)
+
+
+def observe(
+    phase: Phase,
+    steps: Sequence[str],
+    run: PhaseRun,
+    summary: PhaseSummary,
+    samples: Samples,
+    readings: Sequence[Reading],
+) -> Observed:
+    """What the rules look at. samples: all of the phase. readings: of any time."""
+    inside = (samples.due >= run.measured_from) & (samples.due < run.measured_until) & (samples.step < len(steps))
+    kept = [reading for reading in readings if run.measured_from <= reading.at < run.measured_until]
+    return Observed(
+        phase=phase,
+        steps=tuple(steps),
+        run=run,
+        summary=summary,
+        rows=samples.where(inside),
+        series=series_of(kept),
+    )
+
+
+def longest_run(at: Floats, holds: npt.NDArray[np.bool_]) -> tuple[float, float, int] | None:
+    """First and last time of the longest unbroken row of readings for which something holds, and how many these are."""
+    best: tuple[int, int] | None = None
+    first: int | None = None
+    for i, one in enumerate([*holds.tolist(), False]):
+        if one and first is None:
+            first = i
+        elif not one and first is not None:
+            if best is None or i - first > best[1] - best[0]:
+                best = (first, i)
+            first = None
+    return None if best is None else (float(at[best[0]]), float(at[best[1] - 1]), best[1] - best[0])

@@ -1,0 +1,164 @@
+"""From trials at several loads to the load at which the requirements stop being met, with its interval.
+
+More load never makes a service faster, so the scores are made monotone first (isotonic regression, weighted by their errors):
+where they cross zero is the first estimate. Around it the score rises about linearly in ln(load): with enough trials there, the
+crossing of that line is the estimate, and its interval follows from how far the trials lie from the line. That spread, not the
+error of a single trial, is what counts: near saturation one stretch of load differs from the next by more than either shows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.model.capacity import Trial
+from velro_gate.model.record import Estimate
+
+Floats = npt.NDArray[np.float64]
+
+CERTAIN = 1.96
+"""Standard errors from the limit beyond which a load is certainly met or missed."""
+
+CLIP = 1.0
+"""Scores beyond this count as this: how far a drowned service is from its limit says nothing about where it began."""
+
+NEAR = 0.15
+"""Of ln(load): what is near the estimate."""
+
+LEAST_ERROR = 0.04
+"""Of one trial's score: stretches of load differ by this even where each seems exact."""
+
+_LINEAR = 0.8
+"""Scores below this, on either side, lie on the line."""
+
+_LEAST_NEAR = 4
+_DRAWS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadScore:
+    """All trials at one load together."""
+
+    load: float
+    score: float
+    error: float
+    trials: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is clear on which side of the limit it lies."""
+        return abs(self.score) >= CERTAIN * self.error
+
+    @property
+    def missed(self) -> bool:
+        """Whether the requirements are missed, as far as its value says."""
+        return self.score > 0.0
+
+
+def by_load(trials: Sequence[Trial]) -> tuple[LoadScore, ...]:
+    """The loads in rising order, the trials at each averaged by their precision."""
+    groups: dict[float, list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault(trial.load, []).append(trial)
+    return tuple(_pooled(load, groups[load]) for load in sorted(groups))
+
+
+def _clipped(trial: Trial) -> float:
+    return min(max(trial.score, -CLIP), CLIP)
+
+
+def _pooled(load: float, trials: Sequence[Trial]) -> LoadScore:
+    scores = [_clipped(trial) for trial in trials]
+    weights = [max(trial.error, LEAST_ERROR) ** -2 for trial in trials]
+    total = sum(weights)
+    mean = sum(w * s for w, s in zip(weights, scores, strict=True)) / total
+    # Trials that disagree by more than their own errors allow make the mean less certain.
+    spread = sum(w * (s - mean) ** 2 for w, s in zip(weights, scores, strict=True)) / max(len(trials) - 1, 1)
+    return LoadScore(load=load, score=mean, error=math.sqrt(max(1.0, spread) / total), trials=len(trials))
+
+
+def capacity_of(trials: Sequence[Trial], *, seed: int = 1) -> Estimate | None:
+    """The load at which the scores cross zero, with a 95 % interval; None where they lie on one side of it."""
+    loads = by_load(trials)
+    if len(loads) < 2:
+        return None
+    logs = np.log([one.load for one in loads])
+    scores = np.array([one.score for one in loads])
+    errors = np.array([one.error for one in loads])
+    found = _crossing(logs, scores, errors)
+    if found is None:
+        return None
+    line = _line_crossing(trials, found)
+    if line is not None:
+        return _estimate(*line, len(trials))
+    random = np.random.default_rng(seed)
+    drawn = [_crossing(logs, row, errors) for row in random.normal(scores, errors, (_DRAWS, len(scores)))]
+    crossings = [one for one in drawn if one is not None]
+    low, high = np.quantile(crossings, (0.025, 0.975)) if crossings else (found, found)
+    return _estimate(found, float(low), float(high), len(trials))
+
+
+def _estimate(found: float, low: float, high: float, n: int) -> Estimate:
+    value = math.exp(found)
+    return Estimate(value=value, low=min(math.exp(low), value), high=max(math.exp(high), value), n=n)
+
+
+def _line_crossing(trials: Sequence[Trial], about: float) -> tuple[float, float, float] | None:
+    """The crossing of the line through the trials near an estimate, and its interval, in ln(load).
+
+    None where there are too few, or the line does not rise.
+    """
+    near = [one for one in trials if abs(math.log(one.load) - about) <= NEAR and abs(one.score) < _LINEAR]
+    # Short ones miss the rare slow moments that long ones hold: their scores are too good.
+    longest = max((one.seconds for one in near), default=0.0)
+    long = [one for one in near if one.seconds >= 0.5 * longest]
+    near = long if len(long) >= _LEAST_NEAR else near
+    if len(near) < _LEAST_NEAR or len({one.load for one in near}) < 3:
+        return None
+    # Not at the top: it brings all of scipy.stats with it.
+    from scipy.stats import t
+
+    x = np.log([one.load for one in near])
+    y = np.array([one.score for one in near])
+    weights = np.array([max(one.error, LEAST_ERROR) ** -2 for one in near])
+    weights /= weights.sum()
+    centre, level = float(weights @ x), float(weights @ y)
+    spread = float(weights @ (x - centre) ** 2)
+    slope = float(weights @ ((x - centre) * (y - level))) / spread
+    if slope <= 0.0:
+        return None
+    crossing = min(max(centre - level / slope, about - NEAR), about + NEAR)
+    residuals = y - level - slope * (x - centre)
+    n = len(near)
+    sd = math.sqrt(max(float(weights @ residuals**2) * n / (n - 2), LEAST_ERROR**2))
+    error = sd / slope * math.sqrt(1.0 / n + (crossing - centre) ** 2 / (n * spread))
+    half = float(t.ppf(0.975, n - 2)) * error
+    return crossing, crossing - half, crossing + half
+
+
+def _crossing(logs: Floats, scores: Floats, errors: Floats) -> float | None:
+    """ln(load) at which the monotone scores cross zero; None where they do not."""
+    level = monotone(scores, errors**-2)
+    above = np.flatnonzero(level > 0.0)
+    if not len(above) or above[0] == 0:
+        return None
+    right = int(above[0])
+    low, high = level[right - 1], level[right]
+    share = -low / (high - low)
+    return float(logs[right - 1] + share * (logs[right] - logs[right - 1]))
+
+
+def monotone(values: Floats, weights: Floats) -> Floats:
+    """The nearest rising values in weighted least squares (pool adjacent violators)."""
+    blocks: list[tuple[float, float, int]] = []
+    for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        blocks.append((value, weight, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (left, light, few), (right, heavy, many) = blocks[-2:]
+            total = light + heavy
+            blocks[-2:] = [((left * light + right * heavy) / total, total, few + many)]
+    return np.repeat([value for value, _, _ in blocks], [count for _, _, count in blocks])

@@ -1,0 +1,137 @@
+"""``velro-gate capacity``: the most load that meets the requirements."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from velro_gate.cli.options import (
+    AUTO,
+    DEFAULT_OUTPUT,
+    Format,
+    Formatted,
+    Output,
+    Phases,
+    Profile,
+    Runner,
+    ScenarioArgument,
+    Shards,
+    Url,
+    Verbose,
+)
+
+if TYPE_CHECKING:
+    from velro_gate.model.capacity import CapacityResult
+
+SHORT = 1
+"""The exit code where the plan's own load is certainly above the capacity."""
+
+
+class By(Enum):
+    """What is varied."""
+
+    RATE = "rate"
+    USERS = "users"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(epilog="Example: velro-gate capacity scenarios/velro-prd.yaml --phase prd_compliance --max-minutes 10")(
+        capacity
+    )
+
+
+def capacity(
+    scenario: ScenarioArgument = None,
+    profile: Profile = None,
+    phase: Phases = None,
+    url: Url = None,
+    by: Annotated[
+        By | None, typer.Option("--by", help="Vary the rate or the users. Default: the rate, if the phase has one.")
+    ] = None,
+    start: Annotated[float | None, typer.Option(min=0.1, help="First load. Default: half of the plan's.")] = None,
+    max_minutes: Annotated[float, typer.Option("--max-minutes", min=0.5, help="Time limit.")] = 10.0,
+    kept: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Measure nothing: fit the scalability law to the phases of this kept run.", show_default=False
+        ),
+    ] = None,
+    shards: Shards = AUTO,
+    output: Output = DEFAULT_OUTPUT,
+    runner: Runner = None,
+    verbose: Verbose = False,
+    format: Formatted = Format.TEXT,
+) -> int:
+    """Search for the most load that meets the requirements. Exit code 1: it is certainly less than the plan asks for."""
+    from velro_gate.cli.asked import asked
+    from velro_gate.cli.world import real_world
+    from velro_gate.gate.measure.capacity import CapacityOptions, find_capacity
+    from velro_gate.gate.measure.results import make_results, run_id
+    from velro_gate.gate.measure.setup import prepare
+    from velro_gate.model.capacity import LoadUnit
+
+    if kept is not None:
+        return _print_law(kept, format)
+    world = real_world(runner, verbose)
+    setup = prepare(asked(scenario, profile, False, phase, url, shards), world.environ)
+    options = CapacityOptions(seconds=60.0 * max_minutes, unit=None if by is None else LoadUnit(by.value), start=start)
+    with world.open() as effects:
+        results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, "capacity"))
+        found = find_capacity(setup, options, results, effects)
+    return print_capacity(found, results.folder, format)
+
+
+def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
+    """The result on standard output, and its exit code."""
+    from rich.table import Table
+
+    from velro_gate.cli.output import put, show
+    from velro_gate.report.formats.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_sentences, capacity_title
+    from velro_gate.store.codec import encode_capacity
+
+    if format is Format.JSON:
+        put(encode_capacity(found).removesuffix("\n"))
+    else:
+        table = Table(title=capacity_title(found), title_justify="left")
+        for heading in CAPACITY_HEADINGS:
+            table.add_column(heading, justify="left" if heading in ("requirements", "decided by") else "right")
+        for cells in capacity_rows(found):
+            table.add_row(*cells)
+        show(table)
+        for line in capacity_sentences(found):
+            put(line)
+        put(f"Files: {folder}")
+    short = found.capacity is not None and found.capacity.high < found.wanted
+    return SHORT if short or (found.capacity is None and found.met is None) else 0
+
+
+def _print_law(folder: Path, format: Format) -> int:
+    """The law of scalability fitted to the phases of a kept run."""
+    from velro_gate.analysis.capacity.scalability import LEAST_POINTS, fit_scalability
+    from velro_gate.analysis.capacity.scoring import points_of
+    from velro_gate.cli.output import put
+    from velro_gate.errors import RecordError
+    from velro_gate.report.formats.capacity import scalability_sentences
+    from velro_gate.store.records import read_facts
+
+    facts = read_facts(folder)
+    law = None if facts is None else fit_scalability(points_of(facts.phases))
+    if law is None:
+        raise RecordError(
+            "no scalability law can be fitted to this run",
+            where=str(folder),
+            why=f"it takes {LEAST_POINTS} phases or more, each with another number of requests at a time",
+            hint="Name the results folder of a run of the full plan, or search: 'velro-gate capacity SCENARIO'.",
+        )
+    if format is Format.JSON:
+        put(json.dumps(asdict(law), indent=2))
+    else:
+        for line in scalability_sentences(law):
+            put(line)
+    return 0

@@ -1,0 +1,28 @@
+"""When main will reach a limit if it goes on as it has, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from velro_gate.model.record import Estimate
+
+FARTHEST = 500.0
+"""Merges: what lies beyond is no forecast."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """A figure that gets worse from merge to merge. change: relative, of one merge, with its 95 % interval. now: its level.
+
+    merges: until it reaches the limit, with the interval that follows from the slope's; high is infinite in words where it is
+    above FARTHEST.
+    """
+
+    phase: str
+    step: str
+    metric: str
+    limit: float
+    now: float
+    change: Estimate
+    merges: Estimate
+    runs: int
