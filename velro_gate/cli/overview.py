@@ -41,7 +41,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "selftest": "Measure the smallest change this runner can detect.",
         "calibrate-generator": "Measure the generator alone at the plan's peak.",
         "evaluate": "Show how often the decision is wrong, and right.",
-        "sandbox": "Serve the embedded stand-in of the Velro backend.",
+        "sandbox": "Serve the embedded stand-in for the Velro backend.",
         "schema": "Print the JSON Schema of scenarios or of verdict.json.",
     }
 )

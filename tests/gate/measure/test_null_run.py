@@ -20,8 +20,8 @@ from velro_gate.gate.judge.verdict import reread
 from velro_gate.gate.measure.null_run import (
     MOST_RATE,
     Calibration,
-    NoiseUnknown,
     NullRun,
+    NullRunMissing,
     null_phase,
     null_scenario,
     stand_ins,
@@ -276,10 +276,10 @@ async def failing(setup: Setup, **_: object) -> NullRun | None:
     raise BrokenError("the responder did not start", why="no more processes")
 
 
-def asked(measure: object, times: int = 1) -> list[GeneratorNoise | NoiseUnknown]:
+def asked(measure: object, times: int = 1) -> list[GeneratorNoise | NullRunMissing]:
     calibration = Calibration(1.0, measure)  # type: ignore[arg-type]
 
-    async def main() -> list[GeneratorNoise | NoiseUnknown]:
+    async def main() -> list[GeneratorNoise | NullRunMissing]:
         return [await calibration.noise(velro("pr"), stop=trio.Event()) for _ in range(times)]
 
     return trio.run(main)
@@ -301,11 +301,11 @@ def test_a_null_run_that_would_break_the_run_is_made_once_more_and_the_calmer_on
 
 def test_one_that_fails_or_is_interrupted_is_told_in_a_sentence_and_stops_nothing() -> None:
     assert asked(failing) == [
-        NoiseUnknown(
+        NullRunMissing(
             reason="the generator alone was not measured, so what it adds to response times is not known: "
             "the responder did not start: no more processes"
         )
     ]
-    interrupted = NoiseUnknown(reason="the generator alone was not measured, since the run was interrupted")
+    interrupted = NullRunMissing(reason="the generator alone was not measured, since the run was interrupted")
     assert asked(Fake(None)) == [interrupted]
     assert asked(Fake(0.5, None)) == [interrupted]

@@ -27,7 +27,7 @@ from velro_gate.gate.builds.run import Builds, RunningBuild
 from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Place
 from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, run_pilot
 from velro_gate.gate.measure.effects import Effects
-from velro_gate.gate.measure.null_run import Calibration, NoiseUnknown
+from velro_gate.gate.measure.null_run import Calibration, NullRunMissing
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import generator_alone, make_room, run_trio, stop_on_signal
 from velro_gate.gate.measure.setup import Setup, is_loopback
@@ -172,7 +172,7 @@ async def _measure_duet(
         )
         state.notes = runner.notes
         noise = await generator_alone(setup, calibration, effects, stop)
-        if isinstance(noise, NoiseUnknown):
+        if isinstance(noise, NullRunMissing):
             runner.note(noise.reason)
         else:
             state.noise = noise

@@ -137,7 +137,7 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoiseUnknown:
+class NullRunMissing:
     """The generator alone was not measured. reason: why, in a sentence for the run's notes."""
 
     reason: str
@@ -158,7 +158,7 @@ class Calibration:
         stop: trio.Event,
         say: Callable[[str], None] = _ignore,
         observe: Callable[[Progress], None] = _ignore,
-    ) -> GeneratorNoise | NoiseUnknown:
+    ) -> GeneratorNoise | NullRunMissing:
         """The generator's own noise, or why it is not known.
 
         When it would break the run it is measured once more, and the calmer one counts: what a neighbour does for a moment is
@@ -172,12 +172,12 @@ class Calibration:
             while len(made) < 2 and (not made or made[0].limits_broken):
                 one = await self._measure(setup, seconds=self._seconds, stop=stop, observe=observe)
                 if one is None:
-                    return NoiseUnknown(reason="the generator alone was not measured, since the run was interrupted")
+                    return NullRunMissing(reason="the generator alone was not measured, since the run was interrupted")
                 made.append(one)
         except VelroError as error:
             why = f": {error.why}" if error.why else ""
             what = "the generator alone was not measured, so what it adds to response times is not known"
-            return NoiseUnknown(reason=f"{what}: {error.what}{why}")
+            return NullRunMissing(reason=f"{what}: {error.what}{why}")
         self._noise = min(made, key=lambda one: (one.limits_broken, one.noise.p99)).noise
         return self._noise
 

@@ -22,7 +22,7 @@ from velro_gate.errors import VelroError
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.holding import HeldSignals
 from velro_gate.gate.measure.newest import NewestReadings
-from velro_gate.gate.measure.null_run import Calibration, NoiseUnknown, NullRun, null_run
+from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask, secret_values
@@ -184,14 +184,14 @@ async def _measure(
         if effects.signals:
             nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
         noise = await generator_alone(setup, calibration, effects, stop)
-        if isinstance(noise, NoiseUnknown):
+        if isinstance(noise, NullRunMissing):
             note(noise.reason)
         else:
             log.info("generator alone: %s", noise)
         result, readings = await watched_load(
             setup, shards, sink=writer.append, observe=effects.observe, log=log, note=note, stop=stop
         )
-        keep((result, readings, None if isinstance(noise, NoiseUnknown) else noise))
+        keep((result, readings, None if isinstance(noise, NullRunMissing) else noise))
         nursery.cancel_scope.cancel()
 
 
@@ -242,10 +242,10 @@ async def watched_load(
 
 async def generator_alone(
     setup: Setup, calibration: Calibration | None, effects: Effects, stop: trio.Event
-) -> GeneratorNoise | NoiseUnknown:
+) -> GeneratorNoise | NullRunMissing:
     """The generator's own noise, or why it is not known."""
     if calibration is None:
-        return NoiseUnknown(reason=NOT_CALIBRATED)
+        return NullRunMissing(reason=NOT_CALIBRATED)
     return await calibration.noise(setup, stop=stop, say=effects.say, observe=effects.observe)
 
 
