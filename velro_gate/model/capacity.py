@@ -1,4 +1,4 @@
-"""What a search for the capacity measured and came to: trials at one load each, the estimate, and the fit of scalability."""
+"""What a search for the capacity measured and found: trials at one load each, the estimate, and the fit of scalability."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Trial:
     """One stretch of constant load.
 
     score: ln(value / limit) of the requirement that is nearest to its limit or furthest beyond it, so + is missed. error: its
-    standard error. drowned: the service fell so far behind that the stretch was ended early. throughput: good answers a second.
-    concurrency: requests in the service at a time, the mean; None: unknown. figure: which requirement decided. bottleneck: the
-    likeliest cause of what held the service back; None: nothing showed one.
+    standard error. drowned: the service fell so far behind that the stretch was ended early. throughput: successful responses
+    per second. concurrency: requests in the service at a time, the mean; None: unknown. figure: which requirement decided.
+    bottleneck: the likeliest cause of what held the service back; None: nothing showed one.
     """
 
     load: float

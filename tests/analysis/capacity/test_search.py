@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from velro_gate.analysis.capacity.search import TRIES, Done, Measure, SearchRules, next_trial
+from velro_gate.analysis.capacity.search import TRIES, Done, SearchRules, TrialStep, next_trial
 from velro_gate.model.capacity import Ending, Trial
 
 RULES = SearchRules(start=100.0, least=1.0, most=100_000.0, seconds=1_200.0)
@@ -23,7 +23,7 @@ def searched(score: Score, rules: SearchRules = RULES) -> tuple[list[Trial], Don
     """A whole search in simulated time."""
     trials: list[Trial] = []
     spent = 0.0
-    while isinstance(step := next_trial(trials, rules, spent=spent), Measure):
+    while isinstance(step := next_trial(trials, rules, spent=spent), TrialStep):
         assert len(trials) < 60, "the search does not end"
         trials.append(Trial(load=step.load, score=score(step.load), error=0.04, seconds=step.seconds, throughput=step.load))
         spent += step.seconds + rules.overhead

@@ -44,7 +44,7 @@ class Observed:
         return self.series.get((source, name), (_NONE, _NONE))
 
     def rate(self, source: str, name: str) -> tuple[Floats, Floats]:
-        """How fast a counter rose between two readings, at the later one; where it began anew it is left out."""
+        """How fast a counter rose between two readings, at the later one; where it started again it is left out."""
         at, value = self.gauge(source, name)
         if len(at) < 2:
             return _NONE, _NONE

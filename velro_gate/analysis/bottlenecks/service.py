@@ -90,7 +90,7 @@ def cpu_bound_service(seen: Observed) -> Iterator[Bottleneck]:
 
 
 def memory_growth(seen: Observed) -> Iterator[Bottleneck]:
-    """Resident memory grows, surely and by more than a warm-up."""
+    """Resident memory certainly grows, and by more than a warm-up."""
     at, rss = seen.gauge("service", "rss")
     found = growth(at, rss)
     if found is None or len(rss) < LEAST_READINGS:

@@ -66,7 +66,7 @@ class SearchRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
+class TrialStep:
     """Try this load next, for that many measured seconds."""
 
     load: float
@@ -80,7 +80,7 @@ class Done:
     ending: Ending
 
 
-def next_trial(trials: Sequence[Trial], rules: SearchRules, *, spent: float) -> Measure | Done:
+def next_trial(trials: Sequence[Trial], rules: SearchRules, *, spent: float) -> TrialStep | Done:
     """What to do after these trials. spent: seconds since the search began."""
     load = _next_load(by_load(trials), rules)
     longer = 1.0
@@ -91,7 +91,7 @@ def next_trial(trials: Sequence[Trial], rules: SearchRules, *, spent: float) -> 
     seconds = longer * rules.length(load)
     if trials and spent + rules.overhead + seconds > rules.seconds:
         return Done(ending=Ending.TIME if longer == 1.0 else Ending.FOUND)
-    return Measure(load=load, seconds=seconds)
+    return TrialStep(load=load, seconds=seconds)
 
 
 def _next_load(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending:
@@ -143,5 +143,5 @@ def _allowed(load: float, rules: SearchRules) -> float:
     within = min(max(load, rules.least), rules.most)
     if rules.whole:
         return float(max(round(within), 1))
-    # Three digits: nobody needs 412.3391 requests a second.
-    return float(f"{within:.4g}")
+    # Four digits: nobody needs 412.3391 requests per second.
+    return round(within, 3 - math.floor(math.log10(within))) if within > 0.0 else within

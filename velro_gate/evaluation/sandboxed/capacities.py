@@ -70,7 +70,8 @@ def sandbox_capacities(
         seconds = sum(trial.seconds for trial in found.trials)
         made.append(Searched(capacity=found.capacity, minutes=seconds / 60.0, trials=len(found.trials)))
     if made:
-        name = f"capacity, sandbox of {KNOWN.workers} workers, {1e3 * KNOWN.service:g} ms, true {truth:.0f}/s"
+        service, known = units.format_number(1e3 * KNOWN.service), units.format_decimal(truth, 0)
+        name = f"capacity, sandbox of {KNOWN.workers} workers, {service} ms, true {known}/s"
         yield from capacity_figures(name, made, truth)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Evaluated
-from velro_gate.evaluation.sandboxed.injections import AT, CLEAN, INJECTIONS, Injection, Place, redis_server
+from velro_gate.evaluation.sandboxed.injections import AT, CLEAN, INJECTIONS, Injection, InjectionPlace, redis_server
 from velro_gate.gate.judge.verdict import reread
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, make_results
@@ -96,7 +96,7 @@ def cause_figures(asked: CauseRuns, world: Effects, *, measure: Measure = run, s
 
 
 def _codes(root: Path, cause: Injection, number: int, make: Callable[[Path, str, Injection, int], Path]) -> tuple[str, ...]:
-    """What a run reports, the likeliest cause first. It is summarised anew, so that rules can be changed afterwards."""
+    """What a run reports, the likeliest cause first. It is summarised again, so that rules can be changed afterwards."""
     name = f"{cause.name}-{number:03}"
     folder = next((one for one in sorted(root.glob(f"{name}*")) if (one / RECORD).exists()), None)
     if folder is None:
@@ -110,7 +110,7 @@ def _measured(root: Path, name: str, cause: Injection, seed: int, *, world: Effe
         redis = stack.enter_context(redis_server()) if cause.needs_redis else None
         settings = Settings(port=0, seed=seed, redis_url=None if redis is None else redis[0], **cause.settings)
         sandbox = stack.enter_context(start(settings))
-        place = Place(sandbox=sandbox, redis=None if redis is None else redis[1], stack=stack, over=ended.is_set)
+        place = InjectionPlace(sandbox=sandbox, redis=None if redis is None else redis[1], stack=stack, over=ended.is_set)
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         kept = {name: value for name, value in world.environ.items() if name not in ("REDIS_URL", "DATABASE_URL")}
         setup = _watched(prepare(RunOptions(scenario=shipped_scenario(SCENARIO)), {**kept, **environ}), redis, seed)
@@ -142,7 +142,7 @@ def _watched(setup: Setup, redis: tuple[str, int] | None, seed: int) -> Setup:
 class _Acting:
     """Injects a cause AT seconds into the measured stretch, in a thread: the load goes on meanwhile."""
 
-    def __init__(self, cause: Injection, place: Place) -> None:
+    def __init__(self, cause: Injection, place: InjectionPlace) -> None:
         self._thread = threading.Thread(target=cause.act, args=(place,), daemon=True)
         self._started = False
 

@@ -47,15 +47,15 @@ except ProcessLookupError:
     pass
 """
 
-Act = Callable[["Place"], None]
+Act = Callable[["InjectionPlace"], None]
 
 
-def _nothing(_: Place) -> None:
+def _nothing(_: InjectionPlace) -> None:
     """Where nothing is to be done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class InjectionPlace:
     """Where a cause is injected. sandbox: under load. redis: process id of its Redis; None: it has none of its own.
 
     stack: what is undone when the run has ended. over: whether it has.
@@ -95,7 +95,7 @@ def void(_: object) -> None:
 def _disturbed(count: int, busy: float, idle: float) -> Act:
     """Processes that are nobody's children, as those of other users are."""
 
-    def act(place: Place) -> None:
+    def act(place: InjectionPlace) -> None:
         for _ in range(count):
             _detached(place.stack, _NEIGHBOUR, str(busy), str(idle), str(LONGEST))
 
@@ -114,12 +114,12 @@ def _end(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _stop_generator(place: Place) -> None:
+def _stop_generator(place: InjectionPlace) -> None:
     """Stop this process for half of the time, as a CPU quota does."""
     _detached(place.stack, _STOPPER, str(os.getpid()), "9")
 
 
-def _freeze_redis(place: Place) -> None:
+def _freeze_redis(place: InjectionPlace) -> None:
     assert place.redis is not None, "the sandbox was started with one"
     os.kill(place.redis, signal.SIGSTOP)
     place.stack.callback(_thaw, place.redis)
@@ -130,13 +130,13 @@ def _thaw(pid: int) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-def _flush_again_and_again(place: Place) -> None:
+def _flush_again_and_again(place: InjectionPlace) -> None:
     while not place.over():
         place.sandbox.control({"flush": ["memory", "redis"]})
         time.sleep(1.0)
 
 
-def _fail_for_a_while(place: Place) -> None:
+def _fail_for_a_while(place: InjectionPlace) -> None:
     place.sandbox.control({"fail": {GENERATION_LIST: 0.5}})
     time.sleep(4.0)
     place.sandbox.control({"fail": {GENERATION_LIST: 0.0}})

@@ -24,6 +24,7 @@ from velro_gate.model.record import Estimate
 from velro_gate.model.run import GeneratorHealth, PhaseRun, Tick
 from velro_gate.model.samples import COLUMNS, Samples
 from velro_gate.model.scenario import Comparator, OpenArrivals, Phase, Requirement
+from velro_gate.units import format_decimal, format_number, format_percent
 
 STEP = "work"
 RAMP = 2.0
@@ -47,7 +48,7 @@ class Queue:
     def name(self) -> str:
         """``M/M/4, 10 ms, p95 < 50 ms``."""
         kind = "D" if self.constant else "M"
-        return f"M/{kind}/{self.workers}, {1e3 * self.service:g} ms, p95 < {1e3 * self.limit:g} ms"
+        return f"M/{kind}/{self.workers}, {format_number(1e3 * self.service)} ms, p95 < {format_number(1e3 * self.limit)} ms"
 
     @property
     def saturation(self) -> float:
@@ -194,15 +195,16 @@ def simulated_capacities(count: int, seed: int, *, say: Callable[[str], None] = 
     for queue in QUEUES:
         truth = true_capacity(queue)
         found = [search(queue, seed + 1_000 * number) for number in range(count)]
-        yield from capacity_figures(f"capacity, simulated {queue.name}, true {truth:.0f}/s", found, truth)
-        say(f"{queue.name}: {', '.join('none' if one.capacity is None else f'{one.capacity.value:.0f}' for one in found)}")
+        yield from capacity_figures(f"capacity, simulated {queue.name}, true {format_decimal(truth, 0)}/s", found, truth)
+        values = ["none" if one.capacity is None else format_decimal(one.capacity.value, 0) for one in found]
+        say(f"{queue.name}: {', '.join(values)}")
 
 
 def capacity_figures(name: str, found: list[Searched], truth: float) -> Iterator[Evaluated]:
     """The figures of some searches on one service."""
     near = sum(is_near(one.capacity, truth) for one in found)
     held = sum(one.capacity is not None and one.capacity.low <= truth <= one.capacity.high for one in found)
-    yield figure_of(name, f"within {NEAR_TRUTH:.0%} of the truth".replace("%", " %"), near, len(found), Aim.AT_LEAST, FOUND)
+    yield figure_of(name, f"within {format_percent(NEAR_TRUTH)} of the truth", near, len(found), Aim.AT_LEAST, FOUND)
     yield figure_of(name, "interval holds the truth", held, len(found), Aim.AT_LEAST)
     minutes = np.array([one.minutes for one in found])
     yield amount_of(name, "one search takes", minutes, "min", Aim.AT_MOST, MINUTES)

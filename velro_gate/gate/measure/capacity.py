@@ -14,7 +14,7 @@ from velro_gate import units
 from velro_gate.analysis.capacity.estimate import by_load, capacity_of
 from velro_gate.analysis.capacity.scalability import fit_scalability
 from velro_gate.analysis.capacity.scoring import Drowning, trial_of, usable
-from velro_gate.analysis.capacity.search import Done, Measure, SearchRules, bounds, next_trial
+from velro_gate.analysis.capacity.search import Done, SearchRules, TrialStep, bounds, next_trial
 from velro_gate.analysis.verdict.judge_duet import block_doubts
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.errors import InfeasibleError, InterruptedRunError, UnreachableError, UsageError
@@ -218,7 +218,7 @@ class _Search:
         """Whether a load is above all that was tried: then it is the generator that has reached its limit, not bad luck."""
         return all(trial.load < load for trial in self._trials)
 
-    async def _trial(self, step: Measure, stop: trio.Event) -> tuple[Trial, str | None]:
+    async def _trial(self, step: TrialStep, stop: trio.Event) -> tuple[Trial, str | None]:
         phase = self._plan.at(step.load, step.seconds)
         number = len(self._trials) + 1
         seed = self._setup.scenario.seed + number
@@ -272,7 +272,7 @@ class _Search:
         self._effects.say(f"{self._load(trial.load)}: {found}, {how}")
 
     def result(self) -> CapacityResult:
-        """What the search came to."""
+        """The result of the search."""
         trials = tuple(self._trials)
         met, missed = bounds(by_load(trials)) if trials else (None, None)
         points = [(one.concurrency, one.throughput) for one in trials if one.concurrency]

@@ -36,7 +36,7 @@ def _cells(found: CapacityResult, trial: Trial) -> tuple[str, ...]:
         _load(found, trial.load),
         units.format_rate(trial.throughput),
         units.format_seconds(trial.p95),
-        "" if trial.concurrency is None else units.format_count(round(trial.concurrency)),
+        "" if trial.concurrency is None else units.format_whole(trial.concurrency),
         units.format_duration(trial.seconds),
         result,
         "" if trial.figure is None else subject(trial.figure.metric, trial.figure.step),
@@ -94,14 +94,14 @@ def scalability_sentences(law: Scalability | None) -> list[str]:
 
 
 def _whole(found: Estimate) -> str:
-    value, low, high = (units.format_count(round(one)) for one in (found.value, found.low, found.high))
+    value, low, high = (units.format_whole(one) for one in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})"
 
 
 def _load(found: CapacityResult, load: float | None) -> str:
     if load is None:
         return units.MISSING
-    return units.format_rate(load) if found.unit is LoadUnit.RATE else f"{units.format_count(round(load))} users"
+    return units.format_rate(load) if found.unit is LoadUnit.RATE else f"{units.format_whole(load)} users"
 
 
 def _range(found: CapacityResult, capacity: Estimate) -> str:

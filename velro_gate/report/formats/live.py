@@ -95,7 +95,11 @@ class LiveView:
         steps = " · ".join(f"{visible(step)} {units.format_seconds(p95)}" for step, p95 in progress.steps)
         layers = " · ".join(f"{visible(layer)} {units.format_share(share)}" for layer, share in progress.layers)
         cpu = None if progress.service_cpu is None else f"CPU {units.format_share(progress.service_cpu)} of a core"
-        pool = None if progress.pool is None else f"pool {progress.pool[0]:.0f} of {progress.pool[1]:.0f}"
+        pool = (
+            None
+            if progress.pool is None
+            else f"pool {units.format_whole(progress.pool[0])} of {units.format_whole(progress.pool[1])}"
+        )
         service = " · ".join(part for part in (cpu, pool) if part is not None)
         lines = {
             "p95 of steps": steps,

@@ -91,11 +91,12 @@ def outlook_sentence(found: Outlook) -> str:
     """When a figure of main reaches its limit, if it goes on as it has."""
     change = f"{units.format_change(found.change.value)} a merge"
     between = f"{units.format_change(found.change.low)} to {units.format_change(found.change.high)}"
-    far = "no end" if found.merges.high > FARTHEST else f"{found.merges.high:.0f}"
+    far = "no end" if found.merges.high > FARTHEST else units.format_whole(found.merges.high)
     limit = figures.figure(found.metric, found.limit)
+    merges, soonest = units.format_whole(found.merges.value), units.format_whole(found.merges.low)
     return (
         f"{subject(found.metric, found.step)} in {found.phase} changes by {change} ({between}) over {found.runs} runs of main: "
-        f"its limit of {limit} is reached in about {found.merges.value:.0f} merges ({found.merges.low:.0f} to {far})"
+        f"its limit of {limit} is reached in about {merges} merges ({soonest} to {far})"
     )
 
 

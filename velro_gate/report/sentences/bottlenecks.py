@@ -31,12 +31,12 @@ def bottleneck_words(found: Bottleneck) -> Words:
 
 def _when(found: Bottleneck) -> str:
     """``from 4.0 to 8.0 s``, of the measured stretch."""
-    return f"from {found.start:.1f} to {found.end:.1f} s"
+    return f"from {units.format_decimal(found.start, 1)} to {units.format_decimal(found.end, 1)} s"
 
 
 def _pool(found: Bottleneck, facts: causes.PoolExhausted) -> Words:
-    waiting = "" if not facts.waiting else f", and {units.format_count(round(facts.waiting))} requests waited for one"
-    size = units.format_count(round(facts.size))
+    waiting = "" if not facts.waiting else f", and {units.format_whole(facts.waiting)} requests waited for one"
+    size = units.format_whole(facts.size)
     return Words(
         sentence=f"the database pool was exhausted {_when(found)}: all {size} connections in use in "
         f"{units.format_share(facts.share)} of the readings{waiting}",
@@ -76,7 +76,9 @@ def _memory(found: Bottleneck, facts: causes.MemoryGrowth) -> Words:
 
 
 def _misses(_: Bottleneck, facts: causes.CacheMisses) -> Words:
-    slower = "" if facts.slower is None else f", each {facts.slower:.1f} times as slow as a hit of its step"
+    slower = (
+        "" if facts.slower is None else f", each {units.format_decimal(facts.slower, 1)} times as slow as a hit of its step"
+    )
     return Words(
         sentence=f"cache misses make requests slow: {units.format_share(facts.share)} of the look-ups missed{slower}; "
         f"{units.format_share(facts.explained)} of the slowest 5 % are misses",
@@ -96,7 +98,7 @@ def _tail(_: Bottleneck, facts: causes.StepTail) -> Words:
 def _locks(found: Bottleneck, facts: causes.LockWaits) -> Words:
     longest = "" if facts.longest is None else f", for up to {units.format_seconds(facts.longest)}"
     return Words(
-        sentence=f"{units.format_count(round(facts.waiting))} database sessions waited for locks {_when(found)}{longest}",
+        sentence=f"{units.format_whole(facts.waiting)} database sessions waited for locks {_when(found)}{longest}",
         advice="Shorten the transactions that hold the locks, and let them lock rows in the same order; pg_locks shows which "
         "these are.",
     )
@@ -132,8 +134,8 @@ def _stall(found: Bottleneck, facts: causes.ServiceStall) -> Words:
 def _saturation(_: Bottleneck, facts: causes.Saturation) -> Words:
     return Words(
         sentence=f"the service does not keep up with {units.format_rate(facts.offered)}: it answers "
-        f"{units.format_rate(facts.answered)}, and the requests in flight rose from {units.format_count(round(facts.before))} "
-        f"to {units.format_count(round(facts.after))}",
+        f"{units.format_rate(facts.answered)}, and the requests in flight rose from {units.format_whole(facts.before)} "
+        f"to {units.format_whole(facts.after)}",
         advice="Scale the service horizontally or optimize it; 'velro-gate capacity' finds the load that it can carry.",
     )
 
