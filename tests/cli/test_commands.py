@@ -210,7 +210,7 @@ def test_a_limit_within_the_generators_own_noise_ends_the_calibration_as_broken(
 def test_a_gate_leaves_every_file_it_promises(kept: tuple[Path, Ended]) -> None:
     names = {path.name for path in gated_folder(kept[0]).iterdir()}
     assert names == {
-        "record.json", "facts.json", "samples.npz", "verdict.json", "verdict.md", "verdict.txt", "report.csv", "junit.xml",
+        "record.json", "facts.npz", "samples.npz", "verdict.json", "verdict.md", "verdict.txt", "report.csv", "junit.xml",
         "report.html", "log.txt",
     }  # fmt: skip
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from velro_gate.model.bank import BANK_SCHEMA, BankedBlock, BankHead
 from velro_gate.model.capacity import CAPACITY_SCHEMA, CapacityResult
 from velro_gate.model.duet import DUET_SCHEMA, DuetRecord
-from velro_gate.model.record import RECORD_SCHEMA, RunRecord
+from velro_gate.model.record import RECORD_SCHEMA, PhaseSummary, RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.model.selftest import SELFTEST_SCHEMA, Selftest
 from velro_gate.units import format_count, significant
@@ -57,7 +57,7 @@ def encode_record(record: RunRecord, *, compact: bool = False) -> str:
     """
     if not compact:
         return _text(_adapter(RunRecord).dump_python(record, mode="json"))
-    lean = replace(record, phases=tuple(replace(phase, windows=(), failures=(), bottlenecks=()) for phase in record.phases))
+    lean = replace(record, phases=tuple(map(_lean, record.phases)))
     tree = _adapter(RunRecord).dump_python(lean, mode="json", exclude_defaults=True)
     # Whether it is there must not depend on the default of the version that reads it.
     tree["schema"] = record.schema
@@ -67,6 +67,12 @@ def encode_record(record: RunRecord, *, compact: bool = False) -> str:
         for step in phase["steps"]:
             step["measurements"] = {name: _packed(figure) for name, figure in step["measurements"].items()}
     return _text(tree, compact=True)
+
+
+def _lean(phase: PhaseSummary) -> PhaseSummary:
+    """What nothing is compared with is left out."""
+    steps = tuple(replace(step, layers=()) for step in phase.steps)
+    return replace(phase, windows=(), failures=(), bottlenecks=(), warm_up=(), steps=steps)
 
 
 def decode_record(text: str) -> RunRecord:

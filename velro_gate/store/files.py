@@ -55,8 +55,8 @@ def read_text(path: Path, kind: str, hint: str = "") -> str:
         raise RecordError(f"the {kind} cannot be read", where=str(path), why=why, hint=hint) from error
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` at once: a reader sees the old content or the new one, and a crash leaves no half.
+def write_whole(path: Path, text: str | bytes) -> None:
+    """Replace ``path`` at once: a reader sees the old content or the new one, and a crash leaves no half. Bytes are not masked.
 
     Raises:
         OutputError: the place cannot be written. StorageError: the disk is full or fails.
@@ -99,15 +99,20 @@ def _link(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
+def _written(path: Path, text: str) -> bytes:
+    masked = outgoing_json(text) if path.suffix == ".json" else outgoing(text)
+    return masked.encode("utf-8", "backslashreplace")
+
+
 @contextlib.contextmanager
-def _beside(path: Path, text: str) -> Iterator[Path]:
+def _beside(path: Path, text: str | bytes) -> Iterator[Path]:
     """A temporary file in the same folder, written through to the disk; gone afterwards unless it was renamed."""
     handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     temporary = Path(name)
     try:
         # Half a character, as bytes of another encoding become in the environment, is written as JSON escapes it.
-        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(outgoing_json(text) if path.suffix == ".json" else outgoing(text))
+        with os.fdopen(handle, "wb") as file:
+            file.write(text if isinstance(text, bytes) else _written(path, text))
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(0o644)

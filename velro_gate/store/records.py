@@ -1,4 +1,4 @@
-"""A run's folder: ``record.json`` (the summary), ``facts.json`` and ``samples.npz`` (what it was summarised from)."""
+"""A run's folder: ``record.json`` (the summary), ``facts.npz`` and ``samples.npz`` (what it was summarised from)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from velro_gate.errors import RecordError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
-from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_facts, encode_record
+from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_record
+from velro_gate.store.facts import FACTS, OLD_FACTS, packed_facts, unpacked_facts
 from velro_gate.store.files import RECORD, read_text, write_whole
 from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
 
-FACTS = "facts.json"
 
 
 def write_record(folder: Path, record: RunRecord, facts: RunFacts) -> None:
@@ -23,7 +23,7 @@ def write_record(folder: Path, record: RunRecord, facts: RunFacts) -> None:
         RecordError: a figure is NaN or infinite. OutputError: no permission. StorageError: the disk is full.
     """
     try:
-        texts = {FACTS: encode_facts(facts), RECORD: encode_record(record)}
+        contents: dict[str, str | bytes] = {FACTS: packed_facts(facts), RECORD: encode_record(record)}
     except CodecError as error:
         raise RecordError(
             f"run {record.id} cannot be kept",
@@ -31,8 +31,8 @@ def write_record(folder: Path, record: RunRecord, facts: RunFacts) -> None:
             why=str(error),
             hint="This is a fault of velro-gate itself: please report it with the log file.",
         ) from error
-    for name, text in texts.items():
-        write_whole(folder / name, text)
+    for name, content in contents.items():
+        write_whole(folder / name, content)
 
 
 def read_record(folder_or_file: Path) -> RunRecord:
@@ -52,18 +52,28 @@ def read_record(folder_or_file: Path) -> RunRecord:
 
 
 def read_facts(folder: Path) -> RunFacts | None:
-    """The facts in a run's folder; None when there are none there.
+    """The facts in a run's folder, also those of an earlier version; None when there are none there.
 
     Raises:
         RecordError: they are damaged or of another version.
     """
     path = folder / FACTS
     if not path.exists():
+        path = folder / OLD_FACTS
+    if not path.exists():
         return None
     try:
-        return decode_facts(_text(path, "facts file"))
+        return decode_facts(_text(path, "facts file")) if path.name == OLD_FACTS else unpacked_facts(_bytes(path))
     except CodecError as error:
         raise RecordError("the facts of the run cannot be read", where=str(path), why=str(error), hint=SUMMARY_ALONE) from error
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise RecordError("the facts of the run cannot be read", where=str(path), why=why, hint=SUMMARY_ALONE) from error
 
 
 def _text(path: Path, kind: str) -> str:

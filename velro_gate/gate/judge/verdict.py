@@ -30,7 +30,7 @@ from velro_gate.store.samples import SUMMARY_ALONE
 REPORTS = tuple(each.file for each in FORMATS.values())
 """The verdict that was given, in each format."""
 
-FILES = ("record.json", "facts.json", "samples.npz", *REPORTS, "log.txt")
+FILES = ("record.json", "facts.npz", "samples.npz", *REPORTS, "log.txt")
 """What a gated run leaves in its folder."""
 
 DUET_FILES = ("record.json", DUET, *REPORTS, "log.txt", "base.log", "head.log")

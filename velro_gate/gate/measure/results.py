@@ -12,6 +12,7 @@ from pathlib import Path
 from velro_gate.errors import OutputError
 from velro_gate.model.masking import mask
 from velro_gate.secrecy import outgoing, outgoing_json
+from velro_gate.store.facts import FACTS, sweep_facts
 from velro_gate.store.files import unwritable, write_whole
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -102,6 +103,8 @@ def sweep(folder: Path) -> None:
         OutputError, StorageError: a file cannot be written.
     """
     for path in sorted(folder.rglob("*")):
+        if path.name == FACTS and path.is_file() and not path.is_symlink():
+            sweep_facts(path)
         if path.suffix == ".npz" or path.is_symlink() or not path.is_file():
             continue
         # Bytes that are not text come back as they were.
