@@ -86,6 +86,15 @@ def parse_growth(text: str) -> float:
     return parse_bytes(amount) * 60.0 / seconds
 
 
+def parse_relative_growth(text: str) -> float:
+    """A share per minute from ``1 %/min`` or ``20 %/h``."""
+    amount, slash, span = str(text).strip().lower().rpartition("/")
+    seconds = {"s": 1.0, "min": 60.0, "h": 3600.0}.get(span.strip())
+    if not slash or seconds is None:
+        raise ValueError(f"{text!r} is not a relative growth such as '1 %/min'")
+    return parse_share(amount) * 60.0 / seconds
+
+
 def _number(text: str) -> float:
     return float(text.replace(",", "").replace("_", ""))
 
@@ -219,6 +228,14 @@ def format_bytes(count: float | None) -> str:
 def format_growth(growth: float | None) -> str:
     """Bytes a minute: ``5.2 MiB/min``, ``-120 KiB/min``."""
     return MISSING if growth is None else f"{format_bytes(growth)}/min"
+
+
+def format_relative_growth(growth: float | None) -> str:
+    """A share per minute: ``1.25 %/min``, ``119 %/min``."""
+    if growth is None:
+        return MISSING
+    percent = growth * 100.0
+    return f"{percent:.{2 if abs(percent) < 10.0 else 0}f} %/min"
 
 
 def format_change(change: float | None) -> str:

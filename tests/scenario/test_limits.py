@@ -60,6 +60,8 @@ def test_each_kind_of_metric_reads_its_own_unit(metric: str, text: str, comparat
         ("rss", "< 5 apples"),
         ("rss_growth", "< 5 MiB"),
         ("rss_growth", "< 5 MiB/week"),
+        ("rss_growth_share", "< 1 %"),
+        ("rss_growth_share", "< 1 %/week"),
         ("throughput", ">= 1/week"),
         ("p95", "== 75 ms"),
         ("p95", "< -75 ms"),
@@ -78,7 +80,7 @@ def test_a_limit_is_read_exactly_when_it_is_on_the_good_side(metric: str, sign: 
         MetricKind.SHARE: " %",
         MetricKind.COUNT: "",
         MetricKind.BYTES: " MiB",
-    } | {MetricKind.BYTES_PER_MINUTE: " MiB/min"}
+    } | {MetricKind.BYTES_PER_MINUTE: " MiB/min", MetricKind.SHARE_PER_MINUTE: " %/min"}
     definition = METRICS[metric]
     comparator, value = parse_limit(f"{sign} {figure}{unit[definition.kind]}", definition)
     assert comparator is Comparator(sign)

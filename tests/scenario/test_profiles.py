@@ -183,3 +183,18 @@ def test_a_time_shorter_than_any_clock_is_refused(tmp_path: Path) -> None:
     assert any("1e-320" in fault for fault in faults(data, tmp_path))
     data["profiles"]["full"][0]["ramp"] = 1e-320
     assert any("shorter than a microsecond" in fault or "1e-320" in fault for fault in faults(data, tmp_path))
+
+
+def test_an_abbreviated_phase_is_not_asked_for_a_leak(tmp_path: Path) -> None:
+    full = {**PEAK, "requirements": {"p95": "< 75 ms", "rss_growth_share": "< 1 %/min"}}
+    (short,) = phases(tmp_path, {"from": "full", "scale": {"duration": "10 %"}}, full)
+    (long,) = phases(tmp_path, {"from": "full", "scale": {"duration": "20 %"}}, full)
+    assert [one.metric for one in short.requirements] == ["p95"]
+    assert [one.metric for one in long.requirements] == ["p95", "rss_growth_share"]
+
+
+def test_a_phase_that_is_too_short_to_show_a_leak_may_not_require_one(tmp_path: Path) -> None:
+    data = shop()
+    data["profiles"] = {"full": [{**PEAK, "duration": "1 min", "requirements": {"rss_growth_share": "< 1 %/min"}}]}
+    (fault,) = faults(data, tmp_path)
+    assert "phase 'peak' lasts 1 min, and rss_growth_share is measured over 2 min or more" in fault

@@ -71,7 +71,7 @@ async def run_load(
     """
     stop = trio.Event() if stop is None else stop
     sync = PhaseSync() if sync is None else sync
-    layers = CacheLayers() if layers is None else layers
+    layers = CacheLayers(load.scenario.cache) if layers is None else layers
     transport = _transport(load, layers)
     tls = tls_context(load.scenario.target)
     done: list[PhaseRun] = []

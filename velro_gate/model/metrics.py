@@ -7,200 +7,66 @@ together, what a profile does to its limits and what to do about a miss are read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
+from velro_gate.model.metric.definition import (
+    Condition,
+    Decides,
+    Direction,
+    Metric,
+    MetricKind,
+    Needs,
+    Party,
+    Pooling,
+    ReadingSeries,
+    Role,
+    Scale,
+    Scaling,
+    Scope,
+    Times,
+)
+from velro_gate.model.metric.own import own_metric
 
-class Direction(Enum):
-    """Which way a metric gets better."""
-
-    LOWER = "lower is better"
-    HIGHER = "higher is better"
-
-
-class MetricKind(Enum):
-    """What a metric's value is: its unit, and so how it is written and printed."""
-
-    SECONDS = "seconds"
-    PER_SECOND = "per second"
-    SHARE = "share"
-    COUNT = "count"
-    BYTES = "bytes"
-    BYTES_PER_MINUTE = "bytes per minute"
-
-
-class Scale(Enum):
-    """The scale on which run-to-run noise is about symmetric and a change is a difference."""
-
-    LOG = "log"
-    LOGIT = "logit"
-    LINEAR = "linear"
-
-
-class Scope(Enum):
-    """What a requirement may ask it of."""
-
-    STEP = "a phase and each of its steps"
-    PHASE = "a whole phase"
-
-
-class Party(Enum):
-    """Whose figure it is. A limit on the generator that is missed breaks the run instead of failing it."""
-
-    SERVICE = "the service"
-    GENERATOR = "the generator"
-
-
-class Times(Enum):
-    """Of which times a quantile is taken. Within one kind a lower quantile stands in for a higher one."""
-
-    RESPONSE = "response times of successful responses"
-    WITH_FAILURES = "response times, a failure behind every response"
-    SERVICE = "service times of successful responses"
-    LATENESS = "the generator's lateness"
-
-
-class Pooling(Enum):
-    """How the figures of several blocks become one."""
-
-    MIDDLE = "the middle of the blocks"
-    LEAST = "the least block, for what must hold all the time"
-    MOST = "the highest block, for what must never be exceeded"
-    COUNTS = "the share of all requests of the blocks"
-
-
-class Role(Enum):
-    """Whether it is compared with other runs."""
-
-    PRIMARY = "compared, and may fail a run"
-    ADVISORY = "compared, a warning at most"
-    NAMED = "compared where the scenario names it as primary"
-    NEVER = "compared with requirements only"
-
-
-class Condition(Enum):
-    """When a metric that is compared is compared."""
-
-    ALWAYS = "in every phase and step"
-    OFFERED = "in phases with an offered rate"
-    NOT_OFFERED = "in phases without an offered rate"
-    FAILURES = "where requests failed"
-
-
-class Decides(Enum):
-    """What part of an estimate is compared with a limit."""
-
-    VALUE = "its value"
-    BOUND = "the better end of its interval: it misses only when its whole interval does"
-
-
-class Scaling(Enum):
-    """What a profile that scales the load does to a limit on it."""
-
-    NONE = "nothing"
-    RATE = "scaled like the rate"
-    USERS = "scaled like the users"
-
-
-class Needs(Enum):
-    """Without what there is no figure. Where the service has not given it, its absence is the service's failure."""
-
-    REQUESTS = "requests"
-    ANSWERS = "successful responses"
-    OFFERED_RATE = "an offered rate"
-    READINGS = "readings of the monitor"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadingSeries:
-    """A series of readings, by its source and name."""
-
-    source: str
-    name: str
-    said: str = ""
-    """A remark on a figure that is made of it; empty: none."""
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Source and name."""
-        return self.source, self.name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One measurable figure of a phase or of a step in it. No field has a default, so that none is forgotten."""
-
-    name: str
-    """The name in scenarios and records."""
-    label: str
-    """The name in reports."""
-    kind: MetricKind
-    direction: Direction
-    scale: Scale
-    prior_sd: float | None
-    """The run-to-run standard deviation assumed on the comparison scale while few baselines exist; None: not compared with
-    baselines, or by counts.
-    """
-    quantile: float | None
-    """The rank in (0, 1), of a quantile of ``times``; None, like ``times``, where it is not a quantile."""
-    times: Times | None
-    scope: Scope
-    party: Party
-    pooling: Pooling
-    role: Role
-    condition: Condition
-    decides: Decides
-    scaling: Scaling
-    needs: frozenset[Needs]
-    """What it needs: without, it is absent."""
-    readings: tuple[ReadingSeries, ...]
-    """The series it is made of: the first one that was read; empty: none."""
-    advice: str
-    """What to do when a limit on it is missed."""
-
-    def __post_init__(self) -> None:
-        if (self.quantile is None) is not (self.times is None):
-            raise ValueError(f"{self.name}: a quantile is one of some times")
-        if bool(self.readings) is not (Needs.READINGS in self.needs):
-            raise ValueError(f"{self.name}: what needs readings names them")
-        if not self.name or not self.label or not self.advice:
-            raise ValueError(f"{self.name or 'a metric'}: name, label and advice must not be empty")
-
-    @property
-    def worse_sign(self) -> int:
-        """+1 when a growing value is worse, -1 when a shrinking one is."""
-        return 1 if self.direction is Direction.LOWER else -1
-
-    @property
-    def of_service_time(self) -> bool:
-        """Whether it is a quantile of times that the service takes; the generator's own lateness is not."""
-        return self.quantile is not None and self.party is Party.SERVICE
-
-    @property
-    def of_counts(self) -> bool:
-        """Whether it is a share of counted requests, compared by the counts behind it, in percentage points."""
-        return self.pooling is Pooling.COUNTS
-
-    @property
-    def sustained(self) -> bool:
-        """Whether it is a rate that must be held all the time: that of the least window."""
-        return self.kind is MetricKind.PER_SECOND and self.pooling is Pooling.LEAST
-
-    @property
-    def of_steps(self) -> bool:
-        """Whether a single step has it, too."""
-        return self.scope is Scope.STEP
+__all__ = [
+    "LATENCY_QUANTILES",
+    "LEAKS",
+    "LONG_STRETCH",
+    "METRICS",
+    "TAIL",
+    "Condition",
+    "Decides",
+    "Direction",
+    "Metric",
+    "MetricKind",
+    "Needs",
+    "Party",
+    "Pooling",
+    "ReadingSeries",
+    "Role",
+    "Scale",
+    "Scaling",
+    "Scope",
+    "Times",
+    "compared",
+    "quantiles_of",
+]
 
 
 _SLOW = "Find out where the time goes: the report shows it step by step."
+_MISSES = "See in the report which cache layer misses, and what a miss costs: keep entries longer, or make misses cheaper."
+_KEPT = "See what the service keeps: compare a heap profile from the end of the phase with one from its beginning."
+_OPENED = "See what the service opens and never closes: list its open files ('lsof -p PID') twice, some minutes apart."
 _TOO_LITTLE = "See what limited the throughput: slow responses, errors, or users that could not connect."
 
 CONFIGURED = "configured pool size, not counted"
 """What is said of a number of connections that somebody has set."""
 
+LONG_STRETCH = 120.0
+"""Seconds: in a shorter stretch a leak looks like the service warming up."""
+
 _RSS = ReadingSeries(source="service", name="rss")
+_DESCRIPTORS = ReadingSeries(source="service", name="descriptors")
 
 
 def _time(
@@ -232,6 +98,23 @@ def _time(
         scaling=Scaling.NONE,
         needs=frozenset({Needs.REQUESTS if own else Needs.ANSWERS}),
         readings=(),
+        advice=_SLOW,
+    )
+
+
+def _response(name: str, label: str, *, prior_sd: float) -> Metric:
+    """A response time that is no quantile."""
+    return _figure(
+        name,
+        label,
+        MetricKind.SECONDS,
+        Direction.LOWER,
+        Scale.LOG,
+        prior_sd=prior_sd,
+        scope=Scope.STEP,
+        pooling=Pooling.MOST if name == "max" else Pooling.MIDDLE,
+        role=Role.NAMED,
+        needs=frozenset({Needs.ANSWERS}),
         advice=_SLOW,
     )
 
@@ -285,11 +168,43 @@ def _figure(name: str, label: str, kind: MetricKind, direction: Direction, scale
     return Metric(name=name, label=label, kind=kind, direction=direction, scale=scale, **{**common, **rest})
 
 
+def _cached(name: str, label: str) -> Metric:
+    return _figure(
+        name,
+        label,
+        MetricKind.SECONDS,
+        Direction.LOWER,
+        Scale.LOG,
+        prior_sd=0.10,
+        scope=Scope.STEP,
+        role=Role.NAMED,
+        needs=frozenset({Needs.ANSWERS}),
+        advice=_MISSES,
+    )
+
+
+def _relative_growth(name: str, label: str, series: ReadingSeries, advice: str) -> Metric:
+    return _figure(
+        name,
+        label,
+        MetricKind.SHARE_PER_MINUTE,
+        Direction.LOWER,
+        Scale.LINEAR,
+        role=Role.NEVER,
+        decides=Decides.BOUND,
+        needs=frozenset({Needs.READINGS, Needs.LONG_STRETCH}),
+        readings=(series,),
+        advice=advice,
+    )
+
+
 # Prior run-to-run noise: design figures for a quiet self-hosted runner (docs/decision.md).
 _ALL = (
     _time("p50", "p50", 0.50, role=Role.PRIMARY, prior_sd=0.03),
     _time("p90", "p90", 0.90, prior_sd=0.05),
     _time("p95", "p95", 0.95, role=Role.PRIMARY, prior_sd=0.06),
+    _response("mean", "mean response time", prior_sd=0.04),
+    _response("max", "slowest response", prior_sd=0.30),
     _time("p99", "p99", 0.99, role=Role.ADVISORY, prior_sd=0.10),
     _time("p999", "p99.9", 0.999, prior_sd=0.15),
     _time(
@@ -352,6 +267,21 @@ _ALL = (
         role=Role.ADVISORY,
         needs=frozenset({Needs.ANSWERS}),
         advice="See in the report how often each cache layer was hit, and whether keys, lifetimes or sizes have changed.",
+    ),
+    _cached("hit_p50", "p50 of cache hits"),
+    _cached("hit_p95", "p95 of cache hits"),
+    _cached("miss_p50", "p50 of cache misses"),
+    _cached("miss_p95", "p95 of cache misses"),
+    _figure(
+        "p95_from_misses",
+        "share of p95 from cache misses",
+        MetricKind.SHARE,
+        Direction.LOWER,
+        Scale.LINEAR,
+        scope=Scope.STEP,
+        role=Role.NEVER,
+        needs=frozenset({Needs.ANSWERS}),
+        advice=_MISSES,
     ),
     _figure(
         "users_held",
@@ -417,11 +347,31 @@ _ALL = (
         decides=Decides.BOUND,
         needs=frozenset({Needs.READINGS}),
         readings=(_RSS,),
-        advice="See what the service keeps: compare a heap profile from the end of the phase with one from its beginning.",
+        advice=_KEPT,
     ),
+    _relative_growth("rss_growth_share", "memory growth after the warm-up", _RSS, _KEPT),
+    _relative_growth("descriptor_growth_share", "descriptor growth after the warm-up", _DESCRIPTORS, _OPENED),
 )
 
-METRICS: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _ALL})
+
+class _Registry(Mapping[str, Metric]):
+    """The metrics that every run has, by name; and by its name any that a scenario defines, which no walk over all shows."""
+
+    def __init__(self, metrics: Mapping[str, Metric]) -> None:
+        self._metrics = dict(metrics)
+
+    def __getitem__(self, name: str) -> Metric:
+        found = self._metrics.get(name)
+        return own_metric(name) if found is None else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+
+METRICS: Mapping[str, Metric] = _Registry({metric.name: metric for metric in _ALL})
 """Every metric by its name; the names are what a scenario writes and a record stores."""
 
 
@@ -429,6 +379,10 @@ def quantiles_of(times: Times) -> Mapping[str, float]:
     """The quantiles that are kept of these times, by metric name: their ranks."""
     ranks = {metric.name: metric.quantile for metric in METRICS.values() if metric.times is times}
     return MappingProxyType({name: rank for name, rank in ranks.items() if rank is not None})
+
+
+LEAKS: Mapping[str, float] = MappingProxyType({"rss_growth_share": 0.01, "descriptor_growth_share": 0.01})
+"""The metrics that show a leak, with the share per minute above which one is reported in any case."""
 
 
 TAIL = "p95"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from velro_gate.model.facts.bottlenecks import Bottleneck
+from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Times
 from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
@@ -67,6 +68,29 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheLayer:
+    """What one cache layer did for a step, of its successful responses."""
+
+    name: str
+    """Of the layer, or ``miss`` for what no layer had."""
+    answered: int
+    reached: int
+    """Those that no layer nearer to the user had answered."""
+    p50: Estimate | None = None
+    """Of the response times of what it answered, as the next one; None without any."""
+    p95: Estimate | None = None
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of what reached it that it answered; None of the misses, and where nothing reached it."""
+        return self.answered / self.reached if self.reached and self.name != MISS else None
+
+
+MISS = "miss"
+"""Stands for what no cache layer had."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepSummary:
     """One step of a phase, or all of them under the name ``all``."""
 
@@ -80,12 +104,14 @@ class StepSummary:
     """Name of the Outcome -> samples."""
     cache: Mapping[str, int] = field(default_factory=dict)
     """'miss' or the layer that was hit -> samples."""
+    layers: tuple[CacheLayer, ...] = ()
+    """The nearest to the user first, the misses last; empty where no response says how a cache answered."""
     received: int = 0
     undelayed: Mapping[str, float] = field(default_factory=dict)
     """Metric -> the best value it can have had without the generator's own delays; only if the generator stalled."""
 
     def __post_init__(self) -> None:
-        unknown = set(self.measurements) - set(METRICS)
+        unknown = {name for name in self.measurements if name not in METRICS}
         if unknown:
             raise ValueError(f"unknown metrics {sorted(unknown)}")
 
@@ -111,6 +137,8 @@ class Window:
     p99: float | None
     hit_rate: float | None
     lateness_p99: float | None
+    cache: Mapping[str, int] = field(default_factory=dict)
+    """'miss' or the layer that was hit -> requests that fell due in the window."""
 
     @property
     def rate(self) -> float:
@@ -130,6 +158,8 @@ class ResourceSummary:
     n: int
     rate: float | None = None
     """What a counter rose by in a second, from its first reading in the stretch to its last; None for values of the moment."""
+    falls: int = 0
+    """How often a counter fell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +195,8 @@ class PhaseSummary:
     """The first failed response of each step and kind."""
     bottlenecks: tuple[Bottleneck, ...] = ()
     """What held the phase back, the likeliest cause first."""
+    warm_up: tuple[tuple[float, float], ...] = ()
+    """How the hit rate rose: seconds since the phase began, its ramp included, and the hit rate of a few seconds before."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""
@@ -202,6 +234,8 @@ class Plan:
     """The step names in the scenario's order."""
     phases: tuple[Phase, ...]
     policy: Policy
+    metrics: tuple[OwnMetric, ...] = ()
+    """Those that the scenario defines, without the places that they are read from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,16 @@ class FirstFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedValues:
+    """What one metric of the scenario's own found in responses."""
+
+    name: str
+    at: tuple[float, ...]
+    """Seconds since the start of the run."""
+    value: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRun:
     """One phase as the engine carried it out. Times are seconds since the start of the run.
 
@@ -129,6 +139,8 @@ class PhaseRun:
     """Why the phase was ended early though the service was there, in words."""
     failures: tuple[FirstFailure, ...] = ()
     """The first failed response of each step and kind."""
+    values: tuple[ObservedValues, ...] = ()
+    """Of the scenario's own metrics; among the readings once the load is over."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:

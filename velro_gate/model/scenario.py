@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
+from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Direction, Metric
 from velro_gate.model.readings import WATCHED
 
@@ -325,6 +326,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheHeaders:
+    """Which response headers show how a cache answered, next to the standard ones, as lower-case names."""
+
+    hit: str = "x-cache"
+    """Its value holds "hit" for a hit."""
+    layer: str = "x-cache-layer"
+    """It names the layer that answered."""
+    age: bool = False
+    """Whether an Age above 0 is a hit, and a response without one a miss."""
+    layers: tuple[str, ...] = ()
+    """The layers' names, the nearest to the user first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Journey:
     """A journey written in Python."""
 
@@ -366,6 +381,8 @@ class Scenario:
     """What makes the requests, where that is not a plain walk over the steps; the steps then only say what they are counted
     under.
     """
+    cache: CacheHeaders = CacheHeaders()
+    metrics: tuple[OwnMetric, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.steps:

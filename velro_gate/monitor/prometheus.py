@@ -25,18 +25,23 @@ class Family:
     """A metric family to keep, and the name its readings get.
 
     name may hold labels in braces, as in ``cache_{layer}_hits_total``: one reading for each value of the label, lines without
-    the label left out. Lines that get the same name are added up.
+    the label left out. Lines that get the same name are added up. wanted: labels that a line must have. exact: the labels in
+    the name stay as they are, instead of becoming words.
     """
 
     family: str
     name: str
+    wanted: tuple[tuple[str, str], ...] = ()
+    exact: bool = False
 
     def reading_name(self, labels: Mapping[str, str]) -> str | None:
-        """The reading's name for a line with these labels; None when a label that the name needs is missing."""
+        """The reading's name for a line with these labels; None when it lacks a label, or has another value of one."""
         needed = {field for _, field, _, _ in Formatter().parse(self.name) if field}
-        if not needed <= labels.keys():
+        if not needed <= labels.keys() or any(labels.get(label) != value for label, value in self.wanted):
             return None
-        return self.name.format_map({label: re.sub(r"\W", "_", labels[label]) for label in needed})
+        return self.name.format_map(
+            {label: labels[label] if self.exact else re.sub(r"\W", "_", labels[label]) for label in needed}
+        )
 
 
 DEFAULT_FAMILIES = (
@@ -58,10 +63,7 @@ PROCESS_FAMILIES = (
 
 
 class PrometheusText:
-    """Reads one metrics page."""
-
-    name = "service"
-    key = "metrics"
+    """Reads one metrics page. name: the source of its readings; key: what distinguishes this page from others."""
 
     def __init__(
         self,
@@ -69,7 +71,10 @@ class PrometheusText:
         *,
         families: Sequence[Family] = DEFAULT_FAMILIES,
         transport: httpx.AsyncBaseTransport | None = None,
+        name: str = "service",
+        key: str = "metrics",
     ) -> None:
+        self.name, self.key = name, key
         self._url = url
         self._families = tuple(families)
         self._client = httpx.AsyncClient(
@@ -144,10 +149,13 @@ def collect(text: str, families: Sequence[Family]) -> dict[str, float]:
     Raises:
         ValueError: a line of a wanted family breaks the format.
     """
-    known = {family.family: family for family in families}
+    known: dict[str, list[Family]] = {}
+    for family in families:
+        known.setdefault(family.family, []).append(family)
     values: dict[str, float] = {}
     for sample in parse(text, known.keys()):
-        name = known[sample.family].reading_name(sample.labels)
-        if name is not None:
-            values[name] = values.get(name, 0.0) + sample.value
+        for family in known[sample.family]:
+            name = family.reading_name(sample.labels)
+            if name is not None:
+                values[name] = values.get(name, 0.0) + sample.value
     return values

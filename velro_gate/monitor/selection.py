@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.readings import WATCHED, SourceSpec
 from velro_gate.model.scenario import Target
 from velro_gate.monitor.neighbours import Neighbours
+from velro_gate.monitor.own import is_its_own, own_sources, page_of
 from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
 from velro_gate.monitor.runner import RunnerMonitor
 from velro_gate.monitor.service import ServiceProcesses
@@ -24,6 +26,7 @@ def sources_for(
     service_is_local: bool,
     families: Sequence[Family] = DEFAULT_FAMILIES,
     transport: httpx.AsyncBaseTransport | None = None,
+    own: Sequence[OwnMetric] = (),
 ) -> tuple[ReadingSource, ...]:
     """The sources that a target names, and always the runner. Nothing is connected to yet.
 
@@ -33,6 +36,7 @@ def sources_for(
 
     Args:
         transport: the way to the service, for its metrics page; the network when None.
+        own: the metrics that the scenario defines itself.
     """
     watched = dict(target.watch)
     process = watched.pop("process", None)
@@ -46,13 +50,12 @@ def sources_for(
     wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
     if target.connections_metric is not None:
         wanted = (*wanted, Family(family=target.connections_metric, name="database_connections"))
-    page = watched.pop("prometheus", None)
+    watched.pop("prometheus", None)
+    page = page_of(target)
     if page is not None:
-        sources.append(PrometheusText(page, families=wanted))
-    elif target.metrics_path is not None:
-        page = f"{target.url.rstrip('/')}/{target.metrics_path.lstrip('/')}"
-        sources.append(PrometheusText(page, families=wanted, transport=transport))
+        sources.append(PrometheusText(page, families=wanted, transport=transport if is_its_own(page, target) else None))
     sources += [_at(WATCHED[key], url, verify=target.verify) for key, url in watched.items()]
+    sources += own_sources(own, target, transport)
     return tuple(sources)
 
 

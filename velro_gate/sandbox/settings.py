@@ -47,7 +47,7 @@ class Settings:
     pool_size: int = 200
     """How many database connections the pool holds."""
     memory_entries: int = 80_000
-    memory_ttl: float = 300.0
+    memory_ttl: float = 30.0
     shared_ttl: float = 86_400.0
     token_ttl: float = 30.0
     """``memory_entries``, ``memory_ttl``, ``shared_ttl`` and ``token_ttl``: bounds of the cache layers, times in seconds."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from velro_gate import units
 from velro_gate.model.metrics import METRICS, Direction, Metric, MetricKind
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.quantities import count_from
-from velro_gate.scenario.syntax.shape import STEP_METRICS, LimitSpec, RequirementSpec, Spec
+from velro_gate.scenario.syntax.shape import STEP_METRICS, LimitSpec, RequirementSpec
+from velro_gate.scenario.syntax.spec import Spec
 
 _LIMIT = re.compile(r"(<=|>=|<|>)?\s*(\S.*)")
 _EXAMPLE = {
@@ -20,19 +22,30 @@ _EXAMPLE = {
     MetricKind.COUNT: "10,000",
     MetricKind.BYTES: "512 MiB",
     MetricKind.BYTES_PER_MINUTE: "5 MiB/min",
+    MetricKind.SHARE_PER_MINUTE: "1 %/min",
 }
+_NONE: Mapping[str, str] = MappingProxyType({})
 Key = tuple[str, str]
 """(step, metric): one requirement each and phase."""
 
 
 def requirements_from(
-    owner: Spec, given: Mapping[str, LimitSpec] | list[RequirementSpec], source: str, steps: Collection[str], faults: Faults
+    owner: Spec,
+    given: Mapping[str, LimitSpec] | list[RequirementSpec],
+    source: str,
+    steps: Collection[str],
+    faults: Faults,
+    own: Mapping[str, str] = _NONE,
 ) -> dict[Key, Requirement]:
-    """The requirements of one ``requirements:`` block of ``owner``; what is wrong with them is added to the faults."""
+    """The requirements of one ``requirements:`` block of ``owner``; what is wrong with them is added to the faults.
+
+    own: the registry's names of the metrics that the scenario defines, by ``own.`` and the names that it gives them.
+    """
     made: dict[Key, Requirement] = {}
-    for step, metric, spec, line in _entries(owner, given):
+    for step, written, spec, line in _entries(owner, given, own):
+        metric = own.get(written, written)
         if (step, metric) in made:
-            faults.add(line, f"{_named(step, metric)} is required twice", "keep one of them, with target and critical")
+            faults.add(line, f"{_named(step, written)} is required twice", "keep one of them, with target and critical")
             continue
         requirement = requirement_from(spec, step=step, metric=metric, source=source, steps=steps, report=faults.at(line))
         if requirement is not None:
@@ -40,13 +53,15 @@ def requirements_from(
     return made
 
 
-def _entries(owner: Spec, given: Mapping[str, LimitSpec] | list[RequirementSpec]) -> Iterator[tuple[str, str, LimitSpec, int]]:
+def _entries(
+    owner: Spec, given: Mapping[str, LimitSpec] | list[RequirementSpec], own: Mapping[str, str]
+) -> Iterator[tuple[str, str, LimitSpec, int]]:
     if isinstance(given, list):
         for index, entry in enumerate(given):
             yield entry.step, entry.metric, entry, owner.line("requirements", index)
         return
     for key, spec in given.items():
-        step, dot, metric = key.rpartition(".")
+        step, dot, metric = ("", "", key) if key in own else key.rpartition(".")
         yield step if dot else ALL_STEPS, metric, spec, owner.line("requirements", key)
 
 
@@ -141,6 +156,8 @@ def _value(text: str, metric: Metric) -> float:
             return float(units.parse_bytes(text))
         case MetricKind.BYTES_PER_MINUTE:
             return units.parse_growth(text)
+        case MetricKind.SHARE_PER_MINUTE:
+            return units.parse_relative_growth(text)
 
 
 def _refuse_impossible(metric: str, comparator: Comparator, target: float, spec: LimitSpec) -> None:

@@ -1,7 +1,8 @@
 """ProfileSpec -> phases: spelled out, or made from another profile by picking, overriding and scaling.
 
 A requirement on throughput or on users held scales with the rate and the users of its phase, and remembers the figure that it
-was scaled from. Latencies, shares and everything else stay as they are: an abbreviated run asks for the same quality.
+was scaled from. Latencies, shares and everything else stay as they are: an abbreviated run asks for the same quality. Only what
+needs two minutes, a leak, is not asked of a phase that was made shorter.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from velro_gate import units
-from velro_gate.model.metrics import Needs, Scaling
+from velro_gate.model.metrics import LONG_STRETCH, Needs, Scaling
 from velro_gate.model.scenario import Arrivals, ClosedArrivals, OpenArrivals, Phase, Requirement
 from velro_gate.scenario.limits import Key, requirements_from
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
@@ -38,6 +39,7 @@ class Profiles:
     everywhere: Mapping[Key, Requirement]
     """The requirements of every phase."""
     steps: Collection[str]
+    own: Mapping[str, str]
     faults: Faults
     journeys: bool
     """Whether journeys written in Python fall due."""
@@ -74,7 +76,7 @@ class Profiles:
 
     def _phase(self, spec: PhaseSpec, line: int) -> Phase | None:
         line = spec.line() if spec.has_lines else line
-        own = requirements_from(spec, spec.requirements, "phase", self.steps, self.faults)
+        own = requirements_from(spec, spec.requirements, "phase", self.steps, self.faults, self.own)
         lacking = [key for key in ("users", "duration") if getattr(spec, key) is None]
         if spec.rate is None and spec.think_time is None:
             lacking.append("rate (or think_time)")
@@ -91,7 +93,7 @@ class Profiles:
                 ramp=DEFAULT_RAMP if spec.ramp is None else spec.ramp,
                 duration=spec.duration,
                 arrivals=_arrivals(spec, None, None, journeys=self.journeys),
-                requirements=_joined(own, self.everywhere),
+                requirements=_joined(own, _measurable(self.everywhere, spec.duration)),
             ),
             line,
         )
@@ -139,7 +141,7 @@ class Profiles:
                 self.faults.add(line, f"profile {base!r} has no phase {name!r}", hint)
             return None
         original, spec = originals[name], pick or PhaseSpec.model_validate({"name": name})
-        own = requirements_from(spec, spec.requirements, "phase", self.steps, self.faults)
+        own = requirements_from(spec, spec.requirements, "phase", self.steps, self.faults, self.own)
         if self._has_two_paces(spec) or original is None:
             return None
         return self._sound(self._made_from(original, spec, scale or ScaleSpec.model_validate({}), own, line), line)
@@ -164,7 +166,7 @@ class Profiles:
             factor = phase.users / original.users if requirement.definition.scaling is Scaling.USERS else rate_factor or 1.0
             scales = requirement.definition.scaling is not Scaling.NONE
             inherited[key] = _scaled_requirement(requirement, factor) if scales else requirement
-        return replace(phase, requirements=_joined(own, inherited))
+        return replace(phase, requirements=_joined(own, _measurable(inherited, phase.duration)))
 
     def _sound(self, phase: Phase, line: int) -> Phase:
         """Adds a fault for every requirement that the phase's own load puts out of reach."""
@@ -177,6 +179,10 @@ class Profiles:
             if requirement.definition.scaling is Scaling.USERS and requirement.target > phase.users:
                 asked, held = units.format_count(requirement.target), units.format_count(phase.users)
                 self.faults.add(line, f"phase {phase.name!r} requires {asked} users held and has {held}: it can never be met")
+            if Needs.LONG_STRETCH in requirement.definition.needs and phase.duration < LONG_STRETCH:
+                least, lasts = units.format_duration(LONG_STRETCH), units.format_duration(phase.duration)
+                what = f"phase {phase.name!r} lasts {lasts}, and {requirement.metric} is measured over {least} or more"
+                self.faults.add(line, what, "make the phase longer, or remove the limit")
             if Needs.OFFERED_RATE in requirement.definition.needs and rate is None:
                 hint = "a journey's requests follow from its responses" if self.journeys else "give it a 'rate'"
                 what = f"phase {phase.name!r} has no offered rate, so {requirement.metric} has no meaning"
@@ -191,6 +197,7 @@ def profiles_of(
     written: Mapping[str, Collection[str]],
     everywhere: Mapping[Key, Requirement],
     steps: Collection[str],
+    own: Mapping[str, str],
     faults: Faults,
     journeys: bool = False,
 ) -> dict[str, tuple[Phase, ...]]:
@@ -201,6 +208,7 @@ def profiles_of(
         written=written,
         everywhere=everywhere,
         steps=steps,
+        own=own,
         faults=faults,
         journeys=journeys,
         _done={},
@@ -211,6 +219,12 @@ def profiles_of(
 def _joined(own: Mapping[Key, Requirement], other: Mapping[Key, Requirement]) -> tuple[Requirement, ...]:
     """The phase's own requirements first; they replace what is said elsewhere about the same step and metric."""
     return (*own.values(), *(requirement for key, requirement in other.items() if key not in own))
+
+
+def _measurable(requirements: Mapping[Key, Requirement], duration: float) -> dict[Key, Requirement]:
+    """Those from elsewhere that a phase of this length can answer: an abbreviated one shows no leak."""
+    long = duration >= LONG_STRETCH
+    return {key: each for key, each in requirements.items() if long or Needs.LONG_STRETCH not in each.definition.needs}
 
 
 def _scaled(value: float, scale: CountScale | RateScale | TimeScale) -> float:

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import METRICS, Role
 from velro_gate.model.scenario import (
     ALL_STEPS,
     Auth,
     BearerAuth,
+    CacheHeaders,
     Feeder,
     LoginAuth,
     NoAuth,
@@ -25,6 +27,7 @@ from velro_gate.scenario.digest import scenario_digest
 from velro_gate.scenario.feeders import feeder_from
 from velro_gate.scenario.journeys import journey_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
+from velro_gate.scenario.own_metrics import own_metrics_from
 from velro_gate.scenario.profiles import profiles_of
 from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
 from velro_gate.scenario.syntax.draft import draft_of
@@ -33,7 +36,7 @@ from velro_gate.scenario.syntax.literals import refuse_literal_secrets
 from velro_gate.scenario.syntax.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec, TargetSpec
 from velro_gate.scenario.syntax.templates import Vocabulary, check_template
 from velro_gate.scenario.syntax.tree import LinedDict, LinedValue, read_tree
-from velro_gate.scenario.target import missing_variables, target_from
+from velro_gate.scenario.target import missing_variables, page_of, target_from
 from velro_gate.units import format_count
 
 
@@ -107,21 +110,28 @@ def _resolved(
     if draft.journey is not None:
         journey = journey_from(draft.journey, path.parent, faults, draft.line("journey"), run_code=run_code)
         _refuse_of_steps(draft.target, faults)
+        for name, spec in draft.metrics.items():
+            if spec.header or spec.json_path:
+                what = f"the metric {name!r} looks at responses, which a journey written in Python does itself"
+                faults.add(spec.line(), what, "count it in a collector")
         if draft.target.http2 and find_spec("h2") is None:
             faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "pip install h2")
     elif draft.target.http2:
         faults.add(draft.target.line("http2"), "'http2' is for journeys written in Python only", "remove it")
+    metrics = own_metrics_from(draft.metrics, written.steps, path.parent, page_of(environ, faults, missing), faults)
+    own = {f"{OWN}.{metric.name}": metric.metric for metric in metrics}
     profiles = profiles_of(
         specs=draft.profiles,
         lines={name: draft.line("profiles", name) for name in draft.profiles},
         written=written.phases,
-        everywhere=_everywhere(draft, written, faults),
+        everywhere=_everywhere(draft, written, own, faults),
         steps=written.steps,
+        own=own,
         faults=faults,
         journeys=draft.journey is not None,
     )
     _check_unique_rows(draft, feeders, profiles, faults)
-    policy = _policy(draft.policy, written.steps, faults)
+    policy = _policy(draft.policy, written.steps, own, faults)
     if faults or target is None:
         return None
     return Scenario(
@@ -137,6 +147,10 @@ def _resolved(
         seed=draft.seed,
         cookies=draft.cookies,
         journey=journey,
+        metrics=metrics,
+        cache=CacheHeaders(
+            hit=draft.cache.hit, layer=draft.cache.layer, age=draft.cache.age, layers=tuple(dict.fromkeys(draft.cache.layers))
+        ),
     )
 
 
@@ -251,9 +265,9 @@ def _auth(draft: FileSpec, known: Vocabulary, faults: Faults) -> Auth:
     return LoginAuth(step=step_from(login.step, draft.headers), token=login.token)
 
 
-def _everywhere(draft: FileSpec, written: _Written, faults: Faults) -> dict[Key, Requirement]:
+def _everywhere(draft: FileSpec, written: _Written, own: Mapping[str, str], faults: Faults) -> dict[Key, Requirement]:
     """What every phase requires: the limits of the steps, and the requirements at the top of the file, which give way."""
-    found = requirements_from(draft, draft.requirements, "scenario", written.steps, faults)
+    found = requirements_from(draft, draft.requirements, "scenario", written.steps, faults, own)
     for step in draft.steps:
         found.update(limits_of_step(step, step.name, step.limits, faults))
     return found
@@ -271,11 +285,11 @@ def _check_unique_rows(
             faults.add(draft.line("feeders", name), what, "add rows, or drop 'unique'")
 
 
-def _policy(spec: PolicySpec, steps: Collection[str], faults: Faults) -> Policy:
+def _policy(spec: PolicySpec, steps: Collection[str], own: Mapping[str, str], faults: Faults) -> Policy:
     given = {
         name: value for name in PolicySpec.model_fields if name != "primary" and (value := getattr(spec, name)) is not None
     }
-    primary = None if spec.primary is None else _primary(spec, spec.primary, steps, faults)
+    primary = None if spec.primary is None else _primary(spec, spec.primary, steps, own, faults)
     try:
         return Policy(**given, primary=primary)
     except ValueError as error:
@@ -283,10 +297,13 @@ def _policy(spec: PolicySpec, steps: Collection[str], faults: Faults) -> Policy:
         return Policy()
 
 
-def _primary(spec: PolicySpec, names: list[str], steps: Collection[str], faults: Faults) -> tuple[tuple[str, str], ...]:
+def _primary(
+    spec: PolicySpec, names: list[str], steps: Collection[str], own: Mapping[str, str], faults: Faults
+) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for index, name in enumerate(names):
-        step, dot, metric = name.rpartition(".")
+        step, dot, written = ("", "", name) if name in own else name.rpartition(".")
+        metric = own.get(written, written)
         step, line = step if dot else ALL_STEPS, spec.line("primary", index)
         if metric not in METRICS:
             faults.add(line, f"unknown metric {metric!r}", did_you_mean(metric, METRICS))

@@ -67,6 +67,19 @@ def target_from(
     )
 
 
+def page_of(environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]) -> Callable[[str, int, str], str | None]:
+    """Resolves and checks the URL of a metrics page: (text, line, where) -> URL, None where it has faults."""
+    environment = _Environment(environ, faults, missing)
+
+    def resolve(text: str, line: int, where: str) -> str | None:
+        url = environment.resolved(text, line, where)
+        if url is not None:
+            _check_url(where, text, url, _HTTP, faults.at(line))
+        return url
+
+    return resolve
+
+
 def _watched(spec: TargetSpec, environment: _Environment, faults: Faults) -> dict[str, str | None]:
     """What is watched, by its key in the registry of sources: its URL, empty for none, None where a variable is missing.
 

@@ -15,7 +15,6 @@ from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
 
 
-
 def write_record(folder: Path, record: RunRecord, facts: RunFacts) -> None:
     """Keep a run. The record is written last, so a folder with a record is whole.
 

@@ -12,14 +12,17 @@ from scipy import stats
 
 from tests.analysis.phases import run_of
 from tests.analysis.runs import planned, run, summary
-from velro_gate.analysis.summaries.growth import growth, theil_sen
+from velro_gate.analysis.summaries.growth import growth, relative_growth, theil_sen
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
+from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import check_requirements
+from velro_gate.model.facts.findings import Leak
 from velro_gate.model.record import Estimate
 from velro_gate.model.run import Reading
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus
+from velro_gate.model.verdict import Finding, Level, RequirementResult, RequirementStatus
+from velro_gate.report.sentences.findings import words as finding_words
 from velro_gate.report.sentences.requirements import requirement_sentence
 
 MIB = 2.0**20
@@ -160,3 +163,76 @@ def test_readings_that_are_no_numbers_are_refused_in_words(odd: float) -> None:
 def test_what_the_monitor_read_at_no_time_is_left_out() -> None:
     readings = [Reading(at=at, source="service", name="rss", value=1.0) for at in (1.0, np.nan, 2.0)]
     assert series_of(readings)["service", "rss"][0].tolist() == [1.0, 2.0]
+
+
+MINUTES = np.arange(180.0)
+
+
+def test_a_leak_is_a_share_of_the_median_a_minute_once_the_service_is_warm() -> None:
+    warm_up = np.where(MINUTES < 60.0, MINUTES, 60.0)  # fills its caches in the first minute
+    found = relative_growth(MINUTES, 100.0 + warm_up, begin=0.0, end=180.0)
+    assert found is not None
+    assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
+    leaking = relative_growth(MINUTES, 100.0 + warm_up + MINUTES / 6.0, begin=0.0, end=180.0)
+    assert leaking is not None
+    assert leaking.value == pytest.approx(10.0 / 180.0, rel=0.01)
+    assert leaking.low > 0.05
+
+
+def test_what_rose_after_the_warm_up_and_levelled_off_is_no_leak() -> None:
+    rising = np.minimum(np.maximum(MINUTES - 60.0, 0.0), 60.0)
+    found = relative_growth(MINUTES, 100.0 + rising + wander(180, 0.5, 4), begin=0.0, end=180.0)
+    assert found is not None
+    assert found.value > 0.01
+    assert found.low < 0.01
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "end"),
+    [
+        (MINUTES[:119], MINUTES[:119], 119.0),  # shorter than two minutes
+        (MINUTES[:110], MINUTES[:110], 180.0),  # read in less than half of what is left
+        (MINUTES, np.zeros(180), 180.0),  # a share of nothing
+    ],
+)
+def test_a_relative_growth_needs_two_minutes_of_readings_of_something(at: np.ndarray, value: np.ndarray, end: float) -> None:
+    assert relative_growth(at, value, begin=0.0, end=end) is None
+
+
+def test_growth_of_memory_and_of_descriptors_are_metrics_of_a_long_phase() -> None:
+    readings = [
+        Reading(at=at, source="service", name=name, value=value)
+        for at in np.arange(10.0, 190.0)
+        for name, value in (("rss", 100.0 * MIB + at * MIB / 6.0), ("descriptors", 500.0))
+    ]
+    measured = run_of(Samples.empty(), seconds=180.0)
+    series = series_of(readings)
+    found = resource_measurements(series, resource_summaries(series, measured), measured, 100)
+    assert found["rss_growth_share"].low > 0.05
+    assert found["descriptor_growth_share"].value == 0.0
+
+
+def leaking(low: float, *requirements: Requirement) -> tuple[list[Finding], list[RequirementResult]]:
+    """The findings of a phase whose memory grew by at least this share a minute, and how its requirements fared."""
+    made = summary()
+    grown = Estimate(value=low + 0.01, low=low, high=low + 0.02, n=120)
+    whole = replace(made.steps[0], measurements={**made.steps[0].measurements, "rss_growth_share": grown})
+    (phase,) = (replace(one, duration=180.0, requirements=requirements) for one in planned())
+    verdict = judge(run(replace(made, steps=(whole, *made.steps[1:])), plan=(phase,)), [])
+    return [found for found in verdict.findings if isinstance(found.facts, Leak)], list(verdict.requirements)
+
+
+def test_a_leak_is_reported_without_a_requirement_where_its_whole_interval_is_above_one_percent() -> None:
+    (found,), _ = leaking(0.011)
+    assert found.level is Level.WARN
+    words = finding_words(found)
+    assert words.sentence == "a leak: memory growth after the warm-up is 2.10 %/min (1.10 %/min to 3.10 %/min)"
+    assert "heap profile" in words.advice
+    assert leaking(0.009)[0] == []
+
+
+def test_a_missed_requirement_on_a_leak_fails_and_is_not_reported_twice() -> None:
+    wanted = Requirement(metric="rss_growth_share", comparator=Comparator.BELOW, target=0.01)
+    found, (result,) = leaking(0.02, wanted)
+    assert found == []
+    assert (result.status, result.level) == (RequirementStatus.MISSED, Level.FAIL)

@@ -6,12 +6,14 @@ import itertools
 from dataclasses import dataclass
 
 import h11
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from velro_gate.engine.http.responses import MOST_HEAD, CacheLayers, HeaderKinds, KnownHeads, Response, ResponseState
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
+from velro_gate.model.scenario import CacheHeaders
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")
 
@@ -354,6 +356,68 @@ def test_cache_headers_become_codes(cache: bytes | None, layer: bytes | None, co
     layers = CacheLayers()
     assert layers.code(cache, layer) == code
     assert layers.names == names
+
+
+@pytest.mark.parametrize(
+    ("headers", "code", "names"),
+    [
+        ("Cache-Status: edge; hit; ttl=30", FIRST_CACHE_LAYER, ["edge"]),
+        ('Cache-Status: origin; hit, "CDN Company; Here"; fwd=uri-miss', FIRST_CACHE_LAYER, ["origin"]),
+        ('Cache-Status: origin; fwd=miss, "CDN, Inc."; hit', FIRST_CACHE_LAYER, ["cdn-inc"]),
+        ("Cache-Status: origin; hit\r\nCache-Status: edge; fwd=miss", FIRST_CACHE_LAYER, ["origin"]),
+        ("Cache-Status: edge; fwd=miss; stored", CACHE_MISS, []),
+        ("Cache-Status: edge; hit=?0; fwd=stale", CACHE_MISS, []),
+        ("Cache-Status: edge; detail=nothing", NO_CACHE_HEADER, []),
+        ("CF-Cache-Status: HIT", FIRST_CACHE_LAYER, ["cloudflare"]),
+        ("CF-Cache-Status: EXPIRED", CACHE_MISS, []),
+        ("CF-Cache-Status: DYNAMIC", NO_CACHE_HEADER, []),
+        ("CF-Cache-Status: HIT\r\nCache-Status: edge; fwd=miss", CACHE_MISS, []),
+        ("Cache-Status: edge; fwd=miss\r\nCF-Cache-Status: HIT", CACHE_MISS, []),
+        ("Cache-Status: edge; fwd=miss\r\nX-Cache: HIT", FIRST_CACHE_LAYER, ["unnamed"]),
+        ("X-Cache: MISS\r\nCache-Status: edge; hit", CACHE_MISS, []),
+        ("Age: 12", NO_CACHE_HEADER, []),
+    ],
+)
+def test_standard_headers_show_how_a_cache_answered(headers: str, code: int, names: list[str]) -> None:
+    made = Response(HeaderKinds(), 1 << 20)
+    assert made.feed(f"HTTP/1.1 204 No Content\r\n{headers}\r\n\r\n".encode()) is ResponseState.COMPLETE
+    layers = CacheLayers()
+    assert (layers.code(made.cache, made.cache_layer), layers.names) == (code, names)
+    shown = CacheLayers()
+    folded = httpx.Headers([(name, value) for name, _, value in (line.partition(": ") for line in headers.split("\r\n"))])
+    assert shown.shown(lambda name: found.encode() if (found := folded.get(name)) is not None else None) == code
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [("Age: 12", FIRST_CACHE_LAYER), ("Age: 0", CACHE_MISS), ("Age: soon", NO_CACHE_HEADER), ("X-Other: 1", CACHE_MISS)],
+)
+def test_an_age_counts_where_the_scenario_says_so(headers: str, code: int) -> None:
+    named = CacheHeaders(age=True)
+    made = Response(HeaderKinds((), named), 1 << 20)
+    made.feed(f"HTTP/1.1 204 No Content\r\n{headers}\r\n\r\n".encode())
+    assert CacheLayers(named).code(made.cache, made.cache_layer) == code
+
+
+def test_a_service_may_name_its_own_headers_and_the_order_of_its_layers() -> None:
+    named = CacheHeaders(hit="x-proxy", layer="x-tier", layers=("l1", "l2"))
+    made = Response(HeaderKinds((), named), 1 << 20)
+    made.feed(b"HTTP/1.1 204 No Content\r\nX-Proxy: hit\r\nX-Tier: L2\r\nX-Cache: MISS\r\n\r\n")
+    layers = CacheLayers(named)
+    assert layers.code(made.cache, made.cache_layer) == FIRST_CACHE_LAYER + 1
+    assert layers.names == ["l1", "l2"]
+
+
+def test_a_standard_header_that_a_step_captures_is_captured() -> None:
+    made = Response(HeaderKinds([b"cache-status"]), 1 << 20)
+    made.feed(b"HTTP/1.1 204 No Content\r\nCache-Status: edge; hit\r\n\r\n")
+    assert (made.cache, made.captured) == (None, [(b"cache-status", b"edge; hit")])
+
+
+def test_a_cache_header_that_is_captured_still_shows_how_the_cache_answered() -> None:
+    made = Response(HeaderKinds([b"x-cache-layer"]), 1 << 20)
+    made.feed(b"HTTP/1.1 204 No Content\r\nX-Cache: HIT\r\nX-Cache-Layer: redis\r\n\r\n")
+    assert (made.cache, made.cache_layer, made.captured) == (b"HIT", b"redis", [(b"x-cache-layer", b"redis")])
 
 
 def test_layers_get_their_codes_in_the_order_they_are_seen_and_never_too_many() -> None:

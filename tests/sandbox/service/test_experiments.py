@@ -198,3 +198,19 @@ def test_queries_can_be_slowed_and_a_step_can_use_cpu() -> None:
         assert slow["login"]["busy"] == 0.003
 
     play(scene)
+
+
+def test_a_leak_keeps_bytes_and_descriptors_of_each_request_until_reset() -> None:
+    async def scene(stand: Stand) -> None:
+        kept, opened = stand.experiments._kept, stand.experiments._opened
+        stand.experiments.leak()
+        assert (kept, opened) == ([], [])
+        state = await stand.obey(leak={"bytes": 20_000, "descriptors": "25 %"})
+        assert state["leak"] == {"bytes": 20_000, "descriptors": 0.25}
+        for _ in range(8):
+            stand.experiments.leak()
+        assert (sum(map(len, kept)), len(opened)) == (160_000, 2)
+        await stand.obey(reset=True)
+        assert (kept, opened) == ([], [])
+
+    play(scene)

@@ -93,6 +93,7 @@ def test_what_does_not_exist_is_never_kept() -> None:
 def test_what_was_warmed_never_reaches_the_database() -> None:
     async def scene(bench: Bench) -> None:
         await bench.layers.warm([("a", b"1")])
+        assert await bench.read("a") == Found(b"1", "redis")
         assert await bench.read("a") == Found(b"1", "memory")
         await bench.layers.flush("memory")
         assert await bench.read("a") == Found(b"1", "redis")

@@ -17,7 +17,7 @@ import numpy as np
 from velro_gate.analysis.statistics.intervals import wilson
 from velro_gate.analysis.statistics.sign_flip import bounds, middle, walsh_averages
 from velro_gate.model.metrics import METRICS, Pooling
-from velro_gate.model.record import Counts, Estimate, PhaseSummary, ResourceSummary, StepSummary, Window
+from velro_gate.model.record import MISS, CacheLayer, Counts, Estimate, PhaseSummary, ResourceSummary, StepSummary, Window
 from velro_gate.model.run import FirstFailure, GeneratorHealth
 
 K = TypeVar("K", int, str)
@@ -69,9 +69,30 @@ def _step(name: str, blocks: Sequence[StepSummary]) -> StepSummary:
         statuses=_added(block.statuses for block in blocks),
         outcomes=_added(block.outcomes for block in blocks),
         cache=_added(block.cache for block in blocks),
+        layers=tuple(_layers(blocks)),
         received=sum(block.received for block in blocks),
         undelayed=_undelayed(blocks),
     )
+
+
+def _layers(blocks: Sequence[StepSummary]) -> Iterable[CacheLayer]:
+    """Each cache layer over all blocks, the misses last."""
+    names = dict.fromkeys(layer.name for block in blocks for layer in block.layers if layer.name != MISS)
+    for name in (*names, MISS):
+        alike = [layer for block in blocks for layer in block.layers if layer.name == name]
+        if alike:
+            yield CacheLayer(
+                name=name,
+                answered=sum(layer.answered for layer in alike),
+                reached=sum(layer.reached for layer in alike),
+                p50=_middle_of([layer.p50 for layer in alike]),
+                p95=_middle_of([layer.p95 for layer in alike]),
+            )
+
+
+def _middle_of(figures: Sequence[Estimate | None]) -> Estimate | None:
+    found = [each for each in figures if each is not None]
+    return _middle(found, sum(each.n for each in found)) if found else None
 
 
 def _undelayed(blocks: Sequence[StepSummary]) -> dict[str, float]:
@@ -155,6 +176,7 @@ def _resources(blocks: Sequence[PhaseSummary]) -> Iterable[ResourceSummary]:
             median=median(each.median for each in alike),
             most=max(each.most for each in alike),
             n=sum(each.n for each in alike),
+            falls=max(each.falls for each in alike),
             rate=median(rates) if (rates := [each.rate for each in alike if each.rate is not None]) else None,
         )
 

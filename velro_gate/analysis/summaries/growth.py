@@ -8,6 +8,7 @@ import numpy as np
 
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.intervals import Floats, Z, autocorrelation_time, student
+from velro_gate.model.metrics import LONG_STRETCH
 from velro_gate.model.record import Estimate
 
 LEAST_READINGS = 10
@@ -17,6 +18,8 @@ MOST_READINGS = 400
 """More are put together first, by their medians: the pairs among them grow with the square."""
 
 MINUTE = 60.0
+LONGEST_WARM_UP = 120.0
+"""Seconds at the beginning of a stretch that show no leak: a third of it, and not more than these."""
 
 
 def growth(at: Floats, value: Floats) -> Estimate | None:
@@ -42,6 +45,28 @@ def growth(at: Floats, value: Floats) -> Estimate | None:
     widening = math.sqrt(memory) * student(len(times) / memory - 2.0) / Z
     slope, low, high = theil_sen(times, values, widening=widening)
     return Estimate(value=slope * MINUTE, low=low * MINUTE, high=high * MINUTE, n=len(at))
+
+
+def relative_growth(at: Floats, value: Floats, *, begin: float, end: float) -> Estimate | None:
+    """How much the value grows in a minute as a share of its median, once the service is warm, with a 95 % interval.
+
+    begin, end: the measured stretch. Where the later half grows less than half as fast as the whole, the interval reaches down
+    to that half's lower end: what rose and then levelled off is no leak. None: the stretch is shorter than ``LONG_STRETCH``,
+    the readings cover less than half of what is left of it, or the median is nothing.
+    """
+    if end - begin < LONG_STRETCH:
+        return None
+    warm = begin + min((end - begin) / 3.0, LONGEST_WARM_UP)
+    inside = (at >= warm) & (at < end)
+    at, value = at[inside], value[inside]
+    if len(at) < 2 * LEAST_READINGS or at[-1] - at[0] < (end - warm) / 2.0:
+        return None
+    level, half = float(np.median(value)), len(at) // 2
+    whole, later = growth(at, value), growth(at[half:], value[half:])
+    if whole is None or later is None or level <= 0.0:
+        return None
+    low = whole.low if later.value >= whole.value / 2.0 else min(whole.low, later.low)
+    return Estimate(value=whole.value / level, low=low / level, high=whole.high / level, n=whole.n)
 
 
 def _memory(left: Floats) -> float:

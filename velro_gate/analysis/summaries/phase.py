@@ -14,15 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.statistics import intervals
-from velro_gate.analysis.summaries import windows
+from velro_gate.analysis.summaries import caches, windows
+from velro_gate.analysis.summaries.averages import averages
+from velro_gate.analysis.summaries.own import own_measurements
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
 from velro_gate.analysis.summaries.undelayed import undelayed
 from velro_gate.errors import BrokenError
+from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import LATENCY_QUANTILES, Times, quantiles_of
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, StepSummary, Window
 from velro_gate.model.run import PhaseRun, Reading
-from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 from velro_gate.model.scenario import ALL_STEPS, Phase
 
 Measurements = dict[str, Estimate]
@@ -60,22 +63,28 @@ def summarise(
     samples: Samples,
     readings: Sequence[Reading],
     layers: Sequence[str],
+    own: Sequence[OwnMetric] = (),
 ) -> PhaseSummary:
     """The summary of one phase from all of its samples (ramp included), the engine's facts and the monitor's readings.
+
+    own: the metrics that the scenario defines itself.
 
     Raises:
         BrokenError: the engine's counts do not balance: an arrival is neither sent nor accounted for.
     """
     stretch = _stretch(steps, run, samples)
-    charts = windows.chart_windows(stretch.every, run)
+    charts = windows.chart_windows(stretch.every, run, layers)
     series = series_of(readings)
     resources = resource_summaries(series, run)
     books = _books(stretch)
     measured = _merged(_shares(books), _latencies(stretch), _cache_hits(stretch))
+    of_steps = _rows_of_groups(stretch)
+    measured = _merged(measured, [caches.cache_figures(rows) for rows in of_steps])
     if stretch.seconds > 0.0:
         measured = _merged(measured, _throughputs(stretch, books, charts, planned=phase.offered_rate is not None))
     best = undelayed(stretch.rows, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured)
     measured[-1].update(_users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
+    measured[-1].update(own_measurements(own, series, run, stretch.rows, stretch.steps))
     return PhaseSummary(
         name=phase.name,
         users=phase.users,
@@ -83,7 +92,7 @@ def summarise(
         ramp=phase.ramp,
         measured_seconds=stretch.seconds,
         planned_seconds=phase.duration,
-        steps=_step_summaries(stretch, books, measured, best, layers),
+        steps=_step_summaries(stretch, books, measured, best, layers, of_steps),
         windows=charts,
         resources=resources,
         health=run.health,
@@ -99,6 +108,7 @@ def summarise(
         hopeless=run.hopeless,
         failures=run.failures,
         bottlenecks=(),
+        warm_up=caches.warm_up_curve(stretch.every, run),
         **_standstill(run),
     )
 
@@ -207,7 +217,9 @@ def _latencies(stretch: _Stretch) -> list[Measurements]:
         with_failures = [new if old else {} for new, old in zip(with_failures, response, strict=True)]
     service = quantiles(rows.service_time, good, Times.SERVICE)
     lateness = quantiles(rows.lateness, np.ones(len(rows), np.bool_), Times.LATENESS)
-    return _merged(response, with_failures, service, lateness)
+    offset = rows.due[good] - stretch.run.measured_from
+    means = averages(rows.response_time[good], rows.step[good], offset, steps=count, seconds=stretch.seconds)
+    return _merged(response, means, with_failures, service, lateness)
 
 
 def _times_with_failures(rows: Samples, good: npt.NDArray[np.bool_], steps: int) -> npt.NDArray[np.float64]:
@@ -228,6 +240,12 @@ def _cache_hits(stretch: _Stretch) -> list[Measurements]:
     return [{"hit_rate": intervals.wilson(h, h + m)} if h + m else {} for h, m in zip(hits, misses, strict=True)]
 
 
+def _rows_of_groups(stretch: _Stretch) -> list[Samples]:
+    """The measured rows that say how a cache answered, of each step and of all of them."""
+    said = stretch.rows.where(stretch.rows.cache != NO_CACHE_HEADER)
+    return [*(said.where(said.step == index) for index in range(len(stretch.steps))), said]
+
+
 def _users_held(run: PhaseRun) -> Measurements:
     """The least number of users connected at any tick of the measured stretch."""
     held = [tick.connected for tick in run.ticks if run.measured_from <= tick.at < run.measured_until]
@@ -240,6 +258,7 @@ def _step_summaries(
     measured: Sequence[Measurements],
     best: Sequence[dict[str, float]],
     layers: Sequence[str],
+    of_steps: Sequence[Samples],
 ) -> tuple[StepSummary, ...]:
     """All steps first, then each in the scenario's order."""
     rows = stretch.rows
@@ -256,7 +275,8 @@ def _step_summaries(
             undelayed=best[i],
             statuses=_seen(statuses[i], {code: code for code in range(1, statuses.shape[1])}),
             outcomes=_seen(outcomes[i], {outcome.value: outcome.name for outcome in Outcome}),
-            cache=_seen(cache[i], {code: _layer(code, layers) for code in range(CACHE_MISS, cache.shape[1])}),
+            cache=_seen(cache[i], {code: caches.layer_name(code, layers) for code in range(CACHE_MISS, cache.shape[1])}),
+            layers=caches.cache_layers(of_steps[i], layers),
             received=round(totals[i]),
         )
         for i, name in enumerate(stretch.groups)
@@ -266,13 +286,6 @@ def _step_summaries(
 
 def _seen(counts: npt.NDArray[np.int64], names: dict[int, K]) -> dict[K, int]:
     return {name: int(counts[code]) for code, name in names.items() if counts[code]}
-
-
-def _layer(code: int, layers: Sequence[str]) -> str:
-    if code == CACHE_MISS:
-        return "miss"
-    index = code - FIRST_CACHE_LAYER
-    return layers[index] if index < len(layers) else f"layer {index + 1}"
 
 
 def _merged(*tables: Iterable[Measurements]) -> list[Measurements]:

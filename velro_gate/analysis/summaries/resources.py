@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from velro_gate.analysis.statistics.intervals import Floats
-from velro_gate.analysis.summaries.growth import growth
+from velro_gate.analysis.summaries.growth import growth, relative_growth
+from velro_gate.model.metric.own import BOUND, OWN
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import is_counter
 from velro_gate.model.record import Estimate, ResourceSummary
@@ -34,17 +35,25 @@ def series_of(readings: Sequence[Reading]) -> Series:
 
 def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, ...]:
     """Least, median and most of each watched value over the measured stretch, and of a counter its rate; what was never read in
-    it is left out.
+    it is left out, and so are the buckets of histograms.
     """
     found = []
     for (source, name), (at, value) in series.items():
         measured = (at >= run.measured_from) & (at < run.measured_until)
         inside = value[measured]
-        if len(inside):
-            rate = _rate(at[measured], inside) if is_counter(source, name) else None
-            least, median, most = float(inside.min()), float(np.median(inside)), float(inside.max())
+        if len(inside) and not (source == OWN and BOUND in name):
+            counter = is_counter(source, name)
             found.append(
-                ResourceSummary(source=source, name=name, least=least, median=median, most=most, n=len(inside), rate=rate)
+                ResourceSummary(
+                    source=source,
+                    name=name,
+                    least=float(inside.min()),
+                    median=float(np.median(inside)),
+                    most=float(inside.max()),
+                    n=len(inside),
+                    rate=_rate(at[measured], inside) if counter else None,
+                    falls=int((np.diff(inside) < 0.0).sum()) if counter else 0,
+                )
             )
     return tuple(found)
 
@@ -62,7 +71,12 @@ def resource_measurements(series: Series, resources: Sequence[ResourceSummary], 
     ok: successful responses of the measured stretch.
     """
     median = {(r.source, r.name): Estimate.exact(r.median, n=r.n) for r in resources}
-    made = {"rss_growth": _memory_growth(series, run), "cpu_per_1000": _cpu_per_1000(series, run, ok)}
+    made = {
+        "rss_growth": _memory_growth(series, run),
+        "rss_growth_share": _relative_growth(series, "rss", run),
+        "descriptor_growth_share": _relative_growth(series, "descriptors", run),
+        "cpu_per_1000": _cpu_per_1000(series, run, ok),
+    }
     found: dict[str, Estimate | None] = {}
     for metric in METRICS.values():
         if metric.readings:
@@ -79,6 +93,11 @@ def _memory_growth(series: Series, run: PhaseRun) -> Estimate | None:
     if len(at) < 2 or at[-1] - at[0] < (run.measured_until - run.measured_from) / 2.0:
         return None
     return growth(at, value)
+
+
+def _relative_growth(series: Series, name: str, run: PhaseRun) -> Estimate | None:
+    at, value = series.get(("service", name), (np.empty(0), np.empty(0)))
+    return relative_growth(at, value, begin=run.measured_from, end=run.measured_until)
 
 
 def _cpu_per_1000(series: Series, run: PhaseRun, ok: int) -> Estimate | None:

@@ -59,6 +59,7 @@ def _times(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], with_failu
         return {}
     response, service = (rows.response_time - own.response)[good], (rows.service_time - own.service)[good]
     found = _at(LATENCY_QUANTILES, response) | _at(quantiles_of(Times.SERVICE), service)
+    found |= {"mean": float(response.mean()), "max": float(response.max())}
     # A failure that we may have caused is left out: nobody knows what it would have been.
     kept = mask & (rows.outcome != Outcome.CANCELLED) & ~own.doubtful
     return found | _at(quantiles_of(Times.WITH_FAILURES), (with_failures - own.response)[kept])

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.model.record import Window
+from velro_gate.model.record import MISS, Window
 from velro_gate.model.run import PhaseRun, Tick
-from velro_gate.model.samples import CACHE_MISS, NO_CACHE_HEADER, Outcome, Samples
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -95,8 +95,11 @@ def sustained_rates(windows: Sequence[Window]) -> tuple[float, ...]:
     return tuple(ok[key] / seconds[key] for key in whole)
 
 
-def chart_windows(samples: Samples, run: PhaseRun) -> tuple[Window, ...]:
-    """The windows of a phase, from all of its samples (ramp included). Empty when nothing was measured."""
+def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -> tuple[Window, ...]:
+    """The windows of a phase, from all of its samples (ramp included). Empty when nothing was measured.
+
+    layers: the names of the cache layers, in the order of their codes.
+    """
     seconds = run.measured_until - run.measured_from
     if seconds <= 0.0:
         return ()
@@ -110,6 +113,7 @@ def chart_windows(samples: Samples, run: PhaseRun) -> tuple[Window, ...]:
     latency = _quantiles(samples.response_time[good], due[good], grid, (0.50, 0.95, 0.99))
     lateness = _quantiles(samples.lateness, due, grid, (0.99,))
     hits = _hit_rates(samples.cache, due, grid)
+    cache = _cache_counts(samples.cache, due, grid, layers)
     connected = connected_in(run.ticks, run.measured_from + grid.edges)
     return tuple(
         Window(
@@ -124,6 +128,7 @@ def chart_windows(samples: Samples, run: PhaseRun) -> tuple[Window, ...]:
             p99=latency[i][2],
             hit_rate=hits[i],
             lateness_p99=lateness[i][0],
+            cache=cache[i],
         )
         for i, (start, end) in enumerate(zip(grid.edges[:-1].tolist(), grid.edges[1:].tolist(), strict=True))
     )
@@ -168,3 +173,14 @@ def _hit_rates(cache: npt.NDArray[np.uint8], index: Integers, grid: Grid) -> lis
     seen = _counts(index[cache != NO_CACHE_HEADER], grid).tolist()
     hits = _counts(index[cache > CACHE_MISS], grid).tolist()
     return [hit / n if n else None for hit, n in zip(hits, seen, strict=True)]
+
+
+def _cache_counts(cache: npt.NDArray[np.uint8], index: Integers, grid: Grid, layers: Sequence[str]) -> list[dict[str, int]]:
+    names = {CACHE_MISS: MISS} | dict(enumerate(layers, start=FIRST_CACHE_LAYER))
+    found: list[dict[str, int]] = [{} for _ in range(grid.count)]
+    for code in np.unique(cache[index >= 0]).tolist():
+        if code in names:
+            for window, count in zip(found, _counts(index[cache == code], grid).tolist(), strict=True):
+                if count:
+                    window[names[code]] = count
+    return found

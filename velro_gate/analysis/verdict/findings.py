@@ -1,4 +1,4 @@
-"""Requirement results and comparisons as findings.
+"""Requirement results, leaks and comparisons as findings.
 
 What fails or blocks is a finding row by row. What is only undecided, missing or advisory is one finding for all the rows it
 concerns, so that the reason for a verdict is never lost among its neighbours.
@@ -16,6 +16,7 @@ from velro_gate.model.facts.findings import (
     AdvisoryWorse,
     Ended,
     Failing,
+    Leak,
     NoBaseline,
     NoLatencyCompared,
     NoRegression,
@@ -28,7 +29,7 @@ from velro_gate.model.facts.findings import (
 )
 from velro_gate.model.facts.reasons import Reason
 from velro_gate.model.facts.unused import UnusedRuns
-from velro_gate.model.metrics import METRICS
+from velro_gate.model.metrics import LEAKS, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
 
@@ -39,7 +40,7 @@ def requirement_findings(
     phases: Sequence[PhaseSummary] = (),
     unfinished: frozenset[str] = frozenset(),
 ) -> Iterator[Finding]:
-    """One finding for each requirement that is not simply met, and one for those that are.
+    """One finding for each requirement that is not simply met, one for those that are, and a warning for each leak.
 
     phases: what was measured, for advice on failures. unfinished: phases that were not reached or did not run to their end, for
     which advice on what to measure would mislead.
@@ -63,6 +64,18 @@ def requirement_findings(
         marginal = sum(result.status is RequirementStatus.MARGINAL for result in met)
         counts = RequirementsMet(met=len(met), marginal=marginal, of=len(results))
         yield Finding(level=Level.PASS, subject="requirements", facts=counts)
+    yield from leak_findings(phases, results)
+
+
+def leak_findings(phases: Sequence[PhaseSummary], results: Sequence[RequirementResult]) -> Iterator[Finding]:
+    """A warning for what certainly grew, phase by phase, where no requirement on it says so already."""
+    required = {(result.phase, result.requirement.metric) for result in results if result.level > Level.PASS}
+    for phase in phases:
+        for metric, least in LEAKS.items():
+            found = phase.measurement(metric)
+            if found is not None and found.low > least and (phase.name, metric) not in required:
+                facts = Leak(phase=phase.name, metric=metric, growth=found.value, low=found.low, high=found.high)
+                yield Finding(level=Level.WARN, subject=phase.name, facts=facts)
 
 
 def comparison_findings(

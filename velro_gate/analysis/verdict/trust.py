@@ -14,6 +14,7 @@ from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits
 from velro_gate.analysis.verdict.trust_stalls import stall_findings
 from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
+    CountersFell,
     DescriptorsLow,
     FewResponses,
     FigureName,
@@ -30,6 +31,7 @@ from velro_gate.model.facts.doubts import (
     TooFewUsers,
     WindowShort,
 )
+from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import MEDIAN
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
@@ -76,6 +78,7 @@ def phase_findings(
     yield from _few_users(phase, summary, limits)
     yield from _few_answers(phase, summary, limits)
     yield from _badly_watched(summary, limits)
+    yield from _several_behind_one(summary)
 
 
 def _ended_early(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
@@ -174,10 +177,24 @@ def _few_answers(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> It
 
 def _badly_watched(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     readings: dict[str, int] = {}
-    for resource in summary.resources:
+    for resource in (each for each in summary.resources if each.source != OWN):
         readings[resource.source] = max(resource.n, readings.get(resource.source, 0))
     most = max(readings.values(), default=0)
     for source, n in readings.items():
         if most >= limits.least_readings and n < limits.reading_share * most:
             facts = MonitorGaps(phase=summary.name, source=source, readings=n, most=most)
             yield doubtful(facts, n, limits.reading_share * most)
+
+
+def _several_behind_one(summary: PhaseSummary) -> Iterator[TrustFinding]:
+    """One fall is a restart. More are processes that answer in turn, each with counters of its own."""
+    fallen: dict[str, tuple[int, str]] = {}
+    for resource in summary.resources:
+        fallen[resource.source] = max(fallen.get(resource.source, (0, "")), (resource.falls, resource.name))
+    for source, (falls, name) in fallen.items():
+        if falls > _RESTARTS:
+            facts = CountersFell(phase=summary.name, source=source, series=name, falls=falls)
+            yield doubtful(facts, falls, _RESTARTS)
+
+
+_RESTARTS = 1

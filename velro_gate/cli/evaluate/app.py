@@ -52,6 +52,22 @@ def replay(
     return print_figures(list(replayed_figures(folder)), format)
 
 
+@evaluate_app.command(epilog="Example: velro-gate evaluate leaks --sandbox leaks --count 10")
+def leaks(
+    count: Annotated[int, typer.Option(min=1, help="Services of each kind.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated services: equal seeds give equal figures.")] = 1,
+    sandbox: Annotated[
+        Path | None,
+        typer.Option(help="Measure the embedded sandbox instead, in this folder: three runs of two minutes for each count."),
+    ] = None,
+    format: FiguresFormatted = FigureFormat.TEXT,
+) -> int:
+    """Look for leaks in services that leak and in services that do not. Exit code 1 when a figure is missed."""
+    from velro_gate.cli.evaluate.evaluations import evaluate_leaks
+
+    return evaluate_leaks(count, seed, sandbox, format)
+
+
 @evaluate_app.command(
     "end-to-end", epilog="Example: velro-gate evaluate end-to-end --bank bank.jsonl --cycles 200 --jobs 2000 --duets 10"
 )

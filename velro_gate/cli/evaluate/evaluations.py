@@ -18,7 +18,9 @@ from velro_gate.evaluation.run import curve_points
 from velro_gate.evaluation.sandboxed.capacities import SandboxSearches, sandbox_capacities
 from velro_gate.evaluation.sandboxed.causes import CauseRuns, cause_figures
 from velro_gate.evaluation.sandboxed.end_to_end import EndToEnd, end_to_end_figures
+from velro_gate.evaluation.sandboxed.leaks import SandboxLeaks, sandbox_leak_figures
 from velro_gate.evaluation.sandboxed.whole_jobs import WholeJobs, whole_job_figures
+from velro_gate.evaluation.simulated.leaks import leak_figures
 from velro_gate.evaluation.simulated.queues import simulated_capacities
 from velro_gate.gate.sandboxed.effects import sandbox_effects
 from velro_gate.store.files import write_whole
@@ -56,6 +58,15 @@ def evaluate_bottlenecks(asked: CauseRuns, format: FigureFormat) -> int:
     """Make the runs with known causes, print how often each was reported first; 1 when a figure is missed."""
     with real_effects(None, verbose=False) as effects:
         figures = list(cause_figures(asked, effects))
+    return print_figures(figures, format)
+
+
+def evaluate_leaks(count: int, seed: int, sandbox: Path | None, format: FigureFormat) -> int:
+    """Look for leaks in simulated services, or in the sandbox where a folder is given; 1 when a figure is missed."""
+    if sandbox is None:
+        return print_figures(list(leak_figures(count, seed)), format)
+    with real_effects(None, verbose=False) as effects:
+        figures = list(sandbox_leak_figures(SandboxLeaks(folder=sandbox, count=count), effects))
     return print_figures(figures, format)
 
 

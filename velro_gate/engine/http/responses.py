@@ -14,14 +14,16 @@ Cost of a response of 9 headers and 80 bytes (CPython 3.11): .6 µs where its he
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Any
 
 import httptools
 
+from velro_gate.engine.http import cache_headers
 from velro_gate.engine.http.rereading import SWITCHES, RereadingParser
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER
+from velro_gate.model.scenario import CacheHeaders
 from velro_gate.units import format_count
 
 MOST_HEAD = 256 * 1024
@@ -57,6 +59,11 @@ class Header(IntEnum):
     CACHE_LAYER = 4
     COOKIE = 5
     CAPTURED = 6
+    CACHE_STATUS = 7
+    CACHE_CLOUDFLARE = 8
+    CACHE_AGE = 9
+    CAPTURED_CACHE = 10
+    CAPTURED_CACHE_LAYER = 11
 
 
 _LENGTH = int(Header.LENGTH)
@@ -64,10 +71,15 @@ _LENGTH = int(Header.LENGTH)
 _KNOWN = {
     b"content-length": Header.LENGTH,
     b"transfer-encoding": Header.ENCODING,
-    b"x-cache": Header.CACHE,
-    b"x-cache-layer": Header.CACHE_LAYER,
     b"set-cookie": Header.COOKIE,
 }
+_STANDARD = {
+    cache_headers.STATUS: Header.CACHE_STATUS,
+    cache_headers.CLOUDFLARE: Header.CACHE_CLOUDFLARE,
+    cache_headers.AGE: Header.CACHE_AGE,
+}
+_STANDARD_NAMES = {int(kind): name for name, kind in _STANDARD.items()}
+_USUAL_CACHE = CacheHeaders()
 
 
 class HeaderKinds(dict[bytes, int]):
@@ -75,15 +87,24 @@ class HeaderKinds(dict[bytes, int]):
 
     Args:
         captured: lower-case names whose values a step captures.
+        cache: the headers that show how a cache answered.
     """
 
-    def __init__(self, captured: Iterable[bytes] = ()) -> None:
+    def __init__(self, captured: Iterable[bytes] = (), cache: CacheHeaders = _USUAL_CACHE) -> None:
         super().__init__()
-        self._captured = frozenset(captured)
+        # A standard header that is captured is the step's; the others decide for themselves.
+        self._looked_at = {name: kind for name, kind in _STANDARD.items() if name != cache_headers.AGE or cache.age}
+        wanted = dict.fromkeys(captured, Header.CAPTURED)
+        self._looked_at |= wanted
+        for name, alone, both in (
+            (cache.hit.encode(), Header.CACHE, Header.CAPTURED_CACHE),
+            (cache.layer.encode(), Header.CACHE_LAYER, Header.CAPTURED_CACHE_LAYER),
+        ):
+            self._looked_at[name] = both if name in wanted else alone
+        self._looked_at |= _KNOWN
 
     def __missing__(self, name: bytes) -> int:
-        lower = name.lower()
-        kind = _KNOWN.get(lower, Header.CAPTURED if lower in self._captured else Header.IGNORED)
+        kind = self._looked_at.get(name.lower(), Header.IGNORED)
         # A service that makes up names must not fill our memory.
         if len(self) < _MOST_SPELLINGS:
             self[name] = int(kind)
@@ -280,8 +301,22 @@ class Response:
             self._plain = False
         elif kind == Header.COOKIE:
             self.cookies = [*(self.cookies or ()), value]
+        elif kind in _STANDARD_NAMES:
+            self._note_standard(kind, value)
         else:
             self.captured = [*(self.captured or ()), (name.lower(), value)]
+            if kind == Header.CAPTURED_CACHE:
+                self.cache = value
+            elif kind == Header.CAPTURED_CACHE_LAYER:
+                self.cache_layer = value
+
+    def _note_standard(self, kind: int, value: bytes) -> None:
+        """A service's own header counts before a standard one, and of those the one that says most."""
+        if self.cache is None:
+            self.cache = cache_headers.marked(_STANDARD_NAMES[kind], value)
+        elif kind == Header.CACHE_STATUS and cache_headers.is_standard(self.cache):
+            same = cache_headers.is_status(self.cache)
+            self.cache = cache_headers.joined(self.cache, value) if same else cache_headers.marked(cache_headers.STATUS, value)
 
     def on_headers_complete(self) -> None:
         """All headers are here; a response to HEAD ends with them, whatever length they declare."""
@@ -403,13 +438,27 @@ class KnownHeads(dict[bytes, KnownHead]):
 
 
 class CacheLayers:
-    """What X-Cache and X-Cache-Layer say -> cache code; layers get their codes in the order in which they are first seen."""
+    """What X-Cache and X-Cache-Layer, or the headers in their place, say -> cache code.
+
+    The layers that a scenario names have the first codes, the others follow in the order in which they are first seen.
+    """
 
     MOST = 250
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self._codes: dict[tuple[bytes | None, bytes | None], int] = {(None, None): NO_CACHE_HEADER}
+    def __init__(self, headers: CacheHeaders = _USUAL_CACHE) -> None:
+        self.names: list[str] = list(headers.layers)
+        self._headers = headers
+        nothing = CACHE_MISS if headers.age else NO_CACHE_HEADER
+        self._codes: dict[tuple[bytes | None, bytes | None], int] = {(None, None): nothing}
+
+    def shown(self, value: Callable[[str], bytes | None]) -> int:
+        """The code of a response whose headers' values are looked up one by one."""
+        cache = value(self._headers.hit)
+        if cache is None:
+            names = (name for name in cache_headers.STANDARD if name != cache_headers.AGE or self._headers.age)
+            found = ((name, value(name.decode())) for name in names)
+            cache = next((cache_headers.marked(name, said) for name, said in found if said is not None), None)
+        return self.code(cache, value(self._headers.layer))
 
     def code(self, cache: bytes | None, layer: bytes | None) -> int:
         """The code of a pair of header values, for the column ``cache`` of the samples."""
@@ -425,6 +474,11 @@ class CacheLayers:
         if name and not _LAYER_NAME.fullmatch(name):
             # A service may put anything into a header, and these names stand in records and comments.
             name = "unnamed"
+        if cache is not None and cache_headers.is_standard(cache):
+            said = cache_headers.read(cache)
+            if said is None:
+                return NO_CACHE_HEADER
+            return self._layer(name or said[1]) if said[0] else CACHE_MISS
         if cache is not None and b"hit" not in cache.lower():
             return CACHE_MISS
         if cache is None and name in ("", "none", "miss", "origin"):

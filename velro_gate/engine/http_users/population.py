@@ -16,6 +16,8 @@ from velro_gate.engine.http_users.users import HttpContext, HttpUser
 from velro_gate.engine.load.aside import Aside
 from velro_gate.engine.load.failures import FailureLog
 from velro_gate.engine.load.population import PhaseSetup
+from velro_gate.engine.load.values import ValueLog
+from velro_gate.engine.steps.observed import observed_metrics
 from velro_gate.engine.steps.requests import Compiler
 from velro_gate.engine.steps.shown import origin_of
 from velro_gate.engine.wire_population import WirePopulation, wire_of
@@ -67,7 +69,7 @@ class HttpTransport:
         self.needs: Needs = needs_of(scenario)
         self._scenario, self._layers, self._hidden, self._connect = scenario, layers, hidden, connect
         self._compiled, self._login = compiler.steps(), compiler.login()
-        self._kinds = HeaderKinds(compiler.captured_headers())
+        self._kinds = HeaderKinds(compiler.captured_headers(), scenario.cache)
         self._redirects = compiler.redirects()
 
     def populate(self, setup: PhaseSetup, route: Route) -> HttpPopulation:
@@ -80,6 +82,7 @@ class HttpTransport:
             recorder=setup.recorder,
             seed=scenario.seed,
             failures=FailureLog(names, self._hidden),
+            values=ValueLog([metric.name for metric in observed_metrics(scenario.metrics)]),
             connect=partial(self._connect, wire),
             layers=self._layers,
             login=login,

@@ -226,6 +226,8 @@ class HttpUser:
 
     def _judged(self, outcome: Outcome, step: CompiledStep, answer: Response, at: float) -> None:
         context, inspect, reason = self._context, step.inspect, ""
+        if step.observe is not None and outcome is Outcome.OK:
+            step.observe(answer, self._due, context.values.put)
         if outcome is Outcome.STATUS:
             reason = expectation(step.expected)
         elif outcome is not Outcome.OK and inspect is not None:

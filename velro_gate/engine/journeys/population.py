@@ -108,7 +108,7 @@ class JourneyTransport:
         self.needs: Needs = ()
         self._scenario, self._layers, self._hidden = scenario, layers, hidden
         self._compiled = compiler.steps()
-        self._kinds = HeaderKinds(compiler.captured_headers())
+        self._kinds = HeaderKinds(compiler.captured_headers(), scenario.cache)
         self._spec = journey_spec(scenario, journey, compiler)
 
     def populate(self, setup: PhaseSetup, route: Route) -> JourneyPopulation:

@@ -15,6 +15,7 @@ from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from math import isnan, nan
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
@@ -29,7 +30,7 @@ from velro_gate.engine.load.deadlines import Overdue
 from velro_gate.engine.load.failures import FailureDetail, expectation
 from velro_gate.engine.steps.requests import Pieces
 from velro_gate.engine.steps.shown import seen_of
-from velro_gate.model.samples import Outcome
+from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
 from velro_gate.units import format_number
 
 if TYPE_CHECKING:
@@ -300,7 +301,7 @@ class RequestRecord:
             context.unsent += not facts.sent
             sent = self._made + facts.waited
             answered = outcome in (Outcome.OK, Outcome.STATUS)
-            layer = (_value(self._headers, "x-cache"), _value(self._headers, "x-cache-layer")) if answered else (None, None)
+            cache = self._books.layers.shown(partial(_value, self._headers)) if answered else NO_CACHE_HEADER
             self._block.take(
                 PendingSample(
                     due=self._due,
@@ -313,7 +314,7 @@ class RequestRecord:
                     user=self._person.index,
                     status=self._status if answered else 0,
                     outcome=outcome,
-                    cache=self._books.layers.code(*layer),
+                    cache=cache,
                     received=facts.received if answered else 0,
                     reason=expectation(self._label.expected) if outcome is Outcome.STATUS else facts.reason,
                     show=self._shown,

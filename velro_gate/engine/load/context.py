@@ -11,6 +11,7 @@ from uuid import UUID
 from velro_gate.engine.load.deadlines import DeadlineBuckets, Overdue
 from velro_gate.engine.load.failures import FailureLog
 from velro_gate.engine.load.recorder import Recorder
+from velro_gate.engine.load.values import ValueLog
 
 CONNECT_SECONDS = 10.0
 """How long a user that joins may take to connect; within a request its step's timeout counts."""
@@ -47,6 +48,8 @@ class PhaseContext:
     failed_joins: deque[tuple[float, int]] = field(default_factory=deque)
     """When which users could not connect ahead, until they try again."""
     failures: FailureLog = field(default_factory=lambda: FailureLog(()))
+    values: ValueLog = field(default_factory=lambda: ValueLog(()))
+    """Of the scenario's own metrics."""
     join_failures: int = 0
     delivered: int = 0
     """Requests that were written whole."""

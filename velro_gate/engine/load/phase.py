@@ -429,4 +429,5 @@ class _Phase:
             hopeless=state.hopeless,
             stalls=self._stalls.since(plan.origin),
             failures=context.failures.found(plan.origin),
+            values=context.values.found(plan.origin),
         )

@@ -52,6 +52,7 @@ def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
         stalls=joined(stall for run in runs for stall in run.stalls),
         hopeless=next((run.hopeless for run in runs if run.hopeless is not None), None),
         failures=merged_failures([failed for run in runs for failed in run.failures]),
+        values=tuple(values for run in runs for values in run.values),
     )
 
 

@@ -116,7 +116,7 @@ async def _live(link: Link) -> None:
 
 
 async def _send(load: Load, link: Link, orders: _Orders) -> None:
-    layers = CacheLayers()
+    layers = CacheLayers(load.scenario.cache)
 
     def sink(phase: str, samples: Samples) -> None:
         link.post(SampleChunk(phase=phase, samples=samples, layers=tuple(layers.names)))

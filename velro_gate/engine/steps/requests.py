@@ -18,8 +18,10 @@ import httpx
 from velro_gate import __version__
 from velro_gate.engine.http.codings import CONTENT_ENCODING, chunked
 from velro_gate.engine.steps.checks import Inspection
+from velro_gate.engine.steps.observed import Observation, observation_of, observed_metrics
 from velro_gate.engine.steps.placeholders import Encode, Slot, ValueContext, ValueSources, body_encoding, in_header, in_url
 from velro_gate.engine.steps.redirects import LOCATION, Redirects
+from velro_gate.model.metric.own import MetricOrigin
 from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario, Step
 
 PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
@@ -57,7 +59,8 @@ class CompiledStep:
     """One step, ready to be sent again and again.
 
     index: its number in the scenario; a login has the one after the last. inspect: looks at an expected response; None where
-    there is nothing to look at. head: the method is HEAD.
+    there is nothing to look at. observe: takes the values of the scenario's own metrics; None without any. head: the method is
+    HEAD.
     """
 
     __slots__ = (
@@ -73,13 +76,21 @@ class CompiledStep:
         "inspect",
         "name",
         "needs_token",
+        "observe",
         "safe",
         "timeout",
         "wants_body",
     )
 
     def __init__(
-        self, step: Step, index: int, parts: tuple[Pieces, Pieces | None], inspect: Inspection | None, *, cookies: bool
+        self,
+        step: Step,
+        index: int,
+        parts: tuple[Pieces, Pieces | None],
+        inspect: Inspection | None,
+        *,
+        cookies: bool,
+        observe: Observation | None = None,
     ) -> None:
         self._head, self._body = parts
         self._cookies = cookies
@@ -91,7 +102,8 @@ class CompiledStep:
         self.head = step.method == "HEAD"
         self.safe = step.method in SAFE
         self.inspect = inspect
-        self.wants_body = inspect is not None and inspect.wants_body
+        self.observe = observe
+        self.wants_body = (inspect is not None and inspect.wants_body) or (observe is not None and observe.wants_body)
         self.default_path = "/"
         self.needs_token = False
         self._whole: bytes | None = None
@@ -170,7 +182,9 @@ class Compiler:
         auth = self._scenario.auth
         steps = (*self._scenario.steps, auth.step) if isinstance(auth, LoginAuth) else self._scenario.steps
         names = {c.path.lower().encode() for step in steps for c in step.captures if c.source == "header"}
-        if any(Inspection(step).wants_body for step in steps):
+        seen = observed_metrics(self._scenario.metrics)
+        names |= {metric.what.encode() for metric in seen if metric.origin is MetricOrigin.HEADER}
+        if any(Inspection(step).wants_body for step in steps) or any(metric.origin is MetricOrigin.JSON for metric in seen):
             names.add(CONTENT_ENCODING)
         if self._scenario.target.follow_redirects:
             names.add(LOCATION)
@@ -206,6 +220,7 @@ class Compiler:
             (head, body),
             Inspection(step) if step.checks or step.captures else None,
             cookies=self._scenario.cookies and not own_cookies,
+            observe=observation_of(step.name, self._scenario.metrics) if index < len(self._scenario.steps) else None,
         )
         # Where a cookie without a path belongs: the folder of the request, as far as it is the same for all users.
         compiled.default_path = (urlsplit(self._base).path + step.path).partition("${")[0].rpartition("/")[0] or "/"

@@ -26,6 +26,7 @@ from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissin
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask, secret_values
+from velro_gate.model.metric.own import OWN, OwnMetric
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
@@ -130,6 +131,7 @@ def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tu
             samples.get(ran.name, Samples.empty()),
             [reading for reading in facts.readings if ran.started <= reading.at <= ran.ended],
             facts.layers,
+            plan.metrics,
         )
         for ran in facts.phases
     )
@@ -142,8 +144,9 @@ def _summary(
     samples: Samples,
     readings: Sequence[Reading],
     layers: Sequence[str],
+    own: Sequence[OwnMetric],
 ) -> PhaseSummary:
-    made = summarise(phase, steps, ran, samples, readings, layers)
+    made = summarise(phase, steps, ran, samples, readings, layers, own)
     return replace(made, bottlenecks=bottlenecks(phase, steps, ran, made, samples, readings))
 
 
@@ -215,7 +218,12 @@ async def watched_load(
         newest.keep(reading)
 
     origin = trio.current_time()
-    sources = sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target))
+    sources = sources_for(
+        target,
+        service_is_local=setup.service_is_local,
+        transport=transport_to(target),
+        own=setup.scenario.metrics,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(
             partial(
@@ -237,7 +245,13 @@ async def watched_load(
             stop=stop,
         )
         nursery.cancel_scope.cancel()
-    return result, tuple(readings)
+    readings += [
+        Reading(at=at, source=OWN, name=found.name, value=value)
+        for ran in result.phases
+        for found in ran.values
+        for at, value in zip(found.at, found.value, strict=True)
+    ]
+    return replace(result, phases=tuple(replace(ran, values=()) for ran in result.phases)), tuple(readings)
 
 
 async def generator_alone(

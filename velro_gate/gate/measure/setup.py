@@ -125,6 +125,8 @@ def prepare(asked: RunOptions, environ: Mapping[str, str], *, need_secrets: bool
         steps=tuple(step.name for step in scenario.steps),
         phases=phases,
         policy=scenario.policy,
+        # A URL may hold a password, and a record goes everywhere.
+        metrics=tuple(replace(metric, place="", folders=()) for metric in scenario.metrics),
     )
     hidden = secrets(scenario, settings) if need_secrets else {}
     hide(hidden.values())

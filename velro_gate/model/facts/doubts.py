@@ -241,6 +241,17 @@ class MonitorGaps:
     """The readings of the best-watched one."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountersFell:
+    """Counters of a source that fell again and again: processes in turn answer under one address."""
+
+    code: Literal["counters-fell"] = "counters-fell"
+    phase: str
+    source: str
+    series: str
+    falls: int
+
+
 PhaseDoubt = (
     PhaseMissing
     | ShardLost
@@ -262,6 +273,7 @@ PhaseDoubt = (
     | TooFewUsers
     | FewResponses
     | MonitorGaps
+    | CountersFell
 )
 """What speaks against the measurement of one phase, or of one block of it."""
 

@@ -130,6 +130,19 @@ class RequirementsMet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Leak:
+    """What the service holds grew through a whole phase."""
+
+    code: ClassVar = "leak"
+    phase: str
+    metric: str
+    growth: float
+    """Share of it a minute; then the 95 % interval."""
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaiverExpired:
     """A waiver that no longer holds."""
 
@@ -302,6 +315,7 @@ FindingFacts = (
     | PhaseEnded
     | RequirementNotMet
     | RequirementsMet
+    | Leak
     | WaiverExpired
     | WaiverUnmatched
     | MainWorse

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 from velro_gate.model.explanation import ShiftShape
+from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Level, RequirementStatus, Trust
@@ -210,4 +211,4 @@ def _level(description: str = "") -> dict[str, Any]:
 
 
 def _metric() -> dict[str, Any]:
-    return {"enum": list(METRICS)}
+    return {"anyOf": [{"enum": list(METRICS)}, {"type": "string", "pattern": f"^{OWN}:"}]}

@@ -71,9 +71,9 @@ def _keys(record: RunRecord, verdict: Verdict) -> Iterator[_Key]:
 
     def place(key: _Key) -> tuple[int, str, int, str, int]:
         phase, step, metric = key
-        return (phases.get(phase, len(phases)), phase, steps.get(step, len(steps)), step, metrics[metric])
+        return (phases.get(phase, len(phases)), phase, steps.get(step, len(steps)), step, metrics.get(metric, len(metrics)))
 
-    return iter(sorted(found, key=place))
+    return iter(sorted(sorted(found), key=place))
 
 
 def _places(names: list[str]) -> dict[str, int]:

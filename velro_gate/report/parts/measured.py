@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,7 +10,7 @@ from http import HTTPStatus
 from velro_gate import units
 from velro_gate.model.metrics import LATENESS
 from velro_gate.model.readings import is_counter
-from velro_gate.model.record import PhaseSummary, ResourceSummary, RunRecord, StepSummary
+from velro_gate.model.record import MISS, CacheLayer, PhaseSummary, ResourceSummary, RunRecord, StepSummary
 from velro_gate.model.run import FirstFailure
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import ALL_STEPS
@@ -82,6 +83,21 @@ class AnswerRow:
     statuses: str
     outcomes: str
     cache: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheRow:
+    """One cache layer of one step, or its misses."""
+
+    phase: str
+    step: str
+    layer: str
+    hit_rate: str
+    share: str
+    p50: str
+    p95: str
+    note: str
+    """What the misses of the step mean, in its last row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +226,50 @@ def answer_rows(record: RunRecord) -> list[AnswerRow]:
         )
     return rows
 
+
+def cache_rows(record: RunRecord) -> list[CacheRow]:
+    """Every cache layer of every step that says how a cache answered, then its misses."""
+    return [
+        _cache_row(phase, step, layer)
+        for phase in record.phases
+        for step in phase.steps
+        for layer in step.layers
+        if layer.answered or layer.reached
+    ]
+
+
+def _cache_row(phase: PhaseSummary, step: StepSummary, layer: CacheLayer) -> CacheRow:
+    whole = step.layers[0].reached
+    return CacheRow(
+        phase=phase.name,
+        step="all steps" if step.step == ALL_STEPS else step.step,
+        layer="misses" if layer.name == MISS else layer.name,
+        hit_rate=figures.NOTHING if layer.hit_rate is None else units.format_share(layer.hit_rate),
+        share=units.format_share(layer.answered / whole),
+        p50=figures.NOTHING if layer.p50 is None else units.format_seconds(layer.p50.value),
+        p95=figures.NOTHING if layer.p95 is None else units.format_seconds(layer.p95.value),
+        note=_cache_note(phase, step) if layer.name == MISS else "",
+    )
+
+
+def _cache_note(phase: PhaseSummary, step: StepSummary) -> str:
+    """What the misses make of p95; of all steps also how long the caches took to warm up."""
+    said = []
+    share = step.measurements.get("p95_from_misses")
+    if share is not None and share.value >= _LEAST_SHARE:
+        said.append(f"without them p95 would be {units.format_share(share.value)} lower")
+    if step.step == ALL_STEPS and len(phase.warm_up) > 1:
+        rates = [rate for _, rate in phase.warm_up]
+        settled = statistics.median(rates[len(rates) // 2 :])
+        if settled - rates[0] > _LEAST_SHARE:
+            after = next(seconds for seconds, rate in phase.warm_up if rate >= settled - _LEAST_SHARE)
+            first, last = (units.format_share(rate) for rate in (rates[0], settled))
+            said.append(f"warm after {units.format_duration(after)}: from {first} to {last} hits")
+    return "; ".join(said)
+
+
+_LEAST_SHARE = 0.01
+"""What changes less is not worth a word."""
 
 MOST_FAILURES = 12
 """Kinds of failures of a phase that are shown."""

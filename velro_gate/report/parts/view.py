@@ -131,6 +131,7 @@ class View:
     phases: list[measured.PhaseRow]
     steps: list[measured.StepRow]
     answers: list[measured.AnswerRow]
+    cache: list[measured.CacheRow]
     failures: list[measured.FailureRow]
     resources: list[measured.ResourceRow]
     baselines_skipped: tuple[str, ...]
@@ -174,6 +175,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         phases=measured.phase_rows(record),
         steps=measured.step_rows(record),
         answers=measured.answer_rows(record),
+        cache=measured.cache_rows(record),
         failures=measured.failure_rows(record),
         resources=measured.resource_rows(record),
         baselines_skipped=tuple(unused_words(one) for one in verdict.baselines_skipped),

@@ -57,6 +57,7 @@ SENTENCES: Mapping[type, Callable[[Any], Words]] = {
     facts_of.PhaseEnded: failures.phase_ended,
     facts_of.RequirementNotMet: requirements.requirement_words,
     facts_of.RequirementsMet: requirements.met_words,
+    facts_of.Leak: requirements.leak_words,
     facts_of.WaiverExpired: comparisons.waiver_expired,
     facts_of.WaiverUnmatched: comparisons.waiver_unmatched,
     facts_of.MainWorse: baselines.main_worse,

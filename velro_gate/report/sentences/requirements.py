@@ -1,9 +1,9 @@
-"""Requirement results, worded."""
+"""Requirement results and leaks, worded."""
 
 from __future__ import annotations
 
 from velro_gate import units
-from velro_gate.model.facts.findings import Ended, Failing, RequirementNotMet, RequirementsMet
+from velro_gate.model.facts.findings import Ended, Failing, Leak, RequirementNotMet, RequirementsMet
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
@@ -60,6 +60,16 @@ def met_words(facts: RequirementsMet) -> Words:
     share = f"all {facts.met}" if facts.met == facts.of else f"{facts.met} of {facts.of}"
     marginal = f", {facts.marginal} of them marginally" if facts.marginal else ""
     return Words(sentence=f"{share} requirements are met{marginal}")
+
+
+def leak_words(facts: Leak) -> Words:
+    """What grew through a whole phase."""
+    low, high = (figures.figure(facts.metric, end) for end in (facts.low, facts.high))
+    metric = METRICS[facts.metric]
+    return Words(
+        sentence=f"a leak: {metric.label} is {figures.figure(facts.metric, facts.growth)} ({low} to {high})",
+        advice=metric.advice,
+    )
 
 
 def requirement_sentence(result: RequirementResult) -> str:

@@ -11,6 +11,7 @@ from velro_gate.model.facts.doubts import (
     ControlMissing,
     ControlMoved,
     ControlUnsteady,
+    CountersFell,
     DescriptorsLow,
     FewResponses,
     FigureName,
@@ -231,6 +232,14 @@ def _monitor_gaps(facts: MonitorGaps) -> Words:
     )
 
 
+def _counters_fell(facts: CountersFell) -> Words:
+    return Words(
+        sentence=f"counters of the {facts.source}, such as {facts.series}, fell {facts.falls} times in {facts.phase}: "
+        "several workers answer behind one port, each with its own",
+        advice="Give the metrics page all workers' figures, as prometheus_client does with PROMETHEUS_MULTIPROC_DIR.",
+    )
+
+
 def _pairs_left_out(facts: PairsLeftOut) -> Words:
     why = "; ".join(dict.fromkeys(trust_words(reason).sentence for reason in facts.reasons))
     said = f"{units.format_count(facts.left_out)} of {units.format_count(facts.pairs)} pairs of blocks could not be used"
@@ -302,6 +311,7 @@ SENTENCES: Mapping[type, Callable[[Any], Words]] = {
     TooFewUsers: _too_few_users,
     FewResponses: _few_answers,
     MonitorGaps: _monitor_gaps,
+    CountersFell: _counters_fell,
     PairsLeftOut: _pairs_left_out,
     ControlMissing: _control_missing,
     ControlMoved: _control_moved,

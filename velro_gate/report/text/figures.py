@@ -38,6 +38,8 @@ def figure(metric: str, value: float | None) -> str:
             return units.format_bytes(value)
         case MetricKind.BYTES_PER_MINUTE:
             return units.format_growth(value)
+        case MetricKind.SHARE_PER_MINUTE:
+            return units.format_relative_growth(value)
         case MetricKind.COUNT:
             return units.format_count(value)
 

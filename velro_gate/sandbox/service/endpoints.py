@@ -30,6 +30,8 @@ from velro_gate.sandbox.tally import DATABASE
 
 MAX_PROMPT = 4_000
 MAX_LIMIT = 100
+NEW_USERS = 50
+"""One user in this many has not been seen before."""
 
 
 class Caller(NamedTuple):
@@ -159,10 +161,13 @@ def media_key(number: int) -> str:
 
 
 def warm_entries(users: int) -> Iterator[tuple[str, bytes]]:
-    """What the caches hold when the backend starts: all models, and of each user a generation, its medium and the list."""
+    """What Redis holds when the backend starts: all models, and of each user a generation, its medium and the list.
+
+    Of one user in ``NEW_USERS`` it holds nothing yet, so that every layer has something to do.
+    """
     for number in MODELS:
         yield model_key(number), answers.model(number)
-    for user in range(users):
+    for user in (user for user in range(users) if user % NEW_USERS != NEW_USERS - 1):
         yield access_key(user), answers.access(Access(user, shared=True))
         yield media_key(user), answers.media(user)
         yield list_key(user), answers.generation_list(_first_page(user, users), GENERATIONS_PER_USER)

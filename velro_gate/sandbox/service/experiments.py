@@ -1,8 +1,9 @@
-"""What /control can change while the sandbox runs: slow a step, fail a share, take a dependency away, flush, stall."""
+"""What /control can change while the sandbox runs: slow a step, fail a share, take a dependency away, flush, stall, leak."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -80,6 +81,14 @@ class SlowOrder(BaseModel):
                 return Bimodal(fast=self.delay, slow=self.slow_delay or 10.0 * self.delay, share=self.slow_share)
 
 
+class LeakOrder(BaseModel):
+    """What each request keeps for good: these bytes, and in this share of them a descriptor."""
+
+    model_config = _STRICT
+    bytes: Annotated[int, Field(ge=0, le=2**20)] = 0
+    descriptors: Share = 0.0
+
+
 class ControlOrder(BaseModel):
     """One POST to /control. Orders add up until ``reset``; ``down`` names all dependencies that are away from now on."""
 
@@ -89,6 +98,7 @@ class ControlOrder(BaseModel):
     fail: dict[Step, Share] = {}
     down: tuple[Literal["redis", "database"], ...] | None = None
     flush: tuple[Literal["memory", "redis"], ...] = ()
+    leak: LeakOrder | None = None
     stall: Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0, le=MAX_STALL)] | None = None
 
 
@@ -112,6 +122,20 @@ class Experiments:
         self._random = Random(f"{seed}/failures").random
         self._stall = stall
         self._failing: dict[str, float] = {}
+        self._leak = LeakOrder()
+        self._kept: list[bytes] = []
+        self._opened: list[int] = []
+        self._owed = 0.0
+
+    def leak(self) -> None:
+        """Keep what each request has to keep at present."""
+        if self._leak.bytes:
+            # Written to, so that the pages are there.
+            self._kept.append(b"x" * self._leak.bytes)
+        self._owed += self._leak.descriptors
+        if self._owed >= 1.0:
+            self._owed -= 1.0
+            self._opened.append(os.open(os.devnull, os.O_RDONLY))
 
     def fails(self, step: str) -> bool:
         """Whether the next request of this step has to fail."""
@@ -134,6 +158,8 @@ class Experiments:
         self._failing.update(order.fail)
         if order.down is not None:
             self._take_away(order.down)
+        if order.leak is not None:
+            self._leak = order.leak
         for layer in order.flush:
             await self._layers.flush(layer)
         if order.stall is not None:
@@ -147,6 +173,7 @@ class Experiments:
             "slow": {step: asdict(slowdown) for step, slowdown in self._work.slowdowns.items()},
             "fail": {step: share for step, share in self._failing.items() if share > 0.0},
             "down": [name for name, dependency in self._dependencies.items() if dependency.taken_away],
+            "leak": self._leak.model_dump(),
             "breakers": {name: dependency.breaker.state.name.lower() for name, dependency in self._dependencies.items()},
             "counts": self._tally.counts(),
         }
@@ -155,6 +182,10 @@ class Experiments:
         self._work.reset()
         self._failing.clear()
         self._take_away(())
+        self._leak, self._owed = LeakOrder(), 0.0
+        self._kept.clear()
+        while self._opened:
+            os.close(self._opened.pop())
 
     def _take_away(self, names: tuple[str, ...]) -> None:
         for name in (REDIS, DATABASE):

@@ -131,6 +131,7 @@ class Application:
     async def _answer(self, route: MatchedRoute, scope: Scope, receive: Receive) -> Reply:
         step = route.step
         await self._work.spend(step)
+        self._experiments.leak()
         if self._experiments.fails(step):
             return Reply(500, answers.error("failed by an experiment"))
         if step == LOGIN:

@@ -72,11 +72,8 @@ class Layers:
         self._outdated.add(key)
 
     async def warm(self, entries: Iterable[tuple[str, bytes]]) -> None:
-        """Fill both layers, as a deployment does before it takes traffic."""
-        kept = list(entries)
-        for key, body in kept:
-            self._memory.put(key, body)
-        await self._shared.fill(kept)
+        """Fill the shared layer. A process that has just started holds nothing itself: its own layer fills as it is asked."""
+        await self._shared.fill(list(entries))
 
     async def flush(self, layer: str) -> None:
         """Forget everything in one layer."""

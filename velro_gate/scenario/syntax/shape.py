@@ -9,23 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    GetJsonSchemaHandler,
-    ModelWrapValidatorHandler,
-    PrivateAttr,
-    Tag,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, model_validator
 from pydantic_core import CoreSchema
 
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import MOST_PRIMARY
+from velro_gate.scenario.syntax.observed import OWN_METRIC, CacheSpec, Metrics
 from velro_gate.scenario.syntax.quantities import (
     Count,
     Factor,
@@ -39,57 +29,12 @@ from velro_gate.scenario.syntax.quantities import (
     Text,
     Variable,
 )
-from velro_gate.scenario.syntax.tree import line_of
+from velro_gate.scenario.syntax.spec import Spec, exactly_one, one_key, only
 
 DEFAULT_VARIABLE = "SUPABASE_SERVICE_KEY"
 
 STEP_METRICS = frozenset(name for name, metric in METRICS.items() if metric.of_steps)
 """Metrics that are also measured for a single step; the others are figures of a whole phase."""
-
-
-class Spec(BaseModel):
-    """A mapping of the file: unknown keys are faults, and it knows its lines."""
-
-    # Deferred: otherwise each part is built for itself, and once more inside of every part that holds it.
-    model_config = ConfigDict(extra="forbid", protected_namespaces=(), strict=True, defer_build=True)
-    _source: object = PrivateAttr(default=None)
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _keep_source(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        if isinstance(info.context, dict):
-            info.context[id(data)] = cls
-        made = handler(data)
-        made._source = data
-        return made
-
-    def line(self, *path: object) -> int:
-        """The line of a place below this mapping, by the keys as written in the file."""
-        return line_of(self._source, path)
-
-    def written(self, key: str) -> str:
-        """How the number or boolean under a key is written in the file; empty for anything else."""
-        words: dict[str, str] = getattr(self._source, "written", {})
-        return words.get(key, "")
-
-    @property
-    def has_lines(self) -> bool:
-        """Whether it was written as a mapping; a shorter form knows no line of its own."""
-        return hasattr(self._source, "line")
-
-    @classmethod
-    def keys(cls) -> list[str]:
-        """The keys that are allowed here."""
-        return [field.alias or name for name, field in cls.model_fields.items()]
-
-
-def _only(default: Any, **rules: Any) -> Any:
-    """A field that is one of several alternatives: its default only stands in for "not given" and is not advice to a writer."""
-
-    def hide_default(schema: dict[str, Any]) -> None:
-        schema.pop("default", None)
-
-    return Field(default, json_schema_extra=hide_default, **rules)
 
 
 class _ByMetric:
@@ -104,6 +49,7 @@ class _ByMetric:
         shown["properties"] = {name: {**limit, "description": METRICS[name].label} for name in self.metrics}
         if self.of_steps:
             shown["patternProperties"] = {rf"^[A-Za-z][A-Za-z0-9_-]*\.({'|'.join(sorted(STEP_METRICS))})$": limit}
+            shown["patternProperties"][OWN_METRIC] = limit
         return {**shown, "additionalProperties": False}
 
 
@@ -118,19 +64,6 @@ class _BySource:
             for key, source in WATCHED.items()
         }
         return {**shown, "properties": described, "additionalProperties": False}
-
-
-def _one_key(key: str) -> Short:
-    """A bare string means a mapping with this one key."""
-    return Short(lambda given: {key: given} if isinstance(given, str) else given, (("type", "string"),))
-
-
-def _exactly_one(model: Spec, names: tuple[str, ...], what: str) -> None:
-    given = [name for name in names if name in model.model_fields_set]
-    if len(given) != 1:
-        shown = [str(type(model).model_fields[name].alias or name) for name in names]
-        state = "none is given" if not given else f"{len(given)} are given"
-        raise ValueError(f"{what} needs exactly one of {', '.join(shown)}; {state}")
 
 
 class TargetSpec(Spec):
@@ -168,13 +101,13 @@ class TargetSpec(Spec):
 class CheckSpec(Spec):
     """A check on the body of a response: a JSON path that exists (and equals a value), or a text that it contains."""
 
-    json_path: str = _only("", alias="json", description="A path such as $.items[0].id that must exist.")
+    json_path: str = only("", alias="json", description="A path such as $.items[0].id that must exist.")
     equals: str | int | float | bool | None = Field(None, description="What the value at the path must be.")
-    contains: str = _only("", min_length=1, description="A text that the body must contain.")
+    contains: str = only("", min_length=1, description="A text that the body must contain.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, ("json_path", "contains"), "a check")
+        exactly_one(self, ("json_path", "contains"), "a check")
         if "equals" in self.model_fields_set and "json_path" not in self.model_fields_set:
             raise ValueError("'equals' belongs to a 'json' check")
         return self
@@ -183,13 +116,13 @@ class CheckSpec(Spec):
 class CaptureSpec(Spec):
     """Where a captured value is in the response. A bare string is a JSON path."""
 
-    json_path: str = _only("", alias="json", description="A path such as $.id.")
-    header: str = _only("", min_length=1, description="A header's name.")
-    cookie: str = _only("", min_length=1, description="A cookie's name.")
+    json_path: str = only("", alias="json", description="A path such as $.id.")
+    header: str = only("", min_length=1, description="A header's name.")
+    cookie: str = only("", min_length=1, description="A cookie's name.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, ("json_path", "header", "cookie"), "a capture")
+        exactly_one(self, ("json_path", "header", "cookie"), "a capture")
         return self
 
 
@@ -202,14 +135,17 @@ class LimitSpec(Spec):
     source: str | None = Field(None, min_length=1, max_length=40, description="Who asks for it, for example PRD.")
 
 
+_METRIC_NAMES: dict[str, Any] = {"anyOf": [{"enum": [*sorted(METRICS)]}, {"pattern": OWN_METRIC}]}
+
+
 class RequirementSpec(LimitSpec):
     """A limit that names its metric, and its step unless it applies to all steps together."""
 
-    metric: str = Field(description="The metric, for example p95.", json_schema_extra={"enum": [*sorted(METRICS)]})
+    metric: str = Field(description="The metric, for example p95.", json_schema_extra=_METRIC_NAMES)
     step: str = Field("all", description="The step; 'all' for all steps together.")
 
 
-Limit = Annotated[LimitSpec, _one_key("target")]
+Limit = Annotated[LimitSpec, one_key("target")]
 _ByMetricName = Annotated[dict[str, Limit], _ByMetric(METRICS, of_steps=True), Tag("by metric")]
 Requirements = Annotated[
     _ByMetricName | Annotated[list[RequirementSpec], Tag("in full")],
@@ -229,7 +165,7 @@ class StepSpec(Spec):
     name: Name
     probability: Probability = Field(1.0, description="How often a journey takes this step, for example 0.95 or 95 %.")
     method: Method = "GET"
-    path: str = _only("", description="Path of the request, beginning with '/'; the query goes under 'query'.")
+    path: str = only("", description="Path of the request, beginning with '/'; the query goes under 'query'.")
     headers: dict[str, Text] = Field(default_factory=dict)
     query: dict[str, Text] = Field(default_factory=dict, description="Query parameters, encoded by the engine.")
     json_body: Any = Field(None, alias="json", description="JSON body, written as YAML.")
@@ -245,7 +181,7 @@ class StepSpec(Spec):
         ),
     ] = Field([200], description="Statuses that count as success; with a 'journey' any 2xx or 3xx by default.")
     checks: list[CheckSpec] = Field(default_factory=list)
-    capture: dict[Name, Annotated[CaptureSpec, _one_key("json")]] = Field(
+    capture: dict[Name, Annotated[CaptureSpec, one_key("json")]] = Field(
         default_factory=dict, description="Values that later steps of the same user may use as ${NAME}."
     )
     timeout: Seconds = Field(10.0, description="The request fails if the response is not complete by then.")
@@ -264,7 +200,7 @@ class LoginSpec(Spec):
 class AuthSpec(Spec):
     """How requests are authorised: ``none``, ``bearer`` (SUPABASE_SERVICE_KEY), {bearer: VARIABLE} or {login: ...}."""
 
-    bearer: Variable = _only("", description="Environment variable that holds the bearer token.")
+    bearer: Variable = only("", description="Environment variable that holds the bearer token.")
     login: LoginSpec | None = Field(None, description="A login step that captures a token.")
 
     @model_validator(mode="after")
@@ -292,17 +228,17 @@ Auth = Annotated[AuthSpec, Short(_auth, (("enum", ["none", "bearer", None]),))]
 class ColumnSpec(Spec):
     """How a column's values are made; the same seed makes the same values. A bare ``uuid`` is a random UUID."""
 
-    uuid: Literal[True] = _only(default=True, description="A random UUID.")
-    integer: Annotated[list[int], Field(min_length=2, max_length=2)] = _only(
+    uuid: Literal[True] = only(default=True, description="A random UUID.")
+    integer: Annotated[list[int], Field(min_length=2, max_length=2)] = only(
         [0, 1], description="A whole number between two, both included."
     )
-    choice: list[Text] = _only([], min_length=1, description="One of these.")
-    text: int = _only(1, ge=1, le=10_000, description="Number of random lowercase letters.")
-    sequence: str = _only("", description="This prefix and the row's number, from 1.")
+    choice: list[Text] = only([], min_length=1, description="One of these.")
+    text: int = only(1, ge=1, le=10_000, description="Number of random lowercase letters.")
+    sequence: str = only("", description="This prefix and the row's number, from 1.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, ("uuid", "integer", "choice", "text", "sequence"), "a column")
+        exactly_one(self, ("uuid", "integer", "choice", "text", "sequence"), "a column")
         if self.integer[0] > self.integer[1]:
             raise ValueError(f"integer: {self.integer[0]} is above {self.integer[1]}")
         return self
@@ -319,8 +255,8 @@ def _column(given: object) -> object:
 class FeederSpec(Spec):
     """Rows of data for the users: from a CSV or JSON file next to the scenario, or generated."""
 
-    file: str = _only("", min_length=1, description="A .csv file with a header line, or a .json list of flat mappings.")
-    rows: Annotated[int, Field(ge=1, le=1_000_000)] = _only(1, description="How many rows are generated.")
+    file: str = only("", min_length=1, description="A .csv file with a header line, or a .json list of flat mappings.")
+    rows: Annotated[int, Field(ge=1, le=1_000_000)] = only(1, description="How many rows are generated.")
     columns: dict[Name, Annotated[ColumnSpec, Short(_column, (("enum", ["uuid"]),))]] = Field(
         default_factory=dict, min_length=1, description="Generated columns, by name."
     )
@@ -328,7 +264,7 @@ class FeederSpec(Spec):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
-        _exactly_one(self, ("file", "columns"), "a feeder")
+        exactly_one(self, ("file", "columns"), "a feeder")
         given = self.model_fields_set
         if ("rows" in given) != ("columns" in given):
             raise ValueError("'rows' and 'columns' belong together")
@@ -395,7 +331,7 @@ class ProfileSpec(Spec):
     description: str = ""
     base: str | None = Field(None, alias="from", description="The profile that the phases are taken from.")
     scale: ScaleSpec | None = None
-    phases: list[Annotated[PhaseSpec, _one_key("name")]] | None = Field(
+    phases: list[Annotated[PhaseSpec, one_key("name")]] | None = Field(
         None, min_length=1, description="The phases in order; with 'from' a bare name picks one, and none means all."
     )
 
@@ -452,6 +388,10 @@ class FileSpec(Spec):
         description="A journey written in Python: 'package.module:function', found next to the file or in the current folder.",
     )
     steps: Annotated[list[StepSpec], Field(min_length=1)]
+    cache: CacheSpec = Field(
+        default_factory=lambda: CacheSpec.model_validate({}), description="Headers that show how a cache answered."
+    )
+    metrics: Metrics = Field(default_factory=dict, description="Metrics of this scenario alone, by name.")
     requirements: Requirements = Field(default_factory=dict, description="Limits of every phase.")
     profiles: Annotated[
         dict[Name, Annotated[ProfileSpec, Short(lambda g: {"phases": g} if isinstance(g, list) else g, (("type", "array"),))]],
