@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "gate": "Run the load, judge it, and say pass or fail.",
         "confirm": "Measure the suspicious phases of a kept run again.",
         "duet": "Measure two builds side by side, and compare them.",
+        "capacity": "Search for the most load that meets requirements.",
         "judge": "Judge a kept run again, offline.",
         "report": "Print the report of a kept run.",
         "baseline": "Accepted runs that later ones are compared with.",
