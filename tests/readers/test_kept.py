@@ -19,7 +19,7 @@ from tests.store.values import some_samples
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.gate.judge.verdict import judge_kept
 from velro_gate.model.run import Reading, RunFacts
-from velro_gate.report import markdown
+from velro_gate.report.formats.comment import markdown
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.codec import encode_duet, encode_facts, encode_record, encode_selftest
 from velro_gate.store.duets import read_duet
