@@ -86,7 +86,7 @@ def phases() -> st.SearchStrategy[Phase]:
 
 
 def policies() -> st.SearchStrategy[Policy]:
-    named = st.lists(st.tuples(PLAIN, st.sampled_from(sorted(METRICS))), max_size=2).map(tuple)
+    named = st.lists(st.tuples(PLAIN, st.sampled_from(sorted(METRICS))), min_size=1, max_size=2).map(tuple)
     return st.builds(
         Policy,
         margin=st.floats(0.01, 0.1),
