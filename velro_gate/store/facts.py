@@ -26,6 +26,7 @@ from velro_gate.model.run import Reading, RunFacts
 from velro_gate.secrecy import outgoing, outgoing_json
 from velro_gate.store.codec import CodecError, decode_facts, encode_facts
 from velro_gate.store.files import write_whole
+from velro_gate.units import format_count
 
 FACTS = "facts.npz"
 OLD_FACTS = "facts.json"
@@ -60,7 +61,7 @@ def packed_facts(facts: RunFacts) -> bytes:
     if not (bool(np.isfinite(at).all()) and bool(np.isfinite(value).all())):
         raise CodecError("a reading is not a finite number")
     if len(series) > np.iinfo(np.uint16).max:
-        raise CodecError(f"{len(series):,} series are too many for one file")
+        raise CodecError(f"{format_count(len(series))} series are too many for one file")
     names = np.array([outgoing(f"{source}.{name}") for source, name in series], np.str_)
     text = outgoing_json(encode_facts(replace(facts, readings=())))
     columns: dict[str, np.ndarray] = {
@@ -137,5 +138,5 @@ def _column(stored: zipfile.ZipFile, name: str) -> np.ndarray:
         return np.empty(0, np.str_)
     rows = np.frombuffer(text.getvalue(), dtype, offset=text.tell())
     if len(rows) != shape[0]:
-        raise ValueError(f"a column of {shape[0]:,} rows holds {len(rows):,}")
+        raise ValueError(f"a column of {format_count(shape[0])} rows holds {format_count(len(rows))}")
     return rows
