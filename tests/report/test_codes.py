@@ -14,6 +14,7 @@ from velro_gate.model.facts import findings as finding_facts
 from velro_gate.model.facts import reasons
 from velro_gate.model.facts.bottlenecks import BottleneckFacts
 from velro_gate.model.facts.doubts import StoredInstead, Worded
+from velro_gate.model.facts.experiments import EXPECTATION_CODES, ExpectationNotMet
 from velro_gate.model.facts.explanations import Companion, Origin
 from velro_gate.model.facts.findings import BaselineRequired, FindingFacts, RequirementNotMet, RowDecided
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
@@ -38,6 +39,8 @@ def codes_of(kind: type) -> set[str]:
     """The codes that findings of a kind can have."""
     if kind is RowDecided:
         return set(finding_facts._DECIDED.values())
+    if kind is ExpectationNotMet:
+        return set(EXPECTATION_CODES.values())
     if kind is RequirementNotMet:
         return set(finding_facts._REQUIREMENT.values()) - {"requirement-met"}
     # The first of these comes in words, the second has the code of its reason.

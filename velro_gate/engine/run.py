@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -40,6 +40,10 @@ def _ignore(_: object) -> None:
     """Where nobody listens."""
 
 
+def _nothing(_: object, __: float) -> None:
+    """Likewise."""
+
+
 async def run_load(
     load: Load,
     *,
@@ -47,6 +51,7 @@ async def run_load(
     sink: Callable[[str, Samples], None],
     observe: Callable[[Progress], None] = _ignore,
     finished: Callable[[PhaseRun], None] = _ignore,
+    began: Callable[[Phase, float], None] = _nothing,
     stop: trio.Event | None = None,
     sync: PhaseSync | None = None,
     layers: CacheLayers | None = None,
@@ -60,6 +65,7 @@ async def run_load(
             well, with the step index after the last step's.
         observe: gets the state about once a second.
         finished: gets each phase when it is over.
+        began: gets each phase when it begins, with the instant at which it does, in seconds since the start of the run.
         stop: when set, the run ends within 5 s; what is in flight then is recorded as cancelled.
         sync: when the phases begin and where they end, for a shard; alone by default.
         layers: numbers the cache layers; handed in by whoever needs their names before the end.
@@ -101,7 +107,7 @@ async def run_load(
                 sink=partial(sink, phase.name),
                 observe=observe,
                 stop=stop,
-                sync=sync,
+                sync=replace(sync, begin=_telling(sync, phase, lambda phase, at: began(phase, at - origin))),
                 layers=layers.names,
             )
             done.append(await run_phase(plan))
@@ -109,6 +115,17 @@ async def run_load(
         if done[-1].service_gone is not None or done[-1].hopeless is not None:
             break
     return LoadResult(phases=tuple(done), layers=tuple(layers.names), interrupted=stop.is_set())
+
+
+def _telling(sync: PhaseSync, phase: Phase, began: Callable[[Phase, float], None]) -> Callable[[int], Awaitable[float]]:
+    """How a phase begins, with a word to whoever wants to know when."""
+
+    async def begin(number: int) -> float:
+        at = await sync.begin(number)
+        began(phase, at)
+        return at
+
+    return begin
 
 
 def _transport(load: Load, layers: CacheLayers) -> HttpTransport | JourneyTransport:

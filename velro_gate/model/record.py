@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Times
+from velro_gate.model.resilience.experiment import Expectation
 from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
 
@@ -163,6 +164,33 @@ class ResourceSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedFigure:
+    """A figure of which something is expected while something is broken. estimate: None where it was not measured.
+
+    unfinished: what is waited for had not happened by the end, so the estimate is the least that the figure can be.
+    """
+
+    expectation: Expectation
+    estimate: Estimate | None
+    unfinished: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentSummary:
+    """An experiment and what was measured of it. Times are seconds since the measured stretch began.
+
+    ended: None where it was not undone, or not begun at all; ``fault`` says why.
+    """
+
+    name: str
+    repeat: int
+    begun: float
+    ended: float | None
+    fault: str
+    figures: tuple[ExpectedFigure, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseSummary:
     """One phase of a record."""
 
@@ -197,6 +225,8 @@ class PhaseSummary:
     """What held the phase back, the likeliest cause first."""
     warm_up: tuple[tuple[float, float], ...] = ()
     """How the hit rate rose: seconds since the phase began, its ramp included, and the hit rate of a few seconds before."""
+    experiments: tuple[ExperimentSummary, ...] = ()
+    """What was broken on purpose."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""

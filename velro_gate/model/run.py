@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from velro_gate.model.resilience.experiment import CarriedOut, DependencyCount
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
@@ -229,11 +231,16 @@ class LoadResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What, together with the samples, is needed to summarise a run again offline."""
+    """What, together with the samples, is needed to summarise a run again offline.
+
+    experiments: what was broken on purpose; dependencies: what had passed through its proxies meanwhile, in the order of time.
+    """
 
     phases: tuple[PhaseRun, ...]
     readings: tuple[Reading, ...]
     layers: tuple[str, ...]
+    experiments: tuple[CarriedOut, ...] = ()
+    dependencies: tuple[DependencyCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Direction, Metric
 from velro_gate.model.readings import WATCHED
+from velro_gate.model.resilience.experiment import Experiment, Proxy
 
 ALL_STEPS = "all"
 """The name under which the sum over all steps is kept; no step may be called this."""
@@ -216,12 +217,16 @@ class Phase:
     duration: float
     arrivals: Arrivals
     requirements: tuple[Requirement, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    """What is broken on purpose in the measured stretch, in the order in which it begins."""
 
     def __post_init__(self) -> None:
         if self.users < 1:
             raise ValueError(f"phase {self.name}: at least one user, not {self.users}")
         if self.ramp < 0.0 or self.duration <= 0.0:
             raise ValueError(f"phase {self.name}: ramp >= 0 and duration > 0, not {self.ramp} and {self.duration}")
+        if any(each.ends > self.duration for each in self.experiments):
+            raise ValueError(f"phase {self.name}: an experiment does not end before the phase does")
 
     @property
     def offered_rate(self) -> float | None:
@@ -383,6 +388,8 @@ class Scenario:
     """
     cache: CacheHeaders = CacheHeaders()
     metrics: tuple[OwnMetric, ...] = ()
+    proxies: tuple[Proxy, ...] = ()
+    """Fault proxies between the service and what it depends on."""
 
     def __post_init__(self) -> None:
         if not self.steps:

@@ -12,6 +12,7 @@ from velro_gate.model.facts.doubts import TrustFacts
 from velro_gate.model.facts.reasons import Reason
 from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.record import Estimate, Revision
+from velro_gate.model.resilience.experiment import Expectation
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive, Requirement
 
 if TYPE_CHECKING:
@@ -82,6 +83,25 @@ class RequirementResult:
     sent: int | None = None
     windows: SustainedWindows | None = None
     """The windows behind a sustained rate; None for other figures."""
+
+    def __post_init__(self) -> None:
+        if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
+            raise ValueError("what was not measured cannot be green")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectationResult:
+    """What was expected of one experiment against what was measured. unfinished: the estimate is the least it can be."""
+
+    phase: str
+    experiment: str
+    repeat: int
+    expectation: Expectation
+    status: RequirementStatus
+    met: bool
+    level: Level
+    estimate: Estimate | None
+    unfinished: bool = False
 
     def __post_init__(self) -> None:
         if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:
@@ -252,6 +272,7 @@ class Verdict:
     """Set if the run was compared with another build side by side, not with baselines."""
     baselines_used: int = 0
     baselines_skipped: tuple[UnusedRuns, ...] = ()
+    expectations: tuple[ExpectationResult, ...] = ()
 
     @property
     def level(self) -> Level:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from velro_gate.model.resilience.experiment import Action, RequestAction
 from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario
-from velro_gate.scenario.syntax.templates import variables_of
+from velro_gate.scenario.syntax.templates import names_in, variables_of
 from velro_gate.scenario.target import missing_variables
 
 
@@ -43,5 +44,16 @@ def _needs(scenario: Scenario) -> Iterator[tuple[str, str]]:
             steps.append(step)
         case _:
             pass
+    for phases in scenario.profiles.values():
+        for phase in phases:
+            for experiment in phase.experiments:
+                yield from ((name, f"experiment {experiment.name}") for name in _of_requests(experiment.action))
     for step in steps:
         yield from ((name, f"{place} of step {step.name}") for name, place in variables_of(step))
+
+
+def _of_requests(action: Action) -> Iterator[str]:
+    if isinstance(action, RequestAction):
+        for request in (action.begin, action.undo_by):
+            for text in () if request is None else (request.path, request.body):
+                yield from (name.removeprefix("env.") for name in names_in(text) if name.startswith("env."))

@@ -105,7 +105,9 @@ def _phase(phase: Phase) -> dict[str, object]:
     kind = "open" if isinstance(arrivals, OpenArrivals) else "closed"
     # What they are is the scenario's to say.
     pace = {name: value for name, value in asdict(arrivals).items() if name != "journeys"}
-    return {"name": phase.name, "users": phase.users, "ramp": phase.ramp, "duration": phase.duration, kind: pace}
+    said = {"name": phase.name, "users": phase.users, "ramp": phase.ramp, "duration": phase.duration, kind: pace}
+    # Only where there are any, so that every other plan keeps the digest that it had.
+    return {**said, "experiments": [asdict(each) for each in phase.experiments]} if phase.experiments else said
 
 
 def _hash(content: object) -> str:

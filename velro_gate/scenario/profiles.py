@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 from velro_gate import units
 from velro_gate.model.metrics import LONG_STRETCH, Needs, Scaling
+from velro_gate.model.resilience.experiment import Experiment
 from velro_gate.model.scenario import Arrivals, ClosedArrivals, OpenArrivals, Phase, Requirement
+from velro_gate.scenario.experiments import ReadExperiments, no_experiments
 from velro_gate.scenario.limits import Key, requirements_from
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.shape import CountScale, PhaseSpec, ProfileSpec, RateScale, ScaleSpec, TimeScale
@@ -43,6 +45,8 @@ class Profiles:
     faults: Faults
     journeys: bool
     """Whether journeys written in Python fall due."""
+    experiments: ReadExperiments
+    """Reads those of a phase."""
     _done: dict[str, _Resolved]
     _open: list[str]
 
@@ -96,6 +100,7 @@ class Profiles:
                 requirements=_joined(own, _measurable(self.everywhere, spec.duration)),
             ),
             line,
+            self.experiments(spec, self.faults),
         )
 
     def _has_two_paces(self, spec: PhaseSpec) -> bool:
@@ -144,13 +149,16 @@ class Profiles:
         own = requirements_from(spec, spec.requirements, "phase", self.steps, self.faults, self.own)
         if self._has_two_paces(spec) or original is None:
             return None
-        return self._sound(self._made_from(original, spec, scale or ScaleSpec.model_validate({}), own, line), line)
+        made = self._made_from(original, spec, scale or ScaleSpec.model_validate({}), own, line)
+        experiments = original.experiments if spec.experiments is None else self.experiments(spec, self.faults)
+        return self._sound(made, line, experiments)
 
     def _made_from(
         self, original: Phase, spec: PhaseSpec, scale: ScaleSpec, own: Mapping[Key, Requirement], line: int
     ) -> Phase:
         phase = replace(
             original,
+            experiments=(),  # they fit into the original's duration; whether into this one is seen later
             users=spec.users if spec.users is not None else max(1, round(_scaled(original.users, scale.users))),
             ramp=spec.ramp if spec.ramp is not None else _scaled(original.ramp, scale.ramp),
             duration=spec.duration if spec.duration is not None else _scaled(original.duration, scale.duration),
@@ -168,8 +176,20 @@ class Profiles:
             inherited[key] = _scaled_requirement(requirement, factor) if scales else requirement
         return replace(phase, requirements=_joined(own, _measurable(inherited, phase.duration)))
 
-    def _sound(self, phase: Phase, line: int) -> Phase:
-        """Adds a fault for every requirement that the phase's own load puts out of reach."""
+    def _sound(self, phase: Phase, line: int, experiments: tuple[Experiment, ...]) -> Phase:
+        """The phase with its experiments. Adds a fault for every requirement that the phase's own load puts out of reach, and
+        for experiments that do not fit.
+        """
+        fitting = tuple(each for each in experiments if each.ends + each.room <= phase.duration)
+        for each in experiments:
+            if each not in fitting:
+                end, whole = units.format_duration(each.ends + each.room), units.format_duration(phase.duration)
+                what = (
+                    f"the experiment {each.name!r} of phase {phase.name!r} with its recovery ends after {end}, "
+                    f"the phase after {whole}"
+                )
+                self.faults.add(line, what, "begin it earlier, or make the phase longer")
+        phase = replace(phase, experiments=fitting)
         for requirement in phase.requirements:
             rate = phase.offered_rate
             if requirement.definition.scaling is Scaling.RATE and rate is not None and requirement.target > rate * (1.0 + 1e-9):
@@ -200,6 +220,7 @@ def profiles_of(
     own: Mapping[str, str],
     faults: Faults,
     journeys: bool = False,
+    experiments: ReadExperiments = no_experiments,
 ) -> dict[str, tuple[Phase, ...]]:
     """The phases of every profile; see Profiles for the arguments. What is wrong is added to the faults."""
     return Profiles(
@@ -211,6 +232,7 @@ def profiles_of(
         own=own,
         faults=faults,
         journeys=journeys,
+        experiments=experiments,
         _done={},
         _open=[],
     ).resolve()

@@ -24,11 +24,13 @@ from velro_gate.model.scenario import (
     Step,
 )
 from velro_gate.scenario.digest import scenario_digest
+from velro_gate.scenario.experiments import ExperimentReader
 from velro_gate.scenario.feeders import feeder_from
 from velro_gate.scenario.journeys import journey_from
 from velro_gate.scenario.limits import Key, limits_of_step, requirements_from
 from velro_gate.scenario.own_metrics import own_metrics_from
 from velro_gate.scenario.profiles import profiles_of
+from velro_gate.scenario.proxies import proxies_from
 from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
 from velro_gate.scenario.syntax.draft import draft_of
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
@@ -129,7 +131,11 @@ def _resolved(
         own=own,
         faults=faults,
         journeys=draft.journey is not None,
+        experiments=ExperimentReader(
+            seed=draft.seed, proxies=frozenset({*_keys(root.get("proxies")), *draft.proxies}), steps=written.steps
+        ),
     )
+    proxies = proxies_from(draft, environ, faults, missing)
     _check_unique_rows(draft, feeders, profiles, faults)
     policy = _policy(draft.policy, written.steps, own, faults)
     if faults or target is None:
@@ -151,6 +157,7 @@ def _resolved(
         cache=CacheHeaders(
             hit=draft.cache.hit, layer=draft.cache.layer, age=draft.cache.age, layers=tuple(dict.fromkeys(draft.cache.layers))
         ),
+        proxies=proxies,
     )
 
 

@@ -33,7 +33,7 @@ def target_from(
     folder: what relative file names start from. missing: gets every unset variable that has no default, with what needs it.
     An unset one hides no other fault.
     """
-    environment = _Environment(environ, faults, missing)
+    environment = EnvironmentTexts(environ, faults, missing)
     url = environment.resolve(spec, "url", spec.url)
     watch = _watched(spec, environment, faults)
     files = {key: environment.resolve(spec, key, getattr(spec, key) or "") for key in _FILES}
@@ -69,7 +69,7 @@ def target_from(
 
 def page_of(environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]) -> Callable[[str, int, str], str | None]:
     """Resolves and checks the URL of a metrics page: (text, line, where) -> URL, None where it has faults."""
-    environment = _Environment(environ, faults, missing)
+    environment = EnvironmentTexts(environ, faults, missing)
 
     def resolve(text: str, line: int, where: str) -> str | None:
         url = environment.resolved(text, line, where)
@@ -80,7 +80,7 @@ def page_of(environ: Mapping[str, str], faults: Faults, missing: dict[str, list[
     return resolve
 
 
-def _watched(spec: TargetSpec, environment: _Environment, faults: Faults) -> dict[str, str | None]:
+def _watched(spec: TargetSpec, environment: EnvironmentTexts, faults: Faults) -> dict[str, str | None]:
     """What is watched, by its key in the registry of sources: its URL, empty for none, None where a variable is missing.
 
     Named under ``watch``, or by the source's older key of the target.
@@ -148,7 +148,9 @@ def _check_sources(spec: TargetSpec, sources: tuple[str, ...], url: str, faults:
         faults.add(spec.line("source_addresses"), what)
 
 
-class _Environment:
+class EnvironmentTexts:
+    """Puts variables into texts of the file. missing: gets every unset one that has no default, with what needs it."""
+
     def __init__(self, environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]) -> None:
         self._environ, self._faults, self._missing = environ, faults, missing
 
@@ -173,9 +175,9 @@ class _Environment:
     def _value(self, name: str, line: int, needed_by: str) -> str | None:
         variable, has_default, default = name.removeprefix("env.").partition(":-")
         if not name.startswith("env.") or not re.fullmatch(VARIABLE_PATTERN, variable):
-            self._faults.add(
-                line, f"${{{name}}} means nothing here", "under 'target' only ${env.NAME} and ${env.NAME:-default} do"
-            )
+            place = needed_by.partition(".")[0]
+            hint = f"under '{place}' only ${{env.NAME}} and ${{env.NAME:-default}} do"
+            self._faults.add(line, f"${{{name}}} means nothing here", hint)
             return None
         found = self._environ.get(variable, "")
         if not found and not has_default:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from velro_gate.analysis.statistics import intervals
 from velro_gate.analysis.summaries import caches, windows
 from velro_gate.analysis.summaries.averages import averages
+from velro_gate.analysis.summaries.experiments import experiment_summaries
 from velro_gate.analysis.summaries.own import own_measurements
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
@@ -24,6 +25,7 @@ from velro_gate.errors import BrokenError
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import LATENCY_QUANTILES, Times, quantiles_of
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, StepSummary, Window
+from velro_gate.model.resilience.experiment import CarriedOut, DependencyCount
 from velro_gate.model.run import PhaseRun, Reading
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 from velro_gate.model.scenario import ALL_STEPS, Phase
@@ -64,10 +66,13 @@ def summarise(
     readings: Sequence[Reading],
     layers: Sequence[str],
     own: Sequence[OwnMetric] = (),
+    carried: Sequence[CarriedOut] = (),
+    counts: Sequence[DependencyCount] = (),
 ) -> PhaseSummary:
     """The summary of one phase from all of its samples (ramp included), the engine's facts and the monitor's readings.
 
-    own: the metrics that the scenario defines itself.
+    own: the metrics that the scenario defines itself. carried: the experiments of the phase as they were carried out; counts:
+    what had passed through the proxies meanwhile.
 
     Raises:
         BrokenError: the engine's counts do not balance: an arrival is neither sent nor accounted for.
@@ -109,6 +114,7 @@ def summarise(
         failures=run.failures,
         bottlenecks=(),
         warm_up=caches.warm_up_curve(stretch.every, run),
+        experiments=experiment_summaries(phase, steps, run, stretch.every, carried, counts),
         **_standstill(run),
     )
 

@@ -22,9 +22,12 @@ BLOCKED = "BLOCKED"
 def failure_findings(record: RunRecord, planned: Sequence[Phase]) -> Iterator[Finding]:
     """One finding for each phase that the service ended early, or with more errors than any run may have.
 
-    No success at all always fails. Beyond the cap a phase fails unless the plan itself says how many errors it may have.
+    No success at all always fails. Beyond the cap a phase fails unless the plan itself says how many errors it may have, or
+    breaks something on purpose.
     """
-    judged = {phase.name for phase in planned if any(_limits_errors(wanted) for wanted in phase.requirements)}
+    judged = {
+        phase.name for phase in planned if phase.experiments or any(_limits_errors(wanted) for wanted in phase.requirements)
+    }
     for phase in record.phases:
         step = phase.step()
         if phase.ended_by_service is not None:

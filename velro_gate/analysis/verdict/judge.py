@@ -13,6 +13,7 @@ from functools import partial
 
 from velro_gate.analysis.duet.confirmation import confirm_side_by_side, died_side_by_side, doubts_side_by_side
 from velro_gate.analysis.duet.explanation import duet_explanations
+from velro_gate.analysis.resilience.expectations import check_expectations, expectation_findings
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.analysis.stored.confirmation import confirm, suspected
 from velro_gate.analysis.stored.explanation import explanations
@@ -31,7 +32,16 @@ from velro_gate.model.facts.reasons import FurtherRunCut, FurtherRunDoubted, Rea
 from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.record import PhaseSummary, Release, RunRecord
 from velro_gate.model.scenario import Phase, Policy
-from velro_gate.model.verdict import Change, Comparison, Finding, Level, TrustFinding, Verdict
+from velro_gate.model.verdict import (
+    Change,
+    Comparison,
+    ExpectationResult,
+    Finding,
+    Level,
+    RequirementResult,
+    TrustFinding,
+    Verdict,
+)
 from velro_gate.model.waiver import Waiver
 
 
@@ -70,7 +80,7 @@ def judge(
     """
     rules = policy if policy is not None else record.plan.policy
     planned = phases if phases is not None else record.plan.phases
-    requirements = check_requirements(planned, record)
+    requirements, expectations = check_requirements(planned, record), check_expectations(planned, record)
     today = date.fromisoformat(record.started_at[:10])
     # What is agreed to need not be confirmed; and the mean of three runs may lie under a ceiling that one was above.
     screened = compare(record, baselines, rules, other_profiles=other_profiles, repeated=repeats is not None)
@@ -88,7 +98,7 @@ def judge(
     findings = [
         *_trust(trust),
         *failure_findings(record, planned),
-        *requirement_findings(requirements, phases=record.phases, unfinished=_unfinished(planned, record)),
+        *_limit_findings(requirements, expectations, planned, record),
         *_whole(record, trust),
         *(died_side_by_side(duet) if duet is not None else ()),
         *comparison_findings(
@@ -98,14 +108,14 @@ def judge(
             doubted=_broken_phases(trust) | _ended_phases(record),
             today=today if waivers is not None else None,
         ),
-        # A run that was measured side by side with its base build has been compared.
-        *(() if any(row.pairs for row in comparisons) else required_baseline(rules, baselines, skipped)),
+        *_required_comparison(comparisons, rules, baselines, skipped),
         *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),
         *drift_findings(baselines, release, rules),
     ]
     return Verdict(
         findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
         requirements=requirements,
+        expectations=expectations,
         comparisons=comparisons,
         explanations=(
             *(duet_explanations(comparisons, replace(duet, policy=rules)) if duet is not None else ()),
@@ -154,6 +164,25 @@ def _seen_again(run: RunRecord, rows: Sequence[Comparison]) -> Iterator[Comparis
 def _trust(trust: Sequence[TrustFinding]) -> Iterator[Finding]:
     for doubt in trust:
         yield Finding(level=doubt.level, subject=doubt.phase or "run", facts=doubt.facts)
+
+
+def _limit_findings(
+    requirements: Sequence[RequirementResult],
+    expectations: Sequence[ExpectationResult],
+    planned: Sequence[Phase],
+    record: RunRecord,
+) -> Iterator[Finding]:
+    """The findings on the plan's own limits: requirements, and what is expected of experiments."""
+    yield from requirement_findings(requirements, phases=record.phases, unfinished=_unfinished(planned, record))
+    yield from expectation_findings(expectations, planned, record)
+
+
+def _required_comparison(
+    comparisons: Sequence[Comparison], rules: Policy, baselines: Sequence[RunRecord], skipped: Sequence[UnusedRuns]
+) -> Iterator[Finding]:
+    # A run that was measured side by side with its base build has been compared.
+    if not any(row.pairs for row in comparisons):
+        yield from required_baseline(rules, baselines, skipped)
 
 
 def _whole(record: RunRecord, trust: Sequence[TrustFinding]) -> Iterator[Finding]:

@@ -179,7 +179,9 @@ class _Phase:
         deliver = population.deliver
         planned = self._closed(deliver) if schedule is None else OpenScheduler(schedule, at, deliver, self.now)
         self.arrivals = population.arrivals(planned, self.times.end)
-        self._liveness = LivenessCheck(at)
+        # A service that is stopped on purpose is waited for.
+        away = max((each.lasts for each in plan.phase.experiments), default=0.0)
+        self._liveness = LivenessCheck(at, GONE_AFTER + away)
         self._hopelessness = Hopelessness.of(plan.phase)
         self._progress = PhaseProgress(
             times=self.times,

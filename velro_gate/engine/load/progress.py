@@ -106,10 +106,13 @@ class Hopelessness:
 
     @classmethod
     def of(cls, phase: Phase) -> Self:
-        """For one phase, of which each shard has a part: what a shard alone has failed must be too much for all of them."""
+        """For one phase, of which each shard has a part: what a shard alone has failed must be too much for all of them.
+
+        Where something is broken on purpose, errors are no reason to end it.
+        """
         levels = [
             wanted.critical
-            for wanted in phase.requirements
+            for wanted in (() if phase.experiments else phase.requirements)
             if wanted.definition.of_counts and wanted.step == ALL_STEPS and wanted.critical is not None
         ]
         due = None if phase.offered_rate is None else phase.offered_rate * phase.duration

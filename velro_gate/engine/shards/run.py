@@ -75,6 +75,10 @@ def _ignore(_: object) -> None:
     """Where nobody listens."""
 
 
+def _nothing(_: object, __: float) -> None:
+    """Likewise."""
+
+
 async def run_sharded(
     load: Load,
     count: int,
@@ -83,6 +87,7 @@ async def run_sharded(
     sink: Callable[[str, Samples], None],
     observe: Callable[[Progress], None] = _ignore,
     finished: Callable[[PhaseRun], None] = _ignore,
+    began: Callable[[Phase, float], None] = _nothing,
     stop: trio.Event | None = None,
 ) -> LoadResult:
     """``run_load`` in ``count`` processes; with one, in this process where no foreign code is run. For the arguments and what
@@ -92,8 +97,8 @@ async def run_sharded(
     it was there. When this returns or raises, the processes are gone.
     """
     if count == 1 and load.scenario.journey in (None, WALK):
-        return await run_load(load, origin=origin, sink=sink, observe=observe, finished=finished, stop=stop)
-    together = _Together(load, sink, observe, finished, trio.Event() if stop is None else stop)
+        return await run_load(load, origin=origin, sink=sink, observe=observe, finished=finished, began=began, stop=stop)
+    together = _Together(load, sink, observe, finished, began, trio.Event() if stop is None else stop)
     # A journey's code may start processes.
     with nullcontext() if load.scenario.journey in (None, WALK) else orphans_ended():
         await _run_together(together, count, origin)
@@ -179,6 +184,7 @@ class _Together:
         sink: Callable[[str, Samples], None],
         observe: Callable[[Progress], None],
         finished: Callable[[PhaseRun], None],
+        began: Callable[[Phase, float], None],
         stop: trio.Event,
     ) -> None:
         self.members: list[_Member] = []
@@ -187,7 +193,7 @@ class _Together:
         self.failure: Exception | None = None
         self.stop = stop
         self._load = load
-        self._sink, self._observe, self._finished = sink, observe, finished
+        self._sink, self._observe, self._finished, self._began = sink, observe, finished, began
         self._send, self._inbox = trio.open_memory_channel[tuple[_Member | None, object]](0)
         self._ending = False
         self._until: float | None = None
@@ -246,6 +252,7 @@ class _Together:
         for member in self.members:
             member.next_phase()
         self._post(Begin(at=begin))
+        self._began(phase, begin)
         if not await self._take_until(lambda: self._finished_all(end)):
             return None
         return await self._result(phase, begin, end, now())

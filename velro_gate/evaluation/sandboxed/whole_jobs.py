@@ -181,7 +181,10 @@ def measure_job(sandbox: Sandbox, kind: JobKind, results: Results, seed: int) ->
 def _sandbox(asked: WholeJobs, world: Effects) -> Sandbox:
     made = sandbox_setup(world, asked.scenario)
     # What is asked is what the comparison finds: a limit that a disturbed service misses would fail it rightly.
-    phases = tuple(replace(phase, ramp=min(phase.ramp, _RAMP), duration=asked.screen, requirements=()) for phase in made.phases)
+    phases = tuple(
+        replace(phase, ramp=min(phase.ramp, _RAMP), duration=asked.screen, requirements=(), experiments=())
+        for phase in made.phases
+    )
     digest = hashlib.sha256(f"{made.plan.digest}/jobs/{asked.screen!r}".encode()).hexdigest()
     return Sandbox(
         asked=asked,

@@ -15,6 +15,7 @@ from velro_gate.errors import BrokenError
 from velro_gate.gate.builds.output import BuildOutput
 from velro_gate.gate.builds.run import START_SECONDS, BuildCommand, Builds, free_port, supervised
 from velro_gate.gate.builds.service_user import ServiceUser
+from velro_gate.gate.measure.experiments import through_proxies, with_injector
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.duet import Side
@@ -148,10 +149,12 @@ class BuildRunner:
         known = setup.scenario.target
         builds = self.builds(self.workspace, Revision(), Revision())
         target = builds.started_at(known, port)
+        line, environ = through_proxies(self.start, self._environ(Side.HEAD, PORT=str(port)), setup.scenario.proxies)
         try:
             folder = self._code(self.workspace, Side.HEAD)
-            with self._kept(self.start, folder, self._environ(Side.HEAD, PORT=str(port)), output):
-                yield replace(setup, scenario=replace(setup.scenario, target=target), start_seconds=START_SECONDS)
+            # What it depends on has to be there when it starts.
+            with with_injector(setup) as ready, self._kept(line, folder, environ, output):
+                yield replace(ready, scenario=replace(setup.scenario, target=target), start_seconds=START_SECONDS)
         finally:
             output.keep()
 

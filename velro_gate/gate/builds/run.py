@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from velro_gate.errors import BrokenError, UnreachableError, UsageError
 from velro_gate.gate.builds import supervisor
 from velro_gate.gate.builds.one_place import foreign_file
 from velro_gate.gate.builds.output import BuildOutput
+from velro_gate.gate.measure.experiments import through_proxies
 from velro_gate.model.duet import Side
 from velro_gate.model.record import Revision
+from velro_gate.model.resilience.experiment import Proxy
 from velro_gate.model.scenario import Target
 
 START_SECONDS = 60.0
@@ -100,6 +102,17 @@ class Builds:
         """The scenario's target, at another place."""
         health = self.health_path if self.health_path is not None else target.health_path
         return replace(target, url=url, unix_socket=None, health_path=health)
+
+    def through(self, proxies: Sequence[Proxy]) -> Builds:
+        """The same, started with the addresses of these proxies."""
+
+        def of(build: Build) -> Build:
+            if not isinstance(build, BuildCommand):
+                return build
+            line, environ = through_proxies(build.line, build.environ, proxies)
+            return replace(build, line=line, environ=environ)
+
+        return replace(self, base=of(self.base), head=of(self.head)) if proxies else self
 
     def check(self) -> None:
         """Refuse what can be seen to be wrong before anything is started.

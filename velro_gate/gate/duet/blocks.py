@@ -42,7 +42,11 @@ class BlockShape:
     def phases(self, planned: tuple[Phase, ...]) -> tuple[Phase, ...]:
         """The plan's phases as a block carries them out."""
         each = self.seconds / len(planned)
-        return tuple(replace(phase, ramp=max(self.warm_up, phase.users / JOINS_A_SECOND), duration=each) for phase in planned)
+        return tuple(
+            # Nothing is broken on purpose while builds are compared.
+            replace(phase, ramp=max(self.warm_up, phase.users / JOINS_A_SECOND), duration=each, experiments=())
+            for phase in planned
+        )
 
     def load_seconds(self, planned: tuple[Phase, ...]) -> float:
         """How long the load of a block lasts."""

@@ -27,6 +27,7 @@ from velro_gate.gate.builds.run import Builds, RunningBuild
 from velro_gate.gate.duet.blocks import BlockRunner, BlockShape, Place
 from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, run_pilot
 from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.experiments import through_proxies, with_injector
 from velro_gate.gate.measure.null_run import Calibration, NullRunMissing
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import generator_alone, make_room, run_trio, stop_on_signal
@@ -88,6 +89,8 @@ def duet(
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     outputs = {side: BuildOutput(results.folder / f"{side.value}.log", hidden) for side in Side}
     state = _DuetState()
+    builds = builds.through(setup.scenario.proxies)
+    effects = replace(effects, environ=through_proxies("", effects.environ, setup.scenario.proxies)[1])
 
     def keep() -> tuple[RunRecord, DuetRecord]:
         kept = _kept(setup, builds, options, state)
@@ -109,7 +112,7 @@ def duet(
         write_duet(results.folder, record, kept)
         return record, kept
 
-    with RunLog(results, hidden) as log:
+    with RunLog(results, hidden) as log, with_injector(setup):
         log.info("duet %s: %s, profile %s, seed %d", results.folder.name, setup.plan.scenario, setup.plan.profile, options.seed)
         try:
             builds.check()

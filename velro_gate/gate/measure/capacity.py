@@ -81,7 +81,8 @@ class LoadPlan:
             slowest = self.phase.tightest_latency_limit or 1.0
             users = max(users, math.ceil(3.0 * load * slowest))
         ramp = max(RAMP, users / JOINS_A_SECOND)
-        return replace(self.phase, users=users, arrivals=arrivals, ramp=ramp, duration=seconds)
+        # Nothing is broken on purpose while capacity is searched for.
+        return replace(self.phase, users=users, arrivals=arrivals, ramp=ramp, duration=seconds, experiments=())
 
     def rules(self, options: CapacityOptions) -> SearchRules:
         """The bounds of the search."""

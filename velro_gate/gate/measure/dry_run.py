@@ -14,6 +14,7 @@ from velro_gate.model.masking import mask
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.comparable import PhaseResponses, comparable
+from velro_gate.report.parts.timetable import timetable
 from velro_gate.scenario import secrets
 
 _UNTRIED = " Whether the service answers was not tried: 'velro-gate run --dry-run' asks it."
@@ -69,6 +70,7 @@ class DryRun:
             )
         checked = sum(len(phase.requirements) for phase in plan.phases)
         said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
+        said += timetable(plan.phases)
         said += self._compared()
         said.append(f"Watched: {self._watched()}.")
         said += [f"{'Short' if short.fatal else 'Caveat'}: {short.sentence} {short.hint}" for short in self.shortfalls]

@@ -20,13 +20,14 @@ from velro_gate.engine.run import Load
 from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.measure.effects import Effects
+from velro_gate.gate.measure.experiments import Broken, Experimenter, with_injector
 from velro_gate.gate.measure.holding import HeldSignals
 from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask, secret_values
-from velro_gate.model.metric.own import OWN, OwnMetric
+from velro_gate.model.metric.own import OWN
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
@@ -36,13 +37,25 @@ from velro_gate.report.parts.measured import failed_kind
 from velro_gate.store.records import SampleWriter, read_samples, write_record
 
 T = TypeVar("T")
-_Measured = tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None]
+_Measured = tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None, Broken]
 
 MONITOR_EVERY = 1.0
 """Seconds between two looks at the service and the runner."""
 
 NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
 """The note of a run that was asked to leave it out."""
+
+
+def _ignore(_: object) -> None:
+    """Where nobody listens."""
+
+
+def _nothing(_: object, __: float) -> None:
+    """Likewise."""
+
+
+def _no_experiments(_: float, __: trio.Nursery) -> None:
+    """Where nothing is broken on purpose."""
 
 
 def run(setup: Setup, results: Results, effects: Effects, calibration: Calibration | None = None) -> RunRecord:
@@ -58,7 +71,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
     started = effects.utc_now()
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     url = mask(setup.scenario.target.url, hidden)
-    with RunLog(results, hidden) as log:
+    with RunLog(results, hidden) as log, with_injector(setup) as ready:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
             shards = make_room(setup, effects, log)
@@ -67,15 +80,21 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
             with HeldSignals(effects.signals) as held:
                 with SampleWriter(results.samples) as writer:
                     try:
-                        run_trio(partial(_measure, setup, shards, writer, effects, log, notes, calibration, done.append))
+                        run_trio(partial(_measure, ready, shards, writer, effects, log, notes, calibration, done.append))
                     except KeyboardInterrupt:
                         if not done:
                             raise
                         held.begin(came=True)
                     else:
                         held.begin()
-                result, readings, noise = done[0]
-                facts = RunFacts(phases=masked(result.phases, hidden), readings=readings, layers=result.layers)
+                result, readings, noise, broken = done[0]
+                facts = RunFacts(
+                    phases=masked(result.phases, hidden),
+                    readings=readings,
+                    layers=result.layers,
+                    experiments=tuple(replace(each, fault=mask(each.fault, hidden)) for each in broken.carried),
+                    dependencies=broken.counts,
+                )
                 record = RunRecord(
                     id=results.folder.name,
                     started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
@@ -123,31 +142,15 @@ def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun
 def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tuple[PhaseSummary, ...]:
     """Every phase that was run, summarised from its samples and readings."""
     planned = {phase.name: phase for phase in plan.phases}
-    return tuple(
-        _summary(
-            planned[ran.name],
-            plan.steps,
-            ran,
-            samples.get(ran.name, Samples.empty()),
-            [reading for reading in facts.readings if ran.started <= reading.at <= ran.ended],
-            facts.layers,
-            plan.metrics,
-        )
-        for ran in facts.phases
-    )
+    return tuple(_summary(planned[ran.name], plan, ran, samples.get(ran.name, Samples.empty()), facts) for ran in facts.phases)
 
 
-def _summary(
-    phase: Phase,
-    steps: Sequence[str],
-    ran: PhaseRun,
-    samples: Samples,
-    readings: Sequence[Reading],
-    layers: Sequence[str],
-    own: Sequence[OwnMetric],
-) -> PhaseSummary:
-    made = summarise(phase, steps, ran, samples, readings, layers, own)
-    return replace(made, bottlenecks=bottlenecks(phase, steps, ran, made, samples, readings))
+def _summary(phase: Phase, plan: Plan, ran: PhaseRun, samples: Samples, facts: RunFacts) -> PhaseSummary:
+    readings = [reading for reading in facts.readings if ran.started <= reading.at <= ran.ended]
+    carried = [each for each in facts.experiments if each.phase == ran.name]
+    counts = [each for each in facts.dependencies if ran.started <= each.at <= ran.ended]
+    made = summarise(phase, plan.steps, ran, samples, readings, facts.layers, plan.metrics, carried, counts)
+    return replace(made, bottlenecks=bottlenecks(phase, plan.steps, ran, made, samples, readings))
 
 
 def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
@@ -182,6 +185,28 @@ async def _measure(
         log.warning("%s", sentence)
         notes.append(sentence)
 
+    broken = Broken()
+
+    def experimenting(origin: float, nursery: trio.Nursery) -> Experimenter | None:
+        return (
+            None
+            if setup.injector is None
+            else Experimenter(
+                injector=setup.injector,
+                target=target,
+                secrets=setup.secrets,
+                environ=effects.environ,
+                origin=origin,
+                log=log,
+                note=note,
+                nursery=nursery,
+            )
+        )
+
+    def keep_broken(found: Broken) -> None:
+        nonlocal broken
+        broken = found
+
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         if effects.signals:
@@ -192,9 +217,17 @@ async def _measure(
         else:
             log.info("generator alone: %s", noise)
         result, readings = await watched_load(
-            setup, shards, sink=writer.append, observe=effects.observe, log=log, note=note, stop=stop
+            setup,
+            shards,
+            sink=writer.append,
+            observe=effects.observe,
+            log=log,
+            note=note,
+            stop=stop,
+            experimenting=experimenting,
+            broken=keep_broken,
         )
-        keep((result, readings, None if isinstance(noise, NullRunMissing) else noise))
+        keep((result, readings, None if isinstance(noise, NullRunMissing) else noise, broken))
         nursery.cancel_scope.cancel()
 
 
@@ -207,8 +240,13 @@ async def watched_load(
     log: logging.Logger,
     note: Callable[[str], None],
     stop: trio.Event,
+    experimenting: Callable[[float, trio.Nursery], Experimenter | None] = _no_experiments,
+    broken: Callable[[Broken], None] = _ignore,
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
-    """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read."""
+    """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read.
+
+    experimenting: makes what carries out experiments, from the run's start on trio's clock; broken: gets what was broken then.
+    """
     target = setup.scenario.target
     readings: list[Reading] = []
     newest = NewestReadings()
@@ -225,6 +263,13 @@ async def watched_load(
         own=setup.scenario.metrics,
     )
     async with trio.open_nursery() as nursery:
+        experimenter = experimenting(origin, nursery)
+
+        def finished(ran: PhaseRun) -> None:
+            _log_phase(log, ran)
+            if experimenter is not None:
+                experimenter.finished(ran)
+
         nursery.start_soon(
             partial(
                 watch,
@@ -241,9 +286,12 @@ async def watched_load(
             origin=origin,
             sink=sink,
             observe=_observer(lambda progress: observe(newest.shown(progress)), log),
-            finished=partial(_log_phase, log),
+            finished=finished,
+            began=_nothing if experimenter is None else experimenter.began,
             stop=stop,
         )
+        if experimenter is not None:
+            broken(await experimenter.ended())
         nursery.cancel_scope.cancel()
     readings += [
         Reading(at=at, source=OWN, name=found.name, value=value)

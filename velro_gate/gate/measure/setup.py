@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from velro_gate.engine.faults.injector import Injector
 from velro_gate.engine.machine.forecast import MOST_SHARDS, shards_needed
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import UsageError
@@ -62,6 +63,8 @@ class Setup:
     """Processes to send with; None: as many as the plan needs."""
     start_seconds: float = 5.0
     """How long a service that does not answer yet may still be starting."""
+    injector: Injector | None = None
+    """Carries out experiments and holds the fault proxies, where the scenario has any and the run has begun."""
 
     def requiring_baseline(self) -> Self:
         """The same, to be judged as failed where no stored baseline can be compared with."""

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import ClassVar
 
 from velro_gate.model.facts.doubts import FigureName, TrustFacts
+from velro_gate.model.facts.experiments import ExpectationNotMet, ExpectationsMet, ExperimentFailed
 from velro_gate.model.facts.reasons import BuildStopped
 from velro_gate.model.facts.unused import UnusedRuns
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
@@ -307,6 +308,9 @@ class NoRegression:
 
 FindingFacts = (
     TrustFacts
+    | ExperimentFailed
+    | ExpectationNotMet
+    | ExpectationsMet
     | RunIncomplete
     | NoPhases
     | DuetInterrupted

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
-from velro_gate.model.record import PhaseSummary, RunRecord, Window
+from velro_gate.model.record import ExperimentSummary, PhaseSummary, RunRecord, Window
 from velro_gate.model.scenario import ALL_STEPS, Requirement
 from velro_gate.report.text.escape import visible
 
@@ -46,6 +46,15 @@ class ChartLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """A stretch in which something was broken on purpose."""
+
+    x: float
+    width: float
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """One phase: its frame, its curves, its limit (None: none, or beyond the scale) and its label of time."""
 
@@ -59,6 +68,7 @@ class Panel:
     lines: tuple[ChartLine, ...]
     limit: float | None
     empty: bool
+    bands: tuple[Band, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +265,19 @@ def _panel(
         lines=lines,
         limit=None if limit is None or limit > scale else _y(limit, scale),
         empty=not any(line.path for line in lines),
+        bands=tuple(_band(each, start, end, x, width) for each in phase.experiments if each.begun < end),
+    )
+
+
+def _band(experiment: ExperimentSummary, start: float, end: float, x: float, width: float) -> Band:
+    """Of an experiment that was not undone, all that follows."""
+    last = end if experiment.ended is None else min(experiment.ended, end)
+    scale = width / (end - start)
+    begin = max(experiment.begun, start)
+    return Band(
+        x=units.round_coordinate(x + (begin - start) * scale),
+        width=units.round_coordinate(max(last - begin, 0.0) * scale),
+        name=visible(experiment.name),
     )
 
 

@@ -41,7 +41,7 @@ def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:
     parts: list[RenderableType] = [_head(view), Text("")]
     if view.scaled:
         parts += [_text(view.scaled), Text("")]
-    parts += [*_requirements(view), *_comparisons(view), *_trust(view), *_bottlenecks(view)]
+    parts += [*_requirements(view), *_expectations(view), *_comparisons(view), *_trust(view), *_bottlenecks(view)]
     parts += [*_next(view), _foot(view)]
     return Group(*parts)
 
@@ -61,6 +61,18 @@ def _head(view: View) -> RenderableType:
 def _text(phrase: Phrase) -> Text:
     styles = {"name": "bold cyan", "strong": "bold", "text": ""}
     return Text.assemble(*((piece.text, styles[piece.style]) for piece in phrase))
+
+
+def _expectations(view: View) -> list[RenderableType]:
+    if not view.expectations:
+        return []
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head, justify in (("Experiment", "left"), ("Limit", "right"), ("Value (95 % interval)", "right"), ("Status", "left")):
+        table.add_column(head, justify=justify)  # type: ignore[arg-type]
+    for row in view.expectations:
+        name = visible(f"{row.phase}, {row.experiment}: {row.subject}")
+        table.add_row(Text(name), row.limit, row.value, Text(row.status, style=COLOURS[row.level]))
+    return [_title("Experiments", view.expectation_count), table, Text("")]
 
 
 def _requirements(view: View) -> list[RenderableType]:

@@ -10,10 +10,19 @@ from velro_gate.model.explanation import Explanation
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate, GeneratorNoise, RunRecord, fingerprint
-from velro_gate.model.verdict import Comparison, Finding, RequirementResult, SideBySide, TrustFinding, Verdict
+from velro_gate.model.verdict import (
+    Comparison,
+    ExpectationResult,
+    Finding,
+    RequirementResult,
+    SideBySide,
+    TrustFinding,
+    Verdict,
+)
 from velro_gate.report.parts.wording import action, headline
 from velro_gate.report.sentences.baselines import unused_words
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
+from velro_gate.report.sentences.experiments import expectation_sentence
 from velro_gate.report.sentences.explanations import companion_words, explanation_sentence
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
@@ -49,6 +58,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
         "baselines": {"used": verdict.baselines_used, "skipped": [unused_words(one) for one in verdict.baselines_skipped]},
         "findings": [_finding(found) for found in verdict.findings],
         "requirements": [_requirement(result) for result in verdict.requirements],
+        "experiments": [_expectation(result) for result in verdict.expectations],
         "comparisons": [_comparison(row) for row in verdict.comparisons],
         "explanations": [_explanation(one) for one in verdict.explanations],
         "trust": [trust_row(found) for found in verdict.trust],
@@ -136,6 +146,30 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
         "headroom": result.headroom,
         "sentence": requirement_sentence(result),
     }
+
+
+def _expectation(result: ExpectationResult) -> dict[str, Any]:
+    wanted = result.expectation
+    return {
+        "phase": result.phase,
+        "experiment": result.experiment,
+        "repeat": result.repeat,
+        "expected": wanted.kind.value,
+        "step": wanted.step,
+        "limit": wanted.limit,
+        "status": result.status.value,
+        "met": result.met,
+        "level": result.level.word,
+        "measured": _expected_figure(result.estimate),
+        "unfinished": result.unfinished,
+        "sentence": expectation_sentence(result),
+    }
+
+
+def _expected_figure(found: Estimate | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
 
 
 def _estimate(metric: str, found: Estimate | None) -> dict[str, Any] | None:

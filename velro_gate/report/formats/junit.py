@@ -14,8 +14,9 @@ from xml.etree import ElementTree as ET
 from velro_gate import units
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
-from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, Verdict
+from velro_gate.model.verdict import Change, Comparison, ExpectationResult, Level, RequirementResult, Verdict
 from velro_gate.report.parts import rows
+from velro_gate.report.parts.experiment_rows import expectation_row
 from velro_gate.report.parts.wording import action, sentence, title
 from velro_gate.report.text import figures
 from velro_gate.report.text.escape import visible
@@ -51,7 +52,7 @@ def junit(record: RunRecord, verdict: Verdict) -> str:
     """The report as XML with its declaration."""
     suites = [(VERDICT_SUITE, 0.0, list(_of_the_run(record, verdict)))]
     for phase in record.plan.phases:
-        cases = [*_required(record, verdict, phase.name), *_compared(verdict, phase.name)]
+        cases = [*_required(record, verdict, phase.name), *_expected(verdict, phase.name), *_compared(verdict, phase.name)]
         suites.append((phase.name, phase.ramp + phase.duration, cases))
     top = ET.Element("testsuites", {"name": _clean(f"velro-gate {record.plan.scenario}"), **_totals(suites)})
     for name, seconds, cases in suites:
@@ -91,13 +92,27 @@ def _required(record: RunRecord, verdict: Verdict, phase: str) -> Iterator[Case]
             yield Case(
                 name=f"{plain(row.subject)} {row.limit}",
                 kind="requirement",
-                outcome=_requirement_outcome(result, verdict),
+                outcome=_limit_outcome(result, verdict),
                 said=f"{row.status}: {row.value}",
                 more=row.note,
             )
 
 
-def _requirement_outcome(result: RequirementResult, verdict: Verdict) -> CaseResult:
+def _expected(verdict: Verdict, phase: str) -> Iterator[Case]:
+    """What was expected of the phase's experiments."""
+    for result in verdict.expectations:
+        if result.phase == phase:
+            row = expectation_row(result)
+            yield Case(
+                name=f"{row.experiment}: {row.subject} {row.limit}",
+                kind="experiment",
+                outcome=_limit_outcome(result, verdict),
+                said=f"{row.status}: {row.value}",
+                more=row.note,
+            )
+
+
+def _limit_outcome(result: RequirementResult | ExpectationResult, verdict: Verdict) -> CaseResult:
     if result.level is Level.FAIL:
         return CaseResult.FAILED
     if result.estimate is None or result.level is Level.BROKEN or verdict.level is Level.BROKEN:

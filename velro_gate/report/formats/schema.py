@@ -8,6 +8,7 @@ from typing import Any
 from velro_gate.model.explanation import ShiftShape
 from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import METRICS, MetricKind
+from velro_gate.model.resilience.experiment import Expected
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Level, RequirementStatus, Trust
 from velro_gate.report.formats.document import VERDICT_SCHEMA
@@ -39,6 +40,7 @@ def verdict_schema() -> dict[str, object]:
             baselines=_object(used=_COUNT, skipped=_list(_TEXT)),
             findings=_list(_object(code=_TEXT, level=_level(), subject=_TEXT, sentence=_TEXT, advice=_TEXT)),
             requirements=_list(_requirement()),
+            experiments=_list(_expectation()),
             comparisons=_list(_comparison()),
             explanations=_list(_explanation()),
             trust=_list(_trust()),
@@ -138,6 +140,23 @@ def _requirement() -> dict[str, Any]:
         level=_level(),
         measured={"anyOf": [{"type": "null"}, _object(value=_FIGURE, low=_FIGURE, high=_FIGURE, n=_COUNT, detail=_TEXT)]},
         headroom=_PERHAPS,
+        sentence=_TEXT,
+    )
+
+
+def _expectation() -> dict[str, Any]:
+    return _object(
+        phase=_TEXT,
+        experiment=_TEXT,
+        repeat=_COUNT,
+        expected=_values(Expected),
+        step=_TEXT,
+        limit=_FIGURE,
+        status=_values(RequirementStatus),
+        met=_FLAG,
+        level=_level(),
+        measured={"anyOf": [{"type": "null"}, _object(value=_FIGURE, low=_FIGURE, high=_FIGURE, n=_COUNT)]},
+        unfinished={**_FLAG, "description": "What is waited for had not happened by then: the figure is the least it can be."},
         sentence=_TEXT,
     )
 

@@ -20,6 +20,7 @@ from velro_gate.model.verdict import (
     Verdict,
 )
 from velro_gate.report.parts import measured, rows, trustline
+from velro_gate.report.parts.experiment_rows import ExpectationRow, expectation_count, expectation_rows
 from velro_gate.report.parts.settled import settled
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
 from velro_gate.report.sentences.baselines import unused_words
@@ -113,6 +114,8 @@ class View:
     prominent: list[rows.RequirementRow]
     folded: list[rows.RequirementRow]
     requirement_count: str
+    expectations: list[ExpectationRow]
+    expectation_count: str
     changed: list[rows.ComparisonRow]
     comparisons: list[rows.ComparisonRow]
     comparison_count: str
@@ -158,6 +161,8 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         prominent=[rows.requirement_row(result) for result in shown],
         folded=[rows.requirement_row(result) for result in ordered if not any(result is one for one in shown)],
         requirement_count=requirement_count(ordered),
+        expectations=expectation_rows(verdict),
+        expectation_count=expectation_count(verdict),
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
         comparison_count=comparison_count(verdict),

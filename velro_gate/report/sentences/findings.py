@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from velro_gate.model.facts import experiments as experiment_facts
 from velro_gate.model.facts import findings as facts_of
 from velro_gate.model.facts.doubts import Interrupted
 from velro_gate.model.facts.findings import FindingFacts
 from velro_gate.model.facts.reasons import BuildStopped
 from velro_gate.model.verdict import Finding, TrustFinding
-from velro_gate.report.sentences import baselines, comparisons, failures, reasons, requirements, trust
+from velro_gate.report.sentences import baselines, comparisons, experiments, failures, reasons, requirements, trust
 from velro_gate.report.text.words import Words
 
 
@@ -58,6 +59,9 @@ SENTENCES: Mapping[type, Callable[[Any], Words]] = {
     facts_of.RequirementNotMet: requirements.requirement_words,
     facts_of.RequirementsMet: requirements.met_words,
     facts_of.Leak: requirements.leak_words,
+    experiment_facts.ExperimentFailed: experiments.experiment_failed,
+    experiment_facts.ExpectationNotMet: experiments.expectation_words,
+    experiment_facts.ExpectationsMet: experiments.expectations_met,
     facts_of.WaiverExpired: comparisons.waiver_expired,
     facts_of.WaiverUnmatched: comparisons.waiver_unmatched,
     facts_of.MainWorse: baselines.main_worse,

@@ -109,7 +109,9 @@ def _at(root: LinedValue, path: _Path) -> LinedValue:
 
 def _cut(path: _Path) -> _Path:
     """What to leave out because of a fault at ``path``."""
-    for key in ("requirements", "limits"):
+    if "experiments" in path and "expect" in path[:-1]:
+        return path[: path.index("expect") + 2]
+    for key in ("requirements", "limits", "experiments", "proxies"):
         if key in path[:-1]:
             return path[: path.index(key) + 2]
     match path:

@@ -52,6 +52,24 @@ def _span(given: Any) -> float:
 _SHORTEST = 1e-6
 
 
+def _without_per_second(given: Any) -> Any:
+    return given.strip().removesuffix("/s") if isinstance(given, str) else given
+
+
+def _limit(parse: Callable[[Any], float], signs: tuple[str, ...]) -> Callable[[Any], float]:
+    """A limit that may be written with its sign, of which only one direction makes sense."""
+
+    def read(given: Any) -> float:
+        match = re.fullmatch(r"\s*(<=|>=|<|>)\s*(.*)", given) if isinstance(given, str) else None
+        if match is None:
+            return parse(given)
+        if match[1] not in signs:
+            raise ValueError(f"{given!r}: the limit is on the wrong side, write {signs[-1]!r}")
+        return parse(match[2])
+
+    return read
+
+
 def count_from(given: str | int | float) -> int:
     """A whole number from ``10,000``, ``10_000`` or a bare number.
 
@@ -122,6 +140,16 @@ Rate = Annotated[
     BeforeValidator(_quantity(units.parse_rate, example="100/s", positive=True)),
     _shown("A rate; a bare number is per second.", "110/s", "1,100/s", "60/min"),
 ]
+Bytes = Annotated[
+    int,
+    BeforeValidator(_quantity(units.parse_bytes, example="512 KiB")),
+    _shown("An amount of bytes with its unit.", "512 KiB", "200 MiB"),
+]
+Bandwidth = Annotated[
+    int,
+    BeforeValidator(_quantity(lambda given: units.parse_bytes(_without_per_second(given)), example="1 MiB/s", positive=True)),
+    _shown("Bytes per second.", "1 MiB/s", "64 kB/s"),
+]
 Probability = Annotated[
     float,
     BeforeValidator(_quantity(units.parse_share, example="95 %", positive=True)),
@@ -136,6 +164,31 @@ Factor = Annotated[
     float,
     BeforeValidator(_quantity(factor_from, example="2 %")),
     _shown("A factor above 0, or percent.", 0.02, "2 %"),
+]
+Cores = Annotated[
+    float,
+    BeforeValidator(_quantity(factor_from, example="50 %")),
+    _shown("Cores, or percent of one.", 0.5, "50 %", 2),
+]
+AtMostShare = Annotated[
+    float,
+    BeforeValidator(_quantity(_limit(units.parse_share, ("<", "<=")), example="< 5 %")),
+    _shown("An upper limit.", "< 5 %", "5 %"),
+]
+AtMostSeconds = Annotated[
+    float,
+    BeforeValidator(_quantity(_limit(_span, ("<", "<=")), example="< 500 ms", positive=True)),
+    _shown("An upper limit.", "< 500 ms", "10 s"),
+]
+AtMostTimes = Annotated[
+    float,
+    BeforeValidator(_quantity(_limit(factor_from, ("<", "<=")), example="<= 3")),
+    _shown("An upper limit, as a multiple.", "<= 3", 2.5),
+]
+AtLeast = Annotated[
+    float,
+    BeforeValidator(_quantity(_limit(units.parse_share, (">", ">=")), example=">= 99 %", positive=True)),
+    _shown("A lower limit.", ">= 99 %", "95 %"),
 ]
 Text = Annotated[
     str,

@@ -1,7 +1,7 @@
 """The shape of a scenario file as pydantic models; their field descriptions are what an editor shows.
 
 Only the shape is checked here, value by value. What needs the rest of the file (references, limits, profiles, feeder files)
-is checked where it is resolved. Every model remembers the mapping it was read from, so that later faults know their line.
+is checked where it is resolved.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import MOST_PRIMARY
+from velro_gate.scenario.syntax.experiment_shape import ExperimentSpec, ProxySpec
 from velro_gate.scenario.syntax.observed import OWN_METRIC, CacheSpec, Metrics
 from velro_gate.scenario.syntax.quantities import (
     Count,
@@ -285,6 +286,9 @@ class PhaseSpec(Spec):
         None, description="poisson (default): random gaps, as independent users make them; even: constant gaps."
     )
     requirements: Requirements = Field(default_factory=dict, description="Limits of this phase.")
+    experiments: list[ExperimentSpec] | None = Field(
+        None, description="What is broken on purpose while the phase is measured (docs/resilience.md)."
+    )
 
 
 class CountScale(Spec):
@@ -393,6 +397,9 @@ class FileSpec(Spec):
     )
     metrics: Metrics = Field(default_factory=dict, description="Metrics of this scenario alone, by name.")
     requirements: Requirements = Field(default_factory=dict, description="Limits of every phase.")
+    proxies: dict[Name, ProxySpec] = Field(
+        default_factory=dict, description="Fault proxies between the service and what it depends on."
+    )
     profiles: Annotated[
         dict[Name, Annotated[ProfileSpec, Short(lambda g: {"phases": g} if isinstance(g, list) else g, (("type", "array"),))]],
         Field(min_length=1),

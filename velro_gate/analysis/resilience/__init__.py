@@ -1,0 +1,1 @@
+"""How a service held while something was broken on purpose."""

@@ -1,0 +1,220 @@
+"""What was expected of a service while something was broken on purpose, measured from samples and from the proxies' counts.
+
+The stretches of an experiment are cut by the instants at which it was begun and undone, not by those that were planned:
+
+- before: the steady state that it asks for, else everything since the experiment before, 10 s at most;
+- during: from its beginning to its end; a request belongs to it by its due time;
+- after: to the next experiment's beginning, or to the end of the measured stretch.
+
+Recovery is looked for in windows of a second. A window is bad where its share of errors is above the upper end of the interval
+before the fault, or its median response time by a quarter and a millisecond above the highest median of a second before it. It
+is over with the last bad window before three good ones in a row. An open breaker is five fast failures in a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from velro_gate.analysis.statistics import intervals
+from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
+from velro_gate.model.record import Estimate, ExpectedFigure, ExperimentSummary
+from velro_gate.model.resilience.experiment import CarriedOut, DependencyCount, Expectation, Expected, Experiment
+from velro_gate.model.run import PhaseRun
+from velro_gate.model.samples import Outcome, Samples
+from velro_gate.model.scenario import ALL_STEPS, Phase
+
+WINDOW = 1.0
+IN_A_ROW = 5
+"""Fast failures that show an open breaker."""
+GOOD_WINDOWS = 3
+"""Good windows in a row that show a recovery."""
+MORE, MORE_SECONDS = 1.25, 0.001
+"""How far a median may lie above those before the fault."""
+LONGEST_BEFORE = 10.0
+_LEAST_ROWS = 3
+_Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Stretches:
+    """The instants between which an experiment is looked at, and the samples of its phase. Seconds since the run's start."""
+
+    before: float
+    begun: float
+    ended: float
+    until: float
+    every: Samples
+    steps: Sequence[str]
+
+    def of(self, wanted: Expectation) -> Samples:
+        """The samples of the step that is meant."""
+        if wanted.step == ALL_STEPS:
+            return self.every
+        return self.every.where(self.every.step == self.steps.index(wanted.step))
+
+
+def experiment_summaries(
+    phase: Phase,
+    steps: Sequence[str],
+    run: PhaseRun,
+    every: Samples,
+    carried: Sequence[CarriedOut],
+    counts: Sequence[DependencyCount],
+) -> tuple[ExperimentSummary, ...]:
+    """Every experiment that was carried out, in the order of time, with each figure of which something is expected."""
+    planned = {(each.name, each.repeat): each for each in phase.experiments}
+    done = sorted((each for each in carried if (each.experiment, each.repeat) in planned), key=lambda each: each.begun)
+    ends = [run.measured_from, *(each.begun if each.ended is None else each.ended for each in done)]
+    begins = [*(each.begun for each in done), run.measured_until]
+    kept = every.where(every.outcome != Outcome.CANCELLED)
+    found = []
+    for index, each in enumerate(done):
+        experiment = planned[each.experiment, each.repeat]
+        figures: tuple[ExpectedFigure, ...] = tuple(
+            ExpectedFigure(expectation=wanted, estimate=None) for wanted in experiment.expected
+        )
+        if each.ended is not None:
+            longest = experiment.steady or LONGEST_BEFORE
+            stretches = _Stretches(
+                before=max(ends[index], each.begun - longest),
+                begun=each.begun,
+                ended=each.ended,
+                until=max(begins[index + 1], each.ended),
+                every=kept,
+                steps=steps,
+            )
+            figures = tuple(_figure(wanted, experiment, stretches, counts) for wanted in experiment.expected)
+        found.append(
+            ExperimentSummary(
+                name=each.experiment,
+                repeat=each.repeat,
+                begun=each.begun - run.measured_from,
+                ended=None if each.ended is None else each.ended - run.measured_from,
+                fault=each.fault,
+                figures=figures,
+            )
+        )
+    return tuple(found)
+
+
+def _figure(
+    wanted: Expectation, experiment: Experiment, stretches: _Stretches, counts: Sequence[DependencyCount]
+) -> ExpectedFigure:
+    rows = stretches.of(wanted)
+    during = rows.where((rows.due >= stretches.begun) & (rows.due < stretches.ended))
+    degraded = next((each.statuses for each in experiment.expected if each.kind is Expected.DEGRADED), ())
+    estimate, unfinished = None, False
+    match wanted.kind:
+        case Expected.ERRORS:
+            failed = ~during.ok & ~np.isin(during.status, degraded)
+            estimate = intervals.wilson(int(failed.sum()), len(during)) if len(during) else None
+        case Expected.DEGRADED:
+            declared = np.isin(during.status, wanted.statuses)
+            estimate = intervals.wilson(int(declared.sum()), len(during)) if len(during) else None
+        case Expected.P95:
+            estimate = _p95(during.where(during.ok), stretches)
+        case Expected.BREAKER:
+            estimate, unfinished = _breaker(wanted, during, stretches)
+        case Expected.RECOVERY:
+            estimate, unfinished = _recovery(rows, stretches)
+        case Expected.RETRIES:
+            estimate = _retries([each for each in counts if each.proxy == wanted.proxy], stretches)
+    return ExpectedFigure(expectation=wanted, estimate=estimate, unfinished=unfinished)
+
+
+def _p95(good: Samples, stretches: _Stretches) -> Estimate | None:
+    if not len(good):
+        return None
+    length = stretches.ended - stretches.begun
+    observed = Observations(
+        values=good.response_time,
+        step=np.zeros(len(good), np.uint16),
+        slices=slices_of(good.due - stretches.begun, length),
+    )
+    return step_quantiles(observed, 1, [0.95])[0][0]
+
+
+def _breaker(wanted: Expectation, during: Samples, stretches: _Stretches) -> tuple[Estimate | None, bool]:
+    """Seconds until the first of several fast failures in a row; where all steps are meant, successes in between count not."""
+    kind = np.isin(during.status, wanted.statuses)
+    telling = during.where(kind | ~during.ok) if wanted.step == ALL_STEPS else during
+    order = np.argsort(telling.done, kind="stable")
+    done: npt.NDArray[np.float64] = telling.done[order]
+    fast: _Mask = (np.isin(telling.status, wanted.statuses) & (telling.service_time <= wanted.fast))[order]
+    for first in range(len(fast) - IN_A_ROW + 1):
+        if bool(fast[first : first + IN_A_ROW].all()):
+            after = max(float(done[first]) - stretches.begun, 0.0)
+            return Estimate.exact(after, n=len(telling)), False
+    return Estimate.exact(stretches.ended - stretches.begun, n=len(telling)), True
+
+
+def _recovery(rows: Samples, stretches: _Stretches) -> tuple[Estimate | None, bool]:
+    """Seconds until the service is as it was, to a window; None where before or after too little was asked."""
+    before = rows.where((rows.due >= stretches.before) & (rows.due < stretches.begun))
+    if len(before) < _LEAST_ROWS or not before.ok.any():
+        return None, False
+    most_errors = intervals.wilson(int((~before.ok).sum()), len(before)).high if (~before.ok).any() else 0.0
+    medians = [found for _, found in _medians(before, stretches.before, stretches.begun) if found is not None]
+    if not medians:
+        return None, False
+    highest = max(medians) * MORE + MORE_SECONDS
+    after = rows.where((rows.due >= stretches.ended) & (rows.due < stretches.until))
+    seen = _windows(after, stretches.ended, stretches.until)
+    judged = [(end, _is_bad(window, most_errors, highest)) for end, window in seen if len(window)]
+    if not judged:
+        return None, False
+    good, last_bad = 0, 0.0
+    for end, bad in judged:
+        if bad:
+            good, last_bad = 0, end - stretches.ended
+        else:
+            good += 1
+            if good >= GOOD_WINDOWS:
+                break
+    if good < min(GOOD_WINDOWS, len(judged)):
+        return Estimate.exact(stretches.until - stretches.ended, n=len(judged)), True
+    return Estimate(value=last_bad, low=max(last_bad - WINDOW, 0.0), high=last_bad, n=len(judged)), False
+
+
+def _is_bad(window: Samples, most_errors: float, highest: float) -> bool:
+    if float((~window.ok).mean()) > most_errors:
+        return True
+    return bool(window.ok.any()) and float(np.median(window.response_time[window.ok])) > highest
+
+
+def _windows(rows: Samples, begin: float, end: float) -> Iterator[tuple[float, Samples]]:
+    """The rows of each whole window by due time, with the window's end; one that is shorter stands alone."""
+    count = max(int((end - begin) / WINDOW + 1e-9), 1)
+    for index in range(count):
+        start, stop = begin + index * WINDOW, min(begin + (index + 1) * WINDOW, end)
+        yield stop, rows.where((rows.due >= start) & (rows.due < stop))
+
+
+def _medians(rows: Samples, begin: float, end: float) -> Iterator[tuple[float, float | None]]:
+    for stop, window in _windows(rows, begin, end):
+        good = window.ok
+        yield stop, float(np.median(window.response_time[good])) if int(good.sum()) >= _LEAST_ROWS else None
+
+
+def _retries(counts: Sequence[DependencyCount], stretches: _Stretches) -> Estimate | None:
+    """The highest rate at the dependency over a second or more, as a multiple of the mean rate before."""
+    asked = [(each.at, each.accepted + (each.requests or 0)) for each in counts]
+    known = [each for each in asked if stretches.before <= each[0] <= stretches.begun]
+    if len(known) < 2:
+        return None
+    (first, before), (last, until) = known[0], known[-1]
+    usual = (until - before) / (last - first) if last > first else 0.0
+    later = [each for each in asked if stretches.begun <= each[0] <= stretches.until]
+    if usual <= 0.0 or not later:
+        return None
+    rates, start = [], later[0]
+    for _, each in pairwise(later):
+        if each[0] - start[0] >= WINDOW - 0.1:
+            rates.append((each[1] - start[1]) / (each[0] - start[0]))
+            start = each
+    return Estimate.exact(max(rates) / usual, n=until - before) if rates else None

@@ -1,0 +1,195 @@
+"""What the process that carries out faults does to processes, control groups and control endpoints, and how it is undone.
+
+An action is begun by a coroutine that hands back how to undo it. How to undo it is known before anything is done, so that an
+action which fails half way is undone as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import trio
+
+Undo = Callable[[], Awaitable[None]]
+_Order = Mapping[str, Any]
+
+COMMAND_SECONDS = 60.0
+REQUEST_SECONDS = 10.0
+_TAIL = 400
+_GROUPS = Path("/sys/fs/cgroup")
+_PERIOD = 100_000
+"""Microseconds over which the kernel counts a group's CPU time."""
+
+
+class ActionError(Exception):
+    """An action could not be carried out; str() says why, in words."""
+
+
+async def begin(order: _Order, arm: Callable[[Undo], None]) -> None:
+    """Carry out one action. arm: gets how to undo it, before anything is done.
+
+    Raises:
+        ActionError: it could not be carried out.
+    """
+    match order["kind"]:
+        case "process":
+            await _begin_process(order, arm)
+        case "pressure":
+            _begin_pressure(order, arm)
+        case "request":
+            if order["undo"] is not None:
+                arm(lambda: _request(order["undo"]))
+            await _request(order["begin"])
+        case "command":
+            if order["undo"]:
+                arm(lambda: _command(order["undo"], order))
+            await _command(order["run"], order)
+        case other:
+            raise ActionError(f"nothing is known of an action {other!r}")
+
+
+async def _begin_process(order: _Order, arm: Callable[[Undo], None]) -> None:
+    born = {pid: _born(pid) for pid in order["pids"]}
+
+    def each(number: signal.Signals) -> None:
+        for pid, when in born.items():
+            # A number that has gone to another process since is left alone.
+            if when is not None and _born(pid) == when:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    async def go_on() -> None:
+        each(signal.SIGCONT)
+
+    try:
+        if order["blow"] == "freeze":
+            arm(go_on)
+            each(signal.SIGSTOP)
+            return
+        if order["start"]:
+            arm(lambda: _command(order["start"], order))
+        each(signal.SIGTERM if order["blow"] == "stop" else signal.SIGKILL)
+    except PermissionError as error:
+        raise ActionError("a process of another user cannot be signalled") from error
+
+
+def _born(pid: int) -> str | None:
+    """When a process was started, in the kernel's ticks; None where there is none."""
+    try:
+        # The name in brackets may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _begin_pressure(order: _Order, arm: Callable[[Undo], None]) -> None:
+    group = _group_of(order["pid"])
+    wanted: dict[Path, str] = {}
+    if order["cpu"] is not None:
+        wanted[group / "cpu.max"] = f"{max(round(order['cpu'] * _PERIOD), 1_000)} {_PERIOD}"
+    if order["memory"] is not None:
+        wanted[group / "memory.high"] = str(order["memory"])
+    try:
+        before = {path: path.read_text("ascii") for path in wanted}
+    except OSError as error:
+        raise ActionError(f"the control group {group} has no limit of this kind: {error.strerror}") from error
+
+    async def restore() -> None:
+        _write(before)
+
+    arm(restore)
+    _write(wanted)
+
+
+def _group_of(pid: int) -> Path:
+    """The control group of a process, if it can be pressed without pressing anything of ours."""
+    if not (_GROUPS / "cgroup.controllers").exists():
+        raise ActionError("this machine has no unified control groups (cgroup v2)")
+    found, ours = _name_of(str(pid)), _name_of("self")
+    if found is None:
+        raise ActionError(f"process {pid} is gone")
+    if found == "/":
+        raise ActionError("the process is in no control group of its own: start it in one, in a container for example")
+    if ours is not None and (ours == found or ours.startswith(f"{found}/")):
+        raise ActionError("the process shares its control group with the generator, which would be slowed down as well")
+    return _GROUPS / found.strip("/")
+
+
+def _name_of(pid: str) -> str | None:
+    try:
+        lines = Path(f"/proc/{pid}/cgroup").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    return next((line.removeprefix("0::") for line in lines if line.startswith("0::")), None)
+
+
+def _write(values: Mapping[Path, str]) -> None:
+    for path, text in values.items():
+        try:
+            path.write_text(text, "ascii")
+        except OSError as error:
+            raise ActionError(f"{path} cannot be written: {error.strerror}") from error
+
+
+async def _request(asked: _Order) -> None:
+    # Only here: most experiments ask nobody, and the process is to be there at once.
+    import httpx
+
+    transport = httpx.AsyncHTTPTransport(uds=asked["socket"], verify=asked["verify"])
+    try:
+        async with httpx.AsyncClient(transport=transport, timeout=REQUEST_SECONDS) as client:
+            response = await client.request(
+                asked["method"], asked["url"], content=asked["body"] or None, headers=dict(asked["headers"])
+            )
+    except httpx.HTTPError as error:
+        raise ActionError(f"{asked['method']} {asked['shown']} failed: {str(error) or type(error).__name__}") from error
+    if not response.is_success:
+        raise ActionError(f"{asked['method']} {asked['shown']} was answered {response.status_code}")
+
+
+async def _command(line: str, order: _Order) -> None:
+    """Run a line of the shell until it returns."""
+    process = await trio.lowlevel.open_process(
+        ["/bin/sh", "-c", line],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(order["environ"]),
+        cwd=order["folder"],
+        start_new_session=True,
+    )
+    said = bytearray()
+
+    async def listen() -> None:
+        assert process.stdout is not None
+        async for some in process.stdout:
+            said.extend(some)
+            del said[:-_TAIL]
+
+    try:
+        with trio.move_on_after(COMMAND_SECONDS) as waited:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(listen)
+                await process.wait()
+                # What it has left running may hold the pipe open.
+                nursery.cancel_scope.cancel()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with trio.CancelScope(shield=True):
+                await process.wait()
+        assert process.stdout is not None
+        with trio.CancelScope(shield=True):
+            await process.stdout.aclose()
+    words = said.decode("utf-8", "replace").strip()
+    if waited.cancelled_caught:
+        raise ActionError(f"a command did not return within {COMMAND_SECONDS:.0f} s")
+    if process.returncode:
+        raise ActionError(f"a command ended with exit code {process.returncode}" + (f": {words}" if words else ""))

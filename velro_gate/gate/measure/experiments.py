@@ -1,0 +1,252 @@
+"""What is broken on purpose while a phase is measured: begun and undone on time, and noted as it happened.
+
+Everything is done by the injector, a process of its own, which undoes what is left when this process ends, however it ends.
+Should the injector itself die, what can be undone from here is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import trio
+
+from velro_gate.engine.faults.injector import Injector, running_injector
+from velro_gate.errors import BrokenError
+from velro_gate.gate.measure.setup import Setup
+from velro_gate.model.resilience.experiment import (
+    Action,
+    Blow,
+    CarriedOut,
+    CommandAction,
+    ControlRequest,
+    DependencyCount,
+    Experiment,
+    NetworkAction,
+    PressureAction,
+    ProcessAction,
+    Proxy,
+    RequestAction,
+)
+from velro_gate.model.run import PhaseRun
+from velro_gate.model.scenario import Phase, Target
+from velro_gate.monitor import SourceError
+from velro_gate.monitor.service import source_at as processes_at
+
+COUNT_EVERY = 0.5
+"""Seconds between two looks at what has passed through the proxies."""
+
+_PLACEHOLDER = re.compile(r"\$\{(proxy|env)\.([A-Za-z_][A-Za-z0-9_-]*)\}")
+
+
+@contextmanager
+def with_injector(setup: Setup) -> Iterator[Setup]:
+    """The setup with the injector that its scenario needs, its proxies listening, while the ``with`` block lasts.
+
+    Raises:
+        BrokenError: it cannot be started, or a proxy cannot listen.
+    """
+    scenario = setup.scenario
+    if setup.injector is not None or not (scenario.proxies or any(phase.experiments for phase in setup.phases)):
+        yield setup
+        return
+    with running_injector() as injector:
+        for proxy in scenario.proxies:
+            injector.open_proxy(
+                proxy.name,
+                proxy.to_host,
+                proxy.to_port,
+                listen=(proxy.listen_host, proxy.listen_port),
+                protocol=proxy.protocol,
+                seed=scenario.seed,
+            )
+        yield replace(setup, injector=injector)
+
+
+def through_proxies(line: str, environ: Mapping[str, str], proxies: Sequence[Proxy]) -> tuple[str, dict[str, str]]:
+    """A start command and its environment, ``${proxy.NAME}`` in both replaced by the address of the proxy of that name."""
+    addresses = {proxy.name: proxy.address for proxy in proxies}
+
+    def put_in(text: str) -> str:
+        def address(match: re.Match[str]) -> str:
+            return addresses.get(match[2], match[0]) if match[1] == "proxy" else match[0]
+
+        return _PLACEHOLDER.sub(address, text) if "${proxy." in text else text
+
+    return put_in(line), {name: put_in(value) for name, value in environ.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """What was broken on purpose in a run, and what passed through its proxies meanwhile."""
+
+    carried: tuple[CarriedOut, ...] = ()
+    counts: tuple[DependencyCount, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Experimenter:
+    """Carries out the experiments of each phase. origin: the run's start on trio's clock. environ: of commands.
+
+    say: gets a line when something is begun or undone; note: why something could not be.
+    """
+
+    injector: Injector
+    target: Target
+    secrets: Mapping[str, str]
+    environ: Mapping[str, str]
+    origin: float
+    log: logging.Logger
+    note: Callable[[str], None]
+    nursery: trio.Nursery
+    _carried: list[CarriedOut] = field(default_factory=list)
+    _counts: list[DependencyCount] = field(default_factory=list)
+    _scopes: dict[str, trio.CancelScope] = field(default_factory=dict)
+    _over: dict[str, trio.Event] = field(default_factory=dict)
+
+    def began(self, phase: Phase, at: float) -> None:
+        """A phase has begun: carry out its experiments. at: seconds since the start of the run."""
+        if phase.experiments:
+            self._scopes[phase.name], self._over[phase.name] = trio.CancelScope(), trio.Event()
+            self.nursery.start_soon(self._phase, phase, at + phase.ramp)
+
+    def finished(self, run: PhaseRun) -> None:
+        """A phase is over: what is still broken is undone now."""
+        scope = self._scopes.get(run.name)
+        if scope is not None:
+            scope.cancel()
+
+    async def ended(self) -> Broken:
+        """Wait until everything is undone; what was done."""
+        for scope in self._scopes.values():
+            scope.cancel()
+        for over in self._over.values():
+            await over.wait()
+        return Broken(carried=tuple(self._carried), counts=tuple(self._counts))
+
+    async def _phase(self, phase: Phase, start: float) -> None:
+        try:
+            with self._scopes[phase.name]:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._count)
+                    for experiment in phase.experiments:
+                        await trio.sleep_until(self.origin + start + experiment.at)
+                        await self._carry_out(phase.name, experiment)
+                    await trio.sleep_forever()
+        finally:
+            self._over[phase.name].set()
+
+    async def _carry_out(self, phase: str, experiment: Experiment) -> None:
+        key = f"{phase}/{experiment.name}/{experiment.repeat}"
+        self.log.info("experiment %s: begins", key)
+        ended = None
+        order: Mapping[str, Any] = {}
+        # Whatever happens from here on, it is noted, and undone if it was begun.
+        with trio.CancelScope(shield=True):
+            try:
+                order = await trio.to_thread.run_sync(self._ordered, experiment.action)
+                fault = await trio.to_thread.run_sync(self.injector.begin, key, order)
+            except (SourceError, BrokenError) as error:
+                fault = error.what if isinstance(error, BrokenError) else str(error)
+        begun = self._now()
+        try:
+            if not fault:
+                await trio.sleep(experiment.lasts)
+        finally:
+            with trio.CancelScope(shield=True):
+                if not fault:
+                    fault = await self._undone(key, order)
+                    ended = self._now()
+                    ended = None if fault else ended
+            if fault:
+                self.note(f"the experiment {experiment.name} of phase {phase}: {fault}")
+            self.log.info("experiment %s: %s", key, fault or "undone")
+            self._carried.append(
+                CarriedOut(
+                    phase=phase,
+                    experiment=experiment.name,
+                    repeat=experiment.repeat,
+                    begun=begun,
+                    ended=ended,
+                    fault=fault,
+                )
+            )
+
+    async def _undone(self, key: str, order: Mapping[str, Any]) -> str:
+        try:
+            return await trio.to_thread.run_sync(self.injector.undo, key)
+        except BrokenError as error:
+            if order.get("blow") == Blow.FREEZE.value:
+                for pid in order["pids"]:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, signal.SIGCONT)
+            return error.what
+
+    async def _count(self) -> None:
+        """Note again and again what has passed through the proxies."""
+        while True:
+            with contextlib.suppress(BrokenError):
+                with trio.CancelScope(shield=True):
+                    counts = await trio.to_thread.run_sync(self.injector.counts)
+                at = self._now()
+                self._counts += [
+                    DependencyCount(at=at, proxy=name, accepted=found.accepted, requests=found.requests)
+                    for name, found in counts.items()
+                ]
+            await trio.sleep(COUNT_EVERY)
+
+    def _now(self) -> float:
+        return trio.current_time() - self.origin
+
+    def _ordered(self, action: Action) -> Mapping[str, Any]:
+        """The action as the injector takes it, with processes found and secrets put in. Blocks."""
+        match action:
+            case NetworkAction(proxy=name, fault=fault):
+                return {"kind": "network", "name": name, "fault": asdict(fault)}
+            case ProcessAction(blow=blow, of=of, start=start):
+                pids = _processes(of)
+                return {"kind": "process", "blow": blow.value, "pids": pids, "start": start, **self._shell()}
+            case PressureAction(of=of, cpu=cpu, memory=memory):
+                return {"kind": "pressure", "pid": _processes(of)[0], "cpu": cpu, "memory": memory}
+            case RequestAction(begin=begin, undo_by=undo):
+                return {
+                    "kind": "request",
+                    "begin": self._request(begin),
+                    "undo": None if undo is None else self._request(undo),
+                }
+            case CommandAction(run=run, undo_run=undo):
+                return {"kind": "command", "run": run, "undo": undo, **self._shell()}
+
+    def _shell(self) -> dict[str, Any]:
+        return {"environ": dict(self.environ), "folder": os.getcwd()}  # noqa: PTH109 (as text)
+
+    def _request(self, asked: ControlRequest) -> dict[str, Any]:
+        put_in = partial(_PLACEHOLDER.sub, lambda match: self.secrets.get(match[2], "") if match[1] == "env" else match[0])
+        return {
+            "method": asked.method,
+            "url": f"{self.target.url.rstrip('/')}{put_in(asked.path)}",
+            "shown": asked.path,
+            "body": put_in(asked.body),
+            "headers": {"Content-Type": asked.content_type} if asked.body else {},
+            "socket": self.target.unix_socket,
+            "verify": self.target.verify,
+        }
+
+
+def _processes(of: str) -> list[int]:
+    """The processes of this description, children included.
+
+    Raises:
+        SourceError: there is none that we may look into.
+    """
+    found = processes_at(of, verify=True)
+    found.read_blocking()
+    return list(found.pids)

@@ -1,0 +1,199 @@
+"""What is broken on purpose while a phase is measured, and when."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from velro_gate.model.resilience.network import NetworkFault, WireProtocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """A fault proxy between the service and one of its dependencies.
+
+    to: host and port of the dependency, or a URL with them. listen: host and port at which the service finds the proxy.
+    """
+
+    name: str
+    to_host: str
+    to_port: int
+    listen_host: str
+    listen_port: int
+    protocol: WireProtocol = WireProtocol.TCP
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        host = f"[{self.listen_host}]" if ":" in self.listen_host else self.listen_host
+        return f"{host}:{self.listen_port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkAction:
+    """A fault of a proxy."""
+
+    proxy: str
+    fault: NetworkFault
+
+
+class Blow(StrEnum):
+    """What is done to a process. freeze: SIGSTOP, undone by SIGCONT. stop, kill: SIGTERM, SIGKILL."""
+
+    FREEZE = "freeze"
+    STOP = "stop"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessAction:
+    """Something done to processes, children included. of: ``port:8400``, ``pid:4711`` or ``command:gunicorn``.
+
+    start: a command that starts what was ended again, and returns; empty: something else does, or nothing has to.
+    """
+
+    blow: Blow
+    of: str
+    start: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PressureAction:
+    """Less of the machine for the control group of a process. cpu: cores; memory: bytes; None: as before."""
+
+    of: str
+    cpu: float | None = None
+    memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.cpu is None and self.memory is None:
+            raise ValueError("pressure needs a limit of CPU or of memory")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlRequest:
+    """A request to the service's own control endpoint. Path and body may hold ``${env.NAME}``."""
+
+    method: str
+    path: str
+    body: str = ""
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAction:
+    """A request that breaks something, and the one that undoes it."""
+
+    begin: ControlRequest
+    undo_by: ControlRequest | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandAction:
+    """A command that breaks something and returns, and the one that undoes it; empty: nothing has to be undone."""
+
+    run: str
+    undo_run: str = ""
+
+
+Action = NetworkAction | ProcessAction | PressureAction | RequestAction | CommandAction
+
+
+class Expected(StrEnum):
+    """What may be expected of a service while something is broken, and afterwards.
+
+    errors: share of failed requests during the fault, without answers of a declared degraded kind. p95: response time of the
+    successful ones. degraded: share of answers with a declared status. breaker: seconds from the beginning of the fault until
+    the first of several fast failures in a row. recovery: seconds from its end until errors and latency are back where they
+    were. retries: the highest rate at the dependency, as a multiple of the rate before.
+    """
+
+    ERRORS = "errors"
+    P95 = "p95"
+    DEGRADED = "degraded"
+    BREAKER = "breaker"
+    RECOVERY = "recovery"
+    RETRIES = "retries"
+
+    @property
+    def at_least(self) -> bool:
+        """Whether more is better."""
+        return self is Expected.DEGRADED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """A limit on one of these figures, in base units.
+
+    step: whose requests are meant. statuses: of degraded answers, and of the failures of an open breaker. fast: seconds within
+    which a failure is one of an open breaker. proxy: where retries are counted.
+    """
+
+    kind: Expected
+    limit: float
+    step: str = "all"
+    statuses: tuple[int, ...] = ()
+    fast: float = 0.0
+    proxy: str = ""
+
+    def holds(self, value: float) -> bool:
+        """Whether a value is inside the limit."""
+        return value >= self.limit if self.kind.at_least else value <= self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """Something that is broken on purpose in the measured stretch of a phase.
+
+    at: seconds from the beginning of the measured stretch; lasts: seconds until it is undone. steady: seconds before it, and
+    after the service may have recovered, in which nothing else is broken. repeat: which repetition this is, from 1.
+    """
+
+    name: str
+    at: float
+    lasts: float
+    action: Action
+    steady: float = 0.0
+    repeat: int = 1
+    expected: tuple[Expectation, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (0.0 <= self.at < math.inf and 0.0 < self.lasts < math.inf and 0.0 <= self.steady < math.inf):
+            raise ValueError(f"experiment {self.name}: at >= 0, lasts > 0 and steady >= 0 must hold")
+
+    @property
+    def room(self) -> float:
+        """Seconds after it in which nothing else may be broken: its steady state, or what recovery may take."""
+        recovery = max((each.limit for each in self.expected if each.kind is Expected.RECOVERY), default=0.0)
+        return max(self.steady, recovery)
+
+    @property
+    def ends(self) -> float:
+        """Seconds from the beginning of the measured stretch until it is undone."""
+        return self.at + self.lasts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarriedOut:
+    """An experiment as it was carried out. Times are seconds since the start of the run; ended: None where it was not undone.
+
+    fault: why it could not be begun or undone; empty otherwise.
+    """
+
+    phase: str
+    experiment: str
+    repeat: int
+    begun: float
+    ended: float | None
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DependencyCount:
+    """What had passed through a proxy at some instant. requests: None where its protocol has none that are known."""
+
+    at: float
+    proxy: str
+    accepted: int
+    requests: int | None

@@ -1,0 +1,119 @@
+"""Experiments and what was expected of them, worded."""
+
+from __future__ import annotations
+
+from velro_gate import units
+from velro_gate.model.facts.experiments import ExpectationNotMet, ExpectationsMet, ExperimentFailed
+from velro_gate.model.record import Estimate
+from velro_gate.model.resilience.experiment import Expectation, Expected
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.verdict import ExpectationResult, RequirementStatus
+from velro_gate.report.text.words import Words
+
+_SUBJECTS = {
+    Expected.ERRORS: "errors during the fault",
+    Expected.P95: "p95 during the fault",
+    Expected.DEGRADED: "answers of a declared kind during the fault",
+    Expected.BREAKER: "time until the circuit breaker opens",
+    Expected.RECOVERY: "recovery after the fault",
+    Expected.RETRIES: "requests at the dependency",
+}
+_ADVICE = {
+    Expected.ERRORS: "Degrade instead of failing: answer from another layer, or declare the allowed answers under 'degraded'.",
+    Expected.P95: "Give calls to this dependency a short timeout, and stop calling it while it fails (circuit breaker).",
+    Expected.DEGRADED: "See under 'How requests ended' which other answers there were, and handle the dependency's failure.",
+    Expected.BREAKER: "Let the circuit breaker open after fewer failures, or count timeouts as failures.",
+    Expected.RECOVERY: "Let the breaker try again sooner, and drop connections that broke during the fault from the pool.",
+    Expected.RETRIES: "Limit retries by a budget, and let them back off at random intervals.",
+}
+_MARGINAL = "Run again, or let the fault last longer: the limit lies inside the interval of this measurement."
+_NOT_MEASURED = "Let the experiment be carried out and last long enough; what was not measured is never met."
+
+
+def expectation_subject(wanted: Expectation) -> str:
+    """What is expected of, in plain words."""
+    return _SUBJECTS[wanted.kind] + ("" if wanted.step == ALL_STEPS else f" of {wanted.step}")
+
+
+def expectation_value(kind: Expected, value: float) -> str:
+    """A value of such a figure with its unit."""
+    match kind:
+        case Expected.ERRORS | Expected.DEGRADED:
+            return units.format_share(value)
+        case Expected.RETRIES:
+            return f"{units.trim_zeros(f'{value:.3g}')} times as many"
+        case _:
+            return units.format_seconds(value)
+
+
+def expectation_limit(wanted: Expectation) -> str:
+    """The limit with its sign."""
+    return f"{'≥' if wanted.kind.at_least else '≤'} {units.trim_zeros(expectation_value(wanted.kind, wanted.limit))}"
+
+
+def expectation_figure(result: ExpectationResult) -> str:
+    """The measured figure with its interval, or that there is none."""
+    found, kind = result.estimate, result.expectation.kind
+    if found is None:
+        return units.MISSING
+    if result.unfinished:
+        return f"more than {expectation_value(kind, found.value)}"
+    return expectation_value(kind, found.value) + _interval(kind, found)
+
+
+def _interval(kind: Expected, found: Estimate) -> str:
+    if found.low == found.high:
+        return ""
+    return f" ({units.join_range(expectation_value(kind, found.low), expectation_value(kind, found.high))})"
+
+
+def experiment_name(experiment: str, repeat: int) -> str:
+    """An experiment, with its number where it is a repetition."""
+    return experiment if repeat == 1 else f"{experiment} (repetition {repeat})"
+
+
+def expectation_sentence(result: ExpectationResult) -> str:
+    """One expectation against what was measured, without its phase."""
+    wanted = result.expectation
+    about = f"{experiment_name(result.experiment, result.repeat)}: {expectation_subject(wanted)}"
+    limit = units.trim_zeros(expectation_value(wanted.kind, wanted.limit))
+    if result.status is RequirementStatus.NOT_MEASURED:
+        until = f" (it lasts {expectation_figure(result)})" if result.unfinished else ""
+        return f"{about} not measured{until}"
+    if result.estimate is None:
+        return f"{about} has no figure: no request succeeded"
+    if result.unfinished:
+        watched = expectation_value(wanted.kind, result.estimate.value)
+        return f"{about}: {_never(wanted.kind)} within {watched}, the limit is {limit}"
+    outside = "below" if wanted.kind.at_least else "above"
+    place = "inside" if result.met else outside
+    tail = "; its interval includes it" if result.status is RequirementStatus.MARGINAL else ""
+    return f"{about} {expectation_figure(result)}, {place} the limit of {limit}{tail}"
+
+
+def _never(kind: Expected) -> str:
+    return "it did not open" if kind is Expected.BREAKER else "the service did not recover"
+
+
+def experiment_failed(facts: ExperimentFailed) -> Words:
+    """An experiment that was not carried out."""
+    why = facts.why or "the run has no record of it"
+    return Words(
+        sentence=f"the experiment {experiment_name(facts.experiment, facts.repeat)} was not carried out: {why}",
+        advice="Fix the cause and run again: nothing is known of how the service behaves in this experiment.",
+    )
+
+
+def expectation_words(facts: ExpectationNotMet) -> Words:
+    """Something expected that is not simply met."""
+    result = facts.result
+    advice = {RequirementStatus.MARGINAL: _MARGINAL, RequirementStatus.NOT_MEASURED: _NOT_MEASURED}
+    return Words(sentence=expectation_sentence(result), advice=advice.get(result.status, _ADVICE[result.expectation.kind]))
+
+
+def expectations_met(facts: ExpectationsMet) -> Words:
+    """How many expectations are met."""
+    if facts.of == 1:
+        return Words(sentence="the one expectation of an experiment is met")
+    share = f"all {facts.met}" if facts.met == facts.of else f"{facts.met} of {facts.of}"
+    return Words(sentence=f"{share} expectations of experiments are met")
