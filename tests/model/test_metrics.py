@@ -25,8 +25,8 @@ from velro_gate.model.record import GeneratorNoise
 ALL = list(METRICS.values())
 ROOT = Path(__file__).resolve().parents[2]
 
-# They compute figures, show columns of them, or make data up: they have to name what they compute, show and make.
-NAMING = ("analysis/summaries", "cli", "evaluation", "report")
+# They compute figures, show columns of them, make data up, or say what a file may hold: they have to name it.
+NAMING = ("analysis/summaries", "cli", "evaluation", "report", "scenario/syntax")
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: metric.name)

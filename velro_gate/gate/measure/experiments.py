@@ -96,7 +96,7 @@ class Broken:
 class Experimenter:
     """Carries out the experiments of each phase. origin: the run's start on trio's clock. environ: of commands.
 
-    say: gets a line when something is begun or undone; note: why something could not be.
+    log: gets a line when something is begun or undone. note: gets why something could not be.
     """
 
     injector: Injector

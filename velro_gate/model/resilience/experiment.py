@@ -13,7 +13,7 @@ from velro_gate.model.resilience.network import NetworkFault, WireProtocol
 class Proxy:
     """A fault proxy between the service and one of its dependencies.
 
-    to: host and port of the dependency, or a URL with them. listen: host and port at which the service finds the proxy.
+    to_host, to_port: of the dependency. listen_host, listen_port: where the service finds the proxy.
     """
 
     name: str
