@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes sure that the servers which the tests start are on this machine: installs them where that is allowed.
+# Makes sure that the servers and the browser which the tests start are on this machine: installs them where that is allowed.
 #
-# Usage: scripts/test-services.sh [redis] [postgresql] [nginx]      (default: all)
+# Usage: scripts/test-services.sh [redis] [postgresql] [nginx] [chromium]      (default: all)
 # Nothing is started here: each test starts its own server on a free port and stops it again.
 set -euo pipefail
 
@@ -12,16 +12,19 @@ has_redis() { command -v redis-server >/dev/null; }
 has_postgresql() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 # Servers of the system are not in the PATH of every user.
 has_nginx() { command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]]; }
+# The browser goes by several names.
+has_chromium() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
 
 missing=()
-[[ $# -gt 0 ]] || set -- redis postgresql nginx
+[[ $# -gt 0 ]] || set -- redis postgresql nginx chromium
 for service in "$@"; do
     case $service in
         redis) has_redis || missing+=(redis-server) ;;
         postgresql) has_postgresql || missing+=(postgresql) ;;
         nginx) has_nginx || missing+=(nginx-light) ;;
+        chromium) has_chromium || missing+=(chromium) ;;
         *)
-            say "error: unknown service '$service'; choose redis, postgresql or nginx"
+            say "error: unknown service '$service'; choose redis, postgresql, nginx or chromium"
             exit 2
             ;;
     esac

@@ -350,3 +350,16 @@ def round_ticks(top: float) -> list[float]:
 def round_coordinate(coordinate: float) -> float:
     """A place in a picture, to a tenth of its unit."""
     return round(coordinate, 1)
+
+
+def format_about(number: float) -> str:
+    """A number with two significant digits, for an estimate: ``410,000``, ``52``, ``3.1``."""
+    if number <= 0.0:
+        return "0"
+    size = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return format_count(round(number / size) * size)
+
+
+def floor_share(share: float) -> float:
+    """A share to a tenth of a percent, never more than it is: a score that is shown as 95 % is at least 95 %."""
+    return math.floor(share * 1000.0 + 1e-9) / 1000.0

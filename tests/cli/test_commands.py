@@ -153,6 +153,7 @@ def test_the_printed_schema_is_the_shipped_one(tmp_path: Path) -> None:
 
 def test_verdicts_have_a_schema_too_and_other_things_have_none(tmp_path: Path) -> None:
     assert "$schema" in json.loads(velro_gate("schema", "--of", "verdict", cwd=tmp_path).out)
+    assert "$schema" in json.loads(velro_gate("schema", "--of", "record", cwd=tmp_path).out)
     assert velro_gate("schema", "--of", "weather", cwd=tmp_path).code == 2
 
 
@@ -211,7 +212,7 @@ def test_a_gate_leaves_every_file_it_promises(kept: tuple[Path, Ended]) -> None:
     names = {path.name for path in gated_folder(kept[0]).iterdir()}
     assert names == {
         "record.json", "facts.npz", "samples.npz", "verdict.json", "verdict.md", "verdict.txt", "report.csv", "junit.xml",
-        "report.html", "log.txt",
+        "report.html", "log.txt", "openmetrics.txt", "executive_summary.html", "executive_summary.json",
     }  # fmt: skip
 
 
@@ -267,6 +268,16 @@ def test_a_report_is_the_verdict_that_was_given_whatever_has_changed_since(kept:
     ended = velro_gate("report", folder, cwd=kept[0])
     assert ended.code == 2
     assert "this run has no verdict" in ended.err
+
+
+def test_reports_of_the_newest_run_are_written_into_a_folder(kept: tuple[Path, Ended], tmp_path: Path) -> None:
+    runs = tmp_path / "velro-results"
+    shutil.copytree(gated_folder(kept[0]), runs / "29991231T000000.000000Z-newest")
+    ended = velro_gate("report", "--formats", "json,html", "--into", "reports", cwd=tmp_path)
+    assert ended.code == 0
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["report.html", "verdict.json"]
+    assert velro_gate("report", "--formats", "json", cwd=tmp_path).code == 2
+    assert velro_gate("report", cwd=tmp_path).out == velro_gate("report", gated_folder(kept[0]), cwd=kept[0]).out
 
 
 def test_an_unknown_report_format_is_a_usage_error(kept: tuple[Path, Ended]) -> None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
+from velro_gate.report.formats.charts import charts
 
 from tests.analysis.resilience.test_expectations import ERRORS, RECOVERY, record
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.record import Estimate, RunRecord, Window
 from velro_gate.model.resilience.experiment import Expectation, Expected
-from velro_gate.report.formats.charts import charts
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal_text
 from velro_gate.report.formats.document import verdict_json

@@ -53,7 +53,7 @@ def rendered(made: tuple[RunRecord, Verdict], form: str) -> str:
 
 
 FORMS = pytest.mark.parametrize(
-    ("form", "mark", "tables"), [("comment", "\\*", 3), ("html", "*", 3), ("terminal", "*", 0), ("table of run", "*", 1)]
+    ("form", "mark", "tables"), [("comment", "\\*", 3), ("html", "*", 5), ("terminal", "*", 0), ("table of run", "*", 1)]
 )
 
 

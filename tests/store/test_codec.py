@@ -6,6 +6,7 @@ import contextlib
 import json
 from dataclasses import replace
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from velro_gate.store.codec import (
     decode_record,
     encode_facts,
     encode_record,
+    record_schema,
 )
 
 pytestmark = pytest.mark.hostile("damaged records")
@@ -35,6 +37,12 @@ NO_FACTS = RunFacts(phases=(), readings=(), layers=())
 @given(records())
 def test_a_record_survives_the_round_trip_exactly(record: RunRecord) -> None:
     assert decode_record(encode_record(record)) == record
+
+
+@settings(max_examples=20)
+@given(records())
+def test_a_record_keeps_the_published_schema(record: RunRecord) -> None:
+    jsonschema.Draft202012Validator(record_schema()).validate(json.loads(encode_record(record)))
 
 
 @settings(max_examples=60)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
-from velro_gate.cli.commands import adoption, capacity
+from velro_gate.cli.commands import adoption, capacity, trend
 from velro_gate.cli.commands.baseline import baseline_app
 from velro_gate.cli.commands.duet_options import (
     BaseCommand,
@@ -336,12 +336,32 @@ def judge(
     return print_verdict(kept, verdict, None, format)
 
 
-@app.command(epilog="Example: velro-gate report velro-results/20261123T120000.482913Z-velro-prd-pr --as html > report.html")
-def report(record: RecordArgument, as_: As = "text") -> int:
-    """Print the report of a kept run with its verdict. 'judge' judges it again with today's baselines."""
-    from velro_gate.cli.commands.reading import print_given
+@app.command(epilog="Example: velro-gate report --formats json,html,csv,junit,openmetrics --into reports")
+def report(
+    record: Annotated[
+        Path | None, typer.Argument(help="Folder of a run, or its record.json; default: the newest run.", show_default=False)
+    ] = None,
+    as_: As = "text",
+    formats: Annotated[
+        str | None,
+        typer.Option("--formats", help="Several, separated by commas; default with --into: all.", show_default=False),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Write files into this folder instead of printing.", show_default=False)
+    ] = None,
+    dated: Annotated[
+        bool, typer.Option("--dated", help="With --into: file names with the time of the run; record and log too.")
+    ] = False,
+    output: Output = DEFAULT_OUTPUT,
+) -> int:
+    """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""
+    from velro_gate.cli.commands.reading import print_given, write_formats
+    from velro_gate.gate.local.reports import newest_run
 
-    return print_given(record, as_)
+    run = newest_run(output) if record is None else record
+    if into is None and formats is None and not dated:
+        return print_given(run, as_)
+    return write_formats(run, formats, into, dated=dated)
 
 
 @app.command(epilog="Example: velro-gate demo")
@@ -408,13 +428,14 @@ def selftest(
 
 adoption.register(app)
 capacity.register(app)
+trend.register(app)
 
 
 @app.command(epilog="Example: velro-gate schema > scenarios/velro-prd.schema.json")
 def schema(
-    of: Annotated[str, typer.Option("--of", help="scenario or verdict.")] = "scenario",
+    of: Annotated[str, typer.Option("--of", help="scenario, verdict, record or summary.")] = "scenario",
 ) -> int:
-    """Print the JSON Schema of scenario files (or of verdict.json), for editors and scripts."""
+    """Print the JSON Schema of scenario files (or of verdict.json, record.json, executive_summary.json)."""
     from velro_gate.cli.commands.reading import print_schema
 
     return print_schema(of)

@@ -26,6 +26,14 @@ class HistoryFormat(StrEnum):
     CSV = "csv"
 
 
+class TrendFormat(StrEnum):
+    """How the trend of main is printed."""
+
+    TEXT = "text"
+    HTML = "html"
+    CSV = "csv"
+
+
 class FigureFormat(StrEnum):
     """How the figures of an evaluation are printed."""
 

@@ -33,7 +33,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "duet": "Measure two builds side by side, and compare them.",
         "capacity": "Search for the most load that meets requirements.",
         "judge": "Judge a kept run again, offline.",
-        "report": "Print the report of a kept run.",
+        "report": "Print reports of a kept run, or write several.",
+        "trend": "Show main over its stored runs.",
         "baseline": "Accepted runs that later ones are compared with.",
         "action": "Do one job of GitHub Actions, depending on its event.",
         "publish": "Publish the verdict of a kept run on GitHub (again).",
@@ -43,7 +44,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "calibrate-generator": "Measure the generator alone at the plan's peak.",
         "evaluate": "Show how often the decision is wrong, and right.",
         "sandbox": "Serve the embedded stand-in for the Velro backend.",
-        "schema": "Print the JSON Schema of scenarios or of verdict.json.",
+        "schema": "Print the JSON Schema of scenarios or of reports.",
     }
 )
 """Each command's summary, in the order of the help; one line each in a terminal of 80 columns."""

@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from velro_gate.model.compliance.rules import ComplianceRules
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Times
 from velro_gate.model.resilience.experiment import Expectation
 from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
-from velro_gate.model.scenario import ALL_STEPS, Phase, Policy
+from velro_gate.model.scenario import ALL_STEPS, Phase, Policy, Requirement
 
 RECORD_SCHEMA = 1
 
@@ -266,6 +267,9 @@ class Plan:
     policy: Policy
     metrics: tuple[OwnMetric, ...] = ()
     """Those that the scenario defines, without the places that they are read from."""
+    compliance: ComplianceRules = field(default_factory=ComplianceRules)
+    unproven: tuple[Requirement, ...] = ()
+    """PRD requirements of the scenario that no phase of this plan contains unscaled; a run of it does not prove the PRD."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
+from velro_gate.model.compliance.rules import ComplianceRules
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Direction, Metric
 from velro_gate.model.readings import WATCHED
@@ -380,6 +381,7 @@ class Scenario:
     feeders: tuple[Feeder, ...] = ()
     profiles: Mapping[str, tuple[Phase, ...]] = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
+    compliance: ComplianceRules = field(default_factory=ComplianceRules)
     seed: int = 1
     cookies: bool = True
     journey: Journey | None = None

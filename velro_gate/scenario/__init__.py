@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from velro_gate.model.masking import mask
+from velro_gate.scenario.compliance import unproven_requirements
 from velro_gate.scenario.credentials import required_variables, secrets
 from velro_gate.scenario.digest import profile_digest, scenario_digest
 from velro_gate.scenario.reader import load_scenario
@@ -18,4 +19,5 @@ __all__ = [
     "scenario_digest",
     "secrets",
     "service_url",
+    "unproven_requirements",
 ]

@@ -23,6 +23,7 @@ from velro_gate.model.scenario import (
     Scenario,
     Step,
 )
+from velro_gate.scenario.compliance import compliance_from
 from velro_gate.scenario.digest import scenario_digest
 from velro_gate.scenario.experiments import ExperimentReader
 from velro_gate.scenario.feeders import feeder_from
@@ -138,6 +139,7 @@ def _resolved(
     proxies = proxies_from(draft, environ, faults, missing)
     _check_unique_rows(draft, feeders, profiles, faults)
     policy = _policy(draft.policy, written.steps, own, faults)
+    compliance = compliance_from(draft.compliance, written.steps, faults)
     if faults or target is None:
         return None
     return Scenario(
@@ -150,6 +152,7 @@ def _resolved(
         feeders=tuple(feeders.values()),
         profiles=profiles,
         policy=policy,
+        compliance=compliance,
         seed=draft.seed,
         cookies=draft.cookies,
         journey=journey,

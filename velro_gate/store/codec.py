@@ -90,6 +90,14 @@ def decode_record(text: str) -> RunRecord:
     return _validated(_adapter(RunRecord).validate_json, tree, "run record")
 
 
+def record_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of record.json of this version. Compact records, which baselines are, pack figures."""
+    schema = _adapter(RunRecord).json_schema(mode="serialization")
+    properties = {**schema["properties"], "schema": {"const": RECORD_SCHEMA}}
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "velro-gate run record"}
+    return {**schema, **head, "properties": properties, "required": sorted({*schema.get("required", ()), "schema"})}
+
+
 def encode_facts(facts: RunFacts) -> str:
     """The facts of a run as JSON text.
 

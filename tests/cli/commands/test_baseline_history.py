@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +50,25 @@ def test_the_history_as_csv_holds_every_figure_of_every_stored_run(place: Path) 
 
 def test_a_metric_that_is_none_is_a_usage_error(place: Path) -> None:
     assert velro_gate("baseline", "history", "--metric", "speed", cwd=place).code == 2
+
+
+def test_the_trend_shows_a_sparkline_and_what_changed(place: Path) -> None:
+    ended = velro_gate("trend", cwd=place)
+    assert ended.code == 0
+    assert re.search("▁{8,}█+", ended.out)
+    assert "p95 of all requests in steady: +20 %, not accepted" in ended.out
+    assert "release v1" in ended.out
+
+
+def test_the_trend_is_a_page_and_a_table_too(place: Path) -> None:
+    assert velro_gate("trend", "--format", "html", cwd=place).out.startswith("<!doctype html>")
+    frame = pd.read_csv(io.StringIO(velro_gate("trend", "--format", "csv", "--metric", "p50", cwd=place).out))
+    assert set(frame["metric"]) == {"p50"}
+    assert velro_gate("trend", "--metric", "speed", cwd=place).code == 2
+
+
+def test_no_baselines_have_no_trend(tmp_path: Path) -> None:
+    assert "no baselines" in velro_gate("trend", cwd=tmp_path).out
 
 
 def test_no_baselines_have_no_history(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def test_every_part_is_there(page: str) -> None:
     assert [head.strip() for head in heads if head != "The first failed response of each kind"] == [
         "What to do next",
         "Requirements",
+        "Compliance",
         "Over time",
         "Compared with the baselines",
         "Can the measurement be trusted?",

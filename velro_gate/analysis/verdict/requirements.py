@@ -42,14 +42,14 @@ def _check(phase: str, requirement: Requirement, summary: PhaseSummary | None, l
         return _not_measured(phase, requirement, Missing.NOT_REACHED, level)
     estimate = summary.measurement(requirement.metric, requirement.step)
     if not summary.complete:
-        found = _judged(phase, requirement, estimate, summary) if estimate is not None else None
+        found = judged(phase, requirement, estimate, summary) if estimate is not None else None
         # A limit that was missed until then was missed; one that was met until then was not met to the end.
         if found is not None and summary.ended_by_service is not None and found.level is Level.FAIL:
             return found
         level = Level.BROKEN if summary.ended_by_service is None else Level.FAIL
         return _not_measured(phase, requirement, _cut_short(summary), level)
     if estimate is not None:
-        return _judged(phase, requirement, estimate, summary)
+        return judged(phase, requirement, estimate, summary)
     if _nothing_answered(requirement, summary):
         return _unanswered(phase, requirement, summary)
     return _not_measured(phase, requirement, Missing.NO_FIGURE)
@@ -98,9 +98,10 @@ def _unanswered(phase: str, requirement: Requirement, summary: PhaseSummary) -> 
     )
 
 
-def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: PhaseSummary) -> RequirementResult:
+def judged(phase: str, requirement: Requirement, estimate: Estimate, summary: PhaseSummary) -> RequirementResult:
+    """A requirement whose figure was measured: rules 4 to 6."""
     holds, target, critical = requirement.comparator.holds, requirement.target, requirement.critical
-    decisive = _decisive(requirement, estimate)
+    decisive = decisive_value(requirement, estimate)
     met = holds(decisive, target)
     status = RequirementStatus.MET if met else RequirementStatus.MISSED
     if critical is not None and not holds(decisive, critical):
@@ -119,7 +120,7 @@ def _judged(phase: str, requirement: Requirement, estimate: Estimate, summary: P
     )
 
 
-def _decisive(requirement: Requirement, estimate: Estimate) -> float:
+def decisive_value(requirement: Requirement, estimate: Estimate) -> float:
     """What of an estimate is compared with the limits."""
     if requirement.definition.decides is Decides.VALUE:
         return estimate.value

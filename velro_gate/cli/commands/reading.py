@@ -8,12 +8,26 @@ from pathlib import Path
 from velro_gate.cli.output import put
 from velro_gate.errors import UsageError
 from velro_gate.gate.judge.given import given_report
+from velro_gate.gate.local.reports import wanted_formats, write_given
 from velro_gate.report.formats.registry import known_format
 
 
 def print_given(folder: Path, wanted: str) -> int:
     """The verdict that was given to a kept run, in one format."""
     put(given_report(folder, known_format(wanted).file).removesuffix("\n"))
+    return 0
+
+
+def write_formats(run: Path, listed: str | None, into: Path | None, *, dated: bool) -> int:
+    """Write reports of a kept run into a folder, and say which.
+
+    Raises:
+        UsageError: a format does not exist, or no folder is named.
+    """
+    if into is None:
+        raise UsageError("no folder for the reports is named", hint="Add --into FOLDER, or print one report with --as.")
+    for path in write_given(run, wanted_formats(listed), into, dated=dated):
+        put(str(path))
     return 0
 
 
@@ -36,4 +50,12 @@ def _schema(of: str) -> dict[str, object]:
         from velro_gate.report.formats.schema import verdict_schema
 
         return verdict_schema()
-    raise UsageError(f"there is no schema of {of!r}", hint="Choose one of: scenario, verdict.")
+    if of == "record":
+        from velro_gate.store.codec import record_schema
+
+        return record_schema()
+    if of == "summary":
+        from velro_gate.report.formats.executive import executive_schema
+
+        return executive_schema()
+    raise UsageError(f"there is no schema of {of!r}", hint="Choose one of: scenario, verdict, record, summary.")

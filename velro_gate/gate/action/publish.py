@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from velro_gate import units
+from velro_gate.analysis.compliance.assess import assess
 from velro_gate.errors import PublishError, VelroError
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
@@ -26,6 +27,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.formats.comment import markdown, marker_of
+from velro_gate.report.formats.executive import executive_markdown
 from velro_gate.report.parts.wording import headline
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.text.escape import markdown_link, markdown_text
@@ -127,7 +129,8 @@ def publish(
     telling = _Telling(outlets.say)
     if outlets.summary is not None:
         summary = outlets.summary
-        telling.attempt(lambda: append_summary(summary, _without_marker(text)))
+        page = executive_markdown(record, verdict)
+        telling.attempt(lambda: append_summary(summary, f"{_without_marker(text)}\n{page}"))
     facts = {**_outputs(record, verdict, results, exit_code), **outputs}
     if outlets.outputs is not None:
         # A reader of outputs must find the verdict there, whatever the network does.
@@ -259,17 +262,15 @@ def _outputs(record: RunRecord, verdict: Verdict, results: Results, exit_code: i
         "report-path": str(folder / "report.html"),
         "verdict-path": str(folder / "verdict.json"),
         "summary-path": str(folder / "verdict.md"),
-        "compliance-score": _compliance(verdict),
+        "compliance-score": _compliance(record, verdict),
         "p95-ms": units.format_decimal(max(slowest) * 1e3, 3) if slowest else "",
     }
 
 
-def _compliance(verdict: Verdict) -> str:
-    """Percent of requirements that are met; empty where the run proves nothing: a broken one, or one of a smaller load."""
-    results = verdict.requirements
-    if not results or verdict.level is Level.BROKEN or any(result.requirement.scaled_from is not None for result in results):
-        return ""
-    return units.format_decimal(100.0 * sum(result.met for result in results) / len(results), 1)
+def _compliance(record: RunRecord, verdict: Verdict) -> str:
+    """The compliance score in percent; empty where the run has none."""
+    score = assess(record, verdict).score
+    return "" if score is None else units.format_decimal(score * 100.0, 1)
 
 
 def _annotations(record: RunRecord, verdict: Verdict) -> list[Annotation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,4 +52,5 @@ def judge_again(
         )
     phases = [known[phase.name] for phase in kept.plan.phases]
     kept, verdict = judge_kept(record, baselines, policy=other.plan.policy, phases=phases, waivers=waivers)
-    return under_policy(kept, other.plan.policy, blocking), verdict
+    plan = dataclasses.replace(kept.plan, compliance=other.plan.compliance, unproven=other.plan.unproven)
+    return under_policy(dataclasses.replace(kept, plan=plan), other.plan.policy, blocking), verdict

@@ -17,7 +17,7 @@ from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import UsageError
 from velro_gate.model.record import Plan
 from velro_gate.model.scenario import BlockInconclusive, Phase, Scenario
-from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url
+from velro_gate.scenario import load_scenario, profile_digest, secrets, service_url, unproven_requirements
 from velro_gate.secrecy import hide, name_openly
 
 AUTO_SHARDS = "auto"
@@ -130,6 +130,8 @@ def prepare(asked: RunOptions, environ: Mapping[str, str], *, need_secrets: bool
         policy=scenario.policy,
         # A URL may hold a password, and a record goes everywhere.
         metrics=tuple(replace(metric, place="", folders=()) for metric in scenario.metrics),
+        compliance=scenario.compliance,
+        unproven=unproven_requirements(scenario.profiles, phases),
     )
     hidden = secrets(scenario, settings) if need_secrets else {}
     hide(hidden.values())

@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 
+from velro_gate.analysis.compliance.assess import assess
 from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.parts.compliance import compliance_line
 from velro_gate.report.parts.rows import RequirementRow, gathered
 from velro_gate.report.parts.trend import MOST, Trend, blocks, trend
 from velro_gate.report.parts.view import View, build
@@ -50,6 +52,7 @@ def markdown(
         blocks=blocks(verdict, history),
         runs=min(len(history), MOST),
         waivers=waiver_rows(record, verdict),
+        compliance=compliance_line(assess(record, verdict)),
         about=" · ".join(map(markdown_text, about)),
     )
     text = ""
@@ -85,6 +88,8 @@ class _Extras:
     """Of required figures, by phase and subject, over ``runs``."""
     runs: int
     waivers: tuple[str, ...]
+    compliance: str
+    """Score and classes in one line; empty for a broken measurement."""
     about: str
 
 
@@ -130,6 +135,7 @@ def _render(view: View, layout: _Layout, extras: _Extras) -> str:
         next_steps=shown.next_steps[:listed],
         extras=extras,
         dropped=_dropped(layout),
+        compliance=extras.compliance,
     )
     return _tidy(text)
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from typing import Any
 
+from velro_gate.analysis.compliance.assess import assess
 from velro_gate.model.explanation import Explanation
 from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metrics import METRICS
@@ -19,6 +20,7 @@ from velro_gate.model.verdict import (
     TrustFinding,
     Verdict,
 )
+from velro_gate.report.formats.compliance import compliance_json
 from velro_gate.report.parts.wording import action, headline
 from velro_gate.report.sentences.baselines import unused_words
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
@@ -63,6 +65,7 @@ def _document(record: RunRecord, verdict: Verdict) -> dict[str, Any]:
         "explanations": [_explanation(one) for one in verdict.explanations],
         "trust": [trust_row(found) for found in verdict.trust],
         "bottlenecks": [_bottleneck(phase.name, found) for phase in record.phases for found in phase.bottlenecks],
+        "compliance": compliance_json(assess(record, verdict)),
     }
 
 

@@ -43,6 +43,9 @@ _ALL = (
     ReportFormat(name="csv", file="report.csv", module="table", renderer="csv"),
     ReportFormat(name="junit", file="junit.xml", module="junit", renderer="junit"),
     ReportFormat(name="html", file="report.html", module="page", renderer="html"),
+    ReportFormat(name="openmetrics", file="openmetrics.txt", module="openmetrics", renderer="openmetrics"),
+    ReportFormat(name="executive", file="executive_summary.html", module="executive", renderer="executive_html"),
+    ReportFormat(name="executive-json", file="executive_summary.json", module="executive", renderer="executive_json"),
 )
 
 FORMATS: Mapping[str, ReportFormat] = MappingProxyType({each.name: each for each in _ALL})

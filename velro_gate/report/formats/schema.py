@@ -11,6 +11,7 @@ from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.resilience.experiment import Expected
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Level, RequirementStatus, Trust
+from velro_gate.report.formats.compliance import compliance_schema
 from velro_gate.report.formats.document import VERDICT_SCHEMA
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -45,6 +46,7 @@ def verdict_schema() -> dict[str, object]:
             explanations=_list(_explanation()),
             trust=_list(_trust()),
             bottlenecks=_list(_bottleneck()),
+            compliance=compliance_schema(),
         ),
     }
 

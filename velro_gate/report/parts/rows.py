@@ -82,7 +82,7 @@ def requirement_row(result: RequirementResult) -> RequirementRow:
         subject=figures.subject(wanted.metric, wanted.step),
         limit=figures.limit(wanted),
         critical=figures.critical(wanted),
-        value=_value(result),
+        value=value_words(result),
         headroom=figures.headroom(result.headroom),
         status=status_word(result),
         level=result.level.word,
@@ -120,7 +120,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
     )
 
 
-def _value(result: RequirementResult) -> str:
+def value_words(result: RequirementResult) -> str:
     """The figure with its interval; of connections also its source, since a configured size is not a measured number."""
     found = result.estimate
     metric = result.requirement.metric

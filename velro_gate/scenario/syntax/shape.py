@@ -368,6 +368,30 @@ class PolicySpec(Spec):
     )
 
 
+Label = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class ClassSpec(Spec):
+    """What a phase has to show to be of a class."""
+
+    p95: Seconds = Field(description="Response time below which the p95 has to be.")
+    throughput: Rate = Field(description="Requests per second at least.")
+    hit_rate: Probability = Field(description="Share of cache hits at least.")
+
+
+class ComplianceSpec(Spec):
+    """How a run's compliance is assessed; missing keys have the defaults of docs/compliance.md."""
+
+    bands: dict[Label, Probability] = Field(default_factory=dict, description="Least score of each band, the best band first.")
+    classes: dict[Label, ClassSpec] = Field(default_factory=dict, description="Classes of a phase, the best first.")
+    weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(
+        default_factory=dict, description="Weight of a requirement in the score: 'p95', or 'STEP.p95' for one step."
+    )
+    checklist: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(
+        default_factory=list, max_length=50, description="Items of your own that no run can tick."
+    )
+
+
 class FileSpec(Spec):
     """A velro-gate scenario: requests, users, phases and what the service has to achieve."""
 
@@ -405,3 +429,4 @@ class FileSpec(Spec):
         Field(min_length=1),
     ]
     policy: PolicySpec = Field(default_factory=lambda: PolicySpec.model_validate({}))
+    compliance: ComplianceSpec = Field(default_factory=lambda: ComplianceSpec.model_validate({}))

@@ -1,7 +1,8 @@
-"""Charts as geometry: everything an SVG template needs, worked out here, so that the template only places it.
+"""Charts as geometry: everything a template needs, worked out here, so that the template only places it.
 
-A chart is a row of panels, one a phase, that share one vertical scale: phases of two minutes and of half an hour are equally
-readable, and the step from one to the next is seen at a glance. Coordinates are in SVG user units.
+A chart is a row of panels, one for each phase, that share one vertical scale: phases of two minutes and of half an hour are
+equally readable, and the step from one to the next is seen at a glance. On a narrow screen the panels stand below one another.
+So a panel has no size of its own: curves are stretched to the width available, and labels are text of the page.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from velro_gate.model.record import ExperimentSummary, PhaseSummary, RunRecord, 
 from velro_gate.model.scenario import ALL_STEPS, Requirement
 from velro_gate.report.text.escape import visible
 
-WIDTH = 1120.0
-LEFT = 64.0
-TOP = 26.0
-HEIGHT = 132.0
-BOTTOM = 22.0
-GAP = 10.0
+WIDTH = 1000.0
+"""Units across a panel, whatever its width on a screen."""
+HEIGHT = 100.0
+"""Units from the top of a panel to its bottom: a coordinate is also the percentage at which a label stands."""
 MOST_POINTS = 120
 """Points a line: more than a panel has room for only makes the page heavy."""
 MOST_PANELS = 6
@@ -32,7 +31,6 @@ class GridLine:
     """A line of the grid with its label."""
 
     at: float
-    label_y: float
     label: str
 
 
@@ -56,17 +54,16 @@ class Band:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """One phase: its frame, its curves, its limit (None: none, or beyond the scale) and its label of time."""
+    """One phase."""
 
-    x: float
-    width: float
-    middle: float
-    right: float
     name: str
-    full_name: str
+    describe: str
+    """What it shows, in words, for those who cannot see it."""
     seconds: str
+    """How much time it shows, from 0."""
     lines: tuple[ChartLine, ...]
     limit: float | None
+    """Where the limit is drawn; None: there is none, or it is beyond the scale."""
     empty: bool
     bands: tuple[Band, ...] = ()
 
@@ -85,16 +82,6 @@ class Chart:
 
     title: str
     note: str
-    describe: str
-    """What it shows, in words, for those who cannot see it."""
-    width: float
-    height: float
-    top: float
-    inner: float
-    label_x: float
-    name_y: float
-    middle_y: float
-    time_y: float
     ticks: tuple[GridLine, ...]
     panels: tuple[Panel, ...]
     legend: tuple[Legend, ...]
@@ -159,26 +146,13 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
     top = _top(kind, list(thinned.values()), [limit for limit in limits.values() if limit is not None])
     ticks = units.round_ticks(top)
     scale = max(top, ticks[-1])
-    width = (WIDTH - LEFT - GAP * (len(phases) - 1)) / len(phases)
-    panels = tuple(
-        _panel(kind, phase, thinned[phase.name], limits[phase.name], scale, LEFT + index * (width + GAP), width)
-        for index, phase in enumerate(phases)
-    )
+    panels = tuple(_panel(kind, phase, thinned[phase.name], limits[phase.name], scale) for phase in phases)
     legend = [Legend(kind=style, label=label) for style, label, _ in kind.curves]
     if any(panel.limit is not None for panel in panels):
         legend.append(Legend(kind="limit", label="limit"))
     return Chart(
         title=kind.title,
         note="peaks of p99 may leave the scale" if kind.clip else "",
-        describe=f"{kind.title} over time in {len(phases)} phases: {', '.join(visible(phase.name) for phase in phases)}",
-        width=WIDTH,
-        height=TOP + HEIGHT + BOTTOM,
-        top=TOP,
-        inner=HEIGHT,
-        label_x=LEFT - 8.0,
-        name_y=TOP - 8.0,
-        middle_y=TOP + HEIGHT / 2.0,
-        time_y=TOP + HEIGHT + 15.0,
         ticks=tuple(_tick(value, scale, kind) for value in ticks),
         panels=panels,
         legend=tuple(legend),
@@ -186,10 +160,7 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
 
 
 def _tick(value: float, scale: float, kind: _Kind) -> GridLine:
-    at = _y(value, scale)
-    return GridLine(
-        at=at, label_y=units.round_coordinate(at + 4.0), label=units.trim_zeros(kind.label(value)) if value else "0"
-    )
+    return GridLine(at=_y(value, scale), label=units.trim_zeros(kind.label(value)) if value else "0")
 
 
 def thin(windows: Sequence[Window]) -> tuple[Window, ...]:
@@ -240,42 +211,35 @@ def _top(kind: _Kind, series: Sequence[Sequence[Window]], limits: Sequence[float
     return max(highest, *limits, 1e-9) * 1.08
 
 
-def _panel(
-    kind: _Kind, phase: PhaseSummary, windows: Sequence[Window], limit: float | None, scale: float, x: float, width: float
-) -> Panel:
+def _panel(kind: _Kind, phase: PhaseSummary, windows: Sequence[Window], limit: float | None, scale: float) -> Panel:
     start, end = windows[0].start, windows[-1].start + windows[-1].seconds
 
     def across(window: Window) -> float:
-        return x + (window.start + window.seconds / 2.0 - start) / (end - start) * width
+        return (window.start + window.seconds / 2.0 - start) / (end - start) * WIDTH
 
     lines = tuple(
         ChartLine(kind=style, path=_path([(across(window), read(window)) for window in windows], scale))
         for style, _, read in kind.curves
     )
-    name = visible(phase.name)
-    room = max(8, int(width / 6.4))
+    name, seconds = visible(phase.name), units.format_whole_duration(end - start)
     return Panel(
-        x=units.round_coordinate(x),
-        width=units.round_coordinate(width),
-        middle=units.round_coordinate(x + width / 2.0),
-        right=units.round_coordinate(x + width),
-        name=name if len(name) <= room else f"{name[: room - 1]}…",
-        full_name=name,
-        seconds=units.format_whole_duration(end - start),
+        name=name,
+        describe=f"{kind.title} in {name}, over {seconds}",
+        seconds=seconds,
         lines=lines,
         limit=None if limit is None or limit > scale else _y(limit, scale),
         empty=not any(line.path for line in lines),
-        bands=tuple(_band(each, start, end, x, width) for each in phase.experiments if each.begun < end),
+        bands=tuple(_band(each, start, end) for each in phase.experiments if each.begun < end),
     )
 
 
-def _band(experiment: ExperimentSummary, start: float, end: float, x: float, width: float) -> Band:
+def _band(experiment: ExperimentSummary, start: float, end: float) -> Band:
     """Of an experiment that was not undone, all that follows."""
     last = end if experiment.ended is None else min(experiment.ended, end)
-    scale = width / (end - start)
+    scale = WIDTH / (end - start)
     begin = max(experiment.begun, start)
     return Band(
-        x=units.round_coordinate(x + (begin - start) * scale),
+        x=units.round_coordinate((begin - start) * scale),
         width=units.round_coordinate(max(last - begin, 0.0) * scale),
         name=visible(experiment.name),
     )
@@ -292,11 +256,11 @@ def _path(points: Sequence[tuple[float, float | None]], scale: float) -> str:
         y = _y(value, scale)
         parts.append(f"{'L' if pen_down else 'M'}{units.round_coordinate(x)} {y}")
         if not pen_down and (index + 1 == len(points) or points[index + 1][1] is None):
-            parts.append("h2")
+            parts.append("h6")
         pen_down = True
     return "".join(parts)
 
 
 def _y(value: float, scale: float) -> float:
-    """The height of a value; the clip path of the panel cuts what lies above the scale."""
-    return units.round_coordinate(TOP + HEIGHT * (1.0 - min(value / scale, 1.5)))
+    """The height of a value; the edge of the panel cuts what lies above the scale."""
+    return units.round_coordinate(HEIGHT * (1.0 - min(value / scale, 1.5)))

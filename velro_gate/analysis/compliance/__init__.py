@@ -1,0 +1,1 @@
+"""How far a run complies: score, classes, checklists, impact."""

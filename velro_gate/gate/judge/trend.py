@@ -1,0 +1,70 @@
+"""The trend of main: several figures of the stored runs, with what happened at which run. Reads files, runs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from velro_gate.gate.judge.history import History, HistoryEntry, histories
+from velro_gate.report.parts.history import MOST_RUNS, Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
+
+
+def trends(root: Path, metrics: Sequence[str], step: str) -> tuple[TrendGroup, ...]:
+    """The trend of each plan and environment under ``root``, the one with the newest run last, of the figures that are stored.
+
+    Raises:
+        BaselineError: the folder cannot be read.
+    """
+    found: dict[tuple[str, ...], list[TrendSeries]] = {}
+    heads: dict[tuple[str, ...], History] = {}
+    for metric in metrics:
+        for history in histories(root, metric, step):
+            key = (history.scenario, history.digest, history.profile, history.environment)
+            heads[key] = history
+            found.setdefault(key, []).extend(_series(history, metric, step))
+    return tuple(
+        TrendGroup(
+            scenario=head.scenario,
+            profile=head.profile,
+            runner=head.runner,
+            environment=head.environment,
+            series=tuple(found[key]),
+        )
+        for key, head in heads.items()
+    )
+
+
+def _series(history: History, metric: str, step: str) -> list[TrendSeries]:
+    made = [
+        TrendSeries(
+            phase=phase,
+            step=step,
+            metric=metric,
+            points=tuple(_point(entry, phase) for entry in history.lines[-MOST_RUNS:]),
+        )
+        for phase in history.phases
+    ]
+    return [series for series in made if series.accepted]
+
+
+def _point(entry: HistoryEntry, phase: str) -> TrendPoint:
+    return TrendPoint(
+        run=entry.run.id,
+        started_at=entry.run.started_at,
+        revision=entry.run.revision.sha,
+        value=entry.values.get(phase),
+        quarantined=entry.run.quarantined,
+        marks=tuple(_marks(entry, phase)),
+    )
+
+
+def _marks(entry: HistoryEntry, phase: str) -> list[Mark]:
+    marks = [Mark(event=TrendEvent.RELEASE, name=entry.release)] if entry.release is not None else []
+    points = [point for point in entry.points if point.phase == phase]
+    for point in points:
+        event = TrendEvent.ACCEPTED if point.accepted else TrendEvent.WORSE if point.worse else TrendEvent.BETTER
+        marks.append(Mark(event=event, change=point.change))
+    # An accepted change shows as a change point at its run or next to it; where it does not, it is marked by itself.
+    if any(level.phase == phase for level in entry.epochs) and not any(point.accepted for point in points):
+        marks.append(Mark(event=TrendEvent.ACCEPTED))
+    return marks

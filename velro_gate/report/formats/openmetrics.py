@@ -1,0 +1,133 @@
+"""A run as OpenMetrics text, for Prometheus and what reads its format: verdict, score, requirements, figures, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, StateSetMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from velro_gate.analysis.compliance.assess import assess
+from velro_gate.model.metrics import METRICS, MetricKind
+from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.verdict import Level, Verdict
+from velro_gate.report.text.escape import visible
+
+PREFIX = "velro_gate"
+_UNITS = {
+    MetricKind.SECONDS: "seconds",
+    MetricKind.PER_SECOND: "per_second",
+    MetricKind.SHARE: "ratio",
+    MetricKind.COUNT: "",
+    MetricKind.BYTES: "bytes",
+    MetricKind.BYTES_PER_MINUTE: "bytes_per_minute",
+}
+
+
+def openmetrics(record: RunRecord, verdict: Verdict) -> str:
+    """The whole text, ending in ``# EOF``. Samples are labelled with scenario and profile; what was not measured is absent."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Run(record, verdict))
+    text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
+    return text.decode("utf-8")
+
+
+class _Run(Collector):
+    """One run, as the library collects it."""
+
+    def __init__(self, record: RunRecord, verdict: Verdict) -> None:
+        self._record, self._verdict = record, verdict
+        self._plan = [visible(record.plan.scenario), visible(record.plan.profile)]
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: it is collected once."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family, in a fixed order."""
+        yield self._info()
+        yield self._gauge("run_started_timestamp", "seconds", "When the run began.", [((), self._started())], ())
+        yield self._level()
+        score = assess(self._record, self._verdict).score
+        if score is not None:
+            yield self._gauge("compliance_score", "ratio", "Compliance score (docs/compliance.md).", [((), score)], ())
+        yield from self._requirements()
+        yield from self._figures()
+        yield from self._counts()
+
+    def _started(self) -> float:
+        return datetime.fromisoformat(self._record.started_at).timestamp()
+
+    def _info(self) -> Metric:
+        family = InfoMetricFamily(f"{PREFIX}_run", "The run that these figures are of.", labels=["scenario", "profile"])
+        revision = self._record.revision
+        family.add_metric(
+            self._plan,
+            {
+                "id": visible(self._record.id),
+                "revision": visible(revision.sha),
+                "branch": visible(revision.branch),
+                "runner": visible(self._record.environment.runner),
+                "tool": visible(self._record.tool),
+            },
+        )
+        return family
+
+    def _level(self) -> Metric:
+        family = StateSetMetricFamily(f"{PREFIX}_verdict", "The verdict on the run.", labels=["scenario", "profile"])
+        family.add_metric(self._plan, {level.word: level is self._verdict.level for level in Level})
+        return family
+
+    def _requirements(self) -> Iterator[Metric]:
+        results = self._verdict.requirements
+        labels = ("phase", "step", "metric")
+        # A figure may have several limits; the worst of them counts.
+        met: dict[tuple[str, ...], bool] = {}
+        for one in results:
+            key = (one.phase, one.requirement.step, one.requirement.metric)
+            met[key] = met.get(key, True) and one.met
+        if met:
+            rows = [(key, float(value)) for key, value in met.items()]
+            yield self._gauge("requirement_met", "", "1 where a required figure meets its target.", rows, labels)
+
+    def _figures(self) -> Iterator[Metric]:
+        for metric in METRICS.values():
+            rows = [
+                ((phase.name, step.step), found.value)
+                for phase in self._record.phases
+                for step in phase.steps
+                if (found := step.measurements.get(metric.name)) is not None
+            ]
+            if rows:
+                label = metric.label[0].upper() + metric.label[1:]
+                yield self._gauge(metric.name, _UNITS[metric.kind], f"{label}.", rows, ("phase", "step"))
+
+    def _counts(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            f"{PREFIX}_requests",
+            "Requests of the measured stretch, by how they ended.",
+            labels=["scenario", "profile", "phase", "step", "outcome"],
+        )
+        for phase, step, outcome, count in _outcomes(self._record.phases):
+            family.add_metric([*self._plan, visible(phase), visible(step), outcome], float(count))
+        if family.samples:
+            yield family
+
+    def _gauge(
+        self, name: str, unit: str, said: str, rows: Iterable[tuple[tuple[str, ...], float]], labels: Iterable[str]
+    ) -> Metric:
+        full = f"{PREFIX}_{name}_{unit}" if unit and not name.endswith(f"_{unit}") else f"{PREFIX}_{name}"
+        family = GaugeMetricFamily(full, said, labels=["scenario", "profile", *labels], unit=unit)
+        for key, value in rows:
+            family.add_metric([*self._plan, *map(visible, key)], value)
+        return family
+
+
+def _outcomes(phases: Iterable[PhaseSummary]) -> Iterator[tuple[str, str, str, int]]:
+    for phase in phases:
+        for step in phase.steps:
+            for outcome, count in step.outcomes.items():
+                yield phase.name, step.step, outcome.lower(), count

@@ -1,0 +1,166 @@
+"""The trend of main as one HTML page, and as a table for programs."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from velro_gate import units
+from velro_gate.report.parts.history import (
+    MOST_RUNS,
+    TrendGroup,
+    TrendSeries,
+    event_lines,
+    mark_words,
+    newest_words,
+    series_title,
+    span_words,
+)
+from velro_gate.report.text import figures
+from velro_gate.report.text.escape import csv_cell
+from velro_gate.report.text.templating import template
+
+WIDTH, HEIGHT = 1000.0, 100.0
+"""Units across a panel and from its top to its bottom: a coordinate is also the percentage at which a label stands."""
+
+COLUMNS = (
+    "scenario",
+    "profile",
+    "environment",
+    "run",
+    "started_at",
+    "revision",
+    "phase",
+    "step",
+    "metric",
+    "value",
+    "quarantined",
+    "events",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tick:
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Panel:
+    """One figure of one phase. marks: kind of event and its vertical line."""
+
+    name: str
+    newest: str
+    span: str
+    describe: str
+    first: str
+    last: str
+    ticks: tuple[_Tick, ...]
+    line: str
+    dots: str
+    left_out: str
+    marks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """The panels of one figure, a phase each."""
+
+    title: str
+    panels: tuple[_Panel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    title: str
+    runner: str
+    environment: str
+    runs: str
+    rows: tuple[_Row, ...]
+    events: tuple[str, ...]
+
+
+def trend_html(groups: Sequence[TrendGroup]) -> str:
+    """The page; it says so where there is nothing stored."""
+    return template("trend.html.j2").render(groups=[_group(one) for one in groups], most=units.format_count(MOST_RUNS))
+
+
+def trend_csv(groups: Sequence[TrendGroup]) -> str:
+    """One row for each figure, phase and stored run that holds it, oldest first; texts are safe in a spreadsheet."""
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_rows(groups))
+    return out.getvalue()
+
+
+def _rows(groups: Sequence[TrendGroup]) -> Iterator[list[str]]:
+    for group in groups:
+        for series in group.series:
+            for point in series.points:
+                if point.value is None:
+                    continue
+                events = "; ".join(map(mark_words, point.marks))
+                cells = (
+                    *(group.scenario, group.profile, group.environment, point.run, point.started_at, point.revision),
+                    *(series.phase, series.step, series.metric, point.value, point.quarantined, events),
+                )
+                yield [csv_cell(cell) for cell in cells]
+
+
+def _group(group: TrendGroup) -> _Group:
+    titles = list(dict.fromkeys(map(series_title, group.series)))
+    runs = {point.run for series in group.series for point in series.points}
+    return _Group(
+        title=f"{group.scenario}/{group.profile}",
+        runner=group.runner,
+        environment=group.environment,
+        runs=f"{len(runs)} run{'' if len(runs) == 1 else 's'}",
+        rows=tuple(
+            _Row(title=title, panels=tuple(_panel(one) for one in group.series if series_title(one) == title))
+            for title in titles
+        ),
+        events=tuple(event_lines(group.series)),
+    )
+
+
+def _panel(series: TrendSeries) -> _Panel:
+    values = [point.value for point in series.accepted if point.value is not None]
+    least, most = min(values), max(values)
+    # A tenth beyond the values on either side, so that noise does not look like a cliff.
+    low, high = units.round_down(least - abs(least) * 0.1), units.round_up(most + abs(most) * 0.1 or 1.0)
+    count = len(series.points)
+
+    def across(index: int) -> float:
+        return units.round_coordinate((index + 0.5) / count * WIDTH)
+
+    def up(value: float) -> float:
+        return units.round_coordinate(HEIGHT * (1.0 - (value - low) / (high - low)))
+
+    placed = [(across(index), point) for index, point in enumerate(series.points)]
+    kept = [(x, up(point.value)) for x, point in placed if point.value is not None and not point.quarantined]
+    odd = [(x, up(point.value)) for x, point in placed if point.value is not None and point.quarantined]
+    title = series_title(series)
+    return _Panel(
+        name=series.phase,
+        newest=newest_words(series),
+        span=span_words(series),
+        describe=f"{title} in {series.phase} over {count} runs: {span_words(series)}, newest {newest_words(series)}",
+        first=series.points[0].started_at[:10],
+        last=series.points[-1].started_at[:10],
+        ticks=tuple(
+            _Tick(at=up(value), label=units.trim_zeros(figures.figure(series.metric, value)))
+            for value in (low, (low + high) / 2.0, high)
+        ),
+        line="".join(f"{'L' if index else 'M'}{x} {y}" for index, (x, y) in enumerate(kept)),
+        dots=_dots(kept),
+        left_out=_dots(odd),
+        marks=tuple((mark.event.value, f"M{x} 0V100") for x, point in placed for mark in point.marks),
+    )
+
+
+def _dots(places: Sequence[tuple[float, float]]) -> str:
+    # A line of no length is drawn as a round dot, however the panel is stretched.
+    return "".join(f"M{x} {y}h0" for x, y in places)

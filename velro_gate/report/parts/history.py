@@ -1,0 +1,127 @@
+"""Figures of main over its stored runs: the values, and what happened at which run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from velro_gate import units
+from velro_gate.report.text import figures
+from velro_gate.report.text.words import subject
+
+MOST_RUNS = 200
+"""The newest runs that are shown: a page is to stay small, however long a history is."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+class TrendEvent(Enum):
+    """What begins with a run of main."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    ACCEPTED = "accepted"
+    RELEASE = "release"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """An event at one run. change: of a change point, relative. name: of a release."""
+
+    event: TrendEvent
+    change: float | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendPoint:
+    """One stored run."""
+
+    run: str
+    started_at: str
+    revision: str
+    value: float | None
+    quarantined: str
+    """Why it is not a baseline; empty if it is one."""
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendSeries:
+    """One figure of one phase over the stored runs, oldest first."""
+
+    phase: str
+    step: str
+    metric: str
+    points: tuple[TrendPoint, ...]
+
+    @property
+    def accepted(self) -> tuple[TrendPoint, ...]:
+        """The runs that are baselines and hold the figure."""
+        return tuple(point for point in self.points if point.value is not None and not point.quarantined)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrendGroup:
+    """All series of one plan in one environment."""
+
+    scenario: str
+    profile: str
+    runner: str
+    environment: str
+    series: tuple[TrendSeries, ...]
+
+
+def sparkline(series: TrendSeries, most: int = 40) -> str:
+    """The last accepted values as block characters, from the least to the greatest; all in the middle where they are equal."""
+    values = [point.value for point in series.accepted if point.value is not None][-most:]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    if high == low:
+        return BLOCKS[3] * len(values)
+    return "".join(BLOCKS[min(int((value - low) / (high - low) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values)
+
+
+def mark_words(mark: Mark) -> str:
+    """``+20 %, not accepted``, ``release v1.4.0``."""
+    match mark.event:
+        case TrendEvent.RELEASE:
+            return f"release {mark.name}"
+        case TrendEvent.ACCEPTED:
+            return f"{units.format_change(mark.change)}, accepted" if mark.change is not None else "change accepted"
+        case TrendEvent.BETTER:
+            return f"{units.format_change(mark.change)}, better"
+        case TrendEvent.WORSE:
+            return f"{units.format_change(mark.change)}, not accepted"
+
+
+def series_title(series: TrendSeries) -> str:
+    """``p95 of all requests``."""
+    return subject(series.metric, series.step)
+
+
+def newest_words(series: TrendSeries) -> str:
+    """The newest accepted value; ``not measured`` where there is none."""
+    known = series.accepted
+    return figures.figure(series.metric, known[-1].value if known else None)
+
+
+def span_words(series: TrendSeries) -> str:
+    """The least and the greatest accepted value."""
+    values = [point.value for point in series.accepted if point.value is not None]
+    if not values:
+        return figures.MISSING
+    return units.join_range(figures.figure(series.metric, min(values)), figures.figure(series.metric, max(values)))
+
+
+def event_lines(series: Sequence[TrendSeries]) -> list[str]:
+    """What happened at which run, each event of a figure once, oldest first; releases once for all figures."""
+    found: dict[tuple[str, str], None] = {}
+    for one in series:
+        for point in one.points:
+            for mark in point.marks:
+                about = "" if mark.event is TrendEvent.RELEASE else f"{series_title(one)} in {one.phase}: "
+                at = f"{point.started_at[:10]} {point.revision[:7] or 'unknown revision'}"
+                found[point.started_at, f"{at}: {about}{mark_words(mark)}"] = None
+    return [words for _, words in sorted(found)]
