@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from velro_gate.model.masking import mask
-from velro_gate.scenario.compliance import unproven_requirements
 from velro_gate.scenario.credentials import required_variables, secrets
 from velro_gate.scenario.digest import profile_digest, scenario_digest
 from velro_gate.scenario.reader import load_scenario
+from velro_gate.scenario.syntax.compliance import unproven_requirements
 from velro_gate.scenario.syntax.schema import json_schema
 from velro_gate.scenario.target import service_url
 

@@ -23,7 +23,6 @@ from velro_gate.model.scenario import (
     Scenario,
     Step,
 )
-from velro_gate.scenario.compliance import compliance_from
 from velro_gate.scenario.digest import scenario_digest
 from velro_gate.scenario.experiments import ExperimentReader
 from velro_gate.scenario.feeders import feeder_from
@@ -33,6 +32,7 @@ from velro_gate.scenario.own_metrics import own_metrics_from
 from velro_gate.scenario.profiles import profiles_of
 from velro_gate.scenario.proxies import proxies_from
 from velro_gate.scenario.steps import check_headers, check_label, check_step, label_from, step_from
+from velro_gate.scenario.syntax.compliance import compliance_from
 from velro_gate.scenario.syntax.draft import draft_of
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.literals import refuse_literal_secrets
