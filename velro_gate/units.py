@@ -358,8 +358,3 @@ def format_about(number: float) -> str:
         return "0"
     size = 10.0 ** (math.floor(math.log10(number)) - 1)
     return format_count(round(number / size) * size)
-
-
-def floor_share(share: float) -> float:
-    """A share to a tenth of a percent, never more than it is: a score that is shown as 95 % is at least 95 %."""
-    return math.floor(share * 1000.0 + 1e-9) / 1000.0

@@ -11,9 +11,9 @@ every PRD requirement of its scenario: such a run does not prove the PRD.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from velro_gate import units
 from velro_gate.analysis.verdict.requirements import decisive_value
 from velro_gate.model.compliance.assessment import RequirementScore, Unscored
 from velro_gate.model.compliance.rules import ComplianceRules
@@ -45,7 +45,7 @@ def requirement_scores(
 def score_of(rows: Sequence[RequirementScore]) -> float | None:
     """The score as a share, to a tenth of a percent and never rounded up; None where nothing has a weight."""
     total = sum(row.weight for row in rows)
-    return units.floor_share(sum(row.weight * row.points for row in rows) / total) if total > 0.0 else None
+    return _floored(sum(row.weight * row.points for row in rows) / total) if total > 0.0 else None
 
 
 def unscored(verdict: Verdict, plan: Plan, rows: Sequence[RequirementScore]) -> Unscored | None:
@@ -83,3 +83,8 @@ def _gap(result: RequirementResult) -> float | None:
     if result.met or result.estimate is None:
         return None
     return abs(decisive_value(result.requirement, result.estimate) - result.requirement.target)
+
+
+def _floored(share: float) -> float:
+    """A share to a tenth of a percent, never more than it is: a score of 95 % is in the band that begins there."""
+    return math.floor(share * 1000.0 + 1e-9) / 1000.0
