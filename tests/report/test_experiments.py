@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
-from velro_gate.report.formats.charts import charts
 
 from tests.analysis.resilience.test_expectations import ERRORS, RECOVERY, record
 from velro_gate.analysis.verdict.judge import judge
@@ -18,6 +17,7 @@ from velro_gate.report.formats.console import terminal_text
 from velro_gate.report.formats.document import verdict_json
 from velro_gate.report.formats.junit import junit
 from velro_gate.report.formats.schema import verdict_schema
+from velro_gate.report.parts.charts import WIDTH, charts
 from velro_gate.report.sentences.experiments import expectation_sentence
 
 MISSED = Estimate(value=0.2, low=0.1, high=0.3, n=100)
@@ -68,14 +68,14 @@ def test_an_experiment_is_a_band_in_every_chart() -> None:
     for chart in charts(charted(record(ERRORS, MISSED))):
         (panel,) = chart.panels
         (band,) = panel.bands
-        assert band.x == pytest.approx(panel.x + panel.width / 3.0, abs=0.2)
-        assert band.width == pytest.approx(panel.width / 6.0, abs=0.2)
+        assert band.x == pytest.approx(WIDTH / 3.0, abs=0.2)
+        assert band.width == pytest.approx(WIDTH / 6.0, abs=0.2)
         assert band.name == "down"
 
 
 def test_what_was_not_undone_is_a_band_to_the_end() -> None:
     (panel,) = charts(charted(record(ERRORS, None, fault="no luck")))[0].panels
-    assert panel.bands[0].x + panel.bands[0].width == pytest.approx(panel.right, abs=0.2)
+    assert panel.bands[0].x + panel.bands[0].width == pytest.approx(WIDTH, abs=0.2)
 
 
 @pytest.mark.parametrize(

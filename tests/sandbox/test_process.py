@@ -117,7 +117,7 @@ def test_without_control_there_is_no_way_to_disturb_it() -> None:
 
 def test_a_slower_build_is_slower_from_its_first_request() -> None:
     with running(Settings(users=5, pool_size=3, slow={"model_access": 30.0})) as sandbox:
-        assert sandbox.state()["slow"] == {"model_access": {"factor": 30.0, "instead": None}}
+        assert sandbox.state()["slow"] == {"model_access": {"factor": 30.0, "instead": None, "busy": 0.0}}
         headers = {"Authorization": f"Bearer {sandbox.key}"}
         started = time.monotonic()
         httpx.get(f"{sandbox.url}/api/v1/models/model-1", headers=headers, trust_env=False)

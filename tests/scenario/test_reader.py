@@ -125,7 +125,7 @@ def test_reading_leaves_the_environment_and_the_file_alone(tmp_path: Path) -> No
     [
         ({"requirements": [{"metric": "p95", "zzz": 1}]}, "known: critical, metric, required, source, step, target"),
         ({"requirements": 5}, "requirements: a mapping is expected"),
-        ({"zebra": 1}, "known: auth, cache, cookies, description, feeders"),
+        ({"zebra": 1}, "known: auth, cache, compliance, cookies"),
     ],
 )
 def test_an_unknown_key_lists_the_known_ones_and_no_inner_name_is_told(tmp_path: Path, part: dict[str, Any], told: str) -> None:

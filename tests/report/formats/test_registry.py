@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.report.examples import EXAMPLES
+from velro_gate.model.metrics import METRICS
+from velro_gate.model.record import Estimate
 from velro_gate.report.formats.registry import FORMATS
 
 _ROW = """
@@ -52,6 +55,16 @@ def test_a_format_of_one_more_row_and_module_is_written_printed_and_given_again(
     assert done.returncode == 0, done.stderr
     first, again = done.stdout.splitlines()
     assert first == again
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_renders_every_metric_that_there_is_and_one_of_the_scenarios_own(name: str) -> None:
+    record, verdict = next(iter(EXAMPLES.values()))()
+    every = {metric: Estimate(value=0.5, low=0.4, high=0.6, n=60) for metric in (*METRICS, "own:queue_length:count:lower")}
+    whole, *others = record.phases[0].steps
+    first = dataclasses.replace(record.phases[0], steps=(dataclasses.replace(whole, measurements=every), *others))
+    record = dataclasses.replace(record, phases=(first, *record.phases[1:]))
+    assert FORMATS[name].render(record, verdict).endswith("\n")
 
 
 @pytest.mark.parametrize("name", FORMATS)

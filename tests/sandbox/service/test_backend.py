@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections import Counter
 from typing import Any
 
 import httpx
@@ -40,14 +41,15 @@ def connect(backend: Backend) -> httpx.AsyncClient:
     )
 
 
-def test_users_of_any_generator_hit_the_cache_from_their_first_request_on() -> None:
+def test_users_of_any_generator_hit_the_cache_from_their_first_request_on_but_for_one_person_in_fifty() -> None:
     async def scene() -> list[str]:
         async with open_backend(SETTINGS) as backend, connect(backend) as client:
             people = [str(uuid.uuid5(uuid.NAMESPACE_DNS, str(number))) for number in range(200)]
             answers = [await read(client, path.format(i % PEOPLE), one) for i, one in enumerate(people) for path in READS]
             return [answer.headers["X-Cache"] for answer in answers]
 
-    assert set(asyncio.run(scene())) == {"HIT"}
+    counted = Counter(asyncio.run(scene()))
+    assert counted["MISS"] <= 0.05 * counted["HIT"]
 
 
 def test_what_is_warmed_is_what_the_database_would_answer() -> None:
@@ -66,7 +68,7 @@ def test_what_is_warmed_is_what_the_database_would_answer() -> None:
 
 def test_every_person_has_an_entry_of_each_kind_and_no_key_comes_twice() -> None:
     keys = [key for key, _ in warm_entries(PEOPLE)]
-    assert len(keys) == len(set(keys)) == 3 * PEOPLE + len(MODELS)
+    assert len(keys) == len(set(keys)) == 3 * (PEOPLE - PEOPLE // 50) + len(MODELS)
 
 
 def test_of_one_user_in_fifty_nothing_is_held_yet_so_that_misses_reach_the_database() -> None:

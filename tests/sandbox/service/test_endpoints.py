@@ -52,9 +52,11 @@ def test_only_the_owner_may_use_a_new_generation(client: httpx.Client) -> None:
     ["/authorization/check?resource=generation&id=gen-3", "/generations?limit=20", "/models/model-3", "/media/media-3/url"],
 )
 def test_caches_are_warm_from_the_start_and_each_answer_names_its_layer(client: httpx.Client, path: str) -> None:
-    answer = client.get(API + path, headers={"X-User-Id": "user-11"})
-    assert answer.status_code == 200
-    assert cache(answer) == ("HIT", "memory")
+    first, second = (client.get(API + path, headers={"X-User-Id": "user-11"}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (200, 200)
+    # The process's own layer begins empty; another test may have asked it for what all users share.
+    assert cache(first) in {("HIT", "redis"), ("HIT", "memory")}
+    assert cache(second) == ("HIT", "memory")
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_a_stall_stops_the_whole_process_for_its_time_and_then_it_goes_on(
 
 def test_the_state_tells_what_is_in_force_and_reset_ends_it(client: httpx.Client, sandbox: RunningSandbox) -> None:
     state = sandbox.control({"slow": {"model_access": {"factor": 1.3}}, "fail": {"login": 0.5}, "down": ["redis"]})
-    assert state["slow"] == {"model_access": {"factor": 1.3, "instead": None}}
+    assert state["slow"] == {"model_access": {"factor": 1.3, "instead": None, "busy": 0.0}}
     assert (state["fail"], state["down"], state["work"]) == ({"login": 0.5}, ["redis"], False)
     assert sandbox.state()["down"] == ["redis"]
     ended = sandbox.control({"reset": True})

@@ -16,11 +16,14 @@ from typing import Any
 
 import trio
 
+from velro_gate import units
+
 Undo = Callable[[], Awaitable[None]]
 _Order = Mapping[str, Any]
 
 COMMAND_SECONDS = 60.0
 REQUEST_SECONDS = 10.0
+_LAST_WORDS = 0.5  # seconds
 _TAIL = 400
 _GROUPS = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
@@ -92,7 +95,8 @@ def _begin_pressure(order: _Order, arm: Callable[[Undo], None]) -> None:
     group = _group_of(order["pid"])
     wanted: dict[Path, str] = {}
     if order["cpu"] is not None:
-        wanted[group / "cpu.max"] = f"{max(round(order['cpu'] * _PERIOD), 1_000)} {_PERIOD}"
+        quota = max(round(order["cpu"] * _PERIOD), 1_000)
+        wanted[group / "cpu.max"] = f"{quota} {_PERIOD}"
     if order["memory"] is not None:
         wanted[group / "memory.high"] = str(order["memory"])
     try:
@@ -164,20 +168,23 @@ async def _command(line: str, order: _Order) -> None:
         cwd=order["folder"],
         start_new_session=True,
     )
-    said = bytearray()
+    said, heard = bytearray(), trio.Event()
 
     async def listen() -> None:
         assert process.stdout is not None
         async for some in process.stdout:
             said.extend(some)
             del said[:-_TAIL]
+        heard.set()
 
     try:
         with trio.move_on_after(COMMAND_SECONDS) as waited:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(listen)
                 await process.wait()
-                # What it has left running may hold the pipe open.
+                # Its last words may still be in the pipe, which what it has left running may hold open.
+                with trio.move_on_after(_LAST_WORDS):
+                    await heard.wait()
                 nursery.cancel_scope.cancel()
     finally:
         if process.returncode is None:
@@ -190,6 +197,6 @@ async def _command(line: str, order: _Order) -> None:
             await process.stdout.aclose()
     words = said.decode("utf-8", "replace").strip()
     if waited.cancelled_caught:
-        raise ActionError(f"a command did not return within {COMMAND_SECONDS:.0f} s")
+        raise ActionError(f"a command did not return within {units.format_duration(COMMAND_SECONDS)}")
     if process.returncode:
         raise ActionError(f"a command ended with exit code {process.returncode}" + (f": {words}" if words else ""))

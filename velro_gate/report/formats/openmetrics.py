@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -24,7 +25,11 @@ _UNITS = {
     MetricKind.COUNT: "",
     MetricKind.BYTES: "bytes",
     MetricKind.BYTES_PER_MINUTE: "bytes_per_minute",
+    MetricKind.SHARE_PER_MINUTE: "ratio_per_minute",
 }
+
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
+"""What no name of a family may hold, and that of an own metric does."""
 
 
 def openmetrics(record: RunRecord, verdict: Verdict) -> str:
@@ -94,7 +99,8 @@ class _Run(Collector):
             yield self._gauge("requirement_met", "", "1 where a required figure meets its target.", rows, labels)
 
     def _figures(self) -> Iterator[Metric]:
-        for metric in METRICS.values():
+        measured = {name for phase in self._record.phases for step in phase.steps for name in step.measurements}
+        for metric in map(METRICS.__getitem__, [*METRICS, *sorted(measured - set(METRICS))]):
             rows = [
                 ((phase.name, step.step), found.value)
                 for phase in self._record.phases
@@ -103,7 +109,7 @@ class _Run(Collector):
             ]
             if rows:
                 label = metric.label[0].upper() + metric.label[1:]
-                yield self._gauge(metric.name, _UNITS[metric.kind], f"{label}.", rows, ("phase", "step"))
+                yield self._gauge(_NO_NAME.sub("_", metric.name), _UNITS[metric.kind], f"{label}.", rows, ("phase", "step"))
 
     def _counts(self) -> Iterator[Metric]:
         family = CounterMetricFamily(

@@ -48,7 +48,7 @@ def _what(action: Action) -> str:
             return f"the process {of} {_BLOWS[blow]}{', and is started again by a command' if start else ''}"
         case PressureAction(of=of, cpu=cpu, memory=memory):
             limits = [
-                *([] if cpu is None else [f"{units.trim_zeros(f'{cpu:.3g}')} cores"]),
+                *([] if cpu is None else [f"{units.format_number(cpu, digits=3)} cores"]),
                 *([] if memory is None else [units.format_bytes(memory)]),
             ]
             return f"the control group of {of} has {' and '.join(limits)}"

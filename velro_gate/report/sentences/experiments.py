@@ -41,7 +41,7 @@ def expectation_value(kind: Expected, value: float) -> str:
         case Expected.ERRORS | Expected.DEGRADED:
             return units.format_share(value)
         case Expected.RETRIES:
-            return f"{units.trim_zeros(f'{value:.3g}')} times as many"
+            return f"{units.format_number(value, digits=3)} times as many"
         case _:
             return units.format_seconds(value)
 
