@@ -5,6 +5,9 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 WORKERS ?= 3
 PYTEST_ARGS ?=
 
+# Where it is set, each of the hundreds of processes that the tests start would compile the package and its libraries again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo picture duet test unit hostile check bench format lock clean venv-sandbox venv-dev
 

@@ -84,7 +84,7 @@ def one_after_the_other(each: float) -> Serve:
     st.floats(0.4, 2.5),
     st.booleans(),
 )
-@settings(max_examples=15, phases=(HypothesisPhase.generate,))
+@settings(max_examples=8, phases=(HypothesisPhase.generate,))
 def test_a_stop_of_any_length_at_any_time_turns_no_met_requirement_into_a_miss_and_no_missed_one_into_a_pass(
     at: float, seconds: float, every: int, usual: float, more: float, metric: str, factor: float, alone: bool
 ) -> None:
