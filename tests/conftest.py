@@ -11,6 +11,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from tests.kinds import kind_of, rank_of, turn_of
+from tests.steal import ignore_steal
 from velro_gate.secrecy import forget
 
 # A test that needs one of these hands it over itself.
@@ -30,6 +31,7 @@ settings.register_profile(
     "house", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
+ignore_steal()
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 

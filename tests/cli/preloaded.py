@@ -24,6 +24,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests.steal import ignore_steal
+
 HEAVY = (
     "velro_gate.cli.app",
     "velro_gate.analysis",
@@ -82,6 +84,7 @@ def serve(place: str) -> None:
         module = importlib.import_module(name)
         for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
             importlib.import_module(found.name)
+    ignore_steal()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
