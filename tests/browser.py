@@ -91,7 +91,7 @@ def browser() -> str:
     """The browser's program.
 
     Raises:
-        BrowserError: there is none.
+        BrowserError: no browser is installed.
     """
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:

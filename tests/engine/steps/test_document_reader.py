@@ -1,4 +1,4 @@
-"""Long JSON bodies are read by a process of their own, and the run does without it where there is none."""
+"""Long JSON bodies are read by a process of their own, and a run without such a body starts none."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Paired:
     head_first: Floats
     head_second: Floats
     """``head_first`` and ``head_second``: the estimate of the pairs in which the head build came first, and of those in which
-    it came second; not a number where there is none.
+    it came second; not a number where no such pair was measured.
     """
 
 

@@ -83,7 +83,7 @@ async def _begin_process(order: _Order, arm: Callable[[Undo], None]) -> None:
 
 
 def _born(pid: int) -> str | None:
-    """When a process was started, in the kernel's ticks; None where there is none."""
+    """When a process was started, in the kernel's ticks; None where the process is gone."""
     try:
         # The name in brackets may hold anything.
         return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]

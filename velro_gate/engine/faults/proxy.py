@@ -85,7 +85,7 @@ class FaultProxy:
 
     @property
     def outage(self) -> Outage | None:
-        """The outage at the moment; None when there is none."""
+        """The outage at the moment; None when everything passes."""
         return self.fault.outage if self.fault is not None else None
 
     async def changed(self) -> None:

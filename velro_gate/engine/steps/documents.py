@@ -48,7 +48,7 @@ def value_at(document: object, path: Sequence[str | int]) -> object:
 
 
 def values_at(body: bytes, paths: Sequence[Sequence[str | int]]) -> list[object] | None:
-    """The values at these paths, ABSENT where there is none; None where the body is no JSON."""
+    """The values at these paths, ABSENT where the body has no such path; None where the body is not JSON."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

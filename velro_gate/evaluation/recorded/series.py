@@ -19,7 +19,7 @@ class Series:
     metrics: tuple[str, ...]
     """``figures`` and ``metrics``: the name of each figure, and the registry's name of its kind."""
     values: Floats
-    """(jobs, arms, figures) in base units, oldest job first, NaN where there is none."""
+    """(jobs, arms, figures) in base units, oldest job first, NaN where nothing was measured."""
     arms: tuple[str, ...] = ("",)
     """What each job measures, such as builds of one program; one of them where it measures one thing."""
     raw: tuple[Floats, ...] = field(default=())
