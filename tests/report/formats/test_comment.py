@@ -14,7 +14,7 @@ from tests.report.hostile import NAME, SENTENCE, crowded, hostile
 from tests.report.records import record
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.verdict import Change, Finding, Level, Verdict
-from velro_gate.report.formats.comment import DETAILS, LIMIT, comment_marker, markdown
+from velro_gate.report.formats.comment import DETAILS, LIMIT, markdown, marker_of
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 ORDER = (
@@ -38,7 +38,7 @@ def test_the_first_line_is_the_hidden_marker_of_scenario_and_profile(comment: st
 
 def test_the_marker_can_be_asked_for_by_itself() -> None:
     run, verdict = EXAMPLES["pass"]()
-    assert markdown(run, verdict).startswith(comment_marker(run) + "\n")
+    assert markdown(run, verdict).startswith(marker_of(run.plan) + "\n")
 
 
 def test_the_parts_come_in_the_order_of_their_importance(comment: str) -> None:

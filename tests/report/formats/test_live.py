@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.golden import shown
 from tests.report.records import progress
-from velro_gate.report.formats.live import LiveView, course, progress_line, progress_view
+from velro_gate.report.formats.live import LiveView, course, progress_line
 
 
 def test_a_line_holds_every_figure_in_a_fixed_order() -> None:
@@ -29,12 +29,12 @@ def test_a_closed_loop_has_no_offered_rate() -> None:
 @pytest.mark.parametrize(("stage", "word"), [("ramp", "ramping up"), ("measure", "measuring"), ("drain", "draining")])
 def test_the_stage_is_named(stage: str, word: str) -> None:
     assert f"  {word}  " in progress_line(progress(stage=stage))
-    assert word in shown(progress_view(progress(stage=stage)))
+    assert word in shown(LiveView().update(progress(stage=stage)))
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_live_view_shows_every_figure_and_fits(width: int) -> None:
-    text = shown(progress_view(progress()), width=width)
+    text = shown(LiveView().update(progress()), width=width)
     assert max(map(len, text.splitlines())) <= width
     for figure in (
         "2 of 6",
@@ -52,27 +52,27 @@ def test_the_live_view_shows_every_figure_and_fits(width: int) -> None:
 
 
 def test_the_live_view_of_a_phase_that_has_just_begun_or_ended_is_drawn() -> None:
-    assert "0 s left" in shown(progress_view(progress(elapsed=0.0, remaining=0.0)))
+    assert "0 s left" in shown(LiveView().update(progress(elapsed=0.0, remaining=0.0)))
 
 
 def test_a_hostile_phase_name_does_nothing() -> None:
     assert "\x1b" not in progress_line(progress(phase="a\x1b[2Jb\nc"))
     assert "\n" not in progress_line(progress(phase="a\x1b[2Jb\nc"))
-    assert "[bold]x" in shown(progress_view(progress(phase="[bold]x")))
+    assert "[bold]x" in shown(LiveView().update(progress(phase="[bold]x")))
 
 
 def test_the_live_view_shows_steps_layers_and_what_the_service_uses() -> None:
     seen = progress(
         steps=(("login", 0.0123), ("list", 0.045)), layers=(("memory", 0.9), ("miss", 0.1)), service_cpu=0.62, pool=(3.0, 20.0)
     )
-    text = shown(progress_view(seen))
+    text = shown(LiveView().update(seen))
     assert "p95 of steps login 12.3 ms · list 45.0 ms" in text
     assert "memory 90.0 % · miss 10.0 %" in text
     assert "CPU 62.0 % of a core · pool 3 of 20" in text
 
 
 def test_the_live_view_leaves_out_what_is_not_known() -> None:
-    text = shown(progress_view(progress()))
+    text = shown(LiveView().update(progress()))
     assert "p95 of steps" not in text
     assert "pool" not in text
 

@@ -63,13 +63,11 @@ def markdown(
     return text
 
 
-def comment_marker(record: RunRecord) -> str:
-    """The first line of the comment, by which a later run finds it again."""
-    return marker_of(record.plan)
-
-
 def marker_of(plan: Plan, label: str = "") -> str:
-    """The same from the plan alone. label: of the runner, where several measure the same plan."""
+    """The first line of the comment, by which a later run finds it again.
+
+    label: of the runner, where several measure the same plan.
+    """
     return marker_named(plan.scenario, plan.profile, label)
 
 

@@ -45,11 +45,6 @@ def progress_line(progress: Progress) -> str:
     )
 
 
-def progress_view(progress: Progress) -> RenderableType:
-    """A panel to be redrawn about once a second."""
-    return LiveView().update(progress)
-
-
 @dataclass(slots=True)
 class LiveView:
     """The panel of the running phase, below the phases that are over. It remembers the course of rate and p95."""
