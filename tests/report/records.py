@@ -287,6 +287,14 @@ def phase(
         resources=(
             ResourceSummary(source="runner", name="cpu_share", least=0.18, median=0.27, most=0.44, n=round(seconds)),
             ResourceSummary(
+                source="runner",
+                name="memory_available",
+                least=9.1 * 2**30,
+                median=9.3 * 2**30,
+                most=9.6 * 2**30,
+                n=round(seconds),
+            ),
+            ResourceSummary(
                 source="service",
                 name="cpu_seconds",
                 least=40.0,

@@ -13,17 +13,31 @@ from velro_gate.analysis.compliance.assess import assess
 from velro_gate.analysis.compliance.score import points, requirement_scores, score_of
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.requirements import judged
-from velro_gate.model.compliance.assessment import Compliance, Readiness, Unscored
+from velro_gate.model.compliance.assessment import CheckState, Compliance, Readiness, Reservation, Unscored
 from velro_gate.model.compliance.rules import ComplianceRules, NamedWeight, ScoreBand
-from velro_gate.model.record import Estimate, RunRecord
+from velro_gate.model.record import Estimate, ResourceSummary, RunRecord
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.model.verdict import RequirementResult
+from velro_gate.model.verdict import Level, RequirementResult, Verdict
 
 ONLY = record(phases=(PRD,)).phases[0]
 
 
 def assessed(run: RunRecord) -> Compliance:
     return assess(run, judge(run, ()))
+
+
+def told(run: RunRecord, level: Level) -> Verdict:
+    """The verdict of a run, as if its only finding were of this level."""
+    verdict = judge(run, ())
+    return dataclasses.replace(verdict, findings=(dataclasses.replace(verdict.findings[0], level=level),))
+
+
+def hot(run: RunRecord) -> RunRecord:
+    """The run on a runner without any CPU left."""
+    full = ResourceSummary(source="runner", name="cpu_share", least=1.0, median=1.0, most=1.0, n=60)
+    return dataclasses.replace(
+        run, phases=tuple(dataclasses.replace(one, resources=(full, *one.resources[1:])) for one in run.phases)
+    )
 
 
 def under(run: RunRecord, rules: ComplianceRules) -> RunRecord:
@@ -81,9 +95,48 @@ def test_a_critical_level_doubles_the_weight_a_warning_halves_it_and_a_scenario_
 
 
 def test_a_run_that_meets_everything_is_excellent_and_ready() -> None:
-    found = assessed(measured(record(), 2))
-    assert (found.score, found.band, found.readiness) == (1.0, "excellent", Readiness.READY)
+    run = measured(record(), 2)
+    found = assess(run, told(run, Level.PASS))
+    assert (found.score, found.band, found.readiness, found.reservations) == (1.0, "excellent", Readiness.READY, ())
     assert all(row.gap is None for row in found.rows)
+
+
+@pytest.mark.parametrize("unmarked", [0, 1])
+def test_a_plan_that_states_no_prd_requirement_has_no_score_and_is_not_ready(unmarked: int) -> None:
+    run = measured(record(), 2)
+    own = [
+        dataclasses.replace(
+            phase,
+            requirements=tuple(dataclasses.replace(one, source="team" if unmarked else "") for one in phase.requirements),
+        )
+        for phase in run.plan.phases
+    ]
+    found = assessed(dataclasses.replace(run, plan=dataclasses.replace(run.plan, phases=tuple(own))))
+    assert (found.score, found.unscored, found.readiness) == (None, Unscored.NO_PRD, Readiness.UNKNOWN)
+    assert CheckState.DONE not in {check.state for check in (*found.checklist, *found.criteria)}
+
+
+def without_runner(run: RunRecord) -> RunRecord:
+    return dataclasses.replace(run, phases=tuple(dataclasses.replace(one, resources=()) for one in run.phases))
+
+
+@pytest.mark.parametrize(
+    ("run", "held_back"),
+    [
+        (without_runner(measured(record(), 2)), Reservation.OPEN),
+        (under(measured(record(), 2), ComplianceRules(checklist=("The runbook is up to date",))), Reservation.OPEN),
+        (hot(measured(record(), 2)), Reservation.FAILED),
+    ],
+)
+def test_an_item_that_failed_or_is_open_is_a_reservation(run: RunRecord, held_back: Reservation) -> None:
+    found = assess(run, told(run, Level.PASS))
+    assert (found.score, found.readiness, found.reservations) == (1.0, Readiness.RESERVATIONS, (held_back,))
+
+
+@pytest.mark.parametrize("level", [Level.WARN, Level.NO_BASELINE, Level.INCONCLUSIVE])
+def test_only_a_passed_run_is_ready_without_reservations(level: Level) -> None:
+    run = measured(record(), 2)
+    assert assess(run, told(run, level)).reservations == (Reservation.VERDICT,)
 
 
 def test_a_missed_requirement_lowers_the_score_and_shows_its_gap() -> None:

@@ -6,7 +6,7 @@
 - So a better figure never lowers the score, and 100 % means that every requirement with a weight is met.
 
 There is no score for a run whose measurement is broken, without requirements, of a scaled plan, or of one that does not contain
-every PRD requirement of its scenario: such a run does not prove the PRD.
+every PRD requirement of its scenario, or none at all: such a run does not prove the PRD.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from velro_gate.analysis.verdict.requirements import decisive_value
 from velro_gate.model.compliance.assessment import RequirementScore, Unscored
-from velro_gate.model.compliance.rules import ComplianceRules
+from velro_gate.model.compliance.rules import PRD, ComplianceRules
 from velro_gate.model.record import PhaseSummary, Plan
 from velro_gate.model.verdict import Level, RequirementResult, Verdict
 
@@ -56,7 +56,10 @@ def unscored(verdict: Verdict, plan: Plan, rows: Sequence[RequirementScore]) -> 
         return Unscored.NO_REQUIREMENTS
     if any(row.result.requirement.scaled_from is not None for row in rows):
         return Unscored.SCALED
-    return Unscored.UNPROVEN if plan.unproven else None
+    if plan.unproven:
+        return Unscored.UNPROVEN
+    stated = any(row.weight > 0.0 and row.result.requirement.source == PRD for row in rows)
+    return None if stated else Unscored.NO_PRD
 
 
 def points(result: RequirementResult) -> float:

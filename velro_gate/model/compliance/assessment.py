@@ -21,6 +21,9 @@ class Unscored(Enum):
     NO_REQUIREMENTS = "no-requirements"
     SCALED = "scaled"
     UNPROVEN = "unproven"
+    """PRD requirements that other profiles of the scenario state are not in this plan."""
+    NO_PRD = "no-prd"
+    """No requirement is stated as one of the PRD, so there is nothing that the run could prove of it."""
 
 
 class Readiness(Enum):
@@ -30,6 +33,15 @@ class Readiness(Enum):
     RESERVATIONS = "ready-with-reservations"
     NOT_READY = "not-ready"
     UNKNOWN = "unknown"
+
+
+class Reservation(Enum):
+    """What keeps a run that failed nothing from being called ready."""
+
+    BAND = "band"
+    VERDICT = "verdict"
+    FAILED = "failed-items"
+    OPEN = "open-items"
 
 
 class CheckState(Enum):
@@ -147,6 +159,8 @@ class Compliance:
     unproven: tuple[Requirement, ...]
     """PRD requirements that the plan does not contain."""
     readiness: Readiness
+    reservations: tuple[Reservation, ...]
+    """None, unless the readiness is ``RESERVATIONS``."""
     rows: tuple[RequirementScore, ...]
     phases: tuple[PhaseClass, ...]
     checklist: tuple[Check, ...]
@@ -156,3 +170,5 @@ class Compliance:
     def __post_init__(self) -> None:
         if (self.score is None) is not (self.unscored is not None) or (self.score is None) is not (self.band is None):
             raise ValueError("a run has a score and a band, or a reason why it has none")
+        if bool(self.reservations) is not (self.readiness is Readiness.RESERVATIONS):
+            raise ValueError("reservations are stated exactly where the run is ready with reservations")

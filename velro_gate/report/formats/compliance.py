@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from velro_gate.model.compliance.assessment import Check, CheckCode, CheckState, Compliance, Readiness, Unscored
+from velro_gate.model.compliance.assessment import Check, CheckCode, CheckState, Compliance, Readiness, Reservation, Unscored
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.report.sentences import compliance as said
 
@@ -19,6 +19,7 @@ def compliance_json(found: Compliance) -> dict[str, Any]:
         "unscored": None if found.unscored is None else found.unscored.value,
         "unproven": [_requirement(wanted) for wanted in found.unproven],
         "readiness": found.readiness.value,
+        "reservations": [one.value for one in found.reservations],
         "requirements": [
             {
                 "phase": row.result.phase,
@@ -90,6 +91,7 @@ def compliance_schema() -> dict[str, Any]:
         unscored={"enum": [None, *(one.value for one in Unscored)], "description": "Why there is no score."},
         unproven=_list(step=_TEXT, metric=_TEXT, comparator={"enum": [one.value for one in Comparator]}, target=_FIGURE),
         readiness={"enum": [one.value for one in Readiness]},
+        reservations={"type": "array", "items": {"enum": [one.value for one in Reservation]}},
         requirements=_list(phase=_TEXT, step=_TEXT, metric=_TEXT, weight=_FIGURE, points=_SHARE, gap=_PERHAPS, remedy=_TEXT),
         phases=_list(
             phase=_TEXT,

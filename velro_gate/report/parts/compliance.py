@@ -76,6 +76,8 @@ class ComplianceView:
     score: str
     unscored: str
     readiness: str
+    reservations: str
+    """What keeps the run from being ready; empty where nothing does."""
     tone: str
     classes: str
     """The classes of all phases in a few words."""
@@ -105,6 +107,7 @@ def compliance_view(record: RunRecord, verdict: Verdict) -> ComplianceView:
         score=said.score_words(found),
         unscored=said.unscored_words(found),
         readiness=said.READINESS[found.readiness],
+        reservations=said.reservation_words(found, verdict.level),
         tone=_READY[found.readiness].word,
         classes=classes_line(found.phases),
         rows=[_score_row(row) for row in sorted(found.rows, key=lambda row: order[id(row.result)])],

@@ -13,10 +13,12 @@ from velro_gate.model.compliance.assessment import (
     PhaseClass,
     Readiness,
     RequirementScore,
+    Reservation,
     Unscored,
 )
 from velro_gate.model.compliance.rules import BANDS
 from velro_gate.model.scenario import Requirement
+from velro_gate.model.verdict import Level
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import listed, subject
@@ -34,6 +36,11 @@ READINESS = {
     Readiness.RESERVATIONS: "Ready with reservations",
     Readiness.NOT_READY: "Not ready for production",
     Readiness.UNKNOWN: "Readiness is not established",
+}
+_NOT_A_PASS = {
+    Level.NO_BASELINE: "there were no baselines to compare with",
+    Level.WARN: "the verdict has warnings",
+    Level.INCONCLUSIVE: "the verdict is inconclusive",
 }
 STATES = {CheckState.DONE: "done", CheckState.FAILED: "failed", CheckState.OPEN: "open"}
 
@@ -67,6 +74,7 @@ def score_or_reason(found: Compliance) -> str:
         Unscored.NO_REQUIREMENTS: "the plan has no requirements",
         Unscored.SCALED: "the plan is scaled down",
         Unscored.UNPROVEN: "this plan does not prove the PRD",
+        Unscored.NO_PRD: "the plan states no PRD requirement",
     }
     return f"no score ({reasons[found.unscored]})"
 
@@ -83,7 +91,22 @@ def unscored_words(found: Compliance) -> str:
         case Unscored.UNPROVEN:
             asked = listed([requirement_limit(one) for one in found.unproven], 4)
             return f"This plan does not prove the PRD. It does not contain: {asked}."
+        case Unscored.NO_PRD:
+            return "No requirement of this plan is marked as the PRD's (source: PRD), so this run does not prove it."
     return ""
+
+
+def reservation_words(found: Compliance, level: Level) -> str:
+    """What keeps the run from being called ready; empty where nothing does, or where it is not ready at all."""
+    states = [item.state for item in (*found.checklist, *found.criteria)]
+    said = {
+        Reservation.BAND: f"the score is {score_words(found)}",
+        Reservation.VERDICT: _NOT_A_PASS.get(level, ""),
+        Reservation.FAILED: f"checklist items that failed: {states.count(CheckState.FAILED)}",
+        Reservation.OPEN: f"checklist items that nobody has ticked: {states.count(CheckState.OPEN)}",
+    }
+    words = "; ".join(said[one] for one in found.reservations)
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def requirement_limit(wanted: Requirement) -> str:
