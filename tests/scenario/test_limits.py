@@ -176,3 +176,13 @@ def test_achieved_share_needs_an_offered_rate(tmp_path: Path) -> None:
     }
     (fault,) = faults(data, tmp_path)
     assert "achieved_share has no meaning" in fault
+
+
+@pytest.mark.parametrize("metric", ["capacity", "capacity_users"])
+def test_what_only_a_search_finds_can_be_neither_required_nor_compared_by_a_scenario(metric: str, tmp_path: Path) -> None:
+    data = shop()
+    data["profiles"]["full"][0]["requirements"] = {metric: ">= 100"}
+    data["policy"] = {"primary": [metric]}
+    said = faults(data, tmp_path)
+    assert sum(f"{metric} is not measured by a run" in one for one in said) == 2
+    assert all("velro-gate capacity" in one for one in said if "measured by a run" in one)

@@ -198,6 +198,23 @@ def _relative_growth(name: str, label: str, series: ReadingSeries, advice: str) 
     )
 
 
+def _capacity(name: str, label: str, kind: MetricKind) -> Metric:
+    return _figure(
+        name,
+        label,
+        kind,
+        Direction.HIGHER,
+        Scale.LOG,
+        # From search to search on the embedded service, doubled (``evaluate capacity --sandbox``).
+        prior_sd=0.06,
+        role=Role.NAMED,
+        # It misses a limit only when its whole interval does.
+        decides=Decides.BOUND,
+        needs=frozenset({Needs.SEARCH}),
+        advice=_TOO_LITTLE,
+    )
+
+
 # Prior run-to-run noise: design figures for a quiet self-hosted runner (docs/decision.md).
 _ALL = (
     _time("p50", "p50", 0.50, role=Role.PRIMARY, prior_sd=0.03),
@@ -349,6 +366,8 @@ _ALL = (
         readings=(_RSS,),
         advice=_KEPT,
     ),
+    _capacity("capacity", "capacity", MetricKind.PER_SECOND),
+    _capacity("capacity_users", "capacity in users", MetricKind.COUNT),
     _relative_growth("rss_growth_share", "memory growth after the warm-up", _RSS, _KEPT),
     _relative_growth("descriptor_growth_share", "descriptor growth after the warm-up", _DESCRIPTORS, _OPENED),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from types import MappingProxyType
 
 from velro_gate import units
-from velro_gate.model.metrics import METRICS, Direction, Metric, MetricKind
+from velro_gate.model.metrics import METRICS, Direction, Metric, MetricKind, Needs
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.quantities import count_from
@@ -113,6 +113,9 @@ def _exists(step: str, metric: str, steps: Collection[str], report: Callable[[st
     known = True
     if metric not in METRICS:
         report(f"unknown metric {metric!r}", did_you_mean(metric, METRICS) or "see docs/scenario.md for the metrics")
+        known = False
+    elif Needs.SEARCH in METRICS[metric].needs:
+        report(f"{metric} is not measured by a run", "'velro-gate capacity' searches for it and requires the plan's own load")
         known = False
     if step != ALL_STEPS and step not in steps:
         report(f"a requirement names the step {step!r}, which does not exist", did_you_mean(step, [*steps, ALL_STEPS]))

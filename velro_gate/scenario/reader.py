@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from velro_gate.model.metric.own import OWN
-from velro_gate.model.metrics import METRICS, Role
+from velro_gate.model.metrics import METRICS, Needs, Role
 from velro_gate.model.scenario import (
     ALL_STEPS,
     Auth,
@@ -321,6 +321,8 @@ def _primary(
             faults.add(line, f"there is no step {step!r}", did_you_mean(step, [*steps, ALL_STEPS]))
         elif step != ALL_STEPS and metric not in STEP_METRICS:
             faults.add(line, f"{metric} is a figure of a whole phase, not of the step {step!r}")
+        elif Needs.SEARCH in METRICS[metric].needs:
+            faults.add(line, f"{metric} is not measured by a run", "'velro-gate capacity' compares it")
         elif METRICS[metric].role is Role.NEVER:
             faults.add(line, f"{metric} is never compared with other runs", "require it of a phase instead")
         elif (step, metric) in found:

@@ -13,16 +13,21 @@ import trio
 
 from tests.gate.world import Spectator, tiny_setup
 from tests.report.records import progress
+from velro_gate.analysis.verdict.judge import judge
 from velro_gate.errors import UnreachableError, UsageError
 from velro_gate.evaluation.simulated.queues import Queue, facts_of, response_times, samples_of, true_capacity
+from velro_gate.gate.local.capacity import judge_capacity
 from velro_gate.gate.measure.capacity import CapacityOptions, LoadPlan, Measuring, find_capacity, load_plan
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit
+from velro_gate.model.record import RunRecord
 from velro_gate.model.run import GeneratorHealth, LoadResult, Progress, Reading
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Requirement
+from velro_gate.model.verdict import Change, Level, Verdict
 from velro_gate.report.formats.capacity import capacity_rows, capacity_sentences, capacity_title
+from velro_gate.store.baselines import add_baseline
 from velro_gate.store.capacity import read_capacity
 
 QUEUE = Queue(workers=4, service=0.02, limit=0.1, constant=True)
@@ -122,6 +127,52 @@ def test_a_search_finds_the_capacity_and_keeps_it(tmp_path: Path) -> None:
     assert len(capacity_rows(found)) == len(found.trials)
     assert any("headroom" in line for line in capacity_sentences(found))
     assert any("meets the requirements" in line for line in world.said)
+
+
+def searched(folder: Path, number: int, queue: Queue) -> tuple[RunRecord, Verdict]:
+    """One search of a service, kept as one more search of this scenario, and judged by those accepted before."""
+    service = Simulated(queue)
+    service.random = np.random.default_rng(number)
+    results = make_results(folder / "results", f"search-{number}")
+    options = CapacityOptions(seconds=600.0)
+    find_capacity(searchable(folder, QUEUE.requirement), options, results, Spectator().effects, service.measuring)
+    judged = judge_capacity(results, folder / "baselines", folder / "velro-waivers.yaml")
+    assert judged is not None
+    return judged
+
+
+def another(record: RunRecord, number: int, by: float) -> RunRecord:
+    """A search like this one, on another day, that found this many times its capacity."""
+    (phase,) = record.phases
+    (whole,) = phase.steps
+    found = whole.measurements["capacity"]
+    scaled = replace(found, value=by * found.value, low=by * found.low, high=by * found.high)
+    whole = replace(whole, measurements={"capacity": scaled})
+    return replace(
+        record,
+        id=f"search-on-{number}",
+        started_at=f"2026-11-{10 + number}T12:00:00Z",
+        phases=(replace(phase, steps=(whole,)),),
+    )
+
+
+def test_a_capacity_is_compared_with_that_of_accepted_builds_and_a_lower_one_fails(tmp_path: Path) -> None:
+    record, verdict = searched(tmp_path, 0, QUEUE)
+    assert (record.plan.scenario, verdict.level) == ("tiny-capacity", Level.NO_BASELINE)
+    for number, by in enumerate((1.0, 0.98, 1.02, 0.99, 1.01)):
+        add_baseline(tmp_path / "baselines", another(record, number, by))
+    verdict = judge(another(record, 6, 0.985), tuple(another(record, *one) for one in enumerate((1.0, 0.98, 1.02, 0.99, 1.01))))
+    assert verdict.level in (Level.PASS, Level.INCONCLUSIVE)
+    _, verdict = searched(tmp_path, 7, replace(QUEUE, service=1.25 * QUEUE.service))
+    (row,) = [one for one in verdict.comparisons if one.metric == "capacity"]
+    assert (verdict.level, row.verdict) == (Level.FAIL, Change.REGRESSION)
+    assert (tmp_path / "results" / "search-7" / "verdict.md").exists()
+
+
+def test_a_capacity_below_the_plans_own_load_misses_its_requirement(tmp_path: Path) -> None:
+    _, verdict = searched(tmp_path, 1, replace(QUEUE, service=2.0 * QUEUE.service))
+    (result,) = verdict.requirements
+    assert (result.requirement.metric, result.met, verdict.level) == ("capacity", False, Level.FAIL)
 
 
 def test_a_stretch_in_which_the_service_drowns_is_ended_and_less_is_tried(tmp_path: Path) -> None:

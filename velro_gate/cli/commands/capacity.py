@@ -12,7 +12,10 @@ import typer
 
 from velro_gate.cli.options import (
     AUTO,
+    DEFAULT_BASELINES,
     DEFAULT_OUTPUT,
+    DEFAULT_WAIVERS,
+    BaselineRoot,
     Format,
     Formatted,
     Output,
@@ -23,6 +26,7 @@ from velro_gate.cli.options import (
     Shards,
     Url,
     Verbose,
+    Waivers,
 )
 
 if TYPE_CHECKING:
@@ -64,31 +68,50 @@ def capacity(
     ] = None,
     shards: Shards = AUTO,
     output: Output = DEFAULT_OUTPUT,
+    baselines: BaselineRoot = DEFAULT_BASELINES,
+    waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
     verbose: Verbose = False,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Search for the most load that meets the requirements. Exit code 1: it is certainly less than the plan asks for."""
+    """Search for the most load that meets the requirements, and compare it with that of accepted builds.
+
+    Exit code 1: it is certainly less than the plan asks for, or a regression. 'velro-gate baseline add FOLDER' accepts it.
+    """
     from velro_gate.cli.asked import asked
+    from velro_gate.cli.output import show
     from velro_gate.cli.world import real_world
+    from velro_gate.gate.judge.check_waivers import check_waivers
+    from velro_gate.gate.local.capacity import judge_capacity
     from velro_gate.gate.measure.capacity import CapacityOptions, find_capacity
     from velro_gate.gate.measure.results import make_results, run_id
     from velro_gate.gate.measure.setup import prepare
     from velro_gate.model.capacity import LoadUnit
+    from velro_gate.report.formats.console import terminal
+    from velro_gate.store.baselines import find_baselines
 
     if kept is not None:
         return _print_law(kept, format)
     world = real_world(runner, verbose)
-    setup = prepare(asked(scenario, profile, False, phase, url, shards), world.environ)
+    wanted = asked(scenario, profile, False, phase, url, shards)
+    setup = prepare(wanted, world.environ)
+    check_waivers(waivers, setup.scenario)
     options = CapacityOptions(seconds=60.0 * max_minutes, unit=None if by is None else LoadUnit(by.value), start=start)
     with world.open() as effects:
         results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, "capacity"))
         found = find_capacity(setup, options, results, effects)
-    return print_capacity(found, results.folder, format)
+    judged = judge_capacity(results, find_baselines(baselines, wanted.scenario), waivers)
+    code = print_capacity(found, results.folder, format)
+    if judged is None:
+        return code
+    record, verdict = judged
+    if format is Format.TEXT:
+        show(terminal(record, verdict))
+    return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
 
 
 def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
-    """The result on standard output, and its exit code."""
+    """The result on standard output, and the exit code where it cannot be judged."""
     from rich.table import Table
 
     from velro_gate.cli.output import put, show

@@ -18,6 +18,7 @@ from velro_gate.analysis.capacity.search import Done, SearchRules, TrialStep, bo
 from velro_gate.analysis.verdict.judge_duet import block_doubts
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.errors import InfeasibleError, InterruptedRunError, UnreachableError, UsageError
+from velro_gate.gate.measure.capacity_record import Carried, capacity_record
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.run import make_room, run_trio, stop_on_signal, summaries, watched_load
@@ -30,6 +31,7 @@ from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.model.verdict import Trust
 from velro_gate.report.sentences.findings import words
 from velro_gate.store.capacity import write_capacity
+from velro_gate.store.records import write_record
 
 RAMP = 2.0
 """Seconds in which users connect and the rate rises, before each measured stretch."""
@@ -134,7 +136,7 @@ def load_plan(setup: Setup, unit: LoadUnit | None) -> LoadPlan:
 def find_capacity(
     setup: Setup, options: CapacityOptions, results: Results, effects: Effects, measuring: Measuring = REAL
 ) -> CapacityResult:
-    """Search, and keep the result in the results folder.
+    """Search, and keep the result in the results folder, with a record that can be judged like a run's if it found anything.
 
     Raises:
         UsageError: there is nothing to search with. UnreachableError: no healthy service. InfeasibleError: this machine cannot
@@ -142,11 +144,17 @@ def find_capacity(
     """
     plan = load_plan(setup, options.unit)
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
+    started = effects.utc_now()
     with RunLog(results, hidden) as log:
         search = _Search(setup, plan, options, effects, log, measuring)
         run_trio(search.run)
         found = search.result()
         write_capacity(results.folder, found)
+        record = capacity_record(
+            setup, found, search.carried, effects, name=results.folder.name, started=started, hidden=hidden
+        )
+        if record is not None and not search.interrupted:
+            write_record(results.folder, record, RunFacts(phases=(), readings=(), layers=()))
     if search.interrupted:
         raise InterruptedRunError("the search was interrupted; what was tried is kept", where=str(results.folder))
     return found
@@ -165,6 +173,7 @@ class _Search:
         measuring: Measuring,
     ) -> None:
         self.interrupted = False
+        self.carried: list[Carried] = []
         self._setup = setup
         self._plan = plan
         self._rules = plan.rules(options)
@@ -194,7 +203,7 @@ class _Search:
                 self._ending = step.ending
                 return
             try:
-                trial, doubt = await self._trial(step, stop)
+                trial, carried, doubt = await self._trial(step, stop)
             except InfeasibleError as error:
                 if not self._trials:
                     raise
@@ -208,6 +217,7 @@ class _Search:
                 return
             if doubt is None:
                 self._trials.append(trial)
+                self.carried.append(carried)
                 self._say(trial)
             try:
                 await self._recover(trial)
@@ -219,7 +229,7 @@ class _Search:
         """Whether a load is above all that was tried: then it is the generator that has reached its limit, not bad luck."""
         return all(trial.load < load for trial in self._trials)
 
-    async def _trial(self, step: TrialStep, stop: trio.Event) -> tuple[Trial, str | None]:
+    async def _trial(self, step: TrialStep, stop: trio.Event) -> tuple[Trial, Carried, str | None]:
         phase = self._plan.at(step.load, step.seconds)
         number = len(self._trials) + 1
         seed = self._setup.scenario.seed + number
@@ -256,7 +266,8 @@ class _Search:
         trial = replace(tried, bottleneck=next(iter(summary.bottlenecks), None))
         self._log.info("%s", trial)
         broken = [one for one in block_doubts((phase,), (summary,)) if one.trust is Trust.BROKEN]
-        return trial, (words(broken[0]).sentence if broken and not trial.drowned else None)
+        carried = Carried(phase=phase, summary=summary, met=trial.score <= 0.0 and summary.complete)
+        return trial, carried, (words(broken[0]).sentence if broken and not trial.drowned else None)
 
     async def _recover(self, trial: Trial) -> None:
         """Wait until what a stretch has left in the service must have been worked off."""

@@ -106,6 +106,7 @@ class Needs(Enum):
     OFFERED_RATE = "an offered rate"
     READINGS = "readings of the monitor"
     LONG_STRETCH = "two minutes or more"
+    SEARCH = "a search for the capacity, which no run of the plan is"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
