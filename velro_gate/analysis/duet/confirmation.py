@@ -18,12 +18,14 @@ from velro_gate.analysis.stored.confirmation import reason_given, suspected
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.model.duet import Duet
 from velro_gate.model.facts.doubts import StoredInstead, TrustFacts
-from velro_gate.model.facts.reasons import Again, BuildStopped, DuetDoubted, NoPairFigure, PairsAgain, Reason
+from velro_gate.model.facts.reasons import Again, BuildStopped, DuetDoubted, NoPairFigure, PairsAgain, PairsWorse, Reason
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.verdict import Change, Comparison, Confirmation, Finding, Level, Trust, TrustFinding
 
 _Key = tuple[str, str]
 """Step and metric of a row; the phase is known."""
+
+_UNDECIDED = (Change.INCONCLUSIVE, Change.SUSPICIOUS)
 
 
 def confirm_side_by_side(
@@ -99,7 +101,7 @@ def _decided(row: Comparison, beside: Comparison | None, duet: Duet) -> Comparis
     combined = replace(beside, k=row.k)
     if row.primary and not beside.primary:
         # In the duet it was not a member of the family that may fail a run, so it cannot fail this one either.
-        level = Level.INCONCLUSIVE if beside.verdict in (Change.SUSPICIOUS, Change.INCONCLUSIVE) else Level.PASS
+        level = Level.INCONCLUSIVE if beside.verdict in _UNDECIDED else Level.PASS
         combined = replace(combined, primary=True, level=level)
     return _confirmed(combined, duet) if suspected(row) else combined
 
@@ -111,7 +113,8 @@ def _confirmed(row: Comparison, duet: Duet) -> Comparison:
     again = PairsAgain(
         worse=counted.worse, pairs=counted.runs, margin=row.margin, found=found.get(row.verdict, Again.UNDECIDED)
     )
-    more = row.reasons if row.verdict in (Change.INCONCLUSIVE, Change.SUSPICIOUS) else ()
+    # The count of worse pairs is told already.
+    more = [one for one in row.reasons if not isinstance(one, PairsWorse)] if row.verdict in _UNDECIDED else []
     return replace(row, reasons=(again, *more), confirmation=counted)
 
 
