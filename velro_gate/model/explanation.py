@@ -56,6 +56,8 @@ class Explanation:
     origin: Origin
     companions: tuple[Companion, ...]
     """What moved with it."""
+    times_held: bool = False
+    """Whether response times were compared, and no quantile of any step certainly became worse."""
 
     @property
     def since(self) -> str:

@@ -166,7 +166,9 @@ def test_a_capacity_is_compared_with_that_of_accepted_builds_and_a_lower_one_fai
     _, verdict = searched(tmp_path, 7, replace(QUEUE, service=1.25 * QUEUE.service))
     (row,) = [one for one in verdict.comparisons if one.metric == "capacity"]
     assert (verdict.level, row.verdict) == (Level.FAIL, Change.REGRESSION)
-    assert (tmp_path / "results" / "search-7" / "verdict.md").exists()
+    said = (tmp_path / "results" / "search-7" / "verdict.md").read_text(encoding="utf-8")
+    assert "Capacity **fell" in said
+    assert "response times are not" not in said, "a search compares none"
 
 
 def test_a_capacity_below_the_plans_own_load_misses_its_requirement(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def explain(
         worse=tuple(FigureName(step=row.step, metric=row.metric) for row in worse),
         origin=origin(_first(worse, names[0] if names else ALL_STEPS)),
         companions=companions(names, () if timed else worse),
+        times_held=bool(moved) and not any(one.worst for one in moved.values()),
     )
 
 

@@ -97,7 +97,8 @@ def _other(one: Explanation) -> str:
     figures = ", ".join(
         METRICS[each.metric].label + (f" of {each.step}" if each.step != ALL_STEPS else "") for each in one.worse
     )
-    return f"in {one.phase}, {figures} {'is' if len(one.worse) == 1 else 'are'} worse, response times are not"
+    held = ", response times are not" if one.times_held else ""
+    return f"in {one.phase}, {figures} {'is' if len(one.worse) == 1 else 'are'} worse{held}"
 
 
 def _since_run(origin: SinceRun) -> str:
