@@ -184,5 +184,5 @@ def test_what_only_a_search_finds_can_be_neither_required_nor_compared_by_a_scen
     data["profiles"]["full"][0]["requirements"] = {metric: ">= 100"}
     data["policy"] = {"primary": [metric]}
     said = faults(data, tmp_path)
-    assert sum(f"{metric} is not measured by a run" in one for one in said) == 2
-    assert all("velro-gate capacity" in one for one in said if "measured by a run" in one)
+    assert len(said) == 2
+    assert all(f"{metric} is not measured by a run" in one and "velro-gate capacity" in one for one in said)

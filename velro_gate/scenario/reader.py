@@ -301,7 +301,8 @@ def _policy(spec: PolicySpec, steps: Collection[str], own: Mapping[str, str], fa
     }
     primary = None if spec.primary is None else _primary(spec, spec.primary, steps, own, faults)
     try:
-        return Policy(**given, primary=primary)
+        # Where every name was at fault, that is fault enough.
+        return Policy(**given, primary=primary or None)
     except ValueError as error:
         faults.add(spec.line(), f"policy: {error}")
         return Policy()
