@@ -48,13 +48,14 @@ def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
     return max(1.0, chi_squared / df) if df else 1.0
 
 
-def error_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy) -> Shift | None:
+def error_shift(current: Sequence[Counts], before: Sequence[Counts], policy: Policy, *, shared: float = SHARED) -> Shift | None:
     """The move of an error rate against the last K baselines; None when nothing was asked of either.
 
-    current: the counts of the candidate, or of all its runs when it was confirmed; these are of one job and share its moment.
+    current: the counts of the candidate, or of all its runs when it was confirmed. shared: what these have in common of their
+    variance; usually they are of one job and share its moment.
     """
     asked = [counts for counts in before if asked_and_failed(counts)[0]]
-    return counts_shift(current, asked[-policy.max_baselines :], policy, shared=SHARED)
+    return counts_shift(current, asked[-policy.max_baselines :], policy, shared=shared)
 
 
 def counts_shift(

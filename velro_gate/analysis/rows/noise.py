@@ -41,6 +41,11 @@ PRIOR_WEIGHT = 4
 SHARED = 0.8
 """Share of the run-to-run variance that runs of one job have in common; measured: servers of one job correlate .8 to .9."""
 
+SHARED_BY_TWO_JOBS = 0.6
+"""The same of one run and two more of another job. Of their three pairs only one has a job in common, which alone would make it
+SHARED / 3; but jobs that follow each other share part of their noise, too (``evaluate replay``, mountpoint_s3).
+"""
+
 CLIP = 2.5
 """How many times the noise of the history a recent run may lie off the level before it counts as no farther."""
 LEAST_TO_CLIP = 15

@@ -32,7 +32,7 @@ from velro_gate.analysis.rows.family import (
     too_few,
     typical_count,
 )
-from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, to_scale
+from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, SHARED, to_scale
 from velro_gate.analysis.rows.shifts import Shift, Shifts, relative_worsening, scaled_shift
 from velro_gate.analysis.stored.elsewhere import NOWHERE, NoiseSources
 from velro_gate.analysis.stored.epochs import of_this_epoch
@@ -124,17 +124,19 @@ def shift_of(
     baselines: Sequence[RunRecord],
     policy: Policy,
     sources: NoiseSources = NOWHERE,
+    shared: float = SHARED,
 ) -> Shift | None:
     """The move of the mean of these runs of one phase; None when one of them, or every baseline, has no figure.
 
-    The level is that of the figure's own epoch, the noise that of all the baselines.
+    The level is that of the figure's own epoch, the noise that of all the baselines. shared: what the runs have in common of
+    their variance.
     """
     phase = runs[0].name
     epoch = _phases(of_this_epoch(baselines, phase, step, metric.name), phase)
     if metric.of_counts:
         books, known = ([found.counts for each in side if (found := each.step(step)) is not None] for side in (runs, epoch))
         whole = len(books) == len(runs) and all(asked_and_failed(counts)[0] for counts in books)
-        return error_shift(books, known, policy) if whole else None
+        return error_shift(books, known, policy, shared=shared) if whole else None
     own, before, history = (
         [figure for each in side if (figure := each.measurement(metric.name, step)) is not None]
         for side in (runs, epoch, _phases(baselines, phase))
@@ -142,7 +144,7 @@ def shift_of(
     if len(own) < len(runs):
         return None
     elsewhere = sources.noise(phase, step, metric, policy) if len(before) < ENOUGH_BASELINES else None
-    return scaled_shift(own, before, metric, policy, history=history, elsewhere=elsewhere)
+    return scaled_shift(own, before, metric, policy, history=history, shared=shared, elsewhere=elsewhere)
 
 
 def _phases(runs: Sequence[RunRecord], name: str) -> list[PhaseSummary]:

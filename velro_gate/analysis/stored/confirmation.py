@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.rows.family import confirm_level
+from velro_gate.analysis.rows.noise import SHARED, SHARED_BY_TWO_JOBS
 from velro_gate.analysis.rows.shifts import FURTHER_RUNS, Shift
 from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.elsewhere import NoiseSources
@@ -98,11 +99,12 @@ def confirm(
     """
     why = missing or {}
     sources = NoiseSources(selftest=candidate.selftest, others=other_profiles)
+    shared = SHARED_BY_TWO_JOBS if second_job else SHARED
     family = [row for row in rows if row.primary and row.p is not None]
     moves = {
         i: found
         for i, row in enumerate(family)
-        if suspected(row) and (found := _moves(row, candidate, repeats.get(row.phase, ()), baselines, policy, sources))
+        if suspected(row) and (found := _moves(row, candidate, repeats.get(row.phase, ()), baselines, policy, sources, shared))
     }
     again = _repeated(family, moves, policy)
     level = confirm_level(policy, len(family), second_job=second_job)
@@ -129,17 +131,18 @@ def _moves(
     baselines: Sequence[RunRecord],
     policy: Policy,
     sources: NoiseSources,
+    shared: float,
 ) -> _Moves | None:
-    """None where there are too few further runs, or one of them has no such figure."""
+    """None where there are too few further runs, or one of them has no such figure. shared: of all runs together."""
     first, further = candidate.phase(row.phase), list(again[:FURTHER_RUNS])
     assert first is not None, "a suspicious row has a figure"
 
-    def shift(*runs: PhaseSummary) -> Shift | None:
-        return shift_of(row.step, METRICS[row.metric], runs, baselines, policy, sources)
+    def shift(*runs: PhaseSummary, shared: float = SHARED) -> Shift | None:
+        return shift_of(row.step, METRICS[row.metric], runs, baselines, policy, sources, shared)
 
     if len(further) < FURTHER_RUNS:
         return None
-    whole, alone = shift(first, *further), shift(*further)
+    whole, alone = shift(first, *further, shared=shared), shift(*further)
     singles = tuple(move.worse for each in (first, *further) if (move := shift(each)) is not None)
     return None if whole is None or alone is None else _Moves(whole=whole, alone=alone, singles=singles)
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.rows.family import confirm_level, holm_over
-from velro_gate.analysis.rows.noise import SHARED, Noises
+from velro_gate.analysis.rows.noise import SHARED, SHARED_BY_TWO_JOBS, Noises
 from velro_gate.analysis.rows.shifts import Shifts, shifts_over
 from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.model.scenario import Policy
@@ -107,12 +107,12 @@ def judged_again(
     Args:
         first: the screen's (``judged_alone``). current: (..., rows), the run. further: (..., rows, 2); NaN: not measured again,
             which leaves the row suspicious.
-        sign, shared: as in ``shifts_over``. second_job: as in ``confirm_level``.
+        sign, shared: as in ``shifts_over``; shared by runs of one job. second_job: as in ``confirm_level``.
     """
     runs = np.concatenate([current[..., None], further], axis=-1)
-    whole, alone, screen = (
-        shifts_over(each, noise, policy, sign=sign, shared=shared) for each in (runs, further, current[..., None])
-    )
+    of_all = shared * SHARED_BY_TWO_JOBS / SHARED if second_job else shared
+    whole = shifts_over(runs, noise, policy, sign=sign, shared=of_all)
+    alone, screen = (shifts_over(each, noise, policy, sign=sign, shared=shared) for each in (further, current[..., None]))
     moves = np.asarray(sign)[..., None] * (runs - noise.level[..., None])
     confirmed = confirms_over(whole.p, moves, whole.least, levels(screen.p, policy, second_job=second_job))
     looked = first.failed | first.suspicious

@@ -48,11 +48,13 @@ class StoredJobOutcome:
     raw: bool
 
 
-def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: Policy) -> StoredJobOutcome:
+def stored_job(
+    values: Floats, kept: int, random: np.random.Generator, policy: Policy, *, second_job: bool = True
+) -> StoredJobOutcome:
     """Judge the run after ``kept`` accepted ones, and run it again where that is asked for.
 
     values: (kept + 1 + FURTHER_RUNS, 8) logarithms, + is worse: p50, p95 and throughput of all steps, p95 of four steps, and
-    the logarithm of the error rate.
+    the logarithm of the error rate. second_job: whether another job makes the further runs.
     """
     plan = plan_of(policy)
     failed = random.binomial(REQUESTS, np.minimum(ERRORS * np.exp(values[:, 7]), 1.0))
@@ -62,7 +64,7 @@ def stored_job(values: Floats, kept: int, random: np.random.Generator, policy: P
     repeated = bool(needed_repeats(rows, plan.phases).phases)
     if repeated:
         further = [phase_of(values[kept + i], int(failed[kept + i])) for i in range(1, FURTHER_RUNS + 1)]
-        rows = confirm(rows, candidate, {PHASE.name: further}, baselines, policy, second_job=True)
+        rows = confirm(rows, candidate, {PHASE.name: further}, baselines, policy, second_job=second_job)
     primary = [row.verdict for row in rows if row.primary]
     known = kept > 0
     raw = [simulation.requests(random, values[[i], 1]) for i in (kept - 1, kept)] if known else []

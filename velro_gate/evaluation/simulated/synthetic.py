@@ -164,7 +164,7 @@ def _stored_jobs(
         jobs = min(AT_ONCE, count - begin)
         values = simulation.runs(random, jobs, kept + 3, sd=sd, shared=shared, last=3)
         values[:, kept:, 1] += math.log1p(worse)
-        ended += [stored_job(job, kept, random, POLICY) for job in values]
+        ended += [stored_job(job, kept, random, POLICY, second_job=not shared) for job in values]
     return ended
 
 
