@@ -113,7 +113,7 @@ def _confirmed(row: Comparison, duet: Duet) -> Comparison:
     again = PairsAgain(
         worse=counted.worse, pairs=counted.runs, margin=row.margin, found=found.get(row.verdict, Again.UNDECIDED)
     )
-    # The count of worse pairs is told already.
+    # How many pairs are worse is said already.
     more = [one for one in row.reasons if not isinstance(one, PairsWorse)] if row.verdict in _UNDECIDED else []
     return replace(row, reasons=(again, *more), confirmation=counted)
 
