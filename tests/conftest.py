@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import importlib
 import os
+import warnings
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from tests.kinds import kind_of, rank_of, turn_of
+from tests.kinds import ROOT, kind_of, rank_of, turn_of
 from tests.steal import ignore_steal
 from velro_gate.secrecy import forget
 
@@ -33,6 +38,43 @@ settings.register_profile(
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 ignore_steal()
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Import all tests, each of several processes beginning with others of them, before they are collected.
+
+    Compiling them takes most of a collection. Processes that go through them in the same order compile each of them; so each
+    finds on its way what the others have left.
+    """
+    config = session.config
+    worker = getattr(config, "workerinput", None)
+    if worker is None or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    first = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for file in files[first:] + files[:first]:
+            # Whatever is wrong with it is reported when it is collected.
+            with contextlib.suppress(Exception, pytest.skip.Exception):
+                importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all that they import stay: no garbage collection has to go through them again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    """As in a process of its own, where nothing is set aside from garbage collection."""
+    gc.unfreeze()
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -109,6 +109,6 @@ def with_server(
     trio.run(whole)
 
 
-def interpreter() -> tuple[bool, int, int, int]:
+def interpreter() -> tuple[bool, bool, int, int]:
     """What a run must leave as it was: garbage collection, and the descriptors that are open."""
-    return gc.isenabled(), gc.get_freeze_count(), len(gc.callbacks), len(list(Path("/proc/self/fd").iterdir()))
+    return gc.isenabled(), gc.get_freeze_count() > 0, len(gc.callbacks), len(list(Path("/proc/self/fd").iterdir()))

@@ -18,7 +18,7 @@ class Knot:
 
 
 @pytest.fixture
-def settled() -> Iterator[None]:
+def settled(unfrozen: None) -> Iterator[None]:
     settle()
     yield
     gc.enable()

@@ -9,6 +9,8 @@ import pytest
 from tests.engine.exhaustion import no_free_descriptor
 from velro_gate.engine.load.gc_pause import GcPause
 
+pytestmark = pytest.mark.usefixtures("unfrozen")
+
 
 def test_collection_is_off_in_between_and_as_before_afterwards() -> None:
     gc_pause = GcPause()
@@ -19,6 +21,14 @@ def test_collection_is_off_in_between_and_as_before_afterwards() -> None:
     gc_pause.leave()
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_what_was_set_aside_before_stays_set_aside() -> None:
+    gc.freeze()
+    gc_pause = GcPause()
+    gc_pause.enter()
+    gc_pause.leave()
+    assert gc.get_freeze_count() > 0
 
 
 def test_what_was_off_before_stays_off() -> None:

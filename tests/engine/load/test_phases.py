@@ -110,6 +110,7 @@ async def failing_observer(url: str, error: Exception) -> Ran:
     return await running(url, phase(duration=60.0), observe=observe)
 
 
+@pytest.mark.usefixtures("unfrozen")
 @pytest.mark.parametrize("run", [failing_sink, sink_failing_under_load, failing_observer])
 def test_what_a_listener_raises_ends_the_run_and_leaves_no_trace(run: Callable[..., object]) -> None:
     before = interpreter()
@@ -129,6 +130,7 @@ def test_what_a_listener_raises_ends_the_run_and_leaves_no_trace(run: Callable[.
     assert interpreter() == before
 
 
+@pytest.mark.usefixtures("unfrozen")
 def test_no_descriptor_is_left_behind_while_connections_come_and_go() -> None:
     count = 0
     deeds = [after_request(*deed) for deed in (["reset"], [b"rubbish\r\n\r\n"], ["wait"], [OK], [])]

@@ -316,6 +316,7 @@ def state() -> tuple[bool, int, int]:
     return gc.isenabled(), gc.get_freeze_count(), len(gc.callbacks)
 
 
+@pytest.mark.usefixtures("unfrozen")
 def test_the_garbage_collector_rests_from_half_a_second_before_the_measured_stretch_to_its_end() -> None:
     before = state()
     enabled: list[bool] = []
@@ -334,6 +335,7 @@ def test_the_garbage_collector_rests_from_half_a_second_before_the_measured_stre
     assert state() == before
 
 
+@pytest.mark.usefixtures("unfrozen")
 def test_without_a_ramp_users_are_made_and_garbage_is_collected_before_the_phase_begins() -> None:
     enabled: list[bool] = []
 
@@ -348,6 +350,7 @@ def test_without_a_ramp_users_are_made_and_garbage_is_collected_before_the_phase
     assert state() == before
 
 
+@pytest.mark.usefixtures("unfrozen")
 def test_a_sink_that_fails_amid_the_load_ends_the_phase_with_its_own_error_alone() -> None:
     before = state()
     full = StorageError("the disk is full")

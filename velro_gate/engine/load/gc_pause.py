@@ -19,13 +19,17 @@ class GcPause:
         self._most_growth = most_growth
         self._process = psutil.Process()
         self._was_on = gc.isenabled()
+        self._froze = False
         self._limit = 0
         self.entered = False
 
     def enter(self) -> None:
         """Collect once, set aside all that lives, and switch collection off."""
         gc.collect()
-        gc.freeze()
+        # What somebody else has frozen stays frozen when this ends, and one freeze cannot be separated from another.
+        self._froze = gc.get_freeze_count() == 0
+        if self._froze:
+            gc.freeze()
         gc.disable()
         self._limit = self._resident() + self._most_growth
         self.entered = True
@@ -39,7 +43,8 @@ class GcPause:
     def leave(self) -> None:
         """Put everything back as it was found."""
         if self.entered:
-            gc.unfreeze()
+            if self._froze:
+                gc.unfreeze()
             if self._was_on:
                 gc.enable()
         self.entered = False
