@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import tokenize
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,10 @@ def files() -> list[Path]:
     return [path for path in pages if path.is_file()]
 
 
-PROSE = {path: prose(path) for path in files()}
+@cache
+def all_prose() -> dict[Path, list[tuple[int, str]]]:
+    """Of every file. Not when this module is imported, which each process that runs tests does."""
+    return {path: prose(path) for path in files()}
 
 
 @pytest.mark.parametrize("phrase", INSTEAD, ids=lambda phrase: re.sub(r"\W+", "-", phrase).strip("-"))
@@ -77,7 +81,7 @@ def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) 
         pattern = re.compile(phrase)
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text.strip()}"
-        for path, lines in PROSE.items()
+        for path, lines in all_prose().items()
         for line, text in lines
         if pattern.search(text)
     ]

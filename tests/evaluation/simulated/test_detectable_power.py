@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-
-from velro_gate.evaluation.results import Figure
 from velro_gate.evaluation.simulated.detectable_power import detectable_figures, error_figures
 
-DETECTABLE = list(detectable_figures(1200, 7))
 
-
-@pytest.mark.parametrize("figure", DETECTABLE, ids=lambda figure: figure.experiment)
-def test_a_change_of_exactly_the_printed_size_fails_in_95_of_100_runs(figure: Figure) -> None:
+def test_a_change_of_exactly_the_printed_size_fails_in_95_of_100_runs() -> None:
+    figures = list(detectable_figures(1200, 7))
+    assert len({figure.experiment for figure in figures}) == 16
     # 1,200 jobs leave an sd of .6 points about 93 to 97 %.
-    assert 0.92 <= figure.rate <= 0.98
+    assert {figure.experiment: figure.rate for figure in figures if not 0.92 <= figure.rate <= 0.98} == {}
 
 
 def test_errors_in_clumps_do_not_make_unchanged_builds_look_worse() -> None:
