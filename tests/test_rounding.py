@@ -15,6 +15,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != UNITS)
 
 ROUNDS = re.compile(r"[,_]|[eEfFgG%]$")
 """A format that rounds a number or groups its digits; widths, hexadecimal digits and leading zeros do neither."""
+ROUNDING = {("", "round"), ("math", "floor"), ("math", "ceil"), ("np", "round")}
 DATE = re.compile(r"%[YmdHMSf]")
 
 
@@ -28,7 +29,7 @@ def in_text(tree: ast.Module) -> Iterator[str]:
             yield from rounding(node.value)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod) and _is_text(node.left):
             yield f"line {node.lineno}: {ast.unparse(node)}"
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2].startswith("format_"):
+        elif isinstance(node, ast.Call) and _called(node)[1].startswith("format_"):
             yield from (found for argument in node.args for found in rounding(argument))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "format":
             yield f"line {node.lineno}: {ast.unparse(node)}"
@@ -37,8 +38,20 @@ def in_text(tree: ast.Module) -> Iterator[str]:
 def rounding(tree: ast.AST) -> Iterator[str]:
     """Calls that round."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("round", "math.floor", "math.ceil", "np.round"):
+        if isinstance(node, ast.Call) and _called(node) in ROUNDING:
             yield f"line {node.lineno}: {ast.unparse(node)}"
+
+
+def _called(call: ast.Call) -> tuple[str, str]:
+    """(of which module, if any, name) of a function that is called."""
+    match call.func:
+        case ast.Name(id=name):
+            return "", name
+        case ast.Attribute(value=ast.Name(id=module), attr=name):
+            return module, name
+        case ast.Attribute(attr=name):
+            return "?", name
+    return "?", ""
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -60,7 +73,7 @@ def test_no_module_of_analysis_formats_a_figure(path: Path) -> None:
     imported = [
         ast.unparse(node)
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Import | ast.ImportFrom) and "units" in ast.unparse(node)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and "units" in ast.unparse(node)
     ]
     assert imported == []
 
