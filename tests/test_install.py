@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,34 @@ import pytest
 pytestmark = pytest.mark.hostile("runner")
 
 ROOT = Path(__file__).resolve().parents[1]
-INSTALL, RUN = ROOT / "scripts/install.sh", ROOT / "scripts/run.sh"
+RUN = ROOT / "scripts/run.sh"
 
 
-def install(*arguments: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+def install(
+    *arguments: str, action: Path = ROOT, cwd: Path | None = None, **variables: str
+) -> subprocess.CompletedProcess[str]:
     ours = ("RUNNER_TEMP", "VELRO_PYTHON", "VELRO_ENVIRONMENT_DIRECTORY", "GITHUB_OUTPUT")
     environ = {name: value for name, value in os.environ.items() if name not in ours} | variables
-    return subprocess.run([INSTALL, *arguments], cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    command = [action / "scripts/install.sh", *arguments]
+    return subprocess.run(command, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+
+
+# httpx with what it needs: '--version' imports nothing of the list.
+FEW = frozenset({"anyio", "certifi", "h11", "httpcore", "httpx", "idna", "sniffio", "typing-extensions"})
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The action with a short list of packages. Most time of an installation goes into compiling the long one, which is what
+    the tests under act install.
+    """
+    action = tmp_path_factory.mktemp("action")
+    for name in ("velro_gate", "scenarios", "scripts", "requirements"):
+        shutil.copytree(ROOT / name, action / name, ignore=shutil.ignore_patterns("__pycache__"))
+    lock = action / "requirements/run.txt"
+    entries = re.split(r"\n(?=\S)", lock.read_text(encoding="utf-8"))
+    lock.write_text("\n".join(entry for entry in entries if entry.split("==")[0] in FEW) + "\n", encoding="utf-8")
+    return action
 
 
 def program(path: Path, script: str) -> Path:
@@ -111,13 +133,6 @@ def unable(tmp_path: Path) -> Path:
     return program(tmp_path / "unable/python", script)
 
 
-def test_packages_that_cannot_be_had_leave_nothing_behind(tmp_path: Path, registry_free: dict[str, str]) -> None:
-    place = tmp_path / "temp"
-    result = install(RUNNER_TEMP=str(place), VELRO_PYTHON=sys.executable, **registry_free)
-    assert "PIP_INDEX_URL" in the_annotation(result)
-    assert list(place.iterdir()) == []
-
-
 def found(name: str) -> str:
     """A program beside this Python, or on the PATH."""
     path = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
@@ -148,13 +163,15 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_environments(tmp_path: Path, workspace: Path) -> None:
+def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_environments(
+    tmp_path: Path, workspace: Path, small: Path
+) -> None:
     bare = f'case "$*" in *ensurepip*) exit 1 ;; esac\nexec {sys.executable} "$@"'
     program(tmp_path / "bin/python3.13", bare)
     program(tmp_path / "bin/uv", f'echo "$*" >>{tmp_path}/uv-was-told\nexec {found("uv")} "$@"')
     variables = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **misleading(workspace)}
 
-    first = install(cwd=workspace, **variables)
+    first = install(action=small, cwd=workspace, **variables)
 
     assert first.returncode == 0, first.stdout + first.stderr
     python = first.stdout.splitlines()[-1]
@@ -168,13 +185,13 @@ def test_uv_installs_where_it_is_there_even_for_a_python_that_cannot_make_enviro
     said = subprocess.run([python, "-I", "-B", "-m", "velro_gate", "--version"], capture_output=True, text=True, check=True)
     assert said.stdout.strip()
     assert sorted(path.name for path in workspace.iterdir()) == sorted([*SHADOWED, "uv.toml", "pyproject.toml"])
-    again = install(cwd=workspace, **variables)
+    again = install(action=small, cwd=workspace, **variables)
     assert "are in place" in again.stdout
     assert len((tmp_path / "uv-was-told").read_text("utf-8").splitlines()) == 2
 
 
 def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_ones_are_removed(
-    tmp_path: Path, registry_free: dict[str, str], unable: Path
+    tmp_path: Path, registry_free: dict[str, str], unable: Path, small: Path
 ) -> None:
     program(tmp_path / "bin/uv", f'exec {found("uv")} "$@"')
     place = tmp_path / "kept"
@@ -196,7 +213,7 @@ def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_
         (place / name).mkdir(parents=True)
         os.utime(place / name, (time.time() - age,) * 2)
 
-    first = install(**variables)
+    first = install(action=small, **variables)
 
     assert first.returncode == 0, first.stdout + first.stderr
     python = Path(first.stdout.splitlines()[-1])
@@ -208,17 +225,17 @@ def test_an_environment_that_a_cleaner_has_gone_through_is_made_again_and_older_
     # Each is noticed; where nothing can be installed, what there was stays.
     for spoilt in (package / "units.py", package.parent / "httpx/_client.py", python):
         aside = spoilt.rename(tmp_path / "aside")
-        assert noticed(install(**without).stdout), spoilt
+        assert noticed(install(action=small, **without).stdout), spoilt
         aside.rename(spoilt)
     code = (package / "units.py").read_text("utf-8")
     (package / "units.py").write_text("raise SystemExit('cut short')\n", encoding="utf-8")
-    assert noticed(install(**without).stdout)
+    assert noticed(install(action=small, **without).stdout)
     (package / "units.py").write_text(code, encoding="utf-8")
-    assert "are in place" in install(**without).stdout
+    assert "are in place" in install(action=small, **without).stdout
     # "No module named velro_gate"
     shutil.rmtree(package)
     assert not runs(python)
-    assert noticed(install(**variables).stdout)
+    assert noticed(install(action=small, **variables).stdout)
     assert runs(python)
 
 
@@ -245,12 +262,17 @@ def test_where_uv_finds_no_registry_pip_is_asked_before_the_installation_fails(
     assert list(place.iterdir()) == []
 
 
-def test_nothing_of_the_workspace_is_imported_by_pip(tmp_path: Path, workspace: Path, registry_free: dict[str, str]) -> None:
+def test_nothing_of_the_workspace_is_imported_by_pip_and_packages_that_are_not_available_leave_nothing_behind(
+    tmp_path: Path, workspace: Path, registry_free: dict[str, str]
+) -> None:
     program(tmp_path / "bin/uv", "exit 1")
-    variables = {"RUNNER_TEMP": str(tmp_path / "temp"), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **misleading(workspace)}
+    place = tmp_path / "temp"
+    variables = {"RUNNER_TEMP": str(place), "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **misleading(workspace)}
     result = install(cwd=workspace, VELRO_PYTHON=sys.executable, **variables, **registry_free)
     assert "No matching distribution found" in result.stderr
     assert "was imported" not in result.stdout + result.stderr
+    assert "PIP_INDEX_URL" in the_annotation(result)
+    assert list(place.iterdir()) == []
 
 
 def test_the_program_is_the_very_process_that_was_started(tmp_path: Path) -> None:
