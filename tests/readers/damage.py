@@ -7,24 +7,40 @@ each change by hypothesis would take ten times as long.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import random
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from velro_gate.errors import VelroError
 
-# The folder is shared by all cases of a test, each of which writes its own files first.
-_all_cases = settings(max_examples=2_000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-_chances = given(chance=st.integers(0, 2**48).map(random.Random))
+# The folder is shared by all cases of a test, each of which writes its own files first. A smaller number is no simpler case.
+_all_cases = settings(
+    max_examples=2_000,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 def fuzzed(test: Any) -> Any:
     """The test with 2,000 cases, each made from its own ``chance``."""
-    return _all_cases(_chances(test))
+
+    @functools.wraps(test)
+    def one_case(*arguments: Any, chance: int, **more: Any) -> None:
+        test(*arguments, chance=random.Random(chance), **more)
+
+    return _all_cases(given(chance=st.integers(0, 2**48))(one_case))
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file of one case. A new one: a file system may wait for the disk when a file is written over."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
 
 
 # What has gone wrong somewhere in some reader: numbers at the edges, endless ones, half a character, what YAML makes of words.

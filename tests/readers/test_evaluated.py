@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.analysis.banks import bank
-from tests.readers.damage import changed, damaged, fuzzed, in_words
+from tests.readers.damage import changed, damaged, fuzzed, in_words, put
 from tests.series import write_all
 from velro_gate.evaluation.recorded.series_files import read_series
 from velro_gate.store.bank import append_block, read_bank, take_up
@@ -32,7 +32,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 @fuzzed
 def test_any_bank_is_read_or_refused(tmp_path: Path, lines: list[Any], chance: random.Random) -> None:
     text = damaged("".join(f"{json.dumps(line)}\n" for line in listed(changed(lines, chance))), chance)
-    (tmp_path / "bank.jsonl").write_bytes(text)
+    put(tmp_path / "bank.jsonl", text)
     with in_words(text):
         read_bank(tmp_path / "bank.jsonl")
 
@@ -70,6 +70,6 @@ def test_any_series_is_read_or_refused(tmp_path: Path, series: dict[str, list[li
             cells = listed(changed(rows, chance)) if name == hit else rows
             text = "".join(f"{','.join(map(str, listed(line)))}\n" for line in cells)
             content = damaged(text, chance) if name == hit else text.encode()
-            (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+            put(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
     with in_words(hit, (tmp_path / hit).read_bytes()):
         read_series(tmp_path)

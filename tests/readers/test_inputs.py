@@ -12,7 +12,7 @@ import pytest
 
 from tests.github.test_event import environ as job_environ
 from tests.github.test_event import pull_request, run_of
-from tests.readers.damage import damaged, fuzzed, in_words, junk
+from tests.readers.damage import damaged, fuzzed, in_words, junk, put
 from tests.scenario.files import shop
 from velro_gate.cli.action.app import event_payload
 from velro_gate.engine.machine.limits import MachineLimits
@@ -61,8 +61,8 @@ MACHINE = MachineLimits(descriptors_soft=1024, descriptors_reachable=4096, ports
 @fuzzed
 def test_any_scenario_is_planned_or_refused(tmp_path: Path, chance: random.Random) -> None:
     scenario, rows = damaged(WHOLE, chance), damaged("id,name\n1,a\n2,b\n", chance)
-    (tmp_path / "ids.csv").write_bytes(rows)
-    (tmp_path / "scenario.yaml").write_bytes(scenario)
+    put(tmp_path / "ids.csv", rows)
+    put(tmp_path / "scenario.yaml", scenario)
     with in_words(scenario, rows):
         asked = RunOptions(scenario=tmp_path / "scenario.yaml", profile=chance.choice(["full", "pr", "other", None]))
         dry_run(prepare(asked, {}, need_secrets=False), MACHINE, {}).sentences()
@@ -91,7 +91,7 @@ FEEDERS = {kind: feeder_in(kind) for kind in ("json", "csv")}
 @fuzzed
 def test_any_rows_are_read_or_refused(tmp_path: Path, kind: str, rows: Any, chance: random.Random) -> None:
     text, faults = damaged(rows, chance), Faults("scenario.yaml")
-    (tmp_path / f"ids.{kind}").write_bytes(text)
+    put(tmp_path / f"ids.{kind}", text)
     with in_words(text):
         feeder = feeder_from(FEEDERS[kind], name="ids", folder=tmp_path, seed=1, faults=faults, line=1)
         assert (feeder is None) is bool(faults)
@@ -111,7 +111,7 @@ ROW = {
 @fuzzed
 def test_any_waivers_are_read_or_refused(tmp_path: Path, chance: random.Random) -> None:
     rows = damaged([ROW, {**ROW, "phase": "peak", "ceiling": 0.3, "issue": 7}], chance)
-    (tmp_path / "velro-waivers.yaml").write_bytes(rows)
+    put(tmp_path / "velro-waivers.yaml", rows)
     with in_words(rows):
         read_waivers(tmp_path / "velro-waivers.yaml")
 
@@ -140,7 +140,7 @@ def test_any_workflow_is_examined_or_named(tmp_path: Path, chance: random.Random
     file = tmp_path / ".github/workflows/gate.yml"
     file.parent.mkdir(parents=True, exist_ok=True)
     text = damaged(WORKFLOW, chance)
-    file.write_bytes(text)
+    put(file, text)
     with in_words(text):
         examine_repository(tmp_path)
 
@@ -158,7 +158,7 @@ def test_any_event_is_understood_or_refused(tmp_path: Path, chance: random.Rando
     path = tmp_path / "event.json"
     name = chance.choice([*EVENTS])
     payload = damaged(EVENTS[name], chance)
-    path.write_bytes(payload)
+    put(path, payload)
     environ = {**job_environ(name), "GITHUB_EVENT_PATH": str(path)}
     with in_words(name, payload):
         read_inputs(environ, read_event(environ, event_payload(environ)).inputs)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.analysis.runs import run
-from tests.readers.damage import damaged, fuzzed, in_words
+from tests.readers.damage import damaged, fuzzed, in_words, put
 from tests.report import duets
 from tests.store.test_selftests import made as a_selftest
 from tests.store.values import some_samples
@@ -37,7 +37,7 @@ RECORD: Any = json.loads(encode_record(RUN, compact=True))
 @fuzzed
 def test_any_record_is_judged_and_reported_or_refused(tmp_path: Path, chance: random.Random) -> None:
     record = damaged(RECORD, chance)
-    (tmp_path / "record.json").write_bytes(record)
+    put(tmp_path / "record.json", record)
     with in_words(record):
         read_record(tmp_path)
         if chance.random() < 0.2:
@@ -49,7 +49,7 @@ def test_any_baseline_is_compared_with_or_skipped_by_name(tmp_path: Path, chance
     folder = tmp_path / RUN.plan.scenario / "environment"
     folder.mkdir(parents=True, exist_ok=True)
     record = damaged(RECORD, chance)
-    (folder / "20261101T000000Z-abc.json").write_bytes(record)
+    put(folder / "20261101T000000Z-abc.json", record)
     with in_words(record):
         found = load_baselines(tmp_path, plan=RUN.plan, environment=RUN.environment)
         assert found.accepted or found.skipped
@@ -65,8 +65,8 @@ FACTS: Any = json.loads(
 @fuzzed
 def test_any_facts_and_any_confirmation_are_read_or_refused(tmp_path: Path, chance: random.Random) -> None:
     facts, confirmation = damaged(FACTS, chance), damaged({"schema": 1, "not_run_again": {"steady": "late"}}, chance)
-    (tmp_path / "facts.json").write_bytes(facts)
-    (tmp_path / "confirmation.json").write_bytes(confirmation)
+    put(tmp_path / "facts.json", facts)
+    put(tmp_path / "confirmation.json", confirmation)
     with in_words(facts):
         read_facts(tmp_path)
     with in_words(confirmation):
@@ -94,7 +94,7 @@ def test_any_samples_are_read_or_refused(tmp_path: Path, chance: random.Random) 
         for name, column in MEMBERS.items():
             archive.writestr(zipfile.ZipInfo(name), damaged(column, chance) if name == hit else column)
     whole = file.getvalue() if inside else damaged(file.getvalue(), chance)
-    (tmp_path / "samples.npz").write_bytes(whole)
+    put(tmp_path / "samples.npz", whole)
     with in_words(whole):
         read_samples(tmp_path / "samples.npz")
 
@@ -108,7 +108,7 @@ def test_any_duet_is_judged_and_reported_or_refused(tmp_path: Path, chance: rand
     if not (tmp_path / "record.json").exists():
         (tmp_path / "record.json").write_text(encode_record(duets.record(PAIRS)), encoding="utf-8")
     pairs = damaged(DUET, chance)
-    (tmp_path / "duet.json").write_bytes(pairs)
+    put(tmp_path / "duet.json", pairs)
     with in_words(pairs):
         read_duet(tmp_path)
         if chance.random() < 0.05:
@@ -122,6 +122,6 @@ SELFTEST_FILE: Any = json.loads(encode_selftest(SELFTEST))
 @fuzzed
 def test_any_selftest_is_read_or_refused(tmp_path: Path, chance: random.Random) -> None:
     selftest = damaged(SELFTEST_FILE, chance)
-    place_of(tmp_path, SELFTEST.environment).write_bytes(selftest)
+    put(place_of(tmp_path, SELFTEST.environment), selftest)
     with in_words(selftest):
         known_selftest(tmp_path, SELFTEST.environment)
