@@ -74,6 +74,9 @@ class Service:
     def later(self, seconds: float, act: Callable[[], None]) -> trio.CancelScope:
         """Act when the time has come, unless the scope has been cancelled by then."""
         scope = trio.CancelScope()
+        # Most connections never hang up: a task for each time that they do not would be half of all.
+        if seconds == NEVER:
+            return scope
 
         async def wait() -> None:
             with scope:
