@@ -23,6 +23,12 @@ _LOOK_EVERY = 0.01
 _SECONDS = 5.0
 
 
+def adopt_orphans() -> None:
+    """From now on whatever a descendant of this process leaves behind becomes its child, where the system knows that."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
 @contextmanager
 def orphans_ended() -> Iterator[None]:
     """At the end of the block no process is left that became a child of this one in it."""
@@ -38,6 +44,16 @@ def orphans_ended() -> Iterator[None]:
     finally:
         _end_all_but(spared)
         libc.prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)
+
+
+def end_family(pid: int) -> None:
+    """Kill a process, and before it whatever it has started that is still below it."""
+    family = [pid]
+    for parent in family:
+        family += set(_children_of({parent})) - set(family)
+    for one in reversed(family):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(one, signal.SIGKILL)
 
 
 def _end_all_but(spared: Collection[int]) -> None:

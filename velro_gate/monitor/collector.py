@@ -15,6 +15,7 @@ from pathlib import Path
 
 import trio
 
+from velro_gate.leftovers import end_family
 from velro_gate.monitor.watching import SourceError
 
 _CHILD = Path(__file__).with_name("collecting.py")
@@ -67,7 +68,8 @@ class CollectorSource:
         process, self._process = self._process, None
         self._received.clear()
         if process is not None:
-            process.kill()
+            if process.poll() is None:
+                end_family(process.pid)
             with trio.CancelScope(shield=True):
                 await process.wait()
             for stream in (process.stdin, process.stdout):
@@ -81,6 +83,8 @@ class CollectorSource:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
+            # Ctrl-C is for us, and what its code starts ends with it.
+            start_new_session=True,
         )
 
     async def _line(self, process: trio.Process) -> bytes:

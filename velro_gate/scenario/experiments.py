@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from itertools import pairwise
@@ -30,11 +29,10 @@ from velro_gate.scenario.syntax.experiment_shape import ControlSpec, ExpectSpec,
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.shape import PhaseSpec
 from velro_gate.scenario.syntax.templates import names_in
+from velro_gate.scenario.target import names_process
 
 ReadExperiments = Callable[[PhaseSpec, Faults], tuple[Experiment, ...]]
 """The experiments of a phase as it is written; what is wrong with them is added to the faults."""
-
-_PROCESS = re.compile(r"port:\d{1,5}|pid:\d+|command:\S.*")
 
 
 def no_experiments(_: PhaseSpec, __: Faults) -> tuple[Experiment, ...]:
@@ -176,7 +174,7 @@ class ExperimentReader:
 
 
 def _check_process(of: str, line: int, faults: Faults) -> None:
-    if not _PROCESS.fullmatch(of):
+    if not names_process(of):
         faults.add(line, f"{of!r} names no process", "port:8400, pid:4711 or command:gunicorn")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from velro_gate.model.metric.definition import Direction
-from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType
+from velro_gate.model.metric.own import BOUND, MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType
 from velro_gate.model.metrics import METRICS
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.observed import MetricSpec
@@ -34,6 +34,10 @@ def own_metrics_from(
         line = spec.line()
         if not _NAME.fullmatch(name):
             faults.add(line, f"the metric {name!r} needs another name", "lower-case letters, digits and _, at most 40")
+        elif BOUND in name:
+            faults.add(
+                line, f"the metric {name!r} needs another name", f"{BOUND} stands before the bound of a histogram's bucket"
+            )
         elif name in METRICS:
             faults.add(line, f"there is a metric {name!r} already", "choose another name")
         elif (made := _metric(name, spec, steps, folder, resolve, faults)) is not None:

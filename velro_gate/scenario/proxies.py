@@ -23,8 +23,8 @@ _SCHEMES = {
     "rediss": (6379, WireProtocol.TCP),
     "https": (443, WireProtocol.TCP),
 }
+_EVERYWHERE = re.compile(r"0+(\.0+){0,3}|[0:]+|\*")
 _PLACE = re.compile(r"(?:(?P<host>[^\s:/@\[\]]+|\[[0-9a-fA-F:.]+\]):)?(?P<port>\d{1,5})")
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def proxies_from(
@@ -88,6 +88,10 @@ def _own(text: str, report: _Report) -> tuple[str, int] | None:
     place = _place(text)
     if place is None:
         report(f"'listen' is {text!r}, which is no host:port", "for example 127.0.0.1:16379")
+        return None
+    if _EVERYWHERE.fullmatch(place[0]):
+        what = "'listen' offers the dependency to the whole network"
+        report(what, "name the address at which the service reaches this machine: 127.0.0.1, or that of a bridge")
         return None
     return place[0] or "127.0.0.1", place[1]
 

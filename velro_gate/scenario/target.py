@@ -20,6 +20,7 @@ from velro_gate.scenario.syntax.templates import PLACEHOLDER
 
 _HTTP = ("http", "https")
 _PROCESSES = ("port", "pid", "command")
+_PROCESS = re.compile(r"port:(?P<port>[1-9][0-9]{0,4})|pid:[1-9][0-9]{0,9}|command:\S.*")
 _FILES = ("ca_file", "client_certificate", "client_key", "unix_socket")
 _LONGEST_SOCKET_PATH = 107
 """Bytes: what the kernel's structure for such an address holds, its closing zero left out."""
@@ -202,6 +203,12 @@ def _check_url(
         report(f"{where}{origin} {fault[0]}", fault[1])
 
 
+def names_process(text: str) -> bool:
+    """Whether a text is ``port:8400``, ``pid:4711`` or ``command:gunicorn``, with numbers that there are."""
+    found = _PROCESS.fullmatch(text)
+    return found is not None and (found["port"] is None or int(found["port"]) < 65_536)
+
+
 def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, str | None] | None:
     """What is wrong with a URL, and a suggestion; None when nothing is. bare: it is what the steps' paths are added to."""
     try:
@@ -213,7 +220,7 @@ def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, 
     scheme = parts.scheme.partition("+")[0] if "postgresql" in schemes else parts.scheme
     if scheme not in schemes:
         return f"does not start with {schemes[0]}:{'' if schemes == _PROCESSES else '//'}", f"schemes: {', '.join(schemes)}"
-    if scheme in _PROCESSES and not (parts.path.strip() if scheme == "command" else parts.path.isdigit()):
+    if scheme in _PROCESSES and not names_process(url):
         return "names no process", "port:8400, pid:4711 or command:gunicorn"
     if not parts.hostname and scheme in _HTTP:
         return "names no host", None

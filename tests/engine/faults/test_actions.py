@@ -11,13 +11,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import trio
 
+from velro_gate.engine.faults import actions
 from velro_gate.engine.faults.injector import running_injector
 
 SHELL = {"environ": {"PATH": os.environ["PATH"]}, "folder": "/"}
@@ -134,6 +137,53 @@ def test_a_control_endpoint_is_asked_to_break_and_to_repair() -> None:
         assert seen == [("POST", "/break", b'{"a": 1}'), ("POST", "/repair", b"")]
         refused = {"kind": "request", "begin": request(url, "/refused"), "undo": None}
         assert injector.begin("b", refused) == "POST /refused was answered 403"
+
+
+@pytest.mark.hostile("experiments")
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"4000\r\n" + b"a" * 0x4000 + b"\r\n", ""),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "POST /x was not answered within 0.3 s"),
+        (b"X", "POST /x"),
+    ],
+)
+def test_a_control_endpoint_that_answers_without_end_holds_nothing_up(
+    said: bytes, becomes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "REQUEST_SECONDS", 0.3)
+
+    async def answer(stream: trio.SocketStream) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(said)
+            while True:
+                await stream.send_all(said.rpartition(b"\r\n\r\n")[2] or said)
+
+    async def main() -> str:
+        async with trio.open_nursery() as nursery:
+            listener, *_ = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+            url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+            try:
+                with trio.fail_after(60.0):
+                    await actions.begin({"kind": "request", "begin": request(url, "/x"), "undo": None}, lambda _: None)
+            except actions.ActionError as error:
+                return str(error)
+            finally:
+                nursery.cancel_scope.cancel()
+        return ""
+
+    assert trio.run(main).startswith(becomes)
+
+
+@pytest.mark.hostile("experiments")
+def test_what_a_command_leaves_running_can_go_on_to_print(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    with running_injector() as injector:
+        # More than a pipe holds.
+        order = {"kind": "command", "run": f"(head -c 300000 /dev/zero && touch {mark}) &", "undo": "", **SHELL}
+        assert injector.begin("a", order) == ""
+        until(mark.exists)
 
 
 def test_a_control_endpoint_that_is_not_there_is_a_reason() -> None:

@@ -75,3 +75,16 @@ def test_an_encrypted_connection_to_postgresql_is_given_up_on() -> None:
 def test_a_command_that_is_no_array_of_strings_ends_the_counting() -> None:
     counter = counter_for(WireProtocol.REDIS)
     assert fed(counter, command(b"GET", b"a") + b"*1\r\n:5\r\n" + command(b"GET", b"b") * 9, []) == 2
+
+
+@pytest.mark.hostile("experiments")
+@pytest.mark.parametrize(
+    ("protocol", "stream"),
+    [
+        (WireProtocol.REDIS, b"*" + b"9" * 5_000 + b"\r\n"),
+        (WireProtocol.REDIS, b"*1\r\n$" + b"9" * 5_000 + b"\r\n"),
+        (WireProtocol.HTTP, b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n"),
+    ],
+)
+def test_a_length_of_thousands_of_digits_ends_the_counting_and_nothing_else(protocol: WireProtocol, stream: bytes) -> None:
+    assert fed(counter_for(protocol), stream + command(b"GET", b"a") * 9, []) <= 1

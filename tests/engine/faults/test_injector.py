@@ -75,6 +75,37 @@ def test_an_injector_that_was_killed_is_an_error_and_not_a_wait() -> None:
             asked_on(injector)
 
 
+@pytest.mark.hostile("experiments")
+def test_an_injector_that_somebody_has_stopped_goes_on_and_undoes_what_there_is_to_undo() -> None:
+    with running_injector(seconds=0.2) as injector:
+        os.kill(injector.pid, signal.SIGSTOP)
+        assert injector.counts() == {}
+        os.kill(injector.pid, signal.SIGSTOP)
+    assert not psutil.pid_exists(injector.pid)
+
+
+@pytest.mark.hostile("experiments")
+def test_an_injector_that_never_replies_is_an_error_and_not_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("velro_gate.engine.faults.injector._AWAKE_SECONDS", 0.1)
+    with subprocess.Popen(["sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        injector = Injector(process, seconds=0.1)
+        with pytest.raises(BrokenError, match="did not reply within"):
+            # More than a pipe holds, as an environment may be.
+            injector.begin("a", {"environ": {"A": "a" * 200_000}})
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.hostile("experiments")
+def test_a_dependency_and_an_address_without_a_proper_name_end_no_injector() -> None:
+    with running_injector() as injector:
+        port = injector.open_proxy("redis", "a..b", 6379)
+        with contextlib.suppress(ConnectionError):
+            assert heard(port) == b""
+        with pytest.raises(BrokenError, match="cannot listen"):
+            injector.open_proxy("other", "127.0.0.1", 1, listen=("a..b", 6379))
+        assert injector.counts()["redis"].failed == 1
+
+
 _RUN = """
 import time
 from velro_gate.engine.faults.injector import running_injector

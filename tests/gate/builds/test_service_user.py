@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from velro_gate.engine.faults.injector import running_injector
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.builds import supervisor
 from velro_gate.gate.builds.build import BuildRunner
@@ -200,3 +201,27 @@ def test_where_this_user_may_not_switch_the_refusal_says_how_to_allow_it(
     assert caught.value.why == "sudo: a password is required"
     assert "#1001 ALL=(nobody) NOPASSWD: ALL" in caught.value.hint
     assert (tmp_path / "asked").read_text("utf-8").startswith(f"-n -u {NOBODY} -- ")
+
+
+def test_commands_of_experiments_run_as_that_user_in_the_copy_and_signal_nothing_of_the_gate(
+    workspace: Path, results: Results, nobody: ServiceUser
+) -> None:
+    runner = shop(workspace, nobody, "")
+    runner.build_head(results)
+    user = runner.other_user(nobody.code(Side.HEAD))
+    assert user is not None
+    line = f'id -un; pwd; printf %s "$SERVICE_KEY" | wc -c; kill -0 {os.getpid()} 2>/dev/null && echo signalled; exit 3'
+    with running_injector() as injector:
+        said = injector.begin(
+            "a",
+            {
+                "kind": "command",
+                "run": line,
+                "undo": "",
+                "environ": {**runner.environ, **user.environ},
+                "folder": str(user.folder),
+                "user": {"line": list(user.line), "rights": dict(user.rights)},
+            },
+        )
+    secret = len("it's a $ecret\nof two lines")
+    assert said == f"a command ended with exit code 3: {NOBODY}\n{nobody.code(Side.HEAD)}\n{secret}"

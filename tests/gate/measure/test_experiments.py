@@ -125,6 +125,8 @@ def test_a_fault_is_undone_although_the_run_is_killed(tmp_path: Path) -> None:
 class FakeInjector:
     """Notes its orders; some of them fail."""
 
+    pid = 0
+
     def __init__(self, *, begins: str = "", dies: bool = False) -> None:
         self.orders: list[tuple[str, str]] = []
         self.actions: list[Mapping[str, Any]] = []

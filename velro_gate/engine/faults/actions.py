@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,7 @@ _Order = Mapping[str, Any]
 COMMAND_SECONDS = 60.0
 REQUEST_SECONDS = 10.0
 _LAST_WORDS = 0.5  # seconds
+_END_SECONDS = 5.0
 _TAIL = 400
 _GROUPS = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
@@ -146,32 +148,47 @@ async def _request(asked: _Order) -> None:
     import httpx
 
     transport = httpx.AsyncHTTPTransport(uds=asked["socket"], verify=asked["verify"])
+    # Of the response only the status counts, so its body, which may have no end, is not read.
     try:
-        async with httpx.AsyncClient(transport=transport, timeout=REQUEST_SECONDS) as client:
-            response = await client.request(
-                asked["method"], asked["url"], content=asked["body"] or None, headers=dict(asked["headers"])
-            )
-    except httpx.HTTPError as error:
+        with trio.fail_after(REQUEST_SECONDS):
+            async with (
+                httpx.AsyncClient(transport=transport, timeout=REQUEST_SECONDS, trust_env=False) as client,
+                client.stream(
+                    asked["method"], asked["url"], content=asked["body"] or None, headers=dict(asked["headers"])
+                ) as response,
+            ):
+                status, good = response.status_code, response.is_success
+    except trio.TooSlowError as error:
+        waited = units.format_duration(REQUEST_SECONDS)
+        raise ActionError(f"{asked['method']} {asked['shown']} was not answered within {waited}") from error
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise ActionError(f"{asked['method']} {asked['shown']} failed: {str(error) or type(error).__name__}") from error
-    if not response.is_success:
-        raise ActionError(f"{asked['method']} {asked['shown']} was answered {response.status_code}")
+    if not good:
+        raise ActionError(f"{asked['method']} {asked['shown']} was answered {status}")
 
 
 async def _command(line: str, order: _Order) -> None:
     """Run a line of the shell until it returns."""
+    other: _Order | None = order.get("user")
     process = await trio.lowlevel.open_process(
-        ["/bin/sh", "-c", line],
-        stdin=subprocess.DEVNULL,
+        ["/bin/sh", "-c", line] if other is None else other["line"],
+        stdin=subprocess.DEVNULL if other is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=dict(order["environ"]),
-        cwd=order["folder"],
+        env=dict(order["environ"]) if other is None else {"PATH": os.environ.get("PATH", os.defpath)},
+        cwd=order["folder"] if other is None else "/",
         start_new_session=True,
+        **({} if other is None else other["rights"]),
     )
     said, heard = bytearray(), trio.Event()
 
     async def listen() -> None:
         assert process.stdout is not None
+        if process.stdin is not None:
+            # Another user's shell reads its variables: as arguments everybody could read them.
+            with contextlib.suppress(trio.BrokenResourceError):
+                async with process.stdin as script:
+                    await script.send_all(_script(line, order).encode("utf-8", "surrogateescape"))
         async for some in process.stdout:
             said.extend(some)
             del said[:-_TAIL]
@@ -188,15 +205,38 @@ async def _command(line: str, order: _Order) -> None:
                 nursery.cancel_scope.cancel()
     finally:
         if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
+            # Another user's is ended with the job.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
-            with trio.CancelScope(shield=True):
+            with trio.move_on_after(_END_SECONDS, shield=True):
                 await process.wait()
         assert process.stdout is not None
-        with trio.CancelScope(shield=True):
-            await process.stdout.aclose()
+        if process.returncode == 0 and not heard.is_set():
+            # A service that was started again goes on to print, and would end by a pipe that nobody reads.
+            trio.lowlevel.spawn_system_task(_unheard, process.stdout)
+        else:
+            with trio.CancelScope(shield=True):
+                await process.stdout.aclose()
     words = said.decode("utf-8", "replace").strip()
     if waited.cancelled_caught:
         raise ActionError(f"a command did not return within {units.format_duration(COMMAND_SECONDS)}")
     if process.returncode:
         raise ActionError(f"a command ended with exit code {process.returncode}" + (f": {words}" if words else ""))
+
+
+def _script(line: str, order: _Order) -> str:
+    settings = [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in order["environ"].items()
+        if name.isidentifier() and name.isascii()
+    ]
+    return "\n".join(
+        [*settings, f"cd -- {shlex.quote(order['folder'])} || exit 126", f"exec /bin/sh -c {shlex.quote(line)} </dev/null", ""]
+    )
+
+
+async def _unheard(stream: trio.abc.ReceiveStream) -> None:
+    with contextlib.suppress(trio.BrokenResourceError):
+        async with stream:
+            async for _ in stream:
+                pass

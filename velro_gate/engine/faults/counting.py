@@ -9,6 +9,8 @@ from __future__ import annotations
 from velro_gate.model.resilience.network import WireProtocol
 
 _LONGEST_LINE = 1 << 16
+_MOST_DIGITS = 18
+"""Of a length; Python refuses endless digits by an error of its own."""
 _NOT_YET, _STRANGE = -1, -2
 """In place of an end: the head is not whole yet, or not known."""
 
@@ -79,14 +81,14 @@ class RedisCounter(_Skipping):
             return _NOT_YET
         line = data[at:end]
         if line.startswith(b"$") and self._left:
-            if not line[1:].isdigit():
+            if not _is_number(line[1:]):
                 return _STRANGE
             self._left -= 1
             return end + 2 + int(line[1:]) + 2
         if self._left:
             return _STRANGE
         if line.startswith(b"*"):
-            if not line[1:].isdigit():
+            if not _is_number(line[1:]):
                 return _STRANGE
             self._left = int(line[1:])
         self.requests += bool(line)
@@ -142,9 +144,15 @@ class HttpCounter(_Skipping):
             name, _, value = field.partition(b":")
             if name == b"transfer-encoding":
                 return _STRANGE
-            if name == b"content-length" and value.strip().isdigit():
+            if name == b"content-length":
+                if not _is_number(value.strip()):
+                    return _STRANGE
                 length = int(value)
         return end + 4 + length
+
+
+def _is_number(text: bytes) -> bool:
+    return text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def counter_for(protocol: WireProtocol) -> Counter:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from velro_gate import units
+from velro_gate.engine.faults.actions import COMMAND_SECONDS
 from velro_gate.engine.faults.messages import MOST_LINE, line_of, message_of, packed_fault
 from velro_gate.errors import BrokenError
 from velro_gate.hardening import bare
@@ -22,13 +26,20 @@ from velro_gate.model.resilience.network import NetworkFault, ProxyCounts, WireP
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 """Seconds that it may take to undo what there is to undo."""
+ORDER_SECONDS = COMMAND_SECONDS + 15.0
+"""Seconds that it may take to reply: the longest action, and what a busy machine adds."""
+_AWAKE_SECONDS = 5.0
 
 
 class Injector:
-    """Gives orders, one at a time, from any thread."""
+    """Gives orders, one at a time, from any thread. seconds: how long a reply may take."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], *, seconds: float = ORDER_SECONDS) -> None:
+        assert process.stdin is not None
+        # A process that is stopped reads nothing, and a full pipe must not hold us either.
+        os.set_blocking(process.stdin.fileno(), False)
         self._process = process
+        self._seconds = seconds
         self._turn = threading.Lock()
         self._last = 0
 
@@ -94,17 +105,19 @@ class Injector:
         """Have one order carried out; the reply.
 
         Raises:
-            BrokenError: the process has ended.
+            BrokenError: the process has ended, or does not reply.
         """
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         with self._turn:
             self._last += 1
-            line = b""
-            with suppress(BrokenPipeError, ValueError):
-                self._process.stdin.write(line_of({"id": self._last, "do": do, **rest}))
-                self._process.stdin.flush()
-                line = self._process.stdout.readline(MOST_LINE)
+            line = self._said(line_of({"id": self._last, "do": do, **rest}))
+            if line is None:
+                # Whatever has stopped it: nothing that comes later is a reply to this.
+                self._process.kill()
+                raise BrokenError(
+                    f"the process that carries out faults did not reply within {units.format_duration(self._seconds)}",
+                    why="it was stopped by somebody, or the machine is overloaded",
+                    hint="See whether a command or an experiment stops processes that are not the service's.",
+                )
             if not line.endswith(b"\n"):
                 raise BrokenError(
                     "the process that carries out faults has ended",
@@ -115,17 +128,58 @@ class Injector:
             assert reply.pop("id") == self._last
             return reply
 
+    def _said(self, order: bytes) -> bytes | None:
+        """What it replies; nothing where it has ended, None where it does not reply."""
+        waiting = memoryview(order)
+        held = bytearray()
+        for seconds in (self._seconds, _AWAKE_SECONDS):
+            deadline = time.monotonic() + seconds
+            while (left := deadline - time.monotonic()) > 0.0:
+                if waiting:
+                    waiting = self._given(waiting, left)
+                elif some := self._heard(left):
+                    held += some
+                    if held.endswith(b"\n") or len(held) > MOST_LINE:
+                        return bytes(held)
+                elif some is not None:
+                    return b""
+            # Where somebody has stopped it, it goes on now.
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGCONT)
+        return None
+
+    def _given(self, order: memoryview, seconds: float) -> memoryview:
+        """What of an order has not been written yet."""
+        assert self._process.stdin is not None
+        try:
+            sink = self._process.stdin.fileno()
+            return order[os.write(sink, order) :] if _ready(sink, select.POLLOUT, seconds) else order
+        except BlockingIOError:
+            return order
+        except (BrokenPipeError, ValueError):
+            # It has ended, which its output says as well.
+            return order[:0]
+
+    def _heard(self, seconds: float) -> bytes | None:
+        """Some bytes of a reply; none where it has ended, None where there is nothing yet."""
+        assert self._process.stdout is not None
+        try:
+            source = self._process.stdout.fileno()
+            return os.read(source, 1 << 16) if _ready(source, select.POLLIN, seconds) else None
+        except ValueError:
+            return b""
+
 
 @contextmanager
-def running_injector() -> Iterator[Injector]:
-    """A process that carries out faults, while the ``with`` block lasts; afterwards everything is undone.
+def running_injector(*, seconds: float = ORDER_SECONDS) -> Iterator[Injector]:
+    """A process that carries out faults, while the ``with`` block lasts; afterwards everything is undone. seconds: see there.
 
     Raises:
         BrokenError: it does not start.
     """
     process = _start()
     try:
-        yield Injector(process)
+        yield Injector(process, seconds=seconds)
     finally:
         _end(process)
 
@@ -143,12 +197,19 @@ def _start() -> subprocess.Popen[bytes]:
     except OSError as error:
         raise _not_started(error.strerror or str(error)) from error
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+    ready = _ready(process.stdout.fileno(), select.POLLIN, START_SECONDS)
     if not ready or process.stdout.readline() != b"{}\n":
         process.kill()
         _end(process)
         raise _not_started("it said nothing" if not ready else "it ended at once")
     return process
+
+
+def _ready(descriptor: int, event: int, seconds: float) -> bool:
+    """Whether it can be used within this time. Not by ``select``, which knows no descriptor above 1,023."""
+    poll = select.poll()
+    poll.register(descriptor, event)
+    return bool(poll.poll(seconds * 1000.0))
 
 
 def _not_started(why: str) -> BrokenError:
@@ -165,6 +226,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdout is not None
     with suppress(BrokenPipeError):
         process.stdin.close()
+    # One that somebody has stopped could undo nothing.
+    process.send_signal(signal.SIGCONT)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

@@ -23,6 +23,7 @@ from velro_gate.engine.faults import actions
 from velro_gate.engine.faults.messages import LinesFrom, line_of, unpacked_fault
 from velro_gate.engine.faults.proxy import FaultProxy
 from velro_gate.hardening import close_to_others
+from velro_gate.leftovers import adopt_orphans
 from velro_gate.model.resilience.network import WireProtocol
 
 _Order = dict[str, Any]
@@ -52,11 +53,14 @@ class OrderHandler:
             return {"failed": str(error)}
         except OSError as error:
             return {"failed": error.strerror or str(error)}
+        except ValueError as error:
+            # A host name that is none, or an address of another kind: no reason to end, and with it everything else.
+            return {"failed": str(error)}
 
     async def undo_all(self) -> None:
         """Undo what has not been undone yet, the last one first."""
         for key in reversed(list(self._to_undo)):
-            with contextlib.suppress(actions.ActionError, OSError):
+            with contextlib.suppress(actions.ActionError, OSError, ValueError):
                 await self._to_undo.pop(key)()
 
     async def _open(self, order: _Order) -> _Reply:
@@ -95,8 +99,8 @@ class OrderHandler:
                 proxy.set(unpacked_fault(action["fault"]))
             else:
                 await actions.begin(action, arm)
-        except (actions.ActionError, OSError):
-            with contextlib.suppress(actions.ActionError, OSError):
+        except (actions.ActionError, OSError, ValueError):
+            with contextlib.suppress(actions.ActionError, OSError, ValueError):
                 await self._undo(order)
             raise
         return {}
@@ -146,6 +150,8 @@ async def _until_told() -> None:
 def main() -> None:
     """Carry out orders from standard input until it ends."""
     close_to_others()
+    # What a command has started again is found below this process, and not among the run's own.
+    adopt_orphans()
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -147,7 +147,8 @@ class FaultProxy:
             try:
                 with trio.fail_after(_CONNECT_SECONDS):
                     upstream = await _connect(self._host, self._port)
-            except (OSError, trio.TooSlowError):
+            except (OSError, UnicodeError, trio.TooSlowError):
+                # UnicodeError: the name of the dependency is none that can be looked up.
                 self._failed += 1
                 connection.abort()
                 return

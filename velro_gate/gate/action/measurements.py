@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -177,7 +177,9 @@ class JobMeasurements:
 
     def _served(self, setup: Setup, results: Results, service: ExitStack) -> Setup:
         """The setup against the service, which is started where this job does that, and runs until ``service`` is closed."""
-        return service.enter_context(self._builder.serving(setup, results)) if self._starts else setup
+        if self._starts:
+            return service.enter_context(self._builder.serving(setup, results))
+        return replace(setup, user=self._builder.other_user())
 
     def _confirming(self, setup: Setup, served: Setup, service: ExitStack, results: Results, effects: Effects) -> Confirming:
         """How what the screen leaves open is measured again: side by side with the change's base build where this job can

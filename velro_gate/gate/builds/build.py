@@ -15,9 +15,10 @@ from velro_gate.errors import BrokenError
 from velro_gate.gate.builds.output import BuildOutput
 from velro_gate.gate.builds.run import START_SECONDS, BuildCommand, Builds, free_port, supervised
 from velro_gate.gate.builds.service_user import ServiceUser
+from velro_gate.gate.builds.supervisor import as_user
 from velro_gate.gate.measure.experiments import through_proxies, with_injector
 from velro_gate.gate.measure.results import Results
-from velro_gate.gate.measure.setup import Setup
+from velro_gate.gate.measure.setup import OtherUser, Setup
 from velro_gate.model.duet import Side
 from velro_gate.model.masking import secret_values
 from velro_gate.model.record import Revision
@@ -154,9 +155,20 @@ class BuildRunner:
             folder = self._code(self.workspace, Side.HEAD)
             # What it depends on has to be there when it starts.
             with with_injector(setup) as ready, self._kept(line, folder, environ, output):
-                yield replace(ready, scenario=replace(setup.scenario, target=target), start_seconds=START_SECONDS)
+                served = replace(setup.scenario, target=target)
+                yield replace(ready, scenario=served, start_seconds=START_SECONDS, user=self.other_user(folder))
         finally:
             output.keep()
+
+    def other_user(self, folder: Path | None = None) -> OtherUser | None:
+        """Whom commands of experiments run as, since they come with the change as the service does. folder: where, once there
+        is a copy of the code.
+        """
+        if self.user is None:
+            return None
+        line, rights = as_user(self.user.name, ["/bin/sh", "-s"])
+        place = self.user.place if folder is None else folder
+        return OtherUser(line=tuple(line), rights=rights, folder=place, environ=self._own_environ(Side.HEAD))
 
     def _output(self, results: Results, name: str) -> BuildOutput:
         return BuildOutput(results.folder / name, secret_values(self.environ))

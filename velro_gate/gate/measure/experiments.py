@@ -21,7 +21,8 @@ import trio
 
 from velro_gate.engine.faults.injector import Injector, running_injector
 from velro_gate.errors import BrokenError
-from velro_gate.gate.measure.setup import Setup
+from velro_gate.gate.measure.breakable import processes_of
+from velro_gate.gate.measure.setup import OtherUser, Setup
 from velro_gate.model.resilience.experiment import (
     Action,
     Blow,
@@ -39,7 +40,6 @@ from velro_gate.model.resilience.experiment import (
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.scenario import Phase, Target
 from velro_gate.monitor import SourceError
-from velro_gate.monitor.service import source_at as processes_at
 
 COUNT_EVERY = 0.5
 """Seconds between two looks at what has passed through the proxies."""
@@ -96,7 +96,7 @@ class Broken:
 class Experimenter:
     """Carries out the experiments of each phase. origin: the run's start on trio's clock. environ: of commands.
 
-    log: gets a line when something is begun or undone. note: gets why something could not be.
+    log: gets a line when something is begun or undone. note: gets why something could not be. user: whom commands run as.
     """
 
     injector: Injector
@@ -107,6 +107,7 @@ class Experimenter:
     log: logging.Logger
     note: Callable[[str], None]
     nursery: trio.Nursery
+    user: OtherUser | None = None
     _carried: list[CarriedOut] = field(default_factory=list)
     _counts: list[DependencyCount] = field(default_factory=list)
     _scopes: dict[str, trio.CancelScope] = field(default_factory=dict)
@@ -154,7 +155,7 @@ class Experimenter:
             try:
                 order = await trio.to_thread.run_sync(self._ordered, experiment.action)
                 fault = await trio.to_thread.run_sync(self.injector.begin, key, order)
-            except (SourceError, BrokenError) as error:
+            except (SourceError, BrokenError, OSError) as error:
                 fault = error.what if isinstance(error, BrokenError) else str(error)
         begun = self._now()
         try:
@@ -212,10 +213,10 @@ class Experimenter:
             case NetworkAction(proxy=name, fault=fault):
                 return {"kind": "network", "name": name, "fault": asdict(fault)}
             case ProcessAction(blow=blow, of=of, start=start):
-                pids = _processes(of)
+                pids = self._processes(of)
                 return {"kind": "process", "blow": blow.value, "pids": pids, "start": start, **self._shell()}
             case PressureAction(of=of, cpu=cpu, memory=memory):
-                return {"kind": "pressure", "pid": _processes(of)[0], "cpu": cpu, "memory": memory}
+                return {"kind": "pressure", "pid": self._processes(of)[0], "cpu": cpu, "memory": memory}
             case RequestAction(begin=begin, undo_by=undo):
                 return {
                     "kind": "request",
@@ -225,8 +226,14 @@ class Experimenter:
             case CommandAction(run=run, undo_run=undo):
                 return {"kind": "command", "run": run, "undo": undo, **self._shell()}
 
+    def _processes(self, of: str) -> list[int]:
+        return processes_of(of, self.environ, injector=self.injector.pid)
+
     def _shell(self) -> dict[str, Any]:
-        return {"environ": dict(self.environ), "folder": os.getcwd()}  # noqa: PTH109 (as text)
+        if self.user is None:
+            return {"environ": dict(self.environ), "folder": os.getcwd()}  # noqa: PTH109 (as text)
+        user = {"line": list(self.user.line), "rights": dict(self.user.rights)}
+        return {"environ": {**self.environ, **self.user.environ}, "folder": str(self.user.folder), "user": user}
 
     def _request(self, asked: ControlRequest) -> dict[str, Any]:
         put_in = partial(_PLACEHOLDER.sub, lambda match: self.secrets.get(match[2], "") if match[1] == "env" else match[0])
@@ -239,14 +246,3 @@ class Experimenter:
             "socket": self.target.unix_socket,
             "verify": self.target.verify,
         }
-
-
-def _processes(of: str) -> list[int]:
-    """The processes of this description, children included.
-
-    Raises:
-        SourceError: there is none that we may look into.
-    """
-    found = processes_at(of, verify=True)
-    found.read_blocking()
-    return list(found.pids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -26,8 +27,9 @@ from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
 from velro_gate.gate.measure.results import Results, RunLog
 from velro_gate.gate.measure.setup import Setup
+from velro_gate.leftovers import orphans_ended
 from velro_gate.model.masking import mask, secret_values
-from velro_gate.model.metric.own import OWN
+from velro_gate.model.metric.own import OWN, MetricOrigin
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
@@ -200,6 +202,7 @@ async def _measure(
                 log=log,
                 note=note,
                 nursery=nursery,
+                user=setup.user,
             )
         )
 
@@ -262,37 +265,40 @@ async def watched_load(
         transport=transport_to(target),
         own=setup.scenario.metrics,
     )
-    async with trio.open_nursery() as nursery:
-        experimenter = experimenting(origin, nursery)
+    collects = any(metric.origin is MetricOrigin.COLLECTOR for metric in setup.scenario.metrics)
+    # A collector's code may start processes.
+    with orphans_ended() if collects else nullcontext():
+        async with trio.open_nursery() as nursery:
+            experimenter = experimenting(origin, nursery)
 
-        def finished(ran: PhaseRun) -> None:
-            _log_phase(log, ran)
-            if experimenter is not None:
-                experimenter.finished(ran)
+            def finished(ran: PhaseRun) -> None:
+                _log_phase(log, ran)
+                if experimenter is not None:
+                    experimenter.finished(ran)
 
-        nursery.start_soon(
-            partial(
-                watch,
-                sources,
-                every=MONITOR_EVERY,
-                now=lambda: trio.current_time() - origin,
-                emit=keep,
-                note=note,
+            nursery.start_soon(
+                partial(
+                    watch,
+                    sources,
+                    every=MONITOR_EVERY,
+                    now=lambda: trio.current_time() - origin,
+                    emit=keep,
+                    note=note,
+                )
             )
-        )
-        result = await run_sharded(
-            Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
-            shards,
-            origin=origin,
-            sink=sink,
-            observe=_observer(lambda progress: observe(newest.shown(progress)), log),
-            finished=finished,
-            began=_nothing if experimenter is None else experimenter.began,
-            stop=stop,
-        )
-        if experimenter is not None:
-            broken(await experimenter.ended())
-        nursery.cancel_scope.cancel()
+            result = await run_sharded(
+                Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
+                shards,
+                origin=origin,
+                sink=sink,
+                observe=_observer(lambda progress: observe(newest.shown(progress)), log),
+                finished=finished,
+                began=_nothing if experimenter is None else experimenter.began,
+                stop=stop,
+            )
+            if experimenter is not None:
+                broken(await experimenter.ended())
+            nursery.cancel_scope.cancel()
     readings += [
         Reading(at=at, source=OWN, name=found.name, value=value)
         for ran in result.phases

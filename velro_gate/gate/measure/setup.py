@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from velro_gate.engine.faults.injector import Injector
@@ -53,6 +53,16 @@ def number_of_shards(text: str) -> int | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherUser:
+    """Whom the commands of experiments run as. line, rights: its shell, as ``subprocess.Popen`` takes them; folder: its own."""
+
+    line: tuple[str, ...]
+    rights: Mapping[str, Any]
+    folder: Path
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """Everything a run needs before its first request."""
 
@@ -65,6 +75,8 @@ class Setup:
     """How long a service that does not answer yet may still be starting."""
     injector: Injector | None = None
     """Carries out experiments and holds the fault proxies, where the scenario has any and the run has begun."""
+    user: OtherUser | None = None
+    """Whom the commands of experiments run as; None: the user of this process."""
 
     def requiring_baseline(self) -> Self:
         """The same, to be judged as failed where no stored baseline can be compared with."""

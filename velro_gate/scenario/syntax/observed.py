@@ -50,7 +50,7 @@ class MetricSpec(Spec):
     json_path: str = only("", alias="json", description="A path such as $.usage.tokens in a response; its number counts.")
     step: str | None = Field(None, description="The step whose responses are looked at; by default every step.")
     equals: str | int | float | bool | None = Field(None, description="The metric is the share of responses with this value.")
-    factor: float = Field(1.0, gt=0.0, allow_inf_nan=False, description="Turns values into base units: 0.001 for milliseconds.")
+    factor: float = Field(1.0, ge=1e-15, le=1e15, description="Turns values into base units: 0.001 for milliseconds.")
     page: str | None = Field(None, description="URL of the metrics page; by default the service's own.")
     labels: dict[str, str] = Field(default_factory=dict, description="Labels that the lines must have.")
     type: Literal["gauge", "counter", "histogram"] | None = Field(
