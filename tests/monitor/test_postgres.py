@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import contextlib
+import socket
+import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 
 import psycopg
@@ -182,3 +185,41 @@ def test_a_statements_name_is_its_first_words_without_its_values() -> None:
     assert statement_name("SELECT a, b -- why\nFROM t WHERE n = $1") == "select_a_b_from_t_where_n"
     assert len(statement_name("SELECT " + "column_of_a_table, " * 20)) <= 60
     assert statement_name("$1") == "unnamed"
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+READY = message(b"Z", b"I")
+GREETING = message(b"R", bytes(4)) + message(b"S", b"client_encoding\0UTF8\0") + READY
+COLUMN = message(b"T", struct.pack("!h", 1) + b"connections\0" + struct.pack("!IhIhih", 0, 0, 25, -1, -1, 0))
+
+
+def endless(listener: socket.socket, sent: list[int]) -> None:
+    """One client's PostgreSQL, whose first query has a result without end."""
+    client, _ = listener.accept()
+    with client, contextlib.suppress(OSError):
+        client.recv(1 << 16)
+        client.sendall(GREETING)
+        client.recv(1 << 16)
+        client.sendall(message(b"C", b"SET\0") + READY)
+        client.recv(1 << 16)
+        client.sendall(message(b"1", b"") + message(b"2", b"") + COLUMN)
+        rows = message(b"D", struct.pack("!hI", 1, 1) + b"7") * 1_000
+        while True:
+            client.sendall(rows)
+            sent.append(len(rows))
+
+
+@pytest.mark.hostile("own metrics")
+def test_a_result_without_end_is_left_after_the_row_that_was_asked_for() -> None:
+    sent: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=endless, args=(listener, sent))
+        server.start()
+        port = listener.getsockname()[1]
+        with pytest.raises(SourceError, match="does not answer like a PostgreSQL"):
+            read_once(f"postgresql://user@127.0.0.1:{port}/base?sslmode=disable&gssencmode=disable")
+        server.join()
+    assert sum(sent) < 50_000_000

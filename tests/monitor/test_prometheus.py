@@ -116,6 +116,20 @@ def test_a_label_becomes_part_of_a_name_without_odd_characters() -> None:
     assert collect('velro_cache_hits_total{layer="L1 / app"} 5\n', DEFAULT_FAMILIES) == {"cache_L1___app_hits_total": 5.0}
 
 
+def test_a_label_that_is_no_name_and_a_bound_that_is_no_number_name_nothing() -> None:
+    secret = "s" * 25
+    assert collect(f'velro_cache_hits_total{{layer="{secret}"}} 5\n', DEFAULT_FAMILIES) == {"cache_unnamed_hits_total": 5.0}
+    histogram = Family(family="t_bucket", name="t_le_{le}", bounds=True)
+    bounds = ("0.1", "+Inf", "-Inf", "NaN", "abc", "1e308", "0" * 25, "")
+    page = "".join(f't_bucket{{le="{bound}"}} 1\n' for bound in bounds)
+    assert collect(page, [histogram]) == {"t_le_0.1": 1.0, "t_le_+Inf": 1.0}
+
+
+def test_a_label_with_another_alphabets_line_break_begins_no_line_of_its_own() -> None:
+    page = 'hits{path="/a\u2028velro_db_pool_size 7\x85"} 1\nvelro_db_pool_size 3\n'
+    assert collect(page, DEFAULT_FAMILIES) == {"database_pool_size": 3.0}
+
+
 class Endless(httpx.AsyncByteStream):
     """A body that goes on."""
 

@@ -8,7 +8,7 @@ import trio.testing
 
 from velro_gate.model.run import Reading
 from velro_gate.monitor import ReadingSource, SourceError, watch
-from velro_gate.monitor.watching import ShareSince
+from velro_gate.monitor.watching import MOST_SERIES, ShareSince
 
 Step = Mapping[str, float] | Exception | float
 
@@ -186,3 +186,19 @@ def test_the_share_of_two_counters_is_that_of_what_they_rose_by() -> None:
     # Nothing at first, when nothing was read, and when the counters began anew.
     assert found == [{}, {"hit_share": 0.9}, {}, {}, {"hit_share": 0.0}, {"hit_share": 1.0}]
     assert share.read("hit_share", {"hits": 7.0}) == {}
+
+
+@pytest.mark.hostile("own metrics")
+def test_what_cannot_be_a_figure_is_no_reading_and_what_is_too_small_is_nothing() -> None:
+    values = {"big": 1e101, "negative": -1e300, "none": float("nan"), "small": 5e-324, "x" * 201: 1.0, "good": -2.5}
+    readings, _ = watched([Fake("own", values)], 3.0)
+    assert [(reading.name, reading.value) for reading in readings] == [("small", 0.0), ("good", -2.5)] * 2
+
+
+@pytest.mark.hostile("own metrics")
+def test_a_source_whose_names_never_end_is_kept_in_part_and_the_run_says_so_once() -> None:
+    turns = [{f"cache_{turn}_{place}": 1.0 for place in range(300)} | {"steady": 1.0} for turn in range(4)]
+    readings, notes = watched([Fake("service", *turns)], 7.0)
+    assert len({reading.name for reading in readings}) == MOST_SERIES
+    assert [reading.name for reading in readings].count("steady") == 4
+    assert notes == ["of service only the first 500 series are kept"]

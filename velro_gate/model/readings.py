@@ -13,6 +13,16 @@ from enum import Enum
 from functools import cache
 from types import MappingProxyType
 
+LARGEST = 1e100
+"""What is beyond it was never measured. Sums, squares and quotients of what is not are finite."""
+
+
+def plausible(value: float) -> float | None:
+    """A value from outside as it may be computed with: None where it is none, 0 where it is too small to be distinguished."""
+    size = abs(value)
+    # NaN is neither.
+    return value if 1.0 / LARGEST <= size <= LARGEST else 0.0 if size < 1.0 else None
+
 
 class Unit(Enum):
     """Of a reading's value, in base units."""

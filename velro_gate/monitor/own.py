@@ -62,5 +62,5 @@ def is_its_own(url: str, target: Target) -> bool:
 
 def _family(metric: OwnMetric) -> Family:
     if metric.series is SeriesType.HISTOGRAM:
-        return Family(family=f"{metric.what}_bucket", name=f"{metric.name}{BOUND}{{le}}", wanted=metric.labels, exact=True)
+        return Family(family=f"{metric.what}_bucket", name=f"{metric.name}{BOUND}{{le}}", wanted=metric.labels, bounds=True)
     return Family(family=metric.what, name=metric.name, wanted=metric.labels)

@@ -7,7 +7,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import trio
 
@@ -60,6 +60,7 @@ WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AN
 ORDER BY total_exec_time DESC
 LIMIT 20
 """
+_MOST_ROWS = 20
 _STATEMENTS_EVERY = 5.0
 _MOST_STATEMENTS = 5
 _MOST_LETTERS = 60
@@ -105,16 +106,18 @@ class PostgresActivity:
                     self._url, autocommit=True, connect_timeout=_SECONDS, application_name="velro-gate", prepare_threshold=None
                 )
                 self._connection.execute(f"SET statement_timeout = {_SECONDS * 1000}")
-            cursor = self._connection.execute(_QUERY)
-            row, columns = cursor.fetchone(), cursor.description or []
+            rows, columns = _first(self._connection, _QUERY, 1)
             statements = self._statements(self._connection)
         except psycopg.Error as error:
             self._close()
             # The text of a connection error may repeat the connection string.
-            raise SourceError(f"it cannot be read ({error.sqlstate or type(error).__name__})") from error
-        if row is None:
+            raise SourceError(f"it cannot be read ({(error.sqlstate or type(error).__name__)[:40]})") from error
+        except SourceError:
+            self._close()
+            raise
+        if not rows:
             raise SourceError("PostgreSQL has no statistics of this database")
-        values = {column.name: float(value) for column, value in zip(columns, row, strict=True) if value is not None}
+        values = {name: float(value) for name, value in zip(columns, rows[0], strict=True) if value is not None}
         return values | self._share.read("buffer_hit_share", values) | statements
 
     def _statements(self, connection: psycopg.Connection[tuple[Any, ...]]) -> dict[str, float]:
@@ -125,7 +128,7 @@ class PostgresActivity:
             return {}
         self._statements_at = self._clock()
         try:
-            rows = connection.execute(_STATEMENTS).fetchall()
+            rows, _ = _first(connection, _STATEMENTS, _MOST_ROWS)
         except psycopg.errors.QueryCanceled:
             return {}
         except psycopg.DatabaseError:
@@ -153,6 +156,25 @@ class PostgresActivity:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.close()
+
+
+def _first(
+    connection: psycopg.Connection[tuple[Any, ...]], query: LiteralString, most: int
+) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """The first rows of a query as they come, and the names of their columns.
+
+    Raises:
+        SourceError: more rows come than were asked for, which no PostgreSQL sends. They are not waited for.
+    """
+    rows: list[tuple[Any, ...]] = []
+    with connection.cursor() as cursor:
+        for row in cursor.stream(query):
+            if len(rows) == most:
+                # Else what is still to come would be read, to its end.
+                connection.pgconn.finish()
+                raise SourceError("it does not answer like a PostgreSQL")
+            rows.append(row)
+        return rows, [column.name for column in cursor.description or ()]
 
 
 def statement_name(query: str) -> str:

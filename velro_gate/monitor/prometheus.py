@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from string import Formatter
 import httpx
 import trio
 
+from velro_gate.model.readings import plausible
 from velro_gate.monitor.exposition import parse
 from velro_gate.monitor.watching import SourceError
 from velro_gate.units import format_count
@@ -18,6 +20,9 @@ from velro_gate.units import format_count
 _SECONDS = 4.0
 MOST_BYTES = 8 * 2**20
 """Bytes of a metrics page that are read; a large one has some hundred kilobytes."""
+_MOST_LETTERS = 24
+UNNAMED = "unnamed"
+"""In place of a label that is longer than a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,23 +30,37 @@ class Family:
     """A metric family to keep, and the name its readings get.
 
     name may hold labels in braces, as in ``cache_{layer}_hits_total``: one reading for each value of the label, lines without
-    the label left out. Lines that get the same name are added up. wanted: labels that a line must have. exact: the labels in
-    the name stay as they are, instead of becoming words.
+    the label left out. Lines that get the same name are added up. wanted: labels that a line must have. bounds: the labels in
+    the name are numbers and stay as they are, instead of becoming words; lines with others are left out.
     """
 
     family: str
     name: str
     wanted: tuple[tuple[str, str], ...] = ()
-    exact: bool = False
+    bounds: bool = False
 
     def reading_name(self, labels: Mapping[str, str]) -> str | None:
         """The reading's name for a line with these labels; None when it lacks a label, or has another value of one."""
         needed = {field for _, field, _, _ in Formatter().parse(self.name) if field}
         if not needed <= labels.keys() or any(labels.get(label) != value for label, value in self.wanted):
             return None
-        return self.name.format_map(
-            {label: labels[label] if self.exact else re.sub(r"\W", "_", labels[label]) for label in needed}
-        )
+        if self.bounds and not all(_is_bound(labels[label]) for label in needed):
+            return None
+        return self.name.format_map({label: labels[label] if self.bounds else _word(labels[label]) for label in needed})
+
+
+def _word(label: str) -> str:
+    """A label as a part of a name, if it is short: a service may put anything into it."""
+    word = re.sub(r"[^A-Za-z0-9_]", "_", label)
+    return word if len(word) <= _MOST_LETTERS else UNNAMED
+
+
+def _is_bound(label: str) -> bool:
+    try:
+        bound = float(label) if len(label) <= _MOST_LETTERS else math.nan
+    except ValueError:
+        return False
+    return bound == math.inf or plausible(bound) is not None
 
 
 DEFAULT_FAMILIES = (

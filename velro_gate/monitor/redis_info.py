@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import ssl
 from collections.abc import Mapping
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,7 +12,7 @@ import trio
 
 from velro_gate.monitor.watching import ShareSince, SourceError
 
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 18
 _MOST_DIGITS = 12
 _HERE, _PORT = "localhost", 6379
 
@@ -113,9 +114,9 @@ class RedisInfo:
                 return (await self._exactly(int(head[1:]) + 2))[:-2].decode(errors="replace")
             case b"-":
                 # Only the error's code: its text may repeat what was sent.
-                raise SourceError(
-                    f"{self._place} refuses {words[0].decode()}: {head[1:].split(b' ')[0].decode(errors='replace')}"
-                )
+                code = re.match(rb"[A-Z]{0,20}", head[1:])
+                said = code[0].decode() if code is not None else ""
+                raise SourceError(f"{self._place} refuses {words[0].decode()}: {said or 'without a reason'}")
             case _:
                 raise SourceError(f"{self._place} does not answer like a Redis")
 

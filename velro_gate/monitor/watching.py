@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Protocol
 
 import trio
 
+from velro_gate.model.readings import plausible
 from velro_gate.model.run import Reading
 
 _LEAST_DEADLINE = 5.0
 _LONGEST_PAUSE = 30.0
 _CLOSING_SECONDS = 2.0
 _MOST_NOTES = 3
+MOST_SERIES, MOST_LETTERS = 500, 200
+"""Series of one source that are kept, and letters of a name: both may come from outside, as labels and names of processes."""
 
 MONITOR = "monitor"
 """The source of what the watching shows of itself."""
@@ -106,6 +109,7 @@ async def _watch_one(
     note: Callable[[str], None],
 ) -> None:
     noted: set[str] = set()
+    known: set[str] = set()
     pause = every
     # On the run's clock, so that the readings of all sources can be laid side by side.
     origin = trio.current_time() - now()
@@ -125,13 +129,28 @@ async def _watch_one(
             emit(Reading(at=began, source=MONITOR, name=f"{source.key}_up", value=0.0))
         else:
             at, pause = now(), every
-            for name, value in values.items():
-                if math.isfinite(value):
-                    emit(Reading(at=at, source=source.name, name=name, value=float(value)))
+            for name, value in _kept(values, known):
+                emit(Reading(at=at, source=source.name, name=name, value=value))
+            if len(known) == MOST_SERIES and not known.issuperset(values) and _TOO_MANY not in noted:
+                noted.add(_TOO_MANY)
+                note(f"of {source.name} only the first {MOST_SERIES} series are kept")
             emit(Reading(at=began, source=MONITOR, name=f"{source.key}_up", value=1.0))
             emit(Reading(at=began, source=MONITOR, name=f"{source.key}_read_time", value=at - began))
         due += pause * max(math.ceil((trio.current_time() - due) / pause), 1)
         await trio.sleep_until(due)
+
+
+_TOO_MANY = "too many"
+
+
+def _kept(values: Mapping[str, float], known: set[str]) -> Iterator[tuple[str, float]]:
+    """The readings whose names and values can be kept. known: the names so far, which grow."""
+    for name, given in values.items():
+        value = plausible(float(given))
+        if value is None or len(name) > MOST_LETTERS or (name not in known and len(known) >= MOST_SERIES):
+            continue
+        known.add(name)
+        yield name, value
 
 
 def _complaint(name: str, error: Exception) -> str:

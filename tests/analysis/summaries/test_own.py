@@ -16,6 +16,7 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.metric.definition import Direction, MetricKind
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType
 from velro_gate.model.metrics import METRICS
+from velro_gate.model.readings import LARGEST
 from velro_gate.model.record import Estimate
 from velro_gate.model.run import Reading
 from velro_gate.model.samples import Outcome, Samples
@@ -88,6 +89,32 @@ def test_a_quantile_of_a_histogram_is_that_of_prometheus() -> None:
     assert value(p50, beyond) == pytest.approx(0.1)
     assert value(p50, series(**{"m_le_0.1": {10.0: 0.0, 69.0: 1.0}})) is None
     assert [each.name for each in resource_summaries(read, RUN)] == []
+
+
+@pytest.mark.hostile("own metrics")
+@pytest.mark.parametrize("bound", ["abc", "nan", "-inf", "1e309", "1e308", "", "٣²"])
+def test_the_name_of_a_bucket_that_holds_no_bound_is_none_of_the_histogram(bound: str) -> None:
+    rises = {bound: 3.0, "0.5": 4.0, "+Inf": 4.0}
+    read = series(**{f"m_le_{name}": {10.0: 0.0, 69.0: rise} for name, rise in rises.items()})
+    assert value(own(value=OwnValue.P50, series=SeriesType.HISTOGRAM), read) is not None
+
+
+@pytest.mark.hostile("own metrics")
+@pytest.mark.parametrize("wanted", list(OwnValue))
+def test_the_largest_values_that_are_kept_come_to_figures_that_a_record_can_hold(wanted: OwnValue) -> None:
+    large, factor = LARGEST, 1e15
+    gauge = {10.0 + second: (-large, large, 1.0 / large)[second % 3] for second in range(60)}
+    rising = {10.0: 0.0, 69.0: large}
+    kinds = {
+        SeriesType.GAUGE: series(m=gauge),
+        SeriesType.COUNTER: series(m=rising),
+        SeriesType.HISTOGRAM: series(**{"m_le_1": rising, "m_le_+Inf": rising}),
+    }
+    for kind, found in kinds.items():
+        only(own(value=wanted, series=kind, factor=factor), found)
+    of_responses = {10.0 + 0.1 * n: large for n in range(500)}
+    if wanted is not OwnValue.SHARE:
+        only(own(origin=MetricOrigin.JSON, value=wanted, factor=factor), series(m=of_responses))
 
 
 def test_values_of_responses_come_to_sums_rates_shares_and_quantiles() -> None:

@@ -17,9 +17,12 @@ from velro_gate.analysis.statistics.intervals import Floats, Z, rank_range, wils
 from velro_gate.analysis.summaries.quantiles import sample_quantile
 from velro_gate.analysis.summaries.resources import Series
 from velro_gate.model.metric.own import BOUND, OWN, MetricOrigin, OwnMetric, OwnValue, SeriesType
+from velro_gate.model.readings import plausible
 from velro_gate.model.record import Estimate
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import Samples
+
+_MOST_COUNTED = 10**15
 
 
 def own_measurements(
@@ -99,25 +102,34 @@ def _of_buckets(metric: OwnMetric, series: Series, run: PhaseRun) -> Estimate | 
     """A quantile as Prometheus computes it: as if the values inside of a bucket were spread evenly."""
     rises: dict[float, float] = {}
     for source, name in series:
-        prefix = metric.name + BOUND
-        if source == OWN and name.startswith(prefix):
+        bound = _bound(name, metric.name + BOUND) if source == OWN else None
+        if bound is not None:
             _, value = _inside(series, name, run)
             if len(value) < 2 or bool((np.diff(value) < 0.0).any()):
                 return None
-            rises[float(name.removeprefix(prefix))] = float(value[-1] - value[0])
+            rises[bound] = float(value[-1] - value[0])
     bounds = sorted(rises)
     if not bounds or math.isfinite(bounds[-1]) or rises[bounds[-1]] <= 0.0:
         return None
     n = rises[bounds[-1]]
-    rank = (metric.value.rank or 0.5) * n
+    rank, counted = (metric.value.rank or 0.5) * n, round(min(n, _MOST_COUNTED))
     index = next(place for place, bound in enumerate(bounds) if rises[bound] >= rank)
     upper = bounds[index]
     if not math.isfinite(upper):
         # Beyond the last bound nothing is known but that it is more.
-        return Estimate.exact(bounds[-2], n=round(n)) if len(bounds) > 1 else None
+        return Estimate.exact(bounds[-2], n=counted) if len(bounds) > 1 else None
     lower, below = (bounds[index - 1], rises[bounds[index - 1]]) if index else (min(0.0, upper), 0.0)
     within = (rank - below) / (rises[upper] - below) if rises[upper] > below else 1.0
-    return Estimate.exact(lower + (upper - lower) * within, n=round(n))
+    return Estimate.exact(lower + (upper - lower) * within, n=counted)
+
+
+def _bound(name: str, prefix: str) -> float | None:
+    """The upper bound of a bucket in the name of its reading; None for any other name."""
+    try:
+        bound = float(name.removeprefix(prefix)) if name.startswith(prefix) else math.nan
+    except ValueError:
+        return None
+    return bound if bound == math.inf else plausible(bound)
 
 
 def group_times(rows: Samples, group: Sequence[int]) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Sequence
 
@@ -12,6 +11,7 @@ from velro_gate.engine.http.responses import Response
 from velro_gate.engine.steps.checks import json_path
 from velro_gate.engine.steps.documents import JsonPath, value_at
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnValue
+from velro_gate.model.readings import plausible
 
 Put = Callable[[int, float, float], None]
 """Keeps a number: (index of the metric, when the request fell due, the number)."""
@@ -61,8 +61,8 @@ def _put(put: Put, index: int, due: float, metric: OwnMetric, said: str) -> None
         put(index, due, float(said.lower() == metric.equals.lower()))
         return
     match = _NUMBER.search(said)
-    value = float(match[0]) if match is not None else math.nan
-    if math.isfinite(value):
+    value = plausible(float(match[0])) if match is not None else None
+    if value is not None:
         put(index, due, value)
 
 
