@@ -172,6 +172,52 @@ def test_a_journey_shares_no_process_with_the_token_and_its_words_are_masked(her
     assert_no_canary({name: content for name, content in found.items() if not name.endswith("wandering.py")})
 
 
+LOUD = """\
+import os
+import subprocess
+
+SLEEPS = "exec setsid sleep 600.4711"
+
+
+class Collector:
+    def __init__(self):
+        # It leaves its group, its session and its parent.
+        subprocess.run(["/bin/sh", "-c", f"({SLEEPS}) >/dev/null 2>&1 & echo $! >left"], check=True)
+
+    def collect(self):
+        with open("found.txt", "a") as kept:
+            kept.write(f"{'VELRO_TOKEN' in os.environ} {'GITHUB_OUTPUT' in os.environ}\\n")
+        os.write(3, f"{os.environ['COLOUR']}\\n".encode())
+        print(f"\\n::warning::{os.environ['COLOUR']}", flush=True)
+        raise RuntimeError(f"no such colour: {os.environ['COLOUR']}")
+"""
+LOUDLY = """
+metrics:
+  queue: {collector: "loud:Collector"}
+"""
+BREAKS = """\
+      experiments:
+        - {name: loud, at: 0.2 s, for: 0.2 s, command: "echo ::warning::$COLOUR; echo ${VELRO_TOKEN-none} >told; exit 3"}
+"""
+
+
+def test_a_collector_and_a_command_of_an_experiment_find_no_token_say_no_secret_and_leave_nothing(
+    here: World, tmp_path: Path
+) -> None:
+    (here.folder / "loud.py").write_text(LOUD, encoding="utf-8")
+    phase = "    - name: short\n      users: 60\n      ramp: 0.5 s\n      duration: 2 s\n      rate: 40/s\n"
+    scenario = SCENARIO.partition("    - {name: short")[0] + phase + BREAKS + LOUDLY
+    ended = hostile_job(here, scenario, VELRO_START_COMMAND=echoing(tmp_path, [KEY]), VELRO_URL="")
+    assert ended.code == 4, ended.err
+    assert "a command ended with exit code 3" in ended.err + (here.api.state.comments[0]["body"])
+    assert set((here.folder / "found.txt").read_text("utf-8").split("\n")) == {"False False", ""}
+    assert (here.folder / "told").read_text("utf-8") == "none\n"
+    assert "\n::warning::" not in ended.err + ended.out
+    left = Path("/proc", (here.folder / "left").read_text("utf-8").strip(), "cmdline")
+    assert not left.exists() or b"600.4711" not in left.read_bytes()
+    assert_no_canary(left_behind(here, ended, {"lines.json", "echoes.py"}))
+
+
 def test_another_process_of_the_same_user_reads_neither_block_nor_memory_nor_descriptors() -> None:
     waits = (
         "from velro_gate.hardening import harden, withheld\n"

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date, datetime
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -87,7 +88,13 @@ def decode_record(text: str) -> RunRecord:
             figures = step.get("measurements")
             if isinstance(figures, dict):
                 step["measurements"] = {name: _unpacked(figure) for name, figure in figures.items()}
-    return _validated(_adapter(RunRecord).validate_json, tree, "run record")
+    record = _validated(_adapter(RunRecord).validate_json, tree, "run record")
+    try:
+        datetime.fromisoformat(record.started_at)
+        date.fromisoformat(record.started_at[:10])
+    except ValueError as error:
+        raise CodecError("it is not a whole run record: started_at: it is no time") from error
+    return record
 
 
 def record_schema() -> dict[str, Any]:

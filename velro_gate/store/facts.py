@@ -14,7 +14,9 @@ Equal facts make equal files. What a file claims of itself is not believed: it m
 from __future__ import annotations
 
 import io
+import re
 import struct
+import sys
 import zipfile
 import zlib
 from dataclasses import replace
@@ -26,6 +28,7 @@ from velro_gate.model.run import Reading, RunFacts
 from velro_gate.secrecy import outgoing, outgoing_json
 from velro_gate.store.codec import CodecError, decode_facts, encode_facts
 from velro_gate.store.files import write_whole
+from velro_gate.store.samples import HEADER
 from velro_gate.units import format_count
 
 FACTS = "facts.npz"
@@ -35,6 +38,7 @@ OLD_FACTS = "facts.json"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _KINDS = {"at": "<f8", "series": "<u2", "value": "<f8", "names": "", "phases": "|u1"}
 _MOST_LETTERS = 400
+_TEXT = re.compile("<U([1-9][0-9]{0,3})")
 _DAMAGED = (
     OSError,
     ValueError,
@@ -84,11 +88,11 @@ def unpacked_facts(content: bytes) -> RunFacts:
         with zipfile.ZipFile(io.BytesIO(content)) as stored:
             columns = {name: _column(stored, name) for name in _KINDS}
         text = columns["phases"].tobytes().decode("utf-8")
+        names = [str(name).partition(".") for name in columns["names"].tolist()]
     except _DAMAGED as error:
         raise CodecError(f"it is incomplete or damaged ({type(error).__name__}: {error})") from error
     facts = decode_facts(text)
     at, series, value = columns["at"], columns["series"], columns["value"]
-    names = [str(name).partition(".") for name in columns["names"].tolist()]
     if not len(at) == len(series) == len(value) or (len(series) and int(series.max()) >= len(names)):
         raise CodecError("its readings are damaged: the columns do not fit each other")
     if not (bool(np.isfinite(at).all()) and bool(np.isfinite(value).all())):
@@ -127,16 +131,19 @@ def _column(stored: zipfile.ZipFile, name: str) -> np.ndarray:
     member = stored.getinfo(f"{name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
         raise ValueError("a column is compressed, which none of ours is")
-    text = io.BytesIO(stored.read(member))
-    if np.lib.format.read_magic(text) != (1, 0):
-        raise ValueError("a column is of another version of numpy's format")
-    shape, _, dtype = np.lib.format.read_array_header_1_0(text)
-    fits = dtype == np.dtype(_KINDS[name]) if _KINDS[name] else dtype.kind == "U" and dtype.itemsize <= 4 * _MOST_LETTERS
-    if not fits or len(shape) != 1:
-        raise ValueError(f"the column {name} holds {dtype}")
-    if not dtype.itemsize:
-        return np.empty(0, np.str_)
-    rows = np.frombuffer(text.getvalue(), dtype, offset=text.tell())
-    if len(rows) != shape[0]:
-        raise ValueError(f"a column of {format_count(shape[0])} rows holds {format_count(len(rows))}")
+    whole = stored.read(member)
+    # Read by hand: numpy takes a header for Python, and ends by the errors of its tokenizer.
+    header = HEADER.match(whole)
+    if header is None:
+        raise ValueError("a column does not begin like one of ours")
+    said = header["dtype"].decode()
+    letters = None if _KINDS[name] else _TEXT.fullmatch(said)
+    fits = said == _KINDS[name] if letters is None else int(letters[1]) <= _MOST_LETTERS
+    if not fits:
+        raise ValueError(f"the column {name} holds {said!r}")
+    rows = np.frombuffer(whole, np.dtype(said), offset=header.end())
+    if letters is not None and len(rows) and int(rows.view("<u4").max()) > sys.maxunicode:
+        raise ValueError(f"the column {name} holds what is no character")
+    if len(rows) != int(header["rows"]):
+        raise ValueError(f"a column of {header['rows'].decode()} rows holds {format_count(len(rows))}")
     return rows

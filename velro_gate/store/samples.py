@@ -176,7 +176,7 @@ def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
         raise ValueError("a column is compressed, which none of ours is")
     whole = stored.read(member)
     # Read by hand: numpy takes a header for Python, and looks for the end of a bracket that never closes.
-    header = _HEADER.match(whole)
+    header = HEADER.match(whole)
     if header is None:
         raise ValueError("a column does not begin like one of ours")
     dtype = np.dtype(COLUMNS[column])
@@ -192,7 +192,7 @@ def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
     return rows
 
 
-_HEADER = re.compile(
+HEADER = re.compile(
     rb"\x93NUMPY\x01\x00..\{'descr': '(?P<dtype>[ -~]{1,9})', 'fortran_order': False, 'shape': \((?P<rows>\d{1,15}),\), \} *\n",
     re.DOTALL,
 )
