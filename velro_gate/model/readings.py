@@ -18,7 +18,7 @@ LARGEST = 1e100
 
 
 def plausible(value: float) -> float | None:
-    """A value from outside as it may be computed with: None where it is none, 0 where it is too small to be distinguished."""
+    """A value from outside as it may be computed with: None where it cannot be, 0 where it is too small to be distinguished."""
     size = abs(value)
     # NaN is neither.
     return value if 1.0 / LARGEST <= size <= LARGEST else 0.0 if size < 1.0 else None

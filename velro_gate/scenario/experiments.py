@@ -27,9 +27,9 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.scenario.steps import check_path
 from velro_gate.scenario.syntax.experiment_shape import ControlSpec, ExpectSpec, ExperimentSpec, NetworkSpec
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.quantities import names_process
 from velro_gate.scenario.syntax.shape import PhaseSpec
 from velro_gate.scenario.syntax.templates import names_in
-from velro_gate.scenario.target import names_process
 
 ReadExperiments = Callable[[PhaseSpec, Faults], tuple[Experiment, ...]]
 """The experiments of a phase as it is written; what is wrong with them is added to the faults."""

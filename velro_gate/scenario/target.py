@@ -14,13 +14,12 @@ from velro_gate.model.scenario import Target
 from velro_gate.scenario.certificates import check_authorities, check_client_certificate
 from velro_gate.scenario.steps import check_path
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
-from velro_gate.scenario.syntax.quantities import VARIABLE_PATTERN
+from velro_gate.scenario.syntax.quantities import VARIABLE_PATTERN, names_process
 from velro_gate.scenario.syntax.shape import TargetSpec
 from velro_gate.scenario.syntax.templates import PLACEHOLDER
 
 _HTTP = ("http", "https")
 _PROCESSES = ("port", "pid", "command")
-_PROCESS = re.compile(r"port:(?P<port>[1-9][0-9]{0,4})|pid:[1-9][0-9]{0,9}|command:\S.*")
 _FILES = ("ca_file", "client_certificate", "client_key", "unix_socket")
 _LONGEST_SOCKET_PATH = 107
 """Bytes: what the kernel's structure for such an address holds, its closing zero left out."""
@@ -201,12 +200,6 @@ def _check_url(
     fault = _url_fault(url, schemes, bare=bare)
     if fault is not None:
         report(f"{where}{origin} {fault[0]}", fault[1])
-
-
-def names_process(text: str) -> bool:
-    """Whether a text is ``port:8400``, ``pid:4711`` or ``command:gunicorn``, with numbers that there are."""
-    found = _PROCESS.fullmatch(text)
-    return found is not None and (found["port"] is None or int(found["port"]) < 65_536)
 
 
 def _url_fault(url: str, schemes: tuple[str, ...], *, bare: bool) -> tuple[str, str | None] | None:

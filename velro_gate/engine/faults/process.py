@@ -54,7 +54,7 @@ class OrderHandler:
         except OSError as error:
             return {"failed": error.strerror or str(error)}
         except ValueError as error:
-            # A host name that is none, or an address of another kind: no reason to end, and with it everything else.
+            # An invalid host name, or an address of another kind: no reason to end, and with it everything else.
             return {"failed": str(error)}
 
     async def undo_all(self) -> None:

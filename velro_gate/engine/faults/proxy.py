@@ -148,7 +148,7 @@ class FaultProxy:
                 with trio.fail_after(_CONNECT_SECONDS):
                     upstream = await _connect(self._host, self._port)
             except (OSError, UnicodeError, trio.TooSlowError):
-                # UnicodeError: the name of the dependency is none that can be looked up.
+                # UnicodeError: the name of the dependency cannot be looked up.
                 self._failed += 1
                 connection.abort()
                 return

@@ -53,7 +53,7 @@ def processes_of(of: str, environ: Mapping[str, str], *, injector: int | None = 
 
 
 def _is_ours(pid: int, injector: int | None) -> bool:
-    """Whether it is a helper of this run. What the supervisor of a service and the injector have started is none."""
+    """Whether it is a helper of this run. What the supervisor of a service and the injector have started is not."""
     line = _line(pid)
     first = next((each for each in line if each[1] == os.getpid()), None)
     if first is None:

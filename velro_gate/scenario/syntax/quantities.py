@@ -198,3 +198,12 @@ Text = Annotated[
 Method = Annotated[str, AfterValidator(method_name), Shown({"type": "string", "enum": list(METHODS)})]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
+
+
+_PROCESS = re.compile(r"port:(?P<port>[1-9][0-9]{0,4})|pid:[1-9][0-9]{0,9}|command:\S.*")
+
+
+def names_process(text: str) -> bool:
+    """Whether a text is ``port:8400``, ``pid:4711`` or ``command:gunicorn``, with numbers that there are."""
+    found = _PROCESS.fullmatch(text)
+    return found is not None and (found["port"] is None or int(found["port"]) < 65_536)
