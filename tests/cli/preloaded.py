@@ -24,16 +24,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
+import velro_gate
 from tests.steal import ignore_steal
+from velro_gate.cli import main
+from velro_gate.hardening import harden
 
-HEAVY = (
-    "velro_gate.cli.app",
-    "velro_gate.analysis",
-    "velro_gate.engine",
-    "velro_gate.gate",
-    "velro_gate.report",
-    "velro_gate.store",
-)
 LINE = 1 << 20
 
 
@@ -80,9 +75,9 @@ def _server() -> str:
 
 def serve(place: str) -> None:
     """Answer requests until the test process is gone, each in a process of its own."""
-    for name in HEAVY:
-        module = importlib.import_module(name)
-        for found in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{name}."):
+    for found in pkgutil.walk_packages(velro_gate.__path__, "velro_gate."):
+        # Others are started as processes of their own.
+        if not found.name.startswith("velro_gate.sandbox.") and not found.name.endswith(".__main__"):
             importlib.import_module(found.name)
     ignore_steal()
     gc.collect()
@@ -144,8 +139,8 @@ def _become(request: Any, out: int, err: int) -> NoReturn:
     sys.path[0] = request["cwd"]
     code = 70
     try:
-        from velro_gate.cli import main
-
+        # As ``python -m velro_gate`` does.
+        harden()
         main(request["arguments"])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1

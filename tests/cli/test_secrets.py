@@ -85,7 +85,8 @@ def hostile_job(here: World, scenario: str, **more: str) -> Ended:
         env[name] = str(commands / name)
     Path(env["VELRO_SCENARIO"]).write_text(scenario, encoding="utf-8")
     hidden = {"VELRO_TOKEN": TOKEN, "INPUT_TOKEN": TOKEN, "ACTIONS_RUNTIME_TOKEN": TOKEN, "GITHUB_TOKEN": TOKEN}
-    return velro_gate("action", cwd=here.folder, env={**env, **hidden, "SERVICE_KEY": KEY, "COLOUR": COLOUR})
+    hidden |= {"SERVICE_KEY": KEY, "COLOUR": COLOUR}
+    return velro_gate("action", cwd=here.folder, env={**env, **hidden}, started=True)
 
 
 def left_behind(here: World, ended: Ended, planted: set[str]) -> dict[str, bytes]:
