@@ -12,6 +12,7 @@ import pytest
 from tests.cli.command import command, environment, tiny_scenario, velro_gate
 from tests.gate.judge.test_confirm import faster
 from tests.service import service
+from velro_gate.model.record import RunRecord
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.records import read_record
 
@@ -19,15 +20,23 @@ TAKES = 0.06
 """Seconds of an answer: ten times its baseline by more than the lateness of a generator on a busy machine could explain."""
 
 
-def slowed(folder: Path, url: str) -> Path:
-    """A scenario whose baselines were ten times as fast as the service at ``url`` is."""
-    scenario = tiny_scenario(folder, users=100, rate="150/s")
-    ended = velro_gate("run", scenario, "--url", url, "--no-calibration", "--output", "measured", cwd=folder)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
+    """A run of the service that all tests gate. Its port is no part of what is compared."""
+    folder = tmp_path_factory.mktemp("measured")
+    with service(takes=TAKES) as running:
+        options = ("--url", running.url, "--no-calibration", "--output", "measured")
+        ended = velro_gate("run", tiny_scenario(folder, users=100, rate="150/s"), *options, cwd=folder)
     assert ended.code == 0, ended.err
     (place,) = (folder / "measured").iterdir()
+    return read_record(place)
+
+
+def slowed(folder: Path, measured: RunRecord) -> Path:
+    """A scenario whose baselines were ten times as fast as the service was when it was measured."""
     for number in range(1, 7):
-        add_baseline(folder / "baselines", faster(read_record(place), number))
-    return scenario
+        add_baseline(folder / "baselines", faster(measured, number))
+    return tiny_scenario(folder, users=100, rate="150/s")
 
 
 def verdict_of(folder: Path) -> dict[str, object]:
@@ -35,9 +44,9 @@ def verdict_of(folder: Path) -> dict[str, object]:
     return json.loads(found.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 
 
-def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path: Path) -> None:
+def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path: Path, measured: RunRecord) -> None:
     with service(takes=TAKES) as running:
-        scenario = slowed(tmp_path, running.url)
+        scenario = slowed(tmp_path, measured)
         ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", cwd=tmp_path)
     assert ended.code == 1, ended.err
     assert "suspicious: phase short" in ended.err
@@ -51,9 +60,9 @@ def test_a_gate_says_what_it_runs_again_and_fails_when_that_confirms_it(tmp_path
     assert json.loads(again.out)["explanations"] == kept["explanations"] != []
 
 
-def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alone(tmp_path: Path) -> None:
+def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alone(tmp_path: Path, measured: RunRecord) -> None:
     with service(takes=TAKES) as running:
-        scenario = slowed(tmp_path, running.url)
+        scenario = slowed(tmp_path, measured)
         ended = velro_gate(
             "gate",
             scenario,
@@ -70,9 +79,9 @@ def test_a_base_build_that_cannot_be_had_is_told_and_the_build_is_run_again_alon
     assert "confirmation run 2 of 2" in told
 
 
-def test_a_kept_run_is_confirmed_later_once_and_only_by_its_own_plan(tmp_path: Path) -> None:
+def test_a_kept_run_is_confirmed_later_once_and_only_by_its_own_plan(tmp_path: Path, measured: RunRecord) -> None:
     with service(takes=TAKES) as running:
-        scenario = slowed(tmp_path, running.url)
+        scenario = slowed(tmp_path, measured)
         to = ("--url", running.url, "--no-calibration")
         ended = velro_gate("gate", scenario, *to, "--no-confirm", cwd=tmp_path)
         confirmed = velro_gate("confirm", ended.folder, scenario, *to, cwd=tmp_path)
@@ -96,10 +105,10 @@ def test_a_base_build_that_is_of_no_use_is_refused_before_anything_is_sent(tmp_p
     [(("--max-minutes", "0"), 3, "no time to run it 2 times again"), (("--no-confirm",), 1, "look at what this change does")],
 )
 def test_no_time_is_inconclusive_and_no_confirmation_judges_the_run_alone(
-    tmp_path: Path, option: tuple[str, ...], code: int, words: str
+    tmp_path: Path, measured: RunRecord, option: tuple[str, ...], code: int, words: str
 ) -> None:
     with service(takes=TAKES) as running:
-        scenario = slowed(tmp_path, running.url)
+        scenario = slowed(tmp_path, measured)
         ended = velro_gate("gate", scenario, "--url", running.url, "--no-calibration", *option, cwd=tmp_path)
     assert ended.code == code, ended.err
     assert words.lower() in " ".join(ended.out.split()).lower()
@@ -107,9 +116,9 @@ def test_no_time_is_inconclusive_and_no_confirmation_judges_the_run_alone(
     assert velro_gate("judge", ended.folder, cwd=tmp_path).code == code
 
 
-def test_ctrl_c_while_it_is_run_again_keeps_everything_and_a_verdict_that_says_so(tmp_path: Path) -> None:
+def test_ctrl_c_while_it_is_run_again_keeps_everything_and_a_verdict_that_says_so(tmp_path: Path, measured: RunRecord) -> None:
     with service(takes=TAKES) as running:
-        scenario = slowed(tmp_path, running.url)
+        scenario = slowed(tmp_path, measured)
         child = subprocess.Popen(
             command("gate", scenario, "--url", running.url, "--no-calibration"),
             cwd=tmp_path,
