@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,6 +205,9 @@ def test_a_waived_worsening_is_not_run_again(accepted: Path) -> None:
 # With a real service
 
 
+LOAD: dict[str, Any] = {"users": 100, "rate": "150/s"}
+
+
 def faster(record: RunRecord, number: int) -> RunRecord:
     """The same run of an earlier day, when every answer took a tenth of the time."""
 
@@ -225,13 +230,24 @@ def faster(record: RunRecord, number: int) -> RunRecord:
     return replace(record, id=f"{record.id}-{number}", started_at=started, phases=tuple(map(quick, record.phases)))
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of the service that all tests gate."""
+    folder = tmp_path_factory.mktemp("measured")
+    with service() as running:
+        results = make_results(folder / "out", "gated")
+        run_load(tiny_setup(folder, running.url, **LOAD), results, Spectator().effects)
+    return results.folder
+
+
 def gate_slow(
-    folder: Path, running: Service, watching: Spectator, way: Callable[[Setup, Results], Confirming]
+    folder: Path, measured: Path, running: Service, watching: Spectator, way: Callable[[Setup, Results], Confirming]
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate a service that was ten times as fast before. way: to measure a suspicion again."""
-    setup = tiny_setup(folder, running.url, users=100, rate="150/s")
+    setup = tiny_setup(folder, running.url, **LOAD)
     results = make_results(folder / "out", "gated")
-    record = run_load(setup, results, watching.effects)
+    shutil.copytree(measured, results.folder, dirs_exist_ok=True)
+    record = reread(results.folder)
     stored = folder / "baselines"
     for number in range(1, 7):
         add_baseline(stored, faster(record, number))
@@ -241,7 +257,7 @@ def gate_slow(
 
 
 def gate_for_real(
-    folder: Path, running: Service, watching: Spectator, change: Callable[[Setup], Setup] = lambda setup: setup
+    folder: Path, measured: Path, running: Service, watching: Spectator, change: Callable[[Setup], Setup] = lambda setup: setup
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate it with nothing but itself to confirm by. change: what has become of the service by then."""
 
@@ -249,7 +265,7 @@ def gate_for_real(
         again = partial(phases_again, setup=change(setup), results=results, effects=watching.effects, calibration=None)
         return Confirming(again=again)
 
-    return gate_slow(folder, running, watching, way)
+    return gate_slow(folder, measured, running, watching, way)
 
 
 def suspected_rows(verdict: Verdict) -> Sequence[str]:
@@ -259,10 +275,10 @@ def suspected_rows(verdict: Verdict) -> Sequence[str]:
     return found
 
 
-def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_path: Path) -> None:
+def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_path: Path, measured: Path) -> None:
     watching = Spectator()
     with service() as running:
-        verdict, further, results, stored = gate_for_real(tmp_path, running, watching)
+        verdict, further, results, stored = gate_for_real(tmp_path, measured, running, watching)
     assert verdict.level is Level.FAIL
     assert any(reason.startswith("confirmed: 3 of 3") for reason in suspected_rows(verdict))
     assert [line for line in watching.said if "confirmation run" in line] == [
@@ -278,21 +294,23 @@ def test_a_slow_service_is_confirmed_and_the_kept_run_can_be_judged_again(tmp_pa
     assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
 
 
-def test_a_service_that_is_gone_by_then_leaves_the_run_inconclusive_with_the_reason(tmp_path: Path) -> None:
+def test_a_service_that_is_gone_by_then_leaves_the_run_inconclusive_with_the_reason(tmp_path: Path, measured: Path) -> None:
     def elsewhere(setup: Setup) -> Setup:
         target = replace(setup.scenario.target, url="http://127.0.0.1:9")
         return replace(setup, scenario=replace(setup.scenario, target=target))
 
     watching = Spectator()
     with service() as running:
-        verdict, further, results, _ = gate_for_real(tmp_path, running, watching, elsewhere)
+        verdict, further, results, _ = gate_for_real(tmp_path, measured, running, watching, elsewhere)
     assert further is not None
     assert verdict.level is Level.INCONCLUSIVE
     assert all("it could not be run again" in reason for reason in suspected_rows(verdict))
     assert kept_further(results.folder) == further
 
 
-def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interruption_of_the_second_run_keeps_and_marks_everything(
+    tmp_path: Path, measured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Signals need the main thread of a process of its own (tests/cli); here the second run comes back as if stopped.
     made: list[RunRecord] = []
 
@@ -303,7 +321,7 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: 
 
     monkeypatch.setattr("velro_gate.gate.judge.confirm.run", stopped)
     with service() as running:
-        verdict, further, results, _ = gate_for_real(tmp_path, running, Spectator())
+        verdict, further, results, _ = gate_for_real(tmp_path, measured, running, Spectator())
     assert len(made) == 1, "nothing is run after an interruption"
     assert was_interrupted(further)
     assert verdict.level is Level.INCONCLUSIVE
@@ -315,7 +333,7 @@ def test_an_interruption_of_the_second_run_keeps_and_marks_everything(tmp_path: 
 
 
 def gate_beside(
-    folder: Path, running: Service, base: Build, watching: Spectator, options: DuetOptions
+    folder: Path, measured: Path, running: Service, base: Build, watching: Spectator, options: DuetOptions
 ) -> tuple[Verdict, Further | None, Results, Path]:
     """Gate it with this base build to measure it beside."""
     builds, effects = Builds(base=base, head=RunningBuild(url=running.url)), watching.effects
@@ -330,14 +348,16 @@ def gate_beside(
         together = partial(phases_side_by_side, setup=setup, results=results, effects=effects, measure=beside)
         return Confirming(again=alone, side_by_side=together)
 
-    return gate_slow(folder, running, watching, way)
+    return gate_slow(folder, measured, running, watching, way)
 
 
-def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: Path) -> None:
+def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: Path, measured: Path) -> None:
     watching = Spectator()
     options = DuetOptions(seed=11, pairs=7, block=1.0, warm_up=0.5, pilot=False)
     with service() as running, service() as base:
-        verdict, further, results, stored = gate_beside(tmp_path, running, RunningBuild(url=base.url), watching, options)
+        verdict, further, results, stored = gate_beside(
+            tmp_path, measured, running, RunningBuild(url=base.url), watching, options
+        )
     assert further is not None
     assert further.duet is not None
     # Seven, or fewer where this machine spoils too many of them.
@@ -351,11 +371,11 @@ def test_a_day_that_was_slow_for_the_base_build_too_is_no_regression(tmp_path: P
     assert (place / "verdict.md").exists()
 
 
-def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_path: Path) -> None:
+def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_path: Path, measured: Path) -> None:
     watching = Spectator(os.environ)
     base = BuildCommand(line="echo no library; exit 3", directory=tmp_path)
     with service() as running:
-        verdict, further, results, stored = gate_beside(tmp_path, running, base, watching, DuetOptions(seed=1))
+        verdict, further, results, stored = gate_beside(tmp_path, measured, running, base, watching, DuetOptions(seed=1))
     assert verdict.level is Level.FAIL
     assert further is not None
     assert (len(further.runs), further.duet) == (2, None)
@@ -364,11 +384,15 @@ def test_without_a_base_build_it_is_run_again_alone_and_the_reason_is_told(tmp_p
     assert judge_kept(results.folder, stored) == (reread(results.folder), verdict)
 
 
-def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_baselines_stand_in(tmp_path: Path) -> None:
+def test_a_duet_that_would_take_too_long_is_refused_before_any_load_and_stored_baselines_stand_in(
+    tmp_path: Path, measured: Path
+) -> None:
     watching = Spectator()
     options = DuetOptions(seed=1, block=60.0, most_seconds=60.0)
     with service() as running, service() as base:
-        verdict, further, results, stored = gate_beside(tmp_path, running, RunningBuild(url=base.url), watching, options)
+        verdict, further, results, stored = gate_beside(
+            tmp_path, measured, running, RunningBuild(url=base.url), watching, options
+        )
         assert base.requests == 0
     assert verdict.level is Level.FAIL
     assert further is not None
