@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,31 +21,38 @@ from velro_gate.model.verdict import Level
 pytestmark = pytest.mark.slow
 
 
-def figures(held: Bank, jobs: int = 40, seed: int = 1) -> dict[tuple[str, str], Figure]:
-    return {(figure.experiment, figure.what): figure for figure in job_figures(held, jobs, seed)}
+def drawn(held: Bank, seed: int = 1) -> dict[tuple[str, str], Figure]:
+    return {(figure.experiment, figure.what): figure for figure in job_figures(held, 40, seed)}
 
 
-def by_kind(held: Bank, kind: str, what: str) -> Figure:
-    return next(figure for (name, counted), figure in figures(held).items() if kind in name and counted == what)
+@cache
+def figures(*, sd: float = 0.01, hidden: float = 0.0) -> dict[tuple[str, str], Figure]:
+    """Of the jobs that are drawn from such a bank: judging them takes seconds."""
+    return drawn(bank(sd=sd, hidden=hidden))
+
+
+def by_kind(kind: str, what: str, *, sd: float = 0.01, hidden: float = 0.0) -> Figure:
+    found = figures(sd=sd, hidden=hidden)
+    return next(figure for (name, counted), figure in found.items() if kind in name and counted == what)
 
 
 def test_a_quiet_bank_reaches_all_its_figures() -> None:
-    assert all(figure.reached is not False for figure in figures(bank(sd=0.005)).values())
+    assert all(figure.reached is not False for figure in figures(sd=0.005).values())
 
 
 def test_an_unchanged_block_that_is_slower_in_truth_is_no_reason_to_fail_since_either_may_be_the_base() -> None:
     # Which of both unchanged blocks is the base is drawn by lot, so a difference between them is noise like any other.
-    assert by_kind(bank(hidden=0.30), "A/A", "false fails").hits <= 1
+    assert by_kind("A/A", "false fails", hidden=0.30).hits <= 1
 
 
 def test_a_bank_too_noisy_to_see_20_percent_misses_the_figure() -> None:
-    figure = by_kind(bank(sd=0.3), "+20 %", "found")
+    figure = by_kind("+20 %", "found", sd=0.3)
     assert figure.reached is False
-    assert by_kind(bank(sd=0.3), "+20 %", "inconclusive").hits > 0
+    assert by_kind("+20 %", "inconclusive", sd=0.3).hits > 0
 
 
 def test_10_percent_stands_beside_its_forecast_and_has_no_target() -> None:
-    figure = by_kind(bank(sd=0.005), "+10 %", "found")
+    figure = by_kind("+10 %", "found", sd=0.005)
     assert figure.target is None
     assert figure.forecast is not None
     assert figure.forecast > 0.99
@@ -51,15 +60,14 @@ def test_10_percent_stands_beside_its_forecast_and_has_no_target() -> None:
 
 
 def test_the_naive_rules_stand_beside_and_the_one_on_requests_is_wrong_far_more_often() -> None:
-    figure = by_kind(bank(sd=0.05), "A/A", "false fails")
+    figure = by_kind("A/A", "false fails", sd=0.05)
     assert set(figure.naive) == {naive_rules.PREVIOUS, naive_rules.RAW}
     assert figure.naive[naive_rules.RAW] > 0.2
     assert figure.hits == 0
 
 
 def test_equal_seeds_draw_equal_jobs() -> None:
-    held = bank(sd=0.05)
-    assert figures(held, seed=3) == figures(held, seed=3)
+    assert drawn(bank(sd=0.05)) == figures(sd=0.05)
 
 
 def test_a_bank_of_too_few_cycles_is_refused() -> None:
