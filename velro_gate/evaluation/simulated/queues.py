@@ -9,6 +9,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -144,6 +145,7 @@ _HEALTH = GeneratorHealth(
 )
 
 
+@cache
 def true_capacity(queue: Queue, *, seconds: float = 2_000.0, seed: int = 1) -> float:
     """The rate at which p95 is at its limit in the long run, by bisection over long simulated runs of the same arrivals."""
     random = np.random.default_rng(seed)
