@@ -129,8 +129,8 @@ def test_the_service_sees_the_same_requests_from_any_number_of_shards() -> None:
     async def main(peer: Peer) -> None:
         whole = await asked(peer, 1)
         assert {json.loads(body)["me"] for request in whole if (body := request.partition(b"\r\n\r\n")[2])}
-        assert await asked(peer, 2) == whole
-        assert await asked(peer, 7) == whole
+        # More of them are tried in one process, which costs less (tests/engine/test_run.py).
+        assert await asked(peer, 3) == whole
 
     with_server(main)
 
