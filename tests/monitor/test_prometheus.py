@@ -112,8 +112,9 @@ def test_a_line_without_the_label_that_the_name_needs_is_left_out() -> None:
     assert collect("velro_cache_hits_total 5\n", DEFAULT_FAMILIES) == {}
 
 
-def test_a_label_becomes_part_of_a_name_without_odd_characters() -> None:
-    assert collect('velro_cache_hits_total{layer="L1 / app"} 5\n', DEFAULT_FAMILIES) == {"cache_L1___app_hits_total": 5.0}
+def test_a_label_becomes_part_of_a_name_as_it_is_or_not_at_all() -> None:
+    page = 'velro_cache_hits_total{layer="L1.app-2"} 5\nvelro_cache_hits_total{layer="k&y <x>"} 3\n'
+    assert collect(page, DEFAULT_FAMILIES) == {"cache_L1.app-2_hits_total": 5.0, "cache_unnamed_hits_total": 3.0}
 
 
 def test_a_label_that_is_no_name_and_a_bound_that_is_no_number_name_nothing() -> None:

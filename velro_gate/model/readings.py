@@ -245,7 +245,7 @@ WATCHED: Mapping[str, SourceSpec] = MappingProxyType({source.key: source for sou
 def declared(source: str, name: str) -> ReadingSpec | None:
     """The declaration of a series by its source and name, as a record holds them; None where no source declares it."""
     for spec in (series for each in SOURCES if each.name == source for series in each.series):
-        pattern = r"\w+".join(re.escape(part) for part in re.split(r"\{\w+\}", spec.name))
+        pattern = r"[\w.-]+".join(re.escape(part) for part in re.split(r"\{\w+\}", spec.name))
         if re.fullmatch(pattern, name):
             return spec
     return None

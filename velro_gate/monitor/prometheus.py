@@ -21,8 +21,9 @@ _SECONDS = 4.0
 MOST_BYTES = 8 * 2**20
 """Bytes of a metrics page that are read; a large one has some hundred kilobytes."""
 _MOST_LETTERS = 24
+_LABEL = re.compile(r"[A-Za-z0-9._-]{1,24}")
 UNNAMED = "unnamed"
-"""In place of a label that is longer than a name."""
+"""In place of a label that is no name: as with cache layers that a header names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class Family:
 
     name may hold labels in braces, as in ``cache_{layer}_hits_total``: one reading for each value of the label, lines without
     the label left out. Lines that get the same name are added up. wanted: labels that a line must have. bounds: the labels in
-    the name are numbers and stay as they are, instead of becoming words; lines with others are left out.
+    the name are numbers and stay as they are, instead of names; lines with others are left out.
     """
 
     family: str
@@ -50,9 +51,8 @@ class Family:
 
 
 def _word(label: str) -> str:
-    """A label as a part of a name, if it is short: a service may put anything into it."""
-    word = re.sub(r"[^A-Za-z0-9_]", "_", label)
-    return word if len(word) <= _MOST_LETTERS else UNNAMED
+    """A label as a part of a name, unchanged: a secret that is spelt in another way could not be masked any more."""
+    return label if _LABEL.fullmatch(label) else UNNAMED
 
 
 def _is_bound(label: str) -> bool:
