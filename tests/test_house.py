@@ -171,7 +171,7 @@ def model_house(folder: Path) -> Path:
         (package / name).mkdir(parents=True)
         (package / name / "__init__.py").touch()
     above = ("units", "pacing", "secrecy", "model/samples", "engine/run")
-    for name in ("__init__", "__main__", "errors", "hardening", "leftovers", *above):
+    for name in ("__init__", "__main__", "errors", "hardening", "leftovers", "bounded", *above):
         (package / f"{name}.py").touch()
     return package
 

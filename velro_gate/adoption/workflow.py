@@ -11,6 +11,7 @@ import yaml
 
 from velro_gate.adoption.findings import DoctorFinding, Severity
 from velro_gate.adoption.tree import YamlNode
+from velro_gate.bounded import read_written
 from velro_gate.units import format_count
 
 MOST_BYTES = 1 << 20
@@ -137,7 +138,7 @@ def read_workflows(root: Path) -> tuple[list[Workflow], list[DoctorFinding]]:
             if file.stat().st_size > MOST_BYTES:
                 findings.append(_unreadable(shown, f"it is larger than {format_count(MOST_BYTES)} bytes"))
                 continue
-            node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+            node = yaml.compose(read_written(file), Loader=yaml.SafeLoader)
         except (OSError, UnicodeDecodeError) as error:
             findings.append(_unreadable(shown, str(error)))
         except yaml.YAMLError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import random
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from velro_gate.bounded import read_written
 from velro_gate.model.scenario import Feeder
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
 from velro_gate.scenario.syntax.quantities import scalar_text
@@ -104,16 +106,16 @@ def _read(spec: FeederSpec, folder: Path, faults: Faults) -> _Table | None:
         faults.add(line, f"the feeder file {spec.file!r} is neither .csv nor .json")
         return None
     try:
-        if path.stat().st_size > MOST_BYTES:
-            faults.add(line, f"the feeder file {spec.file!r} is larger than {MOST_BYTES // 10**6} MB")
-            return None
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_written(path, MOST_BYTES)
     except FileNotFoundError:
         faults.add(line, f"there is no feeder file {path}", _near(path))
     except UnicodeDecodeError:
         faults.add(line, f"the feeder file {path} is not UTF-8 text")
     except OSError as error:
-        faults.add(line, f"the feeder file {path} cannot be read: {error.strerror}")
+        if error.errno == errno.EFBIG:
+            faults.add(line, f"the feeder file {spec.file!r} is larger than {MOST_BYTES // 10**6} MB")
+        else:
+            faults.add(line, f"the feeder file {path} cannot be read: {error.strerror}")
     else:
         return reader(text, path, faults, line)
     return None

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from velro_gate.bounded import read_bytes
 from velro_gate.leftovers import orphans_ended
 from velro_gate.model.scenario import Journey
 from velro_gate.scenario.journey_check import MOST_REPORT, source_of
@@ -47,7 +48,7 @@ def journey_from(text: str, folder: Path, faults: Faults, line: int, *, run_code
         faults.add_elsewhere(where, what, suggestion, line=line)
     if not report.get("file"):
         return None
-    source = Path(report["file"]).read_bytes()
+    source = read_bytes(Path(report["file"]))
     return Journey(function=text, folders=journey.folders, source=hashlib.sha256(source).hexdigest())
 
 
@@ -58,7 +59,7 @@ def _unread(journey: Journey, faults: Faults, line: int) -> Journey | None:
         where = " or ".join(journey.folders)
         faults.add(line, f"there is no module {journey.module!r} in {where}", "keep the journey next to the scenario")
         return None
-    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = hashlib.sha256(read_bytes(source)).hexdigest()
     return Journey(function=journey.function, folders=journey.folders, source=digest)
 
 

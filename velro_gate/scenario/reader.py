@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from velro_gate.bounded import read_written
 from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import METRICS, Needs, Role
 from velro_gate.model.scenario import (
@@ -69,7 +70,7 @@ def load_scenario(path: Path, environ: Mapping[str, str], *, run_code: bool = Tr
 
 def _text(path: Path, faults: Faults) -> str | None:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_written(path)
     except FileNotFoundError:
         siblings = [found.name for found in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         faults.add(1, "there is no such file", did_you_mean(path.name, siblings))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from velro_gate.bounded import read_written
 from velro_gate.errors import Fault, UsageError
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.waiver import Waiver
@@ -62,7 +63,7 @@ def read_waivers(path: Path) -> tuple[Waiver, ...]:
         UsageError: it cannot be read. ScenarioError: it is not a list of rows, or rows are not waivers, all of them named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_written(path)
     except FileNotFoundError:
         return ()
     except (OSError, UnicodeDecodeError) as error:

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from velro_gate import bounded
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.secrecy import outgoing, outgoing_json
 from velro_gate.store.codec import CodecError, decode_facts, encode_facts
@@ -109,8 +110,8 @@ def sweep_facts(path: Path) -> None:
         OutputError, StorageError: it cannot be written.
     """
     try:
-        facts = unpacked_facts(path.read_bytes())
-    except CodecError:
+        facts = unpacked_facts(bounded.read_bytes(path))
+    except (CodecError, OSError):
         path.unlink()
         return
     write_whole(path, packed_facts(facts))

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from velro_gate import bounded
 from velro_gate.errors import OutputError, RecordError, StorageError
 from velro_gate.secrecy import outgoing, outgoing_json
 
@@ -45,7 +46,7 @@ def read_text(path: Path, kind: str, hint: str = "") -> str:
         FileNotFoundError: it does not exist; what that means is the caller's to say. RecordError: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return bounded.read_text(path)
     except FileNotFoundError:
         raise
     except UnicodeDecodeError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from velro_gate import bounded
 from velro_gate.errors import RecordError
 from velro_gate.model.further import Further
 from velro_gate.store.duets import DUET
@@ -39,7 +40,7 @@ def read_missing(folder: Path) -> Further | None:
     """
     path = folder / CONFIRMATION
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = json.loads(bounded.read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from velro_gate import bounded
 from velro_gate.errors import BaselineError
 from velro_gate.store.files import unwritable, write_whole
 from velro_gate.store.records import read_record
@@ -48,10 +49,13 @@ def unpin_baseline(file: Path) -> None:
         raise unwritable(pin, error) from error
 
 
+_MOST_BYTES = 1 << 16
+
+
 def pinned_as(file: Path) -> str | None:
     """The release's name; None for a baseline that is not pinned. A pin that cannot be read holds all the same."""
     try:
-        return file.with_suffix(PIN).read_text(encoding="utf-8").strip() or file.stem
+        return bounded.read_text(file.with_suffix(PIN), _MOST_BYTES).strip() or file.stem
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError):

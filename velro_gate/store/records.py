@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from velro_gate import bounded
 from velro_gate.errors import RecordError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
@@ -69,7 +70,7 @@ def read_facts(folder: Path) -> RunFacts | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return bounded.read_bytes(path)
     except OSError as error:
         why = error.strerror or str(error)
         raise RecordError("the facts of the run cannot be read", where=str(path), why=why, hint=SUMMARY_ALONE) from error

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 
+from velro_gate import bounded
 from velro_gate.errors import RecordError, StorageError
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
 from velro_gate.store.files import unwritable
@@ -130,7 +131,7 @@ def read_samples(path: Path) -> Mapping[str, Samples]:
         RecordError: the file is missing, incomplete or not one of ours.
     """
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as stored:
+        with bounded.open_regular(path) as file, zipfile.ZipFile(file) as stored:
             return _phases(stored)
     except FileNotFoundError as error:
         raise RecordError("there are no samples", where=str(path), why="the file does not exist") from error

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from velro_gate import bounded
 from velro_gate.errors import OutputError
 from velro_gate.model.masking import mask
 from velro_gate.secrecy import outgoing, outgoing_json
 from velro_gate.store.facts import FACTS, sweep_facts
 from velro_gate.store.files import unwritable, write_whole
+
+_MOST_SWEPT = 1 << 26
+"""Bytes of a file that is masked; nothing that a run writes itself is as long."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -107,8 +111,14 @@ def sweep(folder: Path) -> None:
             sweep_facts(path)
         if path.suffix == ".npz" or path.is_symlink() or not path.is_file():
             continue
+        try:
+            content = bounded.read_bytes(path, _MOST_SWEPT)
+        except OSError:
+            # Nobody knows what lies in it.
+            path.unlink(missing_ok=True)
+            continue
         # Bytes that are not text come back as they were.
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = content.decode("utf-8", "surrogateescape")
         masked = outgoing_json(text) if path.suffix == ".json" else outgoing(text)
         if masked != text:
             path.write_bytes(masked.encode("utf-8", "surrogateescape"))
