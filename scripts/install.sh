@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs velro-gate for one job: a virtual environment from the hash-locked list, outside the workspace and this folder.
 #
-# Usage: scripts/install.sh [run|sandbox|auto]      (default: run; sandbox adds the embedded service; auto: what the job needs)
+# Usage: scripts/install.sh [run|sandbox|cluster|auto]      (default: run; sandbox adds the embedded service, cluster adds Dask;
+#                                                           auto: what the job needs)
 #   VELRO_MODE, GITHUB_EVENT_NAME, VELRO_SELFTEST_MINUTES   of the job, for auto: a selftest measures the embedded service
+#   VELRO_CLUSTER                likewise: whether a cluster sends the load
 #   RUNNER_TEMP                  where the environment is made; GitHub's runner sets it and empties it between jobs
 #   VELRO_ENVIRONMENT_DIRECTORY  keep it here instead, so that the next job starts at once
 #   VELRO_PYTHON                 the Python to use (default: the newest on the PATH)
@@ -17,10 +19,11 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 list=${1:-run}
 if [[ $list == auto ]]; then
+    list=run
+    [[ -z ${VELRO_CLUSTER:-} ]] || list=cluster
     case ${VELRO_MODE:-auto}/${GITHUB_EVENT_NAME:-}/${VELRO_SELFTEST_MINUTES:-} in
-        */0) list=run ;;
+        */0) ;;
         selftest/* | auto/schedule/*) list=sandbox ;;
-        *) list=run ;;
     esac
 fi
 lock=$root/requirements/$list.txt
@@ -52,7 +55,7 @@ choose_python() {
         "(Debian: $(venv_package "$python")) or uv."
 }
 
-[[ -f $lock ]] || die "There is no list of packages '$list'; choose run or sandbox."
+[[ -f $lock ]] || die "There is no list of packages '$list'; choose run, sandbox or cluster."
 place=${VELRO_ENVIRONMENT_DIRECTORY:-${RUNNER_TEMP:-}}
 [[ -n $place ]] || die "RUNNER_TEMP is not set. GitHub's runner sets it; elsewhere set it to an empty folder."
 mkdir -p "$place" || die "The folder $place cannot be made or written. Name another one by the input environment-directory."
@@ -77,7 +80,7 @@ prune_old() {
     local folder
     find "$place" -mindepth 1 -maxdepth 1 -type d -name 'velro-gate-*' ! -path "$venv" -user "$(id -u)" \
         \( -name 'velro-gate-*.??????' -mtime +1 -o -mtime +30 \) -print 2>/dev/null | while IFS= read -r folder; do
-        [[ ${folder##*/} =~ ^velro-gate-(run|sandbox)-[0-9a-f]{16}(\.[A-Za-z0-9]{6})?$ ]] || continue
+        [[ ${folder##*/} =~ ^velro-gate-(run|sandbox|cluster)-[0-9a-f]{16}(\.[A-Za-z0-9]{6})?$ ]] || continue
         rm -rf "$folder" && echo "velro-gate: removed ${folder##*/}, which no job has used lately"
     done
 }

@@ -26,4 +26,5 @@ lock() {
 lock requirements/dev.txt --extra sandbox --extra dev "$@"
 # The smaller lists take their versions from the largest, so that one environment can grow from one list to the next.
 lock requirements/sandbox.txt --extra sandbox --constraint requirements/dev.txt "$@"
+lock requirements/cluster.txt --extra cluster --constraint requirements/dev.txt "$@"
 lock requirements/run.txt --constraint requirements/dev.txt "$@"

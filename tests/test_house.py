@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACES = ("velro_gate", "tests", "benchmarks", "scripts", "docs", "requirements", "scenarios", "baselines", ".github", ".ci")
 READABLE = {".py", ".md", ".txt", ".toml", ".yml", ".yaml", ".sh", ".json", ".j2", ".html", ".csv", ""}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-LOCKS = ("run", "sandbox", "dev")
+LOCKS = ("run", "sandbox", "cluster", "dev")
 
 
 def ours() -> Iterator[Path]:
@@ -163,6 +163,7 @@ def model_house(folder: Path) -> Path:
         "github",
         "sandbox",
         "cli",
+        "cluster",
         "evaluation",
     )
     wings = ("analysis/statistics", "analysis/verdict", "engine/http", "gate/measure", "evaluation/simulated", "report/text")
@@ -196,6 +197,7 @@ AGAINST = (
     ("model/record", "import numpy", "numpy lives"),
     ("cli/app", "import numpy", "numpy lives"),
     ("model/new", "import pydantic", "pydantic stays"),
+    ("gate/measure/new", "import distributed", "Dask lives"),
 )
 WITHIN = (
     ("analysis/verdict/new", "import scipy, pandas, numpy, velro_gate.model, velro_gate.analysis.statistics"),
@@ -309,7 +311,9 @@ def test_every_locked_package_is_pinned_and_hashed(name: str) -> None:
     ] == []
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("run", "sandbox"), ("sandbox", "dev")])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("run", "sandbox"), ("sandbox", "dev"), ("run", "cluster"), ("cluster", "dev")]
+)
 def test_a_larger_list_holds_the_smaller_one_at_the_same_versions(smaller: str, larger: str) -> None:
     assert locked(smaller).items() <= locked(larger).items()
 
@@ -339,7 +343,9 @@ def imported(files: Mapping[Path, str], *, late: bool = True) -> set[str]:
     return {installed.get(name, name.replace("_", "-")) for name in foreign}
 
 
-@pytest.mark.parametrize(("name", "extras"), [("run", ()), ("sandbox", ("sandbox",)), ("dev", ("sandbox", "dev"))])
+@pytest.mark.parametrize(
+    ("name", "extras"), [("run", ()), ("sandbox", ("sandbox",)), ("cluster", ("cluster",)), ("dev", ("sandbox", "dev"))]
+)
 def test_every_declared_dependency_is_locked(name: str, extras: tuple[str, ...]) -> None:
     assert declared(*extras) - set(locked(name)) == set()
 
@@ -347,7 +353,7 @@ def test_every_declared_dependency_is_locked(name: str, extras: tuple[str, ...])
 def test_every_package_that_the_code_imports_is_declared() -> None:
     core = {path: text for path, text in package().items() if "sandbox" not in path.parts}
     assert imported(core, late=False) - declared() == set()
-    assert imported(package()) - declared("sandbox") == set()
+    assert imported(package()) - declared("sandbox", "cluster") == set()
 
 
 def test_every_declared_dependency_is_imported_somewhere() -> None:
@@ -496,6 +502,10 @@ def test_the_table_of_trust_is_the_one_that_is_applied() -> None:
         "successful responses beyond a required quantile": (limits.beyond, None),
         "waits behind a user's own earlier request, of the median response time": (limits.waited, None),
         "a source that was read less often than the others": (limits.reading_share, None),
+        "of a cluster: seconds between the first and the last worker to begin a phase, or that a worker's clock moved": (
+            limits.skew_caveat,
+            limits.skew_broken,
+        ),
     }
     assert f"compared with {limits.latency_limit * 1e3:.0f} ms" in text
     assert f"fewer than {limits.noise_beyond} responses" in text

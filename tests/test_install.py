@@ -82,23 +82,23 @@ def test_outside_of_a_job_the_missing_folder_is_named() -> None:
 
 
 def test_an_unknown_list_is_refused(tmp_path: Path) -> None:
-    assert "choose run or sandbox" in the_annotation(install("everything", RUNNER_TEMP=str(tmp_path)))
+    assert "choose run, sandbox or cluster" in the_annotation(install("everything", RUNNER_TEMP=str(tmp_path)))
 
 
 @pytest.mark.parametrize(
-    ("mode", "event", "minutes", "wanted"),
+    ("mode", "event", "minutes", "cluster", "wanted"),
     [
-        ("auto", "schedule", "10", "sandbox"),
-        ("selftest", "workflow_dispatch", "10", "sandbox"),
-        ("auto", "schedule", "0", "run"),
-        ("gate", "schedule", "10", "run"),
-        ("auto", "pull_request", "10", "run"),
+        ("auto", "schedule", "10", "", "sandbox"),
+        ("selftest", "workflow_dispatch", "10", "head:8786", "sandbox"),
+        ("auto", "schedule", "0", "", "run"),
+        ("gate", "schedule", "10", "head:8786", "cluster"),
+        ("auto", "pull_request", "10", "", "run"),
     ],
 )
-def test_only_a_selftest_gets_the_embedded_service(
-    tmp_path: Path, registry_free: dict[str, str], unable: Path, mode: str, event: str, minutes: str, wanted: str
+def test_only_a_selftest_gets_the_embedded_service_and_only_a_cluster_gets_dask(
+    tmp_path: Path, registry_free: dict[str, str], unable: Path, mode: str, event: str, minutes: str, cluster: str, wanted: str
 ) -> None:
-    job = {"VELRO_MODE": mode, "GITHUB_EVENT_NAME": event, "VELRO_SELFTEST_MINUTES": minutes}
+    job = {"VELRO_MODE": mode, "GITHUB_EVENT_NAME": event, "VELRO_SELFTEST_MINUTES": minutes, "VELRO_CLUSTER": cluster}
     message = the_annotation(
         install("auto", cwd=tmp_path, RUNNER_TEMP=str(tmp_path), VELRO_PYTHON=str(unable), **job, **registry_free)
     )

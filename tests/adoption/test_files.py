@@ -51,6 +51,7 @@ USERS = [
     Choices(action=ACTION, store="pull-request", bearer="TOKEN", variables={"TOKEN": "secrets.TOKEN"}, status="perf gate"),
     Choices(action=ACTION, store="artifact", url="https://staging.example.org/api", profile="full", health="/up"),
     Choices(action=ACTION, store="none", start='sh -c "echo: #1"'),
+    Choices(action=ACTION, labels=("self-hosted", "load"), cluster_workers=4, cluster_head="head.example", bearer="TOKEN"),
     Choices(action=ACTION, duet=True, start="exec ./serve --port $PORT", build="make -j2", status="perf duet"),
 ]
 
@@ -67,10 +68,13 @@ def test_our_own_workflows_are_what_init_writes() -> None:
     assert {path: (ROOT / path).read_text(encoding="utf-8") for path in written} == written
 
 
-@pytest.mark.parametrize("choices", USERS, ids=lambda choices: "duet" if choices.duet else choices.store)
+@pytest.mark.parametrize(
+    "choices", USERS, ids=lambda choices: "duet" if choices.duet else "cluster" if choices.cluster_workers else choices.store
+)
 def test_linters_find_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
     root = laid_out(tmp_path, choices)
-    workflows = [str(root / f".github/workflows/{name}.yml") for name in WORKFLOWS]
+    workflows = sorted(map(str, root.glob(".github/workflows/*.yml")))
+    assert len(workflows) == len(WORKFLOWS) + bool(choices.cluster_workers)
     for command in (
         [BIN / "zizmor", "--offline", "--quiet", "--strict-collection", "--persona=pedantic", root / ".github"],
         [BIN / "actionlint", "-shellcheck", BIN / "shellcheck", "-config-file", root / ".github/actionlint.yaml", *workflows],
@@ -80,21 +84,43 @@ def test_linters_find_nothing_in_what_init_writes(tmp_path: Path, choices: Choic
         assert result.returncode == 0, result.stdout + result.stderr
 
 
-@pytest.mark.parametrize("choices", [*USERS, OWN], ids=lambda choices: f"{choices.store}-{choices.action[:2]}-{choices.duet}")
+@pytest.mark.parametrize(
+    "choices",
+    [*USERS, OWN],
+    ids=lambda choices: f"{choices.store}-{choices.action[:2]}-{choices.duet}-{choices.cluster_workers}",
+)
 def test_the_doctor_finds_nothing_in_what_init_writes(tmp_path: Path, choices: Choices) -> None:
     workflows, unreadable = read_workflows(laid_out(tmp_path, choices))
-    assert len(workflows) == len(WORKFLOWS)
+    assert len(workflows) == len(WORKFLOWS) + bool(choices.cluster_workers)
     assert [*unreadable, *examine_workflows(workflows)] == []
     # What only settings on GitHub can guard is said once of a repository with a machine of its own.
     assert [one.rule for one in unguarded(workflows)] == ["fork-approval"]
 
 
-@pytest.mark.parametrize("choices", USERS, ids=lambda choices: "duet" if choices.duet else choices.store)
+@pytest.mark.parametrize(
+    "choices", USERS, ids=lambda choices: "duet" if choices.duet else "cluster" if choices.cluster_workers else choices.store
+)
 def test_the_scenario_and_the_waivers_can_be_read(tmp_path: Path, choices: Choices) -> None:
     laid_out(tmp_path, choices)
     scenario = load_scenario(tmp_path / choices.scenario, {})
     assert scenario.target.url == (choices.url or "http://127.0.0.1:8000")
     assert read_waivers(tmp_path / WAIVERS) == ()
+
+
+def test_a_cluster_has_a_workflow_with_a_head_and_that_many_workers_and_without_one_there_is_none() -> None:
+    name = ".github/workflows/perf-cluster.yml"
+    assert name not in render_files(Choices(action=ACTION))
+    jobs = yaml.safe_load(render_files(Choices(action=ACTION, cluster_workers=3, cluster_head="head.example"))[name])["jobs"]
+    assert jobs["worker"]["strategy"]["matrix"]["number"] == [1, 2, 3]
+    assert "tls://head.example:8786" in jobs["worker"]["steps"][-1]["run"]
+    assert "--cluster-workers 3" in jobs["head"]["steps"][-2]["run"]
+    assert "velro-head" in jobs["head"]["runs-on"]
+
+
+@pytest.mark.parametrize(("workers", "head"), [(3, ""), (0, "head.example"), (257, "head.example"), (2, "head; rm -rf")])
+def test_a_cluster_without_a_number_or_a_head_is_refused(workers: int, head: str) -> None:
+    with pytest.raises(UsageError):
+        Choices(action=ACTION, cluster_workers=workers, cluster_head=head)
 
 
 def test_only_the_refresh_may_write_contents() -> None:

@@ -23,8 +23,12 @@ _FORMS = {
     "profile": (r"[\w:.-]*", "the name of a profile"),
     "status": (r"[\w][\w /.:-]{0,99}", "a name of letters, digits, blanks and / . : -"),
     "bearer": (r"([A-Z_][A-Z0-9_]*)?", "the name of an environment variable"),
+    "cluster_head": (r"([\w][\w.-]*)?", "the name of a machine"),
     "hosted": (r"[\w.-]+", "the label of a hosted runner"),
 }
+MOST_WORKERS = 256
+"""Jobs that a matrix of GitHub may have."""
+
 _LABEL = re.compile(r"[\w.-]+")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _EXPRESSION = re.compile(r"[a-zA-Z_][\w-]*(\.[\w-]+)+")
@@ -39,8 +43,9 @@ class Choices:
     and measured side by side; then ``start`` serves either on the port in PORT, in the foreground. url, health: of the
     service. scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the
     gate, each with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines
-    live. status: the name of the commit status. hosted: the runner for reports of forks. minutes, dispatch_minutes: time
-    limits.
+    live. cluster_workers, cluster_head: jobs that are workers of a cluster, and the name of the machine that they reach their
+    head at; 0 and empty without a cluster. status: the name of the commit status. hosted: the runner for reports of forks.
+    minutes, dispatch_minutes: time limits.
 
     Raises:
         UsageError: an answer has not the form that it needs.
@@ -61,6 +66,8 @@ class Choices:
     store: str = "branch"
     status: str = "velro-gate"
     hosted: str = "ubuntu-24.04"
+    cluster_workers: int = 0
+    cluster_head: str = ""
     minutes: int = 30
     dispatch_minutes: int = 180
 
@@ -89,7 +96,15 @@ class Choices:
             raise UsageError("a duet has no address", hint="Leave --url out: both builds are started on ports of their own.")
         if self.build and not self.duet:
             raise UsageError("a build command is for a duet", hint="Add --duet, or build in the start command.")
+        self._check_cluster()
         if not self.labels:
             raise UsageError("no runner label is named", hint="For example: self-hosted,linux,perf.")
         if self.store not in STORES:
             raise UsageError(f"store {self.store!r} is unknown", hint=f"Choose one of {', '.join(STORES)}.")
+
+    def _check_cluster(self) -> None:
+        if (self.cluster_workers > 0) != bool(self.cluster_head) or not 0 <= self.cluster_workers <= MOST_WORKERS:
+            raise UsageError(
+                "a cluster needs a number of workers and the name of its head",
+                hint=f"Give --cluster N, up to {MOST_WORKERS}, and --cluster-head HOST: how workers reach the head's runner.",
+            )

@@ -12,6 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from velro_gate.adoption.choices import Choices
 
 WORKFLOWS = ("perf-gate", "perf-baseline", "perf-dispatch", "perf-report-fork", "perf-nightly")
+CLUSTER, HEAD_LABEL = "perf-cluster", "velro-head"
+"""The workflow of a cluster, where there is one, and the label of the runner that is its head."""
+
 WAIVERS = "velro-waivers.yaml"
 ACTIONLINT = ".github/actionlint.yaml"
 KNOWN_LABELS = frozenset({"self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"})
@@ -27,11 +30,15 @@ _WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "null", "
 
 def render_files(choices: Choices) -> dict[str, str]:
     """The files, by their path in the repository: workflows, what linters have to know of them, scenario, waivers."""
+    labels = (*choices.labels, HEAD_LABEL) if choices.cluster_workers else choices.labels
     values = {
         "action": choices.action,
         "bearer": choices.bearer,
         "build": choices.build,
         "checkout": CHECKOUT,
+        "cluster_head": choices.cluster_head,
+        "cluster_numbers": ", ".join(map(str, range(1, choices.cluster_workers + 1))),
+        "cluster_workers": choices.cluster_workers,
         "dispatch_minutes": choices.dispatch_minutes,
         "duet": choices.duet,
         # Two builds, and a duet of twenty minutes.
@@ -40,9 +47,11 @@ def render_files(choices: Choices) -> dict[str, str]:
         "hosted": choices.hosted,
         "main": choices.main,
         "minutes": choices.minutes,
-        "own_labels": [label for label in choices.labels if label.lower() not in KNOWN_LABELS],
+        "head_runs_on": f"[{', '.join((*choices.labels, HEAD_LABEL))}]",
+        "own_labels": [label for label in labels if label.lower() not in KNOWN_LABELS],
         # The selftest takes ten, its packages a few.
         "night_minutes": choices.minutes + 15,
+        "package": _package(choices.action),
         # Baselines are kept by this name, not by that of a runner, which is another one in each job where runners come and go.
         "pool": "-".join(choices.labels),
         "profile": choices.profile,
@@ -56,6 +65,8 @@ def render_files(choices: Choices) -> dict[str, str]:
         "variables": choices.variables,
     }
     files = {f".github/workflows/{name}.yml": _rendered(f"{name}.yml.j2", values) for name in WORKFLOWS}
+    if choices.cluster_workers:
+        files[f".github/workflows/{CLUSTER}.yml"] = _rendered(f"{CLUSTER}.yml.j2", values)
     if values["own_labels"]:
         files[ACTIONLINT] = _rendered("actionlint.yaml.j2", values)
     files[choices.scenario] = _rendered(
@@ -64,6 +75,14 @@ def render_files(choices: Choices) -> dict[str, str]:
     )
     files[WAIVERS] = _rendered("velro-waivers.yaml.j2", values)
     return files
+
+
+def _package(action: str) -> str:
+    """What pip installs on a cluster's machines: the commit that the other workflows use."""
+    if action == "./":
+        return ".[cluster]"
+    repository, _, commit = action.partition("@")
+    return f"velro-gate[cluster] @ git+https://github.com/{'/'.join(repository.split('/')[:2])}@{commit}"
 
 
 def yaml_text(text: str) -> str:

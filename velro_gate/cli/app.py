@@ -33,12 +33,17 @@ from velro_gate.cli.help import App, Root
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
+    DEFAULT_CLUSTER_WAIT,
     DEFAULT_MAX_MINUTES,
     DEFAULT_OUTPUT,
     DEFAULT_WAIVERS,
     AllowInconclusive,
     BaselineRoot,
     BlockInconclusiveOption,
+    Cluster,
+    ClusterListen,
+    ClusterWait,
+    ClusterWorkers,
     DryRun,
     Format,
     Formatted,
@@ -95,13 +100,16 @@ def check(
     phase: Phases = None,
     url: Url = None,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Validate the scenario, print the plan and whether this machine can carry it out. Sends nothing ('run --dry-run' does)."""
-    from velro_gate.cli.asked import asked
+    from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.plan import print_plan
 
-    return print_plan(asked(scenario, profile, quick_test, phase, url, shards), format)
+    sends = clustered(cluster, cluster_workers, DEFAULT_CLUSTER_WAIT, None, shards)
+    return print_plan(asked(scenario, profile, quick_test, phase, url, shards), format, cluster=sends)
 
 
 @app.command(epilog="Example: velro-gate run scenarios/velro-prd.yaml --profile quick --url http://127.0.0.1:8400")
@@ -112,6 +120,10 @@ def run(
     phase: Phases = None,
     url: Url = None,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     output: Output = DEFAULT_OUTPUT,
     runner: Runner = None,
     dry_run: DryRun = False,
@@ -120,16 +132,17 @@ def run(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Run the load and keep the record; judge nothing."""
-    from velro_gate.cli.asked import asked
+    from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.measured import print_run
     from velro_gate.cli.plan import print_plan
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.run import measure, stop_if_interrupted
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
     if dry_run:
-        return print_plan(wanted, format, ask=True)
-    record, results = measure(wanted, output, real_world(runner, verbose), calibrate=not no_calibration)
+        return print_plan(wanted, format, ask=True, cluster=sends)
+    record, results = measure(wanted, output, real_world(runner, verbose, sends), calibrate=not no_calibration)
     stop_if_interrupted(record, results)
     return print_run(record, results, format)
 
@@ -142,6 +155,10 @@ def gate(
     phase: Phases = None,
     url: Url = None,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
@@ -161,7 +178,7 @@ def gate(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Run the load, check requirements, compare with the baselines, re-measure what looks worse, and say pass or fail."""
-    from velro_gate.cli.asked import asked, blocking
+    from velro_gate.cli.asked import asked, blocking, clustered
     from velro_gate.cli.commands.duet import BuildOptions, another_user, confirmable
     from velro_gate.cli.plan import print_plan
     from velro_gate.cli.printing import print_verdict
@@ -171,8 +188,9 @@ def gate(
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
     wanted = asked(scenario, profile, quick_test, phase, url, shards, blocking=blocks)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
     if dry_run:
-        return print_plan(wanted, format, ask=True)
+        return print_plan(wanted, format, ask=True, cluster=sends)
     # A place that cannot work is refused now, not after an hour of load.
     stored = find_baselines(baselines, wanted.scenario)
     require_folder(stored)
@@ -181,7 +199,7 @@ def gate(
         record, verdict, results = measure_and_judge(
             wanted,
             output,
-            real_world(runner, verbose),
+            real_world(runner, verbose, sends),
             calibrate=not no_calibration,
             baselines=stored,
             waivers=waivers,
@@ -200,6 +218,10 @@ def confirm(
     phase: Phases = None,
     url: Url = None,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
@@ -211,7 +233,7 @@ def confirm(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Measure the suspicious phases of a kept run twice more, later or on another machine, and judge all runs together."""
-    from velro_gate.cli.asked import asked, blocking
+    from velro_gate.cli.asked import asked, blocking, clustered
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.world import real_world
     from velro_gate.gate.judge.verdict import under_policy
@@ -219,10 +241,11 @@ def confirm(
     from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
     kept, verdict, results = confirm_kept(
         record,
         asked(scenario, profile, quick_test, phase, url, shards),
-        real_world(runner, verbose),
+        real_world(runner, verbose, sends),
         calibrate=not no_calibration,
         baselines=find_baselines(baselines, record),
         waivers=waivers,
@@ -252,6 +275,10 @@ def duet(
     no_pilot: NoPilot = False,
     max_minutes: DuetMinutes = 20.0,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     output: Output = DEFAULT_OUTPUT,
     waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
@@ -262,11 +289,12 @@ def duet(
     format: Formatted = Format.TEXT,
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
-    from velro_gate.cli.asked import asked, blocking
+    from velro_gate.cli.asked import asked, blocking, clustered
     from velro_gate.cli.commands.duet import BuildOptions, another_user, run_duet
     from velro_gate.cli.world import real_world
     from velro_gate.gate.duet.pilot import DuetOptions, fresh_seed
 
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
     with another_user(service_user, base_command, head_command) as user:
         return run_duet(
             asked(scenario, profile, False, phase, None, shards, blocking=blocking(block_inconclusive, allow_inconclusive)),
@@ -280,7 +308,7 @@ def duet(
                 pilot=not no_pilot,
                 most_seconds=max_minutes * 60.0,
             ),
-            real_world(runner, verbose),
+            real_world(runner, verbose, sends),
             output=output,
             waivers=waivers,
             format=format,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from velro_gate.cli.options import Blocking
+from velro_gate.cli.options import AUTO, Blocking
+from velro_gate.cluster.options import ClusterOptions, cluster_options
 from velro_gate.errors import UsageError
 from velro_gate.gate.measure.setup import RunOptions, number_of_shards
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
+from velro_gate.units import parse_seconds
 
 OWN_SCENARIO = Path("velro-scenario.yaml")
 """What ``init`` writes, and every command reads unless another file is named."""
@@ -40,6 +42,21 @@ def asked(
         shards=number_of_shards(shards),
         block_inconclusive=blocking,
     )
+
+
+def clustered(cluster: str | None, workers: int | None, wait: str, listen: str | None, shards: str) -> ClusterOptions | None:
+    """The cluster that is to send the load; None: this machine sends it.
+
+    Raises:
+        UsageError: options contradict each other, or name no cluster.
+    """
+    if cluster is not None and shards != AUTO:
+        raise UsageError("--cluster and --shards contradict each other", hint="Each worker of a cluster is one shard.")
+    try:
+        seconds = parse_seconds(wait)
+    except ValueError as error:
+        raise UsageError(f"--cluster-wait {wait} is not a duration: {error}", hint="Write it as in '2 min'.") from error
+    return cluster_options(cluster, workers, seconds, listen)
 
 
 def blocking(wanted: Blocking | None, allow_inconclusive: bool) -> BlockInconclusive | None:

@@ -84,6 +84,35 @@ Shards = Annotated[
         "--shards", help="Processes that send the load: a number, or auto for as many as the plan needs.", rich_help_panel=LOAD
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Send the load from a Dask cluster: its scheduler's address or scheduler.json, or local:N.",
+        show_default=False,
+        rich_help_panel=LOAD,
+    ),
+]
+ClusterWorkers = Annotated[
+    int | None,
+    typer.Option(
+        "--cluster-workers",
+        help="How many workers send; default: all that are there.",
+        show_default=False,
+        rich_help_panel=LOAD,
+    ),
+]
+ClusterWait = Annotated[str, typer.Option("--cluster-wait", help="How long workers are waited for.", rich_help_panel=LOAD)]
+ClusterListen = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster-listen",
+        help="HOST:PORT of this machine that workers connect to. Default: a free port towards the scheduler.",
+        show_default=False,
+        rich_help_panel=LOAD,
+    ),
+]
+DEFAULT_CLUSTER_WAIT = "1 min"
 Url = Annotated[
     str | None,
     typer.Option("--url", help="Where the service is (default: VELRO_API_URL, then the scenario).", rich_help_panel=PLACE),

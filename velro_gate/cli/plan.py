@@ -8,22 +8,31 @@ import os
 
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
+from velro_gate.cluster.options import ClusterOptions
 from velro_gate.engine.machine.limits import read_machine
+from velro_gate.errors import UsageError
 from velro_gate.gate.measure.dry_run import DryRun, dry_run
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.report.parts.plan import PlanRow, plan_view
 
 
-def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False) -> int:
-    """The dry run: the plan, what it costs, and whether this machine can carry it out. ask: ask the services, too.
+def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False, cluster: ClusterOptions | None = None) -> int:
+    """The dry run: the plan, what it costs, and whether this machine can carry it out. ask: ask the services, too. cluster:
+    what would send it; its workers are taken to be like this machine, and nothing is asked of them.
 
     Raises:
+        UsageError: it is not known how many workers there would be.
         InfeasibleError, MissingVariableError: a run would end with it; raised after the plan has been printed.
         UnreachableError, BrokenError: the service does not answer, or not as its steps expect; raised then, too.
     """
     setup = prepare(wanted, os.environ, need_secrets=False)
     machine = read_machine(sources=setup.scenario.target.source_addresses)
-    planned = dry_run(setup, machine, os.environ, ask=ask)
+    if cluster is not None and cluster.workers is None:
+        raise UsageError(
+            "it is not known how many workers would send the load",
+            hint="Add --cluster-workers N; nothing is asked of a cluster.",
+        )
+    planned = dry_run(setup, machine, os.environ, ask=ask, workers=None if cluster is None else cluster.workers)
     if format is Format.JSON:
         put(json.dumps(_plan_json(planned), indent=2))
     else:
@@ -43,6 +52,7 @@ def _plan_json(planned: DryRun) -> dict[str, object]:
         "url": planned.url,
         "shards": planned.shards,
         "forecast": dataclasses.asdict(planned.forecast),
+        **({} if planned.cluster is None else {"cluster": dataclasses.asdict(planned.cluster)}),
         "shortfalls": [dataclasses.asdict(short) for short in planned.shortfalls],
         "feasible": not any(short.fatal for short in planned.shortfalls),
         "missing": None if planned.missing is None else planned.missing.what,

@@ -8,7 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from rich.console import Console
 from rich.live import Live
 
 from velro_gate.cli.output import people
+from velro_gate.cluster.connect import connected
+from velro_gate.cluster.options import ClusterOptions
 from velro_gate.errors import RecordError
 from velro_gate.gate.measure.effects import Effects, World
-from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.record import CLUSTER, RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision
 from velro_gate.report.formats.live import LiveView, progress_line
@@ -31,28 +34,44 @@ LINE_EVERY = 10.0
 _SWITCH_INTERVAL = 0.0005
 
 
-def real_world(runner: str | None, verbose: bool) -> World:
-    """The world that this process is in."""
-    return World(environ=os.environ, open=partial(real_effects, runner, verbose))
+def real_world(runner: str | None, verbose: bool, cluster: ClusterOptions | None = None) -> World:
+    """The world that this process is in. cluster: what sends the load; None: this machine."""
+    return World(environ=os.environ, open=partial(real_effects, runner, verbose, cluster=cluster))
 
 
 @contextmanager
-def real_effects(runner: str | None, verbose: bool, console: Console | None = None) -> Iterator[Effects]:
-    """Effects on the real world, with a live view in a terminal and plain lines elsewhere."""
+def real_effects(
+    runner: str | None, verbose: bool, console: Console | None = None, cluster: ClusterOptions | None = None
+) -> Iterator[Effects]:
+    """Effects on the real world, with a live view in a terminal and plain lines elsewhere.
+
+    Raises:
+        UsageError, BrokenError: see ``cluster.connect.connected``.
+    """
     shown = console or people()
     logging.getLogger("velro_gate").setLevel(logging.DEBUG if verbose else logging.INFO)
     here = environment(runner)
     # Before anything is built or started: what is checked out now is what will be measured.
     build = revision(Path.cwd())
-    with _progress(shown) as observe:
+
+    def say(line: str) -> None:
+        shown.print(line, markup=False)
+
+    with ExitStack() as stack:
+        workers = None if cluster is None else stack.enter_context(connected(cluster, say))
+        if workers is not None:
+            # Baselines of another cluster, or of one machine, are not compared with.
+            here = replace(here, extra={**here.extra, CLUSTER: workers.shape})
+        observe = stack.enter_context(_progress(shown))
         yield Effects(
             environ=os.environ,
             environment=lambda: here,
             revision=lambda: build,
-            say=lambda line: shown.print(line, markup=False),
+            say=say,
             observe=observe,
             signals=(signal.SIGINT, signal.SIGTERM),
             selftest=_selftest(here, shown),
+            cluster=workers,
         )
 
 

@@ -34,6 +34,8 @@ class Load:
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Values of the environment variables that the steps name."""
     shard: Shard = field(default_factory=Shard.whole)
+    neighbours: int | None = None
+    """How many shards send from this one's machine, this one included; None: all."""
 
 
 def _ignore(_: object) -> None:
@@ -98,6 +100,7 @@ async def run_load(
                 number=number,
                 count=len(load.phases),
                 shard=load.shard,
+                neighbours=load.neighbours,
                 origin=origin,
                 populate=partial(transport.populate, route=route),
                 steps=transport.steps,

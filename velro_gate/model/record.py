@@ -12,7 +12,7 @@ from velro_gate.model.facts.bottlenecks import Bottleneck
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Times
 from velro_gate.model.resilience.experiment import Expectation
-from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth
+from velro_gate.model.run import Environment, FirstFailure, GeneratorHealth, WorkerRun
 from velro_gate.model.scenario import ALL_STEPS, Phase, Policy, Requirement
 
 RECORD_SCHEMA = 1
@@ -228,6 +228,8 @@ class PhaseSummary:
     """How the hit rate rose: seconds since the phase began, its ramp included, and the hit rate of a few seconds before."""
     experiments: tuple[ExperimentSummary, ...] = ()
     """What was broken on purpose."""
+    workers: tuple[WorkerRun, ...] = ()
+    """Of a cluster that sent the load."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""
@@ -391,6 +393,9 @@ class Release:
 
 POOL = "pool"
 """In an environment's extra: the label that somebody gave to machines which are alike, whatever their names and kernels."""
+
+CLUSTER = "cluster"
+"""Likewise: the shape of the cluster that sent the load."""
 
 
 def comparable(theirs: Environment, ours: Environment) -> bool:

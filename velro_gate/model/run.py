@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -97,6 +97,27 @@ class ObservedValues:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRun:
+    """One worker of a cluster in one phase."""
+
+    name: str
+    health: GeneratorHealth
+    late: float
+    """Seconds from the common begin until the phase began there, by this machine's clock; negative: before it."""
+    uncertainty: float
+    """Seconds by which that may be wrong, either way: half of the fastest round trip to the worker."""
+    drift: float
+    """Seconds by which its clock had moved against this machine's since the start of the run, beyond that uncertainty."""
+
+
+def seconds_apart(workers: Sequence[WorkerRun]) -> float:
+    """By how much the first and the last worker to begin a phase may be apart at the most; 0 of one alone."""
+    if len(workers) < 2:
+        return 0.0
+    return max(each.late + each.uncertainty for each in workers) - min(each.late - each.uncertainty for each in workers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PhaseRun:
     """One phase as the engine carried it out. Times are seconds since the start of the run.
 
@@ -143,6 +164,8 @@ class PhaseRun:
     """The first failed response of each step and kind."""
     values: tuple[ObservedValues, ...] = ()
     """Of the scenario's own metrics; among the readings once the load is over."""
+    workers: tuple[WorkerRun, ...] = ()
+    """Of a cluster that sent the load: each one that finished the phase."""
 
     def __post_init__(self) -> None:
         if not self.started <= self.measured_from <= self.measured_until <= self.ended:

@@ -73,7 +73,7 @@ def encode_record(record: RunRecord, *, compact: bool = False) -> str:
 def _lean(phase: PhaseSummary) -> PhaseSummary:
     """What nothing is compared with is left out."""
     steps = tuple(replace(step, layers=()) for step in phase.steps)
-    return replace(phase, windows=(), failures=(), bottlenecks=(), warm_up=(), steps=steps)
+    return replace(phase, windows=(), failures=(), bottlenecks=(), warm_up=(), workers=(), steps=steps)
 
 
 def decode_record(text: str) -> RunRecord:

@@ -13,7 +13,9 @@ from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.trust import trust_findings
 from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits
+from velro_gate.engine.shards.merge import merged_health
 from velro_gate.model.record import Estimate, GeneratorNoise, PhaseSummary, ResourceSummary
+from velro_gate.model.run import WorkerRun
 from velro_gate.model.scenario import Comparator, Phase, Requirement
 from velro_gate.model.verdict import Level, Trust, TrustFinding
 from velro_gate.report.sentences.findings import words
@@ -379,3 +381,65 @@ def test_a_quick_phase_of_8_s_with_a_few_hundred_requests_is_trusted(seed: int) 
     planned = phase(P95, duration=8.0, ramp=2.0, rate=55.0)
     found = summarise(planned, ("login", "list"), run, measured, (), ())
     assert doubts(found, planned) == {}
+
+
+# Workers of a cluster
+
+
+def worker(number: int, *, late: float = 0.0, uncertainty: float = 0.0, drift: float = 0.0, **figures: Any) -> WorkerRun:
+    return WorkerRun(name=f"worker {number} of 2", health=health(**figures), late=late, uncertainty=uncertainty, drift=drift)
+
+
+def by_workers(*workers: WorkerRun) -> PhaseSummary:
+    return dataclasses.replace(summary(health=merged_health([each.health for each in workers])), workers=workers)
+
+
+@pytest.mark.parametrize(
+    ("late", "uncertainty", "expected"),
+    [
+        (0.0249, 0.0, None),
+        (0.026, 0.0, CAVEAT),
+        (0.020, 0.003, CAVEAT),
+        (0.099, 0.0, CAVEAT),
+        (0.101, 0.0, BROKEN),
+        (0.09, 0.006, BROKEN),
+    ],
+)
+def test_workers_that_did_not_begin_together_are_a_doubt_by_what_their_clocks_leave_open(
+    late: float, uncertainty: float, expected: Trust | None
+) -> None:
+    found = by_workers(worker(1, uncertainty=uncertainty), worker(2, late=late, uncertainty=uncertainty))
+    assert doubts(found).get("start-skew") is expected
+    if expected is not None:
+        assert words(only(found)).sentence.endswith("apart, worker 2 of 2 last")
+
+
+def test_one_worker_alone_has_no_skew_and_a_run_without_workers_has_neither_doubt() -> None:
+    assert doubts(by_workers(worker(1, uncertainty=0.2))) == {}
+    assert doubts(summary()) == {}
+
+
+@pytest.mark.parametrize(("drift", "expected"), [(0.024, None), (0.026, CAVEAT), (0.101, BROKEN)])
+def test_a_clock_that_moved_is_a_doubt_and_its_worker_is_named(drift: float, expected: Trust | None) -> None:
+    found = by_workers(worker(1), worker(2, drift=drift))
+    assert doubts(found).get("clock-drift") is expected
+    if expected is not None:
+        assert words(only(found)).sentence.startswith("the clock of worker 2 of 2 had moved by")
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        ("cpu_share", 0.95),
+        ("steal_share", 0.5),
+        ("throttled_share", 0.5),
+        ("memory_free", 1),
+        ("descriptors_free", 0),
+        ("ports_free", 0),
+    ],
+)
+def test_what_is_wrong_on_one_worker_is_reported_with_its_name(figure: str, value: float) -> None:
+    found = by_workers(worker(1), worker(2, **{figure: value}))
+    assert "worker 2 of 2" in words(only(found)).sentence
+    alone = dataclasses.replace(found, workers=())
+    assert "worker" not in words(only(alone)).sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import socket
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from velro_gate.engine.shards.messages import (
     Finished,
     Link,
     LoadEnded,
+    PhaseBegan,
     Ready,
     SampleChunk,
     Seen,
@@ -130,6 +132,31 @@ def test_a_shard_whose_run_is_gone_before_the_order_ends() -> None:
     async def main() -> None:
         async with linked():
             pass
+
+    trio.run(main)
+
+
+def test_a_shard_of_another_machine_says_what_it_has_planned_and_when_it_began_and_ends_when_its_run_falls_silent() -> None:
+    async def main() -> None:
+        async with serving() as peer, linked() as link:
+            link.post(dataclasses.replace(order(peer.url, phase(ramp=0.0, duration=60.0)), silence=1.0))
+            ready = (await heard(link, Ready))[-1]
+            assert isinstance(ready, Ready)
+            assert len(ready.plan) == 32
+            begin = trio.current_time() + 0.1
+            link.post(Begin(at=begin))
+            began = (await heard(link, PhaseBegan))[-1]
+            assert isinstance(began, PhaseBegan)
+            assert began.at >= begin
+            # Signs of life keep it going, and without them it ends.
+            for _ in range(3):
+                link.post(Alive())
+                await trio.sleep(0.5)
+            before = len(peer.requests)
+            assert before
+            with trio.fail_after(20):
+                while await link.read() is not None:
+                    pass
 
     trio.run(main)
 

@@ -20,6 +20,7 @@ from tests.engine.runs import GET, POST, Ran
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.engine.run import Load
 from velro_gate.engine.shards import run as shards
+from velro_gate.engine.shards.hosts import Patience
 from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import StorageError, UnreachableError, UsageError
 from velro_gate.model.run import LoadResult, PhaseRun, Progress
@@ -251,7 +252,7 @@ def test_a_shard_lost_between_two_phases_leaves_the_first_one_whole_and_the_seco
 
 
 def test_a_shard_that_stands_still_is_lost_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "SILENT_AFTER", 3)
+    monkeypatch.setattr(shards, "HERE", Patience(silent=3))
 
     async def main(peer: Peer) -> None:
         stopped: list[bool] = []
@@ -402,6 +403,7 @@ def test_a_shard_shows_no_secret_inherits_the_limit_of_open_files_and_hears_no_c
 ORPHANS = """
 import psutil, sys, trio
 from tests.engine.shards.test_run import LONG, Load, children, plan
+from velro_gate.engine.shards.hosts import Patience
 from velro_gate.engine.shards.run import run_sharded
 
 async def main():

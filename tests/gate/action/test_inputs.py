@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from velro_gate.cluster.options import ClusterOptions
 from velro_gate.errors import UsageError
 from velro_gate.gate.action.inputs import Inputs, read_inputs
 from velro_gate.gate.action.store_kind import StoreKind
@@ -43,6 +44,9 @@ def test_every_input_has_its_variable() -> None:
             "VELRO_PULL_REQUEST": "7",
             "VELRO_ARTIFACT_URL": "https://x.example",
             "VELRO_ARTIFACT": "mine",
+            "VELRO_CLUSTER": "tls://head:8786",
+            "VELRO_CLUSTER_WORKERS": "4",
+            "VELRO_CLUSTER_WAIT": "5 min",
             "VELRO_DUET": "true",
             "VELRO_BUILD_COMMAND": "make build",
             "VELRO_START_COMMAND": "exec ./serve --port $PORT",
@@ -62,6 +66,7 @@ def test_every_input_has_its_variable() -> None:
         phases=("one", "two", "three"),
         url="http://127.0.0.1:8400",
         shards="2",
+        cluster=ClusterOptions(address="tls://head:8786", workers=4, wait=300.0),
         runner="perf-1",
         calibration=False,
         output=Path("out"),
@@ -105,6 +110,9 @@ def test_what_a_person_chose_stands_over_the_workflow_as_far_as_people_may_choos
     ("name", "value"),
     [
         ("VELRO_COMMENT", "yes"),
+        ("VELRO_CLUSTER", "nowhere"),
+        ("VELRO_CLUSTER_WORKERS", "0"),
+        ("VELRO_CLUSTER_WAIT", "long"),
         ("VELRO_STORE", "cloud"),
         ("VELRO_KEEP", "0"),
         ("VELRO_KEEP", "-1"),

@@ -14,6 +14,7 @@ from velro_gate.analysis.verdict.trust_limits import doubtful
 from velro_gate.model.facts.doubts import Steal
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
 from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.run import WorkerRun
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import sources_for, watch
 from velro_gate.report.formats.comment import markdown
@@ -28,6 +29,19 @@ def test_the_generators_cpu_is_that_of_the_busiest_shard_where_there_are_several
     assert "shard" not in alone
     several = dict(trust_facts(dataclasses.replace(run, shards=3), verdict))["generator CPU"]
     assert several == f"{alone} (the busiest of 3 shards)"
+
+
+def test_a_run_by_a_cluster_says_how_far_apart_its_workers_began() -> None:
+    run, verdict = EXAMPLES["pass"]()
+    assert "cluster" not in dict(trust_facts(run, verdict))
+    health = run.phases[0].health
+    workers = tuple(
+        WorkerRun(name=f"worker {number} of 2", health=health, late=late, uncertainty=0.001, drift=0.0)
+        for number, late in ((1, -0.001), (2, 0.002))
+    )
+    phases = (*run.phases[:-1], dataclasses.replace(run.phases[-1], workers=workers))
+    facts = dict(trust_facts(dataclasses.replace(run, shards=2, phases=phases), verdict))
+    assert facts["cluster"] == "2 workers, start skew up to 5.00 ms"
 
 
 def test_the_line_never_shows_less_than_a_finding_beside_it_says_of_a_block_of_the_duet() -> None:

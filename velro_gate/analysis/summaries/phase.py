@@ -108,6 +108,7 @@ def summarise(
         interrupted=run.interrupted,
         service_gone=run.service_gone,
         shards_lost=run.shards_lost,
+        workers=run.workers,
         redirects_followed=run.redirects_followed,
         tls_fault=run.tls_fault,
         hopeless=run.hopeless,

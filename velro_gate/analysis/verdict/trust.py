@@ -14,6 +14,7 @@ from velro_gate.analysis.verdict.trust_limits import DEFAULT_LIMITS, TrustLimits
 from velro_gate.analysis.verdict.trust_stalls import stall_findings
 from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
+    ClockDrifted,
     CountersFell,
     DescriptorsLow,
     FewResponses,
@@ -26,6 +27,7 @@ from velro_gate.model.facts.doubts import (
     PhaseMissing,
     PortsLow,
     ShardLost,
+    StartSkew,
     Steal,
     Throttled,
     TooFewUsers,
@@ -34,6 +36,7 @@ from velro_gate.model.facts.doubts import (
 from velro_gate.model.metric.own import OWN
 from velro_gate.model.metrics import MEDIAN
 from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.run import seconds_apart
 from velro_gate.model.scenario import ALL_STEPS, Phase, Requirement
 from velro_gate.model.verdict import TrustFinding
 
@@ -75,6 +78,7 @@ def phase_findings(
     yield from stall_findings(phase, summary, limits, decided)
     yield from _processor(summary, limits)
     yield from _running_out(summary, limits)
+    yield from _apart(summary, limits)
     yield from _few_users(phase, summary, limits)
     yield from _few_answers(phase, summary, limits)
     yield from _badly_watched(summary, limits)
@@ -112,11 +116,13 @@ def _books(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator
 def _processor(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
     health, phase = summary.health, summary.name
     cpu, steal, throttled = health.cpu_share, health.steal_share, health.throttled_share
-    yield from graded(GeneratorCpu(phase=phase, share=cpu), cpu, (limits.cpu_caveat, limits.cpu_broken))
+    facts_cpu = GeneratorCpu(phase=phase, share=cpu, worker=_worst(summary, "cpu_share", cpu))
+    yield from graded(facts_cpu, cpu, (limits.cpu_caveat, limits.cpu_broken))
     if steal is not None:
-        yield from graded(Steal(phase=phase, share=steal), steal, (limits.steal_caveat, limits.steal_broken))
+        facts_steal = Steal(phase=phase, share=steal, worker=_worst(summary, "steal_share", steal))
+        yield from graded(facts_steal, steal, (limits.steal_caveat, limits.steal_broken))
     if throttled is not None:
-        facts = Throttled(phase=phase, share=throttled)
+        facts = Throttled(phase=phase, share=throttled, worker=_worst(summary, "throttled_share", throttled))
         yield from graded(facts, throttled, (limits.throttled_caveat, limits.throttled_broken))
 
 
@@ -127,13 +133,32 @@ def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFi
         summary.health.ports_free,
     )
     if memory is not None and memory < limits.memory_caveat:
-        yield doubtful(MemoryLow(phase=summary.name, free=memory), memory, limits.memory_caveat)
+        facts_memory = MemoryLow(phase=summary.name, free=memory, worker=_worst(summary, "memory_free", memory))
+        yield doubtful(facts_memory, memory, limits.memory_caveat)
     if descriptors is not None and descriptors < limits.descriptors_caveat:
-        facts = DescriptorsLow(phase=summary.name, free=descriptors)
+        where = _worst(summary, "descriptors_free", descriptors)
+        facts = DescriptorsLow(phase=summary.name, free=descriptors, worker=where)
         yield (broken if descriptors <= 0 else doubtful)(facts, descriptors, limits.descriptors_caveat)
     if ports is not None and ports < limits.ports_caveat:
-        few = PortsLow(phase=summary.name, free=ports)
+        few = PortsLow(phase=summary.name, free=ports, worker=_worst(summary, "ports_free", ports))
         yield (broken if ports <= 0 else doubtful)(few, ports, limits.ports_caveat)
+
+
+def _worst(summary: PhaseSummary, figure: str, value: float) -> str:
+    """Of a cluster, the worker whose own figure is the phase's; empty where one machine sent the load."""
+    return next((each.name for each in summary.workers if getattr(each.health, figure) == value), "")
+
+
+def _apart(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:
+    """Workers of a cluster that did not begin together, or whose clocks moved."""
+    if not summary.workers:
+        return
+    skew, last = seconds_apart(summary.workers), max(summary.workers, key=lambda each: each.late + each.uncertainty)
+    facts = StartSkew(phase=summary.name, skew=skew, worker=last.name)
+    yield from graded(facts, skew, (limits.skew_caveat, limits.skew_broken))
+    moved = max(summary.workers, key=lambda each: each.drift)
+    facts_drift = ClockDrifted(phase=summary.name, drift=moved.drift, worker=moved.name)
+    yield from graded(facts_drift, moved.drift, (limits.skew_caveat, limits.skew_broken))
 
 
 def _few_users(phase: Phase, summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFinding]:

@@ -40,6 +40,9 @@ class TrustLimits:
     descriptors_caveat: int = 16
     """Free descriptors and ports at the tightest moment: fewer is a caveat, none is broken."""
     ports_caveat: int = 64
+    skew_caveat: float = 0.025
+    skew_broken: float = 0.100
+    """Seconds by which workers of a cluster began a phase apart, or a clock of theirs moved."""
     missed: int = 0
     measured_share: float = 0.80
     """The least share of the planned stretch that must have been measured."""
@@ -62,6 +65,7 @@ class TrustLimits:
             (self.cpu_caveat, self.cpu_broken),
             (self.steal_caveat, self.steal_broken),
             (self.throttled_caveat, self.throttled_broken),
+            (self.skew_caveat, self.skew_broken),
         )
         if any(not 0.0 <= caveat <= broken for caveat, broken in pairs):
             raise ValueError("a caveat must begin before the broken level, and neither below 0")

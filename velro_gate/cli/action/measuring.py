@@ -96,7 +96,10 @@ def _answer(order: MeasureTask) -> dict[str, object]:
         gating=order.gating,
         base=order.base,
         scratch=order.scratch,
-        world=real_world(order.inputs.runner, verbose=False),
+        # A selftest is of the runner itself.
+        world=real_world(
+            order.inputs.runner, verbose=False, cluster=None if order.task is Task.SELFTEST else order.inputs.cluster
+        ),
         workspace=Path.cwd(),
         before=before,
         built=order.built,

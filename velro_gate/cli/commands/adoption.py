@@ -5,13 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from velro_gate.cli.options import Format, Formatted
+from velro_gate.cli.options import (
+    AUTO,
+    DEFAULT_CLUSTER_WAIT,
+    Cluster,
+    ClusterListen,
+    ClusterWait,
+    ClusterWorkers,
+    Format,
+    Formatted,
+)
+
+if TYPE_CHECKING:
+    from velro_gate.adoption import DoctorFinding
+    from velro_gate.cluster.options import ClusterOptions
 
 FAULTS = 1
 
@@ -46,6 +59,10 @@ def init(
         list[str] | None,
         typer.Option(help="NAME or NAME=EXPRESSION: an environment variable of the gate, from the secret of that name."),
     ] = None,
+    cluster: Annotated[int, typer.Option("--cluster", min=0, help="Also a workflow of a cluster with this many workers.")] = 0,
+    cluster_head: Annotated[
+        str, typer.Option("--cluster-head", help="With --cluster: the name by which workers reach the head's runner.")
+    ] = "",
     no_questions: Annotated[
         bool, typer.Option("--no-questions", help="Ask nothing: use the options, and defaults for the rest.")
     ] = False,
@@ -77,7 +94,9 @@ def init(
     if duet:
         # Nothing else has an address.
         given = {"url": "", **given}
-    choices = choose(root, given, _variables(variable or ()), None if no_questions else _ask, duet=duet)
+    choices = choose(
+        root, given, _variables(variable or ()), None if no_questions else _ask, duet=duet, cluster=(cluster, cluster_head)
+    )
     # A scenario or a linter's settings that are there are the users' own work and never taken for an older template of ours.
     own = (choices.scenario, ACTIONLINT)
     written = write_files(
@@ -115,16 +134,27 @@ def doctor(
     root: Root = Path(),
     users: Annotated[int, typer.Option(min=1, help="Users of your largest phase.")] = 10_000,
     no_machine: Annotated[bool, typer.Option("--no-machine", help="Check the workflows only.")] = False,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     format: Formatted = Format.TEXT,
 ) -> int:
-    """Find mistakes in a repository's workflows, and what makes this machine measure badly. Exit code 1: there is a fault."""
+    """Find mistakes in a repository's workflows, and what makes this machine measure badly. Exit code 1: there is a fault.
+
+    With --cluster: what its workers are like as well.
+    """
     from velro_gate.adoption import Severity
+    from velro_gate.cli.asked import clustered
     from velro_gate.cli.output import put
     from velro_gate.gate.onboarding.doctor import examine_repository, examine_this_machine
 
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, AUTO)
     found = examine_repository(root)
     if not no_machine:
         found += examine_this_machine(users)
+    if sends is not None:
+        found += _examine_cluster(sends, users, None if format is Format.JSON else put)
     faults = sum(finding.severity is Severity.FAULT for finding in found)
     if format is Format.JSON:
         put(json.dumps([dataclasses.asdict(finding) for finding in found], indent=2))
@@ -133,3 +163,17 @@ def doctor(
             put("\n".join(finding.lines()) + "\n")
         put(f"Faults: {faults}. Advice: {len(found) - faults}." if found else "Nothing to fix.")
     return FAULTS if faults else 0
+
+
+def _examine_cluster(sends: ClusterOptions, users: int, show: Callable[[str], None] | None) -> list[DoctorFinding]:
+    """What is wrong with a cluster. show: gets each worker in one line."""
+    from velro_gate.cli.output import people
+    from velro_gate.cluster.connect import connected
+    from velro_gate.gate.onboarding.cluster_doctor import check_cluster, check_sentence, examine_workers
+
+    with connected(sends, lambda line: people().print(line, markup=False)) as cluster:
+        checks = check_cluster(cluster)
+    for check in checks if show is not None else ():
+        assert show is not None
+        show(check_sentence(check))
+    return examine_workers(checks, users)

@@ -11,9 +11,14 @@ from velro_gate.cli.help import App
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
+    DEFAULT_CLUSTER_WAIT,
     DEFAULT_OUTPUT,
     DEFAULT_WAIVERS,
     BaselineRoot,
+    Cluster,
+    ClusterListen,
+    ClusterWait,
+    ClusterWorkers,
     Format,
     Formatted,
     HistoryFormat,
@@ -130,6 +135,10 @@ def calibrate(
     phase: Phases = None,
     url: Url = None,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
@@ -141,7 +150,7 @@ def calibrate(
     import os
     from contextlib import nullcontext
 
-    from velro_gate.cli.asked import asked
+    from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.commands.calibrated import print_calibrated
     from velro_gate.cli.output import put
     from velro_gate.cli.world import real_effects
@@ -154,7 +163,8 @@ def calibrate(
     baselines = find_baselines(baselines, wanted.scenario)
     require_folder(baselines)
     setup = prepare(wanted, os.environ)
-    with real_effects(runner, verbose) as effects:
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    with real_effects(runner, verbose, cluster=sends) as effects:
         made = calibrated(
             lambda: nullcontext(setup),
             runs=runs,

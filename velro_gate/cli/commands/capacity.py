@@ -13,9 +13,14 @@ import typer
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_BASELINES,
+    DEFAULT_CLUSTER_WAIT,
     DEFAULT_OUTPUT,
     DEFAULT_WAIVERS,
     BaselineRoot,
+    Cluster,
+    ClusterListen,
+    ClusterWait,
+    ClusterWorkers,
     Format,
     Formatted,
     Output,
@@ -67,6 +72,10 @@ def capacity(
         ),
     ] = None,
     shards: Shards = AUTO,
+    cluster: Cluster = None,
+    cluster_workers: ClusterWorkers = None,
+    cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
+    cluster_listen: ClusterListen = None,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
@@ -78,7 +87,7 @@ def capacity(
 
     Exit code 1: it is certainly less than the plan asks for, or a regression. 'velro-gate baseline add FOLDER' accepts it.
     """
-    from velro_gate.cli.asked import asked
+    from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.output import show
     from velro_gate.cli.world import real_world
     from velro_gate.gate.judge.check_waivers import check_waivers
@@ -92,7 +101,7 @@ def capacity(
 
     if kept is not None:
         return _print_law(kept, format)
-    world = real_world(runner, verbose)
+    world = real_world(runner, verbose, clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards))
     wanted = asked(scenario, profile, False, phase, url, shards)
     setup = prepare(wanted, world.environ)
     check_waivers(waivers, setup.scenario)

@@ -51,6 +51,8 @@ class PhasePlan:
     shard: Shard
     origin: float
     """The run's start."""
+    neighbours: int | None = None
+    """How many shards send from this machine, this one included; None: all."""
     populate: Callable[[PhaseSetup], Population]
     """Makes the users."""
     steps: Sequence[model.Step]
@@ -95,11 +97,12 @@ async def run_phase(plan: PhasePlan) -> PhaseRun:
     schedule = None
     if isinstance(arrivals, model.OpenArrivals):
         whole = await plan.aside(partial(open_schedule, plan.phase, plan.steps, plan.scenario.seed, plan.needs))
+        plan.sync.planned(whole)
         schedule = whole.slice(plan.shard)
     stalls = StallLog()
     watch = HealthWatch(
         target_addresses=plan.endpoints,
-        shards=plan.shard.count,
+        shards=plan.shard.count if plan.neighbours is None else plan.neighbours,
         sources=max(plan.sources, 1),
         lag=LoopLag(stalls, trio.lowlevel.current_clock().current_time, plan.busy_clock),
     )

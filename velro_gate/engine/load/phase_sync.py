@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import trio
 
+from velro_gate.pacing import Schedule
+
 
 async def _now(_: int) -> float:
     return trio.current_time()
@@ -14,6 +16,10 @@ async def _now(_: int) -> float:
 
 async def _same(until: float) -> float:
     return until
+
+
+def _unseen(_: Schedule) -> None:
+    """Where nobody compares plans."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +30,5 @@ class PhaseSync:
     """Takes the phase's number, from 1, when all is ready for it; the instant at which it begins, perhaps a little ahead."""
     end: Callable[[float], Awaitable[float]] = _same
     """Takes the end of the stretch in which everything that fell due was handed out; the earliest such end of all shards."""
+    planned: Callable[[Schedule], None] = _unseen
+    """Gets the whole phase's schedule, of which each shard sends its part, before ``begin``; not called in a closed loop."""

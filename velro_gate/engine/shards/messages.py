@@ -2,6 +2,7 @@
 
 Each value is pickled, and a column of samples is pickled as its bytes, so a piece of 16,384 rows costs about a millisecond.
 Both ends are this program, and nobody else holds the sockets. What must not be seen from outside (secrets) goes this way too.
+Between machines the bytes travel over an authenticated connection (``cluster.channel``) and over such a pair at either end.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import math
 import pickle
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import trio
 
@@ -31,8 +33,18 @@ class ShardOrder:
     """What to send."""
 
     load: Load
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment variables for the code of journeys, since those of a process can be read by others."""
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Contents of the certificate files that the target names, where this machine may not have them."""
+    modules: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """Source files of the journeys, by path relative to the folder that they are imported from; likewise."""
+    descriptors: int = 0
+    """How many files the shard may have to open."""
+    responder: bool = False
+    """Whether to send to a responder on the shard's own machine instead of the target: the null run of a cluster."""
+    silence: float | None = None
+    """Seconds without a message after which the run counts as gone; None: only when its link closes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +72,16 @@ class Stop:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """The next phase is planned and its name resolved."""
+
+    plan: str = ""
+    """Digest of the whole phase's schedule as this shard has computed it; empty where there is none, as in a closed loop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseBegan:
+    """The phase began, at this time on the shard's clock: where several machines must begin together."""
+
+    at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +129,50 @@ class Alive:
     """Nothing to say, but still there."""
 
 
-class Link:
-    """One end of the pair. ``write`` has to run for as long as anything is posted."""
+_LOOKS = 4
+
+
+async def until_silent(heard: Callable[[], int], seconds: float) -> None:
+    """Wait until the other end has said nothing for this long. heard: how much it has said so far.
+
+    In several looks: where this process itself, or the whole machine, is stopped for a while, only one of them passes.
+    """
+    before, quiet = heard(), 0
+    while quiet < _LOOKS:
+        await trio.sleep(seconds / _LOOKS)
+        now = heard()
+        before, quiet = now, quiet + 1 if now == before else 0
+
+
+class ByteStream(Protocol):
+    """What a link sends its bytes over. Both raise as trio's streams do when the other end is gone."""
+
+    async def send_all(self, data: bytes) -> None:
+        """Send all of these."""
+
+    async def receive_some(self, most: int) -> bytes | bytearray:
+        """Some bytes, at most this number; an empty result at the end."""
+
+    def close(self) -> None:
+        """Hang up; never waits."""
+
+
+class _SocketStream:
+    """A socket as a ByteStream."""
 
     def __init__(self, end: socket.socket) -> None:
         self._stream = trio.SocketStream(trio.socket.from_stdlib_socket(end))
+        self.send_all, self.receive_some = self._stream.send_all, self._stream.receive_some
+
+    def close(self) -> None:
+        self._stream.socket.close()
+
+
+class Link:
+    """One end of the pair. ``write`` has to run for as long as anything is posted."""
+
+    def __init__(self, end: socket.socket | ByteStream) -> None:
+        self._stream: ByteStream = _SocketStream(end) if isinstance(end, socket.socket) else end
         self._post, self._posted = trio.open_memory_channel[object](math.inf)
         self._rest = bytearray()
 
@@ -150,4 +211,4 @@ class Link:
 
     def close(self) -> None:
         """Hang up."""
-        self._stream.socket.close()
+        self._stream.close()

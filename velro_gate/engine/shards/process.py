@@ -6,18 +6,25 @@ ends, bit for bit, and what they hand on can be put together without converting 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import pickle
 import socket
 import sys
 import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from time import perf_counter
+from urllib.parse import urlsplit
 
 import trio
 
 from velro_gate.engine.http.responses import CacheLayers
 from velro_gate.engine.load.phase_sync import PhaseSync
+from velro_gate.engine.machine.limits import raise_descriptor_limit
+from velro_gate.engine.responder.process import running_responder
 from velro_gate.engine.run import Load, run_load
 from velro_gate.engine.shards.messages import (
     Alive,
@@ -26,17 +33,22 @@ from velro_gate.engine.shards.messages import (
     Finished,
     Link,
     LoadEnded,
+    PhaseBegan,
     Ready,
     SampleChunk,
     Seen,
     ShardOrder,
     Stop,
     Until,
+    until_silent,
 )
+from velro_gate.engine.shards.shipped import unpacked
 from velro_gate.errors import VelroError, words_of
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
+from velro_gate.model.scenario import Phase
+from velro_gate.pacing import Schedule
 
 ALIVE_EVERY = 1.0
 """Seconds between two signs of life."""
@@ -68,11 +80,15 @@ class _Orders:
         self._link = link
         self._tell_begin, self._begin = trio.open_memory_channel[float](1)
         self._tell_until, self._until = trio.open_memory_channel[float](1)
+        self._plan = ""
+        self.heard = 0
 
     async def listen(self) -> None:
         """Hear what the run says, until it hangs up."""
         while True:
-            match await self._link.read():
+            message = await self._link.read()
+            self.heard += 1
+            match message:
                 case None:
                     return
                 case Begin(at=at):
@@ -82,15 +98,32 @@ class _Orders:
                 case Stop():
                     self.stop.set()
 
+    def planned(self, schedule: Schedule) -> None:
+        """See PhaseSync."""
+        digest = hashlib.blake2b(digest_size=16)
+        for column in (schedule.due, schedule.user, schedule.step):
+            digest.update(column.tobytes())
+        self._plan = digest.hexdigest()
+
     async def begin(self, _: int) -> float:
         """See PhaseSync."""
-        self._link.post(Ready())
+        self._link.post(Ready(plan=self._plan))
+        self._plan = ""
         return await self._begin.receive()
 
     async def end(self, until: float) -> float:
         """See PhaseSync."""
         self._link.post(LoadEnded(until=until))
         return await self._until.receive()
+
+    def began(self, at: float, nursery: trio.Nursery) -> None:
+        """Say when the phase really began: this process may have been late for it."""
+
+        async def report() -> None:
+            await trio.sleep_until(at)
+            self._link.post(PhaseBegan(at=trio.current_time()))
+
+        nursery.start_soon(report)
 
 
 async def carry_out(line: socket.socket) -> None:
@@ -101,12 +134,35 @@ async def carry_out(line: socket.socket) -> None:
         nursery.start_soon(link.write)
         nursery.start_soon(_live, link)
         match await link.read():
-            case ShardOrder(load=load, environ=environ):
-                os.environ.update(environ)
-                nursery.start_soon(_send, load, link, orders)
-                await orders.listen()
+            case ShardOrder() as order:
+                os.environ.update(order.environ)
+                raise_descriptor_limit(order.descriptors)
+                async with _target_of(order) as load:
+                    nursery.start_soon(_send, load, link, orders, nursery if order.silence is not None else None)
+                    if order.silence is not None:
+                        nursery.start_soon(_end_in_silence, orders, order.silence, nursery.cancel_scope)
+                    await orders.listen()
+                    nursery.cancel_scope.cancel()
         nursery.cancel_scope.cancel()
     link.close()
+
+
+async def _end_in_silence(orders: _Orders, seconds: float, scope: trio.CancelScope) -> None:
+    await until_silent(lambda: orders.heard, seconds)
+    scope.cancel()
+
+
+@asynccontextmanager
+async def _target_of(order: ShardOrder) -> AsyncIterator[Load]:
+    """The load as it is sent from here: with the files that came along, and to a responder of ours where that is asked for."""
+    with unpacked(order.load, order.files, order.modules) as load:
+        if not order.responder:
+            yield load
+            return
+        async with running_responder() as responder:
+            target = load.scenario.target
+            aimed = replace(target, url=responder.url + urlsplit(target.url).path)
+            yield replace(load, scenario=replace(load.scenario, target=aimed))
 
 
 async def _live(link: Link) -> None:
@@ -115,7 +171,8 @@ async def _live(link: Link) -> None:
         await trio.sleep(ALIVE_EVERY)
 
 
-async def _send(load: Load, link: Link, orders: _Orders) -> None:
+async def _send(load: Load, link: Link, orders: _Orders, beginnings: trio.Nursery | None) -> None:
+    """Carry out the load. beginnings: where the real beginning of each phase is waited for, if it is to be reported."""
     layers = CacheLayers(load.scenario.cache)
 
     def sink(phase: str, samples: Samples) -> None:
@@ -127,6 +184,13 @@ async def _send(load: Load, link: Link, orders: _Orders) -> None:
     def finished(run: PhaseRun) -> None:
         link.post(Finished(run=run))
 
+    def began(_: Phase, at: float) -> None:
+        if beginnings is not None:
+            orders.began(at, beginnings)
+
+    sync = PhaseSync(begin=orders.begin, end=orders.end)
+    if beginnings is not None:
+        sync = replace(sync, planned=orders.planned)
     try:
         await run_load(
             load,
@@ -134,8 +198,9 @@ async def _send(load: Load, link: Link, orders: _Orders) -> None:
             sink=sink,
             observe=observe,
             finished=finished,
+            began=began,
             stop=orders.stop,
-            sync=PhaseSync(begin=orders.begin, end=orders.end),
+            sync=sync,
             layers=layers,
         )
     except Exception as error:  # noqa: BLE001 (raised again where the run can be ended)

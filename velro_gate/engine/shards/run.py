@@ -11,17 +11,15 @@ is broken for the shard and not for the service.
 Journeys written in Python are made in a process of their own even where one is enough: their code may end it, or never end.
 
 The processes get no signal of a terminal or of a group: they end when their link does, also when this process dies.
+
+Shards on other machines differ in where they run (``hosts``) and in how long they are waited for, and in nothing else.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -30,6 +28,7 @@ import trio
 
 from velro_gate.engine.journeys.api import WALK
 from velro_gate.engine.run import Load, not_begun, run_load
+from velro_gate.engine.shards.hosts import HERE, Patience, ShardHost, start_here
 from velro_gate.engine.shards.lost import Received, with_lost
 from velro_gate.engine.shards.merge import LayerNames, merged_progress, merged_run
 from velro_gate.engine.shards.messages import (
@@ -37,8 +36,8 @@ from velro_gate.engine.shards.messages import (
     Begin,
     Failed,
     Finished,
-    Link,
     LoadEnded,
+    PhaseBegan,
     Ready,
     SampleChunk,
     Seen,
@@ -46,25 +45,19 @@ from velro_gate.engine.shards.messages import (
     Stop,
     Until,
 )
-from velro_gate.errors import VelroError
-from velro_gate.hardening import bare
+from velro_gate.errors import BrokenError, VelroError
 from velro_gate.leftovers import orphans_ended
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, Shard
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
 
-LEAD, LEAD_PER_USER = 0.2, 20e-6
-"""Seconds from announcing a phase's start to the shards until the start itself: in them each shard creates its users."""
+LEAD_PER_USER = 20e-6
+"""Seconds added to the lead of a phase's start: in it each shard creates its users."""
 
 LOOK_EVERY = 1.0
-SILENT_AFTER, START_SECONDS = 10, 60
-"""Looks in a row at which a shard has said nothing, after which it is taken for lost: while it runs, and before its first word.
-Counted in looks and not in seconds, because this process may have been stopped itself.
-"""
 
 _GONE_GRACE = 2
 """Looks after a shard has met a service that is gone until the others are ended: mostly they meet it within a second too."""
-_EXIT_SECONDS = 2.0
 _OVERTIME = 15
 """Looks after a phase should have ended, its slowest step's time included, or after the run was asked to end, at which a shard
 that goes on is ended.
@@ -98,24 +91,58 @@ async def run_sharded(
     """
     if count == 1 and load.scenario.journey in (None, WALK):
         return await run_load(load, origin=origin, sink=sink, observe=observe, finished=finished, began=began, stop=stop)
-    together = _Together(load, sink, observe, finished, began, trio.Event() if stop is None else stop)
+
+    def start(zero: float) -> list[ShardHost]:
+        return [start_here(_name(index, count), zero) for index in range(count)]
+
     # A journey's code may start processes.
     with nullcontext() if load.scenario.journey in (None, WALK) else orphans_ended():
-        await _run_together(together, count, origin)
+        return await run_on(
+            start,
+            ShardOrder(load=load, environ=dict(os.environ)),
+            origin=origin,
+            sink=sink,
+            observe=observe,
+            finished=finished,
+            began=began,
+            stop=stop,
+            patience=HERE,
+        )
+
+
+async def run_on(
+    start: Callable[[float], Sequence[ShardHost]],
+    order: ShardOrder,
+    *,
+    origin: float,
+    sink: Callable[[str, Samples], None],
+    observe: Callable[[Progress], None] = _ignore,
+    finished: Callable[[PhaseRun], None] = _ignore,
+    began: Callable[[Phase, float], None] = _nothing,
+    stop: trio.Event | None = None,
+    patience: Patience,
+    neighbours: Mapping[int, int] | None = None,
+) -> LoadResult:
+    """``run_sharded`` on these hosts, of which each carries out one shard. order: what all shards are to do.
+
+    start: starts them; takes the start of the run on the system's monotonic clock. neighbours: by a shard's index, how many of
+    the shards are on its machine, itself included; None: all of them.
+    """
+    together = _Together(order, sink, observe, finished, began, trio.Event() if stop is None else stop, patience, neighbours)
+    await _run_together(together, start, origin)
     if together.failure is not None:
         raise together.failure
     return LoadResult(phases=tuple(together.done), layers=tuple(together.layers.names), interrupted=together.stop.is_set())
 
 
-async def _run_together(together: _Together, count: int, origin: float) -> None:
+async def _run_together(together: _Together, start: Callable[[float], Sequence[ShardHost]], origin: float) -> None:
     """Start the shards, carry out the run, and wait until every process is gone."""
     zero = perf_counter() - (trio.current_time() - origin)
     try:
-        for index in range(count):
-            together.members.append(_start(Shard(index=index, count=count), zero))
+        together.take_on(start(zero))
         async with trio.open_nursery() as nursery:
             for member in together.members:
-                nursery.start_soon(member.link.write)
+                nursery.start_soon(member.host.link.write)
                 nursery.start_soon(together.hear, member)
             nursery.start_soon(together.watch_stop)
             nursery.start_soon(together.look)
@@ -124,11 +151,15 @@ async def _run_together(together: _Together, count: int, origin: float) -> None:
     except BaseException:
         # Nothing more is wanted of them.
         for member in together.members:
-            member.process.kill()
+            member.host.kill()
         raise
     finally:
         with trio.CancelScope(shield=True):
             await _end(together.members)
+
+
+def _name(index: int, count: int) -> str:
+    return f"shard {index + 1} of {count}" if count > 1 else "the journeys' process"
 
 
 @dataclass(slots=True, eq=False)
@@ -136,11 +167,12 @@ class _Member:
     """One shard as seen from here. ready to run: of the phase under way."""
 
     shard: Shard
-    process: subprocess.Popen[bytes]
-    link: Link
-    silent: int = -START_SECONDS
+    host: ShardHost
+    silent: int
     lost: str | None = None
     ready: bool = False
+    plan: str = ""
+    started: float | None = None
     ended: float | None = None
     seen: Progress | None = None
     run: PhaseRun | None = None
@@ -148,7 +180,7 @@ class _Member:
 
     @property
     def name(self) -> str:
-        return f"shard {self.shard.index + 1} of {self.shard.count}" if self.shard.count > 1 else "the journeys' process"
+        return self.host.name
 
     def is_early(self, end: float) -> bool:
         """Whether it has ended its load before this planned end."""
@@ -157,7 +189,8 @@ class _Member:
 
     def next_phase(self) -> None:
         """Forget the phase before."""
-        self.ready, self.ended, self.seen, self.run, self.received = False, None, None, None, Received()
+        self.ready, self.plan, self.started = False, "", None
+        self.ended, self.seen, self.run, self.received = None, None, None, Received()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,19 +213,22 @@ class _Together:
 
     def __init__(
         self,
-        load: Load,
+        order: ShardOrder,
         sink: Callable[[str, Samples], None],
         observe: Callable[[Progress], None],
         finished: Callable[[PhaseRun], None],
         began: Callable[[Phase, float], None],
         stop: trio.Event,
+        patience: Patience,
+        neighbours: Mapping[int, int] | None,
     ) -> None:
         self.members: list[_Member] = []
         self.done: list[PhaseRun] = []
         self.layers = LayerNames()
         self.failure: Exception | None = None
         self.stop = stop
-        self._load = load
+        self._load, self._order = order.load, order
+        self._patience, self._neighbours = patience, neighbours or {}
         self._sink, self._observe, self._finished, self._began = sink, observe, finished, began
         self._send, self._inbox = trio.open_memory_channel[tuple[_Member | None, object]](0)
         self._ending = False
@@ -201,15 +237,23 @@ class _Together:
         self._overtime = 0
         self._should_have_ended: Callable[[], bool] = bool
 
+    def take_on(self, hosts: Sequence[ShardHost]) -> None:
+        """These carry out the load, each a shard of its own."""
+        for index, host in enumerate(hosts):
+            shard = Shard(index=index, count=len(hosts))
+            self.members.append(_Member(shard, host, silent=-self._patience.start))
+
     # What happens
 
     async def hear(self, member: _Member) -> None:
         """Give a shard its order, and pass on what it says until it is over."""
-        member.link.post(ShardOrder(load=replace(self._load, shard=member.shard), environ=dict(os.environ)))
-        while (message := await member.link.read()) is not None:
+        neighbours = self._neighbours.get(member.shard.index)
+        load = replace(self._load, shard=member.shard, neighbours=neighbours)
+        member.host.link.post(replace(self._order, load=load))
+        while (message := await member.host.link.read()) is not None:
             await self._send.send((member, message))
-        code = await trio.to_thread.run_sync(_exit_code, member.process)
-        await self._send.send((member, _Over(f"{member.name} {_how_it_ended(code)}")))
+        how = await member.host.how_it_ended()
+        await self._send.send((member, _Over(f"{member.name} {how}")))
 
     async def watch_stop(self) -> None:
         """Pass on that the run is asked to end."""
@@ -245,7 +289,7 @@ class _Together:
         if lost:
             return not_begun(phase, now(), shards_lost=lost)
         users = -(-phase.users // len(self.members))
-        begin = now() + LEAD + users * LEAD_PER_USER
+        begin = now() + self._patience.lead + users * LEAD_PER_USER
         end = begin + phase.ramp + phase.duration
         patience = max((step.timeout for step in self._load.scenario.steps), default=0.0)
         self._should_have_ended = lambda: self.stop.is_set() or now() > end + patience
@@ -261,7 +305,9 @@ class _Together:
         """The phase of all shards, as of now."""
         runs = [member.run for member in self.members if member.run is not None]
         if runs:
-            merged = merged_run(runs, interrupted=self.stop.is_set())
+            about = [member.host.about(member.run, begin, member.started) for member in self.members if member.run is not None]
+            workers = tuple(each for each in about if each is not None)
+            merged = replace(merged_run(runs, interrupted=self.stop.is_set()), workers=workers)
         else:
             reached = max(begin, min(at, end))
             merged = replace(
@@ -276,7 +322,21 @@ class _Together:
     def _may_go_on(self) -> bool:
         """Whether every shard is ready for the next phase, or will never be."""
         given_up = self.stop.is_set() or len(self._living) < len(self.members)
-        return given_up or all(member.ready for member in self.members)
+        ready = all(member.ready for member in self.members)
+        if ready and not given_up:
+            self._compare_plans()
+        return given_up or ready
+
+    def _compare_plans(self) -> None:
+        """All shards compute the whole schedule and send their own part: where it differs, requests are lost or sent twice."""
+        first = self.members[0]
+        other = next((member for member in self.members if member.plan != first.plan), None)
+        if other is not None and self.failure is None:
+            self.failure = BrokenError(
+                f"{other.name} has planned other requests than {first.name}",
+                why="the same plan gave another schedule there: another version of numpy, or another kind of processor",
+                hint="Use machines of one kind, with the same versions installed.",
+            )
 
     async def _take_until(self, reached: Callable[[], bool]) -> bool:
         """Take what happens until this holds. Whether it does: False when a shard has failed instead."""
@@ -301,8 +361,10 @@ class _Together:
         match message:
             case Alive():
                 return
-            case Ready():
-                member.ready = True
+            case Ready(plan=plan):
+                member.ready, member.plan = True, plan
+            case PhaseBegan(at=at):
+                member.started = at
             case Seen(progress=progress):
                 member.seen = progress
                 self._show()
@@ -313,24 +375,27 @@ class _Together:
             case Failed(error=OSError(errno=errno.EMFILE | errno.ENFILE)):
                 # Nothing is wrong with the plan: this machine had no more, or a journey took them all.
                 member.lost = f"{member.name} ran out of file descriptors"
-                member.process.kill()
+                member.host.kill()
             case Failed(error=error, trace=trace):
                 self._fail(member, error, trace)
             case _Over(why=why):
                 member.lost = why
 
     def _look_round(self) -> None:
+        silent = self._patience.silent
+        if self._patience.alive:
+            self._post(Alive())
         for member in self._living:
             member.silent += 1
-            if member.silent > SILENT_AFTER:
-                member.lost = f"{member.name} was silent for {SILENT_AFTER} s"
-                member.process.kill()
+            if member.silent > silent:
+                member.lost = f"{member.name} was silent for {silent} s"
+                member.host.kill()
         self._overtime += self._should_have_ended()
         if self._overtime > _OVERTIME:
             for member in self._living:
                 if member.run is None:
                     member.lost = f"{member.name} did not end with the phase"
-                    member.process.kill()
+                    member.host.kill()
         if self._since_early is not None:
             self._since_early += 1
 
@@ -371,57 +436,13 @@ class _Together:
 
     def _post(self, message: object) -> None:
         for member in self._living:
-            member.link.post(message)
-
-
-def _start(shard: Shard, zero: float) -> _Member:
-    """A new process for a shard.
-
-    Not by ``multiprocessing``: its processes can be hit by a Ctrl-C before they ignore it, run the caller's main module again,
-    and leave a tracker behind. Here the signals are blocked before the process exists, and a mask is inherited.
-    """
-    ours, theirs = socket.socketpair()
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
-    try:
-        with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "velro_gate.engine.shards.process", str(theirs.fileno()), repr(zero)],
-                stdin=subprocess.DEVNULL,
-                # What a journey prints must not get into a document on our standard output.
-                stdout=_STANDARD_ERROR,
-                env={**bare(os.environ), "PYTHONPATH": os.pathsep.join(entry or os.curdir for entry in sys.path)},
-                pass_fds=(theirs.fileno(),),
-            )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    ours.setblocking(False)
-    return _Member(shard, process, Link(ours))
+            member.host.link.post(message)
 
 
 async def _end(members: list[_Member]) -> None:
     """Hang up, and wait until every process is gone."""
     for member in members:
-        member.link.close()
+        member.host.link.close()
     async with trio.open_nursery() as nursery:
         for member in members:
-            nursery.start_soon(trio.to_thread.run_sync, _exit_code, member.process)
-
-
-_STANDARD_ERROR = 2
-
-
-def _how_it_ended(code: int) -> str:
-    names = {number.value: number.name for number in signal.Signals}
-    return f"was killed by {names.get(-code, f'signal {-code}')}" if code < 0 else f"ended with exit code {code}"
-
-
-def _exit_code(process: subprocess.Popen[bytes]) -> int:
-    """The exit code of a process that is about to end; one that does not is killed. Waits, so it belongs in a thread."""
-    try:
-        return process.wait(_EXIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+            nursery.start_soon(member.host.how_it_ended)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from velro_gate.cluster.options import ClusterOptions, cluster_options
 from velro_gate.errors import UsageError
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.github.comment import DEFAULT_AUTHOR
 from velro_gate.github.status import DEFAULT_CONTEXT
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive
+from velro_gate.units import parse_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,7 @@ class Inputs:
     phases: tuple[str, ...] = ()
     url: str | None = None
     shards: str = "auto"
+    cluster: ClusterOptions | None = None
     runner: str | None = None
     calibration: bool = True
     output: Path = Path("velro-results")
@@ -74,6 +77,7 @@ class Inputs:
                 )
 
 
+CLUSTER_WAIT = "2 min"
 LEAST_BLOCK_SECONDS = 2
 """As the option --block of the duet command has it: shorter blocks hold a moment, not a build."""
 
@@ -100,6 +104,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         phases=tuple(filter(None, (part.strip() for part in re.split(r"[,\n]", of("phases"))))),
         url=of("url") or None,
         shards=of("shards") or blank.shards,
+        cluster=_cluster(of("cluster"), _count("cluster-workers", of("cluster-workers")), of("cluster-wait")),
         runner=of("runner") or None,
         calibration=_flag("calibration", of("calibration"), blank.calibration),
         output=Path(of("output")) if of("output") else blank.output,
@@ -163,6 +168,18 @@ def _blocking(text: str, allow: str) -> BlockInconclusive | None:
     if found not in (None, False):
         raise _wrong("block-inconclusive", text, "The input allow-inconclusive says the opposite: give one of them.")
     return False
+
+
+def _cluster(text: str, workers: int | None, wait: str) -> ClusterOptions | None:
+    """What sends the load; None: this machine."""
+    try:
+        seconds = parse_seconds(wait or CLUSTER_WAIT)
+    except ValueError:
+        raise _wrong("cluster-wait", wait, "Give a duration, such as 2 min.") from None
+    try:
+        return cluster_options(text or None, workers, seconds)
+    except UsageError as error:
+        raise UsageError(error.what, where="VELRO_CLUSTER", why=error.why, hint=error.hint) from error
 
 
 def _store(text: str) -> StoreKind:

@@ -85,7 +85,7 @@ def duet(
             started, is not healthy, or the base build does not work. InfeasibleError: this machine cannot carry out the plan,
             or it would take longer than it may.
     """
-    started = effects.utc_now()
+    setup, started = replace(setup, cluster=effects.cluster), effects.utc_now()
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     outputs = {side: BuildOutput(results.folder / f"{side.value}.log", hidden) for side in Side}
     state = _DuetState()

@@ -142,6 +142,7 @@ def find_capacity(
         UsageError: there is nothing to search with. UnreachableError: no healthy service. InfeasibleError: this machine cannot
             even carry out the plan's own load. InterruptedRunError: a signal ended the search; what was tried is kept.
     """
+    setup = replace(setup, cluster=effects.cluster)
     plan = load_plan(setup, options.unit)
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     started = effects.utc_now()

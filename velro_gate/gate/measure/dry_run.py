@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from velro_gate import units
+from velro_gate.cluster.fit import scaled
+from velro_gate.cluster.forecast import ClusterForecast, cluster_forecast, cluster_sentences
 from velro_gate.engine.machine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
 from velro_gate.gate.measure.asking import Replies, ask_services, page_of
@@ -30,6 +32,8 @@ class DryRun:
     forecast: Forecast
     shortfalls: tuple[Shortfall, ...]
     missing: MissingVariableError | None = None
+    cluster: ClusterForecast | None = None
+    """What it takes of the workers that would send it; None: this machine would."""
     replies: Replies | None = None
     """How the services responded; None: nothing was sent."""
 
@@ -57,10 +61,15 @@ class DryRun:
             f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: {sent}.",
             f"About {units.format_whole(expected.requests)} requests in {units.format_whole(expected.journeys)} "
             f"journeys, {units.format_duration(expected.seconds)}.",
-            f"Needs at most {units.format_count(expected.descriptors)} open files, "
-            f"{units.format_bytes(expected.memory)} of memory and {units.format_share(expected.cpu_share)} of a core.",
         ]
-        if self.shards > 1:
+        if self.cluster is not None:
+            said += cluster_sentences(self.cluster)
+        else:
+            said.append(
+                f"Needs at most {units.format_count(expected.descriptors)} open files, "
+                f"{units.format_bytes(expected.memory)} of memory and {units.format_share(expected.cpu_share)} of a core."
+            )
+        if self.cluster is None and self.shards > 1:
             said.append(f"Sent by {self.shards} shards, each a process of its own.")
         journey = self.setup.scenario.journey
         if journey is not None:
@@ -77,7 +86,8 @@ class DryRun:
         replies = self.replies
         said += [] if replies is None else replies.sentences
         if self.refusal is None and not self.shortfalls:
-            said.append(f"This machine can carry it out.{_UNTRIED if replies is None else ''}")
+            who = "This machine" if self.cluster is None else "Workers like this machine"
+            said.append(f"{who} can carry it out.{_UNTRIED if replies is None else ''}")
         if replies is not None and replies.silent:
             said.append(f"Caveat: these would not be watched: {', '.join(replies.silent)}.")
         if self.missing is not None:
@@ -116,13 +126,19 @@ class DryRun:
         return ", ".join(name for name, given in watched if given and not any(each.startswith(name) for each in silent))
 
 
-def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *, ask: bool = False) -> DryRun:
+def dry_run(
+    setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *, ask: bool = False, workers: int | None = None
+) -> DryRun:
     """Check a plan without carrying it out; a missing secret is reported with the rest. ask: also try the services once, unless
-    a run would not even begin.
+    a run would not even begin. workers: of a cluster, whose machines are taken to be like this one; None: this machine sends.
     """
-    shards = setup.shard_count(machine)
+    shards = setup.shard_count(machine) if workers is None else workers
     found = shortfalls(
-        setup.phases, scenario=setup.scenario, machine=machine, service_is_local=setup.service_is_local, shards=shards
+        setup.phases if workers is None else [scaled(phase, 1.0 / workers) for phase in setup.phases],
+        scenario=setup.scenario,
+        machine=machine,
+        service_is_local=setup.service_is_local,
+        shards=shards if workers is None else 1,
     )
     missing = None
     known: Mapping[str, str] = {}
@@ -131,7 +147,14 @@ def dry_run(setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *,
     except MissingVariableError as error:
         missing = error
     expected = forecast(setup.phases, scenario=setup.scenario, shards=shards)
-    planned = DryRun(setup=setup, shards=shards, forecast=expected, shortfalls=found, missing=missing)
+    planned = DryRun(
+        setup=setup,
+        shards=shards,
+        forecast=expected,
+        shortfalls=found,
+        missing=missing,
+        cluster=None if workers is None else cluster_forecast(setup.phases, setup.scenario, workers),
+    )
     if not ask or planned.refusal is not None:
         return planned
     return replace(planned, replies=ask_services(replace(setup, secrets=known)))

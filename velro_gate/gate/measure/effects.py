@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from velro_gate.cluster.connect import Cluster
 from velro_gate.model.record import Revision, RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 
@@ -33,6 +34,8 @@ class Effects:
     """Which signals end a run gracefully (none where the caller is not the main thread)."""
     selftest: RunnerSelftest | None = None
     """What this runner's newest one found; None where it made none."""
+    cluster: Cluster | None = None
+    """Workers that are to send every load; None: this machine sends it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

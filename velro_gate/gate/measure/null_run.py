@@ -9,6 +9,7 @@ for each step: its own code could not go on from such responses.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -23,10 +24,10 @@ from velro_gate.analysis.verdict.trust_delay import noise_findings
 from velro_gate.engine.journeys.api import WALK
 from velro_gate.engine.machine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.machine.forecast import DESCRIPTOR_MARGIN, forecast_phase
-from velro_gate.engine.responder.process import running_responder
+from velro_gate.engine.responder.process import RunningResponder, running_responder
 from velro_gate.engine.run import Load
-from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import BrokenError, VelroError
+from velro_gate.gate.measure.sending import send_load
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.record import GeneratorNoise, PhaseSummary
 from velro_gate.model.run import Progress
@@ -50,6 +51,7 @@ _JOINS_A_SECOND = 3_000.0
 _LEAST_RAMP = 0.5
 _STAND_IN = "x" * 32
 _NAME = "the null run"
+_ELSEWHERE = RunningResponder(url="http://127.0.0.1:9", pid=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,20 +92,29 @@ async def null_run(
     Raises:
         BrokenError: the responder did not start or stopped responding, or nothing was answered.
     """
-    machine = read_machine()
+    cluster = setup.cluster
+    machine = read_machine() if cluster is None else cluster.limits
     shards = setup.shard_count(machine)
     phase = null_phase(setup.phases, setup.scenario, seconds, machine)
     raise_descriptor_limit(phase.users + DESCRIPTOR_MARGIN)
     parts: list[Samples] = []
-    async with running_responder() as responder:
+    # Each worker of a cluster has a responder of its own, which the load is sent to instead of this address.
+    async with running_responder() if cluster is None else nullcontext(_ELSEWHERE) as responder:
         load = Load(
             scenario=null_scenario(setup.scenario, responder.url),
             phases=(phase,),
             secrets=stand_ins(setup),
         )
         origin = trio.current_time()
-        result = await run_sharded(
-            load, shards, origin=origin, sink=lambda _, samples: parts.append(samples), observe=observe, stop=stop
+        result = await send_load(
+            setup,
+            shards,
+            load,
+            origin=origin,
+            sink=lambda _, samples: parts.append(samples),
+            observe=observe,
+            stop=stop,
+            responder=True,
         )
     if result.interrupted:
         return None

@@ -16,9 +16,14 @@ from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
-from velro_gate.engine.machine.feasibility import descriptors_needed, raise_descriptor_limit, read_machine, require_feasible
+from velro_gate.engine.machine.feasibility import (
+    Shortfall,
+    descriptors_needed,
+    raise_descriptor_limit,
+    read_machine,
+    require_feasible,
+)
 from velro_gate.engine.run import Load
-from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import VelroError
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.experiments import Broken, Experimenter, with_injector
@@ -26,6 +31,7 @@ from velro_gate.gate.measure.holding import HeldSignals
 from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
 from velro_gate.gate.measure.results import Results, RunLog
+from velro_gate.gate.measure.sending import make_room_on_cluster, send_load, start_skew
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.leftovers import orphans_ended
 from velro_gate.model.masking import mask, secret_values
@@ -70,7 +76,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
         StorageError: the results cannot be kept. UnreachableError: no healthy service. InfeasibleError: this machine cannot
             carry out the plan.
     """
-    started = effects.utc_now()
+    setup, started = replace(setup, cluster=effects.cluster), effects.utc_now()
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     url = mask(setup.scenario.target.url, hidden)
     with RunLog(results, hidden) as log, with_injector(setup) as ready:
@@ -136,6 +142,7 @@ def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun
     Raises:
         BrokenError: it could not be measured.
     """
+    setup = replace(setup, cluster=effects.cluster)
     made = run_trio(partial(null_run, setup, seconds=seconds, stop=trio.Event(), observe=effects.observe))
     assert made is not None  # nobody sets that event
     return made
@@ -157,13 +164,20 @@ def _summary(phase: Phase, plan: Plan, ran: PhaseRun, samples: Samples, facts: R
 
 def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
     """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be."""
+
+    def warn(caveat: Shortfall) -> None:
+        log.warning("%s: %s", caveat.phase, caveat.sentence)
+        effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
+
+    if setup.cluster is not None:
+        return make_room_on_cluster(setup, setup.cluster, warn, log)
     shards = setup.shard_count(read_machine())
     # The shards inherit the limit.
     raise_descriptor_limit(descriptors_needed(setup.phases, shards=shards))
-    caveats = require_feasible(setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local, shards=shards)
-    for caveat in caveats:
-        log.warning("%s: %s", caveat.phase, caveat.sentence)
-        effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
+    for caveat in require_feasible(
+        setup.phases, scenario=setup.scenario, service_is_local=setup.service_is_local, shards=shards
+    ):
+        warn(caveat)
     if shards > 1:
         log.info("sent by %d shards", shards)
     return shards
@@ -286,9 +300,10 @@ async def watched_load(
                     note=note,
                 )
             )
-            result = await run_sharded(
-                Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
+            result = await send_load(
+                setup,
                 shards,
+                Load(scenario=setup.scenario, phases=setup.phases, secrets=setup.secrets),
                 origin=origin,
                 sink=sink,
                 observe=_observer(lambda progress: observe(newest.shown(progress)), log),
@@ -344,6 +359,8 @@ def _log_phase(log: logging.Logger, ran: PhaseRun) -> None:
         ran.users,
         _how_it_went(ran),
     )
+    if ran.workers:
+        log.info("phase %s: %s", ran.name, start_skew(ran.workers))
     for failed in ran.failures:
         log.warning(
             "phase %s: %s; the first: %s: %s", ran.name, failed_kind(failed), failed.request, failed.seen or "no response"

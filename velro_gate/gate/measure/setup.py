@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from velro_gate.cluster.connect import Cluster
 from velro_gate.engine.faults.injector import Injector
 from velro_gate.engine.machine.forecast import MOST_SHARDS, shards_needed
 from velro_gate.engine.machine.limits import MachineLimits
@@ -77,6 +78,8 @@ class Setup:
     """Carries out experiments and holds the fault proxies, where the scenario has any and the run has begun."""
     user: OtherUser | None = None
     """Whom the commands of experiments run as; None: the user of this process."""
+    cluster: Cluster | None = None
+    """Whose workers send the load; None: this machine does."""
 
     def requiring_baseline(self) -> Self:
         """The same, to be judged as failed where no stored baseline can be compared with."""
@@ -94,7 +97,9 @@ class Setup:
         return target.unix_socket is not None or is_loopback(target.url)
 
     def shard_count(self, machine: MachineLimits) -> int:
-        """How many processes send the load from this machine."""
+        """How many processes send the load."""
+        if self.cluster is not None:
+            return self.cluster.count
         if self.shards is not None:
             return self.shards
         return shards_needed(self.phases, scenario=self.scenario, cores=machine.cores, service_is_local=self.service_is_local)

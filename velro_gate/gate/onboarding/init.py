@@ -47,10 +47,12 @@ def choose(
     ask: Callable[[str, str | None], str] | None,
     *,
     duet: bool = False,
+    cluster: tuple[int, str] = (0, ""),
 ) -> Choices:
     """All choices: those given, then the answers to what was not given, or the defaults where nobody is asked.
 
-    ask: shows a question and its default and gives the answer; None asks nothing.
+    cluster: number of its workers, and the name of its head. ask: shows a question and its default and gives the answer; None
+    asks nothing.
 
     Raises:
         UsageError: something has neither an answer nor a default, or an answer has not the form that it needs.
@@ -71,7 +73,15 @@ def choose(
     bearer = answers.get("bearer", "")
     # The token reaches the gate from the secret of the same name, unless the command line says otherwise.
     filled = {**({bearer: f"secrets.{bearer}"} if bearer else {}), **variables}
-    return Choices(labels=labels, duet=duet, variables=filled, **answers)  # type: ignore[arg-type]
+    workers, head = cluster
+    return Choices(
+        labels=labels,
+        duet=duet,
+        variables=filled,
+        cluster_workers=workers,
+        cluster_head=head,
+        **answers,  # type: ignore[arg-type]
+    )
 
 
 def _own_reference() -> str | None:

@@ -155,6 +155,8 @@ class GeneratorCpu:
     code: Literal["generator-cpu"] = "generator-cpu"
     phase: str
     share: float
+    worker: str = ""
+    """Of a cluster, the one of which this is true; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,8 @@ class Steal:
     code: Literal["steal"] = "steal"
     phase: str
     share: float
+    worker: str = ""
+    """Of a cluster, the one of which this is true; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +177,8 @@ class Throttled:
     code: Literal["throttled"] = "throttled"
     phase: str
     share: float
+    worker: str = ""
+    """Of a cluster, the one of which this is true; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +188,8 @@ class MemoryLow:
     code: Literal["memory"] = "memory"
     phase: str
     free: int
+    worker: str = ""
+    """Of a cluster, the one of which this is true; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,6 +199,8 @@ class DescriptorsLow:
     code: Literal["descriptors"] = "descriptors"
     phase: str
     free: int
+    worker: str = ""
+    """Of a cluster, the one of which this is true; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +210,8 @@ class PortsLow:
     code: Literal["ports"] = "ports"
     phase: str
     free: int
+    worker: str = ""
+    """Of a cluster, the one of which this is true; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +264,29 @@ class CountersFell:
     falls: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartSkew:
+    """The workers of a cluster began a phase at different times."""
+
+    code: Literal["start-skew"] = "start-skew"
+    phase: str
+    skew: float
+    """Seconds between the first and the last, by how much they may be apart at the most."""
+    worker: str
+    """The last to begin."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockDrifted:
+    """A worker's clock moved against the head's during the load."""
+
+    code: Literal["clock-drift"] = "clock-drift"
+    phase: str
+    drift: float
+    """Seconds since the start of the run, beyond what the pings leave open."""
+    worker: str
+
+
 PhaseDoubt = (
     PhaseMissing
     | ShardLost
@@ -274,6 +309,8 @@ PhaseDoubt = (
     | FewResponses
     | MonitorGaps
     | CountersFell
+    | StartSkew
+    | ClockDrifted
 )
 """What speaks against the measurement of one phase, or of one block of it."""
 

@@ -8,6 +8,7 @@ from datetime import date
 from velro_gate import units
 from velro_gate.model.metrics import LATENESS, METRICS, Scale
 from velro_gate.model.record import GeneratorNoise, Revision, RunnerSelftest, RunRecord
+from velro_gate.model.run import seconds_apart
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, SideBySide, Verdict
 from velro_gate.report.text import figures
@@ -39,6 +40,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ("lateness p99", units.format_seconds(max([*lateness, *_found(verdict, "lateness")], default=None))),
         ("generator CPU", _cpu([*cpu, *_found(verdict, "generator-cpu")], record.shards)),
         ("generator alone", generator_alone(record.generator_noise)),
+        *_cluster(record),
         ("CPU steal", units.format_share(max([*steal, *_found(verdict, "steal")], default=None))),
         *((("not watched", ", ".join(silent)),) if silent else ()),
         *((("baselines", _baselines(verdict)),) if verdict.duet is None else _side_by_side(verdict.duet)),
@@ -79,6 +81,14 @@ def _cpu(shares: list[float], shards: int) -> str:
         return figures.MISSING
     of = f" (the busiest of {shards} shards)" if shards > 1 else ""
     return f"{units.format_share(max(shares))} of a core{of}"
+
+
+def _cluster(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """How many workers of a cluster sent the load, and how far apart they began a phase at the most."""
+    skews = [seconds_apart(phase.workers) for phase in record.phases if phase.workers]
+    if not skews:
+        return ()
+    return (("cluster", f"{record.shards} workers, start skew up to {units.format_seconds(max(skews))}"),)
 
 
 def generator_alone(noise: GeneratorNoise | None) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from velro_gate import units
 from velro_gate.model.facts.doubts import (
     ArrivalsMissed,
+    ClockDrifted,
     ControlMissing,
     ControlMoved,
     ControlUnsteady,
@@ -30,6 +31,7 @@ from velro_gate.model.facts.doubts import (
     PortsLow,
     ShardLost,
     Stalled,
+    StartSkew,
     Steal,
     StoredInstead,
     Throttled,
@@ -161,44 +163,49 @@ def _null_run_noise(facts: NullRunNoise) -> Words:
 
 def _generator_cpu(facts: GeneratorCpu) -> Words:
     return Words(
-        sentence=f"the generator used {units.format_share(facts.share)} of its core in {facts.phase}",
+        sentence=f"the generator used {units.format_share(facts.share)} of its core in {_where(facts)}",
         advice="A generator near its limit measures itself: offer less from this machine, or use a faster one.",
     )
 
 
 def _steal(facts: Steal) -> Words:
     return Words(
-        sentence=f"the host took away {units.format_share(facts.share)} of this machine's CPU in {facts.phase}",
+        sentence=f"the host took away {units.format_share(facts.share)} of {facts.worker or 'this machine'}'s CPU "
+        f"in {facts.phase}",
         advice="Other guests of the host slow this one down: use a dedicated runner, or run at a quieter hour.",
     )
 
 
 def _throttled(facts: Throttled) -> Words:
     return Words(
-        sentence=f"a CPU quota throttled the generator for {units.format_share(facts.share)} of the time in {facts.phase}",
+        sentence=f"a CPU quota throttled the generator for {units.format_share(facts.share)} of the time in {_where(facts)}",
         advice="Raise or remove the quota of the runner's container or service (cpu.max, --cpus, CPUQuota=).",
     )
 
 
 def _memory(facts: MemoryLow) -> Words:
     return Words(
-        sentence=f"only {units.format_bytes(facts.free)} of memory were left for the generator in {facts.phase}",
+        sentence=f"only {units.format_bytes(facts.free)} of memory were left for the generator in {_where(facts)}",
         advice="A machine short of memory swaps, or ends a process: free some, or raise the runner's limit.",
     )
 
 
 def _descriptors(facts: DescriptorsLow) -> Words:
     return Words(
-        sentence=f"the generator {_left(facts.free)} file descriptors in {facts.phase}",
+        sentence=f"the generator {_left(facts.free)} file descriptors in {_where(facts)}",
         advice="Raise the limit with 'ulimit -n', or use fewer users.",
     )
 
 
 def _ports(facts: PortsLow) -> Words:
     return Words(
-        sentence=f"the generator {_left(facts.free)} local ports in {facts.phase}",
+        sentence=f"the generator {_left(facts.free)} local ports in {_where(facts)}",
         advice="Widen net.ipv4.ip_local_port_range, use fewer users, or keep connections alive.",
     )
+
+
+def _where(facts: GeneratorCpu | Steal | Throttled | MemoryLow | DescriptorsLow | PortsLow) -> str:
+    return f"{facts.phase} on {facts.worker}" if facts.worker else facts.phase
 
 
 def _left(free: int) -> str:
@@ -237,6 +244,20 @@ def _counters_fell(facts: CountersFell) -> Words:
         sentence=f"counters of the {facts.source}, such as {facts.series}, fell {facts.falls} times in {facts.phase}: "
         "several workers answer behind one port, each with its own",
         advice="Give the metrics page all workers' figures, as prometheus_client does with PROMETHEUS_MULTIPROC_DIR.",
+    )
+
+
+def _start_skew(facts: StartSkew) -> Words:
+    return Words(
+        sentence=f"the workers began {facts.phase} up to {units.format_seconds(facts.skew)} apart, {facts.worker} last",
+        advice="Use workers near to each other and to this machine, with cores that nothing else uses.",
+    )
+
+
+def _clock_drift(facts: ClockDrifted) -> Words:
+    return Words(
+        sentence=f"the clock of {facts.worker} had moved by {units.format_seconds(facts.drift)} by the end of {facts.phase}",
+        advice="Synchronise the clocks of all machines (chrony or systemd-timesyncd), or use shorter runs.",
     )
 
 
@@ -312,6 +333,8 @@ SENTENCES: Mapping[type, Callable[[Any], Words]] = {
     FewResponses: _few_answers,
     MonitorGaps: _monitor_gaps,
     CountersFell: _counters_fell,
+    StartSkew: _start_skew,
+    ClockDrifted: _clock_drift,
     PairsLeftOut: _pairs_left_out,
     ControlMissing: _control_missing,
     ControlMoved: _control_moved,

@@ -1,0 +1,142 @@
+"""Nobody without a ticket is heard, a ticket is good once, and what was changed on the way is not believed."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import trio
+from trio.testing import memory_stream_pair
+
+from velro_gate.cluster.channel import MOST_FRAME, Kind, Refused, Ticket, WorkerChannel, admit, introduce, new_key
+
+TICKET = Ticket(index=3, key=new_key(), hosts=("head",), port=1, tls=False)
+
+
+def key_of(index: int) -> bytes | None:
+    return TICKET.key if index == TICKET.index else None
+
+
+def once() -> Callable[[int], bool]:
+    taken: set[int] = set()
+    return lambda index: index not in taken and not taken.add(index)  # type: ignore[func-returns-value]
+
+
+async def introduced(
+    ticket: Ticket = TICKET, take: Callable[[int], bool] | None = None
+) -> tuple[WorkerChannel | str, WorkerChannel | str, trio.StapledStream]:
+    """What the worker and the head have after the introduction: a channel, or why not; and the worker's end."""
+    ours, theirs = memory_stream_pair()
+    found: dict[str, WorkerChannel | str] = {}
+
+    async def head() -> None:
+        try:
+            index, found["head"] = await admit(theirs, key_of, take or once(), theirs.send_stream.close)
+            assert index == ticket.index
+        except Refused as refused:
+            found["head"] = str(refused)
+            await theirs.aclose()
+
+    async def worker() -> None:
+        try:
+            found["worker"] = await introduce(ours, ticket, ours.send_stream.close)
+        except Refused as refused:
+            found["worker"] = str(refused)
+            await ours.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(head)
+        nursery.start_soon(worker)
+    return found["worker"], found["head"], ours
+
+
+async def channels() -> tuple[WorkerChannel, WorkerChannel, trio.StapledStream]:
+    worker, head, ours = await introduced()
+    assert isinstance(worker, WorkerChannel)
+    assert isinstance(head, WorkerChannel)
+    return worker, head, ours
+
+
+def test_both_sides_understand_each_other_once_they_have_proved_themselves() -> None:
+    async def main() -> None:
+        worker, head, _ = await channels()
+        for sender, receiver in ((worker, head), (head, worker)):
+            for kind, content in ((Kind.PING, b""), (Kind.BYTES, b"x" * MOST_FRAME)):
+                await sender.send(kind, content)
+                assert await receiver.receive() == (kind, content)
+        worker.close()
+        assert await head.receive() is None
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("other", [replace(TICKET, key=new_key()), replace(TICKET, index=4)], ids=["another key", "no ticket"])
+def test_who_does_not_hold_the_ticket_is_refused_and_learns_nothing(other: Ticket) -> None:
+    async def main() -> None:
+        worker, head, _ = await introduced(other)
+        assert isinstance(worker, str)
+        assert isinstance(head, str)
+
+    trio.run(main)
+
+
+def test_a_ticket_that_is_shown_again_is_refused() -> None:
+    async def main() -> None:
+        take = once()
+        assert isinstance((await introduced(take=take))[1], WorkerChannel)
+        assert (await introduced(take=take))[1] == "its ticket was taken before"
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("place", [0, 5, 8, -1], ids=["kind", "content", "end of content", "tag"])
+def test_a_frame_that_was_changed_on_the_way_ends_the_connection(place: int) -> None:
+    async def main() -> None:
+        worker, head, ours = await channels()
+        sent: list[bytes] = []
+        worker._stream = _Recorder(sent)  # type: ignore[assignment]
+        await worker.send(Kind.BYTES, b"1234")
+        changed = bytearray(sent[0])
+        changed[place] ^= 2
+        await ours.send_all(bytes(changed))
+        assert await head.receive() is None
+
+    trio.run(main)
+
+
+def test_a_frame_that_is_sent_twice_or_left_out_ends_the_connection() -> None:
+    async def main() -> None:
+        for order in ((0, 0), (1,)):
+            worker, head, ours = await channels()
+            sent: list[bytes] = []
+            worker._stream = _Recorder(sent)  # type: ignore[assignment]
+            for content in (b"first", b"second"):
+                await worker.send(Kind.BYTES, content)
+            for number in order:
+                await ours.send_all(sent[number])
+            heard = [await head.receive() for _ in order]
+            assert heard[-1] is None
+
+    trio.run(main)
+
+
+def test_the_key_of_a_ticket_is_in_no_text_and_reaches_the_worker() -> None:
+    assert TICKET.key.hex() not in f"{TICKET!r} {TICKET}"
+    assert repr(TICKET.key) not in f"{TICKET!r} {TICKET}"
+    assert pickle.loads(pickle.dumps(TICKET)) == TICKET
+
+
+class _Recorder:
+    """A stream that keeps what is sent."""
+
+    def __init__(self, sent: list[bytes]) -> None:
+        self._sent = sent
+
+    async def send_all(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self._sent.append(bytes(data))
+
+    async def receive_some(self, max_bytes: int) -> bytes:
+        raise AssertionError

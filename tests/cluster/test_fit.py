@@ -1,0 +1,52 @@
+"""What workers on other machines cannot do, or must not be given, is refused before the first request."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from tests.cluster.values import FACTS, cluster_of, elsewhere
+from tests.engine.shards.test_run import phase, plan
+from velro_gate.cluster.fit import require_capable, require_sendable, scaled
+from velro_gate.errors import InfeasibleError, UsageError
+from velro_gate.model.scenario import OpenArrivals, Target
+
+SCENARIO = plan("http://service.test")
+SECRETS = {"TOKEN": "value"}
+
+
+def refused(*, tls: bool = False, local: bool = False, secrets: dict[str, str] | None = None, **target: object) -> str:
+    changed = dataclasses.replace(SCENARIO, target=Target(url="http://service.test", **target))  # type: ignore[arg-type]
+    with pytest.raises(UsageError) as error:
+        require_sendable(cluster_of([FACTS, elsewhere("two")], tls=tls), changed, secrets or {}, service_is_local=local)
+    return error.value.what
+
+
+def test_secrets_are_not_sent_to_another_machine_without_tls() -> None:
+    named = "worker 2 of 2 (tcp://10.0.0.3:4000 on two)"
+    assert refused(secrets=SECRETS) == f"the scenario's secrets would be sent unencrypted to {named}"
+    assert named in refused(client_certificate="cert.pem", client_key="key.pem")
+    require_sendable(cluster_of([FACTS, elsewhere("two")], tls=True), SCENARIO, SECRETS, service_is_local=False)
+    require_sendable(cluster_of([FACTS, FACTS]), SCENARIO, SECRETS, service_is_local=True)
+
+
+def test_a_service_of_this_machine_or_addresses_of_it_are_of_no_use_to_another_one() -> None:
+    assert "is this machine's own, and worker 2 of 2" in refused(tls=True, local=True)
+    assert "target.source_addresses are addresses of one machine" in refused(tls=True, source_addresses=("127.0.0.2",))
+
+
+def test_the_parts_of_a_plan_are_the_plan() -> None:
+    whole = phase(users=100, arrivals=OpenArrivals(rate=300.0))
+    part = scaled(whole, 1 / 3)
+    assert (part.users, part.offered_rate) == (34, pytest.approx(100.0))
+    assert scaled(whole, 1.0) == whole
+
+
+def test_a_machine_that_cannot_carry_its_part_is_named_with_what_it_lacks() -> None:
+    few = dataclasses.replace(FACTS.limits, descriptors_reachable=200)
+    workers = [FACTS, elsewhere("two", limits=few), elsewhere("three"), elsewhere("four")]
+    plans = [phase(users=1000, arrivals=OpenArrivals(rate=100.0))]
+    with pytest.raises(InfeasibleError, match=r"worker 2 of 4 \(tcp://10\.0\.0\.3:4000 on two\): 250 users need"):
+        require_capable(cluster_of(workers), plans, SCENARIO, service_is_local=False)
+    assert require_capable(cluster_of([FACTS, *workers[2:]]), plans, SCENARIO, service_is_local=False) == []

@@ -1,0 +1,149 @@
+"""A load sent by workers that are threads of this process: what they may repeat, how they are refused, how they are lost."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import trio
+
+from tests.cluster.runs import CALM, assert_same_requests, sent_by, shard_processes
+from tests.cluster.values import FACTS, ThreadClient, cluster_of
+from tests.engine.peers import Peer
+from tests.engine.shards.test_run import LONG, phase, sharded, with_server
+from velro_gate.cluster import head, worker
+from velro_gate.cluster.channel import Ticket
+from velro_gate.cluster.connect import Cluster
+from velro_gate.cluster.head import attended
+from velro_gate.errors import BrokenError
+from velro_gate.model.run import Progress
+from velro_gate.model.scenario import Journey, OpenArrivals
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no silence."""
+    monkeypatch.setattr(head, "SILENT_LOOKS", 60)
+    monkeypatch.setattr(head, "SILENT", 60.0)
+    monkeypatch.setattr(worker, "SILENT", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_task_that_is_run_again_sends_nothing_and_each_is_pinned_to_its_worker() -> None:
+    def twice(work: object, ticket: Ticket) -> None:
+        work(ticket)  # type: ignore[operator]
+        # As by a retry, or on a worker that was restarted under the same address.
+        with pytest.raises(BrokenError, match="the head cannot be reached"):
+            work(ticket)  # type: ignore[operator]
+
+    async def main(peer: Peer) -> None:
+        alone = await sharded(peer.url, 1, CALM)
+        whole, before = Counter(peer.requests), len(peer.requests)
+        client = ThreadClient(run=twice)
+        cluster = cluster_of([FACTS, FACTS], client)
+        ran = await sent_by(cluster, peer.url, CALM)
+        assert_same_requests(whole, alone, Counter(peer.requests[before:]), ran)
+        assert [each.name for each in ran.run.workers] == list(cluster.names)
+        for address, (_, options) in zip(cluster.workers, client.asked, strict=True):
+            key = options.pop("key")
+            assert key.startswith("velro-gate-")
+            assert options == {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False}
+        assert shard_processes() == []
+
+    with_server(main)
+
+
+def test_a_second_connection_with_a_worker_s_ticket_is_closed_while_the_first_one_stands() -> None:
+    async def main() -> None:
+        client = ThreadClient()
+        async with attended(cluster_of([FACTS], client)) as hosts:
+            ((ticket, _),) = client.asked
+            with trio.fail_after(10):
+                await worker.connect_and_host(ticket, None)
+            assert not hosts[0].gone.is_set()
+
+    trio.run(main)
+
+
+def test_a_worker_that_stands_still_is_lost_by_name_and_the_others_end() -> None:
+    async def main(peer: Peer) -> None:
+        stopped: list[float] = []
+
+        def stand_still(progress: Progress) -> None:
+            if progress.elapsed > 1.0 and not stopped:
+                # The processes start in the order of the workers' connecting: either will do.
+                shard_processes()[0].suspend()
+                stopped.append(time.monotonic())
+
+        cluster = cluster_of([FACTS, FACTS])
+        ran = await sent_by(cluster, peer.url, LONG["open"], observe=stand_still)
+        assert time.monotonic() - stopped[0] < 30.0
+        (lost,) = ran.run.shards_lost
+        assert lost in [f"{name} was silent for 3 s" for name in cluster.names]
+        assert sum(run.sent_total for run in ran.result.phases) > 50
+        assert shard_processes() == []
+
+    with_server(main)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_journey_and_what_it_imports_reach_a_worker_that_has_neither(tmp_path: Path) -> None:
+    (tmp_path / "shop_of_the_cluster.py").write_text(
+        "from shelf_of_the_cluster import PATH\n\n\n"
+        "async def browse(user):\n"
+        "    with user.step('get'):\n"
+        "        await user.client.get(f'{PATH}/{user.index}')\n"
+    )
+    (tmp_path / "shelf_of_the_cluster.py").write_text("PATH = '/from-the-shelf'\n")
+    journey = Journey(function="shop_of_the_cluster:browse", folders=(str(tmp_path),))
+
+    async def main(peer: Peer) -> None:
+        asked = phase(users=2, duration=1.0, arrivals=OpenArrivals(rate=20.0, journeys=True))
+        ran = await sent_by(cluster_of([FACTS]), peer.url, asked, journey=journey)
+        assert ran.run.shards_lost == ()
+        assert {request.split()[1] for request in peer.requests} == {b"/from-the-shelf/0", b"/from-the-shelf/1"}
+        assert str(tmp_path) not in sys.path
+
+    with_server(main)
+
+
+# Refused before the load
+
+
+async def refusal(cluster: Cluster) -> str:
+    with pytest.RaisesGroup(pytest.RaisesExc(BrokenError), flatten_subgroups=True) as raised:
+        async with attended(cluster):
+            pytest.fail("it was taken")
+    (error,) = raised.value.exceptions
+    while isinstance(error, BaseExceptionGroup):
+        (error,) = error.exceptions
+    assert isinstance(error, BrokenError)
+    assert shard_processes() == []
+    return f"{error.what}; {error.why}"
+
+
+def test_a_worker_whose_time_of_day_is_wrong_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "time", SimpleNamespace(time=lambda: time.time() + 2.0))
+    cluster = cluster_of([FACTS])
+    said = trio.run(refusal, cluster)
+    assert said.startswith(f"the clock of {cluster.names[0]} is 2.0")
+    assert "ahead of this machine's" in said
+
+
+def test_a_worker_that_is_busy_with_other_work_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(head, "TASK_SECONDS", 0.3)
+    cluster = cluster_of([FACTS], ThreadClient(run=lambda _, __: time.sleep(1.0)))
+    assert trio.run(refusal, cluster).startswith(f"{cluster.names[0]} did not begin within 0.3 s")
+
+
+def test_a_worker_whose_task_fails_is_refused_with_the_reason() -> None:
+    def fail(_: object, __: object) -> None:
+        raise ImportError("no module of that name")
+
+    cluster = cluster_of([FACTS], ThreadClient(run=fail))
+    expected = f"{cluster.names[0]} cannot take part in the load; ImportError: no module of that name"
+    assert trio.run(refusal, cluster) == expected

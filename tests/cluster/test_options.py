@@ -1,0 +1,68 @@
+"""What names a cluster is understood, and what contradicts itself is refused in one sentence."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import ROOT
+from velro_gate.cli.asked import clustered
+from velro_gate.cluster.connect import require_distributed
+from velro_gate.cluster.options import MOST_WORKERS, ClusterOptions
+from velro_gate.errors import UsageError
+
+
+def asked(
+    cluster: str | None, workers: int | None = None, *, wait: str = "1 min", listen: str | None = None, shards: str = "auto"
+) -> ClusterOptions | None:
+    return clustered(cluster, workers, wait, listen, shards)
+
+
+def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    file.write_text("{}")
+    assert asked(None) is None
+    assert asked("local:3") == ClusterOptions(local=3, workers=3)
+    assert asked("10.0.0.5:8786", 4) == ClusterOptions(address="tcp://10.0.0.5:8786", workers=4)
+    assert asked("tls://head.example:8786", wait="2 min") == ClusterOptions(address="tls://head.example:8786", wait=120.0)
+    assert asked(str(file), listen="[::1]:8790") == ClusterOptions(file=file, listen=("::1", 8790))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "more", "said"),
+    [
+        ("local:0", {}, "--cluster local:0 is not a number of workers"),
+        (f"local:{MOST_WORKERS + 1}", {}, f"--cluster local:{MOST_WORKERS + 1} is not a number of workers"),
+        ("local:3", {"workers": 2}, "--cluster local:3 and --cluster-workers 2 contradict each other"),
+        ("somewhere", {}, "--cluster somewhere does not name a cluster"),
+        ("http://head:8786", {}, "--cluster http://head:8786 does not name a cluster"),
+        ("absent.json", {}, "there is no such scheduler file"),
+        ("head:8786", {"workers": 0}, "--cluster-workers 0 is not a number of workers"),
+        ("head:8786", {"listen": "8790"}, "--cluster-listen 8790 is not HOST:PORT"),
+        ("head:8786", {"wait": "long"}, "--cluster-wait long is not a duration"),
+        ("head:8786", {"shards": "2"}, "--cluster and --shards contradict each other"),
+        (None, {"workers": 2}, "--cluster-workers and --cluster-listen go with --cluster"),
+    ],
+)
+def test_what_cannot_be_is_refused(cluster: str | None, more: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        asked(cluster, **more)  # type: ignore[arg-type]
+
+
+def test_without_the_extra_one_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match="--cluster needs Dask") as refused:
+        require_distributed()
+    assert "pip install 'velro-gate[cluster]'" in refused.value.hint
+    assert refused.value.exit_code == 2
+
+
+def test_dask_is_imported_only_when_a_cluster_is_asked_for() -> None:
+    code = (
+        "import sys, velro_gate.cli.app, velro_gate.cli.world, velro_gate.cluster.checkup; print('distributed' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert said == "False\n"

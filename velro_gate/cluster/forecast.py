@@ -1,0 +1,98 @@
+"""What a plan takes of each worker of a cluster and of its head, on paper. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from velro_gate import units
+from velro_gate.cluster.fit import scaled
+from velro_gate.engine.machine.forecast import forecast
+from velro_gate.model.samples import COLUMNS
+from velro_gate.model.scenario import Phase, Scenario
+
+SAMPLE_BYTES = sum(kind().itemsize for kind in COLUMNS.values())
+"""Of one row, on the way to the head and in its file."""
+
+HEAD_COST = 0.5e-6
+"""Core-seconds of the head for one sample that comes in. Measured without the socket and TLS: 0.32e-6 (``python -m
+benchmarks.cluster``): frames checked, values read, rows kept in a file.
+"""
+
+MERGE_COST, MERGE_BYTES = 1.0e-6, 200
+"""Core-seconds and bytes of memory for one sample of the longest phase when its figures are computed. Measured with a million
+samples: 0.96 s from the files to the verdict, 261 MB of the whole process (``python -m benchmarks.decision``).
+"""
+
+PORTS = 28_232
+"""Local ports for one source address and one address of the target, as Linux is set up."""
+
+_HEAD_SHARE = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterForecast:
+    """One worker's part at its peak, and the head's. Bytes, seconds, shares of a core."""
+
+    workers: int
+    users: int
+    rate: float
+    cpu_share: float
+    descriptors: int
+    memory: int
+    addresses: int
+    """Source addresses that a machine with one worker needs for its users."""
+    samples: float
+    """A second, at the head."""
+    head_share: float
+    head_limit: float
+    """Samples a second at which the head would be the limit."""
+    longest: float
+    """Samples of the longest phase."""
+    merge_seconds: float
+    merge_memory: int
+
+
+def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int) -> ClusterForecast:
+    """For this number of workers, each with a core of its own."""
+    whole = forecast(phases, scenario=scenario, shards=workers)
+    part = forecast([scaled(phase, 1.0 / workers) for phase in phases], scenario=scenario)
+    rate, longest = max(each.rate for each in whole.phases), max(each.requests for each in whole.phases)
+    users = max(each.users for each in part.phases)
+    return ClusterForecast(
+        workers=workers,
+        users=users,
+        rate=max(each.rate for each in part.phases),
+        cpu_share=part.cpu_share,
+        descriptors=part.descriptors,
+        memory=part.memory,
+        addresses=math.ceil(users / PORTS),
+        samples=rate,
+        head_share=rate * HEAD_COST,
+        head_limit=_HEAD_SHARE / HEAD_COST,
+        longest=longest,
+        merge_seconds=longest * MERGE_COST,
+        merge_memory=round(longest * MERGE_BYTES),
+    )
+
+
+def cluster_sentences(found: ClusterForecast) -> list[str]:
+    """One worker's part, and where the head stands."""
+    return [
+        f"By {units.format_count(found.workers)} workers, each with a core of its own: at most "
+        f"{units.format_count(found.users)} users and {units.format_rate(found.rate)}, "
+        f"{units.format_share(found.cpu_share)} of the core, {units.format_count(found.descriptors)} open files, "
+        f"{units.format_bytes(found.memory)} of memory{_ports(found)}.",
+        f"The head receives {units.format_rate(found.samples)} at most "
+        f"({units.format_bytes(round(found.samples * SAMPLE_BYTES))}/s), {units.format_share(found.head_share)} of a core; "
+        f"it would be the limit at about {units.format_rate(found.head_limit)}.",
+        f"The longest phase has about {units.format_whole(found.longest)} samples: their figures take the head about "
+        f"{units.format_duration(found.merge_seconds)} and {units.format_bytes(found.merge_memory)} of memory.",
+    ]
+
+
+def _ports(found: ClusterForecast) -> str:
+    if found.addresses < 2:
+        return ""
+    return f", and ports: {found.addresses} source addresses a machine, a wider range of ports, or more workers"

@@ -1,0 +1,70 @@
+"""One load sent: by processes of this machine, or by the workers of a cluster where the run has one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import trio
+
+from velro_gate.cluster.connect import Cluster
+from velro_gate.cluster.fit import require_capable, require_sendable
+from velro_gate.cluster.head import Observers, run_on_cluster
+from velro_gate.engine.machine.feasibility import Shortfall
+from velro_gate.engine.run import Load
+from velro_gate.engine.shards.run import run_sharded
+from velro_gate.gate.measure.setup import Setup
+from velro_gate.model.run import LoadResult, PhaseRun, Progress, WorkerRun, seconds_apart
+from velro_gate.model.samples import Samples
+from velro_gate.model.scenario import Phase
+from velro_gate.units import format_seconds
+
+
+def _ignore(_: object) -> None:
+    """Where nobody listens."""
+
+
+def _nothing(_: object, __: float) -> None:
+    """Likewise."""
+
+
+async def send_load(
+    setup: Setup,
+    shards: int,
+    load: Load,
+    *,
+    origin: float,
+    sink: Callable[[str, Samples], None],
+    observe: Callable[[Progress], None] = _ignore,
+    finished: Callable[[PhaseRun], None] = _ignore,
+    began: Callable[[Phase, float], None] = _nothing,
+    stop: trio.Event | None = None,
+    responder: bool = False,
+) -> LoadResult:
+    """``run_sharded``, or ``run_on_cluster``. responder: on a cluster, to a responder on each worker's own machine."""
+    if setup.cluster is None:
+        return await run_sharded(
+            load, shards, origin=origin, sink=sink, observe=observe, finished=finished, began=began, stop=stop
+        )
+    observers = Observers(sink=sink, observe=observe, finished=finished, began=began)
+    return await run_on_cluster(setup.cluster, load, origin=origin, observers=observers, stop=stop, responder=responder)
+
+
+def make_room_on_cluster(setup: Setup, cluster: Cluster, warn: Callable[[Shortfall], None], log: logging.Logger) -> int:
+    """Refuse what the workers cannot do, and pass on what may blur the figures. How many they are.
+
+    Raises:
+        UsageError: they must not, or cannot, be given this plan. InfeasibleError: a machine of theirs cannot carry its part.
+    """
+    require_sendable(cluster, setup.scenario, setup.secrets, service_is_local=setup.service_is_local)
+    for short in require_capable(cluster, setup.phases, setup.scenario, service_is_local=setup.service_is_local):
+        warn(short)
+    log.info("sent by %d workers of the cluster at %s: %s", cluster.count, cluster.scheduler, cluster.shape)
+    return cluster.count
+
+
+def start_skew(workers: tuple[WorkerRun, ...]) -> str:
+    """How far apart the workers began a phase, in words."""
+    last = max(workers, key=lambda each: each.late)
+    apart = format_seconds(seconds_apart(workers))
+    return f"start skew of {len(workers)} workers up to {apart}; the last to begin was {last.name}"
