@@ -10,7 +10,7 @@ from velro_gate import bounded
 from velro_gate.errors import RecordError
 from velro_gate.model.further import Further
 from velro_gate.store.duets import DUET
-from velro_gate.store.files import write_whole
+from velro_gate.store.files import digest_of, require_unchanged, write_whole
 from velro_gate.store.records import RECORD
 
 REPEATS = "repeats"
@@ -32,6 +32,12 @@ def write_missing(folder: Path, further: Further) -> None:
     write_whole(folder / CONFIRMATION, json.dumps(tree, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def _text(path: Path) -> str:
+    content = bounded.read_bytes(path)
+    require_unchanged(path, digest_of(content))
+    return content.decode("utf-8")
+
+
 def read_missing(folder: Path) -> Further | None:
     """What ``write_missing`` has kept, without any run; None for a run that was never to be confirmed.
 
@@ -40,7 +46,7 @@ def read_missing(folder: Path) -> Further | None:
     """
     path = folder / CONFIRMATION
     try:
-        tree = json.loads(bounded.read_text(path))
+        tree = json.loads(_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:

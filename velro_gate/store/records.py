@@ -10,7 +10,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_record
 from velro_gate.store.facts import FACTS, OLD_FACTS, packed_facts, unpacked_facts
-from velro_gate.store.files import RECORD, read_text, write_whole
+from velro_gate.store.files import RECORD, digest_of, read_text, require_unchanged, write_whole
 from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
@@ -70,10 +70,12 @@ def read_facts(folder: Path) -> RunFacts | None:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return bounded.read_bytes(path)
+        content = bounded.read_bytes(path)
     except OSError as error:
         why = error.strerror or str(error)
         raise RecordError("the facts of the run cannot be read", where=str(path), why=why, hint=SUMMARY_ALONE) from error
+    require_unchanged(path, digest_of(content))
+    return content
 
 
 def _text(path: Path, kind: str) -> str:

@@ -7,6 +7,7 @@ of load makes a few thousand members and each write costs about a millisecond.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 import struct
@@ -23,7 +24,7 @@ import numpy as np
 from velro_gate import bounded
 from velro_gate.errors import RecordError, StorageError
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
-from velro_gate.store.files import unwritable
+from velro_gate.store.files import account_for, require_unchanged, unwritable
 from velro_gate.units import format_count
 
 CHUNK_ROWS = 16_384
@@ -51,6 +52,7 @@ class SampleWriter:
         self._path = path
         self._waiting: list[Samples] = []
         self._phase = ""
+        self._digest = hashlib.sha256()
         self._chunks: dict[str, int] = {}
         try:
             self._file = create(path)
@@ -81,6 +83,7 @@ class SampleWriter:
         except OSError as error:
             self._abandon(archive)
             raise unwritable(self._path, error) from error
+        account_for(self._path, f"{MEMBERS}{self._digest.hexdigest()}")
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +104,9 @@ class SampleWriter:
         try:
             for column in COLUMNS:
                 member = f"{quote(self._phase, safe='')}/{chunk:06d}/{column}.npy"
-                archive.writestr(zipfile.ZipInfo(member, _EPOCH), _npy(getattr(rows, column)))
+                content = _npy(getattr(rows, column))
+                archive.writestr(zipfile.ZipInfo(member, _EPOCH), content)
+                _hashed(self._digest, member, content)
             self._file.flush()
         except OSError as error:
             self._zip = None
@@ -132,12 +137,32 @@ def read_samples(path: Path) -> Mapping[str, Samples]:
     """
     try:
         with bounded.open_regular(path) as file, zipfile.ZipFile(file) as stored:
+            require_unchanged(path, members_digest(stored))
             return _phases(stored)
     except FileNotFoundError as error:
         raise RecordError("there are no samples", where=str(path), why="the file does not exist") from error
     except _DAMAGED as error:
         why = f"it is incomplete or damaged ({type(error).__name__}: {error})"
         raise RecordError("the samples cannot be read", where=str(path), why=why, hint=SUMMARY_ALONE) from error
+
+
+MEMBERS = "members:"
+"""Begins the digest of such a file: of what its members hold, since a zip is not written from its beginning to its end."""
+
+
+def members_digest(stored: zipfile.ZipFile) -> str:
+    """The digest of a file of samples."""
+    found = hashlib.sha256()
+    for member in stored.namelist():
+        if stored.getinfo(member).compress_type != zipfile.ZIP_STORED:
+            raise ValueError("a column is compressed, which none of ours is")
+        _hashed(found, member, stored.read(member))
+    return f"{MEMBERS}{found.hexdigest()}"
+
+
+def _hashed(digest: hashlib._Hash, member: str, content: bytes) -> None:
+    digest.update(f"{len(member)} {len(content)} {member}".encode())
+    digest.update(content)
 
 
 _DAMAGED = (

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from velro_gate.errors import OutputError
-from velro_gate.gate.measure.results import Results, RunLog, make_results, refuse_links, run_id
+from tests.store.values import some_samples
+from velro_gate.errors import BrokenError, OutputError
+from velro_gate.gate.measure.results import Results, RunLog, make_results, refuse_links, require_as_measured, run_id
+from velro_gate.store import files
+from velro_gate.store.samples import SampleWriter, read_samples
 
 NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 
@@ -94,3 +98,44 @@ def test_a_link_in_the_workspace_leads_no_results_away(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match="symbolic link"):
             refuse_links(output, workspace)
     refuse_links(Path("results"), workspace)
+
+
+def fewer_failures(folder: Path) -> None:
+    path = folder / "record.json"
+    path.write_text(path.read_text("utf-8").replace("1", "0"), encoding="utf-8")
+
+
+def other_samples(folder: Path) -> None:
+    with SampleWriter(folder / "samples.npz") as writer:
+        writer.append("steady", some_samples(5))
+
+
+def more_data(folder: Path) -> None:
+    (folder / "confirmation.json").write_text("{}", encoding="utf-8")
+
+
+def a_link(folder: Path) -> None:
+    (folder / "record.json").rename(folder / "elsewhere.txt")
+    (folder / "record.json").symlink_to("elsewhere.txt")
+
+
+@pytest.mark.hostile("statuses and comments")
+@pytest.mark.parametrize(
+    "change", [fewer_failures, other_samples, more_data, a_link, lambda folder: (folder / "samples.npz").unlink()]
+)
+def test_results_that_anybody_but_their_writer_has_changed_are_refused(
+    change: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_ACCOUNT", files._Account())
+    files.keep_account()
+    results = make_results(tmp_path, "run")
+    results.write("record.json", '{"failed": 1}')
+    with SampleWriter(results.samples) as writer:
+        writer.append("steady", some_samples(6))
+    written = files.accounted(results.folder)
+    require_as_measured(results.folder, written)
+    assert len(read_samples(results.samples)["steady"]) == 6
+    monkeypatch.setattr(files._ACCOUNT, "kept", dict(files._ACCOUNT.kept or {}))
+    change(results.folder)
+    with pytest.raises(BrokenError, match="is not what was measured"):
+        require_as_measured(results.folder, written)

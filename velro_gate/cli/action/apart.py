@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +31,7 @@ from velro_gate.gate.builds.service_user import ServiceUser, service_user
 from velro_gate.gate.builds.supervisor import adopt_orphans, leave_nothing
 from velro_gate.gate.duet.pull_request import Base, ProposedChange, base_of
 from velro_gate.gate.judge.verdict import judge_kept, kept_further, reach_verdict, reread
-from velro_gate.gate.measure.results import Results, sweep
+from velro_gate.gate.measure.results import Results, require_as_measured, sweep
 from velro_gate.gate.measure.setup import prepare
 from velro_gate.github.event import Mode
 from velro_gate.hardening import bare
@@ -161,19 +161,23 @@ class Apart:
         output = self.inputs.output
         before = _names_in(output)
         self._hide_secrets()
+        left: set[str] = set()
         try:
             said = _carried_out(order)
+            left = _names_in(output) - before
+            folder = _folder_of(said, output, left)
+            if folder is not None:
+                require_as_measured(folder, _written(said))
         finally:
             # It knows no token, so it cannot have masked one. Nothing of it runs any more.
-            left = _names_in(output) - before
+            left = left or _names_in(output) - before
             for name in sorted(left):
                 sweep(output / name)
         if "no_duet" in said:
             reason, advice = (_text(part) for part in said["no_duet"])
             self._before, self._built = (Path(said[key]) if said.get(key) else None for key in ("before", "built"))
             raise NoDuetError(reason, advice)
-        folder = output / Path(_text(said.get("folder"))).name
-        if folder.name not in left or folder.is_symlink() or not folder.is_dir():
+        if folder is None:
             raise _nothing_left("it named no folder of its results")
         return Results(folder=folder)
 
@@ -183,6 +187,18 @@ class Apart:
         # The other process reports a scenario's faults.
         with contextlib.suppress(VelroError):
             prepare(asked_by(inputs, None), {**ANYWHERE, **os.environ}, run_code=False)
+
+
+def _folder_of(said: Mapping[str, Any], output: Path, left: Collection[str]) -> Path | None:
+    """The folder of results that the process has named, if it has made it."""
+    folder = output / Path(_text(said.get("folder"))).name
+    return folder if folder.name in left and folder.is_dir() and not folder.is_symlink() else None
+
+
+def _written(said: Mapping[str, Any]) -> dict[str, str]:
+    """What the process says it has written there: path and digest."""
+    given = said.get("written")
+    return {_text(name): _text(digest) for name, digest in given.items()} if isinstance(given, dict) else {}
 
 
 def _names_in(folder: Path) -> set[str]:

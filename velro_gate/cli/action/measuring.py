@@ -32,6 +32,7 @@ from velro_gate.gate.measure.results import Results
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.masking import secret_values
 from velro_gate.secrecy import hide
+from velro_gate.store.files import accounted, keep_account
 from velro_gate.store.records import read_record
 
 _PR_SET_PDEATHSIG = 1
@@ -81,6 +82,7 @@ def main(descriptor: int) -> None:
             order: MeasureTask = pickle.load(orders)  # noqa: S301 (from the process that started this one)
         os.environ.update(order.environ)
         hide(secret_values(os.environ))
+        keep_account()
         line.sendall(json.dumps(_answer(order)).encode() + b"\n")
 
 
@@ -106,7 +108,8 @@ def _answer(order: MeasureTask) -> dict[str, object]:
         user=order.user,
     )
     try:
-        return {"folder": str(_carried_out(measurements, order).folder)}
+        folder = _carried_out(measurements, order).folder
+        return {"folder": str(folder), "written": accounted(folder)}
     except NoDuetError as error:
         return {
             "no_duet": [error.reason, error.advice],

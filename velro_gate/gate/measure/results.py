@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from velro_gate import bounded
+from velro_gate.bounded import open_regular
 from velro_gate.errors import OutputError
 from velro_gate.model.masking import mask
 from velro_gate.secrecy import outgoing, outgoing_json
 from velro_gate.store.facts import FACTS, sweep_facts
-from velro_gate.store.files import unwritable, write_whole
+from velro_gate.store.files import changed_since, digest_of, unwritable, write_whole
+from velro_gate.store.samples import MEMBERS, members_digest
 
 _MOST_SWEPT = 1 << 26
 """Bytes of a file that is masked; nothing that a run writes itself is as long."""
+
+_DATA = (".json", ".npz")
+"""Endings of what is judged."""
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -98,6 +106,34 @@ def refuse_links(root: Path, workspace: Path) -> None:
                 why="what a job writes there would end up where the link points",
                 hint="Remove the link from the repository, or name another folder in the input output.",
             )
+
+
+def require_as_measured(folder: Path, written: Mapping[str, str]) -> None:
+    """Refuse what another process has left in a folder if it is not what the process that measured says it has written there.
+
+    Only while nothing runs any more that could change it.
+
+    Raises:
+        BrokenError: data is missing, was changed, or was put there by somebody else.
+    """
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix in _DATA and (path.is_symlink() or _digest(path, written.get(name, "")) != written.get(name)):
+            raise changed_since(path)
+    for name in written:
+        if not (folder / name).is_file():
+            raise changed_since(folder / name)
+
+
+def _digest(path: Path, known: str) -> str | None:
+    """The digest of a file, made as a known one was."""
+    try:
+        if known.startswith(MEMBERS):
+            with open_regular(path) as file, zipfile.ZipFile(file) as stored:
+                return members_digest(stored)
+        return digest_of(bounded.read_bytes(path))
+    except (OSError, ValueError, RuntimeError, KeyError, EOFError, struct.error, zlib.error, zipfile.BadZipFile):
+        return None
 
 
 def sweep(folder: Path) -> None:
