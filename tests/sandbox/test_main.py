@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from velro_gate.errors import UsageError
 from velro_gate.sandbox.__main__ import _parser, arguments_for, main, settings_from
-from velro_gate.sandbox.settings import STEPS, Settings
+from velro_gate.sandbox.settings import STEPS, WRONG, Settings
 
 ROOT = Path(__file__).parents[2]
 POSITIVE = st.floats(min_value=1e-3, max_value=1e6)
@@ -31,6 +31,7 @@ POSITIVE = st.floats(min_value=1e-3, max_value=1e6)
         pool_size=st.integers(1, 10**4),
         memory_ttl=POSITIVE,
         breaker_recovery=POSITIVE,
+        wrong=st.lists(st.sampled_from(WRONG), max_size=2).map(tuple),
     )
 )
 def test_the_command_line_gives_the_settings_back(settings: Settings) -> None:

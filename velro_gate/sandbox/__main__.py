@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from velro_gate.errors import UsageError, VelroError
 from velro_gate.sandbox.server import serve
-from velro_gate.sandbox.settings import Settings
+from velro_gate.sandbox.settings import WRONG, Settings
 
 _PR_SET_PDEATHSIG = 1
 
@@ -59,6 +59,8 @@ def settings_from(given: argparse.Namespace, environ: Mapping[str, str]) -> Sett
         token_ttl=given.token_ttl,
         breaker_failures=given.breaker_failures,
         breaker_recovery=given.breaker_recovery,
+        database_deadline=given.database_deadline,
+        wrong=tuple(given.wrong),
     )
 
 
@@ -69,6 +71,8 @@ def arguments_for(settings: Settings) -> list[str]:
         arguments += [_option(name), str(getattr(settings, name))]
     for step, factor in settings.slow.items():
         arguments += ["--slow", f"{step}={factor!r}"]
+    for name in settings.wrong:
+        arguments += ["--wrong", name]
     return arguments + ["--no-work"] * (not settings.work) + ["--no-control"] * (not settings.control)
 
 
@@ -84,6 +88,7 @@ _NUMBERS = {
     "token_ttl": "seconds a verified token is not verified again",
     "breaker_failures": "failures in a row that open a breaker",
     "breaker_recovery": "seconds a breaker stays open",
+    "database_deadline": "seconds after which a query is given up",
 }
 
 
@@ -101,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         default = getattr(usual, name)
         parser.add_argument(_option(name), type=type(default), default=default, help=f"{text} (default {default})")
     parser.add_argument("--slow", action="append", default=[], metavar="STEP=FACTOR", help="slow a step; may be repeated")
+    parser.add_argument("--wrong", action="append", default=[], metavar="NAME", help=f"be wrong: {', '.join(WRONG)}")
     parser.add_argument("--no-work", action="store_true", help="answer at once")
     parser.add_argument("--no-control", action="store_true", help="leave /control out")
     parser.add_argument("--json", action="store_true", help="print URL, key and process id as one line of JSON")

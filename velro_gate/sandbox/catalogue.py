@@ -39,6 +39,15 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A model's card. version: 1 from the start, and one more with each new name."""
+
+    number: int
+    name: str
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """Who may use a generation: its owner, and everybody when it is shared."""
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from velro_gate.errors import UsageError
 
-PACKAGES = ("cachetools", "jwt", "prometheus_client", "psycopg", "psycopg_pool", "pydantic", "redis", "uvicorn", "uvloop")
+PACKAGES = ("cachetools", "jwt", "prometheus_client", "psycopg", "pydantic", "redis", "uvicorn", "uvloop")
 
 
 def _is_installed(package: str) -> bool:

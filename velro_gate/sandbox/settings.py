@@ -20,6 +20,12 @@ LOGIN = "login"
 STEPS = (AUTHENTICATION, AUTHORIZATION, GENERATION_LIST, MODEL, GENERATION_CREATE, MEDIA, LOGIN)
 """The names of the endpoints, the same as the steps of the velro-prd scenario."""
 
+MODEL_RENAME = "model_rename"
+CACHE_INVALIDATE = "cache_invalidate"
+
+WRONG = ("breaker_never_opens", "cache_not_invalidated", "retry_storm", "writes_lost")
+"""Ways in which a backend can be wrong that only an experiment shows; see ``service.experiments``."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -55,12 +61,18 @@ class Settings:
     """Failures in a row that open a breaker."""
     breaker_recovery: float = 2.0
     """Seconds it stays open."""
+    database_deadline: float = 2.0
+    """Seconds after which a query is given up."""
+    wrong: tuple[str, ...] = ()
+    """In which ways of ``WRONG`` it is wrong from the start."""
 
     def __post_init__(self) -> None:
         for step, factor in self.slow.items():
             known_step(step)
             if not (factor > 0.0 and math.isfinite(factor)):
                 raise UsageError(f"--slow {step}={factor}: the factor must be positive", hint="1.3 makes a step 30 % slower.")
+        for name in self.wrong:
+            _known(name, WRONG, "wrong version")
         if not 0 <= self.port <= 65_535:
             raise UsageError(f"{self.port} is not a port", hint="Choose 0 (any free port) to 65535.")
         if self.secret is not None and len(self.secret.encode()) < SECRET_BYTES:
@@ -69,8 +81,8 @@ class Settings:
             raise UsageError("users, pool size, cache entries and breaker failures must be at least 1")
         if self.workers < 0:
             raise UsageError(f"{self.workers} workers are not possible", hint="0 means any number.")
-        if min(self.memory_ttl, self.shared_ttl, self.token_ttl, self.breaker_recovery) <= 0.0:
-            raise UsageError("lifetimes and the recovery time must be positive")
+        if min(self.memory_ttl, self.shared_ttl, self.token_ttl, self.breaker_recovery, self.database_deadline) <= 0.0:
+            raise UsageError("lifetimes, the recovery time and the deadline must be positive")
 
 
 SECRET_BYTES = 32
@@ -83,8 +95,12 @@ def known_step(step: str) -> str:
     Raises:
         UsageError: the sandbox has no such step; says which was probably meant.
     """
-    if step in STEPS:
-        return step
-    close = difflib.get_close_matches(step, STEPS, n=1)
+    return _known(step, STEPS, "step")
+
+
+def _known(name: str, names: tuple[str, ...], kind: str) -> str:
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=1)
     meant = f": did you mean {close[0]!r}?" if close else ""
-    raise UsageError(f"the sandbox has no step {step!r}{meant}", hint=f"Steps: {', '.join(STEPS)}.")
+    raise UsageError(f"the sandbox has no {kind} {name!r}{meant}", hint=f"{kind.capitalize()}s: {', '.join(names)}.")

@@ -127,3 +127,36 @@ def test_writes_at_the_same_time_are_all_kept(count: int) -> None:
             return len({answer.json()["id"] for answer in answers}), listed["total"]
 
     assert asyncio.run(scene()) == (count, count)
+
+
+def test_wrong_versions_keep_stale_cards_lose_writes_storm_and_never_open_their_breakers() -> None:
+    async def scene() -> None:
+        async with open_backend(SETTINGS) as backend, connect(backend) as client:
+            database = backend.dependencies["database"]
+
+            async def rename(name: str) -> Any:
+                answer = await client.put("/api/v1/models/model-3", json={"name": name})
+                assert answer.status_code == 200
+                return (await client.get("/api/v1/models/model-3")).json()
+
+            async def create() -> httpx.Response:
+                return await client.post("/api/v1/generations", json={"model": "model-1", "prompt": "x"})
+
+            assert await rename("first") == {"id": "model-3", "name": "first", "version": 2}
+            await client.post("/control", json={"wrong": ["cache_not_invalidated", "writes_lost", "breaker_never_opens"]})
+            assert (await rename("second"))["name"] == "first"
+            await client.post("/api/v1/cache/invalidate", json={"tag": "model"})
+            assert (await client.get("/api/v1/models/model-3")).json()["version"] == 2
+            await client.post("/control", json={"down": ["database"]})
+            lost = [await create() for _ in range(2 * SETTINGS.breaker_failures)]
+            assert {answer.status_code for answer in lost} == {201}
+            assert database.breaker.opened == 0
+            await client.post("/control", json={"reset": True})
+            sought = f"/api/v1/authorization/check?resource=generation&id={lost[0].json()['id']}"
+            assert (await client.get(sought)).status_code == 404
+            for invalid in ({"key": "model:3"}, {"tag": "model"}, {"all": True}):
+                assert (await client.post("/api/v1/cache/invalidate", json=invalid)).status_code == 200
+                assert (await client.get("/api/v1/models/model-3")).json()["name"] == "second"
+            assert (await client.post("/api/v1/cache/invalidate", json={"tag": "nothing"})).status_code == 422
+
+    asyncio.run(scene())

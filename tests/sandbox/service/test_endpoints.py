@@ -106,7 +106,7 @@ def test_a_user_whom_nobody_knows_has_an_empty_list(client: httpx.Client) -> Non
 
 
 def test_a_model_has_id_and_name_and_a_medium_has_url_and_lifetime(client: httpx.Client) -> None:
-    assert client.get(f"{API}/models/model-24").json() == {"id": "model-24", "name": "Velro Audio 8"}
+    assert client.get(f"{API}/models/model-24").json() == {"id": "model-24", "name": "Velro Audio 8", "version": 1}
     assert client.get(f"{API}/media/media-5/url").json() == {"url": "https://media.velro.invalid/5.webp", "expires_in": 3600}
 
 

@@ -25,6 +25,8 @@ SETTINGS = Settings(work=False, users=5, pool_size=2)
         ("GET", "/api/v1/generations", MatchedRoute("generation_list")),
         ("POST", "/api/v1/generations", MatchedRoute("generation_create")),
         ("GET", "/api/v1/models/model-3", MatchedRoute("model_access", "model-3")),
+        ("PUT", "/api/v1/models/model-3", MatchedRoute("model_rename", "model-3")),
+        ("POST", "/api/v1/cache/invalidate", MatchedRoute("cache_invalidate")),
         ("GET", "/api/v1/media/media-3/url", MatchedRoute("media_url_access", "media-3")),
     ],
 )
@@ -44,7 +46,7 @@ def test_unknown_paths_are_404(path: str) -> None:
     [
         ("DELETE", "/api/v1/generations", b"GET, POST"),
         ("POST", "/api/v1/auth/me", b"GET"),
-        ("PUT", "/api/v1/models/model-1", b"GET"),
+        ("DELETE", "/api/v1/models/model-1", b"GET, PUT"),
         ("HEAD", "/api/v1/media/media-1/url", b"GET"),
     ],
 )

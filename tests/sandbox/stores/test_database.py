@@ -12,8 +12,9 @@ import pytest
 
 from tests.servers import Server, free_port, postgres_server
 from velro_gate.errors import UsageError
-from velro_gate.sandbox.catalogue import Access, Generation
+from velro_gate.sandbox.catalogue import Access, Generation, Model
 from velro_gate.sandbox.stores.database import Database
+from velro_gate.sandbox.stores.pool import Pool
 from velro_gate.sandbox.stores.postgres import PostgresDatabase
 from velro_gate.sandbox.stores.sqlite import SqliteDatabase
 
@@ -41,7 +42,7 @@ async def opened(url: str | None, query_time: Callable[[], Awaitable[None]] = no
     made: Database = (
         SqliteDatabase(users=USERS, pool_size=POOL, query_time=query_time)
         if url is None
-        else PostgresDatabase(url, users=USERS, pool_size=POOL)
+        else PostgresDatabase(url, users=USERS, pool_size=POOL, query_seconds=30.0)
     )
     try:
         await made.open()
@@ -72,8 +73,8 @@ def test_it_holds_the_catalogue(url: str | None) -> None:
         assert await made.access(5) == Access(5, shared=True)
         assert await made.access(USERS + 5) == Access(5, shared=True)
         assert await made.access(2 * USERS) is None
-        assert await made.model_exists(24)
-        assert not await made.model_exists(0)
+        assert await made.model(24) == Model(24, "Velro Audio 8")
+        assert await made.model(0) is None
         assert await made.media_exists(2 * USERS - 1)
         assert not await made.media_exists(2 * USERS)
 
@@ -89,6 +90,15 @@ def test_a_new_generation_is_its_owners_alone_and_leads_the_list(url: str | None
         newest, after = await made.newest(4, 20)
         assert (total, after) == (2, 3)
         assert newest == [Generation(number, 4, 9, "it's a 'quoted' %s prompt; --", "queued", shared=False), *before]
+
+    with_database(url, scene)
+
+
+def test_a_model_with_another_name_has_a_version_that_is_one_higher(url: str | None) -> None:
+    async def scene(made: Database) -> None:
+        assert await made.rename_model(3, "it's new") == Model(3, "it's new", 2)
+        assert await made.model(3) == Model(3, "it's new", 2)
+        assert await made.rename_model(0, "nothing") is None
 
     with_database(url, scene)
 
@@ -121,6 +131,60 @@ def test_more_queries_than_connections_wait_their_turn_and_all_get_an_answer(url
         assert made.pool_in_use == 0
 
     with_database(url, scene)
+
+
+def test_queries_that_are_given_up_lose_no_connection_of_a_real_postgresql(postgres: Server) -> None:
+    async def give_up(query: Awaitable[object], after: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(after):
+                await query
+
+    async def scene(made: Database) -> None:
+        for _ in range(20):
+            await asyncio.gather(*(give_up(made.access(number % USERS), 0.0005 * (number % 9)) for number in range(10 * POOL)))
+        # Queries that nobody waits for any more end by themselves; then every connection is there and answers.
+        while made.pool_in_use:
+            await asyncio.sleep(0.01)
+        found = await asyncio.gather(*(made.access(1) for _ in range(POOL)))
+        assert {one and one.owner for one in found} == {1}
+        assert (made.pool_size, made.pool_in_use) == (POOL, 0)
+        assert others(postgres.url, "count(*)") == POOL
+
+    with_database(postgres.url, scene)
+
+
+def others(url: str, wanted: str) -> object:
+    """Something that is selected of all other clients' connections to the server."""
+    query = f"SELECT {wanted} FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with psycopg.connect(url) as watcher:
+        row = watcher.execute(query.encode()).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_connections_that_the_server_closed_are_opened_again_by_the_next_queries(postgres: Server) -> None:
+    async def scene(made: Database) -> None:
+        others(postgres.url, "bool_and(pg_terminate_backend(pid, 5000))")
+        for _ in range(3):
+            found = await asyncio.gather(*(made.access(1) for _ in range(POOL)))
+            assert {one and one.owner for one in found} == {1}
+        assert made.pool_in_use == 0
+        assert others(postgres.url, "count(*)") == made.pool_size
+
+    with_database(postgres.url, scene)
+
+
+def test_the_server_ends_a_query_that_takes_too_long_and_its_connection_stays(postgres: Server) -> None:
+    async def scene() -> None:
+        pool = Pool(postgres.url, size=1, wait=1.0, longest=0.05)
+        await pool.open(10.0)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            await pool.run(lambda connection: connection.execute("SELECT pg_sleep(20)"))
+        await pool.run(lambda connection: connection.execute("SELECT 1"))
+        assert (pool.open_count, pool.in_use) == (1, 0)
+        await pool.close()
+
+    asyncio.run(scene())
 
 
 def test_concurrent_writes_get_numbers_of_their_own(url: str | None) -> None:

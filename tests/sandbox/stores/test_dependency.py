@@ -91,3 +91,20 @@ def test_a_trial_that_is_cancelled_does_not_block_the_next_one() -> None:
         return await made.ask(answer)
 
     assert asyncio.run(scene()) == "here"
+
+
+def test_a_retry_storm_asks_again_at_once_whatever_the_breaker_says() -> None:
+    made, asked = dependency(FakeClock()), []
+
+    async def fail() -> str:
+        asked.append(1)
+        raise ConnectionResetError("gone")
+
+    async def scene() -> None:
+        for _ in range(3):
+            with pytest.raises(AwayError):
+                await made.ask(fail)
+
+    made.retries = 4
+    asyncio.run(scene())
+    assert len(asked) == 3 * 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from velro_gate.sandbox.catalogue import Access, Generation, model_name
+from velro_gate.sandbox.catalogue import Access, Generation, Model
 
 MEDIA_SECONDS = 3600
 
@@ -35,9 +35,9 @@ def generation_list(newest: Sequence[Generation], total: int) -> bytes:
     return encode({"items": items, "total": total})
 
 
-def model(number: int) -> bytes:
+def model(found: Model) -> bytes:
     """A model's card."""
-    return encode({"id": f"model-{number}", "name": model_name(number)})
+    return encode({"id": f"model-{found.number}", "name": found.name, "version": found.version})
 
 
 def media(number: int) -> bytes:

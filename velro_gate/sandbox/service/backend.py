@@ -30,7 +30,6 @@ from velro_gate.sandbox.stores.sqlite import SqliteDatabase
 from velro_gate.sandbox.tally import DATABASE, REDIS, Tally
 
 REDIS_DEADLINE = 0.5
-DATABASE_DEADLINE = 2.0
 FILL_DEADLINE = 30.0
 """Seconds: of one question to a dependency, and of filling the caches."""
 
@@ -69,7 +68,9 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
         memory = Memory(settings.memory_entries, settings.memory_ttl, clock=clock, seed=settings.seed)
         layers = Layers(memory=memory, shared=shared, redis=dependencies[REDIS], database=dependencies[DATABASE], tally=tally)
         await _warm(layers, shared, settings)
-        experiments = Experiments(work=work, layers=layers, dependencies=dependencies, tally=tally, seed=settings.seed)
+        experiments = Experiments(
+            work=work, layers=layers, dependencies=dependencies, tally=tally, seed=settings.seed, wrong=settings.wrong
+        )
         operations = Operations(
             dependencies=dependencies,
             shared=shared,
@@ -80,7 +81,12 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
             control=settings.control,
         )
         endpoints = Endpoints(
-            layers=layers, database=database, dependency=dependencies[DATABASE], secret=secret, users=settings.users
+            layers=layers,
+            database=database,
+            dependency=dependencies[DATABASE],
+            secret=secret,
+            users=settings.users,
+            loses_writes=lambda: experiments.loses_writes,
         )
         application = Application(
             endpoints=endpoints,
@@ -95,7 +101,12 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
 
 def _database(settings: Settings, work: Work) -> Database:
     if settings.database_url:
-        return PostgresDatabase(settings.database_url, users=settings.users, pool_size=settings.pool_size)
+        return PostgresDatabase(
+            settings.database_url,
+            users=settings.users,
+            pool_size=settings.pool_size,
+            query_seconds=settings.database_deadline,
+        )
     return SqliteDatabase(users=settings.users, pool_size=settings.pool_size, query_time=partial(work.spend, QUERY))
 
 
@@ -111,7 +122,7 @@ def _dependencies(settings: Settings, shared: Shared, database: Database, clock:
 
     return {
         REDIS: Dependency(REDIS, breaker(), faults=shared.faults, deadline=REDIS_DEADLINE),
-        DATABASE: Dependency(DATABASE, breaker(), faults=database.faults, deadline=DATABASE_DEADLINE),
+        DATABASE: Dependency(DATABASE, breaker(), faults=database.faults, deadline=settings.database_deadline),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 from weakref import WeakValueDictionary
@@ -14,8 +14,10 @@ from velro_gate.sandbox.catalogue import (
     MODELS,
     Access,
     Generation,
+    Model,
     generation_number,
     media_number,
+    model_name,
     model_number,
     seeded_generation,
     user_number,
@@ -29,7 +31,12 @@ from velro_gate.sandbox.stores.layers import Found, Layers
 from velro_gate.sandbox.tally import DATABASE
 
 MAX_PROMPT = 4_000
+MAX_NAME = 200
 MAX_LIMIT = 100
+PROMISED = 10**12
+"""Generations that are acknowledged and lost have numbers above this one."""
+TAGS = ("access", "generations", "model", "media")
+"""Kinds of cached entries: what stands before the colon of their keys."""
 NEW_USERS = 50
 """One user in this many has not been seen before."""
 
@@ -43,14 +50,25 @@ class Caller(NamedTuple):
 
 
 class Endpoints:
-    """Answers by the catalogue's database behind the cache layers."""
+    """Answers by the catalogue's database behind the cache layers. loses_writes: see ``Experiments``."""
 
-    def __init__(self, *, layers: Layers, database: Database, dependency: Dependency, secret: str, users: int) -> None:
+    def __init__(
+        self,
+        *,
+        layers: Layers,
+        database: Database,
+        dependency: Dependency,
+        secret: str,
+        users: int,
+        loses_writes: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._layers = layers
         self._database = database
         self._dependency = dependency
         self._secret = secret
         self._users = users
+        self._loses_writes = loses_writes
+        self._promised = PROMISED
         self._renewing: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     def caller(self, user_id: str, role: str) -> Caller:
@@ -101,8 +119,7 @@ class Endpoints:
 
     async def create(self, caller: Caller, body: bytes) -> bytes:
         """Queue a generation and bring the cached list up to date."""
-        if caller.role == VIEWER:
-            raise RefusalError(403, "viewers cannot create generations")
+        _may_write(caller)
         given = _json_object(body)
         model, prompt = given.get("model"), given.get("prompt")
         if not isinstance(prompt, str) or not 0 < len(prompt) <= MAX_PROMPT:
@@ -110,9 +127,47 @@ class Endpoints:
         number = model_number(model) if isinstance(model, str) else None
         if number is None or number not in MODELS:
             raise RefusalError(422, "'model' has to be the id of a model")
-        created = await self._dependency.ask(partial(self._database.add, caller.number, number, prompt))
+        try:
+            created = await self._dependency.ask(partial(self._database.add, caller.number, number, prompt))
+        except AwayError:
+            if not self._loses_writes():
+                raise
+            self._promised += 1
+            return answers.created(self._promised)
         await self._renew_list(caller.number)
         return answers.created(created)
+
+    async def rename(self, caller: Caller, identifier: str, body: bytes) -> Found:
+        """Give a model another name, and bring its cached card up to date."""
+        _may_write(caller)
+        name = _json_object(body).get("name")
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+            raise RefusalError(422, f"'name' has to be a text of 1 to {MAX_NAME} characters")
+        number = _known(model_number(identifier), "model")
+        lock = self._renewing.setdefault(-number, asyncio.Lock())
+        async with lock:
+            found = await self._dependency.ask(partial(self._database.rename_model, number, name))
+            if found is None:
+                return Found(None, DATABASE)
+            card = answers.model(found)
+            await self._layers.write(model_key(number), card)
+        return Found(card, DATABASE)
+
+    async def invalidate(self, caller: Caller, body: bytes) -> bytes:
+        """Drop from the caches one key, everything of a kind, or everything: ``key``, ``tag`` or ``all``."""
+        _may_write(caller)
+        given = _json_object(body)
+        key, tag = given.get("key"), given.get("tag")
+        if isinstance(key, str) and ":" in key:
+            prefix = key
+        elif isinstance(tag, str) and tag in TAGS:
+            prefix = f"{tag}:"
+        elif given.get("all") is True:
+            prefix = ""
+        else:
+            raise RefusalError(422, f"either a 'key' such as 'model:4', a 'tag' ({', '.join(TAGS)}) or 'all': true")
+        await self._layers.invalidate(prefix)
+        return answers.encode({"invalidated": prefix or "all"})
 
     async def _access(self, number: int) -> bytes | None:
         found = await self._database.access(number)
@@ -122,7 +177,8 @@ class Endpoints:
         return answers.generation_list(*await self._database.newest(user, limit))
 
     async def _model(self, number: int) -> bytes | None:
-        return answers.model(number) if await self._database.model_exists(number) else None
+        found = await self._database.model(number)
+        return None if found is None else answers.model(found)
 
     async def _media(self, number: int) -> bytes | None:
         return answers.media(number) if await self._database.media_exists(number) else None
@@ -166,7 +222,7 @@ def warm_entries(users: int) -> Iterator[tuple[str, bytes]]:
     Of one user in ``NEW_USERS`` it holds nothing yet, so that every layer has something to do.
     """
     for number in MODELS:
-        yield model_key(number), answers.model(number)
+        yield model_key(number), answers.model(Model(number, model_name(number)))
     for user in (user for user in range(users) if user % NEW_USERS != NEW_USERS - 1):
         yield access_key(user), answers.access(Access(user, shared=True))
         yield media_key(user), answers.media(user)
@@ -176,6 +232,11 @@ def warm_entries(users: int) -> Iterator[tuple[str, bytes]]:
 def _first_page(user: int, users: int) -> list[Generation]:
     numbers = range(user + users * (GENERATIONS_PER_USER - 1), -1, -users)
     return [seeded_generation(number, users) for number in numbers]
+
+
+def _may_write(caller: Caller) -> None:
+    if caller.role == VIEWER:
+        raise RefusalError(403, "viewers cannot write")
 
 
 def _known(number: int | None, kind: str) -> int:

@@ -1,4 +1,11 @@
-"""What /control can change while the sandbox runs: slow a step, fail a share, take a dependency away, flush, stall, leak."""
+"""What /control can change while the sandbox runs: slow, fail, take a dependency away, flush, stall, leak, be wrong.
+
+Wrong versions, which look well until something is broken:
+- breaker_never_opens: dependencies that are away are asked again and again, each time until the deadline.
+- cache_not_invalidated: what is written, or declared invalid, stays in the caches as it was.
+- retry_storm: a failed question to Redis or the database is asked twenty times, at once and whatever the breaker says.
+- writes_lost: a new generation that the database does not take is acknowledged all the same, and lost.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from velro_gate.errors import UsageError
 from velro_gate.sandbox.problem import RefusalError
 from velro_gate.sandbox.service.work import QUERY, SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
-from velro_gate.sandbox.settings import known_step
+from velro_gate.sandbox.settings import WRONG, known_step
 from velro_gate.sandbox.stores.dependency import Dependency
 from velro_gate.sandbox.stores.layers import Layers
 from velro_gate.sandbox.tally import DATABASE, REDIS, Tally
@@ -24,6 +31,7 @@ from velro_gate.units import parse_seconds, parse_share
 STALL_LEAD = 0.02
 """Seconds between the response to a stall order and the stall, so that the response is on its way."""
 MAX_STALL = 600.0
+STORM_RETRIES = 20
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +47,14 @@ def _slowed(name: object) -> str:
     return QUERY if name == QUERY else _step(name)
 
 
+def _wrong(name: object) -> str:
+    if name in WRONG:
+        return str(name)
+    raise ValueError(f"there is no wrong version {name!r}, only {', '.join(WRONG)}")
+
+
 Step = Annotated[str, BeforeValidator(_step)]
+Wrong = Annotated[str, BeforeValidator(_wrong)]
 Slowed = Annotated[str, BeforeValidator(_slowed)]
 """A step, or the queries of the embedded database."""
 
@@ -90,7 +105,9 @@ class LeakOrder(BaseModel):
 
 
 class ControlOrder(BaseModel):
-    """One POST to /control. Orders add up until ``reset``; ``down`` names all dependencies that are away from now on."""
+    """One POST to /control. Orders add up until ``reset``; ``down`` names all dependencies that are away from now on, and
+    ``wrong`` all ways in which the backend is wrong.
+    """
 
     model_config = _STRICT
     reset: bool = False
@@ -99,6 +116,7 @@ class ControlOrder(BaseModel):
     down: tuple[Literal["redis", "database"], ...] | None = None
     flush: tuple[Literal["memory", "redis"], ...] = ()
     leak: LeakOrder | None = None
+    wrong: tuple[Wrong, ...] | None = None
     stall: Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0, le=MAX_STALL)] | None = None
 
 
@@ -113,6 +131,7 @@ class Experiments:
         dependencies: Mapping[str, Dependency],
         tally: Tally,
         seed: int,
+        wrong: tuple[str, ...] = (),
         stall: Callable[[float], None] = time.sleep,
     ) -> None:
         self._work = work
@@ -126,6 +145,14 @@ class Experiments:
         self._kept: list[bytes] = []
         self._opened: list[int] = []
         self._owed = 0.0
+        self._wrong_from_start = wrong
+        self._wrong: tuple[str, ...] = ()
+        self._be_wrong(wrong)
+
+    @property
+    def loses_writes(self) -> bool:
+        """Whether writes that the database does not take are acknowledged."""
+        return "writes_lost" in self._wrong
 
     def leak(self) -> None:
         """Keep what each request has to keep at present."""
@@ -160,6 +187,8 @@ class Experiments:
             self._take_away(order.down)
         if order.leak is not None:
             self._leak = order.leak
+        if order.wrong is not None:
+            self._be_wrong(order.wrong)
         for layer in order.flush:
             await self._layers.flush(layer)
         if order.stall is not None:
@@ -174,6 +203,7 @@ class Experiments:
             "fail": {step: share for step, share in self._failing.items() if share > 0.0},
             "down": [name for name, dependency in self._dependencies.items() if dependency.taken_away],
             "leak": self._leak.model_dump(),
+            "wrong": list(self._wrong),
             "breakers": {name: dependency.breaker.state.name.lower() for name, dependency in self._dependencies.items()},
             "counts": self._tally.counts(),
         }
@@ -182,10 +212,18 @@ class Experiments:
         self._work.reset()
         self._failing.clear()
         self._take_away(())
+        self._be_wrong(self._wrong_from_start)
         self._leak, self._owed = LeakOrder(), 0.0
         self._kept.clear()
         while self._opened:
             os.close(self._opened.pop())
+
+    def _be_wrong(self, names: tuple[str, ...]) -> None:
+        self._wrong = names
+        self._layers.invalidates = "cache_not_invalidated" not in names
+        for dependency in self._dependencies.values():
+            dependency.breaker.never_opens = "breaker_never_opens" in names
+            dependency.retries = STORM_RETRIES if "retry_storm" in names else 0
 
     def _take_away(self, names: tuple[str, ...]) -> None:
         for name in (REDIS, DATABASE):

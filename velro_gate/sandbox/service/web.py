@@ -18,11 +18,13 @@ from velro_gate.sandbox.service.work import Work
 from velro_gate.sandbox.settings import (
     AUTHENTICATION,
     AUTHORIZATION,
+    CACHE_INVALIDATE,
     GENERATION_CREATE,
     GENERATION_LIST,
     LOGIN,
     MEDIA,
     MODEL,
+    MODEL_RENAME,
 )
 from velro_gate.sandbox.stores.layers import Found
 from velro_gate.sandbox.tally import DATABASE, OTHER, Tally
@@ -52,6 +54,7 @@ _EXACT = {
     "/api/v1/auth/login": {"POST": LOGIN},
     "/api/v1/authorization/check": {"GET": AUTHORIZATION},
     "/api/v1/generations": {"GET": GENERATION_LIST, "POST": GENERATION_CREATE},
+    "/api/v1/cache/invalidate": {"POST": CACHE_INVALIDATE},
 }
 _MODELS = "/api/v1/models/"
 _MEDIA = "/api/v1/media/"
@@ -130,7 +133,8 @@ class Application:
 
     async def _answer(self, route: MatchedRoute, scope: Scope, receive: Receive) -> Reply:
         step = route.step
-        await self._work.spend(step)
+        if step not in (MODEL_RENAME, CACHE_INVALIDATE):
+            await self._work.spend(step)
         self._experiments.leak()
         if self._experiments.fails(step):
             return Reply(500, answers.error("failed by an experiment"))
@@ -141,6 +145,10 @@ class Application:
             return Reply(200, self._endpoints.me(who))
         if step == GENERATION_CREATE:
             return Reply(201, await self._endpoints.create(who, await _body(receive)))
+        if step == CACHE_INVALIDATE:
+            return Reply(200, await self._endpoints.invalidate(who, await _body(receive)))
+        if step == MODEL_RENAME:
+            return _cached(await self._endpoints.rename(who, route.identifier, await _body(receive)))
         return _cached(await self._read(route, who, scope["query_string"]))
 
     async def _read(self, route: MatchedRoute, who: Caller, query_string: bytes) -> Found:
@@ -184,13 +192,15 @@ def find(method: str, path: str) -> MatchedRoute:
             raise RefusalError(405, f"{method} is not possible here", ((b"allow", ", ".join(methods).encode()),))
         return MatchedRoute(methods[method])
     if path.startswith(_MODELS):
-        route = MatchedRoute(MODEL, path[len(_MODELS) :])
+        if method == "PUT":
+            return MatchedRoute(MODEL_RENAME, path[len(_MODELS) :])
+        route, allowed = MatchedRoute(MODEL, path[len(_MODELS) :]), b"GET, PUT"
     elif path.startswith(_MEDIA) and path.endswith(_MEDIA_END):
-        route = MatchedRoute(MEDIA, path[len(_MEDIA) : -len(_MEDIA_END)])
+        route, allowed = MatchedRoute(MEDIA, path[len(_MEDIA) : -len(_MEDIA_END)]), b"GET"
     else:
         raise RefusalError(404, "there is no such endpoint")
     if method != "GET":
-        raise RefusalError(405, f"{method} is not possible here", ((b"allow", b"GET"),))
+        raise RefusalError(405, f"{method} is not possible here", ((b"allow", allowed),))
     return route
 
 

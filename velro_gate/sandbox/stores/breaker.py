@@ -19,7 +19,7 @@ class BreakerState(Enum):
 
 
 class Breaker:
-    """The breaker of one dependency. opened: how often it has opened so far."""
+    """The breaker of one dependency. opened: how often it has opened so far. never_opens: whatever happens."""
 
     def __init__(self, *, failures: int, recovery: float, clock: Callable[[], float]) -> None:
         self._limit = failures
@@ -29,6 +29,7 @@ class Breaker:
         self._open_until: float | None = None
         self._trying = False
         self.opened = 0
+        self.never_opens = False
 
     @property
     def state(self) -> BreakerState:
@@ -64,7 +65,7 @@ class Breaker:
     def failed(self) -> None:
         """The dependency did not answer."""
         self._failures += 1
-        if self._trying or self._failures >= self._limit:
+        if not self.never_opens and (self._trying or self._failures >= self._limit):
             # Requests already under way when it opened must not push the trial further away each.
             if self.state is not BreakerState.OPEN:
                 self.opened += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from velro_gate.sandbox.catalogue import Access, Generation
+from velro_gate.sandbox.catalogue import Access, Generation, Model
 
 LIST_LIMIT = 20
 """Generations on one page, and the only page that is cached."""
@@ -45,8 +45,11 @@ class Database(Protocol):
     async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
         """The newest generations of a user, newest first, and how many the user has."""
 
-    async def model_exists(self, number: int) -> bool:
-        """Whether there is such a model."""
+    async def model(self, number: int) -> Model | None:
+        """A model; None when there is no such one."""
+
+    async def rename_model(self, number: int, name: str) -> Model | None:
+        """Give a model another name, and a version that is one higher; None when there is no such model."""
 
     async def media_exists(self, number: int) -> bool:
         """Whether there is such a medium."""

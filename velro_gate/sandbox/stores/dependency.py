@@ -16,6 +16,9 @@ T = TypeVar("T")
 class Dependency:
     """One dependency. taken_away: set by an experiment; asking then fails as if the network were gone.
 
+    retries: how often a failed question is asked again, at once and whatever the breaker says. A backend has none; one that is
+    wrong on purpose has.
+
     faults: the exceptions by which its client says that it is away; anything else is a bug and is let through.
     """
 
@@ -23,6 +26,7 @@ class Dependency:
         self.name = name
         self.breaker = breaker
         self.taken_away = False
+        self.retries = 0
         self._faults: tuple[type[Exception], ...] = (ConnectionError, TimeoutError, *faults)
         self._deadline = deadline
 
@@ -32,8 +36,16 @@ class Dependency:
         Raises:
             AwayError: the breaker is open, the dependency failed, or the deadline passed.
         """
-        if not self.breaker.admits():
+        for _ in range(self.retries):
+            try:
+                return await self._try(operation)
+            except AwayError:
+                continue
+        if not self.retries and not self.breaker.admits():
             raise AwayError(self.name, "not asked while its breaker is open", math.ceil(self.breaker.retry_after) or 1)
+        return await self._try(operation)
+
+    async def _try(self, operation: Callable[[], Awaitable[T]]) -> T:
         try:
             if self.taken_away:
                 raise ConnectionError("taken away by an experiment")

@@ -36,6 +36,8 @@ class Layers:
         self._fetching: dict[str, asyncio.Task[Found]] = {}
         self._superseded: set[str] = set()
         self._outdated: set[str] = set()
+        self.invalidates = True
+        """Whether what is written or declared invalid leaves the caches; not so in a backend that is wrong on purpose."""
 
     async def read(self, key: str, query: Callable[[], Awaitable[bytes | None]]) -> Found:
         """The body under a key; ``query`` asks the database for it when no layer has it.
@@ -58,6 +60,8 @@ class Layers:
 
     async def write(self, key: str, body: bytes) -> None:
         """Put what was just written to the database into both cache layers (write-through)."""
+        if not self.invalidates:
+            return
         if key in self._fetching:
             # What is being fetched may be older than this.
             self._superseded.add(key)
@@ -66,10 +70,24 @@ class Layers:
 
     def forget(self, key: str) -> None:
         """Believe no layer about this key until the database has been asked again."""
+        if not self.invalidates:
+            return
         if key in self._fetching:
             self._superseded.add(key)
         self._memory.drop(key)
         self._outdated.add(key)
+
+    async def invalidate(self, prefix: str) -> None:
+        """Forget in both layers what lies under keys that begin so.
+
+        Raises:
+            AwayError: the shared layer is away.
+        """
+        if not self.invalidates:
+            return
+        self._superseded |= {key for key in self._fetching if key.startswith(prefix)}
+        self._memory.flush(prefix)
+        await self._redis.ask(lambda: self._shared.flush(prefix))
 
     async def warm(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Fill the shared layer. A process that has just started holds nothing itself: its own layer fills as it is asked."""

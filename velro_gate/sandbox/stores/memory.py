@@ -36,6 +36,10 @@ class Memory:
         """Forget one body, if it is there."""
         self._bodies.pop(key, None)
 
-    def flush(self) -> None:
-        """Forget everything."""
-        self._bodies.clear()
+    def flush(self, prefix: str = "") -> None:
+        """Forget everything, or what lies under keys that begin so."""
+        if not prefix:
+            self._bodies.clear()
+            return
+        for key in [key for key in self._bodies if key.startswith(prefix)]:
+            self._bodies.pop(key, None)

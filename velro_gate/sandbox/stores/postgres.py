@@ -9,18 +9,28 @@ from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
 from velro_gate.errors import UsageError
-from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODELS, Access, Generation, model_name, seeded_generations
+from velro_gate.sandbox.catalogue import (
+    GENERATIONS_PER_USER,
+    MODELS,
+    Access,
+    Generation,
+    Model,
+    model_name,
+    seeded_generations,
+)
+from velro_gate.sandbox.stores.pool import Connection, Pool
 
 OPEN_SECONDS = 30.0
 WAIT_SECONDS = 1.0
+QUERY_SECONDS = 2.0
+"""Seconds: of opening the pool, of a wait for a connection, of one query on the server."""
 
 _LAYOUT = """
 DROP SCHEMA IF EXISTS velro_sandbox CASCADE;
 CREATE SCHEMA velro_sandbox;
-CREATE TABLE velro_sandbox.models (number integer PRIMARY KEY, name text NOT NULL);
+CREATE TABLE velro_sandbox.models (number integer PRIMARY KEY, name text NOT NULL, version integer NOT NULL);
 CREATE TABLE velro_sandbox.generations (
     number bigint PRIMARY KEY, owner bigint NOT NULL, model integer NOT NULL, prompt text NOT NULL, status text NOT NULL,
     shared boolean NOT NULL
@@ -36,6 +46,7 @@ WHERE owner = %s ORDER BY number DESC LIMIT %s
 _ADD = """
 INSERT INTO velro_sandbox.generations VALUES (nextval('velro_sandbox.numbers'), %s, %s, %s, 'queued', false) RETURNING number
 """
+_RENAME = "UPDATE velro_sandbox.models SET name = %s, version = version + 1 WHERE number = %s RETURNING name, version"
 
 
 class PostgresDatabase:
@@ -44,38 +55,28 @@ class PostgresDatabase:
     pool_size: connections held from the start. open_seconds: longest wait for all of them.
     """
 
-    faults: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
+    faults: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
 
-    def __init__(self, url: str, *, users: int, pool_size: int, open_seconds: float = OPEN_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, users: int, pool_size: int, open_seconds: float = OPEN_SECONDS, query_seconds: float = QUERY_SECONDS
+    ) -> None:
         # Libraries write the driver into the scheme (postgresql+asyncpg://); libpq knows none.
         self._url = re.sub(r"^(postgres(?:ql)?)\+\w+:", r"\1:", url)
         self._users = users
         self._open_seconds = open_seconds
-        self._pool = AsyncConnectionPool(
-            self._url,
-            min_size=pool_size,
-            max_size=pool_size,
-            timeout=WAIT_SECONDS,
-            num_workers=8,
-            # Lost connections are sought again for a minute at a time, and at once when the breaker lets a trial through.
-            reconnect_timeout=60.0,
-            kwargs={"autocommit": True},
-            name="velro-sandbox",
-            open=False,
-        )
+        self._pool = Pool(self._url, size=pool_size, wait=WAIT_SECONDS, longest=query_seconds)
 
     @property
     def pool_size(self) -> int:
-        return self._pool.get_stats().get("pool_size", 0)
+        return self._pool.open_count
 
     @property
     def pool_in_use(self) -> int:
-        stats = self._pool.get_stats()
-        return stats.get("pool_size", 0) - stats.get("pool_available", 0)
+        return self._pool.in_use
 
     @property
     def pool_waiting(self) -> int:
-        return self._pool.get_stats().get("requests_waiting", 0)
+        return self._pool.waiting
 
     async def open(self) -> None:
         """Connect, lay out the tables and fill them.
@@ -96,19 +97,19 @@ class PostgresDatabase:
         try:
             async with await psycopg.AsyncConnection.connect(self._url, connect_timeout=10) as connection:
                 await self._lay_out(connection)
-            await self._pool.open(wait=True, timeout=self._open_seconds)
+            await self._pool.open(self._open_seconds)
         except self.faults as fault:
             await self._pool.close()
             raise UsageError(
                 "the sandbox's database cannot be used",
                 where="DATABASE_URL",
-                why=str(fault).partition("\n")[0],
-                hint=f"It has to admit {self._pool.max_size} connections (max_connections) and to allow a schema of its own.",
+                why=str(fault).partition("\n")[0] or "it did not answer in time",
+                hint=f"It has to admit {self._pool.size} connections (max_connections) and to allow a schema of its own.",
             ) from fault
 
     async def _lay_out(self, connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute(_LAYOUT)
-        await _copy(connection, "models", ((n, model_name(n)) for n in MODELS))
+        await _copy(connection, "models", ((n, model_name(n), 1) for n in MODELS))
         rows = map(astuple, seeded_generations(self._users))
         await _copy(connection, "generations", rows)
         count = self._users * GENERATIONS_PER_USER
@@ -132,8 +133,13 @@ class PostgresDatabase:
         total = await self._query("SELECT count(*) FROM velro_sandbox.generations WHERE owner = %s", owner)
         return [Generation(*row) for row in rows], total[0][0]
 
-    async def model_exists(self, number: int) -> bool:
-        return bool(await self._query("SELECT 1 FROM velro_sandbox.models WHERE number = %s", number))
+    async def model(self, number: int) -> Model | None:
+        rows = await self._query("SELECT name, version FROM velro_sandbox.models WHERE number = %s", number)
+        return Model(number, *rows[0]) if rows else None
+
+    async def rename_model(self, number: int, name: str) -> Model | None:
+        rows = await self._query(_RENAME, name, number)
+        return Model(number, *rows[0]) if rows else None
 
     async def media_exists(self, number: int) -> bool:
         return bool(await self._query("SELECT 1 FROM velro_sandbox.media WHERE number = %s", number))
@@ -144,9 +150,11 @@ class PostgresDatabase:
         return number
 
     async def _query(self, sql: str, *values: int | str) -> list[Any]:
-        async with self._pool.connection() as connection:
+        async def ask(connection: Connection) -> list[Any]:
             cursor = await connection.execute(sql.encode(), values)
             return await cursor.fetchall()
+
+        return await self._pool.run(ask)
 
 
 async def _copy(connection: psycopg.AsyncConnection[Any], table: str, rows: Iterable[tuple[object, ...]]) -> None:

@@ -37,8 +37,8 @@ class Shared(Protocol):
     async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Keep many bodies."""
 
-    async def flush(self) -> None:
-        """Forget everything that the sandbox has put there."""
+    async def flush(self, prefix: str = "") -> None:
+        """Forget everything that the sandbox has put there, or what lies under keys that begin so."""
 
     async def ping(self) -> None:
         """Return when the layer answers."""
@@ -65,8 +65,8 @@ class EmbeddedShared:
         for key, body in entries:
             self._memory.put(key, body)
 
-    async def flush(self) -> None:
-        self._memory.flush()
+    async def flush(self, prefix: str = "") -> None:
+        self._memory.flush(prefix)
 
     async def ping(self) -> None:
         return
@@ -102,8 +102,8 @@ class RedisShared:
                     pipeline.set(_PREFIX + key, body, ex=self._ttl)
                 await pipeline.execute()
 
-    async def flush(self) -> None:
-        keys = [key async for key in self._redis.scan_iter(match=_PREFIX + "*", count=_BATCH)]
+    async def flush(self, prefix: str = "") -> None:
+        keys = [key async for key in self._redis.scan_iter(match=f"{_PREFIX}{prefix}*", count=_BATCH)]
         for start in range(0, len(keys), _BATCH):
             await self._redis.unlink(*keys[start : start + _BATCH])
 

@@ -16,10 +16,18 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from velro_gate.sandbox.catalogue import GENERATIONS_PER_USER, MODELS, Access, Generation, model_name, seeded_generations
+from velro_gate.sandbox.catalogue import (
+    GENERATIONS_PER_USER,
+    MODELS,
+    Access,
+    Generation,
+    Model,
+    model_name,
+    seeded_generations,
+)
 
 _TABLES = """
-CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE models (number INTEGER PRIMARY KEY, name TEXT NOT NULL, version INTEGER NOT NULL);
 CREATE TABLE generations (
     number INTEGER PRIMARY KEY, owner INTEGER NOT NULL, model INTEGER NOT NULL, prompt TEXT NOT NULL, status TEXT NOT NULL,
     shared INTEGER NOT NULL
@@ -95,8 +103,14 @@ class SqliteDatabase:
         total = await self._query("SELECT count(*) FROM generations WHERE owner = ?", owner)
         return [Generation(*row) for row in rows], total[0][0]
 
-    async def model_exists(self, number: int) -> bool:
-        return bool(await self._query("SELECT 1 FROM models WHERE number = ?", number))
+    async def model(self, number: int) -> Model | None:
+        rows = await self._query("SELECT name, version FROM models WHERE number = ?", number)
+        return Model(number, *rows[0]) if rows else None
+
+    async def rename_model(self, number: int, name: str) -> Model | None:
+        await self._query_time()
+        row = await self._in_thread(lambda: self._rename(number, name))
+        return Model(number, *row) if row else None
 
     async def media_exists(self, number: int) -> bool:
         return bool(await self._query("SELECT 1 FROM media WHERE number = ?", number))
@@ -105,6 +119,15 @@ class SqliteDatabase:
         await self._query_time()
         number: int = await self._in_thread(lambda: self._insert(owner, model, prompt))
         return number
+
+    def _rename(self, number: int, name: str) -> tuple[str, int] | None:
+        assert self._writer is not None
+        with self._writer:
+            self._writer.execute("UPDATE models SET name = ?, version = version + 1 WHERE number = ?", (name, number))
+            found: tuple[str, int] | None = self._writer.execute(
+                "SELECT name, version FROM models WHERE number = ?", (number,)
+            ).fetchone()
+        return found
 
     def _insert(self, owner: int, model: int, prompt: str) -> int:
         assert self._writer is not None
@@ -144,7 +167,7 @@ def _fill(path: Path, users: int) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.executescript(_TABLES)
     with connection:
-        connection.executemany("INSERT INTO models VALUES (?, ?)", [(n, model_name(n)) for n in MODELS])
+        connection.executemany("INSERT INTO models VALUES (?, ?, 1)", [(n, model_name(n)) for n in MODELS])
         rows = map(astuple, seeded_generations(users))
         connection.executemany("INSERT INTO generations VALUES (?, ?, ?, ?, ?, ?)", rows)
         connection.executemany("INSERT INTO media VALUES (?)", ((n,) for n in range(users * GENERATIONS_PER_USER)))
