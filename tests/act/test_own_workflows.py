@@ -19,7 +19,7 @@ PLANNED = {
     "merge_group": {("gate", "perf-gate.yml"), ("confirm", "perf-gate.yml"), ("fork", "perf-gate.yml")},
     "push": {("test", "ci.yml"), ("baseline", "perf-baseline.yml")},
     "workflow_dispatch": {("run", "perf-dispatch.yml")},
-    "schedule": {("selftest", "perf-nightly.yml")},
+    "schedule": {("selftest", "perf-nightly.yml"), ("resilience", "perf-nightly.yml")},
     "workflow_run": {("report", "perf-report-fork.yml")},
 }
 

@@ -41,6 +41,7 @@ OWN = Choices(
     start="scripts/serve-sandbox.sh",
     url="http://127.0.0.1:8400",
     scenario="scenarios/velro-prd.yaml",
+    resilience="scenarios/velro-resilience.yaml:sandbox",
     variables={"SUPABASE_SERVICE_KEY": "steps.service.outputs.key"},
 )
 """This repository's own answers."""
@@ -52,7 +53,14 @@ USERS = [
     Choices(action=ACTION, store="artifact", url="https://staging.example.org/api", profile="full", health="/up"),
     Choices(action=ACTION, store="none", start='sh -c "echo: #1"'),
     Choices(action=ACTION, labels=("self-hosted", "load"), cluster_workers=4, cluster_head="head.example", bearer="TOKEN"),
-    Choices(action=ACTION, duet=True, start="exec ./serve --port $PORT", build="make -j2", status="perf duet"),
+    Choices(
+        action=ACTION,
+        duet=True,
+        start="exec ./serve --port $PORT",
+        build="make -j2",
+        status="perf duet",
+        resilience="broken.yaml",
+    ),
 ]
 
 

@@ -12,6 +12,7 @@ from tests.analysis.resilience.test_expectations import ERRORS, RECOVERY, record
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.record import Estimate, RunRecord, Window
 from velro_gate.model.resilience.experiment import Expectation, Expected
+from velro_gate.model.verdict import Level
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal_text
 from velro_gate.report.formats.document import verdict_json
@@ -102,8 +103,30 @@ def test_what_was_not_undone_is_a_band_to_the_end() -> None:
             False,
             "below the limit of 99 %; its interval includes it",
         ),
+        (
+            Expectation(kind=Expected.LOST, limit=0.0),
+            Estimate.exact(3.0, n=41),
+            False,
+            "acknowledged writes that were lost 3 of 41, above the limit of 0",
+        ),
+        (
+            Expectation(kind=Expected.CONSISTENCY, limit=0.5),
+            Estimate.exact(5.0, n=41),
+            True,
+            "reads were still stale, seen by 2 of 5 users within 5.00 s, the limit is 500 ms",
+        ),
+        (
+            Expectation(kind=Expected.STALE, limit=0.01),
+            Estimate.exact(0.2, n=41),
+            False,
+            "stale reads after the invalidation 20.0 %, seen by 2 of 5 users, above the limit of 1 %",
+        ),
+        (Expectation(kind=Expected.FAILOVER, limit=2.0), Estimate.exact(9.0, n=9), True, "traffic did not move within 9.00 s"),
+        (Expectation(kind=Expected.HIT_RATE, limit=2.0), Estimate.exact(5.0, n=4), True, "it did not come back within 5.00 s"),
     ],
 )
 def test_a_sentence_says_what_did_not_hold(wanted: Expectation, estimate: Estimate, unfinished: bool, said: str) -> None:
-    (result,) = judge(record(wanted, estimate, unfinished=unfinished), []).expectations
+    users = (2, 5) if wanted.kind in (Expected.STALE, Expected.CONSISTENCY) else None
+    (result,) = judge(record(wanted, estimate, unfinished=unfinished, users=users), []).expectations
+    assert result.level > Level.PASS
     assert said in expectation_sentence(result)

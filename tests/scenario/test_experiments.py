@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 
 from tests.scenario.files import faults, load, shop
-from velro_gate.model.resilience.experiment import Blow, Expected, NetworkAction, ProcessAction, RequestAction
+from velro_gate.model.resilience.experiment import (
+    Blow,
+    Expected,
+    InvalidateAction,
+    NetworkAction,
+    Pattern,
+    ProcessAction,
+    RequestAction,
+)
 from velro_gate.model.resilience.network import Outage, WireProtocol
+from velro_gate.model.resilience.probes import ControlRequest
 from velro_gate.model.scenario import Phase, Scenario
 from velro_gate.scenario import secrets
 
@@ -44,6 +53,77 @@ def test_an_experiment_says_what_is_broken_when_and_what_is_expected(tmp_path: P
     }
     assert {each.step for each in experiment.expected if each.kind is not Expected.RETRIES} == {"list"}
     assert next(each.proxy for each in experiment.expected if each.kind is Expected.RETRIES) == "redis"
+
+
+WRITE = {"method": "PUT", "path": "/items/4", "headers": {"X-Key": "${env.KEY}"}, "json": {"name": "${value}"}}
+READ = {"path": "/items/4", "value": "$.name", "readers": 3}
+VERIFY = {"write": {"path": "/items"}, "id": "$.id", "read": {"path": "/items/${id}"}, "within": "4 s"}
+
+
+def test_an_invalidation_says_what_is_written_who_reads_and_what_must_hold(tmp_path: Path) -> None:
+    wanted = {"stale": "< 1 %", "consistency": "500 ms", "load": 3, "hit_rate": "8 s", "lost": 0}
+    wanted["degraded"] = {"status": [200], "request": {"path": "/items", "value": "header:x-from", "equals": "memory"}}
+    wanted["breaker"] = {"within": "2 s", "metric": "breaker_redis_openings_total"}
+    written = {"name": "new", "at": "5 s", "for": "3 s", "expect": wanted, "verify": VERIFY}
+    written["invalidate"] = {"write": WRITE, "read": READ, "pattern": "tag"}
+    scenario = load(with_experiments(written), tmp_path, {"KEY": "k"})
+    (experiment,) = phase_of(scenario).experiments
+    action = experiment.action
+    assert isinstance(action, InvalidateAction)
+    assert isinstance(action.by, ControlRequest)
+    assert (action.by.headers, action.by.body, action.pattern) == (
+        (("X-Key", "${env.KEY}"),),
+        '{"name": "${value}"}',
+        Pattern.TAG,
+    )
+    assert action.read is not None
+    assert (action.read.place, action.read.readers, action.read.by_version) == ("json:$.name", 3, False)
+    assert experiment.degraded is not None
+    assert (experiment.degraded.place, experiment.degraded.equals) == ("header:x-from", "memory")
+    # What recovers is waited for from the invalidation on, and writes are read back after its three seconds.
+    assert experiment.room == 5.0
+    assert {each.kind.value: each.limit for each in experiment.expected} == {
+        "degraded": 0.99,
+        "breaker": 2.0,
+        "load": 3.0,
+        "hit_rate": 8.0,
+        "stale": 0.01,
+        "consistency": 0.5,
+        "lost": 0.0,
+    }
+    assert secrets(scenario, {"KEY": "k", "OTHER": "o"})["KEY"] == "k"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"expect": {"stale": "1 %"}, "invalidate": {"write": WRITE}}, "nobody reads, so 'stale' cannot be measured"),
+        ({"expect": {"failover": "2 s"}, "command": "true"}, "may be over before others have taken over"),
+        ({"expect": {"lost": 0}, "invalidate": {"write": WRITE}}, "nothing is written, so nothing can be lost"),
+        ({"verify": VERIFY, "invalidate": {"write": WRITE}, "expect": {}}, "no limit on 'lost' is given"),
+        ({"invalidate": {"write": WRITE, "redis": {"url": "redis://h", "command": "GET"}}}, "exactly one of write, redis"),
+        ({"invalidate": {"write": WRITE, "read": {"path": "/a"}}}, "exactly one of value, version"),
+        ({"invalidate": {"write": WRITE, "read": {**READ, "value": "name"}}}, "'name' is no place in a response"),
+        ({"invalidate": {"write": {"path": "/${id}"}}}, "${id} means nothing here"),
+        ({"invalidate": {"redis": {"url": "redis://${x}", "command": "GET 'a"}}}, "the command cannot be read"),
+        (
+            {"invalidate": {"write": WRITE, "read": READ}, "expect": {"consistency": "9 s"}},
+            "reads end before this limit",
+        ),
+        (
+            {"invalidate": {"write": WRITE, "read": {**READ, "every": "1 ms"}}},
+            "more than 8000 reads",
+        ),
+        (
+            {"invalidate": {"write": WRITE}, "verify": {**VERIFY, "read": {"path": "/a"}}, "expect": {"lost": 0}},
+            "nothing says which write is read back",
+        ),
+    ],
+)
+def test_probes_that_cannot_tell_anything_are_faults(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    assert any(
+        said in fault for fault in faults(with_experiments({"name": "n", "at": "5 s", "for": "3 s", **changed}), tmp_path)
+    )
 
 
 def test_a_proxy_takes_port_and_protocol_from_the_url_and_a_bare_port_listens_on_this_machine(tmp_path: Path) -> None:

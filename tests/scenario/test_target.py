@@ -184,3 +184,23 @@ def test_sources_of_the_other_family_than_the_url_are_told(tmp_path: Path) -> No
 def test_files_are_looked_at_although_the_url_is_missing(tmp_path: Path) -> None:
     (fault,) = faults({**shop(), "target": {"url": "${env.NOWHERE}", "ca_file": "none.pem"}}, tmp_path)
     assert "there is no file none.pem" in fault
+
+
+def test_replicas_have_urls_of_their_own_the_first_of_which_is_the_targets(tmp_path: Path) -> None:
+    target = load(shop() | {"target": {"urls": ["http://a:1/v1/", "http://${env.OTHER:-b}:2/v1"]}}, tmp_path).target
+    assert target.urls == ("http://a:1/v1", "http://b:2/v1")
+    assert target.url == target.urls[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"urls": ["http://a", "http://a"]}, "a replica is given twice"),
+        ({"urls": ["http://a"]}, "one URL makes no replicas"),
+        ({"urls": ["http://a", "https://b"]}, "replicas differ in scheme or path"),
+        ({"urls": ["http://a", "nowhere"]}, "target.urls does not start with http://"),
+        ({"urls": ["http://a", "http://b"], "url": "http://c"}, "'url' and 'urls' exclude each other"),
+    ],
+)
+def test_replicas_that_cannot_be_are_faults(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    assert any(says in fault for fault in faults(shop() | {"target": given}, tmp_path))

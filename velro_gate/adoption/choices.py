@@ -22,6 +22,10 @@ _FORMS = {
     "scenario": (r"(?!/)(?!.*\.\.)[\w./-]+\.ya?ml", "the path of a YAML file inside the repository"),
     "profile": (r"[\w:.-]*", "the name of a profile"),
     "status": (r"[\w][\w /.:-]{0,99}", "a name of letters, digits, blanks and / . : -"),
+    "resilience": (
+        r"((?!/)(?!.*\.\.)[\w./-]+\.ya?ml(:[\w.-]+)?)?",
+        "the path of a YAML file inside the repository, with a profile after a colon if it is not the first one",
+    ),
     "bearer": (r"([A-Z_][A-Z0-9_]*)?", "the name of an environment variable"),
     "cluster_head": (r"([\w][\w.-]*)?", "the name of a machine"),
     "hosted": (r"[\w.-]+", "the label of a hosted runner"),
@@ -43,9 +47,10 @@ class Choices:
     and measured side by side; then ``start`` serves either on the port in PORT, in the foreground. url, health: of the
     service. scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the
     gate, each with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines
-    live. cluster_workers, cluster_head: jobs that are workers of a cluster, and the name of the machine that they reach their
-    head at; 0 and empty without a cluster. status: the name of the commit status. hosted: the runner for reports of forks.
-    minutes, dispatch_minutes: time limits.
+    live. resilience: a scenario with experiments that runs each night, as PATH or PATH:PROFILE; or empty.
+    cluster_workers, cluster_head: jobs that are workers of a cluster, and the name of the machine that they reach their head
+    at; 0 and empty without a cluster. status: the name of the commit status. hosted: the runner for reports of forks. minutes,
+    dispatch_minutes: time limits.
 
     Raises:
         UsageError: an answer has not the form that it needs.
@@ -65,6 +70,7 @@ class Choices:
     bearer: str = ""
     store: str = "branch"
     status: str = "velro-gate"
+    resilience: str = ""
     hosted: str = "ubuntu-24.04"
     cluster_workers: int = 0
     cluster_head: str = ""

@@ -55,6 +55,8 @@ def render_files(choices: Choices) -> dict[str, str]:
         # Baselines are kept by this name, not by that of a runner, which is another one in each job where runners come and go.
         "pool": "-".join(choices.labels),
         "profile": choices.profile,
+        "resilience": choices.resilience.partition(":")[0],
+        "resilience_profile": choices.resilience.partition(":")[2],
         "runs_on": f"[{', '.join(choices.labels)}]",
         "scenario": choices.scenario,
         "start": choices.start,

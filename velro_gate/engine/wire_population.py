@@ -8,7 +8,9 @@ from typing import Generic, Protocol, TypeVar
 
 import trio
 
+from velro_gate.engine.http.connection import Connection
 from velro_gate.engine.http.poller import Poller
+from velro_gate.engine.http.replicas import keep_checking
 from velro_gate.engine.http.responses import HeaderKinds
 from velro_gate.engine.http.routes import Route
 from velro_gate.engine.http.wiring import Wire
@@ -87,6 +89,15 @@ class WirePopulation(Generic[U, C]):
     async def start(self, nursery: trio.Nursery, aside: Aside) -> None:  # noqa: ARG002 - the interface's
         """See Population."""
         nursery.start_soon(self._wire.poller.run)
+        route = self._wire.route
+        if route.replicas is not None:
+            nursery.start_soon(keep_checking, route.replicas, route.endpoints, route.tls, route.server_name, self._move)
+
+    def _move(self) -> None:
+        """Let idle connections go to the replicas that they belong to."""
+        for user in self._users.values():
+            if isinstance(user.connection, Connection):
+                user.connection.move()
 
     def join(self, user: int) -> None:
         """See Population."""

@@ -168,12 +168,14 @@ class ResourceSummary:
 class ExpectedFigure:
     """A figure of which something is expected while something is broken. estimate: None where it was not measured.
 
-    unfinished: what is waited for had not happened by the end, so the estimate is the least that the figure can be.
+    unfinished: what is waited for had not happened by the end, so the estimate is the least that the figure can be. users: how
+    many of those who read saw a stale value, and how many read; None for other figures.
     """
 
     expectation: Expectation
     estimate: Estimate | None
     unfinished: bool = False
+    users: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

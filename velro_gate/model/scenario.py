@@ -319,12 +319,16 @@ class Target:
     """How many redirects of one request are followed."""
     compression: Literal["none", "gzip"] = "none"
     """What responses may be compressed with."""
+    urls: tuple[str, ...] = ()
+    """Of all replicas, the first of which is ``url``; empty where there is one. Users are spread over those that are well."""
 
     def __post_init__(self) -> None:
         if self.client_key is not None and self.client_certificate is None:
             raise ValueError("a client key has no effect without its certificate")
         if self.unix_socket is not None and self.source_addresses:
             raise ValueError("a connection to a unix socket has no source address")
+        if self.urls and (self.url != self.urls[0] or self.unix_socket is not None or self.http2):
+            raise ValueError("replicas have URLs of their own, the first of which is the target's, and speak HTTP/1.1")
         if unknown := [key for key, _ in self.watch if key not in WATCHED]:
             raise ValueError(f"nothing that can be watched is called {unknown[0]!r}")
         if self.follow_redirects < 0:

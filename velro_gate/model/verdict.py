@@ -91,7 +91,10 @@ class RequirementResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectationResult:
-    """What was expected of one experiment against what was measured. unfinished: the estimate is the least it can be."""
+    """What was expected of one experiment against what was measured.
+
+    unfinished: the estimate is the least it can be. users: how many of those who read saw a stale value, and how many read.
+    """
 
     phase: str
     experiment: str
@@ -102,6 +105,7 @@ class ExpectationResult:
     level: Level
     estimate: Estimate | None
     unfinished: bool = False
+    users: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:

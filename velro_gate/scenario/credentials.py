@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from velro_gate.model.resilience.experiment import Action, RequestAction
+from velro_gate.model.resilience.experiment import Experiment, InvalidateAction, RequestAction
+from velro_gate.model.resilience.probes import RedisCommand
 from velro_gate.model.scenario import BearerAuth, LoginAuth, Scenario
 from velro_gate.scenario.syntax.templates import names_in, variables_of
 from velro_gate.scenario.target import missing_variables
@@ -47,13 +48,29 @@ def _needs(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for phases in scenario.profiles.values():
         for phase in phases:
             for experiment in phase.experiments:
-                yield from ((name, f"experiment {experiment.name}") for name in _of_requests(experiment.action))
+                yield from ((name, f"experiment {experiment.name}") for name in _of_requests(experiment))
     for step in steps:
         yield from ((name, f"{place} of step {step.name}") for name, place in variables_of(step))
 
 
-def _of_requests(action: Action) -> Iterator[str]:
-    if isinstance(action, RequestAction):
-        for request in (action.begin, action.undo_by):
-            for text in () if request is None else (request.path, request.body):
-                yield from (name.removeprefix("env.") for name in names_in(text) if name.startswith("env."))
+def _of_requests(experiment: Experiment) -> Iterator[str]:
+    """The variables in the requests of an experiment, and in the URL of the Redis that it speaks to."""
+    for text in _texts(experiment):
+        yield from (name.removeprefix("env.") for name in names_in(text) if name.startswith("env."))
+
+
+def _texts(experiment: Experiment) -> Iterator[str]:
+    match experiment.action:
+        case RequestAction(begin=begin, undo_by=undo):
+            yield from begin.texts
+            yield from () if undo is None else undo.texts
+        case InvalidateAction(by=by, read=read):
+            yield from (by.url,) if isinstance(by, RedisCommand) else by.texts
+            yield from () if read is None else read.request.texts
+        case _:
+            pass
+    if experiment.verify is not None:
+        yield from experiment.verify.write.texts
+        yield from experiment.verify.read.texts
+    if experiment.degraded is not None:
+        yield from experiment.degraded.request.texts

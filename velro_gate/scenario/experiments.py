@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shlex
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,26 +14,34 @@ from velro_gate.model.resilience.experiment import (
     Action,
     Blow,
     CommandAction,
-    ControlRequest,
     Expectation,
     Expected,
     Experiment,
+    InvalidateAction,
     NetworkAction,
+    Pattern,
     PressureAction,
     ProcessAction,
     RequestAction,
 )
 from velro_gate.model.resilience.network import NetworkFault, Outage
+from velro_gate.model.resilience.probes import ControlRequest, DegradedAnswers, Readers, RedisCommand, VerifiedWrites
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.scenario.steps import check_path
-from velro_gate.scenario.syntax.experiment_shape import ControlSpec, ExpectSpec, ExperimentSpec, NetworkSpec
+from velro_gate.scenario.steps import JSON_PATH, check_path
+from velro_gate.scenario.syntax.experiment_shape import ExpectSpec, ExperimentSpec, NetworkSpec
 from velro_gate.scenario.syntax.faults import Faults, did_you_mean
+from velro_gate.scenario.syntax.probe_shape import ControlSpec, DegradedRequestSpec, InvalidateSpec, VerifySpec
 from velro_gate.scenario.syntax.quantities import names_process
 from velro_gate.scenario.syntax.shape import PhaseSpec
 from velro_gate.scenario.syntax.templates import names_in
 
 ReadExperiments = Callable[[PhaseSpec, Faults], tuple[Experiment, ...]]
 """The experiments of a phase as it is written; what is wrong with them is added to the faults."""
+
+MOST_READS = 8_000
+"""Reads of one invalidation: what was seen is one message."""
+SEEN_WELL = 3.0
+"""Seconds for which a service has to be well before it has recovered."""
 
 
 def no_experiments(_: PhaseSpec, __: Faults) -> tuple[Experiment, ...]:
@@ -80,7 +89,10 @@ class ExperimentReader:
         if spec.steady > first:
             faults.add(spec.line("at"), "'at' leaves no room for the steady state before it", "begin it later")
             return
-        expected = () if spec.expect is None else tuple(self._expected(spec.expect, action, spec.lasts, faults))
+        expected = () if spec.expect is None else tuple(self._expected(spec.expect, spec, action, faults))
+        verify = None if spec.verify is None else _verified(spec.verify, faults)
+        asked = None if spec.expect is None or spec.expect.degraded is None else spec.expect.degraded.request
+        degraded = None if asked is None else _degraded(asked, faults)
         for number in range(spec.times):
             drawn = random.Random(f"{self.seed}/{phase}/{spec.name}/{number}")
             at = first + drawn.random() * (last - first) + number * (spec.every or 0.0)
@@ -92,9 +104,11 @@ class ExperimentReader:
                 steady=spec.steady,
                 repeat=number + 1,
                 expected=expected,
+                verify=verify,
+                degraded=degraded,
             )
 
-    def _expected(self, spec: ExpectSpec, action: Action, lasts: float, faults: Faults) -> Iterator[Expectation]:
+    def _expected(self, spec: ExpectSpec, experiment: ExperimentSpec, action: Action, faults: Faults) -> Iterator[Expectation]:
         step = spec.step
         if step != ALL_STEPS and step not in self.steps:
             faults.add(spec.line("step"), f"there is no step {step!r}", did_you_mean(step, [*self.steps, ALL_STEPS]))
@@ -103,11 +117,16 @@ class ExperimentReader:
         if spec.p95 is not None:
             yield Expectation(kind=Expected.P95, limit=spec.p95, step=step)
         if spec.degraded is not None:
-            statuses = tuple(spec.degraded.status)
-            yield Expectation(kind=Expected.DEGRADED, limit=spec.degraded.share, step=step, statuses=statuses)
+            yield Expectation(
+                kind=Expected.DEGRADED,
+                limit=spec.degraded.share,
+                step=step,
+                statuses=tuple(spec.degraded.status),
+                probed=spec.degraded.request is not None,
+            )
         if spec.breaker is not None:
             found = spec.breaker
-            if found.within > lasts:
+            if found.within > experiment.lasts:
                 faults.add(spec.line("breaker"), "the breaker may open after the fault is over", "let the fault last longer")
             yield Expectation(
                 kind=Expected.BREAKER,
@@ -115,21 +134,27 @@ class ExperimentReader:
                 step=step,
                 statuses=tuple(found.status),
                 fast=found.faster_than,
+                metric=found.metric,
             )
-        if spec.recovery is not None:
-            yield Expectation(kind=Expected.RECOVERY, limit=spec.recovery, step=step)
-        if spec.retries is not None:
-            yield Expectation(kind=Expected.RETRIES, limit=spec.retries, proxy=self._counted_at(spec, action, faults))
-        elif spec.proxy:
+        yield from _waited_for(spec, experiment, faults)
+        for kind, limit in ((Expected.RETRIES, spec.retries), (Expected.LOAD, spec.load)):
+            if limit is not None:
+                yield Expectation(kind=kind, limit=limit, proxy=self._counted_at(spec, kind.value, action, faults))
+        if spec.proxy and spec.retries is None and spec.load is None:
             faults.add(spec.line("proxy"), "'proxy' says where retries are counted, and no limit on 'retries' is given")
+        yield from _expected_of_probes(spec, experiment, faults)
 
-    def _counted_at(self, spec: ExpectSpec, action: Action, faults: Faults) -> str:
+    def _counted_at(self, spec: ExpectSpec, key: str, action: Action, faults: Faults) -> str:
         """The proxy that counts retries: the one that is named or broken, or the only one."""
         broken = action.proxy if isinstance(action, NetworkAction) else ""
         only = next(iter(self.proxies)) if len(self.proxies) == 1 else ""
         name = spec.proxy or broken or only
         if not name:
-            faults.add(spec.line("retries"), "nothing says at which proxy retries are counted", "add 'proxy: NAME'")
+            faults.add(
+                spec.line(key),
+                f"nothing says at which proxy '{key}' counts",
+                "add 'proxy: NAME'",
+            )
         elif name not in self.proxies:
             faults.add(spec.line("proxy"), f"there is no proxy {name!r}", did_you_mean(name, self.proxies))
         return name
@@ -152,6 +177,11 @@ class ExperimentReader:
         if spec.request is not None:
             undo = spec.request.undo
             return RequestAction(begin=_request(spec.request, faults), undo_by=None if undo is None else _request(undo, faults))
+        if spec.invalidate is not None:
+            read = spec.invalidate.read
+            if read is not None and read.readers * spec.lasts / read.every > MOST_READS:
+                faults.add(read.line(), f"more than {MOST_READS} reads", "fewer readers, or a longer 'every'")
+            return _invalidation(spec.invalidate, faults)
         assert spec.command is not None
         return CommandAction(run=spec.command.run, undo_run=spec.command.undo)
 
@@ -178,12 +208,114 @@ def _check_process(of: str, line: int, faults: Faults) -> None:
         faults.add(line, f"{of!r} names no process", "port:8400, pid:4711 or command:gunicorn")
 
 
-def _request(spec: ControlSpec, faults: Faults) -> ControlRequest:
+def _waited_for(spec: ExpectSpec, experiment: ExperimentSpec, faults: Faults) -> Iterator[Expectation]:
+    """What has to be as before within some time."""
+    if spec.failover is not None and spec.failover + SEEN_WELL > experiment.lasts:
+        what = "the fault may be over before others have taken over"
+        faults.add(spec.line("failover"), what, f"'for' has to be {units.format_duration(SEEN_WELL)} longer")
+    waited = ((Expected.RECOVERY, spec.recovery), (Expected.FAILOVER, spec.failover), (Expected.HIT_RATE, spec.hit_rate))
+    for kind, limit in waited:
+        if limit is not None:
+            yield Expectation(kind=kind, limit=limit, step=spec.step)
+
+
+def _expected_of_probes(spec: ExpectSpec, experiment: ExperimentSpec, faults: Faults) -> Iterator[Expectation]:
+    """What needs users that read, or writes that are read back."""
+    invalidate = experiment.invalidate
+    read = None if invalidate is None else invalidate.read
+    for kind, limit in ((Expected.STALE, spec.stale), (Expected.CONSISTENCY, spec.consistency)):
+        if limit is not None:
+            if read is None:
+                hint = "add 'read' under 'invalidate'"
+                faults.add(spec.line(kind.value), f"nobody reads, so '{kind.value}' cannot be measured", hint)
+            elif limit > experiment.lasts and kind is Expected.CONSISTENCY:
+                faults.add(spec.line(kind.value), "reads end before this limit", "let 'for' last longer")
+            yield Expectation(kind=kind, limit=limit)
+    if spec.lost is not None:
+        if experiment.verify is None:
+            faults.add(spec.line("lost"), "nothing is written, so nothing can be lost", "add 'verify' to the experiment")
+        yield Expectation(kind=Expected.LOST, limit=float(spec.lost))
+    elif experiment.verify is not None:
+        hint = "add 'lost: 0' under 'expect'"
+        faults.add(experiment.line("verify"), "writes are read back, and no limit on 'lost' is given", hint)
+
+
+def _invalidation(spec: InvalidateSpec, faults: Faults) -> InvalidateAction:
+    read = None
+    if spec.read is not None:
+        by_version = bool(spec.read.version)
+        read = Readers(
+            request=_request(spec.read, faults, "reader", "value"),
+            place=_place(spec.read.version or spec.read.value, spec.read.line("version" if by_version else "value"), faults),
+            by_version=by_version,
+            readers=spec.read.readers,
+            every=spec.read.every,
+        )
+    if spec.redis is not None:
+        for name in names_in(spec.redis.url):
+            if not name.startswith("env."):
+                faults.add(spec.redis.line("url"), f"${{{name}}} means nothing here", "only ${env.NAME} does")
+        try:
+            words = tuple(shlex.split(spec.redis.command))
+        except ValueError as error:
+            faults.add(spec.redis.line("command"), f"the command cannot be read: {error}")
+            words = ()
+        return InvalidateAction(by=RedisCommand(url=spec.redis.url, words=words), pattern=Pattern(spec.pattern), read=read)
+    assert spec.write is not None
+    return InvalidateAction(by=_request(spec.write, faults, "value"), pattern=Pattern(spec.pattern), read=read)
+
+
+def _verified(spec: VerifySpec, faults: Faults) -> VerifiedWrites:
+    if not any("${id}" in text for text in _texts(spec.read)):
+        faults.add(spec.read.line(), "nothing says which write is read back", "put ${id} into the path, the query or a header")
+    return VerifiedWrites(
+        write=_request(spec.write, faults, "value"),
+        place=_place(spec.id, spec.line("id"), faults),
+        read=_request(spec.read, faults, "id"),
+        every=spec.every,
+        within=spec.within,
+    )
+
+
+def _degraded(spec: DegradedRequestSpec, faults: Faults) -> DegradedAnswers:
+    if spec.equals and not spec.value:
+        faults.add(spec.line("equals"), "nothing says what of the response 'equals' is about", "add 'value: $.name'")
+    place = _place(spec.value, spec.line("value"), faults) if spec.value else ""
+    return DegradedAnswers(request=_request(spec, faults), place=place, equals=spec.equals, every=spec.every)
+
+
+def _place(text: str, line: int, faults: Faults) -> str:
+    """A place in a response: ``json:$.name`` or ``header:etag``."""
+    if text.startswith("header:") and len(text) > len("header:"):
+        return text
+    if not JSON_PATH.fullmatch(text):
+        faults.add(line, f"{text!r} is no place in a response", "'$.name' for JSON, 'header:etag' for a header")
+    return f"json:{text}"
+
+
+def _texts(spec: ControlSpec) -> list[str]:
+    return [spec.path, *spec.headers.values(), *spec.query.values()]
+
+
+def _request(spec: ControlSpec, faults: Faults, *known: str) -> ControlRequest:
+    """known: names of placeholders that mean something in it, next to those of the environment."""
     check_path(spec.path, spec.line("path"), faults)
     body = "" if spec.json_body is None else json.dumps(spec.json_body)
-    for text, key in ((spec.path, "path"), (body, "json")):
+    texts: list[tuple[str, tuple[str, ...]]] = [(spec.path, ("path",)), (body, ("json",))]
+    texts += [(value, ("headers", name)) for name, value in spec.headers.items()]
+    texts += [(value, ("query", name)) for name, value in spec.query.items()]
+    for text, key in texts:
         for name in names_in(text):
-            if not name.startswith("env."):
+            if not name.startswith("env.") and name not in known:
                 what = f"${{{name}}} means nothing here"
-                faults.add(spec.line(key), what, "a control request belongs to no user: only ${env.NAME} does")
-    return ControlRequest(method=spec.method, path=spec.path, body=body)
+                hint = "a control request belongs to no user: only ${env.NAME} does"
+                if known:
+                    hint = f"known here: {', '.join(f'${{{each}}}' for each in (*known, 'env.NAME'))}"
+                faults.add(spec.line(*key), what, hint)
+    return ControlRequest(
+        method=spec.method,
+        path=spec.path,
+        body=body,
+        headers=tuple(spec.headers.items()),
+        query=tuple(spec.query.items()),
+    )

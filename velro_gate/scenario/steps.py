@@ -23,7 +23,7 @@ from velro_gate.scenario.syntax.templates import RESERVED, Vocabulary, check_tem
 from velro_gate.scenario.syntax.tree import LinedDict, LinedList
 
 JSON_TYPE = "application/json"
-_JSON_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[(0|[1-9][0-9]{0,6})\])*")
+JSON_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[(0|[1-9][0-9]{0,6})\])*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 Lines = Callable[[str], int]
 _ENGINE_HEADERS = frozenset(
@@ -240,9 +240,9 @@ def _check_json_paths(spec: StepSpec, faults: Faults) -> None:
         if "json_path" in each.model_fields_set
     ]
     for line, path in places:
-        if not _JSON_PATH.fullmatch(path):
+        if not JSON_PATH.fullmatch(path):
             better = "$." + re.sub(r"\.(\d+)", r"[\1]", path.lstrip("$."))
-            hint = f"did you mean {better!r}?" if _JSON_PATH.fullmatch(better) and ".." not in path else None
+            hint = f"did you mean {better!r}?" if JSON_PATH.fullmatch(better) and ".." not in path else None
             faults.add(line, f"{path!r} is not a JSON path such as $.items[0].id", hint)
 
 

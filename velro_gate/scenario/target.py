@@ -34,23 +34,25 @@ def target_from(
     An unset one hides no other fault.
     """
     environment = EnvironmentTexts(environ, faults, missing)
-    url = environment.resolve(spec, "url", spec.url)
+    urls = _replicas(spec, environment, faults)
+    url = urls[0] if urls else environment.resolve(spec, "url", spec.url)
     watch = _watched(spec, environment, faults)
     files = {key: environment.resolve(spec, key, getattr(spec, key) or "") for key in _FILES}
     sources = [environment.resolve(spec, "source_addresses", text) for text in spec.source_addresses]
     for key, path in (("health", spec.health), ("metrics", spec.metrics)):
         if path:
             check_path(path, spec.line(key), faults)
-    if url is not None:
+    if url is not None and not urls:
         _check_url("target.url", spec.url, url, _HTTP, faults.at(spec.line("url")), bare=True)
     paths = {key: str(folder / name) if name else None for key, name in files.items()}
     addresses = tuple(text for text in sources if text is not None)
     _check_files(spec, paths, faults)
     _check_sources(spec, addresses, url or "", faults)
-    if faults or url is None or None in watch.values() or None in files.values() or None in sources:
+    if faults or url is None or None in urls or None in watch.values() or None in files.values() or None in sources:
         return None
     return Target(
         url=url.rstrip("/"),
+        urls=tuple(each.rstrip("/") for each in urls if each is not None),
         health_path=spec.health,
         metrics_path=None if "prometheus" in watch else spec.metrics or None,
         connections_metric=spec.connections_metric,
@@ -65,6 +67,29 @@ def target_from(
         follow_redirects=spec.follow_redirects,
         compression=spec.compression,
     )
+
+
+def _replicas(spec: TargetSpec, environment: EnvironmentTexts, faults: Faults) -> list[str | None]:
+    """The URLs of replicas; None where a variable is missing."""
+    found: list[str | None] = []
+    for index, text in enumerate(spec.urls):
+        line = spec.line("urls", index)
+        url = environment.resolved(text, line, "target.urls")
+        if url is not None:
+            _check_url("target.urls", text, url, _HTTP, faults.at(line), bare=True)
+            if url in found:
+                faults.add(line, "a replica is given twice", "each replica has an address of its own")
+        found.append(url)
+    if not found:
+        return found
+    for key in ("url", "unix_socket", "http2"):
+        if key in spec.model_fields_set:
+            faults.add(spec.line(key), f"'{key}' and 'urls' exclude each other", "remove one of them")
+    if len(found) == 1:
+        faults.add(spec.line("urls"), "one URL makes no replicas", "write it under 'url'")
+    if len({urlsplit(url.rstrip("/"))[::2] for url in found if url is not None}) > 1:
+        faults.add(spec.line("urls"), "replicas differ in scheme or path", "give all of them the same")
+    return found
 
 
 def page_of(environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]) -> Callable[[str, int, str], str | None]:

@@ -24,8 +24,15 @@ def plan(wanted: Expectation) -> tuple[Phase, ...]:
     return (replace(steady, experiments=(experiment,)),)
 
 
-def record(wanted: Expectation, estimate: Estimate | None, *, unfinished: bool = False, fault: str = "") -> RunRecord:
-    figure = ExpectedFigure(expectation=wanted, estimate=estimate, unfinished=unfinished)
+def record(
+    wanted: Expectation,
+    estimate: Estimate | None,
+    *,
+    unfinished: bool = False,
+    fault: str = "",
+    users: tuple[int, int] | None = None,
+) -> RunRecord:
+    figure = ExpectedFigure(expectation=wanted, estimate=estimate, unfinished=unfinished, users=users)
     done = ExperimentSummary(name="down", repeat=1, begun=20.0, ended=None if fault else 30.0, fault=fault, figures=(figure,))
     return run(replace(summary(), experiments=(done,)), plan=plan(wanted))
 

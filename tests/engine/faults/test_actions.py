@@ -20,7 +20,7 @@ import psutil
 import pytest
 import trio
 
-from velro_gate.engine.faults import actions
+from velro_gate.engine.faults import actions, requests
 from velro_gate.engine.faults.injector import running_injector
 
 SHELL = {"environ": {"PATH": os.environ["PATH"]}, "folder": "/"}
@@ -123,7 +123,8 @@ def request(url: str, path: str, body: str = "") -> dict[str, Any]:
         "url": f"{url}{path}",
         "shown": path,
         "body": body,
-        "headers": {"Content-Type": "application/json"} if body else {},
+        "headers": [["Content-Type", "application/json"]] if body else [],
+        "query": [],
         "socket": None,
         "verify": True,
     }
@@ -151,7 +152,7 @@ def test_a_control_endpoint_is_asked_to_break_and_to_repair() -> None:
 def test_a_control_endpoint_that_answers_without_end_holds_nothing_up(
     said: bytes, becomes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(actions, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(requests, "REQUEST_SECONDS", 0.3)
 
     async def answer(stream: trio.SocketStream) -> None:
         with contextlib.suppress(trio.BrokenResourceError):
@@ -167,7 +168,7 @@ def test_a_control_endpoint_that_answers_without_end_holds_nothing_up(
             try:
                 with trio.fail_after(60.0):
                     await actions.begin({"kind": "request", "begin": request(url, "/x"), "undo": None}, lambda _: None)
-            except actions.ActionError as error:
+            except requests.ActionError as error:
                 return str(error)
             finally:
                 nursery.cancel_scope.cancel()

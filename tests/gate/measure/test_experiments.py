@@ -32,7 +32,6 @@ from velro_gate.model.resilience.experiment import (
     Action,
     Blow,
     CommandAction,
-    ControlRequest,
     Experiment,
     NetworkAction,
     ProcessAction,
@@ -40,8 +39,12 @@ from velro_gate.model.resilience.experiment import (
     RequestAction,
 )
 from velro_gate.model.resilience.network import NetworkFault, Outage
+from velro_gate.model.resilience.probes import ControlRequest, ProbeKind
 from velro_gate.model.scenario import OpenArrivals, Phase, Target
 from velro_gate.model.verdict import Level
+from velro_gate.report.sentences.experiments import expectation_sentence
+from velro_gate.sandbox.process import running
+from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import read_facts, read_record
 
 
@@ -99,6 +102,63 @@ def test_a_fault_is_begun_undone_kept_judged_and_reported(tmp_path: Path) -> Non
     write_reports(record, verdict, results)
     assert 'class="band"' in (results.folder / "report.html").read_text("utf-8")
     assert "Experiments: 1 of 2 met" in (results.folder / "verdict.md").read_text("utf-8")
+
+
+def test_users_of_a_replica_that_dies_are_served_by_the_other(tmp_path: Path) -> None:
+    with service() as first, service(behaviour="dies", dies_after=20) as second:
+        path = written(tmp_path, duration="2 s", target={"urls": [first.url, second.url], "metrics": None})
+        record = run(setup_of(path), make_results(tmp_path / "out", "run"), Spectator().effects)
+    step = record.phases[0].step()
+    assert step is not None
+    assert step.counts.ok > 0.5 * step.counts.due
+    assert second.requests >= 20
+    assert first.requests > second.requests
+
+
+def test_stale_reads_and_lost_writes_of_a_wrong_service_fail_the_verdict(tmp_path: Path) -> None:
+    headers = {"Authorization": "Bearer ${env.SERVICE_KEY}"}
+    model = {"path": "/api/v1/models/model-4", "headers": headers}
+    renamed = {
+        "name": "renamed",
+        "at": "0.3 s",
+        "for": "1 s",
+        "invalidate": {
+            "write": {**model, "method": "PUT", "json": {"name": "${value}"}},
+            "read": {**model, "version": "$.version", "every": "100 ms"},
+        },
+        "expect": {"stale": "< 1 %"},
+    }
+    away = {
+        "name": "away",
+        "at": "1.6 s",
+        "for": "0.8 s",
+        "request": {"path": "/control", "json": {"down": ["database"]}, "undo": {"path": "/control", "json": {"down": []}}},
+        "verify": {
+            "write": {"path": "/api/v1/generations", "headers": headers, "json": {"model": "model-1", "prompt": "${value}"}},
+            "id": "$.id",
+            "read": {
+                "path": "/api/v1/authorization/check",
+                "headers": headers,
+                "query": {"resource": "generation", "id": "${id}"},
+            },
+            "every": "50 ms",
+            "within": "100 ms",
+        },
+        "expect": {"lost": 0},
+    }
+    path = written(tmp_path, renamed, away, steps=[{"name": "ask", "path": "/health"}])
+    wrong = ("cache_not_invalidated", "writes_lost")
+    with running(Settings(work=False, users=60, pool_size=2, wrong=wrong)) as sandbox:
+        setup = prepare(RunOptions(scenario=path, url=sandbox.url), {"SERVICE_KEY": sandbox.key})
+        record = run(setup, make_results(tmp_path / "out", "run"), Spectator().effects)
+    verdict = reach_verdict(record, None)
+    stale, lost = verdict.expectations
+    assert (verdict.level, stale.met, lost.met) == (Level.FAIL, False, False)
+    assert expectation_sentence(stale).startswith("renamed: stale reads after the invalidation 100 %, seen by ")
+    assert lost.estimate is not None
+    assert 0 < lost.estimate.value <= lost.estimate.n
+    (found,) = read_facts(tmp_path / "out" / "run").experiments[0].probed
+    assert found.kind is ProbeKind.READS
 
 
 def test_a_fault_is_undone_although_the_run_is_killed(tmp_path: Path) -> None:

@@ -8,16 +8,18 @@ from velro_gate.model.resilience.experiment import (
     Action,
     Blow,
     CommandAction,
-    ControlRequest,
     Expectation,
     Expected,
     Experiment,
+    InvalidateAction,
     NetworkAction,
+    Pattern,
     PressureAction,
     ProcessAction,
     RequestAction,
 )
 from velro_gate.model.resilience.network import NetworkFault, Outage
+from velro_gate.model.resilience.probes import ControlRequest, Readers, RedisCommand
 from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.report.parts.timetable import timetable
 
@@ -41,6 +43,14 @@ ASK = ControlRequest(method="POST", path="/break")
         (RequestAction(begin=ASK, undo_by=ASK), "POST /break, undone by POST /break"),
         (CommandAction(run="secret"), "a command"),
         (CommandAction(run="secret", undo_run="secret"), "a command, undone by another one"),
+        (
+            InvalidateAction(by=ASK, pattern=Pattern.TAG, read=Readers(request=ASK, place="json:$.name")),
+            "POST /break, which makes all cached keys of a tag invalid, read by 5 users",
+        ),
+        (
+            InvalidateAction(by=RedisCommand(url="redis://secret", words=("UNLINK", "secret"))),
+            "Redis gets UNLINK, which makes one cached key invalid",
+        ),
     ],
 )
 def test_an_action_is_described_and_no_command_is_shown(action: Action, said: str) -> None:

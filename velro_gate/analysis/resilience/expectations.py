@@ -79,6 +79,7 @@ def _check(
         level=_level(status, met=met, missing=missing),
         estimate=estimate,
         unfinished=figure is not None and figure.unfinished,
+        users=None if figure is None else figure.users,
     )
 
 

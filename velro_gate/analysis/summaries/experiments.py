@@ -4,16 +4,22 @@ The stretches of an experiment are cut by the instants at which it was begun and
 
 - before: the steady state that it asks for, else everything since the experiment before, 10 s at most;
 - during: from its beginning to its end; a request belongs to it by its due time;
-- after: to the next experiment's beginning, or to the end of the measured stretch.
+- after: to the next experiment's beginning, or to the end of the measured stretch; of an invalidation, which is not undone, it
+  begins with the invalidation.
 
 Recovery is looked for in windows of a second. A window is bad where its share of errors is above the upper end of the interval
 before the fault, or its median response time by a quarter and a millisecond above the highest median of a second before it. It
-is over with the last bad window before three good ones in a row. An open breaker is five fast failures in a row.
+is over with the last bad window before three good ones in a row; failover is the same while the fault lasts. The hit rate is
+back in the same way: a window is bad where the upper end of its interval is below the lower end before. An open breaker is five
+fast failures in a row, or a watched value that is higher than before the fault.
+
+What probes have seen: a read counts from the moment at which the invalidation was acknowledged, and is stale if it gave the old
+value; the service is consistent with the last stale read, to the next read that was fresh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,9 +29,17 @@ import numpy.typing as npt
 from velro_gate.analysis.statistics import intervals
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.model.record import Estimate, ExpectedFigure, ExperimentSummary
-from velro_gate.model.resilience.experiment import CarriedOut, DependencyCount, Expectation, Expected, Experiment
-from velro_gate.model.run import PhaseRun
-from velro_gate.model.samples import Outcome, Samples
+from velro_gate.model.resilience.experiment import (
+    CarriedOut,
+    DependencyCount,
+    Expectation,
+    Expected,
+    Experiment,
+    InvalidateAction,
+)
+from velro_gate.model.resilience.probes import Probed, ProbeKind, ProbeOutcome
+from velro_gate.model.run import PhaseRun, Reading
+from velro_gate.model.samples import FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 from velro_gate.model.scenario import ALL_STEPS, Phase
 
 WINDOW = 1.0
@@ -37,16 +51,21 @@ MORE, MORE_SECONDS = 1.25, 0.001
 """How far a median may lie above those before the fault."""
 LONGEST_BEFORE = 10.0
 _LEAST_ROWS = 3
+_OF_PROBES = {Expected.STALE: ProbeKind.READS, Expected.CONSISTENCY: ProbeKind.READS, Expected.LOST: ProbeKind.WRITES}
 _Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stretches:
-    """The instants between which an experiment is looked at, and the samples of its phase. Seconds since the run's start."""
+    """The instants between which an experiment is looked at, and the samples of its phase. Seconds since the run's start.
+
+    over: from when on what recovers is waited for.
+    """
 
     before: float
     begun: float
     ended: float
+    over: float
     until: float
     every: Samples
     steps: Sequence[str]
@@ -65,6 +84,7 @@ def experiment_summaries(
     every: Samples,
     carried: Sequence[CarriedOut],
     counts: Sequence[DependencyCount],
+    readings: Sequence[Reading] = (),
 ) -> tuple[ExperimentSummary, ...]:
     """Every experiment that was carried out, in the order of time, with each figure of which something is expected."""
     planned = {(each.name, each.repeat): each for each in phase.experiments}
@@ -84,11 +104,13 @@ def experiment_summaries(
                 before=max(ends[index], each.begun - longest),
                 begun=each.begun,
                 ended=each.ended,
+                over=each.begun if isinstance(experiment.action, InvalidateAction) else each.ended,
                 until=max(begins[index + 1], each.ended),
                 every=kept,
                 steps=steps,
             )
-            figures = tuple(_figure(wanted, experiment, stretches, counts) for wanted in experiment.expected)
+            seen = {found.kind: found for found in each.probed}
+            figures = tuple(_figure(wanted, experiment, stretches, counts, readings, seen) for wanted in experiment.expected)
         found.append(
             ExperimentSummary(
                 name=each.experiment,
@@ -103,8 +125,16 @@ def experiment_summaries(
 
 
 def _figure(
-    wanted: Expectation, experiment: Experiment, stretches: _Stretches, counts: Sequence[DependencyCount]
+    wanted: Expectation,
+    experiment: Experiment,
+    stretches: _Stretches,
+    counts: Sequence[DependencyCount],
+    readings: Sequence[Reading],
+    seen: Mapping[ProbeKind, Probed],
 ) -> ExpectedFigure:
+    if wanted.probed or wanted.kind in _OF_PROBES:
+        probed = seen.get(_OF_PROBES.get(wanted.kind, ProbeKind.DEGRADED))
+        return ExpectedFigure(expectation=wanted, estimate=None) if probed is None else _seen(wanted, probed, stretches.begun)
     rows = stretches.of(wanted)
     during = rows.where((rows.due >= stretches.begun) & (rows.due < stretches.ended))
     degraded = next((each.statuses for each in experiment.expected if each.kind is Expected.DEGRADED), ())
@@ -119,10 +149,18 @@ def _figure(
         case Expected.P95:
             estimate = _p95(during.where(during.ok), stretches)
         case Expected.BREAKER:
-            estimate, unfinished = _breaker(wanted, during, stretches)
+            estimate, unfinished = (
+                _raised([each for each in readings if each.name == wanted.metric], stretches)
+                if wanted.metric
+                else _breaker(wanted, during, stretches)
+            )
         case Expected.RECOVERY:
-            estimate, unfinished = _recovery(rows, stretches)
-        case Expected.RETRIES:
+            estimate, unfinished = _recovery(rows, stretches, stretches.over, stretches.until)
+        case Expected.FAILOVER:
+            estimate, unfinished = _recovery(rows, stretches, stretches.begun, stretches.ended)
+        case Expected.HIT_RATE:
+            estimate, unfinished = _hit_rate(rows, stretches)
+        case Expected.RETRIES | Expected.LOAD:
             estimate = _retries([each for each in counts if each.proxy == wanted.proxy], stretches)
     return ExpectedFigure(expectation=wanted, estimate=estimate, unfinished=unfinished)
 
@@ -153,8 +191,56 @@ def _breaker(wanted: Expectation, during: Samples, stretches: _Stretches) -> tup
     return Estimate.exact(stretches.ended - stretches.begun, n=len(telling)), True
 
 
-def _recovery(rows: Samples, stretches: _Stretches) -> tuple[Estimate | None, bool]:
-    """Seconds until the service is as it was, to a window; None where before or after too little was asked."""
+def _raised(readings: Sequence[Reading], stretches: _Stretches) -> tuple[Estimate | None, bool]:
+    """Seconds until a watched value is higher than before the fault, to a reading; None where it was not read before."""
+    known = [each for each in readings if stretches.before - WINDOW <= each.at <= stretches.begun]
+    during = [each for each in readings if stretches.begun < each.at <= stretches.ended + WINDOW]
+    if not known or not during:
+        return None, False
+    usual, last = known[-1].value, stretches.begun
+    for each in during:
+        if each.value > usual:
+            after = each.at - stretches.begun
+            return Estimate(value=after, low=last - stretches.begun, high=after, n=len(during)), False
+        last = each.at
+    return Estimate.exact(stretches.ended - stretches.begun, n=len(during)), True
+
+
+def _seen(wanted: Expectation, probed: Probed, begun: float) -> ExpectedFigure:
+    """A figure of what a probe has seen; without an estimate where nothing of it shows anything.
+
+    begun: the fault, before which a probe may have looked already.
+    """
+    told = [
+        (sent, reader, seen)
+        for sent, reader, seen in zip(probed.sent, probed.reader, probed.seen, strict=True)
+        if seen is not ProbeOutcome.NONE
+    ]
+    bad = [each for each in told if each[2] is ProbeOutcome.BAD]
+    users = (len({reader for _, reader, _ in bad}), len({reader for _, reader, _ in told}))
+    match wanted.kind:
+        case Expected.LOST:
+            return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(float(len(bad)), n=len(told)))
+        case Expected.DEGRADED:
+            during = [seen for sent, _, seen in told if sent >= begun]
+            estimate = intervals.wilson(during.count(ProbeOutcome.GOOD), len(during)) if during else None
+            return ExpectedFigure(expectation=wanted, estimate=estimate)
+        case _ if not told:
+            return ExpectedFigure(expectation=wanted, estimate=None)
+        case Expected.STALE:
+            return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(len(bad) / len(told), n=len(told)), users=users)
+    last = max((sent for sent, _, _ in bad), default=probed.since)
+    fresh = [sent for sent, _, seen in told if seen is ProbeOutcome.GOOD and sent > last]
+    if bad and not fresh:
+        after = max(probed.until - probed.since, 0.0)
+        return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(after, n=len(told)), unfinished=True, users=users)
+    value = last - probed.since
+    high = max(min(fresh, default=last) - probed.since, value) if bad else value
+    return ExpectedFigure(expectation=wanted, estimate=Estimate(value=value, low=value, high=high, n=len(told)), users=users)
+
+
+def _recovery(rows: Samples, stretches: _Stretches, start: float, until: float) -> tuple[Estimate | None, bool]:
+    """Seconds from the start until the service is as it was, to a window; None where too little was asked."""
     before = rows.where((rows.due >= stretches.before) & (rows.due < stretches.begun))
     if len(before) < _LEAST_ROWS or not before.ok.any():
         return None, False
@@ -163,21 +249,42 @@ def _recovery(rows: Samples, stretches: _Stretches) -> tuple[Estimate | None, bo
     if not medians:
         return None, False
     highest = max(medians) * MORE + MORE_SECONDS
-    after = rows.where((rows.due >= stretches.ended) & (rows.due < stretches.until))
-    seen = _windows(after, stretches.ended, stretches.until)
-    judged = [(end, _is_bad(window, most_errors, highest)) for end, window in seen if len(window)]
+    after = rows.where((rows.due >= start) & (rows.due < until))
+    seen = _windows(after, start, until)
+    return _well_again([(end, _is_bad(window, most_errors, highest)) for end, window in seen if len(window)], start, until)
+
+
+def _hit_rate(rows: Samples, stretches: _Stretches) -> tuple[Estimate | None, bool]:
+    """Seconds until the hit rate is as it was, to a window; None where no response says how a cache answered."""
+    told = rows.where(rows.ok & (rows.cache != NO_CACHE_HEADER))
+    hit = told.cache >= FIRST_CACHE_LAYER
+    before = (told.due >= stretches.before) & (told.due < stretches.begun)
+    if int(before.sum()) < _LEAST_ROWS:
+        return None, False
+    least = intervals.wilson(int(hit[before].sum()), int(before.sum())).low
+    after = told.where((told.due >= stretches.over) & (told.due < stretches.until))
+    judged = [
+        (end, intervals.wilson(int((window.cache >= FIRST_CACHE_LAYER).sum()), len(window)).high < least)
+        for end, window in _windows(after, stretches.over, stretches.until)
+        if len(window)
+    ]
+    return _well_again(judged, stretches.over, stretches.until)
+
+
+def _well_again(judged: Sequence[tuple[float, bool]], start: float, until: float) -> tuple[Estimate | None, bool]:
+    """Seconds until the last bad window before enough good ones. judged: the end of each window, and whether it is bad."""
     if not judged:
         return None, False
     good, last_bad = 0, 0.0
     for end, bad in judged:
         if bad:
-            good, last_bad = 0, end - stretches.ended
+            good, last_bad = 0, end - start
         else:
             good += 1
             if good >= GOOD_WINDOWS:
                 break
     if good < min(GOOD_WINDOWS, len(judged)):
-        return Estimate.exact(stretches.until - stretches.ended, n=len(judged)), True
+        return Estimate.exact(until - start, n=len(judged)), True
     return Estimate(value=last_bad, low=max(last_bad - WINDOW, 0.0), high=last_bad, n=len(judged)), False
 
 

@@ -115,7 +115,7 @@ def summarise(
         failures=run.failures,
         bottlenecks=(),
         warm_up=caches.warm_up_curve(stretch.every, run),
-        experiments=experiment_summaries(phase, steps, run, stretch.every, carried, counts),
+        experiments=experiment_summaries(phase, steps, run, stretch.every, carried, counts, readings),
         **_standstill(run),
     )
 

@@ -53,6 +53,9 @@ def init(
     service_url: Annotated[str | None, typer.Option("--url", help="URL of the service.")] = None,
     health: Annotated[str | None, typer.Option("--health", help="Path that answers 200 when the service is up.")] = None,
     scenario: Annotated[str | None, typer.Option(help="Scenario file; written if it does not exist.")] = None,
+    resilience: Annotated[
+        str | None, typer.Option(help="Scenario with experiments that runs each night, as PATH or PATH:PROFILE.")
+    ] = None,
     bearer: Annotated[str | None, typer.Option(help="Secret that holds the service's bearer token.")] = None,
     store: Annotated[str | None, typer.Option(help="branch, push, pull-request, artifact or none.")] = None,
     variable: Annotated[
@@ -87,6 +90,7 @@ def init(
         "url": service_url,
         "health": health,
         "scenario": scenario,
+        "resilience": resilience,
         "bearer": bearer,
         "store": store,
     }

@@ -165,6 +165,25 @@ def bottlenecks(
     return evaluate_bottlenecks(CauseRuns(folder=folder, count=count, clean=clean, only=tuple(only or ())), format)
 
 
+@evaluate_app.command(epilog="Example: velro-gate evaluate resilience --folder resilience --count 10")
+def resilience(
+    folder: Annotated[Path, typer.Option(help="Folder of the runs; complete ones are not made again.")],
+    count: Annotated[int, typer.Option(min=1, help="Runs of each version of the sandbox, and of the faults.")] = 10,
+    killed: Annotated[
+        int, typer.Option(min=0, help="Runs that are killed to see whether everything is undone; 0: as many.")
+    ] = 20,
+    format: FiguresFormatted = FigureFormat.TEXT,
+) -> int:
+    """Break the dependencies of good and wrong versions of the sandbox: how often each is judged right, in the right sentence.
+
+    Needs redis-server, and a PostgreSQL whose address is in DATABASE_URL.
+    """
+    from velro_gate.cli.evaluate.evaluations import evaluate_resilience
+    from velro_gate.evaluation.sandboxed.resilience import ResilienceRuns
+
+    return evaluate_resilience(ResilienceRuns(folder=folder, count=count, killed=killed), format)
+
+
 _SHARE = "For example 3%."
 
 

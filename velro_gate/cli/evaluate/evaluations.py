@@ -19,6 +19,7 @@ from velro_gate.evaluation.sandboxed.capacities import SandboxSearches, sandbox_
 from velro_gate.evaluation.sandboxed.causes import CauseRuns, cause_figures
 from velro_gate.evaluation.sandboxed.end_to_end import EndToEnd, end_to_end_figures
 from velro_gate.evaluation.sandboxed.leaks import SandboxLeaks, sandbox_leak_figures
+from velro_gate.evaluation.sandboxed.resilience import ResilienceRuns, resilience_figures
 from velro_gate.evaluation.sandboxed.whole_jobs import WholeJobs, whole_job_figures
 from velro_gate.evaluation.simulated.leaks import leak_figures
 from velro_gate.evaluation.simulated.queues import simulated_capacities
@@ -58,6 +59,13 @@ def evaluate_bottlenecks(asked: CauseRuns, format: FigureFormat) -> int:
     """Make the runs with known causes, print how often each was reported first; 1 when a figure is missed."""
     with real_effects(None, verbose=False) as effects:
         figures = list(cause_figures(asked, effects))
+    return print_figures(figures, format)
+
+
+def evaluate_resilience(asked: ResilienceRuns, format: FigureFormat) -> int:
+    """Break good and wrong versions of the sandbox, print how often each was judged right; 1 when a figure is missed."""
+    with real_effects(None, verbose=False) as effects:
+        figures = list(resilience_figures(asked, effects))
     return print_figures(figures, format)
 
 

@@ -18,22 +18,18 @@ from typing import Any
 import trio
 
 from velro_gate import units
+from velro_gate.engine.faults.requests import ActionError, status_of
 
 Undo = Callable[[], Awaitable[None]]
 _Order = Mapping[str, Any]
 
 COMMAND_SECONDS = 60.0
-REQUEST_SECONDS = 10.0
 _LAST_WORDS = 0.5  # seconds
 _END_SECONDS = 5.0
 _TAIL = 400
 _GROUPS = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
 """Microseconds over which the kernel counts a group's CPU time."""
-
-
-class ActionError(Exception):
-    """An action could not be carried out; str() says why, in words."""
 
 
 async def begin(order: _Order, arm: Callable[[Undo], None]) -> None:
@@ -144,26 +140,9 @@ def _write(values: Mapping[Path, str]) -> None:
 
 
 async def _request(asked: _Order) -> None:
-    # Only here: most experiments ask nobody, and the process is to be there at once.
-    import httpx
-
-    transport = httpx.AsyncHTTPTransport(uds=asked["socket"], verify=asked["verify"])
     # Of the response only the status counts, so its body, which may have no end, is not read.
-    try:
-        with trio.fail_after(REQUEST_SECONDS):
-            async with (
-                httpx.AsyncClient(transport=transport, timeout=REQUEST_SECONDS, trust_env=False) as client,
-                client.stream(
-                    asked["method"], asked["url"], content=asked["body"] or None, headers=dict(asked["headers"])
-                ) as response,
-            ):
-                status, good = response.status_code, response.is_success
-    except trio.TooSlowError as error:
-        waited = units.format_duration(REQUEST_SECONDS)
-        raise ActionError(f"{asked['method']} {asked['shown']} was not answered within {waited}") from error
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise ActionError(f"{asked['method']} {asked['shown']} failed: {str(error) or type(error).__name__}") from error
-    if not good:
+    status = await status_of(asked)
+    if not 200 <= status < 300:
         raise ActionError(f"{asked['method']} {asked['shown']} was answered {status}")
 
 

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -100,6 +100,20 @@ class Injector:
         """Have an action undone; why it could not be, empty where it was."""
         failed: str = self.order("undo", key=key).get("failed", "")
         return failed
+
+    def prepare(self) -> None:
+        """Let it load what sends requests."""
+        self.order("prepare")
+
+    def watch(self, key: str, probes: Sequence[Mapping[str, Any]]) -> str:
+        """Begin probes under the key of an action; why they could not be begun, empty where they were."""
+        failed: str = self.order("watch", key=key, probes=[dict(each) for each in probes]).get("failed", "")
+        return failed
+
+    def probed(self, key: str, *, now: bool = False) -> list[dict[str, Any]] | None:
+        """What the probes of a key have seen, once they have finished, or ``now``; None before."""
+        seen: list[dict[str, Any]] | None = self.order("probed", key=key, now=now)["probed"]
+        return seen
 
     def order(self, do: str, **rest: Any) -> dict[str, Any]:
         """Have one order carried out; the reply.

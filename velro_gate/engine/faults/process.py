@@ -21,7 +21,9 @@ import trio
 
 from velro_gate.engine.faults import actions
 from velro_gate.engine.faults.messages import LinesFrom, line_of, unpacked_fault
+from velro_gate.engine.faults.probes import Probe, probe_of
 from velro_gate.engine.faults.proxy import FaultProxy
+from velro_gate.engine.faults.requests import ActionError
 from velro_gate.hardening import close_to_others
 from velro_gate.leftovers import adopt_orphans
 from velro_gate.model.resilience.network import WireProtocol
@@ -37,19 +39,23 @@ class OrderHandler:
         self._nursery = nursery
         self._proxies: dict[str, FaultProxy] = {}
         self._to_undo: dict[str, actions.Undo] = {}
+        self._probes: dict[str, list[Probe]] = {}
         self._known: dict[str, Callable[[_Order], Awaitable[_Reply]]] = {
             "open": self._open,
             "network": self._network,
             "counts": self._counts,
             "begin": self._begin,
             "undo": self._undo,
+            "prepare": self._prepare,
+            "watch": self._watch,
+            "probed": self._probed,
         }
 
     async def carry_out(self, order: _Order) -> _Reply:
         """Do what one order says; what the reply holds. An order that cannot be carried out has its reason under ``failed``."""
         try:
             return await self._known[order["do"]](order)
-        except actions.ActionError as error:
+        except ActionError as error:
             return {"failed": str(error)}
         except OSError as error:
             return {"failed": error.strerror or str(error)}
@@ -60,7 +66,7 @@ class OrderHandler:
     async def undo_all(self) -> None:
         """Undo what has not been undone yet, the last one first."""
         for key in reversed(list(self._to_undo)):
-            with contextlib.suppress(actions.ActionError, OSError, ValueError):
+            with contextlib.suppress(ActionError, OSError, ValueError):
                 await self._to_undo.pop(key)()
 
     async def _open(self, order: _Order) -> _Reply:
@@ -97,10 +103,12 @@ class OrderHandler:
 
                 arm(pass_on)
                 proxy.set(unpacked_fault(action["fault"]))
+            elif action["kind"] == "invalidate":
+                await self._begin_probe(key, action["probe"])
             else:
                 await actions.begin(action, arm)
-        except (actions.ActionError, OSError, ValueError):
-            with contextlib.suppress(actions.ActionError, OSError, ValueError):
+        except (ActionError, OSError, ValueError):
+            with contextlib.suppress(ActionError, OSError, ValueError):
                 await self._undo(order)
             raise
         return {}
@@ -108,9 +116,43 @@ class OrderHandler:
     async def _undo(self, order: _Order) -> _Reply:
         """Undo the action of a key, if there is anything to undo."""
         undo = self._to_undo.pop(order["key"], None)
-        if undo is not None:
-            await undo()
+        try:
+            if undo is not None:
+                await undo()
+        finally:
+            for probe in self._probes.get(order["key"], []):
+                probe.stop()
         return {}
+
+    async def _prepare(self, _: _Order) -> _Reply:
+        """Load what sends requests: that takes a while, in which no proxy passes anything on."""
+        import httpx  # noqa: F401
+
+        return {}
+
+    async def _watch(self, order: _Order) -> _Reply:
+        """Begin the probes of a key."""
+        try:
+            for asked in order["probes"]:
+                await self._begin_probe(order["key"], asked)
+        except ActionError:
+            for probe in self._probes.pop(order["key"], []):
+                probe.stop()
+            raise
+        return {}
+
+    async def _begin_probe(self, key: str, asked: _Order) -> None:
+        probe = probe_of(asked)
+        await probe.begin(self._nursery)
+        self._probes.setdefault(key, []).append(probe)
+
+    async def _probed(self, order: _Order) -> _Reply:
+        """What the probes of a key have seen; None while they have not finished, unless it is wanted ``now``."""
+        probes = self._probes.get(order["key"], [])
+        if not order["now"] and not all(probe.finished for probe in probes):
+            return {"probed": None}
+        self._probes.pop(order["key"], None)
+        return {"probed": [probe.told() for probe in probes]}
 
 
 async def serve(leash: trio.abc.ReceiveStream, reply: trio.abc.SendStream) -> None:

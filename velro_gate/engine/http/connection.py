@@ -92,7 +92,7 @@ class Connection:
         """Begin to connect: it is this connection's turn. False where it has been closed meanwhile."""
         if self.state is not ConnectionState.WAITING:
             return False
-        self._address = self._wire.route.preferred
+        self._address = self._wire.route.first_address(self._turn)
         self._began = self._wire.now()
         self.state = ConnectionState.DIALLING
         self._connect()
@@ -227,6 +227,11 @@ class Connection:
         if code in OURS:
             self._wire.lacking.add(code)
         self._fail(fault_of(Doing.CONNECT, OSError(code, "")))
+
+    def move(self) -> None:
+        """Let go of an idle connection that should go to another replica: the next request opens it there."""
+        if self.state is _IDLE and self._address != self._wire.route.first_address(self._turn):
+            self.close()
 
     # One request and its response
 

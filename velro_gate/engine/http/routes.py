@@ -7,12 +7,13 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from urllib.parse import urlsplit
 
 import trio
 
+from velro_gate.engine.http.replicas import Replicas
 from velro_gate.engine.http.tls import client_context
 from velro_gate.model.scenario import Target
 
@@ -47,6 +48,8 @@ class Route:
     """IP addresses that connections come from, in turn; empty: the system chooses."""
     preferred: int = field(default=0)
     """Index of the address that was last reached."""
+    replicas: Replicas | None = None
+    """Where the addresses are those of replicas: which connection goes to which."""
     session: ssl.SSLSession | None = field(default=None)
     """The newest TLS session, which the next handshake takes up."""
     _looked_at: float = field(default=-inf)
@@ -62,6 +65,10 @@ class Route:
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """The (IP address, port) pairs; a unix socket has none."""
         return tuple((a.sockaddr[0], a.sockaddr[1]) for a in self.addresses if not isinstance(a.sockaddr, str))
+
+    def first_address(self, turn: int) -> int:
+        """The index of the address that the connection of this number tries first."""
+        return self.preferred if self.replicas is None else self.replicas.of(turn)
 
     @property
     def path(self) -> str | None:
@@ -157,6 +164,8 @@ def tls_context(target: Target) -> ssl.SSLContext | None:
 
 async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | NoRoute:
     """The route to a target, or why its name leads nowhere. Tried again for a while: name servers hiccup."""
+    if len(target.urls) > 1:
+        return await _to_replicas(target, tls)
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     if target.unix_socket is not None:
@@ -181,6 +190,31 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | NoRo
                 break
             await trio.sleep(_RESOLVE_AGAIN)
     return NoRoute(reason=f"the name {host!r} cannot be resolved: {reason}")
+
+
+async def _to_replicas(target: Target, tls: ssl.SSLContext | None) -> Route | NoRoute:
+    """The route to several replicas: one address of each, in their order."""
+    found = []
+    for url in target.urls:
+        each = await find_route(replace(target, url=url, urls=()), tls)
+        if isinstance(each, NoRoute):
+            return each
+        found.append(each)
+    health = [_health_request(url, target.health_path) for url in target.urls]
+    return Route(
+        addresses=tuple(each.addresses[each.preferred] for each in found),
+        server_name=found[0].server_name,
+        tls=tls,
+        sources=target.source_addresses,
+        replicas=Replicas(health),
+    )
+
+
+def _health_request(url: str, health_path: str) -> bytes:
+    parts = urlsplit(url)
+    path = f"{parts.path.rstrip('/')}/{health_path.lstrip('/')}"
+    host = parts.netloc.rpartition("@")[2]
+    return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii")
 
 
 async def _prefer(route: Route) -> None:

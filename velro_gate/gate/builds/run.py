@@ -101,7 +101,7 @@ class Builds:
     def target(self, target: Target, url: str) -> Target:
         """The scenario's target, at another place."""
         health = self.health_path if self.health_path is not None else target.health_path
-        return replace(target, url=url, unix_socket=None, health_path=health)
+        return replace(target, url=url, urls=(), unix_socket=None, health_path=health)
 
     def through(self, proxies: Sequence[Proxy]) -> Builds:
         """The same, started with the addresses of these proxies."""

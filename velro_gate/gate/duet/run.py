@@ -146,7 +146,7 @@ def _as_measured(setup: Setup, builds: Builds) -> Setup:
     target = setup.scenario.target
     if not isinstance(builds.head, RunningBuild) and is_loopback(target.url):
         url = target.url
-    return replace(setup, scenario=replace(setup.scenario, target=replace(target, url=url, unix_socket=None)))
+    return replace(setup, scenario=replace(setup.scenario, target=replace(target, url=url, urls=(), unix_socket=None)))
 
 
 async def _measure_duet(

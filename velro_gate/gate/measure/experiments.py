@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -28,21 +29,27 @@ from velro_gate.model.resilience.experiment import (
     Blow,
     CarriedOut,
     CommandAction,
-    ControlRequest,
     DependencyCount,
     Experiment,
+    InvalidateAction,
     NetworkAction,
     PressureAction,
     ProcessAction,
     Proxy,
     RequestAction,
 )
+from velro_gate.model.resilience.probes import ControlRequest, Probed, ProbeKind, ProbeOutcome, RedisCommand
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.scenario import Phase, Target
 from velro_gate.monitor import SourceError
 
 COUNT_EVERY = 0.5
 """Seconds between two looks at what has passed through the proxies."""
+
+_LOOK_EVERY = 0.1
+"""Seconds between two looks whether the probes have finished."""
+_READ_BACK_AT_MOST = 30.0
+"""Seconds beyond its own time that reading back may take."""
 
 _PLACEHOLDER = re.compile(r"\$\{(proxy|env)\.([A-Za-z_][A-Za-z0-9_-]*)\}")
 
@@ -68,6 +75,8 @@ def with_injector(setup: Setup) -> Iterator[Setup]:
                 protocol=proxy.protocol,
                 seed=scenario.seed,
             )
+        if any(_sends(experiment) for phase in setup.phases for experiment in phase.experiments):
+            injector.prepare()
         yield replace(setup, injector=injector)
 
 
@@ -150,11 +159,12 @@ class Experimenter:
         self.log.info("experiment %s: begins", key)
         ended = None
         order: Mapping[str, Any] = {}
+        probed: tuple[Probed, ...] = ()
         # Whatever happens from here on, it is noted, and undone if it was begun.
         with trio.CancelScope(shield=True):
             try:
                 order = await trio.to_thread.run_sync(self._ordered, experiment.action)
-                fault = await trio.to_thread.run_sync(self.injector.begin, key, order)
+                fault = await trio.to_thread.run_sync(self._begin, key, order, self._probes(experiment))
             except (SourceError, BrokenError, OSError) as error:
                 fault = error.what if isinstance(error, BrokenError) else str(error)
         begun = self._now()
@@ -167,6 +177,8 @@ class Experimenter:
                     fault = await self._undone(key, order)
                     ended = self._now()
                     ended = None if fault else ended
+                    if _probes_in(experiment):
+                        probed = await self._probed(key, 0.0 if experiment.verify is None else experiment.verify.within)
             if fault:
                 self.note(f"the experiment {experiment.name} of phase {phase}: {fault}")
             self.log.info("experiment %s: %s", key, fault or "undone")
@@ -178,8 +190,34 @@ class Experimenter:
                     begun=begun,
                     ended=ended,
                     fault=fault,
+                    probed=probed,
                 )
             )
+
+    def _begin(self, key: str, order: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> str:
+        """Begin an action, its probes before it; why it could not be. Blocks."""
+        fault = self.injector.watch(key, probes) if probes else ""
+        if fault:
+            return fault
+        fault = self.injector.begin(key, order)
+        if fault and probes:
+            self.injector.undo(key)
+            self.injector.probed(key, now=True)
+        return fault
+
+    async def _probed(self, key: str, within: float) -> tuple[Probed, ...]:
+        """What the probes of an experiment have seen, once they have finished."""
+        deadline = trio.current_time() + within + _READ_BACK_AT_MOST
+        seen: list[dict[str, Any]] | None = None
+        with contextlib.suppress(BrokenError):
+            while seen is None:
+                late = trio.current_time() >= deadline
+                seen = await trio.to_thread.run_sync(partial(self.injector.probed, key, now=late))
+                if seen is None:
+                    await trio.sleep(_LOOK_EVERY)
+        # Both processes read the same clock, and the run's begins with the run.
+        shift = self._now() - time.monotonic()
+        return tuple(_moved(each, shift) for each in seen or ())
 
     async def _undone(self, key: str, order: Mapping[str, Any]) -> str:
         try:
@@ -225,6 +263,55 @@ class Experimenter:
                 }
             case CommandAction(run=run, undo_run=undo):
                 return {"kind": "command", "run": run, "undo": undo, **self._shell()}
+            case InvalidateAction():
+                return {"kind": "invalidate", "probe": self._invalidation(action)}
+
+    def _invalidation(self, action: InvalidateAction) -> dict[str, Any]:
+        by, read = action.by, action.read
+        return {
+            "kind": ProbeKind.READS.value,
+            "write": None if isinstance(by, RedisCommand) else self._request(by),
+            "redis": {"url": self._put_in(by.url), "words": list(by.words)} if isinstance(by, RedisCommand) else None,
+            "read": None
+            if read is None
+            else {
+                "request": self._request(read.request),
+                "place": read.place,
+                "by_version": read.by_version,
+                "readers": read.readers,
+                "every": read.every,
+            },
+        }
+
+    def _probes(self, experiment: Experiment) -> list[dict[str, Any]]:
+        """The probes of an experiment without those of its action, as the injector takes them."""
+        probes: list[dict[str, Any]] = []
+        if experiment.verify is not None:
+            wanted = experiment.verify
+            probes.append(
+                {
+                    "kind": ProbeKind.WRITES.value,
+                    "write": self._request(wanted.write),
+                    "read": self._request(wanted.read),
+                    "place": wanted.place,
+                    "every": wanted.every,
+                    "within": wanted.within,
+                }
+            )
+        if experiment.degraded is not None:
+            asked = experiment.degraded
+            statuses = next((each.statuses for each in experiment.expected if each.probed), ())
+            probes.append(
+                {
+                    "kind": ProbeKind.DEGRADED.value,
+                    "request": self._request(asked.request),
+                    "statuses": list(statuses),
+                    "place": asked.place,
+                    "equals": asked.equals,
+                    "every": asked.every,
+                }
+            )
+        return probes
 
     def _processes(self, of: str) -> list[int]:
         return processes_of(of, self.environ, injector=self.injector.pid)
@@ -236,13 +323,40 @@ class Experimenter:
         return {"environ": {**self.environ, **self.user.environ}, "folder": str(self.user.folder), "user": user}
 
     def _request(self, asked: ControlRequest) -> dict[str, Any]:
-        put_in = partial(_PLACEHOLDER.sub, lambda match: self.secrets.get(match[2], "") if match[1] == "env" else match[0])
+        typed = [["Content-Type", asked.content_type]] if asked.body else []
         return {
             "method": asked.method,
-            "url": f"{self.target.url.rstrip('/')}{put_in(asked.path)}",
+            "url": f"{self.target.url.rstrip('/')}{self._put_in(asked.path)}",
             "shown": asked.path,
-            "body": put_in(asked.body),
-            "headers": {"Content-Type": asked.content_type} if asked.body else {},
+            "query": [[name, self._put_in(value)] for name, value in asked.query],
+            "body": self._put_in(asked.body),
+            "headers": [*typed, *([name, self._put_in(value)] for name, value in asked.headers)],
             "socket": self.target.unix_socket,
             "verify": self.target.verify,
         }
+
+    def _put_in(self, text: str) -> str:
+        return _PLACEHOLDER.sub(lambda match: self.secrets.get(match[2], "") if match[1] == "env" else match[0], text)
+
+
+def _probes_in(experiment: Experiment) -> bool:
+    """Whether anything is looked at in addition to the load."""
+    return experiment.verify is not None or experiment.degraded is not None or isinstance(experiment.action, InvalidateAction)
+
+
+def _sends(experiment: Experiment) -> bool:
+    """Whether the injector itself sends requests."""
+    return _probes_in(experiment) or isinstance(experiment.action, RequestAction)
+
+
+def _moved(seen: Mapping[str, Any], shift: float) -> Probed:
+    """What a probe has seen, its times in seconds since the start of the run."""
+    return Probed(
+        kind=ProbeKind(seen["kind"]),
+        since=seen["since"] + shift,
+        until=seen["until"] + shift,
+        sent=tuple(at + shift for at in seen["sent"]),
+        done=tuple(at + shift for at in seen["done"]),
+        reader=tuple(seen["reader"]),
+        seen=tuple(map(ProbeOutcome, seen["seen"])),
+    )

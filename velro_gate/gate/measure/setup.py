@@ -129,8 +129,10 @@ def prepare(asked: RunOptions, environ: Mapping[str, str], *, need_secrets: bool
         settings["VELRO_API_URL"] = url
     scenario = load_scenario(asked.scenario, settings, run_code=run_code)
     if url is not None:
-        # Whoever names another place does not mean the socket of this one.
-        scenario = dataclasses.replace(scenario, target=dataclasses.replace(scenario.target, url=url, unix_socket=None))
+        # Whoever names another place means neither the socket nor the replicas of this one.
+        scenario = dataclasses.replace(
+            scenario, target=dataclasses.replace(scenario.target, url=url, urls=(), unix_socket=None)
+        )
     if asked.seed is not None:
         scenario = dataclasses.replace(scenario, seed=asked.seed)
     if asked.block_inconclusive is not None:

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from velro_gate.model.resilience.network import NetworkFault, WireProtocol
+from velro_gate.model.resilience.probes import (
+    ControlRequest,
+    DegradedAnswers,
+    Probed,
+    Readers,
+    RedisCommand,
+    VerifiedWrites,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +80,6 @@ class PressureAction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlRequest:
-    """A request to the service's own control endpoint. Path and body may hold ``${env.NAME}``."""
-
-    method: str
-    path: str
-    body: str = ""
-    content_type: str = "application/json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAction:
     """A request that breaks something, and the one that undoes it."""
 
@@ -97,7 +95,28 @@ class CommandAction:
     undo_run: str = ""
 
 
-Action = NetworkAction | ProcessAction | PressureAction | RequestAction | CommandAction
+class Pattern(StrEnum):
+    """What is invalidated: one key, all that carry a tag, or everything."""
+
+    KEY = "key"
+    TAG = "tag"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidateAction:
+    """Something after which cached values are no longer valid: a write or an endpoint of the service, or a command to Redis.
+
+    There is nothing to undo: what is expected afterwards counts from the moment at which it was acknowledged. read: who looks
+    for stale values meanwhile; None: nobody.
+    """
+
+    by: ControlRequest | RedisCommand
+    pattern: Pattern = Pattern.KEY
+    read: Readers | None = None
+
+
+Action = NetworkAction | ProcessAction | PressureAction | RequestAction | CommandAction | InvalidateAction
 
 
 class Expected(StrEnum):
@@ -106,7 +125,10 @@ class Expected(StrEnum):
     errors: share of failed requests during the fault, without answers of a declared degraded kind. p95: response time of the
     successful ones. degraded: share of answers with a declared status. breaker: seconds from the beginning of the fault until
     the first of several fast failures in a row. recovery: seconds from its end until errors and latency are back where they
-    were. retries: the highest rate at the dependency, as a multiple of the rate before.
+    were. failover: the same from its beginning, while it lasts. retries, load: the highest rate at the dependency, as a
+    multiple of the rate before. stale: share of reads that gave an old value after a write was acknowledged; consistency:
+    seconds until the last of them. hit_rate: seconds until the cache hit rate is back. lost: writes that were acknowledged and
+    could not be read back after the fault.
     """
 
     ERRORS = "errors"
@@ -115,6 +137,12 @@ class Expected(StrEnum):
     BREAKER = "breaker"
     RECOVERY = "recovery"
     RETRIES = "retries"
+    STALE = "stale"
+    CONSISTENCY = "consistency"
+    LOAD = "load"
+    HIT_RATE = "hit_rate"
+    LOST = "lost"
+    FAILOVER = "failover"
 
     @property
     def at_least(self) -> bool:
@@ -127,7 +155,9 @@ class Expectation:
     """A limit on one of these figures, in base units.
 
     step: whose requests are meant. statuses: of degraded answers, and of the failures of an open breaker. fast: seconds within
-    which a failure is one of an open breaker. proxy: where retries are counted.
+    which a failure is one of an open breaker. proxy: where retries and load are counted. metric: a watched value that shows an
+    open breaker by being higher than before the fault; empty: the answers show it. probed: whether requests of a probe are
+    meant instead of the load's.
     """
 
     kind: Expected
@@ -136,6 +166,8 @@ class Expectation:
     statuses: tuple[int, ...] = ()
     fast: float = 0.0
     proxy: str = ""
+    metric: str = ""
+    probed: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a value is inside the limit."""
@@ -157,6 +189,10 @@ class Experiment:
     steady: float = 0.0
     repeat: int = 1
     expected: tuple[Expectation, ...] = ()
+    verify: VerifiedWrites | None = None
+    """Writes during the fault that are read back after it."""
+    degraded: DegradedAnswers | None = None
+    """A request that shows how the service degrades, where statuses of the load's responses do not."""
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.at < math.inf and 0.0 < self.lasts < math.inf and 0.0 <= self.steady < math.inf):
@@ -165,8 +201,10 @@ class Experiment:
     @property
     def room(self) -> float:
         """Seconds after it in which nothing else may be broken: its steady state, or what recovery may take."""
-        recovery = max((each.limit for each in self.expected if each.kind is Expected.RECOVERY), default=0.0)
-        return max(self.steady, recovery)
+        waited = (Expected.RECOVERY, Expected.HIT_RATE)
+        ends = 0.0 if not isinstance(self.action, InvalidateAction) else self.lasts
+        recovery = max((each.limit - ends for each in self.expected if each.kind in waited), default=0.0)
+        return max(self.steady, recovery, 0.0 if self.verify is None else self.verify.within)
 
     @property
     def ends(self) -> float:
@@ -178,7 +216,7 @@ class Experiment:
 class CarriedOut:
     """An experiment as it was carried out. Times are seconds since the start of the run; ended: None where it was not undone.
 
-    fault: why it could not be begun or undone; empty otherwise.
+    fault: why it could not be begun or undone; empty otherwise. probed: what probes have seen.
     """
 
     phase: str
@@ -187,6 +225,7 @@ class CarriedOut:
     begun: float
     ended: float | None
     fault: str = ""
+    probed: tuple[Probed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -165,6 +165,7 @@ def _expectation(result: ExpectationResult) -> dict[str, Any]:
         "level": result.level.word,
         "measured": _expected_figure(result.estimate),
         "unfinished": result.unfinished,
+        "stale_for": None if result.users is None else {"users": result.users[0], "of": result.users[1]},
         "sentence": expectation_sentence(result),
     }
 

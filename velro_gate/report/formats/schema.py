@@ -159,6 +159,7 @@ def _expectation() -> dict[str, Any]:
         level=_level(),
         measured={"anyOf": [{"type": "null"}, _object(value=_FIGURE, low=_FIGURE, high=_FIGURE, n=_COUNT)]},
         unfinished={**_FLAG, "description": "What is waited for had not happened by then: the figure is the least it can be."},
+        stale_for={"anyOf": [{"type": "null"}, _object(users=_COUNT, of=_COUNT)]},
         sentence=_TEXT,
     )
 

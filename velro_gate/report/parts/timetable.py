@@ -9,12 +9,15 @@ from velro_gate.model.resilience.experiment import (
     Action,
     Blow,
     CommandAction,
+    InvalidateAction,
     NetworkAction,
+    Pattern,
     PressureAction,
     ProcessAction,
     RequestAction,
 )
 from velro_gate.model.resilience.network import NetworkFault, Outage
+from velro_gate.model.resilience.probes import RedisCommand
 from velro_gate.model.scenario import Phase
 from velro_gate.report.sentences.experiments import expectation_limit, expectation_subject, experiment_name
 
@@ -24,6 +27,7 @@ _OUTAGES = {
     Outage.BLACK_HOLE: "lets nothing pass",
     Outage.HALF_OPEN: "loses the dependency's end of its connections",
 }
+_PATTERNS = {Pattern.KEY: "one cached key", Pattern.TAG: "all cached keys of a tag", Pattern.ALL: "the whole cache"}
 _BLOWS = {Blow.FREEZE: "is frozen", Blow.STOP: "gets SIGTERM", Blow.KILL: "gets SIGKILL"}
 
 
@@ -56,6 +60,10 @@ def _what(action: Action) -> str:
             return f"{begin.method} {begin.path}{'' if undo is None else f', undone by {undo.method} {undo.path}'}"
         case CommandAction(undo_run=undo):
             return f"a command{', undone by another one' if undo else ''}"
+        case InvalidateAction(by=by, pattern=pattern, read=read):
+            what = f"Redis gets {by.words[0] if by.words else ''}" if isinstance(by, RedisCommand) else f"{by.method} {by.path}"
+            readers = "" if read is None else f", read by {read.readers} {'user' if read.readers == 1 else 'users'}"
+            return f"{what}, which makes {_PATTERNS[pattern]} invalid{readers}"
 
 
 def _network(fault: NetworkFault) -> str:

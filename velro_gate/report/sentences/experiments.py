@@ -17,6 +17,12 @@ _SUBJECTS = {
     Expected.BREAKER: "time until the circuit breaker opens",
     Expected.RECOVERY: "recovery after the fault",
     Expected.RETRIES: "requests at the dependency",
+    Expected.STALE: "stale reads after the invalidation",
+    Expected.CONSISTENCY: "time until the last stale read",
+    Expected.LOAD: "load on the dependency",
+    Expected.HIT_RATE: "time until the hit rate is back",
+    Expected.LOST: "acknowledged writes that were lost",
+    Expected.FAILOVER: "time until others have taken over",
 }
 _ADVICE = {
     Expected.ERRORS: "Degrade instead of failing: answer from another layer, or declare the allowed answers under 'degraded'.",
@@ -25,6 +31,12 @@ _ADVICE = {
     Expected.BREAKER: "Let the circuit breaker open after fewer failures, or count timeouts as failures.",
     Expected.RECOVERY: "Let the breaker try again sooner, and drop connections that broke during the fault from the pool.",
     Expected.RETRIES: "Limit retries by a budget, and let them back off at random intervals.",
+    Expected.STALE: "Invalidate every cache layer, of every process, before the write is acknowledged.",
+    Expected.CONSISTENCY: "Invalidate the layers nearest to the user as well, or give their entries a shorter lifetime.",
+    Expected.LOAD: "Let one request fill a cold key while the others wait for it, and invalidate keys rather than whole tags.",
+    Expected.HIT_RATE: "Fill what is read most right after the invalidation, and see whether anything is cached at all.",
+    Expected.FAILOVER: "Check replicas more often, take one out after fewer failures, and let clients try another one.",
+    Expected.LOST: "Acknowledge a write only once it is stored durably, and refuse it (503) while that is impossible.",
 }
 _MARGINAL = "Run again, or let the fault last longer: the limit lies inside the interval of this measurement."
 _NOT_MEASURED = "Let the experiment be carried out and last long enough; what was not measured is never met."
@@ -38,9 +50,11 @@ def expectation_subject(wanted: Expectation) -> str:
 def expectation_value(kind: Expected, value: float) -> str:
     """A value of such a figure with its unit."""
     match kind:
-        case Expected.ERRORS | Expected.DEGRADED:
+        case Expected.ERRORS | Expected.DEGRADED | Expected.STALE:
             return units.format_share(value)
-        case Expected.RETRIES:
+        case Expected.LOST:
+            return units.format_count(round(value))
+        case Expected.RETRIES | Expected.LOAD:
             return f"{units.format_number(value, digits=3)} times as many"
         case _:
             return units.format_seconds(value)
@@ -57,8 +71,17 @@ def expectation_figure(result: ExpectationResult) -> str:
     if found is None:
         return units.MISSING
     if result.unfinished:
-        return f"more than {expectation_value(kind, found.value)}"
-    return expectation_value(kind, found.value) + _interval(kind, found)
+        return f"more than {expectation_value(kind, found.value)}{_seen_by(result)}"
+    if kind is Expected.LOST:
+        return f"{expectation_value(kind, found.value)} of {units.format_count(found.n)}"
+    return expectation_value(kind, found.value) + _interval(kind, found) + _seen_by(result)
+
+
+def _seen_by(result: ExpectationResult) -> str:
+    """Which users saw a stale value."""
+    if result.users is None or not result.users[0]:
+        return ""
+    return f", seen by {result.users[0]} of {result.users[1]} users"
 
 
 def _interval(kind: Expected, found: Estimate) -> str:
@@ -84,15 +107,25 @@ def expectation_sentence(result: ExpectationResult) -> str:
         return f"{about} has no figure: no request succeeded"
     if result.unfinished:
         watched = expectation_value(wanted.kind, result.estimate.value)
-        return f"{about}: {_never(wanted.kind)} within {watched}, the limit is {limit}"
+        return f"{about}: {_never(result)} within {watched}, the limit is {limit}"
     outside = "below" if wanted.kind.at_least else "above"
     place = "inside" if result.met else outside
     tail = "; its interval includes it" if result.status is RequirementStatus.MARGINAL else ""
     return f"{about} {expectation_figure(result)}, {place} the limit of {limit}{tail}"
 
 
-def _never(kind: Expected) -> str:
-    return "it did not open" if kind is Expected.BREAKER else "the service did not recover"
+def _never(result: ExpectationResult) -> str:
+    match result.expectation.kind:
+        case Expected.BREAKER:
+            return "it did not open"
+        case Expected.CONSISTENCY:
+            return f"reads were still stale{_seen_by(result)}"
+        case Expected.HIT_RATE:
+            return "it did not come back"
+        case Expected.FAILOVER:
+            return "traffic did not move"
+        case _:
+            return "the service did not recover"
 
 
 def experiment_failed(facts: ExperimentFailed) -> Words:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from velro_gate.scenario.syntax.probe_shape import ControlSpec, DegradedRequestSpec, InvalidateSpec, VerifySpec
 from velro_gate.scenario.syntax.quantities import (
     AtLeast,
     AtMostSeconds,
     AtMostShare,
     AtMostTimes,
+    AtMostWrites,
     Bandwidth,
     Bytes,
     Cores,
-    Method,
     Name,
     Ramp,
     Seconds,
@@ -23,7 +24,7 @@ from velro_gate.scenario.syntax.quantities import (
 )
 from velro_gate.scenario.syntax.spec import Spec, exactly_one, one_key, only
 
-KINDS = ("network", "process", "pressure", "request", "command")
+KINDS = ("network", "process", "pressure", "request", "command", "invalidate")
 """Kinds of experiments: exactly one of these keys is given."""
 
 
@@ -67,14 +68,6 @@ class PressureSpec(Spec):
     memory: Bytes | None = Field(None, description="Memory beyond which the group is slowed down, for example '200 MiB'.")
 
 
-class ControlSpec(Spec):
-    """A request to the service's own control endpoint."""
-
-    method: Method = "POST"
-    path: str
-    json_body: Any = Field(None, alias="json", description="JSON body, written as YAML.")
-
-
 class RequestSpec(ControlSpec):
     """A request that breaks something, and the one that undoes it."""
 
@@ -99,14 +92,20 @@ class DegradedSpec(Spec):
 
     status: list[Annotated[int, Field(ge=100, le=599)]] = Field(min_length=1, description="Their statuses.")
     share: AtLeast = Field(0.99, description="The least share of all answers that has one of them.")
+    request: DegradedRequestSpec | None = Field(
+        None, description="A request of its own that shows it, where statuses of the load's responses do not."
+    )
 
 
 class BreakerSpec(Spec):
-    """An open circuit breaker, seen by its answers: several fast failures in a row."""
+    """An open circuit breaker, seen by its answers: several fast failures in a row; or by a watched value that rises."""
 
     within: Seconds = Field(description="How long after the beginning of the fault it is open at the latest.")
     status: list[Annotated[int, Field(ge=100, le=599)]] = Field([503], min_length=1, description="Statuses of its answers.")
     faster_than: Seconds = Field(0.1, description="How fast these answers are.")
+    metric: str = Field(
+        "", description="A watched value that is higher while it is open, or that counts how often it opened; see docs/data.md."
+    )
 
 
 class ExpectSpec(Spec):
@@ -120,8 +119,18 @@ class ExpectSpec(Spec):
     )
     breaker: Annotated[BreakerSpec, one_key("within")] | None = Field(None, description="A circuit breaker opens.")
     recovery: AtMostSeconds | None = Field(None, description="Time after the fault until errors and latency are back.")
+    failover: AtMostSeconds | None = Field(
+        None, description="Time until errors and latency are back although the fault lasts: others have taken over."
+    )
     retries: AtMostTimes | None = Field(None, description="Rate at the dependency, as a multiple of the rate before.")
-    proxy: str = Field("", description="The proxy at which retries are counted, if there are several.")
+    load: AtMostTimes | None = Field(None, description="Like retries, for what a cold cache asks of the dependency.")
+    proxy: str = Field("", description="The proxy at which retries and load are counted, if there are several.")
+    stale: AtMostShare | None = Field(None, description="Reads that give an old value after the invalidation.")
+    consistency: AtMostSeconds | None = Field(None, description="Time until the last stale read.")
+    hit_rate: AtMostSeconds | None = Field(None, description="Time until the cache hit rate is back.")
+    lost: AtMostWrites | None = Field(
+        None, description="Acknowledged writes that cannot be read back, of those under 'verify'."
+    )
 
 
 class ExperimentSpec(Spec):
@@ -146,6 +155,8 @@ class ExperimentSpec(Spec):
     process: ProcessSpec | None = only(None)
     pressure: PressureSpec | None = only(None)
     request: RequestSpec | None = only(None)
+    invalidate: InvalidateSpec | None = only(None)
+    verify: VerifySpec | None = Field(None, description="Writes during the fault that are read back after it.")
     command: Annotated[CommandSpec, Short(lambda g: {"run": g} if isinstance(g, str) else g, (("type", "string"),))] | None = (
         only(None)
     )

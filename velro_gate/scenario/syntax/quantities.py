@@ -185,6 +185,11 @@ AtMostTimes = Annotated[
     BeforeValidator(_quantity(_limit(factor_from, ("<", "<=")), example="<= 3")),
     _shown("An upper limit, as a multiple.", "<= 3", 2.5),
 ]
+AtMostWrites = Annotated[
+    int,
+    BeforeValidator(_quantity(_limit(count_from, ("<=",)), example="0")),
+    _shown("An upper limit, as a number.", 0, "<= 3"),
+]
 AtLeast = Annotated[
     float,
     BeforeValidator(_quantity(_limit(units.parse_share, (">", ">=")), example=">= 99 %", positive=True)),

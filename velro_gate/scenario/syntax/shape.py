@@ -71,6 +71,9 @@ class TargetSpec(Spec):
     """Where the service is. A text may hold ${env.NAME} or ${env.NAME:-default}, read when the file is loaded."""
 
     url: str = Field("${env.VELRO_API_URL}", description="Base URL of the service; the steps' paths follow its own.")
+    urls: list[str] = Field(
+        default_factory=list, max_length=32, description="In place of url: of several replicas, over which users are spread."
+    )
     health: str = Field("/health", description="Path that answers 200 when the service is ready.")
     metrics: str | None = Field("/metrics", description="Path of its Prometheus metrics; null when it has none.")
     connections_metric: str | None = Field(

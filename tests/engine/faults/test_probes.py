@@ -1,0 +1,198 @@
+"""Probes against a service that keeps old values, loses writes, or degrades: what they see of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import trio
+
+from tests.servers import redis_server
+from velro_gate.engine.faults.probes import Probe, probe_of
+from velro_gate.engine.faults.requests import ActionError, order_redis
+from velro_gate.model.resilience.probes import ProbeOutcome
+
+
+class Shop:
+    """A service with one name, whose readers may see an old one, and with items. away: everything is refused."""
+
+    def __init__(self) -> None:
+        self.name, self.version, self.shown = "old", 1, ("old", 1)
+        self.stale = self.loses = self.away = False
+        self.items: dict[str, str] = {}
+        self.asked = 0
+
+    def answer(self, method: str, path: str, body: dict[str, str]) -> tuple[int, dict[str, object]]:
+        self.asked += 1
+        if self.away:
+            return 503, {"source": "fallback"}
+        if method == "PUT":
+            self.name, self.version = body["name"], self.version + 1
+            if not self.stale:
+                self.shown = (self.name, self.version)
+            return 200, {}
+        if method == "POST":
+            number = str(len(self.items) + 1)
+            self.items[number] = body["name"]
+            return 201, {"made": {"ids": [number]}}
+        if path.startswith("/items/"):
+            return (404 if self.loses or path.removeprefix("/items/") not in self.items else 200), {}
+        return 200, {"name": self.shown[0], "version": self.shown[1]}
+
+
+@contextmanager
+def serving(shop: Shop) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            status, said = shop.answer(self.command, self.path, json.loads(self.rfile.read(length) or b"{}"))
+            body = json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Version", str(said.get("version", "")))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - the interface's
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def request(url: str, method: str, path: str, body: str = "") -> dict[str, Any]:
+    return {
+        "method": method,
+        "url": f"{url}{path}",
+        "shown": path,
+        "query": [],
+        "body": body,
+        "headers": [],
+        "socket": None,
+        "verify": True,
+    }
+
+
+def invalidation(url: str, place: str = "json:$.name", *, by_version: bool = False) -> dict[str, Any]:
+    read = {"request": request(url, "GET", "/name"), "place": place, "by_version": by_version, "readers": 2, "every": 0.01}
+    write = request(url, "PUT", "/name", '{"name": "${value}"}')
+    return {"kind": "reads", "write": write, "redis": None, "read": read}
+
+
+def writes(url: str) -> dict[str, Any]:
+    write, read = request(url, "POST", "/items", '{"name": "${value}"}'), request(url, "GET", "/items/${id}")
+    return {"kind": "writes", "write": write, "read": read, "place": "json:$.made.ids[0]", "every": 0.01, "within": 0.05}
+
+
+def seen(shop: Shop, order: dict[str, Any], *scenes: Callable[[], None]) -> dict[str, Any]:
+    """What a probe sees: ten requests, then a scene after another with ten more each, until it has finished."""
+
+    async def main() -> dict[str, Any]:
+        with trio.fail_after(30.0):
+            async with trio.open_nursery() as nursery:
+                probe: Probe = probe_of(order)
+                await probe.begin(nursery)
+                for scene in (lambda: None, *scenes):
+                    scene()
+                    before = shop.asked
+                    while shop.asked < before + 10:
+                        await trio.sleep(0.005)
+                probe.stop()
+                while not probe.finished:
+                    await trio.sleep(0.005)
+                return probe.told()
+
+    return trio.run(main)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.mark.parametrize(
+    ("place", "by_version"), [("json:$.name", False), ("json:$.version", True), ("header:x-version", True)]
+)
+def test_readers_see_old_values_until_the_cache_is_invalid(shop: Shop, place: str, by_version: bool) -> None:
+    def invalidate() -> None:
+        shop.shown = (shop.name, shop.version)
+
+    shop.stale = True
+    with serving(shop) as url:
+        told = seen(shop, invalidation(url, place, by_version=by_version), invalidate)
+    judged = told["seen"]
+    assert judged[0] == ProbeOutcome.BAD
+    assert judged[-1] == ProbeOutcome.GOOD
+    assert set(told["reader"]) == {0, 1}
+    assert told["since"] <= told["sent"][0] <= told["done"][0] <= told["until"]
+
+
+def test_readers_of_a_service_that_invalidates_see_the_new_value_at_once(shop: Shop) -> None:
+    with serving(shop) as url:
+        assert set(seen(shop, invalidation(url))["seen"]) == {ProbeOutcome.GOOD}
+
+
+def test_reads_that_are_not_answered_tell_nothing(shop: Shop) -> None:
+    with serving(shop) as url:
+        told = seen(shop, invalidation(url), lambda: setattr(shop, "away", True))
+    assert told["seen"][-1] == ProbeOutcome.NONE
+
+
+def test_what_cannot_be_read_or_written_at_first_is_a_reason(shop: Shop) -> None:
+    shop.away = True
+    with serving(shop) as url:
+        for order, said in (
+            (invalidation(url), "GET /name was answered 503, so there is nothing to compare"),
+            (writes(url), "POST /items was answered 503 before anything was broken"),
+        ):
+            with pytest.raises(BaseExceptionGroup) as refused:
+                seen(shop, order)
+            assert refused.group_contains(ActionError, match=said)
+
+
+def test_acknowledged_writes_are_read_back_and_refused_ones_are_not_missed(shop: Shop) -> None:
+    with serving(shop) as url:
+        told = seen(shop, writes(url), lambda: setattr(shop, "away", True), lambda: setattr(shop, "away", False))
+    assert set(told["seen"]) == {ProbeOutcome.GOOD, ProbeOutcome.NONE}
+    # All but the first one, which comes before the fault, and one that may have been under way when it was over.
+    assert len(shop.items) - 2 <= told["seen"].count(ProbeOutcome.GOOD) <= len(shop.items) - 1
+
+
+def test_acknowledged_writes_that_are_not_there_afterwards_are_lost(shop: Shop) -> None:
+    shop.loses = True
+    with serving(shop) as url:
+        assert set(seen(shop, writes(url))["seen"]) == {ProbeOutcome.BAD}
+
+
+def test_answers_of_a_declared_kind_are_told_from_others_by_what_they_say(shop: Shop) -> None:
+    with serving(shop) as url:
+        order = {"kind": "degraded", "request": request(url, "GET", "/name"), "statuses": [503], "every": 0.01}
+        order |= {"place": "json:$.source", "equals": "fallback"}
+        told = seen(shop, order, lambda: setattr(shop, "away", True))
+    assert told["seen"][0] == ProbeOutcome.BAD
+    assert told["seen"][-1] == ProbeOutcome.GOOD
+
+
+def test_redis_gets_a_command_and_its_refusal_is_a_reason() -> None:
+    with redis_server("--requirepass", "se:cret") as redis:
+        url = f"redis://:se%3Acret@{redis.host}:{redis.port}/3"
+        trio.run(order_redis, url, ["SET", "model:4", "a b"])
+        with pytest.raises(ActionError, match="Redis refuses INCR: ERR value is not an integer"):
+            trio.run(order_redis, url, ["INCR", "model:4"])
+        with pytest.raises(ActionError, match="NOAUTH"):
+            trio.run(order_redis, f"redis://{redis.host}:{redis.port}", ["GET", "model:4"])
+    with pytest.raises(ActionError, match="cannot be reached"):
+        trio.run(order_redis, url, ["GET", "model:4"])
