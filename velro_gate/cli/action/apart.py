@@ -26,6 +26,7 @@ from velro_gate.cli.output import talk
 from velro_gate.errors import BrokenError, Fault, ScenarioError, VelroError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.measurements import ANYWHERE, asked_by
+from velro_gate.gate.action.unchanged import Unchanged
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
 from velro_gate.gate.builds.supervisor import adopt_orphans, leave_nothing
@@ -73,6 +74,7 @@ class Apart:
     _user: ServiceUser | None = field(default=None, init=False)
     _before: Path | None = field(default=None, init=False)
     _built: Path | None = field(default=None, init=False)
+    _unchanged: Unchanged = field(default_factory=Unchanged, init=False)
 
     def measure(self, baselines: Path, confirm: bool) -> tuple[RunRecord, Verdict, Results]:
         """The load on one build, and its verdict; an interrupted run comes back marked as such.
@@ -162,8 +164,15 @@ class Apart:
         before = _names_in(output)
         self._hide_secrets()
         left: set[str] = set()
+        for place in (self.inputs.scenario, self.inputs.waivers):
+            if place is not None:
+                self._unchanged.note(place)
+        if order.task in (Task.MEASURE, Task.CONFIRM):
+            # Fetched since the last order, or not at all.
+            self._unchanged.note(order.baselines, anew=True)
         try:
             said = _carried_out(order)
+            self._unchanged.require()
             left = _names_in(output) - before
             folder = _folder_of(said, output, left)
             if folder is not None:
