@@ -31,7 +31,7 @@ def test_a_run_by_two_workers_keeps_who_sent_it_and_measures_the_generator_on_th
 
 def test_a_cluster_that_is_not_there_breaks_the_run_before_anything_is_sent(tmp_path: Path) -> None:
     with service() as running:
-        cluster = ("--cluster", "127.0.0.1:9", "--cluster-workers", "2")
+        cluster = ("--cluster", "127.0.0.1:9", "--cluster-workers", "2", "--cluster-wait", "1 s")
         ended = velro_gate("gate", tiny_scenario(tmp_path), "--url", running.url, *cluster, cwd=tmp_path)
         assert running.requests == 0
     assert ended.code == 4
@@ -42,10 +42,10 @@ def test_a_cluster_that_is_not_there_breaks_the_run_before_anything_is_sent(tmp_
 def test_a_plan_is_shown_as_its_workers_and_its_head_would_carry_it_and_nothing_is_sent(tmp_path: Path) -> None:
     scenario = tiny_scenario(tmp_path, users=1_000_000, rate="10000/s", requirements='{p95: "< 500 ms"}')
     asked = ("check", scenario, "--url", "http://service.test", "--cluster", "tls://head.example:8786")
-    ended = velro_gate(*asked, "--cluster-workers", "100", cwd=tmp_path)
+    ended = velro_gate(*asked, "--cluster-workers", "200", cwd=tmp_path)
     assert ended.code == 0, ended.err
     said = " ".join(ended.out.split())
-    assert "By 100 workers, each with a core of its own: at most 10,000 users and 100/s" in said
+    assert "By 200 workers, each with a core of its own: at most 5,000 users and 50/s" in said
     assert "The head receives 10,000/s at most" in said
     refused = velro_gate(*asked, cwd=tmp_path)
     assert refused.code == 2

@@ -148,7 +148,11 @@ def client_of(address: str | None, options: ClusterOptions, security: Any = None
     from distributed import Client
 
     place = address or str(options.file)
-    arguments: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False, "name": "velro-gate"}
+    arguments: dict[str, Any] = {
+        "timeout": min(CONNECT_SECONDS, max(options.wait, 1.0)),
+        "set_as_default": False,
+        "name": "velro-gate",
+    }
     if security is not None:
         arguments["security"] = security
     if address is None:
