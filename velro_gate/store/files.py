@@ -45,7 +45,7 @@ _ACCOUNT = _Account()
 def keep_account() -> None:
     """From now on remember what is written, and refuse to read it changed.
 
-    For a job, in which code of the change runs beside us as the same user, and can write wherever we can.
+    For a job, in which code of the change runs at the same time as the same user, and can write wherever we can.
     """
     _ACCOUNT.kept = {}
 

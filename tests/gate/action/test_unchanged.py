@@ -40,10 +40,10 @@ def test_what_was_changed_since_is_refused(change: str, tmp_path: Path) -> None:
         found.require()
 
 
-def test_baselines_that_are_fetched_again_are_known_anew(tmp_path: Path) -> None:
+def test_baselines_that_are_fetched_again_are_known_again(tmp_path: Path) -> None:
     found = Unchanged()
     found.note(tmp_path / "baselines")
     (tmp_path / "baselines").mkdir()
     (tmp_path / "baselines/new.json").write_text("{}")
-    found.note(tmp_path / "baselines", anew=True)
+    found.note(tmp_path / "baselines", again=True)
     found.require()

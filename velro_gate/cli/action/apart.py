@@ -169,7 +169,7 @@ class Apart:
                 self._unchanged.note(place)
         if order.task in (Task.MEASURE, Task.CONFIRM):
             # Fetched since the last order, or not at all.
-            self._unchanged.note(order.baselines, anew=True)
+            self._unchanged.note(order.baselines, again=True)
         try:
             said = _carried_out(order)
             self._unchanged.require()

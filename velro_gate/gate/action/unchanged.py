@@ -16,9 +16,9 @@ class Unchanged:
     def __init__(self) -> None:
         self._known: dict[Path, dict[Path, str]] = {}
 
-    def note(self, place: Path, *, anew: bool = False) -> None:
-        """Remember a file, or everything below a folder, as it is now, missing ones too. anew: also if it is known already."""
-        if anew or place not in self._known:
+    def note(self, place: Path, *, again: bool = False) -> None:
+        """Remember a file, or everything below a folder, as it is now, missing ones too. again: also if it is known already."""
+        if again or place not in self._known:
             self._known[place] = dict(_digests(place))
 
     def require(self) -> None:
