@@ -113,7 +113,7 @@ def test_what_was_not_undone_is_a_band_to_the_end() -> None:
             Expectation(kind=Expected.CONSISTENCY, limit=0.5),
             Estimate.exact(5.0, n=41),
             True,
-            "reads were still stale, seen by 2 of 5 users within 5.00 s, the limit is 500 ms",
+            "reads were still stale after 5.00 s, seen by 2 of 5 users, the limit is 500 ms",
         ),
         (
             Expectation(kind=Expected.STALE, limit=0.01),

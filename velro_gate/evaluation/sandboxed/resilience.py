@@ -95,7 +95,7 @@ VERSIONS = (
         wrong=("cache_not_invalidated",),
         misses={
             (_RENAMED, Expected.STALE): "stale reads after the invalidation",
-            (_RENAMED, Expected.CONSISTENCY): "reads were still stale, seen by 5 of 5 users",
+            (_RENAMED, Expected.CONSISTENCY): "seen by 5 of 5 users",
         },
     ),
     Version(

@@ -107,25 +107,26 @@ def expectation_sentence(result: ExpectationResult) -> str:
         return f"{about} has no figure: no request succeeded"
     if result.unfinished:
         watched = expectation_value(wanted.kind, result.estimate.value)
-        return f"{about}: {_never(result)} within {watched}, the limit is {limit}"
+        return f"{about}: {_never(result, watched)}, the limit is {limit}"
     outside = "below" if wanted.kind.at_least else "above"
     place = "inside" if result.met else outside
     tail = "; its interval includes it" if result.status is RequirementStatus.MARGINAL else ""
     return f"{about} {expectation_figure(result)}, {place} the limit of {limit}{tail}"
 
 
-def _never(result: ExpectationResult) -> str:
+def _never(result: ExpectationResult, watched: str) -> str:
+    """What had not happened by the end. watched: for how long it was waited for."""
     match result.expectation.kind:
         case Expected.BREAKER:
-            return "it did not open"
+            return f"it did not open within {watched}"
         case Expected.CONSISTENCY:
-            return f"reads were still stale{_seen_by(result)}"
+            return f"reads were still stale after {watched}{_seen_by(result)}"
         case Expected.HIT_RATE:
-            return "it did not come back"
+            return f"it did not come back within {watched}"
         case Expected.FAILOVER:
-            return "traffic did not move"
+            return f"traffic did not move within {watched}"
         case _:
-            return "the service did not recover"
+            return f"the service did not recover within {watched}"
 
 
 def experiment_failed(facts: ExperimentFailed) -> Words:
