@@ -55,6 +55,21 @@ def test_a_printed_duration_of_whole_seconds_reads_back_exactly(seconds: int) ->
     assert units.parse_seconds(units.format_duration(seconds)) == seconds
 
 
+def test_a_share_of_more_than_the_whole_has_no_digits_that_matter_to_nobody() -> None:
+    assert units.format_share(1.354_7) == "135 %"
+    assert units.format_share(1.001) == "101 %", "not the whole"
+    assert units.format_share(12.345) == "1,234 %"
+
+
+def test_a_number_agrees_with_its_noun() -> None:
+    assert [units.format_counted(count, "request") for count in (0, 1, 2, 1_103)] == [
+        "0 requests",
+        "1 request",
+        "2 requests",
+        "1,103 requests",
+    ]
+
+
 @given(st.floats(min_value=3_600.0, max_value=1e7))
 def test_a_printed_duration_above_an_hour_reads_back_to_the_minute(seconds: float) -> None:
     assert units.parse_seconds(units.format_duration(seconds)) == pytest.approx(seconds, abs=30.5)

@@ -157,6 +157,12 @@ def format_count(count: float | None) -> str:
     return f"{round(count):,}"
 
 
+def format_counted(count: float, noun: str) -> str:
+    """A number with its noun: ``1 request``, ``1,103 requests``."""
+    shown = format_count(count)
+    return f"{shown} {noun if shown == '1' else noun + 's'}"
+
+
 def format_whole(number: float) -> str:
     """A number without decimals, with thousands separators: ``1,103``."""
     return f"{round(number):,}"
@@ -193,10 +199,15 @@ def tight_percent(share: float, *, decimals: int = 0, signed: bool = False) -> s
 
 
 def format_share(share: float | None) -> str:
-    """A share as percent, with the digits that matter near 0 and near 1: ``95.2 %``, ``99.97 %``, ``0.04 %``."""
+    """A share as percent, with the digits that matter near 0 and near 1: ``95.2 %``, ``99.97 %``, ``0.04 %``.
+
+    What is more than the whole, such as the CPU of several cores in cores, is in whole percent: ``135 %``.
+    """
     if share is None:
         return MISSING
     percent = share * 100.0
+    if percent > 100.0:
+        return f"{max(percent, 101.0):,.0f} %"
     edge = min(percent, 100.0 - percent)
     if edge in (0.0, 100.0):
         return f"{percent:.0f} %"
@@ -243,7 +254,7 @@ def format_change(change: float | None) -> str:
     if change is None:
         return MISSING
     percent = change * 100.0
-    text = f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+    text = f"{percent:+,.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
     return "no change" if text in ("+0.0 %", "-0.0 %") else text
 
 
@@ -260,7 +271,7 @@ def format_change_within(change: float, low: float, high: float) -> str:
     step = _step((high - low) / 2.0, 0.001, 0.1)
     percent = round(change / step) * step * 100.0
     decimals = 1 if step < 0.01 else 0
-    return "no change" if percent == 0.0 else f"{percent:+.{decimals}f} %"
+    return "no change" if percent == 0.0 else f"{percent:+,.{decimals}f} %"
 
 
 def format_seconds_within(seconds: float, uncertainty: float) -> str:

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.analysis.runs import run, summary
+from tests.analysis.runs import baselines, run, summary
 from tests.report.golden import shown
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.facts import bottlenecks as causes
 from velro_gate.model.facts.bottlenecks import Bottleneck, BottleneckFacts
+from velro_gate.model.verdict import Level
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal
 from velro_gate.report.formats.document import verdict_json
@@ -38,7 +39,12 @@ EVERY = (
     (causes.ErrorBurst(kind="TIMEOUT", count=12, of=100), "timeouts from 4.0 to 8.0 s"),
     (causes.ServiceStall(seconds=4.0, waiting=812), "no answer from 4.0 to 8.0 s"),
     (causes.Saturation(offered=150.0, answered=121.0, before=8.0, after=240.0), "does not keep up with 150/s"),
+    (causes.Saturation(offered=150.0, answered=121.0, before=300.0, after=300.0), "and 300 requests were always in flight"),
     (causes.GeneratorLimit(cpu=0.97, late=0.2, missed=40, stalled=1.0), "the generator is at its own limit: 97.0 %"),
+    (
+        causes.GeneratorLimit(cpu=0.096, late=0.006, stalled=0.45),
+        "held up, using only 9.6 % of a core: requests up to 6.00 ms late",
+    ),
     (causes.NoisyNeighbour(process="python", share=0.48), "python 48.0 % of a core"),
     (causes.DependencyDown(source="redis", seconds=4.0), "Redis did not answer the monitor from 4.0 to 8.0 s"),
 )
@@ -67,6 +73,28 @@ def test_bottlenecks_stand_in_every_report_and_their_remedies_before_other_advic
     steps = build(slow, verdict).next_steps
     assert [step.advice for step in steps[:2]] == [bottleneck_words(stall).advice, bottleneck_words(errors).advice]
     assert "no answer" in steps[0].reasons[0].sentence.lower()
+
+
+def test_a_run_that_passes_has_nothing_to_do_and_its_remedies_stand_with_their_causes() -> None:
+    tail = bottleneck(EVERY[6][0])
+    held = run(replace(summary(), bottlenecks=(tail,)))
+    verdict = judge(held, baselines(5, sd=0.01))
+    assert verdict.level is Level.PASS
+    for text in (shown(terminal(held, verdict)), markdown(held, verdict)):
+        assert "no action needed" in text
+        assert "Nothing to do." in text
+        assert "Find what some requests of list do that others do not" in " ".join(text.split())
+
+
+def test_a_run_that_fails_is_not_told_to_look_at_the_machine_first() -> None:
+    neighbour, tail = bottleneck(EVERY[2][0]), bottleneck(EVERY[6][0])
+    slow = run(replace(summary(times=2.0), bottlenecks=(neighbour, tail)))
+    verdict = judge(slow, baselines(5, sd=0.01))
+    assert verdict.level is Level.FAIL
+    advice = [step.advice for step in build(slow, verdict).next_steps]
+    assert advice[0] == bottleneck_words(tail).advice
+    assert bottleneck_words(neighbour).advice not in advice
+    assert "cc1plus" in markdown(slow, verdict)
 
 
 def test_a_run_without_bottlenecks_says_nothing_of_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,14 +14,22 @@ from velro_gate.analysis.stored.explanation import Moved, explain, shape_of, sta
 from velro_gate.analysis.verdict.findings import requirement_findings
 from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.model.explanation import QuantileMove, ShiftShape
-from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.facts.bottlenecks import Bottleneck, LockWaits, PoolExhausted
+from velro_gate.model.facts.doubts import CountersFell, FewResponses, FigureName, MonitorGaps, TooFewUsers, Worded
 from velro_gate.model.facts.explanations import NewWithBuild
+from velro_gate.model.facts.findings import Causes, Failing, RequestsFailed
+from velro_gate.model.facts.reasons import Again, RunsAgain, TooFewResponses
 from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.parts import view
+from velro_gate.report.parts.rows import requirement_row
 from velro_gate.report.parts.wording import moved as moved_words
+from velro_gate.report.sentences.bottlenecks import bottleneck_words
 from velro_gate.report.sentences.explanations import explanation_sentence
+from velro_gate.report.sentences.failures import requests_failed
 from velro_gate.report.sentences.findings import words
+from velro_gate.report.sentences.reasons import reason_words
+from velro_gate.report.sentences.trust import trust_words
 from velro_gate.report.text.phrase import plain
 
 CHANGES = st.floats(-0.5, 3.0)
@@ -126,3 +135,38 @@ def test_a_headline_never_calls_too_small_to_see_what_lies_above_the_smallest_vi
     said = plain(moved_words(row))
     assert ("could only have detected" in said) <= (mde is not None and abs(change) < mde)
     assert "too noisy" not in said
+
+
+@pytest.mark.parametrize(("worse", "runs"), [(3, 3), (2, 3), (2, 2)])
+def test_further_runs_that_are_worse_by_the_margin_are_not_said_not_to_look_worse(worse: int, runs: int) -> None:
+    said = reason_words(RunsAgain(worse=worse, runs=runs, margin=0.05, found=Again.NOT_REPEATED))
+    assert "not look worse" not in said
+    assert "within the noise between runs" in said
+    assert "do not look worse" in reason_words(RunsAgain(worse=1, runs=3, margin=0.05, found=Again.NOT_REPEATED))
+
+
+def test_one_of_anything_is_in_the_singular() -> None:
+    p95 = FigureName(step="list", metric="p95")
+    few_users = TooFewUsers(phase="steady", users=1, needed=0.4, offered=2.0, response=1.0, service=0.1, blocked=1)
+    doubts = (
+        few_users,
+        FewResponses(phase="steady", figure=p95, answers=1, beyond=0.05),
+        MonitorGaps(phase="steady", source="redis", readings=1, most=20),
+        CountersFell(phase="steady", source="service", series="hits_total", falls=1),
+    )
+    causes = (PoolExhausted(size=4.0, share=0.9, waiting=1.0), LockWaits(waiting=1.0, longest=None))
+    (met,) = check_requirements([phase(Requirement(metric="p95", comparator=Comparator.BELOW, target=9.0))], run(summary()))
+    failed = RequestsFailed(phase="steady", sent=1, succeeded=0, rate=1.0, most=0.5, causes=Causes(), failing=Failing.OTHERWISE)
+    said = [part for one in doubts for part in (trust_words(one).sentence, trust_words(one).advice)]
+    said += [
+        bottleneck_words(Bottleneck(start=0.0, end=1.0, strength=1.0, series=("a/b",), facts=one)).sentence for one in causes
+    ]
+    said += [requests_failed(failed).sentence, view.folded_words([requirement_row(met)])]
+    said += [reason_words(RunsAgain(worse=1, runs=2, margin=0.05, found=found)) for found in Again if found is not Again.BETTER]
+    said.append(reason_words(TooFewResponses(metric="p95", answers=1, needed=600)))
+    for sentence in said:
+        assert not re.search(r"(?<![\d.,])1 (?:[a-z]+ )?(?!is\b|was\b)[a-z]+s\b(?! of)", sentence.replace("of its", "")), (
+            sentence
+        )
+        assert "the 1 " not in sentence
+        assert "all 1 " not in sentence

@@ -106,6 +106,15 @@ class CapacityResult:
         return None
 
     @property
+    def carries_plan(self) -> bool | None:
+        """Whether the plan's own load meets the requirements; None: what was tried does not show it."""
+        if self.capacity is not None:
+            return self.capacity.high >= self.wanted
+        if self.met is not None and self.met >= self.wanted:
+            return True
+        return False if self.missed is not None and self.missed <= self.wanted else None
+
+    @property
     def limited_by(self) -> Bottleneck | None:
         """What held the service back at the lowest load that it could not carry; a queue or errors if nothing explains them."""
         over = [one.bottleneck for one in sorted(self.trials, key=lambda one: one.load) if one.score > 0.0 and one.bottleneck]

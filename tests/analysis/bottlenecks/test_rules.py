@@ -228,6 +228,15 @@ def test_a_queue_that_is_worked_off_again_is_no_saturation() -> None:
     assert codes(None, ticks=peak) == []
 
 
+def test_users_too_few_for_the_rate_even_at_the_quickest_responses_are_no_saturation_of_the_service() -> None:
+    rows = quiet()
+    slow = changed(rows, np.ones(len(rows), bool), 0.3)
+    few = dict.fromkeys(("login", "list"), 400)
+    facts = {"ticks": ticks([50.0] * N, 150.0 * np.arange(N)), "blocked": few, "due": dict.fromkeys(few, 2_400)}
+    assert codes(slow, **facts) == [], "200/s of 300 ms take 60 users, and there are 50"
+    assert "saturation" in codes(changed(rows, rows.due > 2.0, 0.3), **facts)
+
+
 @pytest.mark.parametrize(
     "limit",
     [{"health": health(cpu_share=0.97)}, {"missed": {"login": 40}}, {"stalls": (Stall(start=2.0, end=4.0),)}],

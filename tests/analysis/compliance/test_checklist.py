@@ -13,9 +13,10 @@ from velro_gate.analysis.compliance.assess import assess
 from velro_gate.analysis.compliance.impact import slower_share
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.compliance.assessment import CheckCode, CheckState, Compliance
-from velro_gate.model.compliance.rules import ComplianceRules
+from velro_gate.model.compliance.rules import ClassLimits, ComplianceRules
 from velro_gate.model.record import Estimate, PhaseSummary, ResourceSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report.sentences.compliance import impact_words
 
 GIB = 2.0**30
 
@@ -145,6 +146,13 @@ def test_a_figure_that_was_not_measured_has_no_class() -> None:
     assert found.name is not None
 
 
+def test_a_scenario_without_prd_requirements_has_the_classes_that_it_names_itself() -> None:
+    own = [dataclasses.replace(one, requirements=()) for one in GOOD.plan.phases]
+    rules = ComplianceRules(classes=(ClassLimits(name="swift", p95=9.0, throughput=1.0, hit_rate=0.0),))
+    plan = dataclasses.replace(GOOD.plan, phases=tuple(own), compliance=rules)
+    assert {phase.name for phase in assessed(dataclasses.replace(GOOD, plan=plan)).phases} == {"swift"}
+
+
 def test_the_impact_follows_the_stated_formula() -> None:
     impact = assessed(GOOD).impact
     assert impact is not None
@@ -152,6 +160,14 @@ def test_the_impact_follows_the_stated_formula() -> None:
     affected = impact.failed + (1.0 - impact.failed) * impact.slow
     assert impact.requests_per_hour == pytest.approx(3_600_000.0 * affected)
     assert impact.users_per_minute == pytest.approx(10_000.0 * (1.0 - (1.0 - affected) ** 6.0))
+
+
+def test_an_impact_that_is_only_bounded_is_called_a_bound() -> None:
+    impact = assessed(figures_changed(GOOD, PRD, p50=0.001, p90=0.002, p95=0.003, p99=0.004, p999=0.005)).impact
+    assert impact is not None
+    assert impact.slow_low == 0.0
+    assert "at most about" in impact_words(impact)
+    assert "at most" not in impact_words(dataclasses.replace(impact, slow_low=0.01))
 
 
 def test_a_smaller_plan_is_put_to_the_prds_load() -> None:

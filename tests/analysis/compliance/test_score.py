@@ -113,6 +113,7 @@ def test_a_plan_that_states_no_prd_requirement_has_no_score_and_is_not_ready(unm
     ]
     found = assessed(dataclasses.replace(run, plan=dataclasses.replace(run.plan, phases=tuple(own))))
     assert (found.score, found.unscored, found.readiness) == (None, Unscored.NO_PRD, Readiness.UNKNOWN)
+    assert found.phases == (), "the PRD's classes say nothing of another service"
     assert CheckState.DONE not in {check.state for check in (*found.checklist, *found.criteria)}
 
 

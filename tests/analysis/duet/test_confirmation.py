@@ -136,12 +136,15 @@ def test_a_head_build_that_dies_side_by_side_fails_and_a_base_build_that_does_an
 
 
 def test_a_duet_that_cannot_be_trusted_is_a_caveat_and_the_screens_open_rows_stand() -> None:
-    broken = block(doubts=(doubt(Trust.BROKEN),))
+    broken = block(doubts=(doubt(Trust.BROKEN), doubt(Trust.CAVEAT, "few-users-of-a-block")))
     wide = baselines(10, sd=0.15)
     verdict = judge(run(summary()), wide, repeats=(), duet=duet(*(pair(broken, broken) for _ in range(10))))
     assert verdict.is_open
     (said,) = [each for each in verdict.trust if "using stored baselines" in words(each).sentence]
     assert said.trust is Trust.CAVEAT
+    assert verdict.trust == (said,), "what is said of the blocks concerns figures that are not in the verdict"
+    (left_open,) = [each for each in verdict.findings if each.code == "open"]
+    assert "--base-command" not in words(left_open).advice, "the base build has been measured side by side"
 
 
 def test_a_head_build_that_answers_nothing_side_by_side_fails_whatever_the_screen_had_found() -> None:

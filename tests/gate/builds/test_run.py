@@ -14,6 +14,7 @@ import trio
 from tests.gate.programs import service as program
 from tests.service import service
 from velro_gate.errors import BrokenError, UnreachableError, UsageError, VelroError
+from velro_gate.gate.builds import run as build_run
 from velro_gate.gate.builds.output import BuildOutput
 from velro_gate.gate.builds.run import Build, BuildCommand, Builds, RunningBuild, running
 from velro_gate.gate.measure.run import run_trio
@@ -95,6 +96,17 @@ def test_a_command_that_ends_is_told_with_its_code_and_its_last_words(tmp_path: 
     assert error.what == "the base build's command ended with exit code 3 before it answered /health"
     assert error.why == "cannot import shop with ***"
     assert error.where == str(output.path)
+
+
+def test_a_running_base_build_that_does_not_respond_leaves_no_base_and_its_own_address_is_named(
+    output: BuildOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_run, "_STARTING_SECONDS", 0.0)
+    error = failure(both(RunningBuild(url="http://127.0.0.1:1")), output)
+    assert "the base build did not respond: " in error.what
+    assert "--base-url" in error.hint
+    assert isinstance(error, UnreachableError)
+    assert error.of_base, "so that the stored baselines are used, as for a command that cannot be started"
 
 
 def test_a_command_that_is_killed_is_told_so(tmp_path: Path, output: BuildOutput) -> None:

@@ -200,9 +200,10 @@ def test_a_service_that_stops_responding_ends_the_search_with_what_is_known(tmp_
 def test_a_generator_at_its_limit_ends_the_search_above_what_it_could_send(tmp_path: Path) -> None:
     service = Simulated()
     service.health = replace(service.health, cpu_share=0.99)
-    found, _ = found_by(tmp_path, service)
+    found, world = found_by(tmp_path, service)
     assert found.ending is Ending.GENERATOR
     assert found.trials == ()
+    assert sum("is tried again" in line for line in world.said) == 1, "one disturbed trial may be bad luck"
 
 
 def test_the_users_of_a_closed_loop_are_varied_where_there_is_no_rate(tmp_path: Path) -> None:

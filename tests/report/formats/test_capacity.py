@@ -54,6 +54,25 @@ def result(**changed: Any) -> CapacityResult:
     return CapacityResult(**(figures | changed))
 
 
+@pytest.mark.parametrize(
+    ("met", "missed", "carried"),
+    [
+        (1220.0, None, True),
+        (None, 900.0, False),
+        (800.0, 950.0, False),
+        (800.0, None, None),
+        (None, None, None),
+        (800.0, 1100.0, None),
+    ],
+)
+def test_a_search_without_a_capacity_says_of_the_plans_load_only_what_was_tried(
+    met: float | None, missed: float | None, carried: bool | None
+) -> None:
+    found = result(capacity=None, ending=Ending.GENERATOR, met=met, missed=missed)
+    assert found.carries_plan is carried
+    assert any("was not shown" in line for line in capacity_sentences(found)) is (carried is None)
+
+
 def test_the_capacity_is_said_with_its_interval_and_its_headroom() -> None:
     assert capacity_title(result()) == "Capacity: 1,240/s (1,190/s to 1,280/s) meet the requirements of steady"
     assert "headroom: 24 % above the plan's 1,000/s" in capacity_sentences(result())
@@ -78,8 +97,10 @@ def test_what_limits_the_service_is_a_cause_rather_than_its_queue() -> None:
     [
         ({"ending": Ending.ALL_MET, "capacity": None, "missed": None}, "at least 1,220/s", None),
         ({"ending": Ending.NONE_MET, "capacity": None, "met": None}, "below 1,270/s", "even the lowest load missed"),
-        ({"ending": Ending.TIME, "capacity": None}, "not found", "the limit lies about 1,220/s and 1,270/s"),
-        ({"ending": Ending.GENERATOR, "reason": "too slow"}, "1,240/s", "the generator reached its own limit (too slow)"),
+        ({"ending": Ending.TIME, "capacity": None}, "not found", "the limit lies between 1,220/s and 1,270/s"),
+        ({"ending": Ending.TIME, "capacity": None, "met": None}, "not found", "the limit lies below 1,270/s"),
+        ({"ending": Ending.TIME, "capacity": None, "missed": None}, "not found", "the limit lies above 1,220/s"),
+        ({"ending": Ending.GENERATOR, "reason": "too slow"}, "1,240/s", "the next load could not be measured (too slow)"),
         ({"ending": Ending.STOPPED, "reason": "connection refused"}, "1,240/s", "ended early: connection refused"),
         ({"wanted": 2000.0}, "1,240/s", "no headroom: 38 % below the plan's 2,000/s"),
         ({"wanted": 1260.0}, "1,240/s", "though its interval reaches it"),

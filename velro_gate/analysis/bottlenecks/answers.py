@@ -98,10 +98,13 @@ def service_stall(seen: Observed) -> Iterator[Bottleneck]:
 
 
 def saturation(seen: Observed) -> Iterator[Bottleneck]:
-    """Requests in flight grow through the phase while fewer succeed than are offered."""
+    """Requests in flight grow through the phase while fewer succeed than are offered.
+
+    Users that are too few for the offered rate even at the service's quickest say nothing of what the service can carry.
+    """
     offered = seen.phase.offered_rate
     ticks = [tick for tick in seen.run.ticks if seen.run.measured_from <= tick.at < seen.run.measured_until]
-    if offered is None or len(ticks) < 6:
+    if offered is None or len(ticks) < 6 or (seen.quick is not None and offered * seen.quick >= seen.phase.users):
         return
     third = len(ticks) // 3
     flight = np.array([tick.in_flight for tick in ticks], float)

@@ -20,7 +20,8 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
     """phase: as planned; run, summary: as it came out. rows: samples that fell due in the measured stretch. series: readings in
-    it. Times of both are as they were measured; ``since`` makes them seconds of the stretch.
+    it. Times of both are as they were measured; ``since`` makes them seconds of the stretch. quick: seconds that the quickest
+    responses of the phase took, its ramp included; None: none succeeded.
     """
 
     phase: Phase
@@ -29,6 +30,7 @@ class Observed:
     summary: PhaseSummary
     rows: Samples
     series: Series
+    quick: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -54,6 +56,8 @@ class Observed:
 
 
 _NONE: Floats = np.empty(0)
+_QUICKEST = 0.02
+"""The share of responses that are the quickest: a single one may be one that did nothing."""
 
 
 def observe(
@@ -66,6 +70,7 @@ def observe(
 ) -> Observed:
     """What the rules look at. samples: all of the phase. readings: of any time."""
     inside = (samples.due >= run.measured_from) & (samples.due < run.measured_until) & (samples.step < len(steps))
+    good = samples.service_time[samples.ok]
     kept = [reading for reading in readings if run.measured_from <= reading.at < run.measured_until]
     return Observed(
         phase=phase,
@@ -74,6 +79,7 @@ def observe(
         summary=summary,
         rows=samples.where(inside),
         series=series_of(kept),
+        quick=float(np.quantile(good, _QUICKEST)) if len(good) else None,
     )
 
 

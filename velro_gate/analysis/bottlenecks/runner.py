@@ -8,7 +8,7 @@ import numpy as np
 
 from velro_gate.analysis.bottlenecks.observed import Observed
 from velro_gate.analysis.bottlenecks.service import LEAST_READINGS
-from velro_gate.model.facts.bottlenecks import Bottleneck, GeneratorLimit, NoisyNeighbour, RunnerCpu
+from velro_gate.model.facts.bottlenecks import GENERATOR_CPU, Bottleneck, GeneratorLimit, NoisyNeighbour, RunnerCpu
 
 FULL = 0.95
 """Of all cores' time, from which on the machine has none left."""
@@ -17,7 +17,6 @@ STEAL = 0.10
 NEIGHBOUR = 0.25
 """Of one core: the least use of a process that is named."""
 
-GENERATOR_CPU = 0.9
 LATE_SHARE = 0.2
 """Of the tightest latency limit; without one, LATE seconds."""
 

@@ -97,7 +97,13 @@ def _nothing_critical(record: RunRecord, results: Sequence[RequirementResult]) -
     held_back = [phase.name for phase in record.phases if phase.bottlenecks]
     bad = [*(one.phase for one in beyond), *held_back]
     known = bool(bad) or (record.complete and bool(levels) and not unknown)
-    return Check(code=CheckCode.NOTHING_CRITICAL, state=_state(known=known, good=not bad), against=_phases(bad))
+    return Check(
+        code=CheckCode.NOTHING_CRITICAL,
+        state=_state(known=known, good=not bad),
+        # Bottlenecks are counted only where no figure is beyond its critical level, which says more.
+        value=float(len(beyond)),
+        against=_phases((one.phase for one in beyond) if beyond else held_back),
+    )
 
 
 def _error_rate(record: RunRecord) -> Check:

@@ -2,22 +2,34 @@
 
 A phase is of the class of its worst figure. A figure that was not measured has no class, and neither has the throughput of a
 phase that offers less than the lowest class asks for: it could not reach it, whatever the service does.
+
+The built-in table is the PRD's. A scenario that states no PRD requirement and names no table of its own has no classes: its
+service may be held to other limits, and would be called excellent or in need of work by those of another one.
 """
 
 from __future__ import annotations
 
 from velro_gate.model.compliance.assessment import FigureClass, PhaseClass
-from velro_gate.model.compliance.rules import NEEDS_WORK, ClassLimits, ComplianceRules
+from velro_gate.model.compliance.rules import CLASSES, NEEDS_WORK, PRD, ClassLimits, ComplianceRules
 from velro_gate.model.metrics import METRICS, Direction
-from velro_gate.model.record import PhaseSummary, RunRecord
+from velro_gate.model.record import PhaseSummary, Plan, RunRecord
 
 CLASSIFIED = ("p95", "throughput", "hit_rate")
 """The figures of the table, by their metrics."""
 
 
 def phase_classes(record: RunRecord, rules: ComplianceRules) -> tuple[PhaseClass, ...]:
-    """The class of every planned phase, in the plan's order; one that did not run to its end has no class."""
+    """The class of every planned phase, in the plan's order; one that did not run to its end has no class.
+
+    Empty where the table does not concern this plan.
+    """
+    if rules.classes == CLASSES and not _states_prd(record.plan):
+        return ()
     return tuple(_phase(phase.name, record.phase(phase.name), rules) for phase in record.plan.phases)
+
+
+def _states_prd(plan: Plan) -> bool:
+    return bool(plan.unproven) or any(one.source == PRD for phase in plan.phases for one in phase.requirements)
 
 
 def _phase(name: str, phase: PhaseSummary | None, rules: ComplianceRules) -> PhaseClass:

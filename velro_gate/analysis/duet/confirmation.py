@@ -64,13 +64,17 @@ def confirm_side_by_side(
 
 
 def doubts_side_by_side(duet: Duet) -> Iterator[TrustFinding]:
-    """What speaks against the pairs, as caveats: where they cannot be trusted, the stored comparison stands in."""
-    for doubt in duet_doubts(duet, compare_pairs(duet)):
-        if doubt.trust is Trust.BROKEN:
-            assert not isinstance(doubt.facts, StoredInstead), "it is found here alone"
-            yield replace(doubt, trust=Trust.CAVEAT, facts=StoredInstead(because=doubt.facts))
-        else:
-            yield doubt
+    """What speaks against the pairs, as caveats: where they cannot be trusted, the stored comparison stands in.
+
+    Then nothing else is said of their blocks: no figure of them is in the verdict, which would be doubted for theirs.
+    """
+    doubts = list(duet_doubts(duet, compare_pairs(duet)))
+    broken = [doubt for doubt in doubts if doubt.trust is Trust.BROKEN]
+    if not broken:
+        yield from doubts
+    for doubt in broken:
+        assert not isinstance(doubt.facts, StoredInstead), "it is found here alone"
+        yield replace(doubt, trust=Trust.CAVEAT, facts=StoredInstead(because=doubt.facts))
 
 
 def died_side_by_side(duet: Duet) -> Iterator[Finding]:

@@ -85,6 +85,7 @@ def comparison_findings(
     several: bool,
     doubted: frozenset[str] = frozenset(),
     today: date | None = None,
+    duet_doubted: bool = False,
 ) -> Iterator[Finding]:
     """The findings of the comparisons.
 
@@ -93,6 +94,7 @@ def comparison_findings(
         several: the run has more than one phase, so sentences name theirs.
         doubted: phases that are broken for a reason that is reported elsewhere.
         today: the day of the run; then a row of the waivers' file is proposed for each regression.
+        duet_doubted: pairs of blocks were measured that cannot be trusted.
     """
     primary = [row for row in comparisons if row.primary]
     if primary and all(row.verdict is Change.NOT_COMPARED and row.level is Level.NO_BASELINE for row in primary):
@@ -100,11 +102,15 @@ def comparison_findings(
         return
     for row in primary:
         if _is_decided(row):
-            yield Finding(level=row.level, subject=row.phase, facts=RowDecided(row=row, several=several, today=today))
+            yield Finding(
+                level=row.level,
+                subject=row.phase,
+                facts=RowDecided(row=row, several=several, today=today, duet_doubted=duet_doubted),
+            )
     # What blocks the run before what is merely open.
     yield from _not_compared([row for row in primary if row.phase not in doubted], several)
     open_rows = [row for row in primary if row.verdict is Change.INCONCLUSIVE and row.confirmation is None]
-    yield from _undecided(open_rows, len(primary), several)
+    yield from _undecided(open_rows, len(primary), several, duet_doubted)
     yield from _no_latency(primary)
     yield from _advisory([row for row in comparisons if not row.primary and row.level is Level.WARN])
     shown = tuple(row for row in primary if row.verdict in (Change.UNCHANGED, Change.IMPROVEMENT))
@@ -123,11 +129,11 @@ def _is_decided(row: Comparison) -> bool:
             return False
 
 
-def _undecided(rows: Sequence[Comparison], family: int, several: bool) -> Iterator[Finding]:
+def _undecided(rows: Sequence[Comparison], family: int, several: bool, duet_doubted: bool) -> Iterator[Finding]:
     alike = tuple(row for row in rows if row.level is Level.INCONCLUSIVE)
     few = tuple(row for row in rows if row.level is Level.NO_BASELINE)
     if alike:
-        facts = RowsOpen(rows=alike, family=family, several=several)
+        facts = RowsOpen(rows=alike, family=family, several=several, duet_doubted=duet_doubted)
         yield Finding(level=Level.INCONCLUSIVE, subject="comparison", facts=facts)
     if few:
         yield Finding(level=Level.NO_BASELINE, subject="baselines", facts=TooFewBaselines(rows=few, several=several))

@@ -27,6 +27,7 @@ from velro_gate.analysis.verdict.requirements import check_requirements
 from velro_gate.analysis.verdict.trust import trust_findings
 from velro_gate.analysis.verdict.waivers import waived, waiver_findings
 from velro_gate.model.duet import Duet
+from velro_gate.model.facts.doubts import StoredInstead
 from velro_gate.model.facts.findings import NoPhases, RunIncomplete
 from velro_gate.model.facts.reasons import FurtherRunCut, FurtherRunDoubted, Reason
 from velro_gate.model.facts.unused import UnusedRuns
@@ -107,6 +108,7 @@ def judge(
             several=len(record.phases) > 1,
             doubted=_broken_phases(trust) | _ended_phases(record),
             today=today if waivers is not None else None,
+            duet_doubted=any(isinstance(one.facts, StoredInstead) for one in trust),
         ),
         *_required_comparison(comparisons, rules, baselines, skipped),
         *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),

@@ -86,6 +86,7 @@ def capacity(
     """Search for the most load that meets the requirements, and compare it with that of accepted builds.
 
     Exit code 1: it is certainly less than the plan asks for, or a regression. 'velro-gate baseline add FOLDER' accepts it.
+    Exit code 4: the search ended before it showed whether the plan's own load meets the requirements.
     """
     from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.output import show
@@ -124,6 +125,7 @@ def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
     from rich.table import Table
 
     from velro_gate.cli.output import put, show
+    from velro_gate.errors import BrokenError
     from velro_gate.report.formats.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_sentences, capacity_title
     from velro_gate.store.codec import encode_capacity
 
@@ -139,8 +141,7 @@ def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
         for line in capacity_sentences(found):
             put(line)
         put(f"Files: {folder}")
-    short = found.capacity is not None and found.capacity.high < found.wanted
-    return SHORT if short or (found.capacity is None and found.met is None) else 0
+    return {True: 0, False: SHORT, None: BrokenError.exit_code}[found.carries_plan]
 
 
 def _print_law(folder: Path, format: Format) -> int:

@@ -58,12 +58,15 @@ def _print(groups: Sequence[TrendGroup], root: Path) -> None:
     from rich.table import Table
 
     from velro_gate.cli.output import put, show
-    from velro_gate.report.parts.history import event_lines, newest_words, series_title, span_words, sparkline
+    from velro_gate.report.parts.history import NO_SERIES, event_lines, newest_words, series_title, span_words, sparkline
 
     if not groups:
         put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
     for group in groups:
         title = f"{group.scenario}, profile {group.profile}, on {group.runner}"
+        if not group.series:
+            put(f"{title}: {NO_SERIES}")
+            continue
         table = Table(title=title, title_justify="left")
         for heading in ("phase", "figure", "last runs", "newest", "range"):
             table.add_column(heading, justify="right" if heading in ("newest", "range") else "left", overflow="fold")

@@ -15,7 +15,15 @@ from velro_gate.engine.machine.forecast import Forecast, PhaseForecast, descript
 from velro_gate.engine.machine.limits import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.errors import InfeasibleError
 from velro_gate.model.scenario import ALL_STEPS, Phase, Scenario
-from velro_gate.units import format_bytes, format_count, format_number, format_rate, format_seconds, format_share
+from velro_gate.units import (
+    format_bytes,
+    format_count,
+    format_counted,
+    format_number,
+    format_rate,
+    format_seconds,
+    format_share,
+)
 
 __all__ = [
     "Forecast",
@@ -194,7 +202,7 @@ def _users_for_rate(phase: Phase, scenario: Scenario) -> Shortfall | None:
     waiting = rate * assumed
     if waiting < _BUSY_USERS * phase.users:
         return None
-    users, offered = f"{format_count(phase.users)} {'user' if phase.users == 1 else 'users'}", format_rate(rate)
+    users, offered = format_counted(phase.users, "user"), format_rate(rate)
     each = format_seconds(phase.users / rate)
     because = "" if limit is None else f", and the limit allows {format_seconds(limit)}"
     needed = math.floor(waiting / _BUSY_USERS) + 1
@@ -205,7 +213,7 @@ def _users_for_rate(phase: Phase, scenario: Scenario) -> Shortfall | None:
         available=phase.users,
         sentence=f"{users} can send {offered} only while responses take {each} or less on average{because}: with slower ones "
         "response times contain waits behind the same user's earlier request (users = rate x response time).",
-        hint=f"Give the phase at least {format_count(needed)} users, or a lower rate.",
+        hint=f"Give the phase at least {format_counted(needed, 'user')}, or a lower rate.",
         fatal=False,
     )
 
@@ -238,7 +246,7 @@ def _cpu(part: PhaseForecast, machine: MachineLimits, shards: int, service_is_lo
         phase=part.name,
         needed=part.cpu_share,
         available=cores * (CPU_FATAL if fatal else CPU_CAVEAT),
-        sentence=f"{format_rate(part.rate)} with {format_count(part.users)} users take about "
+        sentence=f"{format_rate(part.rate)} with {format_counted(part.users, 'user')} take about "
         f"{format_share(share)} of {_of_cores(cores)}.",
         hint="Use more shards (cores), a lower rate or a longer ramp.",
         fatal=fatal,

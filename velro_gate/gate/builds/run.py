@@ -29,6 +29,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 """How long a command has to end after SIGTERM, before SIGKILL."""
 
+_NAMED = {Side.BASE: "the address that --base-url gives", Side.HEAD: "the address that --head-url or --url gives"}
 _STARTING_SECONDS = 5.0  # for an address: whoever names one says that it is there
 _PORT_TRIES = 5
 _ASK_EVERY = 0.1  # what is waited beyond the start is waited in every block
@@ -173,7 +174,14 @@ async def running(
         try:
             await preflight(place, wait_seconds=_STARTING_SECONDS)
         except UnreachableError as error:
-            raise UnreachableError(f"the {side.value} build: {error.what}", where=error.where, why=error.why) from error
+            gone = UnreachableError(
+                f"the {side.value} build did not respond: {error.what}",
+                where=error.where,
+                why=error.why,
+                hint=f"Start the {side.value} build, or check {_NAMED[side]}: it has to stay up for the whole duet.",
+            )
+            gone.of_base = side is Side.BASE
+            raise gone from error
         yield place
         return
     number = await _free(port, side)

@@ -228,4 +228,4 @@ def _size(mde: float) -> str:
 
 
 def _name(row: Row) -> str:
-    return row.metric.label if row.step == ALL_STEPS else f"{row.step} {row.metric.label}"
+    return row.metric.label if row.step == ALL_STEPS else f"{row.metric.label} of {row.step}"

@@ -102,7 +102,7 @@ def gated(
     missed = None
     undecided = undecided_phases(verdict.comparisons, record.plan.phases)
     if confirming.side_by_side is not None and undecided:
-        say(f"suspicious or open: {_listed(undecided)}; the base build decides")
+        say(f"suspicious, open or without baselines: {_listed(undecided)}; the base build decides")
         judging.settle(Further(missing=dict.fromkeys(undecided, PENDING)))
         try:
             further = confirming.side_by_side(undecided)

@@ -184,6 +184,8 @@ class _Search:
         self._trials: list[Trial] = []
         self._ending = Ending.STOPPED
         self._reason = ""
+        self._doubted: set[float] = set()
+        """Loads of trials that could not be trusted."""
 
     async def run(self) -> None:
         """Try load after load until there is nothing more to try."""
@@ -213,10 +215,13 @@ class _Search:
             if stop.is_set():
                 # Cut short by us, not by the service.
                 return
-            if doubt is not None and self._beyond(step.load):
+            if doubt is not None and self._beyond(step.load) and step.load in self._doubted:
                 self._ending, self._reason = Ending.GENERATOR, doubt
                 return
-            if doubt is None:
+            if doubt is not None:
+                self._doubted.add(step.load)
+                self._effects.say(f"{self._load(step.load)}: could not be measured, and is tried again: {doubt}")
+            else:
                 self._trials.append(trial)
                 self.carried.append(carried)
                 self._say(trial)
@@ -227,7 +232,7 @@ class _Search:
                 return
 
     def _beyond(self, load: float) -> bool:
-        """Whether a load is above all that was tried: then it is the generator that has reached its limit, not bad luck."""
+        """Whether a load is above all that was tried: if it is doubted twice, the generator has reached its limit."""
         return all(trial.load < load for trial in self._trials)
 
     async def _trial(self, step: TrialStep, stop: trio.Event) -> tuple[Trial, Carried, str | None]:

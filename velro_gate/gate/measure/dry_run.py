@@ -59,8 +59,8 @@ class DryRun:
         sent = "nothing was sent" if self.replies is None else "no load was sent"
         said = [
             f"Scenario {plan.scenario}, profile {plan.profile}, against {self.url}{self._way()}: {sent}.",
-            f"About {units.format_whole(expected.requests)} requests in {units.format_whole(expected.journeys)} "
-            f"journeys, {units.format_duration(expected.seconds)}.",
+            f"About {units.counted(units.format_whole(expected.requests), 'request')} in "
+            f"{units.counted(units.format_whole(expected.journeys), 'journey')}, {units.format_duration(expected.seconds)}.",
         ]
         if self.cluster is not None:
             said += cluster_sentences(self.cluster)
@@ -78,7 +78,8 @@ class DryRun:
                 "The figures above assume one request per step; the code decides what a journey really sends."
             )
         checked = sum(len(phase.requirements) for phase in plan.phases)
-        said.append(f"{checked} requirements will be checked; a change of {units.format_share(plan.policy.margin)} counts.")
+        margin = units.trim_zeros(units.format_share(plan.policy.margin))
+        said.append(f"{units.format_counted(checked, 'requirement')} will be checked; a change of {margin} counts.")
         said += timetable(plan.phases)
         said += self._compared()
         said.append(f"Watched: {self._watched()}.")

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+GENERATOR_CPU = 0.9
+"""Of a core, from which on the generator has none left."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolExhausted:
@@ -130,13 +133,20 @@ class Saturation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorLimit:
-    """The generator itself was at its limit. cpu: share of its core; late: p99 of lateness in seconds; missed: never sent."""
+    """The generator did not keep its schedule, or had no CPU left. cpu: share of its core; late: p99 of lateness in seconds;
+    missed: never sent.
+    """
 
     code: Literal["generator-limit"] = "generator-limit"
     cpu: float
     late: float | None
     missed: int = 0
     stalled: float = 0.0
+
+    @property
+    def busy(self) -> bool:
+        """Whether it used its core up. Otherwise something else kept the core from it."""
+        return self.cpu >= GENERATOR_CPU
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

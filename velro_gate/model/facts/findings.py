@@ -226,6 +226,8 @@ class RowDecided:
     """Whether the run has more than one phase, so that sentences name theirs."""
     today: date | None = None
     """The day of the run where a row of the waivers' file is proposed for a regression."""
+    duet_doubted: bool = False
+    """As of ``RowsOpen``."""
 
     @property
     def code(self) -> str:
@@ -249,6 +251,8 @@ class RowsOpen:
     rows: tuple[Comparison, ...]
     family: int
     several: bool
+    duet_doubted: bool = False
+    """Whether the base build was measured side by side, and that cannot be trusted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,9 @@ def capacity_sentences(found: CapacityResult) -> list[str]:
     """What the table means."""
     limited = found.limited_by
     by = [] if limited is None else [f"limited by: {bottleneck_words(limited).sentence}"]
-    return [*_headroom(found), *by, *_ending(found), *scalability_sentences(found.scalability)]
+    unknown = f"whether the plan's {_load(found, found.wanted)} meet the requirements was not shown"
+    open_ended = [unknown] if found.carries_plan is None else []
+    return [*_headroom(found), *by, *_ending(found), *open_ended, *scalability_sentences(found.scalability)]
 
 
 def _headroom(found: CapacityResult) -> Iterator[str]:
@@ -64,14 +66,24 @@ def _headroom(found: CapacityResult) -> Iterator[str]:
 def _ending(found: CapacityResult) -> Iterator[str]:
     match found.ending:
         case Ending.TIME:
-            between = " and ".join(_load(found, one) for one in (found.met, found.missed) if one is not None)
-            yield f"time ran out: the limit lies about {between}; allow more with --max-minutes"
+            yield f"time ran out: {_within(found)}; allow more with --max-minutes"
         case Ending.GENERATOR:
-            yield f"the generator reached its own limit ({found.reason}): use a larger machine, or more shards, to go higher"
+            yield (
+                f"the next load could not be measured ({found.reason}): use a quieter or larger machine, or more shards, to go "
+                "higher"
+            )
         case Ending.STOPPED:
             yield f"the search ended early: {found.reason or 'it was interrupted'}"
         case Ending.NONE_MET:
             yield "even the lowest load missed the requirements: fix what they miss before you look for a capacity"
+
+
+def _within(found: CapacityResult) -> str:
+    if found.met is not None and found.missed is not None:
+        return f"the limit lies between {_load(found, found.met)} and {_load(found, found.missed)}"
+    if found.missed is not None:
+        return f"the limit lies below {_load(found, found.missed)}"
+    return "no load could be measured" if found.met is None else f"the limit lies above {_load(found, found.met)}"
 
 
 def scalability_sentences(law: Scalability | None) -> list[str]:
@@ -101,7 +113,7 @@ def _whole(found: Estimate) -> str:
 def _load(found: CapacityResult, load: float | None) -> str:
     if load is None:
         return units.MISSING
-    return units.format_rate(load) if found.unit is LoadUnit.RATE else f"{units.format_whole(load)} users"
+    return units.format_rate(load) if found.unit is LoadUnit.RATE else units.format_counted(round(load), "user")
 
 
 def _range(found: CapacityResult, capacity: Estimate) -> str:

@@ -13,7 +13,7 @@ from velro_gate.model.verdict import Verdict
 from velro_gate.report.parts.compliance import compliance_line
 from velro_gate.report.parts.rows import RequirementRow, gathered
 from velro_gate.report.parts.trend import MOST, Trend, blocks, trend
-from velro_gate.report.parts.view import View, build
+from velro_gate.report.parts.view import View, build, folded_words
 from velro_gate.report.parts.waiver_rows import waiver_rows
 from velro_gate.report.text.escape import markdown_link, markdown_text, marker_key
 from velro_gate.report.text.phrase import Phrase
@@ -123,7 +123,7 @@ def _render(view: View, layout: _Layout, extras: _Extras) -> str:
         show=layout.show,
         prominent=prominent,
         folded=view.folded if layout.folded else [],
-        folded_title=f"{len(view.folded)} more requirements, all met",
+        folded_title=folded_words(view.folded),
         left_out=_left_out(view, layout, prominent),
         changed=gathered(changed),
         changed_left_out=_more(len(view.changed) - len(changed), "row that changed", "rows that changed"),

@@ -11,10 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from velro_gate import units
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Verdict
 from velro_gate.report.parts.rows import OPEN, ComparisonRow, RequirementRow, gathered
-from velro_gate.report.parts.view import NextStep, TrustRow, View, build
+from velro_gate.report.parts.view import BottleneckRow, NextStep, TrustRow, View, build, folded_words
 from velro_gate.report.text.escape import visible
 from velro_gate.report.text.figures import footnote
 from velro_gate.report.text.phrase import Phrase
@@ -82,7 +83,7 @@ def _requirements(view: View) -> list[RenderableType]:
         if note := footnote(view.prominent):
             parts.append(Padding(Text(note, style="dim"), _INDENT))
     if view.folded:
-        parts.append(Text(f"  and {len(view.folded)} more requirements, all met", style="dim"))
+        parts.append(Text(f"  and {folded_words(view.folded)}", style="dim"))
     return [*parts, Text("")]
 
 
@@ -104,7 +105,7 @@ def _comparisons(view: View) -> list[RenderableType]:
     if shown:
         parts.append(_comparison_table(view, gathered(shown)))
     if len(view.changed) > len(shown):
-        parts.append(Text(f"  and {len(view.changed) - len(shown)} more rows", style="dim"))
+        parts.append(Text(f"  and {units.format_counted(len(view.changed) - len(shown), 'more row')}", style="dim"))
     parts += [Padding(Text(visible(words)), _INDENT) for words in view.explanations[:_LISTED]]
     return [*parts, Text("")]
 
@@ -149,12 +150,17 @@ def _bottlenecks(view: View) -> list[RenderableType]:
     if not view.bottlenecks:
         return []
     rows = view.bottlenecks[:_LISTED]
-    said = (f"in {visible(row.phase)}: {visible(row.sentence)}" if row.phase else visible(row.sentence) for row in rows)
     return [
         Text("Bottlenecks, the likeliest cause first", style="bold"),
-        *(Padding(Text(words), _INDENT) for words in said),
+        *(Padding(Text(visible(_cause(view, row))), _INDENT) for row in rows),
         Text(""),
     ]
+
+
+def _cause(view: View, row: BottleneckRow) -> str:
+    """A cause, with its remedy unless 'What to do next' begins with that."""
+    said = f"in {row.phase}: {row.sentence}" if row.phase else row.sentence
+    return f"{said} {row.advice}" if all(row.advice != step.advice for step in view.next_steps) else said
 
 
 def _next(view: View) -> list[RenderableType]:

@@ -14,7 +14,7 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus, Verdict
 from velro_gate.report.formats.compliance import compliance_json, compliance_schema
 from velro_gate.report.parts.compliance import ComplianceView, compliance_view
-from velro_gate.report.parts.rows import status_word, worsening
+from velro_gate.report.parts.rows import NOT_JUDGED, status_word, worsening
 from velro_gate.report.parts.view import Footer, View, build
 from velro_gate.report.parts.wording import spoken
 from velro_gate.report.sentences.executive import compared_words, nothing_compared
@@ -153,10 +153,11 @@ def executive_view(record: RunRecord, verdict: Verdict) -> ExecutiveView:
         scenario=view.scenario,
         profile=view.profile,
         level=view.level,
-        title=view.title,
+        # An open verdict's title is the beginning of its sentence.
+        title="" if plain(view.sentence).lower().startswith(view.title.lower()) else view.title,
         sentence=view.sentence,
         compliance=compliance,
-        figures=[_key_figure(result) for result in key_results(verdict.requirements)],
+        figures=[_key_figure(one, judged=verdict.level is not Level.BROKEN) for one in key_results(verdict.requirements)],
         trend=trend_sentences(verdict),
         todo=things_to_do(view, compliance),
         footer=view.footer,
@@ -187,15 +188,15 @@ def _place(one: RequirementResult) -> tuple[int, bool, str]:
     return known, wanted.step != ALL_STEPS, wanted.step
 
 
-def _key_figure(result: RequirementResult) -> KeyFigure:
-    wanted = result.requirement
+def _key_figure(result: RequirementResult, *, judged: bool) -> KeyFigure:
+    wanted, unmeasured = result.requirement, result.status is RequirementStatus.NOT_MEASURED
     return KeyFigure(
         subject=figures.subject(wanted.metric, wanted.step),
         value=figures.estimate(wanted.metric, result.estimate),
         target=figures.limit(wanted),
-        status=status_word(result),
+        status=status_word(result) if judged or unmeasured else NOT_JUDGED,
         # What was not measured looks like nothing that is decided.
-        tone="open" if result.status is RequirementStatus.NOT_MEASURED else result.level.word,
+        tone="open" if unmeasured or not judged else result.level.word,
         phase=result.phase,
     )
 
@@ -230,4 +231,4 @@ def _unchecked(compliance: ComplianceView) -> Iterator[str]:
     for state in ("failed", "open"):
         for row in compliance.checklist:
             if row.state == state:
-                yield f"{row.title}: {row.reason}."
+                yield f"Checklist item {state}, '{row.title}': {row.reason}."

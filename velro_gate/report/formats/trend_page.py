@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from velro_gate import units
 from velro_gate.report.parts.history import (
     MOST_RUNS,
+    NO_SERIES,
     TrendGroup,
     TrendSeries,
     event_lines,
@@ -84,7 +85,9 @@ class _Group:
 
 def trend_html(groups: Sequence[TrendGroup]) -> str:
     """The page; it says so where there is nothing stored."""
-    return template("trend.html.j2").render(groups=[_group(one) for one in groups], most=units.format_count(MOST_RUNS))
+    return template("trend.html.j2").render(
+        groups=[_group(one) for one in groups], most=units.format_count(MOST_RUNS), nothing=NO_SERIES
+    )
 
 
 def trend_csv(groups: Sequence[TrendGroup]) -> str:

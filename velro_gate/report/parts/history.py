@@ -10,6 +10,11 @@ from velro_gate import units
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import subject
 
+NO_SERIES = (
+    "no accepted run holds one of these figures ('velro-gate baseline list' shows what is stored, and why it is not accepted)"
+)
+"""What is said where the stored runs of a plan show nothing."""
+
 MOST_RUNS = 200
 """The newest runs that are shown: a page is to stay small, however long a history is."""
 BLOCKS = "▁▂▃▄▅▆▇█"

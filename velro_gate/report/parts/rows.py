@@ -74,9 +74,14 @@ class ComparisonRow:
     """The result of measuring it again, in a few words."""
 
 
-def requirement_row(result: RequirementResult) -> RequirementRow:
-    """The strings of one result."""
+NOT_JUDGED = "not judged"
+"""The status of a figure whose measurement is broken: neither for nor against the service."""
+
+
+def requirement_row(result: RequirementResult, *, judged: bool = True) -> RequirementRow:
+    """The strings of one result. judged: whether the measurement can be trusted."""
     wanted = result.requirement
+    plain = judged or result.estimate is None
     return RequirementRow(
         phase=result.phase,
         subject=figures.subject(wanted.metric, wanted.step),
@@ -84,9 +89,9 @@ def requirement_row(result: RequirementResult) -> RequirementRow:
         critical=figures.critical(wanted),
         value=value_words(result),
         headroom=figures.headroom(result.headroom),
-        status=status_word(result),
-        level=result.level.word,
-        glyph=GLYPHS[result.level],
+        status=status_word(result) if plain else NOT_JUDGED,
+        level=result.level.word if plain else OPEN,
+        glyph=GLYPHS[result.level] if plain else "·",
         note=requirement_sentence(result),
         few=figures.has_few(wanted.metric, result.estimate),
     )

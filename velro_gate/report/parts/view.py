@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
@@ -31,6 +32,7 @@ from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, strong, text
 from velro_gate.report.text.words import Words
 
+_OURS = ("cpu-starved-runner", "generator-limit", "noisy-neighbour")
 _NOTHING_TO_DO = "Nothing to do."
 _NOTHING_FOUND_OUT = "Fix the cause and run again; nothing in this run counts for or against the change."
 """Where there is no finding at all: every other one above a pass says what to do."""
@@ -148,6 +150,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
     ordered = rows.ordered_requirements(verdict.requirements, record)
     shown = rows.prominent_requirements(ordered)
     level = verdict.level
+    judged = level is not Level.BROKEN
     return View(
         scenario=record.plan.scenario,
         profile=record.plan.profile,
@@ -157,10 +160,10 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         action=action(verdict),
         sentence=sentence(record, verdict),
         scaled=scaled_note(record, verdict),
-        requirements=[rows.requirement_row(result) for result in ordered],
-        prominent=[rows.requirement_row(result) for result in shown],
-        folded=[rows.requirement_row(result) for result in ordered if not any(result is one for one in shown)],
-        requirement_count=requirement_count(ordered),
+        requirements=[rows.requirement_row(result, judged=judged) for result in ordered],
+        prominent=[rows.requirement_row(result, judged=judged) for result in shown],
+        folded=[rows.requirement_row(one, judged=judged) for one in ordered if not any(one is other for other in shown)],
+        requirement_count=requirement_count(ordered, judged=judged),
         expectations=expectation_rows(verdict),
         expectation_count=expectation_count(verdict),
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
@@ -190,15 +193,23 @@ def build(record: RunRecord, verdict: Verdict) -> View:
     )
 
 
-def requirement_count(results: list[RequirementResult]) -> str:
-    """``29 of 31 met``, how many of these marginally, and how many were not measured."""
+def requirement_count(results: list[RequirementResult], *, judged: bool = True) -> str:
+    """``29 of 31 met``, how many of these marginally, and how many were not measured; or that none is judged."""
     if not results:
         return "the plan has none"
     met = sum(result.met for result in results)
     marginal = sum(result.met and result.status is RequirementStatus.MARGINAL for result in results)
     unmeasured = sum(result.estimate is None for result in results)
     tail = f", {unmeasured} {figures.MISSING}" if unmeasured else ""
+    if not judged:
+        return f"{rows.NOT_JUDGED}{tail}"
     return f"{met} of {len(results)} met{f', {marginal} marginally' if marginal else ''}{tail}"
+
+
+def folded_words(folded: Sequence[rows.RequirementRow]) -> str:
+    """How many met requirements are not listed: ``3 more requirements, all met``."""
+    what = rows.NOT_JUDGED if any(row.status == rows.NOT_JUDGED for row in folded) else "met" if len(folded) == 1 else "all met"
+    return f"{units.format_counted(len(folded), 'more requirement')}, {what}"
 
 
 def comparison_count(verdict: Verdict) -> str:
@@ -274,10 +285,15 @@ def bottleneck_rows(record: RunRecord) -> list[BottleneckRow]:
     ]
 
 
-def _remedies(record: RunRecord) -> dict[str, list[FindingRow]]:
-    """What to do about the likeliest causes, each remedy with the causes that it is for."""
+def _remedies(record: RunRecord, *, ours: bool) -> dict[str, list[FindingRow]]:
+    """What to do about the likeliest causes, each remedy with the causes that it is for.
+
+    ours: also those of the runner and the generator. What fails a run that can be trusted is not the machine.
+    """
     asked: dict[str, list[FindingRow]] = {}
     for row in bottleneck_rows(record):
+        if not ours and row.code in _OURS:
+            continue
         cause = f"{row.sentence} ({row.phase})" if row.phase else row.sentence
         shown = FindingRow(glyph=_CAUSE, level=Level.WARN.word, subject=row.phase, sentence=cause, advice=row.advice)
         asked.setdefault(row.advice, []).append(shown)
@@ -287,11 +303,14 @@ def _remedies(record: RunRecord) -> dict[str, list[FindingRow]]:
 def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     """What was found to hold the run back, then what the findings ask for; each piece of advice once, with what leads to it.
 
+    A run that passes needs no action, so its remedies stand with their causes only; in a run that fails, those for the runner
+    and the generator do.
+
     Only the findings that made the verdict ask, if any of them does: whoever fixes a failure need not read every warning first.
     """
     telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
-    asked = _remedies(record)
+    asked = {} if verdict.level is Level.PASS else _remedies(record, ours=verdict.level is not Level.FAIL)
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)
     if not asked:

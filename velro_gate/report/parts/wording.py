@@ -292,15 +292,16 @@ def _requirements_met(verdict: Verdict) -> Phrase:
         return (text("The plan has no requirements."),)
     met = sum(result.met for result in verdict.requirements)
     count = f"All {total} requirements are met" if met == total else f"{met} of {total} requirements are met"
+    between = "; the tightest: "
     if total == 1 and met == 1:
-        count = "The one requirement is met"
+        count, between = "The one requirement is met", ": "
     least = tightest(verdict.requirements)
     if least.headroom is None:
         return (strong(count), text("."))
     wanted = least.requirement
     return (
         strong(count),
-        text("; the tightest: "),
+        text(between),
         *figures.subject(wanted.metric, wanted.step),
         text(" in "),
         name(least.phase),

@@ -35,7 +35,7 @@ def _when(found: Bottleneck) -> str:
 
 
 def _pool(found: Bottleneck, facts: causes.PoolExhausted) -> Words:
-    waiting = "" if not facts.waiting else f", and {units.format_whole(facts.waiting)} requests waited for one"
+    waiting = "" if not facts.waiting else f", and {units.format_counted(round(facts.waiting), 'request')} waited for one"
     size = units.format_whole(facts.size)
     return Words(
         sentence=f"the database pool was exhausted {_when(found)}: all {size} connections in use in "
@@ -98,7 +98,7 @@ def _tail(_: Bottleneck, facts: causes.StepTail) -> Words:
 def _locks(found: Bottleneck, facts: causes.LockWaits) -> Words:
     longest = "" if facts.longest is None else f", for up to {units.format_seconds(facts.longest)}"
     return Words(
-        sentence=f"{units.format_whole(facts.waiting)} database sessions waited for locks {_when(found)}{longest}",
+        sentence=f"{units.format_counted(round(facts.waiting), 'database session')} waited for locks {_when(found)}{longest}",
         advice="Shorten the transactions that hold the locks, and let them lock rows in the same order; pg_locks shows which "
         "these are.",
     )
@@ -132,23 +132,30 @@ def _stall(found: Bottleneck, facts: causes.ServiceStall) -> Words:
 
 
 def _saturation(_: Bottleneck, facts: causes.Saturation) -> Words:
+    before, after = units.format_whole(facts.before), units.format_whole(facts.after)
+    rose = round(facts.after) > round(facts.before)
     return Words(
         sentence=f"the service does not keep up with {units.format_rate(facts.offered)}: it answers "
-        f"{units.format_rate(facts.answered)}, and the requests in flight rose from {units.format_whole(facts.before)} "
-        f"to {units.format_whole(facts.after)}",
+        f"{units.format_rate(facts.answered)}, and "
+        + (f"the requests in flight rose from {before} to {after}" if rose else f"{after} requests were always in flight"),
         advice="Scale the service horizontally or optimize it; 'velro-gate capacity' finds the load that it can carry.",
     )
 
 
 def _generator(_: Bottleneck, facts: causes.GeneratorLimit) -> Words:
-    parts = [f"{units.format_share(facts.cpu)} of its core"]
-    parts += [] if facts.late is None else [f"requests up to {units.format_seconds(facts.late)} late (p99)"]
+    parts = [] if facts.late is None else [f"requests up to {units.format_seconds(facts.late)} late (p99)"]
     parts += [f"{units.format_count(facts.missed)} never sent"] if facts.missed else []
     parts += [f"{units.format_seconds(facts.stalled)} at a standstill"] if facts.stalled else []
+    share = units.format_share(facts.cpu)
+    if facts.busy:
+        return Words(
+            sentence=f"the generator is at its own limit: {', '.join((f'{share} of its core', *parts))}",
+            advice="Give the generator a core of its own, use more shards (--shards) or a lower rate: part of these times "
+            "is its own.",
+        )
     return Words(
-        sentence=f"the generator is at its own limit: {', '.join(parts)}",
-        advice="Give the generator a core of its own, use more shards (--shards) or a lower rate: these times are not the "
-        "service's.",
+        sentence=f"the generator was held up, using only {share} of a core: {', '.join(parts)}",
+        advice="Give the generator a core that nothing else uses, or a quieter machine: part of these times is its own.",
     )
 
 

@@ -68,13 +68,18 @@ def _row_advice(facts: RowDecided) -> str:
         case Change.INCONCLUSIVE if row.level is Level.WARN:
             return "Fix the failing requests first, then compare again."
         case Change.INCONCLUSIVE:
-            return _see_more(row)
+            return _see_more(row, facts)
         case _:
             return ""
 
 
-def _see_more(row: Comparison) -> str:
+def _see_more(row: Comparison, facts: RowDecided | RowsOpen) -> str:
     """How the next run can see smaller changes than this one."""
+    if facts.duet_doubted:
+        return (
+            "To detect smaller changes, use a quieter runner: on this one the base build could not be measured side by side "
+            "well enough."
+        )
     if row.pairs:
         return "To detect smaller changes, measure longer blocks (block-seconds, --block) or use a quieter runner."
     return (
@@ -130,7 +135,7 @@ def rows_open(facts: RowsOpen) -> Words:
     return Words(
         sentence=f"{len(facts.rows)} of {facts.family} comparisons are open, neither worse nor shown to be unchanged: "
         f"{_found(widest, facts.several)} (noise from {unit} {_noise(widest)}, {_evidence(widest)})",
-        advice=_see_more(widest),
+        advice=_see_more(widest, facts),
     )
 
 

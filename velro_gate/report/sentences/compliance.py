@@ -170,7 +170,8 @@ def check_reason(check: Check) -> str:
         case CheckCode.NOTHING_CRITICAL:
             if good:
                 return "no bottleneck was found, and no figure is beyond its critical level"
-            return f"a bottleneck was found, or a figure is beyond its critical level, in {_where(check)}"
+            what = "a figure is beyond its critical level" if check.value else "a bottleneck was found"
+            return f"{what} in {_where(check)}"
         case CheckCode.ERROR_RATE:
             return f"at most {units.format_share(check.value)} in a phase"
         case CheckCode.RESOURCES:
@@ -209,12 +210,19 @@ def _where(check: Check) -> str:
 
 def impact_words(impact: Impact) -> str:
     """What the measured shares would mean under the PRD's load."""
-    load = f"{units.format_count(impact.users)} users and {units.format_rate(impact.rate)}"
+    load = f"{units.format_counted(impact.users, 'user')} and {units.format_rate(impact.rate)}"
     slow = "" if impact.limit is None else f" or take longer than {units.trim_zeros(units.format_seconds(impact.limit))}"
+    # Above the highest quantile that is kept nothing is known but how few responses there can be.
+    most = "at most about" if impact.limit is not None and impact.slow_low == 0.0 else "about"
     return (
-        f"With {load}, about {units.format_about(impact.requests_per_hour)} requests an hour would fail{slow}, and about "
-        f"{units.format_about(impact.users_per_minute)} users a minute would meet at least one of them."
+        f"With {load}, {most} {_about(impact.requests_per_hour, 'request')} an hour would fail{slow}, and {most} "
+        f"{_about(impact.users_per_minute, 'user')} a minute would meet at least one of them."
     )
+
+
+def _about(number: float, noun: str) -> str:
+    shown = units.format_about(number)
+    return f"{shown} {noun if shown == '1' else noun + 's'}"
 
 
 def impact_formula(impact: Impact) -> str:

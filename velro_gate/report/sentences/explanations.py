@@ -48,7 +48,7 @@ def _who(one: Explanation) -> str:
         return "no single step but all requests together are" if one.shown == ALL_STEPS else f"{one.shown} looks"
     if count == one.plan_steps and count > 1:
         return f"all {count} steps are"
-    more = f" and {count - _MOST_STEPS} more steps" if count > _MOST_STEPS else ""
+    more = f" and {units.format_counted(count - _MOST_STEPS, 'more step')}" if count > _MOST_STEPS else ""
     return f"{', '.join(one.steps[:_MOST_STEPS])}{more} {'is' if count == 1 else 'are'}"
 
 

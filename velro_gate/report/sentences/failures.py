@@ -40,8 +40,13 @@ def requests_failed(facts: RequestsFailed) -> Words:
         most = units.trim_zeros(units.format_share(facts.most))
         said = f"{units.format_share(facts.rate)} of the requests in {facts.phase} failed; no run may have more than {most}"
     else:
-        said = f"all {units.format_count(facts.sent)} requests in {facts.phase} failed"
+        said = f"{all_requests(facts.sent)} in {facts.phase} failed"
     return Words(sentence=said + causes_words(facts.causes), advice=LOOK[facts.failing])
+
+
+def all_requests(sent: int) -> str:
+    """``all 9,000 requests``, ``the only request``."""
+    return "the only request" if sent == 1 else f"all {units.format_count(sent)} requests"
 
 
 def phase_ended(facts: PhaseEnded) -> Words:

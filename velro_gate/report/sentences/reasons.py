@@ -101,7 +101,7 @@ def _no_baseline_figure(facts: NoBaselineFigure) -> str:
 def _too_few_answers(facts: TooFewResponses) -> str:
     label = METRICS[facts.metric].label
     said = (
-        f"only {units.format_count(facts.answers)} successful responses, {units.format_count(facts.needed)} are needed to "
+        f"only {units.format_counted(facts.answers, 'successful response')}, {units.format_count(facts.needed)} are needed to "
         f"compare {label}"
     )
     if facts.needed_seconds is not None:
@@ -166,15 +166,19 @@ def _again(facts: RunsAgain | PairsAgain, of: int, unit: str) -> str:
 
 
 def _runs_again(facts: RunsAgain) -> str:
-    said, further = _again(facts, facts.runs, "runs"), f"the {facts.runs - 1} further runs"
+    said, one = _again(facts, facts.runs, "runs"), facts.runs == 2
+    further = "the further run" if one else f"the {facts.runs - 1} further runs"
     match facts.found:
         case Again.REPEATED:
-            return f"{said}; {further} look worse too, but not by enough to be certain"
+            return f"{said}; {further} {'looks' if one else 'look'} worse too, but not by enough to be certain"
         case Again.UNCHANGED:
-            return f"{said}, and {further} show it unchanged"
+            return f"{said}, and {further} {'shows' if one else 'show'} it unchanged"
         case Again.CONFIRMED:
             return said
-    return f"{said}; {further} by themselves do not look worse"
+    if facts.worse > 1:
+        # At least one of them is worse by the margin: what is missing is certainty, not a worsening.
+        return f"{said}; {further} by {'itself lies' if one else 'themselves lie'} within the noise between runs"
+    return f"{said}; {further} by {'itself does' if one else 'themselves do'} not look worse"
 
 
 def _pairs_again(facts: PairsAgain) -> str:

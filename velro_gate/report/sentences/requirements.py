@@ -8,7 +8,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import ALL_STEPS, Comparator, Requirement
 from velro_gate.model.verdict import Missing, RequirementResult, RequirementStatus, SustainedWindows
-from velro_gate.report.sentences.failures import LOOK, end_advice
+from velro_gate.report.sentences.failures import LOOK, all_requests, end_advice
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, subject
 
@@ -79,7 +79,7 @@ def requirement_sentence(result: RequirementResult) -> str:
     if result.missing is not None:
         return f"{about} not measured: {_missing(result)}"
     if result.estimate is None:
-        return f"{about} has no figure: all {units.format_count(result.sent)} requests failed"
+        return f"{about} has no figure: {all_requests(result.sent)} failed"
     return _judged(result, result.estimate) + (_windows(result.windows, wanted) if result.windows is not None else "")
 
 

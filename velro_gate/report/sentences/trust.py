@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -213,36 +214,41 @@ def _left(free: int) -> str:
 
 
 def _too_few_users(facts: TooFewUsers) -> Words:
-    never = f", and {units.format_count(facts.blocked)} requests were never sent" if facts.blocked else ""
+    never = f", and {_sent(facts.blocked)} never sent" if facts.blocked else ""
     return Words(
-        sentence=f"{units.format_count(facts.users)} users are too few for {units.format_rate(facts.offered)} in {facts.phase}"
+        sentence=f"{units.format_counted(facts.users, 'user')} {'is' if facts.users == 1 else 'are'} too few for "
+        f"{units.format_rate(facts.offered)} in {facts.phase}"
         f": of the median response time of {units.format_seconds(facts.response)} the service took "
         f"{units.format_seconds(facts.service)}, the rest is waiting behind the same user's earlier request{never}",
-        advice=f"Give the phase at least {units.format_whole_up(2.0 * facts.needed)} users, or a lower rate.",
+        advice=f"Give the phase at least {units.format_counted(math.ceil(2.0 * facts.needed), 'user')}, or a lower rate.",
     )
+
+
+def _sent(count: int) -> str:
+    return f"{units.format_counted(count, 'request')} {'was' if count == 1 else 'were'}"
 
 
 def _few_answers(facts: FewResponses) -> Words:
     name = subject(facts.figure.metric, facts.figure.step)
     return Words(
-        sentence=f"{name} in {facts.phase} rests on {units.format_count(facts.answers)} responses, "
+        sentence=f"{name} in {facts.phase} rests on {units.format_counted(facts.answers, 'response')}, "
         f"{units.format_whole_down(facts.beyond)} of them beyond it",
         advice="Measure longer or offer more requests: the fewer responses lie beyond a quantile, the wider its interval.",
     )
 
 
 def _monitor_gaps(facts: MonitorGaps) -> Words:
-    few, most = units.format_count(facts.readings), units.format_count(facts.most)
+    few, most = (units.format_counted(count, "time") for count in (facts.readings, facts.most))
     return Words(
-        sentence=f"the {facts.source} was read only {few} times in {facts.phase}, other sources {most} times",
+        sentence=f"the {facts.source} was read only {few} in {facts.phase}, other sources {most}",
         advice=f"See in the log why the {facts.source} could not be read; its figures cover only part of the phase.",
     )
 
 
 def _counters_fell(facts: CountersFell) -> Words:
     return Words(
-        sentence=f"counters of the {facts.source}, such as {facts.series}, fell {facts.falls} times in {facts.phase}: "
-        "several workers answer behind one port, each with its own",
+        sentence=f"counters of the {facts.source}, such as {facts.series}, fell {units.format_counted(facts.falls, 'time')} in "
+        f"{facts.phase}: several workers answer behind one port, each with its own",
         advice="Give the metrics page all workers' figures, as prometheus_client does with PROMETHEUS_MULTIPROC_DIR.",
     )
 
@@ -262,7 +268,7 @@ def _clock_drift(facts: ClockDrifted) -> Words:
 
 
 def _pairs_left_out(facts: PairsLeftOut) -> Words:
-    why = "; ".join(dict.fromkeys(trust_words(reason).sentence for reason in facts.reasons))
+    why = listed(list(dict.fromkeys(trust_words(reason).sentence for reason in facts.reasons)), 2, between="; ")
     said = f"{units.format_count(facts.left_out)} of {units.format_count(facts.pairs)} pairs of blocks could not be used"
     return Words(
         sentence=f"{said}{f' ({why})' if why else ''}" if facts.pairs else "no pair was measured",
