@@ -274,11 +274,13 @@ def _against(result: RequirementResult) -> str:
 
 
 def _also(limits: Sequence[RequirementResult], effects: Sequence[Comparison], level: Level) -> Phrase:
-    counts = (_count(len(effects), "other change"), _count(len(limits), "other requirement"))
+    # What is merely open did not look worse, and may even look better.
+    noun = "other comparison" if level is Level.INCONCLUSIVE else "other change"
+    counts = (_count(len(effects), noun), _count(len(limits), "other requirement"))
     more = " and ".join(filter(None, counts))
     one = len(limits) + len(effects) == 1
     verbs = {Level.FAIL: ("fails too", "fail too"), Level.WARN: ("warns too", "warn too")}
-    verb = verbs.get(level, ("is as unclear", "are as unclear"))[0 if one else 1]
+    verb = verbs.get(level, ("is open", "are open"))[0 if one else 1]
     return (text(f" {more} {verb}."),) if more else ()
 
 

@@ -76,8 +76,10 @@ def confirmation_words(found: Confirmation) -> str:
 def confirmation_counted(found: Confirmation) -> str:
     """The same with what is counted: ``confirmed: 3 of 3 runs are worse``."""
     unit = "pairs" if found.side_by_side else "runs"
-    opening = "confirmed" if found.confirmed else "not confirmed"
-    return f"{opening}: {found.worse} of {found.runs} {unit} are worse"
+    counted = f"{found.worse} of {found.runs} {unit} are worse"
+    if found.confirmed or found.worse < found.runs:
+        return f"{'confirmed' if found.confirmed else 'not confirmed'}: {counted}"
+    return f"not confirmed, although {counted}: the difference may be noise"
 
 
 def build_stopped(facts: BuildStopped) -> str:
