@@ -99,7 +99,7 @@ def test_what_limits_the_service_is_a_cause_rather_than_its_queue() -> None:
         ({"ending": Ending.NONE_MET, "capacity": None, "met": None}, "below 1,270/s", "even the lowest load missed"),
         ({"ending": Ending.TIME, "capacity": None}, "not found", "the limit lies between 1,220/s and 1,270/s"),
         ({"ending": Ending.TIME, "capacity": None, "met": None}, "not found", "the limit lies below 1,270/s"),
-        ({"ending": Ending.TIME, "capacity": None, "missed": None}, "not found", "the limit lies above 1,220/s"),
+        ({"ending": Ending.TIME, "capacity": None, "missed": None}, "at least 1,220/s", "the limit lies above 1,220/s"),
         ({"ending": Ending.GENERATOR, "reason": "too slow"}, "1,240/s", "the next load could not be measured (too slow)"),
         ({"ending": Ending.STOPPED, "reason": "connection refused"}, "1,240/s", "ended early: connection refused"),
         ({"wanted": 2000.0}, "1,240/s", "no headroom: 38 % below the plan's 2,000/s"),

@@ -22,7 +22,11 @@ def capacity_title(found: CapacityResult) -> str:
             return f"Capacity: at least {_load(found, found.met)}; no higher load was tried"
         case Ending.NONE_MET:
             return f"Capacity: below {_load(found, found.missed)}, the lowest load that was tried"
-    return "Capacity: not found"
+    return (
+        "Capacity: not found"
+        if found.met is None or found.missed is not None
+        else f"Capacity: at least {_load(found, found.met)}"
+    )
 
 
 def capacity_rows(found: CapacityResult) -> list[tuple[str, ...]]:
@@ -36,7 +40,7 @@ def _cells(found: CapacityResult, trial: Trial) -> tuple[str, ...]:
         _load(found, trial.load),
         units.format_rate(trial.throughput),
         units.format_seconds(trial.p95),
-        "" if trial.concurrency is None else units.format_whole(trial.concurrency),
+        "" if trial.concurrency is None else units.format_count(trial.concurrency),
         units.format_duration(trial.seconds),
         result,
         "" if trial.figure is None else subject(trial.figure.metric, trial.figure.step),
