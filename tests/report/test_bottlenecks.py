@@ -93,8 +93,8 @@ def test_a_run_that_fails_is_not_told_to_look_at_the_machine_first() -> None:
     assert verdict.level is Level.FAIL
     advice = [step.advice for step in build(slow, verdict).next_steps]
     assert advice[0] == bottleneck_words(tail).advice
-    assert bottleneck_words(neighbour).advice not in advice
-    assert "cc1plus" in markdown(slow, verdict)
+    assert advice[-1] == bottleneck_words(neighbour).advice
+    assert len(advice) > 2
 
 
 def test_a_run_without_bottlenecks_says_nothing_of_them() -> None:

@@ -18,7 +18,7 @@ from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal
 from velro_gate.report.formats.page import html
 from velro_gate.report.parts.view import build
-from velro_gate.report.text.figures import FEW_NOTE
+from velro_gate.report.text.figures import FEW_NOTE, with_interval
 
 
 def example(*, few: bool) -> tuple[RunRecord, Verdict]:
@@ -83,7 +83,7 @@ def test_a_requirement_of_few_answers_is_marked_in_the_terminal_and_explained_be
     measured = record.phases[0].measurement("p95")
     only = dataclasses.replace(first, phase=record.phases[0].name, requirement=wanted, estimate=measured)
     text = shown(terminal(record, dataclasses.replace(verdict, requirements=(only,))), width=200)
-    assert "44.4 ms* (33.3 to 55.5 ms)" in text
+    assert "44.4 ms* (33.3 ms or more)" in text
     assert FEW_NOTE in text
     assert build(record, dataclasses.replace(verdict, requirements=(only,))).requirements[0].few
 
@@ -96,3 +96,10 @@ def test_a_share_or_a_rate_of_few_answers_is_no_quantile_and_has_no_mark() -> No
     text = shown(phase_table(dataclasses.replace(record, phases=(phase, *record.phases[1:]))), width=200)
     assert "12.5 %" in text
     assert "*" not in text
+
+
+@pytest.mark.parametrize(("metric", "enough"), [("p95", 72), ("p99", 368), ("p999", 3_688)])
+def test_the_interval_of_a_quantile_that_all_responses_may_lie_below_has_no_upper_end(metric: str, enough: int) -> None:
+    found = Estimate(value=0.0444, low=0.0333, high=0.0555, n=enough - 1)
+    assert with_interval(metric, found) == "44.4 ms (33.3 ms or more)"
+    assert with_interval(metric, dataclasses.replace(found, n=enough)) == "44.4 ms (33.3 to 55.5 ms)"

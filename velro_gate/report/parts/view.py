@@ -285,15 +285,10 @@ def bottleneck_rows(record: RunRecord) -> list[BottleneckRow]:
     ]
 
 
-def _remedies(record: RunRecord, *, ours: bool) -> dict[str, list[FindingRow]]:
-    """What to do about the likeliest causes, each remedy with the causes that it is for.
-
-    ours: also those of the runner and the generator. What fails a run that can be trusted is not the machine.
-    """
+def _remedies(record: RunRecord) -> dict[str, list[FindingRow]]:
+    """What to do about the likeliest causes, each remedy with the causes that it is for."""
     asked: dict[str, list[FindingRow]] = {}
     for row in bottleneck_rows(record):
-        if not ours and row.code in _OURS:
-            continue
         cause = f"{row.sentence} ({row.phase})" if row.phase else row.sentence
         shown = FindingRow(glyph=_CAUSE, level=Level.WARN.word, subject=row.phase, sentence=cause, advice=row.advice)
         asked.setdefault(row.advice, []).append(shown)
@@ -304,15 +299,19 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     """What was found to hold the run back, then what the findings ask for; each piece of advice once, with what leads to it.
 
     A run that passes needs no action, so its remedies stand with their causes only; in a run that fails, those for the runner
-    and the generator do.
+    and the generator come last.
 
     Only the findings that made the verdict ask, if any of them does: whoever fixes a failure need not read every warning first.
     """
     telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
-    asked = {} if verdict.level is Level.PASS else _remedies(record, ours=verdict.level is not Level.FAIL)
+    causes = {} if verdict.level is Level.PASS else _remedies(record)
+    # What fails a run that can be trusted is hardly the machine.
+    last = {row.advice for row in bottleneck_rows(record) if row.code in _OURS and verdict.level is Level.FAIL}
+    asked = {advice: rows for advice, rows in causes.items() if advice not in last}
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)
+    asked |= {advice: rows for advice, rows in causes.items() if advice in last}
     if not asked:
         advice = _NOTHING_TO_DO if verdict.level is Level.PASS else _NOTHING_FOUND_OUT
         return [NextStep(advice=advice, reasons=(), more="")]

@@ -44,6 +44,10 @@ def figure(metric: str, value: float | None) -> str:
             return units.format_count(value)
 
 
+_OUTSIDE = 0.025
+"""The chance at either end of a 95 % interval."""
+
+
 def estimate(metric: str, found: Estimate | None) -> str:
     """The value alone."""
     return figure(metric, found.value if found else None)
@@ -83,9 +87,15 @@ def footnote(rows: Iterable[Marked]) -> str:
 
 
 def interval(metric: str, found: Estimate | None) -> str:
-    """The 95 % interval as a range; empty where the figure is exact or missing."""
+    """The 95 % interval as a range; empty where the figure is exact or missing.
+
+    Of so few responses that all of them may lie below the quantile, nothing is known of its upper end.
+    """
     if found is None or found.low == found.high:
         return ""
+    quantile = METRICS[metric].quantile
+    if quantile is not None and quantile**found.n > _OUTSIDE:
+        return f"{figure(metric, found.low)} or more"
     return units.join_range(figure(metric, found.low), figure(metric, found.high))
 
 
