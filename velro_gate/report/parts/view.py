@@ -227,9 +227,13 @@ def comparison_count(verdict: Verdict) -> str:
         return "no baseline yet, so nothing was compared" if no_baseline else "nothing was compared"
     parts = [f"{_number(compared, Change.UNCHANGED)} of {len(compared)} compared rows unchanged"]
     words = {Change.REGRESSION: "worse", Change.IMPROVEMENT: "better"}
+    # These are not listed as changes: what is missing is baselines.
+    few = [row for row in compared if row.verdict is Change.INCONCLUSIVE and row.level is Level.NO_BASELINE]
+    told = [row for row in compared if not any(row is one for one in few)]
     for change in (Change.REGRESSION, Change.SUSPICIOUS, Change.INCONCLUSIVE, Change.IMPROVEMENT):
-        if found := _number(compared, change):
+        if found := _number(told, change):
             parts.append(f"{found} {words.get(change, change.value)}")
+    parts += [f"{len(few)} with too few baselines"] if few else []
     return ", ".join((*parts, f"{left_out} not compared") if left_out else parts)
 
 
