@@ -159,7 +159,11 @@ def format_count(count: float | None) -> str:
 
 def format_counted(count: float, noun: str) -> str:
     """A number with its noun: ``1 request``, ``1,103 requests``."""
-    shown = format_count(count)
+    return counted(format_count(count), noun)
+
+
+def counted(shown: str, noun: str) -> str:
+    """The same of a number that is a text already, such as a rounded one."""
     return f"{shown} {noun if shown == '1' else noun + 's'}"
 
 

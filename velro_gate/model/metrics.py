@@ -29,6 +29,7 @@ from velro_gate.model.metric.definition import (
 from velro_gate.model.metric.own import own_metric
 
 __all__ = [
+    "CAPACITIES",
     "LATENCY_QUANTILES",
     "LEAKS",
     "LONG_STRETCH",
@@ -58,6 +59,9 @@ _MISSES = "See in the report which cache layer misses, and what a miss costs: ke
 _KEPT = "See what the service keeps: compare a heap profile from the end of the phase with one from its beginning."
 _OPENED = "See what the service opens and never closes: list its open files ('lsof -p PID') twice, some minutes apart."
 _TOO_LITTLE = "See what limited the throughput: slow responses, errors, or users that could not connect."
+
+CAPACITIES = frozenset({"capacity", "capacity_users"})
+"""What a search for the capacity finds."""
 
 CONFIGURED = "configured pool size, not counted"
 """What is said of a number of connections that somebody has set."""

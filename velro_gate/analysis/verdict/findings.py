@@ -29,7 +29,7 @@ from velro_gate.model.facts.findings import (
 )
 from velro_gate.model.facts.reasons import Reason
 from velro_gate.model.facts.unused import UnusedRuns
-from velro_gate.model.metrics import LEAKS, METRICS
+from velro_gate.model.metrics import CAPACITIES, LEAKS, METRICS
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus
 
@@ -98,7 +98,8 @@ def comparison_findings(
     """
     primary = [row for row in comparisons if row.primary]
     if primary and all(row.verdict is Change.NOT_COMPARED and row.level is Level.NO_BASELINE for row in primary):
-        yield Finding(level=Level.NO_BASELINE, subject="baselines", facts=NoBaseline(skipped=tuple(skipped)))
+        search = all(row.metric in CAPACITIES for row in primary)
+        yield Finding(level=Level.NO_BASELINE, subject="baselines", facts=NoBaseline(skipped=tuple(skipped), search=search))
         return
     for row in primary:
         if _is_decided(row):

@@ -79,8 +79,7 @@ def judge(
     Returns:
         The verdict, its findings worst first.
     """
-    rules = policy if policy is not None else record.plan.policy
-    planned = phases if phases is not None else record.plan.phases
+    rules, planned = policy or record.plan.policy, record.plan.phases if phases is None else phases
     requirements, expectations = check_requirements(planned, record), check_expectations(planned, record)
     today = date.fromisoformat(record.started_at[:10])
     # What is agreed to need not be confirmed; and the mean of three runs may lie under a ceiling that one was above.

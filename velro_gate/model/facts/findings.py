@@ -207,6 +207,8 @@ class NoBaseline:
     code: ClassVar = "no-baseline"
     skipped: tuple[UnusedRuns, ...]
     """Why stored runs were not used."""
+    search: bool = False
+    """Whether it was a search for the capacity, which is compared with searches only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

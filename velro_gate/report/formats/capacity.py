@@ -117,7 +117,7 @@ def _whole(found: Estimate) -> str:
 def _load(found: CapacityResult, load: float | None) -> str:
     if load is None:
         return units.MISSING
-    return units.format_rate(load) if found.unit is LoadUnit.RATE else units.format_counted(round(load), "user")
+    return units.format_rate(load) if found.unit is LoadUnit.RATE else units.counted(units.format_whole(load), "user")
 
 
 def _range(found: CapacityResult, capacity: Estimate) -> str:

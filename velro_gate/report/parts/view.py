@@ -229,9 +229,9 @@ def comparison_count(verdict: Verdict) -> str:
     words = {Change.REGRESSION: "worse", Change.IMPROVEMENT: "better"}
     # These are not listed as changes: what is missing is baselines.
     few = [row for row in compared if row.verdict is Change.INCONCLUSIVE and row.level is Level.NO_BASELINE]
-    told = [row for row in compared if not any(row is one for one in few)]
+    rest = [row for row in compared if not any(row is one for one in few)]
     for change in (Change.REGRESSION, Change.SUSPICIOUS, Change.INCONCLUSIVE, Change.IMPROVEMENT):
-        if found := _number(told, change):
+        if found := _number(rest, change):
             parts.append(f"{found} {words.get(change, change.value)}")
     parts += [f"{len(few)} with too few baselines"] if few else []
     return ", ".join((*parts, f"{left_out} not compared") if left_out else parts)

@@ -297,6 +297,9 @@ def _requirements_met(verdict: Verdict) -> Phrase:
     between = "; the tightest: "
     if total == 1 and met == 1:
         count, between = "The one requirement is met", ": "
+    marginal = sum(result.met and result.status is RequirementStatus.MARGINAL for result in verdict.requirements)
+    if marginal:
+        count += ", marginally" if total == 1 else f", {marginal} of them marginally"
     least = tightest(verdict.requirements)
     if least.headroom is None:
         return (strong(count), text("."))

@@ -29,6 +29,7 @@ _REMEDIES = {
     ),
 }
 """What helps, in short and in full."""
+_ACCEPT = "Accept this search, so that later ones are compared with it: 'velro-gate baseline add' with the folder of its files."
 _RECORD = "Record new baselines.", f"Record accepted runs of the main branch on this runner: {CALIBRATE}."
 _UNUSED = {
     WhyUnused.SCENARIO: "of another scenario",
@@ -47,7 +48,7 @@ def no_baseline(facts: NoBaseline) -> Words:
     because = f" ({'; '.join(map(unused_words, facts.skipped[:3]))})" if facts.skipped else ""
     return Words(
         sentence=f"there is no baseline to compare with{because}: only the requirements were checked",
-        advice=_remedy(facts.skipped),
+        advice=_remedy(facts.skipped) if not facts.search else _ACCEPT,
     )
 
 

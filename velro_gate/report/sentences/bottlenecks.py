@@ -35,7 +35,7 @@ def _when(found: Bottleneck) -> str:
 
 
 def _pool(found: Bottleneck, facts: causes.PoolExhausted) -> Words:
-    waiting = "" if not facts.waiting else f", and {units.format_counted(round(facts.waiting), 'request')} waited for one"
+    waiting = "" if not facts.waiting else f", and {units.counted(units.format_whole(facts.waiting), 'request')} waited for one"
     size = units.format_whole(facts.size)
     return Words(
         sentence=f"the database pool was exhausted {_when(found)}: all {size} connections in use in "
@@ -97,8 +97,9 @@ def _tail(_: Bottleneck, facts: causes.StepTail) -> Words:
 
 def _locks(found: Bottleneck, facts: causes.LockWaits) -> Words:
     longest = "" if facts.longest is None else f", for up to {units.format_seconds(facts.longest)}"
+    sessions = units.counted(units.format_whole(facts.waiting), "database session")
     return Words(
-        sentence=f"{units.format_counted(round(facts.waiting), 'database session')} waited for locks {_when(found)}{longest}",
+        sentence=f"{sessions} waited for locks {_when(found)}{longest}",
         advice="Shorten the transactions that hold the locks, and let them lock rows in the same order; pg_locks shows which "
         "these are.",
     )
@@ -133,7 +134,7 @@ def _stall(found: Bottleneck, facts: causes.ServiceStall) -> Words:
 
 def _saturation(_: Bottleneck, facts: causes.Saturation) -> Words:
     before, after = units.format_whole(facts.before), units.format_whole(facts.after)
-    rose = round(facts.after) > round(facts.before)
+    rose = facts.after > facts.before and after != before
     return Words(
         sentence=f"the service does not keep up with {units.format_rate(facts.offered)}: it answers "
         f"{units.format_rate(facts.answered)}, and "

@@ -221,8 +221,7 @@ def impact_words(impact: Impact) -> str:
 
 
 def _about(number: float, noun: str) -> str:
-    shown = units.format_about(number)
-    return f"{shown} {noun if shown == '1' else noun + 's'}"
+    return units.counted(units.format_about(number), noun)
 
 
 def impact_formula(impact: Impact) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -220,7 +219,7 @@ def _too_few_users(facts: TooFewUsers) -> Words:
         f"{units.format_rate(facts.offered)} in {facts.phase}"
         f": of the median response time of {units.format_seconds(facts.response)} the service took "
         f"{units.format_seconds(facts.service)}, the rest is waiting behind the same user's earlier request{never}",
-        advice=f"Give the phase at least {units.format_counted(math.ceil(2.0 * facts.needed), 'user')}, or a lower rate.",
+        advice=f"Give the phase at least {units.counted(units.format_whole_up(2.0 * facts.needed), 'user')}, or a lower rate.",
     )
 
 
