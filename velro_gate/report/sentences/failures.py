@@ -44,8 +44,10 @@ def requests_failed(facts: RequestsFailed) -> Words:
     return Words(sentence=said + causes_words(facts.causes), advice=LOOK[facts.failing])
 
 
-def all_requests(sent: int) -> str:
-    """``all 9,000 requests``, ``the only request``."""
+def all_requests(sent: int | None) -> str:
+    """``all 9,000 requests``, ``the only request``; None: how many is not known."""
+    if sent is None:
+        return "all requests"
     return "the only request" if sent == 1 else f"all {units.format_count(sent)} requests"
 
 
