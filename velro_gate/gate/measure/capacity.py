@@ -303,7 +303,8 @@ class _Search:
             missed=None if missed is None else missed.load,
             wanted=self._plan.wanted,
             trials=trials,
-            scalability=fit_scalability(points),
+            # Where no load was too much, the law would be drawn far beyond all that was measured.
+            scalability=fit_scalability(points) if missed is not None else None,
             reason=self._reason,
         )
 
