@@ -112,8 +112,8 @@ def _layouts(view: View) -> list[_Layout]:
 
 def _render(view: View, layout: _Layout, extras: _Extras) -> str:
     worst_first = sorted(view.prominent, key=lambda row: row.level == "pass")
-    kept = worst_first[: layout.rows]
-    prominent = [row for row in view.prominent if any(row is one for one in kept)]
+    kept = {id(row) for row in worst_first[: layout.rows]}
+    prominent = [row for row in view.prominent if id(row) in kept]
     changed = view.changed[: min(_CHANGED, layout.rows or _CHANGED)]
     shown = _shortened(view, layout.text) if layout.text else view
     listed = min(_LISTED, layout.rows or _LISTED)
