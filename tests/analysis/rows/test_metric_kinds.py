@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -33,9 +34,14 @@ def only(metric: str) -> Policy:
     return Policy(primary=(("all", metric),))
 
 
+@cache
+def usual(number: int) -> RunRecord:
+    return run(summary(), number=number)
+
+
 def holding(metric: str, value: float, *, n: int = 100_000, number: int = 0) -> RunRecord:
     """A run of which this figure is measured beside the usual ones."""
-    record = run(summary(), number=number)
+    record = usual(number)
     (phase,) = record.phases
     steps = [
         replace(step, measurements={**step.measurements, metric: Estimate.exact(value, n=n)}) if step.step == "all" else step
