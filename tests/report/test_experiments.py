@@ -130,3 +130,11 @@ def test_a_sentence_says_what_did_not_hold(wanted: Expectation, estimate: Estima
     (result,) = judge(record(wanted, estimate, unfinished=unfinished, users=users), []).expectations
     assert result.level > Level.PASS
     assert said in expectation_sentence(result)
+
+
+def test_an_expectation_of_a_broken_measurement_is_neither_met_nor_missed() -> None:
+    found = record(ERRORS, MISSED)
+    broken = replace(judge(found, []).findings[0], level=Level.BROKEN)
+    verdict = replace(judge(found, []), findings=(broken,))
+    assert "#### Experiments: not judged" in markdown(found, verdict)
+    assert "missed" not in terminal_text(found, verdict)

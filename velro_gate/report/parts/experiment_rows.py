@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from velro_gate.model.verdict import ExpectationResult, Verdict
-from velro_gate.report.parts.rows import GLYPHS
+from velro_gate.model.verdict import ExpectationResult, Level, Verdict
+from velro_gate.report.parts.rows import GLYPHS, NOT_JUDGED, OPEN
 from velro_gate.report.sentences.experiments import (
     expectation_figure,
     expectation_limit,
@@ -46,10 +46,18 @@ def expectation_row(result: ExpectationResult) -> ExpectationRow:
 
 
 def expectation_rows(verdict: Verdict) -> list[ExpectationRow]:
-    """All of them, in the plan's order."""
-    return [expectation_row(result) for result in verdict.expectations]
+    """All of them, in the plan's order; those of a broken measurement are neither met nor missed."""
+    made = [expectation_row(result) for result in verdict.expectations]
+    if verdict.level is not Level.BROKEN:
+        return made
+    return [
+        row if result.estimate is None else replace(row, status=NOT_JUDGED, level=OPEN, glyph="·")
+        for row, result in zip(made, verdict.expectations, strict=True)
+    ]
 
 
 def expectation_count(verdict: Verdict) -> str:
-    """``5 of 6 met``."""
+    """``5 of 6 met``, or that none is judged."""
+    if verdict.level is Level.BROKEN:
+        return NOT_JUDGED
     return f"{sum(result.met for result in verdict.expectations)} of {len(verdict.expectations)} met"
