@@ -212,7 +212,7 @@ def records() -> st.SearchStrategy[RunRecord]:
     return st.builds(
         RunRecord,
         id=NAME,
-        started_at=st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}"),
+        started_at=st.datetimes().map(lambda moment: f"{moment.isoformat(timespec='seconds')}Z"),
         tool=NAME,
         plan=plan,
         environment=environments(),
