@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
 import pytest
 
 from velro_gate.gate.measure.holding import HeldSignals
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """In the background of a shell this signal is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupted(held: HeldSignals, kept: list[str], *, begins: bool) -> None:
