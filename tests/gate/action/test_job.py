@@ -107,7 +107,7 @@ def test_the_summary_is_the_comment_without_its_marker_and_the_executive_summary
     comment, heading, page = here.summary.partition("\n### Executive summary: ")
     assert comment.rstrip().split("\n") == "\n".join(shown).rstrip().split("\n")
     assert heading
-    assert page.startswith("Ready for production\n")
+    assert page.startswith("Ready with reservations\n")
     assert (marker[:5], about) == ("<!-- ", f"<!-- velro-gate-head:{HEAD} -->")
 
 
