@@ -19,6 +19,7 @@ from tests.report.examples import SITUATIONS, Example
 from tests.report.hostile import crowded, hostile
 from velro_gate.gate.action.fork_report import measured_by_others
 from velro_gate.model.record import Revision
+from velro_gate.report.charts import library
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal
 from velro_gate.report.formats.document import verdict_json
@@ -70,7 +71,7 @@ RENDERERS: dict[str, Callable[[Example], str]] = {
     "txt": lambda example: shown(terminal(*example.made)),
     "json": lambda example: verdict_json(*example.made),
     "csv": lambda example: csv(*example.made),
-    "html": lambda example: html(*example.made),
+    "html": lambda example: html(*example.made).replace(library.library() or "", "(the library)"),
 }
 """Renderer by the ending of its golden file."""
 

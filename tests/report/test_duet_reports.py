@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -30,7 +31,7 @@ def made(request: pytest.FixtureRequest) -> tuple[RunRecord, Verdict]:
 def test_no_report_of_a_duet_speaks_of_baselines(made: tuple[RunRecord, Verdict]) -> None:
     assert "baseline" not in markdown(*made).lower()
     assert "baseline" not in shown(terminal(*made)).lower()
-    assert "baseline" not in html(*made).split("</style>")[1].lower()
+    assert "baseline" not in re.sub(r"<script>.*?</script>", "", html(*made).split("</style>")[1], flags=re.DOTALL).lower()
 
 
 def test_the_tables_are_headed_by_the_builds(made: tuple[RunRecord, Verdict]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.browser import Opened, opened
@@ -19,9 +21,15 @@ PHONE, DESK = 375, 1280
 @pytest.fixture(scope="module")
 def pages() -> Opened:
     full = measured(record(), 2)
-    made = {name: html(*EXAMPLES[name]()) for name in ("fail-both", "broken", "duet-fail", "warn-waived")}
+    # With pictures: the interactive charts have tests of their own (tests/report/charts).
+    made = {name: pictures(html(*EXAMPLES[name]())) for name in ("fail-both", "broken", "duet-fail", "warn-waived")}
     made |= {f"executive {name}": executive_html(*EXAMPLES[name]()) for name in ("fail-both", "pass")}
-    return opened({"all phases": html(full, judge(full, ())), "trend": trend_html(groups()), **made}, (PHONE, DESK))
+    return opened({"all phases": pictures(html(full, judge(full, ()))), "trend": trend_html(groups()), **made}, (PHONE, DESK))
+
+
+def pictures(page: str) -> str:
+    """A page as one sees it without scripts."""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
 def groups() -> tuple[TrendGroup, ...]:

@@ -110,8 +110,8 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
     sent = _counts(grid.index(samples.sent - run.measured_from), grid)
     ok, failed = _counts(ended[good], grid), _counts(ended[bad], grid)
     due = grid.index(samples.due - run.measured_from)
-    latency = _quantiles(samples.response_time[good], due[good], grid, (0.50, 0.95, 0.99))
-    lateness = _quantiles(samples.lateness, due, grid, (0.99,))
+    latency = quantiles_by_window(samples.response_time[good], due[good], grid, (0.50, 0.95, 0.99))
+    lateness = quantiles_by_window(samples.lateness, due, grid, (0.99,))
     hits = _hit_rates(samples.cache, due, grid)
     cache = _cache_counts(samples.cache, due, grid, layers)
     connected = connected_in(run.ticks, run.measured_from + grid.edges)
@@ -155,7 +155,9 @@ def _counts(index: Integers, grid: Grid) -> Integers:
     return np.bincount(index[index >= 0], minlength=grid.count)
 
 
-def _quantiles(values: Floats, index: Integers, grid: Grid, ranks: tuple[float, ...]) -> list[tuple[float | None, ...]]:
+def quantiles_by_window(
+    values: Floats, index: Integers, grid: Grid, ranks: tuple[float, ...]
+) -> list[tuple[float | None, ...]]:
     """For each window the quantiles of its values; None for a window without any."""
     inside = index >= 0
     # A stable sort of 16-bit keys is a radix sort, far faster than one of 64-bit keys.

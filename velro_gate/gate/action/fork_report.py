@@ -128,10 +128,10 @@ def report_for_fork(
 def _tell(record: RunRecord, inputs: Inputs, outlets: Outlets, baselines: Path) -> int:
     verdict = measured_by_others(reach_verdict(record, baselines, waivers=inputs.waivers))
     results = make_results(inputs.output, record.id)
-    write_reports(record, verdict, results)
-    history = load_baselines(baselines, plan=record.plan, environment=record.environment).accepted
+    stored = load_baselines(baselines, plan=record.plan, environment=record.environment)
+    write_reports(record, verdict, results, stored)
     code = verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
-    published = publish(record, verdict, results, outlets, exit_code=code, history=history, outputs={})
+    published = publish(record, verdict, results, outlets, exit_code=code, history=stored.accepted, outputs={})
     return published.exit_code(0)
 
 

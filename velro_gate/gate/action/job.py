@@ -187,7 +187,8 @@ def _compared(
     if job.event.unseen:
         changed = with_caveat(changed, "commit-not-seen", UNSEEN, UNSEEN_ADVICE)
     if changed is not verdict:
-        write_reports(record, changed, results)
+        stored = load_baselines(job.baselines, plan=record.plan, environment=record.environment)
+        write_reports(record, changed, results, stored)
     return record, changed, results
 
 

@@ -29,6 +29,7 @@ from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Phase
 from velro_gate.model.verdict import Level, Verdict
+from velro_gate.store.baselines import load_baselines
 from velro_gate.store.further import REPEATS, write_missing
 
 RunAgain = Callable[[Repeats], Further]
@@ -75,7 +76,8 @@ class _Judging:
         if further is not None:
             write_missing(self.results.folder, further)
         found = self.verdict(further)
-        write_reports(self.record, found, self.results)
+        stored = load_baselines(self.baselines, plan=self.record.plan, environment=self.record.environment)
+        write_reports(self.record, found, self.results, stored)
         return found
 
 

@@ -10,6 +10,7 @@ from velro_gate.analysis.stored.other_machine import as_on
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.judge_duet import judge_duet_record
 from velro_gate.errors import RecordError, UsageError
+from velro_gate.gate.judge.chart_data import chart_data
 from velro_gate.gate.measure.results import Results
 from velro_gate.gate.measure.run import summaries
 from velro_gate.model.duet import DuetRecord
@@ -21,7 +22,7 @@ from velro_gate.model.scenario import BlockInconclusive, Phase, Policy
 from velro_gate.model.verdict import Finding, Trust, TrustFinding, Verdict
 from velro_gate.report.formats.registry import FORMATS
 from velro_gate.scenario.waivers import read_waivers
-from velro_gate.store.baselines import load_baselines
+from velro_gate.store.baselines import Baselines, load_baselines
 from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.further import duet_folder, read_missing, repeat_folders
 from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
@@ -232,11 +233,14 @@ def reread_run(folder: Path) -> RunRecord:
     return reread(folder)
 
 
-def write_reports(record: RunRecord, verdict: Verdict, results: Results) -> None:
+def write_reports(record: RunRecord, verdict: Verdict, results: Results, stored: Baselines | None = None) -> None:
     """Write the verdict's files next to the record; the verdict itself first, so that it is never lost.
+
+    stored: what it can be compared with, for the charts.
 
     Raises:
         OutputError, StorageError: a file cannot be written.
     """
     for each in FORMATS.values():
-        results.write(each.file, each.render(record, verdict))
+        data = chart_data(results.folder, record, stored) if each.charts else None
+        results.write(each.file, each.render(record, verdict, data))

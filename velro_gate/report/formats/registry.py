@@ -12,6 +12,7 @@ from velro_gate.errors import UsageError
 
 if TYPE_CHECKING:
     from velro_gate.model.record import RunRecord
+    from velro_gate.model.timeline import ChartData
     from velro_gate.model.verdict import Verdict
 
 
@@ -26,13 +27,16 @@ class ReportFormat:
     module: str
     renderer: str
     """``module`` and ``renderer``: what makes its text."""
+    charts: bool = False
+    """Whether it has charts, for which more is needed than the record."""
 
-    def render(self, record: RunRecord, verdict: Verdict) -> str:
-        """The report as text. Its module is imported only here, so that what is not asked for costs nothing."""
-        make: Callable[[RunRecord, Verdict], str] = getattr(
-            import_module(f"velro_gate.report.formats.{self.module}"), self.renderer
-        )
-        return make(record, verdict)
+    def render(self, record: RunRecord, verdict: Verdict, data: ChartData | None = None) -> str:
+        """The report as text. Its module is imported only here, so that what is not asked for costs nothing.
+
+        data: for its charts.
+        """
+        make: Callable[..., str] = getattr(import_module(f"velro_gate.report.formats.{self.module}"), self.renderer)
+        return make(record, verdict, data) if self.charts else make(record, verdict)
 
 
 # In the order in which they are written: the verdict itself first, so that it is never lost.
@@ -42,7 +46,7 @@ _ALL = (
     ReportFormat(name="text", file="verdict.txt", module="console", renderer="terminal_text"),
     ReportFormat(name="csv", file="report.csv", module="table", renderer="csv"),
     ReportFormat(name="junit", file="junit.xml", module="junit", renderer="junit"),
-    ReportFormat(name="html", file="report.html", module="page", renderer="html"),
+    ReportFormat(name="html", file="report.html", module="page", renderer="html", charts=True),
     ReportFormat(name="openmetrics", file="openmetrics.txt", module="openmetrics", renderer="openmetrics"),
     ReportFormat(name="executive", file="executive_summary.html", module="executive", renderer="executive_html"),
     ReportFormat(name="executive-json", file="executive_summary.json", module="executive", renderer="executive_json"),

@@ -293,6 +293,11 @@ def failed_kind(failed: FirstFailure) -> str:
     return f"{failed.step}: {units.format_count(failed.count)} x {what}{reason}{came}"
 
 
+def kind_words(kind: str) -> str:
+    """What a kind of failure is called: a status, the name of an outcome, or those that are too rare for a name."""
+    return status_name(int(kind)) if kind.isdecimal() else _OUTCOMES.get(kind, kind.lower())
+
+
 def status_name(code: int) -> str:
     """``503 Service Unavailable``; 0 stands for no response at all."""
     if code == 0:

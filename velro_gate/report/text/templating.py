@@ -8,7 +8,7 @@ from functools import cache
 from itertools import groupby
 from typing import Any, Protocol
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, Template
 
 from velro_gate.report.text import escape, figures, phrase
 
@@ -38,6 +38,20 @@ def groupby_phase(rows: Iterable[InPhase]) -> list[RowGroup]:
 def template(file: str) -> Template:
     """A template by its file name; HTML is escaped by default, markdown by the filters ``md`` and ``name``."""
     return _environment(html=file.endswith((".html.j2", ".svg.j2"))).get_template(file)
+
+
+def shipped(file: str) -> str:
+    """A file next to the templates, as it is."""
+    return text_of(PackageLoader("velro_gate.report"), file)
+
+
+def text_of(loader: BaseLoader, file: str) -> str:
+    """What a loader of templates has under a name, as it is.
+
+    Raises:
+        TemplateNotFound: it has nothing.
+    """
+    return loader.get_source(_environment(html=False), file)[0]
 
 
 def _environment(*, html: bool) -> Environment:

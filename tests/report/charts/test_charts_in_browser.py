@@ -1,0 +1,148 @@
+"""The interactive charts in a real Chromium: an hour's run, opened from a file, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.devtools import Browser
+from tests.report.charts.series import timeline
+from tests.report.examples import SITUATIONS
+from tests.report.hostile import hostile
+from tests.report.records import accepted, measured, record
+from velro_gate.analysis.verdict.judge import judge
+from velro_gate.model.timeline import ChartData
+from velro_gate.report.formats.page import html
+
+READY = "document.documentElement.dataset.charts === 'ready'"
+LIMIT = 2_500_000
+"""Bytes that a page may have."""
+
+PLOTS = "Bokeh.documents[Bokeh.documents.length - 1].roots()"
+RANGES = f"{PLOTS}.filter(one => one.x_scale.type !== 'LogScale').map(one => [one.x_range.start, one.x_range.end])"
+INSIDE = """(() => {
+  const found = [], seek = root => { for (const one of root.querySelectorAll("*")) {
+    if (one.classList.contains("bk-Tooltip")) found.push(one);
+    if (one.shadowRoot) seek(one.shadowRoot);
+  } };
+  seek(document);
+  return found.map(one => (one.shadowRoot ?? one).textContent).join(" | ");
+})()"""
+"""What the boxes next to the pointer say."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a run of an hour, with everything that it can have."""
+    run = measured(record(error_rate=0.002), 2)
+    before = accepted(4, run)
+    page = html(run, judge(run, before), ChartData(timeline=timeline(run), history=before))
+    file = tmp_path_factory.mktemp("pages") / "hour.html"
+    file.write_text(page, encoding="utf-8")
+    return file
+
+
+def place(browser: Browser, chart: int, share: float = 0.5) -> tuple[float, float]:
+    """A place inside of a chart, scrolled into view."""
+    found = browser.value(
+        f"(() => {{ const one = document.querySelector('figure[data-chart=\"{chart}\"] .canvas');"
+        " one.scrollIntoView({block: 'center'});"
+        " const box = one.getBoundingClientRect(); return [box.left, box.top, box.width, box.height]; })()"
+    )
+    left, top, width, height = found
+    return left + 60.0 + (width - 70.0) * share, top + height / 2.0
+
+
+@pytest.mark.slow
+def test_the_page_of_an_hour_is_small_opens_offline_and_says_nothing(browser: Browser, hour: Path) -> None:
+    assert hour.stat().st_size < LIMIT
+    for width, dark in ((1280, False), (375, True)):
+        browser.open(hour, width=width, dark=dark)
+        browser.until(READY)
+        assert [one for one in browser.requests if not one.startswith(("file:", "data:", "blob:"))] == []
+        assert browser.console == []
+        assert browser.value("document.documentElement.scrollWidth") == width
+        # Verdict and first chart on one screen.
+        assert browser.value("document.querySelector('figure[data-chart]').getBoundingClientRect().top") < 800
+        assert browser.value("getComputedStyle(document.querySelector('.pictures')).display") == "none"
+
+
+@pytest.mark.slow
+def test_charts_answer_to_pointer_buttons_and_choices(browser: Browser, hour: Path) -> None:
+    browser.open(hour, width=1280)
+    browser.until(READY)
+    x, y = place(browser, 0)
+    browser.pointer("mouseMoved", x, y)
+    browser.pointer("mouseMoved", x + 3, y)
+    browser.until(f"{INSIDE}.includes('successful: ')")
+    whole = browser.value(RANGES)
+    assert len(whole) >= 2
+    assert whole.count(whole[0]) == len(whole)
+
+    browser.value("document.querySelector('[data-move=in]').click()")
+    browser.until(f"{RANGES}.every(([start, end]) => end - start < {(whole[0][1] - whole[0][0]) * 0.6})")
+    browser.value("document.querySelector('[data-move=whole]').click()")
+    browser.until(f"JSON.stringify({RANGES}[0]) === JSON.stringify({whole[0]})")
+
+    start, end = place(browser, 1, 0.3), place(browser, 1, 0.6)
+    browser.pointer("mouseMoved", *start)
+    browser.pointer("mousePressed", *start)
+    for step in (0.3, 0.6, 1.0):
+        browser.pointer("mouseMoved", start[0] + (end[0] - start[0]) * step, start[1], pressed=True)
+    browser.pointer("mouseReleased", *end)
+    browser.until(f"{RANGES}.every(([start, end]) => end - start < {(whole[0][1] - whole[0][0]) * 0.6})")
+
+    chosen = "document.querySelector('figure[data-chart=\"1\"] select')"
+    before = browser.value(f"{PLOTS}[1].renderers.filter(one => one.visible).map(one => one.data_source.data.y?.[3])")
+    browser.value(f"(() => {{ {chosen}.value = '2'; {chosen}.dispatchEvent(new Event('change')); }})()")
+    after = browser.value(f"{PLOTS}[1].renderers.filter(one => one.visible).map(one => one.data_source.data.y?.[3])")
+    assert before != after
+
+    key = "document.querySelector('figure[data-chart=\"1\"] .line-key')"
+    browser.value(f"{key}.click()")
+    assert browser.value(f"{key}.getAttribute('aria-pressed')") == "false"
+    browser.value("document.querySelector('figure[data-chart=\"0\"]').scrollIntoView()")
+    for chart in range(browser.value("document.querySelectorAll('figure[data-chart]').length")):
+        place(browser, chart)
+        browser.until(f"document.querySelector('figure[data-chart=\"{chart}\"] .canvas').childElementCount > 0")
+    assert browser.console == []
+
+
+@pytest.mark.slow
+def test_hostile_names_are_shown_as_text_and_run_nothing(browser: Browser, tmp_path: Path) -> None:
+    example = hostile()
+    file = tmp_path / "hostile.html"
+    file.write_text(html(example.run, example.verdict, ChartData(timeline=timeline(example.run))), encoding="utf-8")
+    browser.open(file, width=1280)
+    browser.until(READY)
+    x, y = place(browser, 0)
+    browser.pointer("mouseMoved", x, y)
+    browser.pointer("mouseMoved", x + 3, y)
+    browser.until(f"{INSIDE}.includes('<script>alert(1)</script>')")
+    assert browser.value("document.querySelectorAll('script').length") == 3
+    assert browser.console == []
+
+
+@pytest.mark.slow
+def test_without_scripts_and_on_paper_the_pictures_stand_in_their_place(browser: Browser, tmp_path: Path) -> None:
+    file = tmp_path / "plain.html"
+    file.write_text(html(*SITUATIONS["pass"]().made), encoding="utf-8")
+    shown = "['.pictures', '.interactive'].map(one => getComputedStyle(document.querySelector(one)).display)"
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    browser.open(file, width=375)
+    assert browser.value(shown) == ["block", "none"]
+    browser.call("Emulation.setScriptExecutionDisabled", value=False)
+    browser.open(file, width=1280)
+    browser.until(READY)
+    assert browser.value(shown) == ["none", "block"]
+    browser.call("Emulation.setEmulatedMedia", media="print")
+    assert browser.value(shown) == ["block", "none"]
+    browser.call("Emulation.setEmulatedMedia", media="")

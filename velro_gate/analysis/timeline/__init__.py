@@ -1,0 +1,1 @@
+"""A run over time: the series and distributions that charts show, from samples and readings."""

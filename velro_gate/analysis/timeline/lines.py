@@ -1,0 +1,96 @@
+"""The timeline of a run: latencies step by step, failures by kind, users, watched values, distributions of response times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from velro_gate.analysis.statistics.intervals import Floats
+from velro_gate.analysis.summaries.resources import series_of
+from velro_gate.analysis.summaries.windows import Grid, Integers, chart_grid, quantiles_by_window
+from velro_gate.model.readings import is_counter
+from velro_gate.model.run import PhaseRun, RunFacts
+from velro_gate.model.samples import Outcome, Samples
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.model.timeline import CHARTED, RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
+
+MOST_KINDS = 7
+"""Kinds of failure that have a line of their own; the rarer ones share one."""
+OTHER = "other"
+_LEVELS = (0.50, 0.95, 0.99)
+
+
+def timeline(facts: RunFacts, steps: Sequence[str], samples: Mapping[str, Samples]) -> Timeline:
+    """The timeline of what was measured; a phase without a measured stretch is left out. steps: of the plan, in its order."""
+    ticks = sorted((tick for ran in facts.phases for tick in ran.ticks), key=lambda tick: tick.at)
+    return Timeline(
+        phases=tuple(
+            _phase(ran, steps, samples.get(ran.name, Samples.empty()))
+            for ran in facts.phases
+            if ran.measured_until > ran.measured_from
+        ),
+        connected=TimeLine(
+            at=tuple(tick.at for tick in ticks),
+            value=tuple(float(tick.connected) for tick in ticks),
+        ),
+        readings={
+            key: _counted(at, value) if is_counter(*key) else _line(at, value)
+            for key, (at, value) in series_of([one for one in facts.readings if (one.source, one.name) in CHARTED]).items()
+        },
+    )
+
+
+def _line(at: Floats, value: Floats) -> TimeLine:
+    return TimeLine(at=tuple(at.tolist()), value=tuple(value.tolist()))
+
+
+def _counted(at: Floats, value: Floats) -> TimeLine:
+    """What a counter rose by in a second since the reading before; None where it fell, since it started again then."""
+    passed, risen = np.diff(at), np.diff(value)
+    rates = [rise / gap if gap > 0.0 and rise >= 0.0 else None for gap, rise in zip(passed, risen, strict=True)]
+    return TimeLine(at=tuple(at[1:].tolist()), value=tuple(None if rate is None else float(rate) for rate in rates))
+
+
+def _phase(ran: PhaseRun, steps: Sequence[str], samples: Samples) -> PhaseTimeline:
+    grid = chart_grid(ran.measured_until - ran.measured_from)
+    due, good = grid.index(samples.due - ran.measured_from), samples.ok
+    measured = good & (due >= 0)
+    times, window, step = samples.response_time[measured], due[measured], samples.step[measured]
+    found = [(name, step == index) for index, name in enumerate(steps)]
+    return PhaseTimeline(
+        name=ran.name,
+        started=ran.started,
+        measured_from=ran.measured_from,
+        measured_until=ran.measured_until,
+        steps=tuple(_latency(name, times[rows], window[rows], grid) for name, rows in found if rows.any()),
+        errors=_errors(samples, grid.index(samples.done - ran.measured_from), grid),
+        spread={
+            name: tuple(np.quantile(times[rows], RANKS).tolist())
+            for name, rows in ((ALL_STEPS, np.ones(len(times), np.bool_)), *found)
+            if rows.any()
+        },
+    )
+
+
+def _latency(step: str, times: Floats, window: Integers, grid: Grid) -> StepLatency:
+    p50, p95, p99 = zip(*quantiles_by_window(times, window, grid, _LEVELS), strict=True)
+    return StepLatency(step=step, p50=p50, p95=p95, p99=p99)
+
+
+def _errors(samples: Samples, ended: Integers, grid: Grid) -> dict[str, tuple[float, ...]]:
+    """Failed requests a second of each kind, the most frequent kind first, by when they ended."""
+    failed = (ended >= 0) & ~samples.ok & (samples.outcome != Outcome.CANCELLED)
+    # One key for a kind: a status where that is what was wrong, else the outcome, which no status is as small as.
+    keys = np.where(samples.outcome == Outcome.STATUS, samples.status, samples.outcome)[failed]
+    window, seconds = ended[failed], np.diff(grid.edges)
+    kinds, counts = np.unique(keys, return_counts=True)
+    order = kinds[np.argsort(-counts, kind="stable")].tolist()
+    lines = {_kind(key): np.bincount(window[keys == key], minlength=grid.count) for key in order[:MOST_KINDS]}
+    if order[MOST_KINDS:]:
+        lines[OTHER] = np.bincount(window[np.isin(keys, order[MOST_KINDS:])], minlength=grid.count)
+    return {kind: tuple((line / seconds).tolist()) for kind, line in lines.items()}
+
+
+def _kind(key: int) -> str:
+    return str(key) if key > max(Outcome) else Outcome(key).name

@@ -1,0 +1,371 @@
+// Draws the charts of the page by BokehJS from the data in #chart-data. Without it, or where it fails, the pictures stay.
+(() => {
+  "use strict";
+  const Bokeh = window.Bokeh, page = document.documentElement, source = document.getElementById("chart-data");
+  if (!Bokeh || !Bokeh.Plotting || !source) return;
+  const data = JSON.parse(source.textContent);
+  const {Span, BoxAnnotation, Label, PlainText, Range1d, ColumnDataSource, HoverTool, BoxZoomTool, CrosshairTool,
+    NumeralTickFormatter, TimedeltaTickFormatter, BasicTickFormatter, BasicTicker, FixedTicker} = Bokeh;
+  const coarse = matchMedia("(pointer: coarse)").matches;
+  const end = Math.max(1, ...data.phases.map(phase => phase.end));
+  const begin = Math.min(0, ...data.phases.map(phase => phase.ramp));
+  const time = new Range1d({start: begin, end, bounds: [begin, end], min_interval: 1000});
+  const bokehDocument = new Bokeh.Document(), targets = [], built = new Map();
+  const cross = new Span({dimension: "height", line_width: 1, line_alpha: 0.6});
+  const painted = [];
+  let colours = {};
+
+  const number = value => value === null || value === undefined ? "not measured"
+    : value.toLocaleString("en", {maximumSignificantDigits: Math.max(4, String(Math.trunc(Math.abs(value))).length)});
+  const clock = ms => {
+    const all = Math.round(ms / 1000), two = part => String(part).padStart(2, "0");
+    return (end >= 3600e3 ? Math.trunc(all / 3600) + ":" + two(Math.trunc(all / 60) % 60) : Math.trunc(all / 60)) + ":" + two(all % 60);
+  };
+  const phaseAt = ms => data.phases.find(phase => ms >= phase.ramp && ms <= phase.end);
+
+  // Colours are the page's own. They are set again when the reader changes between light and dark.
+  function readColours() {
+    const style = getComputedStyle(page);
+    for (const name of ["ink", "soft", "paper", "panel", "rule", "fail", "c1", "c2", "c3", "c4", "c5", "c6"])
+      colours[name] = style.getPropertyValue("--" + name).trim();
+  }
+  function paint(model, property, colour) {
+    painted.push([model, property, colour]);
+    model[property] = colours[colour];
+  }
+  function repaint() {
+    readColours();
+    for (const [model, property, colour] of painted) model[property] = colours[colour];
+  }
+
+  function union(view) {
+    const found = new Set();
+    for (const line of view.lines) for (const x of data.places[line.x]) found.add(x);
+    return [...found].sort((a, b) => a - b);
+  }
+  function nearest(places, x) {
+    let low = 0, high = places.length - 1;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (places[middle] < x) low = middle + 1; else high = middle;
+    }
+    return low > 0 && x - places[low - 1] < places[low] - x ? low - 1 : low;
+  }
+
+  function extent(chart, view, shown, from, to) {
+    let low = Infinity, high = -Infinity;
+    view.lines.forEach((line, index) => {
+      if (shown && !shown[index]) return;
+      const places = data.places[line.x];
+      for (let i = 0; i < places.length; i++) {
+        const value = line.y[i];
+        if (value === null || places[i] < from || places[i] > to) continue;
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+    });
+    for (const level of [...view.limits, ...view.bands]) {
+      if (level.end < from || level.start > to) continue;
+      low = Math.min(low, level.value);
+      high = Math.max(high, level.value);
+    }
+    if (low > high) return [0, 1];
+    return [low, high];
+  }
+  function vertical(chart, view, shown, from, to, whole) {
+    let [low, high] = extent(chart, view, shown, from, to);
+    if (chart.kind === "spread") return [0, 102];
+    // Shares that are all high would be one line at the top, and figures over runs one in the middle.
+    const close = low > 0.5 * high && ((view.unit || chart.unit) === "%" || chart.kind !== "time");
+    if (whole && chart.top) high = Math.min(high * 1.08, chart.top); else high += (close ? high - low : high) * 0.08 || high * 0.1 || 1;
+    return [close ? low - (high - low) * 0.1 : 0, high];
+  }
+
+  function tooltip(chart, state, at) {
+    const box = document.createElement("div"), view = state.view, place = state.places[at];
+    box.style.cssText = "font:12px/1.5 system-ui,sans-serif;padding:2px 4px;max-width:280px;color:" + colours.ink;
+    const line = (text, colour, bold) => {
+      const row = document.createElement("div");
+      if (colour) {
+        const dot = document.createElement("span");
+        dot.style.cssText = "display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:6px;background:" + colours[colour];
+        row.append(dot);
+      }
+      if (bold) row.style.fontWeight = "600";
+      row.append(document.createTextNode(text));
+      box.append(row);
+    };
+    if (chart.kind === "time") {
+      const phase = phaseAt(place), broken = data.broken.filter(one => place >= one.start && place <= one.end);
+      line(clock(place) + (phase ? " · " + phase.name + (place < phase.start ? " (ramp)" : "") : ""), null, true);
+      for (const one of broken) line("experiment " + one.name, "fail");
+    } else if (chart.kind === "spread") line(number(place) + " " + chart.unit, null, true);
+    else line(view.labels[Math.round(place) - (chart.kind === "pairs" ? 1 : 0)] || "", null, true);
+    const unit = chart.kind === "spread" ? " % were at least as fast" : " " + (view.unit || chart.unit);
+    view.lines.forEach((one, index) => {
+      if (!state.shown[index]) return;
+      const places = data.places[one.x], near = nearest(places, place);
+      // A line that has no point near this place says nothing about it.
+      if (chart.kind !== "spread" && Math.abs(places[near] - place) > state.reach) return;
+      if (one.y[near] === null) return;
+      line(one.name + ": " + number(one.y[near]) + unit + (chart.kind === "spread" && one.dots ? " (" + number(places[near]) + " ms)" : ""),
+        "c" + one.colour);
+    });
+    for (const level of chart.kind === "time" ? view.limits.concat(view.bands) : [])
+      if (place >= level.start && place <= level.end) line(level.name + ": " + number(level.value) + unit);
+    return box;
+  }
+
+  function makeFigure(chart, element) {
+    const timed = chart.kind === "time", view = chart.views[0];
+    const figure = Bokeh.Plotting.figure({
+      sizing_mode: "stretch_width", height: timed ? 190 : 240, toolbar_location: null, tools: [], min_border: 4,
+      x_range: timed ? time : new Range1d({start: 0, end: 1}), y_range: new Range1d({start: 0, end: 1}),
+      x_axis_type: timed ? "timedelta" : chart.kind === "spread" ? "log" : "linear", output_backend: "canvas",
+      background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null,
+    });
+    figure.toolbar.autohide = true;
+    paint(figure, "outline_line_color", "rule");
+    for (const axis of [...figure.xaxes, ...figure.yaxes]) {
+      for (const property of ["axis_line_color", "major_tick_line_color", "minor_tick_line_color"]) paint(axis, property, "rule");
+      paint(axis, "major_label_text_color", "soft");
+      axis.major_label_text_font_size = "12px";
+    }
+    for (const grid of figure.grids) {
+      paint(grid, "grid_line_color", "rule");
+      grid.grid_line_alpha = 0.7;
+    }
+    figure.yaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[000]"});
+    figure.yaxes[0].ticker = new BasicTicker({desired_num_ticks: 5, num_minor_ticks: 0});
+    if (timed) {
+      const long = end >= 3600e3 ? "%h:%M:%S" : "%m:%S";
+      figure.xaxes[0].formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
+        days: long, milliseconds: long, hide_repeats: true});
+    } else if (chart.kind === "spread") figure.xaxes[0].formatter = new BasicTickFormatter({use_scientific: false});
+    else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
+
+    const state = {figure, view, shown: [], renderers: [], labels: [], marks: [], places: [], reach: 0};
+    if (timed) drawPhases(figure, state);
+    const band = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
+    const middle = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
+    const limit = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
+    const join = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
+    const sides = {left: {field: "left"}, right: {field: "right"}, top: {field: "top"}, bottom: {field: "bottom"}};
+    const ends = {x0: {field: "x0"}, x1: {field: "x1"}, y0: {field: "y0"}, y1: {field: "y1"}};
+    const drawn = [
+      [figure.quad({...sides, source: band, line_alpha: 0, fill_alpha: 0.22}), "fill_color", "c2"],
+      [figure.segment({...ends, source: middle, line_width: 1, line_dash: "dotted"}), "line_color", "c2"],
+      [figure.segment({...ends, source: limit, line_width: 1.5, line_dash: "dashed"}), "line_color", "fail"],
+      [figure.segment({...ends, source: join, line_width: 1, line_alpha: 0.6}), "line_color", "soft"],
+    ];
+    for (const [renderer, property, colour] of drawn) paint(renderer.glyph, property, colour);
+    const most = Math.max(...chart.views.map(one => one.lines.length));
+    for (let index = 0; index < most; index++) {
+      const own = new ColumnDataSource({data: {x: [], y: []}});
+      const line = figure.line({x: {field: "x"}, y: {field: "y"}, source: own, line_width: 1.8});
+      const dots = figure.scatter({x: {field: "x"}, y: {field: "y"}, source: own, size: 7, line_alpha: 0});
+      state.renderers.push({own, line, dots});
+    }
+    // What the pointer finds: one line over all places, so that one box shows the values of all lines.
+    const anchor = new ColumnDataSource({data: {x: [], y: []}});
+    const found = figure.line({x: {field: "x"}, y: {field: "y"}, source: anchor, line_alpha: 0});
+    figure.add_tools(
+      new HoverTool({renderers: [found], mode: "vline", line_policy: "nearest", point_policy: "follow_mouse", attachment: "horizontal",
+        show_arrow: false, tooltips: (_, vars) => tooltip(chart, state, vars.index)}),
+      new CrosshairTool({overlay: cross, dimensions: "height"}));
+    if (timed && !coarse) {
+      const zoom = new BoxZoomTool({dimensions: "width"});
+      figure.add_tools(zoom);
+      figure.toolbar.active_drag = zoom;
+    }
+    if (timed) figure.on_event("doubletap", () => zoomTo(begin, end));
+    Object.assign(state, {band, middle, limit, join, anchor, chart, element});
+    show(state, 0);
+    return state;
+  }
+
+  function drawPhases(figure, state) {
+    for (const phase of data.phases) {
+      if (phase.start > phase.ramp) {
+        const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 0.5, level: "underlay"});
+        paint(ramp, "fill_color", "panel");
+        figure.add_layout(ramp);
+      }
+      const edge = new Span({location: phase.start, dimension: "height", line_width: 1, line_dash: "dotted", level: "underlay"});
+      paint(edge, "line_color", "soft");
+      figure.add_layout(edge);
+      const label = new Label({x: phase.start, y: 0, y_units: "screen", x_offset: 3, y_offset: 0, text: new PlainText({text: phase.name}),
+        text_font_size: "11px", text_baseline: "bottom", visible: false});
+      paint(label, "text_color", "soft");
+      figure.add_layout(label);
+      state.labels.push([phase, label]);
+    }
+    for (const broken of data.broken) {
+      const box = new BoxAnnotation({left: broken.start, right: broken.end, line_alpha: 0, fill_alpha: 0.13, level: "underlay"});
+      paint(box, "fill_color", "fail");
+      figure.add_layout(box);
+    }
+  }
+
+  function show(state, index) {
+    const {chart} = state, view = chart.views[index];
+    const before = new Map(state.view.lines.map((line, i) => [line.name, state.shown[i]]));
+    state.view = view;
+    state.shown = view.lines.map(line => before.get(line.name) !== false);
+    state.places = union(view);
+    const gaps = state.places.slice(1).map((x, i) => x - state.places[i]).sort((a, b) => a - b);
+    state.reach = (gaps[Math.trunc(gaps.length * 0.9)] || 1) * 1.5;
+    state.renderers.forEach(({own, line, dots}, i) => {
+      const one = view.lines[i];
+      line.visible = Boolean(one) && !one.dots && state.shown[i];
+      dots.visible = Boolean(one) && one.dots && state.shown[i];
+      own.data = one ? {x: data.places[one.x], y: one.y.map(value => value === null ? NaN : value)} : {x: [], y: []};
+      if (!one) return;
+      line.glyph.line_dash = one.dashed ? [5, 4] : [];
+      for (const [model, property] of [[line.glyph, "line_color"], [dots.glyph, "fill_color"]]) {
+        const known = painted.find(entry => entry[0] === model && entry[1] === property);
+        if (known) known[2] = "c" + one.colour; else painted.push([model, property, "c" + one.colour]);
+        model[property] = colours["c" + one.colour];
+      }
+    });
+    const bands = view.bands.filter(band => band.low !== null);
+    state.band.data = {left: bands.map(band => band.start), right: bands.map(band => band.end), top: bands.map(band => band.high),
+      bottom: bands.map(band => band.low)};
+    const flat = levels => ({x0: levels.map(level => level.start), x1: levels.map(level => level.end),
+      y0: levels.map(level => level.value), y1: levels.map(level => level.value)});
+    state.middle.data = flat(view.bands);
+    state.limit.data = flat(view.limits);
+    if (chart.kind === "pairs") {
+      const [base, head] = view.lines, both = data.places[base.x].map((x, i) => [x, base.y[i], head.y[i]])
+        .filter(([, one, other]) => one !== null && other !== null);
+      state.join.data = {x0: both.map(([x]) => x), x1: both.map(([x]) => x), y0: both.map(pair => pair[1]), y1: both.map(pair => pair[2])};
+    }
+    state.anchor.data = {x: state.places, y: state.places.map(() => 0)};
+    for (const mark of state.marks) state.figure.remove_layout(mark);
+    state.marks = view.marks.map(([place]) => {
+      const mark = new Span({location: place, dimension: "height", line_dash: "dashed", line_width: 1});
+      paint(mark, "line_color", "c5");
+      state.figure.add_layout(mark);
+      return mark;
+    });
+    if (chart.kind === "time") fit(state);
+    else {
+      const first = state.places[0], last = state.places[state.places.length - 1], {x_range, y_range} = state.figure;
+      const [low, high] = vertical(chart, view, state.shown, -Infinity, Infinity, true);
+      if (chart.kind === "spread") x_range.setv({start: first / 1.15, end: last * 1.15});
+      else x_range.setv({start: first - 0.5, end: last + 0.5});
+      y_range.setv({start: low, end: high});
+    }
+    keys(state);
+  }
+
+  function fit(state) {
+    const whole = time.start <= begin && time.end >= end;
+    const [low, high] = vertical(state.chart, state.view, state.shown, time.start, time.end, whole);
+    state.figure.y_range.setv({start: low, end: high});
+    const width = Math.max(state.element.clientWidth - 60, 100), perMs = width / (time.end - time.start);
+    for (const [phase, label] of state.labels) {
+      const left = Math.max(phase.start, time.start), right = Math.min(phase.end, time.end);
+      label.x = left;
+      label.visible = (right - left) * perMs > phase.name.length * 6.2 + 8;
+    }
+  }
+
+  // The names of the lines are buttons that show and hide them.
+  function keys(state) {
+    const box = state.element.parentElement.querySelector(".keys");
+    box.replaceChildren(...state.view.lines.map((line, index) => {
+      const key = document.createElement("button");
+      key.type = "button";
+      key.className = "line-key k" + line.colour + (line.dashed ? " dashed" : "") + (line.dots ? " dots" : "");
+      key.textContent = line.name;
+      key.setAttribute("aria-pressed", String(state.shown[index]));
+      key.addEventListener("click", () => {
+        state.shown[index] = !state.shown[index];
+        key.setAttribute("aria-pressed", String(state.shown[index]));
+        const {line: drawn, dots} = state.renderers[index];
+        drawn.visible = state.shown[index] && !line.dots;
+        dots.visible = state.shown[index] && line.dots;
+        if (state.chart.kind === "time") fit(state);
+      });
+      return key;
+    }), ...[[state.view.limits, "limit"], [state.view.bands, "band"]].filter(([levels]) => levels.length).map(([levels, kind]) => {
+      const key = document.createElement("span");
+      key.className = "level-key " + kind;
+      key.textContent = levels[0].name;
+      return key;
+    }));
+  }
+
+  function zoomTo(from, to) {
+    const span = Math.max(Math.min(to - from, end - begin), 1000);
+    const start = Math.min(Math.max(from, begin), end - span);
+    time.setv({start, end: start + span});
+  }
+  const moves = {
+    in: span => [time.start + span / 4, time.end - span / 4],
+    out: span => [time.start - span / 2, time.end + span / 2],
+    earlier: span => [time.start - span / 4, time.end - span / 4],
+    later: span => [time.start + span / 4, time.end + span / 4],
+    whole: () => [begin, end],
+  };
+  for (const button of document.querySelectorAll(".axis-tools button"))
+    button.addEventListener("click", () => zoomTo(...moves[button.dataset.move](time.end - time.start)));
+  const chosen = document.querySelector(".axis-tools select");
+  chosen?.addEventListener("change", () => {
+    const phase = data.phases[Number(chosen.value)];
+    if (phase) zoomTo(phase.ramp, phase.end); else zoomTo(begin, end);
+  });
+  const said = document.querySelector(".axis-tools output");
+  let waiting = false;
+  time.on_change([time.properties.start, time.properties.end], () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      for (const state of built.values()) if (state.chart.kind === "time") fit(state);
+      if (said) said.textContent = clock(time.start) + " to " + clock(time.end);
+    });
+  });
+
+  async function build(figure) {
+    const index = Number(figure.dataset.chart), element = figure.querySelector(".canvas");
+    if (built.has(index)) return;
+    const state = makeFigure(data.charts[index], element);
+    built.set(index, state);
+    targets.push(element);
+    bokehDocument.add_root(state.figure);
+    figure.querySelector("select")?.addEventListener("change", event => show(state, Number(event.target.value)));
+    // The drawing itself holds nothing for the keyboard: the buttons and choices around it do.
+    requestAnimationFrame(() => {
+      const events = element.firstElementChild?.shadowRoot?.querySelectorAll("[tabindex]") ?? [];
+      for (const each of events) each.removeAttribute("tabindex");
+    });
+  }
+
+  async function start() {
+    page.classList.add("drawn");
+    readColours();
+    paint(cross, "line_color", "soft");
+    await Bokeh.embed.add_document_standalone(bokehDocument, document.body, targets);
+    const figures = [...document.querySelectorAll("figure[data-chart]")];
+    for (const figure of figures.slice(0, 2)) await build(figure);
+    if (said) said.textContent = clock(begin) + " to " + clock(end);
+    // The others as they come near, so that the page opens at once.
+    const watch = new IntersectionObserver(entries => {
+      for (const entry of entries) if (entry.isIntersecting) {
+        watch.unobserve(entry.target);
+        void build(entry.target);
+      }
+    }, {rootMargin: "600px"});
+    for (const figure of figures.slice(2)) watch.observe(figure);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+    addEventListener("resize", () => { for (const state of built.values()) if (state.chart.kind === "time") fit(state); });
+    page.dataset.charts = "ready";
+  }
+  start().catch(error => {
+    // A picture is better than a chart that is not there.
+    page.classList.remove("drawn");
+    console.error(error);
+  });
+})();
