@@ -47,6 +47,7 @@ from velro_gate.cli.options import (
     DryRun,
     Format,
     Formatted,
+    LivePort,
     MaxMinutes,
     NoCalibration,
     NoConfirm,
@@ -128,6 +129,7 @@ def run(
     runner: Runner = None,
     dry_run: DryRun = False,
     no_calibration: NoCalibration = False,
+    live: LivePort = None,
     verbose: Verbose = False,
     format: Formatted = Format.TEXT,
 ) -> int:
@@ -142,7 +144,7 @@ def run(
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
     if dry_run:
         return print_plan(wanted, format, ask=True, cluster=sends)
-    record, results = measure(wanted, output, real_world(runner, verbose, sends), calibrate=not no_calibration)
+    record, results = measure(wanted, output, real_world(runner, verbose, sends, live=live), calibrate=not no_calibration)
     stop_if_interrupted(record, results)
     return print_run(record, results, format)
 
@@ -172,6 +174,7 @@ def gate(
     base_directory: BaseDirectory = None,
     service_user: ServiceUserName = None,
     max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
+    live: LivePort = None,
     verbose: Verbose = False,
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
@@ -199,7 +202,7 @@ def gate(
         record, verdict, results = measure_and_judge(
             wanted,
             output,
-            real_world(runner, verbose, sends),
+            real_world(runner, verbose, sends, live=live),
             calibrate=not no_calibration,
             baselines=stored,
             waivers=waivers,
@@ -283,6 +286,7 @@ def duet(
     waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
     no_calibration: NoCalibration = False,
+    live: LivePort = None,
     verbose: Verbose = False,
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
@@ -308,7 +312,7 @@ def duet(
                 pilot=not no_pilot,
                 most_seconds=max_minutes * 60.0,
             ),
-            real_world(runner, verbose, sends),
+            real_world(runner, verbose, sends, live=live),
             output=output,
             waivers=waivers,
             format=format,

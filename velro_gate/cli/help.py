@@ -22,8 +22,23 @@ def _in_plain_words(params: list[Any], ctx: Any) -> list[Any]:
     return params
 
 
+def with_port(args: list[str]) -> list[str]:
+    """The arguments with a port for each ``--live`` that has none: Typer's options always have a value."""
+    found = []
+    for index, word in enumerate(args):
+        found.append(word)
+        following = args[index + 1] if index + 1 < len(args) else ""
+        if word == "--live" and not following.isdecimal():
+            found.append("0")
+    return found
+
+
 class Command(TyperCommand):
     """A command whose help names no type of the code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As Typer does, ``--live`` without a port too."""
+        return super().parse_args(ctx, with_port(args))
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Those of the command, ready to be shown."""

@@ -143,6 +143,18 @@ FiguresFormatted = Annotated[
     FigureFormat,
     typer.Option("--format", "-f", help="text for people, json for scripts, markdown for pages.", rich_help_panel=SHOWN),
 ]
+LivePort = Annotated[
+    int | None,
+    typer.Option(
+        "--live",
+        min=0,
+        max=65535,
+        metavar="[PORT]",
+        help="Serve a page with charts of the running load, for this machine only; without a port, any free one.",
+        show_default=False,
+        rich_help_panel=SHOWN,
+    ),
+]
 NoCalibration = Annotated[
     bool,
     typer.Option("--no-calibration", help="Skip the null run that measures the generator alone first.", rich_help_panel=LOAD),

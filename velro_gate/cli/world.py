@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from velro_gate.cli.live import live_page
 from velro_gate.cli.output import people
 from velro_gate.cluster.connect import connected
 from velro_gate.cluster.options import ClusterOptions
@@ -34,19 +35,25 @@ LINE_EVERY = 10.0
 _SWITCH_INTERVAL = 0.0005
 
 
-def real_world(runner: str | None, verbose: bool, cluster: ClusterOptions | None = None) -> World:
-    """The world that this process is in. cluster: what sends the load; None: this machine."""
-    return World(environ=os.environ, open=partial(real_effects, runner, verbose, cluster=cluster))
+def real_world(runner: str | None, verbose: bool, cluster: ClusterOptions | None = None, *, live: int | None = None) -> World:
+    """The world that this process is in. cluster: what sends the load; None: this machine. live: port of the live page, 0 for
+    any free one; None: there is none.
+    """
+    return World(environ=os.environ, open=partial(real_effects, runner, verbose, cluster=cluster, live=live))
 
 
 @contextmanager
 def real_effects(
-    runner: str | None, verbose: bool, console: Console | None = None, cluster: ClusterOptions | None = None
+    runner: str | None,
+    verbose: bool,
+    console: Console | None = None,
+    cluster: ClusterOptions | None = None,
+    live: int | None = None,
 ) -> Iterator[Effects]:
-    """Effects on the real world, with a live view in a terminal and plain lines elsewhere.
+    """Effects on the real world, with a live view in a terminal and plain lines elsewhere. live: as above.
 
     Raises:
-        UsageError, BrokenError: see ``cluster.connect.connected``.
+        UsageError, BrokenError: see ``cluster.connect.connected``; or the live page cannot be served.
     """
     shown = console or people()
     logging.getLogger("velro_gate").setLevel(logging.DEBUG if verbose else logging.INFO)
@@ -55,20 +62,21 @@ def real_effects(
     build = revision(Path.cwd())
 
     def say(line: str) -> None:
-        shown.print(line, markup=False)
+        shown.print(line, markup=False, soft_wrap=line.startswith("live page: "))
 
     with ExitStack() as stack:
         workers = None if cluster is None else stack.enter_context(connected(cluster, say))
         if workers is not None:
             # Baselines of another cluster, or of one machine, are not compared with.
             here = replace(here, extra={**here.extra, CLUSTER: workers.shape})
+        follow = None if live is None else stack.enter_context(live_page(live, f"Load from {here.runner}", say))
         observe = stack.enter_context(_progress(shown))
         yield Effects(
             environ=os.environ,
             environment=lambda: here,
             revision=lambda: build,
             say=say,
-            observe=observe,
+            observe=observe if follow is None else partial(_both, observe, follow),
             signals=(signal.SIGINT, signal.SIGTERM),
             selftest=_selftest(here, shown),
             cluster=workers,
@@ -84,6 +92,11 @@ def _selftest(here: Environment, console: Console) -> RunnerSelftest | None:
         console.print(f"the runner's selftest is not used: {error.why} ({error.where})", markup=False)
         return None
     return None if found is None else found.quote
+
+
+def _both(one: Callable[[Progress], None], other: Callable[[Progress], None], progress: Progress) -> None:
+    one(progress)
+    other(progress)
 
 
 @contextmanager

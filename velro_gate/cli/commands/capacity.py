@@ -23,6 +23,7 @@ from velro_gate.cli.options import (
     ClusterWorkers,
     Format,
     Formatted,
+    LivePort,
     Output,
     Phases,
     Profile,
@@ -80,6 +81,7 @@ def capacity(
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
+    live: LivePort = None,
     verbose: Verbose = False,
     format: Formatted = Format.TEXT,
 ) -> int:
@@ -102,7 +104,8 @@ def capacity(
 
     if kept is not None:
         return _print_law(kept, format)
-    world = real_world(runner, verbose, clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards))
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    world = real_world(runner, verbose, sends, live=live)
     wanted = asked(scenario, profile, False, phase, url, shards)
     setup = prepare(wanted, world.environ)
     check_waivers(waivers, setup.scenario)

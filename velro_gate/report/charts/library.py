@@ -47,6 +47,19 @@ def policy() -> str:
     )
 
 
+@cache
+def live_program() -> str:
+    """The script of the page of a running load."""
+    return _inside_script(shipped("live.js"))
+
+
+@cache
+def live_policy() -> str:
+    """The policy of that page: one more script, which may ask the server that the page came from."""
+    own = f"'sha256-{_digest(live_program())}'"
+    return policy().replace("; style-src", f" {own}; connect-src 'self'; style-src", 1)
+
+
 def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 

@@ -7,7 +7,7 @@
   const {Span, BoxAnnotation, Label, PlainText, Range1d, ColumnDataSource, HoverTool, BoxZoomTool, CrosshairTool,
     NumeralTickFormatter, TimedeltaTickFormatter, BasicTickFormatter, BasicTicker, FixedTicker} = Bokeh;
   const coarse = matchMedia("(pointer: coarse)").matches;
-  const end = Math.max(1, ...data.phases.map(phase => phase.end));
+  let end = Math.max(1, ...data.phases.map(phase => phase.end));
   const begin = Math.min(0, ...data.phases.map(phase => phase.ramp));
   const time = new Range1d({start: begin, end, bounds: [begin, end], min_interval: 1000});
   const bokehDocument = new Bokeh.Document(), targets = [], built = new Map();
@@ -144,7 +144,7 @@
     } else if (chart.kind === "spread") figure.xaxes[0].formatter = new BasicTickFormatter({use_scientific: false});
     else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
 
-    const state = {figure, view, shown: [], renderers: [], labels: [], marks: [], places: [], reach: 0};
+    const state = {figure, view, shown: [], renderers: [], phases: [], marks: [], places: [], reach: 0, signature: ""};
     if (timed) drawPhases(figure, state);
     const band = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
     const middle = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
@@ -159,13 +159,6 @@
       [figure.segment({...ends, source: join, line_width: 1, line_alpha: 0.6}), "line_color", "soft"],
     ];
     for (const [renderer, property, colour] of drawn) paint(renderer.glyph, property, colour);
-    const most = Math.max(...chart.views.map(one => one.lines.length));
-    for (let index = 0; index < most; index++) {
-      const own = new ColumnDataSource({data: {x: [], y: []}});
-      const line = figure.line({x: {field: "x"}, y: {field: "y"}, source: own, line_width: 1.8});
-      const dots = figure.scatter({x: {field: "x"}, y: {field: "y"}, source: own, size: 7, line_alpha: 0});
-      state.renderers.push({own, line, dots});
-    }
     // What the pointer finds: one line over all places, so that one box shows the values of all lines.
     const anchor = new ColumnDataSource({data: {x: [], y: []}});
     const found = figure.line({x: {field: "x"}, y: {field: "y"}, source: anchor, line_alpha: 0});
@@ -185,30 +178,38 @@
   }
 
   function drawPhases(figure, state) {
-    for (const phase of data.phases) {
-      if (phase.start > phase.ramp) {
-        const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 0.5, level: "underlay"});
-        paint(ramp, "fill_color", "panel");
-        figure.add_layout(ramp);
-      }
-      const edge = new Span({location: phase.start, dimension: "height", line_width: 1, line_dash: "dotted", level: "underlay"});
-      paint(edge, "line_color", "soft");
-      figure.add_layout(edge);
-      const label = new Label({x: phase.start, y: 0, y_units: "screen", x_offset: 3, y_offset: 0, text: new PlainText({text: phase.name}),
-        text_font_size: "11px", text_baseline: "bottom", visible: false});
-      paint(label, "text_color", "soft");
-      figure.add_layout(label);
-      state.labels.push([phase, label]);
-    }
+    for (const phase of data.phases) drawPhase(figure, state, phase);
     for (const broken of data.broken) {
       const box = new BoxAnnotation({left: broken.start, right: broken.end, line_alpha: 0, fill_alpha: 0.13, level: "underlay"});
       paint(box, "fill_color", "fail");
       figure.add_layout(box);
     }
   }
+  function drawPhase(figure, state, phase) {
+    const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 0.5, level: "underlay"});
+    paint(ramp, "fill_color", "panel");
+    figure.add_layout(ramp);
+    const edge = new Span({location: phase.start, dimension: "height", line_width: 1, line_dash: "dotted", level: "underlay"});
+    paint(edge, "line_color", "soft");
+    figure.add_layout(edge);
+    const label = new Label({x: phase.start, y: 0, y_units: "screen", x_offset: 3, y_offset: 0, text: new PlainText({text: phase.name}),
+      text_font_size: "11px", text_baseline: "bottom", visible: false});
+    paint(label, "text_color", "soft");
+    figure.add_layout(label);
+    state.phases.push({phase, label, ramp, edge});
+  }
+
+  // A place for one more line.
+  function addLine(state) {
+    const {figure} = state, own = new ColumnDataSource({data: {x: [], y: []}});
+    const line = figure.line({x: {field: "x"}, y: {field: "y"}, source: own, line_width: 1.8});
+    const dots = figure.scatter({x: {field: "x"}, y: {field: "y"}, source: own, size: 7, line_alpha: 0});
+    state.renderers.push({own, line, dots});
+  }
 
   function show(state, index) {
     const {chart} = state, view = chart.views[index];
+    while (state.renderers.length < view.lines.length) addLine(state);
     const before = new Map(state.view.lines.map((line, i) => [line.name, state.shown[i]]));
     state.view = view;
     state.shown = view.lines.map(line => before.get(line.name) !== false);
@@ -256,7 +257,9 @@
       else x_range.setv({start: first - 0.5, end: last + 0.5});
       y_range.setv({start: low, end: high});
     }
-    keys(state);
+    const signature = JSON.stringify([view.lines.map(line => [line.name, line.colour]), view.limits[0]?.name, view.bands[0]?.name]);
+    if (signature !== state.signature) keys(state);
+    state.signature = signature;
   }
 
   function fit(state) {
@@ -264,7 +267,8 @@
     const [low, high] = vertical(state.chart, state.view, state.shown, time.start, time.end, whole);
     state.figure.y_range.setv({start: low, end: high});
     const width = Math.max(state.element.clientWidth - 60, 100), perMs = width / (time.end - time.start);
-    for (const [phase, label] of state.labels) {
+    for (const {phase, label, ramp, edge} of state.phases) {
+      ramp.right = edge.location = phase.start;
       const left = Math.max(phase.start, time.start), right = Math.min(phase.end, time.end);
       label.x = left;
       label.visible = (right - left) * perMs > phase.name.length * 6.2 + 8;
@@ -363,9 +367,30 @@
     addEventListener("resize", () => { for (const state of built.values()) if (state.chart.kind === "time") fit(state); });
     page.dataset.charts = "ready";
   }
-  start().catch(error => {
+  const ready = start().catch(error => {
     // A picture is better than a chart that is not there.
     page.classList.remove("drawn");
     console.error(error);
   });
+
+  // For a run that is under way: more of each line. A reader who looks at the whole run goes on doing so.
+  function update(fresh) {
+    const following = time.start <= begin && time.end >= end;
+    data.places = fresh.places;
+    for (const phase of fresh.phases.slice(data.phases.length)) data.phases.push({...phase});
+    fresh.phases.forEach((phase, index) => Object.assign(data.phases[index], phase));
+    end = Math.max(1000, ...data.phases.map(phase => phase.end));
+    time.bounds = [begin, end];
+    data.charts.forEach((chart, index) => {
+      chart.views[0] = {...chart.views[0], lines: fresh.lines(chart)};
+      const empty = !chart.views[0].lines.some(line => line.y.some(value => value !== null));
+      document.querySelector('figure[data-chart="' + index + '"]').hidden = empty;
+      const state = built.get(index);
+      if (!state) return;
+      for (const phase of data.phases.slice(state.phases.length)) drawPhase(state.figure, state, phase);
+      show(state, 0);
+    });
+    if (following) time.setv({start: begin, end});
+  }
+  window.velroCharts = {ready, update};
 })();

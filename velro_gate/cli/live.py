@@ -1,0 +1,121 @@
+"""The live page of a running load: on loopback, for whoever has its address, and gone with the run.
+
+A thread of its own serves it. It sleeps until somebody asks, and asks the run for nothing: the run's loop adds a row a second.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from velro_gate.errors import UsageError
+from velro_gate.model.run import Progress
+from velro_gate.secrecy import outgoing, outgoing_json
+
+HOST = "127.0.0.1"
+_IDLE_SECONDS = 30.0
+"""After which a connection that asks nothing is closed."""
+
+
+@contextmanager
+def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Callable[[Progress], None]]:
+    """Serve the page until the block ends; what it yields takes in the state of the running load. port: 0: any free one.
+
+    Raises:
+        UsageError: the port is taken or not allowed, or the library that draws charts is not installed.
+    """
+    # Charts are costly to import, and most runs have no live page.
+    from velro_gate.report.charts.live import Course, live_html
+
+    page = live_html(title)
+    if page is None:
+        raise UsageError("there is no live page", why="the package bokeh is not installed", hint="Install velro-gate again.")
+    course = Course()
+    try:
+        server = _Server(port, page, course.since)
+    except OSError as error:
+        hint = "Choose another port, or none: '--live' alone takes any free one."
+        raise UsageError("the live page cannot be served", where=f"{HOST}:{port}", why=error.strerror, hint=hint) from error
+    thread = threading.Thread(target=server.serve_forever, name="live page", daemon=True)
+    thread.start()
+    say(f"live page: {server.url}")
+    begun = time.monotonic()
+    try:
+        yield lambda progress: course.add(time.monotonic() - begun, progress)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows the page, the address that is asked for, and where the rows come from."""
+
+    daemon_threads = True
+    # Neither may an open tab hold up the end of a run.
+    block_on_close = False
+
+    def __init__(self, port: int, page: str, since: Callable[[int], str]) -> None:
+        self.page, self.since = outgoing(page).encode(), since
+        self.token = secrets.token_urlsafe(24)
+        super().__init__((HOST, port), _Handler)
+
+    @property
+    def url(self) -> str:
+        """The address of the page, its token in it."""
+        return f"http://{HOST}:{self.server_port}/{self.token}/"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a tab that was closed is no fault of the run."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "velro-gate", ""
+    timeout = _IDLE_SECONDS
+
+    def do_GET(self) -> None:
+        """The page or its data; whoever has no token, or came by another name, learns nothing."""
+        asked = urlsplit(self.path)
+        _, _, rest = asked.path.partition("/")
+        token, _, name = rest.partition("/")
+        known = hmac.compare_digest(token.encode(), self.server.token.encode())
+        # A page of the network that has its name point here would come by that name.
+        if not known or self.headers.get("Host") not in self._names or name not in ("", "data"):
+            self._send(404, "text/plain", b"not found\n")
+        elif name == "":
+            self._send(200, "text/html; charset=utf-8", self.server.page)
+        else:
+            wanted = parse_qs(asked.query).get("from", ["0"])[0]
+            number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 0
+            self._send(200, "application/json", outgoing_json(self.server.since(number)).encode())
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        port = self.server.server_port
+        return f"{HOST}:{port}", f"localhost:{port}"
+
+    def _send(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        headers = {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+        }
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a line for each request would fill the terminal."""
