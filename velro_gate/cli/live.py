@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from velro_gate.errors import UsageError
 from velro_gate.model.run import Progress
-from velro_gate.secrecy import outgoing, outgoing_json
+from velro_gate.secrecy import leave_as_is, outgoing, outgoing_json
 
 HOST = "127.0.0.1"
 _IDLE_SECONDS = 30.0
@@ -31,11 +31,13 @@ def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Cal
         UsageError: the port is taken or not allowed, or the library that draws charts is not installed.
     """
     # Charts are costly to import, and most runs have no live page.
+    from velro_gate.report.charts.library import library
     from velro_gate.report.charts.live import Course, live_html
 
     page = live_html(title)
     if page is None:
         raise UsageError("there is no live page", why="the package bokeh is not installed", hint="Install velro-gate again.")
+    leave_as_is(library() or "")
     course = Course()
     try:
         server = _Server(port, page, course.since)

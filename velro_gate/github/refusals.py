@@ -10,6 +10,8 @@ from velro_gate.errors import PublishError
 _NEEDS: tuple[tuple[str, str, str], ...] = (
     # (method, path, the line that a workflow has to hold)
     ("GET", r"/issues/\d+/comments", "pull-requests: read"),
+    ("GET", r"/issues$", "issues: read"),
+    ("*", r"/issues(/\d+)?$", "issues: write"),
     ("*", r"/issues/", "pull-requests: write"),
     ("GET", r"/commits/[^/]+/statuses", "statuses: read"),
     ("*", r"/statuses/", "statuses: write"),

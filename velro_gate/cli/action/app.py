@@ -22,6 +22,7 @@ from velro_gate.gate.action.publish import Outlets, origin_of, publish
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store, store_for
 from velro_gate.gate.action.token import require_token
+from velro_gate.gate.action.webhook import Webhook
 from velro_gate.gate.duet.pull_request import ProposedChange
 from velro_gate.gate.judge.verdict import judge_kept, kept_further, reread_run, under_policy
 from velro_gate.gate.measure.results import Results
@@ -30,7 +31,7 @@ from velro_gate.github.clock import Clock
 from velro_gate.github.event import Event, read_event
 from velro_gate.github.job_files import guarded
 from velro_gate.github.network import readable_no_proxy
-from velro_gate.hardening import RUNNER_FILES, TOKEN, harden, withheld
+from velro_gate.hardening import RUNNER_FILES, TOKEN, WEBHOOK, harden, withheld
 from velro_gate.monitor.checkout import checkout
 from velro_gate.secrecy import hide
 from velro_gate.store.baselines import load_baselines
@@ -71,8 +72,20 @@ def run_action() -> int:
                 confirm=apart.confirm,
                 duet=apart.measure_change,
                 selftest=apart.selftest,
+                webhook=_webhook(here.inputs),
             )
         )
+
+
+def _webhook(inputs: Inputs) -> Webhook | None:
+    """Where alerts are sent; None: nowhere.
+
+    Raises:
+        UsageError: the address cannot be one.
+    """
+    url, key = (withheld().get(name, "").strip() for name in WEBHOOK)
+    hide([url, key], certain=True)
+    return Webhook(url=url, key=key, format=inputs.webhook_format) if url else None
 
 
 def run_publish(folder: Path) -> int:

@@ -13,6 +13,7 @@ from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.github.comment import DEFAULT_AUTHOR
 from velro_gate.github.status import DEFAULT_CONTEXT
 from velro_gate.model.scenario import SUSPICIOUS, BlockInconclusive
+from velro_gate.report.alerts.messages import MessageFormat
 from velro_gate.units import parse_seconds
 
 
@@ -59,6 +60,9 @@ class Inputs:
     warm_up_seconds: int | None = None
     max_minutes: int = 20
     selftest_minutes: int = 10
+    alerts: bool = False
+    alert_merges: int = 20
+    webhook_format: MessageFormat | None = None
 
     def __post_init__(self) -> None:
         if self.start_command:
@@ -137,6 +141,9 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         warm_up_seconds=_count("warm-up-seconds", of("warm-up-seconds")),
         max_minutes=_count("max-minutes", of("max-minutes")) or blank.max_minutes,
         selftest_minutes=_minutes("selftest-minutes", of("selftest-minutes"), blank.selftest_minutes),
+        alerts=_flag("alerts", of("alerts"), blank.alerts),
+        alert_merges=_count("alert-merges", of("alert-merges")) or blank.alert_merges,
+        webhook_format=_message_format(of("webhook-format")),
     )
 
 
@@ -187,6 +194,14 @@ def _store(text: str) -> StoreKind:
         return StoreKind(text or StoreKind.BRANCH.value)
     except ValueError:
         raise _wrong("store", text, f"Choose one of: {', '.join(kind.value for kind in StoreKind)}.") from None
+
+
+def _message_format(text: str) -> MessageFormat | None:
+    """None: by the address."""
+    try:
+        return MessageFormat(text.lower()) if text else None
+    except ValueError:
+        raise _wrong("webhook-format", text, f"Choose one of: {', '.join(kind.value for kind in MessageFormat)}.") from None
 
 
 def _count(name: str, text: str) -> int | None:

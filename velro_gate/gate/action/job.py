@@ -8,6 +8,7 @@ from pathlib import Path
 
 from velro_gate.errors import BaselineError, BrokenError, InterruptedRunError, PublishError, UsageError, VelroError
 from velro_gate.gate.action.aim import UNSEEN, UNSEEN_ADVICE, aimed, artifact_name, require_head
+from velro_gate.gate.action.alerts import publish_alerts
 from velro_gate.gate.action.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.publish import HURRY, Outlets, announce, announce_no_verdict, publish, summary_of_failure
@@ -15,6 +16,7 @@ from velro_gate.gate.action.second_job import PENDING, first_of_run, is_awaited,
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store
 from velro_gate.gate.action.token import require_token
+from velro_gate.gate.action.webhook import Webhook
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.judge.verdict import reach_duet_verdict, with_caveat, without_duet, write_reports
 from velro_gate.gate.measure.results import Results
@@ -51,6 +53,8 @@ class ActionJob:
     """Measures the head build side by side with its base, or raises NoDuetError."""
     selftest: Callable[[], Selftest]
     """Tests the runner itself."""
+    webhook: Webhook | None = None
+    """Where alerts about main are sent."""
 
 
 @dataclass(slots=True)
@@ -134,6 +138,16 @@ def _measured(job: ActionJob, progress: _Progress, first: RunRecord | None) -> i
         awaited=PENDING if awaited else "",
     )
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
+    if event.mode in (Mode.REFRESH, Mode.SELFTEST) and (inputs.alerts or job.webhook is not None):
+        publish_alerts(
+            record,
+            verdict,
+            before,
+            job.outlets,
+            issue=inputs.alerts,
+            webhook=job.webhook,
+            merges=float(inputs.alert_merges),
+        )
     final = code or failed or published.exit_code(code)
     if final != code:
         _set_outputs(job.outlets, {"exit-code": str(final)})

@@ -1,0 +1,97 @@
+"""Sends a message to a webhook: signed, tried again where that may help, and never a reason to change a verdict.
+
+The address is a secret, since whoever knows it can write there: no error and no line shows more of it than the host.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import httpx
+
+from velro_gate import __version__
+from velro_gate.errors import PublishError, UsageError
+from velro_gate.github.clock import Clock
+from velro_gate.github.retrying import limited, pause, transient
+from velro_gate.report.alerts.messages import MessageFormat
+
+TRIES = 4
+TIMEOUT = 10.0
+"""Seconds that one try may take."""
+LONGEST_WAIT = 30.0
+SIGNATURE, TIMESTAMP = "X-Velro-Signature-256", "X-Velro-Timestamp"
+_SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
+_TEAMS = (".webhook.office.com", ".logic.azure.com", ".powerplatform.com")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """One webhook. key: for the signature; empty: messages are not signed. format: None: by the address."""
+
+    url: str = field(repr=False)
+    key: str = field(default="", repr=False)
+    format: MessageFormat | None = None
+    clock: Clock = field(default_factory=Clock)
+    transport: httpx.BaseTransport | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("https", "http") or not parts.hostname:
+            raise UsageError("the input webhook-url is not an http address", hint="Store the address again as a secret.")
+
+    @property
+    def host(self) -> str:
+        """All of the address that may be shown."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def wanted(self) -> MessageFormat:
+        """What the other side understands."""
+        if self.format is not None:
+            return self.format
+        if self.host in _SLACK:
+            return MessageFormat.SLACK
+        return MessageFormat.TEAMS if self.host.endswith(_TEAMS) else MessageFormat.JSON
+
+    def send(self, body: str) -> None:
+        """Deliver a message.
+
+        Raises:
+            PublishError: it was refused, or nobody answered.
+        """
+        content = body.encode()
+        with httpx.Client(timeout=TIMEOUT, transport=self.transport) as client:
+            for attempt in range(1, TRIES + 1):
+                status, headers, why = self._tried(client, content)
+                if 200 <= status < 300:
+                    return
+                again = status == 0 or limited(status, headers) or transient(status)
+                wait = pause(status, headers, attempt=attempt, now=self.clock.now(), chance=self.clock.chance())
+                if not again or attempt == TRIES or wait > LONGEST_WAIT:
+                    raise PublishError(
+                        "the webhook did not take the message",
+                        where=self.host,
+                        why=why,
+                        hint="The verdict stands. Check the address and what the other side expects (webhook-format).",
+                    )
+                self.clock.sleep(wait)
+
+    def _tried(self, client: httpx.Client, content: bytes) -> tuple[int, httpx.Headers, str]:
+        """Status (0: no response), headers, and what went wrong."""
+        try:
+            answer = client.post(self.url, content=content, headers=self._headers(content))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return 0, httpx.Headers(), type(error).__name__
+        return answer.status_code, answer.headers, f"status {answer.status_code}"
+
+    def _headers(self, content: bytes) -> dict[str, str]:
+        headers = {"Content-Type": "application/json", "User-Agent": f"velro-gate/{__version__}"}
+        if self.key:
+            # The time is signed as well, so that an old message cannot be sent again.
+            at = str(int(self.clock.now()))
+            signed = hmac.new(self.key.encode(), f"{at}.".encode() + content, hashlib.sha256).hexdigest()
+            headers |= {TIMESTAMP: at, SIGNATURE: f"sha256={signed}"}
+        return headers

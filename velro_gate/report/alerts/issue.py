@@ -1,0 +1,74 @@
+"""The alert as an issue: opened once for each plan, kept up to date, and closed with a last word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from velro_gate.model.facts.alerts import Alert, AlertKind
+from velro_gate.model.record import RunRecord
+from velro_gate.report.sentences.baselines import outlook_sentence
+from velro_gate.report.sentences.findings import words
+from velro_gate.report.text.escape import markdown_link, markdown_name, markdown_text, marker_key, visible
+from velro_gate.report.text.words import Words
+
+MOST = 30
+"""Alerts that an issue lists: GitHub's limit of a body is far, a reader's patience is not."""
+_TITLES = {
+    AlertKind.REGRESSION: "Worse than the baselines",
+    AlertKind.REQUIREMENT: "Requirements missed",
+    AlertKind.FAILURE: "Failures",
+    AlertKind.DRIFT: "Drift",
+    AlertKind.FORECAST: "Limits that will be reached",
+}
+_FORECAST_ADVICE = "See since when it rises: 'velro-gate trend'; fix it before the limit is reached, or change the limit."
+
+
+def alert_words(alert: Alert) -> Words:
+    """One alert as sentence and advice."""
+    if alert.outlook is not None:
+        return Words(sentence=outlook_sentence(alert.outlook), advice=_FORECAST_ADVICE)
+    assert alert.finding is not None
+    return words(alert.finding)
+
+
+def alert_marker(record: RunRecord, label: str) -> str:
+    """The first line of the issue of a plan, by which it is found again."""
+    names = (record.plan.scenario, record.plan.profile, label)
+    return f"<!-- velro-gate-alert:{marker_key(*filter(None, names))} -->"
+
+
+def alert_title(record: RunRecord) -> str:
+    """``Performance of main: velro-prd/pr``."""
+    return f"Performance of main: {visible(record.plan.scenario)}/{visible(record.plan.profile)}"
+
+
+def alert_body(record: RunRecord, alerts: Sequence[Alert], marker: str, links: Mapping[str, str]) -> str:
+    """The whole text of the open issue."""
+    lines = [marker, f"The newest run of main, of {_revision(record)}, gives these reasons to look:", ""]
+    for kind, title in _TITLES.items():
+        alike = [alert for alert in alerts[:MOST] if alert.kind is kind]
+        if not alike:
+            continue
+        lines += [f"**{title}**", ""]
+        for said in map(alert_words, alike):
+            lines.append(f"- {markdown_text(said.sentence)}")
+            if said.advice:
+                lines.append(f"  {markdown_text(said.advice)}")
+        lines.append("")
+    if len(alerts) > MOST:
+        lines += [f"And {len(alerts) - MOST} more: see the report.", ""]
+    lines += [_linked(links), "", "<sub>Updated with each run of main, and closed by the first run that gives no reason.</sub>"]
+    return "\n".join([*lines, ""])
+
+
+def resolved_body(record: RunRecord, marker: str, links: Mapping[str, str]) -> str:
+    """The text of the issue once there is no reason any more."""
+    return f"{marker}\nResolved: the run of {_revision(record)} gives no reason to look.\n\n{_linked(links)}\n"
+
+
+def _revision(record: RunRecord) -> str:
+    return markdown_name(record.revision.sha[:12] or record.id)
+
+
+def _linked(links: Mapping[str, str]) -> str:
+    return " · ".join(markdown_link(label, url) for label, url in links.items())
