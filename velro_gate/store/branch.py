@@ -54,6 +54,8 @@ class Branch:
     """The branch that a new one grows from; empty: from nothing."""
     afresh: bool = False
     """Begin at ``start`` again even where the branch is there already, as after its proposal was merged."""
+    endings: tuple[str, ...] = _OURS
+    """Of the files in the folder that are ours; all others stay as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ def _fetched(git: Git, branch: Branch, pause: Pause) -> Pulled:
         attempt += 1
         try:
             git.prepare()
-            return _read(git, _tip(git, branch), branch.path)
+            return _read(git, _tip(git, branch), branch)
         except GitError as error:
             if attempt == READS or _DENIED.search(error.said):
                 raise BrokenError(
@@ -136,13 +138,15 @@ def push(git: Git, branch: Branch, change: Callable[[Path], str], pause: Pause) 
             if attempt == 1:
                 git.prepare()
             tip = _tip(git, branch)
-            before = _read(git, tip, branch.path)
+            before = _read(git, tip, branch)
             with tempfile.TemporaryDirectory(dir=git.folder) as scratch:
                 folder = Path(scratch, "files")
                 folder.mkdir()
                 _write(before.files, folder)
                 message = change(folder)
-                commit = _commit(git, tip, branch.path, before.files, _files_in(folder), message, Path(scratch, "index"))
+                commit = _commit(
+                    git, tip, branch.path, before.files, _files_in(folder, branch.endings), message, Path(scratch, "index")
+                )
             git.run("push", "--porcelain", git.url, *_lease(git, branch), f"{commit}:refs/heads/{branch.name}")
         except GitError as error:
             if _worth_a_try(error, attempt):
@@ -184,10 +188,11 @@ def _lease(git: Git, branch: Branch) -> tuple[str, ...]:
     return (f"--force-with-lease=refs/heads/{branch.name}:{found.split()[0] if found else ''}",)
 
 
-def _read(git: Git, tip: str, path: str) -> Pulled:
+def _read(git: Git, tip: str, branch: Branch) -> Pulled:
     """The files below a path, without those that cannot be baselines: links, other kinds, large ones, unexpected names."""
     if not tip:
         return Pulled(files={})
+    path = branch.path
     listed = git.run("ls-tree", "-r", "-z", "--long", tip, "--", f"{path}/").decode("utf-8", "surrogateescape")
     wanted: dict[str, str] = {}
     skipped: list[str] = []
@@ -199,7 +204,7 @@ def _read(git: Git, tip: str, path: str) -> Pulled:
         if reason:
             shown = below.encode("utf-8", "backslashreplace").decode("ascii", "replace")
             skipped.append(f"{shown} is not used: {reason}")
-        elif below.endswith(_OURS):
+        elif below.endswith(branch.endings):
             wanted[below] = blob
     return Pulled(commit=tip, files=_contents(git, wanted), skipped=tuple(skipped))
 
@@ -237,8 +242,8 @@ def _write(files: Mapping[str, bytes], folder: Path) -> None:
             raise unwritable(path, error) from error
 
 
-def _files_in(folder: Path) -> dict[str, bytes]:
-    ours = (path for path in sorted(folder.rglob("*")) if path.name.endswith(_OURS) and path.is_file())
+def _files_in(folder: Path, endings: tuple[str, ...]) -> dict[str, bytes]:
+    ours = (path for path in sorted(folder.rglob("*")) if path.name.endswith(endings) and path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in ours}
 
 

@@ -18,6 +18,7 @@ from velro_gate.gate.action.aim import aimed as aimed_outlets
 from velro_gate.gate.action.aim import part_of, require_head
 from velro_gate.gate.action.inputs import Inputs, read_inputs
 from velro_gate.gate.action.job import ActionJob, run_job
+from velro_gate.gate.action.pages import Pages, pages_url
 from velro_gate.gate.action.publish import Outlets, origin_of, publish
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store, store_for
@@ -73,8 +74,18 @@ def run_action() -> int:
                 duet=apart.measure_change,
                 selftest=apart.selftest,
                 webhook=_webhook(here.inputs),
+                pages=_pages(here),
             )
         )
+
+
+def _pages(here: _JobWorld) -> Pages | None:
+    """Where the trend of main is published; None: nowhere."""
+    if not here.inputs.pages:
+        return None
+    clock = Clock()
+    pause = Pause(sleep=clock.sleep, chance=clock.chance)
+    return Pages(git=here.git, pause=pause, branch=here.inputs.pages_branch, path=here.inputs.pages_path)
 
 
 def _webhook(inputs: Inputs) -> Webhook | None:
@@ -172,6 +183,8 @@ def _world(kind: StoreKind | None = None) -> Iterator[_JobWorld]:
             say=say,
         )
         more = {"Reports": inputs.artifact_url} if inputs.artifact_url else {}
+        trend = inputs.pages_url or pages_url(event.server_url, event.repository, inputs.pages_path)
+        more |= {"Trend": trend} if inputs.pages and trend else {}
         known = origin_of(event)
         outlets = Outlets(
             command=put,

@@ -13,9 +13,6 @@ from velro_gate.cli.options import DEFAULT_BASELINES, BaselineRoot, TrendFormat
 if TYPE_CHECKING:
     from velro_gate.report.parts.history import TrendGroup
 
-FIGURES = ("p95", "throughput", "error_rate", "hit_rate")
-"""What is shown by default."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -33,7 +30,7 @@ def trend(
     """Show the figures of main over its stored runs, with change points, accepted changes and pinned releases."""
     from velro_gate.cli.output import put
     from velro_gate.errors import UsageError
-    from velro_gate.gate.judge.trend import trends
+    from velro_gate.gate.judge.trend import FIGURES, trends
     from velro_gate.model.metrics import METRICS
     from velro_gate.report.formats.trend_page import trend_csv, trend_html
     from velro_gate.store.baselines import find_baselines

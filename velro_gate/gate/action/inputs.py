@@ -60,6 +60,10 @@ class Inputs:
     warm_up_seconds: int | None = None
     max_minutes: int = 20
     selftest_minutes: int = 10
+    pages: bool = False
+    pages_branch: str = "gh-pages"
+    pages_path: str = "velro-gate"
+    pages_url: str = ""
     alerts: bool = False
     alert_merges: int = 20
     webhook_format: MessageFormat | None = None
@@ -141,6 +145,10 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         warm_up_seconds=_count("warm-up-seconds", of("warm-up-seconds")),
         max_minutes=_count("max-minutes", of("max-minutes")) or blank.max_minutes,
         selftest_minutes=_minutes("selftest-minutes", of("selftest-minutes"), blank.selftest_minutes),
+        pages=_flag("pages", of("pages"), blank.pages),
+        pages_branch=_branch("pages-branch", of("pages-branch") or blank.pages_branch),
+        pages_path=_path("pages-path", of("pages-path") or blank.pages_path),
+        pages_url=of("pages-url"),
         alerts=_flag("alerts", of("alerts"), blank.alerts),
         alert_merges=_count("alert-merges", of("alert-merges")) or blank.alert_merges,
         webhook_format=_message_format(of("webhook-format")),

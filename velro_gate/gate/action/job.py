@@ -11,6 +11,7 @@ from velro_gate.gate.action.aim import UNSEEN, UNSEEN_ADVICE, aimed, artifact_na
 from velro_gate.gate.action.alerts import publish_alerts
 from velro_gate.gate.action.fork_report import leave_for_reporter, report_for_fork, trusted_plan
 from velro_gate.gate.action.inputs import Inputs
+from velro_gate.gate.action.pages import Pages
 from velro_gate.gate.action.publish import HURRY, Outlets, announce, announce_no_verdict, publish, summary_of_failure
 from velro_gate.gate.action.second_job import PENDING, first_of_run, is_awaited, leave_for_second_job
 from velro_gate.gate.action.store_kind import StoreKind
@@ -55,6 +56,8 @@ class ActionJob:
     """Tests the runner itself."""
     webhook: Webhook | None = None
     """Where alerts about main are sent."""
+    pages: Pages | None = None
+    """Where the trend of main is published."""
 
 
 @dataclass(slots=True)
@@ -138,6 +141,8 @@ def _measured(job: ActionJob, progress: _Progress, first: RunRecord | None) -> i
         awaited=PENDING if awaited else "",
     )
     failed = _refreshed(job, record) if event.mode is Mode.REFRESH else 0
+    if event.mode is Mode.REFRESH and job.pages is not None:
+        job.pages.publish(job.store, job.baselines, job.outlets.say)
     if event.mode in (Mode.REFRESH, Mode.SELFTEST) and (inputs.alerts or job.webhook is not None):
         publish_alerts(
             record,

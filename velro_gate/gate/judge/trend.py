@@ -8,6 +8,9 @@ from pathlib import Path
 from velro_gate.gate.judge.history import History, HistoryEntry, histories
 from velro_gate.report.parts.history import MOST_RUNS, Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
 
+FIGURES = ("p95", "throughput", "error_rate", "hit_rate")
+"""What is shown by default."""
+
 
 def trends(root: Path, metrics: Sequence[str], step: str) -> tuple[TrendGroup, ...]:
     """The trend of each plan and environment under ``root``, the one with the newest run last, of the figures that are stored.
