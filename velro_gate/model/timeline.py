@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from velro_gate.model.capacity import CapacityResult
 from velro_gate.model.duet import Pair
 from velro_gate.model.record import RunRecord
 
@@ -99,3 +100,4 @@ class ChartData:
     pairs: tuple[Pair, ...] = ()
     history: tuple[RunRecord, ...] = ()
     releases: Mapping[str, str] = field(default_factory=dict)
+    capacity: CapacityResult | None = None

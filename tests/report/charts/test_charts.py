@@ -15,7 +15,8 @@ from tests.report.examples import SITUATIONS, SMALL
 from tests.report.hostile import NAME, hostile
 from tests.report.records import PRD, accepted, measured, record
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.model.record import ExperimentSummary, RunRecord
+from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalability, Trial
+from velro_gate.model.record import Estimate, ExperimentSummary, RunRecord
 from velro_gate.model.timeline import ChartData, TimeLine, Timeline
 from velro_gate.report.charts.over_time import placed
 from velro_gate.report.charts.shapes import MOST_POINTS, Chart, ChartSet, Kind, thinned
@@ -178,6 +179,41 @@ def test_a_duet_shows_both_builds_of_each_pair() -> None:
     assert "authorization_check" in pairs.views[0].name
     latency = named(chart_set(run, verdict, data), "latency")
     assert latency.views[0].bands[0].name == "base build, p95"
+
+
+def test_a_search_for_the_capacity_shows_its_trials_and_the_fitted_law() -> None:
+    law = Scalability(
+        rate=Estimate.exact(100.0, n=6),
+        contention=Estimate.exact(0.05, n=6),
+        coherence=Estimate.exact(0.001, n=6),
+        knee=Estimate.exact(31.0, n=6),
+        peak=Estimate.exact(900.0, n=6),
+        points=6,
+    )
+    trials = tuple(
+        Trial(
+            load=100.0 * n, score=0.1 * (n - 6.5), error=0.01, seconds=10.0, throughput=100.0 * min(n, 7), concurrency=float(n)
+        )
+        for n in range(1, 9)
+    )
+    found = CapacityResult(
+        unit=LoadUnit.RATE,
+        phase=PRD,
+        ending=Ending.FOUND,
+        capacity=Estimate.exact(650.0, n=8),
+        met=600.0,
+        missed=700.0,
+        wanted=500.0,
+        trials=trials,
+        scalability=law,
+    )
+    run = record(phases=(PRD,), reshape=lambda one: dataclasses.replace(one, windows=()))
+    (chart,) = drawn(run, ChartData(capacity=found)).charts
+    by_load, by_flight = chart.views
+    assert [(line.name, len(line.x)) for line in by_load.lines] == [("requirements met", 6), ("missed", 2)]
+    assert by_load.marks == ((650.0, "capacity"), (500.0, "the plan's load"))
+    assert [line.name for line in by_flight.lines] == ["fitted law", "trials"]
+    assert by_flight.marks == ((31.0, "knee"),)
 
 
 def test_main_is_shown_with_this_run_and_its_release_is_marked(whole: ChartSet) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from velro_gate.analysis.timeline.lines import timeline
 from velro_gate.errors import VelroError
+from velro_gate.model.capacity import CapacityResult
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.model.timeline import ChartData, Timeline
 from velro_gate.report.charts.library import library
 from velro_gate.secrecy import leave_as_is
 from velro_gate.store.baselines import Baselines
+from velro_gate.store.capacity import CAPACITY, read_capacity
 from velro_gate.store.duets import read_duet
 from velro_gate.store.records import read_facts, read_samples
 
@@ -36,8 +38,19 @@ def chart_data(folder: Path, record: RunRecord, stored: Baselines | None = None)
         timeline=_timeline(folder, record),
         pairs=() if pairs is None else pairs.duet.pairs,
         history=() if stored is None else tuple(run for run in stored.accepted if run.id != record.id),
+        capacity=_capacity(folder),
         releases={} if stored is None or stored.release is None else {stored.release.record.id: stored.release.name},
     )
+
+
+def _capacity(folder: Path) -> CapacityResult | None:
+    if not (folder / CAPACITY).exists():
+        return None
+    try:
+        return read_capacity(folder)
+    except VelroError as error:
+        log.warning("no chart of the capacity: %s", error)
+        return None
 
 
 def _timeline(folder: Path, record: RunRecord) -> Timeline | None:

@@ -1,17 +1,18 @@
-"""Charts that have an axis of their own: distributions of response times, the pairs of a duet, the runs of main."""
+"""Charts that have an axis of their own: distributions of response times, pairs of a duet, trials of a search, runs of main."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from velro_gate import units
+from velro_gate.model.capacity import CapacityResult, LoadUnit, Scalability
 from velro_gate.model.duet import Pair
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.timeline import RANKS, ChartData
 from velro_gate.model.verdict import Comparison, Verdict
-from velro_gate.report.charts.shapes import MILLISECONDS, SHARE, Chart, Kind, Line, View, scale_of, spans_in_words
+from velro_gate.report.charts.shapes import MILLISECONDS, RATE, SHARE, Chart, Kind, Line, View, scale_of, spans_in_words
 from velro_gate.report.parts.rows import worst_comparisons
 from velro_gate.report.text import figures
 from velro_gate.report.text.escape import visible
@@ -19,7 +20,9 @@ from velro_gate.report.text.phrase import plain
 
 MOST_VIEWS = 60
 MOST_RUNS = 100
-TREND_METRICS = ("p95", "throughput", "hit_rate", "error_rate")
+_CURVE = 60
+"""Pieces of a fitted curve."""
+TREND_METRICS = ("p95", "throughput", "hit_rate", "error_rate", "capacity", "capacity_users")
 
 
 def spread(record: RunRecord, verdict: Verdict, data: ChartData) -> Chart | None:
@@ -137,6 +140,64 @@ def _pairs_view(row: Comparison, measured: Sequence[Pair]) -> View | None:
         return None
     labels = tuple(f"pair {number + 1}, {pair.first.value} first" for number, pair in enumerate(measured))
     return View(name=_named(row.phase, row.metric, row.step), lines=lines, labels=labels, unit=scale.unit)
+
+
+def capacity(data: ChartData) -> Chart | None:
+    """What a search for the capacity tried, with the fitted law of scalability; None: nothing was searched."""
+    found = data.capacity
+    if found is None or not found.trials:
+        return None
+    views = [_tried(found), *([_law(found, found.scalability)] if found.scalability is not None else [])]
+    best = max(trial.throughput for trial in found.trials)
+    return Chart(
+        name="capacity",
+        title="Throughput of the trials",
+        kind=Kind.CURVE,
+        unit=RATE.unit,
+        described=f"Successful responses per second in {units.format_count(len(found.trials))} trials, "
+        f"{units.format_rate(best)} at most.",
+        views=tuple(views),
+        choose="By",
+    )
+
+
+def _tried(found: CapacityResult) -> View:
+    groups = (
+        ("requirements met", 1, [trial for trial in found.trials if trial.score <= 0.0]),
+        ("missed", 4, [trial for trial in found.trials if trial.score > 0.0]),
+    )
+    marks = [] if found.capacity is None else [(found.capacity.value, "capacity")]
+    return View(
+        name="load",
+        lines=tuple(
+            _points(name, colour, [(trial.load, trial.throughput) for trial in trials])
+            for name, colour, trials in groups
+            if trials
+        ),
+        marks=(*marks, (found.wanted, "the plan's load")),
+        across="offered requests per second" if found.unit is LoadUnit.RATE else "users",
+    )
+
+
+def _law(found: CapacityResult, law: Scalability) -> View:
+    known = [(trial.concurrency, trial.throughput) for trial in found.trials if trial.concurrency is not None]
+    last = max((at for at, _ in known), default=1.0) * 1.3
+    places = [1.0 + (last - 1.0) * index / _CURVE for index in range(_CURVE + 1)]
+    curve = RATE.shown([law.throughput(at) for at in places])
+    return View(
+        name="requests in flight",
+        lines=(
+            Line(name="fitted law", colour=2, x=tuple(places), y=curve),
+            _points("trials", 1, known),
+        ),
+        marks=() if law.knee is None else ((law.knee.value, "knee"),),
+        across="requests in flight, mean",
+    )
+
+
+def _points(name: str, colour: int, points: Sequence[tuple[float, float]]) -> Line:
+    ordered = sorted(points)
+    return Line(name=name, colour=colour, x=tuple(x for x, _ in ordered), y=RATE.shown([y for _, y in ordered]), dots=True)
 
 
 def trend(record: RunRecord, data: ChartData) -> Chart | None:

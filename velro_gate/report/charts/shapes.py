@@ -23,6 +23,7 @@ class Kind(Enum):
     SPREAD = "spread"  # response times on a log scale against the share of responses that were faster
     PAIRS = "pairs"  # the pairs of a duet, base and head of each
     TREND = "trend"  # the runs of main and this one
+    CURVE = "curve"  # any other figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +106,8 @@ class View:
     """Of each place on an axis that counts."""
     unit: str = ""
     """Where it differs from that of the chart."""
+    across: str = ""
+    """What the horizontal axis is, where that is not plain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

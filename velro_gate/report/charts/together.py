@@ -13,8 +13,6 @@ from velro_gate.report.charts import aside
 from velro_gate.report.charts.over_time import MISSING, OverTime, broken_stretches, placed, stretches
 from velro_gate.report.charts.shapes import Chart, ChartSet, Level, View
 
-FIRST_VISIBLE = ("rate", "latency")
-"""Charts that stand before all others."""
 _HOSTILE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'\u2028\u2029"}
 
 
@@ -22,7 +20,9 @@ def chart_set(record: RunRecord, verdict: Verdict, data: ChartData) -> ChartSet:
     """Every chart for which there are figures, and why the others are left out."""
     phases = placed(record, data.timeline)
     if not phases:
-        return ChartSet(charts=())
+        # A search for the capacity is a record without a course.
+        found = (aside.capacity(data), aside.trend(record, data))
+        return ChartSet(charts=tuple(chart for chart in found if chart is not None))
     made = list(OverTime(record=record, verdict=verdict, phases=phases, timeline=data.timeline).charts())
     others = (aside.spread(record, verdict, data), aside.pairs(verdict, data), aside.trend(record, data))
     drawn = [chart for chart in made if isinstance(chart, Chart)]
@@ -64,6 +64,7 @@ def _view(view: View, places: dict[tuple[float, ...], int]) -> dict[str, Any]:
     return {
         "name": view.name,
         "unit": view.unit,
+        "across": view.across,
         "lines": [
             {
                 "name": line.name,

@@ -75,6 +75,7 @@
   function vertical(chart, view, shown, from, to, whole) {
     let [low, high] = extent(chart, view, shown, from, to);
     if (chart.kind === "spread") return [0, 102];
+    if (chart.kind === "curve") return [0, high * 1.08];
     // Shares that are all high would be one line at the top, and figures over runs one in the middle.
     const close = low > 0.5 * high && ((view.unit || chart.unit) === "%" || chart.kind !== "time");
     if (whole && chart.top) high = Math.min(high * 1.08, chart.top); else high += (close ? high - low : high) * 0.08 || high * 0.1 || 1;
@@ -100,6 +101,7 @@
       line(clock(place) + (phase ? " · " + phase.name + (place < phase.start ? " (ramp)" : "") : ""), null, true);
       for (const one of broken) line("experiment " + one.name, "fail");
     } else if (chart.kind === "spread") line(number(place) + " " + chart.unit, null, true);
+    else if (chart.kind === "curve") line(number(place) + " " + view.across, null, true);
     else line(view.labels[Math.round(place) - (chart.kind === "pairs" ? 1 : 0)] || "", null, true);
     const unit = chart.kind === "spread" ? " % were at least as fast" : " " + (view.unit || chart.unit);
     view.lines.forEach((one, index) => {
@@ -111,6 +113,7 @@
       line(one.name + ": " + number(one.y[near]) + unit + (chart.kind === "spread" && one.dots ? " (" + number(places[near]) + " ms)" : ""),
         "c" + one.colour);
     });
+    for (const [at, text] of view.marks) if (Math.abs(at - place) <= state.reach) line(text, "c5");
     for (const level of chart.kind === "time" ? view.limits.concat(view.bands) : [])
       if (place >= level.start && place <= level.end) line(level.name + ": " + number(level.value) + unit);
     return box;
@@ -142,7 +145,12 @@
       figure.xaxes[0].formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
         days: long, milliseconds: long, hide_repeats: true});
     } else if (chart.kind === "spread") figure.xaxes[0].formatter = new BasicTickFormatter({use_scientific: false});
+    else if (chart.kind === "curve") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[0]"});
     else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
+    if (chart.kind === "curve" || chart.kind === "spread") {
+      paint(figure.xaxes[0], "axis_label_text_color", "soft");
+      figure.xaxes[0].setv({axis_label_text_font_size: "12px", axis_label_text_font_style: "normal", axis_label_standoff: 2});
+    }
 
     const state = {figure, view, shown: [], renderers: [], phases: [], marks: [], places: [], reach: 0, signature: ""};
     if (timed) drawPhases(figure, state);
@@ -241,6 +249,8 @@
         .filter(([, one, other]) => one !== null && other !== null);
       state.join.data = {x0: both.map(([x]) => x), x1: both.map(([x]) => x), y0: both.map(pair => pair[1]), y1: both.map(pair => pair[2])};
     }
+    if (chart.kind === "curve") state.figure.xaxes[0].axis_label = view.across;
+    if (chart.kind === "spread") state.figure.xaxes[0].axis_label = "response time, " + chart.unit;
     state.anchor.data = {x: state.places, y: state.places.map(() => 0)};
     for (const mark of state.marks) state.figure.remove_layout(mark);
     state.marks = view.marks.map(([place]) => {
@@ -254,6 +264,7 @@
       const first = state.places[0], last = state.places[state.places.length - 1], {x_range, y_range} = state.figure;
       const [low, high] = vertical(chart, view, state.shown, -Infinity, Infinity, true);
       if (chart.kind === "spread") x_range.setv({start: first / 1.15, end: last * 1.15});
+      else if (chart.kind === "curve") x_range.setv({start: 0, end: Math.max(last, ...view.marks.map(([at]) => at)) * 1.05});
       else x_range.setv({start: first - 0.5, end: last + 0.5});
       y_range.setv({start: low, end: high});
     }
