@@ -14,6 +14,8 @@ _ENOUGH = {"read": ("read", "write"), "write": ("write",)}
 COMMENT = "the comment on the pull request"
 STATUS = "the status that branch protection requires"
 BASELINE = "the commit that holds the baseline"
+PAGE = "the commit that holds the trend's page"
+ALERT = "the issue that holds the alerts"
 
 
 def missing_permissions(workflow: Workflow) -> Iterator[DoctorFinding]:
@@ -64,6 +66,10 @@ def _needed(workflow: Workflow, job: WorkflowJob, step: WorkflowStep) -> Iterato
     yield "contents", ("read", "the commit and the baselines")
     if refreshes and store in ("branch", "push", "pull-request"):
         yield "contents", ("write", BASELINE)
+    if refreshes and step.given("pages", "false") == "true":
+        yield "contents", ("write", PAGE)
+    if step.given("alerts", "false") == "true" and (refreshes or is_for("selftest", "schedule")):
+        yield "issues", ("write", ALERT)
     if comments and (gates or confirms or reports):
         yield "pull-requests", ("write", COMMENT)
     if refreshes and store == "pull-request":
