@@ -59,6 +59,7 @@ from velro_gate.cli.options import (
     Runner,
     ScenarioArgument,
     Shards,
+    TemplateFolder,
     Url,
     Verbose,
     Waivers,
@@ -353,18 +354,20 @@ def judge(
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
     as_: Annotated[str | None, typer.Option("--as", help=f"One of: {', '.join(FORMATS)}.", show_default=False)] = None,
+    template_dir: TemplateFolder = None,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Judge a kept record again, offline, if you like with another policy. The record itself is not changed."""
     from velro_gate.cli.asked import blocking
-    from velro_gate.cli.printing import print_anew, print_verdict
+    from velro_gate.cli.printing import print_anew, print_verdict, use_template_folder
     from velro_gate.gate.local.judge import judge_again
     from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
     kept, verdict = judge_again(record, find_baselines(baselines, record), scenario, waivers, os.environ, blocks)
     if as_ is not None:
-        return print_anew(kept, verdict, as_)
+        use_template_folder(template_dir)
+        return print_anew(kept, verdict, as_, record if record.is_dir() else record.parent)
     return print_verdict(kept, verdict, None, format)
 
 

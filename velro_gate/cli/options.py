@@ -143,6 +143,15 @@ FiguresFormatted = Annotated[
     FigureFormat,
     typer.Option("--format", "-f", help="text for people, json for scripts, markdown for pages.", rich_help_panel=SHOWN),
 ]
+TemplateFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--template-dir",
+        help="Folder of templates that stand over those of the HTML pages, as a whole or block by block.",
+        show_default=False,
+        rich_help_panel=PLACE,
+    ),
+]
 LivePort = Annotated[
     int | None,
     typer.Option(

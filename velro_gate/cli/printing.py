@@ -6,12 +6,15 @@ from pathlib import Path
 
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import put, show
+from velro_gate.errors import UsageError
+from velro_gate.gate.judge.chart_data import chart_data
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.formats.console import terminal
 from velro_gate.report.formats.document import verdict_json
 from velro_gate.report.formats.registry import known_format
+from velro_gate.report.text.templating import use_templates
 
 
 def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format) -> int:
@@ -26,11 +29,25 @@ def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, form
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
 
 
-def print_anew(record: RunRecord, verdict: Verdict, wanted: str) -> int:
-    """A verdict that was reached just now in one format, and the exit code that belongs to it."""
+def use_template_folder(folder: Path | None) -> None:
+    """Let templates of a folder stand over those of the package; None: there is none.
+
+    Raises:
+        UsageError: it is no folder.
+    """
+    if folder is None:
+        return
+    if not folder.is_dir():
+        raise UsageError("there is no such folder of templates", where=str(folder))
+    use_templates(str(folder))
+
+
+def print_anew(record: RunRecord, verdict: Verdict, wanted: str, folder: Path) -> int:
+    """A verdict that was reached just now in one format, and the exit code that belongs to it. folder: of the run."""
     made = known_format(wanted)
     if made.name == "text":
         # On a terminal it has colours and folds its lines.
         return print_verdict(record, verdict, None, Format.TEXT)
-    put(made.render(record, verdict).removesuffix("\n"))
+    data = chart_data(folder, record) if made.charts else None
+    put(made.render(record, verdict, data).removesuffix("\n"))
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from velro_gate.cli.options import DEFAULT_BASELINES, BaselineRoot, TrendFormat
+from velro_gate.cli.options import DEFAULT_BASELINES, BaselineRoot, TemplateFolder, TrendFormat
 
 if TYPE_CHECKING:
     from velro_gate.report.parts.history import TrendGroup
@@ -25,16 +25,19 @@ def trend(
         list[str] | None, typer.Option("--metric", help="A metric; may be repeated (default: p95 and three more).")
     ] = None,
     step: Annotated[str, typer.Option(help="The step; 'all' for all steps together.")] = "all",
+    template_dir: TemplateFolder = None,
     format: Annotated[TrendFormat, typer.Option("--format", help="text, html or csv.")] = TrendFormat.TEXT,
 ) -> int:
     """Show the figures of main over its stored runs, with change points, accepted changes and pinned releases."""
     from velro_gate.cli.output import put
+    from velro_gate.cli.printing import use_template_folder
     from velro_gate.errors import UsageError
     from velro_gate.gate.judge.trend import FIGURES, trends
     from velro_gate.model.metrics import METRICS
     from velro_gate.report.formats.trend_page import trend_csv, trend_html
     from velro_gate.store.baselines import find_baselines
 
+    use_template_folder(template_dir)
     wanted = tuple(metric or FIGURES)
     for name in wanted:
         if name not in METRICS:

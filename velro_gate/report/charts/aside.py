@@ -12,7 +12,17 @@ from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.timeline import RANKS, ChartData
 from velro_gate.model.verdict import Comparison, Verdict
-from velro_gate.report.charts.shapes import MILLISECONDS, RATE, SHARE, Chart, Kind, Line, View, scale_of, spans_in_words
+from velro_gate.report.charts.shapes import (
+    MILLISECONDS,
+    RATE,
+    SHARE,
+    AxisKind,
+    ChartView,
+    InteractiveChart,
+    Line,
+    scale_of,
+    spans_in_words,
+)
 from velro_gate.report.parts.rows import worst_comparisons
 from velro_gate.report.text import figures
 from velro_gate.report.text.escape import visible
@@ -25,7 +35,7 @@ _CURVE = 60
 TREND_METRICS = ("p95", "throughput", "hit_rate", "error_rate", "capacity", "capacity_users")
 
 
-def spread(record: RunRecord, verdict: Verdict, data: ChartData) -> Chart | None:
+def spread(record: RunRecord, verdict: Verdict, data: ChartData) -> InteractiveChart | None:
     """Of each phase and step the share of responses that were faster, with base build or baselines; None: none succeeded."""
     views = [
         view
@@ -45,10 +55,10 @@ def spread(record: RunRecord, verdict: Verdict, data: ChartData) -> Chart | None
         if this.dots
         else f" Half of the responses of this run took at most {_at(this, 50.0)}, 99 % at most {_at(this, 99.0)}."
     )
-    return Chart(
+    return InteractiveChart(
         name="spread",
         title="Distribution of response times",
-        kind=Kind.SPREAD,
+        kind=AxisKind.SPREAD,
         unit=MILLISECONDS.unit,
         described=f"Share of the responses in {first.name} that were at least as fast as a response time.{middle}",
         views=tuple(views[:MOST_VIEWS]),
@@ -61,7 +71,7 @@ def _at(line: Line, percent: float) -> str:
     return units.format_seconds(line.x[near] / MILLISECONDS.factor)
 
 
-def _spread_view(phase: PhaseSummary, step: str, verdict: Verdict, data: ChartData) -> View | None:
+def _spread_view(phase: PhaseSummary, step: str, verdict: Verdict, data: ChartData) -> ChartView | None:
     ran = None if data.timeline is None else data.timeline.phase(phase.name)
     times = () if ran is None else ran.spread.get(step, ())
     lines = []
@@ -84,7 +94,7 @@ def _spread_view(phase: PhaseSummary, step: str, verdict: Verdict, data: ChartDa
     if not drawn or drawn[0].name != "this run":
         return None
     name = visible(phase.name) if step == ALL_STEPS else f"{visible(phase.name)} · {visible(step)}"
-    return View(name=name, lines=drawn)
+    return ChartView(name=name, lines=drawn)
 
 
 def _spread_line(name: str, colour: int, times: Mapping[float, float], *, dots: bool) -> Line:
@@ -99,10 +109,10 @@ def _spread_line(name: str, colour: int, times: Mapping[float, float], *, dots: 
     )
 
 
-def pairs(verdict: Verdict, data: ChartData) -> Chart | None:
+def pairs(verdict: Verdict, data: ChartData) -> InteractiveChart | None:
     """What each pair of blocks showed, the worst figure first; None: nothing was measured in pairs."""
     rows = [*worst_comparisons(verdict.comparisons), *(row for row in verdict.comparisons if row.primary)]
-    views: dict[tuple[str, str, str], View] = {}
+    views: dict[tuple[str, str, str], ChartView] = {}
     for row in rows:
         key = (row.phase, row.step, row.metric)
         view = None if key in views else _pairs_view(row, data.pairs)
@@ -112,10 +122,10 @@ def pairs(verdict: Verdict, data: ChartData) -> Chart | None:
         return None
     first = next(iter(views.values()))
     scale = scale_of(next(iter(views))[2])
-    return Chart(
+    return InteractiveChart(
         name="pairs",
         title="Pairs of blocks, base build and head build",
-        kind=Kind.PAIRS,
+        kind=AxisKind.PAIRS,
         unit=scale.unit,
         described=f"{first.name} in each pair of blocks: {spans_in_words(first.lines, scale)}.",
         views=tuple(views.values()),
@@ -123,7 +133,7 @@ def pairs(verdict: Verdict, data: ChartData) -> Chart | None:
     )
 
 
-def _pairs_view(row: Comparison, measured: Sequence[Pair]) -> View | None:
+def _pairs_view(row: Comparison, measured: Sequence[Pair]) -> ChartView | None:
     scale = scale_of(row.metric)
 
     def value(pair: Pair, base: bool) -> float | None:
@@ -139,20 +149,20 @@ def _pairs_view(row: Comparison, measured: Sequence[Pair]) -> View | None:
     if not all(line.known for line in lines):
         return None
     labels = tuple(f"pair {number + 1}, {pair.first.value} first" for number, pair in enumerate(measured))
-    return View(name=_named(row.phase, row.metric, row.step), lines=lines, labels=labels, unit=scale.unit)
+    return ChartView(name=_named(row.phase, row.metric, row.step), lines=lines, labels=labels, unit=scale.unit)
 
 
-def capacity(data: ChartData) -> Chart | None:
+def capacity(data: ChartData) -> InteractiveChart | None:
     """What a search for the capacity tried, with the fitted law of scalability; None: nothing was searched."""
     found = data.capacity
     if found is None or not found.trials:
         return None
     views = [_tried(found), *([_law(found, found.scalability)] if found.scalability is not None else [])]
     best = max(trial.throughput for trial in found.trials)
-    return Chart(
+    return InteractiveChart(
         name="capacity",
         title="Throughput of the trials",
-        kind=Kind.CURVE,
+        kind=AxisKind.CURVE,
         unit=RATE.unit,
         described=f"Successful responses per second in {units.format_count(len(found.trials))} trials, "
         f"{units.format_rate(best)} at most.",
@@ -161,13 +171,13 @@ def capacity(data: ChartData) -> Chart | None:
     )
 
 
-def _tried(found: CapacityResult) -> View:
+def _tried(found: CapacityResult) -> ChartView:
     groups = (
         ("requirements met", 1, [trial for trial in found.trials if trial.score <= 0.0]),
         ("missed", 4, [trial for trial in found.trials if trial.score > 0.0]),
     )
     marks = [] if found.capacity is None else [(found.capacity.value, "capacity")]
-    return View(
+    return ChartView(
         name="load",
         lines=tuple(
             _points(name, colour, [(trial.load, trial.throughput) for trial in trials])
@@ -179,12 +189,12 @@ def _tried(found: CapacityResult) -> View:
     )
 
 
-def _law(found: CapacityResult, law: Scalability) -> View:
+def _law(found: CapacityResult, law: Scalability) -> ChartView:
     known = [(trial.concurrency, trial.throughput) for trial in found.trials if trial.concurrency is not None]
     last = max((at for at, _ in known), default=1.0) * 1.3
     places = [1.0 + (last - 1.0) * index / _CURVE for index in range(_CURVE + 1)]
     curve = RATE.shown([law.throughput(at) for at in places])
-    return View(
+    return ChartView(
         name="requests in flight",
         lines=(
             Line(name="fitted law", colour=2, x=tuple(places), y=curve),
@@ -200,7 +210,7 @@ def _points(name: str, colour: int, points: Sequence[tuple[float, float]]) -> Li
     return Line(name=name, colour=colour, x=tuple(x for x, _ in ordered), y=RATE.shown([y for _, y in ordered]), dots=True)
 
 
-def trend(record: RunRecord, data: ChartData) -> Chart | None:
+def trend(record: RunRecord, data: ChartData) -> InteractiveChart | None:
     """Each phase's main figures over the accepted runs of main and this run; None: there are fewer than two of them."""
     history = data.history[-MOST_RUNS:]
     found = [
@@ -212,10 +222,10 @@ def trend(record: RunRecord, data: ChartData) -> Chart | None:
     if not found:
         return None
     metric, first = found[0]
-    return Chart(
+    return InteractiveChart(
         name="trend",
         title="Main and this run",
-        kind=Kind.TREND,
+        kind=AxisKind.TREND,
         unit=first.unit,
         described=f"{first.name} over {units.format_count(len(history))} accepted runs of main and this run: "
         f"{spans_in_words(first.lines, scale_of(metric))}.",
@@ -224,14 +234,16 @@ def trend(record: RunRecord, data: ChartData) -> Chart | None:
     )
 
 
-def _trend_view(phase: PhaseSummary, metric: str, history: Sequence[RunRecord], releases: Mapping[str, str]) -> View | None:
+def _trend_view(
+    phase: PhaseSummary, metric: str, history: Sequence[RunRecord], releases: Mapping[str, str]
+) -> ChartView | None:
     scale, now = scale_of(metric), phase.measurement(metric)
     runs = list(_figures_of(history, phase.name, metric))
     if len(runs) < 2 or now is None:
         return None
     places = tuple(float(number) for number in range(len(runs)))
     values = [value for _, value in runs]
-    return View(
+    return ChartView(
         name=_named(phase.name, metric, ALL_STEPS),
         lines=(
             Line(name="main", colour=3, x=places, y=scale.shown(values)),

@@ -11,7 +11,19 @@ from markupsafe import Markup
 from velro_gate import units
 from velro_gate.model.run import Progress, Stage
 from velro_gate.report.charts.library import library, live_policy, live_program, program
-from velro_gate.report.charts.shapes import CORES, COUNT, MILLISECONDS, RATE, SHARE, Chart, ChartSet, Kind, Line, Scale, View
+from velro_gate.report.charts.shapes import (
+    CORES,
+    COUNT,
+    MILLISECONDS,
+    RATE,
+    SHARE,
+    AxisKind,
+    ChartSet,
+    ChartView,
+    DisplayScale,
+    InteractiveChart,
+    Line,
+)
 from velro_gate.report.charts.together import encoded
 from velro_gate.report.text.escape import visible
 from velro_gate.report.text.templating import template
@@ -20,7 +32,7 @@ MOST_ROWS = 7_200
 """Rows that are kept, one a second: two hours. Of a longer run the page shows the last two."""
 _MOST_NAMES = 30
 _STAGES = {Stage.RAMP: "ramping up", Stage.MEASURE: "measuring", Stage.DRAIN: "draining"}
-_CHARTS: tuple[tuple[str, str, Scale, tuple[tuple[str, str], ...]], ...] = (
+_CHARTS: tuple[tuple[str, str, DisplayScale, tuple[tuple[str, str], ...]], ...] = (
     ("rate", "Requests per second", RATE, (("offered", "offered"), ("successful", "rate"))),
     ("latency", "Response time", MILLISECONDS, (("p99", "p99"), ("p95", "p95"), ("p50", "p50"))),
     ("steps", "p95 by step", MILLISECONDS, ()),
@@ -87,7 +99,7 @@ def _row(at: float, progress: Progress) -> dict[str, Any]:
     }
 
 
-def _named(values: Sequence[tuple[str, float]], scale: Scale) -> dict[str, float | None]:
+def _named(values: Sequence[tuple[str, float]], scale: DisplayScale) -> dict[str, float | None]:
     return {visible(name): scale.shown((value,))[0] for name, value in values[:_MOST_NAMES]}
 
 
@@ -109,14 +121,16 @@ def live_html(title: str) -> str | None:
     )
 
 
-def _empty(name: str, title: str, scale: Scale, lines: Sequence[tuple[str, str]]) -> Chart:
+def _empty(name: str, title: str, scale: DisplayScale, lines: Sequence[tuple[str, str]]) -> InteractiveChart:
     """A chart that waits for its data."""
     drawn = tuple(
         Line(name=label, colour=_COLOURS.get(label, index + 1), x=(), y=(), dashed=label in ("offered", "size"))
         for index, (label, _) in enumerate(lines)
     )
-    views = (View(name="", lines=drawn),)
-    return Chart(name=name, title=title, kind=Kind.TIME, unit=scale.unit, described=f"{title}, as it happens.", views=views)
+    views = (ChartView(name="", lines=drawn),)
+    return InteractiveChart(
+        name=name, title=title, kind=AxisKind.TIME, unit=scale.unit, described=f"{title}, as it happens.", views=views
+    )
 
 
 _COLOURS = {"p50": 1, "p95": 2, "p99": 3, "offered": 3, "successful": 1, "all steps": 4}

@@ -17,14 +17,14 @@ from velro_gate.report.charts.shapes import (
     MILLISECONDS,
     RATE,
     SHARE,
-    Broken,
-    Chart,
-    Kind,
-    Level,
+    AxisKind,
+    BrokenStretch,
+    ChartLevel,
+    ChartView,
+    DisplayScale,
+    InteractiveChart,
     Line,
-    Scale,
     Stretch,
-    View,
     mean,
     spans_in_words,
     thinned,
@@ -76,10 +76,10 @@ def stretches(phases: Sequence[_Placed]) -> tuple[Stretch, ...]:
     )
 
 
-def broken_stretches(phases: Sequence[_Placed]) -> tuple[Broken, ...]:
+def broken_stretches(phases: Sequence[_Placed]) -> tuple[BrokenStretch, ...]:
     """What was broken on purpose, and when; of an experiment that was not undone, all that follows in its phase."""
     return tuple(
-        Broken(
+        BrokenStretch(
             name=visible(each.name),
             start=_ms(one.start + each.begun),
             end=_ms(one.end if each.ended is None else one.start + each.ended),
@@ -99,7 +99,7 @@ class OverTime:
     phases: tuple[_Placed, ...]
     timeline: Timeline | None
 
-    def charts(self) -> Iterator[Chart | str]:
+    def charts(self) -> Iterator[InteractiveChart | str]:
         """Each chart, or why there is none."""
         yield self._rate()
         yield self._latency()
@@ -112,16 +112,20 @@ class OverTime:
         yield self._watched("connections", "Connections", _CONNECTIONS, COUNT)
         yield self._chart("lateness", "Lateness of the generator", [self._lateness()], MILLISECONDS)
 
-    def _chart(self, name: str, title: str, lines: Sequence[Line], scale: Scale, limits: tuple[Level, ...] = ()) -> Chart | str:
+    def _chart(
+        self, name: str, title: str, lines: Sequence[Line], scale: DisplayScale, limits: tuple[ChartLevel, ...] = ()
+    ) -> InteractiveChart | str:
         """A chart of one view; its name where nothing was measured."""
         drawn = tuple(line for line in lines if line.known)
         if not drawn:
             return name
         described = f"{title} over the run: {spans_in_words(drawn, scale)}."
-        views = (View(name="", lines=drawn, limits=limits),)
-        return Chart(name=name, title=title, kind=Kind.TIME, unit=scale.unit, described=described, views=views)
+        views = (ChartView(name="", lines=drawn, limits=limits),)
+        return InteractiveChart(name=name, title=title, kind=AxisKind.TIME, unit=scale.unit, described=described, views=views)
 
-    def _over_windows(self, name: str, colour: int, read: ReadPhase, scale: Scale, together: Together, **more: bool) -> Line:
+    def _over_windows(
+        self, name: str, colour: int, read: ReadPhase, scale: DisplayScale, together: Together, **more: bool
+    ) -> Line:
         """A value of each window; a gap between two phases. read: the values of all windows of a phase."""
         x: list[float] = []
         y: list[float | None] = []
@@ -137,7 +141,7 @@ class OverTime:
         places, thin = thinned(x, y, together)
         return Line(name=name, colour=colour, x=places, y=scale.shown(thin), **more)
 
-    def _rate(self) -> Chart | str:
+    def _rate(self) -> InteractiveChart | str:
         offered = self._over_windows(
             "offered", 3, lambda phase: [phase.offered_rate] * len(phase.windows), RATE, mean, dashed=True
         )
@@ -147,7 +151,7 @@ class OverTime:
         limits = self._limits(("sustained_throughput", "throughput"), ALL_STEPS, RATE)
         return self._chart("rate", "Requests per second", lines, RATE, limits=limits)
 
-    def _latency(self) -> Chart | str:
+    def _latency(self) -> InteractiveChart | str:
         whole = self._latency_view(
             "all steps", ALL_STEPS, {level: _each(lambda window, level=level: getattr(window, level)) for level in _LEVELS}
         )
@@ -156,10 +160,10 @@ class OverTime:
         kept = tuple(view for view in views if any(line.known for line in view.lines))
         if not kept:
             return "latency"
-        return Chart(
+        return InteractiveChart(
             name="latency",
             title="Response time",
-            kind=Kind.TIME,
+            kind=AxisKind.TIME,
             unit=MILLISECONDS.unit,
             described=f"Response time over the run, {kept[0].name}: {spans_in_words(kept[0].lines, MILLISECONDS)}.",
             views=kept,
@@ -179,19 +183,19 @@ class OverTime:
 
         return {level: read(level) for level in _LEVELS}
 
-    def _latency_view(self, name: str, step: str, reads: Mapping[str, ReadPhase]) -> View:
+    def _latency_view(self, name: str, step: str, reads: Mapping[str, ReadPhase]) -> ChartView:
         lines = tuple(
             self._over_windows(level, colour, reads[level], MILLISECONDS, max)
             for colour, level in ((3, "p99"), (2, "p95"), (1, "p50"))
         )
-        return View(
+        return ChartView(
             name=name,
             lines=tuple(line for line in lines if line.known),
             limits=self._limits(("p95",), step, MILLISECONDS),
             bands=self._bands("p95", step),
         )
 
-    def _errors(self) -> Chart | str:
+    def _errors(self) -> InteractiveChart | str:
         kinds: dict[str, float] = {}
         for phase in () if self.timeline is None else self.timeline.phases:
             for kind, rates in phase.errors.items():
@@ -221,7 +225,7 @@ class OverTime:
     def _lateness(self) -> Line:
         return self._over_windows("p99", 2, _each(lambda window: window.lateness_p99), MILLISECONDS, max)
 
-    def _hit_rates(self) -> Chart | str:
+    def _hit_rates(self) -> InteractiveChart | str:
         layers = list(
             dict.fromkeys(name for one in self.phases for window in one.phase.windows for name in window.cache if name != MISS)
         )
@@ -235,7 +239,9 @@ class OverTime:
         title = "Cache hits" + (" by layer, share of all look-ups" if len(layers) > 1 else "")
         return self._chart("hits", title, lines, SHARE, limits=limits)
 
-    def _watched(self, name: str, title: str, wanted: Sequence[tuple[str, str, str, bool]], scale: Scale) -> Chart | str:
+    def _watched(
+        self, name: str, title: str, wanted: Sequence[tuple[str, str, str, bool]], scale: DisplayScale
+    ) -> InteractiveChart | str:
         lines = []
         for index, (source, series, label, dashed) in enumerate(wanted):
             found = None if self.timeline is None else self.timeline.readings.get((source, series))
@@ -248,7 +254,7 @@ class OverTime:
             lines.append(Line(name=label, colour=index + 1, x=x, y=shown, dashed=dashed))
         return self._chart(name, title, lines, scale)
 
-    def _limits(self, metrics: Sequence[str], step: str, scale: Scale) -> tuple[Level, ...]:
+    def _limits(self, metrics: Sequence[str], step: str, scale: DisplayScale) -> tuple[ChartLevel, ...]:
         found = []
         for one in self.phases:
             wanted = next((phase.requirements for phase in self.record.plan.phases if phase.name == one.phase.name), ())
@@ -256,11 +262,11 @@ class OverTime:
                 targets = [each.target for each in wanted if each.metric == metric and each.step == step]
                 if targets:
                     (value,) = scale.shown(targets[:1])
-                    found.append(Level(name="limit", start=_ms(one.start), end=_ms(one.end), value=value or 0.0))
+                    found.append(ChartLevel(name="limit", start=_ms(one.start), end=_ms(one.end), value=value or 0.0))
                     break
         return tuple(found)
 
-    def _bands(self, metric: str, step: str) -> tuple[Level, ...]:
+    def _bands(self, metric: str, step: str) -> tuple[ChartLevel, ...]:
         """The baselines' or the base build's figure of each phase, two standard deviations of one run to either side."""
         name = "base build, p95" if self.verdict.duet is not None else "baselines, p95"
         found = []
@@ -278,7 +284,7 @@ class OverTime:
             spread = 1.0 if row.noise is None else math.exp(2.0 * min(row.noise, 1.0))
             value, low, high = MILLISECONDS.shown((row.baseline, row.baseline / spread, row.baseline * spread))
             assert value is not None
-            found.append(Level(name=name, start=_ms(one.start), end=_ms(one.end), value=value, low=low, high=high))
+            found.append(ChartLevel(name=name, start=_ms(one.start), end=_ms(one.end), value=value, low=low, high=high))
         return tuple(found)
 
 
@@ -332,7 +338,7 @@ def _ms(seconds: float) -> float:
     return float(int(seconds * 1e3))
 
 
-def _top(view: View) -> float:
+def _top(view: ChartView) -> float:
     """The end of the scale: all limits and bands, and the values without the rarest peaks."""
     values = sorted(value for line in view.lines for value in line.known)
     levels = [level.value for level in (*view.limits, *view.bands)]

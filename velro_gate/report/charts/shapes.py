@@ -16,7 +16,7 @@ _DIGITS = 4
 Values = tuple[float | None, ...]
 
 
-class Kind(Enum):
+class AxisKind(Enum):
     """What the horizontal axis of a chart is."""
 
     TIME = "time"
@@ -27,7 +27,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+class DisplayScale:
     """How values in base units are shown: times ``factor``, with ``unit`` behind them; ``words`` formats them in a sentence."""
 
     unit: str
@@ -39,12 +39,12 @@ class Scale:
         return tuple(None if value is None else units.significant(value * self.factor, _DIGITS) for value in values)
 
 
-MILLISECONDS = Scale(unit="ms", factor=1e3, words=units.format_seconds)
-RATE = Scale(unit="/s", factor=1.0, words=units.format_rate)
-SHARE = Scale(unit="%", factor=100.0, words=units.format_share)
-COUNT = Scale(unit="", factor=1.0, words=units.format_count)
-BYTES = Scale(unit="MiB", factor=2.0**-20, words=units.format_bytes)
-CORES = Scale(unit="cores", factor=1.0, words=units.format_count)
+MILLISECONDS = DisplayScale(unit="ms", factor=1e3, words=units.format_seconds)
+RATE = DisplayScale(unit="/s", factor=1.0, words=units.format_rate)
+SHARE = DisplayScale(unit="%", factor=100.0, words=units.format_share)
+COUNT = DisplayScale(unit="", factor=1.0, words=units.format_count)
+BYTES = DisplayScale(unit="MiB", factor=2.0**-20, words=units.format_bytes)
+CORES = DisplayScale(unit="cores", factor=1.0, words=units.format_count)
 _OF_KIND = {
     MetricKind.SECONDS: MILLISECONDS,
     MetricKind.PER_SECOND: RATE,
@@ -53,7 +53,7 @@ _OF_KIND = {
 }
 
 
-def scale_of(metric: str) -> Scale:
+def scale_of(metric: str) -> DisplayScale:
     """How values of a metric are shown."""
     return _OF_KIND.get(METRICS[metric].kind, COUNT)
 
@@ -81,7 +81,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Level:
+class ChartLevel:
     """A level over a stretch: a limit, or the baselines' figure with its band."""
 
     name: str
@@ -93,13 +93,13 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class ChartView:
     """One of the things that a chart can show, such as one step. limits: of requirements; bands: of the baselines."""
 
     name: str
     lines: tuple[Line, ...]
-    limits: tuple[Level, ...] = ()
-    bands: tuple[Level, ...] = ()
+    limits: tuple[ChartLevel, ...] = ()
+    bands: tuple[ChartLevel, ...] = ()
     marks: tuple[tuple[float, str], ...] = ()
     """Places on the horizontal axis, with what is there."""
     labels: tuple[str, ...] = ()
@@ -111,15 +111,15 @@ class View:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chart:
+class InteractiveChart:
     """One chart. described: what it shows, for those who cannot see it. top: end of the scale, where peaks may leave it."""
 
     name: str
     title: str
-    kind: Kind
+    kind: AxisKind
     unit: str
     described: str
-    views: tuple[View, ...]
+    views: tuple[ChartView, ...]
     choose: str = ""
     """What the views are a choice of, such as ``Step``."""
     note: str = ""
@@ -137,7 +137,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
+class BrokenStretch:
     """A stretch in which something was broken on purpose."""
 
     name: str
@@ -149,9 +149,9 @@ class Broken:
 class ChartSet:
     """All charts of a page, and what lies on their common time axis."""
 
-    charts: tuple[Chart, ...]
+    charts: tuple[InteractiveChart, ...]
     phases: tuple[Stretch, ...] = ()
-    broken: tuple[Broken, ...] = ()
+    broken: tuple[BrokenStretch, ...] = ()
     missing: tuple[str, ...] = field(default=())
     """What has no chart, with the reason."""
 
@@ -176,7 +176,7 @@ def mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def spans_in_words(lines: Sequence[Line], scale: Scale) -> str:
+def spans_in_words(lines: Sequence[Line], scale: DisplayScale) -> str:
     """``good 980 to 1,103/s; offered 1,100/s``: the least and the greatest value of each line."""
     said = []
     for line in lines:

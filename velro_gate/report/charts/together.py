@@ -11,7 +11,7 @@ from velro_gate.model.timeline import ChartData
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.charts import aside
 from velro_gate.report.charts.over_time import MISSING, OverTime, broken_stretches, placed, stretches
-from velro_gate.report.charts.shapes import Chart, ChartSet, Level, View
+from velro_gate.report.charts.shapes import ChartLevel, ChartSet, ChartView, InteractiveChart
 
 _HOSTILE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'\u2028\u2029"}
 
@@ -25,7 +25,7 @@ def chart_set(record: RunRecord, verdict: Verdict, data: ChartData) -> ChartSet:
         return ChartSet(charts=tuple(chart for chart in found if chart is not None))
     made = list(OverTime(record=record, verdict=verdict, phases=phases, timeline=data.timeline).charts())
     others = (aside.spread(record, verdict, data), aside.pairs(verdict, data), aside.trend(record, data))
-    drawn = [chart for chart in made if isinstance(chart, Chart)]
+    drawn = [chart for chart in made if isinstance(chart, InteractiveChart)]
     return ChartSet(
         charts=(*drawn[:2], *(chart for chart in others[:2] if chart is not None), *drawn[2:], *filter(None, others[2:])),
         phases=stretches(phases),
@@ -48,7 +48,7 @@ def encoded(charts: ChartSet) -> str:
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_HOSTILE)
 
 
-def _chart(chart: Chart, places: dict[tuple[float, ...], int]) -> dict[str, Any]:
+def _chart(chart: InteractiveChart, places: dict[tuple[float, ...], int]) -> dict[str, Any]:
     return {
         "name": chart.name,
         "title": chart.title,
@@ -60,7 +60,7 @@ def _chart(chart: Chart, places: dict[tuple[float, ...], int]) -> dict[str, Any]
     }
 
 
-def _view(view: View, places: dict[tuple[float, ...], int]) -> dict[str, Any]:
+def _view(view: ChartView, places: dict[tuple[float, ...], int]) -> dict[str, Any]:
     return {
         "name": view.name,
         "unit": view.unit,
@@ -83,7 +83,7 @@ def _view(view: View, places: dict[tuple[float, ...], int]) -> dict[str, Any]:
     }
 
 
-def _levels(levels: Sequence[Level]) -> list[dict[str, Any]]:
+def _levels(levels: Sequence[ChartLevel]) -> list[dict[str, Any]]:
     return [
         {"name": one.name, "start": one.start, "end": one.end, "value": one.value, "low": one.low, "high": one.high}
         for one in levels

@@ -17,7 +17,7 @@ from velro_gate.report.charts.together import chart_set, encoded
 from velro_gate.report.parts.charts import charts
 from velro_gate.report.parts.compliance import compliance_view
 from velro_gate.report.parts.view import build
-from velro_gate.report.text.templating import template
+from velro_gate.report.text.templating import rendered
 
 
 def html(record: RunRecord, verdict: Verdict, data: ChartData | None = None) -> str:
@@ -26,11 +26,12 @@ def html(record: RunRecord, verdict: Verdict, data: ChartData | None = None) -> 
     drawn = ChartSet(charts=()) if script is None else chart_set(record, verdict, data or ChartData())
     # These three are scripts and data for them, made safe for the inside of a script element.
     scripts = {"encoded": encoded(drawn), "library": script or "", "program": library.program()}
-    return template("report.html.j2").render(
-        view=build(record, verdict),
-        compliance=compliance_view(record, verdict),
-        charts=charts(record),
-        drawn=drawn,
-        policy=library.policy() if drawn.charts else "",
+    values = {
+        "view": build(record, verdict),
+        "compliance": compliance_view(record, verdict),
+        "charts": charts(record),
+        "drawn": drawn,
+        "policy": library.policy() if drawn.charts else "",
         **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704
-    )
+    }
+    return rendered("report.html.j2", values)

@@ -21,7 +21,7 @@ from velro_gate.report.parts.history import (
 )
 from velro_gate.report.text import figures
 from velro_gate.report.text.escape import csv_cell
-from velro_gate.report.text.templating import template
+from velro_gate.report.text.templating import rendered
 
 WIDTH, HEIGHT = 1000.0, 100.0
 """Units across a panel and from its top to its bottom: a coordinate is also the percentage at which a label stands."""
@@ -85,8 +85,9 @@ class _Group:
 
 def trend_html(groups: Sequence[TrendGroup]) -> str:
     """The page; it says so where there is nothing stored."""
-    return template("trend.html.j2").render(
-        groups=[_group(one) for one in groups], most=units.format_count(MOST_RUNS), nothing=NO_SERIES
+    return rendered(
+        "trend.html.j2",
+        {"groups": [_group(one) for one in groups], "most": units.format_count(MOST_RUNS), "nothing": NO_SERIES},
     )
 
 

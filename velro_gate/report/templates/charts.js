@@ -82,6 +82,19 @@
     return [close ? low - (high - low) * 0.1 : 0, high];
   }
 
+  // 1, 2 and 5 times the powers of ten; where there are many of them, the powers alone.
+  function roundNumbers(low, high) {
+    const powers = [], all = [];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power++)
+      for (const times of [1, 2, 5]) {
+        const value = Number((times * 10 ** power).toPrecision(1));
+        if (value < low / 1.15 || value > high * 1.15) continue;
+        all.push(value);
+        if (times === 1) powers.push(value);
+      }
+    return all.length > 8 && powers.length > 1 ? powers : all;
+  }
+
   function tooltip(chart, state, at) {
     const box = document.createElement("div"), view = state.view, place = state.places[at];
     box.style.cssText = "font:12px/1.5 system-ui,sans-serif;padding:2px 4px;max-width:280px;color:" + colours.ink;
@@ -125,7 +138,7 @@
       sizing_mode: "stretch_width", height: timed ? 190 : 240, toolbar_location: null, tools: [], min_border: 4,
       x_range: timed ? time : new Range1d({start: 0, end: 1}), y_range: new Range1d({start: 0, end: 1}),
       x_axis_type: timed ? "timedelta" : chart.kind === "spread" ? "log" : "linear", output_backend: "canvas",
-      background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null,
+      background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null, min_border_left: 58,
     });
     figure.toolbar.autohide = true;
     paint(figure, "outline_line_color", "rule");
@@ -194,15 +207,16 @@
     }
   }
   function drawPhase(figure, state, phase) {
-    const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 0.5, level: "underlay"});
+    const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 1, level: "underlay"});
     paint(ramp, "fill_color", "panel");
     figure.add_layout(ramp);
     const edge = new Span({location: phase.start, dimension: "height", line_width: 1, line_dash: "dotted", level: "underlay"});
     paint(edge, "line_color", "soft");
     figure.add_layout(edge);
     const label = new Label({x: phase.start, y: 0, y_units: "screen", x_offset: 3, y_offset: 0, text: new PlainText({text: phase.name}),
-      text_font_size: "11px", text_baseline: "bottom", visible: false});
+      text_font_size: "11px", text_baseline: "bottom", background_fill_alpha: 0.75, visible: false});
     paint(label, "text_color", "soft");
+    paint(label, "background_fill_color", "paper");
     figure.add_layout(label);
     state.phases.push({phase, label, ramp, edge});
   }
@@ -263,7 +277,10 @@
     else {
       const first = state.places[0], last = state.places[state.places.length - 1], {x_range, y_range} = state.figure;
       const [low, high] = vertical(chart, view, state.shown, -Infinity, Infinity, true);
-      if (chart.kind === "spread") x_range.setv({start: first / 1.15, end: last * 1.15});
+      if (chart.kind === "spread") {
+        x_range.setv({start: first / 1.15, end: last * 1.15});
+        state.figure.xaxes[0].ticker = new FixedTicker({ticks: roundNumbers(first, last), minor_ticks: []});
+      }
       else if (chart.kind === "curve") x_range.setv({start: 0, end: Math.max(last, ...view.marks.map(([at]) => at)) * 1.05});
       else x_range.setv({start: first - 0.5, end: last + 0.5});
       y_range.setv({start: low, end: high});
@@ -306,7 +323,7 @@
       return key;
     }), ...[[state.view.limits, "limit"], [state.view.bands, "band"]].filter(([levels]) => levels.length).map(([levels, kind]) => {
       const key = document.createElement("span");
-      key.className = "level-key " + kind;
+      key.className = "level-key of-" + kind;
       key.textContent = levels[0].name;
       return key;
     }));

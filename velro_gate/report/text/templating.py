@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from typing import Any, Protocol
 
-from jinja2 import BaseLoader, Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    PrefixLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+)
+from jinja2.sandbox import SandboxedEnvironment
 
+from velro_gate.errors import UsageError
 from velro_gate.report.text import escape, figures, phrase
+
+_TEMPLATES = "See docs/reports.md for the templates, their blocks and what they are given."
 
 
 class InPhase(Protocol):
@@ -34,10 +48,41 @@ def groupby_phase(rows: Iterable[InPhase]) -> list[RowGroup]:
     return [RowGroup(name, list(group)) for name, group in groupby(rows, key=lambda row: row.phase)]
 
 
+@dataclass(slots=True)
+class _Own:
+    """A folder of templates that stand over those of the package; empty: there is none."""
+
+    folder: str = ""
+
+
+_OWN = _Own()
+
+
+def use_templates(folder: str) -> None:
+    """From now on templates of this folder stand over those of the package, which they extend as ``velro/NAME``."""
+    _OWN.folder = folder
+    template.cache_clear()
+
+
 @cache
 def template(file: str) -> Template:
     """A template by its file name; HTML is escaped by default, markdown by the filters ``md`` and ``name``."""
     return _environment(html=file.endswith((".html.j2", ".svg.j2"))).get_template(file)
+
+
+def rendered(file: str, values: Mapping[str, Any]) -> str:
+    """What a template makes of these values.
+
+    Raises:
+        UsageError: a template of the folder that stands over the package's cannot be used.
+    """
+    try:
+        return template(file).render(values)
+    except TemplateError as error:
+        if not _OWN.folder:
+            raise
+        where = f"{_OWN.folder}/{getattr(error, 'name', None) or file}"
+        raise UsageError("a template cannot be used", where=where, why=error.message, hint=_TEMPLATES) from error
 
 
 def shipped(file: str) -> str:
@@ -55,8 +100,12 @@ def text_of(loader: BaseLoader, file: str) -> str:
 
 
 def _environment(*, html: bool) -> Environment:
-    environment = Environment(
-        loader=PackageLoader("velro_gate.report"),
+    package = PackageLoader("velro_gate.report")
+    own: list[BaseLoader] = [FileSystemLoader(_OWN.folder)] if _OWN.folder else []
+    # Whoever brings templates need not be whoever owns this process: they reach what they are given, and nothing else.
+    kind = SandboxedEnvironment if own else Environment
+    environment = kind(
+        loader=ChoiceLoader([*own, package, PrefixLoader({"velro": package})]),
         undefined=StrictUndefined,
         autoescape=html,
         trim_blocks=True,

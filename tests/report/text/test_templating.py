@@ -1,0 +1,82 @@
+"""Templates of one's own: every documented block can be changed alone, and a mistake is an error in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.report.examples import EXAMPLES
+from velro_gate.errors import UsageError
+from velro_gate.report.formats.page import html
+from velro_gate.report.formats.trend_page import trend_html
+from velro_gate.report.text.templating import template, use_templates
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs/reports.md").read_text(encoding="utf-8")
+_ROWS = re.findall(r"^\| `(\w+\.html\.j2)` \| (.*) \|$", PAGE, re.MULTILINE)
+BLOCKS = {name: re.findall(r"`(\w+)`", blocks) for name, blocks in _ROWS}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    use_templates(str(tmp_path))
+    yield tmp_path
+    use_templates("")
+
+
+@pytest.mark.parametrize("file", sorted(BLOCKS))
+def test_the_page_lists_the_blocks_that_there_are(file: str) -> None:
+    assert BLOCKS[file] == list(template(file).blocks)
+
+
+def test_each_block_of_the_report_can_be_changed_alone(folder: Path) -> None:
+    made = EXAMPLES["fail-both"]()
+    names = BLOCKS["report.html.j2"]
+    own = "".join(f"{{% block {name} %}}[{name}:{{{{ view.level }}}}]{{% endblock %}}" for name in names)
+    (folder / "report.html.j2").write_text(f'{{% extends "velro/report.html.j2" %}}{own}', encoding="utf-8")
+    page = html(*made)
+    shown = re.findall(r"\[(\w+):fail\]", page)
+    # A section that has nothing to show is not there, whoever would show it.
+    assert [name for name in names if name in shown] == shown
+    assert set(names) - set(shown) <= {"bottlenecks", "experiments", "cache", "failures"}
+    assert "<h2>" not in page
+
+
+def test_the_other_blocks_stay_as_they_were(folder: Path) -> None:
+    made = EXAMPLES["pass"]()
+    use_templates("")
+    before = html(*made)
+    use_templates(str(folder))
+    own = '{% extends "velro/report.html.j2" %}{% block method %}<p>ours</p>{% endblock %}'
+    (folder / "report.html.j2").write_text(own, encoding="utf-8")
+    after = html(*made)
+    assert "<p>ours</p>" in after
+    assert after.partition("<p>ours</p>")[0] == before[: len(after.partition("<p>ours</p>")[0])]
+
+
+def test_the_trend_can_be_changed_and_a_whole_template_replaced(folder: Path) -> None:
+    (folder / "trend.html.j2").write_text("all ours: {{ most }}", encoding="utf-8")
+    assert trend_html(()) == "all ours: 200"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% block",
+        "{{ nothing_of_this_name }}",
+        "{{ view.no_such_field }}",
+        '{% extends "velro/none.html.j2" %}',
+        "{{ view.__class__.__mro__ }}",
+    ],
+)
+def test_a_mistake_in_a_template_is_an_error_in_words(folder: Path, text: str) -> None:
+    (folder / "report.html.j2").write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="template cannot be used"):
+        html(*EXAMPLES["pass"]())
+
+
+def test_text_from_outside_is_escaped_in_templates_of_ones_own(folder: Path) -> None:
+    (folder / "trend.html.j2").write_text("{{ '<b>' ~ most }}", encoding="utf-8")
+    assert trend_html(()) == "&lt;b&gt;200"
