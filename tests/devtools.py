@@ -89,13 +89,15 @@ class Browser:
             self._note(message)
 
     def open(self, page: Path, *, width: int, height: int = 800, dark: bool = False) -> None:
-        """Open a file at this size, until its charts are there."""
+        """Open a file at this size, until it is loaded."""
         self.requests.clear()
         self.console.clear()
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.dark(dark)
         self.call("Page.navigate", url=page.as_uri())
-        self.until(f"document.readyState === 'complete' && location.href === {json.dumps(page.as_uri())}")
+        # A page whose scripts are off cannot be asked to wait.
+        while self._message_noted().get("method") != "Page.loadEventFired":
+            pass
 
     def dark(self, on: bool) -> None:
         """Whether the reader prefers dark pages."""
@@ -135,6 +137,11 @@ class Browser:
         """A picture of what is seen, or of the whole page."""
         made = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
         file.write_bytes(base64.b64decode(made["data"]))
+
+    def _message_noted(self) -> dict[str, Any]:
+        message = self._message()
+        self._note(message)
+        return message
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._rest:

@@ -8,9 +8,9 @@ import pytest
 from tests.analysis.phases import STEPS, run_of, samples
 from velro_gate.analysis.summaries.windows import chart_windows
 from velro_gate.analysis.timeline.lines import MOST_KINDS, OTHER, timeline
+from velro_gate.model.charts.timeline import RANKS, Timeline
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.timeline import RANKS, Timeline
 
 
 def made(measured: Samples, readings: tuple[Reading, ...] = ()) -> Timeline:

@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import hmac
 import json
+import math
+from random import Random
 
 import httpx
 import pytest
@@ -55,9 +57,14 @@ def test_a_run_that_cannot_be_trusted_says_nothing_about_main() -> None:
 
 def test_a_limit_that_main_reaches_soon_is_near_and_one_that_is_far_is_not() -> None:
     base = SITUATIONS["pass"]()
+    draw = Random(3)
     runs = [
-        dataclasses.replace(SMALL(load=1.0 + 0.012 * index), id=f"run-{index}", started_at=f"2026-11-{index + 1:02}T12:00:00Z")
-        for index in range(20)
+        dataclasses.replace(
+            SMALL(load=math.exp(0.005 * index + draw.gauss(0.0, 0.006))),
+            id=f"run-{index}",
+            started_at=f"2026-11-{index + 1:02}T12:00:00Z",
+        )
+        for index in range(25)
     ]
     found = alerts(runs[-1], base.verdict, runs[:-1], 500.0)
     assert found is not None
@@ -158,7 +165,7 @@ def test_a_passing_run_sends_nothing_unless_an_issue_is_closed_by_it() -> None:
 
 
 def test_a_webhook_that_fails_for_a_moment_is_tried_again_and_one_that_refuses_is_not() -> None:
-    passing = Receiver(503, 0, 429)
+    passing = Receiver(503, 0, 502)
     passing.webhook().send("{}")
     assert len(passing.got) == TRIES
     refusing = Receiver(404)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from velro_gate.model.charts.timeline import RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.timeline import RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
 
 
 def timeline(record: RunRecord, *, every: float = 1.0) -> Timeline:

@@ -15,8 +15,8 @@ from tests.report.hostile import NAME, hostile
 from tests.report.records import PRD, accepted, measured, record
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalability, Trial
+from velro_gate.model.charts.timeline import ChartData, TimeLine, Timeline
 from velro_gate.model.record import Estimate, ExperimentSummary, RunRecord
-from velro_gate.model.timeline import ChartData, TimeLine, Timeline
 from velro_gate.report.charts.over_time import placed
 from velro_gate.report.charts.shapes import MOST_POINTS, AxisKind, ChartSet, InteractiveChart, thinned
 from velro_gate.report.charts.together import chart_set, encoded

@@ -13,7 +13,7 @@ from tests.report.examples import SITUATIONS
 from tests.report.hostile import hostile
 from tests.report.records import accepted, measured, record
 from velro_gate.analysis.verdict.judge import judge
-from velro_gate.model.timeline import ChartData
+from velro_gate.model.charts.timeline import ChartData
 from velro_gate.report.formats.page import html
 
 READY = "document.documentElement.dataset.charts === 'ready'"

@@ -9,11 +9,11 @@ import numpy as np
 from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.resources import series_of
 from velro_gate.analysis.summaries.windows import Grid, Integers, chart_grid, quantiles_by_window
+from velro_gate.model.charts.timeline import CHARTED, RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
 from velro_gate.model.readings import is_counter
 from velro_gate.model.run import PhaseRun, RunFacts
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.timeline import CHARTED, RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
 
 MOST_KINDS = 7
 """Kinds of failure that have a line of their own; the rarer ones share one."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from velro_gate.analysis.timeline.lines import timeline
 from velro_gate.errors import VelroError
 from velro_gate.model.capacity import CapacityResult
+from velro_gate.model.charts.timeline import ChartData, Timeline
 from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
-from velro_gate.model.timeline import ChartData, Timeline
 from velro_gate.report.charts.library import library
 from velro_gate.secrecy import leave_as_is
 from velro_gate.store.baselines import Baselines

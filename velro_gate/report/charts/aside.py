@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from velro_gate import units
 from velro_gate.model.capacity import CapacityResult, LoadUnit, Scalability
+from velro_gate.model.charts.timeline import RANKS, ChartData
 from velro_gate.model.duet import Pair
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.timeline import RANKS, ChartData
 from velro_gate.model.verdict import Comparison, Verdict
 from velro_gate.report.charts.shapes import (
     MILLISECONDS,

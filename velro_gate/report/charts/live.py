@@ -111,12 +111,17 @@ def live_html(title: str) -> str | None:
     charts = ChartSet(charts=tuple(_empty(name, heading, scale, lines) for name, heading, scale, lines in _CHARTS))
     sources = {name: [figure for _, figure in lines] for name, _, _, lines in _CHARTS}
     # Scripts, and data for them, made safe for the inside of a script element.
-    scripts = {"encoded": encoded(charts), "library": script, "program": program(), "follow": live_program()}
+    scripts = {
+        "encoded": encoded(charts),
+        "library": script,
+        "program": program(),
+        "follow": live_program(),
+        "sources": json.dumps(sources),
+    }
     return template("live.html.j2").render(
         title=title,
         drawn=charts,
         policy=live_policy(),
-        sources=json.dumps(sources),
         **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704
     )
 

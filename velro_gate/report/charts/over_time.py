@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from velro_gate.model.charts.timeline import Timeline
 from velro_gate.model.record import MISS, PhaseSummary, RunRecord, Window
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.model.timeline import Timeline
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.charts.shapes import (
     BYTES,
@@ -152,9 +152,7 @@ class OverTime:
         return self._chart("rate", "Requests per second", lines, RATE, limits=limits)
 
     def _latency(self) -> InteractiveChart | str:
-        whole = self._latency_view(
-            "all steps", ALL_STEPS, {level: _each(lambda window, level=level: getattr(window, level)) for level in _LEVELS}
-        )
+        whole = self._latency_view("all steps", ALL_STEPS, {level: _each(_level_of(level)) for level in _LEVELS})
         steps = [] if self.timeline is None else list(self.record.plan.steps[:MOST_STEPS])
         views = [whole, *(self._latency_view(visible(step), step, self._of_step(step)) for step in steps)]
         kept = tuple(view for view in views if any(line.known for line in view.lines))
@@ -324,6 +322,14 @@ MISSING = {
 
 def _each(read: Read) -> ReadPhase:
     return lambda phase: [read(window) for window in phase.windows]
+
+
+def _level_of(level: str) -> Read:
+    def read(window: Window) -> float | None:
+        found: float | None = getattr(window, level)
+        return found
+
+    return read
 
 
 def _share_of(layer: str) -> Read:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from velro_gate.model.charts.timeline import ChartData
 from velro_gate.model.record import RunRecord
-from velro_gate.model.timeline import ChartData
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.charts import aside
 from velro_gate.report.charts.over_time import MISSING, OverTime, broken_stretches, placed, stretches

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from velro_gate.model.charts.timeline import ChartData
 from velro_gate.model.record import RunRecord
-from velro_gate.model.timeline import ChartData
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.charts import library
 from velro_gate.report.charts.shapes import ChartSet

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from velro_gate.errors import UsageError
 
 if TYPE_CHECKING:
+    from velro_gate.model.charts.timeline import ChartData
     from velro_gate.model.record import RunRecord
-    from velro_gate.model.timeline import ChartData
     from velro_gate.model.verdict import Verdict
 
 

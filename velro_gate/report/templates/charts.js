@@ -138,7 +138,7 @@
       sizing_mode: "stretch_width", height: timed ? 190 : 240, toolbar_location: null, tools: [], min_border: 4,
       x_range: timed ? time : new Range1d({start: 0, end: 1}), y_range: new Range1d({start: 0, end: 1}),
       x_axis_type: timed ? "timedelta" : chart.kind === "spread" ? "log" : "linear", output_backend: "canvas",
-      background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null, min_border_left: 58,
+      background_fill_alpha: 0, border_fill_alpha: 0, lod_threshold: null, min_border_left: 58, min_border_right: 26,
     });
     figure.toolbar.autohide = true;
     paint(figure, "outline_line_color", "rule");
@@ -157,10 +157,13 @@
       const long = end >= 3600e3 ? "%h:%M:%S" : "%m:%S";
       figure.xaxes[0].formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
         days: long, milliseconds: long, hide_repeats: true});
+      figure.xaxes[0].ticker.desired_num_ticks = element.clientWidth < 520 ? 4 : 8;
     } else if (chart.kind === "spread") figure.xaxes[0].formatter = new BasicTickFormatter({use_scientific: false});
     else if (chart.kind === "curve") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[0]"});
     else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
-    if (chart.kind === "curve" || chart.kind === "spread") {
+    // The runs of main have names, which the box next to the pointer shows.
+    if (chart.kind === "trend") figure.xaxes[0].major_label_text_alpha = 0;
+    if (!timed) {
       paint(figure.xaxes[0], "axis_label_text_color", "soft");
       figure.xaxes[0].setv({axis_label_text_font_size: "12px", axis_label_text_font_style: "normal", axis_label_standoff: 2});
     }
@@ -264,7 +267,8 @@
       state.join.data = {x0: both.map(([x]) => x), x1: both.map(([x]) => x), y0: both.map(pair => pair[1]), y1: both.map(pair => pair[2])};
     }
     if (chart.kind === "curve") state.figure.xaxes[0].axis_label = view.across;
-    if (chart.kind === "spread") state.figure.xaxes[0].axis_label = "response time, " + chart.unit;
+    const across = {spread: "response time, " + chart.unit, pairs: "pair", trend: "runs of main, oldest first"}[chart.kind];
+    if (across) state.figure.xaxes[0].axis_label = across;
     state.anchor.data = {x: state.places, y: state.places.map(() => 0)};
     for (const mark of state.marks) state.figure.remove_layout(mark);
     state.marks = view.marks.map(([place]) => {

@@ -1,0 +1,1 @@
+"""What charts show in addition to a record and its verdict."""
