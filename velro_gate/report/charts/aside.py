@@ -30,6 +30,8 @@ from velro_gate.report.text.phrase import plain
 
 MOST_VIEWS = 60
 MOST_RUNS = 100
+_LONGEST = 1e9
+"""Seconds: no response takes longer, whatever a file says."""
 _CURVE = 60
 """Pieces of a fitted curve."""
 TREND_METRICS = ("p95", "throughput", "hit_rate", "error_rate", "capacity", "capacity_users")
@@ -99,7 +101,7 @@ def _spread_view(phase: PhaseSummary, step: str, verdict: Verdict, data: ChartDa
 
 def _spread_line(name: str, colour: int, times: Mapping[float, float], *, dots: bool) -> Line:
     """Only positive times have a place on a log scale."""
-    found = sorted((rank, time) for rank, time in times.items() if time > 0.0)
+    found = sorted((rank, time) for rank, time in times.items() if 0.0 < time < _LONGEST)
     return Line(
         name=name,
         colour=colour,

@@ -34,6 +34,7 @@ from velro_gate.report.text.escape import visible
 
 MOST_STEPS = 30
 """Steps that can be chosen: a page is to stay small."""
+_LONGEST = 1e9
 _DRAIN = 1.0
 """Seconds between two phases where only the record is there."""
 
@@ -281,7 +282,8 @@ class OverTime:
                 continue
             spread = 1.0 if row.noise is None else math.exp(2.0 * min(row.noise, 1.0))
             value, low, high = MILLISECONDS.shown((row.baseline, row.baseline / spread, row.baseline * spread))
-            assert value is not None
+            if value is None:
+                continue
             found.append(ChartLevel(name=name, start=_ms(one.start), end=_ms(one.end), value=value, low=low, high=high))
         return tuple(found)
 
@@ -341,7 +343,8 @@ def _share_of(layer: str) -> Read:
 
 
 def _ms(seconds: float) -> float:
-    return float(int(seconds * 1e3))
+    # A record from elsewhere may name any time.
+    return float(int(min(max(seconds, -_LONGEST), _LONGEST) * 1e3))
 
 
 def _top(view: ChartView) -> float:

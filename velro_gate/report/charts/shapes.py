@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -35,8 +36,9 @@ class DisplayScale:
     words: Callable[[float], str]
 
     def shown(self, values: Sequence[float | None]) -> Values:
-        """The values as a chart holds them: no more digits than a screen can show."""
-        return tuple(None if value is None else units.significant(value * self.factor, _DIGITS) for value in values)
+        """The values as a chart holds them: no more digits than a screen can show, and nothing that is not finite."""
+        scaled = (None if value is None else value * self.factor for value in values)
+        return tuple(None if at is None or not math.isfinite(at) else units.significant(at, _DIGITS) for at in scaled)
 
 
 MILLISECONDS = DisplayScale(unit="ms", factor=1e3, words=units.format_seconds)
