@@ -168,11 +168,12 @@
       figure.xaxes[0].setv({axis_label_text_font_size: "12px", axis_label_text_font_style: "normal", axis_label_standoff: 2});
     }
 
-    const state = {figure, view, shown: [], renderers: [], phases: [], marks: [], places: [], reach: 0, signature: ""};
+    const state = {figure, view, shown: [], renderers: [], phases: [], places: [], reach: 0, signature: ""};
     if (timed) drawPhases(figure, state);
     const band = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
     const middle = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
     const limit = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
+    const marks = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
     const join = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
     const sides = {left: {field: "left"}, right: {field: "right"}, top: {field: "top"}, bottom: {field: "bottom"}};
     const ends = {x0: {field: "x0"}, x1: {field: "x1"}, y0: {field: "y0"}, y1: {field: "y1"}};
@@ -180,6 +181,7 @@
       [figure.quad({...sides, source: band, line_alpha: 0, fill_alpha: 0.22}), "fill_color", "c2"],
       [figure.segment({...ends, source: middle, line_width: 1, line_dash: "dotted"}), "line_color", "c2"],
       [figure.segment({...ends, source: limit, line_width: 1.5, line_dash: "dashed"}), "line_color", "fail"],
+      [figure.segment({...ends, source: marks, line_width: 1, line_dash: "dashed"}), "line_color", "c5"],
       [figure.segment({...ends, source: join, line_width: 1, line_alpha: 0.6}), "line_color", "soft"],
     ];
     for (const [renderer, property, colour] of drawn) paint(renderer.glyph, property, colour);
@@ -196,7 +198,7 @@
       figure.toolbar.active_drag = zoom;
     }
     if (timed) figure.on_event("doubletap", () => zoomTo(begin, end));
-    Object.assign(state, {band, middle, limit, join, anchor, chart, element});
+    Object.assign(state, {band, middle, limit, marks, join, anchor, chart, element});
     show(state, 0);
     return state;
   }
@@ -270,13 +272,6 @@
     const across = {spread: "response time, " + chart.unit, pairs: "pair", trend: "runs of main, oldest first"}[chart.kind];
     if (across) state.figure.xaxes[0].axis_label = across;
     state.anchor.data = {x: state.places, y: state.places.map(() => 0)};
-    for (const mark of state.marks) state.figure.remove_layout(mark);
-    state.marks = view.marks.map(([place]) => {
-      const mark = new Span({location: place, dimension: "height", line_dash: "dashed", line_width: 1});
-      paint(mark, "line_color", "c5");
-      state.figure.add_layout(mark);
-      return mark;
-    });
     if (chart.kind === "time") fit(state);
     else {
       const first = state.places[0], last = state.places[state.places.length - 1], {x_range, y_range} = state.figure;
@@ -288,6 +283,8 @@
       else if (chart.kind === "curve") x_range.setv({start: 0, end: Math.max(last, ...view.marks.map(([at]) => at)) * 1.05});
       else x_range.setv({start: first - 0.5, end: last + 0.5});
       y_range.setv({start: low, end: high});
+      const at = view.marks.map(([place]) => place);
+      state.marks.data = {x0: at, x1: at, y0: at.map(() => low), y1: at.map(() => high)};
     }
     const signature = JSON.stringify([view.lines.map(line => [line.name, line.colour]), view.limits[0]?.name, view.bands[0]?.name]);
     if (signature !== state.signature) keys(state);
@@ -419,7 +416,6 @@
       document.querySelector('figure[data-chart="' + index + '"]').hidden = empty;
       const state = built.get(index);
       if (!state) return;
-      for (const phase of data.phases.slice(state.phases.length)) drawPhase(state.figure, state, phase);
       show(state, 0);
     });
     if (following) time.setv({start: begin, end});
