@@ -27,13 +27,12 @@ class MessageFormat(Enum):
 
 def message(wanted: MessageFormat, record: RunRecord, alerts: Sequence[Alert], links: Mapping[str, str]) -> str:
     """The body of the request. No alerts: what was wrong is right again."""
-    match wanted:
-        case MessageFormat.JSON:
-            made = _document(record, alerts, links)
-        case MessageFormat.SLACK:
-            made = {"text": "\n".join(_lines(record, alerts, links, bold="*", escape=_slack))}
-        case MessageFormat.TEAMS:
-            made = _card(_lines(record, alerts, links, bold="**", escape=_teams))
+    if wanted is MessageFormat.JSON:
+        made = _document(record, alerts, links)
+    elif wanted is MessageFormat.SLACK:
+        made = {"text": "\n".join(_lines(record, alerts, links, bold="*", escape=_slack))}
+    else:
+        made = _card(_lines(record, alerts, links, bold="**", escape=_teams))
     return json.dumps(made, ensure_ascii=False, allow_nan=False)
 
 
