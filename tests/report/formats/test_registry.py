@@ -36,16 +36,17 @@ from velro_gate.gate.judge.verdict import DUET_FILES, FILES, write_reports
 
 
 record, verdict = next(iter(EXAMPLES.values()))()
-folder = Path(sys.argv[1])
 class Kept:
+    folder = Path(sys.argv[1])
     def write(self, name, text):
-        (folder / name).write_text(text, encoding="utf-8")
+        (self.folder / name).write_text(text, encoding="utf-8")
 write_reports(record, verdict, Kept())
+folder = Kept.folder
 assert (folder / "verdict.line").read_text() == f"{record.id} {verdict.level.word}\\n"
 assert "verdict.line" in FILES
 assert "verdict.line" in DUET_FILES
 print_given(folder, "line")
-print_anew(record, verdict, "line")
+print_anew(record, verdict, "line", Kept.folder)
 """
 
 
