@@ -117,7 +117,9 @@ def shape(workers: Sequence[WorkerFacts]) -> str:
 
 def _kind(workers: Sequence[WorkerFacts]) -> str:
     one = workers[0]
-    memory = format_bytes(round(one.memory / 2**30) * 2**30)
+    # Machines that are alike differ by some pages.
+    whole_gib = round(one.memory / 2**30) * 2**30
+    memory = format_bytes(whole_gib)
     return f"{len(workers)} on {one.cpu_model}, {format_number(one.limits.cores)} cores, {memory}, {one.kernel}, {one.python}"
 
 

@@ -85,7 +85,7 @@ def cluster_sentences(found: ClusterForecast) -> list[str]:
         f"{units.format_share(found.cpu_share)} of the core, {units.format_count(found.descriptors)} open files, "
         f"{units.format_bytes(found.memory)} of memory{_ports(found)}.",
         f"The head receives {units.format_rate(found.samples)} at most "
-        f"({units.format_bytes(round(found.samples * SAMPLE_BYTES))}/s), {units.format_share(found.head_share)} of a core; "
+        f"({units.format_bytes(found.samples * SAMPLE_BYTES)}/s), {units.format_share(found.head_share)} of a core; "
         f"it would be the limit at about {units.format_rate(found.head_limit)}.",
         f"The longest phase has about {units.format_whole(found.longest)} samples: their figures take the head about "
         f"{units.format_duration(found.merge_seconds)} and {units.format_bytes(found.merge_memory)} of memory.",

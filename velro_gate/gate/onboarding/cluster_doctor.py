@@ -45,7 +45,7 @@ def check_sentence(check: WorkerCheck) -> str:
         (
             f"{check.name}: round trip {units.format_seconds(check.round_trip)}",
             f"clock {units.format_seconds(abs(off))} {'ahead' if off > 0.0 else 'behind'}",
-            f"bandwidth {'unknown' if check.bandwidth is None else f'{units.format_bytes(round(check.bandwidth))}/s'}",
+            f"bandwidth {'unknown' if check.bandwidth is None else f'{units.format_bytes(check.bandwidth)}/s'}",
             f"{units.format_number(limits.cores)} cores",
             f"{units.format_count(limits.descriptors_reachable)} open files",
         )
@@ -100,7 +100,7 @@ def _connection(check: WorkerCheck) -> Iterator[DoctorFinding]:
             rule="worker-bandwidth",
             severity=Severity.ADVICE,
             where=check.name,
-            what=f"{units.format_bytes(round(check.bandwidth))}/s reach it",
+            what=f"{units.format_bytes(check.bandwidth)}/s reach it",
             why="Each request is a sample of 50 bytes on its way back; the connection must carry those of this worker.",
             do="Look for a slow link, a VPN or a proxy between the two.",
         )

@@ -53,7 +53,7 @@ def expectation_value(kind: Expected, value: float) -> str:
         case Expected.ERRORS | Expected.DEGRADED | Expected.STALE:
             return units.format_share(value)
         case Expected.LOST:
-            return units.format_count(round(value))
+            return units.format_whole(value)
         case Expected.RETRIES | Expected.LOAD:
             return f"{units.format_number(value, digits=3)} times as many"
         case _:

@@ -123,7 +123,8 @@ class Pool:
 
     async def _connect(self, seconds: int) -> Connection:
         connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=seconds)
-        await connection.execute(f"SET statement_timeout = {round(self._longest * 1_000)}".encode())
+        milliseconds = round(self._longest * 1_000)
+        await connection.execute(f"SET statement_timeout = {milliseconds}".encode())
         self.open_count += 1
         return connection
 
