@@ -97,6 +97,8 @@ def test_the_page_ends_with_the_run_although_a_tab_is_open() -> None:
             assert tab.get(url).status_code == 200
         with pytest.raises(httpx.TransportError):
             httpx.get(url)
+        with pytest.raises(httpx.TransportError):
+            tab.get(url)
     assert not [thread for thread in threading.enumerate() if thread.name == "live page"]
     assert threading.active_count() <= before + 1
 

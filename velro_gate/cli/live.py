@@ -51,6 +51,7 @@ def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Cal
     try:
         yield lambda progress: course.add(time.monotonic() - begun, progress)
     finally:
+        server.over = True
         server.shutdown()
         server.server_close()
         thread.join()
@@ -62,6 +63,8 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # Neither may an open tab hold up the end of a run.
     block_on_close = False
+    over = False
+    """Whether the run is: then a tab's connection, which outlives the listening socket, gets no more answers."""
 
     def __init__(self, port: int, page: str, since: Callable[[int], str]) -> None:
         self.page, self.since = outgoing(page).encode(), since
@@ -85,6 +88,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page or its data; whoever has no token, or came by another name, learns nothing."""
+        if self.server.over:
+            self.close_connection = True
+            return
         asked = urlsplit(self.path)
         _, _, rest = asked.path.partition("/")
         token, _, name = rest.partition("/")

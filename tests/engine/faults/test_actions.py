@@ -208,8 +208,9 @@ def test_a_network_fault_is_begun_and_undone_like_any_other() -> None:
 
 
 _RUN = """
-import json, sys, time
+import json, signal, sys, time
 from velro_gate.engine.faults.injector import running_injector
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 with running_injector() as injector:
     for key, action in json.loads(sys.argv[1]).items():
         assert injector.begin(key, action) == ""
@@ -231,7 +232,7 @@ def test_everything_is_undone_when_the_run_is_killed(ended_by: signal.Signals, t
             until(lambda: is_frozen(process))
             assert mark.exists()
             run.send_signal(ended_by)
-            run.wait()
+            run.wait(timeout=60)
         until(lambda: not is_frozen(process))
         until(lambda: not mark.exists())
 
