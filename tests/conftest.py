@@ -83,6 +83,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         kind = kind_of(item.path)
         if kind is not None:
             item.add_marker(kind)
+        hostile = item.get_closest_marker("hostile")
+        if hostile is not None:
+            # Its reports say it, also those of another process. A check is one test with one set of parameters.
+            item.user_properties.append(("hostile", hostile.args[0]))
     items.sort(key=lambda item: rank_of(item.path))
 
 
