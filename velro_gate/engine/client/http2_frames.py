@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import httpcore
+import trio
 
 _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0x1, 0x5, 0x7, 0x9
 _END_STREAM, _PADDED, _PRIORITY = 0x1, 0x8, 0x20
@@ -102,6 +103,10 @@ def _may_be_status(block: bytes) -> bool:
     return index in _STATUS or index > _STATIC or index == (0x7F if first & 0x80 else 0x3F if first & 0x40 else 0x0F)
 
 
+_WRITE_SECONDS = 5.0
+"""For which a write that has begun goes on, although its request is cancelled."""
+
+
 class FilteringBackend(httpcore.AsyncNetworkBackend):
     """Connects as httpcore does; what comes in over each connection goes through a filter of its own."""
 
@@ -148,7 +153,12 @@ class _Filtered(httpcore.AsyncNetworkStream):
                 return passed
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._inner.write(buffer, timeout)
+        # Headers are compressed against a table that both sides keep alike. Bytes that a cancelled request had taken and not
+        # written would be missing in it, and the other requests of the connection could not be read any more.
+        with trio.move_on_after(_WRITE_SECONDS, shield=True) as scope:
+            await self._inner.write(buffer, timeout)
+        if scope.cancelled_caught:
+            raise httpcore.WriteTimeout("the other side takes nothing")
 
     async def aclose(self) -> None:
         await self._inner.aclose()
