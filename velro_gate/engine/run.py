@@ -38,12 +38,8 @@ class Load:
     """How many shards send from this one's machine, this one included; None: all."""
 
 
-def _ignore(_: object) -> None:
+def nobody(*_: object) -> None:
     """Where nobody listens."""
-
-
-def _nothing(_: object, __: float) -> None:
-    """Likewise."""
 
 
 async def run_load(
@@ -51,9 +47,9 @@ async def run_load(
     *,
     origin: float,
     sink: Callable[[str, Samples], None],
-    observe: Callable[[Progress], None] = _ignore,
-    finished: Callable[[PhaseRun], None] = _ignore,
-    began: Callable[[Phase, float], None] = _nothing,
+    observe: Callable[[Progress], None] = nobody,
+    finished: Callable[[PhaseRun], None] = nobody,
+    began: Callable[[Phase, float], None] = nobody,
     stop: trio.Event | None = None,
     sync: PhaseSync | None = None,
     layers: CacheLayers | None = None,

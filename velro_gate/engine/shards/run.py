@@ -27,7 +27,7 @@ from time import perf_counter
 import trio
 
 from velro_gate.engine.journeys.api import WALK
-from velro_gate.engine.run import Load, not_begun, run_load
+from velro_gate.engine.run import Load, nobody, not_begun, run_load
 from velro_gate.engine.shards.hosts import HERE, Patience, ShardHost, start_here
 from velro_gate.engine.shards.lost import Received, with_lost
 from velro_gate.engine.shards.merge import LayerNames, merged_progress, merged_run
@@ -64,23 +64,15 @@ that goes on is ended.
 """
 
 
-def _ignore(_: object) -> None:
-    """Where nobody listens."""
-
-
-def _nothing(_: object, __: float) -> None:
-    """Likewise."""
-
-
 async def run_sharded(
     load: Load,
     count: int,
     *,
     origin: float,
     sink: Callable[[str, Samples], None],
-    observe: Callable[[Progress], None] = _ignore,
-    finished: Callable[[PhaseRun], None] = _ignore,
-    began: Callable[[Phase, float], None] = _nothing,
+    observe: Callable[[Progress], None] = nobody,
+    finished: Callable[[PhaseRun], None] = nobody,
+    began: Callable[[Phase, float], None] = nobody,
     stop: trio.Event | None = None,
 ) -> LoadResult:
     """``run_load`` in ``count`` processes; with one, in this process where no foreign code is run. For the arguments and what
@@ -116,9 +108,9 @@ async def run_on(
     *,
     origin: float,
     sink: Callable[[str, Samples], None],
-    observe: Callable[[Progress], None] = _ignore,
-    finished: Callable[[PhaseRun], None] = _ignore,
-    began: Callable[[Phase, float], None] = _nothing,
+    observe: Callable[[Progress], None] = nobody,
+    finished: Callable[[PhaseRun], None] = nobody,
+    began: Callable[[Phase, float], None] = nobody,
     stop: trio.Event | None = None,
     patience: Patience,
     neighbours: Mapping[int, int] | None = None,

@@ -25,7 +25,7 @@ from velro_gate.engine.journeys.api import WALK
 from velro_gate.engine.machine.feasibility import MachineLimits, raise_descriptor_limit, read_machine
 from velro_gate.engine.machine.forecast import DESCRIPTOR_MARGIN, forecast_phase
 from velro_gate.engine.responder.process import RunningResponder, running_responder
-from velro_gate.engine.run import Load
+from velro_gate.engine.run import Load, nobody
 from velro_gate.errors import BrokenError, VelroError
 from velro_gate.gate.measure.sending import send_load
 from velro_gate.gate.measure.setup import Setup
@@ -80,12 +80,8 @@ class NullRun:
         return any(found.trust is Trust.BROKEN for found in (*self.own, *self.limits))
 
 
-def _ignore(_: object) -> None:
-    """Where nobody listens."""
-
-
 async def null_run(
-    setup: Setup, *, seconds: float, stop: trio.Event, observe: Callable[[Progress], None] = _ignore
+    setup: Setup, *, seconds: float, stop: trio.Event, observe: Callable[[Progress], None] = nobody
 ) -> NullRun | None:
     """Measure the generator alone for ``seconds``, not counting the ramp; None if ``stop`` was set meanwhile.
 
@@ -167,8 +163,8 @@ class Calibration:
         setup: Setup,
         *,
         stop: trio.Event,
-        say: Callable[[str], None] = _ignore,
-        observe: Callable[[Progress], None] = _ignore,
+        say: Callable[[str], None] = nobody,
+        observe: Callable[[Progress], None] = nobody,
     ) -> GeneratorNoise | NullRunMissing:
         """The generator's own noise, or why it is not known.
 

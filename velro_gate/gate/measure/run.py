@@ -23,7 +23,7 @@ from velro_gate.engine.machine.feasibility import (
     read_machine,
     require_feasible,
 )
-from velro_gate.engine.run import Load
+from velro_gate.engine.run import Load, nobody
 from velro_gate.errors import VelroError
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.experiments import Broken, Experimenter, with_injector
@@ -52,14 +52,6 @@ MONITOR_EVERY = 1.0
 
 NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
 """The note of a run that was asked to leave it out."""
-
-
-def _ignore(_: object) -> None:
-    """Where nobody listens."""
-
-
-def _nothing(_: object, __: float) -> None:
-    """Likewise."""
 
 
 def _no_experiments(_: float, __: trio.Nursery) -> None:
@@ -258,7 +250,7 @@ async def watched_load(
     note: Callable[[str], None],
     stop: trio.Event,
     experimenting: Callable[[float, trio.Nursery], Experimenter | None] = _no_experiments,
-    broken: Callable[[Broken], None] = _ignore,
+    broken: Callable[[Broken], None] = nobody,
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
     """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read.
 
@@ -308,7 +300,7 @@ async def watched_load(
                 sink=sink,
                 observe=_observer(lambda progress: observe(newest.shown(progress)), log),
                 finished=finished,
-                began=_nothing if experimenter is None else experimenter.began,
+                began=nobody if experimenter is None else experimenter.began,
                 stop=stop,
             )
             if experimenter is not None:

@@ -11,21 +11,13 @@ from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.fit import require_capable, require_sendable
 from velro_gate.cluster.head import Observers, run_on_cluster
 from velro_gate.engine.machine.feasibility import Shortfall
-from velro_gate.engine.run import Load
+from velro_gate.engine.run import Load, nobody
 from velro_gate.engine.shards.run import run_sharded
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.run import LoadResult, PhaseRun, Progress, WorkerRun, seconds_apart
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
 from velro_gate.units import format_seconds
-
-
-def _ignore(_: object) -> None:
-    """Where nobody listens."""
-
-
-def _nothing(_: object, __: float) -> None:
-    """Likewise."""
 
 
 async def send_load(
@@ -35,9 +27,9 @@ async def send_load(
     *,
     origin: float,
     sink: Callable[[str, Samples], None],
-    observe: Callable[[Progress], None] = _ignore,
-    finished: Callable[[PhaseRun], None] = _ignore,
-    began: Callable[[Phase, float], None] = _nothing,
+    observe: Callable[[Progress], None] = nobody,
+    finished: Callable[[PhaseRun], None] = nobody,
+    began: Callable[[Phase, float], None] = nobody,
     stop: trio.Event | None = None,
     responder: bool = False,
 ) -> LoadResult:
