@@ -333,7 +333,6 @@ def imported(files: Mapping[Path, str], *, late: bool = True) -> set[str]:
     installed = {
         "yaml": "pyyaml",
         "jwt": "pyjwt",
-        "psycopg_pool": "psycopg",
         "pydantic_core": "pydantic",
         "markdown_it": "markdown-it-py",
     }
