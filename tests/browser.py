@@ -20,7 +20,7 @@ from typing import Any
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 240.0
 """How long the browser may take on a machine that is busy with other tests."""
-_OPTIONS = (
+OPTIONS = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -29,9 +29,9 @@ _OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--enable-logging=stderr",
 )
+"""Of every start of the browser."""
+_OPTIONS = (*OPTIONS, "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr")
 
 _HARNESS = """<!doctype html><meta charset="utf-8"><title>pages</title>
 %s

@@ -15,20 +15,9 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from tests.browser import SECONDS, BrowserError, browser
+from tests.browser import OPTIONS, SECONDS, BrowserError, browser
 
-_OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-extensions",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--remote-debugging-pipe",
-)
+_OPTIONS = (*OPTIONS, "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-pipe")
 
 
 class Browser:
