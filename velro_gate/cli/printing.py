@@ -30,7 +30,7 @@ def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, form
 
 
 def use_template_folder(folder: Path | None) -> None:
-    """Let templates of a folder stand over those of the package; None: there is none.
+    """Let templates of a folder stand over those of the package; None: only the package's.
 
     Raises:
         UsageError: it is no folder.

@@ -37,7 +37,7 @@ _SWITCH_INTERVAL = 0.0005
 
 def real_world(runner: str | None, verbose: bool, cluster: ClusterOptions | None = None, *, live: int | None = None) -> World:
     """The world that this process is in. cluster: what sends the load; None: this machine. live: port of the live page, 0 for
-    any free one; None: there is none.
+    any free one; None: no page is served.
     """
     return World(environ=os.environ, open=partial(real_effects, runner, verbose, cluster=cluster, live=live))
 

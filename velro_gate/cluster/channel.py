@@ -148,7 +148,7 @@ async def introduce(stream: Stream, ticket: Ticket, hang_up: Callable[[], None])
 async def admit(
     stream: Stream, key_of: Callable[[int], bytes | None], take: Callable[[int], bool], hang_up: Callable[[], None]
 ) -> tuple[int, WorkerChannel]:
-    """The head's side. key_of: the key of a shard's ticket, None where there is none. take: takes it, False if it was taken.
+    """The head's side. key_of: the key of a shard's ticket, None for an unknown shard. take: takes it, False if it was taken.
 
     Raises:
         Refused: whoever connected does not hold a ticket, or one that was taken before.

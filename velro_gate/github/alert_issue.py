@@ -26,7 +26,7 @@ class IssueOutcome(Enum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     CLOSED = "closed"
-    NONE = "none"  # there is none, and none is needed
+    NONE = "none"  # no issue is open, and none is needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -209,7 +209,8 @@ def _capacity(name: str, label: str, kind: MetricKind) -> Metric:
         kind,
         Direction.HIGHER,
         Scale.LOG,
-        # From search to search on the embedded service, doubled (``evaluate capacity --sandbox``).
+        # An assumption: ten searches of a simulated service differed by an sd of 2 % (``evaluate capacity``), a real one
+        # differs more from day to day.
         prior_sd=0.06,
         role=Role.NAMED,
         # It misses a limit only when its whole interval does.

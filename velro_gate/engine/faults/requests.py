@@ -78,7 +78,7 @@ async def status_of(asked: _Request) -> int:
 
 
 async def send(client: httpx.AsyncClient, asked: _Request, values: Mapping[str, str]) -> ProbeResponse | None:
-    """The response, or None where there is none in time. values: of the placeholders."""
+    """The response; None if none came in time. values: of the placeholders."""
     import httpx
 
     body = bytearray()

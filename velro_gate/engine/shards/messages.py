@@ -74,7 +74,7 @@ class Ready:
     """The next phase is planned and its name resolved."""
 
     plan: str = ""
-    """Digest of the whole phase's schedule as this shard has computed it; empty where there is none, as in a closed loop."""
+    """Digest of the whole phase's schedule as this shard has computed it; empty in a closed loop, which has no schedule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

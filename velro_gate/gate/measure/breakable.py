@@ -31,7 +31,7 @@ def processes_of(of: str, environ: Mapping[str, str], *, injector: int | None = 
     """The processes of a description that may be broken, children included. injector: the one that breaks them.
 
     Raises:
-        SourceError: there is none.
+        SourceError: no such process may be broken.
     """
     found = processes_at(of, verify=True)
     try:

@@ -156,7 +156,7 @@ class GeneratorCpu:
     phase: str
     share: float
     worker: str = ""
-    """Of a cluster, the one of which this is true; empty where there is none."""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class Steal:
     phase: str
     share: float
     worker: str = ""
-    """Of a cluster, the one of which this is true; empty where there is none."""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ class Throttled:
     phase: str
     share: float
     worker: str = ""
-    """Of a cluster, the one of which this is true; empty where there is none."""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,7 @@ class MemoryLow:
     phase: str
     free: int
     worker: str = ""
-    """Of a cluster, the one of which this is true; empty where there is none."""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class DescriptorsLow:
     phase: str
     free: int
     worker: str = ""
-    """Of a cluster, the one of which this is true; empty where there is none."""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +211,7 @@ class PortsLow:
     phase: str
     free: int
     worker: str = ""
-    """Of a cluster, the one of which this is true; empty where there is none."""
+    """Which worker of a cluster; empty without a cluster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,7 @@ class OverTime:
     timeline: Timeline | None
 
     def charts(self) -> Iterator[InteractiveChart | str]:
-        """Each chart, or why there is none."""
+        """Each chart, or why it is missing."""
         yield self._rate()
         yield self._latency()
         yield self._errors()

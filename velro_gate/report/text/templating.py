@@ -50,7 +50,7 @@ def groupby_phase(rows: Iterable[InPhase]) -> list[RowGroup]:
 
 @dataclass(slots=True)
 class _Own:
-    """A folder of templates that stand over those of the package; empty: there is none."""
+    """A folder of templates that stand over those of the package; empty: only the package's."""
 
     folder: str = ""
 
