@@ -18,7 +18,7 @@ from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalabil
 from velro_gate.model.charts.timeline import ChartData, TimeLine, Timeline
 from velro_gate.model.record import Estimate, ExperimentSummary, RunRecord
 from velro_gate.report.charts.over_time import placed
-from velro_gate.report.charts.shapes import MOST_POINTS, AxisKind, ChartSet, InteractiveChart, thinned
+from velro_gate.report.charts.shapes import MOST_POINTS, AxisKind, ChartSet, ChartView, InteractiveChart, Line, thinned
 from velro_gate.report.charts.together import chart_set, encoded
 
 
@@ -127,6 +127,14 @@ def test_lines_have_a_gap_between_two_phases(whole: ChartSet) -> None:
     (good,) = (line for line in named(whole, "rate").views[0].lines if line.name == "successful")
     assert None in good.y
     assert list(good.x) == sorted(good.x)
+
+
+def test_a_single_reading_is_a_dot_since_it_makes_no_line() -> None:
+    once = Line(name="to the service", colour=1, x=(0.0, 1_000.0), y=(None, 206.0))
+    view = ChartView(name="", lines=(once,))
+    chart = InteractiveChart(name="connections", title="Connections", kind=AxisKind.TIME, unit="", described="", views=(view,))
+    (written,) = json.loads(encoded(ChartSet(charts=(chart,))))["charts"]
+    assert written["views"][0]["lines"][0]["dots"]
 
 
 def test_a_long_line_is_thinned_and_keeps_its_peak() -> None:

@@ -72,7 +72,8 @@ def _view(view: ChartView, places: dict[tuple[float, ...], int]) -> dict[str, An
                 "x": places.setdefault(line.x, len(places)),
                 "y": line.y,
                 "dashed": line.dashed,
-                "dots": line.dots,
+                # A single reading makes no line.
+                "dots": line.dots or len(line.known) == 1,
             }
             for line in view.lines
         ],
