@@ -21,6 +21,7 @@ from velro_gate.model.facts.explanations import (
 from velro_gate.model.metrics import LATENCY_QUANTILES, METRICS
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.sentences.baselines import run_of_main
+from velro_gate.report.text.words import joined
 
 _MOST_STEPS = 3
 
@@ -83,7 +84,7 @@ def _how(shape: ShiftShape, quantiles: Sequence[QuantileMove]) -> str:
 def _sure_of(moved: Sequence[QuantileMove], quantiles: Sequence[QuantileMove]) -> str:
     """Which quantiles certainly moved, where not all did."""
     labels = [METRICS[one.metric].label for one in moved]
-    return "" if len(moved) == len(quantiles) else f", certain at {' and '.join(labels)}"
+    return "" if len(moved) == len(quantiles) else f", certain at {joined(labels)}"
 
 
 def _share_hit(quantiles: Sequence[QuantileMove]) -> str:

@@ -26,3 +26,9 @@ def listed(names: Sequence[str], most: int = 5, *, between: str = ", ") -> str:
     """The first names, and how many more there are."""
     shown = between.join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def joined(names: Sequence[str]) -> str:
+    """All of them, at least one: ``p50``, ``p50 and p90``, ``p50, p90 and p95``."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
