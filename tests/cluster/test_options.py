@@ -23,12 +23,13 @@ def asked(
 
 def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
-    file.write_text("{}")
+    # As Dask writes it.
+    file.write_text('{"type": "Scheduler", "id": "Scheduler-1", "address": "tcp://10.0.0.5:8786", "workers": {}}')
     assert asked(None) is None
     assert asked("local:3") == ClusterOptions(local=3, workers=3)
     assert asked("10.0.0.5:8786", 4) == ClusterOptions(address="tcp://10.0.0.5:8786", workers=4)
     assert asked("tls://head.example:8786", wait="2 min") == ClusterOptions(address="tls://head.example:8786", wait=120.0)
-    assert asked(str(file), listen="[::1]:8790") == ClusterOptions(file=file, listen=("::1", 8790))
+    assert asked(str(file), listen="[::1]:8790") == ClusterOptions(address="tcp://10.0.0.5:8786", listen=("::1", 8790))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> No
         ("local:3", {"workers": 2}, "--cluster local:3 and --cluster-workers 2 contradict each other"),
         ("somewhere", {}, "--cluster somewhere does not name a cluster"),
         ("http://head:8786", {}, "--cluster http://head:8786 does not name a cluster"),
-        ("absent.json", {}, "there is no such scheduler file"),
+        ("absent.json", {}, "the scheduler file cannot be read"),
         ("head:8786", {"workers": 0}, "--cluster-workers 0 is not a number of workers"),
         ("head:8786", {"listen": "8790"}, "--cluster-listen 8790 is not HOST:PORT"),
         ("head:8786", {"wait": "long"}, "--cluster-wait long is not a duration"),
@@ -50,6 +51,26 @@ def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> No
 def test_what_cannot_be_is_refused(cluster: str | None, more: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         asked(cluster, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"address":', "the scheduler file cannot be read"),
+        (b"\xff\xfe", "the scheduler file cannot be read"),
+        (b"[" * 100_000, "the scheduler file cannot be read"),
+        (b" " * 2_000_000, "the scheduler file cannot be read"),
+        (b"[]", "the scheduler file holds no address"),
+        (b'{"address": 5}', "the scheduler file holds no address"),
+        (b'{"address": "inproc://10.0.0.5/1"}', "the scheduler file holds no address"),
+    ],
+)
+def test_a_scheduler_file_that_is_none_is_refused_in_words(content: bytes, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "scheduler.json"
+    file.write_bytes(content)
+    with pytest.raises(UsageError, match=said) as refused:
+        asked(str(file))
+    assert refused.value.where == str(file)
 
 
 def test_without_the_extra_one_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

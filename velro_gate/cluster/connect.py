@@ -125,9 +125,12 @@ def connected(options: ClusterOptions, say: Callable[[str], None]) -> Iterator[C
         # What matters of it is said in our own words.
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
-        started = None if options.local is None else stack.enter_context(local_cluster(options.local))
-        address = options.address if started is None else started.address
-        client = stack.enter_context(client_of(address, options, None if started is None else started.security))
+        address, security = options.address, None
+        if options.local is not None:
+            started = stack.enter_context(local_cluster(options.local))
+            address, security = started.address, started.security
+        assert address is not None, "a cluster that is not started here has an address"
+        client = stack.enter_context(client_of(address, options, security))
         yield stack.enter_context(joined(client, options, say))
 
 
@@ -139,7 +142,7 @@ def joined(client: Any, options: ClusterOptions, say: Callable[[str], None]) -> 
 
 
 @contextmanager
-def client_of(address: str | None, options: ClusterOptions, security: Any = None) -> Iterator[Any]:
+def client_of(address: str, options: ClusterOptions, security: Any = None) -> Iterator[Any]:
     """A client of Dask, connected until the end of the block. security: None: as Dask's own settings say.
 
     Raises:
@@ -147,7 +150,6 @@ def client_of(address: str | None, options: ClusterOptions, security: Any = None
     """
     from distributed import Client
 
-    place = address or str(options.file)
     arguments: dict[str, Any] = {
         "timeout": min(CONNECT_SECONDS, max(options.wait, 1.0)),
         "set_as_default": False,
@@ -155,14 +157,12 @@ def client_of(address: str | None, options: ClusterOptions, security: Any = None
     }
     if security is not None:
         arguments["security"] = security
-    if address is None:
-        arguments["scheduler_file"] = str(options.file)
     try:
         client = Client(address, **arguments)
     except (OSError, ValueError, RuntimeError, TypeError) as error:  # asyncio's TimeoutError is an OSError
         raise BrokenError(
             "no Dask scheduler answers",
-            where=place,
+            where=address,
             why=str(error) or type(error).__name__,
             hint="Start one with 'dask scheduler', check address, firewall and TLS settings; docs/cluster.md shows how.",
         ) from error

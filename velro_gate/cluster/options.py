@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from velro_gate.bounded import read_text
 from velro_gate.errors import UsageError
 
 MOST_WORKERS = 256
 """Each has a connection to this machine, and passes on its samples over it."""
 
+_MOST_BYTES = 1 << 20
+"""Of a scheduler file, which holds some hundred bytes."""
 _LOCAL = re.compile(r"local:(\d{1,4})")
 _ADDRESS = re.compile(r"(?:(?:tcp|tls)://)?(?:[\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}")
 _ASK = "Give the scheduler's address (tcp://HOST:8786), its scheduler.json, or local:N for N workers on this machine."
@@ -18,14 +22,12 @@ _ASK = "Give the scheduler's address (tcp://HOST:8786), its scheduler.json, or l
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterOptions:
-    """Exactly one of ``local``, ``address`` and ``file`` is set."""
+    """Exactly one of ``local`` and ``address`` is set."""
 
     local: int | None = None
     """Workers to start on this machine, for the length of the command."""
     address: str | None = None
     """Where the scheduler is."""
-    file: Path | None = None
-    """What the scheduler has written: ``--scheduler-file``."""
     workers: int | None = None
     """How many workers are to send; None: all that are there."""
     wait: float = 60.0
@@ -34,7 +36,7 @@ class ClusterOptions:
     """Host and port at which the workers connect to this machine; None: the address that faces the scheduler, any port."""
 
     def __post_init__(self) -> None:
-        if sum(each is not None for each in (self.local, self.address, self.file)) != 1:
+        if (self.local is None) is (self.address is None):
             raise ValueError("a cluster is named in one way")
 
 
@@ -60,13 +62,23 @@ def cluster_options(text: str | None, workers: int | None, wait: float, listen: 
     if workers is not None:
         _check_count(f"--cluster-workers {workers}", workers)
     if text.endswith(".json"):
-        path = Path(text)
-        if not path.is_file():
-            raise UsageError("there is no such scheduler file", where=text, hint=_ASK)
-        return ClusterOptions(file=path, workers=workers, wait=wait, listen=at)
+        return ClusterOptions(address=_written_address(Path(text)), workers=workers, wait=wait, listen=at)
     if not _ADDRESS.fullmatch(text):
         raise UsageError(f"--cluster {text} does not name a cluster", hint=_ASK)
     return ClusterOptions(address=text if "://" in text else f"tcp://{text}", workers=workers, wait=wait, listen=at)
+
+
+def _written_address(file: Path) -> str:
+    """The address in what a scheduler has written: ``dask scheduler --scheduler-file FILE``."""
+    try:
+        found = json.loads(read_text(file, _MOST_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"it is no JSON: {error}"
+        raise UsageError("the scheduler file cannot be read", where=str(file), why=why, hint=_ASK) from error
+    address = found.get("address") if isinstance(found, dict) else None
+    if not isinstance(address, str) or not _ADDRESS.fullmatch(address):
+        raise UsageError("the scheduler file holds no address of a scheduler", where=str(file), hint=_ASK)
+    return address
 
 
 def _check_count(said: str, count: int) -> None:

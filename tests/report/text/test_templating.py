@@ -69,6 +69,10 @@ def test_the_trend_can_be_changed_and_a_whole_template_replaced(folder: Path) ->
         "{{ view.no_such_field }}",
         '{% extends "velro/none.html.j2" %}',
         "{{ view.__class__.__mro__ }}",
+        "{{ 1 / 0 }}",
+        "{{ view.title + 1 }}",
+        "{% for one in range(10 ** 9) %}{% endfor %}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
     ],
 )
 def test_a_mistake_in_a_template_is_an_error_in_words(folder: Path, text: str) -> None:

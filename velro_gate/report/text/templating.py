@@ -78,11 +78,13 @@ def rendered(file: str, values: Mapping[str, Any]) -> str:
     """
     try:
         return template(file).render(values)
-    except TemplateError as error:
+    except Exception as error:
+        # What a template computes can fail in any way; one of the package's own that does is a fault of ours.
         if not _OWN.folder:
             raise
         where = f"{_OWN.folder}/{getattr(error, 'name', None) or file}"
-        raise UsageError("a template cannot be used", where=where, why=error.message, hint=_TEMPLATES) from error
+        why = error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+        raise UsageError("a template cannot be used", where=where, why=why, hint=_TEMPLATES) from error
 
 
 def shipped(file: str) -> str:
