@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import math
+from collections.abc import Iterator
 from random import Random
 
 import httpx
@@ -198,10 +199,22 @@ def test_the_address_says_what_the_other_side_understands(url: str, wanted: Mess
     assert Webhook(url=url).wanted is wanted
 
 
-def test_an_address_that_is_none_is_refused_without_being_shown() -> None:
+@pytest.mark.parametrize(
+    "url", ["s3cret", "http://[s3cret", "https://", "http://host:s3cret/", "http://host:99999/s3cret", "file:///s3cret"]
+)
+def test_an_address_that_is_none_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(UsageError) as refused:
-        Webhook(url="s3cret")
+        Webhook(url=url)
     assert "s3cret" not in str(refused.value)
+
+
+def test_of_the_answer_only_the_head_is_read() -> None:
+    def endless() -> Iterator[bytes]:
+        yield b"x"
+        raise AssertionError("the body was read")
+
+    taking = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    Webhook(url="https://hooks.example/1", transport=taking).send("{}")
 
 
 def test_a_card_for_teams_is_an_adaptive_card() -> None:

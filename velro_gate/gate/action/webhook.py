@@ -38,8 +38,7 @@ class Webhook:
     transport: httpx.BaseTransport | None = None
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
+        if not _is_http(self.url):
             raise UsageError("the input webhook-url is not an http address", hint="Store the address again as a secret.")
 
     @property
@@ -82,10 +81,11 @@ class Webhook:
     def _tried(self, client: httpx.Client, content: bytes) -> tuple[int, httpx.Headers, str]:
         """Status (0: no response), headers, and what went wrong."""
         try:
-            answer = client.post(self.url, content=content, headers=self._headers(content))
+            # Only the head is read: a body may have no end.
+            with client.stream("POST", self.url, content=content, headers=self._headers(content)) as answer:
+                return answer.status_code, answer.headers, f"status {answer.status_code}"
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return 0, httpx.Headers(), type(error).__name__
-        return answer.status_code, answer.headers, f"status {answer.status_code}"
 
     def _headers(self, content: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": f"velro-gate/{__version__}"}
@@ -95,3 +95,11 @@ class Webhook:
             signed = hmac.new(self.key.encode(), f"{at}.".encode() + content, hashlib.sha256).hexdigest()
             headers |= {TIMESTAMP: at, SIGNATURE: f"sha256={signed}"}
         return headers
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
