@@ -143,6 +143,16 @@ def test_the_tail_of_one_step_is_found_and_named() -> None:
     assert one.facts.p95 > 0.1
 
 
+def test_the_tail_of_a_rare_step_is_found_though_another_step_is_the_slower_one_on_the_whole() -> None:
+    rows = quiet()
+    rare = np.random.default_rng(5).random(len(rows))
+    rows = changed(rows, rows.step == 0, 0.020, cache=FIRST_CACHE_LAYER)
+    (one,) = found(changed(rows, (rows.step == 1) & (rare < 0.06), 0.150, cache=FIRST_CACHE_LAYER))
+    assert isinstance(one.facts, StepTail)
+    assert one.facts.step == "list"
+    assert one.facts.share > 0.9
+
+
 def test_a_tail_that_all_steps_share_is_no_step_s_own() -> None:
     rows = quiet()
     slow = np.random.default_rng(5).random(len(rows)) < 0.12

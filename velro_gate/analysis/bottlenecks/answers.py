@@ -143,8 +143,9 @@ def step_tail(seen: Observed) -> Iterator[Bottleneck]:
     p50, p95 = quantiles[step]
     others = [high / low for other, (low, high) in quantiles.items() if other != step]
     usual = float(np.median(others)) if others else 2.0
-    slow = _slowest(times, good)
-    share = float((rows.step[slow] == step).mean())
+    # A step that is a small part of all requests can have a tail that is less than the slowest of all.
+    slow = _slowest(times, good) & (times >= p95 / 2.0)
+    share = float((rows.step[slow] == step).mean()) if bool(slow.any()) else 0.0
     if p95 / p50 < max(TAIL_RATIO, OTHERS * usual) or share < 0.5:
         return
     if _in_one_go(seen, rows.due[slow & (rows.step == step)]) or _by_misses(seen, slow & (rows.step == step)):
