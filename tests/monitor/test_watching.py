@@ -130,6 +130,12 @@ def test_a_source_that_hangs_is_given_up_on_and_tried_again() -> None:
     assert readings
 
 
+def test_a_source_that_hangs_is_down_from_the_first_attempt_until_it_is_given_up_on() -> None:
+    readings, _ = watched([Fake("a", {"v": 1.0}, 1e9, {"v": 2.0})], 12.0, every=1.0, own=True)
+    down = [reading.at for reading in readings if reading.name == "a_up" and reading.value == 0.0]
+    assert down == pytest.approx([1.0, 6.0]), "one attempt of five seconds is a stretch without an answer, not a moment"
+
+
 def test_values_that_are_no_numbers_are_left_out() -> None:
     readings, _ = watched([Fake("a", {"nan": float("nan"), "inf": float("inf"), "v": 1.0})], 1.0)
     assert [reading.name for reading in readings] == ["v"]

@@ -127,6 +127,9 @@ async def _watch_one(
                 note(complaint)
             pause = min(2.0 * pause, max(_LONGEST_PAUSE, every))
             emit(Reading(at=began, source=MONITOR, name=f"{source.key}_up", value=0.0))
+            if (ended := now()) - began >= every:
+                # It was silent all the while: one attempt shows a stretch, not a moment.
+                emit(Reading(at=ended, source=MONITOR, name=f"{source.key}_up", value=0.0))
         else:
             at, pause = now(), every
             for name, value in _kept(values, known):
