@@ -28,7 +28,7 @@ import trio.testing
 
 from benchmarks.processes import carry_out, module, our_environment
 from benchmarks.table import Page, Table, at_most, figures_table, options
-from velro_gate.cluster.channel import MOST_FRAME, Kind, WorkerChannel
+from velro_gate.cluster.channel import MOST_FRAME, FrameKind, WorkerChannel
 from velro_gate.cluster.connect import Cluster, client_of, joined
 from velro_gate.cluster.head import Observers, run_on_cluster
 from velro_gate.cluster.local import LocalCluster, local_cluster, more_workers
@@ -294,7 +294,7 @@ def head_cost(pieces: int = 200) -> float:
             spent = 0.0
             for _ in range(pieces):
                 for first in range(0, len(data), MOST_FRAME):
-                    await worker.send(Kind.BYTES, data[first : first + MOST_FRAME])
+                    await worker.send(FrameKind.BYTES, data[first : first + MOST_FRAME])
                 began, got = time.process_time(), b""
                 while len(got) < len(data):
                     frame = await head.receive()

@@ -171,7 +171,7 @@ def model_house(folder: Path) -> Path:
     for name in (*names, *wings, *transports):
         (package / name).mkdir(parents=True)
         (package / name / "__init__.py").touch()
-    above = ("units", "pacing", "secrecy", "model/samples", "engine/run")
+    above = ("arrays", "units", "pacing", "secrecy", "model/samples", "engine/run")
     for name in ("__init__", "__main__", "errors", "hardening", "leftovers", "bounded", *above):
         (package / f"{name}.py").touch()
     return package
@@ -529,3 +529,12 @@ def test_every_word_that_a_report_can_show_is_in_the_glossary(
 def test_the_version_stands_in_one_place() -> None:
     assert "version" in PROJECT["project"]["dynamic"]
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "velro_gate/__init__.py"
+
+
+def test_a_class_or_type_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path, text in package().items():
+        for name in re.findall(r"^(?:class |(?=\w+(?:: TypeAlias)? = ))([A-Z]\w*[a-z]\w*)", text, re.MULTILINE):
+            places.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert not twice, "one word, one meaning: rename one, or define it once and import it"

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from velro_gate.model.run import Shard
 from velro_gate.model.scenario import ClosedArrivals, NoAuth, OpenArrivals, Phase, Scenario, Step
 
-Needs = tuple[tuple[int, ...], ...]
+StepOrder = tuple[tuple[int, ...], ...]
 """For each step the steps that a user must have taken once before it, in their order."""
 
 _PLACEHOLDER = re.compile(r"\$\{([^{}]*)\}")
@@ -81,7 +81,7 @@ def connect_time(user: int, phase: Phase) -> float:
     return 0.9 * phase.ramp * user / phase.users
 
 
-def needs_of(scenario: Scenario) -> Needs:
+def needs_of(scenario: Scenario) -> StepOrder:
     """What each step of a scenario needs: the steps that capture what it names.
 
     Where users keep cookies and the scenario says nothing of authentication, a certain first step that sends data (a POST or
@@ -111,7 +111,7 @@ def _texts(step: Step) -> Iterator[str]:
         yield step.body.template
 
 
-def _in_need_of(planned: Sequence[int], needs: Needs) -> list[int]:
+def _in_need_of(planned: Sequence[int], needs: StepOrder) -> list[int]:
     """The rest of a first journey, each step that lacks another one replaced by what it lacks."""
     taken: set[int] = set()
     sent = []
@@ -122,7 +122,7 @@ def _in_need_of(planned: Sequence[int], needs: Needs) -> list[int]:
     return sent
 
 
-def open_schedule(phase: Phase, steps: Sequence[Step], seed: int, needs: Needs = ()) -> Schedule:
+def open_schedule(phase: Phase, steps: Sequence[Step], seed: int, needs: StepOrder = ()) -> Schedule:
     """Every arrival of an open phase, ramp included, over all users.
 
     Poisson spacing draws a homogeneous process and maps it through the inverse of the cumulative profile (time rescaling),
@@ -178,7 +178,7 @@ def connected_by(due: npt.NDArray[np.float64], phase: Phase) -> npt.NDArray[np.i
 
 
 def _steps_of(
-    user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step], seed: int, needs: Needs
+    user: npt.NDArray[np.uint32], phase: Phase, steps: Sequence[Step], seed: int, needs: StepOrder
 ) -> npt.NDArray[np.uint16]:
     """Which step each arrival is: every user walks through journeys of its own, one step an arrival, in order.
 
@@ -195,7 +195,7 @@ def _steps_of(
 
 
 def _walk(
-    total: int, counts: npt.NDArray[np.int64], steps: Sequence[Step], random: np.random.Generator, needs: Needs
+    total: int, counts: npt.NDArray[np.int64], steps: Sequence[Step], random: np.random.Generator, needs: StepOrder
 ) -> npt.NDArray[np.uint16]:
     """Concatenated walks: counts[u] steps for user u, each walk starting at a stationary point of a journey."""
     probability = np.array([step.probability for step in steps])
@@ -248,7 +248,7 @@ def _with_needs(
     column: npt.NDArray[np.int64],
     kept: npt.NDArray[np.bool_],
     skipped: npt.NDArray[np.int64],
-    needs: Needs,
+    needs: StepOrder,
 ) -> npt.NDArray[np.int64]:
     """The first journeys' steps, those that lack another one replaced, of users that do not begin at the beginning."""
     column = column.copy()
@@ -261,7 +261,7 @@ def _with_needs(
 
 
 def closed_journey(
-    phase: Phase, arrivals: ClosedArrivals, steps: Sequence[Step], seed: int, user: int, needs: Needs = ()
+    phase: Phase, arrivals: ClosedArrivals, steps: Sequence[Step], seed: int, user: int, needs: StepOrder = ()
 ) -> Iterator[tuple[float, int]]:
     """The endless walk of one user of a closed loop: (seconds to think before the request, step index).
 
@@ -277,7 +277,7 @@ def closed_journey(
         first = False
 
 
-def _closed_steps(steps: Sequence[Step], draw: random.Random, needs: Needs) -> Iterator[int]:
+def _closed_steps(steps: Sequence[Step], draw: random.Random, needs: StepOrder) -> Iterator[int]:
     # See _first_journeys.
     begins = draw.choices(range(len(steps)), [step.probability for step in steps])[0]
     rest = [i for i in range(begins, len(steps)) if i == begins or draw.random() < steps[i].probability]

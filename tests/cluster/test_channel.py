@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from velro_gate.cluster.channel import MOST_FRAME, Kind, Refused, Ticket, WorkerChannel, admit, introduce, new_key
+from velro_gate.cluster.channel import MOST_FRAME, FrameKind, Refused, Ticket, WorkerChannel, admit, introduce, new_key
 
 TICKET = Ticket(index=3, key=new_key(), hosts=("head",), port=1, tls=False)
 
@@ -63,7 +63,7 @@ def test_both_sides_understand_each_other_once_they_have_proved_themselves() -> 
     async def main() -> None:
         worker, head, _ = await channels()
         for sender, receiver in ((worker, head), (head, worker)):
-            for kind, content in ((Kind.PING, b""), (Kind.BYTES, b"x" * MOST_FRAME)):
+            for kind, content in ((FrameKind.PING, b""), (FrameKind.BYTES, b"x" * MOST_FRAME)):
                 await sender.send(kind, content)
                 assert await receiver.receive() == (kind, content)
         worker.close()
@@ -97,7 +97,7 @@ def test_a_frame_that_was_changed_on_the_way_ends_the_connection(place: int) -> 
         worker, head, ours = await channels()
         sent: list[bytes] = []
         worker._stream = _Recorder(sent)  # type: ignore[assignment]
-        await worker.send(Kind.BYTES, b"1234")
+        await worker.send(FrameKind.BYTES, b"1234")
         changed = bytearray(sent[0])
         changed[place] ^= 2
         await ours.send_all(bytes(changed))
@@ -113,7 +113,7 @@ def test_a_frame_that_is_sent_twice_or_left_out_ends_the_connection() -> None:
             sent: list[bytes] = []
             worker._stream = _Recorder(sent)  # type: ignore[assignment]
             for content in (b"first", b"second"):
-                await worker.send(Kind.BYTES, content)
+                await worker.send(FrameKind.BYTES, content)
             for number in order:
                 await ours.send_all(sent[number])
             heard = [await head.receive() for _ in order]

@@ -10,7 +10,7 @@ from trio.testing import memory_stream_pair
 
 from tests.cluster.runs import shard_processes
 from velro_gate.cluster import worker
-from velro_gate.cluster.channel import Kind, WorkerChannel
+from velro_gate.cluster.channel import FrameKind, WorkerChannel
 
 KEYS = {"sends": b"a" * 32, "receives": b"b" * 32}
 
@@ -22,7 +22,7 @@ def test_the_shard_is_gone_when_the_head_is(hangs_up: bool, monkeypatch: pytest.
     async def main() -> None:
         async def be_there() -> None:
             while True:
-                await head.send(Kind.PING, b"")
+                await head.send(FrameKind.PING, b"")
                 await trio.sleep(0.1)
 
         ours, theirs = memory_stream_pair()
@@ -31,11 +31,11 @@ def test_the_shard_is_gone_when_the_head_is(hangs_up: bool, monkeypatch: pytest.
         with trio.fail_after(120):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(worker.serve, there)
-                await head.send(Kind.START, json.dumps({"zero": 0.0, "foreign_code": False}).encode())
+                await head.send(FrameKind.START, json.dumps({"zero": 0.0, "foreign_code": False}).encode())
                 async with trio.open_nursery() as there_for_now:
                     there_for_now.start_soon(be_there)
                     # Its first sign of life.
-                    while (frame := await head.receive()) is not None and frame[0] is not Kind.BYTES:
+                    while (frame := await head.receive()) is not None and frame[0] is not FrameKind.BYTES:
                         pass
                     there_for_now.cancel_scope.cancel()
                 assert len(shard_processes()) == 1

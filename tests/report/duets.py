@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tests.report import records
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.summaries.control import control_summary
 from velro_gate.analysis.verdict.judge_duet import head_phases, judge_duet_record
+from velro_gate.arrays import Floats
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
 from velro_gate.model.record import Plan, Revision, RunRecord
 from velro_gate.model.scenario import OpenArrivals, Phase, Policy

@@ -53,7 +53,7 @@ class Group(TyperGroup):
         return _in_plain_words(super().get_params(ctx), ctx)
 
 
-class Root(Group):
+class RootGroup(Group):
     """The whole program, whose help is the overview."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - its caller gives them

@@ -67,7 +67,7 @@ Profile = Annotated[
     typer.Option("--profile", "-p", help="Profile of the scenario: full, pr, quick, ... (default: pr).", rich_help_panel=LOAD),
 ]
 QuickTest = Annotated[bool, typer.Option("--quick-test", help="Same as --profile quick.", rich_help_panel=LOAD)]
-DryRun = Annotated[
+DryRunOption = Annotated[
     bool,
     typer.Option(
         "--dry-run",
@@ -84,7 +84,7 @@ Shards = Annotated[
         "--shards", help="Processes that send the load: a number, or auto for as many as the plan needs.", rich_help_panel=LOAD
     ),
 ]
-Cluster = Annotated[
+ClusterOption = Annotated[
     str | None,
     typer.Option(
         "--cluster",

@@ -29,7 +29,7 @@ MOST_FRAME = 1 << 18
 _READ_SIZE = 1 << 18
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame holds."""
 
     BYTES = 1
@@ -87,7 +87,7 @@ class WorkerChannel:
         self._rest = bytearray()
         self._turn = trio.Lock()
 
-    async def send(self, kind: Kind, content: bytes = b"") -> None:
+    async def send(self, kind: FrameKind, content: bytes = b"") -> None:
         """Send one frame, of at most ``MOST_FRAME`` bytes.
 
         Raises:
@@ -99,7 +99,7 @@ class WorkerChannel:
             self._sent += 1
             await self._stream.send_all(head + content + tag)
 
-    async def receive(self) -> tuple[Kind, bytes] | None:
+    async def receive(self) -> tuple[FrameKind, bytes] | None:
         """The next frame; None when the other end is gone, or what came is not from it."""
         try:
             head = await _take(self._stream, self._rest, _HEAD.size)
@@ -115,7 +115,7 @@ class WorkerChannel:
         if not hmac.compare_digest(tag, _tag(self._keys[1], self._received, head, content)):
             return None
         self._received += 1
-        return Kind(kind), content
+        return FrameKind(kind), content
 
     def close(self) -> None:
         """Hang up; never waits."""

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import trio
 
-from velro_gate.cluster.channel import MOST_FRAME, Kind
+from velro_gate.cluster.channel import MOST_FRAME, FrameKind
 from velro_gate.cluster.clock import wall_offset
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.facts import WorkerFacts
@@ -58,7 +58,7 @@ async def _bandwidth(host: WorkerHost) -> float | None:
     began = perf_counter()
     with trio.move_on_after(_SECONDS):
         for _ in range(BANDWIDTH_BYTES // MOST_FRAME):
-            await host.channel.send(Kind.BYTES, bytes(MOST_FRAME))
+            await host.channel.send(FrameKind.BYTES, bytes(MOST_FRAME))
         asked = await host.ping_once()
         while host.answered < asked:
             await trio.sleep(_LOOK_EVERY)

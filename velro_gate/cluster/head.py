@@ -23,7 +23,7 @@ from typing import Any
 
 import trio
 
-from velro_gate.cluster.channel import MOST_FRAME, Kind, Refused, Stream, Ticket, WorkerChannel, admit, new_key
+from velro_gate.cluster.channel import MOST_FRAME, FrameKind, Refused, Stream, Ticket, WorkerChannel, admit, new_key
 from velro_gate.cluster.clock import ClockWatch, Offset, offset_of, wall_offset
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.worker import INTRODUCTION, PING_EVERY, PONG, SILENT, host_shard
@@ -166,11 +166,11 @@ class WorkerHost:
         try:
             while (frame := await self.channel.receive()) is not None:
                 kind, content = frame
-                if kind is Kind.PONG:
+                if kind is FrameKind.PONG:
                     self._pong(content)
-                elif kind is Kind.BYTES:
+                elif kind is FrameKind.BYTES:
                     await self._bytes.feed(content)
-                elif kind is Kind.ENDED:
+                elif kind is FrameKind.ENDED:
                     self.how = self.how or content.decode()
                     break
         finally:
@@ -192,7 +192,7 @@ class WorkerHost:
             trio.BrokenResourceError, trio.ClosedResourceError: the worker is gone.
         """
         sent = perf_counter()
-        await self.channel.send(Kind.PING, struct.pack("!d", sent))
+        await self.channel.send(FrameKind.PING, struct.pack("!d", sent))
         return sent
 
     def _pong(self, content: bytes) -> None:
@@ -231,9 +231,9 @@ class _Bytes:
         """See ByteStream."""
         if not self._started:
             self._started = True
-            await self._channel.send(Kind.START, self._start())
+            await self._channel.send(FrameKind.START, self._start())
         for first in range(0, len(data), MOST_FRAME):
-            await self._channel.send(Kind.BYTES, data[first : first + MOST_FRAME])
+            await self._channel.send(FrameKind.BYTES, data[first : first + MOST_FRAME])
 
     async def receive_some(self, most: int) -> bytes:  # noqa: ARG002 - a frame is never larger
         """See ByteStream."""

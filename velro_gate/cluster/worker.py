@@ -17,7 +17,7 @@ from time import perf_counter
 
 import trio
 
-from velro_gate.cluster.channel import MOST_FRAME, Kind, Refused, Ticket, WorkerChannel, introduce
+from velro_gate.cluster.channel import MOST_FRAME, FrameKind, Refused, Ticket, WorkerChannel, introduce
 from velro_gate.engine.shards.hosts import exit_code, how_it_ended, start_process
 from velro_gate.engine.shards.messages import until_silent
 from velro_gate.errors import BrokenError
@@ -102,11 +102,11 @@ async def serve(channel: WorkerChannel) -> None:
             kind, content = frame
             # Where the head or the shard has just gone, the next frame says so.
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                if kind is Kind.PING:
-                    await channel.send(Kind.PONG, content + struct.pack("!dd", perf_counter(), time.time()))
-                elif kind is Kind.START and pipe is None:
+                if kind is FrameKind.PING:
+                    await channel.send(FrameKind.PONG, content + struct.pack("!dd", perf_counter(), time.time()))
+                elif kind is FrameKind.START and pipe is None:
                     pipe = await nursery.start(partial(_shard, channel, json.loads(content)))
-                elif kind is Kind.BYTES and pipe is not None:
+                elif kind is FrameKind.BYTES and pipe is not None:
                     await pipe.send_all(content)
         nursery.cancel_scope.cancel()
 
@@ -124,7 +124,7 @@ async def _shard(channel: WorkerChannel, order: dict[str, float], *, task_status
             pipe.socket.close()
             code = await trio.to_thread.run_sync(exit_code, process)
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await channel.send(Kind.ENDED, how_it_ended(code).encode())
+                await channel.send(FrameKind.ENDED, how_it_ended(code).encode())
         finally:
             pipe.socket.close()
             process.kill()
@@ -134,4 +134,4 @@ async def _shard(channel: WorkerChannel, order: dict[str, float], *, task_status
 async def _pass_on(pipe: trio.SocketStream, channel: WorkerChannel) -> None:
     with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
         while data := await pipe.receive_some(MOST_FRAME):
-            await channel.send(Kind.BYTES, bytes(data))
+            await channel.send(FrameKind.BYTES, bytes(data))

@@ -18,7 +18,7 @@ from velro_gate.engine.load.aside import Aside
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.deadlines import expire_overdue
 from velro_gate.engine.load.population import ConnectionCounts, PhaseSetup
-from velro_gate.engine.load.scheduling import Arrivals
+from velro_gate.engine.load.scheduling import ArrivalSource
 from velro_gate.engine.steps.requests import CompiledStep
 
 _AT_A_TIME = 256
@@ -82,7 +82,7 @@ class WirePopulation(Generic[U, C]):
         """See Population."""
         self._users[user].arrive(due, self._steps[step])
 
-    def arrivals(self, planned: Arrivals, until: float) -> Arrivals:  # noqa: ARG002 - the interface's
+    def arrivals(self, planned: ArrivalSource, until: float) -> ArrivalSource:  # noqa: ARG002 - the interface's
         """See Population: what falls due is what was planned."""
         return planned
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from scipy import special
 
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.evaluation.results import Aim, Amount, Figure
 
 TAIL = 0.025

@@ -11,7 +11,7 @@ from tests.analysis.phases import phase, record, run_of, samples
 from velro_gate.analysis.summaries.averages import averages
 from velro_gate.analysis.summaries.own import group_times, own_measurements
 from velro_gate.analysis.summaries.phase import summarise
-from velro_gate.analysis.summaries.resources import Series, resource_summaries, series_of
+from velro_gate.analysis.summaries.resources import ResourceSeries, resource_summaries, series_of
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.metric.definition import Direction, MetricKind
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType
@@ -38,16 +38,16 @@ def own(
     return OwnMetric(**given)  # type: ignore[arg-type]
 
 
-def series(**values: Mapping[float, float]) -> Series:
+def series(**values: Mapping[float, float]) -> ResourceSeries:
     return series_of([Reading(at=at, source="own", name=n, value=v) for n, row in values.items() for at, v in row.items()])
 
 
-def only(metric: OwnMetric, found: Series, rows: Samples | None = None, steps: tuple[str, ...] = ()) -> Estimate | None:
+def only(metric: OwnMetric, found: ResourceSeries, rows: Samples | None = None, steps: tuple[str, ...] = ()) -> Estimate | None:
     measured = own_measurements([metric], found, RUN, Samples.empty() if rows is None else rows, steps)
     return measured.get(metric.metric)
 
 
-def value(metric: OwnMetric, found: Series) -> float | None:
+def value(metric: OwnMetric, found: ResourceSeries) -> float | None:
     estimate = only(metric, found)
     return None if estimate is None else estimate.value
 

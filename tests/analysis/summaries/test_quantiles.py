@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.quantiles import SLICES, Observations, sample_quantile, slices_of, step_quantiles
+from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
 from velro_gate.report.text.figures import detail
 

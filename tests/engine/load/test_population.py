@@ -16,12 +16,11 @@ from velro_gate.engine.load.aside import Aside
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.phase import PhasePlan, run_phase
 from velro_gate.engine.load.population import ConnectionCounts, PhaseSetup
-from velro_gate.engine.load.scheduling import Arrivals
+from velro_gate.engine.load.scheduling import ArrivalSource
 from velro_gate.engine.load.timer import ClockAlarm
 from velro_gate.model.run import PhaseRun, Shard
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome, Samples
-from velro_gate.model.scenario import Arrivals as Wanted
-from velro_gate.model.scenario import ClosedArrivals, NoAuth, OpenArrivals, Phase, Scenario, Target
+from velro_gate.model.scenario import Arrivals, ClosedArrivals, NoAuth, OpenArrivals, Phase, Scenario, Target
 
 STEPS = (step("one"), step("two"))
 
@@ -56,7 +55,7 @@ class Echoes:
         (due, step), now = self._listening.pop(user), self.context.now()
         self.context.recorder.put(due, due, now, 0.0, nan, nan, step, user, 0, outcome, NO_CACHE_HEADER, 0)
 
-    def arrivals(self, planned: Arrivals, until: float) -> Arrivals:
+    def arrivals(self, planned: ArrivalSource, until: float) -> ArrivalSource:
         return planned
 
     async def start(self, nursery: trio.Nursery, aside: Aside) -> None:
@@ -124,7 +123,7 @@ def shouting(planned: Phase, echo: float | None) -> tuple[PhaseRun, Samples, Ech
 
 
 @pytest.mark.parametrize("arrivals", [OpenArrivals(rate=20.0, spacing="even"), ClosedArrivals(think_time=0.2, constant=True)])
-def test_its_books_balance_and_its_times_are_those_of_the_clock(arrivals: Wanted) -> None:
+def test_its_books_balance_and_its_times_are_those_of_the_clock(arrivals: Arrivals) -> None:
     run, samples, population = shouting(phase(users=4, ramp=1.0, duration=4.0, arrivals=arrivals), 0.1)
     within = (samples.due >= run.measured_from) & (samples.due < run.measured_until)
     assert sum(run.due.values()) == within.sum() > 20

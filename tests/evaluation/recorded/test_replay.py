@@ -10,18 +10,18 @@ import pytest
 
 from velro_gate.analysis.rows.noise import noise_of
 from velro_gate.analysis.rows.shifts import scaled_shift
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.confirmation import confirms
 from velro_gate.analysis.stored.rules import levels
+from velro_gate.arrays import Floats
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.recorded.replay import POLICY, FurtherRuns, Replayed, flagged, replay_figures, replayed
-from velro_gate.evaluation.recorded.series import Commit, Labelled, Series, SeriesFound
+from velro_gate.evaluation.recorded.series import Commit, Labelled, RecordedSeries, SeriesFound
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Estimate
 
 
-def series(values: Sequence[float], metric: str = "p95", *, raw: tuple[Floats, ...] = ()) -> Series:
-    return Series(
+def series(values: Sequence[float], metric: str = "p95", *, raw: tuple[Floats, ...] = ()) -> RecordedSeries:
+    return RecordedSeries(
         source="made up", name="x", figures=("all",), metrics=(metric,), values=np.array(values)[:, None, None], raw=raw
     )
 
@@ -30,7 +30,7 @@ def steady(count: int, seed: int = 1) -> list[float]:
     return list(0.02 * np.exp(np.random.default_rng(seed).normal(0.0, 0.01, count)))
 
 
-def later(one: Series) -> Replayed:
+def later(one: RecordedSeries) -> Replayed:
     (found,) = replayed(one, FurtherRuns.LATER_JOBS)
     return found
 
@@ -86,7 +86,7 @@ def test_an_odd_job_fails_by_further_runs_of_its_own_and_not_by_those_of_later_j
     random = np.random.default_rng(4)
     values = 0.02 * np.exp(random.normal(0.0, 0.01, (40, 3, 1))) * [[[1.0], [1.4], [2.0]]]
     values[30] *= 1.5
-    one = Series(source="x", name="x", figures=("all",), metrics=("p95",), values=values, arms=("a", "b", "c"))
+    one = RecordedSeries(source="x", name="x", figures=("all",), metrics=("p95",), values=values, arms=("a", "b", "c"))
     assert [int(each.failed.sum()) for each in replayed(one, FurtherRuns.SAME_JOB)] == [1, 1, 1]
     assert [int(each.failed.sum()) for each in replayed(one, FurtherRuns.LATER_JOBS)] == [0, 0, 0]
 
@@ -138,9 +138,9 @@ def test_raw_times_feed_the_naive_test() -> None:
 
 def test_values_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="jobs, arms, figures"):
-        Series(source="x", name="x", figures=("a",), metrics=("p50",), values=np.zeros((3, 1)))
+        RecordedSeries(source="x", name="x", figures=("a",), metrics=("p50",), values=np.zeros((3, 1)))
     with pytest.raises(ValueError, match="kinds"):
-        Series(source="x", name="x", figures=("a",), metrics=(), values=np.zeros((3, 1, 1)))
+        RecordedSeries(source="x", name="x", figures=("a",), metrics=(), values=np.zeros((3, 1, 1)))
 
 
 def labelled(jump: float) -> Labelled:

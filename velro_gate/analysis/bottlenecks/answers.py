@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.bottlenecks.observed import Observed
+from velro_gate.arrays import Bools
 from velro_gate.model.facts.bottlenecks import Bottleneck, CacheMisses, ErrorBurst, Saturation, ServiceStall, StepTail
 from velro_gate.model.samples import CACHE_MISS, NO_CACHE_HEADER, Outcome
-
-Booleans = npt.NDArray[np.bool_]
 
 LEAST_REQUESTS = 200
 """Of one kind, below which its tail is chance."""
@@ -159,10 +158,10 @@ def step_tail(seen: Observed) -> Iterator[Bottleneck]:
     )
 
 
-def _slowest(times: npt.NDArray[np.float64], good: Booleans) -> Booleans:
+def _slowest(times: npt.NDArray[np.float64], good: Bools) -> Bools:
     if not bool(good.any()):
         return good
-    slow: Booleans = good & (times >= np.quantile(times[good], 1.0 - SLOWEST))
+    slow: Bools = good & (times >= np.quantile(times[good], 1.0 - SLOWEST))
     return slow
 
 
@@ -174,7 +173,7 @@ def _in_one_go(seen: Observed, due: npt.NDArray[np.float64]) -> bool:
     return bool(high - low < 0.3 * seen.seconds)
 
 
-def _by_misses(seen: Observed, slow: Booleans) -> bool:
+def _by_misses(seen: Observed, slow: Bools) -> bool:
     """Whether slow requests are slow because a cache held nothing for them."""
     cache = seen.rows.cache[slow]
     return bool(len(cache)) and float((cache == CACHE_MISS).mean()) > 0.7

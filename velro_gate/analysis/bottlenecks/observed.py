@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.analysis.summaries.resources import Series, series_of
+from velro_gate.analysis.summaries.resources import ResourceSeries, series_of
+from velro_gate.arrays import Floats
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.run import PhaseRun, Reading
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -29,7 +28,7 @@ class Observed:
     run: PhaseRun
     summary: PhaseSummary
     rows: Samples
-    series: Series
+    series: ResourceSeries
     quick: float | None = None
 
     @property

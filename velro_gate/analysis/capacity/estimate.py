@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from velro_gate.arrays import Floats
 from velro_gate.model.capacity import Trial
 from velro_gate.model.record import Estimate
-
-Floats = npt.NDArray[np.float64]
 
 CERTAIN = 1.96
 """Standard errors from the limit beyond which a load is certainly met or missed."""

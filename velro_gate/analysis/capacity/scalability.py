@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from velro_gate.arrays import Floats
 from velro_gate.model.capacity import Scalability
 from velro_gate.model.record import Estimate
 
-Floats = npt.NDArray[np.float64]
 _Law = tuple[float, float, float]
 
 LEAST_POINTS = 4

@@ -10,7 +10,7 @@ import numpy as np
 
 from velro_gate.analysis.rows.family import LEAST_BEYOND, STILL_BEYOND, Row, beyond, is_enough, not_compared, stand_in, too_few
 from velro_gate.analysis.rows.noise import common_count, on_scale
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.duet import Block, Pair, Side
 from velro_gate.model.facts.doubts import Interrupted, TrustFacts
 from velro_gate.model.facts.reasons import BlocksNotMeasured, BuildSilent, Reason
@@ -23,7 +23,7 @@ _Steps = Sequence[StepSummary | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Figures:
+class BuildFigures:
     """A figure of both builds on the comparison scale."""
 
     worsening: Floats
@@ -50,7 +50,7 @@ def unusable(pair: Pair) -> TrustFacts | None:
     return None
 
 
-def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
+def figures_of(row: Row, pairs: Sequence[Pair]) -> BuildFigures | Comparison:
     """The figures of one row, or the comparison that cannot be made, with its reason and what it means for the run."""
     base, head = ([_step(pair.block(side), row) for pair in pairs] for side in (Side.BASE, Side.HEAD))
     y_base, y_head = _on_scale(base, head, metric=row.metric)
@@ -68,7 +68,7 @@ def figures_of(row: Row, pairs: Sequence[Pair]) -> Figures | Comparison:
     if few is not None:
         return few
     d = row.metric.worse_sign * (np.array(whole["head"]) - np.array(whole["base"]))
-    return Figures(
+    return BuildFigures(
         worsening=d,
         level=median(whole["base"]),
         head=_pooled_error_rate(head) if row.metric.of_counts else median(whole["head"]),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from velro_gate.analysis.duet.block_figures import Figures, answers_of, figures_of, unusable
+from velro_gate.analysis.duet.block_figures import BuildFigures, answers_of, figures_of, unusable
 from velro_gate.analysis.duet.mde import duet_mde
 from velro_gate.analysis.duet.pair_order import orders_of
 from velro_gate.analysis.duet.reasons import undecided
@@ -24,9 +24,10 @@ from velro_gate.analysis.rows.family import Row, false_discovery, is_enough, pha
 from velro_gate.analysis.rows.noise import from_scale
 from velro_gate.analysis.rows.shifts import relative_change, share_margins
 from velro_gate.analysis.statistics.paired import Conclusion, Paired, conclusions, paired
-from velro_gate.analysis.statistics.sign_flip import Floats, Orders, single_p
+from velro_gate.analysis.statistics.sign_flip import Orders, single_p
 from velro_gate.analysis.stored.comparison import ADVISORY_Q, withheld
 from velro_gate.analysis.stored.rules import ROUNDING
+from velro_gate.arrays import Floats
 from velro_gate.model.duet import LOOKS, Duet, Pair, Side
 from velro_gate.model.facts.reasons import Reason, StandsIn
 from velro_gate.model.metrics import METRICS, Metric, Scale
@@ -61,11 +62,12 @@ def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
     if not pairs:
         return ()
     found = {row: figures_of(row, pairs) for row in _rows(duet, pairs)}
-    able = {row: figures for row, figures in found.items() if isinstance(figures, Figures)}
+    able = {row: figures for row, figures in found.items() if isinstance(figures, BuildFigures)}
     concluded = _primary({row: figures for row, figures in able.items() if row.primary}, duet)
     concluded |= _advisory({row: figures for row, figures in able.items() if not row.primary}, duet)
     return tuple(
-        concluded[row] if isinstance(figures, Figures) else replace(figures, pairs=len(pairs)) for row, figures in found.items()
+        concluded[row] if isinstance(figures, BuildFigures) else replace(figures, pairs=len(pairs))
+        for row, figures in found.items()
     )
 
 
@@ -143,13 +145,13 @@ class _Family:
     """Rows that are looked at together, and the arrays over them."""
 
     rows: tuple[Row, ...]
-    figures: tuple[Figures, ...]
+    figures: tuple[BuildFigures, ...]
     d: Floats
     least: Floats
     bound: Floats
 
     @classmethod
-    def of(cls, able: Mapping[Row, Figures], policy: Policy) -> _Family:
+    def of(cls, able: Mapping[Row, BuildFigures], policy: Policy) -> _Family:
         return cls(
             rows=tuple(able),
             figures=tuple(able.values()),
@@ -159,7 +161,7 @@ class _Family:
         )
 
 
-def _primary(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
+def _primary(able: dict[Row, BuildFigures], duet: Duet) -> dict[Row, Comparison]:
     """The family that may fail the run."""
     if not able:
         return {}
@@ -208,7 +210,7 @@ def _looks_worse(family: _Family, found: Paired, j: int, alpha: float) -> bool:
     return surely and bool(found.estimate[j] >= family.least[j] - ROUNDING)
 
 
-def _counted(change: Change, figures: Figures, policy: Policy, alpha: float) -> Change:
+def _counted(change: Change, figures: BuildFigures, policy: Policy, alpha: float) -> Change:
     """An error rate has changed only if its counts say so, too: Fisher's exact test, the counts divided by the dispersion
     between blocks. It is unchanged only if the interval of the counts lies under the bound as well.
     """
@@ -223,7 +225,7 @@ def _counted(change: Change, figures: Figures, policy: Policy, alpha: float) -> 
     return Change.INCONCLUSIVE if change is Change.UNCHANGED and shift.upper >= shift.bound else change
 
 
-def _advisory(able: dict[Row, Figures], duet: Duet) -> dict[Row, Comparison]:
+def _advisory(able: dict[Row, BuildFigures], duet: Duet) -> dict[Row, Comparison]:
     """Everything else: screened for false discoveries, a warning at most."""
     if not able:
         return {}

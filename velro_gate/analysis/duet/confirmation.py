@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from velro_gate.analysis.duet.block_figures import Figures, figures_of, unusable
+from velro_gate.analysis.duet.block_figures import BuildFigures, figures_of, unusable
 from velro_gate.analysis.duet.comparison import compare_pairs, least_worsening
 from velro_gate.analysis.duet.trust import builds_stopped, duet_doubts, stopped_builds
 from velro_gate.analysis.rows.family import Row
@@ -127,6 +127,6 @@ def _counted(row: Comparison, duet: Duet, *, confirmed: bool) -> Confirmation:
     metric = METRICS[row.metric]
     pairs = [pair for pair in duet.pairs if not unusable(pair)]
     figures = figures_of(Row(phase=row.phase, step=row.step, metric=metric, primary=True), pairs)
-    assert isinstance(figures, Figures), "a row that was compared has figures"
+    assert isinstance(figures, BuildFigures), "a row that was compared has figures"
     worse = int((figures.worsening >= least_worsening(metric, duet.policy, figures.level) - ROUNDING).sum())
     return Confirmation(runs=len(pairs), worse=worse, confirmed=confirmed, side_by_side=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from velro_gate.analysis.duet.block_figures import Figures, figures_of, unusable
+from velro_gate.analysis.duet.block_figures import BuildFigures, figures_of, unusable
 from velro_gate.analysis.duet.comparison import pair_orders
 from velro_gate.analysis.duet.pooled import pool_blocks
 from velro_gate.analysis.rows.companions import companions
@@ -74,7 +74,7 @@ def _moved(phase: str, step: str, pairs: Sequence[Pair], duet: Duet) -> Moved | 
     for name in QUANTILES:
         metric = METRICS[name]
         figures = figures_of(Row(phase=phase, step=step, metric=metric, primary=False), pairs)
-        if not isinstance(figures, Figures):
+        if not isinstance(figures, BuildFigures):
             continue
         d = figures.worsening[:, None]
         found = paired(d, duet.seed, orders)

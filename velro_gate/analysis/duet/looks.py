@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from velro_gate.analysis.duet.pair_order import all_orders, balance_of
 from velro_gate.analysis.statistics.paired import Conclusion, conclusions, paired
-from velro_gate.analysis.statistics.sign_flip import Floats, Orders
+from velro_gate.analysis.statistics.sign_flip import Orders
+from velro_gate.arrays import Codes, Floats
 from velro_gate.model.duet import LOOKS, Look
 from velro_gate.model.scenario import Policy
-
-Codes = npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,7 +16,8 @@ from functools import lru_cache
 import numpy as np
 
 from velro_gate.analysis.rows.noise import t_above, t_quantile
-from velro_gate.analysis.statistics.sign_flip import Floats, bounds, middle, scaled, sign_vectors, student_of, walsh_averages
+from velro_gate.analysis.statistics.sign_flip import bounds, middle, scaled, sign_vectors, student_of, walsh_averages
+from velro_gate.arrays import Floats
 from velro_gate.model.duet import Look
 
 REFERENCES = 4000

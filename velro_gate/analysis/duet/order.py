@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from velro_gate.analysis.duet.block_figures import Figures, figures_of
+from velro_gate.analysis.duet.block_figures import BuildFigures, figures_of
 from velro_gate.analysis.duet.comparison import UNDECIDED, least_worsening, usable
 from velro_gate.analysis.duet.order_effects import ORDER_LEVEL, order_effects
 from velro_gate.analysis.rows.family import Row
@@ -23,12 +23,12 @@ def order_doubts(duet: Duet, rows: Sequence[Comparison]) -> Iterator[TrustFindin
     than the margin. What is decided is so in both orders, or under the bound in spite of them.
     """
     pairs = usable(duet)
-    found: list[tuple[Comparison, Row, Figures]] = []
+    found: list[tuple[Comparison, Row, BuildFigures]] = []
     for each in rows:
         if each.primary and each.verdict is not Change.NOT_COMPARED:
             row = Row(phase=each.phase, step=each.step, metric=METRICS[each.metric], primary=True)
             figures = figures_of(row, pairs)
-            if isinstance(figures, Figures):
+            if isinstance(figures, BuildFigures):
                 found.append((each, row, figures))
     if not found:
         return

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from velro_gate.analysis.duet.pair_order import MOST_ORDERS, SAMPLED_ORDERS
-from velro_gate.analysis.statistics.sign_flip import Floats, middle, scaled, walsh_averages
+from velro_gate.analysis.statistics.sign_flip import middle, scaled, walsh_averages
+from velro_gate.arrays import Floats
 
 ORDER_LEVEL = 0.01
 """How often a duet without any effect of the order is said to have one."""

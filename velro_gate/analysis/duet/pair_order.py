@@ -16,7 +16,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from velro_gate.analysis.statistics.sign_flip import Floats, Orders, sign_vectors
+from velro_gate.analysis.statistics.sign_flip import Orders, sign_vectors
+from velro_gate.arrays import Floats
 from velro_gate.model.duet import Look, Side
 
 MOST_ORDERS = 20_000

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from velro_gate.analysis.duet.block_figures import Figures
+from velro_gate.analysis.duet.block_figures import BuildFigures
 from velro_gate.analysis.rows.family import Row
 from velro_gate.analysis.statistics.paired import Paired, in_both_orders
 from velro_gate.analysis.statistics.sign_flip import Orders
@@ -17,7 +17,7 @@ from velro_gate.model.facts.reasons import ChanceAgrees, OnePair, OrderMatters, 
 
 
 def undecided(
-    row: Row, figures: Figures, found: Paired, j: int, least: float, look: Look, orders: Orders
+    row: Row, figures: BuildFigures, found: Paired, j: int, least: float, look: Look, orders: Orders
 ) -> tuple[Reason, ...]:
     """Why a row is neither changed nor unchanged.
 

@@ -10,7 +10,8 @@ import numpy as np
 from velro_gate.analysis.duet.block_figures import unusable
 from velro_gate.analysis.duet.comparison import LEFT_OUT_BROKEN
 from velro_gate.analysis.duet.order import order_doubts
-from velro_gate.analysis.statistics.sign_flip import Floats, bounds, middle, walsh_averages
+from velro_gate.analysis.statistics.sign_flip import bounds, middle, walsh_averages
+from velro_gate.arrays import Floats
 from velro_gate.model.duet import Block, Duet, Pair, Side
 from velro_gate.model.facts.doubts import (
     ControlMissing,

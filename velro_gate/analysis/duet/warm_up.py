@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.metrics import FAILING_QUANTILES
 from velro_gate.model.record import Window
 

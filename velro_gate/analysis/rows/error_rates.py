@@ -12,7 +12,7 @@ from scipy import special
 from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, SHARED, margin, t_above, t_quantile
 from velro_gate.analysis.rows.shifts import Shift
 from velro_gate.analysis.statistics.finite import finite
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import Counts
 from velro_gate.model.scenario import Policy

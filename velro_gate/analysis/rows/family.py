@@ -19,7 +19,7 @@ from statistics import median
 import numpy as np
 
 from velro_gate.analysis.statistics.finite import finite
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.facts.reasons import Reason, TooFewResponses
 from velro_gate.model.metric.own import is_own
 from velro_gate.model.metrics import METRICS, TAIL, Condition, Metric, Role, compared, quantiles_of

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import special
 
 from velro_gate.analysis.statistics.finite import finite
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.facts.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate

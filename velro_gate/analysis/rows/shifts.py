@@ -30,7 +30,7 @@ from velro_gate.analysis.rows.noise import (
     t_quantile,
     to_scale,
 )
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.facts.reasons import NoiseOfProfile, NoiseOfSelftest
 from velro_gate.model.metrics import Metric, Scale
 from velro_gate.model.record import Estimate

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 
 
 def finite(values: Floats | Sequence[float], what: str) -> Floats:

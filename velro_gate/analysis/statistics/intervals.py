@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
-
-Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 _TAIL = (1.0 - CONFIDENCE) / 2.0

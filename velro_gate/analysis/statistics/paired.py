@@ -15,7 +15,6 @@ from scipy import special
 
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.analysis.statistics.sign_flip import (
-    Floats,
     Orders,
     bounds,
     family_p,
@@ -25,6 +24,7 @@ from velro_gate.analysis.statistics.sign_flip import (
     student_of,
     walsh_averages,
 )
+from velro_gate.arrays import Bools, Floats
 
 # A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
 _ROUNDING = 1e-9
@@ -32,7 +32,6 @@ _ROUNDING = 1e-9
 _LARGEST = 1.0 - 1e-6
 """No correlation is taken for larger: beyond, T says only how alike the differences are."""
 
-Bools = npt.NDArray[np.bool_]
 
 Z95 = 1.644854
 """What a standard normal stays below with 95 %."""

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from velro_gate.arrays import Floats
 
 EXACT_PAIRS = 11
 """Up to this number of pairs all sign vectors are counted; with more, a sample of them."""

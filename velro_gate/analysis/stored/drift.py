@@ -16,9 +16,9 @@ import numpy as np
 from velro_gate.analysis.rows.family import Row, choose_rows
 from velro_gate.analysis.rows.noise import LEAST_SD, MEDIAN_OF_SQUARED_DIFFERENCES, common_count, on_scale
 from velro_gate.analysis.rows.shifts import relative_change
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.comparison import shift_of
 from velro_gate.analysis.stored.rules import ROUNDING
+from velro_gate.arrays import Floats
 from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.model.record import NewLevel, Release, RunRecord
 from velro_gate.model.scenario import Policy

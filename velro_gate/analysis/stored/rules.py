@@ -21,10 +21,8 @@ import numpy.typing as npt
 from velro_gate.analysis.rows.family import confirm_level, holm_over
 from velro_gate.analysis.rows.noise import SHARED, SHARED_BY_TWO_JOBS, Noises
 from velro_gate.analysis.rows.shifts import Shifts, shifts_over
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Bools, Floats
 from velro_gate.model.scenario import Policy
-
-Bools = npt.NDArray[np.bool_]
 
 # A ratio of exactly 1 + margin must count as the margin in spite of binary fractions.
 ROUNDING = 1e-9

@@ -11,7 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.analysis.statistics.intervals import Floats, student
+from velro_gate.analysis.statistics.intervals import student
+from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
 
 _SLICES = 20

@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from velro_gate.analysis.statistics import intervals
 from velro_gate.analysis.summaries.quantiles import sample_quantile
 from velro_gate.analysis.summaries.windows import Grid
+from velro_gate.arrays import Floats
 from velro_gate.model.record import MISS, CacheLayer, Estimate
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Samples
-
-Floats = npt.NDArray[np.float64]
 
 LEAST_ANSWERS = 20
 """Fewer misses, or fewer hits, show no quantile of theirs."""

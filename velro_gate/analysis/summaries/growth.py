@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from velro_gate.analysis.statistics.finite import finite
-from velro_gate.analysis.statistics.intervals import Floats, Z, autocorrelation_time, student
+from velro_gate.analysis.statistics.intervals import Z, autocorrelation_time, student
+from velro_gate.arrays import Floats
 from velro_gate.model.metrics import LONG_STRETCH
 from velro_gate.model.record import Estimate
 

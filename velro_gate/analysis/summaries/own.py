@@ -13,9 +13,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.analysis.statistics.intervals import Floats, Z, rank_range, wilson
+from velro_gate.analysis.statistics.intervals import Z, rank_range, wilson
 from velro_gate.analysis.summaries.quantiles import sample_quantile
-from velro_gate.analysis.summaries.resources import Series
+from velro_gate.analysis.summaries.resources import ResourceSeries
+from velro_gate.arrays import Floats
 from velro_gate.model.metric.own import BOUND, OWN, MetricOrigin, OwnMetric, OwnValue, SeriesType
 from velro_gate.model.readings import plausible
 from velro_gate.model.record import Estimate
@@ -26,7 +27,7 @@ _MOST_COUNTED = 10**15
 
 
 def own_measurements(
-    metrics: Sequence[OwnMetric], series: Series, run: PhaseRun, rows: Samples, steps: Sequence[str]
+    metrics: Sequence[OwnMetric], series: ResourceSeries, run: PhaseRun, rows: Samples, steps: Sequence[str]
 ) -> dict[str, Estimate]:
     """Each of them that was measured, by its name in the registry. rows: the samples of the measured stretch."""
     found = {metric: _measured(metric, series, run, rows, steps) for metric in metrics}
@@ -39,7 +40,7 @@ def _scaled(found: Estimate, factor: float) -> Estimate:
     return replace(found, value=found.value * factor, low=found.low * factor, high=found.high * factor)
 
 
-def _measured(metric: OwnMetric, series: Series, run: PhaseRun, rows: Samples, steps: Sequence[str]) -> Estimate | None:
+def _measured(metric: OwnMetric, series: ResourceSeries, run: PhaseRun, rows: Samples, steps: Sequence[str]) -> Estimate | None:
     if metric.origin is MetricOrigin.STEPS:
         group = [steps.index(step) for step in metric.steps if step in steps]
         times = group_times(rows, group) if len(group) == len(metric.steps) else np.empty(0)
@@ -54,7 +55,7 @@ def _measured(metric: OwnMetric, series: Series, run: PhaseRun, rows: Samples, s
     return _of_gauge(metric.value, value)
 
 
-def _inside(series: Series, name: str, run: PhaseRun) -> tuple[Floats, Floats]:
+def _inside(series: ResourceSeries, name: str, run: PhaseRun) -> tuple[Floats, Floats]:
     at, value = series.get((OWN, name), (np.empty(0), np.empty(0)))
     inside = (at >= run.measured_from) & (at < run.measured_until)
     return at[inside], value[inside]
@@ -98,7 +99,7 @@ def _of_counter(wanted: OwnValue, at: Floats, value: Floats, run: PhaseRun) -> E
     return Estimate.exact(rate if wanted is OwnValue.RATE else rate * seconds, n=len(at))
 
 
-def _of_buckets(metric: OwnMetric, series: Series, run: PhaseRun) -> Estimate | None:
+def _of_buckets(metric: OwnMetric, series: ResourceSeries, run: PhaseRun) -> Estimate | None:
     """A quantile as Prometheus computes it: as if the values inside of a bucket were spread evenly."""
     rises: dict[float, float] = {}
     for source, name in series:

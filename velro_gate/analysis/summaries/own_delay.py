@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.analysis.statistics.intervals import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.run import Stall
 from velro_gate.model.samples import Outcome, Samples
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.analysis.statistics import intervals
-from velro_gate.analysis.statistics.intervals import Floats
+from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
 
 SLICES = 400

@@ -7,19 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.growth import growth, relative_growth
+from velro_gate.arrays import Floats
 from velro_gate.model.metric.own import BOUND, OWN
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import is_counter
 from velro_gate.model.record import Estimate, ResourceSummary
 from velro_gate.model.run import PhaseRun, Reading
 
-Series = Mapping[tuple[str, str], tuple[Floats, Floats]]
+ResourceSeries = Mapping[tuple[str, str], tuple[Floats, Floats]]
 """(source, name) -> times and values, sorted by time; finite values only."""
 
 
-def series_of(readings: Sequence[Reading]) -> Series:
+def series_of(readings: Sequence[Reading]) -> ResourceSeries:
     """The readings as one series for each watched value."""
     grouped: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for reading in readings:
@@ -33,7 +33,7 @@ def series_of(readings: Sequence[Reading]) -> Series:
     return series
 
 
-def resource_summaries(series: Series, run: PhaseRun) -> tuple[ResourceSummary, ...]:
+def resource_summaries(series: ResourceSeries, run: PhaseRun) -> tuple[ResourceSummary, ...]:
     """Least, median and most of each watched value over the measured stretch, and of a counter its rate; what was never read in
     it is left out, and so are the buckets of histograms.
     """
@@ -65,7 +65,9 @@ def _rate(at: Floats, value: Floats) -> float | None:
     return float((value[-1] - value[0]) / (at[-1] - at[0])) if at[-1] > at[0] else None
 
 
-def resource_measurements(series: Series, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int) -> dict[str, Estimate]:
+def resource_measurements(
+    series: ResourceSeries, resources: Sequence[ResourceSummary], run: PhaseRun, ok: int
+) -> dict[str, Estimate]:
     """The metrics that are made of readings, as far as they were read: the median of their series by default.
 
     ok: successful responses of the measured stretch.
@@ -85,7 +87,7 @@ def resource_measurements(series: Series, resources: Sequence[ResourceSummary], 
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
-def _memory_growth(series: Series, run: PhaseRun) -> Estimate | None:
+def _memory_growth(series: ResourceSeries, run: PhaseRun) -> Estimate | None:
     """The slope of the service's resident memory; None when the readings cover less than half of the stretch."""
     at, value = series.get(("service", "rss"), (np.empty(0), np.empty(0)))
     inside = (at >= run.measured_from) & (at < run.measured_until)
@@ -95,12 +97,12 @@ def _memory_growth(series: Series, run: PhaseRun) -> Estimate | None:
     return growth(at, value)
 
 
-def _relative_growth(series: Series, name: str, run: PhaseRun) -> Estimate | None:
+def _relative_growth(series: ResourceSeries, name: str, run: PhaseRun) -> Estimate | None:
     at, value = series.get(("service", name), (np.empty(0), np.empty(0)))
     return relative_growth(at, value, begin=run.measured_from, end=run.measured_until)
 
 
-def _cpu_per_1000(series: Series, run: PhaseRun, ok: int) -> Estimate | None:
+def _cpu_per_1000(series: ResourceSeries, run: PhaseRun, ok: int) -> Estimate | None:
     """CPU-seconds of the service for 1,000 successful responses, from a cumulative counter.
 
     None when the readings cover less than half of the stretch, or when the counter fell: then the service was restarted and

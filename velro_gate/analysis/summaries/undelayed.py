@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.own_delay import OwnDelay, own_delay
 from velro_gate.analysis.summaries.windows import PEAK_SECONDS, SUSTAINED_SECONDS
+from velro_gate.arrays import Floats
 from velro_gate.model.metrics import LATENCY_QUANTILES, Times, quantiles_of
 from velro_gate.model.record import Counts, Estimate
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
 
-Figures = dict[str, float]
+WindowFigures = dict[str, float]
 
 _LEAST_LEFT = 0.05
 """The least part of a window that counts as measured: a stall as long as the window says nothing of the rate."""
@@ -30,7 +30,7 @@ def undelayed(
     with_failures: Floats,
     counts: Sequence[Counts],
     measured: Sequence[dict[str, Estimate]],
-) -> list[Figures]:
+) -> list[WindowFigures]:
     """For each step, then for all of them: metric -> the best value without our delays, in its own unit.
 
     Args:
@@ -53,7 +53,7 @@ def undelayed(
     return found
 
 
-def _times(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], with_failures: Floats) -> Figures:
+def _times(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], with_failures: Floats) -> WindowFigures:
     good = mask & rows.ok
     if not bool(good.any()):
         return {}
@@ -65,14 +65,14 @@ def _times(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], with_failu
     return found | _at(quantiles_of(Times.WITH_FAILURES), (with_failures - own.response)[kept])
 
 
-def _at(ranks: Mapping[str, float], times: Floats) -> Figures:
+def _at(ranks: Mapping[str, float], times: Floats) -> WindowFigures:
     return dict(zip(ranks, np.quantile(times, list(ranks.values())).tolist(), strict=True))
 
 
-def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: Counts) -> Figures:
+def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: Counts) -> WindowFigures:
     doubtful = int((own.doubtful & mask).sum())
     asked = counts.ok + counts.failed + counts.blocked
-    found: Figures = {}
+    found: WindowFigures = {}
     if asked:
         found["error_rate"] = max(counts.failed + counts.blocked - doubtful, 0) / asked
     if counts.due:
@@ -85,7 +85,7 @@ def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: C
     return found
 
 
-def _rates(run: PhaseRun, known: dict[str, Estimate]) -> Figures:
+def _rates(run: PhaseRun, known: dict[str, Estimate]) -> WindowFigures:
     """Rates over what is left of the stretch, or of the window, that the stalls took most of."""
     longest = _most_within(run)
     seconds = {

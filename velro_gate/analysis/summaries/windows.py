@@ -13,12 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from velro_gate.arrays import Floats, Ints
 from velro_gate.model.record import MISS, Window
 from velro_gate.model.run import PhaseRun, Tick
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 SUSTAINED_SECONDS = 10.0
 """The length of the windows of which every one must reach a sustained rate."""
@@ -56,7 +54,7 @@ class Grid:
         """Which windows have their full length; when there is only one, it counts as whole."""
         return (np.diff(self.edges) >= self.width - _SLACK) | (self.count == 1)
 
-    def index(self, times: Floats) -> Integers:
+    def index(self, times: Floats) -> Ints:
         """The window of each time; -1 for times outside the stretch."""
         index = np.minimum(np.floor_divide(times, self.width), self.count - 1).astype(np.int64)
         index[(times < 0.0) | (times >= self.seconds)] = -1
@@ -151,13 +149,11 @@ def connected_in(ticks: Sequence[Tick], edges: Floats) -> list[int]:
     return least
 
 
-def _counts(index: Integers, grid: Grid) -> Integers:
+def _counts(index: Ints, grid: Grid) -> Ints:
     return np.bincount(index[index >= 0], minlength=grid.count)
 
 
-def quantiles_by_window(
-    values: Floats, index: Integers, grid: Grid, ranks: tuple[float, ...]
-) -> list[tuple[float | None, ...]]:
+def quantiles_by_window(values: Floats, index: Ints, grid: Grid, ranks: tuple[float, ...]) -> list[tuple[float | None, ...]]:
     """For each window the quantiles of its values; None for a window without any."""
     inside = index >= 0
     # A stable sort of 16-bit keys is a radix sort, far faster than one of 64-bit keys.
@@ -171,13 +167,13 @@ def quantiles_by_window(
     return rows
 
 
-def _hit_rates(cache: npt.NDArray[np.uint8], index: Integers, grid: Grid) -> list[float | None]:
+def _hit_rates(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid) -> list[float | None]:
     seen = _counts(index[cache != NO_CACHE_HEADER], grid).tolist()
     hits = _counts(index[cache > CACHE_MISS], grid).tolist()
     return [hit / n if n else None for hit, n in zip(hits, seen, strict=True)]
 
 
-def _cache_counts(cache: npt.NDArray[np.uint8], index: Integers, grid: Grid, layers: Sequence[str]) -> list[dict[str, int]]:
+def _cache_counts(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid, layers: Sequence[str]) -> list[dict[str, int]]:
     names = {CACHE_MISS: MISS} | dict(enumerate(layers, start=FIRST_CACHE_LAYER))
     found: list[dict[str, int]] = [{} for _ in range(grid.count)]
     for code in np.unique(cache[index >= 0]).tolist():

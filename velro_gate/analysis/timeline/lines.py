@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.resources import series_of
-from velro_gate.analysis.summaries.windows import Grid, Integers, chart_grid, quantiles_by_window
+from velro_gate.analysis.summaries.windows import Grid, chart_grid, quantiles_by_window
+from velro_gate.arrays import Floats, Ints
 from velro_gate.model.charts.timeline import CHARTED, RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
 from velro_gate.model.readings import is_counter
 from velro_gate.model.run import PhaseRun, RunFacts
@@ -73,12 +73,12 @@ def _phase(ran: PhaseRun, steps: Sequence[str], samples: Samples) -> PhaseTimeli
     )
 
 
-def _latency(step: str, times: Floats, window: Integers, grid: Grid) -> StepLatency:
+def _latency(step: str, times: Floats, window: Ints, grid: Grid) -> StepLatency:
     p50, p95, p99 = zip(*quantiles_by_window(times, window, grid, _LEVELS), strict=True)
     return StepLatency(step=step, p50=p50, p95=p95, p99=p99)
 
 
-def _errors(samples: Samples, ended: Integers, grid: Grid) -> dict[str, tuple[float, ...]]:
+def _errors(samples: Samples, ended: Ints, grid: Grid) -> dict[str, tuple[float, ...]]:
     """Failed requests a second of each kind, the most frequent kind first, by when they ended."""
     failed = (ended >= 0) & ~samples.ok & (samples.outcome != Outcome.CANCELLED)
     # One key for a kind: a status where that is what was wrong, else the outcome, which no status is as small as.

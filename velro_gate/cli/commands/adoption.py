@@ -14,8 +14,8 @@ import typer
 from velro_gate.cli.options import (
     AUTO,
     DEFAULT_CLUSTER_WAIT,
-    Cluster,
     ClusterListen,
+    ClusterOption,
     ClusterWait,
     ClusterWorkers,
     Format,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FAULTS = 1
 
-Root = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
+RepositoryArgument = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    root: Root = Path(),
+    root: RepositoryArgument = Path(),
     action: Annotated[str | None, typer.Option(help="owner/repository@commit of velro-gate.")] = None,
     main: Annotated[str | None, typer.Option(help="Branch whose commits become baselines.")] = None,
     runner_labels: Annotated[str | None, typer.Option(help="Labels of the runner that measures.")] = None,
@@ -135,10 +135,10 @@ def _variables(named: Sequence[str]) -> dict[str, str]:
 
 
 def doctor(
-    root: Root = Path(),
+    root: RepositoryArgument = Path(),
     users: Annotated[int, typer.Option(min=1, help="Users of your largest phase.")] = 10_000,
     no_machine: Annotated[bool, typer.Option("--no-machine", help="Check the workflows only.")] = False,
-    cluster: Cluster = None,
+    cluster: ClusterOption = None,
     cluster_workers: ClusterWorkers = None,
     cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
     cluster_listen: ClusterListen = None,

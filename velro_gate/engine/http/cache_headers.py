@@ -17,7 +17,7 @@ _CLOUDFLARE_HIT = frozenset({"hit", "stale", "updating", "revalidated"})
 _CLOUDFLARE_MISS = frozenset({"miss", "expired"})
 _MOST_LETTERS = 24
 
-Reading = tuple[bool, str]
+CacheReading = tuple[bool, str]
 """Whether it was a hit, and of which cache."""
 
 
@@ -41,7 +41,7 @@ def is_status(value: bytes) -> bool:
     return value.startswith(STATUS + _MARK)
 
 
-def read(value: bytes) -> Reading | None:
+def read(value: bytes) -> CacheReading | None:
     """What a marked value says; None where it says nothing of a hit or a miss."""
     name, _, text = value.partition(_MARK)
     said = text.decode("latin-1").strip()
@@ -53,7 +53,7 @@ def read(value: bytes) -> Reading | None:
     return (int(said) > 0, "shared") if said.isascii() and said.isdigit() and len(said) < 12 else None
 
 
-def _cache_status(text: str) -> Reading | None:
+def _cache_status(text: str) -> CacheReading | None:
     """The caches stand in the order in which the response went through them: the last is the nearest to the user."""
     answered = False
     for member in reversed(_MEMBERS.findall(text)):

@@ -22,7 +22,7 @@ from velro_gate.engine.steps.requests import Compiler
 from velro_gate.engine.steps.shown import origin_of
 from velro_gate.engine.wire_population import WirePopulation, wire_of
 from velro_gate.model.scenario import LoginAuth, Scenario, Step
-from velro_gate.pacing import Needs, needs_of
+from velro_gate.pacing import StepOrder, needs_of
 
 
 class HttpPopulation(WirePopulation[HttpUser, HttpContext]):
@@ -66,7 +66,7 @@ class HttpTransport:
         connect: Callable[[Wire, Owner], Connection] = Connection,
     ) -> None:
         self.steps: Sequence[Step] = scenario.steps
-        self.needs: Needs = needs_of(scenario)
+        self.needs: StepOrder = needs_of(scenario)
         self._scenario, self._layers, self._hidden, self._connect = scenario, layers, hidden, connect
         self._compiled, self._login = compiler.steps(), compiler.login()
         self._kinds = HeaderKinds(compiler.captured_headers(), scenario.cache)

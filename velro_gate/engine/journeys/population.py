@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import trio
 
+from velro_gate.arrays import Ints
 from velro_gate.engine.client.http2 import Http2Carrier
 from velro_gate.engine.client.transport import WireTransport
 from velro_gate.engine.http.responses import CacheLayers, HeaderKinds
@@ -24,18 +25,20 @@ from velro_gate.engine.load.aside import Aside
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.failures import FailureLog
 from velro_gate.engine.load.population import PhaseSetup
-from velro_gate.engine.load.scheduling import Arrivals, Counts
+from velro_gate.engine.load.scheduling import ArrivalSource
 from velro_gate.engine.load.timer import Alarm
 from velro_gate.engine.steps.requests import CompiledStep, Compiler
 from velro_gate.engine.wire_population import WirePopulation, wire_of
 from velro_gate.model.scenario import Journey, Scenario, Step
-from velro_gate.pacing import Needs
+from velro_gate.pacing import StepOrder
 
 
 class JourneyArrivals:
     """The arrivals of a phase whose requests are known only afterwards."""
 
-    def __init__(self, inner: Arrivals, journeys: JourneyPhase, waiting: Callable[[], Iterator[tuple[float, int]]]) -> None:
+    def __init__(
+        self, inner: ArrivalSource, journeys: JourneyPhase, waiting: Callable[[], Iterator[tuple[float, int]]]
+    ) -> None:
         self._inner, self._journeys, self._waiting = inner, journeys, waiting
 
     @property
@@ -51,7 +54,7 @@ class JourneyArrivals:
         """See Arrivals."""
         return self._inner.cut(at)
 
-    def due(self, steps: int, start: float, until: float) -> Counts:
+    def due(self, steps: int, start: float, until: float) -> Ints:
         """Every request that was made or missed, and one for each journey that was never begun."""
         books = self._journeys.books
         apart = [*self._waiting(), *self._journeys.context.missed]
@@ -60,7 +63,7 @@ class JourneyArrivals:
         made = np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
         return made + self._inner.missed(steps, start, until)
 
-    def missed(self, steps: int, start: float, until: float) -> Counts:
+    def missed(self, steps: int, start: float, until: float) -> Ints:
         """See Arrivals."""
         return self._inner.missed(steps, start, until)
 
@@ -72,7 +75,7 @@ class JourneyPopulation(WirePopulation[JourneyUser, PhaseContext]):
         super().__init__(wire, journeys.context, users, steps)
         self._journeys = journeys
 
-    def arrivals(self, planned: Arrivals, until: float) -> Arrivals:
+    def arrivals(self, planned: ArrivalSource, until: float) -> ArrivalSource:
         """See Population: an arrival is a journey, which makes any number of requests."""
         self._journeys.until = until
         return JourneyArrivals(planned, self._journeys, self.waiting)
@@ -105,7 +108,7 @@ class JourneyTransport:
     ) -> None:
         # A journey stands for the first step until it makes requests.
         self.steps: Sequence[Step] = scenario.steps[:1]
-        self.needs: Needs = ()
+        self.needs: StepOrder = ()
         self._scenario, self._layers, self._hidden = scenario, layers, hidden
         self._compiled = compiler.steps()
         self._kinds = HeaderKinds(compiler.captured_headers(), scenario.cache)

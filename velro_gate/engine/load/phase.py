@@ -23,7 +23,7 @@ from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.load.population import PhaseSetup, Population
 from velro_gate.engine.load.progress import GONE_AFTER, Hopelessness, LivenessCheck, PhaseProgress
 from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.scheduling import Arrivals, ClosedScheduler, OpenScheduler, total_by_name
+from velro_gate.engine.load.scheduling import ArrivalSource, ClosedScheduler, OpenScheduler, total_by_name
 from velro_gate.engine.load.timer import Alarm, system_alarm
 from velro_gate.engine.load.times import REJOIN_AFTER, SAMPLE_EVERY, SETTLE, STOP_GRACE, SWEEP_EVERY, TICK_EVERY, PhaseTimes
 from velro_gate.engine.machine.health import HealthWatch, LoopLag, out_of
@@ -31,7 +31,7 @@ from velro_gate.engine.stalls import SHORTEST, StallLog
 from velro_gate.model import scenario as model
 from velro_gate.model.run import GeneratorHealth, PhaseRun, Progress, Shard, Stage
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.pacing import Needs, Schedule, closed_journey, open_schedule
+from velro_gate.pacing import Schedule, StepOrder, closed_journey, open_schedule
 
 _LOOKS_AGAIN = 3
 _REFUSALS = (401, 403)
@@ -57,7 +57,7 @@ class PhasePlan:
     """Makes the users."""
     steps: Sequence[model.Step]
     """Those that arrivals stand for."""
-    needs: Needs
+    needs: StepOrder
     """What each of these needs."""
     endpoints: tuple[tuple[str, int], ...]
     """Addresses of the service."""
@@ -150,7 +150,7 @@ class _State:
 class _Phase:
     """Everything of one running phase. All times are on trio's clock."""
 
-    arrivals: Arrivals
+    arrivals: ArrivalSource
     times: PhaseTimes
     _progress: PhaseProgress
 

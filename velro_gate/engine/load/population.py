@@ -15,7 +15,7 @@ import trio
 from velro_gate.engine.load.aside import Aside
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.recorder import Recorder
-from velro_gate.engine.load.scheduling import Arrivals
+from velro_gate.engine.load.scheduling import ArrivalSource
 from velro_gate.engine.stalls import StallLog
 from velro_gate.model.scenario import Phase
 
@@ -62,7 +62,7 @@ class Population(Protocol):
     def deliver(self, due: float, user: int, step: int) -> None:
         """Hand an arrival to its user. This is the hot path: it is bound once, and called for every request."""
 
-    def arrivals(self, planned: Arrivals, until: float) -> Arrivals:
+    def arrivals(self, planned: ArrivalSource, until: float) -> ArrivalSource:
         """What counts as having fallen due: the plan itself, unless the users make more requests than were planned.
 
         until: the end of the measured stretch.

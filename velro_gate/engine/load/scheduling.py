@@ -14,13 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import trio
 
+from velro_gate.arrays import Ints
 from velro_gate.engine.load.timer import Alarm
 from velro_gate.pacing import Schedule
 
 Deliver = Callable[[float, int, int], None]
 """Takes a due time, a user's index and a step's index."""
 
-Counts = npt.NDArray[np.int64]
 
 _CHUNK = 8_192
 _AT_A_TIME = 256
@@ -28,7 +28,7 @@ PAUSE_AFTER_FAILURE = 0.1
 """Seconds that a closed user waits at least after a failure: a service that is away must not be hammered."""
 
 
-class Arrivals(Protocol):
+class ArrivalSource(Protocol):
     """What hands out arrivals."""
 
     @property
@@ -41,10 +41,10 @@ class Arrivals(Protocol):
     def cut(self, at: float) -> float:
         """The end of the stretch before ``at`` in which everything that fell due has been handed out."""
 
-    def due(self, steps: int, start: float, until: float) -> Counts:
+    def due(self, steps: int, start: float, until: float) -> Ints:
         """How many arrivals fell due in [start, until), by step index."""
 
-    def missed(self, steps: int, start: float, until: float) -> Counts:
+    def missed(self, steps: int, start: float, until: float) -> Ints:
         """How many of them were never handed out, by step index."""
 
 
@@ -88,11 +88,11 @@ class OpenScheduler:
         """See Arrivals."""
         return at if self.finished else min(at, float(self._dues[self._handed]))
 
-    def due(self, steps: int, start: float, until: float) -> Counts:
+    def due(self, steps: int, start: float, until: float) -> Ints:
         """See Arrivals."""
         return arrivals_by_step(self._dues, self._steps, steps, start, until)
 
-    def missed(self, steps: int, start: float, until: float) -> Counts:
+    def missed(self, steps: int, start: float, until: float) -> Ints:
         """See Arrivals."""
         return arrivals_by_step(self._dues[self._handed :], self._steps[self._handed :], steps, start, until)
 
@@ -177,12 +177,12 @@ class ClosedScheduler:
         """See Arrivals."""
         return min(at, self._waiting[0][0]) if self._waiting else at
 
-    def due(self, steps: int, start: float, until: float) -> Counts:
+    def due(self, steps: int, start: float, until: float) -> Ints:
         """See Arrivals."""
         handed = arrivals_by_step(np.array(self._dues), np.array(self._steps), steps, start, until)
         return handed + self.missed(steps, start, until)
 
-    def missed(self, steps: int, start: float, until: float) -> Counts:
+    def missed(self, steps: int, start: float, until: float) -> Ints:
         """See Arrivals."""
         dues = np.array([due for due, _, _ in self._waiting])
         return arrivals_by_step(dues, np.array([step for _, _, step in self._waiting], np.uint16), steps, start, until)
@@ -190,11 +190,11 @@ class ClosedScheduler:
 
 def arrivals_by_step(
     dues: npt.NDArray[np.float64], chosen: npt.NDArray[np.uint16], steps: int, start: float, until: float
-) -> Counts:
+) -> Ints:
     """How many of these arrivals fell due in [start, until), by step index."""
     return np.bincount(chosen[(dues >= start) & (dues < until)], minlength=steps)
 
 
-def total_by_name(names: Sequence[str], counts: Counts) -> dict[str, int]:
+def total_by_name(names: Sequence[str], counts: Ints) -> dict[str, int]:
     """Counts by step name."""
     return dict(zip(names, counts.tolist(), strict=True))

@@ -43,7 +43,7 @@ def json_path(text: str) -> JsonPath:
 Looked = tuple[bytes, list[object] | None]
 """A body without its codings, and what stands at the paths of a step's checks and captures; None where it is no JSON."""
 
-Values = Callable[[bytes, Sequence[JsonPath]], list[object] | None]
+ValuesAt = Callable[[bytes, Sequence[JsonPath]], list[object] | None]
 """See ``documents.values_at``."""
 
 
@@ -107,7 +107,7 @@ class Inspection:
             return body, []
         return None if len(body) > LIGHT else (body, values_at(body, self._paths))
 
-    def look(self, answer: Response, values: Values = values_at) -> Looked | CodingError:
+    def look(self, answer: Response, values: ValuesAt = values_at) -> Looked | CodingError:
         """What there is to see in a body of any length. This may take long, and touches nothing else."""
         try:
             body = decoded(b"".join(answer.body or ()), _coding(answer))

@@ -16,15 +16,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 
 from velro_gate.analysis.rows.noise import DEFAULT_PRIOR_SD, noise_over
 from velro_gate.analysis.rows.shifts import scaled_shift, shifts_over
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.rules import Judged, judged_again, judged_alone
+from velro_gate.arrays import Bools, Floats, Ints
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.bounds import figure_of
-from velro_gate.evaluation.recorded.series import Commit, Labelled, Series, SeriesFound
+from velro_gate.evaluation.recorded.series import Commit, Labelled, RecordedSeries, SeriesFound
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import Estimate
@@ -54,9 +53,6 @@ LABELLED_BASELINES = 3
 """Runs of the commit before."""
 SETTLED = 6
 """Commits whose noise must be known before one is judged."""
-
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 
 class FurtherRuns(Enum):
@@ -103,7 +99,7 @@ def replay_figures(found: SeriesFound, seed: int = 1) -> Iterator[Figure]:
 
 
 def replayed(
-    series: Series, further: FurtherRuns, *, kept: int | None = None, seed: int = 1, policy: Policy = POLICY
+    series: RecordedSeries, further: FurtherRuns, *, kept: int | None = None, seed: int = 1, policy: Policy = POLICY
 ) -> Iterator[Replayed]:
     """The runs of each arm of a series; none where the jobs have no further runs of that kind, or no run a baseline.
 
@@ -144,7 +140,7 @@ class _Piece:
 class _Arm:
     """One arm of a series on the comparison scale, signed so that + is worse, its windows found by index."""
 
-    def __init__(self, series: Series, number: int, policy: Policy) -> None:
+    def __init__(self, series: RecordedSeries, number: int, policy: Policy) -> None:
         kinds = [METRICS[name] for name in series.metrics]
         signs = np.array([kind.worse_sign for kind in kinds], np.float64)
         self._policy = policy
@@ -233,7 +229,7 @@ class _Windows:
         return found
 
 
-def _answers(series: Series, arm: _Arm, pieces: Sequence[_Piece], further: FurtherRuns, seed: int) -> Replayed | None:
+def _answers(series: RecordedSeries, arm: _Arm, pieces: Sequence[_Piece], further: FurtherRuns, seed: int) -> Replayed | None:
     """One answer a run; None where no run was compared."""
     if not pieces:
         return None
@@ -311,7 +307,7 @@ def _without_change(name: str, source: str, judged: Replayed) -> Iterator[Figure
         yield of(f"found {tight_percent(worse, signed=True)} of one figure", found, Aim.AT_LEAST)
 
 
-def _few_baselines(source: str, series: Sequence[Series]) -> Iterator[Figure]:
+def _few_baselines(source: str, series: Sequence[RecordedSeries]) -> Iterator[Figure]:
     """Runs with so few baselines, and nothing else from which the noise is known."""
     for kept in FEW:
         judged = [each for one in series for each in replayed(one, FurtherRuns.SAME_JOB, kept=kept)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Series:
+class RecordedSeries:
     """Figures that each job measures together, so that one run is judged by all of them; nothing is known to have changed."""
 
     source: str
@@ -59,5 +59,5 @@ class Labelled:
 class SeriesFound:
     """What a folder of series holds."""
 
-    series: Sequence[Series] = ()
+    series: Sequence[RecordedSeries] = ()
     labelled: Sequence[Labelled] = ()

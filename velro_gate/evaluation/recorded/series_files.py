@@ -24,9 +24,9 @@ from typing import NamedTuple
 import numpy as np
 from pandas import DataFrame
 
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.errors import RecordError
-from velro_gate.evaluation.recorded.series import Commit, Labelled, Series, SeriesFound
+from velro_gate.evaluation.recorded.series import Commit, Labelled, RecordedSeries, SeriesFound
 from velro_gate.model.metrics import METRICS
 
 TIDY = ("series", "job", "time", "arm", "figure", "kind", "value")
@@ -59,7 +59,7 @@ def read_series(root: Path) -> SeriesFound:
     """
     if not root.is_dir():
         raise RecordError("there is no folder of series", where=str(root), hint="Name a folder that holds series as CSV files.")
-    series: list[Series] = []
+    series: list[RecordedSeries] = []
     labelled: list[Labelled] = []
     for folder in sorted((root, *(path for path in root.rglob("*") if path.is_dir()))):
         series += _spl(folder)
@@ -79,7 +79,7 @@ def read_series(root: Path) -> SeriesFound:
 # CSV files
 
 
-def _of_file(path: Path) -> list[Series]:
+def _of_file(path: Path) -> list[RecordedSeries]:
     """The series of one CSV file; none where its columns are of no known format."""
     lines = csv.DictReader(io.StringIO(_text(path)))
     try:
@@ -100,7 +100,7 @@ def _of_file(path: Path) -> list[Series]:
     return [each for name, rows in by_name.items() for each in _series_of(source, name, rows)]
 
 
-def _series_of(source: str, name: str, rows: Sequence[TidyRow]) -> Iterator[Series]:
+def _series_of(source: str, name: str, rows: Sequence[TidyRow]) -> Iterator[RecordedSeries]:
     frame = DataFrame(rows, columns=list(TIDY)).drop_duplicates(["time", "job", "arm", "figure", "kind"], keep="last")
     wide = frame.set_index(["time", "job", "arm", "figure", "kind"])["value"].unstack(["arm", "figure", "kind"]).sort_index()
     # Of three levels: arm, figure, kind.
@@ -115,7 +115,7 @@ def _series_of(source: str, name: str, rows: Sequence[TidyRow]) -> Iterator[Seri
     # As many as may fail a run are judged as one family.
     for begin in range(0, len(figures), FAMILY):
         chosen = figures[begin : begin + FAMILY]
-        yield Series(
+        yield RecordedSeries(
             source=source,
             name=name,
             figures=tuple(figure for figure, _ in chosen),
@@ -125,17 +125,17 @@ def _series_of(source: str, name: str, rows: Sequence[TidyRow]) -> Iterator[Seri
         )
 
 
-Row = Mapping[str, str]
+CsvRow = Mapping[str, str]
 
 
-def _tidy(row: Row) -> Iterator[TidyRow]:
+def _tidy(row: CsvRow) -> Iterator[TidyRow]:
     kind, value = _kind(row["kind"]), float(row["value"])
     if not (math.isfinite(value) and value > 0.0):
         raise ValueError(f"a value must be a positive number, not {row['value']!r}; leave out the row of what was not measured")
     yield TidyRow(row["series"], row["job"], _moment(row["time"]), row["arm"], row["figure"], kind, value)
 
 
-def _otel(row: Row) -> Iterator[TidyRow]:
+def _otel(row: CsvRow) -> Iterator[TidyRow]:
     for column in ("request_avg_ms", "request_p95_ms", "iteration_avg_ms", "iteration_p95_ms"):
         value = _number(row[column])
         if value:
@@ -144,14 +144,14 @@ def _otel(row: Row) -> Iterator[TidyRow]:
             yield TidyRow("load test", row["job_time"], time, row["arm"], column.removesuffix("_ms"), kind, value / 1e3)
 
 
-def _mountpoint(row: Row) -> Iterator[TidyRow]:
+def _mountpoint(row: CsvRow) -> Iterator[TidyRow]:
     value = _number(row["value"])
     if value:
         name, job = f"family {row['family']}", f"{row['time_ms']} {row['commit']}"
         yield TidyRow(name, job, _moment(row["time_ms"]), "", row["figure"], _kind(row["kind"]), value)
 
 
-def _benchmarks(row: Row) -> Iterator[TidyRow]:
+def _benchmarks(row: CsvRow) -> Iterator[TidyRow]:
     """Times are better when small, rates when large."""
     value = _number(row["value"])
     kind = "throughput" if row["unit"].lower().split("/")[0] in ("ops", "iter") else "p50"
@@ -159,7 +159,7 @@ def _benchmarks(row: Row) -> Iterator[TidyRow]:
         yield TidyRow(row["suite"], row["commit"], _moment(row["date_ms"]), "", row["bench"], kind, value)
 
 
-def _fastify(row: Row) -> Iterator[TidyRow]:
+def _fastify(row: CsvRow) -> Iterator[TidyRow]:
     rate, latency = _number(row["requests"]), _number(row["latency"])
     if rate and latency:
         of = f"{row['name']} {row['version']}", row["date"], _moment(row["date"]), "", "all"
@@ -167,7 +167,7 @@ def _fastify(row: Row) -> Iterator[TidyRow]:
         yield TidyRow(*of, "p50", latency / 1e3)
 
 
-_FORMATS: dict[tuple[str, ...], Callable[[Row], Iterable[TidyRow]]] = {
+_FORMATS: dict[tuple[str, ...], Callable[[CsvRow], Iterable[TidyRow]]] = {
     TIDY: _tidy,
     ("job_time", "arm", "request_avg_ms", "request_p95_ms", "iteration_avg_ms", "iteration_p95_ms"): _otel,
     ("family", "time_ms", "commit", "figure", "kind", "value"): _mountpoint,
@@ -205,7 +205,7 @@ def _number(text: str) -> float | None:
 # Formats of more than one file
 
 
-def _spl(folder: Path) -> list[Series]:
+def _spl(folder: Path) -> list[RecordedSeries]:
     """Raw timings in ns, one a line, headers with #; the runs of each host are a series."""
     found = []
     for number, host in enumerate(HOSTS, 1):
@@ -216,7 +216,7 @@ def _spl(folder: Path) -> list[Series]:
         quantiles = [[float(np.quantile(times, p)) for p in (0.5, 0.95)] for times in raw]
         least = min(len(times) for times in raw)
         found.append(
-            Series(
+            RecordedSeries(
                 source=folder.resolve().name,
                 name=f"host {number}",
                 figures=("p50", "p95"),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +10,7 @@ from typing import Protocol
 from velro_gate import units
 from velro_gate.errors import InterruptedRunError
 from velro_gate.evaluation.results import Evaluated
+from velro_gate.evaluation.sandboxed.seams import StartSandbox
 from velro_gate.evaluation.simulated.queues import Queue, Searched, capacity_figures, true_capacity
 from velro_gate.gate.measure.capacity import CapacityOptions, find_capacity
 from velro_gate.gate.measure.effects import Effects
@@ -35,9 +35,6 @@ class FindCapacity(Protocol):
     ) -> CapacityResult: ...
 
 
-Start = Callable[[Settings], AbstractContextManager[RunningSandbox]]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSearches:
     """folder: of their results; searches that are there are not made again. count: of searches. minutes: for each."""
@@ -48,7 +45,7 @@ class SandboxSearches:
 
 
 def sandbox_capacities(
-    asked: SandboxSearches, world: Effects, *, find: FindCapacity = find_capacity, start: Start = running
+    asked: SandboxSearches, world: Effects, *, find: FindCapacity = find_capacity, start: StartSandbox = running
 ) -> Iterator[Evaluated]:
     """Search on a fresh sandbox, again and again; then how many came near what is known.
 
@@ -75,7 +72,9 @@ def sandbox_capacities(
         yield from capacity_figures(name, made, truth)
 
 
-def _searched(asked: SandboxSearches, name: str, seed: int, world: Effects, find: FindCapacity, start: Start) -> CapacityResult:
+def _searched(
+    asked: SandboxSearches, name: str, seed: int, world: Effects, find: FindCapacity, start: StartSandbox
+) -> CapacityResult:
     with start(Settings(port=0, seed=seed, workers=KNOWN.workers)) as sandbox:
         _make_known(sandbox)
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}

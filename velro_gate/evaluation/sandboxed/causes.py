@@ -13,17 +13,17 @@ from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Evaluated
 from velro_gate.evaluation.sandboxed.injections import AT, CLEAN, INJECTIONS, Injection, InjectionPlace, redis_server
+from velro_gate.evaluation.sandboxed.seams import MeasureRun, StartSandbox
 from velro_gate.gate.judge.verdict import reread
 from velro_gate.gate.measure.effects import Effects
-from velro_gate.gate.measure.results import Results, make_results
+from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.gate.sandboxed.effects import SCENARIO
-from velro_gate.model.record import RunRecord
 from velro_gate.model.run import Progress, Stage
 from velro_gate.model.scenario import OpenArrivals
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import running
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import RECORD
 
@@ -34,13 +34,6 @@ RATE, USERS = 300.0, 600
 """Requests a second, that the sandbox can serve with half a core; users enough for a queue to grow."""
 
 RAMP, SECONDS = 2.0, 13.0
-
-
-Measure = Callable[[Setup, Results, Effects], RunRecord]
-"""Measures one run and keeps its record, as ``gate.measure.run.run`` does."""
-
-
-Start = Callable[[Settings], contextlib.AbstractContextManager[RunningSandbox]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +62,9 @@ class CauseRuns:
         return tuple(one for one in INJECTIONS if not self.only or one.name in self.only)
 
 
-def cause_figures(asked: CauseRuns, world: Effects, *, measure: Measure = run, start: Start = running) -> Iterator[Evaluated]:
+def cause_figures(
+    asked: CauseRuns, world: Effects, *, measure: MeasureRun = run, start: StartSandbox = running
+) -> Iterator[Evaluated]:
     """Make the runs that are not there yet, in turn; then how often each cause is reported first, and how often without one.
 
     Raises:
@@ -104,7 +99,9 @@ def _codes(root: Path, cause: Injection, number: int, make: Callable[[Path, str,
     return tuple(found.code for found in reread(folder).phases[0].bottlenecks)
 
 
-def _measured(root: Path, name: str, cause: Injection, seed: int, *, world: Effects, measure: Measure, start: Start) -> Path:
+def _measured(
+    root: Path, name: str, cause: Injection, seed: int, *, world: Effects, measure: MeasureRun, start: StartSandbox
+) -> Path:
     ended = threading.Event()
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(redis_server()) if cause.needs_redis else None

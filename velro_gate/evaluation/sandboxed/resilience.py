@@ -10,7 +10,6 @@ import contextlib
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,13 +20,14 @@ from velro_gate.errors import InterruptedRunError, UsageError
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.evaluation.sandboxed.injections import redis_server
+from velro_gate.evaluation.sandboxed.seams import MeasureRun, StartSandbox
 from velro_gate.evaluation.sandboxed.undoing import undo_figure
 from velro_gate.gate.judge.verdict import reread
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.experiments import with_injector
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.gate.measure.run import run
-from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
+from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import RunRecord
 from velro_gate.model.resilience.experiment import (
@@ -51,8 +51,6 @@ GOOD = "good"
 _CREATE = "generation_create"
 _FAULT_SECONDS = 26.0
 _Kinds = Mapping[tuple[str, Expected], str]
-Measure = Callable[[Setup, Results, Effects], RunRecord]
-Start = Callable[[Settings], AbstractContextManager[RunningSandbox]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +123,7 @@ class ResilienceRuns:
 
 
 def resilience_figures(
-    asked: ResilienceRuns, world: Effects, *, measure: Measure = run, start: Start = running
+    asked: ResilienceRuns, world: Effects, *, measure: MeasureRun = run, start: StartSandbox = running
 ) -> Iterator[Figure]:
     """Make the runs that are not there yet; then how often each version was judged right.
 
@@ -196,8 +194,8 @@ def _measured(
     phase: Changed | None,
     *,
     world: Effects,
-    measure: Measure,
-    start: Start,
+    measure: MeasureRun,
+    start: StartSandbox,
 ) -> Path:
     database = world.environ.get("DATABASE_URL", "")
     if not database:
@@ -247,8 +245,8 @@ def _moved(
     _phase: Changed | None,
     *,
     world: Effects,
-    measure: Measure,
-    start: Start,
+    measure: MeasureRun,
+    start: StartSandbox,
 ) -> Path:
     """A run in which one of two replicas is frozen."""
     secret = secrets.token_urlsafe(32)

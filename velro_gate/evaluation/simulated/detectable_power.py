@@ -15,8 +15,8 @@ import numpy as np
 from velro_gate.analysis.rows.error_rates import counts_shift
 from velro_gate.analysis.rows.noise import ENOUGH_BASELINES, SHARED, Noises, noise_over
 from velro_gate.analysis.rows.shifts import FURTHER_RUNS, failing_worsening, shifts_over
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.rules import judged_again, judged_alone
+from velro_gate.arrays import Floats
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.model.record import Counts

@@ -10,10 +10,10 @@ from velro_gate.evaluation.simulated.screen_and_duet import together_figures
 from velro_gate.evaluation.simulated.synthetic import duet_figures, stored_figures
 from velro_gate.evaluation.simulated.synthetic_duets import carry_over_figures, hostile_figures, mde_figures
 
-Experiment = Callable[[int, int], Iterator[Evaluated]]
+SimulatedExperiment = Callable[[int, int], Iterator[Evaluated]]
 """(jobs, seed) -> its figures, one after another as they are ready; equal arguments give equal figures."""
 
-EXPERIMENTS: dict[str, Experiment] = {
+EXPERIMENTS: dict[str, SimulatedExperiment] = {
     "together": together_figures,
     "duet": duet_figures,
     "stored": stored_figures,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from velro_gate.analysis.statistics.intervals import Floats
 from velro_gate.analysis.summaries.growth import relative_growth
+from velro_gate.arrays import Floats
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.model.metrics import LEAKS

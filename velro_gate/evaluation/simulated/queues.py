@@ -16,8 +16,8 @@ import numpy as np
 from velro_gate.analysis.capacity.estimate import capacity_of
 from velro_gate.analysis.capacity.scoring import trial_of
 from velro_gate.analysis.capacity.search import Done, SearchRules, next_trial
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.summaries.phase import summarise
+from velro_gate.arrays import Floats
 from velro_gate.evaluation.bounds import amount_of, figure_of
 from velro_gate.evaluation.results import Aim, Evaluated
 from velro_gate.model.capacity import Trial

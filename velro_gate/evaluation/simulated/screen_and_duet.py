@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from velro_gate.analysis.duet.looks import look_by_look
 from velro_gate.analysis.rows.noise import noise_over
 from velro_gate.analysis.rows.shifts import shifts_over
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.rules import judged_alone
+from velro_gate.arrays import Bools, Floats
 from velro_gate.evaluation.bounds import amount_of, figure_of
 from velro_gate.evaluation.results import Aim, Evaluated
 from velro_gate.evaluation.simulated import simulation
@@ -42,8 +41,6 @@ PAIR_MINUTES = 40.0 / 60.0
 """Two blocks of 15 s with 5 s of warm-up each."""
 
 FALSE_FAILS, BLOCKED, FOUND = 0.005, 0.02, 0.95
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

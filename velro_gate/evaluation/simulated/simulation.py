@@ -15,7 +15,7 @@ import numpy as np
 from scipy import signal
 
 from velro_gate.analysis.duet.looks import random_orders
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 
 METRICS = 8
 CORRELATION = 0.6

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from velro_gate.analysis.rows.shifts import FURTHER_RUNS
-from velro_gate.analysis.statistics.sign_flip import Floats
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.analysis.stored.confirmation import confirm, needed_repeats
+from velro_gate.arrays import Floats
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.simulated import simulation
 from velro_gate.model.record import Counts, Estimate, PhaseSummary, Plan, Revision, RunRecord, StepSummary

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from velro_gate.analysis.duet.looks import look_by_look
 from velro_gate.analysis.statistics.paired import Conclusion
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Codes, Floats
 from velro_gate.evaluation import naive_rules
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, CurvePoint, Figure
@@ -32,8 +31,6 @@ PAIRS = LOOKS[-1].pairs
 FALSE_FAILS = 12 / 2000
 POLICY = Policy()
 BASELINES, HISTORY = 10, 30
-
-Codes = npt.NDArray[np.int8]
 
 
 def share_of_changed(count: int) -> int:

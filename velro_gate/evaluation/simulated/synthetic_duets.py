@@ -15,7 +15,7 @@ from scipy import signal
 from velro_gate.analysis.duet.looks import DuetOutcomes, look_by_look, random_orders
 from velro_gate.analysis.duet.mde import duet_mde
 from velro_gate.analysis.statistics.paired import Conclusion
-from velro_gate.analysis.statistics.sign_flip import Floats
+from velro_gate.arrays import Floats
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
 from velro_gate.evaluation.simulated.simulation import METRICS
@@ -31,7 +31,7 @@ POLICY = Policy()
 Blocks = Floats
 """Logarithms of a job's blocks in the order in which they were measured, (jobs, 2 x pairs, metrics); + is worse."""
 
-Noise = Callable[[np.random.Generator, int], Blocks]
+MakeBlocks = Callable[[np.random.Generator, int], Blocks]
 """Makes the blocks of a number of jobs; a pair's difference has an sd of about 1 where the noise has one."""
 
 
@@ -42,7 +42,7 @@ def _shared(jobs: int, draw: Callable[[tuple[int, ...]], Floats], correlation: f
     return found
 
 
-def _normal(correlation: float) -> Noise:
+def _normal(correlation: float) -> MakeBlocks:
     return lambda random, jobs: _shared(jobs, random.standard_normal, correlation)
 
 
@@ -110,7 +110,7 @@ def _two_moods(random: np.random.Generator, jobs: int) -> Blocks:
     return _normal(CORRELATION)(random, jobs) + 4.0 * (np.cumsum(changes, axis=1) % 2)
 
 
-HOSTILE: Mapping[str, Noise] = {
+HOSTILE: Mapping[str, MakeBlocks] = {
     "normal, unrelated figures": _normal(0.0),
     "normal, nearly equal figures": _normal(0.95),
     "heavy tails": _heavy_tails,

@@ -85,20 +85,20 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class VerdictOrigin:
     """What a reader should know of where a verdict comes from."""
 
     links: Mapping[str, str]
     about: tuple[str, ...]
 
 
-def origin_of(event: Event) -> Origin:
+def origin_of(event: Event) -> VerdictOrigin:
     """The page of the run, and the commits: which was proposed, from which it starts, which was measured."""
     shas = [f"head {event.head_sha[:12]}"] if event.head_sha else []
     shas += [f"base {event.base_sha[:12]}"] if event.base_sha else []
     shas += [f"measured {event.measured_sha[:12]}"] if event.measured_sha not in ("", event.head_sha) else []
     links = {"Run": event.run_url} if event.run_url else {}
-    return Origin(links=links, about=tuple(shas))
+    return VerdictOrigin(links=links, about=tuple(shas))
 
 
 def publish(

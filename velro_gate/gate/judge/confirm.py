@@ -35,7 +35,7 @@ from velro_gate.store.further import REPEATS, write_missing
 RunAgain = Callable[[Repeats], Further]
 """Runs suspicious phases of this build again, alone: ``phases_again``."""
 
-SideBySide = Callable[[tuple[str, ...]], Further]
+MeasureSideBySide = Callable[[tuple[str, ...]], Further]
 """Measures these phases of both builds in a duet, or raises NoDuetError: ``phases_side_by_side``."""
 
 MeasureBeside = Callable[[Setup, Results], tuple[RunRecord, DuetRecord]]
@@ -50,7 +50,7 @@ class Confirming:
     """How to settle what the screen leaves open."""
 
     again: RunAgain
-    side_by_side: SideBySide | None = None
+    side_by_side: MeasureSideBySide | None = None
     """The base build, if there is one; None: only suspicions are measured again."""
     seconds: float | None = None
     """Time limit in seconds for running phases again; None: no limit."""

@@ -134,7 +134,7 @@ async def null_run(
     )
 
 
-class Measure(Protocol):
+class MeasureNullRun(Protocol):
     """What makes a null run: ``null_run``."""
 
     async def __call__(
@@ -153,7 +153,7 @@ class NullRunMissing:
 class Calibration:
     """Measures the generator alone the first time that it is asked, and gives the same result from then on."""
 
-    def __init__(self, seconds: float = SECONDS, measure: Measure = null_run) -> None:
+    def __init__(self, seconds: float = SECONDS, measure: MeasureNullRun = null_run) -> None:
         self._seconds = seconds
         self._measure = measure
         self._noise: GeneratorNoise | None = None

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from velro_gate import units
+from velro_gate.model.charts.timeline import Values
 from velro_gate.model.metrics import METRICS, MetricKind
 
 MOST_POINTS = 1_200
 """Points a line: more than a screen has columns for only makes the page heavy."""
 _DIGITS = 4
-
-Values = tuple[float | None, ...]
 
 
 class AxisKind(Enum):

@@ -13,7 +13,7 @@ from velro_gate.errors import UsageError
 from velro_gate.sandbox.problem import AwayError
 from velro_gate.sandbox.service.endpoints import Endpoints, warm_entries
 from velro_gate.sandbox.service.experiments import Experiments
-from velro_gate.sandbox.service.metrics import Metrics
+from velro_gate.sandbox.service.metrics import ServiceMetrics
 from velro_gate.sandbox.service.operations import Operations
 from velro_gate.sandbox.service.tokens import Verifier, issue_key
 from velro_gate.sandbox.service.web import Application
@@ -75,7 +75,7 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
             dependencies=dependencies,
             shared=shared,
             database=database,
-            metrics=Metrics(tally, database, dependencies),
+            metrics=ServiceMetrics(tally, database, dependencies),
             experiments=experiments,
             tally=tally,
             control=settings.control,

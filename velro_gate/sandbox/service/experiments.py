@@ -21,7 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from velro_gate.errors import UsageError
 from velro_gate.sandbox.problem import RefusalError
-from velro_gate.sandbox.service.work import QUERY, SIGMA, Bimodal, Distribution, Kind, Lognormal, Slowdown, Work
+from velro_gate.sandbox.service.work import QUERY, SIGMA, Bimodal, DelayKind, Distribution, Lognormal, Slowdown, Work
 from velro_gate.sandbox.settings import WRONG, known_step
 from velro_gate.sandbox.stores.dependency import Dependency
 from velro_gate.sandbox.stores.layers import Layers
@@ -53,12 +53,12 @@ def _wrong(name: object) -> str:
     raise ValueError(f"there is no wrong version {name!r}, only {', '.join(WRONG)}")
 
 
-Step = Annotated[str, BeforeValidator(_step)]
+StepName = Annotated[str, BeforeValidator(_step)]
 Wrong = Annotated[str, BeforeValidator(_wrong)]
 Slowed = Annotated[str, BeforeValidator(_slowed)]
 """A step, or the queries of the embedded database."""
 
-Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0)]
+OrderSeconds = Annotated[float, BeforeValidator(parse_seconds), Field(gt=0.0)]
 Share = Annotated[float, BeforeValidator(parse_share)]
 
 
@@ -67,12 +67,12 @@ class SlowOrder(BaseModel):
 
     model_config = _STRICT
     factor: Annotated[float, Field(gt=0.0, le=1_000.0)] = 1.0
-    delay: Seconds | None = None
-    distribution: Kind = "constant"
+    delay: OrderSeconds | None = None
+    distribution: DelayKind = "constant"
     sigma: Annotated[float, Field(gt=0.0, le=3.0)] = SIGMA
-    slow_delay: Seconds | None = None
+    slow_delay: OrderSeconds | None = None
     slow_share: Share = 0.1
-    busy: Seconds | None = None
+    busy: OrderSeconds | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -112,7 +112,7 @@ class ControlOrder(BaseModel):
     model_config = _STRICT
     reset: bool = False
     slow: dict[Slowed, SlowOrder] = {}
-    fail: dict[Step, Share] = {}
+    fail: dict[StepName, Share] = {}
     down: tuple[Literal["redis", "database"], ...] | None = None
     flush: tuple[Literal["memory", "redis"], ...] = ()
     leak: LeakOrder | None = None

@@ -16,7 +16,7 @@ from velro_gate.sandbox.tally import LAYERS, Tally
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics(Collector):
+class ServiceMetrics(Collector):
     """The figures of one sandbox."""
 
     def __init__(self, tally: Tally, database: Database, dependencies: Mapping[str, Dependency]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from velro_gate.sandbox.problem import AwayError, RefusalError
 from velro_gate.sandbox.service import answers
 from velro_gate.sandbox.service.experiments import Experiments
-from velro_gate.sandbox.service.metrics import CONTENT_TYPE, Metrics
+from velro_gate.sandbox.service.metrics import CONTENT_TYPE, ServiceMetrics
 from velro_gate.sandbox.service.web import Reply, refused
 from velro_gate.sandbox.stores.database import Database
 from velro_gate.sandbox.stores.dependency import Dependency
@@ -25,7 +25,7 @@ class Operations:
         dependencies: Mapping[str, Dependency],
         shared: Shared,
         database: Database,
-        metrics: Metrics,
+        metrics: ServiceMetrics,
         experiments: Experiments,
         tally: Tally,
         control: bool,

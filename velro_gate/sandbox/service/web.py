@@ -29,17 +29,17 @@ from velro_gate.sandbox.settings import (
 from velro_gate.sandbox.stores.layers import Found
 from velro_gate.sandbox.tally import DATABASE, OTHER, Tally
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
+AsgiScope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+AsgiHeader = tuple[bytes, bytes]
 
 MAX_BODY = 65_536
 MAX_USER_ID = 128
 
-_JSON: Header = (b"content-type", b"application/json")
-_CACHE_HEADERS: Mapping[str, tuple[Header, ...]] = {
+_JSON: AsgiHeader = (b"content-type", b"application/json")
+_CACHE_HEADERS: Mapping[str, tuple[AsgiHeader, ...]] = {
     layer: (
         _JSON,
         (b"x-cache", b"MISS" if layer == DATABASE else b"HIT"),
@@ -69,10 +69,10 @@ class Reply(NamedTuple):
 
     status: int
     body: bytes
-    headers: tuple[Header, ...] = _PLAIN
+    headers: tuple[AsgiHeader, ...] = _PLAIN
 
 
-Operations = Callable[[str, str, bytes, str], Awaitable[Reply | None]]
+AnswerOperation = Callable[[str, str, bytes, str], Awaitable[Reply | None]]
 """Answers (method, path, body, peer) for /health, /metrics and /control; None: no such thing here."""
 
 
@@ -94,7 +94,7 @@ class Application:
         work: Work,
         experiments: Experiments,
         tally: Tally,
-        operations: Operations,
+        operations: AnswerOperation,
     ) -> None:
         self._endpoints = endpoints
         self._verifier = verifier
@@ -103,7 +103,7 @@ class Application:
         self._tally = tally
         self._operations = operations
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"the sandbox speaks HTTP, not {scope['type']}")
@@ -115,7 +115,7 @@ class Application:
             return
         await self._serve(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         step = OTHER
         try:
             route = find(scope["method"], scope["path"])
@@ -131,7 +131,7 @@ class Application:
         self._tally.answered[step, reply.status] += 1
         await _send(send, reply)
 
-    async def _answer(self, route: MatchedRoute, scope: Scope, receive: Receive) -> Reply:
+    async def _answer(self, route: MatchedRoute, scope: AsgiScope, receive: Receive) -> Reply:
         step = route.step
         if step not in (MODEL_RENAME, CACHE_INVALIDATE):
             await self._work.spend(step)
@@ -161,7 +161,7 @@ class Application:
             return await self._endpoints.authorization(who, query.get("resource", ""), query.get("id", ""))
         return await self._endpoints.generations(who, query.get("limit", "20"))
 
-    def _authenticate(self, headers: list[Header]) -> Caller:
+    def _authenticate(self, headers: list[AsgiHeader]) -> Caller:
         token, user_id = "", ""
         for name, value in headers:
             if name == b"authorization":

@@ -66,7 +66,7 @@ class Bimodal:
 
 
 Distribution = Lognormal | Bimodal
-Kind = Literal["constant", "lognormal", "bimodal"]
+DelayKind = Literal["constant", "lognormal", "bimodal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

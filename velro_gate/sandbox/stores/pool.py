@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import psycopg
 
 T = TypeVar("T")
-Connection = psycopg.AsyncConnection[Any]
+PoolConnection = psycopg.AsyncConnection[Any]
 
 _OPEN_AT_ONCE = 8
 _FIRST_SECONDS, _LATER_SECONDS = 10, 2
@@ -40,7 +40,7 @@ class Pool:
         self._longest = longest
         self.size = size
         self._free = asyncio.Semaphore(size)
-        self._idle: list[Connection] = []
+        self._idle: list[PoolConnection] = []
         self._running: set[asyncio.Task[Any]] = set()
         self.open_count = self.waiting = 0
         self._closed = False
@@ -75,7 +75,7 @@ class Pool:
             await asyncio.wait(self._running)
         await self._drop_idle()
 
-    async def run(self, query: Callable[[Connection], Awaitable[T]]) -> T:
+    async def run(self, query: Callable[[PoolConnection], Awaitable[T]]) -> T:
         """What a query returns; it is not cancelled with its caller.
 
         Raises:
@@ -100,7 +100,7 @@ class Pool:
         # Where nobody waits for it any more, its fault is dropped.
         task.exception()
 
-    async def _carry_out(self, query: Callable[[Connection], Awaitable[T]]) -> T:
+    async def _carry_out(self, query: Callable[[PoolConnection], Awaitable[T]]) -> T:
         connection = await self._usable()
         hang_up = asyncio.get_running_loop().call_later(self._longest + _GRACE, _hang_up, connection)
         try:
@@ -113,7 +113,7 @@ class Pool:
             else:
                 self._idle.append(connection)
 
-    async def _usable(self) -> Connection:
+    async def _usable(self) -> PoolConnection:
         while self._idle:
             connection = self._idle.pop()
             if not _was_closed(connection):
@@ -121,14 +121,14 @@ class Pool:
             await self._discard(connection)
         return await self._connect(_LATER_SECONDS)
 
-    async def _connect(self, seconds: int) -> Connection:
+    async def _connect(self, seconds: int) -> PoolConnection:
         connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=seconds)
         milliseconds = round(self._longest * 1_000)
         await connection.execute(f"SET statement_timeout = {milliseconds}".encode())
         self.open_count += 1
         return connection
 
-    async def _discard(self, connection: Connection) -> None:
+    async def _discard(self, connection: PoolConnection) -> None:
         self.open_count -= 1
         with contextlib.suppress(psycopg.Error):
             await connection.close()
@@ -138,7 +138,7 @@ class Pool:
             await self._discard(self._idle.pop())
 
 
-def _was_closed(connection: Connection) -> bool:
+def _was_closed(connection: PoolConnection) -> bool:
     """Whether the other side has closed an idle connection: there is something to read where nothing was asked."""
     if connection.closed:
         return True
@@ -147,7 +147,7 @@ def _was_closed(connection: Connection) -> bool:
     return bool(look.poll(0))
 
 
-def _hang_up(connection: Connection) -> None:
+def _hang_up(connection: PoolConnection) -> None:
     """Let whoever waits for this connection find that it has ended."""
     with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)

@@ -20,7 +20,7 @@ from velro_gate.sandbox.catalogue import (
     model_name,
     seeded_generations,
 )
-from velro_gate.sandbox.stores.pool import Connection, Pool
+from velro_gate.sandbox.stores.pool import Pool, PoolConnection
 
 OPEN_SECONDS = 30.0
 WAIT_SECONDS = 1.0
@@ -150,7 +150,7 @@ class PostgresDatabase:
         return number
 
     async def _query(self, sql: str, *values: int | str) -> list[Any]:
-        async def ask(connection: Connection) -> list[Any]:
+        async def ask(connection: PoolConnection) -> list[Any]:
             cursor = await connection.execute(sql.encode(), values)
             return await cursor.fetchall()
 

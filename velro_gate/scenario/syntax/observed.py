@@ -78,5 +78,5 @@ class MetricSpec(Spec):
         return self
 
 
-Metrics = dict[Name, MetricSpec]
+MetricsKey = dict[Name, MetricSpec]
 """By the name under which reports speak of them, and requirements with ``own.`` before it."""

@@ -16,7 +16,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import MOST_PRIMARY
 from velro_gate.scenario.syntax.experiment_shape import ExperimentSpec, ProxySpec
-from velro_gate.scenario.syntax.observed import OWN_METRIC, CacheSpec, Metrics
+from velro_gate.scenario.syntax.observed import OWN_METRIC, CacheSpec, MetricsKey
 from velro_gate.scenario.syntax.quantities import (
     Count,
     Factor,
@@ -226,7 +226,7 @@ def _auth(given: object) -> object:
     return given
 
 
-Auth = Annotated[AuthSpec, Short(_auth, (("enum", ["none", "bearer", None]),))]
+AuthKey = Annotated[AuthSpec, Short(_auth, (("enum", ["none", "bearer", None]),))]
 
 
 class ColumnSpec(Spec):
@@ -371,7 +371,7 @@ class PolicySpec(Spec):
     )
 
 
-Label = Annotated[str, Field(min_length=1, max_length=40)]
+LabelText = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class ClassSpec(Spec):
@@ -385,8 +385,10 @@ class ClassSpec(Spec):
 class ComplianceSpec(Spec):
     """How a run's compliance is assessed; missing keys have the defaults of docs/compliance.md."""
 
-    bands: dict[Label, Probability] = Field(default_factory=dict, description="Least score of each band, the best band first.")
-    classes: dict[Label, ClassSpec] = Field(default_factory=dict, description="Classes of a phase, the best first.")
+    bands: dict[LabelText, Probability] = Field(
+        default_factory=dict, description="Least score of each band, the best band first."
+    )
+    classes: dict[LabelText, ClassSpec] = Field(default_factory=dict, description="Classes of a phase, the best first.")
     weights: dict[str, Annotated[float, Field(ge=0, le=1000)]] = Field(
         default_factory=dict, description="Weight of a requirement in the score: 'p95', or 'STEP.p95' for one step."
     )
@@ -405,7 +407,7 @@ class FileSpec(Spec):
     name: Name
     description: str = ""
     target: TargetSpec = Field(default_factory=lambda: TargetSpec.model_validate({}))
-    auth: Auth = Field(
+    auth: AuthKey = Field(
         default_factory=lambda: AuthSpec.model_validate({}), description="How requests are authorised; default none."
     )
     cookies: bool = Field(default=True, description="Whether each user keeps the cookies it receives.")
@@ -422,7 +424,7 @@ class FileSpec(Spec):
     cache: CacheSpec = Field(
         default_factory=lambda: CacheSpec.model_validate({}), description="Headers that show how a cache answered."
     )
-    metrics: Metrics = Field(default_factory=dict, description="Metrics of this scenario alone, by name.")
+    metrics: MetricsKey = Field(default_factory=dict, description="Metrics of this scenario alone, by name.")
     requirements: Requirements = Field(default_factory=dict, description="Limits of every phase.")
     proxies: dict[Name, ProxySpec] = Field(
         default_factory=dict, description="Fault proxies between the service and what it depends on."
