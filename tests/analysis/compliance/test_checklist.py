@@ -14,9 +14,10 @@ from velro_gate.analysis.compliance.impact import slower_share
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.compliance.assessment import CheckCode, CheckState, Compliance
 from velro_gate.model.compliance.rules import ClassLimits, ComplianceRules
+from velro_gate.model.facts.bottlenecks import Bottleneck, BottleneckFacts, NoisyNeighbour, PoolExhausted
 from velro_gate.model.record import Estimate, PhaseSummary, ResourceSummary, RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.sentences.compliance import impact_words
+from velro_gate.report.sentences.compliance import check_reason, impact_words
 
 GIB = 2.0**30
 
@@ -100,6 +101,20 @@ def test_what_is_out_of_its_limit_has_failed_and_names_the_phase() -> None:
     assert found[CheckCode.RESOURCES].against == tuple(phase.name for phase in GOOD.phases)
     short = {check.code: check for check in assessed(watched(GOOD, memory=0.2)).checklist}
     assert short[CheckCode.RESOURCES].state is CheckState.FAILED
+
+
+def held_back(facts: BottleneckFacts) -> RunRecord:
+    """The good run with one bottleneck in its first phase."""
+    one = Bottleneck(start=4.0, end=7.0, strength=0.9, series=(), facts=facts)
+    return dataclasses.replace(GOOD, phases=(dataclasses.replace(GOOD.phases[0], bottlenecks=(one,)), *GOOD.phases[1:]))
+
+
+def test_a_bottleneck_of_the_service_fails_the_item_and_one_of_the_runner_leaves_it_open() -> None:
+    pool, neighbour = PoolExhausted(size=20.0, share=0.9, waiting=12.0), NoisyNeighbour(process="python3", share=0.5)
+    assert states(assessed(held_back(pool)))[CheckCode.NOTHING_CRITICAL] is CheckState.FAILED
+    found = {check.code: check for check in assessed(held_back(neighbour)).checklist}[CheckCode.NOTHING_CRITICAL]
+    assert found.state is CheckState.OPEN
+    assert check_reason(found) == f"the runner, not the service, was the limit in {GOOD.phases[0].name}"
 
 
 @pytest.mark.parametrize("run", [record(connections=None), watched(record(profile="quick"))])

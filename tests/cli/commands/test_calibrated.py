@@ -9,13 +9,21 @@ from velro_gate.cli.commands.calibrated import print_calibrated
 from velro_gate.gate.judge.calibrate import Calibrated
 
 
-def said(count: int, capsys: pytest.CaptureFixture[str], n: int = 6000) -> str:
-    print_calibrated(Calibrated(stored=tuple(baselines(count, sd=0.01, n=n)), refused=()))
+def said(count: int, capsys: pytest.CaptureFixture[str], n: int = 6000, sd: float = 0.01) -> str:
+    print_calibrated(Calibrated(stored=tuple(baselines(count, sd=sd, n=n)), refused=()))
     return " ".join(capsys.readouterr().out.split())
 
 
 def test_five_runs_tell_what_a_later_one_will_fail(capsys: pytest.CaptureFixture[str]) -> None:
     assert "A later run will fail a worsening of" in said(5, capsys)
+
+
+def test_runs_that_lie_far_apart_come_with_what_makes_smaller_worsenings_detectable(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    advice = "To detect smaller worsenings: make the phases longer"
+    assert advice in said(5, capsys, sd=0.4)
+    assert advice not in said(5, capsys)
 
 
 def test_fewer_fail_nothing_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:

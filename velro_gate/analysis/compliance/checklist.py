@@ -94,15 +94,16 @@ def _nothing_critical(record: RunRecord, results: Sequence[RequirementResult]) -
     levels = [one for one in results if one.requirement.critical is not None]
     beyond = [one for one in results if one.status is RequirementStatus.CRITICAL]
     unknown = [one for one in levels if one.status is RequirementStatus.NOT_MEASURED]
-    held_back = [phase.name for phase in record.phases if phase.bottlenecks]
+    held_back = [phase.name for phase in record.phases if any(not one.of_the_runner for one in phase.bottlenecks)]
+    untried = [phase.name for phase in record.phases if any(one.of_the_runner for one in phase.bottlenecks)]
     bad = [*(one.phase for one in beyond), *held_back]
-    known = bool(bad) or (record.complete and bool(levels) and not unknown)
+    known = bool(bad) or (record.complete and bool(levels) and not unknown and not untried)
     return Check(
         code=CheckCode.NOTHING_CRITICAL,
         state=_state(known=known, good=not bad),
         # Bottlenecks are counted only where no figure is beyond its critical level, which says more.
         value=float(len(beyond)),
-        against=_phases((one.phase for one in beyond) if beyond else held_back),
+        against=_phases((one.phase for one in beyond) if beyond else held_back or untried),
     )
 
 

@@ -17,6 +17,9 @@ from velro_gate.report.parts.trustline import smallest_seen
 from velro_gate.report.sentences.reasons import reason_words
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
 
+MUCH = 0.5
+"""A smallest detectable worsening above which the comparison is of little use to anybody."""
+
 _FIGURES = ("throughput", "p50", "p95", "p99", "error_rate")
 
 
@@ -59,6 +62,11 @@ def _sentences(stored: tuple[RunRecord, ...]) -> list[str]:
     seen = smallest_seen(rows)
     if seen:
         said.append(f"A later run will fail a worsening of {seen} or more with 95 % probability.")
+        if any(row.primary and (row.mde or 0.0) > MUCH for row in rows):
+            said.append(
+                "To detect smaller worsenings: make the phases longer or the load steadier, record more runs on a quieter "
+                "machine, or compare builds side by side ('velro-gate duet')."
+            )
     elif len(stored) < ENOUGH_BASELINES:
         said.append(f"{len(stored)} baselines fail no run, they warn: five show how much the figures vary.")
     for row in rows:

@@ -185,6 +185,9 @@ BottleneckFacts = (
 )
 """What can hold a phase back."""
 
+OF_THE_RUNNER = (RunnerCpu, GeneratorLimit, NoisyNeighbour)
+"""What held the measurement back rather than the service, of which nothing is known then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bottleneck:
@@ -206,3 +209,8 @@ class Bottleneck:
     def code(self) -> str:
         """Its kind, for programs; it stays."""
         return self.facts.code
+
+    @property
+    def of_the_runner(self) -> bool:
+        """Whether it is the machine's that measures, not the service's."""
+        return isinstance(self.facts, OF_THE_RUNNER)

@@ -47,7 +47,7 @@ def no_baseline(facts: NoBaseline) -> Words:
     """There is nothing to compare with."""
     because = f" ({'; '.join(map(unused_words, facts.skipped[:3]))})" if facts.skipped else ""
     return Words(
-        sentence=f"there is no baseline to compare with{because}: only the requirements were checked",
+        sentence=f"there is no baseline to compare with{because}: no regression can be detected",
         advice=_remedy(facts.skipped) if not facts.search else _ACCEPT,
     )
 

@@ -201,6 +201,8 @@ def _open(check: Check) -> str:
         return "no requirement on database connections"
     if check.code is CheckCode.SCORE:
         return "there is no score"
+    if check.code is CheckCode.NOTHING_CRITICAL and check.against:
+        return f"the runner, not the service, was the limit in {_where(check)}"
     return "not measured"
 
 
