@@ -28,7 +28,8 @@ def test_the_verdict_the_sentence_and_the_advice_are_all_there(example: str) -> 
     first, second, *_ = text.splitlines()
     assert first.startswith("velro-gate: ")
     assert second == headline(*EXAMPLES[example]())
-    compared = "Head and base side by side: " if example.startswith("duet") else "Compared with the baselines: "
+    duet = example.startswith("duet") or example == "fail-confirmed-beside"
+    compared = "Head and base side by side: " if duet else "Compared with the baselines: "
     assert all(part in text for part in ("Requirements: ", compared, "Trust: ", "What to do next", "run 2026"))
 
 

@@ -111,7 +111,9 @@ def _comparisons(view: View) -> list[RenderableType]:
 
 
 def _comparison_table(view: View, rows: Sequence[ComparisonRow]) -> Table:
-    table = _table("Figure", view.before, view.now, "Change (95 % interval)", "Finding", right=(1, 2))
+    # The title says of what: every letter here is one less for the names in a narrow terminal.
+    before, now = view.before.removesuffix(" build"), view.now.removesuffix(" build")
+    table = _table("Figure", before, now, "Change (95 % interval)", "Finding", right=(1, 2))
     for group in groupby_phase(rows):
         table.add_row(Text(visible(group.phase), style="bold cyan"))
         for row in group.rows:

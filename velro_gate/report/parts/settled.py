@@ -7,6 +7,16 @@ from collections.abc import Sequence
 from velro_gate.model.verdict import Change, Comparison, Verdict
 
 
+def compared_headings(verdict: Verdict) -> tuple[str, str, str]:
+    """The title of the comparisons and the headings of the two figures in each row: a duet may have settled some or all."""
+    in_pairs = {bool(row.pairs) for row in verdict.comparisons if row.verdict is not Change.NOT_COMPARED}
+    if verdict.duet is not None or in_pairs == {True}:
+        return "Head and base side by side", "Base build", "Head build"
+    if in_pairs == {True, False}:
+        return "Compared with the base build and the baselines", "Before", "Now"
+    return "Compared with the baselines", "Baseline", "Now"
+
+
 def settled(verdict: Verdict) -> str:
     """``The screen settled 22 figures, the duet of 10 pairs 8 (steady).``; empty where only the screen decided."""
     primary = [row for row in verdict.comparisons if row.primary and row.verdict is not Change.NOT_COMPARED]

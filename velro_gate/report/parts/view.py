@@ -22,7 +22,7 @@ from velro_gate.model.verdict import (
 )
 from velro_gate.report.parts import measured, rows, trustline
 from velro_gate.report.parts.experiment_rows import ExpectationRow, expectation_count, expectation_rows
-from velro_gate.report.parts.settled import settled
+from velro_gate.report.parts.settled import compared_headings, settled
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
 from velro_gate.report.sentences.baselines import unused_words
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
@@ -151,6 +151,7 @@ def build(record: RunRecord, verdict: Verdict) -> View:
     shown = rows.prominent_requirements(ordered)
     level = verdict.level
     judged = level is not Level.BROKEN
+    compared, before, now = compared_headings(verdict)
     return View(
         scenario=record.plan.scenario,
         profile=record.plan.profile,
@@ -171,9 +172,9 @@ def build(record: RunRecord, verdict: Verdict) -> View:
         comparison_count=comparison_count(verdict),
         settled=settled(verdict),
         explanations=[spoken(explanation_sentence(one)) for one in verdict.explanations],
-        compared="Compared with the baselines" if verdict.duet is None else "Head and base side by side",
-        before="Baseline" if verdict.duet is None else "Base build",
-        now="Now" if verdict.duet is None else "Head build",
+        compared=compared,
+        before=before,
+        now=now,
         side_by_side=verdict.duet is not None,
         trust_facts=trustline.trust_facts(record, verdict),
         trust=_trust(verdict),
