@@ -6,7 +6,7 @@ to do) and exits with its code; nothing else ever reaches a user as a traceback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,6 +20,21 @@ def words_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """An error and everything it came from, through causes, contexts and groups; each once."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        current = waiting.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        waiting += [current.__context__, current.__cause__]
+        if isinstance(current, BaseExceptionGroup):
+            waiting += current.exceptions
+
+
 class VelroError(Exception):
     """Something a user can understand and fix.
 
@@ -28,6 +43,8 @@ class VelroError(Exception):
         where: the place, as ``file:line``, a URL or a phase, if there is one.
         why: the likely reason, if one is known.
         hint: what to do; the class's own hint stands in when none is given.
+
+    log: the log of the run that it ended, as a path; None: no run had begun.
     """
 
     exit_code: ClassVar[int] = 70
@@ -39,6 +56,7 @@ class VelroError(Exception):
         self.where = where
         self.why = why
         self.hint = hint or self.default_hint
+        self.log: str | None = None
 
     def lines(self) -> list[str]:
         """The message as lines for a terminal, the most important first."""
@@ -47,6 +65,8 @@ class VelroError(Exception):
             shown.append(f"where: {self.where}")
         if self.why:
             shown.append(f"why:   {self.why}")
+        if self.log:
+            shown.append(f"log:   {self.log}")
         shown.append(f"do:    {self.hint}")
         return shown
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pty
@@ -170,6 +171,24 @@ def test_a_fault_of_our_own_keeps_its_details_in_a_file_without_secrets(
     assert "RuntimeError: asked with *** at postgresql://me:***@db" in kept
     assert "hunter2" not in said + kept
     assert "pass-word" not in said + kept
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError(), "out of memory"),
+        (ExceptionGroup("tasks", [RuntimeError(), OSError(errno.EMFILE, "too many")]), "this process may open no more files"),
+        (OSError(errno.ENFILE, "too many"), "this machine may open no more files"),
+    ],
+)
+def test_a_machine_that_ran_out_of_something_is_broken_and_no_fault_of_our_own(
+    error: Exception, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> object:
+        raise RuntimeError("in the end") from error
+
+    assert _guarded(fail) == 4
+    assert said in capsys.readouterr().err
 
 
 def test_piped_output_is_not_folded(capsys: pytest.CaptureFixture[str]) -> None:

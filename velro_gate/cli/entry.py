@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from velro_gate import __version__
+from velro_gate.cli.exhausted import exhausted
 from velro_gate.cli.output import put, speak_utf8, talk
 from velro_gate.cli.signals import end_by_sigterm_as_by_ctrl_c
 from velro_gate.errors import InterruptedRunError, UsageError, VelroError
@@ -14,7 +15,6 @@ from velro_gate.hardening import harden, ignore_unreadable_cookies
 from velro_gate.model.masking import mask, secret_values
 from velro_gate.secrecy import hide, outgoing
 
-INTERNAL_ERROR = 70
 INTERRUPTED = InterruptedRunError.exit_code
 USAGE = UsageError.exit_code
 
@@ -78,8 +78,9 @@ def _guarded(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except Exception as error:
-        _complain(_own_fault(error))
-        return INTERNAL_ERROR
+        known = exhausted(error) or _own_fault(error)
+        _complain(known)
+        return known.exit_code
     if code == INTERRUPTED:
         # Typer makes this code of a Ctrl-C and says nothing; a run that was under way has spoken by InterruptedRunError.
         print("interrupted", file=talk())

@@ -147,7 +147,7 @@ TemplateFolder = Annotated[
     Path | None,
     typer.Option(
         "--template-dir",
-        help="Folder of templates that stand over those of the HTML pages, as a whole or block by block.",
+        help="Folder of templates that stand over the shipped ones, as a whole or block by block (docs/reports.md).",
         show_default=False,
         rich_help_panel=PLACE,
     ),

@@ -10,11 +10,14 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.judge.chart_data import chart_data
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.model.record import RunRecord
-from velro_gate.model.verdict import Verdict
+from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.formats.console import terminal
 from velro_gate.report.formats.document import verdict_json
 from velro_gate.report.formats.registry import known_format
 from velro_gate.report.text.templating import use_templates
+
+DRY_RUN = "'velro-gate run SCENARIO --dry-run' checks service, credentials and machine without a load."
+"""What to do next where a test has failed."""
 
 
 def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, format: Format) -> int:
@@ -26,6 +29,8 @@ def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, form
         if folder is not None:
             written = [name for name in (FILES if verdict.duet is None else DUET_FILES) if (folder / name).exists()]
             put(f"Files: {folder}/{{{','.join(written)}}}")
+            if verdict.level in (Level.FAIL, Level.BROKEN):
+                put(f"Log: {folder}/log.txt. {DRY_RUN}")
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
 
 

@@ -55,10 +55,18 @@ __all__ = [
 
 
 _SLOW = "Find out where the time goes: the report shows it step by step."
+_SLOW_RESPONSES = (
+    f"{_SLOW} Common causes are queries without an index ('EXPLAIN (ANALYZE, BUFFERS)' shows where one's time goes) and a cold "
+    "or small cache ('redis-cli info stats')."
+)
 _MISSES = "See in the report which cache layer misses, and what a miss costs: keep entries longer, or make misses cheaper."
 _KEPT = "See what the service keeps: compare a heap profile from the end of the phase with one from its beginning."
 _OPENED = "See what the service opens and never closes: list its open files ('lsof -p PID') twice, some minutes apart."
-_TOO_LITTLE = "See what limited the throughput: slow responses, errors, or users that could not connect."
+_TOO_LITTLE = (
+    "See what limited the throughput: slow responses, errors, or users that could not connect. Common causes are a small "
+    "connection pool (psql -c 'SELECT state, count(*) FROM pg_stat_activity GROUP BY state') and CPU ('top'): increase the "
+    "pool, optimize, or scale horizontally."
+)
 
 CAPACITIES = frozenset({"capacity", "capacity_users"})
 """What a search for the capacity finds."""
@@ -102,7 +110,7 @@ def _time(
         scaling=Scaling.NONE,
         needs=frozenset({Needs.REQUESTS if own else Needs.ANSWERS}),
         readings=(),
-        advice=_SLOW,
+        advice=_SLOW_RESPONSES,
     )
 
 
@@ -119,7 +127,7 @@ def _response(name: str, label: str, *, prior_sd: float) -> Metric:
         pooling=Pooling.MOST if name == "max" else Pooling.MIDDLE,
         role=Role.NAMED,
         needs=frozenset({Needs.ANSWERS}),
-        advice=_SLOW,
+        advice=_SLOW_RESPONSES,
     )
 
 
@@ -253,7 +261,8 @@ _ALL = (
         pooling=Pooling.COUNTS,
         role=Role.PRIMARY,
         needs=frozenset({Needs.REQUESTS}),
-        advice="See the failed requests in the report, and the service's own log of that time.",
+        advice="See the failed requests in the report and in log.txt, and the service's own log of that time. Under overload, "
+        "circuit breakers and more resources keep errors few.",
     ),
     _rate(
         "throughput",
@@ -288,7 +297,8 @@ _ALL = (
         scope=Scope.STEP,
         role=Role.ADVISORY,
         needs=frozenset({Needs.ANSWERS}),
-        advice="See in the report how often each cache layer was hit, and whether keys, lifetimes or sizes have changed.",
+        advice="See in the report how often each cache layer was hit, and whether keys, lifetimes or sizes have changed. Warm "
+        "the cache and increase its TTLs; 'redis-cli info stats' counts hits, misses and evictions.",
     ),
     _cached("hit_p50", "p50 of cache hits"),
     _cached("hit_p95", "p95 of cache hits"),

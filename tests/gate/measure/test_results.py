@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.store.values import some_samples
 from velro_gate.errors import BrokenError, OutputError
-from velro_gate.gate.measure.results import Results, RunLog, make_results, refuse_links, require_as_measured, run_id
+from velro_gate.gate.measure.results import Results, RunLog, append_log, make_results, refuse_links, require_as_measured, run_id
 from velro_gate.store import files
 from velro_gate.store.samples import SampleWriter, read_samples
 
@@ -86,6 +87,28 @@ def test_the_log_holds_what_was_logged_within_the_block_only(tmp_path: Path) -> 
     text = results.log.read_text(encoding="utf-8")
     assert "inside" in text
     assert "outside" not in text
+
+
+def test_lines_are_added_to_the_log_of_a_run_that_has_ended_and_masked(tmp_path: Path) -> None:
+    results = make_results(tmp_path, "run")
+    with RunLog(results) as log:
+        log.warning("before")
+    append_log(results, [(logging.ERROR, "verdict: fail, postgresql://velro:a-password@db/velro")])
+    first, second = results.log.read_text(encoding="utf-8").splitlines()
+    assert first.endswith("WARNING velro_gate: before")
+    assert second.endswith("ERROR velro_gate: verdict: fail, postgresql://velro:***@db/velro")
+
+
+@pytest.mark.hostile("runner")
+@pytest.mark.parametrize("left", [os.mkfifo, lambda log: log.symlink_to("elsewhere")], ids=["fifo", "link"])
+def test_lines_are_added_to_nothing_that_only_has_the_logs_name(tmp_path: Path, left: Callable[[Path], None]) -> None:
+    results = make_results(tmp_path, "run")
+    elsewhere = results.folder / "elsewhere"
+    elsewhere.write_text("as it was", encoding="utf-8")
+    results.log.unlink()
+    left(results.log)
+    append_log(results, [(logging.ERROR, "verdict: fail")])
+    assert elsewhere.read_text(encoding="utf-8") == "as it was"
 
 
 @pytest.mark.hostile("runner")

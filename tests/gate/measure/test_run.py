@@ -10,7 +10,7 @@ import pytest
 from tests.engine.shards.test_run import children
 from tests.gate.world import Spectator, tiny_setup
 from tests.service import service
-from velro_gate.errors import InfeasibleError, StorageError
+from velro_gate.errors import InfeasibleError, StorageError, UnreachableError
 from velro_gate.gate.judge.verdict import reach_verdict, reread, write_reports
 from velro_gate.gate.measure.results import make_results
 from velro_gate.gate.measure.run import _first_known, run
@@ -79,6 +79,26 @@ def test_a_killed_shard_breaks_the_verdict_and_the_record_holds_what_the_others_
     write_reports(record, verdict, results)
     assert "shard 1 of 2 was killed by SIGKILL" in (results.folder / "verdict.md").read_text(encoding="utf-8")
     assert "shard 1 of 2 was killed by SIGKILL" in results.log.read_text(encoding="utf-8")
+
+
+def test_a_run_that_finds_no_service_names_its_log_which_holds_the_error_and_its_remedy(tmp_path: Path) -> None:
+    results = make_results(tmp_path / "out", "run")
+    setup = dataclasses.replace(tiny_setup(tmp_path, "http://127.0.0.1:1"), start_seconds=0.0)
+    with pytest.raises(UnreachableError) as caught:
+        run(setup, results, Spectator().effects)
+    assert f"log:   {results.log}" in caught.value.lines()
+    log = results.log.read_text(encoding="utf-8")
+    assert "the service refused the connection" in log
+    assert "curl -i http://127.0.0.1:1/" in log
+
+
+def test_the_log_holds_the_first_failure_of_each_kind(tmp_path: Path) -> None:
+    with service("errors") as running:
+        results = make_results(tmp_path / "out", "run")
+        run(tiny_setup(tmp_path, running.url, duration="2 s"), results, Spectator().effects)
+    (line,) = [line for line in results.log.read_text(encoding="utf-8").splitlines() if "the first: " in line]
+    assert "500 Internal Server Error" in line
+    assert f"GET {running.url}/" in line
 
 
 def test_the_runner_is_watched_while_the_load_runs(tmp_path: Path) -> None:

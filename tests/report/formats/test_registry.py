@@ -38,6 +38,7 @@ from velro_gate.gate.judge.verdict import DUET_FILES, FILES, write_reports
 record, verdict = next(iter(EXAMPLES.values()))()
 class Kept:
     folder = Path(sys.argv[1])
+    log = folder / "log.txt"
     def write(self, name, text):
         (self.folder / name).write_text(text, encoding="utf-8")
 write_reports(record, verdict, Kept())

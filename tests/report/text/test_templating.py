@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.report.examples import EXAMPLES
 from velro_gate.errors import UsageError
+from velro_gate.model.record import RunRecord
+from velro_gate.model.verdict import Verdict
+from velro_gate.report.formats.comment import markdown, marker_of
+from velro_gate.report.formats.executive import executive_html
 from velro_gate.report.formats.page import html
 from velro_gate.report.formats.trend_page import trend_html
 from velro_gate.report.text.templating import template, use_templates
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/reports.md").read_text(encoding="utf-8")
-_ROWS = re.findall(r"^\| `(\w+\.html\.j2)` \| (.*) \|$", PAGE, re.MULTILINE)
+_ROWS = re.findall(r"^\| `(\w+\.\w+\.j2)` \| (.*) \|$", PAGE, re.MULTILINE)
 BLOCKS = {name: re.findall(r"`(\w+)`", blocks) for name, blocks in _ROWS}
 
 
@@ -42,6 +46,30 @@ def test_each_block_of_the_report_can_be_changed_alone(folder: Path) -> None:
     assert [name for name in names if name in shown] == shown
     assert set(names) - set(shown) <= {"bottlenecks", "experiments", "cache", "failures"}
     assert "<h2>" not in page
+
+
+@pytest.mark.parametrize(("file", "made"), [("executive.html.j2", executive_html), ("verdict.md.j2", markdown)])
+def test_each_block_of_executive_summary_and_comment_can_be_changed_alone(
+    folder: Path, file: str, made: Callable[[RunRecord, Verdict], str]
+) -> None:
+    for name in BLOCKS[file]:
+        own = (
+            f'{{% extends "velro/{file}" %}}{{% block {name} %}}[{name}:{{{{ view.level }}}}]{{{{ super() }}}}{{% endblock %}}'
+        )
+        (folder / file).write_text(own, encoding="utf-8")
+        use_templates("")
+        before = made(*EXAMPLES["fail-both"]())
+        use_templates(str(folder))
+        after = made(*EXAMPLES["fail-both"]())
+        assert after.count(f"[{name}:fail]") == 1
+        assert "".join(after.replace(f"[{name}:fail]", "").split()) == "".join(before.split())
+
+
+def test_a_comment_of_ones_own_template_is_found_again_by_a_later_run(folder: Path) -> None:
+    record, verdict = EXAMPLES["fail-both"]()
+    own = "".join(f"{{% block {name} %}}{{% endblock %}}" for name in BLOCKS["verdict.md.j2"])
+    (folder / "verdict.md.j2").write_text(f'{{% extends "velro/verdict.md.j2" %}}{own}', encoding="utf-8")
+    assert markdown(record, verdict).strip() == marker_of(record.plan)
 
 
 def test_the_other_blocks_stay_as_they_were(folder: Path) -> None:
@@ -76,9 +104,11 @@ def test_the_trend_can_be_changed_and_a_whole_template_replaced(folder: Path) ->
     ],
 )
 def test_a_mistake_in_a_template_is_an_error_in_words(folder: Path, text: str) -> None:
-    (folder / "report.html.j2").write_text(text, encoding="utf-8")
-    with pytest.raises(UsageError, match="template cannot be used"):
-        html(*EXAMPLES["pass"]())
+    for file, made in (("report.html.j2", html), ("executive.html.j2", executive_html), ("verdict.md.j2", markdown)):
+        (folder / file).write_text(text, encoding="utf-8")
+        with pytest.raises(UsageError, match="template cannot be used") as caught:
+            made(*EXAMPLES["pass"]())
+        assert caught.value.exit_code == 2
 
 
 def test_text_from_outside_is_escaped_in_templates_of_ones_own(folder: Path) -> None:

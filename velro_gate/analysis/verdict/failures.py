@@ -113,6 +113,8 @@ def failing(phase: PhaseSummary) -> Failing:
         return Failing.CAPTURE
     if worst == Outcome.CERTIFICATE.name:
         return Failing.CERTIFICATE
+    if worst == Outcome.REFUSED.name:
+        return Failing.REFUSED
     if worst == Outcome.STATUS.name and any(_is_redirected(one) for one in phase.steps if one.step != ALL_STEPS):
         return Failing.REDIRECT
     if worst == Outcome.STATUS.name and step is not None:

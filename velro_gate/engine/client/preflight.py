@@ -7,7 +7,7 @@ import json
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +16,7 @@ import trio
 
 from velro_gate.engine.client.checking import CheckingTransport
 from velro_gate.engine.http.tls import tls_fault
-from velro_gate.errors import UnreachableError, UsageError
+from velro_gate.errors import UnreachableError, UsageError, causes_of
 from velro_gate.model.scenario import Target
 from velro_gate.units import format_duration, format_seconds
 
@@ -173,7 +173,7 @@ def _timed_out(error: Exception, url: str, timeout: float) -> UnreachableError:
 
 
 def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
-    host, causes = urlsplit(url).hostname or "", list(_causes(error))
+    host, causes = urlsplit(url).hostname or "", list(causes_of(error))
     name_fault = next((cause for cause in causes if isinstance(cause, socket.gaierror)), None)
     if name_fault is not None:
         return UnreachableError(
@@ -198,7 +198,7 @@ def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
             "the service refused the connection",
             where=url,
             why="nothing listens on that port: the service has not been started, has crashed, or listens elsewhere",
-            hint="Start the service, or check host and port of --url (VELRO_API_URL).",
+            hint=f"Start the service, or check host and port of --url (VELRO_API_URL) until 'curl -i {url}' gets a response.",
         )
     unreachable = next(
         (c for c in causes if isinstance(c, OSError) and c.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)), None
@@ -291,18 +291,3 @@ _STATUS_ADVICE: dict[int, tuple[type[UnreachableError], str, str]] = {
         "Check --url, and set target.health in the scenario to a path that answers 200.",
     ),
 }
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and everything it came from, through causes, contexts and groups; each once."""
-    seen: set[int] = set()
-    waiting: list[BaseException | None] = [error]
-    while waiting:
-        current = waiting.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        waiting += [current.__context__, current.__cause__]
-        if isinstance(current, BaseExceptionGroup):
-            waiting += current.exceptions

@@ -183,7 +183,7 @@ def _memory(part: PhaseForecast, machine: MachineLimits) -> Shortfall | None:
         needed=part.memory,
         available=machine.memory,
         sentence=f"{load} need about {format_bytes(part.memory)}, and {has}.",
-        hint="Free some memory, shorten the phase, or use fewer users.",
+        hint="Free some memory ('ps aux --sort=-rss' lists what holds it), shorten the phase, or use fewer users.",
         fatal=fatal,
     )
 

@@ -29,7 +29,7 @@ from velro_gate.gate.duet.pilot import DuetOptions, PilotResult, run_pilot
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.experiments import through_proxies, with_injector
 from velro_gate.gate.measure.null_run import Calibration, NullRunMissing
-from velro_gate.gate.measure.results import Results, RunLog
+from velro_gate.gate.measure.results import Results, RunLog, log_end
 from velro_gate.gate.measure.run import generator_alone, make_room, run_trio, stop_on_signal
 from velro_gate.gate.measure.setup import Setup, is_loopback
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
@@ -120,7 +120,7 @@ def duet(
             state.shards = make_room(local, effects, log)
             run_trio(partial(_measure_duet, local, builds, options, state, outputs, effects, log, calibration))
         except VelroError as error:
-            log.error("%s", error)
+            log_end(log, results, error)
             if state.pairs:
                 state.notes.append(f"the duet ended early: {error.what}")
                 keep()

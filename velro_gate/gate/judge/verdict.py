@@ -11,7 +11,8 @@ from velro_gate.analysis.verdict.judge import judge
 from velro_gate.analysis.verdict.judge_duet import judge_duet_record
 from velro_gate.errors import RecordError, UsageError
 from velro_gate.gate.judge.chart_data import chart_data
-from velro_gate.gate.measure.results import Results
+from velro_gate.gate.judge.logged import verdict_entries
+from velro_gate.gate.measure.results import Results, append_log
 from velro_gate.gate.measure.run import summaries
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.facts.doubts import Worded
@@ -234,7 +235,7 @@ def reread_run(folder: Path) -> RunRecord:
 
 
 def write_reports(record: RunRecord, verdict: Verdict, results: Results, stored: Baselines | None = None) -> None:
-    """Write the verdict's files next to the record; the verdict itself first, so that it is never lost.
+    """Write the verdict's files next to the record, the verdict itself first, so that it is never lost; then add it to the log.
 
     stored: what it can be compared with, for the charts.
 
@@ -244,3 +245,4 @@ def write_reports(record: RunRecord, verdict: Verdict, results: Results, stored:
     for each in FORMATS.values():
         data = chart_data(results.folder, record, stored) if each.charts else None
         results.write(each.file, each.render(record, verdict, data))
+    append_log(results, verdict_entries(record, verdict))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -14,7 +16,7 @@ from pathlib import Path
 
 from velro_gate import bounded
 from velro_gate.bounded import open_regular
-from velro_gate.errors import OutputError
+from velro_gate.errors import OutputError, VelroError
 from velro_gate.model.masking import mask
 from velro_gate.secrecy import outgoing, outgoing_json
 from velro_gate.store.facts import FACTS, sweep_facts
@@ -168,6 +170,27 @@ class _Masking(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The whole entry, traceback included, without secrets."""
         return outgoing(mask(super().format(record), self._secrets))
+
+
+def log_end(log: logging.Logger, results: Results, error: VelroError) -> None:
+    """Log the error that ends a run, which from now on names the log."""
+    log.error("%s", error)
+    error.log = str(results.log)
+
+
+def append_log(results: Results, entries: Iterable[tuple[int, str]]) -> None:
+    """Add lines to the log of a run that has ended, each with its level, masked. A log that cannot be written is left as it is.
+
+    What measured may have left anything under the log's name: nothing but a regular file is written to.
+    """
+    formatter = _Masking(())
+    lines = [formatter.format(logging.LogRecord("velro_gate", level, "", 0, text, None, None)) for level, text in entries]
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with contextlib.suppress(OSError):
+        descriptor = os.open(results.log, flags, 0o644)
+        with os.fdopen(descriptor, "a", encoding="utf-8", errors="replace") as file:
+            if stat.S_ISREG(os.fstat(descriptor).st_mode):
+                file.writelines(f"{line}\n" for line in lines)
 
 
 class _Quiet(logging.FileHandler):

@@ -30,7 +30,7 @@ from velro_gate.gate.measure.experiments import Broken, Experimenter, with_injec
 from velro_gate.gate.measure.holding import HeldSignals
 from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
-from velro_gate.gate.measure.results import Results, RunLog
+from velro_gate.gate.measure.results import Results, RunLog, log_end
 from velro_gate.gate.measure.sending import make_room_on_cluster, send_load, start_skew
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.leftovers import orphans_ended
@@ -112,7 +112,10 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
                 )
                 write_record(results.folder, record, facts)
         except VelroError as error:
-            log.error("%s", error)
+            log_end(log, results, error)
+            raise
+        except Exception:
+            log.exception("the run ended with an unexpected error")
             raise
         log.info("record kept")
     return record

@@ -63,6 +63,7 @@ class Failing(Enum):
     CERTIFICATE = "certificate"
     REDIRECT = "redirect"
     CREDENTIALS = "credentials"
+    REFUSED = "refused"  # connections
     OTHERWISE = "otherwise"
 
 

@@ -17,7 +17,7 @@ from velro_gate.report.parts.view import View, build, folded_words
 from velro_gate.report.parts.waiver_rows import waiver_rows
 from velro_gate.report.text.escape import markdown_link, markdown_text, marker_key
 from velro_gate.report.text.phrase import Phrase
-from velro_gate.report.text.templating import template
+from velro_gate.report.text.templating import rendered
 
 LIMIT = 60_000
 """Characters; GitHub refuses a comment of more than 65,536."""
@@ -117,25 +117,25 @@ def _render(view: View, layout: _Layout, extras: _Extras) -> str:
     changed = view.changed[: min(_CHANGED, layout.rows or _CHANGED)]
     shown = _shortened(view, layout.text) if layout.text else view
     listed = min(_LISTED, layout.rows or _LISTED)
-    text = template("verdict.md.j2").render(
-        view=shown,
-        key=marker_key(view.scenario, view.profile),
-        show=layout.show,
-        prominent=prominent,
-        folded=view.folded if layout.folded else [],
-        folded_title=folded_words(view.folded),
-        left_out=_left_out(view, layout, prominent),
-        changed=gathered(changed),
-        changed_left_out=_more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
-        explanations=shown.explanations[:listed],
-        trust=shown.trust[:listed],
-        bottlenecks=shown.bottlenecks[:listed],
-        next_steps=shown.next_steps[:listed],
-        extras=extras,
-        dropped=_dropped(layout),
-        compliance=extras.compliance,
-    )
-    return _tidy(text)
+    values = {
+        "view": shown,
+        "key": marker_key(view.scenario, view.profile),
+        "show": layout.show,
+        "prominent": prominent,
+        "folded": view.folded if layout.folded else [],
+        "folded_title": folded_words(view.folded),
+        "left_out": _left_out(view, layout, prominent),
+        "changed": gathered(changed),
+        "changed_left_out": _more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
+        "explanations": shown.explanations[:listed],
+        "trust": shown.trust[:listed],
+        "bottlenecks": shown.bottlenecks[:listed],
+        "next_steps": shown.next_steps[:listed],
+        "extras": extras,
+        "dropped": _dropped(layout),
+        "compliance": extras.compliance,
+    }
+    return _tidy(rendered("verdict.md.j2", values))
 
 
 def _left_out(view: View, layout: _Layout, prominent: Sequence[RequirementRow]) -> str:

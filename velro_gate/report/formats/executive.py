@@ -21,7 +21,7 @@ from velro_gate.report.sentences.executive import compared_words, nothing_compar
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, plain
-from velro_gate.report.text.templating import template
+from velro_gate.report.text.templating import rendered, template
 
 EXECUTIVE_SCHEMA = 1
 """Raised when a key changes its meaning or is removed; new keys do not raise it."""
@@ -29,7 +29,7 @@ EXECUTIVE_SCHEMA = 1
 
 def executive_html(record: RunRecord, verdict: Verdict) -> str:
     """The page."""
-    return template("executive.html.j2").render(view=executive_view(record, verdict))
+    return rendered("executive.html.j2", {"view": executive_view(record, verdict)})
 
 
 def executive_schema() -> dict[str, object]:

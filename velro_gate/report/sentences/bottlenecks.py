@@ -40,7 +40,8 @@ def _pool(found: Bottleneck, facts: causes.PoolExhausted) -> Words:
     return Words(
         sentence=f"the database pool was exhausted {_when(found)}: all {size} connections in use in "
         f"{units.format_share(facts.share)} of the readings{waiting}",
-        advice="Increase the connection pool, or hold connections for less time: shorter transactions, faster queries.",
+        advice="Increase the connection pool, or hold connections for less time: shorter transactions, faster queries; "
+        "psql -c 'SELECT state, count(*) FROM pg_stat_activity GROUP BY state' shows what they are held for.",
     )
 
 
@@ -48,7 +49,8 @@ def _service_cpu(found: Bottleneck, facts: causes.ServiceCpu) -> Words:
     return Words(
         sentence=f"the service is CPU-bound: its busiest process used {units.format_share(facts.share)} of a core "
         f"{_when(found)}",
-        advice="Profile the service and optimize what uses the CPU, or scale horizontally: more processes on more cores.",
+        advice="Profile the service ('top -H' shows its busiest thread) and optimize what uses the CPU, or scale horizontally: "
+        "more processes on more cores.",
     )
 
 
@@ -82,7 +84,8 @@ def _misses(_: Bottleneck, facts: causes.CacheMisses) -> Words:
     return Words(
         sentence=f"cache misses make requests slow: {units.format_share(facts.share)} of the look-ups missed{slower}; "
         f"{units.format_share(facts.explained)} of the slowest 5 % are misses",
-        advice="Warm the cache, increase its TTLs and its size, and check its keys: one that holds too much never hits.",
+        advice="Warm the cache, increase its TTLs and its size, and check its keys: one that holds too much never hits; "
+        "'redis-cli info stats' counts evictions and expired keys.",
     )
 
 
@@ -119,7 +122,8 @@ def _errors(found: Bottleneck, facts: causes.ErrorBurst) -> Words:
     return Words(
         sentence=f"{kind} {_when(found)}: {units.format_count(facts.count)} of {units.format_count(facts.of)} requests "
         f"in that time{', all' + step if step else ''}",
-        advice="See the service's log of that time; under overload, circuit breakers and more resources keep errors few.",
+        advice="See the first failed response of each kind in log.txt, and the service's log of that time; under overload, "
+        "circuit breakers and more resources keep errors few.",
     )
 
 

@@ -17,7 +17,10 @@ LOOK = {
     "step, name the status under 'expect', or set 'follow_redirects' under the scenario's target.",
     Failing.CERTIFICATE: "Fix the certificate, or set under the scenario's target whom to trust (ca_file), what to present "
     "(client_certificate), or that nothing is checked (verify_tls).",
-    Failing.CREDENTIALS: "Check the key or token that the scenario's auth names, and what the service accepts.",
+    Failing.CREDENTIALS: "Check the key or token that the scenario's auth names, and what the service accepts: "
+    "'velro-gate run SCENARIO --dry-run' sends each step once.",
+    Failing.REFUSED: "Nothing listened on the service's port, or its accept queue was full: see the service's log for a crash "
+    "or a restart, and raise its backlog ('sysctl net.core.somaxconn' is its upper bound).",
 }
 _SEE_END = "See the service's own log for the moment at which it stopped: it was healthy before the load."
 _KINDS = {

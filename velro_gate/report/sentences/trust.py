@@ -75,7 +75,7 @@ def _phase_missing(facts: PhaseMissing) -> Words:
 def _shard_lost(facts: ShardLost) -> Words:
     return Words(
         sentence=f"a process of the generator was lost in {facts.phase}: {', '.join(facts.how)}",
-        advice="Look for the cause in the system log (most often out of memory), fix it, and run again.",
+        advice="Look for the cause in the system log ('journalctl -k'; most often out of memory), fix it, and run again.",
     )
 
 
@@ -186,14 +186,15 @@ def _throttled(facts: Throttled) -> Words:
 def _memory(facts: MemoryLow) -> Words:
     return Words(
         sentence=f"only {units.format_bytes(facts.free)} of memory were left for the generator in {_where(facts)}",
-        advice="A machine short of memory swaps, or ends a process: free some, or raise the runner's limit.",
+        advice="Free some memory ('ps aux --sort=-rss' lists what holds it), or raise the runner's limit: it may swap or end.",
     )
 
 
 def _descriptors(facts: DescriptorsLow) -> Words:
     return Words(
         sentence=f"the generator {_left(facts.free)} file descriptors in {_where(facts)}",
-        advice="Raise the limit with 'ulimit -n', or use fewer users.",
+        advice="Raise the limit of open files ('ulimit -Hn 65536' as root, or LimitNOFILE= of the runner's service), or use "
+        "fewer users.",
     )
 
 
