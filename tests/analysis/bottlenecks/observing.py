@@ -13,6 +13,7 @@ from tests.analysis.phases import STEPS, health, phase, run_of, samples
 from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.model.facts.bottlenecks import Bottleneck
+from velro_gate.model.record import ExperimentSummary
 from velro_gate.model.run import PhaseRun, Reading, Tick
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome, Samples
 
@@ -49,7 +50,12 @@ def ticks(in_flight: npt.ArrayLike, ok: npt.ArrayLike) -> tuple[Tick, ...]:
 
 
 def found(
-    rows: Samples | None = None, series: Series | None = None, *, seconds: float = SECONDS, **facts: Any
+    rows: Samples | None = None,
+    series: Series | None = None,
+    *,
+    seconds: float = SECONDS,
+    experiments: Sequence[ExperimentSummary] = (),
+    **facts: Any,
 ) -> tuple[Bottleneck, ...]:
     """What the rules say of a phase. series: one value a second. facts: of the engine."""
     every = quiet(seconds) if rows is None else rows
@@ -63,6 +69,7 @@ def found(
         if value is not None
     ]
     summary = summarise(planned, STEPS, ran, every, readings, ("memory",))
+    summary = replace(summary, experiments=tuple(experiments))
     return bottlenecks(planned, STEPS, ran, summary, every, readings)
 
 

@@ -21,6 +21,7 @@ from velro_gate.model.facts.bottlenecks import (
     SlowQuery,
     StepTail,
 )
+from velro_gate.model.record import ExperimentSummary
 from velro_gate.model.run import Stall
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER
 
@@ -280,3 +281,24 @@ def test_what_brings_others_about_is_reported_before_them() -> None:
     }
     grows = ticks(np.linspace(5.0, 400.0, N), 150.0 * np.arange(N))
     assert codes(failed(rows, burst), pool, ticks=grows) == ["pool-exhausted", "saturation", "errors"]
+
+
+def experiment(begun: float, ended: float | None) -> ExperimentSummary:
+    return ExperimentSummary(name="redis_silent", repeat=1, begun=begun, ended=ended, fault="", figures=())
+
+
+def test_what_an_experiment_broke_on_purpose_is_no_bottleneck_and_the_rest_of_the_phase_still_shows_one() -> None:
+    rows = quiet()
+    moment = (rows.due > 6.0) & (rows.due < 9.0)
+    down = {("monitor", "redis_up"): [1.0] * 6 + [0.0] * 3 + [1.0] * (N - 9)}
+    assert codes(failed(rows, moment), down) == ["dependency-down", "errors"]
+    assert codes(failed(rows, moment), down, experiments=[experiment(5.8, 9.0)]) == []
+    assert codes(failed(rows, moment), down, experiments=[experiment(14.0, 16.0)]) == ["dependency-down", "errors"]
+
+
+def test_a_service_that_stands_still_in_an_experiment_is_no_stall_of_its_own() -> None:
+    rows = quiet()
+    still = (rows.due > 6.0) & (rows.due < 9.0)
+    waiting = changed(rows, still, 9.5 - np.where(still, rows.due, 0.0))
+    assert "service-stall" in codes(waiting)
+    assert codes(waiting, experiments=[experiment(5.8, None)]) == []

@@ -250,6 +250,13 @@ def test_lost_writes_are_those_that_were_acknowledged_and_are_not_there() -> Non
     assert (value(found), found.estimate.n) == (1.0, 2)
 
 
+def test_writes_that_were_all_refused_lost_nothing_and_where_none_was_tried_nothing_is_known() -> None:
+    refused = figure(Expected.LOST, broken(0.0, 0.0), carried=reads((0.3, 0, NONE), kind=ProbeKind.WRITES))
+    assert refused.estimate is not None
+    assert (value(refused), refused.estimate.n) == (0.0, 0)
+    assert figure(Expected.LOST, broken(0.0, 0.0), carried=reads(kind=ProbeKind.WRITES)).estimate is None
+
+
 def test_degraded_answers_may_be_those_of_a_request_of_their_own() -> None:
     asked = reads(*((0.1 * n, 0, BAD if n < 5 else GOOD) for n in range(50)), kind=ProbeKind.DEGRADED)
     found = figure(Expected.DEGRADED, broken(30.0, 40.0), carried=asked, statuses=(200,), probed=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from velro_gate.analysis.summaries.resources import ResourceSeries, series_of
-from velro_gate.arrays import Floats
+from velro_gate.arrays import Bools, Floats
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.run import PhaseRun, Reading
 from velro_gate.model.samples import Samples
@@ -82,7 +81,30 @@ def observe(
     )
 
 
-def longest_run(at: Floats, holds: npt.NDArray[np.bool_]) -> tuple[float, float, int] | None:
+def apart_from(seen: Observed, stretches: Sequence[tuple[float, float]]) -> Observed:
+    """The same without what fell due, or was read, in these stretches, in seconds since the measured stretch began."""
+    if not stretches:
+        return seen
+    return replace(
+        seen,
+        rows=seen.rows.where(_outside(seen.rows.due - seen.run.measured_from, stretches)),
+        series={name: _kept(*line, seen.run.measured_from, stretches) for name, line in seen.series.items()},
+    )
+
+
+def _outside(at: Floats, stretches: Sequence[tuple[float, float]]) -> Bools:
+    outside = np.ones(len(at), bool)
+    for start, end in stretches:
+        outside &= (at < start) | (at > end)
+    return outside
+
+
+def _kept(at: Floats, values: Floats, origin: float, stretches: Sequence[tuple[float, float]]) -> tuple[Floats, Floats]:
+    outside = _outside(at - origin, stretches)
+    return at[outside], values[outside]
+
+
+def longest_run(at: Floats, holds: Bools) -> tuple[float, float, int] | None:
     """First and last time of the longest unbroken row of readings for which something holds, and how many these are."""
     best: tuple[int, int] | None = None
     first: int | None = None

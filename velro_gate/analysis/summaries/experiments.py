@@ -219,7 +219,8 @@ def _seen(wanted: Expectation, probed: Probed, begun: float) -> ExpectedFigure:
     bad = [each for each in told if each[2] is ProbeOutcome.BAD]
     users = (len({reader for _, reader, _ in bad}), len({reader for _, reader, _ in told}))
     match wanted.kind:
-        case Expected.LOST:
+        case Expected.LOST if probed.sent:
+            # Writes that were all refused cannot be lost; where none was tried, nothing is known.
             return ExpectedFigure(expectation=wanted, estimate=Estimate.exact(float(len(bad)), n=len(told)))
         case Expected.DEGRADED:
             during = [seen for sent, _, seen in told if sent >= begun]

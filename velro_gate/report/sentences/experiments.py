@@ -73,6 +73,8 @@ def expectation_figure(result: ExpectationResult) -> str:
     if result.unfinished:
         return f"more than {expectation_value(kind, found.value)}{_seen_by(result)}"
     if kind is Expected.LOST:
+        if not found.n:
+            return "0: no write was acknowledged"
         return f"{expectation_value(kind, found.value)} of {units.format_count(found.n)}"
     return expectation_value(kind, found.value) + _interval(kind, found) + _seen_by(result)
 
