@@ -18,7 +18,7 @@ from velro_gate.model import metrics as m
 metrics = dict(m.METRICS)
 metrics["queue_depth"] = m.Metric(
     name="queue_depth", label="depth of the queue", kind=m.MetricKind.COUNT, direction=m.Direction.LOWER, scale=m.Scale.LOG,
-    prior_sd=0.1, quantile=None, times=None, scope=m.Scope.PHASE, party=m.Party.SERVICE, pooling=m.Pooling.MOST,
+    resolution=0.0, prior_sd=0.1, quantile=None, times=None, scope=m.Scope.PHASE, party=m.Party.SERVICE, pooling=m.Pooling.MOST,
     role=m.Role.ADVISORY, condition=m.Condition.ALWAYS, decides=m.Decides.VALUE, scaling=m.Scaling.NONE,
     needs=frozenset({m.Needs.READINGS}), readings=(m.ReadingSeries(source="service", name="queue_depth"),),
     advice="Give the queue more workers.",

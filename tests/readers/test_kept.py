@@ -81,7 +81,7 @@ def test_any_baseline_is_compared_with_or_skipped_by_name(tmp_path: Path, chance
         assert found.accepted or found.skipped
         if found.accepted and chance.random() < 0.2:
             judge(RUN, found.accepted)
-            trend_html(trends(tmp_path, ("p95", "throughput"), "all"))
+            trend_html(trends(tmp_path, [("p95", "all"), ("throughput", "all")]))
 
 
 FACTS: Any = json.loads(

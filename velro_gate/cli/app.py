@@ -59,6 +59,7 @@ from velro_gate.cli.options import (
     Runner,
     ScenarioArgument,
     Shards,
+    StartCommand,
     TemplateFolder,
     Url,
     Verbose,
@@ -121,6 +122,7 @@ def run(
     quick_test: QuickTest = False,
     phase: Phases = None,
     url: Url = None,
+    start_command: StartCommand = None,
     shards: Shards = AUTO,
     cluster: ClusterOption = None,
     cluster_workers: ClusterWorkers = None,
@@ -139,13 +141,19 @@ def run(
     from velro_gate.cli.measured import print_run
     from velro_gate.cli.plan import print_plan
     from velro_gate.cli.world import real_world
-    from velro_gate.gate.local.run import measure, stop_if_interrupted
+    from velro_gate.gate.local.run import StartedService, measure, stop_if_interrupted
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
     if dry_run:
         return print_plan(wanted, format, ask=True, cluster=sends)
-    record, results = measure(wanted, output, real_world(runner, verbose, sends, live=live), calibrate=not no_calibration)
+    record, results = measure(
+        wanted,
+        output,
+        real_world(runner, verbose, sends, live=live),
+        calibrate=not no_calibration,
+        service=None if start_command is None else StartedService(line=start_command, folder=Path.cwd()),
+    )
     stop_if_interrupted(record, results)
     return print_run(record, results, format)
 
@@ -157,6 +165,7 @@ def gate(
     quick_test: QuickTest = False,
     phase: Phases = None,
     url: Url = None,
+    start_command: StartCommand = None,
     shards: Shards = AUTO,
     cluster: ClusterOption = None,
     cluster_workers: ClusterWorkers = None,
@@ -187,7 +196,7 @@ def gate(
     from velro_gate.cli.plan import print_plan
     from velro_gate.cli.printing import print_verdict
     from velro_gate.cli.world import real_world
-    from velro_gate.gate.local.run import measure_and_judge
+    from velro_gate.gate.local.run import StartedService, measure_and_judge
     from velro_gate.store.baselines import find_baselines, require_folder
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
@@ -209,6 +218,7 @@ def gate(
             waivers=waivers,
             require_baseline=require_baseline,
             confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
+            service=None if start_command is None else StartedService(line=start_command, folder=Path.cwd()),
         )
     return print_verdict(record, verdict, results.folder, format)
 
@@ -436,11 +446,14 @@ def sandbox(
     no_work: Annotated[bool, typer.Option("--no-work", help="Answer at once, without simulated work.")] = False,
     no_control: Annotated[bool, typer.Option("--no-control", help="Without /control, which slows and breaks it.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
+    print_key: Annotated[
+        bool, typer.Option("--print-key", help="Print a service key for the secret in VELRO_SANDBOX_SECRET; serves nothing.")
+    ] = False,
 ) -> int:
     """Serve the embedded stand-in for the Velro backend until interrupted."""
-    from velro_gate.cli.commands.service import serve_sandbox
+    from velro_gate.cli.commands.service import print_service_key, serve_sandbox
 
-    return serve_sandbox(port, slow or [], no_work, no_control, seed)
+    return print_service_key() if print_key else serve_sandbox(port, slow or [], no_work, no_control, seed)
 
 
 @app.command(epilog="Example: velro-gate selftest --minutes 10")

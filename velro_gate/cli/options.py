@@ -122,6 +122,15 @@ BaselineRoot = Annotated[
     Path,
     typer.Option("--baselines", "-b", help="Folder of the stored baselines, here or in the repository.", rich_help_panel=PLACE),
 ]
+StartCommand = Annotated[
+    str | None,
+    typer.Option(
+        "--start-command",
+        help="Line for the shell that serves on port PORT, in the foreground; started for the run, behind its fault proxies.",
+        show_default=False,
+        rich_help_panel=PLACE,
+    ),
+]
 Runner = Annotated[
     str | None,
     typer.Option("--runner", help="Label of this pool of identical machines; others are not compared.", rich_help_panel=PLACE),

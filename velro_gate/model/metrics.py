@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from velro_gate.model.metric.broken import experiment_metric
 from velro_gate.model.metric.definition import (
     Condition,
     Decides,
@@ -26,7 +27,7 @@ from velro_gate.model.metric.definition import (
     Scope,
     Times,
 )
-from velro_gate.model.metric.own import own_metric
+from velro_gate.model.metric.own import is_own, own_metric
 
 __all__ = [
     "CAPACITIES",
@@ -98,6 +99,7 @@ def _time(
         kind=MetricKind.SECONDS,
         direction=Direction.LOWER,
         scale=Scale.LOG,
+        resolution=0.0,
         prior_sd=prior_sd,
         quantile=quantile,
         times=times,
@@ -147,6 +149,7 @@ def _rate(
         kind=MetricKind.PER_SECOND,
         direction=Direction.HIGHER,
         scale=Scale.LOG,
+        resolution=0.0,
         prior_sd=prior_sd,
         quantile=None,
         times=None,
@@ -166,6 +169,7 @@ def _rate(
 def _figure(name: str, label: str, kind: MetricKind, direction: Direction, scale: Scale, **rest: Any) -> Metric:
     """What most figures of a whole phase have in common; rest: the fields that differ."""
     common: dict[str, Any] = {
+        "resolution": 0.0,
         "prior_sd": None,
         "quantile": None,
         "times": None,
@@ -389,14 +393,18 @@ _ALL = (
 
 
 class _Registry(Mapping[str, Metric]):
-    """The metrics that every run has, by name; and by its name any that a scenario defines, which no walk over all shows."""
+    """The metrics that every run has, by name; and by its name any that a scenario defines or that is of something broken on
+    purpose, which no walk over all shows.
+    """
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
         self._metrics = dict(metrics)
 
     def __getitem__(self, name: str) -> Metric:
         found = self._metrics.get(name)
-        return own_metric(name) if found is None else found
+        if found is not None:
+            return found
+        return own_metric(name) if is_own(name) else experiment_metric(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._metrics)

@@ -43,6 +43,19 @@ class Started:
         return f"The sandbox answers at {self.url}\nexport VELRO_API_URL={self.url}\nexport SUPABASE_SERVICE_KEY={self.key}"
 
 
+def announce_key(secret: str, out: TextIO | None = None) -> None:
+    """Print a service key for a signing secret to ``out`` (standard output), for whoever starts a sandbox with that secret.
+
+    Raises:
+        UsageError: the extra is not installed, or the secret is too short.
+    """
+    require_extra()
+    from velro_gate.sandbox.service.tokens import issue_key
+
+    Settings(secret=secret)
+    print(issue_key(secret), file=out or sys.stdout, flush=True)
+
+
 def serve(settings: Settings, *, for_programs: bool = False, out: TextIO | None = None) -> None:
     """Serve until SIGINT or SIGTERM. Prints its URL and key to ``out`` (standard output) once it answers.
 

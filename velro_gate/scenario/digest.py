@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
+from velro_gate.model.resilience.experiment import Experiment
 from velro_gate.model.scenario import Auth, BearerAuth, Body, Feeder, LoginAuth, OpenArrivals, Phase, Scenario, Step, Target
 
 _FORMAT = 1
@@ -107,7 +108,13 @@ def _phase(phase: Phase) -> dict[str, object]:
     pace = {name: value for name, value in asdict(arrivals).items() if name != "journeys"}
     said = {"name": phase.name, "users": phase.users, "ramp": phase.ramp, "duration": phase.duration, kind: pace}
     # Only where there are any, so that every other plan keeps the digest that it had.
-    return {**said, "experiments": [asdict(each) for each in phase.experiments]} if phase.experiments else said
+    return {**said, "experiments": [_experiment(each) for each in phase.experiments]} if phase.experiments else said
+
+
+def _experiment(experiment: Experiment) -> dict[str, object]:
+    """What is broken and what is looked at, without the limits: a stricter one does not make another load of it."""
+    said = asdict(experiment)
+    return {**said, "expected": [{**one, "limit": None} for one in said["expected"]]}
 
 
 def _hash(content: object) -> str:

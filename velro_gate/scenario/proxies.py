@@ -54,7 +54,8 @@ def _proxy(name: str, spec: ProxySpec, environment: EnvironmentTexts, faults: Fa
     if dependency is None or own is None:
         return None
     if dependency[:2] == own:
-        faults.add(spec.line("listen"), f"the proxy {name!r} would pass on to itself", "let it listen on another port")
+        hint = "'to' is where the dependency itself is: only the service gets the address under 'listen'"
+        faults.add(spec.line("listen"), f"the proxy {name!r} would pass on to itself, at {own[0]}:{own[1]}", hint)
         return None
     host, port, spoken = dependency
     protocol = spoken if spec.protocol is None else WireProtocol(spec.protocol)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.analysis.runs import run, summary
 from tests.gate.judge.test_history import P95, stored
 from tests.report.formats.test_page import Page
-from velro_gate.gate.judge.trend import trends
+from velro_gate.gate.judge.trend import trends, usual_figures
 from velro_gate.model.record import NewLevel
 from velro_gate.report.formats.trend_page import COLUMNS, trend_csv, trend_html
 from velro_gate.report.parts.history import (
@@ -35,7 +35,7 @@ from velro_gate.store.baselines import add_baseline
 def groups(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrendGroup, ...]:
     root = tmp_path_factory.mktemp("baselines")
     stored(root)
-    return trends(root, ("p95", "throughput", "hit_rate"), "all")
+    return trends(root, [(name, "all") for name in ("p95", "throughput", "hit_rate")])
 
 
 def test_figures_that_no_run_holds_are_left_out(groups: tuple[TrendGroup, ...]) -> None:
@@ -56,7 +56,7 @@ def test_an_accepted_change_is_marked_as_such(tmp_path: Path) -> None:
     for number in range(16):
         level: tuple[NewLevel, ...] = (P95,) if number == 8 else ()
         add_baseline(tmp_path, replace(run(summary(times=1.0 if number < 8 else 1.2), number=number), new_levels=level))
-    (group,) = trends(tmp_path, ("p95",), "all")
+    (group,) = trends(tmp_path, [("p95", "all")])
     marks = [mark.event for point in group.series[0].points for mark in point.marks]
     assert marks == [TrendEvent.ACCEPTED]
 
@@ -115,3 +115,11 @@ def test_a_long_history_is_bounded(tmp_path: Path) -> None:
     assert MOST_RUNS <= 500
     long = TrendGroup(scenario="shop", profile="pr", runner="r", environment="0" * 12, series=(series([0.01] * MOST_RUNS),) * 6)
     assert len(trend_html([long]).encode()) < 200_000
+
+
+def test_figures_of_experiments_are_shown_without_being_named(tmp_path: Path) -> None:
+    for number in range(3):
+        add_baseline(tmp_path, run(summary(changed={"experiment:down:recovery": 2.0}), number=number))
+    (group,) = trends(tmp_path, usual_figures(tmp_path, "all"))
+    shown = next(series for series in group.series if (series.metric, series.step) == ("experiment:down:recovery", "all"))
+    assert [point.value for point in shown.points] == [2.0, 2.0, 2.0]

@@ -21,6 +21,7 @@ import numpy as np
 from velro_gate.analysis.statistics.finite import finite
 from velro_gate.arrays import Floats
 from velro_gate.model.facts.reasons import Reason, TooFewResponses
+from velro_gate.model.metric.broken import is_of_experiment
 from velro_gate.model.metric.own import is_own
 from velro_gate.model.metrics import METRICS, TAIL, Condition, Metric, Role, compared, quantiles_of
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
@@ -171,7 +172,8 @@ def _advisory(mine: Sequence[PhaseSummary], before: Sequence[PhaseSummary], step
         for when in (Condition.ALWAYS, *((Condition.FAILURES,) if failed else ())):
             names = [metric.name for metric in compared(Role.PRIMARY, Role.ADVISORY, when=when)]
             chosen += [(step, name) for name in names if any(has(summary, name) for summary in summaries)]
-        own = dict.fromkeys(name for summary in summaries for name in summary.measurements if is_own(name))
+        named = [name for summary in summaries for name in summary.measurements]
+        own = dict.fromkeys(name for name in named if is_own(name) or is_of_experiment(name))
         chosen += [(step, name) for name in own]
     return chosen
 

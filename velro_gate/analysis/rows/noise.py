@@ -46,6 +46,9 @@ SHARED_BY_TWO_JOBS = 0.6
 SHARED / 3; but jobs that follow each other share part of their noise, too (``evaluate replay``, mountpoint_s3).
 """
 
+OF_RESOLUTION = 1.0
+"""No noise of a coarse figure is taken for smaller than this share of its resolution (``evaluate experiment-figures``)."""
+
 CLIP = 2.5
 """How many times the noise of the history a recent run may lie off the level before it counts as no farther."""
 LEAST_TO_CLIP = 15
@@ -248,7 +251,8 @@ def on_scale(estimate: Estimate, metric: Metric, n: int | None = None) -> float 
     """
     match metric.scale:
         case Scale.LOG:
-            return math.log(estimate.value) if estimate.value > 0.0 else None
+            shifted = estimate.value + metric.resolution
+            return math.log(shifted) if shifted > 0.0 else None
         case Scale.LOGIT:
             count = estimate.n if n is None else n
             smoothed = (estimate.value * count + 0.5) / (count + 1.0)
@@ -263,11 +267,15 @@ def common_count(estimates: Iterable[Estimate]) -> int:
 
 
 def sampling_sd(level: float, metric: Metric, n: int) -> float:
-    """What chance alone moves a share of n observations by, on the log-odds scale; 0 for other metrics.
+    """What chance alone moves a share of n observations by, on the log-odds scale, or a coarse figure; 0 for other metrics.
 
     sqrt(1 / (hits + .5) + 1 / (misses + .5)) (Gart and Zweifel 1967): near 100 % one miss more is a large move of the
-    log-odds, and equal baselines do not show that it is no more than chance. level: on the scale.
+    log-odds, and equal baselines do not show that it is no more than chance. So it is with a figure that has a resolution: near
+    the border of two values it shows now one, now the other, so its noise is at least ``OF_RESOLUTION`` of a step. level: on
+    the scale.
     """
+    if metric.scale is Scale.LOG and metric.resolution:
+        return math.log1p(OF_RESOLUTION * metric.resolution * math.exp(-level))
     if metric.scale is not Scale.LOGIT:
         return 0.0
     share = from_scale(level, metric)
@@ -278,7 +286,7 @@ def to_scale(value: float, metric: Metric) -> float:
     """A figure in base units on the comparison scale; it must have a place there."""
     match metric.scale:
         case Scale.LOG:
-            return math.log(value)
+            return math.log(value + metric.resolution)
         case Scale.LOGIT:
             return math.log(value / (1.0 - value))
         case Scale.LINEAR:
@@ -289,7 +297,7 @@ def from_scale(y: float, metric: Metric) -> float:
     """The figure in base units that lies at ``y`` on the comparison scale."""
     match metric.scale:
         case Scale.LOG:
-            return math.exp(y)
+            return max(math.exp(y) - metric.resolution, 0.0)
         case Scale.LOGIT:
             return 1.0 / (1.0 + math.exp(-y))
         case Scale.LINEAR:

@@ -168,8 +168,11 @@ def _odds_of_points(level: float, metric: Metric, points: float) -> float:
 def relative_change(metric: Metric, level: float, move: float) -> float | None:
     """What a move on the comparison scale, away from ``level``, is of the figure there; None where that is nothing."""
     match metric.scale:
-        case Scale.LOG:
+        case Scale.LOG if not metric.resolution:
             return math.expm1(min(move, _LARGEST))
+        case Scale.LOG:
+            before = from_scale(level, metric)
+            return from_scale(min(level + move, _LARGEST), metric) / before - 1.0 if before > 0.0 else None
         case Scale.LOGIT:
             return from_scale(level + move, metric) / from_scale(level, metric) - 1.0
         case Scale.LINEAR:

@@ -52,6 +52,7 @@ from velro_gate.model.facts.reasons import (
     StandsIn,
     ZeroFigure,
 )
+from velro_gate.model.metric.broken import is_of_experiment
 from velro_gate.model.metrics import METRICS, Metric, Role, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
@@ -80,9 +81,10 @@ def compare(
             of phases of the same name from them (``elsewhere``).
         repeated: whether what looks suspicious will be measured twice more (``confirmation``).
     """
-    # What is broken on purpose decides the figures of its phase: they are judged by what is expected of them.
+    # What is broken on purpose decides the figures of its phase: only those of the experiments themselves are compared.
     broken = {phase.name for phase in candidate.plan.phases if phase.experiments}
-    rows = [row for row in choose_rows(candidate, baselines, policy) if row.phase not in broken]
+    chosen = choose_rows(candidate, baselines, policy)
+    rows = [row for row in chosen if row.phase not in broken or is_of_experiment(row.metric.name)]
     sources = NoiseSources(selftest=candidate.selftest, others=other_profiles)
     outcomes = [_measure(row, candidate, baselines, policy, sources) for row in rows]
     shifts = {row: outcome for row, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, Shift)}
@@ -174,7 +176,8 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
 def _needs_answers(row: Row, mine: StepSummary) -> bool:
     """Whether the figure is missing or zero because nothing was answered, as latencies and throughputs then are."""
     figure = mine.measurements.get(row.metric.name)
-    return not row.metric.of_counts and row.metric.prior_sd is not None and (figure is None or figure.value <= 0.0)
+    of_answers = not row.metric.of_counts and row.metric.prior_sd is not None and not is_of_experiment(row.metric.name)
+    return of_answers and (figure is None or figure.value <= 0.0)
 
 
 def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
@@ -206,7 +209,7 @@ def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> C
 
 def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:
     current = phase.measurement(row.metric.name, row.step)
-    if row.metric.scale is not Scale.LOG or current is None or current.value > 0.0:
+    if row.metric.scale is not Scale.LOG or row.metric.resolution or current is None or current.value > 0.0:
         return None
     return _not_compared(row, Level.BROKEN, ZeroFigure(metric=row.metric.name))
 

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from velro_gate.analysis.statistics import intervals
 from velro_gate.analysis.summaries import caches, windows
 from velro_gate.analysis.summaries.averages import averages
-from velro_gate.analysis.summaries.experiments import experiment_summaries
+from velro_gate.analysis.summaries.broken.experiments import experiment_summaries
+from velro_gate.analysis.summaries.broken.measurements import experiment_measurements
 from velro_gate.analysis.summaries.own import own_measurements
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
@@ -90,6 +91,9 @@ def summarise(
     best = undelayed(stretch.rows, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured)
     measured[-1].update(_users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
     measured[-1].update(own_measurements(own, series, run, stretch.rows, stretch.steps))
+    experiments = experiment_summaries(phase, steps, run, stretch.every, carried, counts, readings)
+    for name, found in zip(stretch.groups, measured, strict=True):
+        found.update(experiment_measurements(experiments, name))
     return PhaseSummary(
         name=phase.name,
         users=phase.users,
@@ -115,7 +119,7 @@ def summarise(
         failures=run.failures,
         bottlenecks=(),
         warm_up=caches.warm_up_curve(stretch.every, run),
-        experiments=experiment_summaries(phase, steps, run, stretch.every, carried, counts, readings),
+        experiments=experiments,
         **_standstill(run),
     )
 

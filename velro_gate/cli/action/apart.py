@@ -25,8 +25,9 @@ from velro_gate.cli.action.measuring import MeasureTask, Task
 from velro_gate.cli.output import talk
 from velro_gate.errors import BrokenError, Fault, ScenarioError, VelroError
 from velro_gate.gate.action.inputs import Inputs
-from velro_gate.gate.action.measurements import ANYWHERE, asked_by
+from velro_gate.gate.action.measurements import asked_by
 from velro_gate.gate.action.unchanged import Unchanged
+from velro_gate.gate.builds.build import ANYWHERE
 from velro_gate.gate.builds.no_duet import NoDuetError
 from velro_gate.gate.builds.service_user import ServiceUser, service_user
 from velro_gate.gate.builds.supervisor import adopt_orphans, leave_nothing

@@ -28,6 +28,25 @@ def serve_sandbox(port: int, slow: Sequence[str], no_work: bool, no_control: boo
     return 0
 
 
+def print_service_key() -> int:
+    """Print a service key for the signing secret in the environment, for whoever starts the sandbox with the same secret.
+
+    Raises:
+        UsageError: there is no secret, or it is too short.
+    """
+    from velro_gate.sandbox.server import announce_key
+
+    secret = os.environ.get("VELRO_SANDBOX_SECRET", "")
+    if not secret:
+        raise UsageError(
+            "there is no secret to make a key with",
+            where="VELRO_SANDBOX_SECRET",
+            hint="Set it to a random text, and start the sandbox with it: export VELRO_SANDBOX_SECRET=$(openssl rand -hex 32)",
+        )
+    announce_key(secret)
+    return 0
+
+
 def slowdown(text: str) -> tuple[str, float]:
     """Step and factor from ``authorization_check=1.3``.
 

@@ -22,7 +22,8 @@ def register(app: typer.Typer) -> None:
 def trend(
     baselines: BaselineRoot = DEFAULT_BASELINES,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", help="A metric; may be repeated (default: p95 and three more).")
+        list[str] | None,
+        typer.Option("--metric", help="A metric; may be repeated (default: p95 and others, and those of experiments)."),
     ] = None,
     step: Annotated[str, typer.Option(help="The step; 'all' for all steps together.")] = "all",
     template_dir: TemplateFolder = None,
@@ -32,18 +33,17 @@ def trend(
     from velro_gate.cli.output import put
     from velro_gate.cli.printing import use_template_folder
     from velro_gate.errors import UsageError
-    from velro_gate.gate.judge.trend import FIGURES, trends
+    from velro_gate.gate.judge.trend import trends, usual_figures
     from velro_gate.model.metrics import METRICS
     from velro_gate.report.formats.trend_page import trend_csv, trend_html
     from velro_gate.store.baselines import find_baselines
 
     use_template_folder(template_dir)
-    wanted = tuple(metric or FIGURES)
-    for name in wanted:
+    for name in metric or ():
         if name not in METRICS:
             raise UsageError(f"there is no metric {name!r}", hint=f"Choose from: {', '.join(METRICS)}.")
     root = find_baselines(baselines, Path())
-    groups = trends(root, wanted, step)
+    groups = trends(root, [(name, step) for name in metric] if metric else usual_figures(root, step))
     match format:
         case TrendFormat.HTML:
             put(trend_html(groups).removesuffix("\n"))

@@ -52,6 +52,18 @@ def replay(
     return print_figures(list(replayed_figures(folder)), format)
 
 
+@evaluate_app.command(epilog="Example: velro-gate evaluate experiment-figures --count 500")
+def experiment_figures(
+    count: Annotated[int, typer.Option(min=1, help="Jobs of each kind.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the simulated jobs: equal seeds give equal figures.")] = 1,
+    format: FiguresFormatted = FigureFormat.TEXT,
+) -> int:
+    """Compare figures of experiments in simulated runs, unchanged and changed. Exit code 1 when a figure is missed."""
+    from velro_gate.cli.evaluate.evaluations import evaluate_experiment_figures
+
+    return evaluate_experiment_figures(count, seed, format)
+
+
 @evaluate_app.command(epilog="Example: velro-gate evaluate leaks --sandbox leaks --count 10")
 def leaks(
     count: Annotated[int, typer.Option(min=1, help="Services of each kind.")] = 100,

@@ -21,6 +21,7 @@ from velro_gate.evaluation.sandboxed.end_to_end import EndToEnd, end_to_end_figu
 from velro_gate.evaluation.sandboxed.leaks import SandboxLeaks, sandbox_leak_figures
 from velro_gate.evaluation.sandboxed.resilience import ResilienceRuns, resilience_figures
 from velro_gate.evaluation.sandboxed.whole_jobs import WholeJobs, whole_job_figures
+from velro_gate.evaluation.simulated.experiment_figures import experiment_figure_figures
 from velro_gate.evaluation.simulated.leaks import leak_figures
 from velro_gate.evaluation.simulated.queues import simulated_capacities
 from velro_gate.gate.sandboxed.effects import sandbox_effects
@@ -67,6 +68,11 @@ def evaluate_resilience(asked: ResilienceRuns, format: FigureFormat) -> int:
     with real_effects(None, verbose=False) as effects:
         figures = list(resilience_figures(asked, effects))
     return print_figures(figures, format)
+
+
+def evaluate_experiment_figures(count: int, seed: int, format: FigureFormat) -> int:
+    """Judge simulated runs by the figures of their experiments; 1 when a figure is missed."""
+    return print_figures(list(experiment_figure_figures(count, seed)), format)
 
 
 def evaluate_leaks(count: int, seed: int, sandbox: Path | None, format: FigureFormat) -> int:

@@ -11,7 +11,7 @@ from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.errors import InterruptedRunError, MissingVariableError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.second_job import elsewhere, take_up
-from velro_gate.gate.builds.build import BuildRunner
+from velro_gate.gate.builds.build import ANYWHERE, BuildRunner
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
 from velro_gate.gate.builds.service_user import ServiceUser
 from velro_gate.gate.duet.duration import say_forecast
@@ -30,9 +30,6 @@ from velro_gate.model.further import Further
 from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Verdict
-
-ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
-"""The address of a service that has none yet: it is started on a port of its own."""
 
 
 def asked_by(inputs: Inputs, url: str | None) -> RunOptions:

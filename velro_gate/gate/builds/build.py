@@ -23,6 +23,9 @@ from velro_gate.model.duet import Side
 from velro_gate.model.masking import secret_values
 from velro_gate.model.record import Revision
 
+ANYWHERE = {"VELRO_API_URL": "http://127.0.0.1"}
+"""The address of a service that has none yet: it is started on a port of its own."""
+
 STOP_SECONDS = 3.0
 """How long a command has to end after SIGTERM: GitHub kills a cancelled job ten seconds after the first signal."""
 

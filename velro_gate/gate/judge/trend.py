@@ -6,21 +6,43 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from velro_gate.gate.judge.history import History, HistoryEntry, histories
+from velro_gate.model.metric.broken import is_of_experiment
+from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.history import MOST_RUNS, Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
 
 FIGURES = ("p95", "throughput", "error_rate", "hit_rate")
 """What is shown by default."""
 
 
-def trends(root: Path, metrics: Sequence[str], step: str) -> tuple[TrendGroup, ...]:
+def usual_figures(root: Path, step: str) -> tuple[tuple[str, str], ...]:
+    """The figures (metric, step) that are shown where none is named: ``FIGURES`` of a step, and those of experiments.
+
+    Raises:
+        BaselineError: the folder cannot be read.
+    """
+    broken = {
+        (name, summary.step): None
+        for history in histories(root, FIGURES[0], step)
+        for entry in history.lines
+        for phase in entry.run.phases
+        for summary in phase.steps
+        for name in summary.measurements
+        if is_of_experiment(name) and step in (summary.step, ALL_STEPS)
+    }
+    return (*((name, step) for name in FIGURES), *broken)
+
+
+def trends(root: Path, wanted: Sequence[tuple[str, str]]) -> tuple[TrendGroup, ...]:
     """The trend of each plan and environment under ``root``, the one with the newest run last, of the figures that are stored.
+
+    wanted: (metric, step).
 
     Raises:
         BaselineError: the folder cannot be read.
     """
     found: dict[tuple[str, ...], list[TrendSeries]] = {}
     heads: dict[tuple[str, ...], History] = {}
-    for metric in metrics:
+    for metric, step in wanted:
         for history in histories(root, metric, step):
             key = (history.scenario, history.digest, history.profile, history.environment)
             heads[key] = history

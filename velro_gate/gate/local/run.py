@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from velro_gate.errors import InterruptedRunError, UsageError
+from velro_gate.gate.builds.build import ANYWHERE, BuildRunner
 from velro_gate.gate.builds.no_duet import no_duet_without_a_base
 from velro_gate.gate.builds.run import Build, Builds, RunningBuild
 from velro_gate.gate.duet.duration import say_forecast
@@ -39,16 +42,61 @@ class Confirmable:
     """The base build, with its duet's seed; None: this build is run again alone."""
 
 
-def measure(wanted: RunOptions, output: Path, world: World, *, calibrate: bool = True) -> tuple[RunRecord, Results]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedService:
+    """A service that is started for the run and stopped after it. line: for the shell, serves on the port in PORT."""
+
+    line: str
+    folder: Path
+
+    @contextmanager
+    def serving(self, setup: Setup, results: Results, world: World) -> Iterator[Setup]:
+        """The setup against the service, started behind the scenario's fault proxies; gone when the ``with`` block ends."""
+        runner = BuildRunner(
+            workspace=self.folder, build="", start=self.line, health_path=None, seconds=0.0, environ=world.environ
+        )
+        with runner.serving(setup, results) as served:
+            yield served
+
+
+@contextmanager
+def _served(service: StartedService | None, setup: Setup, results: Results, world: World) -> Iterator[Setup]:
+    if service is None:
+        yield setup
+        return
+    with service.serving(setup, results, world) as served:
+        yield served
+
+
+def _prepared(wanted: RunOptions, world: World, service: StartedService | None) -> Setup:
+    """The setup of a run; of a service that is started, the address is only known later."""
+    if service is None:
+        return prepare(wanted, world.environ)
+    if wanted.url is not None:
+        raise UsageError(
+            "--start-command and --url contradict each other",
+            where=wanted.url,
+            hint="A service that is started here serves on the port in PORT. Leave --url out, or start the service yourself.",
+        )
+    return prepare(wanted, {**ANYWHERE, **world.environ})
+
+
+def measure(
+    wanted: RunOptions, output: Path, world: World, *, calibrate: bool = True, service: StartedService | None = None
+) -> tuple[RunRecord, Results]:
     """Run the load; an interrupted run comes back marked as such.
 
-    calibrate: measure the generator alone first.
+    calibrate: measure the generator alone first. service: what is started for it; None: it runs already.
+
+    Raises:
+        UsageError: a service that is started is said to be elsewhere.
     """
-    setup = prepare(wanted, world.environ)
+    setup = _prepared(wanted, world, service)
     with world.open() as effects:
         name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
         results = make_results(output, name)
-        return run(setup, results, effects, Calibration() if calibrate else None), results
+        with _served(service, setup, results, world) as served:
+            return run(served, results, effects, Calibration() if calibrate else None), results
 
 
 def measure_and_judge(
@@ -61,23 +109,30 @@ def measure_and_judge(
     waivers: Path,
     confirm: Confirmable | None,
     require_baseline: bool = False,
+    service: StartedService | None = None,
 ) -> tuple[RunRecord, Verdict, Results]:
     """Run the load, judge it, and measure suspicious phases again (confirm: None: judge it alone).
 
+    service: what is started for it; None: it runs already.
+
     Raises:
-        UsageError: the base build cannot be measured side by side with this one, or the waivers are invalid.
+        UsageError: the base build cannot be measured side by side with this one, or the waivers are invalid; or a service that
+            is started is said to be elsewhere.
         InterruptedRunError: the run, or running it again, was interrupted; what there is has been kept and judged.
     """
-    setup = prepare(wanted, world.environ)
+    setup = _prepared(wanted, world, service)
     if require_baseline:
         setup = setup.requiring_baseline()
     check_waivers(waivers, setup.scenario)
     with world.open() as effects:
         results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile))
         calibration = Calibration() if calibrate else None
-        confirming = None if confirm is None else _confirming(confirm, setup, results, effects, calibration)
-        record = run(setup, results, effects, calibration)
-        verdict, further = gated(record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say)
+        with _served(service, setup, results, world) as served:
+            confirming = None if confirm is None else _confirming(confirm, served, results, effects, calibration)
+            record = run(served, results, effects, calibration)
+            verdict, further = gated(
+                record, results, baselines=baselines, waivers=waivers, confirming=confirming, say=effects.say
+            )
     stop_if_interrupted(record, results)
     if was_interrupted(further):
         raise InterruptedRunError("the run was interrupted while suspicious phases were run again", where=str(results.folder))

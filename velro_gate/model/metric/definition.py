@@ -139,6 +139,10 @@ class Metric:
     """The run-to-run standard deviation assumed on the comparison scale while few baselines exist; None: not compared with
     baselines, or by counts.
     """
+    resolution: float
+    """The least difference that the figure can show, in base units. A logarithm is taken of value + resolution, so that the
+    value may be 0. 0.0: any difference shows.
+    """
     quantile: float | None
     """The rank in (0, 1), of a quantile of ``times``; None, like ``times``, where it is not a quantile."""
     times: Times | None

@@ -155,6 +155,7 @@ def own_metric(name: str) -> Metric:
         kind=kind,
         direction=_DIRECTIONS[better],
         scale=scale,
+        resolution=0.0,
         prior_sd=_PRIOR_SD,
         quantile=None,
         times=None,

@@ -17,7 +17,8 @@ from velro_gate.model.facts.findings import (
     WaiverExpired,
     WaiverUnmatched,
 )
-from velro_gate.model.metrics import METRICS, TAIL
+from velro_gate.model.metric.broken import is_of_experiment
+from velro_gate.model.metrics import METRICS, TAIL, MetricKind
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.sentences.baselines import CALIBRATE
@@ -110,7 +111,9 @@ def change_sentence(row: Comparison, *, several: bool = False) -> str:
     p = _p(row.p_adjusted if row.pairs else row.p)
     behind = _evidence(row) if row.verdict is Change.IMPROVEMENT else f"{p}, {_evidence(row)}"
     than = f"{_word(row)} than {'in the base build' if row.pairs else 'the baseline'}"
-    if METRICS[row.metric].of_counts:
+    if METRICS[row.metric].resolution:
+        return f"{_where(row, several)} is {than} ({shown}, {behind})"
+    if METRICS[row.metric].of_counts or (is_of_experiment(row.metric) and METRICS[row.metric].kind is MetricKind.SHARE):
         points = units.format_percentage_points(row.current - row.baseline)
         return f"{_where(row, several)} is {points} {than} ({shown}, {behind})"
     interval = units.join_range(units.format_change(row.change_low), units.format_change(row.change_high))
@@ -245,6 +248,8 @@ def _short(row: Comparison) -> str:
     name = subject(row.metric, row.step)
     if METRICS[row.metric].of_counts and row.baseline is not None and row.current is not None:
         return f"{name} {units.format_share(row.baseline)} -> {units.format_share(row.current)}"
+    if METRICS[row.metric].resolution:
+        return f"{name} {figures.difference(row)}"
     return f"{name} {units.format_change(row.change)}"
 
 

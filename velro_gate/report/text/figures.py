@@ -44,6 +44,9 @@ def figure(metric: str, value: float | None) -> str:
             return units.format_count(value)
 
 
+_NOTHING = 0.001
+"""Of the resolution of a figure: what is smaller comes of calculating."""
+
 _OUTSIDE = 0.025
 """The chance at either end of a 95 % interval."""
 
@@ -132,7 +135,11 @@ def subject(metric: str, step: str) -> Phrase:
 
 
 def change(row: Comparison) -> str:
-    """How the figure moved: relative, or in points for a share, whose percent of percent nobody reads right."""
+    """How the figure moved: relative; in points for a share, whose percent of percent nobody reads right; and by its difference
+    where the figure is coarse, and may be 0.
+    """
+    if METRICS[row.metric].resolution:
+        return difference(row)
     if _in_points(METRICS[row.metric]):
         moved = None if row.current is None or row.baseline is None else row.current - row.baseline
         return units.format_points(moved)
@@ -141,7 +148,7 @@ def change(row: Comparison) -> str:
 
 def change_interval(row: Comparison) -> str:
     """The 95 % interval of the change, in the same terms as ``change``; empty where there is none."""
-    if row.change_low is None or row.change_high is None:
+    if row.change_low is None or row.change_high is None or METRICS[row.metric].resolution:
         return ""
     if _in_points(METRICS[row.metric]):
         if not row.baseline:
@@ -150,6 +157,16 @@ def change_interval(row: Comparison) -> str:
     else:
         ends = (units.format_change(row.change_low), units.format_change(row.change_high))
     return units.join_range(*(end.replace("no change", "0") for end in ends))
+
+
+def difference(row: Comparison) -> str:
+    """How far the figure moved in its own unit, with its sign."""
+    if row.current is None or row.baseline is None:
+        return MISSING
+    moved = row.current - row.baseline
+    if abs(moved) < METRICS[row.metric].resolution * _NOTHING:
+        return "no change"
+    return f"{'+' if moved > 0.0 else '-'}{figure(row.metric, abs(moved))}"
 
 
 def change_with_interval(row: Comparison) -> str:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.analysis.phases import STEPS, health, phase, samples
-from velro_gate.analysis.summaries.experiments import experiment_summaries
+from velro_gate.analysis.summaries.broken.experiments import experiment_summaries
 from velro_gate.model.record import ExpectedFigure
 from velro_gate.model.resilience.experiment import (
     Action,
