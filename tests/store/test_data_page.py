@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from tests.analysis.phases import samples
 from tests.analysis.runs import run
 from velro_gate.model.run import Reading, RunFacts
+from velro_gate.model.samples import COLUMNS, Outcome
 from velro_gate.store.facts import _KINDS
 from velro_gate.store.records import write_record
+from velro_gate.store.samples import SampleWriter
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_example_in_pandas_reads_the_readings_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,12 +30,36 @@ def test_the_example_in_pandas_reads_the_readings_of_a_run(tmp_path: Path, monke
     )
     write_record(tmp_path, run(), RunFacts(phases=(), readings=readings, layers=()))
     monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    names: dict[str, object] = {}
-    exec(example, names)
+    names: dict[str, Any] = {}
+    exec(EXAMPLES[0], names)
     assert names["by_second"].to_dict("list") == {"runner.cpu_share": [1.0, 2.0], "service.rss": [1.0, 2.0]}
 
 
+def test_the_example_in_pandas_counts_the_errors_of_a_run_by_second_and_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = samples(
+        [0.1, 0.2, 1.1, 1.2, 1.3],
+        outcome=[Outcome.OK, Outcome.STATUS, Outcome.STATUS, Outcome.TIMEOUT, Outcome.CANCELLED],
+        status=[200, 503, 503, 0, 0],
+    )
+    with SampleWriter(tmp_path / "samples.npz") as writer:
+        writer.append("calm phase", rows.where(rows.due < 1.0))
+        writer.append("storm", rows.where(rows.due >= 1.0))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"np": np, "pd": pd}
+    exec(EXAMPLES[1], names)
+    assert names["errors"].to_dict() == {(1, 503): {0: 1, 1: 1}, (3, 0): {0: 0, 1: 1}}
+
+
+def test_the_page_names_every_column_and_outcome_of_the_samples() -> None:
+    table = PAGE.split("| array of `samples.npz`")[1].split("\n\n")[0]
+    named = [name for cell in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for name in re.findall(r"\w+", cell)]
+    assert named == list(COLUMNS)
+    said = table.split("| `outcome` |")[1].split("\n")[0]
+    assert [int(code) for code in re.findall(r"(?:\| |, )(\d+) ", said)] == [int(each) for each in Outcome]
+
+
 def test_the_page_names_every_array_of_the_file() -> None:
-    table = PAGE.split("## Series")[0]
+    table = PAGE.split("| array of `samples.npz`")[0]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(_KINDS)

@@ -90,6 +90,8 @@ class CacheLayer:
 
 MISS = "miss"
 """Stands for what no cache layer had."""
+OTHER_FAILURES = "other"
+"""Stands for the kinds of failure that are too rare to be counted apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,8 @@ class Window:
     lateness_p99: float | None
     cache: Mapping[str, int] = field(default_factory=dict)
     """'miss' or the layer that was hit -> requests that fell due in the window."""
+    errors: Mapping[str, int] = field(default_factory=dict)
+    """Kind of failure, an HTTP status or the name of an Outcome -> requests that failed so in the window, zeros left out."""
 
     @property
     def rate(self) -> float:

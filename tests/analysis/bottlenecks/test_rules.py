@@ -7,6 +7,7 @@ import pytest
 
 from tests.analysis.bottlenecks.observing import RATE, SECONDS, changed, codes, failed, found, quiet, ticks
 from tests.analysis.phases import health
+from velro_gate.analysis.bottlenecks.densest import densest
 from velro_gate.model.facts.bottlenecks import (
     CacheMisses,
     DependencyDown,
@@ -23,7 +24,7 @@ from velro_gate.model.facts.bottlenecks import (
 )
 from velro_gate.model.record import ExperimentSummary
 from velro_gate.model.run import Stall
-from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome
 
 N = int(SECONDS)
 POOL = {("service", "database_pool_size"): [10.0] * N}
@@ -201,6 +202,36 @@ def test_errors_are_reported_by_kind_and_time() -> None:
     assert one.start == pytest.approx(9.0, abs=0.2)
     assert one.end == pytest.approx(14.2, abs=0.2)
     assert one.facts.count == pytest.approx(RATE * 5.2 / 3.0, rel=0.1)
+
+
+def test_a_burst_among_rare_errors_has_its_own_time_and_the_others_are_counted() -> None:
+    rows = quiet(120.0)
+    every = np.arange(len(rows))
+    wrong = (every % 400 == 0) | ((rows.due > 70.0) & (rows.due < 72.0))
+    one = found(failed(rows, wrong), seconds=120.0)[0]
+    assert isinstance(one.facts, ErrorBurst)
+    assert (one.start, one.end) == (pytest.approx(70.0, abs=0.05), pytest.approx(72.0, abs=0.05))
+    assert one.facts.count == one.facts.of
+    assert one.facts.count + one.facts.elsewhere == int(wrong.sum())
+
+
+def test_each_kind_of_error_has_its_own_time() -> None:
+    rows = quiet()
+    early, late = (rows.due > 3.0) & (rows.due < 5.0), (rows.due > 15.0) & (rows.due < 16.0)
+    both = changed(failed(rows, early, 503), late, outcome=Outcome.TIMEOUT, status=0)
+    bursts = [(one.facts.kind, round(one.start), round(one.end)) for one in found(both) if isinstance(one.facts, ErrorBurst)]
+    assert bursts == [("503", 3, 5), ("TIMEOUT", 15, 16)]
+
+
+def test_errors_that_come_evenly_are_hardly_ever_given_a_time_of_their_own() -> None:
+    random = np.random.default_rng(3)
+    apart = 0
+    for share in (0.02, 0.1, 0.5, 1.0) * 25:
+        due = np.sort(random.uniform(5.0, 65.0, 2000))
+        wrong = random.random(2000) < share
+        start, end = densest(due, wrong, 5.0, 65.0)
+        apart += float(((due[wrong] >= start) & (due[wrong] <= end)).mean()) < 0.9
+    assert apart <= 2
 
 
 def test_a_handful_of_errors_is_no_burst() -> None:

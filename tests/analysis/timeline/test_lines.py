@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tests.analysis.phases import STEPS, run_of, samples
-from velro_gate.analysis.summaries.windows import chart_windows
-from velro_gate.analysis.timeline.lines import MOST_KINDS, OTHER, timeline
+from velro_gate.analysis.summaries.windows import MOST_KINDS, chart_windows
+from velro_gate.analysis.timeline.lines import timeline
 from velro_gate.model.charts.timeline import RANKS, Timeline
+from velro_gate.model.record import OTHER_FAILURES
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.model.samples import Outcome, Samples
 
@@ -55,6 +56,9 @@ def test_failures_are_counted_by_status_or_outcome_when_they_ended() -> None:
     assert phase.errors["503"] == pytest.approx([20.0, 0.0, 0.0, 0.0, 0.0, 0.0], abs=0.2)
     assert phase.errors["TIMEOUT"][-1] == pytest.approx(19.7, abs=0.2)
     assert set(phase.errors) == {"503", "TIMEOUT"}
+    windows = chart_windows(samples(DUE, outcome=outcome, status=status), run_of(samples(DUE)))
+    assert [sorted(window.errors) for window in windows] == [["503"], [], [], [], [], ["TIMEOUT"]]
+    assert [sum(window.errors.values()) for window in windows] == [window.failed for window in windows]
 
 
 def test_the_rarest_kinds_of_failure_share_a_line() -> None:
@@ -62,7 +66,7 @@ def test_the_rarest_kinds_of_failure_share_a_line() -> None:
     (phase,) = made(samples(DUE, outcome=Outcome.STATUS, status=status)).phases
     assert len(phase.errors) == MOST_KINDS + 1
     assert sum(map(sum, phase.errors.values())) * 10.0 == pytest.approx(len(DUE), abs=1.0)
-    assert OTHER in phase.errors
+    assert OTHER_FAILURES in phase.errors
 
 
 def test_a_distribution_is_that_of_the_successful_responses_of_the_measured_stretch() -> None:

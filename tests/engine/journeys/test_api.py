@@ -10,6 +10,7 @@ import sys
 import zlib
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from velro_gate.engine.run import Load, run_load
 from velro_gate.engine.shards.run import run_sharded
 from velro_gate.errors import JourneyError
 from velro_gate.journeys import User
+from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue
 from velro_gate.model.run import LoadResult
 from velro_gate.model.samples import FIRST_CACHE_LAYER, Outcome, Samples
 from velro_gate.model.scenario import (
@@ -70,6 +72,7 @@ async def travelling(
     secrets: dict[str, str] | None = None,
     http2: bool = False,
     verify: bool = True,
+    metrics: tuple[OwnMetric, ...] = (),
     **to: Any,
 ) -> Ran:
     """Run journeys and check what must hold of every run. to: the rest of the target."""
@@ -86,6 +89,7 @@ async def travelling(
         feeders=feeders,
         cookies=cookies,
         journey=journey,
+        metrics=metrics,
     )
     ran = Ran(LoadResult(phases=(), layers=()))
     with trio.fail_after(30):
@@ -134,6 +138,81 @@ def answering(**answers: bytes | Callable[[bytes], bytes]) -> Handler:
             await line.say(found if isinstance(found, bytes) else found(request))
 
     return handler
+
+
+# The scenario's own metrics
+
+
+def test_own_metrics_are_taken_from_the_good_responses_of_their_step_in_a_journey() -> None:
+    body = gzip.compress(json.dumps({"usage": {"tokens": 7}}).encode())
+    head = f"Content-Encoding: gzip\r\nX-Work: 12.5 ms\r\nX-Cache: STALE\r\nContent-Length: {len(body)}\r\n\r\n"
+    answer = b"HTTP/1.1 200 OK\r\n" + head.encode() + body
+    wanted = (
+        OwnMetric(name="tokens", origin=MetricOrigin.JSON, value=OwnValue.MEAN, unit=OwnUnit.COUNT, what="$.usage.tokens"),
+        OwnMetric(name="work", origin=MetricOrigin.HEADER, value=OwnValue.P95, unit=OwnUnit.TIME, what="x-work", factor=1e-3),
+        OwnMetric(
+            name="stale",
+            origin=MetricOrigin.HEADER,
+            value=OwnValue.SHARE,
+            unit=OwnUnit.SHARE,
+            what="x-cache",
+            equals="stale",
+            steps=("open",),
+        ),
+    )
+
+    async def journey(user: User) -> None:
+        with user.step("list"):
+            await user.client.get("/gone")
+            assert (await user.client.get("/items")).json()["usage"]["tokens"] == 7
+            refused = (await user.client.get("/items")).status_code == 500
+            assert refused, "a failed check"
+        raise AssertionError("never reached")
+
+    async def reading(user: User) -> None:
+        with suppress(AssertionError):
+            await journey(user)
+        with user.step("open"):
+            async with user.client.stream("GET", "/items"):
+                # Its body is not read, so there is nothing to look at in it.
+                pass
+
+    async def main(peer: Peer) -> None:
+        ran = await travelling(peer.url, reading, metrics=wanted)
+        (carried,) = ran.result.phases
+        rows = ran.samples(carried.name)
+        good = [int(((rows.step == step) & (rows.outcome == Outcome.OK)).sum()) for step in (0, 1)]
+        assert min(good) > 10
+        values = {each.name: each for each in carried.values}
+        assert {name: set(each.value) for name, each in values.items()} == {"tokens": {7.0}, "work": {12.5}, "stale": {1.0}}
+        assert [len(values[name].at) for name in ("tokens", "work", "stale")] == [good[0], sum(good), good[1]]
+        assert set(values["stale"].at) <= set(rows.due.tolist())
+
+    gone = b"HTTP/1.1 404 Not Found\r\nX-Work: 1\r\nContent-Length: 2\r\n\r\n{}"
+    with_peer(main, answering(items=answer, gone=gone))
+
+
+def test_a_body_that_is_too_long_to_be_looked_at_gives_no_value_and_the_next_one_does() -> None:
+    long, short = (json.dumps({"n": 1, "rest": "x" * size}).encode() for size in (300_000, 10))
+    answers = {
+        name: b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        for name, body in (("long", long), ("short", short))
+    }
+    count = OwnMetric(name="n", origin=MetricOrigin.JSON, value=OwnValue.SUM, unit=OwnUnit.COUNT, what="$.n")
+
+    async def journey(user: User) -> None:
+        for step, path in (("list", "/long"), ("open", "/short")):
+            with user.step(step):
+                await user.client.get(path)
+
+    async def main(peer: Peer) -> None:
+        ran = await travelling(peer.url, journey, metrics=(count,))
+        (carried,) = ran.result.phases
+        rows = ran.samples(carried.name)
+        assert (rows.outcome == Outcome.OK).all()
+        assert [len(each.at) for each in carried.values] == [int((rows.step == 1).sum())]
+
+    with_peer(main, answering(**answers))
 
 
 # Books

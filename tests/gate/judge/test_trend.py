@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from tests.gate.judge.test_history import P95, stored
 from tests.report.formats.test_page import Page
 from velro_gate.gate.judge.trend import trends, usual_figures
 from velro_gate.model.record import NewLevel
+from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.report.formats.trend_page import COLUMNS, trend_csv, trend_html
 from velro_gate.report.parts.history import (
     BLOCKS,
@@ -26,6 +28,7 @@ from velro_gate.report.parts.history import (
     TrendPoint,
     TrendSeries,
     event_lines,
+    forecast_lines,
     sparkline,
 )
 from velro_gate.store.baselines import add_baseline
@@ -86,6 +89,20 @@ def test_the_table_has_a_row_for_each_figure_of_each_run(groups: tuple[TrendGrou
     assert [row["run"] for row in found if row["quarantined"]] == ["run-20", "run-20"]
     assert {row["events"] for row in found if row["events"]} == {"release v1", "'+20 %, not accepted"}
     assert all(float(row["value"]) > 0.0 for row in found)
+
+
+@pytest.mark.parametrize(("slope", "said"), [(0.01, True), (0.0, False)])
+def test_a_figure_that_creeps_has_a_forecast_and_an_unchanged_one_has_none(tmp_path: Path, slope: float, said: bool) -> None:
+    limit = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.018)
+    noise = np.random.default_rng(3).normal(0.0, 0.01, 25)
+    for number, time in enumerate(np.exp(slope * np.arange(25) + noise).tolist()):
+        one = run(summary(times=time), number=number)
+        phases = tuple(replace(phase, requirements=(limit,)) for phase in one.plan.phases)
+        add_baseline(tmp_path, replace(one, plan=replace(one.plan, phases=phases)))
+    (group,) = trends(tmp_path, ("p95", "throughput"), "all")
+    lines = forecast_lines(group.series)
+    assert [line.startswith("p95 of all requests in steady changes by +") for line in lines] == [True] * said
+    assert ("its limit of 18.0 ms is reached in about" in trend_html([group])) is said
 
 
 def series(values: list[float]) -> TrendSeries:

@@ -16,7 +16,7 @@ from tests.report.records import PRD, accepted, measured, record
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalability, Trial
 from velro_gate.model.charts.timeline import ChartData, TimeLine, Timeline
-from velro_gate.model.record import Estimate, ExperimentSummary, RunRecord
+from velro_gate.model.record import Estimate, ExperimentSummary, PhaseSummary, RunRecord
 from velro_gate.report.charts.over_time import placed
 from velro_gate.report.charts.shapes import MOST_POINTS, AxisKind, ChartSet, ChartView, InteractiveChart, Line, thinned
 from velro_gate.report.charts.together import chart_set, encoded
@@ -262,3 +262,19 @@ def test_hostile_names_stay_inside_the_data_and_mean_nothing_to_html() -> None:
 
 def test_the_same_run_gives_the_same_charts(whole: ChartSet) -> None:
     assert encoded(whole) == encoded(whole)
+
+
+def test_errors_are_drawn_by_kind_from_the_samples_and_from_the_record_alone() -> None:
+    def failing(one: PhaseSummary) -> PhaseSummary:
+        kinds = [{"503": 8, "TIMEOUT": 2}, {"TIMEOUT": 1}]
+        windows = tuple(
+            dataclasses.replace(window, errors=kinds[index] if index < 2 else {}) for index, window in enumerate(one.windows)
+        )
+        return dataclasses.replace(one, windows=windows)
+
+    run = record(phases=(PRD,), reshape=failing)
+    for data in (None, ChartData(timeline=timeline(run))):
+        (view,) = named(drawn(run, data), "errors").views
+        assert [line.name for line in view.lines] == ["503 Service Unavailable", "timeout"]
+    (view,) = named(drawn(run), "errors").views
+    assert [line.y[:3] for line in view.lines] == [(0.8, 0.0, 0.0), (0.2, 0.1, 0.0)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -127,3 +128,29 @@ def test_a_rare_peak_of_p99_does_not_flatten_everything_else() -> None:
     windows = [window(float(index), p99=5.0 if index == 50 else 0.04) for index in range(100)]
     line = next(line for line in drawn(*windows)[1].panels[0].lines if line.kind == "p50")
     assert all(y < HEIGHT * 0.95 for _, y in points(line.path))
+
+
+def test_errors_are_drawn_by_kind_the_most_frequent_first_below_their_whole_rate() -> None:
+    windows = [
+        window(0.0, ok=90, failed=10, errors={"503": 9, "TIMEOUT": 1}),
+        window(1.0, ok=98, failed=2, errors={"TIMEOUT": 2}),
+    ]
+    errors = drawn(*windows)[2]
+    assert [entry.label for entry in errors.legend] == ["error rate", "503 Service Unavailable", "timeout", "limit"]
+    whole, status, timeout = (points(line.path) for line in errors.panels[0].lines)
+    # The height of a share is the distance from the bottom.
+    assert [y for _, y in status][1] == HEIGHT
+    for together, *parts in zip(whole, status, timeout, strict=True):
+        assert sum(HEIGHT - y for _, y in parts) == pytest.approx(HEIGHT - together[1], abs=0.3)
+
+
+def test_a_single_kind_of_error_is_named_where_the_rate_is() -> None:
+    errors = drawn(window(0.0, errors={"REFUSED": 1}))[2]
+    assert [entry.label for entry in errors.legend] == ["error rate (refused)", "limit"]
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["503", "TIMEOUT", "RESET"]), st.integers(1, 9)), min_size=1, max_size=500))
+def test_thinning_keeps_every_failure_of_every_kind(kinds: list[dict[str, int]]) -> None:
+    thinned = thin([window(float(index), errors=errors) for index, errors in enumerate(kinds)])
+    for kind in ("503", "TIMEOUT", "RESET"):
+        assert sum(one.errors.get(kind, 0) for one in thinned) == sum(each.get(kind, 0) for each in kinds)

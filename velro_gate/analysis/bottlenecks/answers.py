@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from velro_gate.analysis.bottlenecks.densest import densest
 from velro_gate.analysis.bottlenecks.observed import Observed
 from velro_gate.arrays import Bools
 from velro_gate.model.facts.bottlenecks import Bottleneck, CacheMisses, ErrorBurst, Saturation, ServiceStall, StepTail
@@ -36,7 +37,7 @@ KEEPS_UP = 0.95
 
 
 def error_bursts(seen: Observed) -> Iterator[Bottleneck]:
-    """Requests that failed in one way, from the first to the last of them, commonest kinds first."""
+    """Requests that failed in one way, in the stretch of time in which they were most dense, commonest kinds first."""
     rows = seen.rows
     failed = (rows.outcome != Outcome.OK) & (rows.outcome != Outcome.CANCELLED)
     if not bool(failed.any()):
@@ -45,12 +46,12 @@ def error_bursts(seen: Observed) -> Iterator[Bottleneck]:
     names, counts = np.unique(kinds[failed], return_counts=True)
     for kind in names[np.argsort(-counts)][:3].tolist():
         mine = failed & (kinds == kind)
-        start, end = _bulk(rows.due[mine])
+        start, end = densest(rows.due, mine, seen.run.measured_from, seen.run.measured_until)
         within = (rows.due >= start) & (rows.due <= end)
         count, of = int((mine & within).sum()), int(within.sum())
         if count < LEAST_ERRORS or count < ERROR_SHARE * of:
             continue
-        steps = np.unique(rows.step[mine])
+        steps = np.unique(rows.step[mine & within])
         yield Bottleneck(
             start=seen.since(start),
             end=seen.since(end),
@@ -61,15 +62,9 @@ def error_bursts(seen: Observed) -> Iterator[Bottleneck]:
                 count=count,
                 of=of,
                 step=seen.steps[int(steps[0])] if len(steps) == 1 else "",
+                elsewhere=int(mine.sum()) - count,
             ),
         )
-
-
-def _bulk(due: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """The time in which 98 % of these lie: a single early or late one does not stretch it."""
-    ordered = np.sort(due)
-    cut = len(ordered) // 100
-    return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
 
 
 def service_stall(seen: Observed) -> Iterator[Bottleneck]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate.arrays import Floats, Ints
-from velro_gate.model.record import MISS, Window
+from velro_gate.model.record import MISS, OTHER_FAILURES, Window
 from velro_gate.model.run import PhaseRun, Tick
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 
@@ -22,6 +22,8 @@ SUSTAINED_SECONDS = 10.0
 """The length of the windows of which every one must reach a sustained rate."""
 PEAK_SECONDS = 1.0
 """The length of the window in which the peak rate is sought."""
+MOST_KINDS = 7
+"""Kinds of failure that are counted apart; the rarer ones are counted together."""
 _SLACK = 0.1
 """Seconds by which a window may be short or long, because a phase never ends on the dot."""
 
@@ -112,6 +114,7 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
     lateness = quantiles_by_window(samples.lateness, due, grid, (0.99,))
     hits = _hit_rates(samples.cache, due, grid)
     cache = _cache_counts(samples.cache, due, grid, layers)
+    errors = failures_by_window(samples, ended, grid.count)
     connected = connected_in(run.ticks, run.measured_from + grid.edges)
     return tuple(
         Window(
@@ -127,6 +130,7 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
             hit_rate=hits[i],
             lateness_p99=lateness[i][0],
             cache=cache[i],
+            errors={kind: int(counts[i]) for kind, counts in errors.items() if counts[i]},
         )
         for i, (start, end) in enumerate(zip(grid.edges[:-1].tolist(), grid.edges[1:].tolist(), strict=True))
     )
@@ -165,6 +169,27 @@ def quantiles_by_window(values: Floats, index: Ints, grid: Grid, ranks: tuple[fl
         part = ordered[begin:end]
         rows.append(tuple(np.quantile(part, ranks).tolist()) if end > begin else (None,) * len(ranks))
     return rows
+
+
+def failures_by_window(samples: Samples, window: Ints, count: int) -> dict[str, Ints]:
+    """Kind of failure -> failed requests in each of ``count`` windows, the most frequent kind first.
+
+    window: that of each sample, -1 for none. A kind is an HTTP status where that is what was wrong, else an Outcome's name.
+    """
+    failed = (window >= 0) & ~samples.ok & (samples.outcome != Outcome.CANCELLED)
+    # One key for a kind: no status is as small as an outcome.
+    keys = np.where(samples.outcome == Outcome.STATUS, samples.status, samples.outcome)[failed]
+    places = window[failed]
+    kinds, counts = np.unique(keys, return_counts=True)
+    order = kinds[np.argsort(-counts, kind="stable")].tolist()
+    found = {_kind(key): np.bincount(places[keys == key], minlength=count) for key in order[:MOST_KINDS]}
+    if order[MOST_KINDS:]:
+        found[OTHER_FAILURES] = np.bincount(places[np.isin(keys, order[MOST_KINDS:])], minlength=count)
+    return found
+
+
+def _kind(key: int) -> str:
+    return str(key) if key > max(Outcome) else Outcome(key).name
 
 
 def _hit_rates(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid) -> list[float | None]:

@@ -7,17 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from velro_gate.analysis.summaries.resources import series_of
-from velro_gate.analysis.summaries.windows import Grid, chart_grid, quantiles_by_window
+from velro_gate.analysis.summaries.windows import Grid, chart_grid, failures_by_window, quantiles_by_window
 from velro_gate.arrays import Floats, Ints
 from velro_gate.model.charts.timeline import CHARTED, RANKS, PhaseTimeline, StepLatency, TimeLine, Timeline
 from velro_gate.model.readings import is_counter
 from velro_gate.model.run import PhaseRun, RunFacts
-from velro_gate.model.samples import Outcome, Samples
+from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import ALL_STEPS
 
-MOST_KINDS = 7
-"""Kinds of failure that have a line of their own; the rarer ones share one."""
-OTHER = "other"
 _LEVELS = (0.50, 0.95, 0.99)
 
 
@@ -80,17 +77,5 @@ def _latency(step: str, times: Floats, window: Ints, grid: Grid) -> StepLatency:
 
 def _errors(samples: Samples, ended: Ints, grid: Grid) -> dict[str, tuple[float, ...]]:
     """Failed requests a second of each kind, the most frequent kind first, by when they ended."""
-    failed = (ended >= 0) & ~samples.ok & (samples.outcome != Outcome.CANCELLED)
-    # One key for a kind: a status where that is what was wrong, else the outcome, which no status is as small as.
-    keys = np.where(samples.outcome == Outcome.STATUS, samples.status, samples.outcome)[failed]
-    window, seconds = ended[failed], np.diff(grid.edges)
-    kinds, counts = np.unique(keys, return_counts=True)
-    order = kinds[np.argsort(-counts, kind="stable")].tolist()
-    lines = {_kind(key): np.bincount(window[keys == key], minlength=grid.count) for key in order[:MOST_KINDS]}
-    if order[MOST_KINDS:]:
-        lines[OTHER] = np.bincount(window[np.isin(keys, order[MOST_KINDS:])], minlength=grid.count)
-    return {kind: tuple((line / seconds).tolist()) for kind, line in lines.items()}
-
-
-def _kind(key: int) -> str:
-    return str(key) if key > max(Outcome) else Outcome(key).name
+    seconds = np.diff(grid.edges)
+    return {kind: tuple((counts / seconds).tolist()) for kind, counts in failures_by_window(samples, ended, grid.count).items()}

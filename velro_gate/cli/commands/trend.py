@@ -58,7 +58,15 @@ def _print(groups: Sequence[TrendGroup], root: Path) -> None:
     from rich.table import Table
 
     from velro_gate.cli.output import put, show
-    from velro_gate.report.parts.history import NO_SERIES, event_lines, newest_words, series_title, span_words, sparkline
+    from velro_gate.report.parts.history import (
+        NO_SERIES,
+        event_lines,
+        forecast_lines,
+        newest_words,
+        series_title,
+        span_words,
+        sparkline,
+    )
 
     if not groups:
         put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
@@ -73,5 +81,7 @@ def _print(groups: Sequence[TrendGroup], root: Path) -> None:
         for series in group.series:
             table.add_row(series.phase, series_title(series), sparkline(series), newest_words(series), span_words(series))
         show(table)
+        for line in forecast_lines(group.series):
+            put(f"Forecast: {line}.")
         for line in event_lines(group.series):
             put(line)

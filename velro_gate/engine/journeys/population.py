@@ -27,6 +27,8 @@ from velro_gate.engine.load.failures import FailureLog
 from velro_gate.engine.load.population import PhaseSetup
 from velro_gate.engine.load.scheduling import ArrivalSource
 from velro_gate.engine.load.timer import Alarm
+from velro_gate.engine.load.values import ValueLog
+from velro_gate.engine.steps.observed import observation_of, observed_metrics
 from velro_gate.engine.steps.requests import CompiledStep, Compiler
 from velro_gate.engine.wire_population import WirePopulation, wire_of
 from velro_gate.model.scenario import Journey, Scenario, Step
@@ -131,6 +133,7 @@ class JourneyTransport:
             recorder=setup.recorder,
             seed=scenario.seed,
             failures=FailureLog([step.name for step in scenario.steps], self._hidden),
+            values=ValueLog([metric.name for metric in observed_metrics(scenario.metrics)]),
         )
         journeys = JourneyPhase(
             spec=self._spec,
@@ -149,7 +152,14 @@ def journey_spec(scenario: Scenario, journey: Journey, compiler: Compiler) -> Jo
         JourneyError: the journey cannot be imported. UsageError, MissingVariableError: a placeholder has no value.
     """
     labels = [
-        Label(index=i, name=step.name, timeout=step.timeout, expected=step.expect_status, headers=compiler.headers(step))
+        Label(
+            index=i,
+            name=step.name,
+            timeout=step.timeout,
+            expected=step.expect_status,
+            headers=compiler.headers(step),
+            observe=observation_of(step.name, scenario.metrics),
+        )
         for i, step in enumerate(scenario.steps)
     ]
     return JourneySpec(

@@ -23,11 +23,13 @@ import httpx
 import trio
 
 from velro_gate.engine.client.transport import Facts
+from velro_gate.engine.http.codings import LIGHT
 from velro_gate.engine.http.packed import PackedBody
 from velro_gate.engine.http.responses import CacheLayers
 from velro_gate.engine.load.context import PhaseContext
 from velro_gate.engine.load.deadlines import Overdue
 from velro_gate.engine.load.failures import FailureDetail, expectation
+from velro_gate.engine.steps.observed import Observation
 from velro_gate.engine.steps.requests import Pieces
 from velro_gate.engine.steps.shown import seen_of
 from velro_gate.model.samples import NO_CACHE_HEADER, Outcome
@@ -53,6 +55,8 @@ class Label:
     expected: frozenset[int]
     headers: Sequence[tuple[str, Pieces]] = ()
     """Sent with them where the journey sets none of the same name."""
+    observe: Observation | None = None
+    """Takes the values of the scenario's own metrics from their responses; None without any."""
 
 
 class Carrier(Protocol):
@@ -94,6 +98,8 @@ class PendingSample:
     reason: str
     show: Callable[[], FailureDetail]
     """``reason`` and ``show``: why it failed, in words, and how it looked."""
+    observe: Callable[[], None] | None
+    """Notes what the scenario's own metrics take from a response that counts as good."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,6 +116,8 @@ class SampleLog:
         """Keep a row; it will not change any more."""
         if row.outcome is not Outcome.OK and row.outcome is not Outcome.CANCELLED:
             self.context.failures.note(row.step, row.outcome, row.status, row.reason, row.done, row.show)
+        elif row.outcome is Outcome.OK and row.observe is not None:
+            row.observe()
         self.dues.append(row.due)
         self.steps.append(row.step)
         self.context.recorder.put(
@@ -220,6 +228,9 @@ class RequestRecord:
         self._status, self._headers = 0, httpx.Headers()
         self._scope: trio.CancelScope | None = None
         self._late = self._settled = False
+        observe = self._label.observe
+        self._body: list[bytes] | None = [] if observe is not None and observe.wants_body else None
+        self._room = LIGHT
         bucket = self._context.buckets.bucket(self._label.timeout)
         self._bucket: dict[Overdue, float] = bucket
         bucket[self] = self._made + self._label.timeout
@@ -254,9 +265,19 @@ class RequestRecord:
     def head(self, answer: httpx.Response) -> None:
         """Status and headers are here; perhaps all of the response is."""
         self._status, self._headers = answer.status_code, answer.headers
-        # What is packed is looked at before it counts as good.
-        if not isnan(self.facts.done_at) and not self.facts.failed and "content-encoding" not in answer.headers:
+        # What is packed is looked at before it counts as good, and so is what a metric is read from.
+        whole = not isnan(self.facts.done_at) and not self.facts.failed
+        if whole and self._body is None and "content-encoding" not in answer.headers:
             self.finish()
+
+    def read(self, piece: bytes) -> None:
+        """A piece of the body, as it came; of one that is too long to be looked at nothing is kept."""
+        if self._body is not None:
+            self._room -= len(piece)
+            if self._room >= 0:
+                self._body.append(piece)
+            else:
+                self._body = None
 
     def finish(self) -> None:
         """The response is whole, or as much of it is here as the journey wanted."""
@@ -318,9 +339,15 @@ class RequestRecord:
                     received=facts.received if answered else 0,
                     reason=expectation(self._label.expected) if outcome is Outcome.STATUS else facts.reason,
                     show=self._shown,
+                    observe=None if self._label.observe is None else self._observed,
                 )
             )
         self._person.settled()
+
+    def _observed(self) -> None:
+        assert self._label.observe is not None
+        headers = [(name.lower(), value) for name, value in self._headers.raw]
+        self._label.observe.note(headers, self._body or (), self._due, self._context.values.put)
 
     def _shown(self) -> FailureDetail:
         raw = b"".join(self.facts.raw)
@@ -348,6 +375,7 @@ class _BookedBody(httpx.AsyncByteStream):
                     if self._packed.broken:
                         booking.unreadable()
                         raise httpx.DecodingError("the body is not packed as its Content-Encoding says")
+                    booking.read(piece)
                     yield piece
             except GeneratorExit:
                 raise

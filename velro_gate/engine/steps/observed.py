@@ -16,6 +16,8 @@ from velro_gate.model.readings import plausible
 Put = Callable[[int, float, float], None]
 """Keeps a number: (index of the metric, when the request fell due, the number)."""
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -31,13 +33,17 @@ class Observation:
 
     def __call__(self, answer: Response, due: float, put: Put) -> None:
         """Note what there is; a metric whose value is not in the answer gets none."""
+        self.note(answer.captured or (), answer.body or (), due, put)
+
+    def note(self, headers: Headers, body: Sequence[bytes], due: float, put: Put) -> None:
+        """Note what there is in headers (names in lower case) and in a body as it came, in pieces."""
         for index, name, metric in self._headers:
-            said = next((value for header, value in answer.captured or () if header == name), None)
+            said = next((value for header, value in headers if header == name), None)
             if said is not None:
                 _put(put, index, due, metric, said.decode("latin-1").strip())
         if not self._values:
             return
-        document = _document(answer)
+        document = _document(headers, body)
         for index, path, metric in self._values:
             found = value_at(document, path)
             if isinstance(found, str | int | float):
@@ -66,11 +72,11 @@ def _put(put: Put, index: int, due: float, metric: OwnMetric, said: str) -> None
         put(index, due, value)
 
 
-def _document(answer: Response) -> object:
+def _document(headers: Headers, pieces: Sequence[bytes]) -> object:
     """Of a body that is read within the loop; a long one would hold up all users."""
-    coding = b",".join(value for name, value in answer.captured or () if name == CONTENT_ENCODING)
+    coding = b",".join(value for name, value in headers if name == CONTENT_ENCODING)
     try:
-        body = decoded(b"".join(answer.body or ()), coding, LIGHT)
+        body = decoded(b"".join(pieces), coding, LIGHT)
         return json.loads(body) if len(body) <= LIGHT else None
     except (CodingError, ValueError, RecursionError):
         return None

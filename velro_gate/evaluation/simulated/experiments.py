@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from velro_gate.evaluation.results import Evaluated
 from velro_gate.evaluation.simulated.detectable_power import detectable_figures, error_figures
+from velro_gate.evaluation.simulated.forecasts import forecast_figures
 from velro_gate.evaluation.simulated.screen_and_duet import together_figures
 from velro_gate.evaluation.simulated.synthetic import duet_figures, stored_figures
 from velro_gate.evaluation.simulated.synthetic_duets import carry_over_figures, hostile_figures, mde_figures
@@ -22,4 +23,5 @@ EXPERIMENTS: dict[str, SimulatedExperiment] = {
     "duet-mde": mde_figures,
     "stored-mde": detectable_figures,
     "error-rates": error_figures,
+    "forecast": forecast_figures,
 }

@@ -66,6 +66,7 @@ def _series(history: History, metric: str, step: str) -> list[TrendSeries]:
             step=step,
             metric=metric,
             points=tuple(_point(entry, phase) for entry in history.lines[-MOST_RUNS:]),
+            outlooks=tuple(found for found in history.outlooks if found.phase == phase),
         )
         for phase in history.phases
     ]

@@ -108,6 +108,8 @@ class ErrorBurst:
     of: int
     step: str = ""
     """Where all of them are one step's."""
+    elsewhere: int = 0
+    """Requests of the phase that failed in the same way outside that time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

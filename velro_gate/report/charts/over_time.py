@@ -196,8 +196,8 @@ class OverTime:
 
     def _errors(self) -> InteractiveChart | str:
         kinds: dict[str, float] = {}
-        for phase in () if self.timeline is None else self.timeline.phases:
-            for kind, rates in phase.errors.items():
+        for one in self.phases:
+            for kind, rates in self._failures(one.phase).items():
                 kinds[kind] = kinds.get(kind, 0.0) + sum(rates)
         lines = [
             self._over_windows(kind_words(kind), 4 if index == 0 else index, self._of_kind(kind), RATE, mean)
@@ -209,11 +209,15 @@ class OverTime:
         return self._chart("errors", "Failed requests per second", lines or [failed], RATE)
 
     def _of_kind(self, kind: str) -> ReadPhase:
-        def values(phase: PhaseSummary) -> Sequence[float | None]:
-            ran = None if self.timeline is None else self.timeline.phase(phase.name)
-            return [0.0] * len(phase.windows) if ran is None else ran.errors.get(kind, [0.0] * len(phase.windows))
+        return lambda phase: self._failures(phase).get(kind, [0.0] * len(phase.windows))
 
-        return values
+    def _failures(self, phase: PhaseSummary) -> Mapping[str, Sequence[float]]:
+        """Kind of failure -> failed requests a second in each window; empty: a record of before kinds were kept, alone."""
+        ran = None if self.timeline is None else self.timeline.phase(phase.name)
+        if ran is not None:
+            return ran.errors
+        kinds = dict.fromkeys(kind for window in phase.windows for kind in window.errors)
+        return {kind: [window.errors.get(kind, 0) / window.seconds for window in phase.windows] for kind in kinds}
 
     def _users(self) -> Line:
         if self.timeline is None or not self.timeline.connected.at:

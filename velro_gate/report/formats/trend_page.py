@@ -14,6 +14,7 @@ from velro_gate.report.parts.history import (
     TrendGroup,
     TrendSeries,
     event_lines,
+    forecast_lines,
     mark_words,
     newest_words,
     series_title,
@@ -81,6 +82,7 @@ class _Group:
     runs: str
     rows: tuple[_Row, ...]
     events: tuple[str, ...]
+    forecasts: tuple[str, ...]
 
 
 def trend_html(groups: Sequence[TrendGroup]) -> str:
@@ -127,6 +129,7 @@ def _group(group: TrendGroup) -> _Group:
             for title in titles
         ),
         events=tuple(event_lines(group.series)),
+        forecasts=tuple(forecast_lines(group.series)),
     )
 
 

@@ -7,12 +7,13 @@ So a panel has no size of its own: curves are stretched to the width available, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from velro_gate import units
 from velro_gate.model.record import ExperimentSummary, PhaseSummary, RunRecord, Window
 from velro_gate.model.scenario import ALL_STEPS, Requirement
+from velro_gate.report.parts.measured import kind_words
 from velro_gate.report.text.escape import visible
 
 WIDTH = 1000.0
@@ -22,6 +23,8 @@ HEIGHT = 100.0
 MOST_POINTS = 120
 """Points a line: more than a panel has room for only makes the page heavy."""
 MOST_PANELS = 6
+_FAILURE_COLOURS = ("failure-1", "failure-2", "failure-3", "failure-4")
+"""The CSS classes of the kinds of failure that have a curve, the most frequent first; the whole rate holds them all."""
 
 Value = Callable[[Window], float | None]
 
@@ -105,6 +108,20 @@ def _error_share(window: Window) -> float | None:
     return window.failed / answered if answered else None
 
 
+def _share_of(failure: str) -> Value:
+    def share(window: Window) -> float | None:
+        answered = window.ok + window.failed
+        return window.errors.get(failure, 0) / answered if answered else None
+
+    return share
+
+
+_ERRORS = _Kind(
+    title="Errors",
+    curves=(("errors", "error rate", _error_share),),
+    limits=("error_rate",),
+    label=units.format_share,
+)
 _KINDS = (
     _Kind(
         title="Successful responses per second",
@@ -123,7 +140,7 @@ _KINDS = (
         label=units.format_seconds,
         clip=True,
     ),
-    _Kind(title="Errors", curves=(("errors", "error rate", _error_share),), limits=("error_rate",), label=units.format_share),
+    _ERRORS,
     _Kind(
         title="Virtual users connected",
         curves=(("users", "users", lambda window: float(window.connected)),),
@@ -136,8 +153,22 @@ _KINDS = (
 def charts(record: RunRecord) -> tuple[Chart, ...]:
     """Rate, response time, errors and users over time, in rows of at most six phases; none without any window."""
     phases = [phase for phase in record.phases if phase.windows]
+    kinds = [_by_kind(phases) if kind is _ERRORS else kind for kind in _KINDS]
     chunks = [phases[start : start + MOST_PANELS] for start in range(0, len(phases), MOST_PANELS)]
-    return tuple(_chart(kind, chunk, record) for chunk in chunks for kind in _KINDS)
+    return tuple(_chart(kind, chunk, record) for chunk in chunks for kind in kinds)
+
+
+def _by_kind(phases: Sequence[PhaseSummary]) -> _Kind:
+    """Errors with a curve for each of the most frequent kinds; a single kind is named in place of the whole rate."""
+    counts = _added([window.errors for phase in phases for window in phase.windows])
+    # The sum is what an unknown kind of an earlier version's record still has.
+    named = sorted(counts, key=lambda kind: -counts[kind])
+    if len(named) == 1:
+        return replace(_ERRORS, curves=(("errors", f"error rate ({visible(kind_words(named[0]))})", _error_share),))
+    lines = zip(_FAILURE_COLOURS, named, strict=False)
+    return replace(
+        _ERRORS, curves=(*_ERRORS.curves, *((style, visible(kind_words(kind)), _share_of(kind)) for style, kind in lines))
+    )
 
 
 def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Chart:
@@ -182,6 +213,7 @@ def _merged(windows: Sequence[Window]) -> Window:
         sent=sum(window.sent for window in windows),
         ok=sum(window.ok for window in windows),
         failed=sum(window.failed for window in windows),
+        errors=_added([window.errors for window in windows]),
         connected=windows[-1].connected,
         p50=worst([window.p50 for window in windows]),
         p95=worst([window.p95 for window in windows]),
@@ -189,6 +221,11 @@ def _merged(windows: Sequence[Window]) -> Window:
         hit_rate=sum(rates) / len(rates) if rates else None,
         lateness_p99=worst([window.lateness_p99 for window in windows]),
     )
+
+
+def _added(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    kinds = dict.fromkeys(kind for each in counts for kind in each)
+    return {kind: sum(each.get(kind, 0) for each in counts) for kind in kinds}
 
 
 def _limit(kind: _Kind, record: RunRecord, phase: str) -> float | None:

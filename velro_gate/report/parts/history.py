@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from velro_gate import units
+from velro_gate.model.facts.outlook import Outlook
+from velro_gate.report.sentences.baselines import outlook_sentence
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import subject
 
@@ -59,6 +61,8 @@ class TrendSeries:
     step: str
     metric: str
     points: tuple[TrendPoint, ...]
+    outlooks: tuple[Outlook, ...] = ()
+    """When it reaches its limits, if main goes on as it has."""
 
     @property
     def accepted(self) -> tuple[TrendPoint, ...]:
@@ -118,6 +122,11 @@ def span_words(series: TrendSeries) -> str:
     if not values:
         return figures.MISSING
     return units.join_range(figures.figure(series.metric, min(values)), figures.figure(series.metric, max(values)))
+
+
+def forecast_lines(series: Sequence[TrendSeries]) -> list[str]:
+    """Which figure reaches which limit in about how many merges; none where no slope is shown."""
+    return [outlook_sentence(found) for one in series for found in one.outlooks]
 
 
 def event_lines(series: Sequence[TrendSeries]) -> list[str]:

@@ -34,6 +34,8 @@ _OUTCOMES = {
 
 
 _SHOWN = ("p50", "p95", "p99")
+_LONGEST_STATUS = 5
+"""Digits: what is longer comes from a record that is not ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -295,7 +297,7 @@ def failed_kind(failed: FirstFailure) -> str:
 
 def kind_words(kind: str) -> str:
     """What a kind of failure is called: a status, the name of an outcome, or those that are too rare for a name."""
-    return status_name(int(kind)) if kind.isdecimal() else _OUTCOMES.get(kind, kind.lower())
+    return status_name(int(kind)) if kind.isdecimal() and len(kind) <= _LONGEST_STATUS else _OUTCOMES.get(kind, kind.lower())
 
 
 def status_name(code: int) -> str:

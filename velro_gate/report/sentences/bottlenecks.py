@@ -118,10 +118,11 @@ def _query(found: Bottleneck, facts: causes.SlowQuery) -> Words:
 
 def _errors(found: Bottleneck, facts: causes.ErrorBurst) -> Words:
     kind = _OUTCOMES.get(facts.kind, facts.kind)
-    step = f" of {facts.step}" if facts.step else ""
+    step = f", all of {facts.step}" if facts.step else ""
+    rest = f"; {units.format_count(facts.elsewhere)} more at other times" if facts.elsewhere else ""
     return Words(
         sentence=f"{kind} {_when(found)}: {units.format_count(facts.count)} of {units.format_count(facts.of)} requests "
-        f"in that time{', all' + step if step else ''}",
+        f"in that time{step}{rest}",
         advice="See the first failed response of each kind in log.txt, and the service's log of that time; under overload, "
         "circuit breakers and more resources keep errors few.",
     )
