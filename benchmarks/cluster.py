@@ -1,7 +1,8 @@
-"""A load sent by the workers of a local Dask cluster: exactness, start skew, faults, cost of putting samples together.
+"""A load sent by the workers of a Dask cluster: exactness, start skew, faults, overhead, cost of putting samples together.
 
-``python -m benchmarks.cluster``. Workers are processes of this machine that speak TLS. ``--tries``: how often each fault is
-made; ``--workers 1 2 3 7``: clusters whose requests are compared with those of one process.
+``python -m benchmarks.cluster``. Workers are processes of this machine that speak TLS; for most parts each is in a network
+namespace of its own, which takes root. ``--tries``: how often each fault is made; ``--workers 1 2 3 7``: clusters whose
+requests are compared with those of one process; ``--parts``: which parts are measured.
 """
 
 from __future__ import annotations
@@ -26,29 +27,26 @@ import psutil
 import trio
 import trio.testing
 
+from benchmarks.cluster_apart import held, show_apart
+from benchmarks.cluster_load import send
+from benchmarks.cluster_overhead import overhead
 from benchmarks.processes import carry_out, module, our_environment
 from benchmarks.table import Page, Table, at_most, figures_table, options
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind, WorkerChannel
 from velro_gate.cluster.connect import Cluster, client_of, joined
-from velro_gate.cluster.head import Observers, run_on_cluster
 from velro_gate.cluster.local import LocalCluster, local_cluster, more_workers
 from velro_gate.cluster.options import ClusterOptions
-from velro_gate.engine.run import Load
 from velro_gate.engine.shards.merge import LayerNames
 from velro_gate.engine.shards.messages import SampleChunk
-from velro_gate.engine.shards.run import run_sharded
-from velro_gate.model.run import LoadResult, PhaseRun, Progress
+from velro_gate.model.run import Progress
 from velro_gate.model.samples import COLUMNS, Samples
-from velro_gate.model.scenario import NoAuth, OpenArrivals, Phase, Scenario, Step, Target
+from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.store.records import SampleWriter
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 DETECTED, SKEW, MERGE_SECONDS, MERGE_MEMORY = 5.0, 0.025, 5.0, 1e9
 CHUNK = 16_384
-STEPS = tuple(
-    Step(name=name, method="GET", path=f"/{name}/${{user.id}}", probability=share, timeout=2.0)
-    for name, share in (("list", 1.0), ("open", 0.5))
-)
+PARTS = ("merge", "local", "apart", "overhead", "held")
 _NEVER = float("inf")
 
 
@@ -81,38 +79,6 @@ async def server() -> AsyncIterator[Server]:
         nursery.start_soon(partial(trio.serve_listeners, running.serve, [listener]))
         yield running
         nursery.cancel_scope.cancel()
-
-
-@dataclass
-class Sent:
-    """What a load left behind."""
-
-    result: LoadResult
-    seconds: float
-    samples: int
-
-
-async def send(url: str, phase: Phase, cluster: Cluster | None, observe: Callable[[Progress], None] = lambda _: None) -> Sent:
-    """One phase, by a cluster or by this process."""
-    scenario = Scenario(name="b", description="", digest="d", target=Target(url=url), auth=NoAuth(), steps=STEPS)
-    load = Load(scenario=scenario, phases=(phase,))
-    counted: list[int] = []
-    began = time.perf_counter()
-
-    def sink(_: str, samples: Samples) -> None:
-        counted.append(len(samples))
-
-    origin = trio.current_time()
-    if cluster is None:
-        result = await run_sharded(load, 1, origin=origin, sink=sink, observe=observe)
-    else:
-
-        def finished(_: PhaseRun) -> None:
-            """Nobody waits for it."""
-
-        observers = Observers(sink=sink, observe=observe, finished=finished, began=lambda _, __: None)
-        result = await run_on_cluster(cluster, load, origin=origin, observers=observers)
-    return Sent(result=result, seconds=time.perf_counter() - began, samples=sum(counted))
 
 
 @contextmanager
@@ -309,19 +275,8 @@ def head_cost(pieces: int = 200) -> float:
     return trio.run(main)
 
 
-def main() -> None:
-    """Measure, and print the figures next to their targets."""
-    arguments = options(__doc__)
-    arguments.add_argument("--tries", type=int, default=20)
-    arguments.add_argument("--workers", type=int, nargs="+", default=[1, 2, 3, 7])
-    arguments.add_argument("--only-head", action="store_true", help="used by this program")
-    arguments.add_argument("--only-merge", type=int, nargs=2, help="used by this program")
-    wanted = arguments.parse_args()
-    if wanted.only_head:
-        return only_head()
-    if wanted.only_merge:
-        return only_merge(*wanted.only_merge)
-    page = Page(markdown=wanted.markdown)
+def show_merge(page: Page) -> None:
+    """Samples put together, and what each costs on the way."""
     seconds, memory = merge()
     page.show(
         figures_table(
@@ -333,9 +288,40 @@ def main() -> None:
         )
     )
     page.say(f"The head spends {head_cost() * 1e6:.3f} µs of CPU on each sample that comes in.")
-    page.show(exactness(wanted.workers))
-    if wanted.tries:
-        page.show(faults(wanted.tries))
+
+
+def main() -> None:
+    """Measure, and print the figures next to their targets."""
+    arguments = options(__doc__)
+    arguments.add_argument("--tries", type=int, default=20)
+    arguments.add_argument("--workers", type=int, nargs="+", default=[1, 2, 3, 7])
+    arguments.add_argument("--apart", type=int, nargs="*", default=[2, 4, 8], help="as --workers, in network namespaces")
+    arguments.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:-1])
+    arguments.add_argument("--faults", nargs="*", default=[], help="words of the faults in namespaces to make; default: all")
+    arguments.add_argument("--rate", type=float, default=2_000.0, help="of the overhead")
+    arguments.add_argument("--seconds", type=float, default=20.0, help="of each load of the overhead, and of the users held")
+    arguments.add_argument("--pairs", type=int, default=5)
+    arguments.add_argument("--users", type=int, default=200_000, help="of the part held, which is measured when it is named")
+    arguments.add_argument("--only-head", action="store_true", help="used by this program")
+    arguments.add_argument("--only-merge", type=int, nargs=2, help="used by this program")
+    wanted = arguments.parse_args()
+    if wanted.only_head:
+        return only_head()
+    if wanted.only_merge:
+        return only_merge(*wanted.only_merge)
+    page, parts = Page(markdown=wanted.markdown), set(wanted.parts)
+    if "merge" in parts:
+        show_merge(page)
+    if "local" in parts:
+        page.show(exactness(wanted.workers))
+        if wanted.tries:
+            page.show(faults(wanted.tries))
+    if "apart" in parts:
+        show_apart(page, wanted.apart, wanted.tries, wanted.faults)
+    if "overhead" in parts:
+        page.show(overhead(wanted.rate, wanted.seconds, wanted.pairs))
+    if "held" in parts:
+        held(page, wanted.users, wanted.seconds)
     return None
 
 

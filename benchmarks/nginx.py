@@ -23,6 +23,7 @@ BODY = '{"id":"0123456789abcdef","name":"one of seventy-nine bytes, no more","ok
 UNIQUE = "/unique"
 """Answered with a header that is another one each time."""
 
+_HERE = "127.0.0.1"
 _CONFIGURATION = """
 daemon off;
 {user}
@@ -47,8 +48,8 @@ http {{
     ssl_certificate_key {folder}/key.pem;
     ssl_session_cache shared:sessions:16m;
     server {{
-        listen 127.0.0.1:{port} backlog=65535{reuseport};
-        listen 127.0.0.1:{tls_port} ssl backlog=65535{reuseport};
+        listen {host}:{port} backlog=65535{reuseport};
+        listen {host}:{tls_port} ssl backlog=65535{reuseport};
         add_header X-Cache HIT;
         add_header X-Cache-Layer memory;
         location / {{ return 200 '{body}'; }}
@@ -60,7 +61,7 @@ http {{
         }}
     }}
     server {{
-        listen 127.0.0.1:{status_port};
+        listen {host}:{status_port};
         location / {{ stub_status; }}
     }}
 }}
@@ -79,12 +80,12 @@ class Counters:
 class Nginx:
     """A running server. Plain at ``url``, TLS with a certificate of its own at ``tls_url``."""
 
-    def __init__(self, port: int, tls_port: int, status_port: int, meter: Meter) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.tls_url = f"https://127.0.0.1:{tls_port}"
+    def __init__(self, port: int, tls_port: int, status_port: int, meter: Meter, host: str = _HERE) -> None:
+        self.url = f"http://{host}:{port}"
+        self.tls_url = f"https://{host}:{tls_port}"
         self.meter = meter
         # Kept open: under full load a new connection would have to wait for its turn.
-        self._status = HTTPConnection("127.0.0.1", status_port, timeout=30.0)
+        self._status = HTTPConnection(host, status_port, timeout=30.0)
 
     def counters(self) -> Counters:
         """Connections and requests by now; asking is one of either."""
@@ -114,8 +115,9 @@ def nginx_binary() -> str:
 
 
 @contextlib.contextmanager
-def nginx(*, core: int | None = None, workers: int = 1) -> Iterator[Nginx]:
+def nginx(*, core: int | None = None, workers: int = 1, host: str = _HERE) -> Iterator[Nginx]:
     """Run nginx until the block ends. core: where all its workers run; workers share the port with SO_REUSEPORT.
+    host: its address.
 
     Raises:
         FailedError: it is not installed, or does not start.
@@ -133,6 +135,7 @@ def nginx(*, core: int | None = None, workers: int = 1) -> Iterator[Nginx]:
                 descriptors=descriptors,
                 connections=descriptors - 64,
                 folder=folder,
+                host=host,
                 port=port,
                 tls_port=tls_port,
                 status_port=status_port,
@@ -143,7 +146,7 @@ def nginx(*, core: int | None = None, workers: int = 1) -> Iterator[Nginx]:
             encoding="utf-8",
         )
         with started([binary, "-e", "stderr", "-p", place, "-c", str(folder / "nginx.conf")], core=core) as running:
-            server = Nginx(port, tls_port, status_port, running.meter)
+            server = Nginx(port, tls_port, status_port, running.meter, host)
             deadline = time.monotonic() + 10.0
             while True:
                 try:

@@ -64,3 +64,10 @@ def test_what_the_shard_says_of_its_start_is_corrected_by_what_is_known_of_its_c
 def test_of_several_readings_of_the_time_of_day_the_fastest_counts() -> None:
     slow, fast = offset_of(0.0, 9.0, 1.0), offset_of(5.0, 7.001, 5.002)
     assert wall_offset([slow, fast]) == fast == Offset(seconds=pytest.approx(2.0), uncertainty=pytest.approx(0.001))
+
+
+def test_a_round_trip_is_the_fastest_of_the_last_pings() -> None:
+    watch = ClockWatch()
+    for number, took in enumerate((0.1, 0.4, 0.3, 0.5)):
+        watch.add(number, 50.0, number + took)
+    assert [round(watch.round_trip(pings), 9) for pings in (1, 2, 3, 9)] == [0.5, 0.3, 0.3, 0.1]

@@ -10,15 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 import trio
+from trio.testing import MockClock, memory_stream_pair
 
 from tests.cluster.runs import CALM, assert_same_requests, sent_by, shard_processes
 from tests.cluster.values import FACTS, ThreadClient, cluster_of
 from tests.engine.peers import Peer
 from tests.engine.shards.test_run import LONG, phase, sharded, with_server
-from velro_gate.cluster import head, worker
-from velro_gate.cluster.channel import Ticket
+from velro_gate.cluster import attending, head, host, worker
+from velro_gate.cluster.attending import attended
+from velro_gate.cluster.channel import Ticket, WorkerChannel
 from velro_gate.cluster.connect import Cluster
-from velro_gate.cluster.head import attended
 from velro_gate.errors import BrokenError
 from velro_gate.model.run import Progress
 from velro_gate.model.scenario import Journey, OpenArrivals
@@ -43,7 +44,7 @@ def test_a_task_that_is_run_again_sends_nothing_and_each_is_pinned_to_its_worker
     async def main(peer: Peer) -> None:
         alone = await sharded(peer.url, 1, CALM)
         whole, before = Counter(peer.requests), len(peer.requests)
-        client = ThreadClient(run=twice)
+        client = ThreadClient(work=twice)
         cluster = cluster_of([FACTS, FACTS], client)
         ran = await sent_by(cluster, peer.url, CALM)
         assert_same_requests(whole, alone, Counter(peer.requests[before:]), ran)
@@ -135,8 +136,8 @@ def test_a_worker_whose_time_of_day_is_wrong_is_refused_by_name(monkeypatch: pyt
 
 
 def test_a_worker_that_is_busy_with_other_work_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head, "TASK_SECONDS", 0.3)
-    cluster = cluster_of([FACTS], ThreadClient(run=lambda _, __: time.sleep(1.0)))
+    monkeypatch.setattr(attending, "TASK_SECONDS", 0.3)
+    cluster = cluster_of([FACTS], ThreadClient(work=lambda _, __: time.sleep(1.0)))
     assert trio.run(refusal, cluster).startswith(f"{cluster.names[0]} did not begin within 0.3 s")
 
 
@@ -144,6 +145,62 @@ def test_a_worker_whose_task_fails_is_refused_with_the_reason() -> None:
     def fail(_: object, __: object) -> None:
         raise ImportError("no module of that name")
 
-    cluster = cluster_of([FACTS], ThreadClient(run=fail))
+    cluster = cluster_of([FACTS], ThreadClient(work=fail))
     expected = f"{cluster.names[0]} cannot take part in the load; ImportError: no module of that name"
     assert trio.run(refusal, cluster) == expected
+
+
+def test_a_worker_that_does_not_answer_is_refused_by_name_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attending, "_ASK_AFTER", 0.0)
+    client = ThreadClient()
+    cluster = cluster_of([FACTS, FACTS], client)
+    client.silent = frozenset({cluster.workers[1]})
+    client.work = lambda work, ticket: work(ticket) if ticket.index == 0 else time.sleep(0.2)
+    assert trio.run(refusal, cluster).startswith(f"{cluster.names[1]} does not answer; it has said nothing for 3 s")
+
+
+# Slow answers
+
+
+def host_that_answers_in(*seconds: float) -> host.WorkerHost:
+    """One whose pings have taken this long, the first ones often enough."""
+    channel = WorkerChannel(memory_stream_pair()[0], sends=b"a" * 32, receives=b"b" * 32, hang_up=lambda: None)
+    made = host.WorkerHost("worker 1 of 2", channel)
+    for each in [seconds[0]] * host.FIRST_PINGS + list(seconds):
+        made.clock.add(0.0, 100.0, each)
+    return made
+
+
+def test_a_worker_too_far_away_for_a_common_start_is_refused_and_one_that_is_near_is_not() -> None:
+    host_that_answers_in(0.19).check_round_trip()
+    with pytest.raises(BrokenError, match="worker 1 of 2 answers too slowly for a common start") as refused:
+        host_that_answers_in(0.3).check_round_trip()
+    assert refused.value.why == "the fastest of 12 answers took 300 ms, so its clock is known to 150 ms only"
+
+
+NEAR, SLOW, ONCE_FAST = (0.001,), (0.002, 0.6, 0.6, 0.6), (0.002, 0.6, 0.002, 0.6)
+
+
+def given_up(*answers: tuple[float, ...]) -> list[str]:
+    """How those end whose pings take this long."""
+    hosts = [host_that_answers_in(*each) for each in answers]
+
+    async def main() -> None:
+        with trio.move_on_after(1.0):
+            await attending._watch_answers(hosts)
+
+    trio.run(main, clock=MockClock(autojump_threshold=0.0))
+    assert all(each.lost == bool(each.how) for each in hosts)
+    return [each.how for each in hosts]
+
+
+def test_a_worker_that_begins_to_answer_slowly_is_given_up_while_another_one_does_not() -> None:
+    said = "answered slowly: the fastest of 3 answers took 600 ms, and 2.00 ms before the load"
+    assert given_up(NEAR, SLOW) == ["", said]
+    assert given_up(SLOW, NEAR, ONCE_FAST) == [said, "", ""]
+
+
+def test_nobody_is_given_up_where_all_answer_slowly_or_one_answer_of_three_is_fast() -> None:
+    assert given_up(SLOW) == [""]
+    assert given_up(SLOW, SLOW) == ["", ""]
+    assert given_up(NEAR, ONCE_FAST) == ["", ""]

@@ -55,11 +55,18 @@ class FutureTask:
 
 @dataclass
 class ThreadClient:
-    """Runs each task in a thread of its own, so that a worker costs no process; what it was asked is kept."""
+    """Runs each task in a thread of its own, so that a worker costs no process; what it was asked is kept. silent: who does not
+    answer.
+    """
 
     status: str = "running"
     asked: list[tuple[Any, dict[str, Any]]] = field(default_factory=list)
-    run: Callable[[Callable[[Any], None], Any], None] = lambda work, ticket: work(ticket)
+    work: Callable[[Callable[[Any], None], Any], None] = lambda work, ticket: work(ticket)
+    silent: frozenset[str] = frozenset()
+
+    def run(self, _: Callable[[], int], workers: Sequence[str]) -> None:
+        if not self.silent.isdisjoint(workers):
+            raise OSError("it has closed its connection")
 
     def submit(self, work: Callable[[Any], None], ticket: Any, **options: Any) -> FutureTask:
         self.asked.append((ticket, options))
@@ -67,7 +74,7 @@ class ThreadClient:
 
         def carry_out() -> None:
             try:
-                self.run(work, ticket)
+                self.work(work, ticket)
                 task.set_result(None)
             except BaseException as error:
                 task.set_exception(error)

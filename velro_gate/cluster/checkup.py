@@ -7,11 +7,12 @@ from time import perf_counter
 
 import trio
 
+from velro_gate.cluster.attending import attended, known_errors
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind
 from velro_gate.cluster.clock import wall_offset
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.facts import WorkerFacts
-from velro_gate.cluster.head import WorkerHost, attended, known_errors
+from velro_gate.cluster.host import WorkerHost
 
 BANDWIDTH_BYTES = 4 * 2**20
 """Sent to each worker, one after the other."""

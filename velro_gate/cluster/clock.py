@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 RECENT = 20
 """Pings among which the fastest one gives the present offset."""
@@ -48,6 +49,10 @@ class ClockWatch:
     def pings(self) -> int:
         """How many of the last ``RECENT`` there are."""
         return len(self._recent)
+
+    def round_trip(self, pings: int) -> float:
+        """Seconds of the fastest of the last pings, of which there is one at least; of this many of them."""
+        return 2.0 * min(each.uncertainty for each in islice(reversed(self._recent), pings))
 
     @property
     def now(self) -> Offset:

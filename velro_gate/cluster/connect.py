@@ -6,10 +6,11 @@ Everything that Dask is asked here has a time limit, since a scheduler that stan
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -24,6 +25,9 @@ T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 15.0
+WORKER_SECONDS = 3.0
+"""Seconds in which a worker answers a call that takes no time; one that stands still or is cut off does not."""
+
 _LOOK_EVERY = 0.2
 _LOUD = (
     "distributed",
@@ -228,6 +232,7 @@ def _examined(client: Any, workers: tuple[str, ...], options: ClusterOptions) ->
     Raises:
         BrokenError: names the first that is not.
     """
+    require_answers(client, workers)
     here = describe()
     run = lambda: client.run(describe, workers=list(workers), on_error="return")  # noqa: E731
     found = within(ANSWER_SECONDS, run)
@@ -249,6 +254,39 @@ def _examined(client: Any, workers: tuple[str, ...], options: ClusterOptions) ->
         here=here,
         listen=options.listen,
     )
+
+
+def require_answers(client: Any, workers: Sequence[str], names: Mapping[str, str] | None = None) -> None:
+    """Ask all workers for nothing at once. names: by address, what they are called; None: by their place.
+
+    Raises:
+        BrokenError: names the first that does not answer.
+    """
+    answered: set[str] = set()
+
+    def ask(address: str) -> None:
+        with suppress(Exception):
+            client.run(os.getpid, workers=[address])
+            answered.add(address)
+
+    threads = [threading.Thread(target=ask, args=(address,), daemon=True) for address in workers]
+    for thread in threads:
+        thread.start()
+    until = time.monotonic() + WORKER_SECONDS
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0.0))
+    if client.status != "running":
+        # Without its scheduler no worker can be asked.
+        return
+    for index, address in enumerate(workers):
+        if address in answered:
+            continue
+        name = f"worker {index + 1} of {len(workers)} ({address})" if names is None else names[address]
+        raise BrokenError(
+            f"{name} does not answer",
+            why=f"it has said nothing for {format_duration(WORKER_SECONDS)}: it stands still, was lost, or cannot be reached",
+            hint="Look at its machine, its network and its log, or start another worker.",
+        )
 
 
 def _unfit(name: str, reasons: Sequence[str]) -> BrokenError:

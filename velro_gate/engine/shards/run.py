@@ -368,6 +368,9 @@ class _Together:
                 # Nothing is wrong with the plan: this machine had no more, or a journey took them all.
                 member.lost = f"{member.name} ran out of file descriptors"
                 member.host.kill()
+            case Failed(error=MemoryError()):
+                member.lost = f"{member.name} ran out of memory"
+                member.host.kill()
             case Failed(error=error, trace=trace):
                 self._fail(member, error, trace)
             case _Over(why=why):

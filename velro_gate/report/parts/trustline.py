@@ -88,7 +88,9 @@ def _cluster(record: RunRecord) -> tuple[tuple[str, str], ...]:
     skews = [seconds_apart(phase.workers) for phase in record.phases if phase.workers]
     if not skews:
         return ()
-    return (("cluster", f"{record.shards} workers, start skew up to {units.format_seconds(max(skews))}"),)
+    # The record of a search for the capacity counts no shards.
+    workers = max(record.shards, *(len(phase.workers) for phase in record.phases))
+    return (("cluster", f"{workers} workers, start skew up to {units.format_seconds(max(skews))}"),)
 
 
 def generator_alone(noise: GeneratorNoise | None) -> str:
