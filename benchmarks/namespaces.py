@@ -52,7 +52,7 @@ class Namespace:
         return ["ip", "netns", "exec", self.name, *time_too, *command]
 
     def cut_off(self) -> None:
-        """Take its link down: nothing comes in or goes out, and nobody is told."""
+        """Take its link down: nothing comes in or goes out, without a word to anybody."""
         _ip("-n", self.name, "link", "set", "eth0", "down")
 
     def join_again(self) -> None:

@@ -42,6 +42,8 @@ def test_a_run_by_a_cluster_says_how_far_apart_its_workers_began() -> None:
     phases = (*run.phases[:-1], dataclasses.replace(run.phases[-1], workers=workers))
     facts = dict(trust_facts(dataclasses.replace(run, shards=2, phases=phases), verdict))
     assert facts["cluster"] == "2 workers, start skew up to 5.00 ms"
+    searched = dict(trust_facts(dataclasses.replace(run, shards=1, phases=phases), verdict))
+    assert searched["cluster"] == facts["cluster"], "the record of a search for the capacity counts no shards"
 
 
 def test_the_line_never_shows_less_than_a_finding_beside_it_says_of_a_block_of_the_duet() -> None:

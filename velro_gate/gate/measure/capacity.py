@@ -16,8 +16,9 @@ from velro_gate.analysis.capacity.scalability import fit_scalability
 from velro_gate.analysis.capacity.scoring import Drowning, trial_of, usable
 from velro_gate.analysis.capacity.search import Done, SearchRules, TrialStep, bounds, next_trial
 from velro_gate.analysis.verdict.judge_duet import block_doubts
+from velro_gate.cluster.attending import known_errors
 from velro_gate.engine.client.preflight import preflight
-from velro_gate.errors import InfeasibleError, InterruptedRunError, UnreachableError, UsageError
+from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UnreachableError, UsageError
 from velro_gate.gate.measure.capacity_record import Carried, capacity_record
 from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.results import Results, RunLog
@@ -206,11 +207,18 @@ class _Search:
                 self._ending = step.ending
                 return
             try:
-                trial, carried, doubt = await self._trial(step, stop)
+                async with known_errors():
+                    trial, carried, doubt = await self._trial(step, stop)
             except InfeasibleError as error:
                 if not self._trials:
                     raise
                 self._ending, self._reason = Ending.GENERATOR, error.what
+                return
+            except BrokenError as error:
+                # A worker of a cluster was lost. What was tried before is kept.
+                if not self._trials:
+                    raise
+                self._reason = error.what
                 return
             if stop.is_set():
                 # Cut short by us, not by the service.
