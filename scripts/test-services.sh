@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the servers and the browser which the tests start are on this machine: installs them where that is allowed.
 #
-# Usage: scripts/test-services.sh [redis] [postgresql] [nginx] [chromium]      (default: all)
+# Usage: scripts/test-services.sh [redis] [postgresql] [nginx] [chromium] [prometheus] [pushgateway]      (default: all)
 # Nothing is started here: each test starts its own server on a free port and stops it again.
 set -euo pipefail
 
@@ -14,17 +14,21 @@ has_postgresql() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgres
 has_nginx() { command -v nginx >/dev/null || [[ -x /usr/sbin/nginx ]]; }
 # The browser goes by several names.
 has_chromium() { command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; }
+has_prometheus() { command -v promtool >/dev/null; }
+has_pushgateway() { command -v prometheus-pushgateway >/dev/null; }
 
 missing=()
-[[ $# -gt 0 ]] || set -- redis postgresql nginx chromium
+[[ $# -gt 0 ]] || set -- redis postgresql nginx chromium prometheus pushgateway
 for service in "$@"; do
     case $service in
         redis) has_redis || missing+=(redis-server) ;;
         postgresql) has_postgresql || missing+=(postgresql) ;;
         nginx) has_nginx || missing+=(nginx-light) ;;
         chromium) has_chromium || missing+=(chromium) ;;
+        prometheus) has_prometheus || missing+=(prometheus) ;;
+        pushgateway) has_pushgateway || missing+=(prometheus-pushgateway) ;;
         *)
-            say "error: unknown service '$service'; choose redis, postgresql, nginx or chromium"
+            say "error: unknown service '$service'; choose redis, postgresql, nginx, chromium, prometheus or pushgateway"
             exit 2
             ;;
     esac

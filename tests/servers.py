@@ -1,4 +1,5 @@
-"""Real Redis, PostgreSQL and nginx servers for tests: on a free loopback port, in a temporary directory, stopped at the end.
+"""Real servers for tests (Redis, PostgreSQL, nginx, Prometheus): on a free loopback port, in a temporary directory, stopped at
+the end.
 
 They are waited for by reading their own log up to the line that says they are ready: no polling, no sleeping. A missing binary
 is an error that names the package to install, never a skip, so a part that lacks its server cannot look tested.
@@ -163,6 +164,47 @@ def nginx_server(server: str, *, files: Mapping[str, str] | None = None, options
         )
         scheme = "https" if "ssl" in options else "http"
         yield Server(url=f"{scheme}://127.0.0.1:{port}", host="127.0.0.1", port=port, pid=process.pid, directory=directory)
+
+
+@contextlib.contextmanager
+def pushgateway() -> Iterator[Server]:
+    """A real Prometheus Pushgateway."""
+    binary = _binary("prometheus-pushgateway", [], "prometheus-pushgateway")
+    with _account_directory("nobody") as (directory, account), contextlib.ExitStack() as stack:
+        process, port = _start(
+            stack,
+            lambda port: [binary, f"--web.listen-address=127.0.0.1:{port}"],
+            ready="TLS is disabled",
+            directory=directory,
+            account=account,
+            stop=signal.SIGTERM,
+        )
+        yield Server(url=f"http://127.0.0.1:{port}", host="127.0.0.1", port=port, pid=process.pid, directory=directory)
+
+
+@contextlib.contextmanager
+def prometheus(scraped: str) -> Iterator[Server]:
+    """A real Prometheus that reads the metrics page at this ``host:port`` once a second."""
+    binary = _binary("prometheus", [], "prometheus")
+    with _account_directory("nobody") as (directory, account), contextlib.ExitStack() as stack:
+        config = f"scrape_configs: [{{job_name: page, scrape_interval: 1s, static_configs: [{{targets: ['{scraped}']}}]}}]"
+        (directory / "prometheus.yml").write_text(config, encoding="utf-8")
+
+        def command(port: int) -> list[str]:
+            places = (f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data")
+            return [binary, *places, f"--web.listen-address=127.0.0.1:{port}"]
+
+        process, port = _start(
+            stack, command, ready="ready to receive web requests", directory=directory, account=account, stop=signal.SIGTERM
+        )
+        yield Server(url=f"http://127.0.0.1:{port}", host="127.0.0.1", port=port, pid=process.pid, directory=directory)
+
+
+def promtool_check(metrics: str) -> str:
+    """What promtool says of a page of metrics in the text format; empty: nothing is wrong."""
+    binary = _binary("promtool", [], "prometheus")
+    done = subprocess.run([binary, "check", "metrics"], input=metrics, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout + done.stderr
 
 
 _NGINX = """

@@ -397,13 +397,26 @@ def report(
     dated: Annotated[
         bool, typer.Option("--dated", help="With --into: file names with the time of the run; record and log too.")
     ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            "--push",
+            metavar="URL",
+            help="Push the figures to this Prometheus Pushgateway; a token for it is read from VELRO_PUSH_TOKEN.",
+            show_default=False,
+        ),
+    ] = None,
     output: Output = DEFAULT_OUTPUT,
 ) -> int:
     """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""
-    from velro_gate.cli.commands.reading import print_given, write_formats
+    from velro_gate.cli.commands.reading import print_given, push_figures, write_formats
     from velro_gate.gate.local.reports import newest_run
 
     run = newest_run(output) if record is None else record
+    if push is not None:
+        # The files first: whatever becomes of the push, they are there.
+        code = 0 if into is None else write_formats(run, formats, into, dated=dated)
+        return push_figures(run, push, os.environ) or code
     if into is None and formats is None and not dated:
         return print_given(run, as_)
     return write_formats(run, formats, into, dated=dated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from velro_gate.cli.output import put
@@ -28,6 +29,19 @@ def write_formats(run: Path, listed: str | None, into: Path | None, *, dated: bo
         raise UsageError("no folder for the reports is named", hint="Add --into FOLDER, or print one report with --as.")
     for path in write_given(run, wanted_formats(listed), into, dated=dated):
         put(str(path))
+    return 0
+
+
+def push_figures(run: Path, url: str, environ: Mapping[str, str]) -> int:
+    """Push the figures of a kept run to a Pushgateway, and say where.
+
+    Raises:
+        RecordError: there is no such run, or it was not judged. PublishError: it was refused, or nobody answered.
+    """
+    from velro_gate.gate.local.push import VARIABLE, Pushgateway
+
+    token = environ.get(VARIABLE, "").strip()
+    put(f"pushed to {Pushgateway(url=url, token=token).push(run)}")
     return 0
 
 

@@ -8,20 +8,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import httpx
 
 from velro_gate import __version__
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.clock import Clock
-from velro_gate.github.retrying import limited, pause, transient
+from velro_gate.github.delivery import TRIES, deliver, host_of, is_http
 from velro_gate.report.alerts.messages import MessageFormat
 
-TRIES = 4
-TIMEOUT = 10.0
-"""Seconds that one try may take."""
-LONGEST_WAIT = 30.0
+__all__ = ["SIGNATURE", "TIMESTAMP", "TRIES", "Webhook"]
+
 SIGNATURE, TIMESTAMP = "X-Velro-Signature-256", "X-Velro-Timestamp"
 _SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
 _TEAMS = (".webhook.office.com", ".logic.azure.com", ".powerplatform.com")
@@ -38,13 +35,13 @@ class Webhook:
     transport: httpx.BaseTransport | None = None
 
     def __post_init__(self) -> None:
-        if not _is_http(self.url):
+        if not is_http(self.url):
             raise UsageError("the input webhook-url is not an http address", hint="Store the address again as a secret.")
 
     @property
     def host(self) -> str:
         """All of the address that may be shown."""
-        return urlsplit(self.url).hostname or ""
+        return host_of(self.url)
 
     @property
     def wanted(self) -> MessageFormat:
@@ -62,30 +59,14 @@ class Webhook:
             PublishError: it was refused, or nobody answered.
         """
         content = body.encode()
-        with httpx.Client(timeout=TIMEOUT, transport=self.transport) as client:
-            for attempt in range(1, TRIES + 1):
-                status, headers, why = self._tried(client, content)
-                if 200 <= status < 300:
-                    return
-                again = status == 0 or limited(status, headers) or transient(status)
-                wait = pause(status, headers, attempt=attempt, now=self.clock.now(), chance=self.clock.chance())
-                if not again or attempt == TRIES or wait > LONGEST_WAIT:
-                    raise PublishError(
-                        "the webhook did not take the message",
-                        where=self.host,
-                        why=why,
-                        hint="The verdict stands. Check the address and what the other side expects (webhook-format).",
-                    )
-                self.clock.sleep(wait)
-
-    def _tried(self, client: httpx.Client, content: bytes) -> tuple[int, httpx.Headers, str]:
-        """Status (0: no response), headers, and what went wrong."""
-        try:
-            # Only the head is read: a body may have no end.
-            with client.stream("POST", self.url, content=content, headers=self._headers(content)) as answer:
-                return answer.status_code, answer.headers, f"status {answer.status_code}"
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return 0, httpx.Headers(), type(error).__name__
+        why = deliver("POST", self.url, content, lambda: self._headers(content), clock=self.clock, transport=self.transport)
+        if why is not None:
+            raise PublishError(
+                "the webhook did not take the message",
+                where=self.host,
+                why=why,
+                hint="The verdict stands. Check the address and what the other side expects (webhook-format).",
+            )
 
     def _headers(self, content: bytes) -> dict[str, str]:
         headers = {"Content-Type": "application/json", "User-Agent": f"velro-gate/{__version__}"}
@@ -95,11 +76,3 @@ class Webhook:
             signed = hmac.new(self.key.encode(), f"{at}.".encode() + content, hashlib.sha256).hexdigest()
             headers |= {TIMESTAMP: at, SIGNATURE: f"sha256={signed}"}
         return headers
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
+from prometheus_client import generate_latest as generate_classic
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.openmetrics.exposition import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from velro_gate.analysis.compliance.assess import assess
@@ -18,6 +21,9 @@ from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.text.escape import visible
 
 PREFIX = "velro_gate"
+JOB = "velro-gate"
+CLASSIC_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+"""What a Pushgateway is sent."""
 _UNITS = {
     MetricKind.SECONDS: "seconds",
     MetricKind.PER_SECOND: "per_second",
@@ -137,3 +143,40 @@ def _outcomes(phases: Iterable[PhaseSummary]) -> Iterator[tuple[str, str, str, i
         for step in phase.steps:
             for outcome, count in step.outcomes.items():
                 yield phase.name, step.step, outcome.lower(), count
+
+
+class _Families(Collector):
+    """Families that exist already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: they are collected once."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        yield from self._families
+
+
+def classic(openmetrics: str) -> str:
+    """OpenMetrics text in the older text format: the same samples under the same names.
+
+    Raises:
+        ValueError: it is not OpenMetrics.
+    """
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(text_string_to_metric_families(openmetrics)))  # type: ignore[no-untyped-call]
+    text: bytes = generate_classic(registry)
+    return text.decode("utf-8")
+
+
+def group_path(scenario: str, profile: str) -> str:
+    """Where a Pushgateway keeps the newest run of a scenario and profile: a push replaces the one before."""
+    return f"/metrics/job/{JOB}/{_label('scenario', scenario)}/{_label('profile', profile)}"
+
+
+def _label(name: str, value: str) -> str:
+    """A label of the group. In base64, since a value may hold a slash or be empty."""
+    return f"{name}@base64/{urlsafe_b64encode(value.encode()).decode().rstrip('=') or '='}"

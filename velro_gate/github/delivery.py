@@ -1,0 +1,69 @@
+"""Delivers a text to somebody else's server: tried again where that may help, within bounds, and following no redirects.
+
+The address may be a secret, since whoever knows it can write there: nothing here shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import httpx
+
+from velro_gate.github.clock import Clock
+from velro_gate.github.retrying import limited, pause, transient
+
+TRIES = 4
+TIMEOUT = 10.0
+"""Seconds that one try may take."""
+LONGEST_WAIT = 30.0
+
+
+def deliver(
+    method: str,
+    url: str,
+    content: bytes,
+    headers: Callable[[], Mapping[str, str]],
+    *,
+    clock: Clock,
+    transport: httpx.BaseTransport | None,
+) -> str | None:
+    """Why it was not taken; None when it was. headers: made for each try, since a signature holds its time."""
+    why = ""
+    with httpx.Client(timeout=TIMEOUT, transport=transport) as client:
+        for attempt in range(1, TRIES + 1):
+            status, answered, why = _tried(client, method, url, content, headers())
+            if 200 <= status < 300:
+                return None
+            again = status == 0 or limited(status, answered) or transient(status)
+            wait = pause(status, answered, attempt=attempt, now=clock.now(), chance=clock.chance())
+            if not again or attempt == TRIES or wait > LONGEST_WAIT:
+                break
+            clock.sleep(wait)
+    return why
+
+
+def _tried(
+    client: httpx.Client, method: str, url: str, content: bytes, headers: Mapping[str, str]
+) -> tuple[int, httpx.Headers, str]:
+    """Status (0: no response), headers, and what went wrong."""
+    try:
+        # Only the head is read: a body may have no end.
+        with client.stream(method, url, content=content, headers=dict(headers)) as answer:
+            return answer.status_code, answer.headers, f"status {answer.status_code}"
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return 0, httpx.Headers(), type(error).__name__
+
+
+def is_http(url: str) -> bool:
+    """Whether this is the address of an HTTP server."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def host_of(url: str) -> str:
+    """All of an address that may be shown."""
+    return urlsplit(url).hostname or ""
