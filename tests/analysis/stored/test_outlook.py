@@ -48,6 +48,24 @@ def test_most_histories_without_a_slope_have_no_forecast() -> None:
     assert shown <= 3
 
 
+def test_nearly_every_history_that_creeps_has_a_forecast_though_it_looks_like_a_row_of_steps_too() -> None:
+    far = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.024)
+    found = [forecast(noisy(0.01, sd=0.02, runs=30, seed=seed), far) for seed in range(20)]
+    known = [each for each in found if each is not None]
+    assert len(known) >= 19
+    truth = np.log(0.024 / FIGURES["p95"]) / 0.01 - 29
+    assert sum(each.merges.low <= truth <= each.merges.high for each in known) >= 18
+
+
+def test_a_slope_after_a_step_counts_from_the_step_on() -> None:
+    random = np.random.default_rng(8)
+    levels = np.concatenate([np.full(15, 1.0), 1.5 * np.exp(0.01 * np.arange(25))]) * np.exp(0.01 * random.normal(size=40))
+    far = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.030)
+    found = forecast(history(levels.tolist()), far)
+    assert found is not None
+    assert found.runs == pytest.approx(25, abs=1)
+
+
 def test_a_step_is_no_slope() -> None:
     random = np.random.default_rng(4)
     steps = np.where(np.arange(30) < 15, 1.0, 1.2) * np.exp(0.01 * random.normal(size=30))

@@ -99,7 +99,7 @@ def test_a_figure_that_creeps_has_a_forecast_and_an_unchanged_one_has_none(tmp_p
         one = run(summary(times=time), number=number)
         phases = tuple(replace(phase, requirements=(limit,)) for phase in one.plan.phases)
         add_baseline(tmp_path, replace(one, plan=replace(one.plan, phases=phases)))
-    (group,) = trends(tmp_path, ("p95", "throughput"), "all")
+    (group,) = trends(tmp_path, [("p95", "all"), ("throughput", "all")])
     lines = forecast_lines(group.series)
     assert [line.startswith("p95 of all requests in steady changes by +") for line in lines] == [True] * said
     assert ("its limit of 18.0 ms is reached in about" in trend_html([group])) is said

@@ -83,13 +83,17 @@ def change_points(values: Sequence[float]) -> tuple[int, ...]:
     if n < LEAST_RUNS:
         return ()
     ys = np.asarray(values, float)
-    sd = max(math.sqrt(float(np.median(np.diff(ys) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES), LEAST_SD)
-    scaled = ((ys - np.median(ys)) / sd).reshape(-1, 1)
+    scaled = ((ys - np.median(ys)) / robust_sd(ys)).reshape(-1, 1)
     lasting = _least_cost(scaled, LASTING)
     newest = _least_cost(scaled, NEWEST)[-1:]
     if not newest or n - newest[0] >= LASTING:
         return lasting
     return (*(point for point in lasting if newest[0] - point >= LASTING), *newest)
+
+
+def robust_sd(ys: Floats) -> float:
+    """The noise of one run: from successive differences, which neither a step nor a slope changes much."""
+    return max(math.sqrt(float(np.median(np.diff(ys) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES), LEAST_SD)
 
 
 def _least_cost(scaled: Floats, least: int) -> tuple[int, ...]:
