@@ -49,13 +49,13 @@ def test_every_report_shows_the_expectation() -> None:
     found = record(ERRORS, MISSED)
     verdict = judge(found, [])
     assert "#### Experiments: 0 of 1 met" in markdown(found, verdict)
-    assert "down: errors during the fault" in terminal_text(found, verdict)
-    assert 'name="down: errors during the fault' in junit(found, verdict)
+    assert "down: errors during the experiment" in terminal_text(found, verdict)
+    assert 'name="down: errors during the experiment' in junit(found, verdict)
     document = json.loads(verdict_json(found, verdict))
     jsonschema.validate(document, verdict_schema())
     (row,) = document["experiments"]
     assert (row["experiment"], row["expected"], row["status"], row["met"]) == ("down", "errors", "missed", False)
-    assert row["sentence"] == "down: errors during the fault 20.0 % (10.0 to 30.0 %), above the limit of 5 %"
+    assert row["sentence"] == "down: errors during the experiment 20.0 % (10.0 to 30.0 %), above the limit of 5 %"
 
 
 def test_reports_of_runs_without_experiments_have_no_such_section() -> None:
@@ -138,3 +138,10 @@ def test_an_expectation_of_a_broken_measurement_is_neither_met_nor_missed() -> N
     verdict = replace(judge(found, []), findings=(broken,))
     assert "#### Experiments: not judged" in markdown(found, verdict)
     assert "missed" not in terminal_text(found, verdict)
+
+
+def test_without_other_requirements_the_lead_says_that_expectations_are_met() -> None:
+    found = record(RECOVERY, Estimate.exact(0.0, n=5))
+    said = terminal_text(found, judge(found, []))
+    assert "What is expected of the experiment is met. The plan has no other requirements." in said
+    assert "at once" in said

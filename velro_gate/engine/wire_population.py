@@ -8,11 +8,12 @@ from typing import Generic, Protocol, TypeVar
 
 import trio
 
+from velro_gate.engine.client.transport import WireTransport
 from velro_gate.engine.http.connection import Connection
 from velro_gate.engine.http.poller import Poller
 from velro_gate.engine.http.replicas import keep_checking
 from velro_gate.engine.http.responses import HeaderKinds
-from velro_gate.engine.http.routes import Route
+from velro_gate.engine.http.routes import Route, keep_looking_up
 from velro_gate.engine.http.wiring import Wire
 from velro_gate.engine.load.aside import Aside
 from velro_gate.engine.load.context import PhaseContext
@@ -90,13 +91,15 @@ class WirePopulation(Generic[U, C]):
         """See Population."""
         nursery.start_soon(self._wire.poller.run)
         route = self._wire.route
+        if route.names:
+            nursery.start_soon(keep_looking_up, route)
         if route.replicas is not None:
-            nursery.start_soon(keep_checking, route.replicas, route.endpoints, route.tls, route.server_name, self._move)
+            nursery.start_soon(keep_checking, route.replicas, lambda: route.endpoints, route.tls, route.server_name, self._move)
 
     def _move(self) -> None:
         """Let idle connections go to the replicas that they belong to."""
         for user in self._users.values():
-            if isinstance(user.connection, Connection):
+            if isinstance(user.connection, Connection | WireTransport):
                 user.connection.move()
 
     def join(self, user: int) -> None:

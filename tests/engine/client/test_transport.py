@@ -16,6 +16,7 @@ import trustme
 
 from tests.engine.peers import OK, Handler, Line, Peer, obedient, route_to, serving, wired
 from velro_gate.engine.client.transport import MOST_WAITING, WireTransport
+from velro_gate.engine.http.replicas import Replicas
 
 
 class Endless:
@@ -794,3 +795,37 @@ def test_a_connection_opened_ahead_is_used_by_the_first_request() -> None:
                 assert (told, peer.accepted - before, transport.connected) == ([True], 1, False)
 
     trio.run(whole)
+
+
+def test_connections_return_to_a_replica_that_is_back() -> None:
+    def named(name: bytes) -> Handler:
+        return saying(*[answer(name)] * 5)
+
+    async def asked() -> list[str]:
+        async with serving(named(b"one")) as one, serving(named(b"two")) as two:
+            route = route_to(one.host, one.port, two.port)
+            route.replicas = Replicas([b"", b""])
+            async with wired(route) as wire:
+                carriers = [WireTransport(wire, f"http://{one.host}:{one.port}") for _ in range(2)]
+
+                async def ask() -> str:
+                    said = ""
+                    for carrier in carriers:
+                        carrier.move()
+                        async with httpx.AsyncClient(transport=carrier) as client:
+                            said += (await client.get(f"http://{one.host}:{one.port}/")).text + " "
+                            # The client must not close what the next one goes on with.
+                            client._transport = httpx.MockTransport(lambda _: httpx.Response(200))
+                    return said
+
+                seen = [await ask()]
+                for well in (False, False):
+                    route.replicas.checked(0, well=well)
+                seen.append(await ask())
+                route.replicas.checked(0, well=True)
+                seen.append(await ask())
+                for carrier in carriers:
+                    carrier.close()
+        return seen
+
+    assert trio.run(asked) == ["one two ", "two two ", "one two "]

@@ -251,3 +251,27 @@ def test_a_number_that_went_to_another_process_is_left_alone() -> None:
     with running_injector() as injector:
         gone: dict[str, Any] = {"kind": "process", "blow": "freeze", "pids": [pid], "start": "", **SHELL}
         assert injector.begin("a", gone) == ""
+
+
+def test_pressure_lowers_the_limits_of_a_control_group_and_gives_them_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few machines let a test write real limits: here the kernel's files are plain ones.
+    group = tmp_path / "service.slice"
+    group.mkdir()
+    (tmp_path / "cgroup.controllers").touch()
+    limits = {"cpu.max": "max 100000", "memory.high": "max"}
+    for name, text in limits.items():
+        (group / name).write_text(text)
+    monkeypatch.setattr(actions, "_GROUPS", tmp_path)
+    monkeypatch.setattr(actions, "_name_of", lambda pid: "/gate.slice" if pid == "self" else "/service.slice")
+    undone: list[actions.Undo] = []
+
+    async def pressed() -> dict[str, str]:
+        await actions.begin({"kind": "pressure", "pid": 1, "cpu": 0.5, "memory": 1 << 20}, undone.append)
+        meanwhile = {name: (group / name).read_text() for name in limits}
+        await undone[0]()
+        return meanwhile
+
+    assert trio.run(pressed) == {"cpu.max": "50000 100000", "memory.high": "1048576"}
+    assert {name: (group / name).read_text() for name in limits} == limits

@@ -77,7 +77,7 @@ def test_a_replica_that_refuses_or_is_ill_is_away() -> None:
                     if len(replicas.well) == 1:
                         moved.set()
 
-                nursery.start_soon(keep_checking, replicas, addresses, None, "h", look)
+                nursery.start_soon(keep_checking, replicas, lambda: addresses, None, "h", look)
                 await moved.wait()
                 nursery.cancel_scope.cancel()
         return replicas.well

@@ -1,4 +1,4 @@
-"""Names are resolved once, and what cannot be resolved is said in words."""
+"""Names are looked up again and again, and what cannot be resolved is said in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from tests.engine.peers import found_route
-from velro_gate.engine.http.routes import NoRoute, Route, find_route, tls_context
+from velro_gate.engine.http.replicas import Replicas
+from velro_gate.engine.http.routes import LOOK_UP_EVERY, Address, NoRoute, Route, find_route, keep_looking_up, tls_context
 from velro_gate.model.scenario import Target
 
 
@@ -88,3 +89,52 @@ def test_certificates_are_verified_unless_the_target_says_otherwise() -> None:
 def test_a_route_has_an_address() -> None:
     with pytest.raises(ValueError, match="address"):
         Route(addresses=(), server_name="x")
+
+
+def addresses(*hosts: str) -> tuple[Address, ...]:
+    return tuple(Address(family=int(socket.AF_INET), sockaddr=(host, 80)) for host in hosts)
+
+
+def test_new_connections_go_where_the_name_leads_now() -> None:
+    route = Route(addresses=addresses("10.0.0.1"), server_name="h")
+    assert route.renew([addresses("10.0.0.2")])
+    assert route.endpoints == (("10.0.0.2", 80),)
+
+
+def test_another_order_of_the_same_addresses_and_a_silent_name_server_change_nothing() -> None:
+    route = Route(addresses=addresses("10.0.0.1", "10.0.0.2"), server_name="h", preferred=1)
+    assert not route.renew([addresses("10.0.0.2", "10.0.0.1")])
+    assert not route.renew([()])
+    assert route.endpoints[route.preferred] == ("10.0.0.2", 80)
+
+
+def test_the_address_in_use_stays_while_the_name_still_has_it() -> None:
+    route = Route(addresses=addresses("10.0.0.1", "10.0.0.2"), server_name="h", preferred=1)
+    assert not route.renew([addresses("10.0.0.3", "10.0.0.2")])
+    assert route.endpoints[route.preferred] == ("10.0.0.2", 80)
+
+
+def test_only_the_replica_whose_name_leads_elsewhere_is_looked_for_there() -> None:
+    route = Route(addresses=addresses("10.0.0.1", "10.0.0.2"), server_name="h", replicas=Replicas([b"", b""]))
+    assert route.renew([addresses("10.0.0.9", "10.0.0.1"), addresses("10.0.0.3")])
+    assert route.endpoints == (("10.0.0.1", 80), ("10.0.0.3", 80))
+
+
+def test_names_are_looked_up_again_while_a_phase_lasts() -> None:
+    async def looked_up() -> Route:
+        server = NameServer(["10.0.0.1"], ["10.0.0.1"], ["10.0.0.2"])
+        trio.socket.set_custom_hostname_resolver(server)
+        made = await find_route(Target(url="http://shop.example"), None)
+        assert isinstance(made, Route)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(keep_looking_up, made)
+            await trio.sleep(2 * LOOK_UP_EVERY + 1.0)
+            nursery.cancel_scope.cancel()
+        return made
+
+    assert trio.run(looked_up, clock=trio.testing.MockClock(autojump_threshold=0.0)).endpoints == (("10.0.0.2", 80),)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8400", "http://[::1]:8400"])
+def test_an_address_is_never_looked_up_again(url: str) -> None:
+    assert trio.run(found_route, Target(url=url)).names == ()

@@ -339,4 +339,4 @@ def test_the_dry_run_prints_the_timetable(tmp_path: Path) -> None:
     (line,) = [said for said in planned.sentences() if said.startswith("Experiment")]
     assert line.startswith("Experiment slow in load, from 1 s to 1.5 s of the measured stretch")
     assert "the proxy front delays responses by 50.0 ms" in line
-    assert "p95 during the fault ≤ 1 s" in line
+    assert "p95 during the experiment ≤ 1 s" in line

@@ -4,12 +4,15 @@ import asyncio
 import json
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.sandbox.clock import FakeClock
+from tests.servers import Server, redis_server
 from velro_gate.sandbox.catalogue import MODELS
 from velro_gate.sandbox.service.backend import Backend, open_backend
 from velro_gate.sandbox.service.endpoints import warm_entries
@@ -160,3 +163,34 @@ def test_wrong_versions_keep_stale_cards_lose_writes_storm_and_never_open_their_
             assert (await client.post("/api/v1/cache/invalidate", json={"tag": "nothing"})).status_code == 422
 
     asyncio.run(scene())
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[Server]:
+    with redis_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("invalid", "cold"),
+    [
+        ({"key": "model:1"}, {"model-1"}),
+        ({"tag": "model"}, {"model-1", "model-11", "model-12"}),
+        ({"all": True}, {"model-1", "model-11", "model-12", "media-1"}),
+    ],
+)
+def test_one_key_a_tag_or_everything_is_asked_of_the_database_again(
+    invalid: dict[str, object], cold: set[str], redis: Server
+) -> None:
+    paths = {name: f"/models/{name}" for name in ("model-1", "model-11", "model-12")} | {"media-1": "/media/media-1/url"}
+
+    async def scene() -> tuple[set[str], int]:
+        async with open_backend(replace(SETTINGS, redis_url=redis.url)) as backend, connect(backend) as client:
+            for path in paths.values():
+                await read(client, path, "user-1")
+            assert (await client.post("/api/v1/cache/invalidate", json=invalid)).status_code == 200
+            found = {name: (await read(client, path, "user-1")).headers["X-Cache"] for name, path in paths.items()}
+            again = [(await read(client, path, "user-1")).headers["X-Cache"] for path in paths.values()]
+            return {name for name, cache in found.items() if cache == "MISS"}, again.count("HIT")
+
+    assert asyncio.run(scene()) == (cold, len(paths))

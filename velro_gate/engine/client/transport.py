@@ -135,6 +135,11 @@ class WireTransport(httpx.AsyncBaseTransport):
         """Whether there is a connection, standing or in the making."""
         return any(channel.state is not ConnectionState.CLOSED for channel in self._channels)
 
+    def move(self) -> None:
+        """Let go of idle connections that should go to another replica."""
+        for channel in self._free:
+            channel.move()
+
     def close(self) -> None:
         """Let go of all connections; what is under way fails."""
         for channel in self._channels:

@@ -42,6 +42,7 @@ class Connection:
 
     __slots__ = (
         "_address",
+        "_addresses",
         "_answer",
         "_began",
         "_fd",
@@ -67,6 +68,7 @@ class Connection:
         self._answer: Response | None = None
         self._rest = memoryview(b"")
         self._began = 0.0
+        self._addresses = wire.route.addresses
         self._address = self._tries = 0
         self._turn = wire.dials.turn()
         self._head = self._wants_body = False
@@ -92,6 +94,8 @@ class Connection:
         """Begin to connect: it is this connection's turn. False where it has been closed meanwhile."""
         if self.state is not ConnectionState.WAITING:
             return False
+        # Those of the route may be others by the time that it stands.
+        self._addresses = self._wire.route.addresses
         self._address = self._wire.route.first_address(self._turn)
         self._began = self._wire.now()
         self.state = ConnectionState.DIALLING
@@ -100,7 +104,7 @@ class Connection:
 
     def _connect(self) -> None:
         route = self._wire.route
-        address = route.addresses[self._address]
+        address = self._addresses[self._address]
         try:
             made = route.new_socket(address.family, self._turn)
         except OSError as error:
@@ -131,13 +135,14 @@ class Connection:
         made, route = self._socket, self._wire.route
         assert made is not None
         # A second call shows the result of the first one, and distinguishes an event that was not ours from one that was.
-        code = made.connect_ex(route.addresses[self._address].sockaddr)
+        code = made.connect_ex(self._addresses[self._address].sockaddr)
         if code in (errno.EALREADY, errno.EINPROGRESS):
             return
         if code not in (0, errno.EISCONN):
             self._not_connected(code)
             return
-        route.preferred = self._address
+        if self._addresses is route.addresses:
+            route.preferred = self._address
         self._connected()
 
     def _connected(self) -> None:
@@ -216,7 +221,7 @@ class Connection:
         self._owner.opened(wire.now() - self._began)
 
     def _not_connected(self, code: int) -> None:
-        addresses = self._wire.route.addresses
+        addresses = self._addresses
         self._tries += 1
         # Another address does not help against a lack of descriptors, ports or memory of our own.
         if code not in OURS and self._tries < len(addresses):
@@ -230,7 +235,10 @@ class Connection:
 
     def move(self) -> None:
         """Let go of an idle connection that should go to another replica: the next request opens it there."""
-        if self.state is _IDLE and self._address != self._wire.route.first_address(self._turn):
+        route = self._wire.route
+        if route.replicas is None or self.state is not _IDLE:
+            return
+        if self._addresses[self._address] != route.addresses[route.first_address(self._turn)]:
             self.close()
 
     # One request and its response

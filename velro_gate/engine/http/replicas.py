@@ -53,22 +53,22 @@ class Replicas:
 
 async def keep_checking(
     replicas: Replicas,
-    addresses: Sequence[tuple[str, int]],
+    addresses: Callable[[], Sequence[tuple[str, int]]],
     tls: ssl.SSLContext | None,
     server_name: str,
     moved: Callable[[], None],
 ) -> None:
     """Check every replica again and again. moved: called after each round, to move connections that are idle.
 
-    addresses: of the replicas, in their order.
+    addresses: gives those of the replicas at present, in their order.
     """
 
     async def check(replica: int) -> None:
-        replicas.checked(replica, well=await _is_well(addresses[replica], replicas.health[replica], tls, server_name))
+        replicas.checked(replica, well=await _is_well(addresses()[replica], replicas.health[replica], tls, server_name))
 
     while True:
         async with trio.open_nursery() as nursery:
-            for replica in range(len(addresses)):
+            for replica in range(len(replicas.health)):
                 nursery.start_soon(check, replica)
         moved()
         await trio.sleep(CHECK_EVERY)

@@ -1,4 +1,4 @@
-"""Where the connections of a phase go and come from: names resolved once, one TLS context and its newest session for all."""
+"""Where connections of a phase go and come from: names looked up now and then, one TLS context and newest session for all."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from velro_gate.model.scenario import Target
 
 _RESOLVE_SECONDS = 10.0
 _RESOLVE_AGAIN = 1.0
+LOOK_UP_EVERY = 5.0
+"""Seconds between two looks whether the service's name has other addresses."""
 _LOOK_AGAIN = 1.0
 """Seconds between two looks for a TLS session while there is none."""
 _RENEW = 10.0
@@ -50,6 +52,8 @@ class Route:
     """Index of the address that was last reached."""
     replicas: Replicas | None = None
     """Where the addresses are those of replicas: which connection goes to which."""
+    names: tuple[tuple[str, int], ...] = ()
+    """The names, with ports, that the addresses were looked up for, one for each replica; empty where none can change."""
     session: ssl.SSLSession | None = field(default=None)
     """The newest TLS session, which the next handshake takes up."""
     _looked_at: float = field(default=-inf)
@@ -69,6 +73,24 @@ class Route:
     def first_address(self, turn: int) -> int:
         """The index of the address that the connection of this number tries first."""
         return self.preferred if self.replicas is None else self.replicas.of(turn)
+
+    def renew(self, found: Sequence[tuple[Address, ...]]) -> bool:
+        """Take up the addresses that the names have now, an empty tuple where nothing was found; whether that changes where new
+        connections go. Name servers give the same addresses in another order each time, so what is in use stays while it is
+        still among them.
+        """
+        if self.replicas is None:
+            (now,) = found
+            if not now or set(now) == set(self.addresses):
+                return False
+            kept = self.addresses[self.preferred]
+            self.addresses, self.preferred = now, now.index(kept) if kept in now else 0
+            return kept not in now
+        chosen = [old if old in new or not new else new[0] for old, new in zip(self.addresses, found, strict=True)]
+        if tuple(chosen) == self.addresses:
+            return False
+        self.addresses = tuple(chosen)
+        return True
 
     @property
     def path(self) -> str | None:
@@ -178,8 +200,10 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | NoRo
             try:
                 found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
                 route = _route(_addresses(found), host, tls, target.source_addresses)
-                if isinstance(route, Route) and len(route.addresses) > 1:
-                    await _prefer(route)
+                if isinstance(route, Route):
+                    route.names = () if _is_literal(host) else ((host, port),)
+                    if len(route.addresses) > 1:
+                        await _prefer(route)
                 return route
             except OSError as error:
                 reason = error.strerror or str(error)
@@ -201,13 +225,41 @@ async def _to_replicas(target: Target, tls: ssl.SSLContext | None) -> Route | No
             return each
         found.append(each)
     health = [_health_request(url, target.health_path) for url in target.urls]
+    places = [(each.server_name, each.endpoints[0][1]) for each in found]
     return Route(
         addresses=tuple(each.addresses[each.preferred] for each in found),
         server_name=found[0].server_name,
         tls=tls,
         sources=target.source_addresses,
         replicas=Replicas(health),
+        names=tuple(places) if any(each.names for each in found) else (),
     )
+
+
+async def keep_looking_up(route: Route) -> None:
+    """Look again and again which addresses the route's names have, and let new connections go there. Those that stand stay
+    until they end; idle ones of a replica are moved with the next health check.
+    """
+    while True:
+        await trio.sleep(LOOK_UP_EVERY)
+        route.renew([await _looked_up(host, port, route.sources) for host, port in route.names])
+
+
+async def _looked_up(host: str, port: int, sources: tuple[str, ...]) -> tuple[Address, ...]:
+    """The addresses of a name that can be reached; none where the name server gives none, which may be its own fault."""
+    with trio.move_on_after(_RESOLVE_SECONDS), contextlib.suppress(OSError, UnicodeError):
+        found = _addresses(await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        families = {source_family(source) for source in sources}
+        return tuple(address for address in found if not families or address.family in families)
+    return ()
+
+
+def _is_literal(host: str) -> bool:
+    """Whether a host is an IP address itself."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False
 
 
 def _health_request(url: str, health_path: str) -> bytes:

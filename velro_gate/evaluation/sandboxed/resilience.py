@@ -105,9 +105,9 @@ VERSIONS = (
 )
 
 FAULTS: _Kinds = {
-    ("database_delayed", Expected.P95): "p95 during the fault of generation_create",
-    ("database_refused", Expected.ERRORS): "errors during the fault of generation_create",
-    ("service_frozen", Expected.P95): "p95 during the fault",
+    ("database_delayed", Expected.P95): "p95 during the experiment of generation_create",
+    ("database_refused", Expected.ERRORS): "errors during the experiment of generation_create",
+    ("service_frozen", Expected.P95): "p95 during the experiment",
     ("service_frozen", Expected.FAILOVER): "traffic did not move",
 }
 """Faults that the good version cannot hide, with limits that it then has to miss."""

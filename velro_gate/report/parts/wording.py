@@ -290,6 +290,8 @@ def _count(number: int, noun: str) -> str:
 
 def _requirements_met(verdict: Verdict) -> Phrase:
     total = len(verdict.requirements)
+    if not total and verdict.expectations:
+        return (*_expectations_met(verdict), text(" The plan has no other requirements."))
     if not total:
         return (text("The plan has no requirements."),)
     met = sum(result.met for result in verdict.requirements)
@@ -312,6 +314,14 @@ def _requirements_met(verdict: Verdict) -> Phrase:
         name(least.phase),
         text(f", {figures.with_interval(wanted.metric, least.estimate)}, limit {figures.limit(wanted)}."),
     )
+
+
+def _expectations_met(verdict: Verdict) -> Phrase:
+    total, met = len(verdict.expectations), sum(result.met for result in verdict.expectations)
+    if total == 1 and met == 1:
+        return (strong("What is expected of the experiment is met"), text("."))
+    count = f"All {total}" if met == total else f"{met} of {total}"
+    return (strong(f"{count} expectations of experiments are met"), text("."))
 
 
 def _largest_change(verdict: Verdict) -> Phrase:

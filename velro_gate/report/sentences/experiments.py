@@ -11,9 +11,9 @@ from velro_gate.model.verdict import ExpectationResult, RequirementStatus
 from velro_gate.report.text.words import Words
 
 _SUBJECTS = {
-    Expected.ERRORS: "errors during the fault",
-    Expected.P95: "p95 during the fault",
-    Expected.DEGRADED: "answers of a declared kind during the fault",
+    Expected.ERRORS: "errors during the experiment",
+    Expected.P95: "p95 during the experiment",
+    Expected.DEGRADED: "answers of a declared kind during the experiment",
     Expected.BREAKER: "time until the circuit breaker opens",
     Expected.RECOVERY: "recovery after the fault",
     Expected.RETRIES: "requests at the dependency",
@@ -38,6 +38,13 @@ _ADVICE = {
     Expected.FAILOVER: "Check replicas more often, take one out after fewer failures, and let clients try another one.",
     Expected.LOST: "Acknowledge a write only once it is stored durably, and refuse it (503) while that is impossible.",
 }
+_AT_ONCE = {
+    Expected.RECOVERY: "at once",
+    Expected.FAILOVER: "at once",
+    Expected.HIT_RATE: "at once",
+    Expected.CONSISTENCY: "no stale read",
+}
+"""What a time of nothing is called: it is seen in windows of a second, or there was nothing to wait for."""
 _MARGINAL = "Run again, or let the fault last longer: the limit lies inside the interval of this measurement."
 _NOT_MEASURED = "Let the experiment be carried out and last long enough; what was not measured is never met."
 
@@ -76,6 +83,8 @@ def expectation_figure(result: ExpectationResult) -> str:
         if not found.n:
             return "0: no write was acknowledged"
         return f"{expectation_value(kind, found.value)} of {units.format_count(found.n)}"
+    if found.high == 0.0 and kind in _AT_ONCE:
+        return _AT_ONCE[kind]
     return expectation_value(kind, found.value) + _interval(kind, found) + _seen_by(result)
 
 

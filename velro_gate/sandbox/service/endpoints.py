@@ -159,8 +159,9 @@ class Endpoints:
         given = _json_object(body)
         key, tag = given.get("key"), given.get("tag")
         if isinstance(key, str) and ":" in key:
-            prefix = key
-        elif isinstance(tag, str) and tag in TAGS:
+            await self._layers.drop(key)
+            return answers.encode({"invalidated": key})
+        if isinstance(tag, str) and tag in TAGS:
             prefix = f"{tag}:"
         elif given.get("all") is True:
             prefix = ""

@@ -89,6 +89,19 @@ class Layers:
         self._memory.flush(prefix)
         await self._redis.ask(lambda: self._shared.flush(prefix))
 
+    async def drop(self, key: str) -> None:
+        """Forget one key in both layers, and no other that begins like it.
+
+        Raises:
+            AwayError: the shared layer is away.
+        """
+        if not self.invalidates:
+            return
+        if key in self._fetching:
+            self._superseded.add(key)
+        self._memory.drop(key)
+        await self._redis.ask(lambda: self._shared.drop(key))
+
     async def warm(self, entries: Iterable[tuple[str, bytes]]) -> None:
         """Fill the shared layer. A process that has just started holds nothing itself: its own layer fills as it is asked."""
         await self._shared.fill(list(entries))

@@ -40,6 +40,9 @@ class Shared(Protocol):
     async def flush(self, prefix: str = "") -> None:
         """Forget everything that the sandbox has put there, or what lies under keys that begin so."""
 
+    async def drop(self, key: str) -> None:
+        """Forget one key."""
+
     async def ping(self) -> None:
         """Return when the layer answers."""
 
@@ -67,6 +70,9 @@ class EmbeddedShared:
 
     async def flush(self, prefix: str = "") -> None:
         self._memory.flush(prefix)
+
+    async def drop(self, key: str) -> None:
+        self._memory.drop(key)
 
     async def ping(self) -> None:
         return
@@ -106,6 +112,9 @@ class RedisShared:
         keys = [key async for key in self._redis.scan_iter(match=f"{_PREFIX}{prefix}*", count=_BATCH)]
         for start in range(0, len(keys), _BATCH):
             await self._redis.unlink(*keys[start : start + _BATCH])
+
+    async def drop(self, key: str) -> None:
+        await self._redis.unlink(f"{_PREFIX}{key}")
 
     async def ping(self) -> None:
         await self._redis.get(_PREFIX)
