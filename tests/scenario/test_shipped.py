@@ -182,3 +182,11 @@ def test_the_first_line_names_the_schema_beside_the_file(name: str) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
     assert first == "# yaml-language-server: $schema=./velro-prd.schema.json"
     assert (path.parent / "velro-prd.schema.json").is_file()
+
+
+def test_the_resilience_scenario_is_valid_and_breaks_something_in_each_profile() -> None:
+    scenario = load_scenario(SHIPPED.parent / "velro-resilience.yaml", {})
+    assert {"resilience", "quick", "invalidation", "failover", "sandbox"} <= set(scenario.profiles)
+    for phases in scenario.profiles.values():
+        assert all(each.expected for phase in phases for each in phase.experiments)
+        assert any(phase.experiments for phase in phases)
