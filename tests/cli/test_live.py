@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,7 +17,7 @@ import pytest
 from tests.devtools import Browser
 from tests.report.hostile import NAME
 from velro_gate.cli.help import with_port
-from velro_gate.cli.live import live_page
+from velro_gate.cli.live import MOST_CONNECTIONS, live_page
 from velro_gate.errors import UsageError
 from velro_gate.model.run import Progress, Stage
 from velro_gate.report.charts import live
@@ -133,6 +135,57 @@ def test_a_long_run_keeps_its_newest_rows_and_their_numbers(monkeypatch: pytest.
 )
 def test_live_takes_a_port_or_none(given: list[str], meant: list[str]) -> None:
     assert with_port(given) == meant
+
+
+@pytest.mark.hostile("live page")
+def test_connections_without_end_cost_the_run_a_few_and_the_page_is_back_when_they_go() -> None:
+    before = threading.active_count()
+    with served() as (url, _):
+        port = int(url.split("/")[2].partition(":")[2])
+        held = [socket.create_connection(("127.0.0.1", port)) for _ in range(MOST_CONNECTIONS)]
+        for one in held:
+            one.sendall(b"GET / HTTP/1.1\r\nX: ")
+        with socket.create_connection(("127.0.0.1", port), timeout=5.0) as one_more:
+            assert one_more.recv(1) == b""
+        assert threading.active_count() <= before + 1 + MOST_CONNECTIONS
+        for one in held:
+            one.close()
+        while _status(url) != 200:
+            time.sleep(0.01)
+
+
+def _status(url: str) -> int:
+    try:
+        return httpx.get(url).status_code
+    except httpx.TransportError:
+        return 0
+
+
+@pytest.mark.hostile("live page")
+@pytest.mark.parametrize(
+    "head",
+    [
+        "GET {path} HTTP/1.1\r\nHost: rebound.example\r\n",
+        "GET {path} HTTP/1.1\r\n",
+        "GET {path}data HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        "GET {path}../{path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n",
+        "GET //[ HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n",
+        "OPTIONS {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: https://evil.example\r\n",
+        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\n",
+        "GET {path}\xff HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n",
+    ],
+)
+def test_whoever_comes_by_another_name_or_way_gets_neither_page_nor_leave_to_read_it(head: str) -> None:
+    with served() as (url, _):
+        base, path = url.split("/")[2], "/" + url.split("/", 3)[3]
+        with socket.create_connection(("127.0.0.1", int(base.partition(":")[2])), timeout=5.0) as one:
+            one.sendall(head.format(path=path, port=base.partition(":")[2]).encode("latin-1") + b"Connection: close\r\n\r\n")
+            answer = b""
+            while some := one.recv(65536):
+                answer += some
+    assert b" 200 " not in answer.partition(b"\r\n")[0]
+    assert b"Load from here" not in answer
+    assert b"access-control" not in answer.lower()
 
 
 @pytest.mark.slow

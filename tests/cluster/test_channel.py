@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import memory_stream_pair
 
+from tests.cluster.values import FACTS, ThreadClient, cluster_of
+from velro_gate.cluster import channel
+from velro_gate.cluster.attending import MOST_STRANGERS, _Reception
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind, Refused, Ticket, WorkerChannel, admit, introduce, new_key
+from velro_gate.cluster.host import WorkerHost
+from velro_gate.cluster.worker import PONG
 
 TICKET = Ticket(index=3, key=new_key(), hosts=("head",), port=1, tls=False)
 
@@ -140,3 +147,60 @@ class _Recorder:
 
     async def receive_some(self, max_bytes: int) -> bytes:
         raise AssertionError
+
+
+@pytest.mark.hostile("cluster")
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (99, b""),
+        (FrameKind.PONG, b"short"),
+        (FrameKind.PONG, PONG.pack(-1.0, 1.0, 1.0)),
+        (FrameKind.PONG, PONG.pack(1e300, 1.0, 1.0)),
+        (FrameKind.PONG, PONG.pack(math.nan, 1.0, 1.0)),
+        (FrameKind.PONG, PONG.pack(0.0, math.inf, 1.0)),
+        (FrameKind.ENDED, b"\xff"),
+    ],
+)
+def test_a_worker_that_sends_what_none_sends_is_lost_and_ends_nothing_else(kind: int, content: bytes) -> None:
+    async def main() -> None:
+        worker, head, ours = await channels()
+        start = channel._HEAD.pack(kind, len(content))
+        await ours.send_all(start + content + channel._tag(worker._keys[0], 0, start, content))
+        host = WorkerHost("worker 1 of 1", head)
+        await host.attend()
+        assert host.lost
+        assert await host.how_it_ended() == "sent what no worker sends"
+        assert not host.clock.pings
+
+    trio.run(main)
+
+
+@pytest.mark.hostile("cluster")
+def test_strangers_that_say_nothing_are_few_at_a_time_and_keep_no_worker_out() -> None:
+    async def main() -> None:
+        closed: list[int] = []
+        reception = _Reception(cluster_of([FACTS], ThreadClient()), foreign_code=False)
+        async with trio.open_nursery() as nursery:
+            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            nursery.start_soon(partial(trio.serve_listeners, reception.receive, [listener], handler_nursery=nursery))
+            port = listener.socket.getsockname()[1]
+            held = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(MOST_STRANGERS + 1)]
+            while reception.strangers < len(held):
+                await trio.sleep(0.001)
+            one_more = await trio.open_tcp_stream("127.0.0.1", port)
+            with trio.fail_after(5.0):
+                closed.append(len(await one_more.receive_some(1)))
+            held.pop().socket.close()
+            while reception.strangers > len(held):
+                await trio.sleep(0.001)
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            ticket = Ticket(index=0, key=reception.keys[0], hosts=("127.0.0.1",), port=port, tls=False)
+            with trio.fail_after(5.0):
+                await introduce(stream, ticket, stream.socket.close)
+            assert closed == [0]
+            for one in (*held, one_more, stream):
+                one.socket.close()
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)

@@ -115,6 +115,10 @@ def test_an_invalidation_says_what_is_written_who_reads_and_what_must_hold(tmp_p
             "more than 8000 reads",
         ),
         (
+            {"verify": {**VERIFY, "every": "0.1 ms"}, "invalidate": {"write": WRITE}, "expect": {"lost": 0}},
+            "more than 20,000 requests while it lasts",
+        ),
+        (
             {"invalidate": {"write": WRITE}, "verify": {**VERIFY, "read": {"path": "/a"}}, "expect": {"lost": 0}},
             "nothing says which write is read back",
         ),

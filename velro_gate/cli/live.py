@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from velro_gate.errors import UsageError
@@ -21,6 +22,9 @@ from velro_gate.secrecy import leave_as_is, outgoing, outgoing_json
 HOST = "127.0.0.1"
 _IDLE_SECONDS = 30.0
 """After which a connection that asks nothing is closed."""
+
+MOST_CONNECTIONS = 32
+"""At a time, a thread each: any user of the machine can connect, and the load needs the descriptors of this process."""
 
 
 @contextmanager
@@ -61,6 +65,7 @@ class _Server(ThreadingHTTPServer):
     """Knows the page, the address that is asked for, and where the rows come from."""
 
     daemon_threads = True
+    request_queue_size = 2 * MOST_CONNECTIONS
     # Neither may an open tab hold up the end of a run.
     block_on_close = False
     over = False
@@ -69,12 +74,31 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, page: str, since: Callable[[int], str]) -> None:
         self.page, self.since = outgoing(page).encode(), since
         self.token = secrets.token_urlsafe(24)
+        self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         super().__init__((HOST, port), _Handler)
 
     @property
     def url(self) -> str:
         """The address of the page, its token in it."""
         return f"http://{HOST}:{self.server_port}/{self.token}/"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hear a connection in a thread of its own, or close it where too many are heard already."""
+        if not self._places.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Hear it, until it ends."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Nothing: a tab that was closed is no fault of the run."""

@@ -26,6 +26,9 @@ from velro_gate.units import format_duration, format_seconds
 TASK_SECONDS = 30.0
 """Seconds in which every worker has to connect: one that does not is busy with other work, or cannot reach the head."""
 
+MOST_STRANGERS = 64
+"""Connections that have not proved themselves yet, in addition to one for each worker; more are closed at once."""
+
 _ASK_AFTER = 1.5
 _END_SECONDS = 5.0
 _LOOK_EVERY = 0.1
@@ -87,6 +90,8 @@ class _Reception:
     foreign_code: bool
     keys: list[bytes] = field(init=False, repr=False)
     hosts: dict[int, WorkerHost] = field(default_factory=dict)
+    strangers: int = 0
+    """Connections that have not proved themselves yet."""
     _taken: set[int] = field(default_factory=set)
     _context: ssl.SSLContext | None = None
 
@@ -99,11 +104,16 @@ class _Reception:
         """Whoever has connected: a worker with its ticket, or nobody."""
         raw, index = stream.socket.close, -1
         channel: WorkerChannel | None = None
+        if self.strangers >= MOST_STRANGERS + self.cluster.count:
+            raw()
+            return
+        self.strangers += 1
         with trio.move_on_after(INTRODUCTION), suppress(Refused, trio.BrokenResourceError, trio.ClosedResourceError):
             wire: Stream = stream
             if self._context is not None:
                 wire = trio.SSLStream(stream, self._context, server_side=True)
             index, channel = await admit(wire, self._key, self._take, raw)
+        self.strangers -= 1
         if channel is None:
             raw()
             return

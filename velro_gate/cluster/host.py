@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import time
 from collections.abc import Callable
@@ -91,6 +92,9 @@ class WorkerHost:
                 elif kind is FrameKind.ENDED:
                     self.how = self.how or content.decode()
                     break
+        except (ValueError, struct.error):
+            self.how = self.how or "sent what no worker sends"
+            self.channel.close()
         finally:
             self.lost = self.lost or not self._bytes.closed
             self._bytes.end()
@@ -116,6 +120,8 @@ class WorkerHost:
     def _pong(self, content: bytes) -> None:
         received = perf_counter()
         sent, theirs, wall = PONG.unpack(content)
+        if not (0.0 <= sent <= received and math.isfinite(theirs) and math.isfinite(wall)):
+            raise ValueError("these are no times of a ping")
         self.answered = sent
         self.clock.add(sent, theirs, received)
         if len(self.walls) < FIRST_PINGS:

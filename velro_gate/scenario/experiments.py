@@ -40,6 +40,8 @@ ReadExperiments = Callable[[PhaseSpec, Faults], tuple[Experiment, ...]]
 
 MOST_READS = 8_000
 """Reads of one invalidation: what was seen is one message."""
+MOST_PROBES = 20_000
+"""Writes, or requests for degraded responses, of one experiment; likewise."""
 SEEN_WELL = 3.0
 """Seconds for which a service has to be well before it has recovered."""
 
@@ -92,6 +94,10 @@ class ExperimentReader:
         expected = () if spec.expect is None else tuple(self._expected(spec.expect, spec, action, faults))
         verify = None if spec.verify is None else _verified(spec.verify, faults)
         asked = None if spec.expect is None or spec.expect.degraded is None else spec.expect.degraded.request
+        for probe in (spec.verify, asked):
+            if probe is not None and spec.lasts / probe.every > MOST_PROBES:
+                what = f"more than {units.format_count(MOST_PROBES)} requests while it lasts"
+                faults.add(probe.line(), what, "a longer 'every'")
         degraded = None if asked is None else _degraded(asked, faults)
         for number in range(spec.times):
             drawn = random.Random(f"{self.seed}/{phase}/{spec.name}/{number}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,7 +15,7 @@ import trio
 
 from tests.servers import redis_server
 from velro_gate.engine.faults.probes import Probe, probe_of
-from velro_gate.engine.faults.requests import ActionError, order_redis
+from velro_gate.engine.faults.requests import ActionError, ProbeResponse, order_redis, said_at
 from velro_gate.model.resilience.probes import ProbeOutcome
 
 
@@ -196,3 +197,34 @@ def test_redis_gets_a_command_and_its_refusal_is_a_reason() -> None:
             trio.run(order_redis, f"redis://{redis.host}:{redis.port}", ["GET", "model:4"])
     with pytest.raises(ActionError, match="cannot be reached"):
         trio.run(order_redis, url, ["GET", "model:4"])
+
+
+@pytest.mark.hostile("experiments")
+@pytest.mark.parametrize("body", [b"[" * 500_000, b'{"name":' * 100_000, b"1" * 5_000, b"\xff", b'{"name": {}}'])
+def test_a_response_that_is_nested_without_end_says_nothing_and_ends_no_probe(body: bytes) -> None:
+    assert said_at(ProbeResponse(200, {}, body), "json:$.name") is None
+
+
+@pytest.mark.hostile("experiments")
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [(b"-" + b"x" * 9_000 + b"\r\n", "Redis refuses SET: " + "x" * 200), (b"x" * 200_000, "what Redis answers has no end")],
+)
+def test_of_what_redis_says_without_end_a_part_is_repeated(said: bytes, becomes: str) -> None:
+    async def answer(stream: trio.SocketStream) -> None:
+        with suppress(trio.BrokenResourceError):
+            await stream.receive_some()
+            await stream.send_all(said)
+
+    async def main() -> str:
+        async with trio.open_nursery() as nursery:
+            listener, *_ = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
+            try:
+                await order_redis(f"redis://127.0.0.1:{listener.socket.getsockname()[1]}", ["SET", "a", "b"])
+            except ActionError as error:
+                return str(error)
+            finally:
+                nursery.cancel_scope.cancel()
+        return ""
+
+    assert trio.run(main) == becomes

@@ -15,15 +15,19 @@ import pytest
 
 from tests.github.clients import Standing
 from tests.github.issues import AUTHOR, Issues
-from tests.report.examples import SITUATIONS, SMALL
+from tests.report.examples import SITUATIONS, SMALL, Example
 from tests.report.hostile import hostile
+from velro_gate import secrecy
 from velro_gate.analysis.verdict.alerts import alerts
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.gate.action.alerts import publish_alerts
 from velro_gate.gate.action.inputs import read_inputs
 from velro_gate.gate.action.publish import Outlets
 from velro_gate.gate.action.webhook import SIGNATURE, TIMESTAMP, TRIES, Webhook
+from velro_gate.github.alert_issue import LONGEST
 from velro_gate.model.facts.alerts import Alert, AlertKind
+from velro_gate.model.facts.doubts import Worded
+from velro_gate.model.verdict import Finding, Level
 from velro_gate.report.alerts.issue import alert_body, alert_marker
 from velro_gate.report.alerts.messages import MessageFormat, message
 
@@ -76,8 +80,8 @@ def test_a_limit_that_main_reaches_soon_is_near_and_one_that_is_far_is_not() -> 
     assert [alert for alert in none if alert.outlook is not None] == []
 
 
-def published(name: str, there: Issues | None, webhook: Webhook | None = None) -> list[str]:
-    made = SITUATIONS[name]()
+def published(name: str | Example, there: Issues | None, webhook: Webhook | None = None) -> list[str]:
+    made = SITUATIONS[name]() if isinstance(name, str) else name
     said: list[str] = []
     outlets = Outlets(
         command=said.append, say=said.append, author=AUTHOR, links={"Run": "https://github.example/r/1"}, api=None
@@ -126,6 +130,48 @@ def test_hostile_names_make_no_mention_link_or_html_in_the_issue() -> None:
     assert "<" not in json.loads(text)["text"]
 
 
+def with_sentence(sentence: str, count: int) -> Example:
+    made = SITUATIONS["fail-both"]()
+    findings = tuple(
+        Finding(level=Level.FAIL, subject=str(index), facts=Worded(code="x", sentence=sentence, advice=sentence))
+        for index in range(count)
+    )
+    return dataclasses.replace(made, verdict=dataclasses.replace(made.verdict, findings=findings))
+
+
+@pytest.mark.hostile("alerts")
+@pytest.mark.parametrize(("sentence", "count"), [("*_[]<>|" * 600, 60), ("@a " * 30_000, 1), ("&" * 900, 30)])
+def test_what_a_service_says_without_end_keeps_no_alert_from_being_published(sentence: str, count: int) -> None:
+    made, there = with_sentence(sentence, count), Issues()
+    published(made, there)
+    (issue,) = there.open
+    assert len(issue["body"]) <= LONGEST
+    assert issue["body"].count("\n- ") >= 1
+    assert issue["body"].count("\n- ") == count or "more: see the report" in issue["body"]
+
+
+@pytest.mark.hostile("alerts")
+@pytest.mark.parametrize("wanted", list(MessageFormat))
+def test_a_webhook_gets_no_secret_and_half_a_character_holds_nothing_up(
+    wanted: MessageFormat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(secrecy, "_KNOWN", secrecy._Known(certain=frozenset({"canary-8471-wxyz"})))
+    there = Receiver()
+    said = published(with_sentence("it said canary-8471-wxyz \ud800", 1), None, there.webhook(format=wanted))
+    (request,) = there.got
+    assert b"canary-8471" not in request.content
+    assert "it said" in json.dumps(json.loads(request.content))
+    assert said[-1].startswith("alerts: ")
+
+
+@pytest.mark.hostile("alerts")
+def test_a_webhook_that_sends_elsewhere_is_not_followed() -> None:
+    there = Receiver(307)
+    said = published("fail-both", None, there.webhook())
+    assert len(there.got) == 1
+    assert any("status 307" in line for line in said)
+
+
 class Receiver:
     """A webhook: what it got, and the answers it gives."""
 
@@ -134,7 +180,7 @@ class Receiver:
         self.answers = list(answers)
         self.standing = Standing()
 
-    def webhook(self, url: str = ADDRESS, **more: str) -> Webhook:
+    def webhook(self, url: str = ADDRESS, **more: str | MessageFormat) -> Webhook:
         return Webhook(url=url, clock=self.standing.clock, transport=httpx.MockTransport(self.take), **more)  # type: ignore[arg-type]
 
     def take(self, request: httpx.Request) -> httpx.Response:

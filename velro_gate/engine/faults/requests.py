@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 REQUEST_SECONDS = 10.0
 MOST_BODY = 1 << 20
+_MOST_LINE = 1 << 16
+_MOST_WORDS = 200
+"""Characters of what Redis says for itself that are repeated."""
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 _PATH_PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _Request = Mapping[str, Any]
@@ -121,7 +124,7 @@ def said_at(response: ProbeResponse, place: str) -> str | None:
         return response.headers.get(where)
     try:
         value = json.loads(response.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     for name, index in _PATH_PART.findall(where):
         key: str | int = name or int(index)
@@ -164,7 +167,7 @@ async def order_redis(url: str, words: list[str]) -> None:
                     await stream.send_all(_resp(command))
                     said = await _first_line(stream)
                     if said.startswith("-"):
-                        raise ActionError(f"Redis refuses {command[0]}: {said[1:]}")
+                        raise ActionError(f"Redis refuses {command[0]}: {said[1:][:_MOST_WORDS]}")
     except trio.TooSlowError as error:
         raise ActionError("Redis did not answer in time") from error
     except (OSError, trio.BrokenResourceError) as error:
@@ -184,4 +187,6 @@ async def _first_line(stream: trio.abc.Stream) -> str:
         if not some:
             raise ActionError("Redis closed the connection")
         held += some
+        if len(held) > _MOST_LINE:
+            raise ActionError("what Redis answers has no end")
     return held.partition(b"\r\n")[0].decode("utf-8", "replace")

@@ -16,6 +16,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.alerts.issue import alert_body, alert_marker, alert_title, resolved_body
 from velro_gate.report.alerts.messages import message
+from velro_gate.secrecy import outgoing_json
 
 T = TypeVar("T")
 
@@ -48,7 +49,7 @@ def publish_alerts(
 
         outcome = _attempt(settle, outlets.say)
     if webhook is not None and (found or outcome is IssueOutcome.CLOSED):
-        text = message(webhook.wanted, record, found, links)
+        text = outgoing_json(message(webhook.wanted, record, found, links))
         _attempt(lambda: webhook.send(text), outlets.say)
     outlets.say(f"alerts: {len(found)}" + (f", issue {outcome.value}" if outcome is not None else ""))
 

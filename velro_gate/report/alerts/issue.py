@@ -12,7 +12,11 @@ from velro_gate.report.text.escape import markdown_link, markdown_name, markdown
 from velro_gate.report.text.words import Words
 
 MOST = 30
-"""Alerts that an issue lists: GitHub's limit of a body is far, a reader's patience is not."""
+"""Alerts that an issue lists: a reader's patience ends there."""
+MOST_TITLE = 250
+MOST_SENTENCE = 1_000
+ROOM = 60_000
+"""Characters of title, sentence and all alerts; GitHub takes 256 and 65,536. What a service says has no length of its own."""
 _TITLES = {
     AlertKind.REGRESSION: "Worse than the baselines",
     AlertKind.REQUIREMENT: "Requirements missed",
@@ -39,26 +43,40 @@ def alert_marker(record: RunRecord, label: str) -> str:
 
 def alert_title(record: RunRecord) -> str:
     """``Performance of main: velro-prd/pr``."""
-    return f"Performance of main: {visible(record.plan.scenario)}/{visible(record.plan.profile)}"
+    return _cut(f"Performance of main: {visible(record.plan.scenario)}/{visible(record.plan.profile)}", MOST_TITLE)
 
 
 def alert_body(record: RunRecord, alerts: Sequence[Alert], marker: str, links: Mapping[str, str]) -> str:
     """The whole text of the open issue."""
     lines = [marker, f"The newest run of main, of {_revision(record)}, gives these reasons to look:", ""]
+    listed = _listed(alerts)
     for kind, title in _TITLES.items():
-        alike = [alert for alert in alerts[:MOST] if alert.kind is kind]
-        if not alike:
-            continue
-        lines += [f"**{title}**", ""]
-        for said in map(alert_words, alike):
-            lines.append(f"- {markdown_text(said.sentence)}")
-            if said.advice:
-                lines.append(f"  {markdown_text(said.advice)}")
-        lines.append("")
-    if len(alerts) > MOST:
-        lines += [f"And {len(alerts) - MOST} more: see the report.", ""]
+        alike = [text for alert, text in listed if alert.kind is kind]
+        if alike:
+            lines += [f"**{title}**", "", *alike, ""]
+    if len(alerts) > len(listed):
+        lines += [f"And {len(alerts) - len(listed)} more: see the report.", ""]
     lines += [_linked(links), "", "<sub>Updated with each run of main, and closed by the first run that gives no reason.</sub>"]
     return "\n".join([*lines, ""])
+
+
+def _listed(alerts: Sequence[Alert]) -> list[tuple[Alert, str]]:
+    """The first alerts, each as an item of the list, as far as there is room for them."""
+    found, room = [], ROOM
+    for alert in alerts[:MOST]:
+        said = alert_words(alert)
+        text = f"- {markdown_text(_cut(said.sentence, MOST_SENTENCE))}"
+        if said.advice:
+            text += f"\n  {markdown_text(_cut(said.advice, MOST_SENTENCE))}"
+        room -= len(text) + 1
+        if room < 0:
+            break
+        found.append((alert, text))
+    return found
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def resolved_body(record: RunRecord, marker: str, links: Mapping[str, str]) -> str:

@@ -33,7 +33,8 @@ def message(wanted: MessageFormat, record: RunRecord, alerts: Sequence[Alert], l
         made = {"text": "\n".join(_lines(record, alerts, links, bold="*", escape=_slack))}
     else:
         made = _card(_lines(record, alerts, links, bold="**", escape=_teams))
-    return json.dumps(made, ensure_ascii=False, allow_nan=False)
+    # In ASCII: half a character, which a service can send, has no place in UTF-8.
+    return json.dumps(made, allow_nan=False)
 
 
 def _document(record: RunRecord, alerts: Sequence[Alert], links: Mapping[str, str]) -> dict[str, Any]:
