@@ -8,7 +8,7 @@ from tests.servers import Server
 from velro_gate.model.readings import WATCHED, declared
 from velro_gate.model.run import Reading
 from velro_gate.model.scenario import Target
-from velro_gate.monitor import DEFAULT_FAMILIES, PROCESS_FAMILIES, sources_for, watch
+from velro_gate.monitor import DEFAULT_FAMILIES, PROCESS_FAMILIES, SourceError, sources_for, watch
 from velro_gate.monitor.prometheus import PrometheusText
 from velro_gate.monitor.service import ServiceProcesses
 
@@ -96,3 +96,19 @@ def test_a_metrics_page_elsewhere_is_read_in_place_of_the_services_own() -> None
 def test_each_source_of_the_registry_has_a_module_that_reads_it(key: str) -> None:
     target = Target(url="http://s.test", watch=((key, WATCHED[key].example),))
     assert sources_for(target, service_is_local=False)[-1].name == WATCHED[key].name
+
+
+@pytest.mark.parametrize(("local", "metric", "complains"), [(True, None, False), (False, None, True), (True, "db", True)])
+def test_a_page_of_another_service_is_no_complaint_where_its_processes_are_watched(
+    local: bool, metric: str | None, complains: bool
+) -> None:
+    target = Target(url="http://s.test", metrics_path="/metrics", connections_metric=metric)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text="shop_orders_total 7"))
+    sources = sources_for(target, service_is_local=local, transport=transport)
+    (page,) = (each for each in sources if isinstance(each, PrometheusText))
+    if not complains:
+        assert trio.run(page.read) == {}
+        return
+    with pytest.raises(SourceError, match="has none of") as caught:
+        trio.run(page.read)
+    assert caught.value.of == "metrics page"

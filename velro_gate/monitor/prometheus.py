@@ -82,7 +82,11 @@ PROCESS_FAMILIES = (
 
 
 class PrometheusText:
-    """Reads one metrics page. name: the source of its readings; key: what distinguishes this page from others."""
+    """Reads one metrics page.
+
+    name: the source of its readings; key: what distinguishes this page from others; optional: the page may lack all families,
+    since nobody asked for them by name.
+    """
 
     def __init__(
         self,
@@ -92,8 +96,10 @@ class PrometheusText:
         transport: httpx.AsyncBaseTransport | None = None,
         name: str = "service",
         key: str = "metrics",
+        optional: bool = False,
     ) -> None:
         self.name, self.key = name, key
+        self._optional = optional
         self._url = url
         self._families = tuple(families)
         self._client = httpx.AsyncClient(
@@ -108,19 +114,28 @@ class PrometheusText:
         """The families' values by their readings' names.
 
         Raises:
-            SourceError: no response, not the expected text, or none of the families in it.
+            SourceError: no response, not the expected text, or none of the families in it unless they are optional.
         """
+        try:
+            return await self._read()
+        except SourceError as error:
+            # Not the service: its processes may be watched all the same.
+            raise SourceError(
+                str(error), of="metrics page" if self.name == "service" else "metrics page with own metrics"
+            ) from error
+
+    async def _read(self) -> Mapping[str, float]:
         try:
             with trio.fail_after(_SECONDS):
                 page = await self._page()
         except (httpx.HTTPError, trio.TooSlowError) as error:
-            raise SourceError(f"its metrics page does not answer ({type(error).__name__})") from error
+            raise SourceError(f"does not answer ({type(error).__name__})") from error
         try:
             values = await trio.to_thread.run_sync(collect, page, self._families, limiter=self._limiter, abandon_on_cancel=True)
         except ValueError as error:
-            raise SourceError(f"its metrics page is not Prometheus text: {error}") from error
-        if not values:
-            raise SourceError("its metrics page has none of " + ", ".join(family.family for family in self._families))
+            raise SourceError(f"is not Prometheus text: {error}") from error
+        if not values and not self._optional:
+            raise SourceError("has none of " + ", ".join(family.family for family in self._families))
         return values
 
     async def _page(self) -> str:
@@ -131,14 +146,14 @@ class PrometheusText:
         """
         async with self._client.stream("GET", self._url) as answer:
             if answer.status_code != httpx.codes.OK:
-                raise SourceError(f"its metrics page answers {answer.status_code}")
+                raise SourceError(f"answers {answer.status_code}")
             if answer.is_stream_consumed:  # its transport had it at once
                 return answer.text
             page = bytearray()
             async for piece in answer.aiter_raw():
                 page += piece
                 if len(page) > MOST_BYTES:
-                    raise SourceError(f"its metrics page is longer than {format_count(MOST_BYTES)} bytes")
+                    raise SourceError(f"is longer than {format_count(MOST_BYTES)} bytes")
             coding = answer.headers.get("content-encoding", "identity").strip().lower()
         if coding not in ("", "identity"):
             page = await trio.to_thread.run_sync(_unpacked, bytes(page), coding, limiter=self._limiter, abandon_on_cancel=True)
@@ -152,13 +167,13 @@ class PrometheusText:
 def _unpacked(page: bytes, coding: str) -> bytearray:
     window = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}.get(coding)
     if window is None:
-        raise SourceError("its metrics page is packed in a way that was not asked for")
+        raise SourceError("is packed in a way that was not asked for")
     try:
         found = zlib.decompressobj(window).decompress(page, MOST_BYTES + 1)
     except zlib.error as error:
-        raise SourceError("its metrics page cannot be unpacked") from error
+        raise SourceError("cannot be unpacked") from error
     if len(found) > MOST_BYTES:
-        raise SourceError(f"its metrics page is longer than {format_count(MOST_BYTES)} bytes")
+        raise SourceError(f"is longer than {format_count(MOST_BYTES)} bytes")
     return bytearray(found)
 
 

@@ -53,7 +53,10 @@ def sources_for(
     watched.pop("prometheus", None)
     page = page_of(target)
     if page is not None:
-        sources.append(PrometheusText(page, families=wanted, transport=transport if is_its_own(page, target) else None))
+        # What the Velro backend shows of itself adds to what its processes show: the page of another service need not have it.
+        optional = by_processes and target.connections_metric is None
+        way = transport if is_its_own(page, target) else None
+        sources.append(PrometheusText(page, families=wanted, transport=way, optional=optional))
     sources += [_at(WATCHED[key], url, verify=target.verify) for key, url in watched.items()]
     sources += own_sources(own, target, transport)
     return tuple(sources)

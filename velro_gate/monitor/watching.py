@@ -27,7 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 class SourceError(Exception):
-    """A source cannot be read now; the message says why, without secrets."""
+    """A source cannot be read now; the message says why, without secrets.
+
+    of: what cannot be read, where its readings have the name of a source that others fill as well.
+    """
+
+    def __init__(self, why: str, *, of: str | None = None) -> None:
+        super().__init__(why)
+        self.of = of
 
 
 class ReadingSource(Protocol):
@@ -160,7 +167,7 @@ def _complaint(name: str, error: Exception) -> str:
     if isinstance(error, trio.TooSlowError):
         return f"{name} is not watched: it did not answer in time"
     if isinstance(error, SourceError):
-        return f"{name} is not watched: {error}"
+        return f"{error.of or name} is not watched: {error}"
     # The text of an unforeseen error might quote an address with a password in it.
     _log.debug("reading %s failed", name, exc_info=error)
     return f"{name} is not watched: {type(error).__name__}"

@@ -199,3 +199,12 @@ def test_the_share_of_slow_responses_lies_between_the_ranks_around_the_limit(lim
     p95 = phase.measurement("p95")
     assert p95 is not None
     assert (high <= 0.05 + 1e-12) if limit >= p95.value else (low >= 0.05 - 1e-12)
+
+
+def test_without_classes_of_its_own_no_hit_rate_is_wanted_of_a_service_that_is_not_the_prds() -> None:
+    stated = [dataclasses.replace(phase, requirements=()) for phase in GOOD.plan.phases]
+    run = dataclasses.replace(GOOD, plan=dataclasses.replace(GOOD.plan, phases=tuple(stated), unproven=()))
+    run = figures_changed(run, PRD, hit_rate=0.4)
+    cache = next(check for check in assessed(run).checklist if check.code is CheckCode.CACHE)
+    assert cache.state is CheckState.OPEN
+    assert check_reason(cache) == "this scenario has no classes"

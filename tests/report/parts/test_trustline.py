@@ -13,9 +13,10 @@ from tests.report.records import PRD
 from velro_gate.analysis.verdict.trust_limits import doubtful
 from velro_gate.model.facts.doubts import Steal
 from velro_gate.model.facts.unused import UnusedRuns, WhyUnused
-from velro_gate.model.record import RunnerSelftest
+from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue
+from velro_gate.model.record import Estimate, RunnerSelftest
 from velro_gate.model.run import WorkerRun
-from velro_gate.model.scenario import Target
+from velro_gate.model.scenario import ALL_STEPS, Target
 from velro_gate.monitor import sources_for, watch
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal
@@ -118,7 +119,7 @@ def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_repo
     run, verdict = EXAMPLES["pass"]()
     run = dataclasses.replace(run, notes=notes_of(target))
     said = dict(trust_facts(run, verdict))["not watched"]
-    assert sorted(part.split(" (")[0] for part in said.split("), ")) == ["database", "redis", "service"]
+    assert sorted(part.split(" (")[0] for part in said.split("), ")) == ["database", "metrics page", "redis"]
     assert "a:b" not in said
     for text in (markdown(run, verdict), html(run, verdict), shown(terminal(run, verdict), width=500)):
         assert "not watched" in text
@@ -148,3 +149,21 @@ def test_a_smallest_worsening_of_one_figure_alone_is_named() -> None:
     known = [dataclasses.replace(row, mde=mde) for row, mde in zip(rows, (0.94, None), strict=True)]
     assert smallest_seen(known) == "94 % (p95)"
     assert smallest_seen([dataclasses.replace(row, mde=0.1) for row in rows]) == "10 %"
+
+
+def test_an_own_metric_without_a_figure_is_not_watched_in_the_phases_that_lack_it() -> None:
+    run, verdict = EXAMPLES["pass"]()
+    metric = OwnMetric(
+        name="queue", origin=MetricOrigin.PROMETHEUS, value=OwnValue.MAX, unit=OwnUnit.COUNT, what="queue_lenght"
+    )
+    run = dataclasses.replace(run, plan=dataclasses.replace(run.plan, metrics=(metric,)))
+    assert dict(trust_facts(run, verdict))["not watched"] == "queue (no value in any phase)"
+    first, *others = run.phases
+    whole = first.step(ALL_STEPS)
+    assert whole is not None
+    measured = dataclasses.replace(whole, measurements={**whole.measurements, metric.metric: Estimate.exact(3.0, n=12)})
+    steps = tuple(measured if step.step == ALL_STEPS else step for step in first.steps)
+    run = dataclasses.replace(run, phases=(dataclasses.replace(first, steps=steps), *others))
+    said = dict(trust_facts(run, verdict)).get("not watched", "")
+    assert first.name not in said
+    assert all(phase.name in said for phase in others[:3])

@@ -23,9 +23,14 @@ def phase_classes(record: RunRecord, rules: ComplianceRules) -> tuple[PhaseClass
 
     Empty where the table does not concern this plan.
     """
-    if rules.classes == CLASSES and not _states_prd(record.plan):
+    if not concerns(rules, record.plan):
         return ()
     return tuple(_phase(phase.name, record.phase(phase.name), rules) for phase in record.plan.phases)
+
+
+def concerns(rules: ComplianceRules, plan: Plan) -> bool:
+    """Whether the table of classes is about this plan: it is the scenario's own, or the plan states PRD requirements."""
+    return rules.classes != CLASSES or _states_prd(plan)
 
 
 def _states_prd(plan: Plan) -> bool:

@@ -13,6 +13,7 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, SideBySide, Verdict
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import plain
+from velro_gate.report.text.words import listed
 
 NOT_WATCHED = " is not watched: "
 """Between a source's name and why it cannot be read, in a record's notes."""
@@ -31,7 +32,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
     steal = [phase.health.steal_share for phase in record.phases if phase.health.steal_share is not None]
     cpu = [phase.health.cpu_share for phase in record.phases]
     seen = smallest_seen(verdict.comparisons)
-    silent = unwatched(record.notes)
+    silent = [*unwatched(record.notes), *_without_value(record)]
     facts = (
         (
             "runner",
@@ -63,6 +64,18 @@ def unwatched(notes: Iterable[str]) -> list[str]:
         if mark:
             found.setdefault(name, why)
     return [f"{name} ({why})" for name, why in found.items()]
+
+
+def _without_value(record: RunRecord) -> list[str]:
+    """The scenario's own metrics that gave no figure, each with the phases in which it gave none: a misspelled name shows."""
+    found = []
+    for metric in record.plan.metrics:
+        phases = [phase.name for phase in record.phases if phase.measurement(metric.metric) is None]
+        if phases:
+            found.append(
+                f"{metric.name} (no value in {'any phase' if len(phases) == len(record.phases) else listed(phases, 3)})"
+            )
+    return found
 
 
 def _selftest(found: RunnerSelftest, run_at: str) -> str:

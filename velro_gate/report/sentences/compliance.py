@@ -103,7 +103,7 @@ def reservation_words(found: Compliance, level: Level) -> str:
         Reservation.BAND: f"the score is {score_words(found)}",
         Reservation.VERDICT: _NOT_A_PASS.get(level, ""),
         Reservation.FAILED: f"checklist items that failed: {states.count(CheckState.FAILED)}",
-        Reservation.OPEN: f"checklist items that nobody has ticked: {states.count(CheckState.OPEN)}",
+        Reservation.OPEN: f"checklist items that are open: {states.count(CheckState.OPEN)}",
     }
     words = "; ".join(said[one] for one in found.reservations)
     return f"{words[0].upper()}{words[1:]}." if words else ""
@@ -201,6 +201,8 @@ def _open(check: Check) -> str:
         return "no requirement on database connections"
     if check.code is CheckCode.SCORE:
         return "there is no score"
+    if check.code is CheckCode.CACHE and check.limit is None:
+        return "this scenario has no classes"
     if check.code is CheckCode.NOTHING_CRITICAL and check.against:
         return f"the runner, not the service, was the limit in {_where(check)}"
     return "not measured"
