@@ -6,10 +6,13 @@ import contextlib
 import gc
 import importlib
 import os
+import ssl
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
@@ -37,6 +40,21 @@ settings.register_profile(
 )
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 ignore_steal()
+
+_make_context = httpx.create_ssl_context
+
+
+@cache
+def _context_of(*variables: str | None) -> ssl.SSLContext:
+    return _make_context()
+
+
+def _shared_context() -> ssl.SSLContext:
+    """To read the authorities takes longer than most of the hundreds of tests with a client of the API: once is enough."""
+    return _context_of(*map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")))
+
+
+httpx.create_ssl_context = _shared_context
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "house"))
 
 

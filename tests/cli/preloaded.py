@@ -80,6 +80,7 @@ def serve(place: str) -> None:
         if not found.name.startswith("velro_gate.sandbox.") and not found.name.endswith(".__main__"):
             importlib.import_module(found.name)
     ignore_steal()
+    _warm_up()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -93,6 +94,22 @@ def serve(place: str) -> None:
                 listening.close()
                 _watch(connection)
             connection.close()
+
+
+def _warm_up() -> None:
+    """What each command would compile again: templates, the shapes of files."""
+    from tests.gate.jobs import short
+    from velro_gate.analysis.verdict.judge import judge
+    from velro_gate.model.run import RunFacts
+    from velro_gate.report.formats.registry import FORMATS
+    from velro_gate.store.codec import decode_facts, decode_record, encode_facts, encode_record
+
+    run = short()
+    verdict = judge(run, ())
+    for each in FORMATS.values():
+        each.render(run, verdict)
+    decode_record(encode_record(run))
+    decode_facts(encode_facts(RunFacts(phases=(), readings=(), layers=())))
 
 
 def _watch(connection: socket.socket) -> NoReturn:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.github.clients import Standing, client
 from tests.github.git_server import git_server, make_repository
 from tests.github.stand_in import StandIn, State, stand_in
 from tests.github.test_commands import read_outputs
-from tests.report.records import record
+from tests.report.records import PRD, record
 from velro_gate.errors import VelroError
 from velro_gate.gate.action.aim import part_of
 from velro_gate.gate.action.inputs import Inputs
@@ -46,8 +47,14 @@ GATE = Event(
     pull_request=7,
     run_id=77,
 )
+STEPS = ("authentication_check", "authorization_check")
 NIGHTLY = dataclasses.replace(GATE, mode=Mode.SELFTEST, name="schedule", pull_request=None)
 REFRESH = dataclasses.replace(GATE, mode=Mode.REFRESH, name="push", pull_request=None)
+
+
+def short(**changed: Any) -> RunRecord:
+    """A run of one phase and two steps: to judge and to tell the whole plan of six takes ten times as long."""
+    return record(phases=(PRD,), steps=STEPS, **changed)
 
 
 @dataclass
@@ -127,7 +134,7 @@ class World:
                 before()
                 if fails is not None:
                     raise fails
-                run = made or record()
+                run = made or short()
                 results = make_results(chosen.output, run.id)
                 confirming = Confirming(again=again) if again is not None and confirm else None
                 verdict, _ = gated(
@@ -209,9 +216,9 @@ def world(folder: Path, state: State | None = None) -> Iterator[World]:
         yield World(folder=folder, api=api, git_url=url, bare=bare)
 
 
-def accepted(number: int) -> RunRecord:
+def accepted(number: int, like: RunRecord | None = None) -> RunRecord:
     """A run of main that may become a baseline."""
-    run = record()
+    run = like or short()
     return dataclasses.replace(
         run, id=f"20261120T1200{number:02d}Z-velro-prd-full", started_at=f"2026-11-20T12:00:{number:02d}Z"
     )

@@ -197,8 +197,8 @@ def test_an_action_in_the_repository_is_part_of_what_measures(here: World) -> No
 
 
 def test_figures_of_others_are_never_no_action_needed(here: World) -> None:
-    plan = dataclasses.replace(accepted(1).plan, digest=trusted_plan(INPUTS, {}).digest)
-    here.seed(*(dataclasses.replace(accepted(number), plan=plan) for number in range(1, 7)))
+    plan = dataclasses.replace(record().plan, digest=trusted_plan(INPUTS, {}).digest)
+    here.seed(*(dataclasses.replace(accepted(number, record()), plan=plan) for number in range(1, 7)))
     report(here, forged())
     body = here.api.state.comments[0]["body"]
     assert "please read" in body
@@ -349,8 +349,8 @@ def test_a_record_whose_figures_make_no_sense_is_never_green(here: World) -> Non
 
 
 def test_the_baselines_are_those_of_the_repository(here: World) -> None:
-    plan = dataclasses.replace(accepted(1).plan, digest=trusted_plan(INPUTS, {}).digest)
-    here.seed(*(dataclasses.replace(accepted(number), plan=plan) for number in range(1, 7)))
+    plan = dataclasses.replace(record().plan, digest=trusted_plan(INPUTS, {}).digest)
+    here.seed(*(dataclasses.replace(accepted(number, record()), plan=plan) for number in range(1, 7)))
     report(here, archive({"record.json": encode_record(honest(load=1.5))}))
     assert here.lights[-1][1] == "failure"
     assert "rose" in here.api.state.comments[0]["body"]

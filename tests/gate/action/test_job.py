@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.analysis.banks import bank
-from tests.gate.jobs import BASE, GATE, HEAD, MERGE, NIGHTLY, REFRESH, World, accepted, world
+from tests.gate.jobs import BASE, GATE, HEAD, MERGE, NIGHTLY, REFRESH, World, accepted, short, world
 from tests.github.git_server import git, protect_branches
-from tests.report.records import record
 from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.analysis.verdict.selftest import selftest_of
 from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UsageError
@@ -35,7 +34,7 @@ def here(tmp_path: Path) -> Iterator[World]:
 
 
 def failing() -> object:
-    return record(load=2.3)
+    return short(load=2.3)
 
 
 def test_a_pull_request_gets_a_pending_and_then_a_final_status_and_a_comment(here: World) -> None:
@@ -48,7 +47,7 @@ def test_a_pull_request_gets_a_pending_and_then_a_final_status_and_a_comment(her
 
 
 def test_a_failed_gate_is_a_failure_everywhere(here: World) -> None:
-    assert here.run(made=record(load=2.3)) == 1
+    assert here.run(made=short(load=2.3)) == 1
     assert here.lights[-1][:2] == (HEAD, "failure")
     assert "fail, please read" in here.api.state.comments[0]["body"]
     assert here.outputs["verdict"] == "fail"
@@ -57,13 +56,13 @@ def test_a_failed_gate_is_a_failure_everywhere(here: World) -> None:
 
 
 def test_a_broken_run_is_an_error_and_no_failure(here: World) -> None:
-    assert here.run(made=record(connections=None)) == 4
+    assert here.run(made=short(connections=None)) == 4
     assert here.lights[-1][:2] == (HEAD, "error")
 
 
 def test_the_second_push_updates_the_same_comment(here: World) -> None:
     here.run()
-    here.run(made=record(load=2.3))
+    here.run(made=short(load=2.3))
     (comment,) = here.api.state.comments
     assert comment["edits"] == 1
     assert "fail, please read" in comment["body"]
@@ -76,25 +75,25 @@ def test_the_outputs_say_what_the_verdict_says(here: World) -> None:
     assert found["verdict"] == verdict["verdict"] == "no-baseline"
     assert found["headline"] == verdict["headline"]
     assert found["compliance-score"] == "100.0"
-    assert float(found["p95-ms"]) == pytest.approx(63.46, abs=0.1)
+    assert float(found["p95-ms"]) == pytest.approx(46.44, abs=0.1)
     assert Path(found["report-path"]).is_file()
     assert found["baseline-updated"] == "false"
 
 
 def test_a_broken_run_has_no_compliance_score(here: World) -> None:
-    assert here.run(made=record(connections=None)) == 4
+    assert here.run(made=short(connections=None)) == 4
     assert here.outputs["verdict"] == "broken"
     assert here.outputs["compliance-score"] == ""
 
 
 def test_a_scaled_plan_has_no_compliance_score_since_it_does_not_prove_the_prd(here: World) -> None:
-    here.run(made=record(profile="quick"))
+    here.run(made=short(profile="quick"))
     assert "does not prove the PRD" in here.summary
     assert here.outputs["compliance-score"] == ""
 
 
 def test_a_run_that_misses_requirements_has_a_lower_compliance_score(here: World) -> None:
-    assert here.run(made=record(load=2.3)) == 1
+    assert here.run(made=short(load=2.3)) == 1
     verdict = json.loads(Path(here.outputs["verdict-path"]).read_text(encoding="utf-8"))
     score = verdict["compliance"]["score"]
     assert 0.0 < score < 1.0
@@ -146,7 +145,7 @@ def test_a_network_that_hangs_ends_with_5(here: World) -> None:
 
 def test_a_failed_verdict_that_cannot_be_told_stays_a_failed_verdict(here: World) -> None:
     here.api.fail(403, times=10_000)
-    assert here.run(made=record(load=2.3)) == 1
+    assert here.run(made=short(load=2.3)) == 1
 
 
 def test_a_missing_permission_for_comments_is_named_and_the_status_is_set_all_the_same(here: World) -> None:
@@ -198,7 +197,7 @@ def test_a_cancelled_run_leaves_an_error_status_and_130(here: World) -> None:
 
 
 def test_a_partial_record_is_kept_and_not_judged(here: World) -> None:
-    assert here.run(made=record(only=2)) == 130
+    assert here.run(made=short(only=2)) == 130
     assert here.lights[-1][1] == "error"
     assert list((here.folder / "results").glob("*/verdict.json"))
 
@@ -312,7 +311,7 @@ def test_without_a_checkout_the_verdict_says_whose_word_the_commit_is(here: Worl
 @pytest.mark.hostile("statuses and comments")
 def test_a_later_pass_never_covers_the_failure_of_another_scenario_profile_or_runner(here: World) -> None:
     one, other = Inputs(profile="full"), Inputs(profile="pr")
-    assert here.run(inputs=one, made=record(load=2.3)) == 1
+    assert here.run(inputs=one, made=short(load=2.3)) == 1
     assert here.run(inputs=other) == 0
     assert [state for _, state, _ in here.lights] == ["pending", "failure", "pending", "failure"]
     assert here.lights[-1][2].startswith("velro-prd full: ")
@@ -338,7 +337,7 @@ def test_a_status_that_waits_for_all_of_its_jobs_is_green_with_the_last_of_them(
 @pytest.mark.hostile("statuses and comments")
 def test_a_status_that_waits_for_all_of_its_jobs_is_red_with_the_first_that_fails(here: World) -> None:
     ones = [Inputs(profile=name, status_jobs=2) for name in ("full", "pr")]
-    assert here.run(inputs=ones[0], made=record(load=2.3)) == 1
+    assert here.run(inputs=ones[0], made=short(load=2.3)) == 1
     assert here.run(inputs=ones[1]) == 0
     assert here.lights[-1][1] == "failure"
 
@@ -346,7 +345,7 @@ def test_a_status_that_waits_for_all_of_its_jobs_is_red_with_the_first_that_fail
 @pytest.mark.hostile("statuses and comments")
 def test_two_jobs_of_one_run_with_the_same_plan_do_not_cover_one_another(here: World) -> None:
     here.environ["VELRO_JOB_INDEX"] = "0"
-    here.run(made=record(load=2.3))
+    here.run(made=short(load=2.3))
     here.environ["VELRO_JOB_INDEX"] = "1"
     here.run()
     assert here.lights[-1][1] == "failure"
@@ -395,7 +394,7 @@ def test_a_scenario_that_cannot_be_read_takes_the_place_of_what_was_told_before(
 @pytest.mark.hostile("statuses and comments")
 def test_a_renamed_scenario_takes_its_comment_along(here: World) -> None:
     here.run()
-    renamed = record()
+    renamed = short()
     renamed = dataclasses.replace(renamed, plan=dataclasses.replace(renamed.plan, scenario="store"))
     here.run(pushed(here), made=renamed)
     (comment,) = here.api.state.comments
@@ -445,7 +444,7 @@ def test_a_forks_run_is_judged_by_its_record_alone_as_the_reporter_will_judge_it
     def again(_: Repeats) -> Further:
         raise AssertionError("the reporter would not know of it")
 
-    assert here.run(dataclasses.replace(GATE, fork=True), made=record(load=1.35), again=again) == 1
+    assert here.run(dataclasses.replace(GATE, fork=True), made=short(load=1.35), again=again) == 1
 
 
 def test_a_merge_queue_gets_a_status_and_no_comment(here: World) -> None:
@@ -493,7 +492,7 @@ def test_a_push_to_main_stores_its_run_and_a_later_pull_request_is_compared_with
     assert here.outputs["baseline-updated"] == "true"
     assert here.outputs["baseline-ref"].startswith("velro-baselines@")
     assert len(stored(here)) == 1
-    here.run(made=record())
+    here.run(made=short())
     assert "1 baseline" in here.api.state.comments[0]["body"] or "One baseline" in here.api.state.comments[0]["body"]
 
 
@@ -511,29 +510,29 @@ def test_what_looks_worse_on_a_pull_request_is_run_again_before_it_fails(
     here.seed(*map(accepted, range(1, 7)))
 
     def again(needed: Repeats) -> Further:
-        runs = [dataclasses.replace(record(load=then), id=f"20261122T12000{n}Z-again") for n in range(needed.runs)]
+        runs = [dataclasses.replace(short(load=then), id=f"20261122T12000{n}Z-again") for n in range(needed.runs)]
         return Further(runs=tuple(runs))
 
-    assert here.run(GATE, Inputs(), made=record(load=1.35), again=again) == code
+    assert here.run(GATE, Inputs(), made=short(load=1.35), again=again) == code
     assert words in here.api.state.comments[0]["body"]
 
 
 @pytest.mark.hostile("baselines")
 def test_a_regression_on_main_is_stored_as_quarantined_and_does_not_become_a_baseline(here: World) -> None:
     here.seed(*map(accepted, range(1, 7)))
-    worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
+    worse = dataclasses.replace(short(load=1.35), id="20261122T120000Z-worse")
     assert here.run(REFRESH, made=worse) == 1
     assert here.outputs["baseline-updated"] == "false"
     kept = [json.loads(git("show", f"velro-baselines:{path}", cwd=here.bare)) for path in stored(here)]
     (reason,) = [one["quarantined"] for one in kept if one.get("quarantined")]
     assert "worse than the accepted level" in reason
     # The next pull request is held against the six.
-    assert here.run(GATE, made=record(load=1.35)) == 1
+    assert here.run(GATE, made=short(load=1.35)) == 1
 
 
 def test_a_regression_that_is_accepted_becomes_the_new_level(here: World) -> None:
     here.seed(*map(accepted, range(1, 7)))
-    worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
+    worse = dataclasses.replace(short(load=1.35), id="20261122T120000Z-worse")
     here.run(REFRESH, Inputs(accept_change=True), made=worse)
     assert len(stored(here)) == 7
 
@@ -566,7 +565,7 @@ def test_baselines_are_proposed_by_one_pull_request_until_it_is_merged(here: Wor
 @pytest.mark.hostile("baselines")
 def test_a_run_that_is_refused_is_not_proposed(here: World) -> None:
     here.seed(*map(accepted, range(1, 7)))
-    worse = dataclasses.replace(record(load=1.35), id="20261122T120000Z-worse")
+    worse = dataclasses.replace(short(load=1.35), id="20261122T120000Z-worse")
     broken = dataclasses.replace(worse, interrupted=False, phases=())
     assert here.run(REFRESH, Inputs(store=StoreKind.PULL_REQUEST), made=broken) == 4
     assert not [one for one in here.api.state.pulls if one["head_branch"] == "velro-gate/baselines"]
@@ -637,7 +636,7 @@ def test_a_night_looks_at_the_runner_first_and_then_at_the_service_and_tells_bot
         order.append("runner")
         return looked_at(0.01)
 
-    assert here.run(NIGHTLY, made=record(), selftest=selftest, before=lambda: order.append("service")) == 0
+    assert here.run(NIGHTLY, made=short(), selftest=selftest, before=lambda: order.append("service")) == 0
     assert order == ["runner", "service"]
     assert "selftest of the runner: ✅" in here.summary
     assert here.summary.index("selftest of the runner") < here.summary.index("no baseline")
@@ -646,7 +645,7 @@ def test_a_night_looks_at_the_runner_first_and_then_at_the_service_and_tells_bot
 
 
 def test_a_runner_that_is_blind_ends_its_night_with_4_and_an_error_that_says_so(here: World) -> None:
-    assert here.run(NIGHTLY, made=record(), selftest=lambda: looked_at(0.4)) == 4
+    assert here.run(NIGHTLY, made=short(), selftest=lambda: looked_at(0.4)) == 4
     assert here.outputs["exit-code"] == "4"
     assert "selftest of the runner: ❌ blind, please read" in here.summary
     (told,) = [line for line in here.commands if "selftest" in line]
@@ -654,12 +653,12 @@ def test_a_runner_that_is_blind_ends_its_night_with_4_and_an_error_that_says_so(
 
 
 def test_a_service_that_misses_its_limits_is_no_reason_for_a_night_to_fail(here: World) -> None:
-    assert here.run(NIGHTLY, made=record(load=2.3), selftest=lambda: looked_at(0.01)) == 0
+    assert here.run(NIGHTLY, made=short(load=2.3), selftest=lambda: looked_at(0.01)) == 0
     assert (here.outputs["verdict"], here.outputs["exit-code"]) == ("fail", "0")
 
 
 def test_a_night_without_minutes_for_the_runner_measures_the_service_alone(here: World) -> None:
-    assert here.run(NIGHTLY, Inputs(selftest_minutes=0), made=record()) == 0
+    assert here.run(NIGHTLY, Inputs(selftest_minutes=0), made=short()) == 0
     assert "selftest" not in here.summary
 
 
@@ -667,5 +666,5 @@ def test_a_selftest_that_cannot_be_made_leaves_no_verdict_and_says_why(here: Wor
     def selftest() -> Selftest:
         raise BrokenError("the sandbox cannot be started", hint="Look.")
 
-    assert here.run(NIGHTLY, made=record(), selftest=selftest) == 4
+    assert here.run(NIGHTLY, made=short(), selftest=selftest) == 4
     assert "the sandbox cannot be started" in here.summary

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gate.jobs import GATE, HEAD, MERGE, World, accepted, world
-from tests.report.records import record
+from tests.gate.jobs import GATE, HEAD, MERGE, World, accepted, short, world
 from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.second_job import ORIGIN, RECORD, elsewhere
@@ -28,7 +27,7 @@ FIRST_JOB, SECOND_JOB = {"GITHUB_JOB": "gate"}, {"GITHUB_JOB": "confirm"}
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr("velro_gate.gate.action.job.trusted_plan", lambda *_: record().plan)
+    monkeypatch.setattr("velro_gate.gate.action.job.trusted_plan", lambda *_: short().plan)
     with world(tmp_path) as found:
         found.seed(*map(accepted, range(1, 7)))
         yield found
@@ -36,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def again(load: float, runner: str | None = None) -> object:
     def run_again(needed: Repeats) -> Further:
-        runs = [dataclasses.replace(record(load=load), id=f"20261122T12000{n}Z-again") for n in range(needed.runs)]
+        runs = [dataclasses.replace(short(load=load), id=f"20261122T12000{n}Z-again") for n in range(needed.runs)]
         if runner is not None:
             runs = [dataclasses.replace(run, environment=dataclasses.replace(run.environment, runner=runner)) for run in runs]
         return Further(runs=tuple(runs))
@@ -45,7 +44,7 @@ def again(load: float, runner: str | None = None) -> object:
 
 
 def measured(load: float) -> RunRecord:
-    return dataclasses.replace(record(load=load), revision=Revision(sha=MERGE))
+    return dataclasses.replace(short(load=load), revision=Revision(sha=MERGE))
 
 
 def first(here: World, load: float = 1.35) -> dict[str, bytes]:
@@ -123,7 +122,7 @@ def remade(files: dict[str, bytes], **changed: object) -> dict[str, bytes]:
         (lambda files: {RECORD: files[RECORD]}, 77, "incomplete"),
         (lambda files: {**files, ORIGIN: b"[" * 100_000}, 77, "damaged"),
         (lambda files: {**files, RECORD: b"{}"}, 77, "cannot be used"),
-        (lambda files: remade(files, plan=dataclasses.replace(record().plan, digest="e" * 64)), 77, "another plan"),
+        (lambda files: remade(files, plan=dataclasses.replace(short().plan, digest="e" * 64)), 77, "another plan"),
     ],
 )
 @pytest.mark.hostile("forged artifacts")
@@ -152,10 +151,10 @@ def test_another_machine_without_baselines_of_its_own_cannot_speak_and_the_suspi
 def test_another_machine_is_compared_with_its_own_baselines_however_fast_it_is(here: World) -> None:
     twice_as_slow = [
         dataclasses.replace(
-            record(load=2.0 + 0.002 * number),
+            short(load=2.0 + 0.002 * number),
             id=f"{accepted(number).id}-b",
             started_at=accepted(number).started_at,
-            environment=dataclasses.replace(record().environment, runner="elsewhere-9"),
+            environment=dataclasses.replace(short().environment, runner="elsewhere-9"),
         )
         for number in range(1, 7)
     ]

@@ -145,8 +145,18 @@ class View:
     footer: Footer
 
 
+_LAST: list[tuple[RunRecord, Verdict, View]] = []
+"""The view that was built last. Most formats show the same one, and to build it takes longer than to render many of them."""
+
+
 def build(record: RunRecord, verdict: Verdict) -> View:
-    """The view of one run and its verdict."""
+    """The view of one run and its verdict; both are frozen, so the same two have the same view."""
+    if not _LAST or _LAST[0][0] is not record or _LAST[0][1] is not verdict:
+        _LAST[:] = [(record, verdict, _built(record, verdict))]
+    return _LAST[0][2]
+
+
+def _built(record: RunRecord, verdict: Verdict) -> View:
     ordered = rows.ordered_requirements(verdict.requirements, record)
     shown = rows.prominent_requirements(ordered)
     level = verdict.level

@@ -29,6 +29,8 @@ def visible(text: str) -> str:
 def without_controls(text: str) -> str:
     """The same with its spaces as they are, for pieces of a sentence that join one another."""
     # Not printable: control, format (bidi overrides, zero-width), lone surrogates, separators other than the space.
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else " " for character in text)
 
 
