@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
-from velro_gate.cli.commands import adoption, capacity, trend
+from velro_gate.cli.commands import adoption, capacity, service, trend
 from velro_gate.cli.commands.baseline import baseline_app
 from velro_gate.cli.commands.duet_options import (
     BaseCommand,
@@ -450,23 +450,7 @@ def calibrate_generator(
     return calibrate(asked(scenario, profile, quick_test, phase, None, shards), seconds, Format.JSON if json else format)
 
 
-@app.command(epilog="Example: velro-gate sandbox --port 8400 --slow authorization_check=1.3")
-def sandbox(
-    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free port.")] = 8400,
-    slow: Annotated[
-        list[str] | None, typer.Option(help="STEP=FACTOR: this step takes FACTOR times as long; may be repeated.")
-    ] = None,
-    no_work: Annotated[bool, typer.Option("--no-work", help="Answer at once, without simulated work.")] = False,
-    no_control: Annotated[bool, typer.Option("--no-control", help="Without /control, which slows and breaks it.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
-    print_key: Annotated[
-        bool, typer.Option("--print-key", help="Print a service key for the secret in VELRO_SANDBOX_SECRET; serves nothing.")
-    ] = False,
-) -> int:
-    """Serve the embedded stand-in for the Velro backend until interrupted."""
-    from velro_gate.cli.commands.service import print_service_key, serve_sandbox
-
-    return print_service_key() if print_key else serve_sandbox(port, slow or [], no_work, no_control, seed)
+service.register(app)
 
 
 @app.command(epilog="Example: velro-gate selftest --minutes 10")

@@ -10,10 +10,27 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 
+from velro_gate.engine.faults.carrying import Forwarders
 from velro_gate.engine.faults.proxy import FaultProxy
 from velro_gate.model.resilience.network import NetworkFault, Outage, WireProtocol
 
 Test = Callable[["Between"], Awaitable[None]]
+_USED: list[Forwarders | None] = []
+
+
+@pytest.fixture(scope="module")
+def thread() -> Forwarders:
+    return Forwarders()
+
+
+@pytest.fixture(autouse=True, params=["tasks", "thread"])
+def carried_by(request: pytest.FixtureRequest, thread: Forwarders) -> None:
+    """Every test is of both ways to carry a connection."""
+    _USED[:] = [thread if request.param == "thread" else None]
+
+
+def carriers_now() -> Forwarders | None:
+    return _USED[0]
 
 
 @dataclass
@@ -39,7 +56,7 @@ async def between(protocol: WireProtocol = WireProtocol.TCP) -> AsyncIterator[Be
     async with trio.open_nursery() as nursery:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = listeners[0].socket.getsockname()[1]
-        proxy = FaultProxy("127.0.0.1", port, protocol=protocol)
+        proxy = FaultProxy("127.0.0.1", port, protocol=protocol, carriers=carriers_now())
         made = Between(proxy, proxy.listen())
 
         async def echo(stream: trio.SocketStream) -> None:

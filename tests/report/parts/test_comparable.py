@@ -48,3 +48,9 @@ def test_what_is_forecast_is_what_the_comparison_then_does(n: int) -> None:
     }
     sentence = said(n, 60.0, login=n, authorize=n)[0]
     assert sentence.count(" of ") == len(done)
+
+
+def test_of_a_phase_in_which_something_is_broken_only_that_is_compared() -> None:
+    broken = PhaseResponses(phase="down", seconds=60.0, answers={"all": 9000.0}, broken=True)
+    said = list(comparable([broken], Policy()))
+    assert said == ["Compared with baselines in down: the figures of what is broken on purpose, and no other."]

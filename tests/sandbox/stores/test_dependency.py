@@ -108,3 +108,19 @@ def test_a_retry_storm_asks_again_at_once_whatever_the_breaker_says() -> None:
     made.retries = 4
     asyncio.run(scene())
     assert len(asked) == 3 * 5
+
+
+def test_what_is_more_than_one_question_may_take_longer() -> None:
+    async def slow() -> str:
+        await asyncio.sleep(0.05)
+        return "done"
+
+    async def scene() -> tuple[str, str]:
+        dependency = Dependency("redis", Breaker(failures=9, recovery=1.0, clock=FakeClock()), faults=(), deadline=0.001)
+        try:
+            usual = await dependency.ask(slow)
+        except AwayError:
+            usual = "away"
+        return usual, await dependency.ask(slow, deadline=60.0)
+
+    assert asyncio.run(scene()) == ("away", "done")

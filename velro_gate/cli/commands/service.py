@@ -4,8 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from velro_gate.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(epilog="Example: velro-gate sandbox --port 8400 --slow authorization_check=1.3")(sandbox)
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on the loopback address; 0: any free port.")] = 8400,
+    slow: Annotated[
+        list[str] | None, typer.Option(help="STEP=FACTOR: this step takes FACTOR times as long; may be repeated.")
+    ] = None,
+    no_work: Annotated[bool, typer.Option("--no-work", help="Answer at once, without simulated work.")] = False,
+    no_control: Annotated[bool, typer.Option("--no-control", help="Without /control, which slows and breaks it.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
+    print_key: Annotated[
+        bool, typer.Option("--print-key", help="Print a service key for the secret in VELRO_SANDBOX_SECRET; serves nothing.")
+    ] = False,
+) -> int:
+    """Serve the embedded stand-in for the Velro backend until interrupted."""
+    return print_service_key() if print_key else serve_sandbox(port, slow or [], no_work, no_control, seed)
 
 
 def serve_sandbox(port: int, slow: Sequence[str], no_work: bool, no_control: bool, seed: int) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from typing import Any
 import trio
 
 from velro_gate.engine.faults import actions
+from velro_gate.engine.faults.carrying import Forwarders
 from velro_gate.engine.faults.messages import LinesFrom, line_of, unpacked_fault
 from velro_gate.engine.faults.probes import Probe, probe_of
 from velro_gate.engine.faults.proxy import FaultProxy
@@ -38,6 +40,7 @@ class OrderHandler:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self._proxies: dict[str, FaultProxy] = {}
+        self._carriers: Forwarders | None = None
         self._to_undo: dict[str, actions.Undo] = {}
         self._probes: dict[str, list[Probe]] = {}
         self._known: dict[str, Callable[[_Order], Awaitable[_Reply]]] = {
@@ -72,7 +75,9 @@ class OrderHandler:
     async def _open(self, order: _Order) -> _Reply:
         """A proxy to a dependency: its port."""
         protocol = WireProtocol(order["protocol"])
-        proxy = FaultProxy(order["host"], order["port"], protocol=protocol, seed=order["seed"])
+        if self._carriers is None and hasattr(select, "epoll"):
+            self._carriers = Forwarders()
+        proxy = FaultProxy(order["host"], order["port"], protocol=protocol, seed=order["seed"], carriers=self._carriers)
         port = proxy.listen(order["listen_host"], order["listen_port"])
         self._proxies[order["name"]] = proxy
         self._nursery.start_soon(proxy.serve)

@@ -2,6 +2,8 @@
 
 Rules of this module:
 
+- While nothing is wrong connections are carried by a thread (``carrying``), without any task. What has met a fault, an end or
+  a full buffer is carried by tasks from then on.
 - A piece that is read is written at once, from the buffer into which it was read: no copy, and no task in between. Only a fault
   that slows pieces down puts a queue between the two.
 - A fault acts on the connections that stand and on new ones alike. When it is over, connections that can go on do.
@@ -11,20 +13,22 @@ Rules of this module:
 
 from __future__ import annotations
 
+import contextlib
 import random
 import socket
 import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import trio
 
+from velro_gate.engine.faults.carrying import PIECE, Forwarders
 from velro_gate.engine.faults.counting import Counter, counter_for
 from velro_gate.engine.faults.shaping import Shaper
 from velro_gate.model.resilience.network import NetworkFault, Outage, ProxyCounts, WireProtocol
 
-PIECE = 1 << 18
 _ACCEPTS = 64  # at a time: those who are connected already are not kept waiting
 _READS = 8  # pieces of one connection in a row, likewise
 _BACKLOG = 4_096
@@ -36,9 +40,20 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class FaultProxy:
-    """Listens for the service, and passes on to the dependency. host, port: where the dependency is."""
+    """Listens for the service, and passes on to the dependency.
 
-    def __init__(self, host: str, port: int, *, protocol: WireProtocol = WireProtocol.TCP, seed: int = 1) -> None:
+    host, port: where the dependency is. carriers: carry what no fault has met; None: tasks carry everything.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        protocol: WireProtocol = WireProtocol.TCP,
+        seed: int = 1,
+        carriers: Forwarders | None = None,
+    ) -> None:
         self.fault: NetworkFault | None = None
         self.shaper: Shaper | None = None
         self._host, self._port, self._protocol = host, port, protocol
@@ -47,6 +62,7 @@ class FaultProxy:
         self._changed = trio.Event()
         self._spare: list[memoryview] = []
         self._listener: socket.socket | None = None
+        self._carriers = carriers
         self._accepted = self._failed = self._sent = self._received = self._requests = 0
 
     def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
@@ -103,6 +119,9 @@ class FaultProxy:
         elif self.outage is not Outage.REFUSE and before is Outage.REFUSE:
             self._listener.listen(_BACKLOG)
         for connection in list(self._connections):
+            if self._carriers is not None:
+                self._carriers.take_back(connection)
+            connection.carried.set()
             connection.received_since = 0
             if self.outage in (Outage.REFUSE, Outage.RESET):
                 connection.abort()
@@ -114,12 +133,13 @@ class FaultProxy:
     @property
     def counts(self) -> ProxyCounts:
         """What has passed so far."""
-        requests = self._requests + sum(connection.counter.requests for connection in self._connections)
+        standing = list(self._connections)
+        requests = self._requests + sum(connection.counter.requests for connection in standing)
         return ProxyCounts(
             accepted=self._accepted,
             failed=self._failed,
-            sent=self._sent,
-            received=self._received,
+            sent=self._sent + sum(connection.sent for connection in standing),
+            received=self._received + sum(connection.received for connection in standing),
             requests=None if self._protocol is WireProtocol.TCP else requests,
         )
 
@@ -133,8 +153,12 @@ class FaultProxy:
                     connection.close_upstream()
                     await self._wait_for_the_service(connection)
         finally:
+            if self._carriers is not None:
+                self._carriers.take_back(connection)
             self._connections.discard(connection)
             self._requests += connection.counter.requests
+            self._sent += connection.sent
+            self._received += connection.received
             connection.close()
 
     async def _connected(self, connection: _Connection) -> None:
@@ -153,15 +177,30 @@ class FaultProxy:
                 connection.abort()
                 return
             connection.upstream = upstream
+            await self._carried(connection)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._pump, connection, connection.service, upstream, False)
                 await self._pump(connection, upstream, connection.service, True)
+
+    async def _carried(self, connection: _Connection) -> None:
+        """Have a connection carried without a task, as long as nothing is wrong with it."""
+        if self._carriers is None or self.fault is not None:
+            return
+        token = trio.lowlevel.current_trio_token()
+        self._carriers.carry(connection, partial(_rung, token, connection.carried))
+        try:
+            await connection.carried.wait()
+        finally:
+            self._carriers.take_back(connection)
 
     async def _pump(self, connection: _Connection, source: socket.socket, sink: socket.socket, to_service: bool) -> None:
         """Pass on what comes in one direction until it ends."""
         try:
             async with trio.open_nursery() as nursery:
                 queue = _Queue(self, sink)
+                while self.outage is Outage.BLACK_HOLE and connection.left_over[to_service]:
+                    await self.changed()
+                await _send_all(sink, memoryview(connection.left_over[to_service]))
                 while await self._piece(connection, source, sink, to_service, queue, nursery):
                     pass
                 await queue.drained()
@@ -193,11 +232,7 @@ class FaultProxy:
                 if not count:
                     return False
                 piece = buffer[:count]
-                if to_service:
-                    self._received += count
-                else:
-                    self._sent += count
-                    connection.counter.feed(piece)
+                connection.passed(piece, to_service=to_service)
                 if shaper is not None or queue:
                     piece = self._cut(connection, piece) if to_service else piece
                     at = trio.current_time() if shaper is None else shaper.release(trio.current_time(), count, to_service)
@@ -246,10 +281,25 @@ class FaultProxy:
 class _Connection:
     """One connection of the service and the one to the dependency that belongs to it.
 
-    orphaned: the dependency's end was closed without a word. received_since: bytes of responses since the fault began.
+    orphaned: the dependency's end was closed without a word. received_since: bytes of responses since the fault began. sent,
+    received: bytes to the dependency and from it. left_over: by direction, what was read and not written when tasks took over.
+    carried: set when they have to.
     """
 
-    __slots__ = ("counter", "orphaned", "pair_scope", "received_since", "scope", "service", "to_cut", "upstream")
+    __slots__ = (
+        "carried",
+        "counter",
+        "left_over",
+        "orphaned",
+        "pair_scope",
+        "received",
+        "received_since",
+        "scope",
+        "sent",
+        "service",
+        "to_cut",
+        "upstream",
+    )
 
     def __init__(self, service: socket.socket, counter: Counter) -> None:
         self.service = service
@@ -257,7 +307,17 @@ class _Connection:
         self.counter = counter
         self.scope, self.pair_scope = trio.CancelScope(), trio.CancelScope()
         self.orphaned = self.to_cut = False
-        self.received_since = 0
+        self.received_since = self.sent = self.received = 0
+        self.left_over = {True: b"", False: b""}
+        self.carried = trio.Event()
+
+    def passed(self, piece: memoryview, *, to_service: bool) -> None:
+        """Count what has been read."""
+        if to_service:
+            self.received += len(piece)
+        else:
+            self.sent += len(piece)
+            self.counter.feed(piece)
 
     def abort(self) -> None:
         """End it by a reset on both sides."""
@@ -390,6 +450,12 @@ async def _send_all(sink: socket.socket, piece: memoryview) -> None:
             await trio.lowlevel.wait_writable(sink)
             continue
         piece = piece[sent:]
+
+
+def _rung(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:
+    """Set an event from another thread; the loop may be over by then."""
+    with contextlib.suppress(trio.RunFinishedError):
+        token.run_sync_soon(event.set)
 
 
 def _reset(accepted: socket.socket) -> None:

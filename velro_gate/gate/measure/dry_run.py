@@ -103,7 +103,9 @@ class DryRun:
         for phase in self.setup.phases:
             requests = rates[phase.name] * phase.duration
             answers = {ALL_STEPS: requests, **{step: share * requests for step, share in shares.items()}}
-            expected.append(PhaseResponses(phase=phase.name, seconds=phase.duration, answers=answers))
+            expected.append(
+                PhaseResponses(phase=phase.name, seconds=phase.duration, answers=answers, broken=bool(phase.experiments))
+            )
         return list(comparable(expected, self.setup.plan.policy))
 
     def _way(self) -> str:

@@ -24,13 +24,20 @@ class PhaseResponses:
     """The length of the measured stretch."""
     answers: Mapping[str, float]
     """Responses in it, by step, ``all`` among them."""
+    broken: bool = False
+    """Whether something is broken on purpose in it, so that only figures of that are compared."""
 
 
 def comparable(phases: Sequence[PhaseResponses], policy: Policy) -> Iterator[str]:
     """One sentence on the response times that will be compared, for all phases alike, and one for each that will not be."""
     able: dict[str, list[str]] = defaultdict(list)
     missing = []
+    broken = [phase.phase for phase in phases if phase.broken]
+    if broken:
+        yield f"Compared with baselines in {', '.join(broken)}: the figures of what is broken on purpose, and no other."
     for phase in phases:
+        if phase.broken:
+            continue
         rows = [row for row in _rows(phase, policy) if row.metric.quantile is not None]
         enough = [row for row in rows if is_enough(phase.answers.get(row.step, 0.0), row.metric)]
         able[", ".join(map(_name, enough))].append(phase.phase)

@@ -30,26 +30,26 @@ class Dependency:
         self._faults: tuple[type[Exception], ...] = (ConnectionError, TimeoutError, *faults)
         self._deadline = deadline
 
-    async def ask(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """The operation's result.
+    async def ask(self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None) -> T:
+        """The operation's result. deadline: seconds, for what is more than one question; None: the usual ones.
 
         Raises:
             AwayError: the breaker is open, the dependency failed, or the deadline passed.
         """
         for _ in range(self.retries):
             try:
-                return await self._try(operation)
+                return await self._try(operation, deadline)
             except AwayError:
                 continue
         if not self.retries and not self.breaker.admits():
             raise AwayError(self.name, "not asked while its breaker is open", math.ceil(self.breaker.retry_after) or 1)
-        return await self._try(operation)
+        return await self._try(operation, deadline)
 
-    async def _try(self, operation: Callable[[], Awaitable[T]]) -> T:
+    async def _try(self, operation: Callable[[], Awaitable[T]], deadline: float | None) -> T:
         try:
             if self.taken_away:
                 raise ConnectionError("taken away by an experiment")
-            async with asyncio.timeout(self._deadline):
+            async with asyncio.timeout(self._deadline if deadline is None else deadline):
                 result = await operation()
         except self._faults as fault:
             self.breaker.failed()

@@ -16,6 +16,9 @@ from velro_gate.sandbox.stores.memory import Memory
 from velro_gate.sandbox.stores.shared import Shared
 from velro_gate.sandbox.tally import DATABASE, MEMORY, REDIS, Tally
 
+FLUSH_SECONDS = 8.0
+"""For finding and dropping tens of thousands of keys, batch by batch."""
+
 
 class Found(NamedTuple):
     """A body and the layer that gave it; body is None when there is no such thing."""
@@ -87,7 +90,7 @@ class Layers:
             return
         self._superseded |= {key for key in self._fetching if key.startswith(prefix)}
         self._memory.flush(prefix)
-        await self._redis.ask(lambda: self._shared.flush(prefix))
+        await self._redis.ask(lambda: self._shared.flush(prefix), deadline=FLUSH_SECONDS)
 
     async def drop(self, key: str) -> None:
         """Forget one key in both layers, and no other that begins like it.
@@ -111,7 +114,7 @@ class Layers:
         if layer == MEMORY:
             self._memory.flush()
         else:
-            await self._redis.ask(self._shared.flush)
+            await self._redis.ask(self._shared.flush, deadline=FLUSH_SECONDS)
             self._outdated.clear()
 
     async def _fetch(self, key: str, query: Callable[[], Awaitable[bytes | None]]) -> Found:
