@@ -33,7 +33,7 @@ _QUANTILES = ("p50", "p95", "p99", LATENESS)
 def phase_table(record: RunRecord) -> Table:
     """One row a phase."""
     table = Table(title=f"{record.plan.scenario}, profile {record.plan.profile}", title_justify="left")
-    for heading in ("phase", "users", "requests/s", "p50", "p95", "p99", "errors", "hit rate", "lateness p99", "generator CPU"):
+    for heading in ("phase", "users", "rate, /s", "p50", "p95", "p99", "errors", "hit rate", "lateness p99", "generator CPU"):
         table.add_column(heading, justify="left" if heading == "phase" else "right")
     few = False
     for phase in record.phases:

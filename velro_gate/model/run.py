@@ -198,6 +198,7 @@ class Progress:
     phase: str
     phase_number: int
     phase_count: int
+    """0: not known."""
     stage: Stage
     users: int
     connected: int

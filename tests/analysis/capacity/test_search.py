@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from velro_gate.analysis.capacity.search import TRIES, Done, SearchRules, TrialStep, next_trial
 from velro_gate.model.capacity import Ending, Trial
@@ -38,6 +41,27 @@ def test_a_search_closes_in_on_the_capacity_from_either_side(capacity: float) ->
     above = min(one.load for one in trials if one.score > 0.0)
     assert below <= capacity <= above
     assert above / below <= 1.0 + RULES.precision
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**31), st.floats(0.01, 3.0), st.floats(20.0, 2_000.0))
+def test_a_search_ends_however_much_its_trials_contradict_each_other(seed: int, noise: float, capacity: float) -> None:
+    random = np.random.default_rng(seed)
+    quiet = service(capacity)
+    trials, done = searched(lambda load: quiet(load) + float(random.normal(0.0, noise)))
+    assert isinstance(done.ending, Ending)
+    assert trials
+
+
+def test_trials_that_lie_on_one_side_when_put_together_are_followed_by_a_load_beyond_them() -> None:
+    def trial(load: float, score: float, error: float) -> Trial:
+        return Trial(load=load, score=score, error=error, seconds=10.0, throughput=load)
+
+    # 100 missed them by little, 103 met them by little: put together they meet them.
+    tried = [trial(98.0, -0.3, 0.1)] * 2 + [trial(100.0, 0.02, 0.3)] * 2 + [trial(103.0, -0.05, 0.1)] * 2
+    step = next_trial(tried, RULES, spent=100.0)
+    assert isinstance(step, TrialStep)
+    assert step.load == pytest.approx(103.0 * 1.08, rel=0.01)
 
 
 def test_no_load_far_above_the_capacity_is_tried() -> None:

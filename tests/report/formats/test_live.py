@@ -71,6 +71,13 @@ def test_the_live_view_shows_steps_layers_and_what_the_service_uses() -> None:
     assert "CPU 62.0 % of a core · pool 3 of 20" in text
 
 
+def test_of_a_search_whose_length_is_not_known_only_the_number_of_the_trial_is_shown() -> None:
+    seen = progress(phase="steady, 200/s", phase_number=4, phase_count=0)
+    assert progress_line(seen).startswith("[4] steady, 200/s  ")
+    assert "4 steady, 200/s" in shown(LiveView().update(seen))
+    assert "of 0" not in shown(LiveView().update(seen))
+
+
 def test_the_live_view_leaves_out_what_is_not_known() -> None:
     text = shown(LiveView().update(progress()))
     assert "p95 of steps" not in text
@@ -82,6 +89,16 @@ def test_the_course_of_a_phase_is_drawn_from_zero_to_its_largest_value() -> None
     assert course([3.0]) == ""
     assert course([0.0, 0.0]) == ""
     assert len(course([1.0] * 500)) == 40
+
+
+def test_a_course_says_what_its_highest_bar_is_and_the_lines_begin_below_one_another() -> None:
+    view = LiveView()
+    for rate, p95 in ((250.0, 0.02), (500.0, 0.04)):
+        text = shown(view.update(progress(rate=rate, p95=p95, steps=(("login", 0.0123),))))
+    lines = text.splitlines()
+    rate, p95 = (next(line for line in lines if end in line) for end in ("up to 500/s", "up to 40.0 ms"))
+    steps = next(line for line in lines if "login 12.3 ms" in line)
+    assert rate.index("▅█") == p95.index("▅█") == steps.index("login")
 
 
 def test_finished_phases_stay_in_view_with_their_figures() -> None:

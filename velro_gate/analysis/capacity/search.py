@@ -15,7 +15,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from velro_gate.analysis.capacity.estimate import NEAR, LoadScore, by_load, capacity_of
+import numpy as np
+
+from velro_gate.analysis.capacity.estimate import NEAR, LoadScore, by_load, capacity_of, monotone
 from velro_gate.model.capacity import Ending, Trial
 
 GROWTH = 1.5
@@ -117,7 +119,8 @@ def _next_load(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending
 def _refined(trials: Sequence[Trial], rules: SearchRules) -> float | Ending:
     """A load near the estimate, or that it is good enough."""
     found = capacity_of(trials)
-    assert found is not None, "there are loads on both sides"
+    if found is None:
+        return _beyond(by_load(trials), rules)
     near = [one for one in trials if abs(math.log(one.load / found.value)) <= NEAR]
     fine = [one for one in near if one.drowned or one.seconds > 0.5 * (1.0 + LONGER) * rules.length(one.load)]
     narrow = math.log(found.high / found.low) <= rules.precision
@@ -126,6 +129,17 @@ def _refined(trials: Sequence[Trial], rules: SearchRules) -> float | Ending:
     load = _allowed(found.value * (1.0 + AROUND[len(fine) % len(AROUND)]), rules)
     # Of few users there is nothing in between.
     return Ending.FOUND if sum(one.load == load for one in near) >= 2 * TRIES else load
+
+
+def _beyond(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending:
+    """A load beyond all that were tried, where trials that contradict each other lie on one side of the limit, put together."""
+    apart = 1.0 + 2.0 * rules.precision
+    level = monotone(np.array([one.score for one in loads]), np.array([one.error**-2 for one in loads]))
+    if level[0] > 0.0:
+        load = _allowed(loads[0].load / apart, rules)
+        return load if load < loads[0].load else Ending.NONE_MET
+    load = _allowed(loads[-1].load * apart, rules)
+    return load if load > loads[-1].load else Ending.ALL_MET
 
 
 def bounds(loads: Sequence[LoadScore]) -> tuple[LoadScore | None, LoadScore | None]:

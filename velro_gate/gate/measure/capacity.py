@@ -258,7 +258,9 @@ class _Search:
         parts: list[Samples] = []
 
         def observe(progress: Progress) -> None:
-            self._effects.observe(replace(progress, phase=f"{phase.name}, {self._load(step.load)}", phase_number=number))
+            title = f"{phase.name}, {self._load(step.load)}"
+            # How many there will be depends on what they show.
+            self._effects.observe(replace(progress, phase=title, phase_number=number, phase_count=0))
             if drowning.seen(progress):
                 ended.set()
 

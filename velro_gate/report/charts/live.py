@@ -87,11 +87,13 @@ def _row(at: float, progress: Progress) -> dict[str, Any]:
         "pool_used": (COUNT, used),
         "pool_size": (COUNT, size),
     }
+    # How many trials a search makes is not known before it ends.
+    place = f"{progress.phase_number}" + (f" of {progress.phase_count}" if progress.phase_count else "")
     return {
         "at": float(int(at * 1e3)),
         "phase": visible(progress.phase),
         "measured": progress.stage is not Stage.RAMP,
-        "state": f"{progress.phase_number} of {progress.phase_count}: {visible(progress.phase)}, {_STAGES[progress.stage]}, "
+        "state": f"{place}: {visible(progress.phase)}, {_STAGES[progress.stage]}, "
         f"{units.format_whole_duration(progress.remaining)} left, {units.format_count(progress.errors)} errors",
         "figures": {name: scale.shown((value,))[0] for name, (scale, value) in figures.items()},
         "steps": _named(progress.steps, MILLISECONDS),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, median
 
@@ -30,7 +30,7 @@ def progress_line(progress: Progress) -> str:
     """One line, the same order every time, so that a log can be read down its columns."""
     return "  ".join(
         (
-            f"[{progress.phase_number}/{progress.phase_count}] {visible(progress.phase)}",
+            f"[{_place(progress, '/')}] {visible(progress.phase)}",
             _STAGES[progress.stage],
             f"users {_users(progress)}",
             f"rate {_rate(progress)}",
@@ -100,10 +100,22 @@ class LiveView:
             "p95 of steps": steps,
             "cache": layers,
             "service": service,
-            "rate": course(self.rates),
-            "p95": course(self.p95s),
+            "rate": _course_line(self.rates, units.format_rate),
+            "p95": _course_line(self.p95s, units.format_seconds),
         }
-        return [Text.assemble((f"{name} ", "dim"), line) for name, line in lines.items() if line]
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(style="dim", no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, line in lines.items():
+            if line:
+                grid.add_row(name, Text(line))
+        return [grid] if grid.row_count else []
+
+
+def _course_line(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """The course with the value of its highest bar; empty where there is none."""
+    drawn = course(values)
+    return f"{drawn} up to {words(max(values[-_COURSE:]))}" if drawn else ""
 
 
 def course(values: Sequence[float]) -> str:
@@ -116,8 +128,13 @@ def course(values: Sequence[float]) -> str:
 
 
 def _title(progress: Progress) -> Text:
-    where = f"{progress.phase_number} of {progress.phase_count} "
-    return Text.assemble(where, (visible(progress.phase), "bold"), f" · {_STAGES[progress.stage]}")
+    return Text.assemble(f"{_place(progress, ' of ')} ", (visible(progress.phase), "bold"), f" · {_STAGES[progress.stage]}")
+
+
+def _place(progress: Progress, of: str) -> str:
+    """Which phase it is, and of how many where that is known: a search does not know it."""
+    number, count = progress.phase_number, progress.phase_count
+    return f"{number}{of}{count}" if count else str(number)
 
 
 def _figures(progress: Progress) -> RenderableType:
