@@ -18,7 +18,10 @@ from rich.rule import Rule
 
 from tests.analysis.runs import planned, run, summary
 from tests.cli.command import command, environment, tiny_scenario, velro_gate
+from tests.report.examples import EXAMPLES
+from tests.report.golden import shown
 from velro_gate.cli.entry import _guarded
+from velro_gate.cli.measured import phase_table
 from velro_gate.cli.output import Lasting, people, show, talk
 from velro_gate.hardening import ignore_unreadable_cookies
 from velro_gate.model.scenario import Comparator, Requirement
@@ -209,3 +212,13 @@ def test_a_cookie_that_the_standard_library_cannot_read_prints_no_traceback() ->
         ignore_unreadable_cookies()
         kept.extract_cookies(sent)
     assert len(kept) == 0
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_the_table_of_a_run_keeps_names_and_figures_in_a_narrow_terminal(columns: int) -> None:
+    text = shown(phase_table(EXAMPLES["pass"]()[0]), width=columns)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= columns
+    if columns == 80:
+        assert sum(" ms " in line for line in lines) == len(EXAMPLES["pass"]()[0].phases)
+    assert all(phase.name[:4] in text for phase in EXAMPLES["pass"]()[0].phases)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from velro_gate import units
 from velro_gate.cli.options import Format
-from velro_gate.cli.output import put, show
+from velro_gate.cli.output import figures_table, put, show
 from velro_gate.gate.measure.results import Results
 from velro_gate.model.metrics import LATENESS
 from velro_gate.model.record import RunRecord
 from velro_gate.report.parts.trustline import generator_alone
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def print_run(record: RunRecord, results: Results, format: Format) -> int:
@@ -27,14 +29,13 @@ def print_run(record: RunRecord, results: Results, format: Format) -> int:
     return 0
 
 
+_HEADS = ("phase", "users", "rate,\n/s", "p50", "p95", "p99", "errors", "hit\nrate", "lateness\np99", "generator\nCPU")
 _QUANTILES = ("p50", "p95", "p99", LATENESS)
 
 
 def phase_table(record: RunRecord) -> Table:
     """One row a phase."""
-    table = Table(title=f"{record.plan.scenario}, profile {record.plan.profile}", title_justify="left")
-    for heading in ("phase", "users", "rate, /s", "p50", "p95", "p99", "errors", "hit rate", "lateness p99", "generator CPU"):
-        table.add_column(heading, justify="left" if heading == "phase" else "right")
+    table = figures_table(*_HEADS, left=("phase",), title=f"{record.plan.scenario}, profile {record.plan.profile}")
     few = False
     for phase in record.phases:
         found = {name: phase.measurement(name) for name in (*_QUANTILES, "throughput", "error_rate", "hit_rate")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from velro_gate.errors import StorageError
@@ -18,6 +18,7 @@ from velro_gate.secrecy import outgoing, outgoing_json
 if TYPE_CHECKING:
     # Imported where it draws, since texts are printed without it.
     from rich.console import Console, RenderableType
+    from rich.table import Table
 
 WIDTH_WITHOUT_TERMINAL = 10_000
 """Columns: whoever reads a pipe or a file folds lines by himself, or searches them."""
@@ -68,6 +69,17 @@ def show(*parts: RenderableType) -> None:
         console.print(part, markup=False, width=WIDTH_OF_RULES if isinstance(part, Rule) and not on_terminal else None)
     text = kept.getvalue().removesuffix("\n")
     put(text if on_terminal else "\n".join(line.rstrip() for line in text.split("\n")))
+
+
+def figures_table(*heads: str, left: Sequence[str], title: str | None = None) -> Table:
+    """A table that fits a terminal of 80 columns: without a frame. left: heads of columns of text."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+    for head in heads:
+        table.add_column(head, justify="left" if head in left else "right", overflow="fold")
+    return table
 
 
 class _Kept(io.StringIO):

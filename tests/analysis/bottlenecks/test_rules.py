@@ -8,6 +8,7 @@ import pytest
 from tests.analysis.bottlenecks.observing import RATE, SECONDS, changed, codes, failed, found, quiet, ticks
 from tests.analysis.phases import health
 from velro_gate.analysis.bottlenecks.densest import densest
+from velro_gate.analysis.bottlenecks.find import CLEAR
 from velro_gate.model.facts.bottlenecks import (
     CacheMisses,
     DependencyDown,
@@ -106,6 +107,7 @@ def test_memory_that_surely_grows_faster_than_a_warm_up_is_found() -> None:
     (one,) = found(None, {("service", "rss"): [(100.0 + 2.0 * i) * MIB for i in range(N)]})
     assert isinstance(one.facts, MemoryGrowth)
     assert one.facts.rate == pytest.approx(120.0 * MIB, rel=0.01)
+    assert one.strength < CLEAR, "a short stretch may be a warm-up, so what is clear stands before it"
 
 
 def test_memory_that_rises_once_and_stays_does_not_grow() -> None:

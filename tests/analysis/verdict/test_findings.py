@@ -135,7 +135,7 @@ class TestComparisonFindings:
         found = findings(comparison(), comparison(step="all"))
         assert [finding.level for finding in found] == [Level.FAIL, Level.FAIL]
         assert "in authorization_check" in words(found[0]).advice
-        assert "in every step" in words(found[1]).advice
+        assert "what this change does." in words(found[1]).advice
 
     def test_a_suspicion_says_that_it_is_not_confirmed(self) -> None:
         (found,) = findings(comparison(verdict=Change.SUSPICIOUS, level=Level.INCONCLUSIVE, p=0.012))

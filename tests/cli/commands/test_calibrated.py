@@ -43,9 +43,15 @@ def test_the_table_has_a_row_for_each_run_in_the_order_made_and_says_why_one_was
     first, second = run(number=0), run(summary(times=1.1), number=2)
     slow = run(summary(times=5.0, failed=60), number=1)
     print_calibrated(Calibrated(stored=(first, second), refused=((slow, "p95 of steady misses its limit"),)))
-    rows = [line for line in capsys.readouterr().out.splitlines() if "run-" in line]
-    assert [next(word for word in row.split() if word.startswith("run-")) for row in rows] == ["run-0", "run-1", "run-2"]
-    figures = [("100/s", "5.00 ms", "12.0 ms", "20.0 ms", "yes"), ("25.0 ms", "60.0 ms", "100 ms", "no: p95 of steady")]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "run-" in line] == [
+        "run 1: run-0",
+        "run 2: run-1, not stored: p95 of steady misses its limit",
+        "run 3: run-2",
+    ]
+    rows = [line for line in lines if "steady" in line and " ms" in line]
+    assert max(map(len, rows)) <= 80
+    figures = [("100/s", "5.00 ms", "12.0 ms", "20.0 ms", "yes"), ("25.0 ms", "60.0 ms", "100 ms", "no")]
     assert all(word in rows[0] for word in figures[0]), rows[0]
     assert all(word in rows[1] for word in figures[1]), rows[1]
     assert "13.2 ms" in rows[2]

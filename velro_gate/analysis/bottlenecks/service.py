@@ -17,6 +17,7 @@ from velro_gate.model.facts.bottlenecks import (
     ServiceCpu,
     SlowQuery,
 )
+from velro_gate.model.metrics import LONG_STRETCH
 
 LEAST_READINGS = 3
 """Fewer are no series."""
@@ -29,6 +30,9 @@ GROWTH = 0.10
 judged by ``rss_growth`` itself."""
 
 GROWTH_BYTES = 16.0 * 2**20
+
+SHORT_GROWTH = 0.4
+"""The most that growth in a stretch under LONG_STRETCH weighs: a process that has just started grows as a leak does."""
 
 SLOW_QUERY = 0.5
 """Seconds of one statement that many requests of a service cannot afford."""
@@ -90,7 +94,7 @@ def cpu_bound_service(seen: Observed) -> Iterator[Bottleneck]:
 
 
 def memory_growth(seen: Observed) -> Iterator[Bottleneck]:
-    """Resident memory certainly grows, and by more than a warm-up."""
+    """Resident memory certainly grows, and by more than a warm-up; weak evidence in a stretch that may all be warm-up."""
     at, rss = seen.gauge("service", "rss")
     found = growth(at, rss)
     if found is None or len(rss) < LEAST_READINGS:
@@ -101,7 +105,7 @@ def memory_growth(seen: Observed) -> Iterator[Bottleneck]:
     yield Bottleneck(
         start=seen.since(float(at[0])),
         end=seen.since(float(at[-1])),
-        strength=min(found.low / (2.0 * GROWTH * usual), 1.0),
+        strength=min(found.low / (2.0 * GROWTH * usual), 1.0 if seen.seconds >= LONG_STRETCH else SHORT_GROWTH),
         series=("service/rss",),
         facts=MemoryGrowth(rate=found.value, low=found.low, share=found.value / usual),
     )

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from velro_gate import units
 from velro_gate.analysis.rows.noise import ENOUGH_BASELINES
 from velro_gate.analysis.stored.comparison import compare
-from velro_gate.cli.output import put, show
+from velro_gate.cli.output import figures_table, put, show
 from velro_gate.gate.judge.calibrate import Calibrated
 from velro_gate.model.metrics import METRICS, TAIL
 from velro_gate.model.record import Estimate, PhaseSummary, RunRecord
@@ -25,15 +23,16 @@ _FIGURES = ("throughput", "p50", "p95", "p99", "error_rate")
 
 def print_calibrated(made: Calibrated) -> None:
     """One row for each phase of each run, including those that were not stored; then the noise and what will be detected."""
-    table = Table()
-    for heading in ("run", "phase", "requests/s", "p50", "p95", "p99", "errors", "stored"):
-        table.add_column(heading, justify="left" if heading in ("run", "phase", "stored") else "right")
+    table = figures_table("run", "phase", "requests/s", "p50", "p95", "p99", "errors", "stored", left=("phase", "stored"))
     reasons = {record.id: why for record, why in made.refused}
-    for record in sorted((*made.stored, *(record for record, _ in made.refused)), key=lambda run: (run.started_at, run.id)):
+    runs = sorted((*made.stored, *(record for record, _ in made.refused)), key=lambda run: (run.started_at, run.id))
+    for number, record in enumerate(runs, 1):
         for phase in record.phases:
-            table.add_row(record.id, phase.name, *_cells(phase), f"no: {reasons[record.id]}" if record.id in reasons else "yes")
+            table.add_row(str(number), phase.name, *_cells(phase), "no" if record.id in reasons else "yes")
     table.caption, table.caption_justify = FEW_NOTE if _has_few(made) else None, "left"
     show(table)
+    for number, record in enumerate(runs, 1):
+        put(f"run {number}: {record.id}{f', not stored: {reasons[record.id]}' if record.id in reasons else ''}")
     if len(made.stored) > 1:
         for line in _sentences(made.stored):
             put(line)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rich.table import Table
-
 from velro_gate.cli.options import Format
-from velro_gate.cli.output import put, show
-from velro_gate.model.record import RunRecord, fingerprint
+from velro_gate.cli.output import figures_table, put, show
+from velro_gate.model.record import RunRecord
 from velro_gate.store.baselines import list_baselines
 from velro_gate.store.records import RECORD, read_record
+
+_HEADS = ("no.", "recorded, UTC", "scenario", "profile", "revision", "runner", "used")
 
 
 def print_baselines(root: Path, format: Format) -> int:
@@ -34,24 +34,23 @@ def print_baselines(root: Path, format: Format) -> int:
     if not listed.found:
         put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
     else:
-        table = Table()
-        for heading in ("recorded", "scenario", "profile", "environment", "revision", "runner", "used", "file"):
-            table.add_column(heading, overflow="fold")
-        for path, record in listed.found:
+        table = figures_table(*_HEADS, left=_HEADS[1:])
+        for number, (path, record) in enumerate(listed.found, 1):
             table.add_row(
-                record.started_at,
+                str(number),
+                record.started_at[:16].replace("T", " "),
                 record.plan.scenario,
                 record.plan.profile,
-                fingerprint(record.environment),
                 record.revision.sha[:7] or "unknown",
                 record.environment.runner,
                 _use(record, listed.pins.get(path)),
-                str(path),
             )
         show(table)
-        for path, record in listed.found:
+        # Not in the table: a path that is folded into a cell cannot be copied into the next command.
+        for number, (path, record) in enumerate(listed.found, 1):
+            put(f"{number}: {path}")
             if record.quarantined:
-                put(f"quarantined: {path}: {record.quarantined}")
+                put(f"   quarantined: {record.quarantined}")
     for sentence in listed.skipped:
         put(f"skipped: {sentence}")
     return 0

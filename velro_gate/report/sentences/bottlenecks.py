@@ -21,6 +21,8 @@ _OUTCOMES = {
     "PROTOCOL": "responses that are no HTTP",
     "CAPTURE": "responses without a value that a later step needs",
 }
+_LONG = 100.0
+"""Seconds of growing memory that are more than a warm-up."""
 _DEPENDENCIES = {"redis": "Redis", "database": "PostgreSQL"}
 
 
@@ -69,11 +71,13 @@ def _runner_cpu(found: Bottleneck, facts: causes.RunnerCpu) -> Words:
 
 
 def _memory(found: Bottleneck, facts: causes.MemoryGrowth) -> Words:
+    # The first minutes of a process that has just started look like a leak.
+    warm = "" if found.end - found.start >= _LONG else "Measure two minutes or more, so that it is no warm-up. "
     return Words(
         sentence=f"the service's memory grew by {units.format_growth(facts.rate)} {_when(found)} (at least "
         f"{units.format_growth(facts.low)}), {units.format_share(facts.share)} of its size a minute",
-        advice="Look for a leak, that is, for what each request keeps and nothing releases: compare heap snapshots before and "
-        "after a run.",
+        advice=f"{warm}Look for a leak, that is, for what each request keeps and nothing releases: compare heap snapshots "
+        "before and after a run.",
     )
 
 

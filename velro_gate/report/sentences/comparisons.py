@@ -54,12 +54,13 @@ def row_decided(facts: RowDecided) -> Words:
 
 def _row_advice(facts: RowDecided) -> str:
     row = facts.row
-    step = "every step" if row.step == ALL_STEPS else row.step
+    # The figure of all requests moves as well when one of the steps alone does.
+    where = "" if row.step == ALL_STEPS else f" in {row.step}"
     match row.verdict:
         case Change.REGRESSION | Change.SUSPICIOUS if row.waived:
             return "Fix it before the waiver expires."
         case Change.REGRESSION:
-            return f"Look at what this change does in {step}. If the new level is wanted, {_acceptance(facts)}."
+            return f"Look at what this change does{where}. If the new level is wanted, {_acceptance(facts)}."
         case Change.SUSPICIOUS if row.level is Level.WARN:
             return f"Too few baselines to know this runner's noise: five ({_FIVE}) or a base build would show it."
         case Change.SUSPICIOUS if row.pairs:
