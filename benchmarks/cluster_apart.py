@@ -6,6 +6,7 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -49,9 +50,9 @@ def show_apart(page: Page, counts: Sequence[int], tries: int, words: Sequence[st
         page.say(f"A worker that joins during a load is left alone, and the load goes on: {_yes(apart)}.")
 
 
-def by(running: Site, cluster: Cluster, observe: Callable[[Progress], None]) -> Sent:
+def by(running: Site, cluster: Cluster, observe: Callable[[Progress], None], rate: float) -> Sent:
     """A load against the service on the bridge."""
-    return trio.run(send, running.service.url, FAULTY, cluster, observe)
+    return trio.run(send, running.service.url, replace(FAULTY, arrivals=OpenArrivals(rate=rate)), cluster, observe)
 
 
 def exactness(counts: Sequence[int]) -> Table:

@@ -37,7 +37,7 @@ _QUIET = 1.0
 _NEVER = float("inf")
 _MOST_SECONDS = 30.0
 
-Send = Callable[[Cluster, Callable[[Progress], None]], Sent]
+Send = Callable[[Cluster, Callable[[Progress], None], float], Sent]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,8 @@ class Harm:
 
     make: Callable[[Site], object]
     undo: Callable[[Site], object] = lambda _: None
+    rate: float = 200.0
+    """Requests a second; with more of them memory is used sooner."""
     named: str | None = None
 
 
@@ -83,7 +85,7 @@ def harmed(running: Site, harm: Harm, send: Send) -> Try:
 
     with running.joined(2) as cluster:
         try:
-            kept = send(cluster, strike)
+            kept = send(cluster, strike, harm.rate)
         except BaseException:
             harm.undo(running)
             raise
@@ -188,7 +190,7 @@ def harms() -> dict[str, Harm]:
         FROZEN: Harm(make=suspend, undo=resume),
         "shard's process killed": Harm(make=lambda running: victim(running).shards()[0].kill()),
         "out of memory: killed by the kernel": Harm(make=memory.make, undo=memory.undo),
-        "out of memory: the process gets no more": Harm(make=out_of_address_space),
+        "out of memory: the process gets no more": Harm(make=out_of_address_space, rate=1_500.0),
         "head cut off (its link is down)": Harm(
             make=lambda running: running.network.head.cut_off(),
             undo=lambda running: running.network.head.join_again(),
@@ -246,7 +248,9 @@ def clock_ahead(running: Site, tries: int) -> list[Try]:
     """
     count = len(running.workers) + 1
     preload = running.folder / "ahead.py"
-    preload.write_text("import time\n\nreal = time.time\ntime.time = lambda: real() + 2.0\n")
+    preload.write_text(
+        "import time\n\nif not hasattr(time, 'real'):\n    time.real = time.time\n    time.time = lambda: time.real() + 2.0\n"
+    )
     with another(running, "--preload", preload) as worker:
         return [refused(running, lambda: enter(running, count, 5.0), worker.address) for _ in range(tries)]
 
@@ -308,7 +312,7 @@ def joins_late(running: Site, send: Send) -> tuple[bool, bool]:
                 started.append(stack.enter_context(dask_worker(running, count)))
 
         with running.joined(count) as cluster:
-            result = send(cluster, start).result
+            result = send(cluster, start, 100.0).result
         apart = len(result.phases[0].workers) == count and not result.phases[0].shards_lost
     with running.wait_for(count), dask_worker(running, count), running.joined(count + 1) as waited:
         together = waited.count == count + 1

@@ -89,7 +89,8 @@ class Worker:
         found = []
         for each in self.processes():
             try:
-                if _SHARD in each.cmdline():
+                # One that stands still sends nothing.
+                if _SHARD in each.cmdline() and each.status() != psutil.STATUS_STOPPED:
                     found.append(each)
             except psutil.NoSuchProcess:
                 continue

@@ -139,7 +139,8 @@ def test_a_worker_that_is_killed_breaks_the_run_by_name_and_what_was_measured_is
         assert time.monotonic() - killed[0] < 30.0
         expected = f"{cluster.names[1]} closed its connection: its process ended, or was killed"
         assert ran.run.shards_lost == (expected,)
-        assert len(ran.samples()) > 50
+        # What the lost one had measured is kept as well: its users are those with an odd index.
+        assert set(ran.samples().user % 2) == {0, 1}
         assert shard_processes() == []
 
     with_server(main)

@@ -9,6 +9,7 @@ import pytest
 from tests.cluster.values import FACTS, cluster_of, elsewhere
 from tests.engine.shards.test_run import phase, plan
 from velro_gate.cluster.fit import require_capable, require_sendable, scaled
+from velro_gate.cluster.forecast import cluster_forecast, require_room_for_samples
 from velro_gate.errors import InfeasibleError, UsageError
 from velro_gate.model.scenario import OpenArrivals, Target
 
@@ -50,3 +51,15 @@ def test_a_machine_that_cannot_carry_its_part_is_named_with_what_it_lacks() -> N
     with pytest.raises(InfeasibleError, match=r"worker 2 of 4 \(tcp://10\.0\.0\.3:4000 on two\): 250 users need"):
         require_capable(cluster_of(workers), plans, SCENARIO, service_is_local=False)
     assert require_capable(cluster_of([FACTS, *workers[2:]]), plans, SCENARIO, service_is_local=False) == []
+
+
+def test_a_plan_whose_samples_do_not_fit_into_this_machine_s_memory_is_refused_with_their_size() -> None:
+    long = phase(users=100, duration=10_000.0, arrivals=OpenArrivals(rate=10_000.0))
+    found = cluster_forecast([long], SCENARIO, 10)
+    require_room_for_samples(found, found.merge_memory)
+    require_room_for_samples(found, None)
+    with pytest.raises(
+        InfeasibleError, match=r"the longest phase, about \S+ samples, would take this machine .* of memory"
+    ) as refused:
+        require_room_for_samples(found, 2 * 2**30)
+    assert str(refused.value.why).startswith("2.00 GiB are free")

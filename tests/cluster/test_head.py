@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -162,10 +163,11 @@ def test_a_worker_that_does_not_answer_is_refused_by_name_and_not_waited_for(mon
 # Slow answers
 
 
-def host_that_answers_in(*seconds: float) -> host.WorkerHost:
+def host_that_answers_in(*seconds: float, asked: Sequence[float] = ()) -> host.WorkerHost:
     """One whose pings have taken this long, the first ones often enough."""
     channel = WorkerChannel(memory_stream_pair()[0], sends=b"a" * 32, receives=b"b" * 32, hang_up=lambda: None)
     made = host.WorkerHost("worker 1 of 2", channel)
+    made.asked.extend(asked)
     for each in [seconds[0]] * host.FIRST_PINGS + list(seconds):
         made.clock.add(0.0, 100.0, each)
     return made
@@ -198,6 +200,24 @@ def test_a_worker_that_begins_to_answer_slowly_is_given_up_while_another_one_doe
     said = "answered slowly: the fastest of 3 answers took 600 ms, and 2.00 ms before the load"
     assert given_up(NEAR, SLOW) == ["", said]
     assert given_up(SLOW, NEAR, ONCE_FAST) == [said, "", ""]
+
+
+def test_a_worker_that_leaves_pings_unanswered_is_given_up_while_another_one_does_not() -> None:
+    long_ago = time.perf_counter() - 60.0
+
+    async def main(*hosts: host.WorkerHost) -> list[str]:
+        with trio.move_on_after(1.0):
+            await attending._watch_answers(hosts)
+        return [each.how for each in hosts]
+
+    def late() -> host.WorkerHost:
+        return host_that_answers_in(0.001, asked=(long_ago, long_ago + 1.0))
+
+    def run(*hosts: host.WorkerHost) -> list[str]:
+        return trio.run(main, *hosts, clock=MockClock(autojump_threshold=0.0))
+
+    assert run(host_that_answers_in(0.001), late()) == ["", "has not answered for 3 s"]
+    assert run(late(), late()) == ["", ""], "it is this machine that does not hear"
 
 
 def test_nobody_is_given_up_where_all_answer_slowly_or_one_answer_of_three_is_fast() -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import trio
@@ -19,7 +20,7 @@ import trio
 from velro_gate.cluster.channel import Refused, Stream, Ticket, WorkerChannel, admit, new_key
 from velro_gate.cluster.connect import Cluster, require_answers
 from velro_gate.cluster.host import FIRST_PINGS, SLOW_ANSWER, SLOW_PINGS, WorkerHost
-from velro_gate.cluster.worker import INTRODUCTION, host_shard
+from velro_gate.cluster.worker import INTRODUCTION, SILENT, host_shard
 from velro_gate.errors import BrokenError, VelroError
 from velro_gate.units import format_duration, format_seconds
 
@@ -31,7 +32,7 @@ MOST_STRANGERS = 64
 
 _ASK_AFTER = 1.5
 _END_SECONDS = 5.0
-_LOOK_EVERY = 0.1
+_LOOK_EVERY, _LOOKS = 0.1, 3
 
 
 @asynccontextmanager
@@ -240,26 +241,35 @@ async def _watch_scheduler(cluster: Cluster, hosts: Sequence[WorkerHost]) -> Non
     """Without its scheduler the cluster's workers end sooner or later; the run is given up before."""
     while cluster.alive():
         await trio.sleep(_LOOK_EVERY)
-    hosts[0].how = f"was given up: the cluster's scheduler at {cluster.scheduler} was lost"
-    hosts[0].kill()
+    hosts[0].give_up(f"was given up: the cluster's scheduler at {cluster.scheduler} was lost")
 
 
 async def _watch_answers(hosts: Sequence[WorkerHost]) -> None:
-    """Give up a worker that answers slowly while another one does not: its response times are those of its own network.
+    """Give up a worker that answers late, or too slowly, while another one does not: its times are those of its network.
 
     Where all are slow, this machine is.
     """
     before = {host: host.clock.round_trip(FIRST_PINGS) for host in hosts}
+    looks = 0
     while True:
         await trio.sleep(_LOOK_EVERY)
-        took = {host: host.clock.round_trip(SLOW_PINGS) for host in hosts if not host.gone.is_set()}
-        slowest = max(took, key=lambda host: took[host], default=None)
-        if slowest is not None and took[slowest] - min(took.values()) > SLOW_ANSWER:
-            slowest.how = (
+        there = [host for host in hosts if not host.gone.is_set()]
+        if len(there) < 2:
+            continue
+        now = perf_counter()
+        waited = {host: host.waited(now) for host in there}
+        took = {host: host.clock.round_trip(SLOW_PINGS) for host in there}
+        latest, slowest = max(there, key=lambda host: waited[host]), max(there, key=lambda host: took[host])
+        # After a pause of our own, answers lie there that were not read yet.
+        looks = looks + 1 if waited[latest] > SILENT > min(waited.values()) else 0
+        if looks > _LOOKS:
+            latest.give_up(f"has not answered for {format_duration(SILENT)}")
+            return
+        if took[slowest] - min(took.values()) > SLOW_ANSWER:
+            slowest.give_up(
                 f"answered slowly: the fastest of {SLOW_PINGS} answers took {format_seconds(took[slowest])}, and "
                 f"{format_seconds(before[slowest])} before the load"
             )
-            slowest.kill()
             return
 
 

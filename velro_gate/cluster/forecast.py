@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from velro_gate import units
 from velro_gate.cluster.fit import scaled
 from velro_gate.engine.machine.forecast import forecast
+from velro_gate.errors import InfeasibleError
 from velro_gate.model.samples import COLUMNS
 from velro_gate.model.scenario import Phase, Scenario
 
@@ -74,6 +75,22 @@ def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int) 
         longest=longest,
         merge_seconds=longest * MERGE_COST,
         merge_memory=round(longest * MERGE_BYTES),
+    )
+
+
+def require_room_for_samples(found: ClusterForecast, memory: int | None) -> None:
+    """Refuse a plan whose samples this machine could not put together afterwards. memory: bytes free; None: unknown.
+
+    Raises:
+        InfeasibleError: says how much they would take.
+    """
+    if memory is None or found.merge_memory <= memory:
+        return
+    raise InfeasibleError(
+        f"the figures of the longest phase, about {units.format_whole(found.longest)} samples, would take this machine "
+        f"{units.format_bytes(found.merge_memory)} of memory",
+        why=f"{units.format_bytes(memory)} are free, and samples are put together here, whichever worker they come from",
+        hint="Shorten the phase, lower its rate, or call velro-gate on a machine with more memory.",
     )
 
 

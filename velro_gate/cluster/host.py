@@ -6,6 +6,7 @@ import json
 import math
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class WorkerHost:
     clock: ClockWatch = field(default_factory=ClockWatch)
     walls: list[Offset] = field(default_factory=list)
     link: Link = field(init=False)
+    asked: deque[float] = field(default_factory=deque)
+    """When the pings left that were not answered yet."""
     answered: float = 0.0
     """When the last ping that was answered had been sent."""
     how: str = ""
@@ -67,6 +70,11 @@ class WorkerHost:
         """See ShardHost."""
         self.lost = True
         self.channel.close()
+
+    def give_up(self, how: str) -> None:
+        """End it at once. how: in words that follow its name."""
+        self.how = how
+        self.kill()
 
     async def how_it_ended(self) -> str:
         """See ShardHost."""
@@ -114,6 +122,7 @@ class WorkerHost:
             trio.BrokenResourceError, trio.ClosedResourceError: the worker is gone.
         """
         sent = perf_counter()
+        self.asked.append(sent)
         await self.channel.send(FrameKind.PING, struct.pack("!d", sent))
         return sent
 
@@ -123,10 +132,16 @@ class WorkerHost:
         if not (0.0 <= sent <= received and math.isfinite(theirs) and math.isfinite(wall)):
             raise ValueError("these are no times of a ping")
         self.answered = sent
+        while self.asked and self.asked[0] <= sent:
+            self.asked.popleft()
         self.clock.add(sent, theirs, received)
         if len(self.walls) < FIRST_PINGS:
             to_wall = time.time() - received
             self.walls.append(offset_of(sent + to_wall, wall, received + to_wall))
+
+    def waited(self, now: float) -> float:
+        """Seconds for which an answer has been waited for."""
+        return now - self.asked[0] if self.asked else 0.0
 
     def check_time_of_day(self) -> None:
         """Refuse a worker whose time of day is wrong, or ours: time stamps and tokens in requests would be.

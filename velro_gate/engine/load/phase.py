@@ -351,6 +351,8 @@ class _Phase:
                 # Where ports are scarce it reads a long table of the kernel's.
                 await self.plan.aside(self._watch.sample)
             self.plan.observe(self._progress.progress(state.stage))
+            if self.plan.sync.hands_on:
+                self._context.recorder.flush()
             gone = self._gone()
             # In a phase that was stopped, silence says nothing about the service.
             if gone is not None and not state.interrupted:

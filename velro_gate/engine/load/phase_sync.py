@@ -30,5 +30,7 @@ class PhaseSync:
     """Takes the phase's number, from 1, when all is ready for it; the instant at which it begins, perhaps a little ahead."""
     end: Callable[[float], Awaitable[float]] = _same
     """Takes the end of the stretch in which everything that fell due was handed out; the earliest such end of all shards."""
+    hands_on: bool = False
+    """Whether samples are handed on every second, and not only when the table is full: of a shard that is lost they are all."""
     planned: Callable[[Schedule], None] = _unseen
     """Gets the whole phase's schedule, of which each shard sends its part, before ``begin``; not called in a closed loop."""

@@ -88,7 +88,8 @@ class Recorder:
         count = self._at // _PACK.size
         if not count:
             return
-        self._previous = self._table[max(0, count - _RECENT) : count].copy()
+        newest = self._table[max(0, count - _RECENT) : count]
+        self._previous = np.concatenate([self._previous, newest])[-_RECENT:]
         columns = {name: self._table[name][:count].copy() for name in COLUMNS}
         for name in ("due", "sent", "done"):
             columns[name] -= self._origin

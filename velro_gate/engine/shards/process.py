@@ -188,7 +188,7 @@ async def _send(load: Load, link: Link, orders: _Orders, beginnings: trio.Nurser
         if beginnings is not None:
             orders.began(at, beginnings)
 
-    sync = PhaseSync(begin=orders.begin, end=orders.end)
+    sync = PhaseSync(begin=orders.begin, end=orders.end, hands_on=True)
     if beginnings is not None:
         sync = replace(sync, planned=orders.planned)
     try:

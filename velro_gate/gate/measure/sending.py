@@ -9,8 +9,10 @@ import trio
 
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.fit import require_capable, require_sendable
+from velro_gate.cluster.forecast import cluster_forecast, require_room_for_samples
 from velro_gate.cluster.head import Observers, run_on_cluster
 from velro_gate.engine.machine.feasibility import Shortfall
+from velro_gate.engine.machine.limits import read_machine
 from velro_gate.engine.run import Load, nobody
 from velro_gate.engine.shards.run import run_sharded
 from velro_gate.gate.measure.setup import Setup
@@ -49,6 +51,7 @@ def make_room_on_cluster(setup: Setup, cluster: Cluster, warn: Callable[[Shortfa
         UsageError: they must not, or cannot, be given this plan. InfeasibleError: a machine of theirs cannot carry its part.
     """
     require_sendable(cluster, setup.scenario, setup.secrets, service_is_local=setup.service_is_local)
+    require_room_for_samples(cluster_forecast(setup.phases, setup.scenario, cluster.count), read_machine().memory)
     for short in require_capable(cluster, setup.phases, setup.scenario, service_is_local=setup.service_is_local):
         warn(short)
     log.info("sent by %d workers of the cluster at %s: %s", cluster.count, cluster.scheduler, cluster.shape)

@@ -1,0 +1,89 @@
+"""The ways to start a cluster in docs/cluster.md: Dask knows each command, scripts and manifests are well formed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click import Command
+from distributed.cli import dask_scheduler, dask_ssh, dask_worker
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+TEXT = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
+COMMANDS: dict[str, Command] = {"worker": dask_worker.main, "scheduler": dask_scheduler.main, "ssh": dask_ssh.main}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def documents() -> list[dict[str, Any]]:
+    return [yaml.safe_load(block) for block in blocks("yaml")]
+
+
+def manifest() -> dict[str, Any]:
+    (found,) = (each for each in documents() if each.get("kind") == "DaskCluster")
+    return found
+
+
+def containers() -> list[list[str]]:
+    spec = manifest()["spec"]
+    return [one["args"] for part in ("worker", "scheduler") for one in spec[part]["spec"]["containers"]]
+
+
+def commands() -> list[list[str]]:
+    lines = re.findall(r"\bdask (?:worker|scheduler|ssh) (?=[\w$\"{-])[^|&`'\n]*", TEXT)
+    return [shlex.split(line) for line in lines] + containers()
+
+
+def test_every_command_is_one_that_dask_understands() -> None:
+    found = commands()
+    assert {words[1] for words in found} == set(COMMANDS)
+    assert len(found) >= 7
+    for dask, name, *arguments in found:
+        assert dask == "dask"
+        # Raises where an option does not exist, or has no such value.
+        COMMANDS[name].make_context(f"dask {name}", arguments)
+
+
+def test_every_worker_has_one_thread() -> None:
+    for words in commands():
+        if words[1] in ("worker", "ssh") and len(words) > 3:
+            assert words[words.index("--nthreads") + 1] == "1"
+
+
+@pytest.mark.parametrize("script", blocks("bash"), ids=lambda script: script.splitlines()[1])
+def test_scripts_are_clean_for_shellcheck(script: str) -> None:
+    said = subprocess.run([BIN / "shellcheck", "-"], input=script, capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stdout
+
+
+def test_the_service_of_the_manifest_leads_to_its_scheduler() -> None:
+    scheduler = manifest()["spec"]["scheduler"]
+    (container,) = scheduler["spec"]["containers"]
+    ports = {port["name"] for port in container["ports"]}
+    assert {port["targetPort"] for port in scheduler["service"]["ports"]} <= ports
+    labels = {"dask.org/cluster-name": manifest()["metadata"]["name"], "dask.org/component": "scheduler"}
+    assert scheduler["service"]["selector"] == labels
+
+
+def test_tls_is_set_by_keys_that_dask_knows() -> None:
+    import dask.config
+    import distributed  # noqa: F401 - its defaults
+
+    (settings,) = (each for each in documents() if "distributed" in each)
+
+    def leaves(tree: Any, path: str) -> list[str]:
+        if not isinstance(tree, dict):
+            return [path]
+        return [leaf for key, value in tree.items() for leaf in leaves(value, f"{path}.{key}" if path else key)]
+
+    missing = object()
+    assert [leaf for leaf in leaves(settings, "") if dask.config.get(leaf, missing) is missing] == []
