@@ -216,8 +216,10 @@ def test_a_shard_killed_in_the_measured_stretch_ends_the_run_and_what_was_measur
         assert (run.interrupted, ran.result.interrupted, run.service_gone) == (False, False, None)
         kept = ran.samples()
         assert int((kept.user % 2 == 0).sum()) > 50
+        # It had handed on what it had measured by then.
+        assert int((kept.user % 2 == 1).sum()) > 20
         # What the plan wanted of the lost shard and no sample tells of. What a closed loop would have asked, nobody knows.
-        assert (sum(run.missed.values()) > 50) is (arrivals == "open")
+        assert sum(run.missed.values()) < (100 if arrivals == "open" else 1)
         assert sum(run.missed.values()) + sum(run.blocked.values()) < sum(run.due.values())
 
     with_server(main)
@@ -234,7 +236,7 @@ def test_when_all_shards_are_lost_the_run_ends_and_says_so() -> None:
 
         ran = await sharded(peer.url, 2, LONG["open"], observe=kill, scope=scope)
         assert len(ran.run.shards_lost) == 2
-        assert sum(ran.run.missed.values()) == sum(ran.run.due.values()) > 0
+        assert sum(ran.run.missed.values()) < sum(ran.run.due.values())
 
     with_server(main)
 

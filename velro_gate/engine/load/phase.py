@@ -350,9 +350,10 @@ class _Phase:
             if state.stage is Stage.MEASURE and ticks % SAMPLE_EVERY == 0:
                 # Where ports are scarce it reads a long table of the kernel's.
                 await self.plan.aside(self._watch.sample)
-            self.plan.observe(self._progress.progress(state.stage))
             if self.plan.sync.hands_on:
+                # First: what is seen has then been handed on.
                 self._context.recorder.flush()
+            self.plan.observe(self._progress.progress(state.stage))
             gone = self._gone()
             # In a phase that was stopped, silence says nothing about the service.
             if gone is not None and not state.interrupted:
