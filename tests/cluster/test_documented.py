@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import distributed
 import pytest
 import yaml
-from click import Command
 from distributed.cli import dask_scheduler, dask_ssh, dask_worker
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TEXT = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-COMMANDS: dict[str, Command] = {"worker": dask_worker.main, "scheduler": dask_scheduler.main, "ssh": dask_ssh.main}
+COMMANDS: dict[str, Any] = {"worker": dask_worker.main, "scheduler": dask_scheduler.main, "ssh": dask_ssh.main}
 
 
 def blocks(language: str) -> list[str]:
@@ -75,15 +75,14 @@ def test_the_service_of_the_manifest_leads_to_its_scheduler() -> None:
 
 
 def test_tls_is_set_by_keys_that_dask_knows() -> None:
-    import dask.config
-    import distributed  # noqa: F401 - its defaults
-
     (settings,) = (each for each in documents() if "distributed" in each)
 
-    def leaves(tree: Any, path: str) -> list[str]:
-        if not isinstance(tree, dict):
-            return [path]
-        return [leaf for key, value in tree.items() for leaf in leaves(value, f"{path}.{key}" if path else key)]
+    def unknown(asked: Any, known: Any, path: str) -> list[str]:
+        if not isinstance(asked, dict):
+            return []
+        missing = [f"{path}{key}" for key in asked.keys() - known.keys()]
+        return missing + [
+            one for key in asked.keys() & known.keys() for one in unknown(asked[key], known[key], f"{path}{key}.")
+        ]
 
-    missing = object()
-    assert [leaf for leaf in leaves(settings, "") if dask.config.get(leaf, missing) is missing] == []
+    assert unknown(settings, distributed.config, "") == []
