@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.analysis.capacity.estimate import by_load, capacity_of, monotone
+from velro_gate.analysis.capacity.estimate import BETWEEN, by_load, capacity_of, crossing_of, monotone
 from velro_gate.model.capacity import Trial
 
 
@@ -41,6 +41,16 @@ def test_the_capacity_is_where_the_scores_cross_zero() -> None:
     assert found is not None
     assert found.value == pytest.approx(400.0, rel=0.005)
     assert found.low < 400.0 < found.high
+
+
+def test_trials_that_lie_on_a_line_exactly_still_leave_what_whole_searches_differ_by() -> None:
+    for capacity in (3.0, 400.0, 90_000.0):
+        found, crossing = capacity_of(line(capacity)), crossing_of(line(capacity))
+        assert found is not None
+        assert crossing is not None
+        assert found.value == crossing.value
+        assert found.low <= min(crossing.low, found.value * math.exp(-1.96 * BETWEEN))
+        assert found.high >= max(crossing.high, found.value * math.exp(1.96 * BETWEEN))
 
 
 def test_the_interval_holds_the_capacity_in_most_of_many_noisy_searches() -> None:

@@ -6,10 +6,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pytest
+
 from tests.analysis.banks import bank
 from tests.analysis.runs import baselines, run, summary
 from tests.cli.command import tiny_scenario, velro_gate
 from tests.series import write_all, write_benchmarks
+from velro_gate.cli.evaluate.figures import print_figures
+from velro_gate.cli.options import FigureFormat
+from velro_gate.evaluation.bounds import amount_of
+from velro_gate.evaluation.results import Aim
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.monitor.environment import environment
@@ -41,6 +48,15 @@ def test_as_markdown_each_experiment_is_named_once_above_its_figures(tmp_path: P
     assert {row.count("|") for row in rows} == {heading.count("|")}
     assert rows[0].startswith("| duet A/A, pair sd 2%, AR(1) 0.5 | false fails ")
     assert rows[1].startswith("| | inconclusive ")
+
+
+def test_the_amount_of_a_single_job_has_no_interval_in_text_nor_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    single = amount_of("capacity", "one search takes", np.array([1.98]), "min", Aim.AT_MOST, 10.0)
+    for form in FigureFormat:
+        print_figures([single], form)
+        shown = capsys.readouterr().out
+        assert "inf" not in shown.lower()
+        assert "not measured" in shown or json.loads(shown)[0]["low"] is None
 
 
 def test_an_unknown_experiment_is_named_with_those_there_are(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from velro_gate.analysis.capacity.estimate import NEAR, LoadScore, by_load, capacity_of, monotone
+from velro_gate.analysis.capacity.estimate import NEAR, LoadScore, by_load, crossing_of, monotone
 from velro_gate.model.capacity import Ending, Trial
 
 GROWTH = 1.5
@@ -118,7 +118,7 @@ def _next_load(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending
 
 def _refined(trials: Sequence[Trial], rules: SearchRules) -> float | Ending:
     """A load near the estimate, or that it is good enough."""
-    found = capacity_of(trials)
+    found = crossing_of(trials)
     if found is None:
         return _beyond(by_load(trials), rules)
     near = [one for one in trials if abs(math.log(one.load / found.value)) <= NEAR]

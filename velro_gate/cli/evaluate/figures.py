@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from rich.table import Table
 
@@ -11,7 +12,7 @@ from velro_gate.cli.options import FigureFormat
 from velro_gate.cli.output import put, show
 from velro_gate.errors import GateFailedError
 from velro_gate.evaluation.results import Amount, Evaluated
-from velro_gate.units import format_decimal, format_number, format_share
+from velro_gate.units import MISSING, format_decimal, format_number, format_share
 
 MISSED = GateFailedError.exit_code
 
@@ -60,7 +61,7 @@ def _cells(figure: Evaluated) -> tuple[str, ...]:
     if isinstance(figure, Amount):
         value, between = (
             f"{format_decimal(figure.value, 2)} {figure.unit}",
-            f"{format_decimal(figure.low, 2)} to {format_decimal(figure.high, 2)}",
+            f"{format_decimal(figure.low, 2)} to {format_decimal(figure.high, 2)}" if isfinite(figure.high) else MISSING,
         )
         return figure.what, value, between, _wanted(figure), result, ""
     counted = f"{figure.what} {figure.hits} of {figure.count}"
@@ -84,8 +85,9 @@ def _document(figure: Evaluated) -> dict[str, object]:
         "experiment": figure.experiment,
         "what": figure.what,
         "count": figure.count,
-        "low": figure.low,
-        "high": figure.high,
+        # One job alone shows no interval, and JSON has no infinity.
+        "low": figure.low if isfinite(figure.low) else None,
+        "high": figure.high if isfinite(figure.high) else None,
         "aim": figure.aim.value,
         "target": figure.target,
         "reached": figure.reached,
