@@ -36,7 +36,7 @@ for name in (
 
 # The machine that runs the tests may be busy: a deadline would test the machine. Derandomised, so that a run is repeatable.
 settings.register_profile(
-    "house", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "house", deadline=None, derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 ignore_steal()

@@ -432,5 +432,5 @@ def test_a_phase_that_errs_ends_once_nothing_that_may_come_could_save_it_and_not
     assert 40.0 < broken.facts.ended < 48.0
     glitch = simulate(plan, lambda at: answered(503 if 30.0 < at < 39.0 else 200), steps=STEPS)
     assert glitch.facts.hopeless is None
-    without = simulate(replace(plan, requirements=()), lambda _: answered(503), steps=STEPS)
+    without = simulate(PLAN, lambda _: answered(503), steps=STEPS)
     assert without.facts.hopeless is None
