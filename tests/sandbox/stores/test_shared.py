@@ -13,7 +13,8 @@ from tests.sandbox.clock import FakeClock
 from tests.servers import Server, free_port, redis_server
 from velro_gate.errors import UsageError
 from velro_gate.sandbox.stores.memory import Memory
-from velro_gate.sandbox.stores.shared import EmbeddedShared, RedisShared, Shared
+from velro_gate.sandbox.stores.redis_shared import RedisShared
+from velro_gate.sandbox.stores.shared import EmbeddedShared, Shared
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,7 @@ from velro_gate.sandbox.stores.database import Database
 from velro_gate.sandbox.stores.dependency import Dependency
 from velro_gate.sandbox.stores.layers import Layers
 from velro_gate.sandbox.stores.memory import Memory
-from velro_gate.sandbox.stores.postgres import PostgresDatabase
-from velro_gate.sandbox.stores.shared import EmbeddedShared, RedisShared, Shared
+from velro_gate.sandbox.stores.shared import EmbeddedShared, Shared
 from velro_gate.sandbox.stores.sqlite import SqliteDatabase
 from velro_gate.sandbox.tally import DATABASE, REDIS, Tally
 
@@ -101,6 +100,9 @@ async def open_backend(settings: Settings, *, clock: Callable[[], float] = time.
 
 def _database(settings: Settings, work: Work) -> Database:
     if settings.database_url:
+        # Clients of real servers take longer to import than the rest of the sandbox, and most sandboxes have none.
+        from velro_gate.sandbox.stores.postgres import PostgresDatabase
+
         return PostgresDatabase(
             settings.database_url,
             users=settings.users,
@@ -112,6 +114,8 @@ def _database(settings: Settings, work: Work) -> Database:
 
 def _shared(settings: Settings, clock: Callable[[], float]) -> Shared:
     if settings.redis_url:
+        from velro_gate.sandbox.stores.redis_shared import RedisShared
+
         return RedisShared(settings.redis_url, settings.shared_ttl)
     return EmbeddedShared(Memory(SHARED_ENTRIES, settings.shared_ttl, clock=clock, seed=settings.seed))
 
