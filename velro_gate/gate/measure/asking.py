@@ -20,10 +20,12 @@ from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure.run import run_trio
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
+from velro_gate.model.metric.own import BOUND, MetricOrigin
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.samples import Outcome, Samples
-from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Step, Target
+from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Scenario, Step, Target
 from velro_gate.monitor import ReadingSource, SourceError, sources_for
+from velro_gate.monitor.own import own_sources
 from velro_gate.monitor.prometheus import PrometheusText
 
 RATE = 10.0
@@ -77,6 +79,8 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
             hint="Check the key, the paths and what the steps expect; 'curl -i' on the URL shows a complete response.",
         )
     steps = [f"Step {name}: {what}." for name, what, _ in rows]
+    # After the steps: many services show a metric from its first value on.
+    sources += await _own_metrics(setup.scenario)
     return Replies(sentences=(f"Health: {health}.", *steps, *sources), refusal=refusal, silent=silent)
 
 
@@ -94,6 +98,28 @@ def page_of(target: Target) -> str | None:
     """Its metrics page as people are shown it: its path on the service, or its URL elsewhere without a password."""
     elsewhere = dict(target.watch).get("prometheus")
     return target.metrics_path if elsewhere is None else mask(elsewhere, ())
+
+
+async def _own_metrics(scenario: Scenario) -> list[str]:
+    """Which of the scenario's own metrics its pages and collectors show now: a misspelled name shows before the load."""
+    shown: set[str] = set()
+    said = []
+    for source in own_sources(scenario.metrics, scenario.target, transport_to(scenario.target)):
+        try:
+            with trio.fail_after(_SECONDS):
+                shown.update(name.partition(BOUND)[0] for name in await source.read())
+        except SourceError as error:
+            said.append(f"Own metrics: {error.of or 'their collector'} {error}.")
+        except trio.TooSlowError:
+            said.append("Own metrics: their collector does not answer in time.")
+        finally:
+            with trio.move_on_after(1.0, shield=True):
+                await source.aclose()
+    for metric in scenario.metrics:
+        if metric.origin in (MetricOrigin.PROMETHEUS, MetricOrigin.COLLECTOR):
+            found = "shown" if metric.name in shown else f"not shown yet, check {metric.what} and its labels"
+            said.append(f"Own metric {metric.name}: {found}.")
+    return said
 
 
 async def _fault_of(source: ReadingSource) -> str:

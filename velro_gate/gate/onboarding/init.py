@@ -67,7 +67,9 @@ def choose(
             answers[question.field] = question.default
         else:
             raise UsageError(
-                f"--{question.field} is needed", why="questions are off, and there is no default", hint=question.text
+                f"--{question.field} is needed",
+                why="questions are off, and there is no default",
+                hint=f"Add --{question.field}: {question.text[:1].lower()}{question.text[1:]}.",
             )
     labels = tuple(label.strip() for label in answers.pop("labels").split(",") if label.strip())
     bearer = answers.get("bearer", "")
