@@ -19,6 +19,7 @@ from velro_gate.model.resilience.experiment import CommandAction, Experiment
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
 from velro_gate.report.formats.comment import markdown
+from velro_gate.report.formats.console import terminal_text
 from velro_gate.report.formats.table import csv
 from velro_gate.report.sentences.comparisons import change_sentence
 from velro_gate.report.text import figures
@@ -73,6 +74,9 @@ def test_reports_of_such_a_run_show_the_figure() -> None:
     assert verdict.level is not Level.FAIL
     assert "recovery after down" in markdown(record, verdict, history=before)
     assert RECOVERY in csv(record, verdict)
+    assert "Compared with the baselines: 6 advisory figures compared, 3 of them shown to be worse" in terminal_text(
+        record, verdict
+    )
 
 
 @given(st.floats(0.0, 1e4), st.sampled_from([RECOVERY, "experiment:down:lost", "experiment:down:consistency"]))

@@ -231,6 +231,12 @@ def comparison_count(verdict: Verdict) -> str:
     comparisons = [row for row in verdict.comparisons if row.primary]
     compared = [row for row in comparisons if row.verdict is not Change.NOT_COMPARED]
     left_out = len(comparisons) - len(compared)
+    advisory = [row for row in verdict.comparisons if not row.primary and row.verdict is not Change.NOT_COMPARED]
+    if not comparisons and advisory:
+        # Where something is broken on purpose no figure may fail the run.
+        moved = [row for row in advisory if row.verdict in (Change.REGRESSION, Change.SUSPICIOUS)]
+        figures_of = units.format_counted(len(advisory), "advisory figure")
+        return f"{figures_of} compared, {len(moved) if moved else 'none'} of them shown to be worse"
     if not compared:
         if unused_baselines(verdict):
             return "stored baselines were not used, so nothing was compared"
