@@ -30,7 +30,7 @@ NEAR = 0.15
 LEAST_ERROR = 0.04
 """Of one trial's score: stretches of load differ by this even where each seems exact."""
 
-BETWEEN = 0.012
+BETWEEN = 0.018
 """Of ln(capacity): by this much, as a standard deviation, searches on one simulated service differ beyond what the trials of
 each show, mostly upwards, since a trial of a minute misses the rare slow moments of an hour.
 """
@@ -125,7 +125,7 @@ def _estimate(found: float, low: float, high: float, n: int) -> Estimate:
 def _line_crossing(trials: Sequence[Trial], about: float) -> tuple[float, float, float] | None:
     """The crossing of the line through the trials near an estimate, and its interval, in ln(load).
 
-    None where there are too few, or the line does not rise.
+    None where there are too few, or the line does not rise enough.
     """
     near = [one for one in trials if abs(math.log(one.load) - about) <= NEAR and abs(one.score) < _LINEAR]
     # Short ones miss the rare slow moments that long ones hold: their scores are too good.
@@ -146,12 +146,17 @@ def _line_crossing(trials: Sequence[Trial], about: float) -> tuple[float, float,
     slope = float(weights @ ((x - centre) * (y - level))) / spread
     if slope <= 0.0:
         return None
-    crossing = min(max(centre - level / slope, about - NEAR), about + NEAR)
+    crossing = centre - level / slope
+    if abs(crossing - about) > NEAR / 2.0:
+        # A line that hardly rises crosses zero anywhere: it knows less than the order of the scores does.
+        return None
     residuals = y - level - slope * (x - centre)
     n = len(near)
     sd = math.sqrt(max(float(weights @ residuals**2) * n / (n - 2), LEAST_ERROR**2))
     error = sd / slope * math.sqrt(1.0 / n + (crossing - centre) ** 2 / (n * spread))
     half = float(t.ppf(0.975, n - 2)) * error
+    if half > 2.0 * NEAR:
+        return None
     return crossing, crossing - half, crossing + half
 
 
