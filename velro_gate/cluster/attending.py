@@ -51,8 +51,10 @@ async def known_errors() -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def attended(cluster: Cluster, *, foreign_code: bool = False) -> AsyncIterator[list[WorkerHost]]:
+async def attended(cluster: Cluster, *, foreign_code: bool = False, watched: bool = True) -> AsyncIterator[list[WorkerHost]]:
     """Every worker of the cluster connected, its clock compared; nothing runs there any more after the block.
+
+    watched: whether a worker that answers slowly is given up; not where its connection is filled on purpose.
 
     Raises:
         BrokenError: one cannot take part.
@@ -71,7 +73,8 @@ async def attended(cluster: Cluster, *, foreign_code: bool = False) -> AsyncIter
                 host.check_round_trip()
                 host.check_time_of_day()
             nursery.start_soon(_watch_scheduler, cluster, hosts)
-            nursery.start_soon(_watch_answers, hosts)
+            if watched:
+                nursery.start_soon(_watch_answers, hosts)
             yield hosts
         finally:
             # One that was lost is not waited for.

@@ -41,7 +41,7 @@ async def check_workers(cluster: Cluster) -> list[WorkerCheck]:
     Raises:
         BrokenError: one cannot take part in a load.
     """
-    async with known_errors(), attended(cluster) as hosts:
+    async with known_errors(), attended(cluster, watched=False) as hosts:
         return [
             WorkerCheck(
                 name=host.name,
