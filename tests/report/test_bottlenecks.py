@@ -110,3 +110,13 @@ def test_bottlenecks_are_kept_with_a_record_and_left_out_of_a_baseline() -> None
     slow = run(replace(summary(), bottlenecks=tuple(bottleneck(facts) for facts, _ in EVERY)))
     assert decode_record(encode_record(slow)) == slow
     assert decode_record(encode_record(slow, compact=True)).phases[0].bottlenecks == ()
+
+
+def test_a_run_that_fails_for_its_errors_alone_is_told_to_look_at_them_before_what_makes_requests_slow() -> None:
+    tail = bottleneck(EVERY[6][0])
+    failing = run(replace(summary(failed=300), bottlenecks=(tail,)))
+    verdict = judge(failing, baselines(5, sd=0.01))
+    assert verdict.level is Level.FAIL
+    advice = [step.advice for step in build(failing, verdict).next_steps]
+    assert advice[-1] == bottleneck_words(tail).advice
+    assert len(advice) > 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from velro_gate import units
@@ -32,7 +32,8 @@ from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, strong, text
 from velro_gate.report.text.words import Words
 
-_OURS = ("cpu-starved-runner", "generator-limit", "noisy-neighbour")
+_OURS = frozenset({"cpu-starved-runner", "generator-limit", "noisy-neighbour"})
+_OF_TIMES = frozenset({"cache-misses", "step-tail", "memory-growth"})
 _NOTHING_TO_DO = "Nothing to do."
 _NOTHING_FOUND_OUT = "Fix the cause and run again; nothing in this run counts for or against the change."
 """Where there is no finding at all: every other one above a pass says what to do."""
@@ -316,6 +317,15 @@ def _remedies(record: RunRecord) -> dict[str, list[FindingRow]]:
     return dict(list(asked.items())[:_CAUSES])
 
 
+def _no_reasons(verdict: Verdict) -> Set[str]:
+    """The causes that hardly fail a run: the machine, if it can be trusted, and what is slow, if only errors are too many."""
+    if verdict.level is not Level.FAIL:
+        return frozenset()
+    failed = {row.metric for row in verdict.comparisons if row.level is Level.FAIL}
+    failed |= {row.requirement.metric for row in verdict.requirements if row.level is Level.FAIL}
+    return _OURS | _OF_TIMES if failed and all(METRICS[metric].of_counts for metric in failed) else _OURS
+
+
 def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     """What was found to hold the run back, then what the findings ask for; each piece of advice once, with what leads to it.
 
@@ -327,8 +337,7 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
     causes = {} if verdict.level is Level.PASS else _remedies(record)
-    # What fails a run that can be trusted is hardly the machine.
-    last = {row.advice for row in bottleneck_rows(record) if row.code in _OURS and verdict.level is Level.FAIL}
+    last = {row.advice for row in bottleneck_rows(record) if row.code in _no_reasons(verdict)}
     asked = {advice: rows for advice, rows in causes.items() if advice not in last}
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)
