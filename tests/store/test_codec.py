@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -26,6 +27,7 @@ from velro_gate.store.codec import (
     encode_record,
     record_schema,
 )
+from velro_gate.store.files import write_whole
 
 pytestmark = pytest.mark.hostile("damaged records")
 
@@ -37,6 +39,15 @@ NO_FACTS = RunFacts(phases=(), readings=(), layers=())
 @given(records())
 def test_a_record_survives_the_round_trip_exactly(record: RunRecord) -> None:
     assert decode_record(encode_record(record)) == record
+
+
+@pytest.mark.parametrize("half", ["\udcff", "\ud83d \ude00"])
+def test_half_a_character_of_a_service_keeps_no_record_from_being_read(half: str, tmp_path: Path) -> None:
+    record = replace(run(), notes=(f"status must be 'ok', came {half}.",))
+    write_whole(tmp_path / "record.json", encode_record(record))
+    found = decode_record((tmp_path / "record.json").read_text("utf-8"))
+    assert found.notes[0].startswith("status must be 'ok', came ?")
+    assert decode_record(encode_record(found)) == found == replace(record, notes=found.notes)
 
 
 @settings(max_examples=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from velro_gate.cli.options import Format
@@ -38,13 +39,30 @@ def use_template_folder(folder: Path | None) -> None:
     """Let templates of a folder stand over those of the package; None: only the package's.
 
     Raises:
-        UsageError: it is no folder.
+        UsageError: it is no folder, or something in it leads out of it.
     """
     if folder is None:
         return
     if not folder.is_dir():
         raise UsageError("there is no such folder of templates", where=str(folder))
+    stray = _stray(folder.resolve())
+    if stray is not None:
+        raise UsageError(
+            "a template cannot be used",
+            where=str(stray),
+            why="it is not a regular file of this folder",
+            hint="Put the templates themselves into a folder of their own.",
+        )
     use_templates(str(folder))
+
+
+def _stray(folder: Path) -> Path | None:
+    """What of a folder is neither a folder nor a regular file below it: a link in a pull request may lead anywhere."""
+    for place, folders, files in os.walk(folder):
+        for found in (Path(place, name) for name in (*folders, *files)):
+            if not found.resolve().is_relative_to(folder) or not (found.is_file() or found.is_dir()):
+                return found
+    return None
 
 
 def print_anew(record: RunRecord, verdict: Verdict, wanted: str, folder: Path) -> int:

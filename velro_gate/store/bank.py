@@ -85,7 +85,7 @@ def append_block(path: Path, block: BankedBlock) -> None:
     except CodecError as error:
         raise RecordError("a block cannot be kept", where=str(path), why=str(error)) from error
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(outgoing_json(line))
             file.flush()
             os.fsync(file.fileno())

@@ -284,7 +284,8 @@ def _countable(text: str) -> int:
 
 def _validated(validate: Callable[..., T], tree: Mapping[str, Any], kind: str) -> T:
     try:
-        return validate(json.dumps(tree), strict=True)
+        # Half a character, which a service's JSON can hold, is written, and refused by the parser that checks: it becomes "?".
+        return validate(json.dumps(tree, ensure_ascii=False).encode("utf-8", "replace"), strict=True)
     except RecursionError as error:
         raise CodecError(f"it is not a whole {kind}: it is nested too deeply") from error
     except ValidationError as error:

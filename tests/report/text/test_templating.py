@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.examples import EXAMPLES
+from velro_gate.cli.printing import use_template_folder
 from velro_gate.errors import UsageError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
@@ -114,3 +116,25 @@ def test_a_mistake_in_a_template_is_an_error_in_words(folder: Path, text: str) -
 def test_text_from_outside_is_escaped_in_templates_of_ones_own(folder: Path) -> None:
     (folder / "trend.html.j2").write_text("{{ '<b>' ~ most }}", encoding="utf-8")
     assert trend_html(()) == "&lt;b&gt;200"
+
+
+@pytest.mark.hostile("markup and commands")
+@pytest.mark.parametrize("target", ["outside", "/dev/zero", "pipe", "nothing"])
+def test_a_template_that_leads_out_of_its_folder_is_not_read(target: str, tmp_path: Path) -> None:
+    folder = tmp_path / "templates" / "below"
+    folder.mkdir(parents=True)
+    (tmp_path / "outside").write_text("canary-8471")
+    if target == "pipe":
+        os.mkfifo(folder / "verdict.md.j2")
+    else:
+        (folder / "verdict.md.j2").symlink_to(tmp_path / target)
+    with pytest.raises(UsageError) as raised:
+        use_template_folder(folder.parent)
+    assert "not a regular file of this folder" in "\n".join(raised.value.lines())
+
+
+def test_a_link_within_the_folder_of_templates_is_followed(folder: Path) -> None:
+    (folder / "mine.md.j2").write_text("mine\n")
+    (folder / "verdict.md.j2").symlink_to("mine.md.j2")
+    use_template_folder(folder)
+    assert "mine" in markdown(*EXAMPLES["pass"]())

@@ -39,6 +39,7 @@ from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
 from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.facts.reasons import (
+    ImpossibleShare,
     MoreErrors,
     NoBaselineFigure,
     NoComparableBaseline,
@@ -208,10 +209,15 @@ def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> C
 
 
 def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:
+    """A figure that has no place on the scale on which it would be compared: nobody can say that it is unchanged."""
     current = phase.measurement(row.metric.name, row.step)
-    if row.metric.scale is not Scale.LOG or row.metric.resolution or current is None or current.value > 0.0:
+    if current is None:
         return None
-    return _not_compared(row, Level.BROKEN, ZeroFigure(metric=row.metric.name))
+    if row.metric.scale is Scale.LOG and not row.metric.resolution and current.value <= 0.0:
+        return _not_compared(row, Level.BROKEN, ZeroFigure(metric=row.metric.name))
+    if row.metric.scale is Scale.LOGIT and not 0.0 <= current.value <= 1.0:
+        return _not_compared(row, Level.BROKEN, ImpossibleShare(metric=row.metric.name))
+    return None
 
 
 def _name(row: Row) -> FigureName:

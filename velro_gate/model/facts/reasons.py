@@ -125,9 +125,17 @@ class NotMeasured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZeroFigure:
-    """A figure of zero has no ratio."""
+    """A figure of zero, or below it, has no ratio."""
 
     code: ClassVar = "zero-figure"
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImpossibleShare:
+    """A share below 0 or above 1."""
+
+    code: ClassVar = "impossible-share"
     metric: str
 
 
@@ -321,6 +329,7 @@ Reason = (
     | NothingSucceeded
     | NotMeasured
     | ZeroFigure
+    | ImpossibleShare
     | TooFewResponses
     | BuildSilent
     | BlocksNotMeasured
