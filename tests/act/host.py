@@ -238,7 +238,8 @@ def host(folder: Path, packages: Path) -> Iterator[Host]:
     bare = make_repository(served)
     state = State()
     state.pull(7, HEAD)
-    with stand_in(state) as api, git_server(served) as (git_url, _), running(Settings(port=0, work=False)) as sandbox:
+    settings = Settings(port=0, work=False, users=100)
+    with stand_in(state) as api, git_server(served) as (git_url, _), running(settings) as sandbox:
         made = Host(folder=folder, packages=packages, api=api, git_url=git_url, bare=bare, sandbox=sandbox)
         _lay_out_repository(made)
         try:

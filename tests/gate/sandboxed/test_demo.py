@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +20,7 @@ from velro_gate.gate.sandboxed.demo import SLOWED_STEP, demo, names_the_slow_ste
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, Verdict
+from velro_gate.sandbox.settings import Settings
 from velro_gate.store.baselines import add_baseline
 
 
@@ -27,6 +29,8 @@ def test_a_short_demonstration_leaves_two_verdicts_with_their_files_and_its_own_
 ) -> None:
     # Three seconds on a busy machine say nothing of 30 %.
     monkeypatch.setattr(demonstration, "SLOWDOWN", 4.0)
+    # As many as the scenario has accounts: caches of a hundred times as many take most of a sandbox's start to fill.
+    monkeypatch.setattr(demonstration, "Settings", partial(Settings, users=200))
     short = tmp_path / "short.yaml"
     text = shipped_scenario("demo").read_text(encoding="utf-8")
     # Nor is the machine's delay to matter beside the limits: a disturbed run becomes no baseline.
