@@ -33,7 +33,6 @@ VICTIM = 1
 """Index of the worker that something happens to; its link can be slowed down."""
 
 CUT_OFF, FROZEN = "worker cut off (its link is down)", "worker frozen"
-_QUIET = 1.0
 _NEVER = float("inf")
 _MOST_SECONDS = 30.0
 
@@ -95,9 +94,8 @@ def harmed(running: Site, harm: Harm, send: Send) -> Try:
         alone = time.perf_counter() - made[0]
         names = [harm.named or cluster.names[VICTIM]]
     before = running.service.count()
-    with running.wait_for(len(running.workers)):
-        harm.undo(running)
-    time.sleep(_QUIET)
+    harm.undo(running)
+    running.settle()
     (run,) = kept.result.phases
     return Try(
         seconds=took if run.shards_lost else _NEVER,
@@ -284,8 +282,8 @@ def silent(harm: str) -> Callable[[Site, int], list[Try]]:
         for _ in range(tries):
             what.make(running)
             found.append(refused(running, lambda: enter(running, len(running.workers), 5.0), victim(running).address))
-            with running.wait_for(len(running.workers)):
-                what.undo(running)
+            what.undo(running)
+            running.settle()
         return found
 
     return tried

@@ -31,7 +31,7 @@ CLOCKS_APART = 3_600.0
 """Seconds between the monotonic clocks of two workers that are next to each other."""
 
 _SCHEDULER_PORT = 8_786
-_WAIT = 60.0
+_WAIT, _SETTLED = 20.0, 2.0
 _SHARD = "velro_gate.engine.shards.process"
 
 
@@ -107,7 +107,15 @@ class Site:
     security: Any
     scheduler: Started
     folder: Path
+    stack: ExitStack
     workers: list[Worker] = field(default_factory=list)
+
+    def revive(self) -> None:
+        """Start all workers anew: Dask ends one for good that has lost its scheduler for too long."""
+        for index, worker in enumerate(self.workers):
+            for each in worker.processes() if worker.started.process.poll() is None else ():
+                each.kill()
+            self.workers[index] = self.stack.enter_context(dask_worker(self, index))
 
     @contextmanager
     def joined(self, count: int, *, wait: float = _WAIT) -> Iterator[Cluster]:
@@ -115,6 +123,16 @@ class Site:
         asked = ClusterOptions(address=self.address, workers=count, wait=wait)
         with client_of(self.address, asked, self.security) as client, joined(client, asked, lambda _: None) as cluster:
             yield cluster
+
+    def settle(self) -> None:
+        """Wait until the workers are there and stay there, with new ones if they do not come back."""
+        for _ in range(3):
+            try:
+                with self.wait_for(len(self.workers)):
+                    time.sleep(_SETTLED)
+                return
+            except FailedError:
+                self.revive()
 
     @contextmanager
     def wait_for(self, count: int) -> Iterator[None]:
@@ -164,7 +182,9 @@ def site(count: int, *, spare: int = 0, slow: Sequence[int] = (), keep: bool = T
             for kind, end in (("cert", "pem"), ("key", "key"))
         }
         security = Security(require_encryption=True, tls_ca_file=str(certificate), **roles)
-        running = Site(network=made, service=service, address=address, security=security, scheduler=scheduler, folder=folder)
+        running = Site(
+            network=made, service=service, address=address, security=security, scheduler=scheduler, folder=folder, stack=stack
+        )
         with running.wait_for(count):
             for index in range(count):
                 running.workers.append(stack.enter_context(dask_worker(running, index)))
