@@ -111,7 +111,7 @@ class Site:
     workers: list[Worker] = field(default_factory=list)
 
     def revive(self) -> None:
-        """Start all workers anew: Dask ends one for good that has lost its scheduler for too long."""
+        """Start all workers again: Dask ends one for good that has lost its scheduler for too long."""
         for index, worker in enumerate(self.workers):
             for each in worker.processes() if worker.started.process.poll() is None else ():
                 each.kill()
