@@ -78,7 +78,7 @@ CHANGES: Mapping[Expected, float] = {
     Expected.BREAKER: 3.0,
     Expected.RECOVERY: 8.0,
     Expected.FAILOVER: 3.0,
-    Expected.ERRORS: 60.0,
+    Expected.ERRORS: 30.0,
     Expected.RETRIES: 3.0,
     Expected.P95: 3.0,
 }
