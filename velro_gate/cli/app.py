@@ -54,6 +54,7 @@ from velro_gate.cli.options import (
     Output,
     Phases,
     Profile,
+    PushUrl,
     QuickTest,
     RequireBaseline,
     Runner,
@@ -397,15 +398,7 @@ def report(
     dated: Annotated[
         bool, typer.Option("--dated", help="With --into: file names with the time of the run; record and log too.")
     ] = False,
-    push: Annotated[
-        str | None,
-        typer.Option(
-            "--push",
-            metavar="URL",
-            help="Push the figures to this Prometheus Pushgateway; a token for it is read from VELRO_PUSH_TOKEN.",
-            show_default=False,
-        ),
-    ] = None,
+    push: PushUrl = None,
     output: Output = DEFAULT_OUTPUT,
 ) -> int:
     """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""

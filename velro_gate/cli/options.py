@@ -161,6 +161,15 @@ TemplateFolder = Annotated[
         rich_help_panel=PLACE,
     ),
 ]
+PushUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--push",
+        metavar="URL",
+        help="Push the figures to this Prometheus Pushgateway; a token for it is read from VELRO_PUSH_TOKEN.",
+        show_default=False,
+    ),
+]
 LivePort = Annotated[
     int | None,
     typer.Option(

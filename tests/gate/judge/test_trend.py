@@ -19,7 +19,7 @@ from tests.report.formats.test_page import Page
 from velro_gate.gate.judge.trend import trends, usual_figures
 from velro_gate.model.record import NewLevel
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.report.formats.trend_page import COLUMNS, trend_csv, trend_html
+from velro_gate.report.formats.trend_page import COLUMNS, _ends, _label, trend_csv, trend_html
 from velro_gate.report.parts.history import (
     BLOCKS,
     MOST_RUNS,
@@ -140,3 +140,12 @@ def test_figures_of_experiments_are_shown_without_being_named(tmp_path: Path) ->
     (group,) = trends(tmp_path, usual_figures(tmp_path, "all"))
     shown = next(series for series in group.series if (series.metric, series.step) == ("experiment:down:recovery", "all"))
     assert [point.value for point in shown.points] == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "least", "most"), [("hit_rate", 0.957, 0.957), ("error_rate", 0.0004, 0.0004), ("p95", 0.0, 0.0)]
+)
+def test_an_axis_ends_at_100_percent_and_its_ends_have_labels_of_their_own(metric: str, least: float, most: float) -> None:
+    low, high = _ends(metric, least, most)
+    assert low <= least <= most <= high <= 1.0
+    assert _label(metric, low) != _label(metric, high)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
+from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.report.parts.history import (
     MOST_RUNS,
     NO_SERIES,
@@ -136,8 +137,7 @@ def _group(group: TrendGroup) -> _Group:
 def _panel(series: TrendSeries) -> _Panel:
     values = [point.value for point in series.accepted if point.value is not None]
     least, most = min(values), max(values)
-    # A tenth beyond the values on either side, so that noise does not look like a cliff.
-    low, high = units.round_down(least - abs(least) * 0.1), units.round_up(most + abs(most) * 0.1 or 1.0)
+    low, high = _ends(series.metric, least, most)
     count = len(series.points)
 
     def across(index: int) -> float:
@@ -157,15 +157,29 @@ def _panel(series: TrendSeries) -> _Panel:
         describe=f"{title} in {series.phase} over {count} runs: {span_words(series)}, newest {newest_words(series)}",
         first=series.points[0].started_at[:10],
         last=series.points[-1].started_at[:10],
-        ticks=tuple(
-            _Tick(at=up(value), label=units.trim_zeros(figures.figure(series.metric, value)))
-            for value in (low, (low + high) / 2.0, high)
-        ),
+        ticks=tuple(_Tick(at=up(value), label=_label(series.metric, value)) for value in (low, (low + high) / 2.0, high)),
         line="".join(f"{'L' if index else 'M'}{x} {y}" for index, (x, y) in enumerate(kept)),
         dots=_dots(kept),
         left_out=_dots(odd),
         marks=tuple((mark.event.value, f"M{x} 0V100") for x, point in placed for mark in point.marks),
     )
+
+
+def _ends(metric: str, least: float, most: float) -> tuple[float, float]:
+    """The ends of an axis: a tenth beyond the values on either side, so that noise does not look like a cliff.
+
+    A share never lies above 1. Where the ends would have one label, the axis begins at zero.
+    """
+    low, high = units.round_down(least - abs(least) * 0.1), units.round_up(most + abs(most) * 0.1 or 1.0)
+    if METRICS[metric].kind is MetricKind.SHARE and most <= 1.0:
+        high = min(high, 1.0)
+    if _label(metric, low) == _label(metric, high) and least >= 0.0:
+        low, high = 0.0, units.round_up(2.0 * most or 1.0)
+    return low, high
+
+
+def _label(metric: str, value: float) -> str:
+    return units.trim_zeros(figures.figure(metric, value))
 
 
 def _dots(places: Sequence[tuple[float, float]]) -> str:

@@ -1,0 +1,235 @@
+"""How large the HTML pages are, how long a browser takes to open them, and what axe finds. ``python -m benchmarks.pages``.
+
+Runs are simulated from a seed and kept by the program's own store: every sample of an hour's full run, and of the same plan at
+a tenth of load and time. The pages are made from what was kept, and opened from files in a real Chromium without a network.
+
+    opening     from the navigation to the charts being drawn, by this process's clock: the median of several
+    axe         faults by impact, light and dark, at 1,280 and 375 px; axe-core comes from npm into a temporary folder
+    Lighthouse  with --lighthouse, likewise from npm: its scores of performance, accessibility and best practices
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import http.server
+import json
+import shutil
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.table import Page, Table, at_most, figures_table, options
+from tests.analysis.phases import run_of, samples
+from tests.browser import browser
+from tests.devtools import Browser
+from tests.report import duets
+from tests.report.examples import SITUATIONS, STEP
+from tests.report.records import STEPS, accepted, measured, record
+from velro_gate.analysis.verdict.judge import judge
+from velro_gate.analysis.verdict.judge_duet import judge_duet_record
+from velro_gate.gate.judge.chart_data import chart_data
+from velro_gate.gate.judge.trend import trends, usual_figures
+from velro_gate.model.charts.timeline import ChartData
+from velro_gate.model.record import RunRecord
+from velro_gate.model.run import Reading, RunFacts
+from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome
+from velro_gate.model.scenario import ALL_STEPS
+from velro_gate.report.formats.executive import executive_html
+from velro_gate.report.formats.page import html
+from velro_gate.report.formats.trend_page import trend_html
+from velro_gate.store.baselines import Baselines, add_baseline
+from velro_gate.store.records import SampleWriter, write_record
+
+LARGEST = 2.5
+"""Megabytes that a page may have."""
+LONGEST = 1.0
+"""Seconds that it may take to open."""
+SIZES = ((1280, False), (1280, True), (375, False), (375, True))
+READY = (
+    "document.readyState === 'complete' && (!document.querySelector('figure[data-chart]') || "
+    "document.documentElement.dataset.charts === 'ready')"
+)
+
+
+def main() -> None:
+    """Make the pages, then measure each."""
+    arguments = options(__doc__)
+    arguments.add_argument("--rounds", type=int, default=5, help="times that each page is opened")
+    arguments.add_argument("--into", type=Path, help="keep the pages and their pictures in this folder")
+    arguments.add_argument("--no-axe", action="store_true", help="leave axe out, which needs npm and a network")
+    arguments.add_argument("--lighthouse", action="store_true", help="run Lighthouse as well: half a minute a page")
+    wanted = arguments.parse_args()
+    page = Page(markdown=wanted.markdown)
+    with tempfile.TemporaryDirectory(prefix="velro-pages-") as folder:
+        into = wanted.into or Path(folder) / "pages"
+        files = pages(into, Path(folder))
+        with Browser() as real:
+            opening = {name: opened(real, file, wanted.rounds) for name, file in files.items()}
+            figures = [at_most(f"{name}: MB", file.stat().st_size / 1e6, LARGEST) for name, file in files.items()]
+            figures += [at_most(f"{name}: s to open", seconds, LONGEST) for name, seconds in opening.items()]
+            page.show(figures_table("Pages", figures))
+            if wanted.into:
+                pictures(real, files, into)
+            if not wanted.no_axe:
+                page.show(axe(real, files, from_npm("axe-core", Path(folder)) / "axe-core/axe.min.js"))
+        if wanted.lighthouse:
+            page.show(lighthouse(files, into, from_npm("lighthouse", Path(folder))))
+
+
+def pages(into: Path, work: Path) -> dict[str, Path]:
+    """Every page by its name. work: for the kept runs."""
+    into.mkdir(parents=True, exist_ok=True)
+    made = dict(_pages(work))
+    for name, text in made.items():
+        (into / f"{name}.html").write_text(text, encoding="utf-8")
+    return {name: into / f"{name}.html" for name in made}
+
+
+def _pages(work: Path) -> Iterator[tuple[str, str]]:
+    for name, profile in (("hour", "full"), ("quick", "quick")):
+        run = measured(record(profile=profile, error_rate=0.002), 2)
+        before = accepted(20, run)
+        folder = work / name
+        folder.mkdir()
+        keep(folder, run)
+        yield name, html(run, judge(run, before), chart_data(folder, run, Baselines(accepted=tuple(before))))
+    failed = SITUATIONS["fail-both"]()
+    yield "failed", html(failed.run, failed.verdict, ChartData(history=failed.baselines))
+    yield "executive", executive_html(failed.run, failed.verdict)
+    pairs = duets.kept(pairs=10, sd=0.012, slower={STEP: 1.2})
+    run = duets.record(pairs)
+    yield "duet", html(run, judge_duet_record(run, pairs), ChartData(pairs=pairs.duet.pairs))
+    root = work / "baselines"
+    for one in accepted(30, record()):
+        add_baseline(root, one)
+    yield "trend", trend_html(trends(root, usual_figures(root, ALL_STEPS)))
+
+
+def keep(folder: Path, run: RunRecord) -> None:
+    """Keep every sample of a run, drawn to fit its record, and readings once a second."""
+    random, start, phases = np.random.default_rng(7), 1.0, []
+    names = list(STEPS)
+    shares = np.array([STEPS[name][0] for name in names])
+    medians = np.array([STEPS[name][1] for name in names])
+    with SampleWriter(folder / "samples.npz") as writer:
+        for one in run.phases:
+            begin, seconds = start + one.ramp, one.measured_seconds
+            count = int((one.offered_rate or 100.0) * (one.ramp / 2.0 + seconds))
+            due = np.sort(random.uniform(start, begin + seconds, count))
+            step = random.choice(len(names), count, p=shares / shares.sum())
+            bad = random.random(count) < 0.002
+            rows = samples(
+                due,
+                medians[step] * np.exp(0.45 * random.normal(size=count)),
+                step=step,
+                cache=np.where(random.random(count) < 0.95, FIRST_CACHE_LAYER, CACHE_MISS),
+                outcome=np.where(bad, Outcome.STATUS, Outcome.OK),
+                status=np.where(bad, 503, 200),
+            )
+            writer.append(one.name, rows)
+            ran = run_of(rows, begin=begin, seconds=seconds)
+            phases.append(dataclasses.replace(ran, name=one.name, started=start, users=one.users))
+            start = begin + seconds + 1.0
+    write_record(folder, run, RunFacts(phases=tuple(phases), readings=tuple(_readings(start)), layers=("memory",)))
+
+
+def _readings(seconds: float) -> Iterator[Reading]:
+    watched = {
+        ("service", "cpu_seconds"): lambda at: 1.4 * at,
+        ("service", "rss"): lambda at: 4e8 + 3e7 * np.sin(at / 37.0),
+        ("service", "database_pool_size"): lambda _: 240.0,
+        ("service", "database_pool_in_use"): lambda at: 120.0 + 60.0 * np.sin(at / 53.0),
+        ("runner", "cpu_share"): lambda at: 0.4 + 0.2 * np.sin(at / 41.0),
+    }
+    for at in range(int(seconds)):
+        for (source, name), value in watched.items():
+            yield Reading(at=float(at), source=source, name=name, value=float(value(at)))
+
+
+def opened(real: Browser, file: Path, rounds: int) -> float:
+    """Seconds from the navigation to the charts being drawn, the median."""
+    found = []
+    for _ in range(rounds):
+        real.call("Page.navigate", url="about:blank")
+        began = time.monotonic()
+        real.open(file, width=1280)
+        real.until(READY)
+        found.append(time.monotonic() - began)
+    return statistics.median(found)
+
+
+def pictures(real: Browser, files: dict[str, Path], into: Path) -> None:
+    """A picture of each page at each size."""
+    for name, file in files.items():
+        for width, dark in SIZES:
+            real.open(file, width=width, dark=dark)
+            real.until(READY)
+            real.screenshot(into / f"{name}-{width}-{'dark' if dark else 'light'}.png", whole=True)
+
+
+def from_npm(package: str, work: Path) -> Path:
+    """The modules of a package, installed into a folder."""
+    place = work / f"npm-{package}"
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(place), package]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=600)
+    return place / "node_modules"
+
+
+def axe(real: Browser, files: dict[str, Path], script: Path) -> Table:
+    """What axe finds in each page, as often as it is found."""
+    source, rows = script.read_text(encoding="utf-8"), []
+    for name, file in files.items():
+        for width, dark in SIZES:
+            real.open(file, width=width, dark=dark)
+            real.until(READY)
+            real.value(f"{source};0")
+            passed, found = json.loads(
+                real.value(
+                    "axe.run().then(all => JSON.stringify([all.passes.length, all.violations.map(one => "
+                    "[one.impact, one.id, one.nodes.length, one.nodes[0].html.slice(0, 90)])]))"
+                )
+            )
+            shown = "; ".join(f"{impact}: {rule} x {count} {example}" for impact, rule, count, example in found)
+            rows.append((name, str(width), "dark" if dark else "light", str(passed), shown or "nothing"))
+    return Table(title="axe", columns=("page", "px", "", "rules kept", "found"), rows=tuple(rows))
+
+
+def lighthouse(files: dict[str, Path], into: Path, modules: Path) -> Table:
+    """Lighthouse's scores of each page, served on loopback."""
+    handler = functools.partial(_Silent, directory=str(into))
+    categories, rows = ("performance", "accessibility", "best-practices"), []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name, file in files.items():
+            url = f"http://127.0.0.1:{server.server_port}/{file.name}"
+            command = [
+                str(shutil.which("node")),
+                str(modules / "lighthouse/cli/index.js"),
+                url,
+                "--output=json",
+                "--quiet",
+                f"--only-categories={','.join(categories)}",
+                f"--chrome-path={browser()}",
+                "--chrome-flags=--headless --no-sandbox --disable-gpu",
+            ]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+            scores = json.loads(done.stdout)["categories"]
+            rows.append((name, *(f"{100.0 * (scores[one]['score'] or 0.0):.0f}" for one in categories)))
+        server.shutdown()
+    return Table(title="Lighthouse, of 100", columns=("page", *categories), rows=tuple(rows))
+
+
+class _Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+if __name__ == "__main__":
+    main()
