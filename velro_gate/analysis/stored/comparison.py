@@ -39,6 +39,7 @@ from velro_gate.analysis.stored.epochs import of_this_epoch
 from velro_gate.analysis.stored.rules import ROUNDING, Judged, judged_alone
 from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.facts.reasons import (
+    FellToZero,
     ImpossibleShare,
     MoreErrors,
     NoBaselineFigure,
@@ -50,11 +51,14 @@ from velro_gate.model.facts.reasons import (
     PhaseIncomplete,
     Reason,
     RequirementOnly,
+    RoseFromZero,
     StandsIn,
+    StaysZero,
     ZeroFigure,
 )
 from velro_gate.model.metric.broken import is_of_experiment
-from velro_gate.model.metrics import METRICS, Metric, Role, Scale
+from velro_gate.model.metric.own import is_own
+from velro_gate.model.metrics import METRICS, Direction, Metric, Role, Scale
 from velro_gate.model.record import PhaseSummary, RunRecord, StepSummary
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change, Comparison, Level
@@ -171,7 +175,7 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
         return _not_compared(row, Level.BROKEN, NotMeasured(metric=name))
     if not any(found is not None and has(found, name) for found in (each.step(row.step) for each in before)):
         return _not_compared(row, Level.NO_BASELINE, NoBaselineFigure(figure=_name(row)))
-    return _too_few(row, phase, before) or _nothing(row, phase)
+    return _too_few(row, phase, before) or _zero(row, phase, before) or _nothing(row, phase)
 
 
 def _needs_answers(row: Row, mine: StepSummary) -> bool:
@@ -206,6 +210,24 @@ def _too_few(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> C
     if lower is not None:
         reason = replace(reason, stand_in=lower.name)
     return _not_compared(row, Level.WARN, reason)
+
+
+def _zero(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> Comparison | None:
+    """What zero means, now or in all baselines, of a metric of the scenario's own: a queue may well be empty in every run."""
+    current = phase.measurement(row.metric.name, row.step)
+    if current is None or current.value < 0.0 or row.metric.scale is not Scale.LOG or not is_own(row.metric.name):
+        return None
+    name, lower = row.metric.name, row.metric.direction is Direction.LOWER
+    earlier = [found.value for each in before if (found := each.measurement(name, row.step)) is not None]
+    was_zero = all(value == 0.0 for value in earlier)
+    match current.value == 0.0, was_zero:
+        case True, True:
+            return not_compared(row, Level.PASS, StaysZero(metric=name))
+        case True, False if lower:
+            return not_compared(row, Level.PASS, FellToZero(metric=name))
+        case False, True:
+            return not_compared(row, Level.WARN if lower else Level.PASS, RoseFromZero(metric=name, now=current.value))
+    return None
 
 
 def _nothing(row: Row, phase: PhaseSummary) -> Comparison | None:

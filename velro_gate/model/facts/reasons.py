@@ -132,6 +132,31 @@ class ZeroFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaysZero:
+    """A figure that is zero now and was zero in every baseline."""
+
+    code: ClassVar = "stays-zero"
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FellToZero:
+    """A figure that is the better the lower it is, and is zero now."""
+
+    code: ClassVar = "fell-to-zero"
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoseFromZero:
+    """A figure that was zero in every baseline and is not any more. now: its value."""
+
+    code: ClassVar = "rose-from-zero"
+    metric: str
+    now: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImpossibleShare:
     """A share below 0 or above 1."""
 
@@ -329,6 +354,9 @@ Reason = (
     | NothingSucceeded
     | NotMeasured
     | ZeroFigure
+    | StaysZero
+    | FellToZero
+    | RoseFromZero
     | ImpossibleShare
     | TooFewResponses
     | BuildSilent
