@@ -251,6 +251,11 @@ def test_an_open_verdict_leads_with_what_could_have_been_missed_and_how_to_see_i
     assert "pass" not in title(found)
 
 
+def test_a_change_that_hardly_any_size_would_show_is_no_figure_of_five_digits() -> None:
+    found = verdict(Level.INCONCLUSIVE, undecided(0.02, 490.0))
+    assert title(found) == "no regression found; could have missed more than 200 %"
+
+
 def test_a_suspicion_beside_open_rows_is_what_the_verdict_is_about() -> None:
     suspect = dataclasses.replace(undecided(0.08, 0.12), verdict=Change.SUSPICIOUS)
     text = headline(record(), verdict(Level.INCONCLUSIVE, undecided(0.2, 0.5), suspect))

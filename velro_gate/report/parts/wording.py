@@ -59,10 +59,17 @@ def sentence(record: RunRecord, verdict: Verdict) -> Phrase:
     return _open(verdict) if verdict.is_open else _worst(record, verdict)
 
 
+COARSE = 2.0
+"""A smallest detectable change above which its size says nothing more than that there is next to no test."""
+
+
 def _missed_at_most(widest: Comparison) -> str:
     """``no regression found; could have missed up to 12 %``: an open verdict in short, by the row of which most could have
     been missed."""
-    return f"no regression found; could have missed up to {units.format_magnitude(widest.mde or 0.0)}"
+    most = widest.mde or 0.0
+    if most > COARSE:
+        return f"no regression found; could have missed more than {units.format_magnitude(COARSE)}"
+    return f"no regression found; could have missed up to {units.format_magnitude(most)}"
 
 
 def _widest(verdict: Verdict) -> Comparison | None:
