@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 from collections.abc import Callable
@@ -51,7 +52,9 @@ class Usage:
 
     @property
     def rate(self) -> float:
-        """Core-seconds a second."""
+        """Core-seconds a second; NaN where the load ended before it was seen twice."""
+        if len(self._seen) < 2:
+            return math.nan
         (first, before), (last, after) = self._seen[0], self._seen[-1]
         return (after - before) / (last - first)
 

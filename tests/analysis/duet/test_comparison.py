@@ -403,8 +403,13 @@ def test_swapping_the_builds_swaps_regression_and_improvement(factors: list[floa
     forth, back = compare_pairs(held), compare_pairs(swapped(held))
 
     def worse(rows: tuple[Comparison, ...]) -> set[tuple[str, str]]:
-        # What is undecided and looks worse is suspicious, and has no counterpart on the other side.
-        return {(r.step, r.metric) for r in rows if r.verdict is (Change.REGRESSION if r.primary else Change.SUSPICIOUS)}
+        # A primary row that is undecided and looks worse is suspicious, and has no counterpart on the other side. An advisory
+        # one that is decided is suspicious, too, unless it is overwhelming.
+        return {
+            (r.step, r.metric)
+            for r in rows
+            if r.verdict is Change.REGRESSION or (r.verdict is Change.SUSPICIOUS and not r.primary)
+        }
 
     assert worse(forth) == changes(back, Change.IMPROVEMENT)
     assert changes(forth, Change.IMPROVEMENT) == worse(back)

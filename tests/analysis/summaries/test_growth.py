@@ -236,3 +236,11 @@ def test_a_missed_requirement_on_a_leak_fails_and_is_not_reported_twice() -> Non
     found, (result,) = leaking(0.02, wanted)
     assert found == []
     assert (result.status, result.level) == (RequirementStatus.MISSED, Level.FAIL)
+
+
+@pytest.mark.parametrize("rate", [0.984, 1.0, 1.004, 1.016])
+def test_an_even_leak_of_whole_descriptors_is_certain_although_rounding_leaves_a_slow_sawtooth(rate: float) -> None:
+    at = np.arange(120.0)
+    found = relative_growth(at, np.floor(468.0 + rate * at), begin=0.0, end=120.0)
+    assert found is not None
+    assert found.low > 0.09

@@ -21,9 +21,9 @@ Z = float(special.ndtri(1.0 - _TAIL))
 """The normal quantile of a two-sided 95 % interval."""
 
 
-def student(degrees: float) -> float:
-    """The Student t quantile of a two-sided 95 % interval."""
-    return float(special.stdtrit(max(degrees, 1.0), 1.0 - _TAIL))
+def student(degrees: float, *, intervals: int = 1) -> float:
+    """The Student t quantile of a two-sided 95 % interval; of several of which each has its share of the error (Bonferroni)."""
+    return float(special.stdtrit(max(degrees, 1.0), 1.0 - _TAIL / intervals))
 
 
 def wilson(hits: int, n: int, detail: str = "") -> Estimate:
