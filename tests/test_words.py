@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import re
 import tokenize
@@ -86,12 +85,3 @@ def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) 
         if pattern.search(text)
     ]
     assert found == [], f"say: {INSTEAD[phrase]}"
-
-
-def test_no_name_of_a_class_has_two_meanings() -> None:
-    places: dict[str, list[str]] = {}
-    for path in sorted(ROOT.glob("velro_gate/**/*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    assert {name: found for name, found in places.items() if len(found) > 1} == {}
