@@ -223,9 +223,12 @@ class ReadBackWrites:
         async with client_for(order["write"]) as client:
             with self._scope:
                 while True:
-                    sent = time.monotonic()
-                    response = await send(client, order["write"], {"value": new_value()})
-                    writes.append((sent, time.monotonic(), self._acknowledged(response)))
+                    sent, made = time.monotonic(), None
+                    try:
+                        made = self._acknowledged(await send(client, order["write"], {"value": new_value()}))
+                    finally:
+                        # One that is still unanswered when the fault ends was tried, and not acknowledged.
+                        writes.append((sent, time.monotonic(), made))
                     await trio.sleep(max(sent + order["every"] - time.monotonic(), 0.0))
             deadline = time.monotonic() + order["within"]
             for some in _batches(writes):
