@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -35,11 +36,13 @@ class RedisShared:
         self._redis = Redis.from_pool(_pool(url))
 
     async def get(self, key: str) -> bytes | None:
-        body = await self._redis.get(_PREFIX + key)
+        with _closed_is_gone():
+            body = await self._redis.get(_PREFIX + key)
         return body if body is None or isinstance(body, bytes) else str(body).encode()
 
     async def put(self, key: str, body: bytes) -> None:
-        await self._redis.set(_PREFIX + key, body, ex=self._ttl)
+        with _closed_is_gone():
+            await self._redis.set(_PREFIX + key, body, ex=self._ttl)
 
     async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
         for batch in _batches(entries):
@@ -49,18 +52,34 @@ class RedisShared:
                 await pipeline.execute()
 
     async def flush(self, prefix: str = "") -> None:
-        keys = [key async for key in self._redis.scan_iter(match=f"{_PREFIX}{prefix}*", count=_BATCH)]
-        for start in range(0, len(keys), _BATCH):
-            await self._redis.unlink(*keys[start : start + _BATCH])
+        with _closed_is_gone():
+            keys = [key async for key in self._redis.scan_iter(match=f"{_PREFIX}{prefix}*", count=_BATCH)]
+            for start in range(0, len(keys), _BATCH):
+                await self._redis.unlink(*keys[start : start + _BATCH])
 
     async def drop(self, key: str) -> None:
-        await self._redis.unlink(f"{_PREFIX}{key}")
+        with _closed_is_gone():
+            await self._redis.unlink(f"{_PREFIX}{key}")
 
     async def ping(self) -> None:
-        await self._redis.get(_PREFIX)
+        with _closed_is_gone():
+            await self._redis.get(_PREFIX)
 
     async def close(self) -> None:
         await self._redis.aclose()
+
+
+@contextmanager
+def _closed_is_gone() -> Iterator[None]:
+    """A pooled connection that was reset is noticed when it is used next: uvloop has a RuntimeError for that, and asyncio a
+    ConnectionError, which is what it is.
+    """
+    try:
+        yield
+    except RuntimeError as fault:
+        if "closed" not in str(fault):
+            raise
+        raise ConnectionError(str(fault)) from fault
 
 
 def _pool(url: str) -> BlockingConnectionPool:
