@@ -112,6 +112,33 @@ def test_a_redis_that_is_not_there_raises_one_of_the_faults_it_names() -> None:
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize(
+    ("said", "raised"),
+    [
+        (
+            "unable to perform operation on <TCPTransport closed=True reading=False 0x7f>; the handler is closed",
+            ConnectionError,
+        ),
+        ("a mistake of ours", RuntimeError),
+    ],
+)
+def test_what_uvloop_says_of_a_reset_connection_is_a_fault_of_redis_and_other_errors_stay_what_they_are(
+    redis: Server, monkeypatch: pytest.MonkeyPatch, said: str, raised: type[Exception]
+) -> None:
+    async def fails(_: str) -> None:
+        raise RuntimeError(said)
+
+    async def scene() -> None:
+        async with layer(redis.url) as made:
+            assert isinstance(made, RedisShared)
+            monkeypatch.setattr(made._redis, "get", fails)
+            for ask in (lambda: made.get("a"), made.ping):
+                with pytest.raises(raised, match=said[:10]):
+                    await ask()
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("url", ["http://:hunter2@cache", "redis://cache:hunter2", "hunter2"])
 def test_what_is_no_url_of_a_redis_is_a_usage_error_that_does_not_repeat_it(url: str) -> None:
     with pytest.raises(UsageError, match="it is not the URL of a Redis server") as refused:
