@@ -21,7 +21,7 @@ from velro_gate.cli.live import MOST_CONNECTIONS, live_page
 from velro_gate.errors import UsageError
 from velro_gate.model.run import Progress, Stage
 from velro_gate.report.charts import live
-from velro_gate.report.charts.live import Course
+from velro_gate.report.charts.live import LiveRows
 
 PROGRESS = Progress(
     phase="steady",
@@ -114,13 +114,13 @@ def test_a_port_that_is_taken_is_refused_before_the_run() -> None:
 
 def test_a_long_run_keeps_its_newest_rows_and_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST_ROWS", 10)
-    course = Course()
+    rows = LiveRows()
     for second in range(25):
-        course.add(float(second), PROGRESS)
-    found = json.loads(course.since(0))
+        rows.add(float(second), PROGRESS)
+    found = json.loads(rows.since(0))
     assert [row["at"] for row in found["rows"]] == [second * 1000.0 for second in range(15, 25)]
     assert found["next"] == 25
-    assert len(json.loads(course.since(24))["rows"]) == 1
+    assert len(json.loads(rows.since(24))["rows"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -36,15 +36,15 @@ def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Cal
     """
     # Charts are costly to import, and most runs have no live page.
     from velro_gate.report.charts.library import library
-    from velro_gate.report.charts.live import Course, live_html
+    from velro_gate.report.charts.live import LiveRows, live_html
 
     page = live_html(title)
     if page is None:
         raise UsageError("there is no live page", why="the package bokeh is not installed", hint="Install velro-gate again.")
     leave_as_is(library() or "")
-    course = Course()
+    rows = LiveRows()
     try:
-        server = _Server(port, page, course.since)
+        server = _Server(port, page, rows.since)
     except OSError as error:
         hint = "Choose another port, or none: '--live' alone takes any free one."
         raise UsageError("the live page cannot be served", where=f"{HOST}:{port}", why=error.strerror, hint=hint) from error
@@ -53,7 +53,7 @@ def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Cal
     say(f"live page: {server.url}")
     begun = time.monotonic()
     try:
-        yield lambda progress: course.add(time.monotonic() - begun, progress)
+        yield lambda progress: rows.add(time.monotonic() - begun, progress)
     finally:
         server.over = True
         server.shutdown()

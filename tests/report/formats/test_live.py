@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.golden import shown
 from tests.report.records import progress
-from velro_gate.report.formats.live import LiveView, course, progress_line
+from velro_gate.report.formats.live import LiveView, newest_bars, progress_line
 
 
 def test_a_line_holds_every_figure_in_a_fixed_order() -> None:
@@ -85,10 +85,10 @@ def test_the_live_view_leaves_out_what_is_not_known() -> None:
 
 
 def test_the_course_of_a_phase_is_drawn_from_zero_to_its_largest_value() -> None:
-    assert course([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
-    assert course([3.0]) == ""
-    assert course([0.0, 0.0]) == ""
-    assert len(course([1.0] * 500)) == 40
+    assert newest_bars([0.0, 1.0, 2.0, 4.0]) == "▁▃▅█"
+    assert newest_bars([3.0]) == ""
+    assert newest_bars([0.0, 0.0]) == ""
+    assert len(newest_bars([1.0] * 500)) == 40
 
 
 def test_a_course_says_what_its_highest_bar_is_and_the_lines_begin_below_one_another() -> None:
@@ -108,4 +108,4 @@ def test_finished_phases_stay_in_view_with_their_figures() -> None:
     text = shown(view.update(progress(phase="large_scale", phase_number=3, stage="ramp", rate=10.0)))
     assert "✓ intermediate_scaling: 2,500 of 2,500 users, 510/s, p95 20.0 ms, errors 3 (< 0.01 %)" in text
     assert "large_scale" in text
-    assert "▁" not in text.splitlines()[-1], "the course begins anew"
+    assert "▁" not in text.splitlines()[-1], "the bars begin again"

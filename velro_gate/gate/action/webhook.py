@@ -14,10 +14,8 @@ import httpx
 from velro_gate import __version__
 from velro_gate.errors import PublishError, UsageError
 from velro_gate.github.clock import Clock
-from velro_gate.github.delivery import TRIES, deliver, host_of, is_http
+from velro_gate.github.delivery import deliver, host_of, is_http
 from velro_gate.report.alerts.messages import MessageFormat
-
-__all__ = ["SIGNATURE", "TIMESTAMP", "TRIES", "Webhook"]
 
 SIGNATURE, TIMESTAMP = "X-Velro-Signature-256", "X-Velro-Timestamp"
 _SLACK = ("hooks.slack.com", "hooks.slack-gov.com")

@@ -47,8 +47,8 @@ _CHARTS: tuple[tuple[str, str, DisplayScale, tuple[tuple[str, str], ...]], ...] 
 """Name, title, scale, and the lines with the figure of each; those without are made of the names that come."""
 
 
-class Course:
-    """The course of a run so far, a row for each second. Written by the run's loop, read by the server's threads."""
+class LiveRows:
+    """A run so far, a row for each second. Written by the run's loop, read by the server's threads."""
 
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []

@@ -14,11 +14,11 @@ from rich.text import Text
 
 from velro_gate import units
 from velro_gate.model.run import Progress, Stage
+from velro_gate.report.text.bars import bars
 from velro_gate.report.text.escape import visible
 
-_BARS = "▁▂▃▄▅▆▇█"
-_COURSE = 40
-"""Points of a course, one a second."""
+_POINTS = 40
+"""Of a sparkline, one a second."""
 
 _KEPT = 8
 """Finished phases that stay in view."""
@@ -47,7 +47,7 @@ def progress_line(progress: Progress) -> str:
 
 @dataclass(slots=True)
 class LiveView:
-    """The panel of the running phase, below the phases that are over. It remembers the course of rate and p95."""
+    """The panel of the running phase, below the phases that are over. It remembers rate and p95 of each second."""
 
     rates: list[float] = field(default_factory=list)
     p95s: list[float] = field(default_factory=list)
@@ -86,7 +86,7 @@ class LiveView:
         )
 
     def _details(self, progress: Progress) -> list[RenderableType]:
-        """Steps, cache layers, what the service uses, and the course: each line only where there is something to show."""
+        """Steps, cache layers, what the service uses, and two sparklines: each line only where there is something to show."""
         steps = " · ".join(f"{visible(step)} {units.format_seconds(p95)}" for step, p95 in progress.steps)
         layers = " · ".join(f"{visible(layer)} {units.format_share(share)}" for layer, share in progress.layers)
         cpu = None if progress.service_cpu is None else f"CPU {units.format_share(progress.service_cpu)} of a core"
@@ -100,8 +100,8 @@ class LiveView:
             "p95 of steps": steps,
             "cache": layers,
             "service": service,
-            "rate": _course_line(self.rates, units.format_rate),
-            "p95": _course_line(self.p95s, units.format_seconds),
+            "rate": _sparkline(self.rates, units.format_rate),
+            "p95": _sparkline(self.p95s, units.format_seconds),
         }
         grid = Table.grid(padding=(0, 1))
         grid.add_column(style="dim", no_wrap=True)
@@ -112,19 +112,19 @@ class LiveView:
         return [grid] if grid.row_count else []
 
 
-def _course_line(values: Sequence[float], words: Callable[[float], str]) -> str:
-    """The course with the value of its highest bar; empty where there is none."""
-    drawn = course(values)
-    return f"{drawn} up to {words(max(values[-_COURSE:]))}" if drawn else ""
+def _sparkline(values: Sequence[float], words: Callable[[float], str]) -> str:
+    """The newest values with that of the highest bar; empty where ``newest_bars`` is."""
+    drawn = newest_bars(values)
+    return f"{drawn} up to {words(max(values[-_POINTS:]))}" if drawn else ""
 
 
-def course(values: Sequence[float]) -> str:
+def newest_bars(values: Sequence[float]) -> str:
     """The newest values as bars from zero to the largest of them; empty with fewer than two."""
-    shown = values[-_COURSE:]
+    shown = values[-_POINTS:]
     most = max(shown, default=0.0)
     if len(shown) < 2 or most <= 0.0:
         return ""
-    return "".join(_BARS[min(int(value / most * len(_BARS)), len(_BARS) - 1)] for value in shown)
+    return bars(shown, 0.0, most)
 
 
 def _title(progress: Progress) -> Text:

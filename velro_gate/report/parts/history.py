@@ -10,6 +10,7 @@ from velro_gate import units
 from velro_gate.model.facts.outlook import Outlook
 from velro_gate.report.sentences.baselines import outlook_sentence
 from velro_gate.report.text import figures
+from velro_gate.report.text.bars import BLOCKS, bars
 from velro_gate.report.text.words import subject
 
 NO_SERIES = (
@@ -19,7 +20,6 @@ NO_SERIES = (
 
 MOST_RUNS = 200
 """The newest runs that are shown: a page is to stay small, however long a history is."""
-BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class TrendEvent(Enum):
@@ -89,7 +89,7 @@ def sparkline(series: TrendSeries, most: int = 40) -> str:
     low, high = min(values), max(values)
     if high == low:
         return BLOCKS[3] * len(values)
-    return "".join(BLOCKS[min(int((value - low) / (high - low) * len(BLOCKS)), len(BLOCKS) - 1)] for value in values)
+    return bars(values, low, high)
 
 
 def mark_words(mark: Mark) -> str:

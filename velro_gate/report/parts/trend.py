@@ -17,11 +17,11 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Level, Verdict
 from velro_gate.report.parts.rows import worst_comparisons
 from velro_gate.report.text import figures
+from velro_gate.report.text.bars import bars
 from velro_gate.report.text.phrase import Phrase, plain
 
 MOST = 20
 """Baselines in a chart; beyond that GitHub's narrow column makes the points unreadable."""
-_BLOCKS = "▁▂▃▄▅▆▇█"
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 _COLOUR = '%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#0969da"}}}}%%'
 """Mermaid's own first colour is next to invisible on white."""
@@ -87,7 +87,7 @@ def blocks(verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Ph
 
 def _drawn(points: Sequence[float]) -> str:
     low, high = _axis(points)
-    return "".join(_BLOCKS[int((point - low) / (high - low) * len(_BLOCKS))] for point in points)
+    return bars(points, low, high)
 
 
 def _series(now: float | None, history: Sequence[RunRecord], wanted: _Figure) -> list[float]:

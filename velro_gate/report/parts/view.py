@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
@@ -32,7 +32,6 @@ from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, name, strong, text
 from velro_gate.report.text.words import Words
 
-_OURS = frozenset({"cpu-starved-runner", "generator-limit", "noisy-neighbour"})
 _OF_TIMES = frozenset({"cache-misses", "step-tail", "memory-growth"})
 _NOTHING_TO_DO = "Nothing to do."
 _NOTHING_FOUND_OUT = "Fix the cause and run again; nothing in this run counts for or against the change."
@@ -80,9 +79,10 @@ class TrustRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BottleneckRow:
-    """What held a phase back. code: its kind; phase: empty where the run has only one."""
+    """What held a phase back. code: its kind; of_the_runner: see ``Bottleneck``; phase: empty where the run has only one."""
 
     code: str
+    of_the_runner: bool
     phase: str
     sentence: str
     advice: str
@@ -299,7 +299,11 @@ def bottleneck_rows(record: RunRecord) -> list[BottleneckRow]:
     several = len(record.phases) > 1
     return [
         BottleneckRow(
-            code=found.code, phase=phase.name if several else "", sentence=spoken(said.sentence), advice=spoken(said.advice)
+            code=found.code,
+            of_the_runner=found.of_the_runner,
+            phase=phase.name if several else "",
+            sentence=spoken(said.sentence),
+            advice=spoken(said.advice),
         )
         for phase in record.phases
         for found in phase.bottlenecks
@@ -317,13 +321,13 @@ def _remedies(record: RunRecord) -> dict[str, list[FindingRow]]:
     return dict(list(asked.items())[:_CAUSES])
 
 
-def _no_reasons(verdict: Verdict) -> Set[str]:
-    """The causes that hardly fail a run: the machine, if it can be trusted, and what is slow, if only errors are too many."""
-    if verdict.level is not Level.FAIL:
-        return frozenset()
-    failed = {row.metric for row in verdict.comparisons if row.level is Level.FAIL}
-    failed |= {row.requirement.metric for row in verdict.requirements if row.level is Level.FAIL}
-    return _OURS | _OF_TIMES if failed and all(METRICS[metric].of_counts for metric in failed) else _OURS
+def _is_no_reason(row: BottleneckRow, verdict: Verdict) -> bool:
+    """Whether a cause hardly fails a run: the machine, if it can be trusted, and what is slow, if only errors are too many."""
+    if verdict.level is not Level.FAIL or row.of_the_runner:
+        return verdict.level is Level.FAIL
+    failed = {found.metric for found in verdict.comparisons if found.level is Level.FAIL}
+    failed |= {found.requirement.metric for found in verdict.requirements if found.level is Level.FAIL}
+    return row.code in _OF_TIMES and bool(failed) and all(METRICS[metric].of_counts for metric in failed)
 
 
 def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
@@ -337,7 +341,7 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     telling = [row for row in _findings(record, verdict) if row.advice and row.level != Level.PASS.word]
     decisive = [row for row in telling if row.level == verdict.level.word]
     causes = {} if verdict.level is Level.PASS else _remedies(record)
-    last = {row.advice for row in bottleneck_rows(record) if row.code in _no_reasons(verdict)}
+    last = {row.advice for row in bottleneck_rows(record) if _is_no_reason(row, verdict)}
     asked = {advice: rows for advice, rows in causes.items() if advice not in last}
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)

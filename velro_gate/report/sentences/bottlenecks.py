@@ -8,6 +8,7 @@ from typing import Any
 from velro_gate import units
 from velro_gate.model.facts import bottlenecks as causes
 from velro_gate.model.facts.bottlenecks import Bottleneck
+from velro_gate.model.metrics import LONG_STRETCH
 from velro_gate.report.text.words import Words
 
 _OUTCOMES = {
@@ -21,8 +22,8 @@ _OUTCOMES = {
     "PROTOCOL": "responses that are no HTTP",
     "CAPTURE": "responses without a value that a later step needs",
 }
-_LONG = 100.0
-"""Seconds of growing memory that are more than a warm-up."""
+_LONG = 0.9 * LONG_STRETCH
+"""Seconds from the first to the last reading of a stretch that is more than a warm-up."""
 _DEPENDENCIES = {"redis": "Redis", "database": "PostgreSQL"}
 
 
