@@ -12,6 +12,7 @@ import pytest
 
 from tests.analysis.phases import samples
 from tests.analysis.runs import run
+from velro_gate.model.resilience.experiment import CarriedOut
 from velro_gate.model.run import Reading, RunFacts
 from velro_gate.model.samples import COLUMNS, Outcome
 from velro_gate.store.facts import _KINDS
@@ -50,6 +51,24 @@ def test_the_example_in_pandas_counts_the_errors_of_a_run_by_second_and_kind(
     names: dict[str, Any] = {"np": np, "pd": pd}
     exec(EXAMPLES[1], names)
     assert names["errors"].to_dict() == {(1, 503): {0: 1, 1: 1}, (3, 0): {0: 0, 1: 1}}
+
+
+def test_the_example_in_pandas_finds_the_experiment_in_whose_stretch_each_request_fell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried = (
+        CarriedOut(phase="storm", experiment="redis_down", repeat=1, begun=1.0, ended=2.0),
+        CarriedOut(phase="storm", experiment="redis_down", repeat=2, begun=3.0, ended=None),
+    )
+    write_record(tmp_path, run(), RunFacts(phases=(), readings=(), layers=(), experiments=carried))
+    with SampleWriter(tmp_path / "samples.npz") as writer:
+        writer.append("storm", samples([0.5, 1.5, 2.5, 3.5, 9.0]))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for example in EXAMPLES:
+        exec(example, names)
+    assert names["requests"]["experiment"].tolist() == ["", "redis_down 1", "", "redis_down 2", "redis_down 2"]
+    assert names["seen"].sum() == 5
 
 
 def test_the_page_names_every_column_and_outcome_of_the_samples() -> None:
