@@ -538,3 +538,35 @@ def test_a_class_or_type_has_a_name_of_its_own() -> None:
             places.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
     twice = {name: files for name, files in places.items() if len(files) > 1}
     assert not twice, "one word, one meaning: rename one, or define it once and import it"
+
+
+ENTRIES = {"main", "serve", "source_at", "adopt_orphans"}
+"""The entry of a process, what it does until it ends, the one function of every source of readings; and one function that a
+process started by its file's name has of its own, since it can import nothing of the package.
+"""
+
+
+def test_a_function_below_the_command_line_has_a_name_of_its_own() -> None:
+    # A command is called like the use case that it calls.
+    below = {path: text for path, text in package().items() if "cli" not in path.relative_to(ROOT).parts}
+    places: dict[str, list[str]] = {}
+    for path, text in below.items():
+        for name in re.findall(r"^(?:async )?def ([a-z]\w*)", text, re.MULTILINE):
+            places.setdefault(name, []).append(path.relative_to(ROOT).as_posix())
+    twice = {name: files for name, files in places.items() if len(files) > 1 and name not in ENTRIES}
+    assert not twice, "one word, one meaning: rename one, or define it once and import it"
+
+
+def test_a_word_of_the_glossary_has_one_row() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| [^|]", (ROOT / "docs/glossary.md").read_text("utf-8"), re.MULTILINE)
+    words = [word for row in rows if row != "word" for word in row.split(", ")]
+    assert sorted(word for word in set(words) if words.count(word) > 1) == []
+
+
+def test_every_module_that_the_page_on_architecture_names_by_its_folder_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:[a-z_0-9]+/)+[a-z_0-9]+)(?:\.py|\.[A-Z]\w+)?`", page))
+    there = {path.relative_to(ROOT / "velro_gate").with_suffix("").as_posix() for path in package()}
+    there |= {folder for path in there for folder in (path.rpartition("/")[0],)}
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not any(f"/{path}".endswith(f"/{name}") for path in there)] == []

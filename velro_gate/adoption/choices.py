@@ -85,7 +85,7 @@ class Choices:
         for label in self.labels:
             if not _LABEL.fullmatch(label):
                 raise UsageError(
-                    f"runner label {label!r} cannot be used", hint="It has to be letters, digits, '.', '_' and '-'."
+                    f"runner label {label!r} cannot be used", hint="Use letters, digits, '.', '_' and '-' only."
                 )
         for name, expression in self.variables.items():
             if not _VARIABLE.fullmatch(name) or not _EXPRESSION.fullmatch(expression):
@@ -96,7 +96,7 @@ class Choices:
         if self.duet and not self.start:
             raise UsageError(
                 "a duet needs a command that starts the service",
-                hint="Give --start-command: a line that serves on the port in PORT and stays in the foreground.",
+                hint="Give --start-command: a shell command that serves on the port in PORT and stays in the foreground.",
             )
         if self.duet and self.url:
             raise UsageError("a duet has no address", hint="Leave --url out: both builds are started on ports of their own.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from velro_gate.cli.options import AUTO, Blocking
@@ -11,6 +11,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.measure.setup import RunOptions, number_of_shards
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
+from velro_gate.scenario import load_scenario
 from velro_gate.units import parse_seconds
 
 OWN_SCENARIO = Path("velro-scenario.yaml")
@@ -72,6 +73,15 @@ def blocking(wanted: Blocking | None, allow_inconclusive: bool) -> BlockInconclu
             f"--allow-inconclusive and --block-inconclusive {wanted.value} contradict each other", hint="Give one of them."
         )
     return False
+
+
+def scenario_name(scenario: Path | None, environ: Mapping[str, str]) -> str | None:
+    """The name under which a scenario's runs are stored; None where no file is named. Runs none of its code.
+
+    Raises:
+        ScenarioError, MissingVariableError: the file cannot be read.
+    """
+    return None if scenario is None else load_scenario(scenario, environ, run_code=False).name
 
 
 def _own_scenario() -> Path:

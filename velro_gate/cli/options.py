@@ -62,6 +62,9 @@ SHOWN = "What is printed"
 ScenarioArgument = Annotated[
     Path | None, typer.Argument(help="Scenario file; default: velro-scenario.yaml in this folder.", show_default=False)
 ]
+StoredScenario = Annotated[
+    Path | None, typer.Argument(help="Scenario file: only its stored runs; default: all.", show_default=False)
+]
 Profile = Annotated[
     str | None,
     typer.Option("--profile", "-p", help="Profile of the scenario: full, pr, quick, ... (default: pr).", rich_help_panel=LOAD),
@@ -97,12 +100,12 @@ ClusterWorkers = Annotated[
     int | None,
     typer.Option(
         "--cluster-workers",
-        help="How many workers send; default: all that are there.",
+        help="How many workers send; default: all that are connected.",
         show_default=False,
         rich_help_panel=LOAD,
     ),
 ]
-ClusterWait = Annotated[str, typer.Option("--cluster-wait", help="How long workers are waited for.", rich_help_panel=LOAD)]
+ClusterWait = Annotated[str, typer.Option("--cluster-wait", help="How long to wait for workers.", rich_help_panel=LOAD)]
 ClusterListen = Annotated[
     str | None,
     typer.Option(
@@ -115,7 +118,7 @@ ClusterListen = Annotated[
 DEFAULT_CLUSTER_WAIT = "1 min"
 Url = Annotated[
     str | None,
-    typer.Option("--url", help="Where the service is (default: VELRO_API_URL, then the scenario).", rich_help_panel=PLACE),
+    typer.Option("--url", help="URL of the service (default: VELRO_API_URL, then the scenario's).", rich_help_panel=PLACE),
 ]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.", rich_help_panel=PLACE)]
 BaselineRoot = Annotated[
@@ -126,7 +129,7 @@ StartCommand = Annotated[
     str | None,
     typer.Option(
         "--start-command",
-        help="Line for the shell that serves on port PORT, in the foreground; started for the run, behind its fault proxies.",
+        help="Shell command that serves on port PORT, in the foreground; started for the run, behind its fault proxies.",
         show_default=False,
         rich_help_panel=PLACE,
     ),
@@ -156,7 +159,7 @@ TemplateFolder = Annotated[
     Path | None,
     typer.Option(
         "--template-dir",
-        help="Folder of templates that stand over the shipped ones, as a whole or block by block (docs/reports.md).",
+        help="Folder of templates that override the shipped ones, as a whole or block by block (docs/reports.md).",
         show_default=False,
         rich_help_panel=PLACE,
     ),

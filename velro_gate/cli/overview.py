@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 PURPOSE = "The performance gate for pull requests that teams keep switched on."
 EPILOG = (
-    "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 our bug, 130 interrupted."
+    "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 internal error, 130 interrupted."
 )
 
 OPTIONS: Mapping[str, str] = MappingProxyType(
@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "capacity": "Search for the most load that meets requirements.",
         "judge": "Judge a kept run again, offline.",
         "report": "Print reports of a kept run, or write several.",
-        "trend": "Show main over its stored runs.",
+        "trend": "Show main's figures over its stored runs.",
         "baseline": "Accepted runs that later ones are compared with.",
         "action": "Do one job of GitHub Actions, depending on its event.",
         "publish": "Publish the verdict of a kept run on GitHub (again).",

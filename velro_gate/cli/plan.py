@@ -29,8 +29,8 @@ def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False, cluster
     machine = read_machine(sources=setup.scenario.target.source_addresses)
     if cluster is not None and cluster.workers is None:
         raise UsageError(
-            "it is not known how many workers would send the load",
-            hint="Add --cluster-workers N; nothing is asked of a cluster.",
+            "the number of workers is not known",
+            hint="Add --cluster-workers N; the cluster itself is not contacted.",
         )
     planned = dry_run(setup, machine, os.environ, ask=ask, workers=None if cluster is None else cluster.workers)
     if format is Format.JSON:

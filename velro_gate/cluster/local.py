@@ -125,6 +125,6 @@ def _not_started(what: str, why: str) -> BrokenError:
     return BrokenError(
         f"{what} of the local cluster did not start",
         why=why,
-        hint="Look for a limit of processes or memory ('ulimit -u'), and whether the extra is whole: pip install "
+        hint="Look for a limit of processes or memory ('ulimit -u'), and whether the extra is complete: pip install "
         "'velro-gate[cluster]'.",
     )

@@ -58,15 +58,15 @@ __all__ = [
 _SLOW = "Find out where the time goes: the report shows it step by step."
 _SLOW_RESPONSES = (
     f"{_SLOW} Common causes are queries without an index ('EXPLAIN (ANALYZE, BUFFERS)' shows where one's time goes) and a cold "
-    "or small cache ('redis-cli info stats')."
+    "or small cache (with Redis: 'redis-cli info stats')."
 )
 _MISSES = "See in the report which cache layer misses, and what a miss costs: keep entries longer, or make misses cheaper."
 _KEPT = "See what the service keeps: compare a heap profile from the end of the phase with one from its beginning."
 _OPENED = "See what the service opens and never closes: list its open files ('lsof -p PID') twice, some minutes apart."
 _TOO_LITTLE = (
     "See what limited the throughput: slow responses, errors, or users that could not connect. Common causes are a small "
-    "connection pool (psql -c 'SELECT state, count(*) FROM pg_stat_activity GROUP BY state') and CPU ('top'): increase the "
-    "pool, optimize, or scale horizontally."
+    "connection pool (with PostgreSQL: psql -c 'SELECT state, count(*) FROM pg_stat_activity GROUP BY state') and CPU ('top'): "
+    "increase the pool, optimize, or scale horizontally."
 )
 
 CAPACITIES = frozenset({"capacity", "capacity_users"})
@@ -302,7 +302,7 @@ _ALL = (
         role=Role.ADVISORY,
         needs=frozenset({Needs.ANSWERS}),
         advice="See in the report how often each cache layer was hit, and whether keys, lifetimes or sizes have changed. Warm "
-        "the cache and increase its TTLs; 'redis-cli info stats' counts hits, misses and evictions.",
+        "the cache and increase its TTLs; with Redis, 'redis-cli info stats' counts hits, misses and evictions.",
     ),
     _cached("hit_p50", "p50 of cache hits"),
     _cached("hit_p95", "p95 of cache hits"),

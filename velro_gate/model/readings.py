@@ -94,13 +94,13 @@ _ALL = (
         label="this machine",
         module="runner",
         series=(
-            _gauge("cpu_share", "share of all cores' time that was busy since the reading before", Unit.SHARE),
+            _gauge("cpu_share", "share of all cores' time that was busy since the previous reading", Unit.SHARE),
             _gauge("cpu_{core}_share", "the same of one core, numbered from 0", Unit.SHARE),
-            _gauge("steal_share", "share of all cores' time that the hypervisor took since the reading before", Unit.SHARE),
+            _gauge("steal_share", "share of all cores' time that the hypervisor took since the previous reading", Unit.SHARE),
             _gauge(
                 "process_{command}_cpu_share",
-                "share of one core that other processes of this name used since the reading before, where it is 5 % or more; "
-                "ours and the service's left out",
+                "share of one core that other processes of this name used since the previous reading, where it is 5 % or more; "
+                "without ours and the service's",
                 Unit.SHARE,
             ),
             _counter("cpu_throttled_seconds", "time for which a control group's quota held this process back", Unit.SECONDS),
@@ -135,7 +135,7 @@ _ALL = (
         example="pid:4711",
         series=(
             _CPU,
-            _gauge("cpu_busiest", "share of one core that its busiest process used since the reading before", Unit.SHARE),
+            _gauge("cpu_busiest", "share of one core that its busiest process used since the previous reading", Unit.SHARE),
             _RSS,
             _gauge("threads", "threads of its processes"),
             _gauge("processes", "its processes"),
@@ -175,7 +175,7 @@ _ALL = (
         series=(
             _counter("hits_total", "key look-ups that found one, since Redis started"),
             _counter("misses_total", "key look-ups that found none, since Redis started"),
-            _gauge("hit_share", "share of key look-ups since the reading before that found one", Unit.SHARE),
+            _gauge("hit_share", "share of key look-ups since the previous reading that found one", Unit.SHARE),
             _counter("commands_total", "commands since Redis started"),
             _counter("rejected_total", "connections turned away at the limit of clients"),
             _counter("evicted_total", "keys dropped for lack of memory"),
@@ -212,7 +212,7 @@ _ALL = (
             _counter("transactions_total", "commits and rollbacks"),
             _counter("blocks_hit_total", "blocks found in the server's cache"),
             _counter("blocks_read_total", "blocks read from disk or from the operating system's cache"),
-            _gauge("buffer_hit_share", "share of blocks since the reading before that the server's cache held", Unit.SHARE),
+            _gauge("buffer_hit_share", "share of blocks since the previous reading that the server's cache held", Unit.SHARE),
             _counter("temporary_total", "bytes of temporary files that statements wrote", Unit.BYTES),
             _counter("deadlocks_total", "deadlocks found"),
             _counter(

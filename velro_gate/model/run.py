@@ -202,7 +202,8 @@ class Progress:
     stage: Stage
     users: int
     connected: int
-    rate: float
+    rate: float | None
+    """Successful responses a second; None until the phase has run for a second."""
     offered_rate: float | None
     p50: float | None
     p95: float | None

@@ -102,7 +102,7 @@ def _started(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> Running
         said = complaints.read().decode(errors="replace").strip()
         if code == UsageError.exit_code:
             raise UsageError("the sandbox refuses to start", why=said)
-        raise UnreachableError("the sandbox did not start", why=said or f"it ended with {code}", hint="Look at what it said.")
+        raise UnreachableError("the sandbox did not start", why=said or f"it ended with {code}", hint="Look at its output.")
     sandbox = RunningSandbox(**json.loads(line))
     _require_health(sandbox)
     return sandbox

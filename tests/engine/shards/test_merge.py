@@ -169,6 +169,7 @@ def test_a_view_adds_what_can_be_added_and_shows_the_worst_latencies() -> None:
     )
     other = dataclasses.replace(one, p50=0.2, p95=0.3, p99=0.4, error_rate=0.0, errors=0, hit_rate=0.5, lateness_p99=0.001)
     both = merged_progress([one, other])
+    assert merged_progress([dataclasses.replace(one, rate=None)] * 2).rate is None
     assert (both.users, both.connected, both.rate, both.offered_rate, both.errors) == (10, 8, 100.0, None, 1)
     assert (both.p50, both.p95, both.p99, both.error_rate, both.hit_rate) == (0.2, 0.3, 0.4, 0.01, 0.5)
     assert merged_progress([one]) == one

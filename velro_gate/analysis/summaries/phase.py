@@ -150,7 +150,7 @@ def _books(stretch: _Stretch) -> list[Counts]:
                 f"the counts do not balance: {due} requests fell due, but {sent} were sent, {blocked} blocked, {missed} missed",
                 where=f"phase {run.name}, step {name}",
                 why="samples were lost on the way to the record, or the record was changed",
-                hint="Run again; when it happens again, report it with the log file.",
+                hint="Run again; if it happens again, report it with the log file.",
             )
         failed = sent - ok - cancelled
         found.append(Counts(due=due, sent=sent, ok=ok, failed=failed, cancelled=cancelled, blocked=blocked, missed=missed))

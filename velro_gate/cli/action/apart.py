@@ -301,7 +301,7 @@ def _nothing_left(why: str) -> BrokenError:
     return BrokenError(
         "the process that measures ended without a result",
         why=why,
-        hint="Code of a journey may have ended it (sys.exit, os._exit), or the system for want of memory: see the log above.",
+        hint="Code of a journey may have ended it (sys.exit, os._exit), or the kernel for lack of memory: see the log above.",
     )
 
 

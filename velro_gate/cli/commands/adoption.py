@@ -146,7 +146,7 @@ def doctor(
 ) -> int:
     """Find mistakes in a repository's workflows, and what makes this machine measure badly. Exit code 1: there is a fault.
 
-    With --cluster: what its workers are like as well.
+    With --cluster, its workers are examined as well.
     """
     from velro_gate.adoption import Severity
     from velro_gate.cli.asked import clustered

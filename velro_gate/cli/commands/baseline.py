@@ -31,6 +31,7 @@ from velro_gate.cli.options import (
     Runner,
     ScenarioArgument,
     Shards,
+    StoredScenario,
     Url,
     Verbose,
     Waivers,
@@ -86,6 +87,7 @@ def show(
 
 @baseline_app.command(epilog="Example: velro-gate baseline history --metric p95 --step authorization_check")
 def history(
+    scenario: StoredScenario = None,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     metric: Annotated[str, typer.Option(help="The figure to show: p50, p95, throughput, ...")] = "p95",
     step: Annotated[str, typer.Option(help="The step; all: all steps together.")] = "all",
@@ -95,7 +97,7 @@ def history(
     from velro_gate.cli.commands.history import print_history
     from velro_gate.store.baselines import find_baselines
 
-    return print_history(find_baselines(baselines, Path()), metric, step, format)
+    return print_history(find_baselines(baselines, scenario or Path()), metric, step, scenario, format)
 
 
 @baseline_app.command(epilog="Example: velro-gate baseline pin baselines/velro-prd/1f0c2a.../20261123T120000Z-4be1d2c.json")

@@ -125,9 +125,7 @@ def capacity(
 
 def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
     """The result on standard output, and the exit code where it cannot be judged."""
-    from rich.table import Table
-
-    from velro_gate.cli.output import put, show
+    from velro_gate.cli.output import figures_table, put, show
     from velro_gate.errors import BrokenError
     from velro_gate.report.formats.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_sentences, capacity_title
     from velro_gate.store.codec import encode_capacity
@@ -135,9 +133,7 @@ def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
     if format is Format.JSON:
         put(encode_capacity(found).removesuffix("\n"))
     else:
-        table = Table(title=capacity_title(found), title_justify="left")
-        for heading in CAPACITY_HEADINGS:
-            table.add_column(heading, justify="left" if heading in ("requirements", "decided by") else "right")
+        table = figures_table(*CAPACITY_HEADINGS, left=CAPACITY_HEADINGS[-2:], title=capacity_title(found))
         for cells in capacity_rows(found):
             table.add_row(*cells)
         show(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,22 +12,27 @@ from rich.table import Table
 from velro_gate import units
 from velro_gate.analysis.summaries.frames import figures_csv
 from velro_gate.analysis.verdict.drift_findings import behind, place
+from velro_gate.cli.asked import scenario_name
 from velro_gate.cli.options import HistoryFormat
 from velro_gate.cli.output import put, show
 from velro_gate.errors import UsageError
 from velro_gate.gate.judge.history import History, HistoryEntry, histories
+from velro_gate.gate.judge.trend import of_scenario
 from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.sentences.baselines import main_change, outlook_sentence, release_change, run_of_main
+from velro_gate.report.sentences.baselines import main_change, nothing_stored, outlook_sentence, release_change, run_of_main
 from velro_gate.report.text.figures import figure
 
 
-def print_history(root: Path, metric: str, step: str, format: HistoryFormat) -> int:
-    """Main's history, plan by plan: one figure run by run, with epochs, change points, quarantined and pinned runs."""
+def print_history(root: Path, metric: str, step: str, scenario: Path | None, format: HistoryFormat) -> int:
+    """Main's history, plan by plan: one figure run by run, with epochs, change points, quarantined and pinned runs.
+
+    scenario: only of its runs; None: of all.
+    """
     if metric not in METRICS:
         raise UsageError(f"there is no metric {metric!r}", hint=f"Choose one of: {', '.join(METRICS)}.")
-    found = histories(root, metric, step)
+    found = of_scenario(histories(root, metric, step), scenario_name(scenario, os.environ))
     if format is HistoryFormat.CSV:
         put(figures_csv(line.run for history in found for line in history.lines).removesuffix("\n"))
         return 0
@@ -34,7 +40,7 @@ def print_history(root: Path, metric: str, step: str, format: HistoryFormat) -> 
         put(json.dumps([_document(history) for history in found], indent=2, ensure_ascii=False))
         return 0
     if not found:
-        put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
+        put(nothing_stored(str(root), None if scenario is None else str(scenario)))
     for history in found:
         show(_table(history, metric, step))
         for sentence in _sentences(history):

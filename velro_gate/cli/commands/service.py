@@ -21,7 +21,7 @@ def sandbox(
     slow: Annotated[
         list[str] | None, typer.Option(help="STEP=FACTOR: this step takes FACTOR times as long; may be repeated.")
     ] = None,
-    no_work: Annotated[bool, typer.Option("--no-work", help="Answer at once, without simulated work.")] = False,
+    no_work: Annotated[bool, typer.Option("--no-work", help="Respond at once, without simulated work.")] = False,
     no_control: Annotated[bool, typer.Option("--no-control", help="Without /control, which slows and breaks it.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the simulated work.")] = 1,
     print_key: Annotated[

@@ -8,6 +8,7 @@ from pathlib import Path
 from velro_gate.cli.options import Format
 from velro_gate.cli.output import figures_table, put, show
 from velro_gate.model.record import RunRecord
+from velro_gate.report.sentences.baselines import nothing_stored
 from velro_gate.store.baselines import list_baselines
 from velro_gate.store.records import RECORD, read_record
 
@@ -32,7 +33,7 @@ def print_baselines(root: Path, format: Format) -> int:
         put(json.dumps({"baselines": rows, "skipped": list(listed.skipped)}, indent=2, ensure_ascii=False))
         return 0
     if not listed.found:
-        put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
+        put(nothing_stored(str(root)))
     else:
         table = figures_table(*_HEADS, left=_HEADS[1:])
         for number, (path, record) in enumerate(listed.found, 1):

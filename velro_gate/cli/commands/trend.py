@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from velro_gate.cli.options import DEFAULT_BASELINES, BaselineRoot, TemplateFolder, TrendFormat
+from velro_gate.cli.options import DEFAULT_BASELINES, BaselineRoot, StoredScenario, TemplateFolder, TrendFormat
 
 if TYPE_CHECKING:
     from velro_gate.report.parts.history import TrendGroup
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def trend(
+    scenario: StoredScenario = None,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     metric: Annotated[
         list[str] | None,
@@ -30,10 +32,11 @@ def trend(
     format: Annotated[TrendFormat, typer.Option("--format", help="text, html or csv.")] = TrendFormat.TEXT,
 ) -> int:
     """Show the figures of main over its stored runs, with change points, accepted changes and pinned releases."""
+    from velro_gate.cli.asked import scenario_name
     from velro_gate.cli.output import put
     from velro_gate.cli.printing import use_template_folder
     from velro_gate.errors import UsageError
-    from velro_gate.gate.judge.trend import trends, usual_figures
+    from velro_gate.gate.judge.trend import of_scenario, trends, usual_figures
     from velro_gate.model.metrics import METRICS
     from velro_gate.report.formats.trend_page import trend_csv, trend_html
     from velro_gate.store.baselines import find_baselines
@@ -42,19 +45,21 @@ def trend(
     for name in metric or ():
         if name not in METRICS:
             raise UsageError(f"there is no metric {name!r}", hint=f"Choose from: {', '.join(METRICS)}.")
-    root = find_baselines(baselines, Path())
-    groups = trends(root, [(name, step) for name in metric] if metric else usual_figures(root, step))
+    name = scenario_name(scenario, os.environ)
+    root = find_baselines(baselines, scenario or Path())
+    figures = [(wanted, step) for wanted in metric] if metric else usual_figures(root, step)
+    groups = of_scenario(trends(root, figures), name)
     match format:
         case TrendFormat.HTML:
             put(trend_html(groups).removesuffix("\n"))
         case TrendFormat.CSV:
             put(trend_csv(groups).removesuffix("\n"))
         case TrendFormat.TEXT:
-            _print(groups, root)
+            _print(groups, root, scenario)
     return 0
 
 
-def _print(groups: Sequence[TrendGroup], root: Path) -> None:
+def _print(groups: Sequence[TrendGroup], root: Path, scenario: Path | None) -> None:
     from rich.table import Table
 
     from velro_gate.cli.output import put, show
@@ -67,9 +72,10 @@ def _print(groups: Sequence[TrendGroup], root: Path) -> None:
         span_words,
         sparkline,
     )
+    from velro_gate.report.sentences.baselines import nothing_stored
 
     if not groups:
-        put(f"no baselines in {root} (velro-gate baseline calibrate makes five)")
+        put(nothing_stored(str(root), None if scenario is None else str(scenario)))
     for group in groups:
         title = f"{group.scenario}, profile {group.profile}, on {group.runner}"
         if not group.series:

@@ -233,7 +233,7 @@ def _no_http(said: str, url: str) -> UnreachableError:
         "the service's answer is not valid HTTP",
         where=url,
         why=f"it was refused, and the load would refuse it too: {said}",
-        hint="Look at what the service, or a proxy before it, writes: 'curl -iv --raw' on the URL shows it.",
+        hint="Look at what the service, or a proxy in front of it, sends: 'curl -iv --raw' on the URL shows it.",
     )
 
 

@@ -231,8 +231,8 @@ class PhaseProgress:
             return "miss"
         return self.layers[index] if index < len(self.layers) else f"layer {index + 1}"
 
-    def _rate(self) -> float:
-        """Successful responses per second over the last few ticks."""
+    def _rate(self) -> float | None:
+        """Successful responses per second over the last few ticks; None before the second one: 0 would be a figure."""
         last = self.ticks[-_RATE_SECONDS - 1 :]
         seconds = sum(after.at - before.at for before, after in pairwise(last))
-        return (last[-1].ok - last[0].ok) / seconds if seconds > 0.0 else 0.0
+        return (last[-1].ok - last[0].ok) / seconds if seconds > 0.0 else None

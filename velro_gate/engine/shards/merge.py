@@ -157,7 +157,7 @@ def merged_progress(shards: Sequence[Progress]) -> Progress:
         shards[0],
         users=sum(seen.users for seen in shards),
         connected=sum(seen.connected for seen in shards),
-        rate=sum(seen.rate for seen in shards),
+        rate=_known(sum, (seen.rate for seen in shards)),
         offered_rate=sum(offered) if offered else None,
         p50=_known(max, (seen.p50 for seen in shards)),
         p95=_known(max, (seen.p95 for seen in shards)),

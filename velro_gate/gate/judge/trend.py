@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from velro_gate.gate.judge.history import History, HistoryEntry, histories
+from velro_gate.gate.measure.capacity_record import SUFFIX
 from velro_gate.model.metric.broken import is_of_experiment
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.parts.history import MOST_RUNS, Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
+
+G = TypeVar("G", History, TrendGroup)
 
 FIGURES = ("p95", "throughput", "error_rate", "hit_rate")
 """What is shown by default."""
@@ -57,6 +61,11 @@ def trends(root: Path, wanted: Sequence[tuple[str, str]]) -> tuple[TrendGroup, .
         )
         for key, head in heads.items()
     )
+
+
+def of_scenario(groups: Sequence[G], scenario: str | None) -> list[G]:
+    """Those of one scenario and of its searches for the capacity; None: all of them."""
+    return [group for group in groups if scenario is None or group.scenario in (scenario, scenario + SUFFIX)]
 
 
 def _series(history: History, metric: str, step: str) -> list[TrendSeries]:

@@ -229,7 +229,7 @@ def reread_run(folder: Path) -> RunRecord:
             "a duet cannot become a baseline",
             where=str(folder),
             why="its blocks offer a different load than a run of the plan does",
-            hint="Record a run of the accepted build: 'velro-gate baseline calibrate'.",
+            hint="Record a run of the accepted build: 'velro-gate baseline calibrate SCENARIO'.",
         )
     return reread(folder)
 

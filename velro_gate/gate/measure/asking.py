@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -68,7 +68,7 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
         health = await preflight(setup.scenario.target, wait_seconds=wait_seconds)
     except UnreachableError as error:
         return Replies(sentences=tuple(sources), refusal=error, silent=silent)
-    rows = await _each_step(setup)
+    rows, values = await _each_step(setup)
     wrong = [name for name, _, good in rows if not good]
     refusal = None
     if wrong:
@@ -80,7 +80,7 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
         )
     steps = [f"Step {name}: {what}." for name, what, _ in rows]
     # After the steps: many services show a metric from its first value on.
-    sources += await _own_metrics(setup.scenario)
+    sources += [*await _own_metrics(setup.scenario), *_own_values(setup.scenario, values)]
     return Replies(sentences=(f"Health: {health}.", *steps, *sources), refusal=refusal, silent=silent)
 
 
@@ -122,6 +122,17 @@ async def _own_metrics(scenario: Scenario) -> list[str]:
     return said
 
 
+def _own_values(scenario: Scenario, values: Mapping[str, int]) -> Iterator[str]:
+    """Which of the scenario's own metrics the responses of the steps gave a value. values: how many, by metric."""
+    for metric in scenario.metrics:
+        if metric.origin.of_responses:
+            count = values.get(metric.name, 0)
+            of = f" of {metric.steps[0]}" if metric.steps else ""
+            missing = f"no response{of} gave a value, check the {metric.origin} {metric.what}"
+            found = f"{units.counted(units.format_whole(count), 'response')}{of} gave a value" if count else missing
+            yield f"Own metric {metric.name}: {found}."
+
+
 async def _fault_of(source: ReadingSource) -> str:
     """Why a source cannot be read; empty when it can be."""
     try:
@@ -139,8 +150,10 @@ async def _fault_of(source: ReadingSource) -> str:
     return ""
 
 
-async def _each_step(setup: Setup) -> list[tuple[str, str, bool]]:
-    """Each step with what came, and whether that is what it expects. The engine itself asks, as one user on two walks."""
+async def _each_step(setup: Setup) -> tuple[list[tuple[str, str, bool]], Counter[str]]:
+    """Each step with what came, and whether that is what it expects; and how many values the scenario's own metrics got, by
+    name. The engine itself asks, as one user on two walks.
+    """
     scenario = setup.scenario
     certain = tuple(dataclasses.replace(step, probability=1.0) for step in scenario.steps)
     journeys = scenario.journey is not None
@@ -156,7 +169,8 @@ async def _each_step(setup: Setup) -> list[tuple[str, str, bool]]:
         asked[f"{scenario.auth.step.name} (login)"] = scenario.auth.step
     found = [(name, *_came(samples.where(samples.step == at), step)) for at, (name, step) in enumerate(asked.items())]
     gone = next((ran.service_gone for ran in result.phases if ran.service_gone is not None), None)
-    return [(name, what if gone is None or good else gone, good) for name, what, good in found]
+    values = Counter({each.name: len(each.value) for ran in result.phases for each in ran.values})
+    return [(name, what if gone is None or good else gone, good) for name, what, good in found], values
 
 
 def _came(samples: Samples, step: Step) -> tuple[str, bool]:

@@ -10,7 +10,7 @@ from velro_gate.model.record import Estimate
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
 from velro_gate.report.text.words import subject
 
-CAPACITY_HEADINGS = ("load", "throughput", "p95", "in flight", "measured", "requirements", "decided by")
+CAPACITY_HEADINGS = ("load", "throughput", "p95", "in flight", "measured", "result", "decided by")
 
 
 def capacity_title(found: CapacityResult) -> str:

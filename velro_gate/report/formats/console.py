@@ -153,7 +153,7 @@ def _bottlenecks(view: View) -> list[RenderableType]:
         return []
     rows = view.bottlenecks[:_LISTED]
     return [
-        Text("Bottlenecks, the likeliest cause first", style="bold"),
+        Text("Bottlenecks, the likeliest cause first (seconds of the measured stretch)", style="bold"),
         *(Padding(Text(visible(_cause(view, row))), _INDENT) for row in rows),
         Text(""),
     ]

@@ -62,7 +62,8 @@ class LiveView:
             self.rates, self.p95s = [], []
         self.last = progress
         if progress.stage == Stage.MEASURE:
-            self.rates.append(progress.rate)
+            if progress.rate is not None:
+                self.rates.append(progress.rate)
             if progress.p95 is not None:
                 self.p95s.append(progress.p95)
         lines = [Text(line, style="dim") for line in self.finished[-_KEPT:]]

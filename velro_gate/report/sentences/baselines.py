@@ -12,7 +12,7 @@ from velro_gate.model.metrics import METRICS, Scale
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, listed, subject
 
-CALIBRATE = "'velro-gate baseline calibrate'"
+CALIBRATE = "'velro-gate baseline calibrate SCENARIO --profile PROFILE'"
 _REMEDIES = {
     WhyUnused.PLAN: (
         "Undo what changed in the plan, or record new baselines.",
@@ -41,6 +41,12 @@ _UNUSED = {
 }
 _LOOK = "This change did not cause it. 'velro-gate baseline history' shows when it began; fix it on main, or accept it"
 _MOST = 3
+
+
+def nothing_stored(folder: str, scenario: str | None = None) -> str:
+    """Said where a folder holds no stored run, or none of the scenario of this file."""
+    of = "" if scenario is None else f" of {scenario}"
+    return f"no baselines{of} in {folder} ('velro-gate baseline calibrate {scenario or 'SCENARIO'}' records five)"
 
 
 def no_baseline(facts: NoBaseline) -> Words:

@@ -44,7 +44,7 @@ def _pool(found: Bottleneck, facts: causes.PoolExhausted) -> Words:
         sentence=f"the database pool was exhausted {_when(found)}: all {size} connections in use in "
         f"{units.format_share(facts.share)} of the readings{waiting}",
         advice="Increase the connection pool, or hold connections for less time: shorter transactions, faster queries; "
-        "psql -c 'SELECT state, count(*) FROM pg_stat_activity GROUP BY state' shows what they are held for.",
+        "with PostgreSQL, psql -c 'SELECT state, count(*) FROM pg_stat_activity GROUP BY state' shows what they are held for.",
     )
 
 
@@ -90,7 +90,7 @@ def _misses(_: Bottleneck, facts: causes.CacheMisses) -> Words:
         sentence=f"cache misses make requests slow: {units.format_share(facts.share)} of the look-ups missed{slower}; "
         f"{units.format_share(facts.explained)} of the slowest 5 % are misses",
         advice="Warm the cache, increase its TTLs and its size, and check its keys: one that holds too much never hits; "
-        "'redis-cli info stats' counts evictions and expired keys.",
+        "with Redis, 'redis-cli info stats' counts evictions and expired keys.",
     )
 
 

@@ -28,7 +28,7 @@ from velro_gate.report.sentences.waivers import proposed_row
 from velro_gate.report.text import figures
 from velro_gate.report.text.words import Words, listed, subject
 
-_FIVE = f"{CALIBRATE} makes five baselines in one go from the accepted build"
+_FIVE = f"{CALIBRATE} records five baselines of the accepted build in one go"
 _SETTLE = (
     "Neither confirmed nor refuted. A base build measured side by side (start-command, --base-command), or two further runs in "
     "a second job on another machine (mode confirm), would decide it."
