@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.github.git_server import git_server, make_repository
 from tests.github.stand_in import State, stand_in
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,7 +68,11 @@ def measured(folder: Path, rounds: int) -> float:
     (folder / "event.json").write_text(json.dumps(event), encoding="utf-8")
     state = State()
     state.pull(7, HEAD)
-    with stand_in(state) as api, git_server(folder / "served") as (url, _), running(Settings(port=0, work=False)) as sandbox:
+    with (
+        stand_in(state) as api,
+        git_server(folder / "served") as (url, _),
+        running_sandbox(Settings(port=0, work=False)) as sandbox,
+    ):
         environ = {
             **os.environ,
             "RUNNER_TEMP": str(folder / "temp"),

@@ -33,7 +33,7 @@ from benchmarks.cluster_overhead import overhead
 from benchmarks.processes import carry_out, module, our_environment
 from benchmarks.table import Page, Table, at_most, figures_table, options
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind, WorkerChannel
-from velro_gate.cluster.connect import Cluster, client_of, joined
+from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
 from velro_gate.cluster.local import LocalCluster, local_cluster, more_workers
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.engine.shards.merge import LayerNames
@@ -87,7 +87,7 @@ def workers(local: LocalCluster, count: int) -> Iterator[Cluster]:
     asked = ClusterOptions(address=local.address, workers=count, wait=30.0)
     with client_of(local.address, asked, local.security) as client:
         client.wait_for_workers(count, timeout=30)
-        with joined(client, asked, lambda _: None) as cluster:
+        with workers_by_client(client, asked, lambda _: None) as cluster:
             yield cluster
 
 

@@ -15,7 +15,7 @@ from benchmarks.cluster_load import Sent, send
 from benchmarks.nginx import nginx
 from benchmarks.processes import Meter
 from benchmarks.table import Table
-from velro_gate.cluster.connect import Cluster, client_of, joined
+from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
 from velro_gate.cluster.local import LocalCluster, local_cluster
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.model.run import Progress
@@ -99,7 +99,7 @@ def _sent(url: str, phase: Phase, local: LocalCluster | None, observe: Callable[
     asked = ClusterOptions(address=local.address, workers=_SHARDS, wait=30.0)
     with client_of(local.address, asked, local.security) as client:
         client.wait_for_workers(_SHARDS, timeout=30)
-        with joined(client, asked, lambda _: None) as cluster:
+        with workers_by_client(client, asked, lambda _: None) as cluster:
             return trio.run(main, cluster)
 
 

@@ -20,7 +20,7 @@ import psutil
 
 from benchmarks.namespaces import BRIDGE_HOST, Namespace, Network, inside, network
 from benchmarks.processes import FailedError, Started, module, our_environment, started
-from velro_gate.cluster.connect import Cluster, client_of, joined
+from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
 from velro_gate.cluster.options import ClusterOptions
 
 WORKER_PORT = 9_000
@@ -118,10 +118,13 @@ class Site:
             self.workers[index] = self.stack.enter_context(dask_worker(self, index))
 
     @contextmanager
-    def joined(self, count: int, *, wait: float = _WAIT) -> Iterator[Cluster]:
+    def workers_by_client(self, count: int, *, wait: float = _WAIT) -> Iterator[Cluster]:
         """The cluster of this many workers, as a command would get it."""
         asked = ClusterOptions(address=self.address, workers=count, wait=wait)
-        with client_of(self.address, asked, self.security) as client, joined(client, asked, lambda _: None) as cluster:
+        with (
+            client_of(self.address, asked, self.security) as client,
+            workers_by_client(client, asked, lambda _: None) as cluster,
+        ):
             yield cluster
 
     def settle(self) -> None:

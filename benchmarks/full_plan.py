@@ -14,7 +14,7 @@ from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.report.sentences.findings import words
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 
@@ -26,7 +26,7 @@ def main() -> None:
     wanted = options.parse_args()
     print(machine.describe())
     print(machine.noise(), flush=True)
-    with running(Settings(port=0)) as sandbox:
+    with running_sandbox(Settings(port=0)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         setup = prepare(RunOptions(scenario=shipped_scenario("velro-prd"), profile=wanted.profile), environ)
         results = make_results(wanted.output, f"full-plan-{wanted.profile}")

@@ -16,7 +16,7 @@ from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import PhaseSummary
 from velro_gate.model.scenario import OpenArrivals, Phase
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     phase = Phase(name="load", users=wanted.users, ramp=20.0, duration=wanted.seconds, arrivals=OpenArrivals(rate=wanted.rate))
     print(machine.describe())
     print(machine.noise())
-    with running(Settings(port=0)) as sandbox:
+    with running_sandbox(Settings(port=0)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         setup = _only(prepare(RunOptions(scenario=shipped_scenario("velro-prd"), profile="full"), environ), phase)
         with tempfile.TemporaryDirectory() as folder:

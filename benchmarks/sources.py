@@ -32,7 +32,7 @@ from velro_gate.monitor.redis_info import RedisInfo
 from velro_gate.monitor.runner import RunnerMonitor
 from velro_gate.monitor.service import ServiceProcesses
 from velro_gate.monitor.watching import ReadingSource
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 MOST = 0.02
@@ -72,7 +72,7 @@ def main() -> None:
     with (
         redis_server() as redis,
         postgres_server() as postgres,
-        running(Settings(work=False, redis_url=redis.url, database_url=postgres.url)) as sandbox,
+        running_sandbox(Settings(work=False, redis_url=redis.url, database_url=postgres.url)) as sandbox,
     ):
         port = int(sandbox.url.rpartition(":")[2])
         made: dict[str, Callable[[], ReadingSource]] = {

@@ -27,7 +27,7 @@ from tests.github.git_server import git, git_server, make_repository
 from tests.github.stand_in import StandIn, State, stand_in
 from velro_gate.adoption import Choices, render_files
 from velro_gate.adoption.files import UPLOAD
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,7 +239,7 @@ def host(folder: Path, packages: Path) -> Iterator[Host]:
     state = State()
     state.pull(7, HEAD)
     settings = Settings(port=0, work=False, users=100)
-    with stand_in(state) as api, git_server(served) as (git_url, _), running(settings) as sandbox:
+    with stand_in(state) as api, git_server(served) as (git_url, _), running_sandbox(settings) as sandbox:
         made = Host(folder=folder, packages=packages, api=api, git_url=git_url, bare=bare, sandbox=sandbox)
         _lay_out_repository(made)
         try:

@@ -17,7 +17,7 @@ from tests.cluster.runs import CALM, assert_same_requests, sent_by, shard_proces
 from tests.engine.peers import Peer
 from tests.engine.shards.test_run import LONG, sharded, with_server
 from velro_gate.cluster import facts
-from velro_gate.cluster.connect import client_of, joined
+from velro_gate.cluster.connect import client_of, workers_by_client
 from velro_gate.cluster.local import LocalCluster, local_cluster, more_workers
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.errors import BrokenError
@@ -88,12 +88,12 @@ def test_three_workers_send_what_one_machine_sends_and_the_scheduler_never_sees_
                 looks.append(threading.Thread(target=lambda: seen.append(in_memory(local.scheduler.pid, SECRET.encode()))))
                 looks[0].start()
 
-        with joined(client, options(local, 3), ignore) as cluster:
+        with workers_by_client(client, options(local, 3), ignore) as cluster:
             ran = await sent_by(cluster, peer.url, CALM, auth=auth, secrets=secrets, observe=look)
             # The workers are ours meanwhile.
             with (
                 pytest.raises(BrokenError, match="the cluster has 0 of 1 workers that are free") as refused,
-                joined(client, options(local, 1, wait=0.0), ignore),
+                workers_by_client(client, options(local, 1, wait=0.0), ignore),
             ):
                 pass
             assert "used by another run" in str(refused.value.why)
@@ -111,12 +111,15 @@ def test_three_workers_send_what_one_machine_sends_and_the_scheduler_never_sees_
 def test_too_few_workers_and_workers_of_another_version_are_refused(
     local: LocalCluster, client: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(BrokenError, match="the cluster has 3 of 4 workers"), joined(client, options(local, 4, 0.0), ignore):
+    with (
+        pytest.raises(BrokenError, match="the cluster has 3 of 4 workers"),
+        workers_by_client(client, options(local, 4, 0.0), ignore),
+    ):
         pass
     monkeypatch.setattr(facts.velro_gate, "__version__", "99.0")
     with (
         pytest.raises(BrokenError, match=r"worker 1 of 3 \(tls.* cannot take part") as refused,
-        joined(client, options(local, 3), ignore),
+        workers_by_client(client, options(local, 3), ignore),
     ):
         pass
     assert re.search(r"velro-gate \S+ there, 99\.0 here", str(refused.value.why))
@@ -126,7 +129,11 @@ def test_a_worker_that_is_killed_breaks_the_run_by_name_and_what_was_measured_is
     local: LocalCluster, client: object
 ) -> None:
     async def main(peer: Peer) -> None:
-        with more_workers(local, [9]) as process, joined_by(client, 4), joined(client, options(local, 2), ignore) as cluster:
+        with (
+            more_workers(local, [9]) as process,
+            joined_by(client, 4),
+            workers_by_client(client, options(local, 2), ignore) as cluster,
+        ):
             # In the order of their names the one that has just joined is the second.
             killed: list[float] = []
 
@@ -157,7 +164,7 @@ def test_a_scheduler_that_is_killed_breaks_the_run_and_is_named(local: LocalClus
                 local.scheduler.send_signal(signal.SIGKILL)
                 killed.append(time.monotonic())
 
-        with joined(client, options(local, 2), ignore) as cluster:
+        with workers_by_client(client, options(local, 2), ignore) as cluster:
             ran = await sent_by(cluster, peer.url, LONG["open"], observe=kill)
         assert time.monotonic() - killed[0] < 30.0
         expected = f"{cluster.names[0]} was given up: the cluster's scheduler at {local.address} was lost"

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cluster.values import FACTS, cluster_of, elsewhere
-from velro_gate.cluster.facts import code_digest, differences, neighbours, shape
+from velro_gate.cluster.facts import code_digest, shape, worker_differences, workers_on_machine
 
 
 def test_a_worker_like_this_machine_is_fit() -> None:
-    assert differences(FACTS, elsewhere("two", python="3.11.9", memory=1)) == []
+    assert worker_differences(FACTS, elsewhere("two", python="3.11.9", memory=1)) == []
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_a_worker_like_this_machine_is_fit() -> None:
     ],
 )
 def test_another_version_is_named(changed: dict[str, str], said: str) -> None:
-    assert differences(FACTS, dataclasses.replace(FACTS, **changed)) == [said]  # type: ignore[arg-type]
+    assert worker_differences(FACTS, dataclasses.replace(FACTS, **changed)) == [said]  # type: ignore[arg-type]
 
 
 @given(st.permutations([FACTS, FACTS, elsewhere("two"), elsewhere("three", cpu_model="Other")]))
@@ -41,7 +41,7 @@ def test_the_shape_is_that_of_the_machines_in_whatever_order_they_come(workers: 
 
 
 def test_workers_of_one_machine_share_its_ports() -> None:
-    assert neighbours([FACTS, elsewhere("two"), FACTS]) == {0: 2, 1: 1, 2: 2}
+    assert workers_on_machine([FACTS, elsewhere("two"), FACTS]) == {0: 2, 1: 1, 2: 2}
     together = cluster_of([FACTS, FACTS, elsewhere("two")]).limits
     assert (together.ports, together.descriptors_reachable, together.cores) == (56_000, 60_000, 4.0)
 

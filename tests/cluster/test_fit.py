@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.values import FACTS, cluster_of, elsewhere
 from tests.engine.shards.test_run import phase, plan
-from velro_gate.cluster.fit import require_capable, require_sendable, scaled
+from velro_gate.cluster.fit import require_capable, require_sendable, share_of_phase
 from velro_gate.cluster.forecast import cluster_forecast, require_room_for_samples
 from velro_gate.errors import InfeasibleError, UsageError
 from velro_gate.model.scenario import OpenArrivals, Target
@@ -39,9 +39,9 @@ def test_a_service_of_this_machine_or_addresses_of_it_are_of_no_use_to_another_o
 
 def test_the_parts_of_a_plan_are_the_plan() -> None:
     whole = phase(users=100, arrivals=OpenArrivals(rate=300.0))
-    part = scaled(whole, 1 / 3)
+    part = share_of_phase(whole, 1 / 3)
     assert (part.users, part.offered_rate) == (34, pytest.approx(100.0))
-    assert scaled(whole, 1.0) == whole
+    assert share_of_phase(whole, 1.0) == whole
 
 
 def test_a_machine_that_cannot_carry_its_part_is_named_with_what_it_lacks() -> None:

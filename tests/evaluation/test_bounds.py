@@ -10,7 +10,7 @@ from scipy import stats
 
 from velro_gate.analysis.statistics.paired import Conclusion
 from velro_gate.evaluation import naive_rules
-from velro_gate.evaluation.bounds import amount_of, figure_of, interval
+from velro_gate.evaluation.bounds import amount_of, figure_of, rate_interval
 from velro_gate.evaluation.results import Aim, Amount, Figure
 from velro_gate.evaluation.simulated import simulation
 from velro_gate.evaluation.simulated.experiments import EXPERIMENTS
@@ -26,7 +26,7 @@ def test_intervals_are_those_of_clopper_and_pearson(count: int, data: st.DataObj
     """Recipe: scipy.stats.binomtest(...).proportion_ci(method="exact"), two-sided 95 %."""
     hits = data.draw(st.integers(0, count))
     expected = stats.binomtest(hits, count).proportion_ci(0.95, method="exact")
-    assert interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert rate_interval(hits, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_a_figure_within_two_ends_is_reached_between_them_only() -> None:

@@ -19,7 +19,7 @@ from velro_gate.errors import VelroError
 from velro_gate.gate.action.aim import part_of
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.job import ActionJob, run_job
-from velro_gate.gate.action.publish import Outlets, origin_of
+from velro_gate.gate.action.publish import Outlets, verdict_origin
 from velro_gate.gate.action.second_job import take_up
 from velro_gate.gate.action.stores import Store, store_for
 from velro_gate.gate.judge.confirm import Confirming, RunAgain, gated
@@ -112,7 +112,7 @@ class World:
             standing.sleep = lambda seconds: self.sleeping and self.sleeping(seconds)  # type: ignore[method-assign]
         with client(self.api, standing, timeout=timeout) as api:
             store = self.instead or self.store(chosen, api)
-            origin = origin_of(event)
+            origin = verdict_origin(event)
             outlets = Outlets(
                 command=self.commands.append,
                 say=self.said.append,

@@ -15,7 +15,7 @@ from tests.analysis.banks import bank
 from tests.readers.damage import changed, damaged, fuzzed, in_words, put
 from tests.series import write_all
 from velro_gate.evaluation.recorded.series_files import read_series
-from velro_gate.store.bank import append_block, read_bank, take_up
+from velro_gate.store.bank import append_block, read_bank, resume_bank
 
 pytestmark = [pytest.mark.hostile("damaged records"), pytest.mark.slow]
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.hostile("damaged records"), pytest.mark.slow]
 def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """The first lines of a bank: how it was made, and a block."""
     path, made = tmp_path_factory.mktemp("bank") / "bank.jsonl", bank(1)
-    take_up(path, made.head)
+    resume_bank(path, made.head)
     append_block(path, made.blocks[0])
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 SECRET = "a secret of the tests, at least thirty-two bytes long"
@@ -16,7 +16,9 @@ USERS = 60
 
 @pytest.fixture(scope="package")
 def sandbox() -> Iterator[RunningSandbox]:
-    with running(Settings(work=False, users=USERS, secret=SECRET, breaker_failures=3, breaker_recovery=0.05)) as started:
+    with running_sandbox(
+        Settings(work=False, users=USERS, secret=SECRET, breaker_failures=3, breaker_recovery=0.05)
+    ) as started:
         yield started
 
 

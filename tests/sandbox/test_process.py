@@ -15,7 +15,7 @@ import pytest
 from tests.sandbox.conftest import SECRET
 from tests.servers import free_port, postgres_server, redis_server
 from velro_gate.errors import UnreachableError, UsageError
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 SMALL = Settings(work=False, users=5, pool_size=3)
@@ -30,7 +30,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_sandbox_answers_while_it_is_needed_and_not_afterwards() -> None:
-    with running(SMALL) as sandbox:
+    with running_sandbox(SMALL) as sandbox:
         assert sandbox.url.startswith("http://127.0.0.1:")
         assert sandbox.counts()["total"] == 0
         assert os.getpgid(sandbox.pid) == sandbox.pid != os.getpgrp()
@@ -40,13 +40,13 @@ def test_a_sandbox_answers_while_it_is_needed_and_not_afterwards() -> None:
 
 
 def test_it_is_stopped_when_the_block_ends_with_an_error() -> None:
-    with pytest.raises(KeyError), running(SMALL) as sandbox:
+    with pytest.raises(KeyError), running_sandbox(SMALL) as sandbox:
         raise KeyError
     assert gone(sandbox.pid)
 
 
 def test_it_leaves_no_temporary_file_behind_even_when_it_is_killed(sandbox: RunningSandbox) -> None:
-    with running(SMALL) as killed:
+    with running_sandbox(SMALL) as killed:
         (folder,) = {Path(f.path).parent for f in psutil.Process(killed.pid).open_files() if f.path.endswith("velro.db")}
         assert folder.is_dir()
         os.kill(killed.pid, signal.SIGKILL)
@@ -54,7 +54,7 @@ def test_it_leaves_no_temporary_file_behind_even_when_it_is_killed(sandbox: Runn
 
 
 def test_it_is_stopped_although_it_is_stalled(sandbox: RunningSandbox) -> None:
-    with running(SMALL) as stalled:
+    with running_sandbox(SMALL) as stalled:
         os.kill(stalled.pid, signal.SIGSTOP)
     assert gone(stalled.pid)
 
@@ -86,37 +86,37 @@ def test_no_secret_stands_on_the_command_line_and_the_key_fits_the_secret(sandbo
 
 
 def test_a_secret_of_its_own_is_made_for_every_sandbox() -> None:
-    with running(SMALL) as one, running(SMALL) as other:
+    with running_sandbox(SMALL) as one, running_sandbox(SMALL) as other:
         answer = httpx.get(f"{one.url}/api/v1/auth/me", headers={"Authorization": f"Bearer {other.key}"}, trust_env=False)
     assert answer.status_code == 401
 
 
 def test_a_named_port_that_is_taken_is_a_usage_error_with_the_reason(sandbox: RunningSandbox) -> None:
     port = int(sandbox.url.rpartition(":")[2])
-    with pytest.raises(UsageError, match="refuses to start") as refused, running(Settings(port=port)):
+    with pytest.raises(UsageError, match="refuses to start") as refused, running_sandbox(Settings(port=port)):
         pass
     assert "in use" in str(refused.value.why)
 
 
 def test_a_redis_or_a_database_that_is_not_there_is_a_usage_error_with_its_variable() -> None:
     dead = free_port()
-    with pytest.raises(UsageError) as refused, running(Settings(redis_url=f"redis://127.0.0.1:{dead}/0", users=5)):
+    with pytest.raises(UsageError) as refused, running_sandbox(Settings(redis_url=f"redis://127.0.0.1:{dead}/0", users=5)):
         pass
     assert "REDIS_URL" in str(refused.value.why)
-    with pytest.raises(UsageError) as refused, running(Settings(database_url=f"postgresql://velro@127.0.0.1:{dead}/x")):
+    with pytest.raises(UsageError) as refused, running_sandbox(Settings(database_url=f"postgresql://velro@127.0.0.1:{dead}/x")):
         pass
     assert "DATABASE_URL" in str(refused.value.why)
 
 
 def test_without_control_there_is_no_way_to_disturb_it() -> None:
-    with running(Settings(work=False, users=5, pool_size=3, control=False)) as sandbox:
+    with running_sandbox(Settings(work=False, users=5, pool_size=3, control=False)) as sandbox:
         with pytest.raises(UsageError, match="nothing here"):
             sandbox.control({"reset": True})
         assert httpx.get(f"{sandbox.url}/health", trust_env=False).status_code == 200
 
 
 def test_a_slower_build_is_slower_from_its_first_request() -> None:
-    with running(Settings(users=5, pool_size=3, slow={"model_access": 30.0})) as sandbox:
+    with running_sandbox(Settings(users=5, pool_size=3, slow={"model_access": 30.0})) as sandbox:
         assert sandbox.state()["slow"] == {"model_access": {"factor": 30.0, "instead": None, "busy": 0.0}}
         headers = {"Authorization": f"Bearer {sandbox.key}"}
         started = time.monotonic()
@@ -132,7 +132,7 @@ def test_with_a_real_redis_and_a_real_database_it_survives_the_death_of_each() -
         settings = Settings(
             work=False, users=40, redis_url=redis.url, database_url=database.url, breaker_failures=2, breaker_recovery=0.2
         )
-        sandbox = stack.enter_context(running(settings))
+        sandbox = stack.enter_context(running_sandbox(settings))
         headers = {"Authorization": f"Bearer {sandbox.key}", "X-User-Id": "user-3"}
         client = stack.enter_context(httpx.Client(base_url=sandbox.url, headers=headers, trust_env=False, timeout=20))
 

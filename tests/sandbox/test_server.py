@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from velro_gate.errors import UsageError
-from velro_gate.sandbox.server import Started, listen, raise_descriptor_limit, url_of
+from velro_gate.sandbox.server import Started, listen, raise_to_hard_limit, url_of
 
 
 def test_port_zero_takes_a_free_one_and_the_url_names_it() -> None:
@@ -37,7 +37,7 @@ def test_a_host_that_is_not_ours_is_a_usage_error(host: str) -> None:
 def test_as_many_descriptors_as_the_system_allows_are_taken() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
-        assert raise_descriptor_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= before[0]
+        assert raise_to_hard_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= before[0]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 

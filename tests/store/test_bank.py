@@ -10,12 +10,12 @@ import pytest
 from tests.analysis.banks import bank
 from velro_gate.errors import OutputError, RecordError, UsageError
 from velro_gate.model.bank import Bank
-from velro_gate.store.bank import append_block, read_bank, take_up
+from velro_gate.store.bank import append_block, read_bank, resume_bank
 
 
 def written(path: Path, cycles: int = 2) -> Bank:
     made = bank(cycles)
-    take_up(path, made.head)
+    resume_bank(path, made.head)
     for block in made.blocks:
         append_block(path, block)
     return made
@@ -25,7 +25,7 @@ def test_a_bank_comes_back_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "bank.jsonl"
     made = written(path)
     assert read_bank(path) == made
-    assert take_up(path, made.head) == made
+    assert resume_bank(path, made.head) == made
 
 
 def test_what_a_crash_left_of_a_line_and_of_a_cycle_is_dropped_when_it_is_taken_up(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_what_a_crash_left_of_a_line_and_of_a_cycle_is_dropped_when_it_is_taken_
     made = written(path)
     text = path.read_text()
     path.write_text(text[: text.rindex('"times"')])
-    taken = take_up(path, made.head)
+    taken = resume_bank(path, made.head)
     assert taken.blocks == made.blocks[:4]
     append_block(path, made.blocks[4])
     assert read_bank(path).blocks == made.blocks[:5]
@@ -56,7 +56,7 @@ def test_a_file_that_is_no_bank_is_refused(tmp_path: Path, content: bytes) -> No
     path = tmp_path / "bank.jsonl"
     path.write_bytes(content)
     with pytest.raises(RecordError, match="the bank cannot be read"):
-        take_up(path, bank(1).head)
+        resume_bank(path, bank(1).head)
 
 
 def test_no_file_and_a_folder_are_no_bank(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_blocks_made_in_another_way_do_not_come_into_the_same_bank(
     if "environment" in changed:
         changed = {"environment": replace(head.environment, cores=64)}
     with pytest.raises(UsageError, match=named):
-        take_up(path, replace(head, **changed))  # type: ignore[arg-type]
+        resume_bank(path, replace(head, **changed))  # type: ignore[arg-type]
 
 
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -84,9 +84,7 @@ class Choices:
                 raise UsageError(f"{name} {value!r} cannot be used", hint=f"It has to be {meaning}.")
         for label in self.labels:
             if not _LABEL.fullmatch(label):
-                raise UsageError(
-                    f"runner label {label!r} cannot be used", hint="Use letters, digits, '.', '_' and '-' only."
-                )
+                raise UsageError(f"runner label {label!r} cannot be used", hint="Use letters, digits, '.', '_' and '-' only.")
         for name, expression in self.variables.items():
             if not _VARIABLE.fullmatch(name) or not _EXPRESSION.fullmatch(expression):
                 raise UsageError(

@@ -11,7 +11,7 @@ from velro_gate.cli.output import figures_table, put, show
 from velro_gate.gate.measure.results import Results
 from velro_gate.model.metrics import LATENESS
 from velro_gate.model.record import RunRecord
-from velro_gate.report.parts.trustline import generator_alone
+from velro_gate.report.parts.trustline import noise_words
 from velro_gate.report.text.figures import FEW_NOTE, has_few, marked
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def print_run(record: RunRecord, results: Results, format: Format) -> int:
         put(json.dumps({"id": record.id, "folder": str(results.folder), "complete": record.complete}))
         return 0
     show(phase_table(record))
-    put(f"The generator alone: {generator_alone(record.generator_noise)}")
+    put(f"The generator alone: {noise_words(record.generator_noise)}")
     put(f"Record: {results.folder}  (judge it with: velro-gate judge {results.folder})")
     return 0
 

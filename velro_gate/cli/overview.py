@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 PURPOSE = "The performance gate for pull requests that teams keep switched on."
 EPILOG = (
-    "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 internal error, 130 interrupted."
+    "Exit codes: 0 pass or warn, 1 failed, 2 usage, 3 inconclusive, 4 broken, 5 publishing failed, 70 internal error, 130 "
+    "interrupted."
 )
 
 OPTIONS: Mapping[str, str] = MappingProxyType(

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from velro_gate.cluster.facts import WorkerFacts, describe, differences, named, neighbours, shape
+from velro_gate.cluster.facts import WorkerFacts, describe, named, shape, worker_differences, workers_on_machine
 from velro_gate.cluster.options import ClusterOptions
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import BrokenError, UsageError
@@ -74,7 +74,7 @@ class Cluster:
     @property
     def neighbours(self) -> dict[int, int]:
         """See ``facts.neighbours``."""
-        return neighbours(self.facts)
+        return workers_on_machine(self.facts)
 
     @property
     def limits(self) -> MachineLimits:
@@ -135,11 +135,11 @@ def connected(options: ClusterOptions, say: Callable[[str], None]) -> Iterator[C
             address, security = started.address, started.security
         assert address is not None, "a cluster that is not started here has an address"
         client = stack.enter_context(client_of(address, options, security))
-        yield stack.enter_context(joined(client, options, say))
+        yield stack.enter_context(workers_by_client(client, options, say))
 
 
 @contextmanager
-def joined(client: Any, options: ClusterOptions, say: Callable[[str], None]) -> Iterator[Cluster]:
+def workers_by_client(client: Any, options: ClusterOptions, say: Callable[[str], None]) -> Iterator[Cluster]:
     """The same, by a client of Dask that is connected."""
     with _chosen(client, options, say) as workers:
         yield _examined(client, workers, options)
@@ -241,7 +241,7 @@ def _examined(client: Any, workers: tuple[str, ...], options: ClusterOptions) ->
         name = f"worker {index + 1} of {len(workers)} ({address})"
         if not isinstance(theirs, WorkerFacts):
             raise _unfit(name, [f"velro-gate cannot be used there ({type(theirs).__name__}: {theirs})"])
-        other = differences(here, theirs)
+        other = worker_differences(here, theirs)
         if other:
             raise _unfit(named(index, len(workers), address, found), other)
     scheduler = str(client.scheduler.address)

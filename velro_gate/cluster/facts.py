@@ -81,7 +81,7 @@ def _memory() -> int:
     return int(psutil.virtual_memory().total)
 
 
-def differences(ours: WorkerFacts, theirs: WorkerFacts) -> list[str]:
+def worker_differences(ours: WorkerFacts, theirs: WorkerFacts) -> list[str]:
     """What makes a worker unfit to send a part of our plan, in words; empty if nothing does."""
     found = []
     if theirs.tool != ours.tool:
@@ -100,7 +100,7 @@ def _minor(version: str) -> str:
     return ".".join(version.split(".")[:2])
 
 
-def neighbours(workers: Sequence[WorkerFacts]) -> dict[int, int]:
+def workers_on_machine(workers: Sequence[WorkerFacts]) -> dict[int, int]:
     """By a worker's index, how many of them are on its machine, itself included."""
     machines = Counter(worker.machine for worker in workers)
     return {index: machines[worker.machine] for index, worker in enumerate(workers)}

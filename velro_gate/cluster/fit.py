@@ -57,7 +57,7 @@ def require_capable(
             continue
         seen.add(one.machine)
         shards = cluster.neighbours[index]
-        part = [scaled(phase, shards / cluster.count) for phase in phases]
+        part = [share_of_phase(phase, shards / cluster.count) for phase in phases]
         name = cluster.names[index] if shards == 1 else f"{one.host or cluster.workers[index]} with {shards} workers"
         try:
             found = require_feasible(
@@ -69,7 +69,7 @@ def require_capable(
     return caveats
 
 
-def scaled(phase: Phase, share: float) -> Phase:
+def share_of_phase(phase: Phase, share: float) -> Phase:
     """The part of a phase that some of the shards send."""
     arrivals = phase.arrivals
     if isinstance(arrivals, OpenArrivals):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
-from velro_gate.cluster.fit import scaled
+from velro_gate.cluster.fit import share_of_phase
 from velro_gate.engine.machine.forecast import forecast
 from velro_gate.errors import InfeasibleError
 from velro_gate.model.samples import COLUMNS
@@ -58,7 +58,7 @@ class ClusterForecast:
 def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int) -> ClusterForecast:
     """For this number of workers, each with a core of its own."""
     whole = forecast(phases, scenario=scenario, shards=workers)
-    part = forecast([scaled(phase, 1.0 / workers) for phase in phases], scenario=scenario)
+    part = forecast([share_of_phase(phase, 1.0 / workers) for phase in phases], scenario=scenario)
     rate, longest = max(each.rate for each in whole.phases), max(each.requests for each in whole.phases)
     users = max(each.users for each in part.phases)
     return ClusterForecast(

@@ -26,7 +26,7 @@ def figure_of(
     most: float | None = None,
 ) -> Figure:
     """A figure with its interval."""
-    low, high = interval(hits, count)
+    low, high = rate_interval(hits, count)
     return Figure(
         experiment=experiment,
         what=what,
@@ -42,7 +42,7 @@ def figure_of(
     )
 
 
-def interval(hits: int, count: int) -> tuple[float, float]:
+def rate_interval(hits: int, count: int) -> tuple[float, float]:
     """The two-sided 95 % interval of a rate (Clopper and Pearson 1934, Biometrika 26:404)."""
     low = 0.0 if hits == 0 else float(special.betaincinv(hits, count - hits + 1, TAIL))
     high = 1.0 if hits == count else float(special.betaincinv(hits + 1, count - hits, 1.0 - TAIL))

@@ -62,7 +62,7 @@ class RunningSandbox:
 
 
 @contextlib.contextmanager
-def running(settings: Settings) -> Iterator[RunningSandbox]:
+def running_sandbox(settings: Settings) -> Iterator[RunningSandbox]:
     """A sandbox in a process group of its own, on a free loopback port unless the settings name one; always stopped at the end.
 
     Raises:

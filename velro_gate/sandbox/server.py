@@ -70,7 +70,7 @@ def serve(settings: Settings, *, for_programs: bool = False, out: TextIO | None 
     def announce(started: Started) -> None:
         print(started.line() if for_programs else started.text(), file=shown, flush=True)
 
-    raise_descriptor_limit()
+    raise_to_hard_limit()
     with (
         contextlib.closing(listen(settings.host, settings.port)) as listener,
         _signals_left_to_the_server(),
@@ -143,7 +143,7 @@ def url_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def raise_descriptor_limit() -> int:
+def raise_to_hard_limit() -> int:
     """Allow this process as many descriptors as the system does; returns how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # An unlimited hard limit must not be asked for as such: some kernels refuse it.

@@ -40,7 +40,7 @@ from velro_gate.scenario.syntax.literals import refuse_literal_secrets
 from velro_gate.scenario.syntax.shape import STEP_METRICS, FileSpec, PolicySpec, StepSpec, TargetSpec
 from velro_gate.scenario.syntax.templates import Vocabulary, check_template
 from velro_gate.scenario.syntax.tree import LinedDict, LinedValue, read_tree
-from velro_gate.scenario.target import missing_variables, page_of, target_from
+from velro_gate.scenario.target import missing_variables, page_check, target_from
 from velro_gate.units import format_count
 
 
@@ -122,7 +122,7 @@ def _resolved(
             faults.add(draft.target.line("http2"), "HTTP/2 needs the package h2, which is not installed", "pip install h2")
     elif draft.target.http2:
         faults.add(draft.target.line("http2"), "'http2' is for journeys written in Python only", "remove it")
-    metrics = own_metrics_from(draft.metrics, written.steps, path.parent, page_of(environ, faults, missing), faults)
+    metrics = own_metrics_from(draft.metrics, written.steps, path.parent, page_check(environ, faults, missing), faults)
     own = {f"{OWN}.{metric.name}": metric.metric for metric in metrics}
     profiles = profiles_of(
         specs=draft.profiles,

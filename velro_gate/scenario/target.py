@@ -92,7 +92,9 @@ def _replicas(spec: TargetSpec, environment: EnvironmentTexts, faults: Faults) -
     return found
 
 
-def page_of(environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]) -> Callable[[str, int, str], str | None]:
+def page_check(
+    environ: Mapping[str, str], faults: Faults, missing: dict[str, list[str]]
+) -> Callable[[str, int, str], str | None]:
     """Resolves and checks the URL of a metrics page: (text, line, where) -> URL, None where it has faults."""
     environment = EnvironmentTexts(environ, faults, missing)
 

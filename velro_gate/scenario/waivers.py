@@ -14,7 +14,7 @@ from velro_gate.bounded import read_written
 from velro_gate.errors import Fault, UsageError
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.waiver import Waiver
-from velro_gate.scenario.syntax.faults import Faults, explain
+from velro_gate.scenario.syntax.faults import Faults, explain_fault
 from velro_gate.scenario.syntax.quantities import Text
 from velro_gate.scenario.syntax.tree import LinedDict, LinedList, LinedValue, as_written, line_of, read_tree
 from velro_gate.units import format_decimal, format_percent
@@ -98,7 +98,7 @@ def _waiver(row: LinedValue, number: int, path: Path, faults: Faults) -> Waiver 
         return Waiver(**_Row.model_validate(row).model_dump(), where=where)
     except ValidationError as error:
         for each in error.errors(include_url=False):
-            what, suggestion = explain(each, list(_Row.model_fields))
+            what, suggestion = explain_fault(each, list(_Row.model_fields))
             faults.add_elsewhere(where, what, suggestion, line=line)
     except ValueError as error:
         faults.add_elsewhere(where, str(error), line=line)

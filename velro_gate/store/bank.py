@@ -17,7 +17,7 @@ from velro_gate.model.bank import SLOWDOWNS, Bank, BankedBlock, BankHead
 from velro_gate.model.record import fingerprint
 from velro_gate.secrecy import outgoing_json
 from velro_gate.store.codec import CodecError, decode_bank_head, decode_banked, encode_bank_head, encode_banked
-from velro_gate.store.files import read_text, unwritable, write_whole
+from velro_gate.store.files import read_kept_text, unwritable, write_whole
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ def read_bank(path: Path) -> Bank:
         RecordError: there is none, or it is damaged or of another version.
     """
     try:
-        text = read_text(path, "bank")
+        text = read_kept_text(path, "bank")
     except FileNotFoundError as error:
         raise RecordError("there is no bank", where=str(path), why="the file does not exist") from error
     lines = text.split("\n")[:-1]
@@ -53,7 +53,7 @@ def _unreadable(path: Path, number: int, error: CodecError) -> RecordError:
     return RecordError("the bank cannot be read", where=f"{path}:{number}", why=str(error), hint=hint)
 
 
-def take_up(path: Path, head: BankHead) -> Bank:
+def resume_bank(path: Path, head: BankHead) -> Bank:
     """The bank that the file holds, up to its last whole cycle, or a new one without a block.
 
     Raises:

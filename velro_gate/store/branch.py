@@ -116,8 +116,8 @@ def _fetched(git: Git, branch: Branch, pause: Pause) -> Pulled:
                     "the baselines cannot be fetched",
                     where=f"{git.url}, branch {branch.name}",
                     why=_last_words(error),
-                    hint="Without them no change can be detected, so nothing is judged. Add 'contents: read' under 'permissions:', "
-                    "or choose 'baseline-store: none'.",
+                    hint="Without them nothing can be compared, so nothing is judged. Add 'contents: read' under "
+                    "'permissions:', or choose 'baseline-store: none'.",
                 ) from error
             pause.before(attempt)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from velro_gate.errors import RecordError
 from velro_gate.model.capacity import CapacityResult
 from velro_gate.store.codec import CodecError, decode_capacity, encode_capacity
-from velro_gate.store.files import read_text, write_whole
+from velro_gate.store.files import read_kept_text, write_whole
 
 CAPACITY = "capacity.json"
 
@@ -34,7 +34,7 @@ def read_capacity(folder_or_file: Path) -> CapacityResult:
     """
     path = folder_or_file / CAPACITY if folder_or_file.is_dir() else folder_or_file
     try:
-        return decode_capacity(read_text(path, "capacity"))
+        return decode_capacity(read_kept_text(path, "capacity"))
     except FileNotFoundError as error:
         raise RecordError("there is no capacity", where=str(path), why="the file does not exist") from error
     except CodecError as error:

@@ -8,7 +8,7 @@ from velro_gate.errors import RecordError
 from velro_gate.model.duet import DuetRecord
 from velro_gate.model.record import RunRecord
 from velro_gate.store.codec import CodecError, decode_duet, encode_duet, encode_record
-from velro_gate.store.files import read_text, write_whole
+from velro_gate.store.files import read_kept_text, write_whole
 from velro_gate.store.records import RECORD
 
 DUET = "duet.json"
@@ -43,7 +43,7 @@ def read_duet(folder_or_file: Path) -> DuetRecord | None:
     if not folder_or_file.is_dir() and folder_or_file.name != RECORD:
         return None
     try:
-        return decode_duet(read_text(path, "pairs of the duet"))
+        return decode_duet(read_kept_text(path, "pairs of the duet"))
     except FileNotFoundError:
         return None
     except CodecError as error:

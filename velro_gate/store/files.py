@@ -96,7 +96,7 @@ def unwritable(path: Path, error: OSError) -> OutputError | StorageError:
     return StorageError(f"cannot keep {path.name}", where=str(path), why=why)
 
 
-def read_text(path: Path, kind: str, hint: str = "") -> str:
+def read_kept_text(path: Path, kind: str, hint: str = "") -> str:
     """The whole of a text file. kind: what it is to a reader, as in ``run record``.
 
     Raises:

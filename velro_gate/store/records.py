@@ -10,7 +10,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.run import RunFacts
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_record
 from velro_gate.store.facts import FACTS, OLD_FACTS, packed_facts, unpacked_facts
-from velro_gate.store.files import RECORD, digest_of, read_text, require_unchanged, write_whole
+from velro_gate.store.files import RECORD, digest_of, read_kept_text, require_unchanged, write_whole
 from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
 
 __all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
@@ -80,6 +80,6 @@ def _bytes(path: Path) -> bytes:
 
 def _text(path: Path, kind: str) -> str:
     try:
-        return read_text(path, kind)
+        return read_kept_text(path, kind)
     except FileNotFoundError as error:
         raise RecordError(f"there is no {kind}", where=str(path), why="the file does not exist") from error

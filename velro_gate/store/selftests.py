@@ -13,7 +13,7 @@ from velro_gate.model.record import fingerprint
 from velro_gate.model.run import Environment
 from velro_gate.model.selftest import Selftest
 from velro_gate.store.codec import CodecError, decode_selftest, encode_selftest
-from velro_gate.store.files import read_text, write_whole
+from velro_gate.store.files import read_kept_text, write_whole
 
 SELFTEST = "selftest.json"
 
@@ -57,7 +57,7 @@ def read_selftest(path: Path) -> Selftest:
         RecordError: there is none, or it is damaged or of another version.
     """
     try:
-        return decode_selftest(read_text(path, "selftest"))
+        return decode_selftest(read_kept_text(path, "selftest"))
     except FileNotFoundError as error:
         raise RecordError("there is no selftest", where=str(path)) from error
     except CodecError as error:
@@ -73,7 +73,7 @@ def known_selftest(folder: Path, environment: Environment) -> Selftest | None:
     path = place_of(folder, environment)
     hint = "Make a new one: 'velro-gate selftest'."
     try:
-        found = decode_selftest(read_text(path, "selftest", hint))
+        found = decode_selftest(read_kept_text(path, "selftest", hint))
     except FileNotFoundError:
         return None
     except CodecError as error:

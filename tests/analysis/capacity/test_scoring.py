@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.phases import STEPS, phase, run_of, samples
-from velro_gate.analysis.capacity.scoring import DROWNS_AFTER, Drowning, points_of, trial_of, usable
+from velro_gate.analysis.capacity.scoring import DROWNS_AFTER, Drowning, load_requirements, points_of, trial_of
 from velro_gate.analysis.summaries.phase import summarise
 from velro_gate.model.capacity import Trial
 from velro_gate.model.run import Progress, Stage, Tick
@@ -28,11 +28,11 @@ def tried(wanted: Phase, response: float, *, failed: int = 0, interrupted: bool 
     outcome[:1_000] = Outcome.OK
     measured = samples(due, response, outcome=outcome)
     ran = run_of(measured, interrupted=interrupted)
-    return trial_of(100.0, usable(wanted), summarise(wanted, STEPS, ran, measured, (), ()), ran)
+    return trial_of(100.0, load_requirements(wanted), summarise(wanted, STEPS, ran, measured, (), ()), ran)
 
 
 def test_only_requirements_that_load_can_miss_are_used() -> None:
-    assert usable(phase(P95, ERRORS, HITS, RATE)) == (P95, ERRORS, HITS)
+    assert load_requirements(phase(P95, ERRORS, HITS, RATE)) == (P95, ERRORS, HITS)
 
 
 def test_the_score_is_how_far_the_worst_requirement_is_from_its_limit() -> None:

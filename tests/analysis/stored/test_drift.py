@@ -20,8 +20,8 @@ from velro_gate.analysis.stored.drift import (
     PENALTY,
     change_points,
     changes_of,
+    deciding_rows,
     drift_from,
-    primary_rows,
     recent_worsenings,
 )
 from velro_gate.analysis.verdict.drift_findings import drift_findings
@@ -137,14 +137,14 @@ def test_an_accepted_change_is_marked_and_warns_of_nothing() -> None:
     history = accepted(main(*SHIFTED), 15)
     (point,) = changes_of(history, "steady", "all", "p95", POLICY)
     assert point.accepted
-    assert recent_worsenings(history, primary_rows(history, POLICY), POLICY) == ()
-    assert recent_worsenings(main(*SHIFTED), primary_rows(history, POLICY), POLICY) != ()
+    assert recent_worsenings(history, deciding_rows(history, POLICY), POLICY) == ()
+    assert recent_worsenings(main(*SHIFTED), deciding_rows(history, POLICY), POLICY) != ()
 
 
 def test_an_old_change_warns_of_nothing_any_more() -> None:
     history = main(*wander(10), *(1.2 * factor for factor in wander(20, seed=5)))
     assert changes_of(history, "steady", "all", "p95", POLICY)
-    assert recent_worsenings(history, primary_rows(history, POLICY), POLICY) == ()
+    assert recent_worsenings(history, deciding_rows(history, POLICY), POLICY) == ()
 
 
 def test_the_verdict_warns_that_main_itself_became_worse() -> None:
@@ -200,7 +200,7 @@ def creeping(count: int = 30, step: float = 0.004) -> list[RunRecord]:
 def test_what_creeps_is_seen_from_the_release() -> None:
     history = creeping()
     release = Release(name="v1", record=history[0])
-    found = drift_from(release, history, primary_rows(history, POLICY), POLICY)
+    found = drift_from(release, history, deciding_rows(history, POLICY), POLICY)
     whole = next(one for one in found if (one.step, one.metric) == ("all", "p95"))
     # The median of the last ten of thirty lies between the 25th and the 26th.
     assert whole.change == pytest.approx(1.004**24.5 - 1.0)
@@ -223,13 +223,13 @@ def test_a_release_as_fast_as_main_warns_of_nothing() -> None:
 
 def test_main_that_is_faster_than_the_release_warns_of_nothing() -> None:
     history = creeping(step=-0.004)
-    assert drift_from(Release(name="v1", record=history[0]), history, primary_rows(history, POLICY), POLICY) == ()
+    assert drift_from(Release(name="v1", record=history[0]), history, deciding_rows(history, POLICY), POLICY) == ()
 
 
 def test_agreeing_to_every_step_does_not_hide_the_way_they_went() -> None:
     history = accepted(main(*[1.0] * 12, *[1.3] * 12), 12)
     release = Release(name="v1", record=history[0])
-    assert drift_from(release, history, primary_rows(history, POLICY), POLICY)
+    assert drift_from(release, history, deciding_rows(history, POLICY), POLICY)
 
 
 def test_more_errors_than_the_release_are_told_in_points() -> None:
@@ -241,7 +241,7 @@ def test_more_errors_than_the_release_are_told_in_points() -> None:
 
 def test_a_release_alone_is_compared_with_nothing() -> None:
     (only,) = main(1.0)
-    assert drift_from(Release(name="v1", record=only), [only], primary_rows([only], POLICY), POLICY) == ()
+    assert drift_from(Release(name="v1", record=only), [only], deciding_rows([only], POLICY), POLICY) == ()
     assert list(drift_findings([], Release(name="v1", record=only), POLICY)) == []
 
 

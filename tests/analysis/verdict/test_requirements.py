@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.phases import counts, phase, record, summary, window
-from velro_gate.analysis.verdict.requirements import check_requirements, headroom
+from velro_gate.analysis.verdict.requirements import check_requirements, headroom_share
 from velro_gate.model.metrics import METRICS, Decides, Direction
 from velro_gate.model.record import Estimate, PhaseSummary
 from velro_gate.model.scenario import Comparator, Requirement
@@ -232,7 +232,7 @@ def test_for_any_figure_the_status_agrees_with_the_value_and_a_failure_is_never_
         # Missed only when the whole interval is.
         value += (-half if lower else half) * value
     assert result.met is comparator.holds(value, target)
-    room = headroom(requirement, value)
+    room = headroom_share(requirement, value)
     assert room is not None
     assert result.met == (room > 0.0) or room == 0.0
     if result.status is RequirementStatus.MET:

@@ -20,7 +20,7 @@ from velro_gate.evaluation.results import Aim
 from velro_gate.gate.measure.setup import RunOptions, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.monitor.environment import environment
-from velro_gate.store.bank import append_block, take_up
+from velro_gate.store.bank import append_block, resume_bank
 from velro_gate.store.baselines import add_baseline
 
 
@@ -156,7 +156,7 @@ def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
     plan = prepare(RunOptions(scenario=shipped_scenario("demo")), {}, need_secrets=False).plan
     made = bank(16, sd=0.005)
     head = replace(made.head, plan=plan, environment=environment(None))
-    take_up(tmp_path / "bank.jsonl", head)
+    resume_bank(tmp_path / "bank.jsonl", head)
     for block in made.blocks:
         append_block(tmp_path / "bank.jsonl", block)
     arguments = ("evaluate", "end-to-end", "--bank", "bank.jsonl", "--cycles", "16", "--jobs", "20")
@@ -174,7 +174,7 @@ def test_jobs_are_drawn_from_a_bank_that_is_there(tmp_path: Path) -> None:
 
 def test_a_bank_of_another_kind_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     made = bank(1)
-    take_up(tmp_path / "bank.jsonl", made.head)
+    resume_bank(tmp_path / "bank.jsonl", made.head)
     ended = velro_gate("evaluate", "end-to-end", "--bank", "bank.jsonl", "--cycles", "1", cwd=tmp_path)
     assert ended.code == 2
     assert "another plan" in ended.err

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from velro_gate.engine.http.codings import LIGHT
 from velro_gate.engine.http.responses import HeaderKinds, Response, ResponseState
 from velro_gate.engine.steps.checks import MOST_CAPTURED, Inspection, Looked, json_path
-from velro_gate.engine.steps.documents import MOST_VALUE, LongValue, packed, unpacked, value_at, values_at
+from velro_gate.engine.steps.documents import MOST_VALUE, LongValue, packed, unpacked_values, value_at, values_at
 from velro_gate.model.samples import Outcome
 from velro_gate.model.scenario import BodyCheck, Capture, ContainsCheck, JsonCheck, Step
 
@@ -155,12 +155,12 @@ def test_a_long_body_is_looked_at_outside_the_loop_and_comes_to_the_same(body: b
 def test_values_come_back_from_the_process_as_they_were(document: object, paths: list[list[str | int]]) -> None:
     values = values_at(json.dumps(document).encode(), paths)
     assert values == [value_at(document, path) for path in paths]
-    assert unpacked(packed(values)) == values
+    assert unpacked_values(packed(values)) == values
 
 
 def test_of_what_is_too_long_to_be_handed_on_the_length_comes_back_and_of_no_json_nothing() -> None:
-    assert unpacked(packed(["x" * MOST_VALUE, "\ud800"])) == [LongValue(characters=MOST_VALUE + 2), "\ud800"]
-    assert unpacked(packed(values_at(b"{", [()]))) is None
+    assert unpacked_values(packed(["x" * MOST_VALUE, "\ud800"])) == [LongValue(characters=MOST_VALUE + 2), "\ud800"]
+    assert unpacked_values(packed(values_at(b"{", [()]))) is None
 
 
 def test_a_value_too_long_to_be_handed_on_is_there_equals_nothing_and_is_not_captured() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.analysis.banks import bank
 from velro_gate.evaluation import naive_rules
-from velro_gate.evaluation.recorded.bank_jobs import LEAST_CYCLES, drawn_pairs, effects_of, job_figures, judged
+from velro_gate.evaluation.recorded.bank_jobs import LEAST_CYCLES, drawn_pairs, effects_of, job_figures, job_verdict
 from velro_gate.evaluation.results import Figure
 from velro_gate.model.bank import Bank
 from velro_gate.model.duet import LOOKS, Pair, Side, deciding
@@ -103,6 +103,6 @@ def test_a_job_that_is_decided_at_the_first_look_that_may_fail_it_needs_no_furth
         Pair(base=base.block, head=head.block, first=Side.BASE)
         for base, head in drawn_pairs(bank(sd=0.005).cycles, 0.2, np.random.default_rng(1))
     ]
-    verdict = judged(pairs, ("login", "authorize"), Policy(), 1)
+    verdict = job_verdict(pairs, ("login", "authorize"), Policy(), 1)
     assert verdict.level is Level.FAIL
     assert {row.pairs for row in verdict.comparisons if row.primary} == {deciding(LOOKS)[0].pairs}

@@ -11,7 +11,7 @@ import pytest
 
 from tests.gate.programs import service as program
 from tests.gate.world import Spectator, tiny_setup
-from velro_gate.analysis.duet.comparison import usable
+from velro_gate.analysis.duet.comparison import usable_pairs
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.gate.builds.run import BuildCommand, Builds
 from velro_gate.gate.duet.pilot import DuetOptions
@@ -63,7 +63,7 @@ def test_a_slower_head_build_fails(slower: Slower) -> None:
 def test_its_requirements_are_held_against_all_blocks_of_the_head_build(slower: Slower) -> None:
     record, kept, _, _ = slower
     (phase,) = record.phases
-    blocks = len(usable(kept.duet)) or len(kept.duet.pairs)
+    blocks = len(usable_pairs(kept.duet)) or len(kept.duet.pairs)
     assert phase.measured_seconds == pytest.approx(float(blocks), abs=0.1)
     found = {result.requirement.metric: result for result in reach_duet_verdict(record, kept).requirements}
     assert found["p95"].estimate is not None
@@ -74,7 +74,7 @@ def test_the_order_is_that_of_the_recorded_seed(slower: Slower) -> None:
     _, kept, _, _ = slower
     lot = random.Random("11/order")
     order = [Side.BASE if lot.random() < 0.5 else Side.HEAD for _ in range(8)]
-    assert [pair.first for pair in usable(kept.duet)] == order[: len(usable(kept.duet))]
+    assert [pair.first for pair in usable_pairs(kept.duet)] == order[: len(usable_pairs(kept.duet))]
 
 
 def test_both_blocks_of_a_pair_get_the_same_arrivals_and_each_pair_others(slower: Slower) -> None:
@@ -108,7 +108,7 @@ def test_the_usual_reports_are_written(slower: Slower) -> None:
 
 def test_each_pair_and_each_look_is_told_as_it_happens(slower: Slower) -> None:
     _, kept, results, watching = slower
-    used = usable(kept.duet)
+    used = usable_pairs(kept.duet)
     assert sum(line.startswith("pair ") for line in watching.said) == len(used)
     assert sum(line.startswith("a pair is left out") for line in watching.said) == len(kept.duet.pairs) - len(used)
     assert watching.said[-1].startswith("look after 8 pairs: ") or len(used) < 8

@@ -43,7 +43,7 @@ from velro_gate.model.resilience.probes import ControlRequest, ProbeKind
 from velro_gate.model.scenario import OpenArrivals, Phase, Target
 from velro_gate.model.verdict import Level
 from velro_gate.report.sentences.experiments import expectation_sentence
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import read_facts, read_record
 
@@ -148,7 +148,7 @@ def test_stale_reads_and_lost_writes_of_a_wrong_service_fail_the_verdict(tmp_pat
     }
     path = written(tmp_path, renamed, away, steps=[{"name": "ask", "path": "/health"}])
     wrong = ("cache_not_invalidated", "writes_lost")
-    with running(Settings(work=False, users=60, pool_size=2, wrong=wrong)) as sandbox:
+    with running_sandbox(Settings(work=False, users=60, pool_size=2, wrong=wrong)) as sandbox:
         setup = prepare(RunOptions(scenario=path, url=sandbox.url), {"SERVICE_KEY": sandbox.key})
         record = run(setup, make_results(tmp_path / "out", "run"), Spectator().effects)
     verdict = reach_verdict(record, None)

@@ -20,7 +20,7 @@ from velro_gate.gate.measure.run import run
 from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.report.parts.plan import PlanRow, plan_view
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import read_samples
 
@@ -36,7 +36,7 @@ def shortened(setup: Setup) -> Setup:
 
 
 def test_the_example_runs_and_the_sandbox_counts_what_the_record_says(tmp_path: Path) -> None:
-    with running(Settings(port=0, users=200)) as sandbox:
+    with running_sandbox(Settings(port=0, users=200)) as sandbox:
         setup = shortened(example({"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}))
         results = make_results(tmp_path, "run")
         record = run(setup, results, Spectator().effects)
@@ -76,7 +76,7 @@ def test_a_fault_of_the_journeys_code_ends_the_run_with_its_line(tmp_path: Path)
     (tmp_path / "journey_at_fault.py").write_text("async def browse(user):\n    user.nothing\n", encoding="utf-8")
     file = tmp_path / "faulty.yaml"
     file.write_text(source.replace("journey_example:browse", "journey_at_fault:browse"), encoding="utf-8")
-    with running(Settings(port=0, users=200)) as sandbox:
+    with running_sandbox(Settings(port=0, users=200)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         with pytest.raises(JourneyError, match="AttributeError") as caught:
             run(shortened(prepare(RunOptions(scenario=file), environ)), make_results(tmp_path, "run"), Spectator().effects)

@@ -9,11 +9,13 @@ from tests.analysis.runs import baselines, run, summary
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.model.scenario import Policy
 from velro_gate.model.verdict import Change
-from velro_gate.report.parts.comparable import PhaseResponses, comparable
+from velro_gate.report.parts.comparable import PhaseResponses, comparable_sentences
 
 
 def said(answers: float, seconds: float, **steps: float) -> list[str]:
-    return list(comparable([PhaseResponses(phase="load", seconds=seconds, answers={"all": answers, **steps})], Policy()))
+    return list(
+        comparable_sentences([PhaseResponses(phase="load", seconds=seconds, answers={"all": answers, **steps})], Policy())
+    )
 
 
 def test_what_is_not_compared_is_said_with_the_duration_that_would_do() -> None:
@@ -28,7 +30,7 @@ def test_phases_that_are_alike_are_told_together_and_stand_ins_are_named() -> No
     phases = [
         PhaseResponses(phase=name, seconds=60.0, answers={"all": 2000.0, "login": 1600.0, "pay": 400.0}) for name in ("a", "b")
     ]
-    assert list(comparable(phases, Policy())) == [
+    assert list(comparable_sentences(phases, Policy())) == [
         "Compared with baselines in a, b: p50 of all steps, p95 of all steps, p95 of login, p90 of pay (stands in for p95)."
     ]
 
@@ -52,5 +54,5 @@ def test_what_is_forecast_is_what_the_comparison_then_does(n: int) -> None:
 
 def test_of_a_phase_in_which_something_is_broken_only_that_is_compared() -> None:
     broken = PhaseResponses(phase="down", seconds=60.0, answers={"all": 9000.0}, broken=True)
-    said = list(comparable([broken], Policy()))
+    said = list(comparable_sentences([broken], Policy()))
     assert said == ["Compared with baselines in down: the figures of what is broken on purpose, and no other."]

@@ -17,7 +17,7 @@ from tests.report.hostile import crowded
 from velro_gate.model.record import RunRecord
 from velro_gate.model.waiver import Waiver
 from velro_gate.report.formats.comment import LIMIT, markdown
-from velro_gate.report.parts.trend import MOST, trend
+from velro_gate.report.parts.trend import MOST, comment_trend
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
@@ -72,7 +72,7 @@ def history(count: int) -> Sequence[RunRecord]:
 
 
 def chart(count: int) -> str:
-    found = trend(*EXAMPLES["fail-regression"](), history(count))
+    found = comment_trend(*EXAMPLES["fail-regression"](), history(count))
     return found.chart if found else ""
 
 
@@ -82,7 +82,7 @@ def test_the_trend_shows_the_baselines_and_then_this_run() -> None:
     assert values
     assert len(values[1].split(", ")) == 5
     assert '["-4", "-3", "-2", "-1", "now"]' in text
-    found = trend(*EXAMPLES["fail-regression"](), history(4))
+    found = comment_trend(*EXAMPLES["fail-regression"](), history(4))
     assert found
     assert found.title == "p95 of authorization_check in prd_compliance_validation over 4 baselines and this run"
 
@@ -110,7 +110,7 @@ def test_every_point_lies_between_the_ends_of_the_axis() -> None:
 
 def test_equal_points_still_make_an_axis() -> None:
     run, verdict = EXAMPLES["pass"]()
-    found = trend(run, verdict, [run] * 3)
+    found = comment_trend(run, verdict, [run] * 3)
     assert found
     ends = re.search(r"y-axis \"ms\" ([\d.]+) --> ([\d.]+)", found.chart)
     assert ends
@@ -120,7 +120,7 @@ def test_equal_points_still_make_an_axis() -> None:
 def test_a_run_without_the_figure_is_left_out_of_the_trend() -> None:
     runs = list(history(3))
     runs[1] = dataclasses.replace(runs[1], phases=())
-    found = trend(*EXAMPLES["fail-regression"](), runs)
+    found = comment_trend(*EXAMPLES["fail-regression"](), runs)
     assert found
     values = re.search(r"line \[(.*)\]", found.chart)
     assert values
@@ -129,7 +129,7 @@ def test_a_run_without_the_figure_is_left_out_of_the_trend() -> None:
 
 def test_a_run_that_measured_nothing_has_no_trend() -> None:
     run, verdict = EXAMPLES["pass"]()
-    assert trend(dataclasses.replace(run, phases=()), dataclasses.replace(verdict, comparisons=()), history(3)) is None
+    assert comment_trend(dataclasses.replace(run, phases=()), dataclasses.replace(verdict, comparisons=()), history(3)) is None
 
 
 def row_of(text: str, figure: str) -> list[str]:

@@ -24,7 +24,7 @@ DROWNS_AFTER = 2
 """Looks in a row, about a second apart, that must show it."""
 
 
-def usable(phase: Phase) -> tuple[Requirement, ...]:
+def load_requirements(phase: Phase) -> tuple[Requirement, ...]:
     """The requirements that too much load can miss: those on times, errors and shares, but not on the load itself."""
     return tuple(
         wanted

@@ -99,7 +99,7 @@ def next_trial(trials: Sequence[Trial], rules: SearchRules, *, spent: float) -> 
 def _next_load(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending:
     if not loads:
         return _allowed(rules.start, rules)
-    met, missed = bounds(loads)
+    met, missed = load_bounds(loads)
     unclear = next((one for one in loads if one in (met, missed) and not one.certain and one.trials < TRIES), None)
     if met is None:
         assert missed is not None
@@ -142,7 +142,7 @@ def _beyond(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending:
     return load if load > loads[-1].load else Ending.ALL_MET
 
 
-def bounds(loads: Sequence[LoadScore]) -> tuple[LoadScore | None, LoadScore | None]:
+def load_bounds(loads: Sequence[LoadScore]) -> tuple[LoadScore | None, LoadScore | None]:
     """The highest load that met the requirements, below the lowest that missed them, and that one.
 
     A miss that a higher load contradicts for certain was bad luck, unless it is certain itself.

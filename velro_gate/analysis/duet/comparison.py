@@ -25,7 +25,7 @@ from velro_gate.analysis.rows.noise import from_scale
 from velro_gate.analysis.rows.shifts import relative_change, share_margins
 from velro_gate.analysis.statistics.paired import Conclusion, Paired, conclusions, paired
 from velro_gate.analysis.statistics.sign_flip import Orders, single_p
-from velro_gate.analysis.stored.comparison import ADVISORY_Q, withheld
+from velro_gate.analysis.stored.comparison import ADVISORY_Q, improvement_withheld
 from velro_gate.analysis.stored.rules import ROUNDING
 from velro_gate.arrays import Floats
 from velro_gate.model.duet import LOOKS, Duet, Pair, Side
@@ -58,7 +58,7 @@ def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
 
     Pairs with a block that cannot be trusted are left out. Empty without a usable pair.
     """
-    pairs = usable(duet)
+    pairs = usable_pairs(duet)
     if not pairs:
         return ()
     found = {row: figures_of(row, pairs) for row in _rows(duet, pairs)}
@@ -71,14 +71,14 @@ def compare_pairs(duet: Duet) -> tuple[Comparison, ...]:
     )
 
 
-def usable(duet: Duet) -> list[Pair]:
+def usable_pairs(duet: Duet) -> list[Pair]:
     """The pairs without a block that cannot be trusted."""
     return [pair for pair in duet.pairs if not unusable(pair)]
 
 
 def pair_orders(duet: Duet) -> Orders:
     """The orders of the usable pairs, and those that might have been drawn."""
-    return orders_of([pair.first for pair in usable(duet)], duet.balance, duet.seed)
+    return orders_of([pair.first for pair in usable_pairs(duet)], duet.balance, duet.seed)
 
 
 def least_worsening(metric: Metric, policy: Policy, level: float) -> float:
@@ -98,7 +98,7 @@ def settled(rows: Sequence[Comparison]) -> bool:
 
 def _still_to_compare(duet: Duet, rows: Sequence[Comparison], pairs: int) -> bool:
     """Whether a primary quantile has too few responses beyond it so far, and will have enough after that many pairs."""
-    used = usable(duet)
+    used = usable_pairs(duet)
     lacking = [
         Row(phase=row.phase, step=row.step, metric=METRICS[row.metric], primary=True)
         for row in rows
@@ -112,7 +112,7 @@ def _still_to_compare(duet: Duet, rows: Sequence[Comparison], pairs: int) -> boo
 
 def hopeless(duet: Duet) -> bool:
     """Whether the pairs that had to be left out break the duet, however many more are measured."""
-    left_out = len(duet.pairs) - len(usable(duet))
+    left_out = len(duet.pairs) - len(usable_pairs(duet))
     return left_out > LEFT_OUT_BROKEN * (left_out + duet.looks[-1].pairs)
 
 
@@ -121,7 +121,7 @@ def next_look(duet: Duet, rows: Sequence[Comparison]) -> int:
 
     A look is taken at its own number of pairs only: looking more often would raise the error rate.
     """
-    done = len(usable(duet))
+    done = len(usable_pairs(duet))
     ahead = [look.pairs for look in duet.looks if look.pairs > done]
     at_look = done in [look.pairs for look in duet.looks]
     if not ahead:
@@ -193,7 +193,7 @@ def _primary(able: dict[Row, BuildFigures], duet: Duet) -> dict[Row, Comparison]
         reasons: list[Reason] = [StandsIn(metric=row.stands_for)] if row.stands_for else []
         if change in UNDECIDED:
             reasons += undecided(row, family.figures[j], found, j, float(family.least[j]), look, orders)
-        concluded[row] = withheld(replace(drawn, reasons=tuple(reasons)), more_errors.get(row.phase))
+        concluded[row] = improvement_withheld(replace(drawn, reasons=tuple(reasons)), more_errors.get(row.phase))
     return concluded
 
 

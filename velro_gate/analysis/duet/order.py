@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from velro_gate.analysis.duet.block_figures import BuildFigures, figures_of
-from velro_gate.analysis.duet.comparison import UNDECIDED, least_worsening, usable
+from velro_gate.analysis.duet.comparison import UNDECIDED, least_worsening, usable_pairs
 from velro_gate.analysis.duet.order_effects import ORDER_LEVEL, order_effects
 from velro_gate.analysis.rows.family import Row
 from velro_gate.model.duet import Duet, Side
@@ -22,7 +22,7 @@ def order_doubts(duet: Duet, rows: Sequence[Comparison]) -> Iterator[TrustFindin
     Broken where it decides: nothing is shown to be worse, and a figure that is undecided differs between the orders by more
     than the margin. What is decided is so in both orders, or under the bound in spite of them.
     """
-    pairs = usable(duet)
+    pairs = usable_pairs(duet)
     found: list[tuple[Comparison, Row, BuildFigures]] = []
     for each in rows:
         if each.primary and each.verdict is not Change.NOT_COMPARED:

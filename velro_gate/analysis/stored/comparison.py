@@ -260,7 +260,7 @@ def conclude(shifts: dict[Row, Shift], policy: Policy, *, repeated: bool = False
     """
     if not shifts:
         return {}
-    found = gathered(list(shifts.values()))
+    found = shift_columns(list(shifts.values()))
     judged, adjusted = judged_alone(found, policy), holm_over(found.p)
     concluded = {}
     for i, (row, shift) in enumerate(shifts.items()):
@@ -271,11 +271,11 @@ def conclude(shifts: dict[Row, Shift], policy: Policy, *, repeated: bool = False
             row_found = with_reason(row_found, NoiseUnknown(baselines=shift.k))
         if change is Change.INCONCLUSIVE:
             row_found = with_reason(row_found, not_ruled_out(row.metric, to_scale(shift.baseline, row.metric), shift.upper))
-        concluded[row] = withheld(row_found, _risen_errors(row.phase, shifts))
+        concluded[row] = improvement_withheld(row_found, _risen_errors(row.phase, shifts))
     return concluded
 
 
-def gathered(shifts: Sequence[Shift]) -> Shifts:
+def shift_columns(shifts: Sequence[Shift]) -> Shifts:
     """The moves of one run's rows as arrays."""
     worse, error, df, p, p_better, upper, least, bound = (
         np.array([getattr(shift, name) for shift in shifts], float)
@@ -307,7 +307,7 @@ def with_reason(row: Comparison, more: Reason) -> Comparison:
     return replace(row, reasons=(*row.reasons, more))
 
 
-def withheld(found: Comparison, error_rate: float | None) -> Comparison:
+def improvement_withheld(found: Comparison, error_rate: float | None) -> Comparison:
     """Fewer slow responses because more of them failed is not an improvement. error_rate: of a phase in which it has risen."""
     if found.verdict is not Change.IMPROVEMENT or METRICS[found.metric].of_counts or error_rate is None:
         return found

@@ -187,6 +187,6 @@ def drift_from(release: Release, history: Sequence[RunRecord], rows: Sequence[Ro
     return tuple(found)
 
 
-def primary_rows(history: Sequence[RunRecord], policy: Policy) -> tuple[Row, ...]:
+def deciding_rows(history: Sequence[RunRecord], policy: Policy) -> tuple[Row, ...]:
     """The figures that would decide the newest run of a history; none of an empty one."""
     return tuple(row for row in choose_rows(history[-1], history[:-1], policy) if row.primary) if history else ()

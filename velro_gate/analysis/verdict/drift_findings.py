@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from velro_gate.analysis.stored.drift import ChangePoint, Drift, drift_from, primary_rows, recent_worsenings
+from velro_gate.analysis.stored.drift import ChangePoint, Drift, deciding_rows, drift_from, recent_worsenings
 from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.facts.findings import BehindRelease, MainChange, MainWorse, ReleaseChange
 from velro_gate.model.record import Release, RunRecord
@@ -17,7 +17,7 @@ _SUBJECT = "main"
 def drift_findings(history: Sequence[RunRecord], release: Release | None, policy: Policy) -> Iterator[Finding]:
     """What main's own history warns of. history: comparable accepted runs, oldest first; the newest thirty are looked at."""
     known = history[-policy.history :]
-    rows = primary_rows(known, policy)
+    rows = deciding_rows(known, policy)
     points = recent_worsenings(known, rows, policy)
     if points:
         yield Finding(

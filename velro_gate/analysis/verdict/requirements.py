@@ -115,7 +115,7 @@ def judged(phase: str, requirement: Requirement, estimate: Estimate, summary: Ph
         met=met,
         level=_of_the_generator(requirement, _level(status, met=met, required=requirement.required)),
         estimate=estimate,
-        headroom=headroom(requirement, estimate.value),
+        headroom=headroom_share(requirement, estimate.value),
         windows=_windows(requirement, summary),
     )
 
@@ -140,7 +140,7 @@ def _of_the_generator(requirement: Requirement, level: Level) -> Level:
     return Level.BROKEN if requirement.definition.party is Party.GENERATOR and level is Level.FAIL else level
 
 
-def headroom(requirement: Requirement, value: float) -> float | None:
+def headroom_share(requirement: Requirement, value: float) -> float | None:
     """(limit - value) / limit, signed so that + is inside the target; None for a limit of 0."""
     if requirement.target == 0.0:
         return None

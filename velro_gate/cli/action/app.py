@@ -19,7 +19,7 @@ from velro_gate.gate.action.aim import part_of, require_head
 from velro_gate.gate.action.inputs import Inputs, read_inputs
 from velro_gate.gate.action.job import ActionJob, run_job
 from velro_gate.gate.action.pages import Pages, pages_url
-from velro_gate.gate.action.publish import Outlets, origin_of, publish
+from velro_gate.gate.action.publish import Outlets, publish, verdict_origin
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store, store_for
 from velro_gate.gate.action.token import require_token
@@ -185,7 +185,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[_JobWorld]:
         more = {"Reports": inputs.artifact_url} if inputs.artifact_url else {}
         trend = inputs.pages_url or pages_url(event.server_url, event.repository, inputs.pages_path)
         more |= {"Trend": trend} if inputs.pages and trend else {}
-        known = origin_of(event)
+        known = verdict_origin(event)
         outlets = Outlets(
             command=put,
             say=say,

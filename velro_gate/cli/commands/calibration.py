@@ -16,7 +16,7 @@ from velro_gate.errors import BrokenError
 from velro_gate.gate.measure.null_run import NullRun
 from velro_gate.gate.measure.run import measure_generator
 from velro_gate.gate.measure.setup import RunOptions, prepare
-from velro_gate.report.formats.document import generator_alone, trust_row
+from velro_gate.report.formats.document import noise_json, trust_row
 from velro_gate.report.sentences.findings import words
 
 OK = 0
@@ -67,7 +67,7 @@ def _document(made: NullRun) -> dict[str, object]:
     health, everything = made.summary.health, made.summary.step()
     p50, p95, p99 = made.lateness
     return {
-        "generator_alone": generator_alone(made.noise),
+        "generator_alone": noise_json(made.noise),
         "lateness": {"p50": p50, "p95": p95, "p99": p99},
         "loop_lag": {"p99": health.loop_lag_p99, "max": health.loop_lag_max},
         "cpu_share": health.cpu_share,

@@ -13,15 +13,17 @@ BUILDS = "The two builds"
 
 _COMMAND = "Shell command that serves it on port PORT, in the foreground; restarted for each block."
 
-BaseUrl = Annotated[str | None, typer.Option("--base-url", help="URL of the base build, if it is running already.", rich_help_panel=BUILDS)]
-HeadUrl = Annotated[str | None, typer.Option("--head-url", help="URL of the head build, if it is running already.", rich_help_panel=BUILDS)]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="URL of the running base build.", rich_help_panel=BUILDS)]
+HeadUrl = Annotated[str | None, typer.Option("--head-url", help="URL of the running head build.", rich_help_panel=BUILDS)]
 BaseCommand = Annotated[str | None, typer.Option("--base-command", help=_COMMAND, rich_help_panel=BUILDS)]
 HeadCommand = Annotated[str | None, typer.Option("--head-command", help="The same for the head build.", rich_help_panel=BUILDS)]
 BaseDirectory = Annotated[
-    Path | None, typer.Option("--base-directory", help="Folder in which the base command runs (default: this one).", rich_help_panel=BUILDS)
+    Path | None,
+    typer.Option("--base-directory", help="Folder of the base command (default: this one).", rich_help_panel=BUILDS),
 ]
 HeadDirectory = Annotated[
-    Path | None, typer.Option("--head-directory", help="Folder in which the head command runs (default: this one).", rich_help_panel=BUILDS)
+    Path | None,
+    typer.Option("--head-directory", help="Folder of the head command (default: this one).", rich_help_panel=BUILDS),
 ]
 ServiceUserName = Annotated[
     str | None,

@@ -45,10 +45,9 @@ def trend(
     for name in metric or ():
         if name not in METRICS:
             raise UsageError(f"there is no metric {name!r}", hint=f"Choose from: {', '.join(METRICS)}.")
-    name = scenario_name(scenario, os.environ)
     root = find_baselines(baselines, scenario or Path())
     figures = [(wanted, step) for wanted in metric] if metric else usual_figures(root, step)
-    groups = of_scenario(trends(root, figures), name)
+    groups = of_scenario(trends(root, figures), scenario_name(scenario, os.environ))
     match format:
         case TrendFormat.HTML:
             put(trend_html(groups).removesuffix("\n"))

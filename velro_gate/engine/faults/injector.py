@@ -18,7 +18,7 @@ from typing import Any
 
 from velro_gate import units
 from velro_gate.engine.faults.actions import COMMAND_SECONDS
-from velro_gate.engine.faults.messages import MOST_LINE, line_of, message_of, packed_fault
+from velro_gate.engine.faults.messages import MOST_LINE, message_line, message_of, packed_fault
 from velro_gate.errors import BrokenError
 from velro_gate.hardening import bare
 from velro_gate.model.resilience.network import NetworkFault, ProxyCounts, WireProtocol
@@ -123,7 +123,7 @@ class Injector:
         """
         with self._turn:
             self._last += 1
-            line = self._said(line_of({"id": self._last, "do": do, **rest}))
+            line = self._said(message_line({"id": self._last, "do": do, **rest}))
             if line is None:
                 # Whatever has stopped it: nothing that comes later is a reply to this.
                 self._process.kill()

@@ -39,7 +39,7 @@ def message_of(line: bytes) -> dict[str, Any]:
     return found
 
 
-def line_of(message: Mapping[str, Any]) -> bytes:
+def message_line(message: Mapping[str, Any]) -> bytes:
     """A message as a line."""
     return json.dumps(message).encode() + b"\n"
 

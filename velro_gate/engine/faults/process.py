@@ -22,7 +22,7 @@ import trio
 
 from velro_gate.engine.faults import actions
 from velro_gate.engine.faults.carrying import Forwarders
-from velro_gate.engine.faults.messages import LinesFrom, line_of, unpacked_fault
+from velro_gate.engine.faults.messages import LinesFrom, message_line, unpacked_fault
 from velro_gate.engine.faults.probes import Probe, probe_of
 from velro_gate.engine.faults.proxy import FaultProxy
 from velro_gate.engine.faults.requests import ActionError
@@ -168,12 +168,12 @@ async def serve(leash: trio.abc.ReceiveStream, reply: trio.abc.SendStream) -> No
         try:
             # Where nobody reads the replies any more, whoever started this has ended.
             with contextlib.suppress(trio.BrokenResourceError):
-                await reply.send_all(line_of({}))
+                await reply.send_all(message_line({}))
                 while (order := await orders.next()) is not None:
                     # An action that is under way is finished, so that it can be undone.
                     with trio.CancelScope(shield=True):
                         said = await handler.carry_out(order)
-                    await reply.send_all(line_of({"id": order["id"], **said}))
+                    await reply.send_all(message_line({"id": order["id"], **said}))
         finally:
             with trio.CancelScope(shield=True):
                 await handler.undo_all()

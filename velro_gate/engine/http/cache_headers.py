@@ -21,12 +21,12 @@ CacheReading = tuple[bool, str]
 """Whether it was a hit, and of which cache."""
 
 
-def marked(name: bytes, value: bytes) -> bytes:
+def marked_header(name: bytes, value: bytes) -> bytes:
     """The value of a standard header, unlike that of any other header."""
     return name + _MARK + value
 
 
-def joined(before: bytes, value: bytes) -> bytes:
+def joined_header(before: bytes, value: bytes) -> bytes:
     """A marked Cache-Status with the members of a second header of this name behind it."""
     return before + b", " + value
 

@@ -313,10 +313,14 @@ class Response:
     def _note_standard(self, kind: int, value: bytes) -> None:
         """A service's own header counts before a standard one, and of those the one that says most."""
         if self.cache is None:
-            self.cache = cache_headers.marked(_STANDARD_NAMES[kind], value)
+            self.cache = cache_headers.marked_header(_STANDARD_NAMES[kind], value)
         elif kind == Header.CACHE_STATUS and cache_headers.is_standard(self.cache):
             same = cache_headers.is_status(self.cache)
-            self.cache = cache_headers.joined(self.cache, value) if same else cache_headers.marked(cache_headers.STATUS, value)
+            self.cache = (
+                cache_headers.joined_header(self.cache, value)
+                if same
+                else cache_headers.marked_header(cache_headers.STATUS, value)
+            )
 
     def on_headers_complete(self) -> None:
         """All headers are here; a response to HEAD ends with them, whatever length they declare."""
@@ -457,7 +461,7 @@ class CacheLayers:
         if cache is None:
             names = (name for name in cache_headers.STANDARD if name != cache_headers.AGE or self._headers.age)
             found = ((name, value(name.decode())) for name in names)
-            cache = next((cache_headers.marked(name, said) for name, said in found if said is not None), None)
+            cache = next((cache_headers.marked_header(name, said) for name, said in found if said is not None), None)
         return self.code(cache, value(self._headers.layer))
 
     def code(self, cache: bytes | None, layer: bytes | None) -> int:

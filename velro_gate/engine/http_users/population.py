@@ -19,7 +19,7 @@ from velro_gate.engine.load.population import PhaseSetup
 from velro_gate.engine.load.values import ValueLog
 from velro_gate.engine.steps.observed import observed_metrics
 from velro_gate.engine.steps.requests import Compiler
-from velro_gate.engine.steps.shown import origin_of
+from velro_gate.engine.steps.shown import shown_origin
 from velro_gate.engine.wire_population import WirePopulation, wire_of
 from velro_gate.model.scenario import LoginAuth, Scenario, Step
 from velro_gate.pacing import StepOrder, needs_of
@@ -90,6 +90,6 @@ class HttpTransport:
             keep_cookies=scenario.cookies,
             secure=route.tls is not None,
             redirects=self._redirects,
-            origin=origin_of(scenario.target.url),
+            origin=shown_origin(scenario.target.url),
         )
         return HttpPopulation(wire, context, {index: HttpUser(index, context) for index in setup.users}, self._compiled)

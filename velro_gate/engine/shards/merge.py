@@ -49,7 +49,7 @@ def merged_run(runs: Sequence[PhaseRun], *, interrupted: bool) -> PhaseRun:
         redirects_followed=sum(run.redirects_followed for run in runs),
         sessions_reused=sum(run.sessions_reused for run in runs),
         tls_fault=next((run.tls_fault for run in runs if run.tls_fault is not None), None),
-        stalls=joined(stall for run in runs for stall in run.stalls),
+        stalls=joined_stalls(stall for run in runs for stall in run.stalls),
         hopeless=next((run.hopeless for run in runs if run.hopeless is not None), None),
         failures=merged_failures([failed for run in runs for failed in run.failures]),
         values=tuple(values for run in runs for values in run.values),
@@ -67,7 +67,7 @@ def merged_failures(failures: Sequence[FirstFailure]) -> tuple[FirstFailure, ...
     )
 
 
-def joined(stalls: Iterable[Stall]) -> tuple[Stall, ...]:
+def joined_stalls(stalls: Iterable[Stall]) -> tuple[Stall, ...]:
     """The stretches in which any shard stood still, in their order, none overlapping another."""
     found: list[Stall] = []
     for stall in sorted(stalls, key=lambda each: each.start):

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import IO
 
 from velro_gate.engine.steps import documents
-from velro_gate.engine.steps.documents import LENGTH, LENGTHS, JsonPath, unpacked, values_at
+from velro_gate.engine.steps.documents import LENGTH, LENGTHS, JsonPath, unpacked_values, values_at
 from velro_gate.hardening import bare
 
 COMMAND = (sys.executable, "-I", "-S", documents.__file__)
@@ -35,7 +35,7 @@ class DocumentReader:
     def values(self, body: bytes, paths: Sequence[JsonPath]) -> list[object] | None:
         """See ``documents.values_at``. Blocks, so it belongs in a thread. If there is no such process, it is read here."""
         try:
-            return unpacked(self._answer(json.dumps(paths).encode(), body))
+            return unpacked_values(self._answer(json.dumps(paths).encode(), body))
         except (OSError, EOFError, ValueError):
             self.close()
             return values_at(body, paths)

@@ -74,7 +74,7 @@ def _packed(value: object) -> str:
     return f"[{text}]" if len(text) <= MOST_VALUE else str(len(text))
 
 
-def unpacked(answer: bytes) -> list[object] | None:
+def unpacked_values(answer: bytes) -> list[object] | None:
     """The values of an answer of the process."""
     found = json.loads(answer)
     return None if found is None else [_unpacked(item) for item in found]

@@ -35,7 +35,7 @@ def shown_text(data: bytes) -> str:
     return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", _COOKIE.sub(rf"\g<1>{MASK}", text.replace("\r\n", "\n"))).strip()
 
 
-def origin_of(url: str) -> str:
+def shown_origin(url: str) -> str:
     """Scheme and authority of a URL, without user and password."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -81,7 +81,7 @@ def effects_of(bank: Bank, slowdown: float) -> dict[Row, float]:
     return {row: math.expm1(median(d)) for row, d in found.items() if d}
 
 
-def judged(pairs: Sequence[Pair], steps: Sequence[str], policy: Policy, seed: int) -> Verdict:
+def job_verdict(pairs: Sequence[Pair], steps: Sequence[str], policy: Policy, seed: int) -> Verdict:
     """The verdict on a job that has these pairs to draw on, taken at the look that ends it."""
     until = LOOKS[0].pairs
     while True:
@@ -112,7 +112,7 @@ def _figures_of(bank: Bank, cycles: Sequence[Cycle], slowdown: float, jobs: int,
     for job in range(jobs):
         drawn = drawn_pairs(cycles, slowdown, random)
         pairs = [Pair(base=base.block, head=head.block, first=Side.BASE) for base, head in drawn]
-        tally.add(judged(pairs, steps, policy, seed + job))
+        tally.add(job_verdict(pairs, steps, policy, seed + job))
         base, head = drawn[0]
         tally.previous += _over_previous(base.block, head.block)
         tally.raw += _raw_differ(base, head)

@@ -19,7 +19,7 @@ from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.gate.sandboxed.effects import SCENARIO
 from velro_gate.model.capacity import CapacityResult
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import STEPS, Settings
 from velro_gate.store.capacity import CAPACITY, read_capacity
 
@@ -45,7 +45,7 @@ class SandboxSearches:
 
 
 def sandbox_capacities(
-    asked: SandboxSearches, world: Effects, *, find: FindCapacity = find_capacity, start: StartSandbox = running
+    asked: SandboxSearches, world: Effects, *, find: FindCapacity = find_capacity, start: StartSandbox = running_sandbox
 ) -> Iterator[Evaluated]:
     """Search on a fresh sandbox, again and again; then how many came near what is known.
 

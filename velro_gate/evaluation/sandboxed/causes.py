@@ -23,7 +23,7 @@ from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.gate.sandboxed.effects import SCENARIO
 from velro_gate.model.run import Progress, Stage
 from velro_gate.model.scenario import OpenArrivals
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import RECORD
 
@@ -63,7 +63,7 @@ class CauseRuns:
 
 
 def cause_figures(
-    asked: CauseRuns, world: Effects, *, measure: MeasureRun = run, start: StartSandbox = running
+    asked: CauseRuns, world: Effects, *, measure: MeasureRun = run, start: StartSandbox = running_sandbox
 ) -> Iterator[Evaluated]:
     """Make the runs that are not there yet, in turn; then how often each cause is reported first, and how often without one.
 

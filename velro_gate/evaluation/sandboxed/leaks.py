@@ -18,7 +18,7 @@ from velro_gate.gate.sandboxed.effects import SCENARIO
 from velro_gate.model.facts.findings import Leak
 from velro_gate.model.metrics import LONG_STRETCH
 from velro_gate.model.scenario import OpenArrivals
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 RATE = 100.0
@@ -56,7 +56,7 @@ def sandbox_leak_figures(asked: SandboxLeaks, world: Effects) -> Iterator[Figure
 
 def _reported(asked: SandboxLeaks, number: int, order: Mapping[str, float], world: Effects) -> set[str]:
     """The metrics of which a leak is reported in a run of two minutes."""
-    with running(Settings(port=0, seed=number)) as sandbox:
+    with running_sandbox(Settings(port=0, seed=number)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         kept = {name: value for name, value in world.environ.items() if name not in ("REDIS_URL", "DATABASE_URL")}
         setup = _for_leaks(prepare(RunOptions(scenario=shipped_scenario(SCENARIO)), {**kept, **environ}))

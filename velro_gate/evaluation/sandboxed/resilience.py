@@ -42,7 +42,7 @@ from velro_gate.model.resilience.network import NetworkFault, Outage
 from velro_gate.model.scenario import Phase
 from velro_gate.model.verdict import ExpectationResult
 from velro_gate.report.sentences.experiments import expectation_sentence
-from velro_gate.sandbox.process import RunningSandbox, running
+from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings
 from velro_gate.store.records import RECORD
 
@@ -123,7 +123,7 @@ class ResilienceRuns:
 
 
 def resilience_figures(
-    asked: ResilienceRuns, world: Effects, *, measure: MeasureRun = run, start: StartSandbox = running
+    asked: ResilienceRuns, world: Effects, *, measure: MeasureRun = run, start: StartSandbox = running_sandbox
 ) -> Iterator[Figure]:
     """Make the runs that are not there yet; then how often each version was judged right.
 

@@ -42,14 +42,14 @@ def detectable_figures(count: int, seed: int) -> Iterator[Figure]:
         for k, history in KEPT:
             random = np.random.Generator(np.random.PCG64([seed, k, history, len(kind)]))
             for repeated in (True, False):
-                failed = sum(failing(random, count // len(SDS), kind, k, history, sd=sd, repeated=repeated) for sd in SDS)
+                failed = sum(failing_jobs(random, count // len(SDS), kind, k, history, sd=sd, repeated=repeated) for sd in SDS)
                 how = "two further runs" if repeated else "alone"
                 name = f"stored, a change of exactly the printed size, K {k}, H {history}, {kind} noise, {how}"
                 total = len(SDS) * (count // len(SDS))
                 yield figure_of(name, "fails", failed, total, Aim.WITHIN, LEAST, most=MOST)
 
 
-def failing(random: np.random.Generator, jobs: int, kind: str, k: int, history: int, *, sd: float, repeated: bool) -> int:
+def failing_jobs(random: np.random.Generator, jobs: int, kind: str, k: int, history: int, *, sd: float, repeated: bool) -> int:
     """How many of these jobs fail when the first of their rows is worse by the printed size."""
     noise = _noise(random, jobs, kind, k, history, sd)
     own = math.sqrt(SHARED) * draws(random, (jobs, ROWS, 1), kind) * sd

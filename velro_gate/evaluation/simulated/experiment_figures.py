@@ -18,7 +18,7 @@ from velro_gate.analysis.statistics.intervals import wilson
 from velro_gate.analysis.stored.comparison import compare
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
-from velro_gate.evaluation.simulated.stored_jobs import PHASE, plan_of, record_of
+from velro_gate.evaluation.simulated.stored_jobs import PHASE, plan_of, simulated_record
 from velro_gate.model.metric.broken import name_of_experiment_metric
 from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.resilience.experiment import CommandAction, Expected, Experiment
@@ -113,7 +113,7 @@ def _run(random: np.random.Generator, worse: Mapping[Expected, float]) -> RunRec
     figures = {
         name_of_experiment_metric(_EXPERIMENT, kind): draw(random, worse.get(kind, 1.0)) for kind, draw in _FIGURES.items()
     }
-    made = record_of(np.zeros(8), 0, plan_of(Policy()))
+    made = simulated_record(np.zeros(8), 0, plan_of(Policy()))
     (summary,) = made.phases
     whole, *steps = summary.steps
     whole = replace(whole, measurements={**whole.measurements, **figures})

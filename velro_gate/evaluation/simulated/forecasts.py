@@ -16,7 +16,7 @@ from velro_gate.analysis.stored.outlook import outlook
 from velro_gate.arrays import Floats
 from velro_gate.evaluation.bounds import figure_of
 from velro_gate.evaluation.results import Aim, Figure
-from velro_gate.evaluation.simulated.stored_jobs import PHASE, plan_of, record_of
+from velro_gate.evaluation.simulated.stored_jobs import PHASE, plan_of, simulated_record
 from velro_gate.model.facts.outlook import Outlook
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator, Policy, Requirement
@@ -73,4 +73,4 @@ def _forecast(levels: Floats, distance: float) -> Outlook | None:
 def _history(levels: Floats) -> list[RunRecord]:
     plan = plan_of(Policy())
     rows = np.repeat(levels[:, None], _COLUMNS, axis=1)
-    return [replace(record_of(row, 0, plan), id=f"run {number}") for number, row in enumerate(rows)]
+    return [replace(simulated_record(row, 0, plan), id=f"run {number}") for number, row in enumerate(rows)]

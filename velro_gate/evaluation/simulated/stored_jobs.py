@@ -58,7 +58,7 @@ def stored_job(
     """
     plan = plan_of(policy)
     failed = random.binomial(REQUESTS, np.minimum(ERRORS * np.exp(values[:, 7]), 1.0))
-    records = [record_of(row, int(e), plan) for row, e in zip(values[: kept + 1], failed, strict=False)]
+    records = [simulated_record(row, int(e), plan) for row, e in zip(values[: kept + 1], failed, strict=False)]
     candidate, baselines = records[-1], records[:-1]
     rows = compare(candidate, baselines, policy)
     repeated = bool(needed_repeats(rows, plan.phases).phases)
@@ -82,7 +82,7 @@ def plan_of(policy: Policy) -> Plan:
     return Plan(scenario="made up", digest="0" * 64, profile="pr", steps=STEPS, phases=(PHASE,), policy=policy)
 
 
-def record_of(row: Floats, failed: int, plan: Plan) -> RunRecord:
+def simulated_record(row: Floats, failed: int, plan: Plan) -> RunRecord:
     """A run with these figures (``stored_job``)."""
     return RunRecord(
         id="made up",

@@ -105,7 +105,7 @@ def report_for_fork(
     marker = marker_of(plan, aimed.label)
     try:
         require_approval(api, source, inputs.fork_environment, found, environ)
-        record = record_of(api, source, inputs.artifact, plan, found)
+        record = fork_record(api, source, inputs.artifact, plan, found)
     except (PublishError, BrokenError) as error:
         outlets.say("\n".join(error.lines()))
         return PublishError.exit_code if announce_no_verdict(aimed, marker, error) else 0
@@ -200,7 +200,7 @@ def trusted_plan(inputs: Inputs, environ: Mapping[str, str]) -> Plan:
     return prepare(asked, {**nowhere, **environ}, need_secrets=False, run_code=False).plan
 
 
-def record_of(api: Api, source: TriggeringRun, artifact: str, plan: Plan, found: PullRequest) -> RunRecord:
+def fork_record(api: Api, source: TriggeringRun, artifact: str, plan: Plan, found: PullRequest) -> RunRecord:
     """The record in a run's archive, with everything that we know better put in its place.
 
     Raises:

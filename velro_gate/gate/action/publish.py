@@ -92,7 +92,7 @@ class VerdictOrigin:
     about: tuple[str, ...]
 
 
-def origin_of(event: Event) -> VerdictOrigin:
+def verdict_origin(event: Event) -> VerdictOrigin:
     """The page of the run, and the commits: which was proposed, from which it starts, which was measured."""
     shas = [f"head {event.head_sha[:12]}"] if event.head_sha else []
     shas += [f"base {event.base_sha[:12]}"] if event.base_sha else []

@@ -17,7 +17,7 @@ import trio
 
 from velro_gate import units
 from velro_gate.analysis.duet.block_figures import unusable
-from velro_gate.analysis.duet.comparison import UNDECIDED, compare_pairs, hopeless, next_look, usable
+from velro_gate.analysis.duet.comparison import UNDECIDED, compare_pairs, hopeless, next_look, usable_pairs
 from velro_gate.analysis.duet.pair_order import balance_of, drawn_order
 from velro_gate.analysis.verdict.judge_duet import head_phases
 from velro_gate.engine.responder.process import running_responder
@@ -30,7 +30,7 @@ from velro_gate.gate.measure.effects import Effects
 from velro_gate.gate.measure.experiments import through_proxies, with_injector
 from velro_gate.gate.measure.null_run import Calibration, NullRunMissing
 from velro_gate.gate.measure.results import Results, RunLog, log_end
-from velro_gate.gate.measure.run import generator_alone, make_room, run_trio, stop_on_signal
+from velro_gate.gate.measure.run import make_room, noise_or_reason, run_trio, stop_on_signal
 from velro_gate.gate.measure.setup import Setup, is_loopback
 from velro_gate.model.duet import Block, Duet, DuetRecord, Pair, Side
 from velro_gate.model.masking import mask, secret_values
@@ -174,7 +174,7 @@ async def _measure_duet(
             stop=stop,
         )
         state.notes = runner.notes
-        noise = await generator_alone(setup, calibration, effects, stop)
+        noise = await noise_or_reason(setup, calibration, effects, stop)
         if isinstance(noise, NullRunMissing):
             runner.note(noise.reason)
         else:
@@ -200,7 +200,7 @@ async def measure_pairs(
     held = _duet(runner.setup, options, plan, ())
     order = drawn_order(held.balance, plan.looks[-1].pairs, options.seed)
     until = plan.looks[0].pairs
-    while (used := len(usable(held))) < until:
+    while (used := len(usable_pairs(held))) < until:
         if trio.current_time() + 2.0 * plan.seconds > deadline and pairs:
             runner.note(
                 f"time ran out after {used} usable pairs of {until}: the blocks took longer than the pilot's, or pairs "
@@ -216,7 +216,7 @@ async def measure_pairs(
             return
         pairs.append(pair)
         held = replace(held, pairs=tuple(pairs))
-        used = len(usable(held))
+        used = len(usable_pairs(held))
         left = (until - used) * (trio.current_time() - began)
         runner.say(f"{_pair_words(pair, used, until)}; {units.format_whole_duration(left)} to the next look")
         if pair.base.gone or pair.head.gone:
@@ -240,7 +240,7 @@ async def _pair(runner: BlockRunner, shape: BlockShape, first: Side, number: int
 
 def _look(runner: BlockRunner, held: Duet, until: int) -> int:
     """How many pairs there have to be; said when it is a look."""
-    used = len(usable(held))
+    used = len(usable_pairs(held))
     if used < until:
         return until
     rows = compare_pairs(held)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from velro_gate.errors import RecordError
-from velro_gate.store.files import RECORD, read_text
+from velro_gate.store.files import RECORD, read_kept_text
 
 
 def given_report(folder_or_record: Path, name: str) -> str:
@@ -18,7 +18,7 @@ def given_report(folder_or_record: Path, name: str) -> str:
     hint = f"Judge it: 'velro-gate judge {folder_or_record}'."
     for each in (name, "verdict.md") if name == "verdict.txt" else (name,):
         try:
-            return read_text(folder / each, "report", hint)
+            return read_kept_text(folder / each, "report", hint)
         except FileNotFoundError:
             continue
     if not (folder / RECORD).exists():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from velro_gate.analysis.stored.drift import LEAST_RUNS, ChangePoint, Drift, changes_of, drift_from, primary_rows
+from velro_gate.analysis.stored.drift import LEAST_RUNS, ChangePoint, Drift, changes_of, deciding_rows, drift_from
 from velro_gate.analysis.stored.outlook import outlook
 from velro_gate.model.facts.outlook import Outlook
 from velro_gate.model.record import NewLevel, Release, RunRecord, fingerprint
@@ -71,7 +71,7 @@ def _history(stored: Sequence[tuple[Path, RunRecord]], listing: Listing, metric:
     points = tuple(point for phase in phases for point in changes_of(accepted, phase, step, metric, policy))
     pinned = [Release(name=listing.pins[path], record=run) for path, run in stored if path in listing.pins]
     release = pinned[-1] if pinned else None
-    drifts = drift_from(release, accepted, primary_rows(accepted, policy), policy) if release is not None else ()
+    drifts = drift_from(release, accepted, deciding_rows(accepted, policy), policy) if release is not None else ()
     return History(
         scenario=newest.plan.scenario,
         profile=newest.plan.profile,

@@ -10,7 +10,7 @@ from pathlib import Path
 from velro_gate.errors import RecordError, UsageError
 from velro_gate.gate.judge.given import given_report
 from velro_gate.report.formats.registry import FORMATS, known_format
-from velro_gate.store.files import RECORD, read_text, write_whole
+from velro_gate.store.files import RECORD, read_kept_text, write_whole
 
 LOG = "log.txt"
 _DATED = {
@@ -85,7 +85,7 @@ def _dated(run: Path, formats: Sequence[str], texts: dict[str, str]) -> dict[str
         named[_DATED.get(name, f"{stem}_{{time}}{dot}{ending}").format(time=time)] = texts[file]
     # A record may come from elsewhere: its names must not become folders.
     scenario = re.sub(r"[^A-Za-z0-9_-]", "-", record.plan.scenario)
-    named[f"load_test_{scenario}_results_{time}.json"] = read_text(folder / RECORD, "run record")
+    named[f"load_test_{scenario}_results_{time}.json"] = read_kept_text(folder / RECORD, "run record")
     if (folder / LOG).exists():
-        named["load_test_execution.log"] = read_text(folder / LOG, "log")
+        named["load_test_execution.log"] = read_kept_text(folder / LOG, "log")
     return named

@@ -89,12 +89,12 @@ def _sources(setup: Setup) -> Iterator[tuple[str, ReadingSource]]:
     target = setup.scenario.target
     for source in sources_for(target, service_is_local=setup.service_is_local, transport=transport_to(target)):
         if isinstance(source, PrometheusText):
-            yield f"Metrics page {page_of(target)}", source
+            yield f"Metrics page {shown_page(target)}", source
         elif source.name in _NAMED and (source.key != "processes" or "process" in dict(target.watch)):
             yield _NAMED[source.name], source
 
 
-def page_of(target: Target) -> str | None:
+def shown_page(target: Target) -> str | None:
     """Its metrics page as people are shown it: its path on the service, or its URL elsewhere without a password."""
     elsewhere = dict(target.watch).get("prometheus")
     return target.metrics_path if elsewhere is None else mask(elsewhere, ())

@@ -13,8 +13,8 @@ import trio
 from velro_gate import units
 from velro_gate.analysis.capacity.estimate import by_load, capacity_of
 from velro_gate.analysis.capacity.scalability import fit_scalability
-from velro_gate.analysis.capacity.scoring import Drowning, trial_of, usable
-from velro_gate.analysis.capacity.search import Done, SearchRules, TrialStep, bounds, next_trial
+from velro_gate.analysis.capacity.scoring import Drowning, load_requirements, trial_of
+from velro_gate.analysis.capacity.search import Done, SearchRules, TrialStep, load_bounds, next_trial
 from velro_gate.analysis.verdict.judge_duet import block_doubts
 from velro_gate.cluster.attending import known_errors
 from velro_gate.engine.client.preflight import preflight
@@ -123,7 +123,7 @@ def load_plan(setup: Setup, unit: LoadUnit | None) -> LoadPlan:
         UsageError: no requirement of it can be missed by too much load, or it has no rate to vary.
     """
     phase = max(setup.phases, key=lambda one: one.users)
-    if not usable(phase):
+    if not load_requirements(phase):
         raise UsageError(
             f"the phase {phase.name} has no requirement that more load could miss",
             hint="Give it a limit on p95 or on the error rate, or choose another phase with --phase.",
@@ -278,7 +278,7 @@ class _Search:
             nursery.cancel_scope.cancel()
         facts = RunFacts(phases=result.phases, readings=readings, layers=result.layers)
         summary = summaries(setup.plan, facts, {phase.name: Samples.concatenate(parts)})[0]
-        tried = trial_of(step.load, usable(self._plan.phase), summary, result.phases[0])
+        tried = trial_of(step.load, load_requirements(self._plan.phase), summary, result.phases[0])
         trial = replace(tried, bottleneck=next(iter(summary.bottlenecks), None))
         self._log.info("%s", trial)
         broken = [one for one in block_doubts((phase,), (summary,)) if one.trust is Trust.BROKEN]
@@ -302,7 +302,7 @@ class _Search:
     def result(self) -> CapacityResult:
         """The result of the search."""
         trials = tuple(self._trials)
-        met, missed = bounds(by_load(trials)) if trials else (None, None)
+        met, missed = load_bounds(by_load(trials)) if trials else (None, None)
         points = [(one.concurrency, one.throughput) for one in trials if one.concurrency]
         return CapacityResult(
             unit=self._plan.unit,

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from velro_gate import units
-from velro_gate.cluster.fit import scaled
+from velro_gate.cluster.fit import share_of_phase
 from velro_gate.cluster.forecast import ClusterForecast, cluster_forecast, cluster_sentences
 from velro_gate.engine.machine.feasibility import Forecast, MachineLimits, Shortfall, forecast, shortfalls
 from velro_gate.errors import InfeasibleError, MissingVariableError, VelroError
-from velro_gate.gate.measure.asking import Replies, ask_services, page_of
+from velro_gate.gate.measure.asking import Replies, ask_services, shown_page
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.parts.comparable import PhaseResponses, comparable
+from velro_gate.report.parts.comparable import PhaseResponses, comparable_sentences
 from velro_gate.report.parts.timetable import timetable
 from velro_gate.scenario import secrets
 
@@ -106,7 +106,7 @@ class DryRun:
             expected.append(
                 PhaseResponses(phase=phase.name, seconds=phase.duration, answers=answers, broken=bool(phase.experiments))
             )
-        return list(comparable(expected, self.setup.plan.policy))
+        return list(comparable_sentences(expected, self.setup.plan.policy))
 
     def _way(self) -> str:
         """How connections get there, where that is not the usual way."""
@@ -122,7 +122,7 @@ class DryRun:
         watched = (
             ("this machine", True),
             ("the service's processes", by_port or "process" in dict(target.watch)),
-            (f"its metrics page {page_of(target)}", page_of(target) is not None),
+            (f"its metrics page {shown_page(target)}", shown_page(target) is not None),
             *((WATCHED[key].label, True) for key, _ in target.watch if key not in ("prometheus", "process")),
         )
         silent = () if self.replies is None else self.replies.silent
@@ -137,7 +137,7 @@ def dry_run(
     """
     shards = setup.shard_count(machine) if workers is None else workers
     found = shortfalls(
-        setup.phases if workers is None else [scaled(phase, 1.0 / workers) for phase in setup.phases],
+        setup.phases if workers is None else [share_of_phase(phase, 1.0 / workers) for phase in setup.phases],
         scenario=setup.scenario,
         machine=machine,
         service_is_local=setup.service_is_local,

@@ -223,7 +223,7 @@ async def _measure(
     async with trio.open_nursery() as nursery:
         if effects.signals:
             nursery.start_soon(stop_on_signal, effects.signals, stop, effects.say)
-        noise = await generator_alone(setup, calibration, effects, stop)
+        noise = await noise_or_reason(setup, calibration, effects, stop)
         if isinstance(noise, NullRunMissing):
             note(noise.reason)
         else:
@@ -318,7 +318,7 @@ async def watched_load(
     return replace(result, phases=tuple(replace(ran, values=()) for ran in result.phases)), tuple(readings)
 
 
-async def generator_alone(
+async def noise_or_reason(
     setup: Setup, calibration: Calibration | None, effects: Effects, stop: trio.Event
 ) -> GeneratorNoise | NullRunMissing:
     """The generator's own noise, or why it is not known."""

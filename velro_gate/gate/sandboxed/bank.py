@@ -25,7 +25,7 @@ from velro_gate.model.bank import SLOWDOWNS, Bank, BankedBlock, BankHead
 from velro_gate.model.duet import Side
 from velro_gate.model.masking import secret_values
 from velro_gate.model.metrics import TAIL
-from velro_gate.store.bank import append_block, read_bank, take_up
+from velro_gate.store.bank import append_block, read_bank, resume_bank
 
 OUTPUT = "sandbox.log"
 
@@ -58,7 +58,7 @@ def fill_bank(setup: Setup, path: Path, wanted: BankOptions, results: Results, e
     )
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     with RunLog(results, hidden) as log:
-        bank = take_up(path, head)
+        bank = resume_bank(path, head)
         if len(bank.cycles) < wanted.cycles:
             shards = make_room(setup, effects, log)
             output = BuildOutput(results.folder / OUTPUT, hidden)

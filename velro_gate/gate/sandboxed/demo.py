@@ -19,7 +19,7 @@ from velro_gate.gate.measure.setup import RunOptions, Setup, prepare
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Level, Verdict
-from velro_gate.sandbox.process import running
+from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 SLOWED_STEP = "authorization_check"
@@ -46,7 +46,7 @@ def sandbox_service(scenario: Path, effects: Effects, slow: Mapping[str, float],
 
     ``seed`` is the service's: its delays differ from run to run, as a real one's do, while the load stays the scenario's own.
     """
-    with running(Settings(port=0, slow=dict(slow), seed=seed)) as sandbox:
+    with running_sandbox(Settings(port=0, slow=dict(slow), seed=seed)) as sandbox:
         environ = {"VELRO_API_URL": sandbox.url, "SUPABASE_SERVICE_KEY": sandbox.key}
         kept = {name: value for name, value in effects.environ.items() if name not in ("REDIS_URL", "DATABASE_URL")}
         yield prepare(RunOptions(scenario=scenario), {**kept, **environ})

@@ -154,7 +154,7 @@ def _pairs_view(row: Comparison, measured: Sequence[Pair]) -> ChartView | None:
     return ChartView(name=_named(row.phase, row.metric, row.step), lines=lines, labels=labels, unit=scale.unit)
 
 
-def capacity(data: ChartData) -> InteractiveChart | None:
+def capacity_chart(data: ChartData) -> InteractiveChart | None:
     """What a search for the capacity tried, with the fitted law of scalability; None: nothing was searched."""
     found = data.capacity
     if found is None or not found.trials:
@@ -212,7 +212,7 @@ def _points(name: str, colour: int, points: Sequence[tuple[float, float]]) -> Li
     return Line(name=name, colour=colour, x=tuple(x for x, _ in ordered), y=RATE.shown([y for _, y in ordered]), dots=True)
 
 
-def trend(record: RunRecord, data: ChartData) -> InteractiveChart | None:
+def trend_chart(record: RunRecord, data: ChartData) -> InteractiveChart | None:
     """Each phase's main figures over the accepted runs of main and this run; None: there are fewer than two of them."""
     history = data.history[-MOST_RUNS:]
     found = [
@@ -271,4 +271,4 @@ def _figures_of(history: Sequence[RunRecord], phase: str, metric: str) -> Iterat
 
 def _named(phase: str, metric: str, step: str) -> str:
     assert metric in METRICS
-    return f"{visible(phase)} · {plain(figures.subject(metric, step))}"
+    return f"{visible(phase)} · {plain(figures.subject_phrase(metric, step))}"

@@ -29,7 +29,7 @@ from velro_gate.report.charts.shapes import (
     spans_in_words,
     thinned,
 )
-from velro_gate.report.parts.measured import kind_words
+from velro_gate.report.parts.measured import failure_label
 from velro_gate.report.text.escape import visible
 
 MOST_STEPS = 30
@@ -200,7 +200,7 @@ class OverTime:
             for kind, rates in self._failures(one.phase).items():
                 kinds[kind] = kinds.get(kind, 0.0) + sum(rates)
         lines = [
-            self._over_windows(kind_words(kind), 4 if index == 0 else index, self._of_kind(kind), RATE, mean)
+            self._over_windows(failure_label(kind), 4 if index == 0 else index, self._of_kind(kind), RATE, mean)
             for index, kind in enumerate(sorted(kinds, key=lambda kind: -kinds[kind])[:8])
         ]
         failed = self._over_windows("failed", 4, _each(lambda window: window.failed / window.seconds), RATE, mean)

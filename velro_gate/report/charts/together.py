@@ -21,10 +21,10 @@ def chart_set(record: RunRecord, verdict: Verdict, data: ChartData) -> ChartSet:
     phases = placed(record, data.timeline)
     if not phases:
         # A search for the capacity is a record without a course.
-        found = (aside.capacity(data), aside.trend(record, data))
+        found = (aside.capacity_chart(data), aside.trend_chart(record, data))
         return ChartSet(charts=tuple(chart for chart in found if chart is not None))
     made = list(OverTime(record=record, verdict=verdict, phases=phases, timeline=data.timeline).charts())
-    others = (aside.spread(record, verdict, data), aside.pairs(verdict, data), aside.trend(record, data))
+    others = (aside.spread(record, verdict, data), aside.pairs(verdict, data), aside.trend_chart(record, data))
     drawn = [chart for chart in made if isinstance(chart, InteractiveChart)]
     return ChartSet(
         charts=(*drawn[:2], *(chart for chart in others[:2] if chart is not None), *drawn[2:], *filter(None, others[2:])),

@@ -11,8 +11,8 @@ from velro_gate.analysis.compliance.assess import assess
 from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.parts.compliance import compliance_line
-from velro_gate.report.parts.rows import RequirementRow, gathered
-from velro_gate.report.parts.trend import MOST, Trend, blocks, trend
+from velro_gate.report.parts.rows import RequirementRow, rows_by_phase
+from velro_gate.report.parts.trend import MOST, Trend, blocks, comment_trend
 from velro_gate.report.parts.view import View, build, folded_words
 from velro_gate.report.parts.waiver_rows import waiver_rows
 from velro_gate.report.text.escape import markdown_link, markdown_text, marker_key
@@ -48,7 +48,7 @@ def markdown(
     view = build(record, verdict)
     extras = _Extras(
         links=" · ".join(markdown_link(label, url) for label, url in links.items()),
-        trend=trend(record, verdict, history),
+        trend=comment_trend(record, verdict, history),
         blocks=blocks(verdict, history),
         runs=min(len(history), MOST),
         waivers=waiver_rows(record, verdict),
@@ -125,7 +125,7 @@ def _render(view: View, layout: _Layout, extras: _Extras) -> str:
         "folded": view.folded if layout.folded else [],
         "folded_title": folded_words(view.folded),
         "left_out": _left_out(view, layout, prominent),
-        "changed": gathered(changed),
+        "changed": rows_by_phase(changed),
         "changed_left_out": _more(len(view.changed) - len(changed), "row that changed", "rows that changed"),
         "explanations": shown.explanations[:listed],
         "trust": shown.trust[:listed],

@@ -14,7 +14,7 @@ from rich.text import Text
 from velro_gate import units
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Change, Verdict
-from velro_gate.report.parts.rows import OPEN, ComparisonRow, RequirementRow, gathered
+from velro_gate.report.parts.rows import OPEN, ComparisonRow, RequirementRow, rows_by_phase
 from velro_gate.report.parts.view import BottleneckRow, NextStep, TrustRow, View, build, folded_words
 from velro_gate.report.text.escape import visible
 from velro_gate.report.text.figures import footnote
@@ -103,7 +103,7 @@ def _comparisons(view: View) -> list[RenderableType]:
         parts.append(Padding(Text(visible(view.settled)), _INDENT))
     shown = view.changed[:_CHANGED]
     if shown:
-        parts.append(_comparison_table(view, gathered(shown)))
+        parts.append(_comparison_table(view, rows_by_phase(shown)))
     if len(view.changed) > len(shown):
         parts.append(Text(f"  and {units.format_counted(len(view.changed) - len(shown), 'more row')}", style="dim"))
     parts += [Padding(Text(visible(words)), _INDENT) for words in view.explanations[:_LISTED]]

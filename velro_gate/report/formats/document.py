@@ -89,11 +89,11 @@ def _run(record: RunRecord) -> dict[str, Any]:
             "python": place.python,
             "extra": dict(sorted(place.extra.items())),
         },
-        "generator_alone": generator_alone(record.generator_noise),
+        "generator_alone": noise_json(record.generator_noise),
     }
 
 
-def generator_alone(noise: GeneratorNoise | None) -> dict[str, Any] | None:
+def noise_json(noise: GeneratorNoise | None) -> dict[str, Any] | None:
     """The null run's figures by their names; None when there was none."""
     return None if noise is None else dataclasses.asdict(noise)
 

@@ -14,7 +14,7 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus, Verdict
 from velro_gate.report.formats.compliance import compliance_json, compliance_schema
 from velro_gate.report.parts.compliance import ComplianceView, compliance_view
-from velro_gate.report.parts.rows import NOT_JUDGED, status_word, worsening
+from velro_gate.report.parts.rows import NOT_JUDGED, sortable_worsening, status_word
 from velro_gate.report.parts.view import Footer, View, build
 from velro_gate.report.parts.wording import spoken
 from velro_gate.report.sentences.executive import compared_words, nothing_compared
@@ -191,7 +191,7 @@ def _place(one: RequirementResult) -> tuple[int, bool, str]:
 def _key_figure(result: RequirementResult, *, judged: bool) -> KeyFigure:
     wanted, unmeasured = result.requirement, result.status is RequirementStatus.NOT_MEASURED
     return KeyFigure(
-        subject=figures.subject(wanted.metric, wanted.step),
+        subject=figures.subject_phrase(wanted.metric, wanted.step),
         value=figures.estimate(wanted.metric, result.estimate),
         target=figures.limit(wanted),
         status=status_word(result) if judged or unmeasured else NOT_JUDGED,
@@ -218,7 +218,7 @@ def _whole(rows: Iterable[Comparison]) -> Comparison | None:
         and row.change is not None
         and row.level is not Level.NO_BASELINE
     ]
-    return max(known, key=worsening, default=None)
+    return max(known, key=sortable_worsening, default=None)
 
 
 def things_to_do(view: View, compliance: ComplianceView) -> list[str]:

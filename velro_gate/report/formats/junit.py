@@ -127,7 +127,7 @@ def _compared(verdict: Verdict, phase: str) -> Iterator[Case]:
         if compared.phase == phase and compared.primary:
             row = rows.comparison_row(compared)
             yield Case(
-                name=f"{plain(figures.subject(compared.metric, compared.step))} compared with {_other(verdict)}",
+                name=f"{plain(figures.subject_phrase(compared.metric, compared.step))} compared with {_other(verdict)}",
                 kind="comparison",
                 outcome=_comparison_outcome(compared, verdict),
                 said=f"{row.finding}: {row.baseline} -> {row.current} ({row.change})",

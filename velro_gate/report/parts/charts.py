@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from velro_gate import units
 from velro_gate.model.record import ExperimentSummary, PhaseSummary, RunRecord, Window
 from velro_gate.model.scenario import ALL_STEPS, Requirement
-from velro_gate.report.parts.measured import kind_words
+from velro_gate.report.parts.measured import failure_label
 from velro_gate.report.text.escape import visible
 
 WIDTH = 1000.0
@@ -164,10 +164,10 @@ def _by_kind(phases: Sequence[PhaseSummary]) -> _Kind:
     # The sum is what an unknown kind of an earlier version's record still has.
     named = sorted(counts, key=lambda kind: -counts[kind])
     if len(named) == 1:
-        return replace(_ERRORS, curves=(("errors", f"error rate ({visible(kind_words(named[0]))})", _error_share),))
+        return replace(_ERRORS, curves=(("errors", f"error rate ({visible(failure_label(named[0]))})", _error_share),))
     lines = zip(_FAILURE_COLOURS, named, strict=False)
     return replace(
-        _ERRORS, curves=(*_ERRORS.curves, *((style, visible(kind_words(kind)), _share_of(kind)) for style, kind in lines))
+        _ERRORS, curves=(*_ERRORS.curves, *((style, visible(failure_label(kind)), _share_of(kind)) for style, kind in lines))
     )
 
 

@@ -28,7 +28,7 @@ class PhaseResponses:
     """Whether something is broken on purpose in it, so that only figures of that are compared."""
 
 
-def comparable(phases: Sequence[PhaseResponses], policy: Policy) -> Iterator[str]:
+def comparable_sentences(phases: Sequence[PhaseResponses], policy: Policy) -> Iterator[str]:
     """One sentence on the response times that will be compared, for all phases alike, and one for each that will not be."""
     able: dict[str, list[str]] = defaultdict(list)
     missing = []

@@ -142,7 +142,7 @@ def _score_row(row: RequirementScore) -> ScoreRow:
     wanted, found = result.requirement, result.estimate
     return ScoreRow(
         phase=result.phase,
-        subject=figures.subject(wanted.metric, wanted.step),
+        subject=figures.subject_phrase(wanted.metric, wanted.step),
         value=value_words(result),
         target=figures.limit(wanted),
         critical=figures.critical(wanted),

@@ -126,7 +126,7 @@ class ResourceRow:
     most: str
 
 
-def phase_rows(record: RunRecord) -> list[PhaseRow]:
+def phase_table_rows(record: RunRecord) -> list[PhaseRow]:
     """Every planned phase in order, also those that the run did not reach."""
     planned = [phase.name for phase in record.plan.phases]
     extra = [phase.name for phase in record.phases if phase.name not in planned]
@@ -295,7 +295,7 @@ def failed_kind(failed: FirstFailure) -> str:
     return f"{failed.step}: {units.format_count(failed.count)} x {what}{reason}{came}"
 
 
-def kind_words(kind: str) -> str:
+def failure_label(kind: str) -> str:
     """What a kind of failure is called: a status, the name of an outcome, or those that are too rare for a name."""
     return status_name(int(kind)) if kind.isdecimal() and len(kind) <= _LONGEST_STATUS else _OUTCOMES.get(kind, kind.lower())
 

@@ -84,7 +84,7 @@ def requirement_row(result: RequirementResult, *, judged: bool = True) -> Requir
     plain = judged or result.estimate is None
     return RequirementRow(
         phase=result.phase,
-        subject=figures.subject(wanted.metric, wanted.step),
+        subject=figures.subject_phrase(wanted.metric, wanted.step),
         limit=figures.limit(wanted),
         critical=figures.critical(wanted),
         value=value_words(result),
@@ -109,7 +109,7 @@ def comparison_row(row: Comparison) -> ComparisonRow:
     compared = row.verdict is not Change.NOT_COMPARED
     return ComparisonRow(
         phase=row.phase,
-        subject=figures.subject(row.metric, row.step),
+        subject=figures.subject_phrase(row.metric, row.step),
         baseline=figures.figure(row.metric, row.baseline) if compared else figures.NOTHING,
         current=figures.figure(row.metric, row.current),
         change=_change(row) if compared else figures.NOTHING,
@@ -182,7 +182,7 @@ def tightest(results: Iterable[RequirementResult]) -> RequirementResult:
 def worst_comparisons(rows: Iterable[Comparison]) -> list[Comparison]:
     """Every row that moved, or may have moved and so holds the verdict back; the worst first."""
     telling = [row for row in rows if _tells(row)]
-    return sorted(telling, key=lambda row: (-row.level, not row.primary, -worsening(row)))
+    return sorted(telling, key=lambda row: (-row.level, not row.primary, -sortable_worsening(row)))
 
 
 def _tells(row: Comparison) -> bool:
@@ -197,13 +197,13 @@ def _tells(row: Comparison) -> bool:
             return row.verdict in MOVED
 
 
-def gathered(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+def rows_by_phase(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     """The rows phase by phase, the phase of the first row first, so that a table names each phase once."""
     phases = list(dict.fromkeys(row.phase for row in rows))
     return sorted(rows, key=lambda row: phases.index(row.phase))
 
 
-def worsening(row: Comparison) -> float:
+def sortable_worsening(row: Comparison) -> float:
     """The size of a change, + for worse, on a scale on which rows of all metrics can be put in order."""
     if row.change is None:
         return row.worse or 0.0

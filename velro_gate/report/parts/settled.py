@@ -17,7 +17,7 @@ def compared_headings(verdict: Verdict) -> tuple[str, str, str]:
     return "Compared with the baselines", "Baseline", "Now"
 
 
-def settled(verdict: Verdict) -> str:
+def settled_sentence(verdict: Verdict) -> str:
     """``The screen settled 22 figures, the duet of 10 pairs 8 (steady).``; empty where only the screen decided."""
     primary = [row for row in verdict.comparisons if row.primary and row.verdict is not Change.NOT_COMPARED]
     paired = [row for row in primary if row.pairs]

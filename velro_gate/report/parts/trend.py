@@ -38,7 +38,7 @@ class Trend:
     """The fenced mermaid source."""
 
 
-def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:
+def comment_trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> Trend | None:
     """The series of the figure that matters most; None where there are fewer than two baselines of it, or nothing is judged.
 
     history: the comparable accepted runs, oldest first.
@@ -64,7 +64,7 @@ def trend(record: RunRecord, verdict: Verdict, history: Sequence[RunRecord]) -> 
         f"  line [{', '.join(units.format_number(point, digits=4) for point in points)}]",
         "```",
     )
-    title = f"{plain(figures.subject(metric, step))} in {phase} over {count} baselines and this run"
+    title = f"{plain(figures.subject_phrase(metric, step))} in {phase} over {count} baselines and this run"
     return Trend(title=title, chart="\n".join(lines))
 
 
@@ -81,7 +81,7 @@ def blocks(verdict: Verdict, history: Sequence[RunRecord]) -> dict[tuple[str, Ph
         wanted, now = result.requirement, result.estimate
         points = _series(None if now is None else now.value, history, (result.phase, wanted.step, wanted.metric))
         if points:
-            found[result.phase, figures.subject(wanted.metric, wanted.step)] = _drawn(points)
+            found[result.phase, figures.subject_phrase(wanted.metric, wanted.step)] = _drawn(points)
     return found
 
 

@@ -40,7 +40,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ),
         ("lateness p99", units.format_seconds(max([*lateness, *_found(verdict, "lateness")], default=None))),
         ("generator CPU", _cpu([*cpu, *_found(verdict, "generator-cpu")], record.shards)),
-        ("generator alone", generator_alone(record.generator_noise)),
+        ("generator alone", noise_words(record.generator_noise)),
         *_cluster(record),
         ("CPU steal", units.format_share(max([*steal, *_found(verdict, "steal")], default=None))),
         *((("not watched", ", ".join(silent)),) if silent else ()),
@@ -106,7 +106,7 @@ def _cluster(record: RunRecord) -> tuple[tuple[str, str], ...]:
     return (("cluster", f"{workers} workers, start skew up to {units.format_seconds(max(skews))}"),)
 
 
-def generator_alone(noise: GeneratorNoise | None) -> str:
+def noise_words(noise: GeneratorNoise | None) -> str:
     """The figures of the null run, and at which load."""
     if noise is None:
         return figures.MISSING
@@ -163,4 +163,4 @@ def smallest_seen(rows: Iterable[Comparison]) -> str:
 
 
 def _label(row: Comparison) -> str:
-    return METRICS[row.metric].label if row.step == ALL_STEPS else plain(figures.subject(row.metric, row.step))
+    return METRICS[row.metric].label if row.step == ALL_STEPS else plain(figures.subject_phrase(row.metric, row.step))

@@ -22,7 +22,7 @@ from velro_gate.model.verdict import (
 )
 from velro_gate.report.parts import measured, rows, trustline
 from velro_gate.report.parts.experiment_rows import ExpectationRow, expectation_count, expectation_rows
-from velro_gate.report.parts.settled import compared_headings, settled
+from velro_gate.report.parts.settled import compared_headings, settled_sentence
 from velro_gate.report.parts.wording import action, sentence, spoken, title, unused_baselines
 from velro_gate.report.sentences.baselines import unused_words
 from velro_gate.report.sentences.bottlenecks import bottleneck_words
@@ -181,7 +181,7 @@ def _built(record: RunRecord, verdict: Verdict) -> View:
         changed=[rows.comparison_row(row) for row in rows.worst_comparisons(verdict.comparisons)],
         comparisons=[rows.comparison_row(row) for row in verdict.comparisons],
         comparison_count=comparison_count(verdict),
-        settled=settled(verdict),
+        settled=settled_sentence(verdict),
         explanations=[spoken(explanation_sentence(one)) for one in verdict.explanations],
         compared=compared,
         before=before,
@@ -192,7 +192,7 @@ def _built(record: RunRecord, verdict: Verdict) -> View:
         bottlenecks=bottleneck_rows(record),
         next_steps=_next_steps(record, verdict),
         findings=_findings(record, verdict),
-        phases=measured.phase_rows(record),
+        phases=measured.phase_table_rows(record),
         steps=measured.step_rows(record),
         answers=measured.answer_rows(record),
         cache=measured.cache_rows(record),

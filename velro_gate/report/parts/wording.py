@@ -10,7 +10,7 @@ from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.record import RunRecord
 from velro_gate.model.scenario import Comparator
 from velro_gate.model.verdict import Change, Comparison, Finding, Level, RequirementResult, RequirementStatus, Trust, Verdict
-from velro_gate.report.parts.rows import tightest, worsening
+from velro_gate.report.parts.rows import sortable_worsening, tightest
 from velro_gate.report.sentences.baselines import noteworthy, short_remedy, unused_words
 from velro_gate.report.sentences.failures import causes_words
 from velro_gate.report.sentences.findings import words
@@ -92,7 +92,7 @@ def _open(verdict: Verdict) -> Phrase:
     return (
         *_capital((strong(_missed_at_most(widest)),)),
         text(" of "),
-        *figures.subject(widest.metric, widest.step),
+        *figures.subject_phrase(widest.metric, widest.step),
         text(" in "),
         name(widest.phase),
         text(f"; {count} of {family} comparisons {_is(count)} open. {advice}".rstrip()),
@@ -102,7 +102,7 @@ def _open(verdict: Verdict) -> Phrase:
 def _looks_worse(verdict: Verdict) -> Phrase:
     """What looks worse though too few runs are stored to decide; empty where nothing does."""
     rows = [row for row in verdict.comparisons if row.primary and row.verdict is Change.SUSPICIOUS and not row.waived]
-    return (*moved(max(rows, key=worsening)), text(" ")) if rows else ()
+    return (*moved(max(rows, key=sortable_worsening)), text(" ")) if rows else ()
 
 
 def _no_baseline(verdict: Verdict) -> str:
@@ -153,7 +153,7 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
     limits = sorted((r for r in verdict.requirements if r.level is verdict.level), key=_severity)
     effects = sorted(
         (c for c in verdict.comparisons if c.level is verdict.level and c.verdict is not Change.NOT_COMPARED),
-        key=lambda row: (not row.blocks, not row.primary, -worsening(row)),
+        key=lambda row: (not row.blocks, not row.primary, -sortable_worsening(row)),
     )
     more = _also(limits[1:], effects[1:], verdict.level)
     parts = [missed(limits[0], _kinds(limits[0], record))] if limits else []
@@ -192,7 +192,7 @@ def moved(row: Comparison) -> Phrase:
     certain = row.verdict in (Change.REGRESSION, Change.IMPROVEMENT)
     spread = figures.change_interval(row)
     return (
-        *_capital(figures.subject(row.metric, row.step)),
+        *_capital(figures.subject_phrase(row.metric, row.step)),
         text(" "),
         strong(_verb(row, rose=rose, certain=certain)),
         text(" in "),
@@ -246,7 +246,7 @@ def _bar(row: Comparison, *, certain: bool) -> str:
 def missed(result: RequirementResult, kinds: str = "") -> Phrase:
     """One requirement that is not cleanly met: where, the value with its interval, the limit, and kinds of failures."""
     wanted = result.requirement
-    about, place = figures.subject(wanted.metric, wanted.step), (text(" in "), name(result.phase))
+    about, place = figures.subject_phrase(wanted.metric, wanted.step), (text(" in "), name(result.phase))
     if result.estimate is None and result.status is RequirementStatus.NOT_MEASURED:
         return (
             strong("No figure"),
@@ -316,7 +316,7 @@ def _requirements_met(verdict: Verdict) -> Phrase:
     return (
         strong(count),
         text(between),
-        *figures.subject(wanted.metric, wanted.step),
+        *figures.subject_phrase(wanted.metric, wanted.step),
         text(" in "),
         name(least.phase),
         text(f", {figures.with_interval(wanted.metric, least.estimate)}, limit {figures.limit(wanted)}."),
@@ -337,16 +337,16 @@ def _largest_change(verdict: Verdict) -> Phrase:
         return (text(" Nothing was compared."),)
     rows = [row for row in compared if row.change is not None and row.primary]
     rows = rows or [row for row in compared if row.change is not None]
-    better = sorted((row for row in compared if row.verdict is Change.IMPROVEMENT), key=worsening)
+    better = sorted((row for row in compared if row.verdict is Change.IMPROVEMENT), key=sortable_worsening)
     if better:
         return (text(" "), *moved(better[0]), text(f" No regression in {_count(len(compared), 'compared figure')}."))
     opening = f" No regression in {_count(len(compared), 'compared figure')}"
     if not rows:
         return (text(f"{opening}."),)
-    worst = max(rows, key=worsening)
+    worst = max(rows, key=sortable_worsening)
     return (
         text(f"{opening}; the largest change for the worse: "),
-        *figures.subject(worst.metric, worst.step),
+        *figures.subject_phrase(worst.metric, worst.step),
         text(" in "),
         name(worst.phase),
         text(f", {figures.change(worst)}"),

@@ -125,7 +125,7 @@ def headroom(share: float | None) -> str:
     return "0 %" if units.format_change(share) == "no change" else units.format_change(share)
 
 
-def subject(metric: str, step: str) -> Phrase:
+def subject_phrase(metric: str, step: str) -> Phrase:
     """What a figure is of: ``p95 of authorization_check``, ``p95 of all requests``, ``throughput``."""
     label = METRICS[metric].label
     if step != ALL_STEPS:

@@ -19,7 +19,7 @@ class Words:
 
 def subject(metric: str, step: str) -> str:
     """What a figure is of, in plain words: ``p95 of login``, ``p95 of all requests``, ``throughput``."""
-    return plain(figures.subject(metric, step))
+    return plain(figures.subject_phrase(metric, step))
 
 
 def listed(names: Sequence[str], most: int = 5, *, between: str = ", ") -> str:

@@ -54,7 +54,7 @@ class Operations:
             return refused(RefusalError(503, str(away)))
 
     async def _controlled(self, method: str, path: str, body: bytes, peer: str) -> Reply | None:
-        if not is_loopback(peer):
+        if not is_own_address(peer):
             raise RefusalError(403, "the control endpoint answers this machine only")
         if path == "/control/counts":
             return Reply(200, answers.encode(self._tally.counts())) if method == "GET" else None
@@ -81,7 +81,7 @@ async def _fault(dependency: Dependency, client: Shared | Database) -> str | Non
     return None
 
 
-def is_loopback(peer: str) -> bool:
+def is_own_address(peer: str) -> bool:
     """Whether an address is this machine's own."""
     try:
         return ipaddress.ip_address(peer).is_loopback

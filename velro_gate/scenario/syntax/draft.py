@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from velro_gate.scenario.syntax.faults import Faults, explain
+from velro_gate.scenario.syntax.faults import Faults, explain_fault
 from velro_gate.scenario.syntax.shape import FileSpec
 from velro_gate.scenario.syntax.tree import LinedDict, LinedList, LinedValue, as_written, holds, line_of
 
@@ -86,7 +86,7 @@ def _tell(detail: object, *, root: LinedDict, seen: dict[int, type], faults: Fau
     exists = _existing(root, place)
     shown = tuple(part for part in place if part not in _ALTERNATIVES or part in exists)
     known = model.keys() if model is not None else []  # type: ignore[attr-defined]
-    what, suggestion = explain({**detail, "loc": shown}, known)
+    what, suggestion = explain_fault({**detail, "loc": shown}, known)
     faults.add(line_of(root, place), what, suggestion)
 
 

@@ -76,7 +76,7 @@ _BOUNDS = {
 }
 
 
-def explain(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | None]:
+def explain_fault(error: Mapping[str, Any], keys: Sequence[str]) -> tuple[str, str | None]:
     """One pydantic error as (what, suggestion). keys: those that are known where the error is."""
     kind, place, given = str(error["type"]), error["loc"], error["input"]
     key = str(place[-1]) if place else "the file"
