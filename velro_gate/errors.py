@@ -147,12 +147,10 @@ class GateFailedError(VelroError):
 
 
 class BrokenError(VelroError):
-    """The measurement cannot be made or cannot be trusted.
-
-    of_base: the base build of a duet does not work, so there is nothing to compare the head build with.
-    """
+    """The measurement cannot be made or cannot be trusted."""
 
     of_base: bool = False
+    """The base build of a duet does not work, so there is nothing to compare the head build with."""
     exit_code = 4
     default_hint = "Nothing was measured, so nothing is judged: fix the cause and run again."
 

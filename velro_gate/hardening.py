@@ -29,6 +29,9 @@ _FAMILIES = ("INPUT_", "ACTIONS_")
 _BARE = frozenset({"PATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "LANG", "LANGUAGE", "TZ", "SYSTEMROOT"})
 
 _PR_SET_DUMPABLE = 4
+"""From linux/prctl.h: 0 keeps other processes of the same user from reading this one's memory and /proc/PID/environ (prctl(2),
+ptrace(2)).
+"""
 
 _withheld: dict[str, str] = {}
 

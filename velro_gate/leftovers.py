@@ -20,7 +20,9 @@ from pathlib import Path
 _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 36, 37
 _PROC = Path("/proc")
 _LOOK_EVERY = 0.01
+"""Seconds between two looks."""
 _SECONDS = 5.0
+"""How long killed processes are waited for."""
 
 
 def adopt_orphans() -> None:

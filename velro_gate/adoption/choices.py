@@ -42,40 +42,52 @@ _EXPRESSION = re.compile(r"[a-zA-Z_][\w-]*(\.[\w-]+)+")
 class Choices:
     """One repository's answers; whatever goes into a workflow file has a form that cannot break out of its place there.
 
-    action: what ``uses:`` names. main: the branch whose commits become baselines. labels: of the runner that measures. start:
-    a command that starts the service and returns, empty where it is there already. duet: base and head are built by ``build``
-    and measured side by side; then ``start`` serves either on the port in PORT, in the foreground. url, health: of the
-    service. scenario: where that file is, or will be. profile: empty for the default. variables: environment variables of the
-    gate, each with the expression that fills it. bearer: the variable that holds the service's token. store: where baselines
-    live. resilience: a scenario with experiments that runs each night, as PATH or PATH:PROFILE; or empty.
-    cluster_workers, cluster_head: jobs that are workers of a cluster, and the name of the machine that they reach their head
-    at; 0 and empty without a cluster. status: the name of the commit status. hosted: the runner for reports of forks. minutes,
-    dispatch_minutes: time limits.
-
     Raises:
         UsageError: an answer has not the form that it needs.
     """
 
     action: str
+    """What ``uses:`` names."""
     main: str = "main"
+    """The branch whose commits become baselines."""
     labels: tuple[str, ...] = ("self-hosted", "linux", "perf")
+    """Labels of the runner that measures."""
     start: str = ""
+    """A command that starts the service and returns, empty where it is there already."""
     duet: bool = False
+    """Base and head are built by ``build`` and measured side by side; then ``start`` serves either on the port in PORT, in the
+    foreground.
+    """
     build: str = ""
+    """A command that builds the service in a checkout of either version; used with ``duet`` only."""
     url: str = ""
+    """Where the service answers; empty for the scenario's own target."""
     health: str = "/health"
+    """The path that answers 200 once the service is ready."""
     scenario: str = "velro-scenario.yaml"
+    """Where that file is, or will be."""
     profile: str = ""
+    """Of the scenario; empty for the default."""
     variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the gate, each with the expression that fills it."""
     bearer: str = ""
+    """The variable that holds the service's token."""
     store: str = "branch"
+    """Where baselines live."""
     status: str = "velro-gate"
+    """The name of the commit status."""
     resilience: str = ""
+    """A scenario with experiments that runs each night, as PATH or PATH:PROFILE; or empty."""
     hosted: str = "ubuntu-24.04"
+    """The runner for reports of forks."""
     cluster_workers: int = 0
+    """How many jobs are workers of a cluster; 0 without one."""
     cluster_head: str = ""
+    """The name of the machine at which they reach the cluster's head; empty without one."""
     minutes: int = 30
+    """Time limit of a job for a push or a pull request."""
     dispatch_minutes: int = 180
+    """Time limit of a job that somebody started by hand."""
 
     def __post_init__(self) -> None:
         for name, (form, meaning) in _FORMS.items():

@@ -26,18 +26,22 @@ class _Gate:
 
     @property
     def line(self) -> int:
+        """Where the action is used, in the workflow's file."""
         return self.step.value.line_of_key("uses")
 
     @property
     def where(self) -> str:
+        """File and line for a finding."""
         return self.workflow.at(self.line)
 
     @property
     def repeated(self) -> bool:
+        """Whether a matrix runs the job several times."""
         return self.job.value.get("strategy", "matrix") is not None
 
     @property
     def context(self) -> str:
+        """The name of the commit status that the gate sets."""
         return self.step.given("status-context", "velro-gate")
 
     @property
@@ -47,6 +51,7 @@ class _Gate:
 
     @property
     def plan(self) -> tuple[str, ...]:
+        """What decides the records: two gates with the same plan write the same baselines."""
         return tuple(self.step.given(name, _DEFAULTS.get(name, "")) for name in _PLAN)
 
 

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """fault: leads to damage or wrong verdicts, and has to be fixed. advice: would make the gate better."""
+    """How much a finding matters."""
 
     FAULT = "fault"
+    """Leads to damage or wrong verdicts, and has to be fixed."""
     ADVICE = "advice"
+    """Would make the gate better."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

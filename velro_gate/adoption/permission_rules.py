@@ -58,6 +58,7 @@ def _needed(workflow: Workflow, job: WorkflowJob, step: WorkflowStep) -> Iterato
     store = step.given("baseline-store", "branch")
 
     def is_for(kind: str, *when: str) -> bool:
+        """Whether the gate runs in this mode: as asked for, or on one of these events where the mode follows the event."""
         return mode == kind or (mode == "auto" and bool(events & set(when)))
 
     gates = is_for("gate", "pull_request", "pull_request_target") and not _FOR_FORKS.search(job.condition)

@@ -223,6 +223,7 @@ Waivers = Annotated[
 ]
 
 DEFAULT_MAX_MINUTES = 30.0
+"""Of a whole command where nothing else is asked for."""
 DEFAULT_WAIVERS = Path("velro-waivers.yaml")
 DEFAULT_OUTPUT = Path("velro-results")
 DEFAULT_BASELINES = Path("baselines")  # as store.baselines.DEFAULT_FOLDER

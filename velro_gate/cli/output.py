@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WIDTH_WITHOUT_TERMINAL = 10_000
 """Columns: whoever reads a pipe or a file folds lines by himself, or searches them."""
 WIDTH_OF_RULES = 80
+"""Columns of a line that is drawn across where there is no terminal: without a bound it would be as wide as the text may be."""
 
 
 def put(text: str) -> None:

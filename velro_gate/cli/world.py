@@ -62,6 +62,7 @@ def real_effects(
     build = revision(Path.cwd())
 
     def say(line: str) -> None:
+        """One line; only a page's address may be longer than the terminal, since a broken one cannot be clicked."""
         shown.print(line, markup=False, soft_wrap=line.startswith("live page: "))
 
     with ExitStack() as stack:
@@ -114,6 +115,7 @@ def _line_printer(console: Console) -> Callable[[Progress], None]:
     last_at, last_phase = -LINE_EVERY, ""
 
     def show(progress: Progress) -> None:
+        """A line now and then, and one for each new phase: a log has no live view."""
         nonlocal last_at, last_phase
         now = time.monotonic()
         if now - last_at >= LINE_EVERY or progress.phase != last_phase:

@@ -31,7 +31,11 @@ MOST_STRANGERS = 64
 """Connections that have not proved themselves yet, in addition to one for each worker; more are closed at once."""
 
 _ASK_AFTER = 1.5
+"""Seconds after which workers that have not come are asked whether they live: most come within one, and asking costs each a
+call.
+"""
 _END_SECONDS = 5.0
+"""How long tasks may take to end, or to say why they failed; a worker that is lost never does."""
 _LOOK_EVERY, _LOOKS = 0.1, 3
 
 

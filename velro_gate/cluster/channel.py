@@ -26,7 +26,10 @@ _HELLO = struct.Struct(f"!{len(MAGIC)}sI32s")
 _HEAD = struct.Struct("!BI")
 _NONCE, _PROOF, _TAG = 32, 32, 16
 MOST_FRAME = 1 << 18
+"""Bytes of a frame's content. A frame is read whole before its tag is checked, so this bounds what a stranger can make us keep.
+"""
 _READ_SIZE = 1 << 18
+"""Bytes that are read at a time."""
 
 
 class FrameKind(IntEnum):

@@ -18,7 +18,9 @@ BANDWIDTH_BYTES = 4 * 2**20
 """Sent to each worker, one after the other."""
 
 _SECONDS = 20.0
+"""How long the bytes that measure a worker's connection may take."""
 _LOOK_EVERY = 0.001
+"""Seconds between two looks for the last answer: the grain of the time that the bandwidth is computed from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

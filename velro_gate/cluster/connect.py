@@ -24,11 +24,14 @@ from velro_gate.units import format_duration
 T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
+"""How long the scheduler may take to accept a client."""
 ANSWER_SECONDS = 15.0
+"""How long the scheduler may take to answer: Dask itself waits without end."""
 WORKER_SECONDS = 3.0
 """Seconds in which a worker answers a call that takes no time; one that stands still or is cut off does not."""
 
 _LOOK_EVERY = 0.2
+"""Seconds between two looks for free workers."""
 _LOUD = (
     "distributed",
     "distributed.client",
@@ -265,6 +268,7 @@ def require_answers(client: Any, workers: Sequence[str], names: Mapping[str, str
     answered: set[str] = set()
 
     def ask(address: str) -> None:
+        """In a thread of its own: a call to a worker that stands still never returns."""
         with suppress(Exception):
             client.run(os.getpid, workers=[address])
             answered.add(address)
@@ -307,6 +311,7 @@ def within(seconds: float, call: Callable[[], T], *, quiet: bool = False) -> T:
     problems: list[Exception] = []
 
     def run() -> None:
+        """Keep the result, or the error: neither may surface in a thread that nobody joins any more."""
         try:
             results.append(call())
         except Exception as error:  # noqa: BLE001 - raised where it can be handled

@@ -30,6 +30,9 @@ PORTS = 28_232
 """Local ports for one source address and one address of the target, as Linux is set up."""
 
 _HEAD_SHARE = 0.7
+"""Share of a core that the head may need for taking in samples: it also pings, and a head that is late makes every worker look
+slow.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

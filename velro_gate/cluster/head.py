@@ -34,6 +34,7 @@ SILENT_LOOKS, START_LOOKS = 3, 60
 """See Patience."""
 
 _LEAD = 0.2
+"""Seconds from the last shard's being ready until a phase begins, next to the round trips in which that is announced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ async def run_on_cluster(
         farthest = max(host.clock.now.uncertainty for host in hosts)
 
         def start(zero: float) -> Sequence[WorkerHost]:
+            """Have each worker's shard count from the run's start, on its own clock."""
             for host in hosts:
                 host.begin(zero)
             return hosts

@@ -23,7 +23,11 @@ from velro_gate.model.run import PhaseRun, WorkerRun
 from velro_gate.units import format_seconds
 
 FIRST_PINGS = 12
+"""Pings before the load. The fastest one gives the offset, since a queue on the way only ever adds time (Cristian 1989); a
+dozen are enough for one that met none.
+"""
 FIRST_PING_EVERY = 0.005
+"""Seconds between them."""
 MOST_WALL_OFFSET = 1.0
 """Seconds by which a worker's time of day may differ from ours."""
 

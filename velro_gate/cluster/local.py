@@ -22,7 +22,9 @@ from velro_gate.errors import BrokenError
 from velro_gate.hardening import bare
 
 START_SECONDS = 30.0
+"""How long the processes of a cluster on this machine may take to start: Dask takes seconds to import, on busy cores longer."""
 _END_SECONDS = 5.0
+"""How long they may take to end by themselves; then they are killed."""
 
 
 @dataclass(slots=True, kw_only=True)

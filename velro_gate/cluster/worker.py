@@ -27,6 +27,7 @@ SILENT = 3.0
 """Seconds without a word after which the other end counts as gone; pings come every ``PING_EVERY``."""
 
 PING_EVERY = 1.0
+"""Seconds between two signs of life."""
 INTRODUCTION = 10.0
 """Seconds for connecting and introducing oneself."""
 
@@ -92,6 +93,9 @@ async def serve(channel: WorkerChannel) -> None:
     heard = 0
 
     async def end_in_silence() -> None:
+        """End the shard where the head has said nothing for too long: a worker that is cut off must not go on loading the
+        service.
+        """
         await until_silent(lambda: heard, SILENT)
         nursery.cancel_scope.cancel()
 

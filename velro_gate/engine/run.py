@@ -82,10 +82,13 @@ async def run_load(
     for number, phase in enumerate(load.phases, start=1):
         if stop.is_set():
             break
+        # Again for each phase: the name may have other addresses by then.
         route = await _unless(stop, partial(find_route, load.scenario.target, tls))
         if route is None:
             break
         if isinstance(route, NoRoute):
+            # Nothing has been measured: an error of the set-up, with exit code and hint. Later it is a fact of the run, whose
+            # phases so far are kept.
             if not done:
                 raise UnreachableError(route.reason, where=load.scenario.target.url)
             done.append(not_begun(phase, await sync.begin(number) - origin, service_gone=route.reason))
@@ -120,6 +123,7 @@ def _telling(sync: PhaseSync, phase: Phase, began: Callable[[Phase, float], None
     """How a phase begins, with a word to whoever wants to know when."""
 
     async def begin(number: int) -> float:
+        """Wait for the phase's beginning, and report it."""
         at = await sync.begin(number)
         began(phase, at)
         return at
@@ -142,6 +146,7 @@ async def _unless(stop: trio.Event, work: Callable[[], Awaitable[T]]) -> T | Non
     async with trio.open_nursery() as nursery:
 
         async def give_up() -> None:
+            """Cancel the work when a stop is requested."""
             await stop.wait()
             nursery.cancel_scope.cancel()
 

@@ -18,6 +18,9 @@ MOST = 5_000
 """Stalls that are kept one by one; beyond it neighbours are joined, so that what is kept still covers every one of them."""
 
 _TCP_INFO_SIZE = 56
+"""Bytes of struct tcp_info up to and including ``tcpi_last_data_recv``. The struct has only ever grown at its end, so a prefix
+means the same on every kernel.
+"""
 _LAST_DATA_RECV = struct.Struct("=I")
 _TICK = 0.004
 """Seconds by which the kernel's count may be off: one of its ticks, at 250 a second."""

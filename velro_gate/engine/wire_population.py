@@ -23,6 +23,7 @@ from velro_gate.engine.load.scheduling import ArrivalSource
 from velro_gate.engine.steps.requests import CompiledStep
 
 _AT_A_TIME = 256
+"""Users whose connections are closed between two turns of the loop."""
 
 
 class Closable(Protocol):

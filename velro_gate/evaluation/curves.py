@@ -17,7 +17,9 @@ from velro_gate.report.text.templating import template
 WIDTH, HEIGHT = 960.0, 380.0
 TOP, BOTTOM, LEFT, GAP = 64.0, 92.0, 56.0, 56.0
 PANEL = (WIDTH - LEFT - GAP - 28.0) / 2.0
+"""Width of each of the two panels, by their noise axes."""
 INNER = HEIGHT - TOP - BOTTOM
+"""Height of a panel."""
 
 STYLES = (("#0b6e4f", ""), ("#b3261e", "6 4"), ("#7a5195", "2 3"), ("#b26a00", "9 3 2 3"))
 """Colour and dashes of the rules, in their order; ours first."""
@@ -26,6 +28,7 @@ LETTER, LINE = 7.0, 58.0
 """Width of a letter of the legend at most, and of what stands before and after a label."""
 
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Where lines are drawn across."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,7 @@ def _panel(points: Sequence[CurvePoint], rules: Sequence[str], worse: float, x: 
     widest = ordered[-1].noise
 
     def place(noise: float, rate: float) -> tuple[float, float]:
+        """Noise and rate as coordinates of the picture."""
         return round(x + PANEL * noise / widest, 1), round(_y(rate), 1)
 
     drawn = []

@@ -17,6 +17,7 @@ LABEL = "velro-gate"
 LONGEST = 65_536
 """Characters that GitHub takes."""
 _TRIES = 3
+"""Attempts to create an issue; before each further one it is looked for, since the response alone may have been lost."""
 
 
 class IssueOutcome(Enum):

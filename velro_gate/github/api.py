@@ -32,16 +32,23 @@ API_VERSION = "2022-11-28"
 BETWEEN_WRITES = 1.0
 """Seconds from one request that writes to the next; GitHub asks for them. What a response takes is part of them."""
 TRIES = 5
+"""Of one request."""
 PATIENCE = 300.0
 """Seconds that tries without success and the waits after them may take, all requests together."""
 TIMEOUT = 30.0
+"""Seconds that one try may take."""
 LEAST_TRY = 2.0
+"""Seconds that a try gets even when all patience is spent."""
 LARGEST_ANSWER = 50_000_000
+"""Bytes of a response; a longer one is not what was asked for."""
 PAGE = 100
+"""Entries on a page: the most that GitHub gives."""
 MOST_PAGES = 200
+"""Pages of one list: a list that goes on after 20,000 entries is taken for a loop."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 _MOVED = frozenset({301, 302, 307, 308})
 _LATER = 429
+"""Too Many Requests (RFC 6585, 4)."""
 
 
 class Api:

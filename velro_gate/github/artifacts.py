@@ -18,11 +18,15 @@ from velro_gate.github.api import Api
 from velro_gate.units import format_count
 
 ARCHIVE_LIMIT = 20_000_000
+"""Bytes of an archive as it is downloaded."""
 FILE_LIMIT = 5_000_000
+"""Bytes that one of its files may unpack to: counted while unpacking, since the archive's own figure may be false."""
 TOTAL_LIMIT = 100_000_000
 """Bytes that all files of one archive may unpack to; a thousand baselines have some 64."""
 MOST_ENTRIES = 1_000
+"""Files of an archive."""
 _CHUNK = 65_536
+"""Bytes that are unpacked at a time."""
 
 
 def artifact_of_run(api: Api, *, run_id: int, name: str) -> int | None:

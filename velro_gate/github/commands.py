@@ -27,13 +27,14 @@ class Weight(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotation:
-    """One line on the page of a run. file and line: where it belongs, if anywhere in the repository."""
+    """One line on the page of a run."""
 
     weight: Weight
     title: str
     message: str
     file: str = ""
     line: int | None = None
+    """``file`` and ``line``: where it belongs, if anywhere in the repository."""
 
 
 def annotation(wanted: Annotation) -> str:

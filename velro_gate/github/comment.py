@@ -24,6 +24,7 @@ DEFAULT_AUTHOR = "github-actions[bot]"
 LONGEST = 65_536
 """Characters that GitHub takes."""
 _TRIES = 3
+"""Attempts to create a comment; before each further one it is looked for, since the response alone may have been lost."""
 _GONE = 404
 _MARKER = re.compile(r"<!-- velro-gate:[A-Za-z0-9._/-]+ -->")
 _HEAD = re.compile(r"<!-- velro-gate-head:([0-9a-f]{40,64}) -->")

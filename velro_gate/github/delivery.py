@@ -14,9 +14,11 @@ from velro_gate.github.clock import Clock
 from velro_gate.github.retrying import limited, pause, transient
 
 TRIES = 4
+"""Of one message."""
 TIMEOUT = 10.0
 """Seconds that one try may take."""
 LONGEST_WAIT = 30.0
+"""Seconds; a receiver that asks for a longer wait is given up."""
 
 
 def deliver(

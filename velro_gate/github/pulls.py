@@ -11,6 +11,7 @@ from velro_gate.github.api import Api
 from velro_gate.github.refusals import RefusedError
 
 _UNPROCESSABLE = 422
+"""What GitHub answers where the proposal exists already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

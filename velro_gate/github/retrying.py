@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 MINUTE = 60.0
+"""First pause after a secondary rate limit without a Retry-After: GitHub asks for at least a minute, longer with each try."""
 FIRST_PAUSE = 1.0
+"""Seconds before the second try; each further pause is twice as long."""
 LONGEST_PAUSE = 120.0
+"""Seconds."""
 _TRANSIENT = frozenset({408, 500, 502, 503, 504})
 _LIMITED = frozenset({403, 429})
 

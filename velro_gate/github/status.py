@@ -24,15 +24,18 @@ LONGEST = 140
 DEFAULT_CONTEXT = "velro-gate"
 _GATE, _REPORT = "velro-gate", "velro-gate-report"
 _LOOKS = 5
+"""Looks at what other jobs have set: each may change the status between a look and a write."""
 
 
 class CommitState(Enum):
-    """GitHub's own words. Failure: the change is at fault; error: nothing could be said about it."""
+    """GitHub's own words."""
 
     PENDING = "pending"
     SUCCESS = "success"
     FAILURE = "failure"
+    """The change is at fault."""
     ERROR = "error"
+    """Nothing could be said about the change."""
 
 
 _WORST_FIRST = (CommitState.FAILURE, CommitState.ERROR, CommitState.PENDING, CommitState.SUCCESS)

@@ -33,24 +33,25 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One stretch of constant load.
-
-    score: ln(value / limit) of the requirement that is nearest to its limit or furthest beyond it, so + is missed. error: its
-    standard error. drowned: the service fell so far behind that the stretch was ended early. throughput: successful responses
-    per second. concurrency: requests in the service at a time, the mean; None: unknown. figure: which requirement decided.
-    bottleneck: the likeliest cause of what held the service back; None: nothing showed one.
-    """
+    """One stretch of constant load."""
 
     load: float
     score: float
+    """ln(value / limit) of the requirement that is nearest to its limit or furthest beyond it, so + is missed."""
     error: float
+    """Its standard error."""
     seconds: float
     throughput: float
+    """Successful responses per second."""
     concurrency: float | None = None
+    """Requests in the service at a time, the mean; None: unknown."""
     p95: float | None = None
     figure: FigureName | None = None
+    """Which requirement decided."""
     drowned: bool = False
+    """The service fell so far behind that the stretch was ended early."""
     bottleneck: Bottleneck | None = None
+    """The likeliest cause of what held the service back; None: nothing showed one."""
 
     def __post_init__(self) -> None:
         if not (self.load > 0.0 and self.error > 0.0 and math.isfinite(self.score)):
@@ -59,18 +60,22 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scalability:
-    """The universal scalability law X(N) = rate N / (1 + contention (N - 1) + coherence N (N - 1)) (Gunther 1993).
-
-    rate: of one request at a time, in requests a second. knee: the N of the most throughput, peak: that throughput; both
-    None where throughput still grows at every N (no coherence). points: trials behind the fit.
-    """
+    """The universal scalability law X(N) = rate N / (1 + contention (N - 1) + coherence N (N - 1)) (Gunther 1993)."""
 
     rate: Estimate
+    """Throughput of one request at a time, in requests a second."""
     contention: Estimate
+    """The share of the work that waits its turn for something shared, sigma in Gunther's notation: it bounds throughput at rate
+    / contention.
+    """
     coherence: Estimate
+    """The cost of keeping every pair of requests consistent, kappa: above 0, throughput falls beyond the knee."""
     knee: Estimate | None
+    """The N of the most throughput; None where throughput still grows at every N (no coherence)."""
     peak: Estimate | None
+    """That throughput; None with ``knee``."""
     points: int
+    """Trials behind the fit."""
 
     def throughput(self, concurrency: float) -> float:
         """Requests a second with that many requests at a time."""
@@ -80,18 +85,19 @@ class Scalability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityResult:
-    """The most load that meets the requirements. capacity: None where no load did, or none missed them.
-
-    met, missed: the highest trial that met them all, and the lowest that did not. wanted: the load that the plan asks for.
-    """
+    """The most load that meets the requirements."""
 
     unit: LoadUnit
     phase: str
     ending: Ending
     capacity: Estimate | None
+    """None where no load did, or none missed them."""
     met: float | None
+    """The highest load whose trial met all requirements; None: no trial did."""
     missed: float | None
+    """The lowest load whose trial did not meet them all; None: every trial did."""
     wanted: float
+    """The load that the plan asks for."""
     trials: tuple[Trial, ...]
     scalability: Scalability | None = None
     reason: str = ""

@@ -19,6 +19,7 @@ SHORTEST = 4
 """Shorter values guard nothing, and masking them would eat ordinary words."""
 
 _LAYERS = 3
+"""Encodings within one another that are looked through, such as Base64 of JSON in a URL."""
 _WINDOW = 1 << 18  # characters that are searched at once
 _WIDEST = 20  # characters of a text that stand for one of a secret, in three layers of escapes, at most
 _LEAST_CORE = 6  # characters of Base64 that may pass for somebody's secret by chance: fewer would
@@ -72,6 +73,7 @@ def mask_json(text: str, secrets: Iterable[str]) -> str:
         return text
 
     def masked(found: re.Match[str]) -> str:
+        """A JSON string whose value held a secret, written again without it; others keep their spelling."""
         plain = json.loads(found[0], strict=False)
         hiding = mask(plain, hidden)
         return found[0] if hiding == plain else json.dumps(hiding)
@@ -138,6 +140,7 @@ class _Layer:
     ends: list[int] | None = None
 
     def span(self, begin: int, end: int) -> tuple[int, int]:
+        """The stretch of the original text that a stretch of this layer was decoded from."""
         if self.starts is None or self.ends is None:
             return begin, end
         return self.starts[begin], self.ends[end - 1]

@@ -170,29 +170,26 @@ class ResourceSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedFigure:
-    """A figure of which something is expected while something is broken. estimate: None where it was not measured.
-
-    unfinished: what is waited for had not happened by the end, so the estimate is the least that the figure can be. users: how
-    many of those who read saw a stale value, and how many read; None for other figures.
-    """
+    """A figure of which something is expected while something is broken."""
 
     expectation: Expectation
     estimate: Estimate | None
+    """None where it was not measured."""
     unfinished: bool = False
+    """What is waited for had not happened by the end, so the estimate is the least that the figure can be."""
     users: tuple[int, int] | None = None
+    """How many of those who read saw a stale value, and how many read; None for other figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentSummary:
-    """An experiment and what was measured of it. Times are seconds since the measured stretch began.
-
-    ended: None where it was not undone, or not begun at all; ``fault`` says why.
-    """
+    """An experiment and what was measured of it. Times are seconds since the measured stretch began."""
 
     name: str
     repeat: int
     begun: float
     ended: float | None
+    """None where it was not undone, or not begun at all; ``fault`` says why."""
     fault: str
     figures: tuple[ExpectedFigure, ...]
 

@@ -256,16 +256,15 @@ class LoadResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """What, together with the samples, is needed to summarise a run again offline.
-
-    experiments: what was broken on purpose; dependencies: what had passed through its proxies meanwhile, in the order of time.
-    """
+    """What, together with the samples, is needed to summarise a run again offline."""
 
     phases: tuple[PhaseRun, ...]
     readings: tuple[Reading, ...]
     layers: tuple[str, ...]
     experiments: tuple[CarriedOut, ...] = ()
+    """What was broken on purpose."""
     dependencies: tuple[DependencyCount, ...] = ()
+    """What had passed through its proxies meanwhile, in the order of time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

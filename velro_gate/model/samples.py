@@ -37,7 +37,9 @@ class Outcome(IntEnum):
 
 
 NO_CACHE_HEADER = 0
+"""Cache code of a response that says nothing about caches; it counts as no look-up."""
 CACHE_MISS = 1
+"""Cache code of a response that no layer had."""
 FIRST_CACHE_LAYER = 2
 """Cache codes: 0 no header seen, 1 a miss, 2 + i a hit in ``layers[i]``."""
 

@@ -91,10 +91,7 @@ class RequirementResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectationResult:
-    """What was expected of one experiment against what was measured.
-
-    unfinished: the estimate is the least it can be. users: how many of those who read saw a stale value, and how many read.
-    """
+    """What was expected of one experiment against what was measured."""
 
     phase: str
     experiment: str
@@ -105,7 +102,9 @@ class ExpectationResult:
     level: Level
     estimate: Estimate | None
     unfinished: bool = False
+    """The estimate is the least it can be."""
     users: tuple[int, int] | None = None
+    """How many of those who read saw a stale value, and how many read."""
 
     def __post_init__(self) -> None:
         if self.status is RequirementStatus.NOT_MEASURED and self.level < Level.INCONCLUSIVE:

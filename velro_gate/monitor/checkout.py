@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECONDS = 10.0
+"""How long git may take: on a network drive it can hang."""
 _ANY_OWNER = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false")
 # A hook of git's that has started us names another repository in these.
 _MISLEADING = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE")
@@ -22,14 +23,12 @@ _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
-    """A commit and its parents, as its own text names them (a shallow clone knows them, too).
-
-    why: where there is no commit, git's own words or what keeps it from being asked; empty otherwise.
-    """
+    """A commit and its parents, as its own text names them (a shallow clone knows them, too)."""
 
     sha: str = ""
     parents: tuple[str, ...] = ()
     why: str = ""
+    """Where there is no commit, git's own words or what keeps it from being asked; empty otherwise."""
 
 
 def checkout(folder: Path) -> Checkout:

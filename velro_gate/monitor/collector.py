@@ -21,13 +21,15 @@ from velro_gate.monitor.watching import SourceError
 _CHILD = Path(__file__).with_name("collecting.py")
 """Started as a file: it needs nothing of ours, so it is there within a tenth of a second."""
 _MOST_BYTES = 1 << 20
+"""Bytes of what a collector prints, which may print without end."""
 
 
 class CollectorSource:
     """Reads numbers from ``package.module:Class``.
 
-    folders: where its module is looked for, behind the places that Python knows itself. wanted: the key of what the collector
-    returns, by the name of the reading.
+    Args:
+        folders: where its module is looked for, behind the places that Python knows itself.
+        wanted: the key of what the collector returns, by the name of the reading.
     """
 
     name = "own"

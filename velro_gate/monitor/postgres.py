@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import psycopg
 
 _SECONDS = 4
+"""How long connecting, and a statement, may take: less than the deadline of a whole reading."""
 
 # One statement, so one round trip; ours left out by pid. The views are snapshots in shared memory and cost no locks. Without
 # the role pg_read_all_stats the sessions of other roles show neither type nor state: then they are counted, and what they do
@@ -61,9 +62,13 @@ ORDER BY total_exec_time DESC
 LIMIT 20
 """
 _MOST_ROWS = 20
+"""Statements that are read at a time."""
 _STATEMENTS_EVERY = 5.0
+"""Seconds between two looks at pg_stat_statements: each makes the server read the texts of all statements."""
 _MOST_STATEMENTS = 5
+"""Statements that are followed from each look: a record must not grow with the number of queries."""
 _MOST_LETTERS = 60
+"""Of a statement's words in the name of its reading."""
 
 
 class PostgresActivity:

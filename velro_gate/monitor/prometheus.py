@@ -18,9 +18,11 @@ from velro_gate.monitor.watching import SourceError
 from velro_gate.units import format_count
 
 _SECONDS = 4.0
+"""How long a metrics page may take, all of it."""
 MOST_BYTES = 8 * 2**20
 """Bytes of a metrics page that are read; a large one has some hundred kilobytes."""
 _MOST_LETTERS = 24
+"""Of a bucket's bound: a float needs no more."""
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,24}")
 UNNAMED = "unnamed"
 """In place of a label that is no name: as with cache layers that a header names."""
@@ -28,17 +30,17 @@ UNNAMED = "unnamed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """A metric family to keep, and the name its readings get.
-
-    name may hold labels in braces, as in ``cache_{layer}_hits_total``: one reading for each value of the label, lines without
-    the label left out. Lines that get the same name are added up. wanted: labels that a line must have. bounds: the labels in
-    the name are numbers and stay as they are, instead of names; lines with others are left out.
-    """
+    """A metric family to keep, and the name its readings get. Lines that get the same name are added up."""
 
     family: str
     name: str
+    """May hold labels in braces, as in ``cache_{layer}_hits_total``: one reading for each value of the label, lines without the
+    label left out.
+    """
     wanted: tuple[tuple[str, str], ...] = ()
+    """Labels that a line must have."""
     bounds: bool = False
+    """The labels in the name are numbers and stay as they are, instead of names; lines with others are left out."""
 
     def reading_name(self, labels: Mapping[str, str]) -> str | None:
         """The reading's name for a line with these labels; None when it lacks a label, or has another value of one."""
@@ -84,8 +86,10 @@ PROCESS_FAMILIES = (
 class PrometheusText:
     """Reads one metrics page.
 
-    name: the source of its readings; key: what distinguishes this page from others; optional: the page may lack all families,
-    since nobody asked for them by name.
+    Args:
+        name: the source of its readings.
+        key: what distinguishes this page from others.
+        optional: the page may lack all families, since nobody asked for them by name.
     """
 
     def __init__(

@@ -13,7 +13,9 @@ import trio
 from velro_gate.monitor.watching import ShareSince, SourceError
 
 _MOST_BYTES = 1 << 18
+"""Bytes of one reply: INFO has some kilobytes."""
 _MOST_DIGITS = 12
+"""Bytes of the line that announces a string's length."""
 _HERE, _PORT = "localhost", 6379
 
 _NAMES = {

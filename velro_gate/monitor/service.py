@@ -15,6 +15,7 @@ from velro_gate.monitor.listeners import commanded_pids, established, listening_
 from velro_gate.monitor.watching import SourceError
 
 _RELIST_EVERY = 10.0
+"""Seconds between two looks for child processes: listing them reads /proc of every process of the machine."""
 _COUNT_EVERY = 20.0  # the kernel takes 50 ms of CPU to list 15,000 connections
 _PROXIES = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "conmon", "com.docker.backend", "gvproxy"})
 

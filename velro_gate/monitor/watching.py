@@ -14,9 +14,13 @@ from velro_gate.model.readings import plausible
 from velro_gate.model.run import Reading
 
 _LEAST_DEADLINE = 5.0
+"""Seconds that a reading may take at least, however often the source is read."""
 _LONGEST_PAUSE = 30.0
+"""Seconds until a source that fails is tried again at the latest: pauses double up to here."""
 _CLOSING_SECONDS = 2.0
+"""How long a source may take to close."""
 _MOST_NOTES = 3
+"""Different complaints of a source that get into the notes of a run."""
 MOST_SERIES, MOST_LETTERS = 500, 200
 """Series of one source that are kept, and letters of a name: both may come from outside, as labels and names of processes."""
 

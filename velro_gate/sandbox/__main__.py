@@ -19,6 +19,7 @@ from velro_gate.sandbox.server import serve
 from velro_gate.sandbox.settings import WRONG, Settings
 
 _PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that this process gets when its parent ends (prctl(2))."""
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 MODEL_COUNT = 24
+"""Models in the catalogue."""
 GENERATIONS_PER_USER = 2
+"""Generations of each user that exist from the start."""
 
 _USER = re.compile(r"[A-Za-z]*[-_]?0*(\d{1,9})")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -24,14 +26,16 @@ _GENERATION = re.compile(r"(?:generation|resource|gen)?[-_]?0*(\d{1,15})")
 _MEDIA = re.compile(r"media[-_]?0*(\d{1,15})|0*(\d{1,15})")
 _MODEL = re.compile(r"model[-_]?0*(\d{1,3})|0*(\d{1,3})")
 _NAMED_USERS = 1 << 60
+"""A bit that no written number can have: users with other names are far above all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One generation of an image or a film. number and owner: see the module."""
+    """One generation of an image or a film."""
 
     number: int
     owner: int
+    """``number`` and ``owner``: see the module."""
     model: int
     prompt: str
     status: str
@@ -40,11 +44,12 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model's card. version: 1 from the start, and one more with each new name."""
+    """A model's card."""
 
     number: int
     name: str
     version: int = 1
+    """1 from the start, and one more with each new name."""
 
 
 @dataclass(frozen=True, slots=True)

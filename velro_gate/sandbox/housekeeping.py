@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 EVERY = 1.0
+"""Seconds between two rounds."""
 GROWTH = 512 * 2**20
 """Bytes of growth after which a full collection is worth its pause."""
 

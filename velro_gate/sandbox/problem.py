@@ -4,7 +4,12 @@ from __future__ import annotations
 
 
 class RefusalError(Exception):
-    """The request cannot be answered as asked. status: of HTTP. headers: to send with the reason."""
+    """The request cannot be answered as asked.
+
+    Args:
+        status: of HTTP.
+        headers: to send with the reason.
+    """
 
     def __init__(self, status: int, reason: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
         super().__init__(reason)

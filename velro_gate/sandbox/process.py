@@ -23,8 +23,11 @@ from velro_gate.sandbox.extra import require_extra
 from velro_gate.sandbox.settings import Settings
 
 START_SECONDS = 60.0
+"""How long the sandbox may take to say where it listens: it fills its database first."""
 STOP_SECONDS = 3.0
+"""How long it may take to end after SIGTERM; then it is killed."""
 ASK_SECONDS = 10.0
+"""How long a request to it may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

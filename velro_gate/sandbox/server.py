@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from velro_gate.sandbox.service.backend import Backend
 
 BACKLOG = 8_192
+"""Connections that may wait to be accepted; the kernel caps it at net.core.somaxconn."""
 KEEP_ALIVE = 120
+"""Seconds that an idle connection is kept: longer than users pause, so that closed connections are not what is measured."""
 GRACE = 2
+"""Seconds that requests get when the server is asked to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ def serve(settings: Settings, *, for_programs: bool = False, out: TextIO | None 
     shown = out or sys.stdout
 
     def announce(started: Started) -> None:
+        """Say where it listens, at once: a program that started it waits for this line."""
         print(started.line() if for_programs else started.text(), file=shown, flush=True)
 
     raise_to_hard_limit()
@@ -96,7 +100,10 @@ async def _run_server(backend: Backend, listener: socket.socket, announce: Calla
     import uvicorn
 
     class Announcing(uvicorn.Server):
+        """A server that says when it accepts connections, which uvicorn only logs."""
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """See uvicorn.Server: the sockets listen when this returns."""
             await super().startup(sockets)
             announce(Started(url=url_of(listener), key=backend.key, pid=os.getpid()))
 

@@ -30,6 +30,7 @@ def check_client_certificate(certificate: Path, key: Path | None, report: Report
     asked_for_password = False
 
     def no_password() -> str:
+        """Called by OpenSSL for an encrypted key: without an answer it would ask at the terminal."""
         nonlocal asked_for_password
         asked_for_password = True
         return ""

@@ -53,11 +53,13 @@ def no_experiments(_: PhaseSpec, __: Faults) -> tuple[Experiment, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentReader:
-    """Reads the experiments of phases. seed: of the file. proxies, steps: the names of its own, readable or not."""
+    """Reads the experiments of phases."""
 
     seed: int
+    """Of the file."""
     proxies: Set[str]
     steps: Set[str]
+    """``proxies`` and ``steps``: the names of its own, readable or not."""
 
     def __call__(self, phase: PhaseSpec, faults: Faults) -> tuple[Experiment, ...]:
         """The experiments of a phase in the order in which they begin; see ``ReadExperiments``."""

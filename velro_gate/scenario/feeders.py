@@ -22,7 +22,9 @@ from velro_gate.scenario.syntax.templates import RESERVED, is_name
 from velro_gate.units import format_count
 
 MOST_BYTES = 64_000_000
+"""Of a feeder file, or of what a generated one would hold: every shard keeps all rows in memory."""
 MOST_COLUMNS = 1_000
+"""Of a feeder: a file with more has most likely another separator."""
 MOST_FAULTS = 5
 """Number of bad rows of one file that are reported; the rest are counted."""
 
@@ -136,11 +138,13 @@ class _RowFaults:
         self.count = 0
 
     def add(self, row: int, what: str, suggestion: str | None = None) -> None:
+        """Report a row, or only count it beyond the bound: a wrong separator makes every row a fault."""
         self.count += 1
         if self.count <= MOST_FAULTS:
             self._faults.add_elsewhere(f"{self._path}:{row}", what, suggestion, line=self._line)
 
     def tell_rest(self) -> None:
+        """Report how many faults were only counted."""
         if self.count > MOST_FAULTS:
             more = self.count - MOST_FAULTS
             self._faults.add_elsewhere(str(self._path), f"{more} more bad rows", line=self._line)

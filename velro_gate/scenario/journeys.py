@@ -25,7 +25,9 @@ from velro_gate.units import format_number
 
 _NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 _SECONDS = 60.0
+"""How long a journey's module may take to be imported."""
 _STANDARD_ERROR = 2
+"""The descriptor of this process's standard error."""
 _CHECK = "import sys; from velro_gate.scenario.journey_check import main; main(*sys.argv[1:])"
 """Not ``-m``: this package imports that module, so Python would print a warning at each start."""
 

@@ -300,6 +300,7 @@ def _scaled_requirement(requirement: Requirement, factor: float) -> Requirement:
     whole = requirement.definition.scaling is Scaling.USERS
 
     def scaled(value: float) -> float:
+        """Users are whole and rounded down, since not even part of one more can be connected; other limits keep six digits."""
         return float(math.floor(value * factor + 1e-9)) if whole else round(value * factor, 6)
 
     return replace(

@@ -99,6 +99,7 @@ def page_check(
     environment = EnvironmentTexts(environ, faults, missing)
 
     def resolve(text: str, line: int, where: str) -> str | None:
+        """The URL with its variables put in; None where one is unset, which has been reported."""
         url = environment.resolved(text, line, where)
         if url is not None:
             _check_url(where, text, url, _HTTP, faults.at(line))

@@ -21,8 +21,10 @@ from velro_gate.units import format_count
 LARGEST = 1_000_000
 """Bytes of a file; a baseline has some 64,000 at most."""
 TRIES = 60
+"""Pushes of one change at most: with many jobs at once each push is rejected as often as another one was faster."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 READS = 3
+"""Fetches of one reading at most."""
 
 _FASTER = re.compile(
     r"\[rejected\]|fetch first|non-fast-forward|stale info|cannot lock ref|failed to update ref|incorrect old value"
@@ -38,6 +40,7 @@ _DENIED = re.compile(
 _PASSING = re.compile(
     r"returned error: 5\d\d|timed out|Connection reset|early EOF|RPC failed|unexpected disconnect|Could not resolve host"
 )
+# To ``update-index --index-info`` mode 0 with any object name removes a file (git-update-index(1)).
 _NO_FILE = "0" * 40
 _OURS = (".json", PIN)
 

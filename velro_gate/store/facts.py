@@ -36,9 +36,11 @@ FACTS = "facts.npz"
 OLD_FACTS = "facts.json"
 """What earlier versions wrote; it is still read."""
 
+# The earliest time that a ZIP archive can hold: the same facts give the same bytes, whenever they are written.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _KINDS = {"at": "<f8", "series": "<u2", "value": "<f8", "names": "", "phases": "|u1"}
 _MOST_LETTERS = 400
+"""Of a column of texts: numpy announces their length in the file, and a made one could ask for any amount of memory."""
 _TEXT = re.compile("<U([1-9][0-9]{0,3})")
 _DAMAGED = (
     OSError,

@@ -50,6 +50,7 @@ def unpin_baseline(file: Path) -> None:
 
 
 _MOST_BYTES = 1 << 16
+"""Bytes of a pin, which holds one line."""
 
 
 def pinned_as(file: Path) -> str | None:

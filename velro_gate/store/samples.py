@@ -28,6 +28,7 @@ from velro_gate.store.files import account_for, require_unchanged, unwritable
 from velro_gate.units import format_count
 
 CHUNK_ROWS = 16_384
+"""Rows that are written at a time, as many as the engine hands on."""
 SUMMARY_ALONE = "Name the run's record.json instead of its folder: the summary in it can be judged alone."
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal samples make equal files
 

@@ -17,6 +17,7 @@ LEAST_REQUESTS = 200
 """Of one kind, below which its tail is chance."""
 
 LEAST_ERRORS = 10
+"""Requests that have to show a thing: of fewer, chance alone makes shares of any size."""
 ERROR_SHARE = 0.02
 """Of the requests within the stretch in which errors of one kind came."""
 
@@ -30,10 +31,12 @@ TAIL_RATIO = 4.0
 """Times its own median: a step's p95 from which on it has a tail of its own; and OTHERS times the ratio of the others."""
 
 OTHERS = 2.5
+"""Times the ratio p95 / p50 of the other steps."""
 MISSES = 0.10
 """Share of look-ups that found nothing."""
 
 KEEPS_UP = 0.95
+"""Share of the offered rate that counts as keeping up: the last requests of a stretch are still under way at its end."""
 
 
 def error_bursts(seen: Observed) -> Iterator[Bottleneck]:

@@ -10,6 +10,7 @@ from velro_gate.arrays import Bools, Floats
 SCANNED = 240
 """Parts of a phase between whose edges the stretch is sought; its ends are then sought again, in finer parts."""
 FINER = 40
+"""Parts of the second, finer look at each end."""
 
 STANDS_OUT = 15.0
 """The log-likelihood ratio of such a stretch: exp(-15) times the 29,000 stretches that are tried is under one in a hundred."""

@@ -17,18 +17,22 @@ from velro_gate.model.scenario import Phase
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observed:
-    """phase: as planned; run, summary: as it came out. rows: samples that fell due in the measured stretch. series: readings in
-    it. Times of both are as they were measured; ``since`` makes them seconds of the stretch. quick: seconds that the quickest
-    responses of the phase took, its ramp included; None: none succeeded.
+    """One phase as the rules see it. Instants in ``rows`` and ``series`` are as they were measured; ``since`` makes them
+    seconds of the measured stretch.
     """
 
     phase: Phase
+    """As planned."""
     steps: tuple[str, ...]
     run: PhaseRun
+    """As it came out."""
     summary: PhaseSummary
     rows: Samples
+    """Samples that fell due in the measured stretch."""
     series: ResourceSeries
+    """Readings in it."""
     quick: float | None = None
+    """Seconds that the quickest responses of the phase took, its ramp included; None: none succeeded."""
 
     @property
     def seconds(self) -> float:

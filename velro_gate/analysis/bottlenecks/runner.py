@@ -14,6 +14,7 @@ FULL = 0.95
 """Of all cores' time, from which on the machine has none left."""
 
 STEAL = 0.10
+"""Share of all CPU time that the hypervisor gave to other machines (steal of proc_stat(5)), the median."""
 NEIGHBOUR = 0.25
 """Of one core: the least use of a process that is named."""
 
@@ -21,6 +22,7 @@ LATE_SHARE = 0.2
 """Of the tightest latency limit; without one, LATE seconds."""
 
 LATE = 0.02
+"""Seconds."""
 STOOD_STILL = 0.05
 """Of the measured stretch."""
 

@@ -30,6 +30,7 @@ GROWTH = 0.10
 judged by ``rss_growth`` itself."""
 
 GROWTH_BYTES = 16.0 * 2**20
+"""Bytes a minute."""
 
 SHORT_GROWTH = 0.4
 """The most that growth in a stretch under LONG_STRETCH weighs: a process that has just started grows as a leak does."""

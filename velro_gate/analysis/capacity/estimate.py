@@ -39,7 +39,10 @@ _LINEAR = 0.8
 """Scores below this, on either side, lie on the line."""
 
 _LEAST_NEAR = 4
+"""Trials through which a line is laid: with its two parameters, fewer leave no more than one degree of freedom for the spread.
+"""
 _DRAWS = 1_000
+"""Sets of scores drawn for an interval: its end points are then the 25th values from either side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +113,8 @@ def crossing_of(trials: Sequence[Trial], *, seed: int = 1) -> Estimate | None:
     line = _line_crossing(trials, found)
     if line is not None:
         return _estimate(*line, len(trials))
+    # Too few trials near the crossing for a line: the scores are drawn again within their errors (a parametric bootstrap; Efron
+    # and Tibshirani 1993, An Introduction to the Bootstrap, section 6.5).
     random = np.random.default_rng(seed)
     drawn = [_crossing(logs, row, errors) for row in random.normal(scores, errors, (_DRAWS, len(scores)))]
     crossings = [one for one in drawn if one is not None]
@@ -153,6 +158,7 @@ def _line_crossing(trials: Sequence[Trial], about: float) -> tuple[float, float,
     residuals = y - level - slope * (x - centre)
     n = len(near)
     sd = math.sqrt(max(float(weights @ residuals**2) * n / (n - 2), LEAST_ERROR**2))
+    # The delta method for inverse prediction: the line's own error at the crossing, divided by its slope.
     error = sd / slope * math.sqrt(1.0 / n + (crossing - centre) ** 2 / (n * spread))
     half = float(t.ppf(0.975, n - 2)) * error
     if half > 2.0 * NEAR:
@@ -176,6 +182,7 @@ def monotone(values: Floats, weights: Floats) -> Floats:
     """The nearest rising values in weighted least squares (pool adjacent violators)."""
     blocks: list[tuple[float, float, int]] = []
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        # Ayer et al. 1955, Annals of Mathematical Statistics 26:641: neighbours that fall are put together until none does.
         blocks.append((value, weight, 1))
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             (left, light, few), (right, heavy, many) = blocks[-2:]

@@ -17,6 +17,7 @@ LEAST_POINTS = 4
 """Of three parameters; one more than these."""
 
 _DRAWS = 300
+"""Fits to resampled residuals, each a non-negative least squares."""
 _LEAST_COHERENCE = 1e-7
 """Below it, the most throughput lies at thousands of requests at a time: that is no knee but the end of what was measured."""
 
@@ -40,6 +41,7 @@ def fit_scalability(points: Sequence[tuple[float, float]], *, seed: int = 1) -> 
     columns = list(zip(*drawn, strict=True))
     rate, contention, coherence = (_estimate(value, column, len(ns)) for value, column in zip(law, columns, strict=True))
     knee = peak = None
+    # Where coherence is 0 the law has no maximum: throughput grows at every concurrency.
     if law[2] > _LEAST_COHERENCE:
         bent = [one for one in drawn if one[2] > _LEAST_COHERENCE]
         knee = _estimate(_knee(law), [_knee(one) for one in bent], len(ns))
@@ -53,6 +55,7 @@ def _throughput(n: Floats, law: _Law) -> Floats:
 
 
 def _knee(law: _Law) -> float:
+    # Where the law's derivative is 0 (Gunther 1993).
     return math.sqrt(max(1.0 - law[1], 0.0) / law[2])
 
 
@@ -66,6 +69,7 @@ def _fit(ns: Floats, xs: Floats) -> _Law:
     from scipy.optimize import nnls
 
     terms = np.stack([np.ones_like(ns), ns - 1.0, ns * (ns - 1.0)], axis=1)
+    # Non-negative: a negative contention or coherence would say that requests speed each other up, which noise alone suggests.
     (one, contention, coherence), _ = nnls(terms * (xs / ns)[:, None], np.ones_like(ns))
     # Where not even one request at a time has a rate of its own, the first point is all that is known of it.
     one = max(float(one), 1e-12)

@@ -20,6 +20,7 @@ HOPELESS = 3.0
 """Times its latency limit at which the median response time shows that the service is drowning."""
 
 HOPELESS_ERRORS = 0.5
+"""Share of failed requests above which a trial is ended: no requirement allows it, and the service would recover for longer."""
 DROWNS_AFTER = 2
 """Looks in a row, about a second apart, that must show it."""
 

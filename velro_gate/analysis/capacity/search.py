@@ -21,6 +21,9 @@ from velro_gate.analysis.capacity.estimate import NEAR, LoadScore, by_load, cros
 from velro_gate.model.capacity import Ending, Trial
 
 GROWTH = 1.5
+"""Factor from one load to the next before the capacity is bracketed: doubling would drown the service for long where its knee
+is steep.
+"""
 TRIES = 2
 """Trials of one load at most, before the estimate is refined."""
 
@@ -37,24 +40,30 @@ FEWEST, REFINING = 5, 9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRules:
-    """Bounds of a search. start: the first load. least, most: of any load. precision: relative, between the highest load that
-    met the requirements and the lowest that missed them. seconds: for all trials. overhead: of one trial, next to its measured
-    seconds: the ramp, and the pause before it. shortest, longest: seconds measured in one trial. requests: measured in one
-    trial where its length allows. whole: loads are whole numbers (users).
-    """
+    """Bounds of a search."""
 
     start: float
+    """The first load."""
     least: float
+    """The lowest load that is tried."""
     most: float
+    """The highest load that is tried."""
     seconds: float
+    """Budget of all trials together."""
     precision: float = 0.04
+    """Relative, between the highest load that met the requirements and the lowest that missed them."""
     overhead: float = 3.0
+    """Of one trial, next to its measured seconds: the ramp, and the pause before it."""
     shortest: float = 6.0
+    """Least seconds measured in one trial."""
     longest: float = 30.0
+    """Most seconds measured in one trial."""
     requests: float = 3_000.0
+    """Measured in one trial where its length allows."""
     rate_of_one: float = 1.0
     """Requests a second that one unit of load offers."""
     whole: bool = False
+    """Loads are whole numbers (users)."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.least <= self.start <= self.most < math.inf:

@@ -16,7 +16,9 @@ from velro_gate.model.record import PhaseSummary, RunRecord
 from velro_gate.model.verdict import Level, RequirementResult, RequirementStatus, Verdict
 
 LEAST_SCORE = 0.90
+"""Of the score, above which the item is met."""
 MOST_ERRORS = 0.01
+"""Error rate of a phase under which the item is met."""
 MOST_CPU = 0.90
 """Of all cores of the runner, at the median."""
 LEAST_MEMORY = 0.10

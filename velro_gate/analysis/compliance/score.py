@@ -23,6 +23,7 @@ from velro_gate.model.verdict import Level, RequirementResult, Verdict
 HALF = 0.5
 """What a figure just outside its target earns where there is a critical level, and the share of an optional one's weight."""
 CRITICAL_WEIGHT = 2.0
+"""Weight of a requirement that has a critical level, next to one that has not."""
 
 
 def requirement_scores(

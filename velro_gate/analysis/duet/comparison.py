@@ -152,6 +152,7 @@ class _Family:
 
     @classmethod
     def of(cls, able: Mapping[Row, BuildFigures], policy: Policy) -> _Family:
+        """Of the rows that can be compared, with their limits on the scale at the base build's level."""
         return cls(
             rows=tuple(able),
             figures=tuple(able.values()),
@@ -256,6 +257,7 @@ def _drawn(family: _Family, found: Paired, j: int, mde: float | None, policy: Po
     baseline = from_scale(figures.level, metric)
 
     def change(worse: float) -> float | None:
+        """As a relative change of the figure itself; None for an infinite bound, which says nothing."""
         return relative_change(metric, figures.level, sign * worse) if math.isfinite(worse) else None
 
     estimate, low, high = (float(part[j]) for part in (found.estimate, found.low, found.high))

@@ -21,6 +21,7 @@ ORDER_LEVEL = 0.01
 """How often a duet without any effect of the order is said to have one."""
 
 _EQUAL = 1e-9
+"""Contrasts closer than this are ties: rounding must not break them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -23,6 +23,7 @@ from velro_gate.model.duet import Look, Side
 MOST_ORDERS = 20_000
 """Up to this number of orders all of them are counted; of more, a sample drawn by the seed."""
 SAMPLED_ORDERS = 5_000
+"""Orders that are drawn where there are too many to count: at p = .05 the sampling error of p is then .003."""
 
 
 def balance_of(looks: Sequence[Look]) -> tuple[int, ...]:

@@ -11,8 +11,10 @@ from velro_gate.model.metrics import FAILING_QUANTILES
 from velro_gate.model.record import Window
 
 ALIKE = 1.5
+"""Times the least error at which a cut still counts as about as good."""
 
 _LEAST = 6
+"""Windows; of fewer the error of what is left after a cut is too uncertain to choose by."""
 
 
 def settled_after(windows: Sequence[Window]) -> float:

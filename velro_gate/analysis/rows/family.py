@@ -37,6 +37,7 @@ STILL_BEYOND = 24
 """Enough for the run itself where its baselines have ``LEAST_BEYOND``: the number of responses varies from run to run."""
 
 PRIMARY_STEPS = 4
+"""Steps of a phase whose response time may fail the run: each more makes every row's level stricter (Holm)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ def phase_rows(
     before_or_mine = before or mine[:1]
 
     def count(step: str, metric: str) -> float:
-        # The baselines decide, so that a candidate with few successful responses cannot choose itself out of the test.
+        """Of the baselines, so that a candidate with few successful responses cannot choose itself out of the test."""
         return typical_count(before_or_mine, step, metric) * repeats
 
     rows = primary_rows(name, steps, policy, count, offered=mine[0].offered_rate is not None)

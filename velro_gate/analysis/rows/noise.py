@@ -32,8 +32,11 @@ MEDIAN_OF_SQUARED_DIFFERENCES = 0.9099
 """2 x the median of chi-squared with one degree of freedom: median(D^2) / this estimates the variance of normal noise."""
 
 ENOUGH_BASELINES = 5
+"""Accepted runs from which on their own spread is taken for the noise: with fewer the metric's prior takes part."""
 MARGIN_OF_ONE = 0.25
+"""The margin with one baseline: the only noise known is the prior's."""
 MARGIN_OF_FEW = 0.15
+"""The margin with two to four baselines."""
 PRIOR_WEIGHT = 4
 """The prior counts as four degrees of freedom, next to K - 1 measured ones."""
 

@@ -37,6 +37,7 @@ from velro_gate.model.record import Estimate
 from velro_gate.model.scenario import Policy
 
 CONFIDENCE = 0.95
+"""Of the one-sided bound, and of the interval of the change."""
 
 Z95 = 1.644854
 """What a standard normal stays below with 95 %."""
@@ -52,6 +53,7 @@ FURTHER_RUNS = 2
 LEAST_POINTS = 0.005
 """Half a percentage point: the smallest loss of a share, such as a hit rate, worth acting on at the default margin."""
 UNCHANGED_POINTS = 0.01
+"""One percentage point: a share whose move is shown to be smaller counts as unchanged at the default policy."""
 USUAL = Policy()
 
 

@@ -16,6 +16,8 @@ from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
 
 CONFIDENCE = 0.95
+"""Of every interval in a record."""
+# On either side.
 _TAIL = (1.0 - CONFIDENCE) / 2.0
 Z = float(special.ndtri(1.0 - _TAIL))
 """The normal quantile of a two-sided 95 % interval."""

@@ -20,6 +20,7 @@ from velro_gate.arrays import Floats
 EXACT_PAIRS = 11
 """Up to this number of pairs all sign vectors are counted; with more, a sample of them."""
 SAMPLED_VECTORS = 2000
+"""Sign vectors that are drawn; the least p that they can show is 1 / 2001."""
 
 _EQUAL = 1e-9  # statistics closer than this are ties: rounding must not break them
 _AT_ONCE = 4_000_000  # elements of the largest array that is made at one time

@@ -138,6 +138,7 @@ def _moves(
     assert first is not None, "a suspicious row has a figure"
 
     def shift(*runs: PhaseSummary, shared: float = SHARED) -> Shift | None:
+        """The move of the row's figure in these runs, against the same baselines."""
         return shift_of(row.step, METRICS[row.metric], runs, baselines, policy, sources, shared)
 
     if len(further) < FURTHER_RUNS:

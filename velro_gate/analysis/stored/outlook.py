@@ -25,6 +25,7 @@ from velro_gate.model.record import Estimate, RunRecord
 from velro_gate.model.scenario import Policy, Requirement
 
 MOST_RUNS = 60
+"""The newest accepted runs that a trend is fitted to: an older level says nothing about what the next merges do."""
 CLEAR = 2.0
 """Standard deviations about the slope by which it must have moved the figure."""
 

@@ -16,6 +16,7 @@ from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
 
 _SLICES = 20
+"""Equal parts of the stretch whose means show how much the average moves over time."""
 
 
 def averages(

@@ -22,6 +22,7 @@ LEAST_ANSWERS = 20
 """Fewer misses, or fewer hits, show no quantile of theirs."""
 
 _WARM_UP_WINDOWS = 60
+"""Windows of a phase in which the hit rate is followed, each of a second at least."""
 
 
 def layer_name(code: int, layers: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import Samples
 
 RANKS = (0.5, 0.95, 0.99)
+"""Of the quantiles that are compared with a run's own."""
 
 
 def generator_noise(summary: PhaseSummary) -> GeneratorNoise | None:

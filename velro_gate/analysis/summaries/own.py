@@ -24,6 +24,7 @@ from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import Samples
 
 _MOST_COUNTED = 10**15
+"""Observations of a histogram whose count a float still holds exactly: a service may report any number."""
 
 
 def own_measurements(

@@ -46,10 +46,12 @@ class _Stretch:
 
     @property
     def seconds(self) -> float:
+        """Length of the measured stretch."""
         return self.run.measured_until - self.run.measured_from
 
     @property
     def groups(self) -> tuple[str, ...]:
+        """The steps, and all of them together."""
         return (*self.steps, ALL_STEPS)
 
     def tally(self, column: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], size: int) -> npt.NDArray[np.int64]:
@@ -211,6 +213,7 @@ def _latencies(stretch: _Stretch) -> list[Measurements]:
     good = rows.ok
 
     def quantiles(values: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_], times: Times) -> list[Measurements]:
+        """Of one kind of time over these rows, by step; a step without rows has no figure."""
         ranks = quantiles_of(times)
         observed = Observations(values=values, step=rows.step, slices=slices).where(mask)
         found = step_quantiles(observed, count, tuple(ranks.values()))

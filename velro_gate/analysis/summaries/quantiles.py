@@ -30,6 +30,7 @@ LEAST = 1e-7
 FEW = 30.0
 """With fewer observations than this beyond a quantile, its interval comes from the order statistics."""
 _SEED = 8086
+"""Any fixed number: the same samples always give the same intervals."""
 
 _weights = lru_cache(maxsize=8)(intervals.block_weights)
 

@@ -109,6 +109,7 @@ def _most_within(run: PhaseRun) -> Callable[[float], float]:
     total = np.concatenate([[0.0], np.cumsum(lengths)])
 
     def most(window: float) -> float:
+        """Seconds of delay within the worst window of this length."""
         last = np.searchsorted(starts, starts + window, side="right")
         return float(min((total[last] - total[:-1]).max(initial=0.0), window))
 

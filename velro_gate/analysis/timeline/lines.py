@@ -16,6 +16,7 @@ from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import ALL_STEPS
 
 _LEVELS = (0.50, 0.95, 0.99)
+"""Quantiles that are drawn over time."""
 
 
 def timeline(facts: RunFacts, steps: Sequence[str], samples: Mapping[str, Samples]) -> Timeline:

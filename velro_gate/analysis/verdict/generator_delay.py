@@ -17,6 +17,7 @@ from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Change, Comparison, Level, RequirementResult, RequirementStatus
 
 _SUSTAINED_SECONDS = 10.0
+"""Length of the windows of the sustained throughput."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

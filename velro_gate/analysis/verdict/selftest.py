@@ -36,12 +36,18 @@ LEAST_CYCLES = 8
 """With fewer pairs hardly anything could be found at the level of a duet."""
 
 DUET_SECONDS = 15.0
+"""Measured seconds of a block, of the duet whose smallest detectable change is forecast."""
 STORED_SECONDS = 60.0
+"""Measured seconds of a run that is compared with stored baselines, for its forecast."""
 STORED_RUNS = 10
+"""Accepted runs behind that comparison."""
 
 _STEAL = 0.02
+"""Share of CPU time taken by the hypervisor, median over blocks, from which on it is named as a cause."""
 _BUSY = 0.70
+"""Share of its core that the generator uses, likewise."""
 _UNSTEADY = 0.05
+"""Standard deviation of the control's log times from block to block, likewise."""
 
 
 def selftest_of(bank: Bank, *, measured_at: str, overhead: float) -> Selftest:

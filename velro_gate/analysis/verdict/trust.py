@@ -222,4 +222,5 @@ def _several_behind_one(summary: PhaseSummary) -> Iterator[TrustFinding]:
             yield doubtful(facts, falls, _RESTARTS)
 
 
+# Falls of a counter that a restart of the service explains.
 _RESTARTS = 1

@@ -145,6 +145,7 @@ class _Taken:
 
     @property
     def share(self) -> float:
+        """Of the limit that the generator's own delay makes up."""
         return self.own / self.limit
 
 

@@ -47,7 +47,9 @@ from velro_gate.store.records import RECORD
 from velro_gate.store.selftests import SELFTEST, read_selftest
 
 LONGEST_ANSWER = 1 << 20
+"""Bytes that the measuring process may answer: code of a proposed change runs there, and may write anything."""
 LONGEST_TEXT = 20_000
+"""Characters of a text in it, likewise."""
 GRACE = 2.0
 """Seconds that what is left of the process has to end."""
 

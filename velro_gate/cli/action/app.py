@@ -40,17 +40,19 @@ from velro_gate.store.branch import Pause
 from velro_gate.store.git import Git
 
 LARGEST_PAYLOAD = 30_000_000
+"""Bytes of an event file; GitHub's own payloads end at 25 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _JobWorld:
-    """What a job has to do with: its event and inputs, and real clients. baselines: a temporary folder for them."""
+    """What a job has to do with: its event and inputs, and real clients."""
 
     event: Event
     inputs: Inputs
     outlets: Outlets
     store: Store
     baselines: Path
+    """A temporary folder for them."""
     git: Git
 
 
@@ -161,6 +163,7 @@ def _world(kind: StoreKind | None = None) -> Iterator[_JobWorld]:
     console = people()
 
     def say(text: str) -> None:
+        """One line, unwrapped: logs of a job are searched by line."""
         console.print(text, markup=False, soft_wrap=True)
 
     clock = Clock()

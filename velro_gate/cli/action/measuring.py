@@ -36,6 +36,9 @@ from velro_gate.store.files import accounted, keep_account
 from velro_gate.store.records import read_record
 
 _PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h: the signal that this process gets when its parent ends (prctl(2)), so that nothing goes on measuring
+after a job was killed.
+"""
 
 
 class Task(Enum):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from velro_gate.cluster.options import ClusterOptions
 
 FAULTS = 1
+"""The exit code of a doctor that has found faults."""
 
 RepositoryArgument = Annotated[Path, typer.Argument(help="The repository.", exists=True, file_okay=False)]
 

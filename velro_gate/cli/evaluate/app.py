@@ -33,6 +33,7 @@ def synthetic(
     console = people()
 
     def say(line: str) -> None:
+        """One line, as it is: brackets in it are not markup."""
         console.print(line, markup=False)
 
     return print_figures(list(synthetic_figures(only or [], count=count, seed=seed, say=say)), format)

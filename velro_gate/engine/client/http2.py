@@ -34,6 +34,9 @@ from velro_gate.model.samples import Outcome
 
 _LIBRARIES = frozenset({"anyio", "h2", "hpack", "httpcore", "httpx", "hyperframe", "trio", "velro_gate"})
 _CLOSE_SECONDS = 1.0
+"""Seconds that a connection may take to say goodbye (GOAWAY and, over TLS, close_notify): a service that reads nothing must not
+hold up the end of a run.
+"""
 
 
 class Http2Carrier:
@@ -108,6 +111,7 @@ class Http2Carrier:
         began = [self._wire.now()]
 
         async def trace(name: str, info: dict[str, Any]) -> None:
+            """See httpcore's trace extension, whose events alone say when the connection was made and what has been written."""
             match name:
                 case "connection.connect_tcp.started" | "connection.connect_unix_socket.started":
                     began[0] = self._wire.now()
@@ -178,10 +182,15 @@ class _Errand:
 
 
 class _Session:
-    """One connection. under_way: exchanges on it. give_up: called when the service wants no more requests on it."""
+    """One connection.
+
+    Args:
+        give_up: called when the service wants no more requests on it.
+    """
 
     def __init__(self, wire: Wire, context: ssl.SSLContext, source: str | None, give_up: Callable[[_Session], None]) -> None:
         self._wire, self._give_up = wire, give_up
+        # Exchanges on it: the last one that ends lets go of a connection that was given up.
         self.under_way: list[_Errand] = []
         self.stands = False
         self.transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False)

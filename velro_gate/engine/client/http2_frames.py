@@ -20,11 +20,15 @@ import trio
 _HEADERS, _PUSH_PROMISE, _GOAWAY, _CONTINUATION = 0x1, 0x5, 0x7, 0x9
 _END_STREAM, _PADDED, _PRIORITY = 0x1, 0x8, 0x20
 _HEAD = 9
+"""Bytes before each frame's payload: length (3), kind, flags, stream (4) (RFC 9113, 4.1)."""
 _MOST_FRAME = 16_384
 """Bytes of a payload, as long as we have not allowed more (RFC 9113, 4.2)."""
 _STATUS = range(8, 15)
 """Where ``:status`` stands in HPACK's static table (RFC 7541, appendix A)."""
 _STATIC = 61
+"""Entries of HPACK's static table (RFC 7541, appendix A). An index above it is one of the peer's dynamic table, whose contents
+this filter does not follow.
+"""
 
 
 class FrameFilter:
@@ -145,6 +149,7 @@ class _Filtered(httpcore.AsyncNetworkStream):
         self._filter = FrameFilter(going_away)
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """See ``httpcore.AsyncNetworkStream``: only here do bytes pass the filter."""
         while True:
             data = await self._inner.read(max_bytes, timeout)
             passed = self._filter.feed(data)
@@ -155,12 +160,14 @@ class _Filtered(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         # Headers are compressed against a table that both sides keep alike. Bytes that a cancelled request had taken and not
         # written would be missing in it, and the other requests of the connection could not be read any more.
+        """See ``httpcore.AsyncNetworkStream``."""
         with trio.move_on_after(_WRITE_SECONDS, shield=True) as scope:
             await self._inner.write(buffer, timeout)
         if scope.cancelled_caught:
             raise httpcore.WriteTimeout("the other side takes nothing")
 
     async def aclose(self) -> None:
+        """See ``httpcore.AsyncNetworkStream``."""
         await self._inner.aclose()
 
     async def start_tls(
@@ -169,7 +176,9 @@ class _Filtered(httpcore.AsyncNetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.AsyncNetworkStream:
+        """See ``httpcore.AsyncNetworkStream``: the stream over TLS is filtered as well, since frames can be read only there."""
         return _Filtered(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._going_away)
 
     def get_extra_info(self, info: str) -> Any:
+        """See ``httpcore.AsyncNetworkStream``."""
         return self._inner.get_extra_info(info)

@@ -26,8 +26,8 @@ class StreamOwner(Owner, Protocol):
 class Channel(Connection):
     """A connection that takes a request in pieces, and whose reading can pause.
 
-    most: bytes of one answer. known: whether it has stood before. ended: whether the service ended it in order, and did not
-    reset it.
+    Args:
+        most: bytes of one answer, all of its pieces together.
     """
 
     __slots__ = ("_held_back", "_most", "_parser", "_paused", "_streams_to", "ended", "known")
@@ -38,6 +38,7 @@ class Channel(Connection):
         self._most = most
         self._parser: StreamedAnswer | None = None
         self._paused = self._held_back = False
+        # known: whether it has stood before. ended: whether the service ended it in order (FIN), and did not reset it.
         self.known = self.ended = False
 
     def carry(self, owner: StreamOwner) -> None:

@@ -164,6 +164,7 @@ class WireTransport(httpx.AsyncBaseTransport):
             if scope.cancelled_caught:
                 raise httpx.PoolTimeout("all connections were busy", request=request) from None
             facts.waited = self.wire.now() - began
+        # The connection that was used last first: it is the least likely to be at the end of the service's idle timeout.
         for channel in reversed(self._free):
             if channel.state is ConnectionState.IDLE:
                 self._free.remove(channel)

@@ -24,9 +24,12 @@ Undo = Callable[[], Awaitable[None]]
 _Order = Mapping[str, Any]
 
 COMMAND_SECONDS = 60.0
+"""How long a command of an experiment may take: a service that is started again counts as started when its command returns."""
 _LAST_WORDS = 0.5  # seconds
 _END_SECONDS = 5.0
+"""How long a killed command is waited for: SIGKILL acts at once, but not on a process in an uninterruptible wait for a disk."""
 _TAIL = 400
+"""Bytes of a command's output that its error shows: the last ones, where a shell says why it failed."""
 _GROUPS = Path("/sys/fs/cgroup")
 _PERIOD = 100_000
 """Microseconds over which the kernel counts a group's CPU time."""
@@ -59,6 +62,7 @@ async def _begin_process(order: _Order, arm: Callable[[Undo], None]) -> None:
     born = {pid: _born(pid) for pid in order["pids"]}
 
     def each(number: signal.Signals) -> None:
+        """Signal every process of the order that is still the one that was meant."""
         for pid, when in born.items():
             # A number that has gone to another process since is left alone.
             if when is not None and _born(pid) == when:
@@ -66,6 +70,7 @@ async def _begin_process(order: _Order, arm: Callable[[Undo], None]) -> None:
                     os.kill(pid, number)
 
     async def go_on() -> None:
+        """Undoes the freeze."""
         each(signal.SIGCONT)
 
     try:
@@ -93,6 +98,7 @@ def _begin_pressure(order: _Order, arm: Callable[[Undo], None]) -> None:
     group = _group_of(order["pid"])
     wanted: dict[Path, str] = {}
     if order["cpu"] is not None:
+        # The kernel refuses a quota under 1 ms in cpu.max.
         quota = max(round(order["cpu"] * _PERIOD), 1_000)
         wanted[group / "cpu.max"] = f"{quota} {_PERIOD}"
     if order["memory"] is not None:
@@ -103,6 +109,7 @@ def _begin_pressure(order: _Order, arm: Callable[[Undo], None]) -> None:
         raise ActionError(f"the control group {group} has no limit of this kind: {error.strerror}") from error
 
     async def restore() -> None:
+        """Write back what stood there."""
         _write(before)
 
     arm(restore)
@@ -162,6 +169,7 @@ async def _command(line: str, order: _Order) -> None:
     said, heard = bytearray(), trio.Event()
 
     async def listen() -> None:
+        """Hand over the script, and keep the last of what is said."""
         assert process.stdout is not None
         if process.stdin is not None:
             # Another user's shell reads its variables: as arguments everybody could read them.

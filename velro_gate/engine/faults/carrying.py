@@ -15,7 +15,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 PIECE = 1 << 18
+"""Bytes that are read at a time: twice what a socket's receive buffer holds at first (net.ipv4.tcp_rmem, tcp(7)), so one read
+mostly empties it.
+"""
 _AT_ONCE = 64
+"""Sockets that are served under one hold of the lock: ``take_back`` waits for it, and with it the beginning of a fault."""
 
 
 class Forwarded(Protocol):
@@ -38,6 +42,7 @@ class Forwarders:
         self._ends: dict[int, tuple[Forwarded, bool]] = {}
         self._given_up: dict[int, Callable[[], None]] = {}
         self._buffer = memoryview(bytearray(PIECE))
+        # A daemon: it waits in epoll without end, and the process must be able to end around it.
         threading.Thread(target=self._run, name="carriers", daemon=True).start()
 
     def carry(self, connection: Forwarded, give_up: Callable[[], None]) -> None:

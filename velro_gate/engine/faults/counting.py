@@ -9,12 +9,14 @@ from __future__ import annotations
 from velro_gate.model.resilience.network import WireProtocol
 
 _LONGEST_LINE = 1 << 16
+"""Bytes of a head that are kept while its end is awaited; beyond it the stream is not the protocol that it was said to be."""
 _MOST_DIGITS = 18
 """Of a length; Python refuses endless digits by an error of its own."""
 _NOT_YET, _STRANGE = -1, -2
 """In place of an end: the head is not whole yet, or not known."""
 
 _SSL, _GSS, _CANCEL = 80877103, 80877104, 80877102
+"""Codes in place of a protocol version that ask for TLS, for GSSAPI, and to cancel a query (PostgreSQL, message formats)."""
 _ASKING = frozenset(b"QEF")
 """PostgreSQL's messages that ask for something: a simple query, an execution, a function call."""
 
@@ -43,6 +45,7 @@ class _Skipping(Counter):
         self._given_up = False
 
     def feed(self, data: memoryview) -> None:
+        """See Counter."""
         if self._given_up:
             return
         at = min(self._skip, len(data))
@@ -84,6 +87,8 @@ class RedisCounter(_Skipping):
             if not _is_number(line[1:]):
                 return _STRANGE
             self._left -= 1
+            # The string's bytes and the line end that follows them: a value is skipped, however long, and not searched for line
+            # ends.
             return end + 2 + int(line[1:]) + 2
         if self._left:
             return _STRANGE
@@ -91,6 +96,7 @@ class RedisCounter(_Skipping):
             if not _is_number(line[1:]):
                 return _STRANGE
             self._left = int(line[1:])
+        # An empty line is no command: Redis passes it over as well.
         self.requests += bool(line)
         return end + 2
 
@@ -110,6 +116,7 @@ class PostgresCounter(_Skipping):
         if len(data) - at < 5:
             return _NOT_YET
         length = int.from_bytes(data[at + 1 : at + 5])
+        # The length counts itself, and each kind of message is a letter: anything else is no message.
         if length < 4 or not 0x41 <= data[at] <= 0x7A:
             return _STRANGE
         self.requests += data[at] in _ASKING
@@ -120,8 +127,11 @@ class PostgresCounter(_Skipping):
         if len(data) - at < 8:
             return _NOT_YET
         length, code = int.from_bytes(data[at : at + 4]), int.from_bytes(data[at + 4 : at + 8])
+        # The upper 16 bits of a startup code are the protocol's major version: 3 since PostgreSQL 7.4.
         if code not in (_SSL, _GSS, _CANCEL) and code >> 16 != 3:
             return _STRANGE
+        # After a request for encryption the client begins again, in clear text where the server has refused; if it was granted,
+        # what follows is no startup message, and counting ends by itself.
         self._started = code not in (_SSL, _GSS)
         return at + max(length, 8)
 

@@ -24,11 +24,13 @@ from velro_gate.hardening import bare
 from velro_gate.model.resilience.network import NetworkFault, ProxyCounts, WireProtocol
 
 START_SECONDS = 60.0
+"""How long the process may take to start: the machine may be busy with builds."""
 STOP_SECONDS = 30.0
 """Seconds that it may take to undo what there is to undo."""
 ORDER_SECONDS = COMMAND_SECONDS + 15.0
 """Seconds that it may take to reply: the longest action, and what a busy machine adds."""
 _AWAKE_SECONDS = 5.0
+"""How long a reply may take after a process that was stopped (SIGSTOP) has been made to go on."""
 
 
 class Injector:

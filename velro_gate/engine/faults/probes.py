@@ -64,12 +64,14 @@ class _Rows:
         self.seen: list[int] = []
 
     def add(self, sent: float, done: float, reader: int, seen: ProbeOutcome) -> None:
+        """Keep one row. Times are on the system's monotonic clock, which the run shares."""
         self.sent.append(round(sent, 6))
         self.done.append(round(done, 6))
         self.reader.append(reader)
         self.seen.append(int(seen))
 
     def told(self) -> dict[str, Any]:
+        """The columns for a reply; ``until`` is now while the probe goes on."""
         columns = {name: getattr(self, name) for name in ("sent", "done", "reader", "seen")}
         until = time.monotonic() if self.until is None else self.until
         return {"kind": self.kind.value, "since": self.since, "until": until, **columns}

@@ -97,6 +97,7 @@ class OrderHandler:
         key, action = order["key"], order["action"]
 
         def arm(undo: actions.Undo) -> None:
+            """Remember how to undo the action, before anything of it is done."""
             self._to_undo[key] = undo
 
         try:
@@ -104,6 +105,7 @@ class OrderHandler:
                 proxy = self._proxies[action["name"]]
 
                 async def pass_on() -> None:
+                    """Undoes the fault of the proxy."""
                     proxy.set(None)
 
                 arm(pass_on)
@@ -186,6 +188,7 @@ async def _until_told() -> None:
             leash, reply = trio.lowlevel.FdStream(os.dup(0)), trio.lowlevel.FdStream(os.dup(1))
 
             async def work() -> None:
+                """Serve until the leash ends; then nothing else of this process may go on."""
                 await serve(leash, reply)
                 nursery.cancel_scope.cancel()
 

@@ -32,17 +32,26 @@ from velro_gate.model.resilience.network import NetworkFault, Outage, ProxyCount
 _ACCEPTS = 64  # at a time: those who are connected already are not kept waiting
 _READS = 8  # pieces of one connection in a row, likewise
 _BACKLOG = 4_096
+"""Connections that may wait to be accepted. The kernel caps it at net.core.somaxconn; with a short queue a burst of the
+service's connections would lose SYNs, a fault that nobody has ordered.
+"""
 _PORT_TRIES = 20
+"""How often a free port is looked for: another process may take it between the look and the binding."""
 _CONNECT_SECONDS = 10.0
+"""How long the dependency may take to accept a connection; then the service's own is reset, as by a dependency that is down."""
 _PAUSE = 0.01
+"""Seconds until ``accept`` is tried again: a listener that cannot accept stays readable, and the loop would spin."""
 _QUEUED = 1 << 23  # bytes that wait for their time, of one connection and direction
 _AT_ONCE = struct.pack("ii", 1, 0)
+"""For SO_LINGER: closing discards what has not been sent and sends RST in place of FIN (socket(7))."""
 
 
 class FaultProxy:
     """Listens for the service, and passes on to the dependency.
 
-    host, port: where the dependency is. carriers: carry what no fault has met; None: tasks carry everything.
+    Args:
+        host, port: where the dependency is.
+        carriers: carry what no fault has met; None: tasks carry everything.
     """
 
     def __init__(
@@ -115,6 +124,8 @@ class FaultProxy:
         shaped = fault is not None and fault.outage is None
         self.shaper = Shaper(fault, self._random) if fault is not None and shaped else None
         if self.outage is Outage.REFUSE and before is not Outage.REFUSE:
+            # On Linux this ends the listening and refuses what waits in the accept queue, and the socket stays bound: closed
+            # and bound again, it could lose its port to another process.
             self._listener.shutdown(socket.SHUT_RDWR)
         elif self.outage is not Outage.REFUSE and before is Outage.REFUSE:
             self._listener.listen(_BACKLOG)
@@ -397,6 +408,7 @@ def _bound(host: str, port: int) -> socket.socket:
         made = socket.socket(family)
         try:
             made.setblocking(False)
+            # Connections of an earlier proxy may lie in TIME_WAIT on this port, which would refuse the binding.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((host, number))
             return made
@@ -418,6 +430,8 @@ async def _accept(listener: socket.socket) -> socket.socket | None:
         await trio.sleep(_PAUSE)
         return None
     accepted.setblocking(False)
+    # Nagle's algorithm and the peer's delayed acknowledgement together would add up to 40 ms to small pieces: latency of the
+    # proxy that would pass for the service's.
     accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return accepted
 

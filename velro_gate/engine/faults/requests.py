@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     import httpx
 
 REQUEST_SECONDS = 10.0
+"""How long a request of an experiment or a probe may take, its body included."""
 MOST_BODY = 1 << 20
+"""Bytes of a probe's response that are looked at: the value that is looked for stands near the beginning, and a body may be
+endless.
+"""
 _MOST_LINE = 1 << 16
+"""Bytes of Redis's first line: its replies to commands are short, and what has no line end is not Redis."""
 _MOST_WORDS = 200
 """Characters of what Redis says for itself that are repeated."""
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
@@ -100,12 +105,15 @@ async def send(client: httpx.AsyncClient, asked: _Request, values: Mapping[str, 
 
 def _sent(client: httpx.AsyncClient, asked: _Request, values: Mapping[str, str]) -> AbstractAsyncContextManager[httpx.Response]:
     def filled(text: str) -> str:
+        """For a query or a header, which httpx encodes."""
         return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
 
     def in_path(text: str) -> str:
+        """For a path: a value with a slash or a question mark in it must not change where the request goes."""
         return _PLACEHOLDER.sub(lambda match: quote(values.get(match[1], match[0]), safe=""), text)
 
     def in_json(text: str) -> str:
+        """For a string in a JSON body: quotes and line ends in a value must not end the string."""
         return _PLACEHOLDER.sub(lambda match: json.dumps(values.get(match[1], match[0]))[1:-1], text)
 
     return client.stream(

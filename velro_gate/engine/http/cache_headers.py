@@ -16,6 +16,7 @@ _PARAMETERS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+')
 _CLOUDFLARE_HIT = frozenset({"hit", "stale", "updating", "revalidated"})
 _CLOUDFLARE_MISS = frozenset({"miss", "expired"})
 _MOST_LETTERS = 24
+"""Of a layer's name: it comes from the service, and stands in tables and comments."""
 
 CacheReading = tuple[bool, str]
 """Whether it was a hit, and of which cache."""

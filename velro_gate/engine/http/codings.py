@@ -31,7 +31,9 @@ MOST_CODINGS = 8
 """Codings on top of each other. There are bodies that unpack to themselves."""
 
 _WITH_HEADER = 16 + zlib.MAX_WBITS
+"""Makes zlib expect the header and trailer of gzip (RFC 1952) in place of its own."""
 _CHUNK = 16 * 1024
+"""Bytes that are unpacked, or packed, in one call."""
 
 
 class CodingError(ValueError):
@@ -140,6 +142,7 @@ def _zstd(body: bytes, enough: int) -> bytes | None:
 
 
 _READ = 256 * 1024
+"""Bytes that are unpacked in one call, so that a small body that holds gigabytes is noticed before they are in memory."""
 _DECODERS = {
     "": _identity,
     "identity": _identity,

@@ -31,6 +31,9 @@ from velro_gate.model.samples import Outcome
 __all__ = ["HANDSHAKES_A_TURN", "MOST_ANSWER", "Connection", "ConnectionState", "Owner", "Wire"]
 
 _RECEIVE = 64 * 1024
+"""Bytes that are asked for in one call. Python allocates as many for each call and gives back what was not filled, so more
+would cost every response; most fit.
+"""
 _BLOCKED = (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 # A member of an enumeration costs a look-up each time it is named; the hot path names these.

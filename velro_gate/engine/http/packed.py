@@ -11,6 +11,7 @@ import zlib
 from velro_gate.engine.http.codings import MOST_MEMBERS
 
 _AT_A_TIME = 256 * 1024
+"""Bytes that are unpacked in one call."""
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 
 

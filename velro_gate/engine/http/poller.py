@@ -95,12 +95,8 @@ def system_set() -> ReadySet:
 class Poller:
     """Calls the handlers of ready sockets. ``run`` is the one task; everything else is called from its thread.
 
-    at: when the sockets whose handlers are being called were found ready. What they bring was there by then, so this is the
-    nearest bound of its arrival: a clock read in each handler would add the time that the handlers before it took. (The rest of
-    a response that was only half there is dated too early by what those handlers took, so by less than a turn.)
-    rested: whether nothing was looked at for a while before that, and nobody knows yet whether the loop had nothing to do or
-    stood still.
-    stalls: where it is written down that what came during a stall is still being read.
+    Args:
+        stalls: where it is written down that what came during a stall is still being read.
     """
 
     def __init__(
@@ -112,7 +108,11 @@ class Poller:
         self._ready = ready or system_set()
         self._now = now
         self.stalls = StallLog() if stalls is None else stalls
+        # When the sockets whose handlers are being called were found ready. What they bring was there by then, so this is the
+        # nearest bound of its arrival: a clock read in each handler would add the time that the handlers before it took. (The
+        # rest of a response that was only half there is dated too early by what those handlers took, so by less than a turn.)
         self.at = 0.0
+        # Nothing was looked at for a while before that, and nobody knows yet whether the loop had nothing to do or stood still.
         self.rested = False
         self._handlers: dict[int, Handler] = {}
 

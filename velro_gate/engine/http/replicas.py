@@ -15,10 +15,13 @@ from collections.abc import Callable, Sequence
 import trio
 
 CHECK_EVERY = 0.5
+"""Seconds between two checks of a replica."""
 CHECK_SECONDS = 1.0
+"""How long a replica may take to answer a check."""
 AWAY_AFTER = 2
 """Failed checks in a row."""
 _STATUS_LINE = 64
+"""Bytes that are read of an answer: its status line; the rest says nothing that a check needs."""
 
 
 class Replicas:
@@ -64,6 +67,7 @@ async def keep_checking(
     """
 
     async def check(replica: int) -> None:
+        """One replica: those that answer slowly must not delay the look at the others."""
         replicas.checked(replica, well=await _is_well(addresses()[replica], replicas.health[replica], tls, server_name))
 
     while True:

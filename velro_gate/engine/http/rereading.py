@@ -25,7 +25,10 @@ _BYTES = re.compile(r"(?:bytearray\()?b(\".*\"|'.*')\)?", re.DOTALL)
 class RereadingParser:
     """Looks like httptools' parser of one answer.
 
-    head: it answers HEAD. most: bytes of headers. skip: bytes of the body that the listener has heard already.
+    Args:
+        head: it answers HEAD.
+        most: bytes of headers.
+        skip: bytes of the body that the listener has heard already.
     """
 
     def __init__(self, listener: Response, *, head: bool, most: int, skip: int = 0) -> None:

@@ -37,7 +37,9 @@ MOST_KEPT = 64 * 1024
 """Bytes of a response that are kept as they came, to be read again or shown."""
 
 _MOST_SPELLINGS = 1_000
+"""Spellings of header names and of cache headers' values that are remembered: a service may make up as many as it likes."""
 _LEAST_STATUS = 100
+"""A status has three digits, of which the first is 1 to 5 (RFC 9110, 15); parsers let smaller numbers through."""
 _LAYER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,23}")
 
 

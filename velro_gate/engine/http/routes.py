@@ -18,7 +18,11 @@ from velro_gate.engine.http.tls import client_context
 from velro_gate.model.scenario import Target
 
 _RESOLVE_SECONDS = 10.0
+"""How long a name may take to resolve, further tries included; the resolver itself gives a name server 5 s a try and tries
+twice by default (resolv.conf(5)).
+"""
 _RESOLVE_AGAIN = 1.0
+"""Seconds until a name that could not be resolved is looked up again: a name server may be busy, or just be starting."""
 LOOK_UP_EVERY = 5.0
 """Seconds between two looks whether the service's name has other addresses."""
 _LOOK_AGAIN = 1.0
@@ -277,6 +281,7 @@ async def _prefer(route: Route) -> None:
     async with trio.open_nursery() as nursery:
 
         async def reach(index: int, address: Address) -> None:
+            """Try one address; the first that takes a connection is preferred, and the others are not tried any further."""
             await trio.sleep(index * _HEAD_START)
             with contextlib.suppress(OSError), trio.socket.from_stdlib_socket(route.new_socket(address.family, 0)) as made:
                 await made.connect(address.sockaddr)

@@ -136,6 +136,8 @@ class HttpUser:
 
     def arrive(self, due: float, step: CompiledStep) -> None:
         """A request falls due: send it, or keep it until the one before it is answered."""
+        # _starting: a closed loop without a pause hands out the next request from within the end of this one. It is kept for
+        # the loop in ``_go_on``, or each request would make the stack deeper.
         if self._step is not None or self._starting:
             self.waiting.append((due, step))
         else:
@@ -291,6 +293,7 @@ class HttpUser:
         context = self._context
         if step.needs_token and not self._tried_login and context.login is not None and context.token not in self.captured:
             self._tried_login = True
+            # The request waits for its login with the due time that it had: logging in is part of what the user waits for.
             self.waiting.appendleft((due, step))
             due, step, queued = context.now(), context.login, 0.0
         elif step is not context.login:
@@ -338,7 +341,10 @@ class HttpUser:
             context.failures.note(step.index, outcome, status, reason, at, partial(self._shown, step, outcome, answer))
         self._leave_bucket()
         self._step = self._request = self._chain = None
+        # After a timeout that is when the sweep found it, later than its deadline: until then the user was busy, so what fell
+        # due meanwhile was queued, and not sent late.
         self._free_at = at if free_at is None else free_at
+        # Only the first request on a connection has its connect time; later ones must not repeat it.
         connect, self._connect_seconds = self._connect_seconds, nan
         context.delivered += self.connection.written
         self.connection.written = False

@@ -45,15 +45,15 @@ class JourneyArrivals:
 
     @property
     def finished(self) -> bool:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return self._inner.finished
 
     async def play(self, alarm: Alarm) -> None:
-        """See Arrivals."""
+        """See ArrivalSource."""
         await self._inner.play(alarm)
 
     def cut(self, at: float) -> float:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return self._inner.cut(at)
 
     def due(self, steps: int, start: float, until: float) -> Ints:
@@ -66,7 +66,7 @@ class JourneyArrivals:
         return made + self._inner.missed(steps, start, until)
 
     def missed(self, steps: int, start: float, until: float) -> Ints:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return self._inner.missed(steps, start, until)
 
 
@@ -124,6 +124,7 @@ class JourneyTransport:
         tls_context = route.tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
         def carrier() -> Carrier:
+            """What one user's requests go over: each user has connections of its own, as a browser has."""
             if scenario.target.http2:
                 return Http2Carrier(wire, tls_context)
             return WireTransport(wire, scenario.target.url, most_answer=MOST_ANSWER)

@@ -34,6 +34,7 @@ from velro_gate.errors import JourneyError, words_of
 from velro_gate.model.scenario import Feeder
 
 _CLOSE_SECONDS = 1.0
+"""How long a journey's client may take to close: the phase must end where a service does not answer a goodbye."""
 _OVER = 1.0
 """Seconds after which a journey that shields itself from being ended gets an error for its request instead."""
 

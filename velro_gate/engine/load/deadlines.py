@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 import trio
 
 _AT_A_TIME = 256
+"""Expiries between two turns of the loop: each closes a socket, and meanwhile no response is read."""
 
 T = TypeVar("T")
 
@@ -56,6 +57,8 @@ class DeadlineBuckets(Generic[T]):
         What leaves, or gets another deadline, before its turn comes is passed over: giving up on one may end others.
         """
         for bucket in list(self._buckets.values()):
+            # A copy of what is overdue: expiring changes the bucket, and one user's expiry may start its next request in this
+            # very bucket.
             for thing, deadline in list(takewhile(lambda entry: entry[1] <= now, bucket.items())):
                 if bucket.get(thing) == deadline:
                     yield thing, deadline

@@ -34,8 +34,12 @@ from velro_gate.model.samples import Outcome, Samples
 from velro_gate.pacing import Schedule, StepOrder, closed_journey, open_schedule
 
 _LOOKS_AGAIN = 3
+"""Users that try to connect when the service fell silent near the end: as many failures as ``LivenessCheck`` asks for."""
 _REFUSALS = (401, 403)
+"""Statuses that refuse credentials: more requests with the same credentials would get nothing else."""
 _AT_A_TIME = 256
+"""Users that connect, or connect again, between two turns of the loop: responses must not wait until ten thousand have begun.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

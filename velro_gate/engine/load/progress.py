@@ -23,8 +23,11 @@ HOPELESS_AFTER = 10.0
 """Seconds for which a phase must be without hope before it is ended."""
 
 _LEAST_FAILURES = 3
+"""One failed connection is an accident of the network, and so may be the retry."""
 _RECENT_SECONDS = 5.0
+"""The figures of the live view are over this long."""
 _RATE_SECONDS = 3
+"""Ticks that the shown rate is averaged over: in one second of a slow plan there may be no request at all."""
 _AWAY = {
     Outcome.REFUSED: "connection refused",
     Outcome.RESET: "connection reset",

@@ -12,7 +12,9 @@ import numpy.typing as npt
 from velro_gate.model.samples import COLUMNS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome, Samples
 
 ROWS = 16_384
+"""Rows of the table, 0.8 MB: a flush, in which no response is read, is rare, and over in about a millisecond."""
 _RECENT = 4_096
+"""Rows that the live view's quantiles are made from: sorting more, once a second, would be felt in the loop."""
 
 # One struct.pack_into is the cheapest way from Python values into columns: .35 µs a row, and nothing to convert at the flush.
 _PACK = struct.Struct("=dddfffHIHBBI")
@@ -74,6 +76,7 @@ class Recorder:
     ) -> None:
         """Keep one sample: the columns of model.samples, in their order."""
         at = self._at
+        # The column has 32 bits; struct would raise where a body has 4 GiB.
         received = min(received, 0xFFFFFFFF)
         _PACK.pack_into(
             self._buffer, at, due, sent, done, queued, connect, first_byte, step, user, status, outcome, cache, received
@@ -89,6 +92,7 @@ class Recorder:
         if not count:
             return
         newest = self._table[max(0, count - _RECENT) : count]
+        # The table is about to be overwritten, and the live view looks back beyond it.
         self._previous = np.concatenate([self._previous, newest])[-_RECENT:]
         columns = {name: self._table[name][:count].copy() for name in COLUMNS}
         for name in ("due", "sent", "done"):

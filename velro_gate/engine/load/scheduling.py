@@ -23,7 +23,13 @@ Deliver = Callable[[float, int, int], None]
 
 
 _CHUNK = 8_192
+"""Arrivals that are turned into Python's numbers at a time: a whole plan at once would stop the loop for as long as that takes,
+and needs several times the memory of its columns.
+"""
 _AT_A_TIME = 256
+"""Arrivals that are handed out between two turns of the loop: a scheduler that is late must not keep responses from being read,
+which would make it later still.
+"""
 PAUSE_AFTER_FAILURE = 0.1
 """Seconds that a closed user waits at least after a failure: a service that is away must not be hammered."""
 
@@ -80,20 +86,22 @@ class OpenScheduler:
                 await trio.lowlevel.checkpoint()
             now, most = self._now(), min(count, at + _AT_A_TIME)
             while at < most and dues[at] <= now:
+                # Counted before it is delivered: should the delivery raise, the arrival was handed out all the same, and must
+                # not also count as missed.
                 self._handed = first + at + 1
                 deliver(dues[at], users[at], steps[at])
                 at += 1
 
     def cut(self, at: float) -> float:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return at if self.finished else min(at, float(self._dues[self._handed]))
 
     def due(self, steps: int, start: float, until: float) -> Ints:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return arrivals_by_step(self._dues, self._steps, steps, start, until)
 
     def missed(self, steps: int, start: float, until: float) -> Ints:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return arrivals_by_step(self._dues[self._handed :], self._steps[self._handed :], steps, start, until)
 
 
@@ -174,16 +182,16 @@ class ClosedScheduler:
         self._deliver(due, user, step)
 
     def cut(self, at: float) -> float:
-        """See Arrivals."""
+        """See ArrivalSource."""
         return min(at, self._waiting[0][0]) if self._waiting else at
 
     def due(self, steps: int, start: float, until: float) -> Ints:
-        """See Arrivals."""
+        """See ArrivalSource."""
         handed = arrivals_by_step(np.array(self._dues), np.array(self._steps), steps, start, until)
         return handed + self.missed(steps, start, until)
 
     def missed(self, steps: int, start: float, until: float) -> Ints:
-        """See Arrivals."""
+        """See ArrivalSource."""
         dues = np.array([due for due, _, _ in self._waiting])
         return arrivals_by_step(dues, np.array([step for _, _, step in self._waiting], np.uint16), steps, start, until)
 

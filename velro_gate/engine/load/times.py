@@ -9,7 +9,11 @@ from velro_gate.model.scenario import Phase
 from velro_gate.pacing import connect_time
 
 SWEEP_EVERY = 0.05
+"""Seconds between two looks at the deadlines. A request that times out is given up this much late at most, and recorded at its
+deadline.
+"""
 TICK_EVERY = 1.0
+"""Seconds between two looks at the whole: live view, liveness, samples that are handed on."""
 SAMPLE_EVERY = 5  # ticks
 STOP_GRACE = 1.0
 """Seconds that requests in flight get when the run is asked to end."""

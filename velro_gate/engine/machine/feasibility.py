@@ -44,8 +44,15 @@ what cannot work at all is refused for it.
 """
 
 _BUSY_USERS = 0.5
+"""Share of the users that may be waiting for a response on average. Above it an arrival often finds its user busy, and response
+times contain waits that the service did not cause.
+"""
 _USUAL_SECONDS = 0.1
+"""The mean response time that is assumed where the scenario has no latency limit."""
 _TIGHT_MEMORY = 0.7
+"""Share of the machine's memory that a plan may take: the forecast is an estimate, and the service and the system need memory
+too.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

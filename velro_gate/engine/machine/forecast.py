@@ -55,6 +55,7 @@ HANDSHAKE_COST = {"http": 0.1e-3, "https": 1.0e-3}
 """Core-seconds to connect one user."""
 
 _ASSUMED_ANSWER = 0.01
+"""Seconds of a response, assumed for a closed loop without a pause, whose rate depends on nothing else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

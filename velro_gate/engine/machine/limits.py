@@ -22,6 +22,7 @@ from velro_gate.engine.machine.control_group import CGROUP, PROC, ControlGroups
 
 _CAP_SYS_RESOURCE = 24  # linux/capability.h: may raise its own hard limits
 _READ_SIZE = 1 << 16
+"""Bytes of a kernel table that are read at a time: with a hundred thousand sockets it has 15 MB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

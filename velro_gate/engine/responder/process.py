@@ -17,7 +17,9 @@ from velro_gate.errors import BrokenError
 from velro_gate.hardening import bare
 
 START_SECONDS = 10.0
+"""How long the responder may take to name its port."""
 STOP_SECONDS = 3.0
+"""How long the responder may take to end by itself after its standard input is closed; then it is killed."""
 
 COMMAND = (sys.executable, "-I", "-S", server.__file__)
 """Isolated and without site-packages: neither the user's environment nor what is installed there has a say."""

@@ -17,7 +17,9 @@ from velro_gate.hardening import bare
 from velro_gate.model.run import PhaseRun, WorkerRun
 
 _EXIT_SECONDS = 2.0
+"""How long a shard may take to end after its link is closed; then it is killed."""
 _STANDARD_ERROR = 2
+"""The descriptor of this process's standard error."""
 
 
 class ShardHost(Protocol):

@@ -22,7 +22,9 @@ from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
 
 _HEAD = struct.Struct("=Q")
+"""A message's length in bytes."""
 _READ_SIZE = 1 << 18
+"""Bytes that are read at a time: a piece of samples has about a megabyte."""
 
 
 # To a shard. Times are seconds since the start of the run.
@@ -130,6 +132,7 @@ class Alive:
 
 
 _LOOKS = 4
+"""Looks within one silence: see ``until_silent``."""
 
 
 async def until_silent(heard: Callable[[], int], seconds: float) -> None:
@@ -165,6 +168,7 @@ class _SocketStream:
         self.send_all, self.receive_some = self._stream.send_all, self._stream.receive_some
 
     def close(self) -> None:
+        """See ByteStream."""
         self._stream.socket.close()
 
 

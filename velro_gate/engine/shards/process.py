@@ -120,6 +120,7 @@ class _Orders:
         """Say when the phase really began: this process may have been late for it."""
 
         async def report() -> None:
+            """Sleep until the instant, and report when that ended."""
             await trio.sleep_until(at)
             self._link.post(PhaseBegan(at=trio.current_time()))
 
@@ -176,15 +177,19 @@ async def _send(load: Load, link: Link, orders: _Orders, beginnings: trio.Nurser
     layers = CacheLayers(load.scenario.cache)
 
     def sink(phase: str, samples: Samples) -> None:
+        """Send them with the names of the cache layers so far, since the head numbers layers for itself."""
         link.post(SampleChunk(phase=phase, samples=samples, layers=tuple(layers.names)))
 
     def observe(progress: Progress) -> None:
+        """Send the state once a second, which also shows that this shard is alive."""
         link.post(Seen(progress=progress))
 
     def finished(run: PhaseRun) -> None:
+        """Send the phase's facts, after the last of its samples: a link keeps the order."""
         link.post(Finished(run=run))
 
     def began(_: Phase, at: float) -> None:
+        """Report the real beginning where several machines must begin together."""
         if beginnings is not None:
             orders.began(at, beginnings)
 

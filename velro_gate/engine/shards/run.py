@@ -55,6 +55,7 @@ LEAD_PER_USER = 20e-6
 """Seconds added to the lead of a phase's start: in it each shard creates its users."""
 
 LOOK_EVERY = 1.0
+"""Seconds between two looks at all shards; what is counted in looks below is about as many seconds."""
 
 _GONE_GRACE = 2
 """Looks after a shard has met a service that is gone until the others are ended: mostly they meet it within a second too."""
@@ -85,6 +86,7 @@ async def run_sharded(
         return await run_load(load, origin=origin, sink=sink, observe=observe, finished=finished, began=began, stop=stop)
 
     def start(zero: float) -> list[ShardHost]:
+        """Start processes on this machine; ``zero`` is the run's start on the monotonic clock."""
         return [start_here(_name(index, count), zero) for index in range(count)]
 
     # A journey's code may start processes.
@@ -172,6 +174,7 @@ class _Member:
 
     @property
     def name(self) -> str:
+        """What it is called in messages."""
         return self.host.name
 
     def is_early(self, end: float) -> bool:
@@ -222,6 +225,8 @@ class _Together:
         self._load, self._order = order.load, order
         self._patience, self._neighbours = patience, neighbours or {}
         self._sink, self._observe, self._finished, self._began = sink, observe, finished, began
+        # Without a buffer: whoever reports waits until the report is taken, so samples cannot pile up in memory before a slow
+        # sink.
         self._send, self._inbox = trio.open_memory_channel[tuple[_Member | None, object]](0)
         self._ending = False
         self._until: float | None = None
@@ -280,6 +285,7 @@ class _Together:
         lost = tuple(member.lost for member in self.members if member.lost is not None)
         if lost:
             return not_begun(phase, now(), shards_lost=lost)
+        # The shard with the most users decides: rounded up.
         users = -(-phase.users // len(self.members))
         begin = now() + self._patience.lead + users * LEAD_PER_USER
         end = begin + phase.ramp + phase.duration
@@ -342,6 +348,7 @@ class _Together:
             if isinstance(message, _Look):
                 self._look_round()
             return
+        # Whatever it says, it is alive: a worker that sends samples need not send a sign of life as well.
         member.silent = 0
         if isinstance(message, SampleChunk):
             member.received.add(message.samples)

@@ -16,6 +16,7 @@ from velro_gate.units import format_count
 
 _PART = re.compile(r"\.([A-Za-z_][A-Za-z0-9_-]*)|\[(\d+)\]")
 _MOST_CAME = 1_000
+"""Characters of a value that a failed check shows."""
 
 MOST_CAPTURED = 64 * 2**10
 """Characters of a value: each user keeps its own, and sends it with each request that needs it."""

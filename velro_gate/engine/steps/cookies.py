@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 _AGE = re.compile(r"(-?)([0-9]+)")
 _MOST_DIGITS = 15
+"""Digits of a Max-Age that a float holds exactly; a longer one is for ever."""
 _MOST = 200
 """Cookies of one user; what a service sets beyond is not kept."""
 

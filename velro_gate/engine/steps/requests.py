@@ -254,6 +254,7 @@ class _Cutter:
         """The text with a token for each placeholder."""
 
         def token(match: re.Match[str]) -> str:
+            """A mark in place of one placeholder, which survives the encoding of what surrounds it."""
             self._found.append(self._sources.find(match[1], encode, self._where))
             return f"vG{len(self._found) - 1}x{_MARK}xGv"
 

@@ -38,13 +38,16 @@ AT_ONCE = 512
 POWERS = (0.05, 0.10, 0.20)
 """Worsenings that are put into one figure of each run, to see how many are found."""
 FEW = (1, 2, 3, 4)
+"""Numbers of baselines with which a gate starts."""
 
 FALSE_FAILS = {"spl_jdom": 0.0, "fastify": 0.02}
 """To reach, by data set; of all others DEFAULT_FALSE_FAILS."""
 DEFAULT_FALSE_FAILS = 0.01
+"""The share of unchanged runs that may fail, of every other data set."""
 BLOCKED = 0.05
 """The share of unchanged runs that may end with exit code 3, where the data show what runs of one job have in common."""
 FEW_FALSE_FAILS = 0.005
+"""The same with few baselines: whoever has just begun must not meet a false alarm first."""
 _BLOCKED_TARGETS = ("otel_java", "mountpoint_s3")
 
 LABELLED_MARGIN = 0.005
@@ -237,6 +240,7 @@ def _answers(series: RecordedSeries, arm: _Arm, pieces: Sequence[_Piece], furthe
     epochs = np.concatenate([piece.epochs for piece in pieces])
 
     def any_of(which: str, *fields: str) -> Bools:
+        """For each job, whether any of its figures is so in one of these fields."""
         rows = [getattr(getattr(piece, which), field).any(axis=-1) for field in fields for piece in pieces]
         return np.asarray(np.concatenate(rows).reshape(len(fields), -1).any(axis=0))
 
@@ -276,6 +280,7 @@ def _joined(parts: Sequence[Replayed]) -> Replayed:
     raw = [part.raw for part in parts if part.raw is not None]
 
     def all_of(field: str) -> Bools:
+        """One field of all parts, one after another."""
         return np.concatenate([getattr(part, field) for part in parts])
 
     return Replayed(
@@ -296,6 +301,7 @@ def _without_change(name: str, source: str, judged: Replayed) -> Iterator[Figure
         rules[naive_rules.RAW] = float(judged.raw.mean())
 
     def of(what: str, hits: Bools, aim: Aim, target: float | None = None, naive: dict[str, float] | None = None) -> Figure:
+        """One figure of this series."""
         return figure_of(name, what, int(hits.sum()), count, aim, target, naive)
 
     blocked = BLOCKED if source in _BLOCKED_TARGETS else None

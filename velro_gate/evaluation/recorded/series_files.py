@@ -33,6 +33,7 @@ TIDY = ("series", "job", "time", "arm", "figure", "kind", "value")
 HOSTS = (range(21), range(21, 36), range(36, 58))
 """The runs of spl_jdom, by the host that they were made on."""
 FAMILY = 8
+"""Figures that are judged together."""
 SHORTEST = 8
 """Jobs that a series must have, so that something can be said of it."""
 

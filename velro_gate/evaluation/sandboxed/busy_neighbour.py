@@ -16,6 +16,7 @@ import time
 BUSY = (1.0, 5.0)
 """Seconds of a busy stretch, drawn evenly; an idle one lasts twice as long on average."""
 _LOOK_EVERY = 0.05
+"""Seconds between two looks at whether to end."""
 
 
 def main(core: int, seed: int) -> None:

@@ -37,11 +37,14 @@ class FindCapacity(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSearches:
-    """folder: of their results; searches that are there are not made again. count: of searches. minutes: for each."""
+    """Searches for the capacity of the sandbox, whose true capacity is known."""
 
     folder: Path
+    """Of their results; searches that are there are not made again."""
     count: int
+    """Of searches."""
     minutes: float
+    """For each search."""
 
 
 def sandbox_capacities(

@@ -38,15 +38,16 @@ RAMP, SECONDS = 2.0, 13.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseRuns:
-    """folder: of the runs; those that are there are not made again. count: runs of each cause; clean: without one.
-
-    only: names of the causes; empty: all of them.
-    """
+    """Runs of the sandbox with a cause injected into each, and runs without one."""
 
     folder: Path
+    """Of the runs; those that are there are not made again."""
     count: int
+    """Runs of each cause."""
     clean: int
+    """Runs without a cause."""
     only: tuple[str, ...] = ()
+    """Names of the causes; empty: all of them."""
 
     @property
     def wanted(self) -> tuple[Injection, ...]:
@@ -147,6 +148,7 @@ class _Acting:
         """Looks at the progress that is passed on."""
 
         def observe(progress: Progress) -> None:
+            """Start the injection in time for its instant, once the measured stretch has begun."""
             if not self._started and progress.stage is Stage.MEASURE and progress.elapsed >= RAMP + AT - 0.5:
                 self._started = True
                 self._thread.start()

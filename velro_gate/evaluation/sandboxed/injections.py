@@ -56,32 +56,37 @@ def _nothing(_: InjectionPlace) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectionPlace:
-    """Where a cause is injected. sandbox: under load. redis: process id of its Redis; None: it has none of its own.
-
-    stack: what is undone when the run has ended. over: whether it has.
-    """
+    """Where a cause is injected."""
 
     sandbox: RunningSandbox
+    """The sandbox under load."""
     redis: int | None
+    """Process id of its Redis; None: it has none of its own."""
     stack: contextlib.ExitStack
+    """What is undone when the run has ended."""
     over: Callable[[], bool]
+    """Set when the run has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injection:
-    """A cause. code: of the bottleneck that must be reported first. settings: of the sandbox. before: done before the load;
-    act: done AT seconds into the measured stretch, in a thread of its own. needs_redis: the sandbox gets a real one.
-    """
+    """A cause."""
 
     name: str
     code: str
+    """Of the bottleneck that must be reported first."""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the sandbox."""
     before: Act = _nothing
+    """Done before the load."""
     act: Act = _nothing
+    """Done AT seconds into the measured stretch, in a thread of its own."""
     needs_redis: bool = False
+    """The sandbox gets a real one."""
 
 
 AT = 4.0
+"""Seconds into the measured stretch at which a cause sets in."""
 
 
 def _order(**order: object) -> Act:
@@ -96,6 +101,7 @@ def _disturbed(count: int, busy: float, idle: float) -> Act:
     """Processes that are nobody's children, as those of other users are."""
 
     def act(place: InjectionPlace) -> None:
+        """Start the neighbours, each for ``LONGEST`` seconds at most, should nobody end them."""
         for _ in range(count):
             _detached(place.stack, _NEIGHBOUR, str(busy), str(idle), str(LONGEST))
 

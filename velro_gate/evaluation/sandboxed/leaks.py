@@ -22,6 +22,7 @@ from velro_gate.sandbox.process import running_sandbox
 from velro_gate.sandbox.settings import Settings
 
 RATE = 100.0
+"""Requests a second."""
 INJECTED: Mapping[str, Mapping[str, float]] = {
     "rss_growth_share": {"bytes": 20_000},
     "descriptor_growth_share": {"descriptors": 0.01},
@@ -31,10 +32,12 @@ INJECTED: Mapping[str, Mapping[str, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxLeaks:
-    """folder: of the runs. count: of each kind."""
+    """Runs of the sandbox with leaks of known sizes."""
 
     folder: Path
+    """Of the runs."""
     count: int
+    """Of each kind."""
 
 
 def sandbox_leak_figures(asked: SandboxLeaks, world: Effects) -> Iterator[Figure]:

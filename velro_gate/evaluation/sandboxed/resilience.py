@@ -55,15 +55,14 @@ _Kinds = Mapping[tuple[str, Expected], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version of the sandbox. misses: what it has to miss, by experiment, and what the sentence has to say.
-
-    follows: what else may be missed because of it: where every write is acknowledged, nobody sees a breaker open.
-    """
+    """One version of the sandbox."""
 
     name: str
     wrong: tuple[str, ...] = ()
     misses: _Kinds
+    """What it has to miss, by experiment, and what the sentence has to say."""
     follows: frozenset[tuple[str, Expected]] = frozenset()
+    """What else may be missed because of it: where every write is acknowledged, nobody sees a breaker open."""
 
 
 _SILENT, _RESETS, _RENAMED = "database_silent", "redis_resets", "model_renamed"
@@ -115,11 +114,14 @@ FAULTS: _Kinds = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResilienceRuns:
-    """folder: of the runs; complete ones are not made again. count: of each version. killed: runs to kill; 0: as many."""
+    """Runs of each version of the sandbox, right or wrong on purpose."""
 
     folder: Path
+    """Of the runs; complete ones are not made again."""
     count: int
+    """Of each version."""
     killed: int = 0
+    """Runs to kill; 0: as many."""
 
 
 def resilience_figures(

@@ -20,8 +20,11 @@ from velro_gate.gate.measure.effects import Effects
 from velro_gate.sandbox.process import RunningSandbox
 
 _BEGUN_WITHIN = 60.0
+"""How long a run may take until its fault is there."""
 _UNDONE_WITHIN = 10.0
+"""How long the undoing may take after the run was killed."""
 _LOOK_EVERY = 0.02
+"""Seconds between two looks."""
 
 
 def undo_figure(folder: Path, count: int, world: Effects, sandbox: RunningSandbox) -> Figure:

@@ -42,6 +42,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.store.baselines import load_baselines
 
 BASELINES = 5
+"""Accepted runs before the jobs: with as many the noise is the runs' own and no longer the prior's."""
 STEP, SLOWDOWN = "authorization_check", 0.16
 """The share by which the service's own time in this step grows. A response holds more than that: in a bank of 800 blocks p95
 grew by .64 of it, so by 10 % here.
@@ -162,6 +163,7 @@ def measure_job(sandbox: Sandbox, kind: JobKind, results: Results, seed: int) ->
     options = DuetOptions(seed=seed, block=asked.shape.seconds, warm_up=asked.shape.warm_up, pilot=False)
 
     def side_by_side(smaller: Setup, place: Results) -> tuple[RunRecord, DuetRecord]:
+        """A duet with the unchanged sandbox as base build."""
         with no_duet_without_a_base():
             return duet(smaller, sandbox.builds(kind), options, place, world, None)
 

@@ -38,12 +38,16 @@ MINUTES = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """workers and the mean seconds that one takes for a request. constant: every request takes exactly that. limit: on p95."""
+    """A service of some workers behind one queue, in the notation of Kendall: M/M/c, or M/D/c where ``constant``."""
 
     workers: int
+    """Requests that are served at a time."""
     service: float
+    """Mean seconds that a worker takes for a request."""
     limit: float
+    """On p95, in seconds."""
     constant: bool = False
+    """Every request takes exactly the mean."""
 
     @property
     def name(self) -> str:
@@ -154,6 +158,7 @@ def true_capacity(queue: Queue, *, seconds: float = 2_000.0, seed: int = 1) -> f
     service = np.full(count, queue.service) if queue.constant else draws * queue.service
 
     def p95(rate: float) -> float:
+        """At this rate, without the first twentieth, in which the queue fills."""
         times = response_times(np.cumsum(gaps / rate), service, queue.workers)
         return float(np.quantile(times[count // 20 :], 0.95))
 

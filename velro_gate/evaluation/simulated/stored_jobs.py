@@ -20,7 +20,9 @@ from velro_gate.model.verdict import Change
 
 STEPS = ("one", "two", "three", "four")
 REQUESTS = 20_000
+"""Of one simulated run."""
 ERRORS = 0.001
+"""Error rate of an unchanged build."""
 PHASE = Phase(name="steady", users=100, ramp=0.0, duration=60.0, arrivals=ClosedArrivals(think_time=1.0))
 _PLACE = Environment(runner="made up", cpu_model="", cores=1, memory=1, kernel="", python="", tool="")
 _HEALTH = GeneratorHealth(
@@ -100,6 +102,7 @@ def phase_of(row: Floats, failed: int) -> PhaseSummary:
     y = row.tolist()
 
     def time(median: float, worse: float, n: int) -> Estimate:
+        """An exact figure: what differs between jobs is drawn outside."""
         return Estimate.exact(median * math.exp(worse), n=n)
 
     ok = REQUESTS - failed

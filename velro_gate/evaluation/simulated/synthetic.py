@@ -29,6 +29,7 @@ AT_ONCE = 200
 """Jobs that are simulated at one time, to bound the memory."""
 PAIRS = LOOKS[-1].pairs
 FALSE_FAILS = 12 / 2000
+"""To reach: the share of jobs without a change that may fail."""
 POLICY = Policy()
 BASELINES, HISTORY = 10, 30
 
@@ -72,6 +73,7 @@ def duet_figures(count: int, seed: int) -> Iterator[Figure]:
 
 CURVE_SDS = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.10, 0.12)
 CURVE_WORSE = 0.10
+"""The change whose detection the second panel shows."""
 OURS = "duet"
 
 

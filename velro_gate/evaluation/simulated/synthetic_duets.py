@@ -25,7 +25,9 @@ from velro_gate.units import tight_percent
 
 PAIRS = LOOKS[-1].pairs
 CORRELATION = 0.6
+"""Between the metrics of one block: latencies of one service rise together."""
 AT_ONCE = 500
+"""Duets that are simulated in one array: a bound on memory alone."""
 POLICY = Policy()
 
 Blocks = Floats
@@ -130,6 +132,7 @@ HOSTILE: Mapping[str, MakeBlocks] = {
 NOISIER_HEAD = "a noisier head build"
 
 FALSE_FAILS = 0.01
+"""To reach: the share of duets without a change that may fail, under each kind of noise."""
 
 
 def hostile_figures(count: int, seed: int) -> Iterator[Figure]:

@@ -45,6 +45,7 @@ def publish_alerts(
     if issue and api is not None:
 
         def settle() -> IssueOutcome:
+            """Open, update or close the issue, within one attempt of publishing."""
             return _settled(api, record, found, outlets, links)
 
         outcome = _attempt(settle, outlets.say)

@@ -102,6 +102,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
     chosen = {name: value for name, value in (dispatched or {}).items() if name in CHOSEN_BY_PEOPLE}
 
     def of(name: str) -> str:
+        """An input by its name, else by its environment variable."""
         return (chosen.get(name) or environ.get(f"VELRO_{name.upper().replace('-', '_')}", "")).strip()
 
     blank = Inputs()

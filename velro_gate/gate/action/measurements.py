@@ -118,6 +118,7 @@ class JobMeasurements:
             results = take_up(first, inputs.output)
 
             def again(needed: Repeats) -> Further:
+                """Run phases again, the service being served once more."""
                 served = self._served(setup, results, service)
                 return phases_again(needed, setup=served, results=results, effects=effects, calibration=self._calibration)
 
@@ -191,11 +192,13 @@ class JobMeasurements:
 
         def side_by_side(names: tuple[str, ...]) -> Further:
             # The cores belong to the builds of the duet.
+            """Measure these phases in a duet."""
             service.close()
             measure = partial(self._beside, effects=effects)
             return phases_side_by_side(names, setup=setup, results=results, effects=effects, measure=measure)
 
         def started_again(needed: Repeats) -> Further:
+            """Run phases again with the service freshly started."""
             return alone(needed, setup=self._served(setup, results, service))
 
         return Confirming(again=elsewhere if later else started_again, side_by_side=side_by_side, seconds=seconds)

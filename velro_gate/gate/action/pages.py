@@ -23,12 +23,13 @@ _PUBLIC = "https://github.com"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
-    """Where the page is kept. path: its folder in the branch, which other pages may share."""
+    """Where the page is kept."""
 
     git: Git
     pause: Pause
     branch: str
     path: str
+    """Its folder in the branch, which other pages may share."""
 
     def publish(self, store: Store, scratch: Path, say: Callable[[str], None]) -> None:
         """Make the page from what is stored by now, and push it. What goes wrong is said, and changes nothing else.
@@ -37,6 +38,7 @@ class Pages:
         """
 
         def change(folder: Path) -> str:
+            """Draw the page from the newest baselines; called again after a rejected push, with those that exist by then."""
             with tempfile.TemporaryDirectory(dir=scratch) as fresh:
                 stored = Path(fresh, "baselines")
                 stored.mkdir()

@@ -194,6 +194,7 @@ class _Telling:
         self.failures: list[PublishError] = []
 
     def attempt(self, act: Callable[[], None]) -> None:
+        """Publish one thing; a failure is recorded and shown, and does not keep the rest from being published."""
         try:
             act()
         except PublishError as error:
@@ -217,6 +218,7 @@ def _tell_status(outlets: Outlets, telling: _Telling, state: CommitState, descri
     )
 
     def act() -> None:
+        """Set the status, and say so where it shows another job's result."""
         shown = set_status(api, sha, status)
         if shown is not state:
             why = "that is another job's result" if shown is not CommitState.PENDING else "other jobs have not finished"
@@ -232,6 +234,7 @@ def _tell_comment(outlets: Outlets, telling: _Telling, marker: str, text: str) -
     body = about_head(text, outlets.comment_sha)
 
     def act() -> None:
+        """Create or update the comment, and say why there is none where the pull request has moved on."""
         result = upsert_comment(
             api, number=number, head_sha=outlets.comment_sha, marker=marker, body=body, author=outlets.author
         )

@@ -116,6 +116,9 @@ class BranchStore:
         refusal: BrokenError | GateFailedError | None = None
 
         def change(folder: Path) -> str:
+            """Add the record to the baselines that exist by now; a refusal is kept for the verdict unless refused runs are
+            stored, too.
+            """
             nonlocal refusal
             try:
                 line, refusal = acceptance.add(record, folder), None

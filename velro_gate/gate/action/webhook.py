@@ -24,11 +24,13 @@ _TEAMS = (".webhook.office.com", ".logic.azure.com", ".powerplatform.com")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
-    """One webhook. key: for the signature; empty: messages are not signed. format: None: by the address."""
+    """One webhook."""
 
     url: str = field(repr=False)
     key: str = field(default="", repr=False)
+    """For the signature; empty: messages are not signed."""
     format: MessageFormat | None = None
+    """None: chosen by the address."""
     clock: Clock = field(default_factory=Clock)
     transport: httpx.BaseTransport | None = None
 

@@ -100,6 +100,7 @@ class BuildRunner:
         folders = {side: (self._code(place, side), *self._own_folder(side)) for side, place in places.items()}
 
         def command(side: Side, revision: Revision) -> BuildCommand:
+            """How this side is started, in the folder of its checkout."""
             other = Side.HEAD if side is Side.BASE else Side.BASE
             return BuildCommand(
                 line=self.start,

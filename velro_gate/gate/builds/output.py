@@ -17,16 +17,21 @@ from velro_gate.store.files import unwritable, write_whole
 from velro_gate.units import format_count
 
 TAIL_LINES = 12
+"""Of what a build printed last, shown where it failed."""
 _TAIL_BYTES = 8_192
+"""Bytes that are read for them."""
 MOST_BYTES = 4 << 20
 """What is kept of an output: its end. A service that logs each request would fill the artifact."""
 
 
 class BuildOutput:
-    """The output of one build, all of its starts one after another. secrets: what nobody may read in it.
+    """The output of one build, all of its starts one after another.
 
     The command writes into a file without a name. ``path`` gets the masked text from ``keep``, so nothing unmasked is left
     behind, however this process ends.
+
+    Args:
+        secrets: what nobody may read in it.
     """
 
     def __init__(self, path: Path, secrets: Iterable[str] = ()) -> None:

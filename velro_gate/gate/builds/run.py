@@ -26,12 +26,14 @@ from velro_gate.model.resilience.experiment import Proxy
 from velro_gate.model.scenario import Target
 
 START_SECONDS = 60.0
+"""How long a build may take until it answers its health check."""
 STOP_SECONDS = 10.0
 """How long a command has to end after SIGTERM, before SIGKILL."""
 
 _NAMED = {Side.BASE: "the address that --base-url gives", Side.HEAD: "the address that --head-url or --url gives"}
 _STARTING_SECONDS = 5.0  # for an address: whoever names one says that it is there
 _PORT_TRIES = 5
+"""How often a free port is looked for: another process may take it before the build does."""
 _ASK_EVERY = 0.1  # what is waited beyond the start is waited in every block
 _SUPERVISOR = (sys.executable, "-I", "-S", supervisor.__file__)
 
@@ -108,6 +110,9 @@ class Builds:
         """The same, started with the addresses of these proxies."""
 
         def of(build: Build) -> Build:
+            """The build with the addresses of its dependencies led through the proxies; a build that runs elsewhere already is
+            left as it is.
+            """
             if not isinstance(build, BuildCommand):
                 return build
             line, environ = through_proxies(build.line, build.environ, proxies)
@@ -257,6 +262,7 @@ async def _require_health(process: trio.Process, build: BuildCommand, side: Side
     async with trio.open_nursery() as nursery:
 
         async def ended() -> None:
+            """Wait until the command ends, which it should not: then say how, and what it printed."""
             nonlocal fault
             assert process.stdout is not None
             said = await process.stdout.receive_some()

@@ -36,10 +36,14 @@ from pathlib import Path
 from typing import Any
 
 _PR_SET_CHILD_SUBREAPER = 36
+"""From linux/prctl.h: orphaned descendants become children of this process (prctl(2)), so that it can find and end them."""
 _PROC = Path("/proc")
 _LOOK_EVERY = 0.02
+"""Seconds between two looks at whether all descendants have ended."""
 _KILL_SECONDS = 5.0
+"""How long processes may take to be gone after SIGKILL: one in an uninterruptible wait goes only after it."""
 _ASK_SECONDS = 5.0
+"""How long a command that lists processes may take."""
 _UNTRANSFERABLE = ("XDG_", "SUDO_")
 
 

@@ -147,6 +147,7 @@ class BlockRunner:
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
+                """End the block when the duet is asked to stop."""
                 await self.stop.wait()
                 nursery.cancel_scope.cancel()
 
@@ -162,11 +163,12 @@ class BlockRunner:
         control = Control(self._control_url)
 
         async def ask() -> None:
-            # Not in the warm-up, which counts in nothing.
+            """Ask the control in the measured stretch: what the warm-up shows counts in nothing."""
             await trio.sleep(phases[0].ramp)
             await control.ask()
 
         def observe(progress: Progress) -> None:
+            """Show the block as a phase of the duet."""
             title = place.title if len(phases) == 1 else f"{place.title}, {progress.phase}"
             self._effects.observe(replace(progress, phase=title, phase_number=place.number, phase_count=place.count))
 

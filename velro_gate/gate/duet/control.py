@@ -13,6 +13,7 @@ ASKED_EVERY = 0.02
 """Seconds between two requests: little compared with any load that is worth comparing."""
 
 _TIMEOUT = 2.0
+"""Seconds; a control that takes longer has failed."""
 _QUESTION = b"GET / HTTP/1.1\r\nHost: control\r\n\r\n"
 _END = b"}"
 

@@ -30,13 +30,16 @@ from velro_gate.model.scenario import ALL_STEPS
 WARM_UP, BLOCK = 10.0, 60.0
 """Seconds; what a duet without a pilot takes where nothing else is asked for."""
 MOST_SECONDS = 20 * 60.0
+"""The time of a whole duet where nobody has named another."""
 PILOT_SECONDS = 10.0
 """Measured in each of the pilot's blocks."""
 
 LEAST_WARM_UP, MOST_WARM_UP = 3.0, 10.0
 _PILOT_RAMP = 2.0
+"""Seconds of the pilot's ramp, before anything is known about the service's warm-up."""
 _OVERHEAD = 3.0  # assumed without a pilot: a start, a stop
 _SHOWN = 4
+"""Figures whose smallest detectable change is named."""
 _DRAWS = 100_000  # apart from those of any pair
 
 

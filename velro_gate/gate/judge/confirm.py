@@ -127,6 +127,7 @@ def _again(
         return judging.settle(None), None
 
     def said(further: Further, missing: Mapping[str, str]) -> Further:
+        """The further runs, with what could not be measured again and why."""
         found = dataclasses.replace(further, missing={**missing, **late}, second_job=confirming.second_job)
         return found if missed is None else dataclasses.replace(found, no_duet=missed.reason, advice=missed.advice)
 

@@ -24,9 +24,10 @@ VARIABLE = "VELRO_PUSH_TOKEN"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushgateway:
-    """One Pushgateway. url: up to its path, with user and password where it asks for them; shown nowhere but for the host."""
+    """One Pushgateway."""
 
     url: str = field(repr=False)
+    """Up to its path, with user and password where it asks for them; shown nowhere but for the host."""
     token: str = field(default="", repr=False)
     """Sent as a bearer token; empty: none is."""
     clock: Clock = field(default_factory=Clock)

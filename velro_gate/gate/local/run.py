@@ -44,9 +44,10 @@ class Confirmable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartedService:
-    """A service that is started for the run and stopped after it. line: for the shell, serves on the port in PORT."""
+    """A service that is started for the run and stopped after it."""
 
     line: str
+    """For the shell, serves on the port in PORT."""
     folder: Path
 
     @contextmanager
@@ -200,6 +201,7 @@ def _confirming(
     options = DuetOptions(seed=confirm.seed, most_seconds=confirm.seconds)
 
     def side_by_side(smaller: Setup, folder: Results) -> tuple[RunRecord, DuetRecord]:
+        """Measure the suspicious phases in a duet of both builds."""
         with no_duet_without_a_base():
             say_forecast(smaller.phases, options, effects.say)
             return duet(smaller, builds, options, folder, effects, calibration)

@@ -31,6 +31,7 @@ from velro_gate.monitor.prometheus import PrometheusText
 RATE = 10.0
 """Requests a second: polite, and quick enough for a person who waits."""
 _SECONDS = 10.0
+"""How long a single request may take."""
 _NAMED = {source.name: source.label for source in WATCHED.values() if source.key != "prometheus"}
 _IN_WORDS = {
     Outcome.CHECK: "a check on its body failed",

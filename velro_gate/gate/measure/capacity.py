@@ -38,7 +38,9 @@ RAMP = 2.0
 """Seconds in which users connect and the rate rises, before each measured stretch."""
 
 JOINS_A_SECOND = 3_000.0
+"""Users that connect in a second of a trial's ramp: more would overflow accept queues, and their retries would be measured."""
 PAUSE = 1.0
+"""Seconds between two trials at least, in which the service works off what the last one has left."""
 LONGEST_PAUSE = 10.0
 """Seconds between two stretches: for what the first one left in the service."""
 
@@ -48,13 +50,13 @@ FEWEST_OF_PLAN, MOST_OF_PLAN = 1.0 / 64.0, 32.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityOptions:
-    """unit: what is varied; None: the rate where the plan has one, else the users. seconds: for the whole search. start: the
-    first load; None: half of the plan's.
-    """
+    """What somebody chose about a search."""
 
     seconds: float
+    """For the whole search."""
     unit: LoadUnit | None = None
     start: float | None = None
+    """The first load; None: half of the plan's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class LoadPlan:
 
     phase: Phase
     unit: LoadUnit
+    """What is varied; None: the rate where the plan has one, else the users."""
 
     @property
     def wanted(self) -> float:
@@ -258,6 +261,7 @@ class _Search:
         parts: list[Samples] = []
 
         def observe(progress: Progress) -> None:
+            """Show the trial as a phase, and end it where the service drowns."""
             title = f"{phase.name}, {self._load(step.load)}"
             # How many there will be depends on what they show.
             self._effects.observe(replace(progress, phase=title, phase_number=number, phase_count=0))

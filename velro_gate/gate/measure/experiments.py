@@ -85,7 +85,10 @@ def through_proxies(line: str, environ: Mapping[str, str], proxies: Sequence[Pro
     addresses = {proxy.name: proxy.address for proxy in proxies}
 
     def put_in(text: str) -> str:
+        """A text with the proxies' addresses in it; other placeholders stay for whoever knows their values."""
+
         def address(match: re.Match[str]) -> str:
+            """Of the named proxy."""
             return addresses.get(match[2], match[0]) if match[1] == "proxy" else match[0]
 
         return _PLACEHOLDER.sub(address, text) if "${proxy." in text else text
@@ -103,20 +106,22 @@ class Broken:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Experimenter:
-    """Carries out the experiments of each phase. origin: the run's start on trio's clock. environ: of commands.
-
-    log: gets a line when something is begun or undone. note: gets why something could not be. user: whom commands run as.
-    """
+    """Carries out the experiments of each phase."""
 
     injector: Injector
     target: Target
     secrets: Mapping[str, str]
     environ: Mapping[str, str]
+    """The environment of commands."""
     origin: float
+    """The run's start on trio's clock."""
     log: logging.Logger
+    """Gets a line when something is begun or undone."""
     note: Callable[[str], None]
+    """Gets why something could not be begun or undone."""
     nursery: trio.Nursery
     user: OtherUser | None = None
+    """Whom commands run as."""
     _carried: list[CarriedOut] = field(default_factory=list)
     _counts: list[DependencyCount] = field(default_factory=list)
     _scopes: dict[str, trio.CancelScope] = field(default_factory=dict)

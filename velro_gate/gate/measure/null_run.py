@@ -48,7 +48,10 @@ connection is a search through thousands of ports, which stops the loop for mill
 """
 
 _JOINS_A_SECOND = 3_000.0
+"""Users that connect in a second of the ramp, so that the responder's accept queue does not overflow."""
 _LEAST_RAMP = 0.5
+"""Seconds."""
+# As long as a usual token or id: what is sent must have about the length of what the real run sends.
 _STAND_IN = "x" * 32
 _NAME = "the null run"
 _ELSEWHERE = RunningResponder(url="http://127.0.0.1:9", pid=0)
@@ -145,9 +148,10 @@ class MeasureNullRun(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NullRunMissing:
-    """The generator alone was not measured. reason: why, in a sentence for the run's notes."""
+    """The generator alone was not measured."""
 
     reason: str
+    """Why, in a sentence for the run's notes."""
 
 
 class Calibration:
@@ -227,6 +231,7 @@ def null_scenario(scenario: Scenario, url: str) -> Scenario:
     captured = [f"${{{capture.name}}}" for step in makers for capture in step.captures]
 
     def known(text: str) -> str:
+        """With a stand-in for what a response would have given: the responder's responses give nothing."""
         for placeholder in captured:
             text = text.replace(placeholder, _STAND_IN)
         return text

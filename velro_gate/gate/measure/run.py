@@ -125,6 +125,7 @@ def masked(phases: Sequence[PhaseRun], hidden: Sequence[str]) -> tuple[PhaseRun,
     """The same, what the service showed in its failed responses free of these values."""
 
     def clean(failed: FirstFailure) -> FirstFailure:
+        """The failure with secrets masked, before it is kept anywhere."""
         request, reason = mask(failed.request, hidden), mask(failed.reason, hidden)
         return replace(failed, request=request, reason=reason, came=mask(failed.came, hidden), seen=mask(failed.seen, hidden))
 
@@ -161,6 +162,7 @@ def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
     """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be."""
 
     def warn(caveat: Shortfall) -> None:
+        """Say what the machine may be too small for, at once and in the log."""
         log.warning("%s: %s", caveat.phase, caveat.sentence)
         effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
 
@@ -193,12 +195,14 @@ async def _measure(
     log.info("service is healthy: %s", health)
 
     def note(sentence: str) -> None:
+        """Log a sentence, and keep it for the record."""
         log.warning("%s", sentence)
         notes.append(sentence)
 
     broken = Broken()
 
     def experimenting(origin: float, nursery: trio.Nursery) -> Experimenter | None:
+        """What carries out the experiments of this run; None where it has none."""
         return (
             None
             if setup.injector is None
@@ -216,6 +220,7 @@ async def _measure(
         )
 
     def keep_broken(found: Broken) -> None:
+        """Remember why an experiment broke the run, for when the load has ended."""
         nonlocal broken
         broken = found
 
@@ -264,6 +269,7 @@ async def watched_load(
     newest = NewestReadings()
 
     def keep(reading: Reading) -> None:
+        """Keep a reading for the record, and as the newest for the live page."""
         readings.append(reading)
         newest.keep(reading)
 
@@ -281,6 +287,7 @@ async def watched_load(
             experimenter = experimenting(origin, nursery)
 
             def finished(ran: PhaseRun) -> None:
+                """Log what a phase was like, and have its experiments concluded."""
                 _log_phase(log, ran)
                 if experimenter is not None:
                     experimenter.finished(ran)
@@ -339,6 +346,7 @@ async def stop_on_signal(signals: tuple[signal.Signals, ...], stop: trio.Event, 
 
 def _observer(observe: Callable[[Progress], None], log: logging.Logger) -> Callable[[Progress], None]:
     def see(progress: Progress) -> None:
+        """Log the state and show it."""
         log.debug("%s", progress)
         observe(progress)
 

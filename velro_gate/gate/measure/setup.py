@@ -55,11 +55,13 @@ def number_of_shards(text: str) -> int | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherUser:
-    """Whom the commands of experiments run as. line, rights: its shell, as ``subprocess.Popen`` takes them; folder: its own."""
+    """Whom the commands of experiments run as."""
 
     line: tuple[str, ...]
     rights: Mapping[str, Any]
+    """``line`` and ``rights``: its shell, as ``subprocess.Popen`` takes them."""
     folder: Path
+    """Its own."""
     environ: Mapping[str, str]
 
 

@@ -16,6 +16,7 @@ MOST_ROUND_TRIP = 0.010
 """Seconds; the begin of a phase is known to half of it on each worker, and 25 ms between two of them are a caveat."""
 
 MOST_TIME_OF_DAY = 0.1
+"""Seconds by which a worker's time of day may differ before it is worth a word: logs of several machines are compared by it."""
 LEAST_BANDWIDTH = 2.5e6
 """Bytes a second: samples of 50,000 requests."""
 
@@ -28,6 +29,7 @@ def check_cluster(cluster: Cluster) -> list[WorkerCheck]:
     """
 
     async def main() -> list[WorkerCheck]:
+        """What the event loop runs."""
         return await check_workers(cluster)
 
     return run_trio(main)

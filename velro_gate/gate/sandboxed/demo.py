@@ -24,6 +24,7 @@ from velro_gate.sandbox.settings import Settings
 
 SLOWED_STEP = "authorization_check"
 SLOWDOWN = 1.3
+"""Factor: large enough to be found in one run of a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ def demo(root: Path, effects: Effects, *, runs: int = 5, scenario: Path | None =
     )
 
     def measured(title: str, expected: str, slow: Mapping[str, float]) -> Gated:
+        """Run, judge and report once."""
         with sandbox_service(file, effects, slow, next(seeds)) as setup:
             results = make_results(place, run_id(effects.utc_now(), setup.plan.scenario, expected))
             record = run(setup, results, effects, calibration)
@@ -79,6 +81,7 @@ def demo(root: Path, effects: Effects, *, runs: int = 5, scenario: Path | None =
         return Gated(title=title, expected=expected, as_expected=right, record=record, verdict=verdict, folder=results.folder)
 
     def gated(title: str, expected: str, slow: Mapping[str, float]) -> Gated:
+        """The same, once more where the first run did not come out as expected."""
         effects.say(f"gating {title}")
         first = measured(title, expected, slow)
         if first.as_expected:

@@ -41,10 +41,12 @@ Values = tuple[float | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeLine:
-    """One value over time. at: seconds since the start of the run, rising; value: of the same length, in base units."""
+    """One value over time."""
 
     at: tuple[float, ...]
+    """Seconds since the start of the run, rising."""
     value: Values
+    """Of the same length, in base units."""
 
     def __post_init__(self) -> None:
         if len(self.at) != len(self.value):
@@ -78,11 +80,12 @@ class PhaseTimeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """One run. readings: (source, name) -> its line, of a counter what it rose by in a second."""
+    """One run."""
 
     phases: tuple[PhaseTimeline, ...]
     connected: TimeLine
     readings: Mapping[tuple[str, str], TimeLine] = field(default_factory=dict)
+    """(source, name) -> its line, of a counter what it rose by in a second."""
 
     def phase(self, name: str) -> PhaseTimeline | None:
         """One phase; None: the run did not reach it."""
@@ -91,13 +94,12 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartData:
-    """What charts show in addition to the record and its verdict, as far as it is there.
-
-    history: the comparable accepted runs of main, oldest first. releases: id of such a run -> name of the release.
-    """
+    """What charts show in addition to the record and its verdict, as far as it is there."""
 
     timeline: Timeline | None = None
     pairs: tuple[Pair, ...] = ()
     history: tuple[RunRecord, ...] = ()
+    """The comparable accepted runs of main, oldest first."""
     releases: Mapping[str, str] = field(default_factory=dict)
+    """Id of such a run -> name of the release."""
     capacity: CapacityResult | None = None

@@ -15,57 +15,60 @@ GENERATOR_CPU = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolExhausted:
-    """All connections of the service's database pool were in use. waiting: requests that waited for one, the median."""
+    """All connections of the service's database pool were in use."""
 
     code: Literal["pool-exhausted"] = "pool-exhausted"
     size: float
     share: float
     """Of the readings in which none was free."""
     waiting: float | None = None
+    """Requests that waited for one, the median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCpu:
-    """The service's busiest process used its core up. share: of one core, the median."""
+    """The service's busiest process used its core up."""
 
     code: Literal["cpu-bound-service"] = "cpu-bound-service"
     share: float
+    """Of one core, the median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerCpu:
-    """Other processes left service and generator too little CPU. share: of all cores, busy. others: name and share of a core.
-
-    steal: the share that the hypervisor took.
-    """
+    """Other processes left service and generator too little CPU."""
 
     code: Literal["cpu-starved-runner"] = "cpu-starved-runner"
     share: float
+    """Of all cores, busy."""
     others: tuple[tuple[str, float], ...] = ()
+    """Name and share of a core."""
     steal: float = 0.0
+    """The share that the hypervisor took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryGrowth:
-    """The service's resident memory grew: bytes a minute, at least ``low``; share: of what it was, a minute."""
+    """The service's resident memory grew: bytes a minute, at least ``low``."""
 
     code: Literal["memory-growth"] = "memory-growth"
     rate: float
     low: float
     share: float
+    """Of what it was, a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheMisses:
-    """Misses made the slow requests. share: of look-ups; slower: a miss takes that many times as long as a hit of its step.
-
-    explained: the share of misses among the slowest 5 %. slower is None where nothing was a hit.
-    """
+    """Misses made the slow requests."""
 
     code: Literal["cache-misses"] = "cache-misses"
     share: float
+    """Of look-ups."""
     slower: float | None
+    """A miss takes that many times as long as a hit of its step; None where nothing was a hit."""
     explained: float
+    """The share of misses among the slowest 5 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,29 +85,35 @@ class StepTail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockWaits:
-    """Database sessions waited for locks. waiting: the median while any did; longest: the longest wait in seconds."""
+    """Database sessions waited for locks."""
 
     code: Literal["lock-waits"] = "lock-waits"
     waiting: float
+    """The median while any did."""
     longest: float | None = None
+    """The longest wait in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowQuery:
-    """A database statement ran for long. longest: seconds. statement: its first words, where they are known."""
+    """A database statement ran for long."""
 
     code: Literal["slow-query"] = "slow-query"
     longest: float
+    """Seconds."""
     statement: str = ""
+    """Its first words, where they are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBurst:
-    """Requests failed in one way within a stretch of time. kind: a status or an outcome; count of ``of`` in that time."""
+    """Requests failed in one way within a stretch of time."""
 
     code: Literal["errors"] = "errors"
     kind: str
+    """A status or an outcome."""
     count: int
+    """Requests that failed so in that time, out of ``of``."""
     of: int
     step: str = ""
     """Where all of them are one step's."""
@@ -114,20 +123,22 @@ class ErrorBurst:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStall:
-    """The service answered nothing for a while, though requests were waiting. seconds; waiting: requests."""
+    """The service answered nothing for a while, though requests were waiting."""
 
     code: Literal["service-stall"] = "service-stall"
     seconds: float
     waiting: int
+    """Requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saturation:
-    """The service did not keep up: requests in flight grew through the phase. offered, answered: requests a second."""
+    """The service did not keep up: requests in flight grew through the phase."""
 
     code: Literal["saturation"] = "saturation"
     offered: float
     answered: float
+    """``offered`` and ``answered``: requests a second."""
     before: float
     after: float
     """Requests in flight in the first and the last third."""
@@ -135,14 +146,15 @@ class Saturation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorLimit:
-    """The generator did not keep its schedule, or had no CPU left. cpu: share of its core; late: p99 of lateness in seconds;
-    missed: never sent.
-    """
+    """The generator did not keep its schedule, or had no CPU left."""
 
     code: Literal["generator-limit"] = "generator-limit"
     cpu: float
+    """Share of its core."""
     late: float | None
+    """The 99th percentile of lateness, in seconds."""
     missed: int = 0
+    """Requests that were never sent."""
     stalled: float = 0.0
 
     @property
@@ -153,20 +165,23 @@ class GeneratorLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoisyNeighbour:
-    """A process that is neither the generator nor the service used the machine. share: of one core, the median."""
+    """A process that is neither the generator nor the service used the machine."""
 
     code: Literal["noisy-neighbour"] = "noisy-neighbour"
     process: str
     share: float
+    """Of one core, the median."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependencyDown:
-    """What the service depends on did not answer the monitor. source: redis or database; seconds: for which it did not."""
+    """What the service depends on did not answer the monitor."""
 
     code: Literal["dependency-down"] = "dependency-down"
     source: str
+    """Either "redis" or "database"."""
     seconds: float
+    """How long it did not answer."""
 
 
 BottleneckFacts = (
@@ -193,14 +208,15 @@ OF_THE_RUNNER = (RunnerCpu, GeneratorLimit, NoisyNeighbour)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bottleneck:
-    """One cause with its evidence. start, end: seconds since the measured stretch began. strength: in [0, 1], how clearly the
-    series show it. series: what it was seen in.
-    """
+    """One cause with its evidence."""
 
     start: float
     end: float
+    """``start`` and ``end``: seconds since the measured stretch began."""
     strength: float
+    """In [0, 1], how clearly the series show it."""
     series: tuple[str, ...]
+    """What it was seen in."""
     facts: BottleneckFacts
 
     def __post_init__(self) -> None:

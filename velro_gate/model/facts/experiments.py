@@ -10,12 +10,13 @@ from velro_gate.model.verdict import ExpectationResult, RequirementStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentFailed:
-    """An experiment that could not be begun, or not undone. why: in words; empty where nothing is known of it."""
+    """An experiment that could not be begun, or not undone."""
 
     code: ClassVar = "experiment-failed"
     experiment: str
     repeat: int
     why: str
+    """In words; empty where nothing is known of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

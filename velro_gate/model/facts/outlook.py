@@ -12,17 +12,18 @@ FARTHEST = 500.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """A figure that gets worse from merge to merge. change: relative, of one merge, with its 95 % interval. now: its level.
-
-    merges: until it reaches the limit, with the interval that follows from the slope's; high is infinite in words where it is
-    above FARTHEST.
-    """
+    """A figure that gets worse from merge to merge."""
 
     phase: str
     step: str
     metric: str
     limit: float
     now: float
+    """Its level."""
     change: Estimate
+    """Relative, of one merge, with its 95 % interval."""
     merges: Estimate
+    """Merges until it reaches the limit, with the interval that follows from the slope's; reports call ``high`` infinite above
+    ``FARTHEST``.
+    """
     runs: int

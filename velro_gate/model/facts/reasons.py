@@ -149,11 +149,12 @@ class FellToZero:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoseFromZero:
-    """A figure that was zero in every baseline and is not any more. now: its value."""
+    """A figure that was zero in every baseline and is not any more."""
 
     code: ClassVar = "rose-from-zero"
     metric: str
     now: float
+    """Its value now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

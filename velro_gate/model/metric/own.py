@@ -65,10 +65,7 @@ class SeriesType(StrEnum):
 
 
 class OwnValue(StrEnum):
-    """What is made of the values over the measured stretch.
-
-    RATE and SUM: of what a counter rose by, or of the values of responses. SHARE: of responses with one value.
-    """
+    """What is made of the values over the measured stretch."""
 
     MEAN = "mean"
     P50 = "p50"
@@ -77,8 +74,12 @@ class OwnValue(StrEnum):
     MIN = "min"
     MAX = "max"
     RATE = "rate"
+    """Per second, of what a counter rose by or of the values of responses."""
     SUM = "sum"
+    """Of what a counter rose by, or of the values of responses."""
+    """Of what a counter rose by, or of the values of responses."""
     SHARE = "share"
+    """Of the responses, those with one certain value."""
 
     @property
     def rank(self) -> float | None:
@@ -88,27 +89,29 @@ class OwnValue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnMetric:
-    """One metric of a scenario. name: as it is written there. what: a Prometheus family, a key of what a collector returns, a
-    header in lower case, or a path in JSON.
-
-    place: the URL of the metrics page, empty for the service's own; or the collector, ``package.module:Class``. folders: where
-    its module is looked for. labels: that lines of the family must have. steps: a group whose time it is; or those whose
-    responses it looks at, all without any. equals: the value of which it is the share. factor: turns values into base units.
-    """
+    """One metric of a scenario."""
 
     name: str
+    """As it is written there."""
     origin: MetricOrigin
     value: OwnValue
     unit: OwnUnit
     better: Direction = Direction.LOWER
     what: str = ""
+    """A Prometheus family, a key of what a collector returns, a header in lower case, or a path in JSON."""
     place: str = ""
+    """The URL of the metrics page, empty for the service's own; or the collector, ``package.module:Class``."""
     folders: tuple[str, ...] = ()
+    """Where its module is looked for."""
     labels: tuple[tuple[str, str], ...] = ()
+    """That lines of the family must have."""
     series: SeriesType = SeriesType.GAUGE
     steps: tuple[str, ...] = ()
+    """A group whose time it is; or those whose responses it looks at, all without any."""
     equals: str = ""
+    """The value of which it is the share."""
     factor: float = 1.0
+    """Turns values into base units."""
 
     def __post_init__(self) -> None:
         if not self.origin.of_responses and (self.origin is MetricOrigin.STEPS) is not bool(self.steps):
@@ -128,6 +131,7 @@ _KINDS = {
     OwnUnit.BYTES: (MetricKind.BYTES, Scale.LOG),
 }
 _PRIOR_SD = 0.10
+"""Run-to-run noise that is assumed of a metric nobody has measured yet, as ``DEFAULT_PRIOR_SD`` of the comparison."""
 
 
 def is_own(metric: str) -> bool:

@@ -19,16 +19,15 @@ from velro_gate.model.resilience.probes import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """A fault proxy between the service and one of its dependencies.
-
-    to_host, to_port: of the dependency. listen_host, listen_port: where the service finds the proxy.
-    """
+    """A fault proxy between the service and one of its dependencies."""
 
     name: str
     to_host: str
     to_port: int
+    """``to_host`` and ``to_port``: where the proxy finds the dependency."""
     listen_host: str
     listen_port: int
+    """``listen_host`` and ``listen_port``: where the service finds the proxy."""
     protocol: WireProtocol = WireProtocol.TCP
 
     @property
@@ -47,32 +46,36 @@ class NetworkAction:
 
 
 class Blow(StrEnum):
-    """What is done to a process. freeze: SIGSTOP, undone by SIGCONT. stop, kill: SIGTERM, SIGKILL."""
+    """What is done to a process."""
 
     FREEZE = "freeze"
+    """SIGSTOP, undone by SIGCONT."""
     STOP = "stop"
+    """SIGTERM, which a process may handle."""
     KILL = "kill"
+    """SIGKILL, which no process can handle: nothing is flushed, and no connection is closed in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessAction:
-    """Something done to processes, children included. of: ``port:8400``, ``pid:4711`` or ``command:gunicorn``.
-
-    start: a command that starts what was ended again, and returns; empty: something else does, or nothing has to.
-    """
+    """Something done to processes, children included."""
 
     blow: Blow
     of: str
+    """``port:8400``, ``pid:4711`` or ``command:gunicorn``."""
     start: str = ""
+    """A command that starts what was ended again, and returns; empty: something else does, or nothing has to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PressureAction:
-    """Less of the machine for the control group of a process. cpu: cores; memory: bytes; None: as before."""
+    """Less of the machine for the control group of a process."""
 
     of: str
     cpu: float | None = None
+    """Cores; None: as before."""
     memory: int | None = None
+    """Bytes; None: as before."""
 
     def __post_init__(self) -> None:
         if self.cpu is None and self.memory is None:
@@ -107,42 +110,45 @@ class Pattern(StrEnum):
 class InvalidateAction:
     """Something after which cached values are no longer valid: a write or an endpoint of the service, or a command to Redis.
 
-    There is nothing to undo: what is expected afterwards counts from the moment at which it was acknowledged. read: who looks
-    for stale values meanwhile; None: nobody.
+    There is nothing to undo: what is expected afterwards counts from the moment at which it was acknowledged.
     """
 
     by: ControlRequest | RedisCommand
     pattern: Pattern = Pattern.KEY
     read: Readers | None = None
+    """Who looks for stale values meanwhile; None: nobody."""
 
 
 Action = NetworkAction | ProcessAction | PressureAction | RequestAction | CommandAction | InvalidateAction
 
 
 class Expected(StrEnum):
-    """What may be expected of a service while something is broken, and afterwards.
-
-    errors: share of failed requests during the fault, without answers of a declared degraded kind. p95: response time of the
-    successful ones. degraded: share of answers with a declared status. breaker: seconds from the beginning of the fault until
-    the first of several fast failures in a row. recovery: seconds from its end until errors and latency are back where they
-    were. failover: the same from its beginning, while it lasts. retries, load: the highest rate at the dependency, as a
-    multiple of the rate before. stale: share of reads that gave an old value after a write was acknowledged; consistency:
-    seconds until the last of them. hit_rate: seconds until the cache hit rate is back. lost: writes that were acknowledged and
-    could not be read back after the fault.
-    """
+    """What may be expected of a service while something is broken, and afterwards."""
 
     ERRORS = "errors"
+    """Share of failed requests during the fault, without answers of a declared degraded kind."""
     P95 = "p95"
+    """Response time of the successful ones."""
     DEGRADED = "degraded"
+    """Share of answers with a declared status."""
     BREAKER = "breaker"
+    """Seconds from the beginning of the fault until the first of several fast failures in a row."""
     RECOVERY = "recovery"
+    """Seconds from the end of the fault until errors and latency are back where they were."""
     RETRIES = "retries"
+    """The highest rate at the dependency, as a multiple of the rate before."""
     STALE = "stale"
+    """Share of reads that gave an old value after a write was acknowledged."""
     CONSISTENCY = "consistency"
+    """Seconds from the acknowledgement of a write until the last read that gave its old value."""
     LOAD = "load"
+    """The highest rate at the dependency, as a multiple of the rate before."""
     HIT_RATE = "hit_rate"
+    """Seconds until the cache hit rate is back."""
     LOST = "lost"
+    """Writes that were acknowledged and could not be read back after the fault."""
     FAILOVER = "failover"
+    """Seconds from the beginning of the fault, while it lasts, until errors and latency are back where they were."""
 
     @property
     def at_least(self) -> bool:
@@ -152,22 +158,22 @@ class Expected(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
-    """A limit on one of these figures, in base units.
-
-    step: whose requests are meant. statuses: of degraded answers, and of the failures of an open breaker. fast: seconds within
-    which a failure is one of an open breaker. proxy: where retries and load are counted. metric: a watched value that shows an
-    open breaker by being higher than before the fault; empty: the answers show it. probed: whether requests of a probe are
-    meant instead of the load's.
-    """
+    """A limit on one of these figures, in base units."""
 
     kind: Expected
     limit: float
     step: str = "all"
+    """Whose requests are meant."""
     statuses: tuple[int, ...] = ()
+    """Of degraded answers, and of the failures of an open breaker."""
     fast: float = 0.0
+    """Seconds within which a failure is one of an open breaker."""
     proxy: str = ""
+    """Where retries and load are counted."""
     metric: str = ""
+    """A watched value that shows an open breaker by being higher than before the fault; empty: the answers show it."""
     probed: bool = False
+    """Whether requests of a probe are meant instead of the load's."""
 
     def holds(self, value: float) -> bool:
         """Whether a value is inside the limit."""
@@ -176,18 +182,18 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """Something that is broken on purpose in the measured stretch of a phase.
-
-    at: seconds from the beginning of the measured stretch; lasts: seconds until it is undone. steady: seconds before it, and
-    after the service may have recovered, in which nothing else is broken. repeat: which repetition this is, from 1.
-    """
+    """Something that is broken on purpose in the measured stretch of a phase."""
 
     name: str
     at: float
+    """Seconds from the beginning of the measured stretch."""
     lasts: float
+    """Seconds until it is undone."""
     action: Action
     steady: float = 0.0
+    """Seconds before it, and after the service may have recovered, in which nothing else is broken."""
     repeat: int = 1
+    """Which repetition this is, from 1."""
     expected: tuple[Expectation, ...] = ()
     verify: VerifiedWrites | None = None
     """Writes during the fault that are read back after it."""
@@ -214,25 +220,26 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarriedOut:
-    """An experiment as it was carried out. Times are seconds since the start of the run; ended: None where it was not undone.
-
-    fault: why it could not be begun or undone; empty otherwise. probed: what probes have seen.
-    """
+    """An experiment as it was carried out. Times are seconds since the start of the run."""
 
     phase: str
     experiment: str
     repeat: int
     begun: float
     ended: float | None
+    """None where it was not undone."""
     fault: str = ""
+    """Why it could not be begun or undone; empty otherwise."""
     probed: tuple[Probed, ...] = ()
+    """What probes have seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DependencyCount:
-    """What had passed through a proxy at some instant. requests: None where its protocol has none that are known."""
+    """What had passed through a proxy at some instant."""
 
     at: float
     proxy: str
     accepted: int
     requests: int | None
+    """None where its protocol has none that are known."""

@@ -8,18 +8,18 @@ from enum import StrEnum
 
 
 class Outage(StrEnum):
-    """How a connection is broken.
-
-    refuse: new connections are refused, those that stand are reset. reset: new ones are accepted and reset at once, those
-    that stand as well. black_hole: nothing passes in either direction; what was sent meanwhile arrives afterwards.
-    half_open: the dependency's end is closed and the service's end stays silent; it is reset at the first byte that is sent
-    after the fault.
-    """
+    """How a connection is broken."""
 
     REFUSE = "refuse"
+    """New connections are refused, those that stand are reset."""
     RESET = "reset"
+    """New ones are accepted and reset at once, those that stand as well."""
     BLACK_HOLE = "black_hole"
+    """Nothing passes in either direction; what was sent meanwhile arrives afterwards."""
     HALF_OPEN = "half_open"
+    """The dependency's end is closed and the service's end stays silent; it is reset at the first byte that is sent after the
+    fault.
+    """
 
 
 class WireProtocol(StrEnum):
@@ -33,18 +33,20 @@ class WireProtocol(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkFault:
-    """One fault of a proxy. Without an outage the connections work, slower or shorter than they should.
-
-    delay, jitter: seconds that are added to each piece of a response, delay +/- jitter, in the order in which the pieces came.
-    bandwidth: bytes per second in each direction, shared by all connections. cut_after: bytes of responses after which a
-    connection is reset, counted from the beginning of the fault or of the connection. Invariant: it does something.
+    """One fault of a proxy. Without an outage the connections work, slower or shorter than they should. Invariant: it does
+    something.
     """
 
     outage: Outage | None = None
     delay: float = 0.0
     jitter: float = 0.0
+    """``delay`` and ``jitter``: seconds that are added to each piece of a response, delay +/- jitter, in the order in which the
+    pieces came.
+    """
     bandwidth: float | None = None
+    """Bytes per second in each direction, shared by all connections."""
     cut_after: int | None = None
+    """Bytes of responses after which a connection is reset, counted from the beginning of the fault or of the connection."""
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.jitter <= self.delay < math.inf):
@@ -62,15 +64,15 @@ class NetworkFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyCounts:
-    """What has passed through a proxy since it was started.
-
-    accepted: connections of the service; failed: those for which the dependency could not be reached. sent: bytes to the
-    dependency; received: bytes from it. requests: commands or messages that ask for something; None where the protocol has none
-    that are known.
-    """
+    """What has passed through a proxy since it was started."""
 
     accepted: int
+    """Connections of the service."""
     failed: int
+    """Those for which the dependency could not be reached."""
     sent: int
+    """Bytes to the dependency."""
     received: int
+    """Bytes from it."""
     requests: int | None
+    """Commands or messages that ask for something; None where the protocol has none that are known."""

@@ -33,52 +33,50 @@ class ControlRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedisCommand:
-    """A command to Redis. url may hold ``${env.NAME}``; words: the command and its arguments."""
+    """A command to Redis. url may hold ``${env.NAME}``."""
 
     url: str
     words: tuple[str, ...]
+    """The command and its arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readers:
-    """Users that read the same thing again and again.
-
-    place: what of the response is looked at: ``json:$.name`` or ``header:etag``. by_version: whether it is a number that grows
-    with each write. every: seconds between two reads of one reader.
-    """
+    """Users that read the same thing again and again."""
 
     request: ControlRequest
     place: str
+    """What of the response is looked at: ``json:$.name`` or ``header:etag``."""
     by_version: bool = False
+    """Whether it is a number that grows with each write."""
     readers: int = 5
     every: float = 0.2
+    """Seconds between two reads of one reader."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DegradedAnswers:
-    """A request whose responses show whether the service degrades as declared.
-
-    place: what of the response is looked at; empty: its status alone. equals: what has to be there.
-    """
+    """A request whose responses show whether the service degrades as declared."""
 
     request: ControlRequest
     place: str = ""
+    """What of the response is looked at; empty: its status alone."""
     equals: str = ""
+    """What has to be there."""
     every: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedWrites:
-    """Writes of which those that are acknowledged have to be there after the fault.
-
-    place: where the write's response says what it has made. within: seconds after the fault in which a write may appear.
-    """
+    """Writes of which those that are acknowledged have to be there after the fault."""
 
     write: ControlRequest
     place: str
+    """Where the write's response says what it has made."""
     read: ControlRequest
     every: float = 0.2
     within: float = 5.0
+    """Seconds after the fault in which a write may appear."""
 
     def __post_init__(self) -> None:
         if not (0.0 < self.every < math.inf and 0.0 <= self.within < math.inf):
@@ -94,26 +92,23 @@ class ProbeKind(StrEnum):
 
 
 class ProbeOutcome(IntEnum):
-    """What became of one request of a probe.
-
-    GOOD: the new value, an answer of the declared kind, a write that was read back. BAD: the old value, another answer, an
-    acknowledged write that is not there. NONE: no answer that shows anything; a write that was not acknowledged.
-    """
+    """What became of one request of a probe."""
 
     GOOD = 0
+    """The new value, an answer of the declared kind, a write that was read back."""
     BAD = 1
+    """The old value, another answer, an acknowledged write that is not there."""
     NONE = 2
+    """No answer that shows anything; a write that was not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probed:
-    """What a probe has seen: columns, one row for each request. Times are seconds since the start of the run.
-
-    since: when what the probe watches began: the fault, or the response that acknowledged the write.
-    """
+    """What a probe has seen: columns, one row for each request. Times are seconds since the start of the run."""
 
     kind: ProbeKind
     since: float
+    """When what the probe watches began: the fault, or the response that acknowledged the write."""
     sent: tuple[float, ...]
     done: tuple[float, ...]
     reader: tuple[int, ...]

@@ -14,7 +14,9 @@ from velro_gate.report.text.words import Words
 MOST = 30
 """Alerts that an issue lists: a reader's patience ends there."""
 MOST_TITLE = 250
+"""Characters; GitHub refuses titles of more than 256."""
 MOST_SENTENCE = 1_000
+"""Characters of one sentence, which may name steps and metrics of any length."""
 ROOM = 60_000
 """Characters of title, sentence and all alerts; GitHub takes 256 and 65,536. What a service says has no length of its own."""
 _TITLES = {

@@ -29,7 +29,9 @@ from velro_gate.report.text.escape import visible
 from velro_gate.report.text.phrase import plain
 
 MOST_VIEWS = 60
+"""Figures that one chart offers: each is drawn into the page, chosen or not."""
 MOST_RUNS = 100
+"""The newest accepted runs that a chart of the history shows."""
 _LONGEST = 1e9
 """Seconds: no response takes longer, whatever a file says."""
 _CURVE = 60
@@ -139,6 +141,7 @@ def _pairs_view(row: Comparison, measured: Sequence[Pair]) -> ChartView | None:
     scale = scale_of(row.metric)
 
     def value(pair: Pair, base: bool) -> float | None:
+        """Of one build in one pair."""
         phase = (pair.base if base else pair.head).phase(row.phase)
         found = None if phase is None else phase.measurement(row.metric, row.step)
         return None if found is None else found.value

@@ -31,6 +31,7 @@ from velro_gate.report.text.templating import template
 MOST_ROWS = 7_200
 """Rows that are kept, one a second: two hours. Of a longer run the page shows the last two."""
 _MOST_NAMES = 30
+"""Steps, or cache layers, in one row that is sent to the page."""
 _STAGES = {Stage.RAMP: "ramping up", Stage.MEASURE: "measuring", Stage.DRAIN: "draining"}
 _CHARTS: tuple[tuple[str, str, DisplayScale, tuple[tuple[str, str], ...]], ...] = (
     ("rate", "Requests per second", RATE, (("offered", "offered"), ("successful", "rate"))),

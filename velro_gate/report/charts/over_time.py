@@ -35,6 +35,7 @@ from velro_gate.report.text.escape import visible
 MOST_STEPS = 30
 """Steps that can be chosen: a page is to stay small."""
 _LONGEST = 1e9
+"""Seconds; beyond it milliseconds are no date that a browser knows."""
 _DRAIN = 1.0
 """Seconds between two phases where only the record is there."""
 
@@ -54,6 +55,7 @@ class _Placed:
 
     @property
     def end(self) -> float:
+        """Of the phase, in seconds of the picture."""
         return self.start + self.phase.measured_seconds
 
 
@@ -173,7 +175,10 @@ class OverTime:
 
     def _of_step(self, step: str) -> dict[str, ReadPhase]:
         def read(level: str) -> ReadPhase:
+            """What reads this level of the step's timeline."""
+
             def values(phase: PhaseSummary) -> Sequence[float | None]:
+                """Of one phase; nothing where its samples are not kept."""
                 ran = None if self.timeline is None else self.timeline.phase(phase.name)
                 found = None if ran is None else next((one for one in ran.steps if one.step == step), None)
                 return () if found is None else getattr(found, level)
@@ -332,6 +337,7 @@ def _each(read: Read) -> ReadPhase:
 
 def _level_of(level: str) -> Read:
     def read(window: Window) -> float | None:
+        """This level in one window."""
         found: float | None = getattr(window, level)
         return found
 
@@ -340,6 +346,7 @@ def _level_of(level: str) -> Read:
 
 def _share_of(layer: str) -> Read:
     def share(window: Window) -> float | None:
+        """Of the responses with a cache header in one window."""
         asked = sum(window.cache.values())
         return window.cache.get(layer, 0) / asked if asked else None
 

@@ -14,6 +14,7 @@ from velro_gate.model.metrics import METRICS, MetricKind
 MOST_POINTS = 1_200
 """Points a line: more than a screen has columns for only makes the page heavy."""
 _DIGITS = 4
+"""Significant digits of a point: more cannot be seen, and make the page heavy."""
 
 
 class AxisKind(Enum):
@@ -61,12 +62,14 @@ def scale_of(metric: str) -> DisplayScale:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One curve. colour: number of a colour of the page; x, y: of one length."""
+    """One curve."""
 
     name: str
     colour: int
+    """Number of a colour of the page."""
     x: tuple[float, ...]
     y: Values
+    """Of the same length as ``x``."""
     dashed: bool = False
     dots: bool = False
     """Points that no line joins."""
@@ -95,12 +98,14 @@ class ChartLevel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartView:
-    """One of the things that a chart can show, such as one step. limits: of requirements; bands: of the baselines."""
+    """One of the things that a chart can show, such as one step."""
 
     name: str
     lines: tuple[Line, ...]
     limits: tuple[ChartLevel, ...] = ()
+    """Of requirements."""
     bands: tuple[ChartLevel, ...] = ()
+    """Of the baselines."""
     marks: tuple[tuple[float, str], ...] = ()
     """Places on the horizontal axis, with what is there."""
     labels: tuple[str, ...] = ()
@@ -113,18 +118,20 @@ class ChartView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InteractiveChart:
-    """One chart. described: what it shows, for those who cannot see it. top: end of the scale, where peaks may leave it."""
+    """One chart."""
 
     name: str
     title: str
     kind: AxisKind
     unit: str
     described: str
+    """What it shows, for those who cannot see it."""
     views: tuple[ChartView, ...]
     choose: str = ""
     """What the views are a choice of, such as ``Step``."""
     note: str = ""
     top: float | None = None
+    """End of the scale, where peaks may leave it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

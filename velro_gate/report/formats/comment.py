@@ -26,7 +26,9 @@ DETAILS = ("waivers", "trend", "method", "phases", "failures", "comparisons", "f
 """What is folded away at the end, from the most to the least worth keeping: dropped from the right."""
 
 _CHANGED = 15
+"""Rows of changed figures; the report has all of them."""
 _LISTED = 6
+"""Explanations, trust rows and next steps."""
 _NO_LINKS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -156,6 +158,7 @@ def _shortened(view: View, length: int) -> View:
     """The same view with long sentences cut, for a comment that nothing else makes short enough."""
 
     def cut(words: str) -> str:
+        """A text of at most this length, and a mark where more was there."""
         return words if len(words) <= length else f"{words[:length]}…"
 
     return replace(

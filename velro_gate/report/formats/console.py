@@ -31,9 +31,13 @@ COLOURS = {
     OPEN: "dim",
 }
 _WIDE = 10_000
+"""Columns of a text that is kept: whoever shows it folds lines at a width of its own."""
 _LISTED = 6
+"""Entries of a list: more than a reader takes in at the end of a run; the report has all of them."""
 _CHANGED = 15
+"""Rows of changed figures, likewise."""
 _INDENT = (0, 0, 0, 2)
+"""Rows above, columns to the right, rows below, columns to the left, as rich counts them."""
 
 
 def terminal(record: RunRecord, verdict: Verdict) -> RenderableType:

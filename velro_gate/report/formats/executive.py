@@ -114,7 +114,9 @@ def executive_json(record: RunRecord, verdict: Verdict) -> str:
 
 _ORDER = ("users_held", "sustained_throughput", "throughput", "p95", "error_rate", "hit_rate", "database_connections")
 MOST_FIGURES = 8
+"""Figures of the page, the missed ones first."""
 MOST_TODO = 3
+"""Things to do; whoever reads this page passes them on to others."""
 _ABOUT_MAIN = ("main-worse", "behind-release")
 
 

@@ -70,6 +70,7 @@ def _keys(record: RunRecord, verdict: Verdict) -> Iterator[_Key]:
     metrics = _places(list(METRICS))
 
     def place(key: _Key) -> tuple[int, str, int, str, int]:
+        """In the order of the scenario; what it does not know comes last, by name."""
         phase, step, metric = key
         return (phases.get(phase, len(phases)), phase, steps.get(step, len(steps)), step, metrics.get(metric, len(metrics)))
 

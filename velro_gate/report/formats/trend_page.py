@@ -52,7 +52,7 @@ class _Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Panel:
-    """One figure of one phase. marks: kind of event and its vertical line."""
+    """One figure of one phase."""
 
     name: str
     newest: str
@@ -65,6 +65,7 @@ class _Panel:
     dots: str
     left_out: str
     marks: tuple[tuple[str, str], ...]
+    """Kind of event and its vertical line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +142,11 @@ def _panel(series: TrendSeries) -> _Panel:
     count = len(series.points)
 
     def across(index: int) -> float:
+        """The middle of a run's column."""
         return units.round_coordinate((index + 0.5) / count * WIDTH)
 
     def up(value: float) -> float:
+        """Down from the top, as SVG counts."""
         return units.round_coordinate(HEIGHT * (1.0 - (value - low) / (high - low)))
 
     placed = [(across(index), point) for index, point in enumerate(series.points)]

@@ -23,6 +23,7 @@ HEIGHT = 100.0
 MOST_POINTS = 120
 """Points a line: more than a panel has room for only makes the page heavy."""
 MOST_PANELS = 6
+"""Phases next to each other in one picture: more become too narrow to read."""
 _FAILURE_COLOURS = ("failure-1", "failure-2", "failure-3", "failure-4")
 """The CSS classes of the kinds of failure that have a curve, the most frequent first; the whole rate holds them all."""
 
@@ -110,6 +111,7 @@ def _error_share(window: Window) -> float | None:
 
 def _share_of(failure: str) -> Value:
     def share(window: Window) -> float | None:
+        """Of a window's responses; None where there were none."""
         answered = window.ok + window.failed
         return window.errors.get(failure, 0) / answered if answered else None
 
@@ -204,6 +206,7 @@ def thin(windows: Sequence[Window]) -> tuple[Window, ...]:
 
 def _merged(windows: Sequence[Window]) -> Window:
     def worst(values: Sequence[float | None]) -> float | None:
+        """The highest that is known."""
         return max((value for value in values if value is not None), default=None)
 
     rates = [window.hit_rate for window in windows if window.hit_rate is not None]
@@ -252,6 +255,7 @@ def _panel(kind: _Kind, phase: PhaseSummary, windows: Sequence[Window], limit: f
     start, end = windows[0].start, windows[-1].start + windows[-1].seconds
 
     def across(window: Window) -> float:
+        """The middle of a window."""
         return (window.start + window.seconds / 2.0 - start) / (end - start) * WIDTH
 
     lines = tuple(

@@ -33,11 +33,13 @@ class TrendEvent(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """An event at one run. change: of a change point, relative. name: of a release."""
+    """An event at one run."""
 
     event: TrendEvent
     change: float | None = None
+    """Of a change point, relative."""
     name: str = ""
+    """Of a release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

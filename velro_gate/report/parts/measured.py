@@ -190,6 +190,7 @@ def step_rows(record: RunRecord) -> list[StepRow]:
 
 def _step_row(phase: PhaseSummary, step: StepSummary) -> StepRow:
     def of(metric: str) -> str:
+        """One figure of the step, with a mark where few responses stand behind it."""
         return figures.marked(metric, step.measurements.get(metric))
 
     return StepRow(

@@ -79,11 +79,14 @@ class TrustRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BottleneckRow:
-    """What held a phase back. code: its kind; of_the_runner: see ``Bottleneck``; phase: empty where the run has only one."""
+    """What held a phase back."""
 
     code: str
+    """Which kind of cause, as in ``Bottleneck``."""
     of_the_runner: bool
+    """See ``Bottleneck``."""
     phase: str
+    """Empty where the run has only one."""
     sentence: str
     advice: str
 

@@ -10,6 +10,7 @@ from velro_gate.model.verdict import Change, Level, Verdict
 from velro_gate.report.sentences.waivers import proposed_row
 
 MOST = 8
+"""Proposed rows: where more figures fail, a waiver for each is not the answer."""
 _PLAIN = re.compile(r"[\w.-]+")
 
 

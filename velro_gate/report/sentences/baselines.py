@@ -41,6 +41,7 @@ _UNUSED = {
 }
 _LOOK = "This change did not cause it. 'velro-gate baseline history' shows when it began; fix it on main, or accept it"
 _MOST = 3
+"""Changes that a sentence names one by one."""
 
 
 def nothing_stored(folder: str, scenario: str | None = None) -> str:

@@ -24,6 +24,7 @@ from velro_gate.report.sentences.baselines import run_of_main
 from velro_gate.report.text.words import joined
 
 _MOST_STEPS = 3
+"""Steps that a sentence names one by one."""
 
 
 def explanation_sentence(one: Explanation) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from velro_gate.sandbox.catalogue import Access, Generation, Model
 
 MEDIA_SECONDS = 3600
+"""Seconds for which a medium's link is said to be valid."""
 
 
 def encode(value: object) -> bytes:

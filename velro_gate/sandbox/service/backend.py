@@ -29,10 +29,12 @@ from velro_gate.sandbox.stores.sqlite import SqliteDatabase
 from velro_gate.sandbox.tally import DATABASE, REDIS, Tally
 
 REDIS_DEADLINE = 0.5
+"""Seconds after which Redis counts as away for a request: the breaker opens on these."""
 FILL_DEADLINE = 30.0
 """Seconds: of one question to a dependency, and of filling the caches."""
 
 SHARED_ENTRIES = 400_000
+"""Entries of the embedded stand-in for Redis, which evicts beyond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,7 @@ def _shared(settings: Settings, clock: Callable[[], float]) -> Shared:
 
 def _dependencies(settings: Settings, shared: Shared, database: Database, clock: Callable[[], float]) -> dict[str, Dependency]:
     def breaker() -> Breaker:
+        """Each dependency has one of its own: one that is away must not cut off another."""
         return Breaker(failures=settings.breaker_failures, recovery=settings.breaker_recovery, clock=clock)
 
     return {

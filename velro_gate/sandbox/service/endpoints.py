@@ -31,8 +31,11 @@ from velro_gate.sandbox.stores.layers import Found, Layers
 from velro_gate.sandbox.tally import DATABASE
 
 MAX_PROMPT = 4_000
+"""Characters."""
 MAX_NAME = 200
+"""Characters."""
 MAX_LIMIT = 100
+"""Entries of one page."""
 PROMISED = 10**12
 """Generations that are acknowledged and lost have numbers above this one."""
 TAGS = ("access", "generations", "model", "media")

@@ -31,7 +31,9 @@ from velro_gate.units import parse_seconds, parse_share
 STALL_LEAD = 0.02
 """Seconds between the response to a stall order and the stall, so that the response is on its way."""
 MAX_STALL = 600.0
+"""Seconds."""
 STORM_RETRIES = 20
+"""Times that a failed question is asked again by a service that is wrong on purpose."""
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,16 +65,18 @@ Share = Annotated[float, BeforeValidator(parse_share)]
 
 
 class SlowOrder(BaseModel):
-    """How to slow one step: by a factor, or by a delay in place of its own time (for bimodal: its fast mode); busy: by CPU."""
+    """How to slow one step: by a factor, or by a delay in place of its own time."""
 
     model_config = _STRICT
     factor: Annotated[float, Field(gt=0.0, le=1_000.0)] = 1.0
     delay: OrderSeconds | None = None
+    """Of a bimodal delay: its fast mode."""
     distribution: DelayKind = "constant"
     sigma: Annotated[float, Field(gt=0.0, le=3.0)] = SIGMA
     slow_delay: OrderSeconds | None = None
     slow_share: Share = 0.1
     busy: OrderSeconds | None = None
+    """Seconds of CPU, not of waiting."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

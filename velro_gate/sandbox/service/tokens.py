@@ -21,8 +21,11 @@ VIEWER = "viewer"
 ROLES = (SERVICE, USER, VIEWER)
 
 KEY_SECONDS = 30 * 86_400
+"""Seconds for which a service key is valid."""
 TOKEN_SECONDS = 3_600
+"""Seconds for which a user's token is valid."""
 REMEMBERED_TOKENS = 50_000
+"""Verified tokens that are remembered: checking a signature costs more than the rest of a cached request."""
 
 
 class TokenError(Exception):
@@ -52,7 +55,12 @@ def issue_token(secret: str, subject: str, role: str, *, seconds: float = TOKEN_
 
 
 class Verifier:
-    """Verifies tokens. clock: seconds since 1970. remembered: seconds a verified token is not verified again."""
+    """Verifies tokens.
+
+    Args:
+        clock: seconds since 1970.
+        remembered: seconds a verified token is not verified again.
+    """
 
     def __init__(self, secret: str, *, remembered: float, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret

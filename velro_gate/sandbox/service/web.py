@@ -36,7 +36,9 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 AsgiHeader = tuple[bytes, bytes]
 
 MAX_BODY = 65_536
+"""Bytes of a request's body."""
 MAX_USER_ID = 128
+"""Characters of a user's id; the rest is cut off."""
 
 _JSON: AsgiHeader = (b"content-type", b"application/json")
 _CACHE_HEADERS: Mapping[str, tuple[AsgiHeader, ...]] = {

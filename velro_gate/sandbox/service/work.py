@@ -26,6 +26,7 @@ from velro_gate.sandbox.settings import (
 )
 
 SIGMA = 0.18
+"""Standard deviation of the logarithm of a step's time (log-normal)."""
 MEDIANS: Mapping[str, float] = {
     AUTHENTICATION: 0.006,
     AUTHORIZATION: 0.009,
@@ -99,7 +100,12 @@ class Workers:
 
 
 class Work:
-    """Draws and spends the simulated time. on: whether there is any. workers: None: any number of steps at a time."""
+    """Draws and spends the simulated time.
+
+    Args:
+        on: whether there is any.
+        workers: None: any number of steps at a time.
+    """
 
     def __init__(
         self,

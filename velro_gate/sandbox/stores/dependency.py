@@ -14,18 +14,19 @@ T = TypeVar("T")
 
 
 class Dependency:
-    """One dependency. taken_away: set by an experiment; asking then fails as if the network were gone.
+    """One dependency.
 
-    retries: how often a failed question is asked again, at once and whatever the breaker says. A backend has none; one that is
-    wrong on purpose has.
-
-    faults: the exceptions by which its client says that it is away; anything else is a bug and is let through.
+    Args:
+        faults: the exceptions by which its client says that it is away; anything else is a bug and is let through.
     """
 
     def __init__(self, name: str, breaker: Breaker, *, faults: tuple[type[Exception], ...], deadline: float) -> None:
         self.name = name
         self.breaker = breaker
+        # Set by an experiment; asking then fails as if the network were gone.
         self.taken_away = False
+        # How often a failed question is asked again, at once and whatever the breaker says. A backend has none; one that is
+        # wrong on purpose has.
         self.retries = 0
         self._faults: tuple[type[Exception], ...] = (ConnectionError, TimeoutError, *faults)
         self._deadline = deadline

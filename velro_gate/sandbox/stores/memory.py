@@ -13,7 +13,12 @@ JITTER = 0.2
 
 
 class Memory:
-    """A bounded mapping from keys to bodies. ttl: seconds. clock: any monotonic one."""
+    """A bounded mapping from keys to bodies.
+
+    Args:
+        ttl: seconds.
+        clock: any monotonic one.
+    """
 
     def __init__(self, entries: int, ttl: float, *, clock: Callable[[], float] = time.monotonic, seed: int = 0) -> None:
         random = Random(seed).random

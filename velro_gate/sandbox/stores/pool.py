@@ -25,6 +25,7 @@ T = TypeVar("T")
 PoolConnection = psycopg.AsyncConnection[Any]
 
 _OPEN_AT_ONCE = 8
+"""Connections that are opened at the same time: PostgreSQL starts a process for each."""
 _FIRST_SECONDS, _LATER_SECONDS = 10, 2
 """Seconds in which a connection has to stand: when the pool is opened, and while somebody waits for it."""
 _GRACE = 1.0
@@ -32,7 +33,13 @@ _GRACE = 1.0
 
 
 class Pool:
-    """size: connections. wait: longest wait for one, in seconds. longest: of a query."""
+    """Connections to a database, each used by one query at a time.
+
+    Args:
+        size: connections.
+        wait: longest wait for one, in seconds.
+        longest: seconds of a query.
+    """
 
     def __init__(self, url: str, *, size: int, wait: float, longest: float) -> None:
         self._url = url

@@ -23,7 +23,9 @@ from velro_gate.sandbox.catalogue import (
 from velro_gate.sandbox.stores.pool import Pool, PoolConnection
 
 OPEN_SECONDS = 30.0
+"""How long all connections together may take to open."""
 WAIT_SECONDS = 1.0
+"""How long a query waits for a free connection."""
 QUERY_SECONDS = 2.0
 """Seconds: of opening the pool, of a wait for a connection, of one query on the server."""
 
@@ -52,7 +54,9 @@ _RENAME = "UPDATE velro_sandbox.models SET name = %s, version = version + 1 WHER
 class PostgresDatabase:
     """The catalogue in the schema ``velro_sandbox``, which is laid out again at every start.
 
-    pool_size: connections held from the start. open_seconds: longest wait for all of them.
+    Args:
+        pool_size: connections held from the start.
+        open_seconds: longest wait for all of them.
     """
 
     faults: tuple[type[Exception], ...] = (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError)
@@ -68,14 +72,17 @@ class PostgresDatabase:
 
     @property
     def pool_size(self) -> int:
+        """See Database."""
         return self._pool.open_count
 
     @property
     def pool_in_use(self) -> int:
+        """See Database."""
         return self._pool.in_use
 
     @property
     def pool_waiting(self) -> int:
+        """See Database."""
         return self._pool.waiting
 
     async def open(self) -> None:
@@ -119,32 +126,40 @@ class PostgresDatabase:
         await connection.execute("ANALYZE velro_sandbox.generations")
 
     async def close(self) -> None:
+        """See Database."""
         await self._pool.close()
 
     async def ping(self) -> None:
+        """See Database."""
         await self._query("SELECT 1")
 
     async def access(self, generation: int) -> Access | None:
+        """See Database."""
         rows = await self._query("SELECT owner, shared FROM velro_sandbox.generations WHERE number = %s", generation)
         return Access(*rows[0]) if rows else None
 
     async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
+        """See Database."""
         rows = await self._query(_NEWEST, owner, limit)
         total = await self._query("SELECT count(*) FROM velro_sandbox.generations WHERE owner = %s", owner)
         return [Generation(*row) for row in rows], total[0][0]
 
     async def model(self, number: int) -> Model | None:
+        """See Database."""
         rows = await self._query("SELECT name, version FROM velro_sandbox.models WHERE number = %s", number)
         return Model(number, *rows[0]) if rows else None
 
     async def rename_model(self, number: int, name: str) -> Model | None:
+        """See Database."""
         rows = await self._query(_RENAME, name, number)
         return Model(number, *rows[0]) if rows else None
 
     async def media_exists(self, number: int) -> bool:
+        """See Database."""
         return bool(await self._query("SELECT 1 FROM velro_sandbox.media WHERE number = %s", number))
 
     async def add(self, owner: int, model: int, prompt: str) -> int:
+        """See Database."""
         rows = await self._query(_ADD, owner, model, prompt)
         number: int = rows[0][0]
         return number

@@ -19,11 +19,16 @@ REDIS_SECONDS = 0.25
 
 _PREFIX = "velro-sandbox:"
 _BATCH = 1_000
+"""Keys of one command: Redis carries commands out one at a time, so a longer one would keep all others waiting."""
 _CONNECTIONS = 64
+"""Most connections of the pool."""
 
 
 class RedisShared:
-    """A real Redis. ttl: seconds. Keys carry a prefix, and only those are ever flushed.
+    """A real Redis. Keys carry a prefix, and only those are ever flushed.
+
+    Args:
+        ttl: seconds.
 
     Raises:
         UsageError: the URL is not one of Redis.
@@ -36,15 +41,18 @@ class RedisShared:
         self._redis = Redis.from_pool(_pool(url))
 
     async def get(self, key: str) -> bytes | None:
+        """See Shared."""
         with _closed_is_gone():
             body = await self._redis.get(_PREFIX + key)
         return body if body is None or isinstance(body, bytes) else str(body).encode()
 
     async def put(self, key: str, body: bytes) -> None:
+        """See Shared."""
         with _closed_is_gone():
             await self._redis.set(_PREFIX + key, body, ex=self._ttl)
 
     async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        """See Shared."""
         for batch in _batches(entries):
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for key, body in batch:
@@ -52,20 +60,24 @@ class RedisShared:
                 await pipeline.execute()
 
     async def flush(self, prefix: str = "") -> None:
+        """See Shared."""
         with _closed_is_gone():
             keys = [key async for key in self._redis.scan_iter(match=f"{_PREFIX}{prefix}*", count=_BATCH)]
             for start in range(0, len(keys), _BATCH):
                 await self._redis.unlink(*keys[start : start + _BATCH])
 
     async def drop(self, key: str) -> None:
+        """See Shared."""
         with _closed_is_gone():
             await self._redis.unlink(f"{_PREFIX}{key}")
 
     async def ping(self) -> None:
+        """See Shared."""
         with _closed_is_gone():
             await self._redis.get(_PREFIX)
 
     async def close(self) -> None:
+        """See Shared."""
         await self._redis.aclose()
 
 

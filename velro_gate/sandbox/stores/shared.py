@@ -44,23 +44,30 @@ class EmbeddedShared:
         self._memory = memory
 
     async def get(self, key: str) -> bytes | None:
+        """See Shared."""
         return self._memory.get(key)
 
     async def put(self, key: str, body: bytes) -> None:
+        """See Shared."""
         self._memory.put(key, body)
 
     async def fill(self, entries: Iterable[tuple[str, bytes]]) -> None:
+        """See Shared."""
         for key, body in entries:
             self._memory.put(key, body)
 
     async def flush(self, prefix: str = "") -> None:
+        """See Shared."""
         self._memory.flush(prefix)
 
     async def drop(self, key: str) -> None:
+        """See Shared."""
         self._memory.drop(key)
 
     async def ping(self) -> None:
+        """See Shared."""
         return
 
     async def close(self) -> None:
+        """See Shared."""
         return

@@ -40,10 +40,12 @@ _ADD = "INSERT INTO generations (owner, model, prompt, status, shared) VALUES (?
 
 
 class SqliteDatabase:
-    """The catalogue in a temporary file that goes when the sandbox does; place: where its folder is made.
+    """The catalogue in a temporary file that goes when the sandbox does.
 
-    query_time: awaited by every query while it holds its connection, and stands for the network and the disk that a real
-    database would have in between.
+    Args:
+        place: where its folder is made.
+        query_time: awaited by every query while it holds its connection, and stands for the network and the disk that a real
+            database would have in between.
     """
 
     faults: tuple[type[Exception], ...] = (sqlite3.OperationalError,)
@@ -64,17 +66,21 @@ class SqliteDatabase:
 
     @property
     def pool_size(self) -> int:
+        """See Database."""
         return self._opened
 
     @property
     def pool_in_use(self) -> int:
+        """See Database."""
         return self._opened - len(self._idle)
 
     @property
     def pool_waiting(self) -> int:
+        """See Database."""
         return self._waiting
 
     async def open(self) -> None:
+        """See Database."""
         self._folder = Path(tempfile.mkdtemp(prefix="velro-sandbox-", dir=self._place))
         path = self._folder / "velro.db"
         self._writer = await self._in_thread(lambda: _fill(path, self._users))
@@ -82,6 +88,7 @@ class SqliteDatabase:
         self._opened = self._size
 
     async def close(self) -> None:
+        """See Database."""
         for connection in self._idle:
             connection.close()
         self._idle, self._opened = [], 0
@@ -92,30 +99,37 @@ class SqliteDatabase:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     async def ping(self) -> None:
+        """See Database."""
         await self._query("SELECT 1")
 
     async def access(self, generation: int) -> Access | None:
+        """See Database."""
         rows = await self._query("SELECT owner, shared FROM generations WHERE number = ?", generation)
         return Access(rows[0][0], bool(rows[0][1])) if rows else None
 
     async def newest(self, owner: int, limit: int) -> tuple[list[Generation], int]:
+        """See Database."""
         rows = await self._query(_NEWEST, owner, limit)
         total = await self._query("SELECT count(*) FROM generations WHERE owner = ?", owner)
         return [Generation(*row) for row in rows], total[0][0]
 
     async def model(self, number: int) -> Model | None:
+        """See Database."""
         rows = await self._query("SELECT name, version FROM models WHERE number = ?", number)
         return Model(number, *rows[0]) if rows else None
 
     async def rename_model(self, number: int, name: str) -> Model | None:
+        """See Database."""
         await self._query_time()
         row = await self._in_thread(lambda: self._rename(number, name))
         return Model(number, *row) if row else None
 
     async def media_exists(self, number: int) -> bool:
+        """See Database."""
         return bool(await self._query("SELECT 1 FROM media WHERE number = ?", number))
 
     async def add(self, owner: int, model: int, prompt: str) -> int:
+        """See Database."""
         await self._query_time()
         number: int = await self._in_thread(lambda: self._insert(owner, model, prompt))
         return number

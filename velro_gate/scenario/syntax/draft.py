@@ -16,6 +16,7 @@ from velro_gate.scenario.syntax.shape import FileSpec
 from velro_gate.scenario.syntax.tree import LinedDict, LinedList, LinedValue, as_written, holds, line_of
 
 _MOST_ROUNDS = 12
+"""Attempts to read what is left after the faulty parts were taken out: without them another part may be invalid."""
 _STAND_INS: dict[str, object] = {
     "name": "draft",
     "steps": [{"name": "draft", "path": "/"}],

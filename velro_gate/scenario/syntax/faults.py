@@ -27,6 +27,7 @@ class Faults:
         """Takes what is wrong at this line, and a suggestion."""
 
         def report(what: str, suggestion: str | None) -> None:
+            """Add a fault at this line."""
             self.add(line, what, suggestion)
 
         return report

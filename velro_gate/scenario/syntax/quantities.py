@@ -32,6 +32,7 @@ class Short:
 
 def _quantity(parse: Callable[[Any], float | int], *, example: str, positive: bool = False) -> Callable[[object], float | int]:
     def read(given: object) -> float | int:
+        """A value as YAML gives it; a boolean is an int in Python and no quantity here."""
         if isinstance(given, bool) or not isinstance(given, str | int | float):
             raise ValueError(f"a quantity such as {example!r} is expected, not {kind_of(given)}")
         value = parse(given)
@@ -50,6 +51,7 @@ def _span(given: Any) -> float:
 
 
 _SHORTEST = 1e-6
+"""Seconds; a shorter span has most likely the wrong unit."""
 
 
 def _without_per_second(given: Any) -> Any:
@@ -60,6 +62,7 @@ def _limit(parse: Callable[[Any], float], signs: tuple[str, ...]) -> Callable[[A
     """A limit that may be written with its sign, of which only one direction makes sense."""
 
     def read(given: Any) -> float:
+        """A limit with or without its sign, which must point to the right side."""
         match = re.fullmatch(r"\s*(<=|>=|<|>)\s*(.*)", given) if isinstance(given, str) else None
         if match is None:
             return parse(given)

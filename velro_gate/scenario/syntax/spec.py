@@ -50,6 +50,7 @@ def only(default: Any, **rules: Any) -> Any:
     """A field that is one of several alternatives: its default only stands in for "not given" and is no advice to a writer."""
 
     def hide_default(schema: dict[str, Any]) -> None:
+        """A default in the schema would be offered by editors as if it had to be written."""
         schema.pop("default", None)
 
     return Field(default, json_schema_extra=hide_default, **rules)

@@ -19,7 +19,9 @@ from velro_gate.scenario.syntax.faults import Faults
 from velro_gate.units import format_count
 
 MOST_CHARACTERS = 1_000_000
+"""Of a file; a long scenario has some ten thousand."""
 MOST_DEPTH = 40
+"""Levels: the reader calls itself for each, and Python's own limit would end in a traceback."""
 MOST_VALUES = 20_000
 """Bounds of one file; the largest sensible scenario stays a hundred times below them."""
 
@@ -141,6 +143,7 @@ class _Builder:
         self._word = ""
 
     def document(self) -> LinedValue:
+        """The one document of the file; None where it is empty."""
         value: LinedValue = None
         documents = 0
         for event in self._events:

@@ -43,6 +43,7 @@ from velro_gate.model.samples import FIRST_CACHE_LAYER, NO_CACHE_HEADER, Outcome
 from velro_gate.model.scenario import ALL_STEPS, Phase
 
 WINDOW = 1.0
+"""Seconds: what is awaited after a fault is judged in windows of this length, so times are known to a second."""
 IN_A_ROW = 5
 """Fast failures that show an open breaker."""
 GOOD_WINDOWS = 3
@@ -50,22 +51,22 @@ GOOD_WINDOWS = 3
 MORE, MORE_SECONDS = 1.25, 0.001
 """How far a median may lie above those before the fault."""
 LONGEST_BEFORE = 10.0
+"""Seconds before a fault that show what is usual, where the experiment names no steady stretch."""
 _LEAST_ROWS = 3
+"""Requests whose median says anything; a window with fewer successful ones has none."""
 _OF_PROBES = {Expected.STALE: ProbeKind.READS, Expected.CONSISTENCY: ProbeKind.READS, Expected.LOST: ProbeKind.WRITES}
 _Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stretches:
-    """The instants between which an experiment is looked at, and the samples of its phase. Seconds since the run's start.
-
-    over: from when on what recovers is waited for.
-    """
+    """The instants between which an experiment is looked at, and the samples of its phase. Seconds since the run's start."""
 
     before: float
     begun: float
     ended: float
     over: float
+    """From when on what recovers is waited for."""
     until: float
     every: Samples
     steps: Sequence[str]
