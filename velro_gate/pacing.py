@@ -201,6 +201,8 @@ def _walk(
     probability = np.array([step.probability for step in steps])
     if int(counts.max(initial=0)) == 0:
         return np.empty(0, np.uint16)
+    # Each user begins in the middle of a journey, as it would be met at a random instant: if all began at the first step, the
+    # mix of steps would swing through the phase.
     taken, skipped = _first_journeys(len(counts), probability, random)
     walked = -skipped
     going = np.arange(len(counts))
@@ -209,6 +211,7 @@ def _walk(
     places: list[npt.NDArray[np.int64]] = []
     while len(going):
         lengths = taken.sum(axis=1)
+        # One round: the next journey of every user that has not walked far enough, all users at once.
         row, column = np.nonzero(taken)
         within = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         if not rows and any(needs):
@@ -220,6 +223,7 @@ def _walk(
         going = np.flatnonzero(walked < counts)
         taken = random.random((len(going), len(steps))) < probability
     row_all, column_all, place_all = np.concatenate(rows), np.concatenate(columns), np.concatenate(places)
+    # Negative places are the skipped beginnings of first journeys; those beyond the count are the rest of last ones.
     keep = (place_all >= 0) & (place_all < counts[row_all])
     starts = np.cumsum(counts) - counts
     walk = np.empty(total, np.uint16)

@@ -55,6 +55,7 @@ def ignore_results(root: Path) -> Written:
     """
     file = root / ".gitignore"
     try:
+        # A file of any encoding is read and left as it is; only lines are compared.
         present = file.read_text(encoding="utf-8", errors="surrogateescape") if file.exists() else ""
         missing = [line for line in IGNORED if line not in present.splitlines()]
         if missing:

@@ -170,10 +170,13 @@ async def admit(
         proof = await _take(stream, rest, _PROOF)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise Refused("it hung up") from error
+    # In constant time: a comparison that ends at the first difference lets a proof be guessed byte by byte.
     if proof is None or not hmac.compare_digest(proof, _proof(key, b"worker", theirs, mine)):
         raise Refused("it does not hold the ticket that it names")
     if not take(index):
         raise Refused("its ticket was taken before")
+    # A key for each direction, so that a frame cannot be sent back to its sender. Both nonces are in them, so none can be
+    # replayed on another connection.
     to_head, to_worker = (_proof(key, side, theirs, mine) for side in (b"to head", b"to worker"))
     return index, WorkerChannel(stream, sends=to_worker, receives=to_head, hang_up=hang_up)
 

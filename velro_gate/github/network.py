@@ -35,6 +35,7 @@ def network_variables_in_words(environ: Mapping[str, str]) -> Iterator[None]:
         yield
     except OSError as error:
         keys = environ.get("SSLKEYLOGFILE", "")
+        # The error names no file where it comes from OpenSSL: then the one that cannot be written is at fault.
         name = "SSLKEYLOGFILE" if keys and error.filename in (None, keys) and not os.access(keys, os.W_OK) else "SSL_CERT_FILE"
         hint = "Name a file of certificates in PEM form, or unset it." if name == "SSL_CERT_FILE" else "Unset it."
         why = error.strerror or str(error)

@@ -150,6 +150,7 @@ def _found(text: str, needles: tuple[_Needle, ...]) -> list[tuple[int, int]]:
     """Where secrets stand, in order and without overlap. Window by window, since decoded text takes fifty times its memory."""
     if not needles:
         return []
+    # A secret that crosses the end of a window, in its longest spelling, lies whole in the overlap.
     overlap = _WIDEST * max(len(needle.text) for needle in needles)
     spans: list[tuple[int, int]] = []
     for begin in range(0, max(len(text), 1), _WINDOW):
@@ -222,6 +223,8 @@ def _replaced(layer: _Layer, pattern: re.Pattern[str]) -> _Layer:
             ends.extend(range(begin + 1, end + 1))
         else:
             parts.append(text)
+            # A secret that begins or ends within decoded characters takes all of their escape with it: half an escape would be
+            # no text.
             starts.extend([begin] * len(text))
             ends.extend([end] * len(text))
 

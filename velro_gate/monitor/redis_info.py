@@ -97,6 +97,7 @@ class RedisInfo:
             stream = trio.SSLStream(stream, context, server_hostname=parts.hostname or _HERE)
         self._stream = stream
         password = parts.password and unquote(parts.password)
+        # As redis-py writes it: the URL of a unix socket has no host before which a password could stand.
         if parts.scheme == "unix" and not password:
             password = parse_qs(parts.query).get("password", [None])[0]
         if password is not None:

@@ -36,6 +36,8 @@ def check_client_certificate(certificate: Path, key: Path | None, report: Report
         return ""
 
     try:
+        # OpenSSL itself decides, by the call that the load makes later; what it says is too terse to show, so its cause is
+        # looked for.
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(certificate, key, no_password)
     except ssl.SSLError as error:
         place = report if key is None else report_key

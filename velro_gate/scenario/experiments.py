@@ -76,6 +76,7 @@ class ExperimentReader:
         found.sort(key=lambda each: each[0].at)
         for (first, _), (second, line) in pairwise(found):
             room = max(first.room, second.steady)
+            # Instants are rounded to milliseconds, so two that touch may differ by an ulp.
             if first.ends + room > second.at + 1e-9:
                 steady = f" and needs {units.format_duration(room)} of steady state" if room else ""
                 what = (
@@ -102,6 +103,8 @@ class ExperimentReader:
                 faults.add(probe.line(), what, "a longer 'every'")
         degraded = None if asked is None else _degraded(asked, faults)
         for number in range(spec.times):
+            # From the names, and not from one generator in turn: another experiment in the file moves this one's instants
+            # nowhere.
             drawn = random.Random(f"{self.seed}/{phase}/{spec.name}/{number}")
             at = first + drawn.random() * (last - first) + number * (spec.every or 0.0)
             yield Experiment(

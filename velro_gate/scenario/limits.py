@@ -91,6 +91,7 @@ def requirement_from(
         critical = None
         if spec.critical is not None:
             side, critical = parse_limit(spec.critical, definition)
+            # The first character is the direction: < and <= look the same way.
             if side is not None and side.value[0] != comparator.value[0]:
                 raise ValueError(f"critical {spec.critical!r} looks the other way than the target {spec.target!r}")
         _refuse_impossible(metric, comparator, target, spec)

@@ -74,6 +74,7 @@ def _metric(
         faults.add(spec.line("value"), f"{value.value!r} is made of a counter", "use mean, a quantile, min or max")
     if (value is OwnValue.SHARE) is not (spec.equals is not None):
         faults.add(spec.line(), f"the metric {name!r} is a share of responses without a value", "name the value under 'equals'")
+    # Faults are added and not raised, so that one reading of the file shows all of them.
     if len(faults.all()) > before:
         return None
     return OwnMetric(

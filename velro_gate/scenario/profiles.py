@@ -117,6 +117,7 @@ class Profiles:
             self.faults.add(at, f"the phase {phase.name!r} is given twice in one profile", "give each phase a name of its own")
 
     def _derived(self, name: str, spec: ProfileSpec, base: str) -> _Resolved:
+        # Profiles that are being resolved at the moment, so one that is met again is made from itself.
         if base in self._open:
             way = " -> ".join([*self._open[self._open.index(base) :], base])
             self.faults.add(spec.line("from"), f"the profile is made from itself: {way}")

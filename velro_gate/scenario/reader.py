@@ -314,6 +314,7 @@ def _primary(
 ) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for index, name in enumerate(names):
+        # The name of one of the scenario's own metrics may hold a dot that does not divide step and metric.
         step, dot, written = ("", "", name) if name in own else name.rpartition(".")
         metric = own.get(written, written)
         step, line = step if dot else ALL_STEPS, spec.line("primary", index)

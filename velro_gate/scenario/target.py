@@ -48,6 +48,8 @@ def target_from(
     addresses = tuple(text for text in sources if text is not None)
     _check_files(spec, paths, faults)
     _check_sources(spec, addresses, url or "", faults)
+    # An unset variable is no fault of the file, so it is in ``missing`` and not in ``faults``; a target cannot be made without
+    # it.
     if faults or url is None or None in urls or None in watch.values() or None in files.values() or None in sources:
         return None
     return Target(
@@ -160,6 +162,7 @@ def _check_sources(spec: TargetSpec, sources: tuple[str, ...], url: str, faults:
         except ValueError:
             faults.add(line, f"the source address {text!r} is not an IP address", "for example 127.0.0.2, or fd00::2")
             continue
+        # A wildcard would bind and let the kernel choose one address for all connections: the ports of one, not of several.
         if address.is_unspecified or address.is_multicast:
             faults.add(line, f"no connection can come from {text}", "name addresses of this machine")
         if text in sources[:index]:
@@ -168,6 +171,7 @@ def _check_sources(spec: TargetSpec, sources: tuple[str, ...], url: str, faults:
     if sources and spec.unix_socket:
         faults.add(spec.line("source_addresses"), "a connection to a unix socket has no source address", "keep one of the two")
     try:
+        # A name may have addresses of both families, which is found out when it is resolved.
         host = ipaddress.ip_address(urlsplit(url).hostname or "")
     except ValueError:
         return

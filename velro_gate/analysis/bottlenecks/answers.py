@@ -45,6 +45,7 @@ def error_bursts(seen: Observed) -> Iterator[Bottleneck]:
     failed = (rows.outcome != Outcome.OK) & (rows.outcome != Outcome.CANCELLED)
     if not bool(failed.any()):
         return
+    # One number for each kind: statuses as they are, other outcomes negative.
     kinds = np.where(rows.outcome == Outcome.STATUS, rows.status.astype(np.int64), -rows.outcome.astype(np.int64))
     names, counts = np.unique(kinds[failed], return_counts=True)
     for kind in names[np.argsort(-counts)][:3].tolist():
@@ -103,6 +104,7 @@ def saturation(seen: Observed) -> Iterator[Bottleneck]:
     ticks = [tick for tick in seen.run.ticks if seen.run.measured_from <= tick.at < seen.run.measured_until]
     if offered is None or len(ticks) < 6 or (seen.quick is not None and offered * seen.quick >= seen.phase.users):
         return
+    # The ends of the phase, not its middle, show growth; medians over a third, since requests in flight jump from tick to tick.
     third = len(ticks) // 3
     flight = np.array([tick.in_flight for tick in ticks], float)
     before, after = float(np.median(flight[:third])), float(np.median(flight[-third:]))
@@ -111,6 +113,8 @@ def saturation(seen: Observed) -> Iterator[Bottleneck]:
     answered = (late[-1].ok - late[0].ok) / seconds if seconds > 0.0 else offered
     blocked = sum(seen.run.blocked.values())
     falls_behind = answered < KEEPS_UP * offered
+    # A user has one request in flight, so where half of the users wait the number cannot double any more, however far behind
+    # the service is.
     full = after >= 0.5 * seen.phase.users and blocked >= LEAST_ERRORS
     if not falls_behind or not (full or after >= 1.5 * before + 10.0):
         return

@@ -53,6 +53,8 @@ def pool_exhausted(seen: Observed) -> Iterator[Bottleneck]:
     if known:
         full &= waiting >= 1.0
     share = float(full.mean())
+    # A pool that is full is only well used; it holds requests back where some wait. Where nobody counts those, it has to be
+    # full nearly always.
     if share < (0.4 if known else 0.8):
         return
     moments = at[full]

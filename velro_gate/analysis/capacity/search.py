@@ -114,11 +114,13 @@ def _next_load(loads: Sequence[LoadScore], rules: SearchRules) -> float | Ending
         assert missed is not None
         if missed.load <= rules.least:
             return Ending.NONE_MET
+        # Down faster than up: a trial beyond the capacity shows little and leaves a queue behind.
         return _allowed(missed.load / GROWTH**2, rules)
     if missed is None:
         if met.load >= rules.most:
             return unclear.load if unclear is not None else Ending.ALL_MET
         return _allowed(met.load * GROWTH, rules)
+    # Geometric: the precision is relative, and so are the steps on the way up.
     middle = _allowed(math.sqrt(met.load * missed.load), rules)
     if missed.load / met.load <= 1.0 + rules.precision or middle in (met.load, missed.load):
         return unclear.load if unclear is not None else Ending.FOUND

@@ -40,6 +40,7 @@ def impact_of(record: RunRecord) -> Impact | None:
         return None
     limit = _latency_limit(wanted)
     low, slow, high = (0.0, 0.0, 0.0) if limit is None else slower_share(phase, limit)
+    # Slow ones among those that succeeded: a request is not counted twice.
     affected = failed.value + (1.0 - failed.value) * slow
     return Impact(
         phase=phase.name,
@@ -51,6 +52,7 @@ def impact_of(record: RunRecord) -> Impact | None:
         slow_low=low,
         slow_high=high,
         requests_per_hour=3600.0 * rate * affected,
+        # A user sends 60 rate / users requests a minute and is affected if any of them is, each by itself.
         users_per_minute=users * (1.0 - (1.0 - affected) ** (60.0 * rate / users)),
     )
 
@@ -66,6 +68,7 @@ def slower_share(phase: PhaseSummary, limit: float) -> tuple[float, float, float
         return 0.0, kept[-1][1], kept[-1][1]
     for (below, more), (above, less) in pairwise(kept):
         if below <= limit < above:
+            # Between two quantiles the tail is taken as exponential: the logarithm of the share falls linearly with time.
             way = (limit - below) / (above - below)
             return less, more * math.exp(way * math.log(less / more)), more
     raise AssertionError("quantiles are sorted")

@@ -55,6 +55,8 @@ def figures_of(row: Row, pairs: Sequence[Pair]) -> BuildFigures | Comparison:
     base, head = ([_step(pair.block(side), row) for pair in pairs] for side in (Side.BASE, Side.HEAD))
     y_base, y_head = _on_scale(base, head, metric=row.metric)
     whole = {side: [y for y in values if y is not None] for side, values in (("base", y_base), ("head", y_head))}
+    # A build that answered nothing in a block is a finding about that build; only then does it matter what else was not
+    # measured.
     for side, steps, level in (("base", base, Level.BROKEN), ("head", head, Level.FAIL)):
         dead = sum(y is None and _dead(step) for y, step in zip(y_base if side == "base" else y_head, steps, strict=True))
         if dead:

@@ -113,6 +113,8 @@ def pilot_of(blocks: Sequence[Block], steps: Sequence[str], policy: Policy, *, o
     answers: dict[Row, float] = {}
     for first in blocks[0].phases:
         measured = [phase for block in blocks if (phase := block.phase(first.name)) is not None]
+        # repeats: a duet has about ten blocks a side, so a quantile that one block is too short for is compared in it all the
+        # same.
         for row in phase_rows([first], measured, steps, policy, repeats=10):
             estimates = [found for phase in measured if (found := phase.measurement(row.metric.name, row.step)) is not None]
             if row.primary and row.metric.scale is not Scale.LINEAR and estimates:

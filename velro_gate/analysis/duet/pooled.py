@@ -108,6 +108,7 @@ def _undelayed(blocks: Sequence[StepSummary]) -> dict[str, float]:
         for block in blocks
     ]
     found = {name: _estimate(name, best).value for block in blocks for name in block.undelayed}
+    # Pooled error rates are made of counts, which best values have not: their rates are weighted by what was asked.
     for name in (name for name in found if METRICS[name].of_counts):
         asked = [block.counts.ok + block.counts.failed + block.counts.blocked for block in best]
         rates = [block.measurements[name].value if name in block.measurements else 0.0 for block in best]

@@ -34,6 +34,7 @@ def undecided(
         second, first = float(found.head_second[j]), float(found.head_first[j])
         return (OrderMatters(metric=metric, head_second=second, head_first=first),)
     ways = len(orders.possible)
+    # The least p that this number of orders can show is 1 / ways: above alpha, no result of these pairs could have failed.
     if looks_worse and look.alpha * ways < 1.0 - ROUNDING:
         return counted, ChanceAgrees(ways=ways, enough=_enough(look))
     if not math.isfinite(found.upper[j]):

@@ -42,6 +42,7 @@ def dispersion(*groups: Sequence[tuple[int, int]]) -> float:
         n = finite([pair[0] for pair in asked], "counts")
         e = finite([pair[1] for pair in asked], "counts")
         share = e.sum() / n.sum() if asked else 0.0
+        # A single group has no spread, and one without an error (or a success) has none by necessity.
         if len(asked) > 1 and share not in (0.0, 1.0):
             chi_squared += float((((e - n * share) ** 2) / (n * share * (1.0 - share))).sum())
             df += len(asked) - 1
@@ -124,8 +125,10 @@ def logit_p(own: Sequence[tuple[int, int]], before: Sequence[tuple[int, int]], s
 
     shared: as in ``counts_shift``; with None, the spread is estimated from both sides.
     """
+    # The half keeps the odds of 0 and of n errors finite, and takes most of the bias of the logarithm away.
     mine, theirs = (np.array([math.log((e + 0.5) / (n - e + 0.5)) for n, e in side]) for side in (own, before))
     squares, df = float(((theirs - theirs.mean()) ** 2).sum()), len(theirs) - 1
+    # The variance of the candidate's mean in units of one run's: what the runs share does not average out.
     of_own = 1.0 / len(mine) if shared is None else shared + (1.0 - shared) / len(mine)
     if shared is None:
         squares, df = squares + float(((mine - mine.mean()) ** 2).sum()), df + len(mine) - 1

@@ -182,13 +182,18 @@ def noise_over(
     level = _median(recent, k)
     squares = np.diff(known, axis=-1) ** 2
     with np.errstate(divide="ignore", invalid="ignore"):
+        # From one run to the next, so that neither a drift nor a step in the level counts as noise; a median, so that neither
+        # do outliers.
         jumps = np.sqrt(_median(squares, np.maximum(length - 1, 0)) / MEDIAN_OF_SQUARED_DIFFERENCES)
         long = length > LEAST_TO_CLIP
         reach = (CLIP * np.maximum(jumps, LEAST_SD))[..., None]
         centred = recent - level[..., None]
+        # Winsorised: one outlier among the last K would make the test blind for as long as it is among them.
         drawn_in = np.where(long[..., None], np.clip(centred, -reach, reach), centred)
         spread = np.where(k > 1, _sd(drawn_in, k), 0.0)
         from_runs = np.fmax(np.fmax(spread, jumps), LEAST_SD)
+        # The posterior scale of a normal variance with a scaled inverse chi-squared prior (Gelman et al. 2013, Bayesian Data
+        # Analysis, section 2.6).
         with_prior = np.sqrt((prior_df * np.square(prior_sd) + (k - 1.0) * spread**2) / (prior_df + k - 1.0))
     enough = (k >= ENOUGH_BASELINES) | long
     none = k == 0

@@ -56,6 +56,7 @@ def mean_rate(variation: Floats, total: int, seconds: float) -> Estimate:
     else:
         memory = autocorrelation_time(variation)
         error = math.sqrt(float(variation.var(ddof=1)) * memory / len(variation))
+        # Dependent windows are worth length / memory independent ones, in the error and in the degrees of freedom.
         half = student(len(variation) / memory - 1.0) * error
     return Estimate(value=value, low=max(value - half, 0.0), high=value + half, n=total)
 
@@ -135,11 +136,13 @@ def rank_range(n: int, p: float, design_effect: float = 1.0) -> tuple[int, int]:
     Where the observations do not suffice, the ranks are the least and the greatest.
     """
     effective = max(int(n / max(design_effect, 1.0)), 1)
+    # Ten standard deviations hold all of the binomial that counts: its whole distribution would be as long as the run.
     spread = 10.0 * math.sqrt(effective * p * (1.0 - p)) + 10.0
     first = max(math.floor(effective * p - spread), 0)
     ranks = np.arange(first, min(math.ceil(effective * p + spread), effective) + 1)
     below = special.bdtr(ranks, effective, p)
     low = int(ranks[int(np.searchsorted(below, _TAIL))])
     high = int(ranks[min(int(np.searchsorted(below, 1.0 - _TAIL)), len(ranks) - 1)]) + 1
+    # Back from ranks among the effective observations to ranks among the real ones.
     scale = n / effective
     return max(math.floor(low * scale) - 1, 0), min(math.ceil(high * scale) - 1, n - 1)

@@ -139,6 +139,7 @@ def shift_of(
     their variance.
     """
     phase = runs[0].name
+    # A changed level begins an epoch; how much a figure moves from run to run stays the same through it.
     epoch = _phases(of_this_epoch(baselines, phase, step, metric.name), phase)
     if metric.of_counts:
         books, known = ([found.counts for each in side if (found := each.step(step)) is not None] for side in (runs, epoch))
@@ -169,6 +170,7 @@ def _obstacle(row: Row, phase: PhaseSummary, before: Sequence[PhaseSummary]) -> 
     if row.metric.role is Role.NEVER:
         return _not_compared(row, Level.BROKEN, RequirementOnly(metric=name))
     mine = phase.step(row.step)
+    # Before "not measured": a build that answers nothing has failed, and is not merely without a figure.
     if mine is not None and mine.counts.sent and not mine.counts.ok and _needs_answers(row, mine):
         return _not_compared(row, Level.FAIL, NothingSucceeded())
     if mine is None or not has(mine, name):

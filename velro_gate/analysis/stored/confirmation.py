@@ -55,6 +55,7 @@ def needed_repeats(
             least[row.phase] = min(row.p, least.get(row.phase, 1.0))
     cost = {phase.name: seconds_again(phase, runs) for phase in planned if phase.name in least}
     spent, taken = 0.0, set()
+    # Greedy, and not only up to the first that is too long: a shorter phase may fit into what is left.
     for name in sorted(cost, key=lambda name: least[name]):
         if limit is None or spent + cost[name] <= limit:
             spent += cost[name]

@@ -120,6 +120,7 @@ def explain(
     """
     phase = worse[0].phase
     slower = sorted((moved[step] for step in steps if step in moved and moved[step].worst), key=lambda one: -one.worst)
+    # Figures with a quantile first (False sorts before True): a time has a shape, a count has none.
     surest = min(worse, key=lambda row: (METRICS[row.metric].quantile is None, row.p or 0.0)).step
     shown = slower[0] if slower else moved.get(ALL_STEPS if _is_moved(moved.get(ALL_STEPS)) else surest, moved.get(ALL_STEPS))
     timed = any(METRICS[row.metric].quantile is not None for row in worse) and shown is not None
@@ -180,6 +181,8 @@ def shape_of(quantiles: Sequence[QuantileMove], median: float) -> ShiftShape:
             return ShiftShape.SAME_SHARE
         return ShiftShape.SAME_TIME if _alike([one.seconds for one in quantiles]) else ShiftShape.UNEVEN
     known = [one for one in quantiles if one.moved or one in still]
+    # The middle stayed and the top moved: some requests became slower. If the two highest quantiles moved by the same time, and
+    # by far more than a usual response takes, these requests do something that they did not do before.
     if known[0] in still and known[-1].moved:
         top = moved[-2:]
         jumped = len(top) > 1 and _alike([one.seconds for one in top]) and min(one.seconds for one in top) >= JUMP * median

@@ -35,6 +35,7 @@ def _step(phase: str, step: StepSummary, there: Sequence[RunRecord], here: Seque
     moved: dict[str, Estimate] = {}
     undelayed = dict(step.undelayed)
     for name, found in step.measurements.items():
+        # Only figures that are compared by ratio scale with a machine's speed; shares and counts are the service's.
         if name not in METRICS or METRICS[name].scale is not Scale.LOG:
             moved[name] = found
             continue

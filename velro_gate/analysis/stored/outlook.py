@@ -81,11 +81,13 @@ def _merges(limit: float, values: Floats, slopes: tuple[float, float, float], sp
     middle of the history, from where the line is drawn: there it is a median's, with a standard error of 1.25 sd / sqrt(n).
     """
     at = np.arange(len(values), dtype=float) - (len(values) - 1) / 2.0
+    # sqrt(pi / 2) = 1.2533, the asymptotic ratio of a median's standard error to a mean's for normal noise.
     half = Z * 1.25 * spread / math.sqrt(len(values))
     whole, late, soon = ((limit - float(np.median(values - one * at))) / one for one in slopes)
     ahead = whole - float(at[-1])
     return Estimate(
         value=max(ahead, 0.0),
+        # Slope and level are about independent where time is counted from its middle, so their parts add up in quadrature.
         low=max(ahead - math.hypot(whole - soon, half / slopes[2]), 0.0),
         high=max(ahead + math.hypot(late - whole, half / slopes[1]), 0.0),
         n=len(values),

@@ -111,9 +111,12 @@ def judged_again(
     of_all = shared * SHARED_BY_TWO_JOBS / SHARED if second_job else shared
     whole = shifts_over(runs, noise, policy, sign=sign, shared=of_all)
     alone, screen = (shifts_over(each, noise, policy, sign=sign, shared=shared) for each in (further, current[..., None]))
+    # All three runs, the first included: that one alone was selected for being bad, and the median and the least undo the
+    # selection.
     moves = np.asarray(sign)[..., None] * (runs - noise.level[..., None])
     confirmed = confirms_over(whole.p, moves, whole.least, levels(screen.p, policy, second_job=second_job))
     looked = first.failed | first.suspicious
+    # The further runs alone: nothing has selected them, so their p needs no correction for the first screen.
     measured = np.where(looked, alone.p, np.nan)
     repeated = repeats_screen(screen.p, measured, alone.worse, alone.least, policy)
     failed = looked & confirmed & ~whole.few

@@ -46,6 +46,8 @@ def _estimates(counts: npt.NDArray[np.int64], sums: Floats, most: float) -> dict
     used = int((counts > 0).sum())
     reach = 0.0
     if used > 1:
+        # A ratio estimate with slices of time as clusters (Cochran 1977, Sampling Techniques, chapter 6): neighbouring requests
+        # are alike, so slices and not requests are the observations.
         left = (sums - mean * counts)[counts > 0]
         reach = student(used - 1.0) * math.sqrt(used / (used - 1.0) * float(left @ left)) / n
     return {

@@ -62,6 +62,8 @@ def cache_figures(rows: Samples) -> dict[str, Estimate]:
             if found is not None:
                 figures[metric] = found
     if "hit_p95" in figures:
+        # Of hits and misses together, without what said nothing about caches: the two figures compared must be of the same
+        # requests.
         whole = sample_quantile(np.sort(np.concatenate([hits, misses])), 0.95)
         share = max(1.0 - figures["hit_p95"].value / whole, 0.0) if whole > 0.0 else 0.0
         figures["p95_from_misses"] = Estimate.exact(share, n=len(hits) + len(misses))

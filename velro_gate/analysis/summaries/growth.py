@@ -65,6 +65,7 @@ def relative_growth(at: Floats, value: Floats, *, begin: float, end: float) -> E
     warm = begin + min((end - begin) / 3.0, LONGEST_WARM_UP)
     inside = (at >= warm) & (at < end)
     at, value = at[inside], value[inside]
+    # Each half must be enough for a slope of its own, and what they span for the whole stretch.
     if len(at) < 2 * LEAST_READINGS or at[-1] - at[0] < (end - warm) / 2.0:
         return None
     level, half = float(np.median(value)), len(at) // 2
@@ -106,6 +107,7 @@ def theil_sen(at: Floats, value: Floats, *, widening: float = 1.0) -> tuple[floa
     """
     first, second = np.triu_indices(len(at), 1)
     apart = at[second] - at[first]
+    # Readings of one instant have no slope between them.
     slopes = np.sort((value[second] - value[first])[apart > 0.0] / apart[apart > 0.0])
     if not len(slopes):
         raise ValueError("readings of one instant have no slope")

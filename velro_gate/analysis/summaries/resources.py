@@ -115,5 +115,6 @@ def _cpu_per_1000(series: ResourceSeries, run: PhaseRun, ok: int) -> Estimate | 
     first, last = max(run.measured_from, float(at[0])), min(run.measured_until, float(at[-1]))
     if last - first < seconds / 2.0 or bool((np.diff(used) < 0.0).any()):
         return None
+    # Between two readings the counter is taken to rise evenly, and outside of them as fast as within.
     begin, end = np.interp((first, last), at, used).tolist()
     return Estimate.exact((end - begin) / (last - first) * seconds / ok * 1000.0, n=ok)

@@ -104,6 +104,8 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
     if seconds <= 0.0:
         return ()
     grid = chart_grid(seconds)
+    # Throughput belongs to the window in which a response came, its latency to the one in which it fell due: a stall shows from
+    # its beginning, and not in the moment in which it ends.
     ended = grid.index(samples.done - run.measured_from)
     good = samples.ok
     bad = ~good & (samples.outcome != Outcome.CANCELLED)

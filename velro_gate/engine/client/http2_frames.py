@@ -61,13 +61,18 @@ class FrameFilter:
             if len(held) - at < _HEAD:
                 break
             length, kind, flags = int.from_bytes(held[at : at + 3], "big"), held[at + 3], held[at + 4]
+            # Before anything is kept: bytes that are no HTTP/2 announce frames of any size.
             if length > _MOST_FRAME:
                 raise httpcore.RemoteProtocolError("what was received is not HTTP/2, or a frame of it is larger than allowed")
+            # The highest bit is reserved, and receivers ignore it (RFC 9113, 4.1).
             stream = int.from_bytes(held[at + 5 : at + _HEAD], "big") & 0x7FFFFFFF
+            # Of a stream only the first header block can hold the status; later ones are trailers.
             looked_at = kind == _GOAWAY or (kind == _HEADERS and stream not in self._answering)
             if looked_at and len(held) - at < _HEAD + length:
                 break
             payload = bytes(held[at + _HEAD : at + _HEAD + length]) if looked_at else b""
+            # Code 0, NO_ERROR: a graceful end (RFC 9113, 6.8). It is kept from the reader, which would give up on the answers
+            # that still come.
             if kind == _GOAWAY and length >= 8 and payload[4:8] == b"\0\0\0\0":
                 at += _HEAD + length
                 self._going_away(int.from_bytes(payload[:4], "big") & 0x7FFFFFFF)
@@ -75,6 +80,7 @@ class FrameFilter:
             if looked_at and kind == _HEADERS:
                 self._look_at(payload, flags)
                 self._answering.add(stream)
+            # DATA and HEADERS are the kinds that can end a stream.
             if flags & _END_STREAM and kind in (0x0, _HEADERS):
                 self._answering.discard(stream)
             self._passing = _HEAD + length

@@ -174,6 +174,7 @@ def _timed_out(error: Exception, url: str, timeout: float) -> UnreachableError:
 
 def _explained(error: httpx.TransportError, url: str) -> UnreachableError:
     host, causes = urlsplit(url).hostname or "", list(causes_of(error))
+    # The most specific cause first: a refused name also appears as a failed connection further up the chain.
     name_fault = next((cause for cause in causes if isinstance(cause, socket.gaierror)), None)
     if name_fault is not None:
         return UnreachableError(

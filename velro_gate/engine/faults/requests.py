@@ -142,6 +142,7 @@ def said_at(response: ProbeResponse, place: str) -> str | None:
             return None
     if value is None or isinstance(value, dict | list):
         return None
+    # As JSON writes it, since it is compared with what the scenario says: str() would make True of true.
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
 
 
@@ -159,6 +160,7 @@ async def order_redis(url: str, words: list[str]) -> None:
     commands = [words]
     if parts.path.strip("/").isdecimal():
         commands.insert(0, ["SELECT", parts.path.strip("/")])
+    # First of all: Redis answers nothing else before AUTH.
     if parts.password:
         commands.insert(0, ["AUTH", *filter(None, [unquote(parts.username or "")]), unquote(parts.password)])
     try:

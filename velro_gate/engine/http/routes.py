@@ -211,6 +211,7 @@ async def find_route(target: Target, tls: ssl.SSLContext | None) -> Route | NoRo
                 return route
             except OSError as error:
                 reason = error.strerror or str(error)
+                # The name server has answered that there is no such name: asking again changes nothing. Other errors may pass.
                 if isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME:
                     break
             except UnicodeError as error:

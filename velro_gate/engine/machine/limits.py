@@ -135,6 +135,7 @@ def count_connections(targets: Sequence[tuple[str, int]], proc: Path = PROC) -> 
         here = [pattern for pattern in wanted if len(pattern) == width + 5]
         if not here:
             continue
+        # The state follows the remote address alone: behind the local one, which may be the same, comes another address.
         expression = re.compile(b"(?:" + b"|".join(here) + b") [0-9A-F]{2} ")
         try:
             found = (found or 0) + _count(proc / "net" / name, expression)

@@ -58,6 +58,7 @@ async def with_lost(
         schedule = await trio.to_thread.run_sync(open_schedule, phase, scenario.steps, scenario.seed, needs_of(scenario))
     for shard, _, received in lost:
         came = received.by_step(*stretch)
+        # Where no plan says what was due, nothing is missed that nobody knows of.
         fell = came
         if schedule is not None:
             own = schedule.slice(shard)

@@ -57,10 +57,13 @@ class Redirects:
             return None
         head, _, body = rest.partition(b"\r\n\r\n")
         version, *headers = head.split(b"\r\n")
+        # RFC 9110, 15.4: 303 asks for a GET; after 301 and 302 clients may turn POST into GET, which all browsers do. 307 and
+        # 308 keep method and body.
         if (answer.status == 303 and method != b"HEAD") or (answer.status in (301, 302) and method == b"POST"):
             method, body = b"GET", b""
             headers = [line for line in headers if not line.lower().startswith(_OF_THE_BODY)]
         if cookie_line is not None:
+            # The redirect itself may have set cookies, and its path may ask for others.
             headers = [line for line in headers if not line.lower().startswith(b"cookie:")]
         begin = b"\r\n".join([b"%b %b %b" % (method, there, version), *headers, b""])
         cookies = b"" if cookie_line is None else cookie_line(begin)

@@ -362,6 +362,7 @@ def flagged(series: Labelled) -> Iterator[tuple[Commit, tuple[str, bool]]]:
             continue
         p = min(shift.p, shift.p_better)
         large = abs(shift.worse) >= shift.least
+        # Bonferroni over three kinds of query and two directions.
         seen = large and p <= policy.screen_alpha / (2 * kinds)
         certain = large and p <= policy.confirm_alpha / kinds
         yield commit, (("up" if shift.worse > 0.0 else "down") if seen else "", certain)

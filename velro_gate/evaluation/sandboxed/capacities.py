@@ -55,6 +55,7 @@ def sandbox_capacities(
     Raises:
         InterruptedRunError: a signal ended the searches; whole ones are kept. UnreachableError: the sandbox does not start.
     """
+    # Computed for the sandbox's queue, whose workers and times are set: no search takes part in it.
     truth = true_capacity(KNOWN)
     made = []
     for number in range(1, asked.count + 1):

@@ -73,6 +73,7 @@ def cause_figures(
     """
     reported: dict[str, list[tuple[str, ...]]] = {one.name: [] for one in (*asked.wanted, CLEAN)}
     clean = asked.clean if not asked.only or CLEAN.name in asked.only else 0
+    # In turn, and not cause after cause: what the machine does meanwhile then meets all of them alike.
     for number in range(1, max(asked.count, clean) + 1):
         turn = [*(asked.wanted if number <= asked.count else ()), *((CLEAN,) if number <= clean else ())]
         for cause in turn:

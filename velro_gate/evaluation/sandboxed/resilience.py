@@ -153,6 +153,7 @@ def resilience_figures(
     yield figure_of("resilience, one of two replicas lost", "traffic moves and returns", moved, asked.count, Aim.AT_LEAST, 1.0)
     for (name, kind), hits in found.items():
         yield figure_of(f"resilience, fault {name}", f"seen in {kind.value}", hits, asked.count, Aim.AT_LEAST, 1.0)
+    # One small sandbox for all runs that are killed: only what stays behind is looked at, and not what was measured.
     with start(Settings(port=0, users=20, pool_size=2)) as sandbox:
         yield undo_figure(asked.folder / "killed", asked.killed or asked.count, world, sandbox)
 

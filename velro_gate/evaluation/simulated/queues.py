@@ -153,6 +153,8 @@ _HEALTH = GeneratorHealth(
 def true_capacity(queue: Queue, *, seconds: float = 2_000.0, seed: int = 1) -> float:
     """The rate at which p95 is at its limit in the long run, by bisection over long simulated runs of the same arrivals."""
     random = np.random.default_rng(seed)
+    # The same draws at every rate (common random numbers), so that p95 rises with the rate and bisection cannot be misled by
+    # chance.
     count = int(queue.saturation * seconds)
     gaps, draws = random.exponential(1.0, count), random.exponential(1.0, count)
     service = np.full(count, queue.service) if queue.constant else draws * queue.service

@@ -105,6 +105,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         """An input by its name, else by its environment variable."""
         return (chosen.get(name) or environ.get(f"VELRO_{name.upper().replace('-', '_')}", "")).strip()
 
+    # GitHub passes an input that nobody gave as an empty text: then the default counts.
     blank = Inputs()
     return Inputs(
         mode=of("mode") or blank.mode,

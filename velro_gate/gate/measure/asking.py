@@ -156,8 +156,10 @@ async def _each_step(setup: Setup) -> tuple[list[tuple[str, str, bool]], Counter
     name. The engine itself asks, as one user on two walks.
     """
     scenario = setup.scenario
+    # Rare steps as well: a plan is asked whether it works, not how it is distributed.
     certain = tuple(dataclasses.replace(step, probability=1.0) for step in scenario.steps)
     journeys = scenario.journey is not None
+    # The first walk begins in the middle of a journey, so only with two of them every step is met.
     count = 1 if journeys else 2 * len(certain)
     arrivals = OpenArrivals(rate=RATE, spacing="even", journeys=journeys)
     phase = Phase(name="once", users=1, ramp=0.0, duration=count / RATE, arrivals=arrivals)

@@ -39,6 +39,8 @@ def processes_of(of: str, environ: Mapping[str, str], *, injector: int | None = 
     except psutil.Error as error:
         raise SourceError(f"{of} names a process that this user may not look into") from error
     own = psutil.Process()
+    # A process number may be anybody's: whoever writes "pid:1" or the number of the runner's own service would break the job
+    # itself.
     above = {process.pid for process in own.parents()}
     if above.intersection(found.pids) or own.pid in found.pids:
         raise SourceError(f"{of} names a process that velro-gate itself runs below, which is never broken")
@@ -46,6 +48,7 @@ def processes_of(of: str, environ: Mapping[str, str], *, injector: int | None = 
     if not others:
         raise SourceError(f"{of} names a process of velro-gate itself, which is never broken: name the service's own")
     tracked = environ.get(TRACKED)
+    # Within a job only what that job has started: a shared machine may run services of others under the same command line.
     kept = others if tracked is None else [pid for pid in others if _is_below(pid, own.pid) or _is_of_job(pid, tracked)]
     if not kept:
         raise SourceError(f"{of} names a process that this job has not started, which is never broken")

@@ -148,6 +148,7 @@ def dry_run(
     try:
         known = secrets(setup.scenario, environ)
     except MissingVariableError as error:
+        # Reported with the rest of what is wrong, and not in its place.
         missing = error
     expected = forecast(setup.phases, scenario=setup.scenario, shards=shards)
     planned = DryRun(

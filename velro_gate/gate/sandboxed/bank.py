@@ -96,6 +96,7 @@ async def _fill(
     """Cycle after cycle; whether a signal ended it."""
     stop, began = trio.Event(), trio.current_time()
     done = len(bank.cycles)
+    # A cycle that was cut short has blocks but does not count as done: its number is not used again.
     number = max((each.cycle for each in bank.blocks), default=-1) + 1
     async with trio.open_nursery() as nursery, running_responder() as responder:
         if effects.signals:

@@ -151,6 +151,7 @@ def _panel(series: TrendSeries) -> _Panel:
 
     placed = [(across(index), point) for index, point in enumerate(series.points)]
     kept = [(x, up(point.value)) for x, point in placed if point.value is not None and not point.quarantined]
+    # Quarantined runs are drawn as dots off the line: they were measured, but no comparison uses them.
     odd = [(x, up(point.value)) for x, point in placed if point.value is not None and point.quarantined]
     title = series_title(series)
     return _Panel(

@@ -218,6 +218,7 @@ def _merged(windows: Sequence[Window]) -> Window:
         failed=sum(window.failed for window in windows),
         errors=_added([window.errors for window in windows]),
         connected=windows[-1].connected,
+        # Quantiles of windows cannot be put together exactly; the worst of them hides no peak.
         p50=worst([window.p50 for window in windows]),
         p95=worst([window.p95 for window in windows]),
         p99=worst([window.p99 for window in windows]),

@@ -263,6 +263,7 @@ def _cache_note(phase: PhaseSummary, step: StepSummary) -> str:
         said.append(f"without them p95 would be {units.format_share(share.value)} lower")
     if step.step == ALL_STEPS and len(phase.warm_up) > 1:
         rates = [rate for _, rate in phase.warm_up]
+        # The later half, in which caches are warm if they ever are.
         settled = statistics.median(rates[len(rates) // 2 :])
         if settled - rates[0] > _LEAST_SHARE:
             after = next(seconds for seconds, rate in phase.warm_up if rate >= settled - _LEAST_SHARE)

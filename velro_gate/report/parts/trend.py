@@ -51,6 +51,7 @@ def comment_trend(record: RunRecord, verdict: Verdict, history: Sequence[RunReco
         return None
     phase, step, metric = wanted
     scale, unit = _scale(metric, max(series))
+    # Mermaid draws no unit prefixes of its own: values are given in the unit that the axis names.
     points = [value / scale for value in series]
     low, high = _axis(points)
     count = len(series) - 1

@@ -66,6 +66,7 @@ class Pool:
         gate = asyncio.Semaphore(_OPEN_AT_ONCE)
 
         async def one() -> None:
+            """Open one, a few of them at the same time."""
             async with gate:
                 self._idle.append(await self._connect(_FIRST_SECONDS))
 

@@ -166,6 +166,7 @@ class PostgresDatabase:
 
     async def _query(self, sql: str, *values: int | str) -> list[Any]:
         async def ask(connection: PoolConnection) -> list[Any]:
+            """The question with the pool's deadlines, as a service would ask it."""
             cursor = await connection.execute(sql.encode(), values)
             return await cursor.fetchall()
 

@@ -312,6 +312,7 @@ def _medians(rows: Samples, begin: float, end: float) -> Iterator[tuple[float, f
 
 def _retries(counts: Sequence[DependencyCount], stretches: _Stretches) -> Estimate | None:
     """The highest rate at the dependency over a second or more, as a multiple of the mean rate before."""
+    # Connections count as well: a service that cannot connect retries by connecting, and sends no request.
     asked = [(each.at, each.accepted + (each.requests or 0)) for each in counts]
     known = [each for each in asked if stretches.before <= each[0] <= stretches.begun]
     if len(known) < 2:
@@ -323,6 +324,7 @@ def _retries(counts: Sequence[DependencyCount], stretches: _Stretches) -> Estima
         return None
     rates, start = [], later[0]
     for _, each in pairwise(later):
+        # Counts are read about once a second; a window that misses its second by a little is a whole one.
         if each[0] - start[0] >= WINDOW - 0.1:
             rates.append((each[1] - start[1]) / (each[0] - start[0]))
             start = each
