@@ -21,6 +21,7 @@ USAGE = UsageError.exit_code
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (README, exit codes)."""
+    # First of all: until then other processes of this user may read the token from this one.
     harden()
     ignore_unreadable_cookies()
     hide(secret_values(os.environ))

@@ -40,6 +40,7 @@ def put(text: str) -> None:
         return
     try:
         out.write(f"{_without_secrets(text)}\n")
+        # At once: a later error would otherwise appear above what was written before it, and a full disk only at exit.
         out.flush()
     except BrokenPipeError:
         _let_go(out)
@@ -173,6 +174,7 @@ def _let_go(stream: TextIO) -> None:
     """Point a broken stream at nothing, so that Python does not complain of it once more at exit."""
     try:
         nothing = os.open(os.devnull, os.O_WRONLY)
+        # At the level of the descriptor: Python flushes the stream once more when it exits.
         os.dup2(nothing, stream.fileno())
         os.close(nothing)
     except (OSError, ValueError):

@@ -103,6 +103,7 @@ class Apart:
         """
         place = self.change.scratch / "first"
         place.mkdir(parents=True, exist_ok=True)
+        # Written again from what was decoded: the first job's folder may hold whatever code of a change has left there.
         (place / RECORD).write_text(encode_record(first), encoding="utf-8")
         results = self._results(self._order(Task.CONFIRM, _NOT_ASKED, baselines=baselines, first=place))
         # Only what the first job left counts of the first run, whatever code of the change did to it since.
@@ -176,6 +177,7 @@ class Apart:
         try:
             said = _carried_out(order)
             self._unchanged.require()
+            # A name that was there before is never a result, so no earlier run can be passed off as this one.
             left = _names_in(output) - before
             folder = _folder_of(said, output, left)
             if folder is not None:
@@ -238,6 +240,7 @@ def _carried_out(order: MeasureTask) -> Mapping[str, Any]:
                 start_new_session=True,
             )
         assert process.stdout is not None
+        # Threads, since both pipes must be read while the process runs: one that is full would stop it.
         threads = [
             threading.Thread(target=_show, args=(process.stdout,), daemon=True),
             threading.Thread(target=_talk_with, args=(ours, order, said), daemon=True),
@@ -247,6 +250,7 @@ def _carried_out(order: MeasureTask) -> Mapping[str, Any]:
         try:
             code = _waited_for(process)
         finally:
+            # Before anything is done with the token again, whatever way this block is left.
             leave_nothing(process.pid, GRACE, "" if order.user is None else order.user.name)
         for thread in threads:
             thread.join(GRACE)
@@ -311,6 +315,7 @@ def _error_from(said: Mapping[str, Any]) -> VelroError:
     """The error that the other process has ended with."""
     kinds = {kind.__name__: kind for kind in _kinds(VelroError)}
     kind = kinds.get(_text(said.get("kind")), BrokenError)
+    # Without __init__: each kind takes arguments of its own, and only its class (the exit code) and its words are carried over.
     error = kind.__new__(kind)
     parts = {name: _text(said[name]) if said.get(name) else None for name in ("where", "why", "hint")}
     VelroError.__init__(error, _text(said.get("what")), **parts)

@@ -80,9 +80,11 @@ def main(descriptor: int) -> None:
     speak_utf8()
     end_by_sigterm_as_by_ctrl_c()
     with socket.socket(fileno=descriptor) as line:
+        # Builds and services are started from here: none of them may hold the line open, or answer on it.
         line.set_inheritable(False)
         with line.makefile("rb") as orders:
             order: MeasureTask = pickle.load(orders)  # noqa: S301 (from the process that started this one)
+        # By the line and not when the process was started: /proc/PID/environ shows what a process was started with.
         os.environ.update(order.environ)
         hide(secret_values(os.environ))
         keep_account()

@@ -58,6 +58,8 @@ def markdown(
         about=" · ".join(map(markdown_text, about)),
     )
     text = ""
+    # Rendered and measured, since escaping and folding make the length of a text unpredictable; all but the largest plans fit
+    # at once.
     for layout in _layouts(view):
         text = _render(view, layout, extras)
         if len(text) <= LIMIT:
@@ -108,11 +110,13 @@ def _layouts(view: View) -> list[_Layout]:
     kept = [_Layout(show=DETAILS[:count]) for count in range(len(DETAILS), -1, -1)]
     bare = replace(kept[-1], folded=False)
     longest = max(len(view.prominent), 1)
+    # Halving ends after log2 renderings, where taking away row by row would render a large plan thousands of times.
     counts = [longest >> halvings for halvings in range(longest.bit_length())]
     return [*kept, bare, *(replace(bare, rows=count, text=500) for count in counts), replace(bare, rows=1, text=100)]
 
 
 def _render(view: View, layout: _Layout, extras: _Extras) -> str:
+    # By identity and in the view's own order: only which rows are kept depends on how bad they are.
     worst_first = sorted(view.prominent, key=lambda row: row.level == "pass")
     kept = {id(row) for row in worst_first[: layout.rows]}
     prominent = [row for row in view.prominent if id(row) in kept]

@@ -21,7 +21,9 @@ from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.text.escape import visible
 
 PREFIX = "velro_gate"
+"""Of every family, so that they are found together and collide with none of the service's."""
 JOB = "velro-gate"
+"""The job under which a Pushgateway keeps runs."""
 CLASSIC_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """What a Pushgateway is sent."""
 _UNITS = {
@@ -40,6 +42,7 @@ _NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 def openmetrics(record: RunRecord, verdict: Verdict) -> str:
     """The whole text, ending in ``# EOF``. Samples are labelled with scenario and profile; what was not measured is absent."""
+    # A registry of this text's own: the library's global one holds figures of this process.
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Run(record, verdict))
     text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
@@ -131,6 +134,7 @@ class _Run(Collector):
     def _gauge(
         self, name: str, unit: str, said: str, rows: Iterable[tuple[tuple[str, ...], float]], labels: Iterable[str]
     ) -> Metric:
+        # OpenMetrics requires that a family with a unit ends in it.
         full = f"{PREFIX}_{name}_{unit}" if unit and not name.endswith(f"_{unit}") else f"{PREFIX}_{name}"
         family = GaugeMetricFamily(full, said, labels=["scenario", "profile", *labels], unit=unit)
         for key, value in rows:

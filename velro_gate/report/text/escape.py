@@ -19,6 +19,7 @@ _PLAIN_NAME = re.compile(r"[\w .:/<>=%+,()@#~-]+")
 _UNIT = re.compile(r"(?<=\d) (?=(?:[µm]?s|min|h|%|[KMGT]i?B|points)\b|%)|(?<=[≥≤]) |(?<=&[lg]t;) (?=\d)")
 _URL = re.compile(r"https?://[^\s<>\"'`\\^{}|]+", re.IGNORECASE)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula (OWASP, CSV Injection)."""
 
 
 def visible(text: str) -> str:
@@ -36,10 +37,13 @@ def without_controls(text: str) -> str:
 
 def markdown_text(text: str) -> str:
     """Prose inside a line of a GitHub comment or in a cell of its tables; shows exactly the text, links nothing."""
+    # The ampersand first: it would escape the entities that the other two become.
     clean = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     clean = _SPECIAL.sub(r"\\\1", clean)
     clean = _UNDERSCORE.sub(r"\\_", clean)
+    # @name notifies somebody and #12 links an issue, wherever they stand.
     clean = re.sub(r"(?<=[@#])(?=\w)", JOINER, clean)
+    # GitHub links bare addresses, www. and GH-12 as well.
     return re.sub(r"(?i)(?<=:)(?=//)|(?<=www)(?=\.)|(?<=gh)(?=-\d)", JOINER, clean)
 
 
@@ -63,6 +67,7 @@ def markdown_link(label: str, url: str) -> str:
     """A link to an http address; only its label when the address is of any other kind."""
     if _URL.fullmatch(url) is None:
         return markdown_text(label)
+    # In angle brackets an address may hold parentheses, which would end it.
     return f"[{markdown_text(label)}](<{url}>)"
 
 

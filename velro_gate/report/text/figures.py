@@ -97,6 +97,7 @@ def interval(metric: str, found: Estimate | None) -> str:
     if found is None or found.low == found.high:
         return ""
     quantile = METRICS[metric].quantile
+    # quantile ** n is the chance that all n responses lie below the quantile.
     if quantile is not None and quantile**found.n > _OUTSIDE:
         return f"{figure(metric, found.low)} or more"
     return units.join_range(figure(metric, found.low), figure(metric, found.high))

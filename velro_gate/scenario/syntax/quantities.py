@@ -80,6 +80,7 @@ def count_from(given: str | int | float) -> int:
         ValueError: when it is not whole or is negative.
     """
     cleaned = str(given).strip()
+    # Separators every three digits only: "1,5" is a decimal comma somewhere, and 15 would be a guess.
     if not re.fullmatch(r"\d{1,15}|\d{1,3}([,_]\d{3}){1,4}", cleaned):
         raise ValueError(f"{given!r} is not a whole number such as 500 or '10,000'")
     return int(cleaned.replace(",", "").replace("_", ""))

@@ -26,6 +26,7 @@ MOST_VALUES = 20_000
 """Bounds of one file; the largest sensible scenario stays a hundred times below them."""
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,29})")
+"""Thirty digits at most: Python refuses to read thousands of them (CVE-2020-10735), and no quantity needs more."""
 _FLOAT = re.compile(r"[-+]?((0|[1-9][0-9]*)?\.[0-9]+([eE][-+]?[0-9]+)?|(0|[1-9][0-9]*)\.?[eE][-+]?[0-9]+)")
 _NULLS = ("", "~", "null", "Null", "NULL")
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -162,12 +163,15 @@ class _Builder:
         tag = getattr(event, "tag", None)
         if tag is not None:
             self._faults.add(_line(event), f"the tag {tag!r} is not allowed", "tags are not supported: write the plain value")
+        # Checked after building, which costs nothing for an alias: expanded values share their objects, so only their number
+        # has to be bounded ("billion laughs").
         built = self._build(event, depth)
         if built[1] > MOST_VALUES:
             raise _UnreadableError(
                 _line(event), f"expands to more than {format_count(MOST_VALUES)} values", "use fewer anchors"
             )
         anchor = getattr(event, "anchor", None)
+        # Known only from here on, so an anchor cannot stand within itself.
         if anchor is not None:
             self._anchors[anchor] = *built, self._word
         return built
@@ -259,6 +263,7 @@ def _events_of(text: str) -> Iterator[yaml.Event]:
             return
         except (yaml.YAMLError, UnicodeEncodeError):
             pass
+    # Both parsers give the same events up to where libyaml gave up, so those that were handed on are passed over.
     yield from islice(_events_in_python(text), read, None)
 
 
