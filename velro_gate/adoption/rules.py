@@ -21,14 +21,20 @@ _SAME_REPOSITORY = re.compile(
     r"|!\s*github\.event\.pull_request\.head\.repo\.fork\b"
     r"|head\.repo\.fork\s*(==\s*false|!=\s*true)"
 )
+"""Conditions that let in only branches of the repository itself; anything else is taken to let forks in."""
 _OTHER_REPOSITORY = re.compile(r"head\.repo\.full_name\s*!=\s*github\.repository\b")
+"""In an expression under ``runs-on`` that sends forks to another runner."""
 _SWITCHED_ON = re.compile(r"\bvars\.\w+\s*!=\s*''")
+"""A repository variable without which the job does not run: together with an environment it is how ``init`` offers forks."""
 _HEAD = re.compile(
     r"pull_request\.head\b|github\.head_ref|workflow_run\.head_|refs/pull/|pull_request\.merge_commit_sha|pull/\$"
 )
+"""Expressions that name the commit or branch of a pull request."""
 _BY_HAND = re.compile(r"\bgit\s+([^\n]*\s)?(fetch|pull|clone|checkout|switch|reset|worktree)\b")
+"""Commands of git that can bring another commit into the workspace."""
 _HEAD_BY_HAND = re.compile(r"\bgh\s+pr\s+checkout\b")
 _PINNED = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+"""A full commit of git, by SHA-1 or SHA-256: shorter names can be made to mean another commit."""
 _SUCCESS = re.compile(r"conclusion\s*==\s*'success'|'success'\s*==\s*[\w.]*conclusion")
 
 PRIVILEGED = ("pull_request_target", "workflow_run", "issue_comment")

@@ -25,10 +25,14 @@ from velro_gate.scenario.syntax.tree import LinedDict, LinedList
 JSON_TYPE = "application/json"
 JSON_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*|\[(0|[1-9][0-9]{0,6})\])*")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""The characters of a header's name (RFC 9110, 5.6.2)."""
 Lines = Callable[[str], int]
 _ENGINE_HEADERS = frozenset(
     {"content-type", "host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 )
+"""Headers that frame the message or the connection: the engine sets them from what it sends, and two that disagree are how
+requests are smuggled (RFC 9112, 11.2).
+"""
 
 
 def step_from(spec: StepSpec, shared: Mapping[str, str]) -> Step:
@@ -115,6 +119,7 @@ def check_step(spec: StepSpec, known: Vocabulary, faults: Faults) -> None:
     _check_body(spec, faults)
     _check_json_paths(spec, faults)
     for index, check in enumerate(spec.checks):
+        # Checks are compiled once for all users.
         if "${" in f"{check.contains} {check.equals}":
             faults.add(spec.line("checks", index), "a check compares with fixed text, so a placeholder would never match")
     _check_captures(spec, known, faults)
@@ -175,6 +180,7 @@ def check_headers(headers: Mapping[str, str], line: Lines, faults: Faults) -> No
             faults.add(line(name), f"the header {name!r} is set by the engine", hint)
         if any(letter in value for letter in "\r\n\0"):
             faults.add(line(name), f"the value of header {name!r} contains a line break")
+        # RFC 9110, 5.5: other bytes have no defined meaning, and servers differ in what they make of them.
         elif not (value.isascii() and value.isprintable()):
             faults.add(
                 line(name), f"the value of header {name!r} holds a character that headers cannot carry", "use ASCII only"
@@ -199,6 +205,7 @@ def _check_body(spec: StepSpec, faults: Faults) -> None:
         faults.add(
             spec.line("content_type"), "the content_type contains a character that headers cannot carry", "use ASCII only"
         )
+    # RFC 9110, 9.3.2: content in a HEAD request has no meaning, and some servers close the connection on it.
     if spec.method in ("HEAD", "OPTIONS") and ("json_body" in given or spec.body is not None):
         faults.add(spec.line("method"), f"{spec.method} carries no body", "did you mean 'POST'?")
     for line, word in _signed(spec.json_body, spec.line("json"), spec.written("json")):
@@ -241,6 +248,7 @@ def _check_json_paths(spec: StepSpec, faults: Faults) -> None:
     ]
     for line, path in places:
         if not JSON_PATH.fullmatch(path):
+            # As jq and many languages write an index: items.0.id.
             better = "$." + re.sub(r"\.(\d+)", r"[\1]", path.lstrip("$."))
             hint = f"did you mean {better!r}?" if JSON_PATH.fullmatch(better) and ".." not in path else None
             faults.add(line, f"{path!r} is not a JSON path such as $.items[0].id", hint)

@@ -133,6 +133,7 @@ def _standstill(run: PhaseRun) -> dict[str, float]:
 
 
 def _stretch(steps: Sequence[str], run: PhaseRun, samples: Samples) -> _Stretch:
+    # A login has the index behind the last step's: it is sent and recorded, and is no request of the journey.
     known = samples.step < len(steps)
     every = samples if bool(known.all()) else samples.where(known)
     inside = (every.due >= run.measured_from) & (every.due < run.measured_until)
@@ -164,6 +165,7 @@ def _shares(books: Sequence[Counts]) -> list[Measurements]:
     measured: list[Measurements] = []
     for counts in books:
         found: Measurements = {}
+        # Without cancelled and missed ones, which the service had no chance to answer; blocked ones waited for it in vain.
         asked = counts.ok + counts.failed + counts.blocked
         if asked:
             found["error_rate"] = intervals.wilson(asked - counts.ok, asked)
@@ -177,6 +179,8 @@ def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Wi
     """Mean, least sustained and peak rate of successful responses. planned: the arrivals were fixed in advance (open)."""
     rows, count = stretch.rows, len(stretch.steps)
     good = rows.ok
+    # Intervals come from windows by due time, since what a request does to the variation belongs to when it was asked; rates
+    # that a service sustains, from windows by when it answered.
     grid = windows.chart_grid(stretch.seconds)
     due = rows.due - stretch.run.measured_from
     variation = windows.rates_by_step(due[good], rows.step[good], count, grid)
@@ -193,6 +197,7 @@ def _throughputs(stretch: _Stretch, books: Sequence[Counts], charts: Sequence[Wi
         mean = intervals.mean_rate(variation[group], counts.ok, stretch.seconds)
         least, peak = float(tens[group].min()), float(ones[group].max())
         if group == count:
+            # Of all steps as the charts show it, so that the figure and the curve agree.
             least = min(windows.sustained_rates(charts))
         measured.append(
             {
@@ -295,6 +300,7 @@ def _step_summaries(
         )
         for i, name in enumerate(stretch.groups)
     ]
+    # All steps were made last, as the sum of the others, and are read first.
     return (summaries[-1], *summaries[:-1])
 
 

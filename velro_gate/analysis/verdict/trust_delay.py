@@ -79,6 +79,7 @@ def _loop_lag(summary: PhaseSummary, tightest: float, limits: TrustLimits) -> _D
             delay=GeneratorDelay(reading=usual),
             levels=(limits.lag_caveat, limits.lag_broken),
         )
+    # A single long turn cannot move a quantile by much, so it is a caveat and never breaks a run.
     if longest > tightest:
         return _Doubt(
             facts=LoopLagged(phase=summary.name, busy=longest, limit=tightest, once=True),
@@ -100,6 +101,8 @@ def _collections(summary: PhaseSummary) -> _Doubt | None:
         facts=GcPaused(phase=summary.name, collections=health.gc_full_collections, longest=pause),
         figure=pause,
         delay=GeneratorDelay(sending=pause, share=share),
+        # Any full collection is worth a caveat: collection is off while the load is measured, so memory has grown beyond the
+        # bound.
         levels=(-1.0, 1.0),
     )
 

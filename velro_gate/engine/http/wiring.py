@@ -41,12 +41,16 @@ class Wire:
         self.poller = poller
         self.now = now
         self.dials = Dials(dials_at_once)
+        # Responses with their parsers, clean and without an owner: making one costs more than parsing a usual answer.
         self.spare: list[Response] = []
         self.heads = KnownHeads()
         self.established = 0
         self.opened = 0
         self.sessions_reused = 0
+        # The first fault of TLS, in words: thousands of connections that fail alike have one reason to report.
         self.tls_fault: str | None = None
+        # Error numbers of what this machine had no more of (descriptors, ports): between two looks of the health watch it may
+        # be over.
         self.lacking: set[int] = set()
         self._kinds = kinds
         self._most_answer = most_answer

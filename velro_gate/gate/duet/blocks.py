@@ -123,6 +123,8 @@ class BlockRunner:
             target = await self._unless_stopped(lambda: stack.enter_async_context(self._running(side)))
             if target is None:
                 return None
+            # Both blocks of a pair get the same arrivals: what differs between them is then the builds and the noise, and not
+            # the draw.
             scenario = replace(self.setup.scenario, target=target, seed=self.setup.scenario.seed + place.draw)
             setup = replace(self.setup, scenario=scenario, plan=replace(self.setup.plan, phases=phases))
             facts, parts, control = await self._load(setup, phases, place)

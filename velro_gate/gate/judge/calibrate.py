@@ -71,6 +71,7 @@ def calibrate(
     while len(records) < runs:
         number = len(records) + 1
         effects.say(f"calibration run {number} of {runs}{', measured again' if refused else ''}")
+        # A fresh service each time: the noise between starts is part of what later runs differ by.
         with service() as setup:
             name = run_id(effects.utc_now(), setup.plan.scenario, setup.plan.profile)
             record = run(setup, make_results(output, name), effects, calibration)
@@ -83,6 +84,7 @@ def calibrate(
             _store(record, verdict, baselines, accept_change=False, begun=begun, missed=_missed(record, verdict))
         except _DisturbedError as disturbed:
             refused.append((record, disturbed.why or disturbed.what))
+            # A runner that disturbs this many of them would disturb the gate's runs too: no baselines are better than those.
             if len(refused) > max(LEAST_SPARE, runs // 2):
                 raise
             effects.say(f"not stored: {disturbed.why}")
@@ -130,6 +132,7 @@ def _store(
     """Store it as a baseline or as quarantined. begun: levels that a run before it has begun already. missed: of its
     requirements, where that keeps it from being a baseline.
     """
+    # The most basic reason first: a run that answered nothing is not worth calling a regression.
     obstacle = (
         _unanswered(record)
         or _broken(record, verdict)

@@ -69,6 +69,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
             carry out the plan.
     """
     setup, started = replace(setup, cluster=effects.cluster), effects.utc_now()
+    # Whatever a service returned may repeat a secret that was sent to it.
     hidden = [*setup.secrets.values(), *secret_values(effects.environ)]
     url = mask(setup.scenario.target.url, hidden)
     with RunLog(results, hidden) as log, with_injector(setup) as ready:
@@ -77,6 +78,8 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
             shards = make_room(setup, effects, log)
             notes: list[str] = []
             done: list[_Measured] = []
+            # Signals are held until the record is written: a Ctrl-C that comes then ends the command, and loses nothing that
+            # was measured.
             with HeldSignals(effects.signals) as held:
                 with SampleWriter(results.samples) as writer:
                     try:
