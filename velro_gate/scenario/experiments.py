@@ -158,6 +158,7 @@ class ExperimentReader:
     def _counted_at(self, spec: ExpectSpec, key: str, action: Action, faults: Faults) -> str:
         """The proxy that counts retries: the one that is named or broken, or the only one."""
         broken = action.proxy if isinstance(action, NetworkAction) else ""
+        # With one proxy there is no doubt which is meant.
         only = next(iter(self.proxies)) if len(self.proxies) == 1 else ""
         name = spec.proxy or broken or only
         if not name:

@@ -144,6 +144,7 @@ def _value(text: str, metric: Metric) -> float:
     bare = re.fullmatch(r"[\d.,_]+", text) is not None
     match metric.kind:
         case MetricKind.SECONDS:
+            # 75 may be meant in milliseconds or in seconds, and a gate that is a thousand times too lax never fails.
             if bare:
                 raise ValueError(f"{metric.name} {text!r} lacks its unit: write '{text} ms' or '{text} s'")
             return units.parse_seconds(text)

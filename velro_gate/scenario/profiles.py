@@ -129,6 +129,7 @@ class Profiles:
                 )
             return {}
         originals = self._profile(base)
+        # A profile that lists no phases takes all of its original's; one that lists some picks these, in its own order.
         picks = spec.phases if spec.phases is not None else [None] * len(originals)
         names = [pick.name for pick in spec.phases] if spec.phases is not None else list(originals)
         phases: _Resolved = {}
@@ -172,6 +173,7 @@ class Profiles:
             if requirement.definition.scaling is Scaling.RATE and rate_factor is None and key not in own:
                 what = f"phase {phase.name!r} changes between rate and think_time, so its {requirement.metric} cannot be scaled"
                 self.faults.add(line, what, "set it again under the phase's requirements")
+            # Users held scale with the users; a throughput with the rate, or in a closed loop with users and pace.
             factor = phase.users / original.users if requirement.definition.scaling is Scaling.USERS else rate_factor or 1.0
             scales = requirement.definition.scaling is not Scaling.NONE
             inherited[key] = _scaled_requirement(requirement, factor) if scales else requirement
@@ -289,6 +291,7 @@ def _rate_factor(original: Phase, phase: Phase) -> float | None:
         case OpenArrivals(rate=before), OpenArrivals(rate=after):
             return after / before
         case ClosedArrivals(think_time=before), ClosedArrivals(think_time=after):
+            # Without a pause the response time alone sets the pace, of which nothing is known here.
             pace = before / after if before and after else 1.0
             return phase.users / original.users * pace
         case _:

@@ -19,6 +19,8 @@ STANDS_OUT = 15.0
 def densest(due: Floats, mine: Bools, begin: float, end: float) -> tuple[float, float]:
     """The first and the last time of the stretch in which ``mine`` are most unlike the rest of [begin, end), in seconds.
 
+    due: when each request fell due, seconds, (n,). mine: which of them, (n,), at least one.
+
     The scan statistic of Kulldorff (1997) for counts of two kinds: of all stretches between the edges of a grid, the one whose
     likelihood ratio is greatest. Where no stretch stands out, the time in which 98 % of them lie.
     """

@@ -44,11 +44,11 @@ class Observed:
         return min(max(at - self.run.measured_from, 0.0), self.seconds)
 
     def gauge(self, source: str, name: str) -> tuple[Floats, Floats]:
-        """Times and values of a series; empty where it was not read."""
+        """Times (seconds) and values (base units) of a series, (n,) each; empty where it was not read."""
         return self.series.get((source, name), (_NONE, _NONE))
 
     def rate(self, source: str, name: str) -> tuple[Floats, Floats]:
-        """How fast a counter rose between two readings, at the later one; where it started again it is left out."""
+        """Times and rates (per second) of a counter, (n,) each: between two readings, at the later one, without restarts."""
         at, value = self.gauge(source, name)
         if len(at) < 2:
             return _NONE, _NONE
@@ -109,7 +109,10 @@ def _kept(at: Floats, values: Floats, origin: float, stretches: Sequence[tuple[f
 
 
 def longest_run(at: Floats, holds: Bools) -> tuple[float, float, int] | None:
-    """First and last time of the longest unbroken row of readings for which something holds, and how many these are."""
+    """First and last time of the longest unbroken row of readings for which something holds, and how many these are.
+
+    None: it holds for none of them. at: seconds, rising, (n,). holds: (n,).
+    """
     best: tuple[int, int] | None = None
     first: int | None = None
     for i, one in enumerate([*holds.tolist(), False]):

@@ -179,7 +179,9 @@ def _crossing(logs: Floats, scores: Floats, errors: Floats) -> float | None:
 
 
 def monotone(values: Floats, weights: Floats) -> Floats:
-    """The nearest rising values in weighted least squares (pool adjacent violators)."""
+    """The nearest rising values in weighted least squares, in the order given, (n,) each (pool adjacent violators; Ayer et al.
+    1955, Annals of Mathematical Statistics 26:641).
+    """
     blocks: list[tuple[float, float, int]] = []
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
         # Ayer et al. 1955, Annals of Mathematical Statistics 26:641: neighbours that fall are put together until none does.

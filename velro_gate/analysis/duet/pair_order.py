@@ -71,7 +71,9 @@ def orders_of(first: Sequence[Side], balance: Sequence[int], seed: int) -> Order
 
 @lru_cache(maxsize=16)
 def all_orders(balance: tuple[int, ...]) -> Floats | None:
-    """Every balanced order as a row; None where there are more than ``MOST_ORDERS``."""
+    """Every balanced order as a row, (orders, pairs), +1 where the head build comes second; None where there are more than
+    ``MOST_ORDERS``.
+    """
     if math.prod(_ways(length) for length in balance) > MOST_ORDERS:
         return None
     rows = np.ones((1, 0))

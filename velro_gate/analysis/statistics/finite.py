@@ -10,7 +10,7 @@ from velro_gate.arrays import Floats
 
 
 def finite(values: Floats | Sequence[float], what: str) -> Floats:
-    """The values as an array.
+    """The values as an array of their shape.
 
     Raises:
         ValueError: one of them is NaN or infinite; ``what`` names them.

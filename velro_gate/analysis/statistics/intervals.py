@@ -64,6 +64,8 @@ def mean_rate(variation: Floats, total: int, seconds: float) -> Estimate:
 def autocorrelation_time(series: Floats) -> float:
     """Integrated autocorrelation time in elements, 1 + 2 * sum of correlations, at least 1 and at most a quarter of the length.
 
+    series: (n,), at equal distances; below 8 elements nothing is known, and the time is 1.
+
     The sum ends at the first lag M >= 5 tau(M) (Sokal 1997, Monte Carlo Methods in Statistical Mechanics, section 3); what the
     unknown mean takes from every correlation is given back (Wolff 2004, Comput. Phys. Commun. 156:143, equation 49).
     """

@@ -73,7 +73,7 @@ class Paired:
 def paired(d: Floats, seed: int, orders: Orders | None = None, *, beta: float = 0.05) -> Paired:
     """The figures of these differences. At least one pair and one metric.
 
-    orders: of the pairs, where they are known. beta: how often the upper bound may be exceeded.
+    d: (..., pairs, metrics). orders: of the pairs, where they are known. beta: how often the upper bound may be exceeded.
 
     Raises:
         ValueError: a difference is NaN or infinite.

@@ -67,7 +67,7 @@ def scaled(d: Floats) -> Floats:
 
 
 def student_of(r: Floats, n: int) -> Floats:
-    """Student's T that belongs to a correlation of n differences; infinite at r = 1."""
+    """Student's T that belongs to a correlation of n differences, of any shape; infinite at r = 1."""
     with np.errstate(divide="ignore"):
         t: Floats = r * np.sqrt((n - 1) / np.maximum(1.0 - r * r, 0.0))
     return t
@@ -121,7 +121,7 @@ def walsh_averages(d: Floats) -> Floats:
 
 
 def middle(walsh: Floats) -> Floats:
-    """The Hodges-Lehmann estimate: the median of the Walsh averages (Hodges and Lehmann 1963)."""
+    """The Hodges-Lehmann estimate: the median of the Walsh averages, (..., averages) to (...) (Hodges and Lehmann 1963)."""
     found: Floats = np.median(walsh, axis=-1)
     return found
 

@@ -92,7 +92,7 @@ def change_points(values: Sequence[float]) -> tuple[int, ...]:
 
 
 def robust_sd(ys: Floats) -> float:
-    """The noise of one run: from successive differences, which neither a step nor a slope changes much."""
+    """The noise of one run, from ys (runs,): by successive differences, which neither a step nor a slope changes much."""
     return max(math.sqrt(float(np.median(np.diff(ys) ** 2)) / MEDIAN_OF_SQUARED_DIFFERENCES), LEAST_SD)
 
 

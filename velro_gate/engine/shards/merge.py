@@ -181,6 +181,7 @@ class LayerNames:
 
     def renumbered(self, samples: Samples, layers: Sequence[str]) -> Samples:
         """A shard's samples under the run's own cache codes. layers: the shard's names, in the order of its codes."""
+        # From each of a shard's codes to the run's, so that a whole column is renumbered by one look-up.
         codes = np.arange(256, dtype=np.uint8)
         for code, name in enumerate(layers, start=FIRST_CACHE_LAYER):
             if name not in self.names and len(self.names) < CacheLayers.MOST:

@@ -55,7 +55,7 @@ def forecast_figures(count: int, seed: int) -> Iterator[Figure]:
 
 
 def runs_noise(random: np.random.Generator, runs: int, sd: float) -> Floats:
-    """Logarithms around zero: an AR(1) of a correlation of up to a half, and one run in twenty slower by up to half."""
+    """Logarithms around zero, (runs,): an AR(1) of a correlation of up to .5, and one run in twenty slower by up to half."""
     rho = random.uniform(0.0, 0.5)
     values = random.normal(0.0, sd, runs)
     for i in range(1, runs):

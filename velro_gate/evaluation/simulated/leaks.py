@@ -47,7 +47,7 @@ def leak_figures(count: int, seed: int) -> Iterator[Figure]:
 
 
 def is_leak(at: Floats, value: Floats, seconds: float, metric: str) -> bool:
-    """Whether a run whose measured stretch lasted so long reports a leak."""
+    """Whether a run reports a leak. at: seconds, rising, (n,); value: readings, (n,). seconds: of the measured stretch."""
     found = relative_growth(at, value, begin=0.0, end=seconds)
     return found is not None and found.low > LEAKS[metric]
 
@@ -63,7 +63,9 @@ def memory(random: np.random.Generator, at: Floats, *, leaking: bool) -> Floats:
 
 
 def descriptors(random: np.random.Generator, at: Floats, *, leaking: bool) -> Floats:
-    """Open files, most of them the connections of 200 to 8,000 users, who keep them and ask about once in ten seconds."""
+    """Open files at each time, (n,). Most are the connections of 200 to 8,000 users, who keep them and ask about once in ten
+    seconds.
+    """
     users = np.exp(random.uniform(np.log(200.0), np.log(8_000.0)))
     leaked = users * random.uniform(0.08, 0.3) * LEAKED_DESCRIPTORS * at if leaking else 0.0
     value: Floats = np.round(20.0 + users * (1.0 + _wander(random, len(at), 0.0005)) + leaked)

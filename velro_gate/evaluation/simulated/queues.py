@@ -99,7 +99,7 @@ def stretch(queue: Queue, load: float, seconds: float, random: np.random.Generat
 
 
 def samples_of(due: Floats, response: Floats) -> Samples:
-    """Successful requests with these due and response times."""
+    """Successful requests with these due and response times, seconds, (n,) each."""
     n = len(due)
     filled = {"due": due, "sent": due, "done": due + response, "connect": np.nan, "status": 200}
     columns = {name: np.broadcast_to(np.asarray(filled.get(name, 0), dtype), n).copy() for name, dtype in COLUMNS.items()}

@@ -196,6 +196,7 @@ def _tried(found: CapacityResult) -> ChartView:
 
 def _law(found: CapacityResult, law: Scalability) -> ChartView:
     known = [(trial.concurrency, trial.throughput) for trial in found.trials if trial.concurrency is not None]
+    # A little beyond the last trial: far outside of what was measured the law is a guess.
     last = max((at for at, _ in known), default=1.0) * 1.3
     places = [1.0 + (last - 1.0) * index / _CURVE for index in range(_CURVE + 1)]
     curve = RATE.shown([law.throughput(at) for at in places])

@@ -135,6 +135,7 @@ class OverTime:
         for one in self.phases:
             windows, values = one.phase.windows, read(one.phase)
             if x:
+                # A point without a value breaks the line: nothing was measured between two phases.
                 x.append(_ms(one.ramp))
                 y.append(None)
             # What the samples do not fit is left out: both come from files.
@@ -145,6 +146,7 @@ class OverTime:
         return Line(name=name, colour=colour, x=places, y=scale.shown(thin), **more)
 
     def _rate(self) -> InteractiveChart | str:
+        # What was asked for, so that a curve of responses below it is seen at once; a closed loop offers nothing by itself.
         offered = self._over_windows(
             "offered", 3, lambda phase: [phase.offered_rate] * len(phase.windows), RATE, mean, dashed=True
         )
@@ -190,6 +192,7 @@ class OverTime:
     def _latency_view(self, name: str, step: str, reads: Mapping[str, ReadPhase]) -> ChartView:
         lines = tuple(
             self._over_windows(level, colour, reads[level], MILLISECONDS, max)
+            # p99 first, so that the curve of most importance is drawn over the others.
             for colour, level in ((3, "p99"), (2, "p95"), (1, "p50"))
         )
         return ChartView(

@@ -46,6 +46,7 @@ class _ByMetric:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         shown = handler(schema)
+        # pydantic describes a mapping of any keys; editors complete only keys that are listed.
         limit = shown.pop("additionalProperties")
         shown["properties"] = {name: {**limit, "description": METRICS[name].label} for name in self.metrics}
         if self.of_steps:
