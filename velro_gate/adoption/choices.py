@@ -65,9 +65,9 @@ class Choices:
     health: str = "/health"
     """The path that answers 200 once the service is ready."""
     scenario: str = "velro-scenario.yaml"
-    """Where that file is, or will be."""
+    """Where the scenario is, or will be."""
     profile: str = ""
-    """Of the scenario; empty for the default."""
+    """Profile of the scenario; empty for the default."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of the gate, each with the expression that fills it."""
     bearer: str = ""

@@ -54,7 +54,7 @@ class Ticket:
     """What a worker shows to be heard, once. Its key must not be seen: Dask prints the arguments of tasks that fail."""
 
     index: int
-    """Of the shard."""
+    """Index of the shard that its holder carries out."""
     key: bytes = field(repr=False)
     hosts: tuple[str, ...]
     port: int

@@ -47,7 +47,7 @@ class Cluster:
     """Workers that are ours until the end of the block in which they were connected."""
 
     client: Any = field(repr=False)
-    """Of ``distributed``."""
+    """A client of ``distributed``."""
     scheduler: str
     """Its address."""
     tls: bool

@@ -33,7 +33,7 @@ class LocalCluster:
 
     address: str
     security: Any
-    """Of ``distributed``."""
+    """What ``distributed`` needs for TLS."""
     folder: str = field(repr=False)
     scheduler: subprocess.Popen[bytes] = field(repr=False)
 

@@ -39,7 +39,7 @@ class Trial:
     score: float
     """ln(value / limit) of the requirement that is nearest to its limit or furthest beyond it, so + is missed."""
     error: float
-    """Its standard error."""
+    """Standard error of ``score``."""
     seconds: float
     throughput: float
     """Successful responses per second."""

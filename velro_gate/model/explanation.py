@@ -44,9 +44,9 @@ class Explanation:
     steps: tuple[str, ...]
     """Those that became slower, the worst first."""
     plan_steps: int
-    """How many the plan has."""
+    """How many steps the plan has."""
     shape: ShiftShape
-    """Of the ``quantiles``."""
+    """How the ``quantiles`` moved against one another."""
     quantiles: tuple[QuantileMove, ...]
     """Lowest first; empty where the worsening is not one of response times."""
     shown: str

@@ -232,7 +232,7 @@ class PhaseSummary:
     experiments: tuple[ExperimentSummary, ...] = ()
     """What was broken on purpose."""
     workers: tuple[WorkerRun, ...] = ()
-    """Of a cluster that sent the load."""
+    """The workers of a cluster that sent the load."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""

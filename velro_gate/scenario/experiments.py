@@ -56,7 +56,7 @@ class ExperimentReader:
     """Reads the experiments of phases."""
 
     seed: int
-    """Of the file."""
+    """The scenario's seed."""
     proxies: Set[str]
     steps: Set[str]
     """``proxies`` and ``steps``: the names of its own, readable or not."""

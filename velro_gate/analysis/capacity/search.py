@@ -51,19 +51,21 @@ class SearchRules:
     seconds: float
     """Budget of all trials together."""
     precision: float = 0.04
-    """Relative, between the highest load that met the requirements and the lowest that missed them."""
+    """Where a search ends: relative distance between the highest load that met the requirements and the lowest that missed
+    them.
+    """
     overhead: float = 3.0
-    """Of one trial, next to its measured seconds: the ramp, and the pause before it."""
+    """Seconds of a trial in addition to its measured ones: the ramp, and the pause before it."""
     shortest: float = 6.0
     """Least seconds measured in one trial."""
     longest: float = 30.0
     """Most seconds measured in one trial."""
     requests: float = 3_000.0
-    """Measured in one trial where its length allows."""
+    """How many requests a trial should measure where its length allows."""
     rate_of_one: float = 1.0
     """Requests a second that one unit of load offers."""
     whole: bool = False
-    """Loads are whole numbers (users)."""
+    """Whether loads are whole numbers (users)."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.least <= self.start <= self.most < math.inf:

@@ -52,7 +52,7 @@ class _JobWorld:
     outlets: Outlets
     store: Store
     baselines: Path
-    """A temporary folder for them."""
+    """A temporary folder for the stored baselines."""
     git: Git
 
 

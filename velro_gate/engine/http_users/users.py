@@ -52,7 +52,7 @@ class HttpContext(PhaseContext):
     redirects: Redirects | None = None
     """What follows redirects; None where they are answers like any other."""
     unpacking: Unpacking = field(default_factory=Unpacking)
-    """Of long bodies."""
+    """Unpacks long bodies, in a thread."""
     documents: DocumentReader = field(default_factory=DocumentReader)
     """Reads those that are JSON."""
     origin: str = ""

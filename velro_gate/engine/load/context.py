@@ -49,7 +49,7 @@ class PhaseContext:
     """When which users could not connect ahead, until they try again."""
     failures: FailureLog = field(default_factory=lambda: FailureLog(()))
     values: ValueLog = field(default_factory=lambda: ValueLog(()))
-    """Of the scenario's own metrics."""
+    """Values of the scenario's own metrics."""
     join_failures: int = 0
     delivered: int = 0
     """Requests that were written whole."""

@@ -42,9 +42,9 @@ class SandboxSearches:
     folder: Path
     """Of their results; searches that are there are not made again."""
     count: int
-    """Of searches."""
+    """How many searches to make."""
     minutes: float
-    """For each search."""
+    """Time limit of each search."""
 
 
 def sandbox_capacities(

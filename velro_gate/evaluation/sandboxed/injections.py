@@ -74,7 +74,7 @@ class Injection:
 
     name: str
     code: str
-    """Of the bottleneck that must be reported first."""
+    """Code of the bottleneck that must be reported first."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the sandbox."""
     before: Act = _nothing
@@ -82,7 +82,7 @@ class Injection:
     act: Act = _nothing
     """Done AT seconds into the measured stretch, in a thread of its own."""
     needs_redis: bool = False
-    """The sandbox gets a real one."""
+    """Whether the sandbox gets a real Redis."""
 
 
 AT = 4.0

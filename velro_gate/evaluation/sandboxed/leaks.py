@@ -35,9 +35,9 @@ class SandboxLeaks:
     """Runs of the sandbox with leaks of known sizes."""
 
     folder: Path
-    """Of the runs."""
+    """Where the runs are kept; those that are there are not made again."""
     count: int
-    """Of each kind."""
+    """How many runs of each kind."""
 
 
 def sandbox_leak_figures(asked: SandboxLeaks, world: Effects) -> Iterator[Figure]:

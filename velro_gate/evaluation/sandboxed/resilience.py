@@ -119,7 +119,7 @@ class ResilienceRuns:
     folder: Path
     """Of the runs; complete ones are not made again."""
     count: int
-    """Of each version."""
+    """How many runs of each version."""
     killed: int = 0
     """Runs to kill; 0: as many."""
 

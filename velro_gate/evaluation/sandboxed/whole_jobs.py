@@ -63,7 +63,7 @@ class WholeJobs:
     screen: float
     """Seconds measured in the screen's phase."""
     shape: BlockShape
-    """Of the duet's blocks."""
+    """How long the blocks of its duets are."""
     slowdown: float = SLOWDOWN
     """Share by which the service's own time in the slower step grows."""
     scenario: Path | None = None

@@ -28,7 +28,7 @@ class Webhook:
 
     url: str = field(repr=False)
     key: str = field(default="", repr=False)
-    """For the signature; empty: messages are not signed."""
+    """Key of the signature; empty: messages are not signed."""
     format: MessageFormat | None = None
     """None: chosen by the address."""
     clock: Clock = field(default_factory=Clock)

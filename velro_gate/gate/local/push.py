@@ -27,7 +27,7 @@ class Pushgateway:
     """One Pushgateway."""
 
     url: str = field(repr=False)
-    """Up to its path, with user and password where it asks for them; shown nowhere but for the host."""
+    """Its URL up to the path, with user and password where it asks for them; only the host is ever shown."""
     token: str = field(default="", repr=False)
     """Sent as a bearer token; empty: none is."""
     clock: Clock = field(default_factory=Clock)

@@ -47,7 +47,7 @@ class StartedService:
     """A service that is started for the run and stopped after it."""
 
     line: str
-    """For the shell, serves on the port in PORT."""
+    """A line of shell that serves on the port in PORT."""
     folder: Path
 
     @contextmanager

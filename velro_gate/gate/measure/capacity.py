@@ -53,7 +53,7 @@ class CapacityOptions:
     """What somebody chose about a search."""
 
     seconds: float
-    """For the whole search."""
+    """Time limit of the whole search."""
     unit: LoadUnit | None = None
     start: float | None = None
     """The first load; None: half of the plan's."""

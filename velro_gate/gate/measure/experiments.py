@@ -112,7 +112,7 @@ class Experimenter:
     target: Target
     secrets: Mapping[str, str]
     environ: Mapping[str, str]
-    """The environment of commands."""
+    """Environment variables of commands."""
     origin: float
     """The run's start on trio's clock."""
     log: logging.Logger
@@ -121,7 +121,7 @@ class Experimenter:
     """Gets why something could not be begun or undone."""
     nursery: trio.Nursery
     user: OtherUser | None = None
-    """Whom commands run as."""
+    """The user that commands run as."""
     _carried: list[CarriedOut] = field(default_factory=list)
     _counts: list[DependencyCount] = field(default_factory=list)
     _scopes: dict[str, trio.CancelScope] = field(default_factory=dict)

@@ -61,7 +61,7 @@ class OtherUser:
     rights: Mapping[str, Any]
     """``line`` and ``rights``: its shell, as ``subprocess.Popen`` takes them."""
     folder: Path
-    """Its own."""
+    """A folder that belongs to this user."""
     environ: Mapping[str, str]
 
 

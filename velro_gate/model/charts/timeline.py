@@ -85,7 +85,7 @@ class Timeline:
     phases: tuple[PhaseTimeline, ...]
     connected: TimeLine
     readings: Mapping[tuple[str, str], TimeLine] = field(default_factory=dict)
-    """(source, name) -> its line, of a counter what it rose by in a second."""
+    """(source, name) -> its line; of a counter, what it rose by in a second."""
 
     def phase(self, name: str) -> PhaseTimeline | None:
         """One phase; None: the run did not reach it."""

@@ -122,7 +122,7 @@ class Check:
     requirement: Requirement | None = None
     phase: str = ""
     text: str = ""
-    """Of an item of the team's own."""
+    """What it asks for, of an item of the team's own."""
     unproven: bool = False
     """Open only because this plan does not prove the PRD."""
 

@@ -31,7 +31,7 @@ class ServiceCpu:
 
     code: Literal["cpu-bound-service"] = "cpu-bound-service"
     share: float
-    """Of one core, the median."""
+    """CPU that it used, the median, as a share of one core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,9 @@ class RunnerCpu:
 
     code: Literal["cpu-starved-runner"] = "cpu-starved-runner"
     share: float
-    """Of all cores, busy."""
+    """CPU in use, as a share of all cores."""
     others: tuple[tuple[str, float], ...] = ()
-    """Name and share of a core."""
+    """Other processes by name, with the share of a core that each used."""
     steal: float = 0.0
     """The share that the hypervisor took."""
 
@@ -55,7 +55,7 @@ class MemoryGrowth:
     rate: float
     low: float
     share: float
-    """Of what it was, a minute."""
+    """Growth in a minute, as a share of what it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class CacheMisses:
 
     code: Literal["cache-misses"] = "cache-misses"
     share: float
-    """Of look-ups."""
+    """Misses as a share of look-ups."""
     slower: float | None
     """A miss takes that many times as long as a hit of its step; None where nothing was a hit."""
     explained: float
@@ -170,7 +170,7 @@ class NoisyNeighbour:
     code: Literal["noisy-neighbour"] = "noisy-neighbour"
     process: str
     share: float
-    """Of one core, the median."""
+    """CPU that it used, the median, as a share of one core."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ class SinceRun:
 
     code: ClassVar = "since-run"
     run: str
-    """Its id."""
+    """Id of the run."""
     day: str
     sha: str
     change: float

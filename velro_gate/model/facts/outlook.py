@@ -19,9 +19,9 @@ class Outlook:
     metric: str
     limit: float
     now: float
-    """Its level."""
+    """Level of the figure at the newest run."""
     change: Estimate
-    """Relative, of one merge, with its 95 % interval."""
+    """Relative change with each merge, with its 95 % interval."""
     merges: Estimate
     """Merges until it reaches the limit, with the interval that follows from the slope's; reports call ``high`` infinite above
     ``FARTHEST``.

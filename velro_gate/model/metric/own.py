@@ -104,12 +104,12 @@ class OwnMetric:
     folders: tuple[str, ...] = ()
     """Where its module is looked for."""
     labels: tuple[tuple[str, str], ...] = ()
-    """That lines of the family must have."""
+    """Labels that lines of the family must have."""
     series: SeriesType = SeriesType.GAUGE
     steps: tuple[str, ...] = ()
     """A group whose time it is; or those whose responses it looks at, all without any."""
     equals: str = ""
-    """The value of which it is the share."""
+    """The value whose share among the responses it is."""
     factor: float = 1.0
     """Turns values into base units."""
 

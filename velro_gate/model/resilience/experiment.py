@@ -165,7 +165,7 @@ class Expectation:
     step: str = "all"
     """Whose requests are meant."""
     statuses: tuple[int, ...] = ()
-    """Of degraded answers, and of the failures of an open breaker."""
+    """Statuses of degraded answers, and of the failures of an open breaker."""
     fast: float = 0.0
     """Seconds within which a failure is one of an open breaker."""
     proxy: str = ""

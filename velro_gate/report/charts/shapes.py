@@ -66,7 +66,7 @@ class Line:
 
     name: str
     colour: int
-    """Number of a colour of the page."""
+    """Number of one of the page's colours."""
     x: tuple[float, ...]
     y: Values
     """Of the same length as ``x``."""
@@ -103,9 +103,9 @@ class ChartView:
     name: str
     lines: tuple[Line, ...]
     limits: tuple[ChartLevel, ...] = ()
-    """Of requirements."""
+    """Limits of requirements."""
     bands: tuple[ChartLevel, ...] = ()
-    """Of the baselines."""
+    """What the baselines span."""
     marks: tuple[tuple[float, str], ...] = ()
     """Places on the horizontal axis, with what is there."""
     labels: tuple[str, ...] = ()
@@ -125,7 +125,7 @@ class InteractiveChart:
     kind: AxisKind
     unit: str
     described: str
-    """What it shows, for those who cannot see it."""
+    """What it shows, in words, for readers who cannot see it."""
     views: tuple[ChartView, ...]
     choose: str = ""
     """What the views are a choice of, such as ``Step``."""

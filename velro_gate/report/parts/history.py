@@ -37,9 +37,9 @@ class Mark:
 
     event: TrendEvent
     change: float | None = None
-    """Of a change point, relative."""
+    """Relative change at a change point."""
     name: str = ""
-    """Of a release."""
+    """Name of a release."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
