@@ -22,7 +22,7 @@ def open_regular(path: Path) -> BinaryIO:
     """A regular file, opened for reading.
 
     Raises:
-        OSError: it cannot be opened, or is something else.
+        OSError: it cannot be opened, or is something else (IsADirectoryError: a folder).
     """
     # A pipe that nobody writes to must not be waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

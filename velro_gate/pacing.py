@@ -66,6 +66,9 @@ def cumulative_arrivals(elapsed: float, phase: Phase) -> float:
     """Mean number of arrivals due within ``elapsed`` seconds of the phase's start: the integral of the rate profile.
 
     The rate rises linearly from 0 to the offered rate during the ramp and stays there until the phase's planned end.
+
+    Raises:
+        ValueError: the phase is a closed loop.
     """
     rate = phase.arrival_rate
     if rate is None:
@@ -130,6 +133,9 @@ def open_schedule(phase: Phase, steps: Sequence[Step], seed: int, needs: StepOrd
     a drawn order, so every user carries the same load; during the ramp only to users that have begun to connect.
 
     needs: see ``needs_of``; empty: no step needs another one.
+
+    Raises:
+        ValueError: the phase is a closed loop.
     """
     arrivals = phase.arrivals
     if not isinstance(arrivals, OpenArrivals):

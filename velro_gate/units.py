@@ -1,4 +1,7 @@
-"""Parse and format seconds, rates, bytes and shares. Base units inside; the one place that rounds for people."""
+"""Parse and format seconds, rates, bytes and shares. Base units inside; the one place that rounds for people.
+
+Every ``parse_`` raises a ValueError that quotes the text and shows how it should be written.
+"""
 
 from __future__ import annotations
 

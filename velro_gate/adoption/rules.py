@@ -203,6 +203,7 @@ def pinning(workflow: Workflow) -> Iterator[DoctorFinding]:
     for job in workflow.jobs:
         for holder in (job.value, *(step.value for step in job.steps)):
             used = holder.get("uses")
+            # An action of this very commit, or of the workflow's own repository: it is pinned by what has been checked out.
             if used is None or used.text.startswith(("./", "$/")):
                 continue
             reference = used.text.rpartition("@sha256:" if used.text.startswith("docker://") else "@")[2]

@@ -34,6 +34,7 @@ def require_sendable(cluster: Cluster, scenario: Scenario, secrets: Mapping[str,
             f"target.source_addresses are addresses of one machine, and {foreign} is on another one",
             hint="Leave them out: with several machines there are as many addresses.",
         )
+    # The order to a worker holds them, and without TLS anybody on the network reads it.
     if (secrets or target.client_key is not None) and not cluster.tls:
         raise UsageError(
             f"the scenario's secrets would be sent unencrypted to {foreign}",
@@ -53,6 +54,7 @@ def require_capable(
     caveats: list[Shortfall] = []
     seen: set[str] = set()
     for index, one in enumerate(cluster.facts):
+        # Ports, memory and cores belong to a machine: all its workers are looked at together.
         if one.machine in seen:
             continue
         seen.add(one.machine)

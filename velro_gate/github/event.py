@@ -135,6 +135,7 @@ def read_event(environ: Mapping[str, str], payload: Mapping[str, Any], *, wanted
         case "pull_request":
             found = _pull_request(payload, by_dependabot=environ.get("GITHUB_ACTOR", "") == DEPENDABOT)
         case "pull_request_target":
+            # It runs with the base repository's secrets, and the code to be measured is the fork's.
             raise _refused_target()
         case "push":
             found = _push(environ, payload, shared)

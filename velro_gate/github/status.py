@@ -132,6 +132,7 @@ def _worst(status: CommitStatus, known: Sequence[Known]) -> CommitStatus:
         if one.part is not None and not status.part.replaces(one.part) and not (one.part.reported and not status.part.reported)
     ]
     worst = min(others, key=lambda one: _WORST_FIRST.index(one.own), default=None)
+    # That all known parts passed is not enough: jobs that have not begun are not known yet, so the workflow names their number.
     if worst is None or worst.own is CommitState.SUCCESS:
         there = 1 + sum(1 for one in others if one.part is not None and one.part.reported == status.part.reported)
         if there >= status.jobs:
@@ -168,6 +169,8 @@ def _read(item: Any, context: str) -> Known | None:
     url, _, fragment = str(item.get("target_url") or "").partition("#")
     words = fragment.split(":")
     part, own = None, shown
+    # A status has no field for such facts, so they travel in the fragment of its address, which no server sees. What other
+    # tools have set has none.
     if len(words) == 5 and words[0] in (_GATE, _REPORT) and words[2].isdigit():
         key, leg = unquote(words[4]), unquote(words[3])
         part = Part(key=key, run=int(words[2]), leg=leg, reported=words[0] == _REPORT)

@@ -87,6 +87,7 @@ def revision(cwd: Path | str = ".", *, environ: Mapping[str, str] | None = None)
     named = variables.get("GITHUB_SHA", "")
     sha, _ = ask(cwd, "rev-parse", "--verify", "HEAD^{commit}")
     branch = ""
+    # The job's words are about the commit of its event, and true of the checkout only if that is it.
     if named and sha in ("", named):
         branch = variables.get("GITHUB_HEAD_REF", "") or re.sub(r"^refs/(?:heads|tags)/", "", variables.get("GITHUB_REF", ""))
     if not sha:

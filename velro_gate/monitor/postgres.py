@@ -100,7 +100,11 @@ class PostgresActivity:
         await trio.to_thread.run_sync(self._close, limiter=self._limiter, abandon_on_cancel=True)
 
     def read_blocking(self) -> dict[str, float]:
-        """The same for a caller that may block."""
+        """The same for a caller that may block.
+
+        Raises:
+            SourceError: psycopg is not installed, or the database does not answer.
+        """
         try:
             import psycopg
         except ImportError as error:

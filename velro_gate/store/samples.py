@@ -62,7 +62,11 @@ class SampleWriter:
         self._zip: zipfile.ZipFile | None = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED, allowZip64=True)
 
     def append(self, phase: str, samples: Samples) -> None:
-        """Keep these rows of ``phase``; a phase is known from its first call on, even when it has no rows."""
+        """Keep these rows of ``phase``; a phase is known from its first call on, even when it has no rows.
+
+        Raises:
+            StorageError: the file is closed, or cannot be written.
+        """
         if self._zip is None:
             raise StorageError("samples cannot be added to a file that is closed", where=str(self._path))
         if phase != self._phase:
@@ -152,7 +156,11 @@ MEMBERS = "members:"
 
 
 def members_digest(stored: zipfile.ZipFile) -> str:
-    """The digest of a file of samples."""
+    """The digest of a file of samples.
+
+    Raises:
+        ValueError: a column is compressed, so this package has not written it.
+    """
     found = hashlib.sha256()
     for member in stored.namelist():
         if stored.getinfo(member).compress_type != zipfile.ZIP_STORED:

@@ -115,6 +115,7 @@ def longest_run(at: Floats, holds: Bools) -> tuple[float, float, int] | None:
     """
     best: tuple[int, int] | None = None
     first: int | None = None
+    # The last element ends a row that reaches to the last reading.
     for i, one in enumerate([*holds.tolist(), False]):
         if one and first is None:
             first = i

@@ -103,6 +103,7 @@ def memory_growth(seen: Observed) -> Iterator[Bottleneck]:
     if found is None or len(rss) < LEAST_READINGS:
         return
     usual = float(np.median(rss))
+    # By the lower end of the interval: growth that may as well be nothing is not reported.
     if found.low < max(GROWTH * usual, GROWTH_BYTES) or usual <= 0.0:
         return
     yield Bottleneck(

@@ -74,6 +74,7 @@ def look_by_look(
         found = paired(d[waiting, :n], seed, orders, beta=look.beta)
         outcomes[waiting] = conclusions(found, look.alpha, least, bound)
         pairs[waiting] = n
+        # A duet goes on only while something is inconclusive, as a real one does: later looks cannot undo a conclusion.
         waiting = waiting[(outcomes[waiting] == Conclusion.INCONCLUSIVE).any(axis=1)]
         if not len(waiting):
             break

@@ -74,5 +74,6 @@ def _resources(run: PhaseSummary, before: Sequence[PhaseSummary]) -> Iterator[Re
         if len(known) < LEAST_BASELINES:
             continue
         usual = sorted(known)[len(known) // 2]
+        # More than in any baseline, and by a margin: a companion is shown as a possible cause, so it must not be chance.
         if resource.median > max(known) + _LEAST_CHANGE * max(abs(usual), 1.0):
             yield ResourceMoved(source=resource.source, name=resource.name, before=usual, now=resource.median)

@@ -122,6 +122,7 @@ def _step_rows(phase: str, steps: Sequence[str], count: Callable[[str, str], flo
     tail = METRICS[TAIL]
     answers = {step: count(step, TAIL) for step in steps}
     chosen: dict[str, Metric] = {}
+    # The most frequent first: their quantiles are known best, and they are most of what users see.
     for step in sorted(steps, key=lambda step: -answers[step]):
         metric = tail if is_enough(answers[step], tail) else stand_in(tail, partial(count, step))
         if metric is not None and len(chosen) < PRIMARY_STEPS:

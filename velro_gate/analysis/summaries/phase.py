@@ -148,6 +148,7 @@ def _books(stretch: _Stretch) -> list[Counts]:
         members = stretch.steps if name == ALL_STEPS else (name,)
         due, blocked, missed = (sum(book.get(m, 0) for m in members) for book in (run.due, run.blocked, run.missed))
         sent, ok, cancelled = sum(row), row[Outcome.OK], row[Outcome.CANCELLED]
+        # A run that has lost samples would look faster or slower than it was, by as much as they differ from the rest.
         if due != sent + blocked + missed:
             raise BrokenError(
                 f"the counts do not balance: {due} requests fell due, but {sent} were sent, {blocked} blocked, {missed} missed",

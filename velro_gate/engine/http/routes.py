@@ -232,6 +232,7 @@ async def _to_replicas(target: Target, tls: ssl.SSLContext | None) -> Route | No
     health = [_health_request(url, target.health_path) for url in target.urls]
     places = [(each.server_name, each.endpoints[0][1]) for each in found]
     return Route(
+        # One address each, since users are dealt over the addresses of a route, and each replica is to get an equal part.
         addresses=tuple(each.addresses[each.preferred] for each in found),
         server_name=found[0].server_name,
         tls=tls,

@@ -345,7 +345,11 @@ class JourneyUser:
                 request.headers[name] = rendered.decode()
 
     async def admit(self) -> Admission:
-        """Let a request be made now."""
+        """Let a request be made now.
+
+        Raises:
+            httpx.LocalProtocolError: the journey is over, so the request belongs to none.
+        """
         current, now = self._pass, self._context.now()
         if current is None:
             raise httpx.LocalProtocolError("the journey is over")

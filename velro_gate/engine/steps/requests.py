@@ -117,6 +117,8 @@ class CompiledStep:
         head = self._head.render(user)
         if head is None:
             return None
+        # By the head, since which cookies are sent depends on the path (RFC 6265, 5.4), and that may hold a value of the
+        # user's.
         cookies = user.cookie_line(head) if self._cookies else b""
         if self._body is None:
             return b"%b%b\r\n" % (head, cookies)

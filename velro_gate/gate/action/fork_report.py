@@ -67,8 +67,8 @@ def report_for_fork(
     """Publish the verdict of a finished run; the exit code is that of publishing, since the verdict is another job's.
 
     Raises:
-        VelroError: the reporter's own configuration is at fault, which the pull request also shows; what the archive holds
-            never raises.
+        PublishError: there is no token. VelroError: the reporter's own configuration is at fault, which the pull request also
+            shows; what the archive holds never raises.
     """
     source, api = event.source, outlets.api
     assert source is not None

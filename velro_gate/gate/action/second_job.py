@@ -93,6 +93,7 @@ def first_of_run(api: Api | None, event: Event, artifact: str, plan: Plan) -> Fi
         )
     if event.measured_sha and record.revision.sha not in ("", event.measured_sha):
         raise _another(f"it measured {record.revision.sha[:12]}")
+    # Named again here: an id from an archive would become a folder's name and a key of the store.
     name = run_id(started, plan.scenario, plan.profile)
     leg = str(origin.get("leg", ""))
     kept = dataclasses.replace(record, id=name, plan=plan, new_levels=())

@@ -174,6 +174,7 @@ async def _pilot_block(runner: BlockRunner, shape: BlockShape, number: int) -> M
                 why=phase.service_gone or "every request failed",
                 hint="See its output in base.log: the head build cannot be compared with a base build that does not work.",
             )
+            # With a broken base build the head build may still be judged by stored baselines.
             unfit.of_base = True
             raise unfit
     return measured

@@ -75,6 +75,7 @@ def with_injector(setup: Setup) -> Iterator[Setup]:
                 protocol=proxy.protocol,
                 seed=scenario.seed,
             )
+        # Before the load: loading the client would stop the process while it passes on the service's bytes.
         if any(_sends(experiment) for phase in setup.phases for experiment in phase.experiments):
             injector.prepare()
         yield replace(setup, injector=injector)

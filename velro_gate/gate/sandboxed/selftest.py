@@ -87,6 +87,7 @@ def selftest(asked: SelftestOptions, effects: Effects, *, fill: Fill = fill_bank
             why="the blocks took longer than forecast",
             hint="Allow more with --minutes (in a workflow: selftest-minutes).",
         )
+    # What a block takes in all, so that forecasts count its start and its stop.
     each = (effects.utc_now() - started).total_seconds() / (len(SLOWDOWNS) * len(bank.cycles))
     made = selftest_of(bank, measured_at=f"{started:%Y-%m-%dT%H:%M:%SZ}", overhead=max(each - asked.seconds, 0.0))
     write_selftest(results.folder / SELFTEST, made)

@@ -177,6 +177,7 @@ def _chart(kind: _Kind, phases: Sequence[PhaseSummary], record: RunRecord) -> Ch
     thinned = {phase.name: thin(phase.windows) for phase in phases}
     limits = {phase.name: _limit(kind, record, phase.name) for phase in phases}
     top = _top(kind, list(thinned.values()), [limit for limit in limits.values() if limit is not None])
+    # One scale for all phases of a chart: panels next to each other are compared by eye.
     ticks = units.round_ticks(top)
     scale = max(top, ticks[-1])
     panels = tuple(_panel(kind, phase, thinned[phase.name], limits[phase.name], scale) for phase in phases)

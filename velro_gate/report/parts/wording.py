@@ -160,6 +160,7 @@ def _worst(record: RunRecord, verdict: Verdict) -> Phrase:
     parts += [moved(effects[0])] if effects else []
     if not parts:
         return _first_finding(verdict)
+    # What became worse first, since the change has caused it; but a critical level leads whatever else there is.
     if len(parts) == 2 and limits[0].status is not RequirementStatus.CRITICAL:
         parts.reverse()
     return (*parts[0], *((text(" "), *parts[1]) if len(parts) == 2 else ()), *more)

@@ -182,6 +182,7 @@ class Experiments:
             order = ControlOrder.model_validate_json(payload)
         except ValidationError as fault:
             raise RefusalError(422, "; ".join(_words(error) for error in fault.errors())) from fault
+        # First, so that one order can put everything right and set something new.
         if order.reset:
             self._reset()
         for step, slow in order.slow.items():

@@ -285,8 +285,10 @@ def _well_again(judged: Sequence[tuple[float, bool]], start: float, until: float
             good += 1
             if good >= GOOD_WINDOWS:
                 break
+    # Not well for long enough until the stretch ended: the time is at least what was waited for.
     if good < min(GOOD_WINDOWS, len(judged)):
         return Estimate.exact(until - start, n=len(judged)), True
+    # It recovered somewhere within the last bad window.
     return Estimate(value=last_bad, low=max(last_bad - WINDOW, 0.0), high=last_bad, n=len(judged)), False
 
 
