@@ -142,7 +142,7 @@ def said_at(response: ProbeResponse, place: str) -> str | None:
             return None
     if value is None or isinstance(value, dict | list):
         return None
-    # As JSON writes it, since it is compared with what the scenario says: str() would make True of true.
+    # As JSON writes it, since it is compared with what the scenario says: str() would turn true into True.
     return json.dumps(value) if isinstance(value, bool | int | float) else str(value)
 
 

@@ -26,8 +26,6 @@ _MAKE = (
     f"d=$(mktemp -d -p {_TEMPORARY} velro-service-XXXXXXXX) && "
     'mkdir "$d/home" "$d/tmp" "$d/build-base" "$d/build-head" && echo "$d"'
 )
-_SECONDS = 30.0
-"""How long creating and removing a user may take."""
 _REMOVE_SECONDS = 120.0
 """How long removing a checkout may take: with dependencies it has a hundred thousand files."""
 
