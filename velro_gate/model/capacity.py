@@ -65,11 +65,9 @@ class Scalability:
     rate: Estimate
     """Throughput of one request at a time, in requests a second."""
     contention: Estimate
-    """The share of the work that waits its turn for something shared, sigma in Gunther's notation: it bounds throughput at rate
-    / contention.
-    """
+    """The share of the work that waits its turn for something shared: it bounds throughput at rate / contention."""
     coherence: Estimate
-    """The cost of keeping every pair of requests consistent, kappa: above 0, throughput falls beyond the knee."""
+    """The cost of keeping every pair of requests consistent: above 0, throughput falls beyond the knee."""
     knee: Estimate | None
     """The N of the most throughput; None where throughput still grows at every N (no coherence)."""
     peak: Estimate | None

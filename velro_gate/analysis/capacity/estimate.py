@@ -184,7 +184,7 @@ def monotone(values: Floats, weights: Floats) -> Floats:
     """
     blocks: list[tuple[float, float, int]] = []
     for value, weight in zip(values.tolist(), weights.tolist(), strict=True):
-        # Ayer et al. 1955, Annals of Mathematical Statistics 26:641: neighbours that fall are put together until none does.
+        # Neighbours that fall are put together until none does.
         blocks.append((value, weight, 1))
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             (left, light, few), (right, heavy, many) = blocks[-2:]

@@ -19,7 +19,7 @@ MOST_READINGS = 400
 """More are put together first, by their medians: the pairs among them grow with the square."""
 
 MINUTE = 60.0
-"""Growth is given per minute: per second it would be fractions of a byte's worth of noise."""
+"""Growth is given per minute, as limits on it are written."""
 LONGEST_WARM_UP = 120.0
 """Seconds at the beginning of a stretch that show no leak: a third of it, and not more than these."""
 

@@ -43,7 +43,7 @@ _LOOK_EVERY = 0.02
 _KILL_SECONDS = 5.0
 """How long processes may take to be gone after SIGKILL: one in an uninterruptible wait goes only after it."""
 _ASK_SECONDS = 5.0
-"""How long a command that lists processes may take."""
+"""How long the other user's process may take that signals what this one may not."""
 _UNTRANSFERABLE = ("XDG_", "SUDO_")
 
 

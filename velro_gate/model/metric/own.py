@@ -77,7 +77,6 @@ class OwnValue(StrEnum):
     """Per second, of what a counter rose by or of the values of responses."""
     SUM = "sum"
     """Of what a counter rose by, or of the values of responses."""
-    """Of what a counter rose by, or of the values of responses."""
     SHARE = "share"
     """Of the responses, those with one certain value."""
 
