@@ -38,8 +38,9 @@ class Schedule:
     due: npt.NDArray[np.float64]
     """Seconds since the phase's start."""
     user: npt.NDArray[np.uint32]
+    """Index of the user of each arrival."""
     step: npt.NDArray[np.uint16]
-    """``user`` and ``step``: their indices."""
+    """Index of the step of each arrival."""
 
     def __post_init__(self) -> None:
         if not len(self.due) == len(self.user) == len(self.step):

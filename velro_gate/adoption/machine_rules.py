@@ -35,8 +35,9 @@ class MachineFacts:
     governors: tuple[str, ...] = ()
     """The governor of each core."""
     busy: float = 0.0
+    """Share of CPU time in use over the last second."""
     steal: float = 0.0
-    """``busy`` and ``steal``: shares of CPU time over the last second."""
+    """Share of CPU time over the last second that the hypervisor gave to others."""
     busiest: tuple[str, ...] = ()
     """The processes that use most CPU, in words."""
     clock_source: str | None = None

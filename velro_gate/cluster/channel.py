@@ -57,8 +57,9 @@ class Ticket:
     """Index of the shard that its holder carries out."""
     key: bytes = field(repr=False)
     hosts: tuple[str, ...]
+    """Addresses at which the head listens; the first that can be reached is taken."""
     port: int
-    """``hosts`` and ``port``: where the head listens; the first address that can be reached is taken."""
+    """The port at which it listens."""
     tls: bool
 
     def __str__(self) -> str:

@@ -25,8 +25,9 @@ class Figure:
     hits: int
     count: int
     low: float
+    """Lower end of the rate's two-sided 95 % interval (Clopper and Pearson 1934)."""
     high: float
-    """``low`` and ``high``: the two-sided 95 % Clopper-Pearson interval of the rate."""
+    """Upper end of it."""
     aim: Aim
     target: float | None = None
     """The rate to reach, None where the figure only informs; of WITHIN its lower end, and ``most`` the upper one."""
@@ -63,8 +64,9 @@ class Amount:
     """The mean, in ``unit``."""
     unit: str
     low: float
+    """Lower end of the mean's 95 % interval."""
     high: float
-    """``low`` and ``high``: the 95 % interval of the mean."""
+    """Upper end of it."""
     count: int
     """How many jobs."""
     aim: Aim

@@ -33,8 +33,9 @@ class Annotation:
     title: str
     message: str
     file: str = ""
+    """The file of the repository where it belongs, if any."""
     line: int | None = None
-    """``file`` and ``line``: where it belongs, if anywhere in the repository."""
+    """The line in that file."""
 
 
 def annotation(wanted: Annotation) -> str:

@@ -24,8 +24,9 @@ class PullRequest:
     base_sha: str
     base_branch: str
     author: str = ""
+    """Empty where the account has been deleted."""
     head_repository: str = ""
-    """``author`` and ``head_repository``: empty where they have been deleted."""
+    """Empty where the repository has been deleted."""
 
 
 def pull_request(api: Api, number: int) -> PullRequest:

@@ -48,8 +48,9 @@ class Part:
     key: str = ""
     """Scenario, profile and label of the runner."""
     run: int = 0
+    """Id of the run."""
     leg: str = ""
-    """``run`` and ``leg``: the run, and which of its jobs."""
+    """Which of the run's jobs it is."""
     reported: bool = False
     """Whether it is set by the reporter for forks, which measures nothing itself."""
 

@@ -23,8 +23,9 @@ class BankHead:
     seed: int
     """The order inside each cycle comes from it."""
     warm_up: float
+    """Seconds dropped in each block."""
     seconds: float
-    """``warm_up`` and ``seconds``: dropped and measured in each block."""
+    """Seconds measured in each block."""
     plan: Plan
     environment: Environment
     schema: int = BANK_SCHEMA

@@ -127,8 +127,9 @@ class _Needle:
 
     text: str
     before: bool = False
+    """Whether the Base64 character before it holds bits of the secret."""
     after: bool = False
-    """``before`` and ``after``: whether the neighbouring Base64 character holds bits of the secret."""
+    """Whether the Base64 character after it holds bits of the secret."""
 
 
 @dataclass(frozen=True, slots=True)

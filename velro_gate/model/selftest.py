@@ -27,10 +27,9 @@ class FigureNoise:
     pair: float
     """The standard deviation of the difference of two blocks measured close together."""
     duet: float | None
+    """The smallest relative worsening that a duet finds with 95 % probability; None where it finds none."""
     stored: float | None
-    """``duet`` and ``stored``: the smallest relative worsening that a duet, and a run against stored baselines, finds with 95
-    % probability; None where none can be found.
-    """
+    """The same of a run against stored baselines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,13 +103,15 @@ class Selftest:
     block_seconds: float
     """Seconds measured in each block."""
     duet_pairs: int
+    """Pairs of the duet that ``FigureNoise.duet`` is about."""
     duet_seconds: float
-    """``duet_pairs`` and ``duet_seconds``: of the duet that ``FigureNoise.duet`` is about."""
+    """Seconds measured in each of its blocks."""
     duet_minutes: float
     """What that duet would take here."""
     stored_seconds: float
+    """Seconds measured in the run that ``FigureNoise.stored`` is about."""
     stored_runs: int
-    """``stored_seconds`` and ``stored_runs``: of a run and the baselines that ``FigureNoise.stored`` is about."""
+    """How many baselines it is compared with."""
     unchanged: str
     """The verdict on the unchanged service against itself."""
     found: Mapping[int, bool]

@@ -256,8 +256,9 @@ class SideBySide:
     seed: int
     """Seed of the order and of sampled sign vectors."""
     block_seconds: float
+    """Seconds measured in each block."""
     warm_up: float
-    """``block_seconds`` and ``warm_up``: seconds measured and dropped in each block."""
+    """Seconds dropped in each block."""
     restarted: bool
     """Whether each block began with a fresh start."""
 

@@ -37,8 +37,9 @@ class Settings:
     secret: str | None = None
     """Signs the tokens; None makes one."""
     redis_url: str | None = None
+    """None: the embedded stand-in."""
     database_url: str | None = None
-    """``redis_url`` and ``database_url``: None uses the embedded stand-ins."""
+    """None: the embedded stand-in."""
     work: bool = True
     """Whether steps take simulated time."""
     slow: Mapping[str, float] = field(default_factory=dict)
@@ -53,10 +54,13 @@ class Settings:
     pool_size: int = 200
     """How many database connections the pool holds."""
     memory_entries: int = 80_000
+    """Most entries of the cache in memory."""
     memory_ttl: float = 30.0
+    """Seconds for which they are kept."""
     shared_ttl: float = 86_400.0
+    """Seconds for which the shared cache keeps an entry."""
     token_ttl: float = 30.0
-    """``memory_entries``, ``memory_ttl``, ``shared_ttl`` and ``token_ttl``: bounds of the cache layers, times in seconds."""
+    """Seconds for which a verified token is remembered."""
     breaker_failures: int = 5
     """Failures in a row that open a breaker."""
     breaker_recovery: float = 2.0

@@ -23,8 +23,9 @@ class Tally:
     answered: Counter[tuple[str, int]] = field(default_factory=Counter)
     """By (step, status)"""
     hits: Counter[str] = field(default_factory=Counter)
+    """Hits by layer."""
     misses: Counter[str] = field(default_factory=Counter)
-    """``hits`` and ``misses``: by layer."""
+    """Misses by layer."""
 
     def counts(self) -> dict[str, object]:
         """Requests received, by step and in all, and responses by status: health, metrics and control are not counted."""

@@ -58,8 +58,9 @@ class ExperimentReader:
     seed: int
     """The scenario's seed."""
     proxies: Set[str]
+    """Names of the file's proxies, readable or not."""
     steps: Set[str]
-    """``proxies`` and ``steps``: the names of its own, readable or not."""
+    """Names of its steps, readable or not."""
 
     def __call__(self, phase: PhaseSpec, faults: Faults) -> tuple[Experiment, ...]:
         """The experiments of a phase in the order in which they begin; see ``ReadExperiments``."""

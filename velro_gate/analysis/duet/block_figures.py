@@ -33,8 +33,9 @@ class BuildFigures:
     head: float
     """The head build's own figure in base units."""
     base_counts: tuple[Counts, ...]
+    """The request counts of the base build's blocks, for error rates."""
     head_counts: tuple[Counts, ...]
-    """``base_counts`` and ``head_counts``: the request counts of the blocks, for error rates."""
+    """Those of the head build's blocks."""
 
 
 def unusable(pair: Pair) -> TrustFacts | None:

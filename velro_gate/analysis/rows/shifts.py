@@ -66,22 +66,24 @@ class Shift:
     baseline: float
     current: float
     change: float | None
+    """Relative, as the figure itself moves; None where the baseline is nothing."""
     change_low: float | None
+    """Lower end of its 95 % interval."""
     change_high: float | None
-    """``change``, ``change_low`` and ``change_high``: relative, as the figure itself moves, None where the baseline is
-    nothing.
-    """
+    """Upper end of its 95 % interval."""
     worse: float
     """The move."""
     upper: float
     """Its one-sided 95 % upper bound."""
     p: float
+    """One-sided, for "worse"."""
     p_better: float
-    """``p`` and ``p_better``: one-sided, for worse and for better."""
+    """One-sided, for "better"."""
     noise: float
     error: float
+    """Standard error of the move, on the comparison scale."""
     df: float
-    """``error`` and ``df``: standard error of the move and degrees of freedom."""
+    """Degrees of freedom of the noise."""
     least: float
     """The smallest move worth acting on."""
     bound: float

@@ -54,20 +54,21 @@ class Paired:
     estimate: Floats
     """The Hodges-Lehmann estimate."""
     low: Floats
+    """Lower end of its 95 % interval."""
     high: Floats
-    """``low`` and ``high``: its 95 % interval."""
+    """Upper end of its 95 % interval."""
     upper: Floats
     """Its one-sided bound; infinite with too few pairs."""
     p: Floats
+    """Family-wise, for "worse"."""
     p_better: Floats
-    """``p`` and ``p_better``: family-wise, for "worse" and for "better"."""
+    """Family-wise, for "better"."""
     sd: Floats
     """The standard deviation of one pair's difference."""
     head_first: Floats
+    """The estimate of the pairs in which the head build came first; NaN where no such pair was measured."""
     head_second: Floats
-    """``head_first`` and ``head_second``: the estimate of the pairs in which the head build came first, and of those in which
-    it came second; not a number where no such pair was measured.
-    """
+    """The estimate of the pairs in which the head build came second; NaN likewise."""
 
 
 def paired(d: Floats, seed: int, orders: Orders | None = None, *, beta: float = 0.05) -> Paired:

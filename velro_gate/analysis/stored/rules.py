@@ -39,8 +39,9 @@ class Judged:
     warned: Bools
     """Looks worse, and the baselines are too few for more than a warning."""
     improved: Bools
+    """Rows that are shown to be better."""
     unchanged: Bools
-    """``improved`` and ``unchanged``: shown to be better, or not to have changed."""
+    """Rows that are shown not to have changed."""
     merely_open: Bools
     """None of these; blocks nothing."""
 

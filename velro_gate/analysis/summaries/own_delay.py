@@ -29,8 +29,9 @@ class OwnDelay:
     """Columns of the samples' length."""
 
     response: Floats
+    """Seconds of the response time that may be the generator's own, at most all of it."""
     service: Floats
-    """``response`` and ``service``: seconds of the response and of the service time that may be ours, at most all of it."""
+    """The same of the service time."""
     touched: npt.NDArray[np.bool_]
     """Which requests were under way in a stall or right after."""
     doubtful: npt.NDArray[np.bool_]

@@ -61,13 +61,15 @@ class MeasureTask:
     scratch: Path
     environ: Mapping[str, str]
     baselines: Path = Path()
+    """The folder of stored baselines; used by MEASURE only."""
     confirm: bool = False
-    """``baselines`` and ``confirm``: used by MEASURE only."""
+    """Whether to run suspicious phases again; used by MEASURE only."""
     first: Path | None = None
     """The folder of an earlier run; used by CONFIRM only."""
     before: Path | None = None
+    """The results that an earlier process of this job has left."""
     built: Path | None = None
-    """``before`` and ``built``: what an earlier process of this job has left."""
+    """The builds that an earlier process of this job has left."""
     user: ServiceUser | None = None
     """The user that builds and services run as."""
 

@@ -61,10 +61,9 @@ class Facts:
     received: int = 0
     written: bool = False
     failed: bool = False
+    """Whether the connection failed."""
     fault: Outcome | None = None
-    """``failed`` and ``fault``: whether and how the connection failed; None: this machine had no descriptor, port or memory
-    for it.
-    """
+    """How it failed; None: this machine had no descriptor, port or memory for it."""
     repeated: bool = False
     """Whether it was sent twice."""
     reconnects: int = 0

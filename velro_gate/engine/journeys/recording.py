@@ -96,8 +96,9 @@ class PendingSample:
     cache: int
     received: int
     reason: str
+    """Why it failed, in words."""
     show: Callable[[], FailureDetail]
-    """``reason`` and ``show``: why it failed, in words, and how it looked."""
+    """Makes an example of how the failure looked."""
     observe: Callable[[], None] | None
     """Notes what the scenario's own metrics take from a response that counts as good."""
 
@@ -109,8 +110,9 @@ class SampleLog:
     context: PhaseContext
     layers: CacheLayers
     dues: array[float] = field(default_factory=lambda: array("d"))
+    """Due time of every row, since what fell due is known only afterwards."""
     steps: array[int] = field(default_factory=lambda: array("H"))
-    """``dues`` and ``steps``: of every row, since what fell due is known only afterwards."""
+    """Index of the step of every row."""
 
     def enter(self, row: PendingSample) -> None:
         """Keep a row; it will not change any more."""

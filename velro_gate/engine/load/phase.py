@@ -142,8 +142,9 @@ class _State:
     stage: Stage = Stage.RAMP
     health: GeneratorHealth | None = None
     load: trio.CancelScope = field(default_factory=trio.CancelScope)
+    """Cancelled by an early end."""
     drain: trio.CancelScope = field(default_factory=trio.CancelScope)
-    """This and ``load``: what an early end cuts short."""
+    """Ended by an early end, after the grace that requests in flight have."""
 
     @property
     def ended_early(self) -> bool:

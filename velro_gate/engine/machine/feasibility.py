@@ -63,8 +63,9 @@ class Shortfall:
     """A name for programs; it stays."""
     phase: str
     needed: float
+    """What the plan needs, in base units."""
     available: float
-    """``needed`` and ``available``: what the plan needs and what there is, in base units."""
+    """What there is, in base units."""
     sentence: str
     hint: str
     fatal: bool

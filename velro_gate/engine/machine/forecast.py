@@ -68,8 +68,9 @@ class PhaseForecast:
     rate: float
     """Requests per second at full load."""
     requests: float
+    """Mean number, ramp included; an upper bound in a closed loop."""
     journeys: float
-    """``requests`` and ``journeys``: means, ramp included; an upper bound in a closed loop."""
+    """Mean number, ramp included; an upper bound in a closed loop."""
     descriptors: int
     memory: int
     cpu_share: float

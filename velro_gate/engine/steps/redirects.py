@@ -26,8 +26,9 @@ class Chain:
     request: bytes
     """The request under way."""
     hops: int = 0
+    """Redirects so far."""
     received: int = 0
-    """``hops`` and ``received``: redirects so far, and their bytes."""
+    """Bytes of their responses."""
 
     @property
     def safe(self) -> bool:

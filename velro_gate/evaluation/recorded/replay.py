@@ -81,9 +81,9 @@ class Replayed:
     found: dict[float, Bools]
     """By worsening, whether it fails with that put into one of its figures."""
     over_previous: Bools
+    """Whether the naive rule fails the run that compares it with the one before."""
     raw: Bools | None = None
-    """None without response times."""
-    """``over_previous`` and ``raw``: the naive rules."""
+    """Whether the naive rule fails it that compares response times (Mann and Whitney 1947); None without these."""
 
 
 def replay_figures(found: SeriesFound, seed: int = 1) -> Iterator[Figure]:

@@ -16,8 +16,9 @@ class RecordedSeries:
     """The data set."""
     name: str
     figures: tuple[str, ...]
+    """Name of each figure."""
     metrics: tuple[str, ...]
-    """``figures`` and ``metrics``: the name of each figure, and the registry's name of its kind."""
+    """The registry's name of each figure's kind."""
     values: Floats
     """(jobs, arms, figures) in base units, oldest job first, NaN where nothing was measured."""
     arms: tuple[str, ...] = ("",)

@@ -31,8 +31,9 @@ class EndToEnd:
     duets: int
     seed: int
     warm_up: float
+    """Seconds dropped in every block."""
     seconds: float
-    """``warm_up`` and ``seconds``: of every block."""
+    """Seconds measured in every block."""
     scenario: Path | None = None
     """Another one than the shipped, for the sandbox."""
 

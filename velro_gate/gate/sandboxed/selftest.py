@@ -33,8 +33,9 @@ class SelftestOptions:
     minutes: float
     """Time limit."""
     warm_up: float
+    """Seconds dropped in each block."""
     seconds: float
-    """``warm_up`` and ``seconds``: dropped and measured in each block."""
+    """Seconds measured in each block."""
     output: Path
     kept: Path | None
     """The folder of the newest selftests; None: it is not kept there."""

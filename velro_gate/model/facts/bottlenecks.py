@@ -137,8 +137,9 @@ class Saturation:
 
     code: Literal["saturation"] = "saturation"
     offered: float
+    """Requests a second that were offered."""
     answered: float
-    """``offered`` and ``answered``: requests a second."""
+    """Successful responses a second."""
     before: float
     after: float
     """Requests in flight in the first and the last third."""
@@ -211,8 +212,9 @@ class Bottleneck:
     """One cause with its evidence."""
 
     start: float
+    """Seconds since the measured stretch began."""
     end: float
-    """``start`` and ``end``: seconds since the measured stretch began."""
+    """Seconds since the measured stretch began."""
     strength: float
     """In [0, 1], how clearly the series show it."""
     series: tuple[str, ...]

@@ -358,10 +358,9 @@ class OrderEffect:
     code: Literal["order"] = "order"
     figure: FigureName
     head_second: float
+    """How much worse the head build looks where it comes second, on the comparison scale."""
     head_first: float
-    """``head_second`` and ``head_first``: how much worse the head build looks where it comes second, and first, on the
-    comparison scale.
-    """
+    """How much worse it looks where it comes first."""
 
 
 DuetDoubt = PairsLeftOut | ControlMissing | ControlMoved | ControlUnsteady | OrderEffect

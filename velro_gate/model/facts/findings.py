@@ -76,8 +76,9 @@ class RequestsFailed:
     sent: int
     succeeded: int
     rate: float
+    """Share of the requests that failed."""
     most: float
-    """``rate`` and ``most``: shares."""
+    """The share that may fail."""
     causes: Causes
     failing: Failing
 

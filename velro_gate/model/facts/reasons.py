@@ -179,8 +179,9 @@ class TooFewResponses:
     others_had_enough: bool = False
     """Whether the baselines, or the base build, had enough, so that this build is the cause."""
     before: float | None = None
+    """The figure of the baselines all the same."""
     now: float | None = None
-    """``before`` and ``now``: the figure all the same."""
+    """The figure of this run all the same."""
     stand_in: str | None = None
     """The quantile that is compared instead, if any."""
     side_by_side: bool = False

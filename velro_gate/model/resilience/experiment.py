@@ -23,11 +23,13 @@ class Proxy:
 
     name: str
     to_host: str
+    """Where the proxy finds the dependency."""
     to_port: int
-    """``to_host`` and ``to_port``: where the proxy finds the dependency."""
+    """The dependency's port."""
     listen_host: str
+    """Where the service finds the proxy."""
     listen_port: int
-    """``listen_host`` and ``listen_port``: where the service finds the proxy."""
+    """The proxy's port."""
     protocol: WireProtocol = WireProtocol.TCP
 
     @property

@@ -39,10 +39,9 @@ class NetworkFault:
 
     outage: Outage | None = None
     delay: float = 0.0
+    """Seconds that are added to each piece of a response, in the order in which the pieces came."""
     jitter: float = 0.0
-    """``delay`` and ``jitter``: seconds that are added to each piece of a response, delay +/- jitter, in the order in which the
-    pieces came.
-    """
+    """Seconds by which that delay differs at most, to either side."""
     bandwidth: float | None = None
     """Bytes per second in each direction, shared by all connections."""
     cut_after: int | None = None

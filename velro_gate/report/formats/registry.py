@@ -25,8 +25,9 @@ class ReportFormat:
     file: str
     """Its name in a run's folder."""
     module: str
+    """The module that makes its text."""
     renderer: str
-    """``module`` and ``renderer``: what makes its text."""
+    """The function of that module."""
     charts: bool = False
     """Whether it has charts, for which more is needed than the record."""
 
