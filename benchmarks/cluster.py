@@ -44,7 +44,7 @@ from velro_gate.model.scenario import OpenArrivals, Phase
 from velro_gate.store.records import SampleWriter
 
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-DETECTED, SKEW, MERGE_SECONDS, MERGE_MEMORY = 5.0, 0.025, 5.0, 1e9
+DETECTED, MERGE_SECONDS, MERGE_MEMORY = 5.0, 5.0, 1e9
 CHUNK = 16_384
 PARTS = ("merge", "local", "apart", "overhead", "held")
 _NEVER = float("inf")

@@ -117,7 +117,6 @@ def no_key() -> Said:
 def small_machine(descriptors: int, memory: int) -> Said:
     """A plan of 10,000 users for a machine with so few descriptors, or so little memory."""
     machine = MachineLimits(
-        descriptors_soft=256,
         descriptors_reachable=descriptors,
         ports=28_232,
         memory=memory,

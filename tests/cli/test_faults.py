@@ -18,8 +18,6 @@ import trustme
 from tests.cli.command import ROOT, Ended, command, environment, tiny_scenario, velro_gate
 from tests.service import service
 
-HARD = "hard limit"
-
 
 def gate(scenario: Path, url: str, *more: object, **options: object) -> Ended:
     """Gate a tiny scenario in its own folder, without measuring the generator first."""

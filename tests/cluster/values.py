@@ -23,9 +23,7 @@ FACTS = WorkerFacts(
     cpu_model="CPU",
     memory=8 * 2**30,
     kernel="Linux 6.1",
-    limits=MachineLimits(
-        descriptors_soft=1024, descriptors_reachable=20_000, ports=28_000, memory=6 * 2**30, cores=2.0, listen_backlog=4096
-    ),
+    limits=MachineLimits(descriptors_reachable=20_000, ports=28_000, memory=6 * 2**30, cores=2.0, listen_backlog=4096),
 )
 
 

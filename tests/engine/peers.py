@@ -211,7 +211,6 @@ class Client:
     connection: Connection = field(init=False)
     told: list[object] = field(default_factory=list)
     early: bool | None = None
-    hung: int = 0
     _bell: trio.Event = field(default_factory=trio.Event)
 
     def __post_init__(self) -> None:
@@ -228,7 +227,6 @@ class Client:
         self._tell(outcome)
 
     def hung_up(self) -> None:
-        self.hung += 1
         self._bell.set()
         self._bell = trio.Event()
 
@@ -242,10 +240,6 @@ class Client:
         while not self.told:
             await self._bell.wait()
         return self.told.pop(0)
-
-    async def bell(self) -> None:
-        """Until anything happens."""
-        await self._bell.wait()
 
     async def open(self) -> object:
         self.connection.open()

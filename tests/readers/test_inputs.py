@@ -55,7 +55,7 @@ WHOLE["profiles"] |= {
         {"name": "x", "users": "1,000", "ramp": 1, "duration": "1 min", "think_time": "1 s", "requirements": {"p50": "< 1 s"}}
     ],
 }
-MACHINE = MachineLimits(descriptors_soft=1024, descriptors_reachable=4096, ports=28_000, memory=2**32, cores=2.0)
+MACHINE = MachineLimits(descriptors_reachable=4096, ports=28_000, memory=2**32, cores=2.0)
 
 
 @fuzzed

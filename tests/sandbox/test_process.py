@@ -61,8 +61,8 @@ def test_it_is_stopped_although_it_is_stalled(sandbox: RunningSandbox) -> None:
 
 def test_it_ends_with_the_program_that_started_it_however_that_ends() -> None:
     script = (
-        "import sys; from velro_gate.sandbox.process import running; from velro_gate.sandbox.settings import Settings\n"
-        "with running(Settings(work=False, users=5, pool_size=3)) as sandbox:\n"
+        "import sys; from velro_gate.sandbox.process import running_sandbox; from velro_gate.sandbox.settings import Settings\n"
+        "with running_sandbox(Settings(work=False, users=5, pool_size=3)) as sandbox:\n"
         "    print(sandbox.pid, flush=True); sys.stdin.read()"
     )
     parent = subprocess.Popen(

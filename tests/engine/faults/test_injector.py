@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from velro_gate.engine.faults.injector import Injector, running_injector
+from velro_gate.engine.faults.messages import packed_fault
 from velro_gate.errors import BrokenError
 from velro_gate.model.resilience.network import NetworkFault, Outage, WireProtocol
 
@@ -48,10 +49,10 @@ def test_a_proxy_is_opened_broken_and_repaired_by_orders() -> None:
     with answering() as there, running_injector() as injector:
         port = injector.open_proxy("redis", "127.0.0.1", there, protocol=WireProtocol.REDIS)
         assert heard(port) == b"+PONG\r\n"
-        injector.set_network("redis", NetworkFault(outage=Outage.REFUSE))
+        injector.order("network", name="redis", fault=packed_fault(NetworkFault(outage=Outage.REFUSE)))
         with pytest.raises(ConnectionRefusedError):
             heard(port)
-        injector.set_network("redis", None)
+        injector.order("network", name="redis", fault=packed_fault(None))
         assert heard(port) == b"+PONG\r\n"
         counts = injector.counts()["redis"]
         assert (counts.accepted, counts.failed, counts.requests) == (2, 0, 2)

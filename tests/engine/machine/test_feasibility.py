@@ -22,9 +22,7 @@ from velro_gate.model.scenario import (
     Phase,
 )
 
-ROOMY = MachineLimits(
-    descriptors_soft=1024, descriptors_reachable=100_000, ports=28_232, memory=16 * 2**30, cores=4.0, listen_backlog=4096
-)
+ROOMY = MachineLimits(descriptors_reachable=100_000, ports=28_232, memory=16 * 2**30, cores=4.0, listen_backlog=4096)
 
 
 def found(
@@ -69,10 +67,6 @@ def test_too_few_descriptors_are_fatal_and_the_sentence_has_both_numbers() -> No
     assert "2,064" in short.sentence
     assert "1,024" in short.sentence
     assert "ulimit" in short.hint
-
-
-def test_a_soft_limit_that_can_be_raised_is_no_shortfall() -> None:
-    assert found(phase(users=5000), machine=replace(ROOMY, descriptors_soft=64)) == []
 
 
 def test_shards_share_the_users_descriptors() -> None:

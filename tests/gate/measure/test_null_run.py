@@ -50,7 +50,7 @@ from velro_gate.model.scenario import (
 from velro_gate.model.verdict import Trust, TrustFinding
 from velro_gate.store.records import read_record
 
-MACHINE = MachineLimits(descriptors_soft=1_000, descriptors_reachable=20_000, ports=28_232, memory=2**33, cores=2.0)
+MACHINE = MachineLimits(descriptors_reachable=20_000, ports=28_232, memory=2**33, cores=2.0)
 P95 = Requirement(metric="p95", comparator=Comparator.BELOW, target=0.075, critical=0.1)
 KEY = "a-key-that-nobody-may-see"
 

@@ -84,7 +84,7 @@ def test_the_url_does_not_change_what_is_comparable(tmp_path: Path) -> None:
 
 
 def test_the_number_of_shards_is_the_one_asked_for_or_what_the_plan_needs_and_changes_no_plan() -> None:
-    roomy = MachineLimits(descriptors_soft=10**5, descriptors_reachable=10**5, ports=None, memory=None, cores=8.0)
+    roomy = MachineLimits(descriptors_reachable=10**5, ports=None, memory=None, cores=8.0)
     asked = [prepare(velro(profile="full", shards=shards), KEY) for shards in (None, 1, 7)]
     assert [setup.shard_count(roomy) for setup in asked[1:]] == [1, 7]
     assert 1 <= asked[0].shard_count(roomy) < 7

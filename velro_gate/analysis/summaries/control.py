@@ -22,7 +22,7 @@ def control_summary(times: Sequence[float], failed: int = 0) -> StepSummary:
         reach = 0.98 * math.sqrt(n)
         low, high = max(math.floor(n / 2.0 - reach), 0), min(math.ceil(n / 2.0 + reach), n - 1)
         measurements[MEDIAN] = Estimate(
-            value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), n=n, detail="order statistics"
+            value=float(np.median(ordered)), low=float(ordered[low]), high=float(ordered[high]), n=n
         )
     counts = Counts(due=n + failed, sent=n + failed, ok=n, failed=failed, cancelled=0, blocked=0, missed=0)
     return StepSummary(step=CONTROL, counts=counts, measurements=measurements)

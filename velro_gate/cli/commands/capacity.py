@@ -93,11 +93,8 @@ def capacity(
     from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.output import show
     from velro_gate.cli.world import real_world
-    from velro_gate.gate.judge.check_waivers import check_waivers
-    from velro_gate.gate.local.capacity import judge_capacity
-    from velro_gate.gate.measure.capacity import CapacityOptions, find_capacity
-    from velro_gate.gate.measure.results import make_results, run_id
-    from velro_gate.gate.measure.setup import prepare
+    from velro_gate.gate.local.capacity import search_capacity
+    from velro_gate.gate.measure.capacity import CapacityOptions
     from velro_gate.model.capacity import LoadUnit
     from velro_gate.report.formats.console import terminal
     from velro_gate.store.baselines import find_baselines
@@ -105,15 +102,15 @@ def capacity(
     if kept is not None:
         return _print_law(kept, format)
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
-    world = real_world(runner, verbose, sends, live=live)
     wanted = asked(scenario, profile, False, phase, url, shards)
-    setup = prepare(wanted, world.environ)
-    check_waivers(waivers, setup.scenario)
-    options = CapacityOptions(seconds=60.0 * max_minutes, unit=None if by is None else LoadUnit(by.value), start=start)
-    with world.open() as effects:
-        results = make_results(output, run_id(effects.utc_now(), setup.plan.scenario, "capacity"))
-        found = find_capacity(setup, options, results, effects)
-    judged = judge_capacity(results, find_baselines(baselines, wanted.scenario), waivers)
+    found, results, judged = search_capacity(
+        wanted,
+        CapacityOptions(seconds=60.0 * max_minutes, unit=None if by is None else LoadUnit(by.value), start=start),
+        output,
+        real_world(runner, verbose, sends, live=live),
+        baselines=find_baselines(baselines, wanted.scenario),
+        waivers=waivers,
+    )
     code = print_capacity(found, results.folder, format)
     if judged is None:
         return code
@@ -145,22 +142,11 @@ def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
 
 def _print_law(folder: Path, format: Format) -> int:
     """The law of scalability fitted to the phases of a kept run."""
-    from velro_gate.analysis.capacity.scalability import LEAST_POINTS, fit_scalability
-    from velro_gate.analysis.capacity.scoring import points_of
     from velro_gate.cli.output import put
-    from velro_gate.errors import RecordError
+    from velro_gate.gate.local.capacity import kept_law
     from velro_gate.report.formats.capacity import scalability_sentences
-    from velro_gate.store.records import read_facts
 
-    facts = read_facts(folder)
-    law = None if facts is None else fit_scalability(points_of(facts.phases))
-    if law is None:
-        raise RecordError(
-            "no scalability law can be fitted to this run",
-            where=str(folder),
-            why=f"it takes {LEAST_POINTS} phases or more, each with another number of requests at a time",
-            hint="Name the results folder of a run of the full plan, or search: 'velro-gate capacity SCENARIO'.",
-        )
+    law = kept_law(folder)
     if format is Format.JSON:
         put(json.dumps(asdict(law), indent=2))
     else:

@@ -18,10 +18,10 @@ from typing import Any
 
 from velro_gate import units
 from velro_gate.engine.faults.actions import COMMAND_SECONDS
-from velro_gate.engine.faults.messages import MOST_LINE, message_line, message_of, packed_fault
+from velro_gate.engine.faults.messages import MOST_LINE, message_line, message_of
 from velro_gate.errors import BrokenError
 from velro_gate.hardening import bare
-from velro_gate.model.resilience.network import NetworkFault, ProxyCounts, WireProtocol
+from velro_gate.model.resilience.network import ProxyCounts, WireProtocol
 
 START_SECONDS = 60.0
 """How long the process may take to start: the machine may be busy with builds."""
@@ -83,10 +83,6 @@ class Injector:
             )
         taken: int = reply["port"]
         return taken
-
-    def set_network(self, name: str, fault: NetworkFault | None) -> None:
-        """Begin a fault of a proxy, in place of the one before; None: it passes everything on again."""
-        self.order("network", name=name, fault=packed_fault(fault))
 
     def counts(self) -> dict[str, ProxyCounts]:
         """What has passed through each proxy."""

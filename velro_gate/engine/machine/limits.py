@@ -29,10 +29,8 @@ _READ_SIZE = 1 << 16
 class MachineLimits:
     """The limits of this process and machine."""
 
-    descriptors_soft: int
-    """How many may be open now."""
     descriptors_reachable: int
-    """Up to where this process can raise that by itself."""
+    """How many files this process may open once it has raised its soft limit as far as it can."""
     ports: int | None
     """Local ports for outgoing connections, per source address and target."""
     memory: int | None
@@ -47,10 +45,9 @@ class MachineLimits:
 
 def read_machine(proc: Path = PROC, cgroup: Path = CGROUP, *, sources: Sequence[str] = ()) -> MachineLimits:
     """The limits as they stand now. sources: addresses that connections are to come from; each is tried."""
-    soft, hard = (_finite(limit) for limit in resource.getrlimit(resource.RLIMIT_NOFILE))
+    hard = _finite(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     reachable = max(hard, _number(proc / "sys/fs/nr_open") or hard) if may_exceed_hard_limit(proc) else hard
     return MachineLimits(
-        descriptors_soft=soft,
         descriptors_reachable=reachable,
         ports=port_count(proc),
         memory=free_memory(cgroup, proc),
