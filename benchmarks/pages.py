@@ -43,7 +43,7 @@ from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, Outcome
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.report.formats.executive import executive_html
 from velro_gate.report.formats.page import html
-from velro_gate.report.formats.trend_page import trend_html
+from velro_gate.report.printed.trend_page import trend_html
 from velro_gate.store.baselines import Baselines, add_baseline
 from velro_gate.store.records import SampleWriter, write_record
 

@@ -25,12 +25,12 @@ import trio
 from benchmarks.table import Page, Table, options
 from tests.servers import postgres_server, redis_server
 from velro_gate.analysis.statistics.intervals import student
-from velro_gate.monitor.neighbours import Neighbours
-from velro_gate.monitor.postgres import PostgresActivity
-from velro_gate.monitor.prometheus import PrometheusText
-from velro_gate.monitor.redis_info import RedisInfo
-from velro_gate.monitor.runner import RunnerMonitor
-from velro_gate.monitor.service import ServiceProcesses
+from velro_gate.monitor.sources.neighbours import Neighbours
+from velro_gate.monitor.sources.postgres import PostgresActivity
+from velro_gate.monitor.sources.prometheus import PrometheusText
+from velro_gate.monitor.sources.redis_info import RedisInfo
+from velro_gate.monitor.sources.runner import RunnerMonitor
+from velro_gate.monitor.sources.service import ServiceProcesses
 from velro_gate.monitor.watching import ReadingSource
 from velro_gate.sandbox.process import RunningSandbox, running_sandbox
 from velro_gate.sandbox.settings import Settings

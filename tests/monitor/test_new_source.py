@@ -33,7 +33,7 @@ class Queue:
     async def aclose(self):
         pass
 
-module = ModuleType("velro_gate.monitor.queue_depth")
+module = ModuleType("velro_gate.monitor.sources.queue_depth")
 module.source_at = lambda url, *, verify: Queue(url)
 sys.modules[module.__name__] = module
 """

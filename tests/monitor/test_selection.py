@@ -9,8 +9,8 @@ from velro_gate.model.readings import WATCHED, declared
 from velro_gate.model.run import Reading
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import DEFAULT_FAMILIES, PROCESS_FAMILIES, SourceError, sources_for, watch
-from velro_gate.monitor.prometheus import PrometheusText
-from velro_gate.monitor.service import ServiceProcesses
+from velro_gate.monitor.sources.prometheus import PrometheusText
+from velro_gate.monitor.sources.service import ServiceProcesses
 
 
 def names(target: Target, *, local: bool) -> list[str]:

@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.report.formats.test_capacity import result
 
 from tests.analysis.runs import run
 from tests.readers.damage import damaged, fuzzed, in_words, put
 from tests.report import duets
-from tests.report.formats.test_capacity import result
 from tests.store.test_selftests import made as a_selftest
 from tests.store.values import some_samples
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.gate.judge.trend import trends
 from velro_gate.gate.judge.verdict import judge_kept
 from velro_gate.model.run import Reading, RunFacts
-from velro_gate.report.formats.capacity import capacity_rows, capacity_sentences
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.registry import FORMATS
-from velro_gate.report.formats.trend_page import trend_html
+from velro_gate.report.printed.capacity import capacity_rows, capacity_sentences
+from velro_gate.report.printed.trend_page import trend_html
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.capacity import CAPACITY, read_capacity
 from velro_gate.store.codec import decode_facts, encode_capacity, encode_duet, encode_facts, encode_record, encode_selftest

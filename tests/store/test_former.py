@@ -15,7 +15,7 @@ import pytest
 from velro_gate.analysis.verdict.judge_duet import judge_duet_record
 from velro_gate.model.facts.doubts import Worded
 from velro_gate.report.formats.registry import FORMATS
-from velro_gate.report.formats.selftest import selftest_sentences
+from velro_gate.report.printed.selftest import selftest_sentences
 from velro_gate.store.codec import decode_duet, decode_selftest, encode_duet, encode_selftest
 from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.records import RECORD, read_record

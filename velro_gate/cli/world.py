@@ -25,7 +25,7 @@ from velro_gate.gate.measure.effects import Effects, World
 from velro_gate.model.record import CLUSTER, RunnerSelftest
 from velro_gate.model.run import Environment, Progress
 from velro_gate.monitor.environment import environment, revision
-from velro_gate.report.formats.live import LiveView, progress_line
+from velro_gate.report.printed.live import LiveView, progress_line
 from velro_gate.store.selftests import known_selftest, selftest_folder
 
 LINE_EVERY = 10.0

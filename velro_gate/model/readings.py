@@ -1,7 +1,7 @@
 """The registry of sources of readings: what each source reads, in which unit, and how a scenario names it under ``watch``.
 
-A new source is a row here and a module of ``velro_gate.monitor`` that reads it (docs/architecture.md): the keys of ``watch``,
-the schemes of their URLs, the JSON Schema, the dry run and the table of resources are made from the rows.
+A new source is a row here and a module of ``velro_gate.monitor.sources`` that reads it (docs/architecture.md): the keys of
+``watch``, the schemes of their URLs, the JSON Schema, the dry run and the table of resources are made from the rows.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SourceSpec:
     label: str
     """What people call it."""
     module: str
-    """The one of ``velro_gate.monitor`` that reads it."""
+    """The one of ``velro_gate.monitor.sources`` that reads it."""
     series: tuple[ReadingSpec, ...]
     key: str = ""
     """How a scenario names it under ``watch``, with a URL of one of ``schemes``; empty where it needs no URL."""

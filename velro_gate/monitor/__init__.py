@@ -5,8 +5,8 @@ units: seconds, bytes, shares in [0, 1], counts. What cannot be read is absent, 
 is a module with ``source_at(url, verify=...)``.
 """
 
-from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family
 from velro_gate.monitor.selection import sources_for
+from velro_gate.monitor.sources.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family
 from velro_gate.monitor.watching import ReadingSource, SourceError, watch
 
 __all__ = ["DEFAULT_FAMILIES", "PROCESS_FAMILIES", "Family", "ReadingSource", "SourceError", "sources_for", "watch"]

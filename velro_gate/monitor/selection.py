@@ -11,12 +11,12 @@ import httpx
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.readings import WATCHED, SourceSpec
 from velro_gate.model.scenario import Target
-from velro_gate.monitor.neighbours import Neighbours
-from velro_gate.monitor.own import is_its_own, own_sources, page_of
-from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
-from velro_gate.monitor.runner import RunnerMonitor
-from velro_gate.monitor.service import ServiceProcesses
-from velro_gate.monitor.service import source_at as processes_at
+from velro_gate.monitor.sources.neighbours import Neighbours
+from velro_gate.monitor.sources.own import is_its_own, own_sources, page_of
+from velro_gate.monitor.sources.prometheus import DEFAULT_FAMILIES, PROCESS_FAMILIES, Family, PrometheusText
+from velro_gate.monitor.sources.runner import RunnerMonitor
+from velro_gate.monitor.sources.service import ServiceProcesses
+from velro_gate.monitor.sources.service import source_at as processes_at
 from velro_gate.monitor.watching import ReadingSource
 
 
@@ -64,5 +64,5 @@ def sources_for(
 
 def _at(spec: SourceSpec, url: str, *, verify: bool) -> ReadingSource:
     """The source at a URL. Its module is imported only here, so that what is not watched costs nothing."""
-    made: ReadingSource = import_module(f"velro_gate.monitor.{spec.module}").source_at(url, verify=verify)
+    made: ReadingSource = import_module(f"velro_gate.monitor.sources.{spec.module}").source_at(url, verify=verify)
     return made

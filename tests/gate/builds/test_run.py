@@ -20,7 +20,7 @@ from velro_gate.gate.builds.run import Build, BuildCommand, Builds, RunningBuild
 from velro_gate.gate.measure.run import run_trio
 from velro_gate.model.duet import Side
 from velro_gate.model.scenario import Target
-from velro_gate.monitor.listeners import listening_pids
+from velro_gate.monitor.sources.listeners import listening_pids
 
 TARGET = Target(url="http://127.0.0.1:1/api/", unix_socket="/nowhere")
 

@@ -19,7 +19,6 @@ from tests.report.formats.test_page import Page
 from velro_gate.gate.judge.trend import trends, usual_figures
 from velro_gate.model.record import NewLevel
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.report.formats.trend_page import COLUMNS, _ends, _label, trend_csv, trend_html
 from velro_gate.report.parts.history import (
     BLOCKS,
     MOST_RUNS,
@@ -31,6 +30,7 @@ from velro_gate.report.parts.history import (
     forecast_lines,
     sparkline,
 )
+from velro_gate.report.printed.trend_page import COLUMNS, _ends, _label, trend_csv, trend_html
 from velro_gate.store.baselines import add_baseline
 
 

@@ -26,7 +26,7 @@ from velro_gate.model.run import GeneratorHealth, LoadResult, Progress, Reading
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import ClosedArrivals, OpenArrivals, Phase, Requirement
 from velro_gate.model.verdict import Change, Level, Verdict
-from velro_gate.report.formats.capacity import capacity_rows, capacity_sentences, capacity_title
+from velro_gate.report.printed.capacity import capacity_rows, capacity_sentences, capacity_title
 from velro_gate.store.baselines import add_baseline
 from velro_gate.store.capacity import read_capacity
 

@@ -18,7 +18,7 @@ from velro_gate.gate.measure.setup import Setup
 from velro_gate.gate.sandboxed.bank import BankOptions
 from velro_gate.gate.sandboxed.selftest import Fill, SelftestOptions, selftest
 from velro_gate.model.bank import Bank
-from velro_gate.report.formats.selftest import selftest_markdown, selftest_sentences
+from velro_gate.report.printed.selftest import selftest_markdown, selftest_sentences
 from velro_gate.store.selftests import known_selftest
 
 

@@ -17,7 +17,7 @@ from velro_gate.model.verdict import Verdict
 from velro_gate.report.formats.comment import markdown, marker_of
 from velro_gate.report.formats.executive import executive_html
 from velro_gate.report.formats.page import html
-from velro_gate.report.formats.trend_page import trend_html
+from velro_gate.report.printed.trend_page import trend_html
 from velro_gate.report.text.templating import template, use_templates
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs/reports.md").read_text(encoding="utf-8")

@@ -124,7 +124,7 @@ def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
     """The result on standard output, and the exit code where it cannot be judged."""
     from velro_gate.cli.output import figures_table, put, show
     from velro_gate.errors import BrokenError
-    from velro_gate.report.formats.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_sentences, capacity_title
+    from velro_gate.report.printed.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_sentences, capacity_title
     from velro_gate.store.codec import encode_capacity
 
     if format is Format.JSON:
@@ -144,7 +144,7 @@ def _print_law(folder: Path, format: Format) -> int:
     """The law of scalability fitted to the phases of a kept run."""
     from velro_gate.cli.output import put
     from velro_gate.gate.local.capacity import kept_law
-    from velro_gate.report.formats.capacity import scalability_sentences
+    from velro_gate.report.printed.capacity import scalability_sentences
 
     law = kept_law(folder)
     if format is Format.JSON:

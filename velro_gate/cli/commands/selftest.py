@@ -15,7 +15,7 @@ from velro_gate.cli.world import real_effects
 from velro_gate.errors import BrokenError
 from velro_gate.gate.sandboxed.selftest import SelftestOptions, selftest
 from velro_gate.model.selftest import Selftest
-from velro_gate.report.formats.selftest import SELFTEST_HEADINGS, selftest_rows, selftest_sentences, selftest_title
+from velro_gate.report.printed.selftest import SELFTEST_HEADINGS, selftest_rows, selftest_sentences, selftest_title
 from velro_gate.store.selftests import selftest_folder
 
 OK = 0

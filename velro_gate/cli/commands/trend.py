@@ -38,7 +38,7 @@ def trend(
     from velro_gate.errors import UsageError
     from velro_gate.gate.judge.trend import of_scenario, trends, usual_figures
     from velro_gate.model.metrics import METRICS
-    from velro_gate.report.formats.trend_page import trend_csv, trend_html
+    from velro_gate.report.printed.trend_page import trend_csv, trend_html
     from velro_gate.store.baselines import find_baselines
 
     use_template_folder(template_dir)

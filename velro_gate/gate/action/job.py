@@ -30,7 +30,7 @@ from velro_gate.model.record import RunRecord
 from velro_gate.model.selftest import Selftest
 from velro_gate.model.verdict import Level, Verdict
 from velro_gate.report.formats.comment import marker_named, marker_of
-from velro_gate.report.formats.selftest import blindness, selftest_markdown, selftest_sentences
+from velro_gate.report.printed.selftest import blindness, selftest_markdown, selftest_sentences
 from velro_gate.store.baselines import load_baselines
 from velro_gate.store.further import read_missing
 

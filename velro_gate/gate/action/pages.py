@@ -12,7 +12,7 @@ from velro_gate.errors import BrokenError, PublishError
 from velro_gate.gate.action.stores import Store
 from velro_gate.gate.judge.trend import trends, usual_figures
 from velro_gate.model.scenario import ALL_STEPS
-from velro_gate.report.formats.trend_page import trend_html
+from velro_gate.report.printed.trend_page import trend_html
 from velro_gate.secrecy import outgoing
 from velro_gate.store.branch import Branch, Pause, push
 from velro_gate.store.git import Git

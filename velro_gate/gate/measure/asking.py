@@ -25,8 +25,8 @@ from velro_gate.model.readings import WATCHED
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Scenario, Step, Target
 from velro_gate.monitor import ReadingSource, SourceError, sources_for
-from velro_gate.monitor.own import own_sources
-from velro_gate.monitor.prometheus import PrometheusText
+from velro_gate.monitor.sources.own import own_sources
+from velro_gate.monitor.sources.prometheus import PrometheusText
 
 RATE = 10.0
 """Requests a second: polite, and quick enough for a person who waits."""

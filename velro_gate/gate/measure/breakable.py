@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 from velro_gate.monitor import SourceError
-from velro_gate.monitor.service import source_at as processes_at
+from velro_gate.monitor.sources.service import source_at as processes_at
 
 TRACKED = "RUNNER_TRACKING_ID"
 """The variable by which a runner of GitHub recognises the processes of a job."""

@@ -10,7 +10,7 @@ from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalabil
 from velro_gate.model.facts.bottlenecks import Bottleneck, PoolExhausted, Saturation
 from velro_gate.model.facts.doubts import FigureName
 from velro_gate.model.record import Estimate
-from velro_gate.report.formats.capacity import capacity_rows, capacity_sentences, capacity_title, scalability_sentences
+from velro_gate.report.printed.capacity import capacity_rows, capacity_sentences, capacity_title, scalability_sentences
 from velro_gate.store.codec import CodecError, decode_capacity, encode_capacity
 
 QUEUE = Bottleneck(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import trio
 
-from velro_gate.monitor.service import ServiceProcesses, source_at
+from velro_gate.monitor.sources.service import ServiceProcesses, source_at
 from velro_gate.monitor.watching import SourceError
 
 # A small real service: listens, forks as many workers as asked, and obeys one-line orders on its standard input.

@@ -6,7 +6,7 @@ import pytest
 
 from tests.report.golden import shown
 from tests.report.records import progress
-from velro_gate.report.formats.live import LiveView, newest_bars, progress_line
+from velro_gate.report.printed.live import LiveView, newest_bars, progress_line
 
 
 def test_a_line_holds_every_figure_in_a_fixed_order() -> None:

@@ -12,9 +12,9 @@ import trio
 
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType
 from velro_gate.model.scenario import Target
-from velro_gate.monitor.collecting import serve
-from velro_gate.monitor.collector import CollectorSource
-from velro_gate.monitor.own import own_sources
+from velro_gate.monitor.sources.collecting import serve
+from velro_gate.monitor.sources.collector import CollectorSource
+from velro_gate.monitor.sources.own import own_sources
 from velro_gate.monitor.watching import ReadingSource, SourceError
 
 PAGE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from velro_gate.monitor.runner import RunnerMonitor
+from velro_gate.monitor.sources.runner import RunnerMonitor
 
 
 def test_this_machine_is_read() -> None:

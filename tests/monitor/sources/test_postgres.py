@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from tests.servers import Server, postgres_server
-from velro_gate.monitor.postgres import PostgresActivity, statement_name
+from velro_gate.monitor.sources.postgres import PostgresActivity, statement_name
 from velro_gate.monitor.watching import SourceError
 
 
@@ -138,7 +138,7 @@ def test_a_server_that_has_gone_is_a_source_error() -> None:
 def test_without_psycopg_the_source_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from velro_gate.monitor.postgres import PostgresActivity\n"
+        "from velro_gate.monitor.sources.postgres import PostgresActivity\n"
         "from velro_gate.monitor import SourceError\n"
         "try: PostgresActivity('postgresql://d.test/x').read_blocking()\n"
         "except SourceError as error: print(error)\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from velro_gate.monitor.neighbours import Neighbours
+from velro_gate.monitor.sources.neighbours import Neighbours
 
 TICK = os.sysconf("SC_CLK_TCK")
 

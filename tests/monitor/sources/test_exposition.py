@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.monitor.exposition import Sample, parse
+from velro_gate.monitor.sources.exposition import Sample, parse
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")
 

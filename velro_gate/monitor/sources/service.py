@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import trio
 
-from velro_gate.monitor.listeners import commanded_pids, established, listening_pids
+from velro_gate.monitor.sources.listeners import commanded_pids, established, listening_pids
 from velro_gate.monitor.watching import SourceError
 
 _RELIST_EVERY = 10.0

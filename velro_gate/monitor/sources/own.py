@@ -8,8 +8,8 @@ import httpx
 
 from velro_gate.model.metric.own import BOUND, OWN, MetricOrigin, OwnMetric, SeriesType
 from velro_gate.model.scenario import Target
-from velro_gate.monitor.collector import CollectorSource
-from velro_gate.monitor.prometheus import Family, PrometheusText
+from velro_gate.monitor.sources.collector import CollectorSource
+from velro_gate.monitor.sources.prometheus import Family, PrometheusText
 from velro_gate.monitor.watching import ReadingSource
 
 

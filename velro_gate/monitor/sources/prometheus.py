@@ -13,7 +13,7 @@ import httpx
 import trio
 
 from velro_gate.model.readings import plausible
-from velro_gate.monitor.exposition import parse
+from velro_gate.monitor.sources.exposition import parse
 from velro_gate.monitor.watching import SourceError
 from velro_gate.units import format_count
 

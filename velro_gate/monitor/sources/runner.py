@@ -11,8 +11,8 @@ from typing import Any
 import psutil
 import trio
 
-from velro_gate.monitor.listeners import socket_states
-from velro_gate.monitor.neighbours import Neighbours
+from velro_gate.monitor.sources.listeners import socket_states
+from velro_gate.monitor.sources.neighbours import Neighbours
 
 _INCLUDED_ELSEWHERE = ("guest", "guest_nice")  # psutil counts them in user and nice as well
 _IDLE = ("idle", "iowait")

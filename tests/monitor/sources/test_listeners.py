@@ -5,7 +5,7 @@ import os
 import socket
 from pathlib import Path
 
-from velro_gate.monitor.listeners import established, listening_pids
+from velro_gate.monitor.sources.listeners import established, listening_pids
 
 
 def fake_proc(folder: Path, rows: list[str], holders: dict[int, list[str]]) -> Path:

@@ -7,7 +7,14 @@ import httpx
 import pytest
 import trio
 
-from velro_gate.monitor.prometheus import DEFAULT_FAMILIES, MOST_BYTES, PROCESS_FAMILIES, Family, PrometheusText, collect
+from velro_gate.monitor.sources.prometheus import (
+    DEFAULT_FAMILIES,
+    MOST_BYTES,
+    PROCESS_FAMILIES,
+    Family,
+    PrometheusText,
+    collect,
+)
 from velro_gate.monitor.watching import SourceError
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")

@@ -10,7 +10,7 @@ import redis
 import trio
 
 from tests.servers import Server, redis_server
-from velro_gate.monitor.redis_info import RedisInfo, parse_info
+from velro_gate.monitor.sources.redis_info import RedisInfo, parse_info
 from velro_gate.monitor.watching import SourceError
 
 pytestmark = pytest.mark.hostile("hostile HTTP servers")

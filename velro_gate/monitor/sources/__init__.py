@@ -1,0 +1,1 @@
+"""The sources of readings: one module for each, and what they share."""
