@@ -18,7 +18,7 @@ _DEFAULTS = {"profile": "pr"}
 
 @dataclass(frozen=True, slots=True)
 class _Gate:
-    """One step that judges a proposed change. repeated: its job is a matrix, so that there are several of it."""
+    """One step that judges a proposed change."""
 
     workflow: Workflow
     job: WorkflowJob
@@ -36,7 +36,7 @@ class _Gate:
 
     @property
     def repeated(self) -> bool:
-        """Whether a matrix runs the job several times."""
+        """Whether the job is a matrix, so that there are several of this step."""
         return self.job.value.get("strategy", "matrix") is not None
 
     @property

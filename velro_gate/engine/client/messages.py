@@ -18,8 +18,11 @@ _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 class Message:
     """One request, ready to be sent.
 
-    first: the head, and the body with it where it lies in memory. streams: whether ``rest`` has to follow. head_only: the
-    response has no body, as its method is HEAD. may_repeat: it may be sent again when it is unknown whether it was seen.
+    Attributes:
+        first: the head, and the body with it where it lies in memory.
+        streams: whether ``rest`` has to follow.
+        head_only: the response has no body, as its method is HEAD.
+        may_repeat: it may be sent again when it is unknown whether it was seen.
 
     Raises:
         httpx.LocalProtocolError: it cannot be sent, as it is not HTTP.

@@ -292,9 +292,12 @@ class FaultProxy:
 class _Connection:
     """One connection of the service and the one to the dependency that belongs to it.
 
-    orphaned: the dependency's end was closed without a word. received_since: bytes of responses since the fault began. sent,
-    received: bytes to the dependency and from it. left_over: by direction, what was read and not written when tasks took over.
-    carried: set when they have to.
+    Attributes:
+        orphaned: the dependency's end was closed, and the service's end was not.
+        received_since: bytes of responses since the fault began.
+        sent, received: bytes to the dependency, and from it.
+        left_over: by direction (True: to the service), what was read and not written when tasks took over.
+        carried: set when tasks have to take over.
     """
 
     __slots__ = (

@@ -16,7 +16,11 @@ _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate
 
 
 class PackedBody:
-    """``feed`` each piece; ``broken``: it is wrong so far; ``end``: whether it is whole. Other codings are passed over."""
+    """Whether a packed body is whole, piece by piece, without keeping it; codings other than gzip and deflate are passed over.
+
+    Attributes:
+        broken: it is wrong so far.
+    """
 
     def __init__(self, coding: str) -> None:
         self._kind = coding.strip().lower()

@@ -43,9 +43,13 @@ class CheckFailed(AssertionError):  # noqa: N818 - what it says is an outcome, n
 class User:
     """A virtual user: own connections, own identity, own cookies; the same one in every journey of a phase.
 
-    client: an ``httpx.AsyncClient`` whose base URL is the target and whose requests are authorised as the scenario says.
-    index: its number, from 0. identity: its stable id. steps: the names of the scenario's steps. random: draws that depend on
-    seed, phase and index only. kept: room for what it has to remember from one journey to the next, a token for example.
+    Attributes:
+        client: an ``httpx.AsyncClient`` whose base URL is the target and whose requests are authorised as the scenario says.
+        index: its number, from 0.
+        identity: its stable id.
+        steps: the names of the scenario's steps.
+        random: draws that depend on seed, phase and index only.
+        kept: room for what it has to remember from one journey to the next, a token for example.
     """
 
     def __init__(self, backend: JourneyUser, feeders: Mapping[str, Feeder], seed: str) -> None:

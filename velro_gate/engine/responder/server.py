@@ -62,7 +62,9 @@ class _BadRequestError(Exception):
 class ResponderConnection:
     """What one connection has asked so far: bytes in, answers out. Knows no socket.
 
-    answered: requests that were answered. closing: the connection ends once the responses are written.
+    Attributes:
+        answered: requests that were answered.
+        closing: the connection ends once the responses are written.
     """
 
     __slots__ = ("_bare", "_closes", "_held", "_out", "_part", "_rest", "answered", "closing")

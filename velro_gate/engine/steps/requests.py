@@ -58,9 +58,12 @@ class Pieces:
 class CompiledStep:
     """One step, ready to be sent again and again.
 
-    index: its number in the scenario; a login has the one after the last. inspect: looks at an expected response; None where
-    there is nothing to look at. observe: takes the values of the scenario's own metrics; None without any. head: the method is
-    HEAD.
+    Attributes:
+        index: its number in the scenario; a login has the one after the last.
+        inspect: looks at an expected response; None where there is nothing to look at.
+        observe: takes the values of the scenario's own metrics; None without any.
+        head: whether its method is HEAD.
+        safe: whether it may be sent twice where it is unknown if it was seen (RFC 9110, 9.2.1).
     """
 
     __slots__ = (
@@ -106,6 +109,7 @@ class CompiledStep:
         self.wants_body = (inspect is not None and inspect.wants_body) or (observe is not None and observe.wants_body)
         self.default_path = "/"
         self.needs_token = False
+        # The whole request where nothing in it depends on the user: then sending costs no rendering.
         self._whole: bytes | None = None
         if not cookies and not self._head.slots and self._body is None:
             self._whole = self._head.render(_NOBODY) + b"\r\n"  # type: ignore[operator]

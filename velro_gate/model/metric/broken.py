@@ -31,12 +31,15 @@ BROKEN = "experiment"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
-    """label: with the experiment's name in it. resolution: in base units."""
+    """How one kind of figure of an experiment is compared."""
 
     label: str
+    """With the experiment's name in it."""
     kind: MetricKind
     resolution: float
+    """In base units."""
     prior_sd: float
+    """Run-to-run noise that is assumed until runs have shown their own, on the comparison scale."""
     advice: str
 
 

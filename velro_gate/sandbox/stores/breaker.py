@@ -19,7 +19,12 @@ class BreakerState(Enum):
 
 
 class Breaker:
-    """The breaker of one dependency. opened: how often it has opened so far. never_opens: whatever happens."""
+    """The breaker of one dependency (Nygard 2007, Release It!).
+
+    Attributes:
+        opened: how often it has opened so far.
+        never_opens: stay closed whatever happens, as in a service that is wrong on purpose.
+    """
 
     def __init__(self, *, failures: int, recovery: float, clock: Callable[[], float]) -> None:
         self._limit = failures
