@@ -64,6 +64,7 @@ def collisions(workflows: Sequence[Workflow]) -> Iterator[DoctorFinding]:
         if (gate.repeated and not any(map(_differs, gate.plan))) or same_plan is not None:
             yield _shared_plan(gate, same_plan)
         same_context = next((one for one in before if one.context == gate.context), None)
+        # A gate that counts the jobs of its status shares it on purpose.
         if not gate.counted and ((gate.repeated and not _differs(gate.context)) or same_context is not None):
             yield _shared_status(gate, same_context)
     for workflow in workflows:

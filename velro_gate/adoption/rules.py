@@ -155,6 +155,7 @@ def queueing(workflow: Workflow) -> Iterator[DoctorFinding]:
     for job in workflow.jobs:
         if not job.gates:
             continue
+        # Concurrency may be declared for the whole workflow or for a job, and either can drop a run.
         for holder in (workflow.root, job.value):
             group = holder.get("concurrency")
             if group is None:

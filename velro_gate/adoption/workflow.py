@@ -93,6 +93,7 @@ class WorkflowJob:
             return None
         if declared.text:
             return declared.text.removesuffix("-all")
+        # Where some permissions are named, GitHub withdraws all others.
         return declared.text_at(name) or "none"
 
 

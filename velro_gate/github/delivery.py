@@ -37,6 +37,7 @@ def deliver(
             status, answered, why = _tried(client, method, url, content, headers())
             if 200 <= status < 300:
                 return None
+            # 0: no response at all.
             again = status == 0 or limited(status, answered) or transient(status)
             wait = pause(status, answered, attempt=attempt, now=clock.now(), chance=clock.chance())
             if not again or attempt == TRIES or wait > LONGEST_WAIT:

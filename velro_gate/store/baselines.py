@@ -103,6 +103,7 @@ def add_baseline(root: Path, record: RunRecord) -> Path:
             hint="Only a run of the whole plan can be compared with: run it again to its end.",
         )
     path, text = _kept(root, replace(record, quarantined=""))
+    # Under the same name: what was quarantined is now accepted, and must not be there twice.
     if path is not None and read_record(path).quarantined:
         write_whole(path, text)
     elif path is not None:

@@ -76,6 +76,7 @@ def service_stall(seen: Observed) -> Iterator[Bottleneck]:
     rows = seen.rows
     answered = (rows.outcome <= Outcome.CHECK) | (rows.outcome == Outcome.CAPTURE)
     done = np.sort(rows.done[answered])
+    # The ends of the stretch are edges as well: a stall that reaches over one of them is a gap too.
     edges = np.concatenate([[seen.run.measured_from], done[done < seen.run.measured_until], [seen.run.measured_until]])
     gaps = np.diff(edges)
     if not len(gaps):
@@ -83,6 +84,7 @@ def service_stall(seen: Observed) -> Iterator[Bottleneck]:
     at = int(np.argmax(gaps))
     start, end = float(edges[at]), float(edges[at + 1])
     waiting = int(((rows.sent < end) & (rows.done >= end) & (rows.sent >= start - STALL)).sum())
+    # What the generator did not read in that time it cannot have seen answered.
     ours = sum(max(min(stall.end, end) - max(stall.start, start), 0.0) for stall in seen.run.stalls)
     if end - start < STALL or waiting < LEAST_ERRORS or ours > 0.3 * (end - start):
         return

@@ -41,6 +41,7 @@ def _greatest(some: Floats, every: Floats, starts: Floats, stops: Floats) -> tup
     count, of = (np.searchsorted(times, stops)[None, :] - np.searchsorted(times, starts)[:, None] for times in (some, every))
     n, all_of = len(some), len(every)
     ratio = _certainty(count, of) + _certainty(n - count, all_of - of) - _certainty(n, all_of)
+    # Stretches of no length, and those in which ``some`` are rarer than outside: a ratio is as large for those.
     ratio[(stops[None, :] <= starts[:, None]) | (count * all_of <= of * n)] = 0.0
     first, last = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     return float(ratio[first, last]), float(starts[first]), float(stops[last])

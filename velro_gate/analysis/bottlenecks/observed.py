@@ -53,6 +53,7 @@ class Observed:
         if len(at) < 2:
             return _NONE, _NONE
         rise, apart = np.diff(value), np.diff(at)
+        # A counter that falls was set back by a restart: what it rose by meanwhile is not known.
         good = (rise >= 0.0) & (apart > 0.0)
         return at[1:][good], rise[good] / apart[good]
 

@@ -39,6 +39,7 @@ def starved_runner(seen: Observed) -> Iterator[Bottleneck]:
     full = busy >= FULL
     share = float(full.mean())
     others = neighbours(seen)
+    # Service and generator alone may use all cores: that is load and no starvation.
     if taken < STEAL and (share < 0.5 or sum(used for _, used in others) < NEIGHBOUR):
         return
     moments = at[full] if bool(full.any()) else at
@@ -86,6 +87,7 @@ def generator_limit(seen: Observed) -> Iterator[Bottleneck]:
     lateness = seen.summary.measurement("lateness_p99")
     late = None if lateness is None else lateness.value
     missed = sum(seen.run.missed.values())
+    # Lateness matters by what it adds to the figures, so by the limit that these are held to.
     most = LATE if limit is None else LATE_SHARE * limit
     still = seen.summary.stalled
     reasons = (

@@ -120,6 +120,7 @@ def lock_waits(seen: Observed) -> Iterator[Bottleneck]:
     name = "locks_waiting"
     at, waiting = seen.gauge("database", name)
     if not len(at):
+        # A server of which no locks are read: sessions that wait, for whatever it may be.
         name = "connections_waiting"
         at, waiting = seen.gauge("database", name)
     if len(at) < LEAST_READINGS:

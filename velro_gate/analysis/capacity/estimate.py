@@ -92,6 +92,7 @@ def capacity_of(trials: Sequence[Trial], *, seed: int = 1) -> Estimate | None:
     found = crossing_of(trials, seed=seed)
     if found is None:
         return None
+    # Independent of what the trials show, so it adds in quadrature, on the logarithmic scale on which it was measured.
     half = CERTAIN * BETWEEN
     low, high = math.log(found.value / found.low), math.log(found.high / found.value)
     return replace(
@@ -170,6 +171,7 @@ def _crossing(logs: Floats, scores: Floats, errors: Floats) -> float | None:
     """ln(load) at which the monotone scores cross zero; None where they do not."""
     level = monotone(scores, errors**-2)
     above = np.flatnonzero(level > 0.0)
+    # Nothing missed, or nothing met: the crossing lies outside of what was tried.
     if not len(above) or above[0] == 0:
         return None
     right = int(above[0])

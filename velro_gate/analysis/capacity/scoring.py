@@ -47,6 +47,7 @@ def trial_of(load: float, requirements: Sequence[Requirement], summary: PhaseSum
     score, error, figure = max(scores, default=(CLIP, LEAST_ERROR, None), key=lambda one: one[0])
     return Trial(
         load=load,
+        # What was measured until a service drowned looks better than what it was heading for.
         score=max(score, CLIP) if drowned else score,
         error=max(error, LEAST_ERROR),
         seconds=summary.measured_seconds,
@@ -63,6 +64,7 @@ def _scores(requirements: Sequence[Requirement], summary: PhaseSummary) -> Itera
         found = summary.measurement(wanted.metric, wanted.step)
         if found is not None:
             yield _score(found, wanted.metric, wanted.step, wanted.target)
+    # Whatever the plan requires, a service that does not keep up with what is offered is beyond its capacity.
     kept = summary.measurement("achieved_share")
     if summary.offered_rate is not None and kept is not None:
         yield _score(kept, "achieved_share", ALL_STEPS, KEEPS_UP)

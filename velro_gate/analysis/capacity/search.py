@@ -103,6 +103,7 @@ def next_trial(trials: Sequence[Trial], rules: SearchRules, *, spent: float) -> 
         return Done(ending=load)
     seconds = longer * rules.length(load)
     if trials and spent + rules.overhead + seconds > rules.seconds:
+        # Without the refining trials the capacity is known as well, only less exactly.
         return Done(ending=Ending.TIME if longer == 1.0 else Ending.FOUND)
     return TrialStep(load=load, seconds=seconds)
 

@@ -65,6 +65,7 @@ def _as_proof(checks: Iterable[Check], verdict: Verdict, unscored: Unscored | No
         return [replace(check, state=CheckState.OPEN) for check in checks]
     if unscored is None:
         return list(checks)
+    # A plan that does not prove the requirements may still fail them, but nothing that it meets counts as proof.
     return [
         replace(check, state=CheckState.OPEN, unproven=True) if check.state is CheckState.DONE else check for check in checks
     ]
@@ -79,6 +80,7 @@ def _state(*, known: bool, good: bool) -> CheckState:
 def _met(code: CheckCode, record: RunRecord, results: Sequence[RequirementResult]) -> Check:
     missed = [one for one in results if not one.met and one.status is not RequirementStatus.NOT_MEASURED]
     unknown = [one for one in results if one.status is RequirementStatus.NOT_MEASURED]
+    # One miss decides, whatever else is unknown; "met" needs everything to be known.
     known = bool(missed) or (record.complete and bool(results) and not unknown)
     return Check(
         code=code,

@@ -86,6 +86,8 @@ def change_points(values: Sequence[float]) -> tuple[int, ...]:
     scaled = ((ys - np.median(ys)) / robust_sd(ys)).reshape(-1, 1)
     lasting = _least_cost(scaled, LASTING)
     newest = _least_cost(scaled, NEWEST)[-1:]
+    # A new level is to be seen before it has lasted as long as older ones must: nobody wants to wait that long for news of a
+    # change.
     if not newest or n - newest[0] >= LASTING:
         return lasting
     return (*(point for point in lasting if newest[0] - point >= LASTING), *newest)

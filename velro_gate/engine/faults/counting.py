@@ -152,6 +152,7 @@ class HttpCounter(_Skipping):
         length = 0
         for field in fields.lower().split(b"\r\n"):
             name, _, value = field.partition(b":")
+            # Where a chunked body ends shows only by reading it, and a wrong guess would take body bytes for requests.
             if name == b"transfer-encoding":
                 return _STRANGE
             if name == b"content-length":

@@ -375,6 +375,7 @@ class HttpUser:
             seen = seen_of(b"".join(answer.raw), whole=True)
         else:
             seen = seen_of(self.connection.evidence, whole=False) if outcome is Outcome.PROTOCOL else ""
+        # A token that was captured is a secret that no list of secrets knows.
         token = self.captured.get(self._context.token)
         return FailureDetail(
             request=step.name if request is None else request_line(request, self._context.origin),

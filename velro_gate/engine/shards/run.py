@@ -307,6 +307,7 @@ class _Together:
             workers = tuple(each for each in about if each is not None)
             merged = replace(merged_run(runs, interrupted=self.stop.is_set()), workers=workers)
         else:
+            # No shard is left to say where the stretch ended: by the clock, within what was planned.
             reached = max(begin, min(at, end))
             merged = replace(
                 not_begun(phase, begin),

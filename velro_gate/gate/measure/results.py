@@ -120,6 +120,7 @@ def require_as_measured(folder: Path, written: Mapping[str, str]) -> None:
     """
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        # A link could lead to data outside of the folder, which may change after this look.
         if path.suffix in _DATA and (path.is_symlink() or _digest(path, written.get(name, "")) != written.get(name)):
             raise changed_since(path)
     for name in written:

@@ -90,6 +90,7 @@ def _listening_inodes(port: int, proc: Path) -> Iterator[str]:
                 next(table, None)
                 for line in table:
                     words = line.split()
+                    # The kernel lists listening sockets first, so the thousands of connections behind them need not be read.
                     if words[3] != _LISTEN:
                         break
                     if words[1].endswith(ending):
