@@ -71,6 +71,7 @@ def points(result: RequirementResult) -> float:
     if found is None or wanted.critical is None or wanted.critical == wanted.target:
         return 0.0
     way = (decisive_value(wanted, found) - wanted.target) / (wanted.critical - wanted.target)
+    # From half just outside the target down to nothing at the critical level: one step over the line must not cost everything.
     return HALF * (1.0 - min(max(way, 0.0), 1.0))
 
 

@@ -176,6 +176,7 @@ def _block_noise(row: Row, estimates: Sequence[Estimate]) -> BlockNoise:
     within = float(np.mean(widths)) / (2.0 * Z)
     if len(values) < 2:
         return BlockNoise(within=within, between=UNSEEN_SD)
+    # What the blocks differ by beyond what sampling within a block explains; of two blocks that can come out negative.
     between = math.sqrt(max(float(np.var(values, ddof=1)) - within**2, 0.0))
     return BlockNoise(within=within, between=max(between, UNSEEN_SD))
 
@@ -200,6 +201,7 @@ def forecast_duet(
     least = LEAST_MEMORIES * pilot.memory
     lengths = [seconds for seconds in choice if seconds >= least] or [max(math.ceil(least), choice[-1])]
     forecasts = [_forecast(pilot, looks, policy, seconds, budget) for seconds in lengths]
+    # Where nothing fits, the shortest: the looks that time allows are then still made.
     affordable = [each for each in forecasts if each.fits] or forecasts[:1]
     return next((each for each in affordable if each.deciding.worst <= WANTED), affordable[-1])
 
@@ -210,6 +212,7 @@ def _forecast(pilot: Pilot, looks: Sequence[Look], policy: Policy, seconds: floa
     noise = {row: each.of_pair(stretch) for row, each in pilot.noise.items() if row not in lacking}
     seen = []
     for number, look in enumerate(looks, start=1):
+        # A look of level 0 can only stop a duet, never fail it.
         mde = _mde(noise, looks[:number], policy) if look.alpha > 0.0 else {}
         seen.append(LookForecast(pairs=look.pairs, seconds=2.0 * look.pairs * (seconds + pilot.overhead), mde=mde))
     return DuetForecast(block_seconds=seconds, looks=tuple(seen), fits=seen[-1].seconds <= budget, lacking=lacking)

@@ -85,8 +85,10 @@ def effective_family(d: Floats, seed: int) -> float:
     """How many independent metrics have the largest T that the flipped differences show, at a level that they can reach."""
     n, m = d.shape
     flipped = np.sort((sign_vectors(n, seed) @ scaled(d - middle(walsh_averages(d)))).max(axis=1))
+    # The least level that the sign vectors of so few pairs can show, but for the identity alone.
     level = 0.05 if n >= 6 else 2.0 ** (1 - n)
     reached = float(student_of(np.minimum(flipped[[math.ceil((1.0 - level) * len(flipped)) - 1]], 1.0 - 1e-9), n)[0])
+    # A single metric exceeds it with this chance; m independent ones would with about m times that.
     alone = t_above(reached, n - 1.0)
     return float(min(max(level / alone if alone > 0.0 else m, 1.0), m))
 

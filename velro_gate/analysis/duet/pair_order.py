@@ -106,6 +106,7 @@ def _is_balanced(drawn: Floats, balance: Sequence[int]) -> bool:
     begin = 0
     for length in balance:
         stretch = drawn[begin : begin + length]
+        # Of a stretch of odd length one order may come once more than the other.
         most = length - length // 2
         if max((stretch > 0.0).sum(), (stretch < 0.0).sum()) > most:
             return False

@@ -88,8 +88,10 @@ def _status(wanted: Expectation, figure: ExpectedFigure | None, *, carried_out: 
         return RequirementStatus.NOT_MEASURED
     estimate = figure.estimate
     if estimate is None:
+        # Without one success there is no response time, which is worse than a slow one.
         return RequirementStatus.MISSED if wanted.kind is Expected.P95 else RequirementStatus.NOT_MEASURED
     inside = wanted.holds(estimate.value)
+    # The value is the least that the figure can be: outside it is certainly missed, inside nobody knows.
     if figure.unfinished:
         return RequirementStatus.NOT_MEASURED if inside else RequirementStatus.MISSED
     if wanted.holds(estimate.low) != wanted.holds(estimate.high):

@@ -106,6 +106,7 @@ def _of_order(d: Floats, orders: Orders | None, sign: float) -> Floats:
     if orders is not None and not (orders.drawn > 0.0).all():
         mine = np.broadcast_to(orders.drawn == sign, (*jobs, n)).reshape(-1, n)
         every, counts = d.reshape(-1, n, m), mine.sum(axis=1)
+        # Jobs with the same number of such pairs at once: arrays have no ragged edges.
         for count in np.unique(counts[counts > 0]):
             jobs_alike = counts == count
             chosen = every[jobs_alike][mine[jobs_alike]].reshape(-1, count, m)
@@ -191,6 +192,7 @@ def chance_of(worse: float, critical: float, sd: float, n: int, least: float) ->
     if n < 2 or not math.isfinite(critical):
         return 0.0
     error = sd / math.sqrt(n)
+    # Without any noise the result is certain, and T would be 0 / 0.
     if error == 0.0:
         return float(worse >= least - _ROUNDING)
     spread = math.sqrt(1.0 + critical**2 / (2.0 * (n - 1)))

@@ -182,6 +182,7 @@ def _confirmed(row: Comparison, moves: _Moves, level: float, repeated: bool) -> 
         again, change, its_level = Again.CONFIRMED, Change.REGRESSION, Level.FAIL
     elif repeated:
         again, change, its_level = Again.REPEATED, Change.SUSPICIOUS, Level.INCONCLUSIVE
+    # The further runs decide by themselves, so the row shows their figures: the first was selected for being bad.
     elif alone.upper < alone.bound:
         combined = replace(_with_figures(combined, alone), runs=FURTHER_RUNS)
         again, change, its_level = Again.UNCHANGED, Change.UNCHANGED, Level.PASS

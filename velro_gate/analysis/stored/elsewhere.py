@@ -41,6 +41,7 @@ class NoiseSources:
             found = held.measurement(metric.name, step) if held is not None else None
             y = None if found is None else on_scale(found, metric)
             if y is not None:
+                # By plan: under another load the level is another one, and its runs would count as noise.
                 histories[run.plan.profile, run.plan.digest].append(y)
         long = {key: values for key, values in histories.items() if is_long(len(values))}
         if not long:

@@ -206,6 +206,7 @@ def _first(worse: Sequence[Comparison], step: str) -> Comparison:
 
 def _origin(row: Comparison, baselines: Sequence[RunRecord], policy: Policy) -> Origin:
     epoch = of_this_epoch(baselines, row.phase, row.step, row.metric)[-policy.history :]
+    # A step on main that nobody accepted explains the worsening without this change.
     points = [p for p in changes_of(epoch, row.phase, row.step, row.metric, policy) if p.worse and not p.accepted]
     if points:
         run = points[-1].run
