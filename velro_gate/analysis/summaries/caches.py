@@ -45,6 +45,7 @@ def cache_layers(rows: Samples, layers: Sequence[str]) -> tuple[CacheLayer, ...]
         own = np.sort(times[said.cache == code])
         p50, p95 = (_quantile(own, rank) for rank in (0.50, 0.95))
         found.append(CacheLayer(name=layer_name(code, layers), answered=len(own), reached=reached, p50=p50, p95=p95))
+        # A look-up goes on from layer to layer until one has it.
         reached -= len(own)
     return tuple(found)
 

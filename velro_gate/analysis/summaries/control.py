@@ -19,6 +19,8 @@ def control_summary(times: Sequence[float], failed: int = 0) -> StepSummary:
     measurements = {}
     if n:
         ordered = np.sort(np.asarray(times, dtype=np.float64))
+        # 1.96 sqrt(n) / 2: the ranks about a median, by the normal approximation of the binomial (Conover 1999, Practical
+        # Nonparametric Statistics, section 3.2).
         reach = 0.98 * math.sqrt(n)
         low, high = max(math.floor(n / 2.0 - reach), 0), min(math.ceil(n / 2.0 + reach), n - 1)
         measurements[MEDIAN] = Estimate(

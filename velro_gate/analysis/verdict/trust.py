@@ -138,6 +138,7 @@ def _running_out(summary: PhaseSummary, limits: TrustLimits) -> Iterator[TrustFi
     if descriptors is not None and descriptors < limits.descriptors_caveat:
         where = _worst(summary, "descriptors_free", descriptors)
         facts = DescriptorsLow(phase=summary.name, free=descriptors, worker=where)
+        # Not one left: connections have failed for want of it, which is no fault of the service.
         yield (broken if descriptors <= 0 else doubtful)(facts, descriptors, limits.descriptors_caveat)
     if ports is not None and ports < limits.ports_caveat:
         few = PortsLow(phase=summary.name, free=ports, worker=_worst(summary, "ports_free", ports))

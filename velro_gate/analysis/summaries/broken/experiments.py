@@ -182,6 +182,7 @@ def _breaker(wanted: Expectation, during: Samples, stretches: _Stretches) -> tup
     """Seconds until the first of several fast failures in a row; where all steps are meant, successes in between count not."""
     kind = np.isin(during.status, wanted.statuses)
     telling = during.where(kind | ~during.ok) if wanted.step == ALL_STEPS else during
+    # By when responses came: a breaker counts what it has seen fail.
     order = np.argsort(telling.done, kind="stable")
     done: npt.NDArray[np.float64] = telling.done[order]
     fast: _Mask = (np.isin(telling.status, wanted.statuses) & (telling.service_time <= wanted.fast))[order]
@@ -246,6 +247,7 @@ def _recovery(rows: Samples, stretches: _Stretches, start: float, until: float) 
     before = rows.where((rows.due >= stretches.before) & (rows.due < stretches.begun))
     if len(before) < _LEAST_ROWS or not before.ok.any():
         return None, False
+    # The upper end: as many errors as before must not look like more by chance.
     most_errors = intervals.wilson(int((~before.ok).sum()), len(before)).high if (~before.ok).any() else 0.0
     medians = [found for _, found in _medians(before, stretches.before, stretches.begun) if found is not None]
     if not medians:
@@ -266,6 +268,7 @@ def _hit_rate(rows: Samples, stretches: _Stretches) -> tuple[Estimate | None, bo
     least = intervals.wilson(int(hit[before].sum()), int(before.sum())).low
     after = told.where((told.due >= stretches.over) & (told.due < stretches.until))
     judged = [
+        # Bad only where even the upper end lies below what was usual: a window holds few look-ups.
         (end, intervals.wilson(int((window.cache >= FIRST_CACHE_LAYER).sum()), len(window)).high < least)
         for end, window in _windows(after, stretches.over, stretches.until)
         if len(window)
