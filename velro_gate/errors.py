@@ -26,6 +26,7 @@ def causes_of(error: BaseException) -> Iterator[BaseException]:
     waiting: list[BaseException | None] = [error]
     while waiting:
         current = waiting.pop()
+        # Contexts may form circles, where an error was raised while itself was handled.
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))

@@ -52,6 +52,8 @@ class StallLog:
             ends[-1] = max(ends[-1], end)
             return
         if len(starts) >= self._most:
+            # Each two neighbours become one, from the start of the first to the end of the second: half as many, and none is
+            # lost.
             paired = len(starts) // 2 * 2
             del starts[1:paired:2], ends[:paired:2]
         starts.append(start)

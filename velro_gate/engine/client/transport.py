@@ -392,6 +392,7 @@ class Exchange(_Nobody):
         if not answer.pieces:
             return None
         piece = answer.take()
+        # At half of the bound, so that reading does not pause and resume with every piece.
         if self._holds and self._channel.paused and answer.waiting <= MOST_WAITING // 2:
             self._channel.resume()
         return piece

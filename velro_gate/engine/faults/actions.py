@@ -125,6 +125,7 @@ def _group_of(pid: int) -> Path:
         raise ActionError(f"process {pid} is gone")
     if found == "/":
         raise ActionError("the process is in no control group of its own: start it in one, in a container for example")
+    # A limit of a group binds its descendants as well.
     if ours is not None and (ours == found or ours.startswith(f"{found}/")):
         raise ActionError("the process shares its control group with the generator, which would be slowed down as well")
     return _GROUPS / found.strip("/")

@@ -62,6 +62,7 @@ class _Skipping(Counter):
                 self._given_up = after == _STRANGE or len(self._held) > _LONGEST_LINE
                 return
             at = after
+        # A part may end beyond these bytes: what is left of it is skipped as it comes.
         self._skip = at - len(rest)
 
     def _part(self, data: bytes, at: int) -> int:

@@ -142,6 +142,7 @@ class StaleReaders:
             return ProbeOutcome.NONE
         if read["by_version"]:
             return ProbeOutcome.GOOD if _is_later(found, self._before or "") else ProbeOutcome.BAD
+        # Where the write does not carry the value that readers look for, any other value than before is the new one.
         fresh = found == self._written if self._expects_value else found != self._before
         return ProbeOutcome.GOOD if fresh else ProbeOutcome.BAD
 

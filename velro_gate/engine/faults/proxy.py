@@ -93,6 +93,7 @@ class FaultProxy:
             async with trio.open_nursery() as nursery:
                 while True:
                     await trio.lowlevel.wait_readable(listener)
+                    # A socket that was shut down is readable for ever: wait for another fault, not for the socket.
                     if self.outage is Outage.REFUSE:
                         await self.changed()
                         continue
@@ -267,6 +268,7 @@ class FaultProxy:
             return piece
         left = max(0, most - connection.received_since)
         connection.received_since += len(piece)
+        # After this piece, which may pass up to the bound: the service gets half a response, and then a reset.
         connection.to_cut = connection.received_since >= most
         return piece[:left]
 

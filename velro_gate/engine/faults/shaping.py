@@ -34,6 +34,7 @@ class Shaper:
         if to_service and self._delay:
             at += self._delay + self._jitter * (2.0 * self._random.random() - 1.0)
         if self._rate is not None:
+            # One link for all connections: a piece waits for those before it.
             at = max(at, self._free[to_service]) + size / self._rate
             self._free[to_service] = at
         return at

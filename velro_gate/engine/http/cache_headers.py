@@ -33,7 +33,7 @@ def joined_header(before: bytes, value: bytes) -> bytes:
 
 
 def is_standard(value: bytes) -> bool:
-    """Whether ``marked`` made it."""
+    """Whether ``marked_header`` made it."""
     return _MARK in value
 
 
@@ -51,6 +51,7 @@ def read(value: bytes) -> CacheReading | None:
     if name == CLOUDFLARE:
         word = said.lower()
         return (word in _CLOUDFLARE_HIT, "cloudflare") if word in _CLOUDFLARE_HIT | _CLOUDFLARE_MISS else None
+    # Age: 0 is a response that has just come from the origin (RFC 9111, 5.1).
     return (int(said) > 0, "shared") if said.isascii() and said.isdigit() and len(said) < 12 else None
 
 
@@ -60,6 +61,7 @@ def _cache_status(text: str) -> CacheReading | None:
     for member in reversed(_MEMBERS.findall(text)):
         name, *parameters = (part.strip() for part in _PARAMETERS.findall(member))
         keys = {parameter.partition("=")[0].strip().lower(): parameter.partition("=")[2].strip() for parameter in parameters}
+        # RFC 9211, 2.1; a boolean parameter may be written as ?0 (RFC 9651, 3.3.6).
         if "hit" in keys and keys["hit"] != "?0":
             return True, _layer_name(name)
         answered = answered or "fwd" in keys or "hit" in keys

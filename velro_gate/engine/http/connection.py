@@ -434,6 +434,7 @@ class Connection:
             self._answer.discard()
             self._answer = None
         self._rest = memoryview(b"")
+        # The last chance to take its session over to the next connection.
         if state >= ConnectionState.IDLE and isinstance(self._socket, ssl.SSLSocket):
             self._wire.route.remember(self._socket, self._wire.now())
         self._drop_socket()

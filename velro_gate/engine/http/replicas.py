@@ -83,6 +83,7 @@ async def _is_well(address: tuple[str, int], request: bytes, tls: ssl.SSLContext
         with trio.fail_after(CHECK_SECONDS):
             stream: trio.abc.Stream = await trio.open_tcp_stream(*address)
             if tls is not None:
+                # https_compatible: most servers close without close_notify, which is no failed check.
                 stream = trio.SSLStream(stream, tls, server_hostname=server_name, https_compatible=True)
             async with stream:
                 await stream.send_all(request)

@@ -95,6 +95,7 @@ class RereadingParser:
         tokens = {
             token.strip().lower() for name, value in event.headers if name == b"connection" for token in value.split(b",")
         }
+        # RFC 9112, 9.3: HTTP/1.1 keeps a connection unless a header says otherwise, HTTP/1.0 only with keep-alive.
         self._kept = b"close" not in tokens and (self._version >= "1.1" or b"keep-alive" in tokens)
         listener.on_message_begin()
         listener.on_status(event.reason)

@@ -436,6 +436,7 @@ class KnownHeads(dict[bytes, KnownHead]):
         if not 0 < end <= self.MOST_BYTES or not answer.reusable or not answer.alone(length):
             return
         if len(self) == self.MOST:
+            # Full: each head must have been met once more on average, or remembering them has cost more than it saved.
             self.worthwhile = self.hits >= self.MOST
             self.hits = 0
             self.clear()

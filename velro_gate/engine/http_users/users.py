@@ -249,6 +249,7 @@ class HttpUser:
         """Send the request that a response redirects to; False where the response is the last of its request."""
         request = step.render(self) if self._chain is None and answer.status in FOLLOWED else None
         chain = self._chain if request is None else Chain(request=request)
+        # Rendered again and not kept from the first sending: only a redirect needs it, and values do not change meanwhile.
         onward = None if chain is None else redirects.onward(chain, answer, self.cookie_line if step.takes_cookies else None)
         if onward is None:
             return False

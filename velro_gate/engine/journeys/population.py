@@ -59,6 +59,7 @@ class JourneyArrivals:
     def due(self, steps: int, start: float, until: float) -> Ints:
         """Every request that was made or missed, and one for each journey that was never begun."""
         books = self._journeys.books
+        # What no request of a journey stands for yet.
         apart = [*self._waiting(), *self._journeys.context.missed]
         dues = np.array([*books.dues, *(due for due, _ in apart)])
         chosen = np.array([*books.steps, *(step for _, step in apart)], np.uint16)

@@ -66,6 +66,7 @@ class FailureLog:
             return
         alike = key[:3]
         self._kinds[alike] = number = self._kinds.get(alike, 0) + 1
+        # A reason may hold what the service says, which can be different each time.
         if number > MOST_REASONS:
             key = (*alike, OTHER)
             if key in self._counts:

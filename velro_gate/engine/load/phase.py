@@ -326,6 +326,7 @@ class _Phase:
             await trio.sleep_until(planned)
             self._population.nudge()
             buckets = (context.buckets, context.joining)
+            # Woken late: this process stood still, and what seems overdue may have been answered.
             if self.now() - planned > SHORTEST:
                 await self._catch_up(buckets)
             for each in buckets:

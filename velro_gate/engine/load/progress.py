@@ -139,6 +139,7 @@ class Hopelessness:
 
     def _refused(self, now: float, good: int, failed: int, refused: Mapping[int, int]) -> str | None:
         count = sum(refused.values())
+        # One success, or one failure of another kind, shows that not only the credentials are at fault.
         if good or not count or count < failed:
             self._refused_since = None
             return None

@@ -45,6 +45,7 @@ class ControlGroups:
         for folder in self._cpu:
             words = (_text(folder / "cpu.max") or "").split()
             if len(words) != 2:
+                # cgroup v1 has the two numbers in files of their own; -1 is no quota, and no digit.
                 words = [(_text(folder / f"cpu.cfs_{name}_us") or "").strip() for name in ("quota", "period")]
             quota, period = words
             if quota.isdigit() and period.isdigit() and int(period):
@@ -58,6 +59,7 @@ class ControlGroups:
         for folder in self._cpu:
             table = _table(folder / "cpu.stat")
             if "throttled_usec" in table:
+                # Microseconds in cgroup v2, nanoseconds in v1.
                 found = (found or 0.0) + table["throttled_usec"] / 1e6
             elif "throttled_time" in table:
                 found = (found or 0.0) + table["throttled_time"] / 1e9

@@ -64,6 +64,7 @@ class Durations:
         """The upper bound in seconds of the bucket that holds this rank in (0, 1], at most the longest; 0 without any."""
         half = len(self._counts) // 2
         rest = rank * len(self)
+        # Negative indices, the times under half a second, come first: Python counts them from the end of the list.
         for index in range(-half, half):
             count = self._counts[index]
             rest -= count

@@ -93,6 +93,7 @@ class ResponderConnection:
         except _BadRequestError:
             self._out.append(_REFUSAL)
             self.closing = True
+        # Nearly always one: joining would copy it.
         made = self._out[0] if len(self._out) == 1 else b"".join(self._out)
         self._out.clear()
         return made

@@ -393,6 +393,7 @@ class _Together:
             if member.silent > silent:
                 member.lost = f"{member.name} was silent for {silent} s"
                 member.host.kill()
+        # Counted in looks and not in seconds: while this machine is suspended no look passes.
         self._overtime += self._should_have_ended()
         if self._overtime > _OVERTIME:
             for member in self._living:

@@ -106,6 +106,7 @@ class Inspection:
                 return error
         if not self._paths:
             return body, []
+        # Parsing holds Python's lock, so a long body is parsed by another process.
         return None if len(body) > LIGHT else (body, values_at(body, self._paths))
 
     def look(self, answer: Response, values: ValuesAt = values_at) -> Looked | CodingError:

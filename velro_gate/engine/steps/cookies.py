@@ -44,6 +44,7 @@ class Jar:
             return
         attributes = _attributes(header)
         path = attributes.get("path", "")
+        # RFC 6265, 5.2.4: anything else counts as absent.
         if not path.startswith("/"):
             path = default_path
         until = _until(attributes, now)
@@ -51,6 +52,7 @@ class Jar:
         self.fixed = None
         if until <= now:
             self._cookies.pop(key, None)
+        # A service that sets a new cookie each time must not fill memory; a known one is still renewed.
         elif key in self._cookies or len(self._cookies) < _MOST:
             self._cookies[key] = _Cookie(pair[1], path, until, "secure" in attributes)
 
