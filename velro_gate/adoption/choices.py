@@ -122,5 +122,5 @@ class Choices:
         if (self.cluster_workers > 0) != bool(self.cluster_head) or not 0 <= self.cluster_workers <= MOST_WORKERS:
             raise UsageError(
                 "a cluster needs a number of workers and the name of its head",
-                hint=f"Give --cluster N, up to {MOST_WORKERS}, and --cluster-head HOST: how workers reach the head's runner.",
+                hint=f"Give --cluster-workers N, up to {MOST_WORKERS}, and --cluster-head HOST, by which they reach the head.",
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from velro_gate.cli.options import AUTO, Blocking
@@ -11,7 +11,7 @@ from velro_gate.errors import UsageError
 from velro_gate.gate.measure.setup import RunOptions, number_of_shards
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
-from velro_gate.scenario import load_scenario
+from velro_gate.scenario import scenario_name
 from velro_gate.units import parse_seconds
 
 OWN_SCENARIO = Path("velro-scenario.yaml")
@@ -75,13 +75,19 @@ def blocking(wanted: Blocking | None, allow_inconclusive: bool) -> BlockInconclu
     return False
 
 
-def scenario_name(scenario: Path | None, environ: Mapping[str, str]) -> str | None:
-    """The name under which a scenario's runs are stored; None where no file is named. Runs none of its code.
+def stored_name(scenario: Path | None) -> str | None:
+    """The name under which a scenario's runs are stored; None where no file is named.
 
     Raises:
-        ScenarioError, MissingVariableError: the file cannot be read.
+        UsageError: it is a folder. ScenarioError: the file cannot be used.
     """
-    return None if scenario is None else load_scenario(scenario, environ, run_code=False).name
+    if scenario is not None and scenario.is_dir():
+        raise UsageError(
+            "this is a folder, not a scenario file",
+            where=str(scenario),
+            hint="Name a scenario file, or the folder of the stored baselines with --baselines.",
+        )
+    return None if scenario is None else scenario_name(scenario)
 
 
 def _own_scenario() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from velro_gate.model.masking import mask
 from velro_gate.scenario.credentials import required_variables, secrets
 from velro_gate.scenario.digest import profile_digest, scenario_digest
-from velro_gate.scenario.reader import load_scenario
+from velro_gate.scenario.reader import load_scenario, scenario_name
 from velro_gate.scenario.syntax.compliance import unproven_requirements
 from velro_gate.scenario.syntax.schema import json_schema
 from velro_gate.scenario.target import service_url
@@ -17,6 +17,7 @@ __all__ = [
     "profile_digest",
     "required_variables",
     "scenario_digest",
+    "scenario_name",
     "secrets",
     "service_url",
     "unproven_requirements",

@@ -55,17 +55,37 @@ def load_scenario(path: Path, environ: Mapping[str, str], *, run_code: bool = Tr
         MissingVariableError: the file is sound, but variables of its target are unset and have no default.
     """
     faults = Faults(str(path))
-    text = _text(path, faults)
-    root = read_tree(text, faults) if text is not None else None
-    if root is not None and not isinstance(root, LinedDict):
-        faults.add(1, "a scenario is a mapping of keys such as 'name:' and 'steps:'", "start from scenarios/velro-prd.yaml")
+    root = _root(path, faults)
     missing: dict[str, list[str]] = {}
-    scenario = _resolved(root, path, environ, faults, missing, run_code) if isinstance(root, LinedDict) else None
+    scenario = None if root is None else _resolved(root, path, environ, faults, missing, run_code)
     faults.raise_all()
     if missing:
         raise missing_variables(missing, where=str(path))
     assert scenario is not None
     return replace(scenario, digest=scenario_digest(scenario))
+
+
+def scenario_name(path: Path) -> str:
+    """The name that a file gives its scenario. Of the rest only the shape is checked: no variable has to be set for it.
+
+    Raises:
+        ScenarioError: the file cannot be used.
+    """
+    faults = Faults(str(path))
+    root = _root(path, faults)
+    draft = None if root is None else draft_of(root, faults)
+    faults.raise_all()
+    assert draft is not None
+    return draft.name
+
+
+def _root(path: Path, faults: Faults) -> LinedDict | None:
+    text = _text(path, faults)
+    root = None if text is None else read_tree(text, faults)
+    if root is None or isinstance(root, LinedDict):
+        return root
+    faults.add(1, "a scenario is a mapping of keys such as 'name:' and 'steps:'", "start from scenarios/velro-prd.yaml")
+    return None
 
 
 def _text(path: Path, faults: Faults) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.cli.command import velro_gate
+from tests.cli.command import tiny_scenario, velro_gate
 from tests.gate.judge.test_history import stored
 from velro_gate.store.baselines import list_baselines
 
@@ -65,6 +65,20 @@ def test_the_trend_is_a_page_and_a_table_too(place: Path) -> None:
     frame = pd.read_csv(io.StringIO(velro_gate("trend", "--format", "csv", "--metric", "p50", cwd=place).out))
     assert set(frame["metric"]) == {"p50"}
     assert velro_gate("trend", "--metric", "speed", cwd=place).code == 2
+
+
+def test_the_trend_and_the_history_of_one_scenario_leave_the_others_out(place: Path) -> None:
+    (name,) = {run.plan.scenario for _, run in list_baselines(place / "baselines").found}
+    for called, found in ((name, True), ("another", False)):
+        scenario = tiny_scenario(place, name=f"{called}.yaml")
+        scenario.write_text(re.sub("^name: .*", f"name: {called}", scenario.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+        for command in (["trend"], ["baseline", "history"]):
+            ended = velro_gate(*command, scenario, cwd=place)
+            assert ended.code == 0, ended.err
+            assert (f"no baselines of {scenario} in " not in ended.out) is found
+    refused = velro_gate("trend", "baselines", cwd=place)
+    assert refused.code == 2
+    assert "--baselines" in refused.err
 
 
 def test_no_baselines_have_no_trend(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.report.golden import shown
+from velro_gate.cli.commands.capacity import capacity_table
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalability, Trial
 from velro_gate.model.facts.bottlenecks import Bottleneck, PoolExhausted, Saturation
 from velro_gate.model.facts.doubts import FigureName
@@ -83,6 +85,14 @@ def test_trials_are_listed_in_the_order_of_load() -> None:
     assert [row[0] for row in rows] == ["1,220/s", "1,270/s", "1,500/s"]
     assert [row[5] for row in rows] == ["met", "missed", "falls behind"]
     assert rows[0][6] == "p95 of all requests"
+
+
+def test_the_table_of_trials_fits_a_terminal_of_80_columns_and_splits_no_figure() -> None:
+    named = trial(1270.0, 0.2, figure=FigureName(step="authorization_check", metric="p95"), drowned=True)
+    lines = shown(capacity_table(result(trials=(named, trial(1220.0, -0.1)))), width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[:4] == ["1,270/s", "1,270/s", "60.0", "ms"] for line in lines)
+    assert any("falls behind" in line for line in lines)
 
 
 def test_what_limits_the_service_is_a_cause_rather_than_its_queue() -> None:

@@ -24,6 +24,7 @@ from velro_gate.cli.options import (
 
 if TYPE_CHECKING:
     from velro_gate.adoption import DoctorFinding
+    from velro_gate.adoption.choices import Choices
     from velro_gate.cluster.options import ClusterOptions
 
 FAULTS = 1
@@ -63,9 +64,13 @@ def init(
         list[str] | None,
         typer.Option(help="NAME or NAME=EXPRESSION: an environment variable of the gate, from the secret of that name."),
     ] = None,
-    cluster: Annotated[int, typer.Option("--cluster", min=0, help="Also a workflow of a cluster with this many workers.")] = 0,
+    cluster_workers: Annotated[
+        int,
+        # By --cluster other commands name the scheduler; here it is the older spelling.
+        typer.Option("--cluster-workers", "--cluster", min=0, help="Also a workflow of a cluster with this many workers."),
+    ] = 0,
     cluster_head: Annotated[
-        str, typer.Option("--cluster-head", help="With --cluster: the name by which workers reach the head's runner.")
+        str, typer.Option("--cluster-head", help="With --cluster-workers: the name by which workers reach the head's runner.")
     ] = "",
     no_questions: Annotated[
         bool, typer.Option("--no-questions", help="Ask nothing: use the options, and defaults for the rest.")
@@ -73,8 +78,6 @@ def init(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite files that differ, without asking.")] = False,
 ) -> int:
     """Write scenario, workflows, waivers and .gitignore into a repository; files that differ stay unless --overwrite."""
-    from velro_gate.adoption import ACTIONLINT, ignore_results, render_files, write_files
-    from velro_gate.cli.output import put
     from velro_gate.errors import UsageError
     from velro_gate.gate.onboarding.init import choose
 
@@ -100,8 +103,22 @@ def init(
         # Nothing else has an address.
         given = {"url": "", **given}
     choices = choose(
-        root, given, _variables(variable or ()), None if no_questions else _ask, duet=duet, cluster=(cluster, cluster_head)
+        root,
+        given,
+        _variables(variable or ()),
+        None if no_questions else _ask,
+        duet=duet,
+        cluster=(cluster_workers, cluster_head),
     )
+    _write(root, choices, no_questions, overwrite)
+    return 0
+
+
+def _write(root: Path, choices: Choices, no_questions: bool, overwrite: bool) -> None:
+    """Write the files, and print what became of each and what to do next."""
+    from velro_gate.adoption import ACTIONLINT, ignore_results, render_files, write_files
+    from velro_gate.cli.output import put
+
     # A scenario or a linter's settings that are there are the users' own work and never taken for an older template of ours.
     own = (choices.scenario, ACTIONLINT)
     written = write_files(
@@ -117,7 +134,6 @@ def init(
         f"  3. Require the status {choices.status} in the protection of {choices.main}\n"
         "docs/github.md of velro-gate explains each step."
     )
-    return 0
 
 
 def _ask(question: str, default: str | None) -> str:

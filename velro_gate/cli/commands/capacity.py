@@ -36,6 +36,8 @@ from velro_gate.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from velro_gate.model.capacity import CapacityResult
 
 SHORT = 1
@@ -122,22 +124,30 @@ def capacity(
 
 def print_capacity(found: CapacityResult, folder: Path, format: Format) -> int:
     """The result on standard output, and the exit code where it cannot be judged."""
-    from velro_gate.cli.output import figures_table, put, show
+    from velro_gate.cli.output import put, show
     from velro_gate.errors import BrokenError
-    from velro_gate.report.printed.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_sentences, capacity_title
+    from velro_gate.report.printed.capacity import capacity_sentences
     from velro_gate.store.codec import encode_capacity
 
     if format is Format.JSON:
         put(encode_capacity(found).removesuffix("\n"))
     else:
-        table = figures_table(*CAPACITY_HEADINGS, left=CAPACITY_HEADINGS[-2:], title=capacity_title(found))
-        for cells in capacity_rows(found):
-            table.add_row(*cells)
-        show(table)
+        show(capacity_table(found))
         for line in capacity_sentences(found):
             put(line)
         put(f"Files: {folder}")
     return {True: 0, False: SHORT, None: BrokenError.exit_code}[found.carries_plan]
+
+
+def capacity_table(found: CapacityResult) -> Table:
+    """One row a trial, under the result of the search."""
+    from velro_gate.cli.output import figures_table
+    from velro_gate.report.printed.capacity import CAPACITY_HEADINGS, capacity_rows, capacity_title
+
+    table = figures_table(*CAPACITY_HEADINGS, left=CAPACITY_HEADINGS[-2:], title=capacity_title(found))
+    for cells in capacity_rows(found):
+        table.add_row(*cells)
+    return table
 
 
 def _print_law(folder: Path, format: Format) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.table import Table
 from velro_gate import units
 from velro_gate.analysis.summaries.frames import figures_csv
 from velro_gate.analysis.verdict.drift_findings import behind, place
-from velro_gate.cli.asked import scenario_name
+from velro_gate.cli.asked import stored_name
 from velro_gate.cli.options import HistoryFormat
 from velro_gate.cli.output import put, show
 from velro_gate.errors import UsageError
@@ -32,7 +31,7 @@ def print_history(root: Path, metric: str, step: str, scenario: Path | None, for
     """
     if metric not in METRICS:
         raise UsageError(f"there is no metric {metric!r}", hint=f"Choose one of: {', '.join(METRICS)}.")
-    found = of_scenario(histories(root, metric, step), scenario_name(scenario, os.environ))
+    found = of_scenario(histories(root, metric, step), stored_name(scenario))
     if format is HistoryFormat.CSV:
         put(figures_csv(line.run for history in found for line in history.lines).removesuffix("\n"))
         return 0

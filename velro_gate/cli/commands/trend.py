@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -32,7 +31,7 @@ def trend(
     format: Annotated[TrendFormat, typer.Option("--format", help="text, html or csv.")] = TrendFormat.TEXT,
 ) -> int:
     """Show the figures of main over its stored runs, with change points, accepted changes and pinned releases."""
-    from velro_gate.cli.asked import scenario_name
+    from velro_gate.cli.asked import stored_name
     from velro_gate.cli.output import put
     from velro_gate.cli.printing import use_template_folder
     from velro_gate.errors import UsageError
@@ -47,7 +46,7 @@ def trend(
             raise UsageError(f"there is no metric {name!r}", hint=f"Choose from: {', '.join(METRICS)}.")
     root = find_baselines(baselines, scenario or Path())
     figures = [(wanted, step) for wanted in metric] if metric else usual_figures(root, step)
-    groups = of_scenario(trends(root, figures), scenario_name(scenario, os.environ))
+    groups = of_scenario(trends(root, figures), stored_name(scenario))
     match format:
         case TrendFormat.HTML:
             put(trend_html(groups).removesuffix("\n"))

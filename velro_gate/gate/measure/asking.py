@@ -134,8 +134,8 @@ def _own_values(scenario: Scenario, values: Mapping[str, int]) -> Iterator[str]:
             yield f"Own metric {metric.name}: {found}."
 
 
-async def _fault_of(source: ReadingSource) -> str:
-    """Why a source cannot be read; empty when it can be."""
+async def _fault_of(source: ReadingSource) -> str | None:
+    """Why a source cannot be read; None when it can be."""
     try:
         with trio.fail_after(_SECONDS):
             await source.read()
@@ -148,7 +148,7 @@ async def _fault_of(source: ReadingSource) -> str:
     finally:
         with trio.move_on_after(1.0, shield=True):
             await source.aclose()
-    return ""
+    return None
 
 
 async def _each_step(setup: Setup) -> tuple[list[tuple[str, str, bool]], Counter[str]]:

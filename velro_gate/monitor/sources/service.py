@@ -21,7 +21,7 @@ _PROXIES = frozenset({"docker-proxy", "rootlessport", "slirp4netns", "conmon", "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ProcessQuery:
     """Which processes are the service: those that listen on a port, one by its number, or by what stands in their command."""
 
     port: int | None = None
@@ -50,11 +50,11 @@ class ServiceProcesses:
         self,
         port: int | None = None,
         *,
-        wanted: Wanted | None = None,
+        wanted: ProcessQuery | None = None,
         proc: Path = Path("/proc"),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._wanted = Wanted(port=port) if wanted is None else wanted
+        self._wanted = ProcessQuery(port=port) if wanted is None else wanted
         self._port = self._wanted.port
         self._proc = proc
         self._clock = clock
@@ -191,5 +191,5 @@ def source_at(url: str, *, verify: bool) -> ServiceProcesses:  # noqa: ARG001 - 
     """The processes that ``port:8400``, ``pid:4711`` or ``command:gunicorn app:main`` names."""
     kind, _, rest = url.partition(":")
     if kind == "command":
-        return ServiceProcesses(wanted=Wanted(command=rest))
-    return ServiceProcesses(wanted=Wanted(pid=int(rest))) if kind == "pid" else ServiceProcesses(int(rest))
+        return ServiceProcesses(wanted=ProcessQuery(command=rest))
+    return ServiceProcesses(wanted=ProcessQuery(pid=int(rest))) if kind == "pid" else ServiceProcesses(int(rest))
