@@ -76,7 +76,7 @@ class Cluster:
 
     @property
     def neighbours(self) -> dict[int, int]:
-        """See ``facts.neighbours``."""
+        """See ``facts.workers_on_machine``."""
         return workers_on_machine(self.facts)
 
     @property

@@ -39,7 +39,7 @@ def load_requirements(phase: Phase) -> tuple[Requirement, ...]:
 
 
 def trial_of(load: float, requirements: Sequence[Requirement], summary: PhaseSummary, ran: PhaseRun) -> Trial:
-    """The trial that a stretch of load comes to. requirements: those that are ``usable``."""
+    """The trial that a stretch of load comes to. requirements: those that are ``load_requirements``."""
     throughput = summary.measurement("throughput")
     p95 = summary.measurement("p95")
     scores = list(_scores(requirements, summary))

@@ -38,7 +38,7 @@ def is_standard(value: bytes) -> bool:
 
 
 def is_status(value: bytes) -> bool:
-    """Whether ``marked`` made it of a Cache-Status."""
+    """Whether ``marked_header`` made it of a Cache-Status."""
     return value.startswith(STATUS + _MARK)
 
 

@@ -16,4 +16,4 @@ MeasureRun = Callable[[Setup, Results, Effects], RunRecord]
 """Measures one run and keeps its record, as ``gate.measure.run.run`` does."""
 
 StartSandbox = Callable[[Settings], AbstractContextManager[RunningSandbox]]
-"""Starts a sandbox that runs until the end of the block, as ``sandbox.process.running`` does."""
+"""Starts a sandbox that runs until the end of the block, as ``sandbox.process.running_sandbox`` does."""
