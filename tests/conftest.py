@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
-from tests.kinds import ROOT, kind_of, rank_of, turn_of
+from tests.kinds import ROOT, kind_of, left_out, rank_of, started, turn_of, unmarked, watch_starts
 from tests.steal import ignore_steal
 from velro_gate.secrecy import forget
 
@@ -40,6 +41,7 @@ settings.register_profile(
 )
 settings.register_profile("deep", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 ignore_steal()
+watch_starts()
 
 _make_context = httpx.create_ssl_context
 
@@ -69,7 +71,7 @@ def pytest_collection(session: pytest.Session) -> None:
     worker = getattr(config, "workerinput", None)
     if worker is None or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
-    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    files = [each for each in sorted((ROOT / "tests").rglob("test_*.py")) if not left_out(each, config.option.markexpr)]
     first = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -79,9 +81,16 @@ def pytest_collection(session: pytest.Session) -> None:
                 importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file of which no test is asked for is not even imported."""
+    return True if collection_path.suffix == ".py" and left_out(collection_path, config.option.markexpr) else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Thousands of tests and all that they import stay: no garbage collection has to go through them again."""
+    # To import a library may start something: a test has not.
+    started.clear()
     gc.collect()
     gc.freeze()
 
@@ -122,9 +131,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
-    """What one test keeps secret is a word like any other to the next."""
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """What one test keeps secret is a word like any other to the next; and ``make unit`` starts nothing."""
     forget()
+    events = [*started]
+    started.clear()
+    wrong = unmarked(events, (mark.name for mark in item.iter_markers()))
+    if wrong:
+        pytest.fail(wrong, pytrace=False)
 
 
 _GROUPS: dict[str, Counter[str]] = {}

@@ -1,11 +1,14 @@
 """Which tests are real: those whose module, or what it imports from the tests, starts servers, processes or sockets.
 
-So nobody has to remember the mark, and ``make unit`` never waits for anything outside of its own process.
+So nobody has to remember the mark, and ``make unit`` never waits for anything outside of its own process. What imports do not
+show is seen while the test runs: one that starts something without the mark fails, and says so.
 """
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +50,38 @@ def rank_of(path: Path) -> int:
 def turn_of(file: str) -> str:
     """What one process runs from end to end: the tests of a file, or all tests under act, of which one runs at a time."""
     return "tests/act" if file.startswith("tests/act/") else file
+
+
+STARTING = frozenset(
+    {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "socket.bind", "socket.connect", "subprocess.Popen"}
+)
+"""What the interpreter announces before something real is started or spoken to."""
+
+started: list[str] = []
+"""What the test that runs now has started, in order."""
+
+
+def watch_starts() -> None:
+    """From now on ``started`` is kept."""
+
+    def note(event: str, _: object) -> None:
+        if event in STARTING:
+            started.append(event)
+
+    sys.addaudithook(note)
+
+
+def unmarked(events: Iterable[str], marks: Iterable[str]) -> str | None:
+    """What is wrong with a test of these marks that has started this; None: nothing, or ``make unit`` leaves it out anyway."""
+    found = sorted(set(events))
+    if not found or {"act", "real", "slow"} & set(marks):
+        return None
+    return f"it starts something real ({', '.join(found)}): mark its module with pytest.mark.real, or leave it out"
+
+
+def left_out(path: Path, expression: str) -> bool:
+    """Whether no test of a file is meant by an expression of marks such as "not real and not slow": it need not be imported."""
+    return f"not {kind_of(path)}" in expression.split(" and ")
 
 
 def kind_of(path: Path) -> str | None:

@@ -239,6 +239,7 @@ def test_workflows_that_neither_gate_nor_run_here_may_name_tags(tmp_path: Path) 
 DEEP, BEYOND = "jobs: " + "[" * 5_000, 'jobs: "\\U00110000"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     ["jobs: [\n", "- a\n- list\n", "a: b: c\n", "", "on: !!python/object:os.system {}\njobs: [\n", DEEP, BEYOND],

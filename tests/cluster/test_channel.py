@@ -176,6 +176,7 @@ def test_a_worker_that_sends_what_none_sends_is_lost_and_ends_nothing_else(kind:
     trio.run(main)
 
 
+@pytest.mark.real
 @pytest.mark.hostile("cluster")
 def test_strangers_that_say_nothing_are_few_at_a_time_and_keep_no_worker_out() -> None:
     async def main() -> None:

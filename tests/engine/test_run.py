@@ -30,6 +30,8 @@ from velro_gate.model.scenario import (
     Step,
 )
 
+pytestmark = pytest.mark.real
+
 
 @pytest.mark.parametrize(
     "arrivals",

@@ -23,6 +23,8 @@ from velro_gate.report.formats.table import COLUMNS
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.sentences.reasons import row_reason
 
+VALIDATOR = jsonschema.Draft202012Validator(verdict_schema())
+
 
 @pytest.mark.parametrize(("example", "ending"), cases())
 def test_a_renderer_makes_exactly_the_golden_file(example: str, ending: str) -> None:
@@ -101,7 +103,7 @@ def test_every_finding_but_that_all_is_well_says_what_to_do(example: str) -> Non
 @pytest.mark.parametrize("example", COMMENTS)
 def test_every_document_keeps_the_published_schema(example: str) -> None:
     document = json.loads(rendered(example, "json"))
-    jsonschema.Draft202012Validator(verdict_schema()).validate(document)
+    VALIDATOR.validate(document)
 
 
 @pytest.mark.parametrize("example", COMMENTS)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
-from tests.scenario.files import faults, load, shop
+from tests.scenario.files import faults, load, schema, shop
 from velro_gate.model.metric.definition import Direction
 from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue, SeriesType
 from velro_gate.model.scenario import Scenario
-from velro_gate.scenario import json_schema
 
 
 def with_metrics(folder: Path, **metrics: Any) -> Scenario:
@@ -64,10 +62,10 @@ def test_a_metric_of_the_scenario_can_be_required_and_be_primary(tmp_path: Path)
     data["requirements"] = {"own.queue": "<= 10"}
     scenario = load(data, tmp_path)
     (phase,) = scenario.profiles["full"]
-    jsonschema.validate(data, json_schema())
+    schema().validate(data)
     in_full = {**data, "requirements": [{"metric": "own.queue", "target": "<= 10"}]}
     assert load(in_full, tmp_path).profiles == scenario.profiles
-    jsonschema.validate(in_full, json_schema())
+    schema().validate(in_full)
     assert any("unknown metric 'queu'" in fault for fault in faults({**data, "requirements": {"own.queu": "<= 1"}}, tmp_path))
     assert [(each.metric, each.target) for each in phase.requirements] == [("own:queue:count:lower", 10.0)]
     assert scenario.policy.primary == (("all", "p95"), ("all", "own:queue:count:lower"))
@@ -98,6 +96,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, name: str, spec: dict[st
     assert any(said in fault for fault in found), found
 
 
+@pytest.mark.real
 def test_a_metric_of_responses_is_refused_for_journeys_in_python(tmp_path: Path) -> None:
     (tmp_path / "own_journey.py").write_text("async def browse(client, user):\n    await client.get('/')\n")
     data = {**shop(), "journey": "own_journey:browse", "metrics": {"m": {"header": "X-A"}}}

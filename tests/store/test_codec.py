@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import jsonschema
@@ -50,10 +51,15 @@ def test_half_a_character_of_a_service_keeps_no_record_from_being_read(half: str
     assert decode_record(encode_record(found)) == found == replace(record, notes=found.notes)
 
 
+@cache
+def record_validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(record_schema())
+
+
 @settings(max_examples=20)
 @given(records())
 def test_a_record_keeps_the_published_schema(record: RunRecord) -> None:
-    jsonschema.Draft202012Validator(record_schema()).validate(json.loads(encode_record(record)))
+    record_validator().validate(json.loads(encode_record(record)))
 
 
 @settings(max_examples=60)

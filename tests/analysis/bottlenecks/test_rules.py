@@ -320,6 +320,7 @@ def experiment(begun: float, ended: float | None) -> ExperimentSummary:
     return ExperimentSummary(name="redis_silent", repeat=1, begun=begun, ended=ended, fault="", figures=())
 
 
+@pytest.mark.slow
 def test_what_an_experiment_broke_on_purpose_is_no_bottleneck_and_the_rest_of_the_phase_still_shows_one() -> None:
     rows = quiet()
     moment = (rows.due > 6.0) & (rows.due < 9.0)

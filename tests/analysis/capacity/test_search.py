@@ -43,6 +43,7 @@ def test_a_search_closes_in_on_the_capacity_from_either_side(capacity: float) ->
     assert above / below <= 1.0 + RULES.precision
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.01, 3.0), st.floats(20.0, 2_000.0))
 def test_a_search_ends_however_much_its_trials_contradict_each_other(seed: int, noise: float, capacity: float) -> None:

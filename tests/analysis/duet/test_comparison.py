@@ -374,6 +374,7 @@ def test_a_control_that_swings_but_keeps_its_middle_warns() -> None:
     assert verdict.level is Level.WARN
 
 
+@pytest.mark.slow
 def test_a_control_that_only_swings_hardly_ever_breaks_a_duet() -> None:
     random = np.random.default_rng(5)
     moved = 0
@@ -397,6 +398,7 @@ def test_the_control_is_asked_of_its_own_summary() -> None:
 # Invariants
 
 
+@pytest.mark.slow
 @given(FACTORS)
 def test_swapping_the_builds_swaps_regression_and_improvement(factors: list[float]) -> None:
     held = of_phases([summary(times=f) for f in factors[:10]], [summary(times=f) for f in factors[10:]])
@@ -417,6 +419,7 @@ def test_swapping_the_builds_swaps_regression_and_improvement(factors: list[floa
         assert mine.worse == pytest.approx(-(theirs.worse or 0.0), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(FACTORS, st.floats(1e-3, 1e3))
 def test_scaling_all_times_changes_nothing_relative(factors: list[float], k: float) -> None:
     def scaled(unit: float) -> Duet:

@@ -60,6 +60,7 @@ def test_the_p_value_counts_the_balanced_orders_that_move_the_figure_as_far(d: l
     assert grew[0] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_test_is_exact_under_noise_that_only_the_drawing_of_orders_guards_against() -> None:
     """A disturbance with the period of two pairs: within balanced twos it would pass for a change in 3 %."""
     random = np.random.default_rng(2)

@@ -127,6 +127,7 @@ class TestTheFamily:
             few is not None and many is not None and few < many for few, many in zip(found[::2], found[1::2], strict=True)
         )
 
+    @pytest.mark.slow
     def test_more_phases_do_not_fail_a_run_at_a_weaker_level(self) -> None:
         """A p between the level of six rows and that of thirty-six: a regression of one phase, only suspicious among six."""
         noisy = [1.0, 1.03, 0.97, 1.02, 0.98, 1.01, 0.99, 1.03, 0.97, 1.0]
@@ -401,6 +402,7 @@ def wandering(random: np.random.Generator, sd: float, number: int, effect: float
 class TestErrorRatesOfTheScreenItself:
     """A small, seeded simulation; loose bounds, so that it tells a broken screen and not an unlucky seed."""
 
+    @pytest.mark.slow
     def test_unchanged_builds_hardly_ever_fail_with_two_percent_of_noise(self) -> None:
         random = np.random.default_rng(11)
         failed = passed = 0
@@ -412,6 +414,7 @@ class TestErrorRatesOfTheScreenItself:
         assert failed <= 3
         assert passed >= 90
 
+    @pytest.mark.slow
     def test_ten_percent_more_is_found_with_one_and_a_half_percent_of_noise(self) -> None:
         random = np.random.default_rng(12)
         found = missed = 0

@@ -209,6 +209,7 @@ def test_repeats_of_other_phases_do_not_help() -> None:
     assert {row.verdict for row in found if row.primary} >= {Change.SUSPICIOUS}
 
 
+@pytest.mark.slow
 def test_a_second_job_may_fail_what_one_job_alone_may_not() -> None:
     noisy = baselines(10, sd=0.03, seed=4)
 

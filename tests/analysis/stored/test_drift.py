@@ -175,6 +175,7 @@ def test_few_histories_of_an_unchanged_build_show_a_change_odd_runs_among_them_o
     assert sum(moved_by_the_margin(list(values)) for values in noise) <= 2
 
 
+@pytest.mark.slow
 def test_a_step_of_ten_percent_is_mostly_seen_after_three_runs() -> None:
     drawn = np.random.default_rng(13)
     noise = drawn.normal(0.0, 0.02, (60, 30))

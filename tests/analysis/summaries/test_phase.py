@@ -70,6 +70,7 @@ def test_for_any_samples_the_books_balance_and_figures_keep_their_order(
         assert ("hit_rate" in figures) == bool(step_summary.cache)
 
 
+@pytest.mark.slow
 @given(st.permutations(range(40)))
 def test_the_order_of_the_samples_does_not_matter(order: list[int]) -> None:
     measured = steady(40)
@@ -290,6 +291,7 @@ def test_what_the_engine_told_is_passed_on() -> None:
     assert not found.complete
 
 
+@pytest.mark.slow
 def test_a_million_samples_of_seven_steps_are_summarised_within_300_mb() -> None:
     random = np.random.default_rng(5)
     n, names = 1_000_000, tuple("abcdefg")
@@ -318,6 +320,7 @@ def test_the_same_facts_give_the_same_summary() -> None:
     assert summarised(measured) == summarised(measured)
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(0, 2**31), st.integers(1, 5))
 def test_parts_of_several_shards_sum_up_to_the_summary_of_all(seed: int, shards: int) -> None:

@@ -34,6 +34,7 @@ def test_the_value_is_numpys_quantile(values: Floats, p: float) -> None:
     assert sample_quantile(np.sort(values), p) == pytest.approx(float(np.quantile(values, p)), rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     arrays(np.float64, st.integers(1, 200), elements=st.floats(0.0, 100.0)),
@@ -77,6 +78,7 @@ def test_times_of_zero_are_allowed() -> None:
     assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.floats(1e-2, 1e2), st.integers(0, 2**31))
 def test_scaling_all_times_scales_value_and_interval(factor: float, seed: int) -> None:
@@ -134,12 +136,14 @@ def coverage(draw: object, truth: float, p: float, repetitions: int) -> float:
     return covered / repetitions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "n"), [(0.5, 1000), (0.95, 1000), (0.95, 300), (0.99, 5000)])
 def test_intervals_cover_independent_lognormal_times_in_about_95_percent(p: float, n: int) -> None:
     truth = float(np.exp(0.5 * stats.norm.ppf(p)))
     assert 0.91 <= coverage(lambda random: random.lognormal(0.0, 0.5, n), truth, p, 100) <= 0.995
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "rho", "least"), [(0.5, 0.9, 0.88), (0.95, 0.5, 0.88), (0.95, 0.9, 0.86), (0.95, 0.97, 0.78)])
 def test_intervals_cover_times_with_a_memory_in_about_95_percent(p: float, rho: float, least: float) -> None:
     """Each slice of time has a level of its own, an AR(1) over the slices: what a naive interval covers in 30 to 60 %."""

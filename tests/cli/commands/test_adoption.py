@@ -10,6 +10,8 @@ import pytest
 
 from velro_gate.cli import entry
 
+pytestmark = pytest.mark.real
+
 ACTION = f"acme/velro-gate@{'1' * 40}"
 
 

@@ -18,6 +18,8 @@ from tests.engine.peers import OK, Handler, Line, Peer, obedient, route_to, serv
 from velro_gate.engine.client.transport import MOST_WAITING, WireTransport
 from velro_gate.engine.http.replicas import Replicas
 
+pytestmark = pytest.mark.real
+
 
 class Endless:
     """A body without an end; no generator, so that nothing minds when it is left in the middle."""

@@ -156,6 +156,7 @@ LOOK_FOR_TEXT = Step(name="text", method="GET", path="/", probability=1.0, check
 USE = Step(name="use", method="GET", path="/use/${id}", probability=1.0)
 
 
+@pytest.mark.real
 def test_checks_and_captures_read_what_was_compressed() -> None:
     made, peer = ran(answering(DOCUMENT), LOOK, USE)
     assert set(made.outcomes()) <= {"OK", "CAPTURE"}
@@ -165,18 +166,21 @@ def test_checks_and_captures_read_what_was_compressed() -> None:
     assert int(made.samples().received.max()) < 300
 
 
+@pytest.mark.real
 def test_without_compression_nothing_is_asked_for_and_what_comes_compressed_is_read_all_the_same() -> None:
     made, peer = ran(answering(DOCUMENT, always=True), LOOK, compression="none")
     assert set(made.outcomes()) == {"OK"}
     assert not any(b"accept-encoding" in request.lower() for request in peer.requests)
 
 
+@pytest.mark.real
 def test_a_steps_own_header_wins() -> None:
     own = Step(name="own", method="GET", path="/", probability=1.0, headers=(("accept-encoding", "br"),))
     _, peer = ran(answering(DOCUMENT), own)
     assert all(b"accept-encoding: br\r\n" in request and b"gzip" not in request for request in peer.requests)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("body", [BOMB, DOCUMENT[:-9], b"no gzip at all"])
 def test_a_body_that_cannot_be_read_is_a_fault_of_its_own_only_where_it_is_looked_at(body: bytes) -> None:
     blind = Step(name="blind", method="GET", path="/", probability=1.0)
@@ -188,6 +192,7 @@ def test_a_body_that_cannot_be_read_is_a_fault_of_its_own_only_where_it_is_looke
 LONG = gzip.compress(b'{"items": [{"id": "seven"}], "rest": "' + bytes(8 * LIGHT).replace(b"\0", b"x") + b'"}', mtime=0)
 
 
+@pytest.mark.real
 def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from_all_the_same() -> None:
     threads: list[bool] = []
     own = threading.current_thread()
@@ -210,6 +215,7 @@ def test_a_long_body_is_unpacked_by_another_thread_and_checked_and_captured_from
         assert threads == []
 
 
+@pytest.mark.real
 def test_a_long_body_that_nothing_packed_is_read_by_another_process_too() -> None:
     made, peer = ran(answering(LONG), LOOK, USE, compression="none")
     assert "OK" in made.outcomes()
@@ -231,6 +237,7 @@ def test_the_loop_unpacks_no_more_than_a_stated_size_whatever_comes(length: int,
     assert inspect(answer, {}, inspect.look(answer)) is Outcome.OK
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("text", ["", "x", '{"me": "${user.id}"}', "y" * 40_000])
 def test_a_chunked_upload_reaches_the_service_whole(text: str) -> None:
     step = Step(

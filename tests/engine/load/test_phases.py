@@ -16,6 +16,8 @@ from velro_gate.model.run import Progress
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import OpenArrivals, Step
 
+pytestmark = pytest.mark.real
+
 
 def test_progress_is_told_with_figures_of_the_moment() -> None:
     count = 0

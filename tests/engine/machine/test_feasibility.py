@@ -106,6 +106,7 @@ def test_a_unix_socket_takes_no_ports() -> None:
     assert shortfalls([phase(users=90_000, ramp=600.0)], scenario=plan, machine=ROOMY, service_is_local=False) == ()
 
 
+@pytest.mark.real
 def test_source_addresses_that_are_not_this_machines_are_fatal_and_named() -> None:
     machine = replace(ROOMY, foreign_sources=("192.0.2.1", "192.0.2.2"))
     (short, *rest) = found(phase(), phase(name="again"), machine=machine)

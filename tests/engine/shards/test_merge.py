@@ -59,6 +59,7 @@ def test_layers_beyond_the_most_share_the_last_code() -> None:
     assert run.names == many
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(1, 7), st.integers(0, 300))
 def test_the_summary_of_the_merged_phase_is_that_of_the_whole(count: int, size: int) -> None:

@@ -154,6 +154,7 @@ def ran(handler: Handler, *steps: Step, follow: int = 0) -> tuple[Ran, Peer]:
 FIRST = Step(name="first", method="GET", path="/0", probability=1.0, timeout=2.0)
 
 
+@pytest.mark.real
 def test_by_default_a_redirect_is_counted_and_not_followed() -> None:
     made, peer = ran(redirecting("/1"), FIRST)
     assert made.outcomes() == {"STATUS": len(peer.requests)}
@@ -161,11 +162,13 @@ def test_by_default_a_redirect_is_counted_and_not_followed() -> None:
     assert made.run.redirects_followed == 0
 
 
+@pytest.mark.real
 def test_a_redirect_that_is_expected_is_a_good_answer() -> None:
     expected = Step(name="first", method="GET", path="/0", probability=1.0, expect_status=frozenset({302}))
     assert set(ran(redirecting("/1"), expected)[0].outcomes()) == {"OK"}
 
 
+@pytest.mark.real
 def test_a_chain_is_one_sample_with_the_last_status_and_the_books_know_every_request() -> None:
     made, peer = ran(redirecting("/1", "/2"), FIRST, follow=2)
     run = made.run
@@ -179,6 +182,7 @@ def test_a_chain_is_one_sample_with_the_last_status_and_the_books_know_every_req
     assert peer.accepted == 3
 
 
+@pytest.mark.real
 def test_a_loop_ends_at_the_allowed_number_with_its_own_status() -> None:
     made, peer = ran(redirecting("/0"), FIRST, follow=4)
     assert set(made.outcomes()) == {"STATUS"}
@@ -186,6 +190,7 @@ def test_a_loop_ends_at_the_allowed_number_with_its_own_status() -> None:
     assert len(peer.requests) == 5 * made.run.sent_total
 
 
+@pytest.mark.real
 def test_another_origin_is_never_asked() -> None:
     async def main() -> None:
         async with serving() as elsewhere, serving(redirecting(f"{elsewhere.url}/new")) as peer:
@@ -196,6 +201,7 @@ def test_another_origin_is_never_asked() -> None:
     trio.run(main)
 
 
+@pytest.mark.real
 def test_a_service_that_closes_with_each_redirect_is_followed_on_a_new_connection() -> None:
     async def closing(line: Line) -> None:
         if (request := await line.request()) is not None:
@@ -208,6 +214,7 @@ def test_a_service_that_closes_with_each_redirect_is_followed_on_a_new_connectio
     assert len(peer.requests) == peer.accepted == 2 * made.run.sent_total
 
 
+@pytest.mark.real
 def test_a_post_is_followed_to_its_result_and_the_result_is_what_is_looked_at() -> None:
     async def created(line: Line) -> None:
         while (request := await line.request()) is not None:
@@ -231,6 +238,7 @@ def test_a_post_is_followed_to_its_result_and_the_result_is_what_is_looked_at() 
     assert all(b"Content-" not in request for request in results)
 
 
+@pytest.mark.real
 def test_a_chain_as_a_whole_has_the_steps_timeout() -> None:
     async def slow(line: Line) -> None:
         while (request := await line.request()) is not None:

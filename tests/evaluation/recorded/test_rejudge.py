@@ -64,6 +64,7 @@ def test_values_that_no_policy_can_have_are_refused() -> None:
         again(run(), STORED, margin=0.9)
 
 
+@pytest.mark.slow
 @given(times=st.floats(0.8, 1.4), margin=st.floats(0.05, 0.5))
 def test_a_wider_margin_never_makes_a_regression(times: float, margin: float) -> None:
     found = again(run(summary(times=times), number=50), STORED, margin=margin, unchanged_below=max(margin, 0.10))

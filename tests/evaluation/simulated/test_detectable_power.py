@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from velro_gate.evaluation.simulated.detectable_power import detectable_figures, error_figures
 
 
+@pytest.mark.slow
 def test_a_change_of_exactly_the_printed_size_fails_in_95_of_100_runs() -> None:
     figures = list(detectable_figures(1200, 7))
     assert len({figure.experiment for figure in figures}) == 16
@@ -12,6 +15,7 @@ def test_a_change_of_exactly_the_printed_size_fails_in_95_of_100_runs() -> None:
     assert {figure.experiment: figure.rate for figure in figures if not 0.92 <= figure.rate <= 0.98} == {}
 
 
+@pytest.mark.slow
 def test_errors_in_clumps_do_not_make_unchanged_builds_look_worse() -> None:
     figures = list(error_figures(300, 7))
     assert len(figures) == 12

@@ -39,6 +39,7 @@ def test_a_stretch_is_scored_by_the_limit_of_its_service() -> None:
     assert stretch(SMALL, 120.0, 10.0, random).score > 0.0
 
 
+@pytest.mark.slow
 def test_a_search_comes_near_the_known_capacity_within_its_time() -> None:
     truth = true_capacity(SMALL, seconds=400.0)
     assert 0.8 * SMALL.saturation < truth < SMALL.saturation

@@ -12,6 +12,7 @@ from velro_gate.gate.action.inputs import Inputs, read_inputs
 from velro_gate.gate.action.store_kind import StoreKind
 
 
+@pytest.mark.real
 def test_nothing_given_is_the_defaults() -> None:
     assert read_inputs({}) == Inputs()
     assert read_inputs({"VELRO_PROFILE": "", "VELRO_COMMENT": " "}) == Inputs()

@@ -22,6 +22,8 @@ from velro_gate.model.duet import Side
 from velro_gate.model.scenario import Target
 from velro_gate.monitor.sources.listeners import listening_pids
 
+pytestmark = pytest.mark.real
+
 TARGET = Target(url="http://127.0.0.1:1/api/", unix_socket="/nowhere")
 
 

@@ -44,6 +44,7 @@ def test_each_machine_must_carry_its_part_of_the_users() -> None:
     assert found(GOOD, GOOD, GOOD) == [("worker-cores", Severity.FAULT)]
 
 
+@pytest.mark.real
 def test_the_workers_are_measured_over_the_connections_of_a_load() -> None:
     (one, two) = check_cluster(cluster_of([FACTS, FACTS]))
     assert [one.name.split(" (")[0], two.name.split(" (")[0]] == ["worker 1 of 2", "worker 2 of 2"]

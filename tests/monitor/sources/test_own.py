@@ -17,6 +17,8 @@ from velro_gate.monitor.sources.collector import CollectorSource
 from velro_gate.monitor.sources.own import own_sources
 from velro_gate.monitor.watching import ReadingSource, SourceError
 
+pytestmark = pytest.mark.real
+
 PAGE = """
 jobs_total{queue="mail",state="done"} 5
 jobs_total{queue="mail",state="failed"} 2

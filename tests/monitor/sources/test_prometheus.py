@@ -59,6 +59,7 @@ def test_a_remote_service_tells_its_own_cpu_and_memory() -> None:
     assert values == {"cpu_seconds": 12.5, "rss": 1.5e8, "descriptors": 42.0}
 
 
+@pytest.mark.real
 def test_a_real_page_over_a_real_connection_is_read_twice_over_one_connection() -> None:
     connections = 0
 

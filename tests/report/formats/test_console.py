@@ -42,6 +42,7 @@ def test_in_a_narrow_terminal_every_row_keeps_its_name_and_its_status(width: int
         assert len(row[:12].split()) >= 1, row
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_no_emoji_is_printed(example: str) -> None:
     assert not re.search(r"[\u2600-\u27bf\U0001f000-\U0001faff\ufe0f]", shown(terminal(*EXAMPLES[example]())))

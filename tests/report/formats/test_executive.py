@@ -21,6 +21,8 @@ from velro_gate.report.formats.executive import (
     executive_view,
 )
 
+VALIDATOR = jsonschema.Draft202012Validator(executive_schema())
+
 
 @pytest.fixture(params=sorted(EXAMPLES), scope="module")
 def example(request: pytest.FixtureRequest) -> str:
@@ -104,4 +106,4 @@ def test_the_section_of_the_job_summary_has_no_empty_list_item_and_one_table(nam
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_every_document_keeps_the_published_schema(name: str) -> None:
     document = json.loads(executive_json(*EXAMPLES[name]()))
-    jsonschema.Draft202012Validator(executive_schema()).validate(document)
+    VALIDATOR.validate(document)

@@ -39,6 +39,7 @@ def test_no_comment_is_longer_than_the_limit(name: str) -> None:
     assert len(published(name)) <= LIMIT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [300, 1_000])
 def test_a_comment_that_is_cut_keeps_the_verdict_the_commits_and_the_links(count: int) -> None:
     text = markdown(*crowded(count).made, links={"Run": "https://x.example"}, history=history(20), about=("head abc",))

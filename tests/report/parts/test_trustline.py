@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from datetime import date, timedelta
 
+import pytest
 import trio
 
 from tests.report.examples import EXAMPLES
@@ -109,6 +110,7 @@ def notes_of(target: Target) -> tuple[str, ...]:
     return tuple(notes)
 
 
+@pytest.mark.real
 def test_sources_that_could_not_be_reached_stand_in_the_trust_line_of_every_report_with_the_reason() -> None:
     nobody = "127.0.0.1:1"
     target = Target(

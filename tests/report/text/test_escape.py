@@ -85,6 +85,7 @@ def test_a_plain_name_is_a_code_span_and_a_strange_one_is_escaped_prose() -> Non
     assert escape.markdown_name("a`b|c") == r"a\`b\|c"
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_visible_text_is_one_line_without_control_characters(text: str) -> None:
     shown = escape.visible(text)
