@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.report.formats.test_capacity import result
 
 from tests.analysis.runs import run
 from tests.readers.damage import damaged, fuzzed, in_words, put
 from tests.report import duets
+from tests.report.printed.test_capacity import result
 from tests.store.test_selftests import made as a_selftest
 from tests.store.values import some_samples
 from velro_gate.analysis.verdict.judge import judge
