@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.phases import counts
@@ -65,6 +65,8 @@ def finite(row: Comparison) -> bool:
 
 
 @pytest.mark.parametrize("metric", GATED)
+# For each of eighteen metrics.
+@settings(max_examples=12)
 @given(factor=st.floats(1.0, 20.0), base=st.floats(1e-3, 1e3))
 def test_a_figure_that_moves_the_wrong_way_is_never_better_and_the_right_way_never_worse(
     metric: str, factor: float, base: float
