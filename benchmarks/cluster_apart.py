@@ -4,55 +4,56 @@ from __future__ import annotations
 
 import resource
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import psutil
 import trio
 
-from benchmarks.cluster_faults import VICTIM, joins_late, repeated, table
-from benchmarks.cluster_load import Sent, send
+from benchmarks.cluster_faults import joins_late, repeated
+from benchmarks.cluster_load import against, send
 from benchmarks.cluster_site import CLOCKS_APART, Site, site
 from benchmarks.namespaces import BRIDGE_HOST, forbidden, inside
 from benchmarks.nginx import nginx
 from benchmarks.table import Page, Table
-from velro_gate.cluster.connect import Cluster
 from velro_gate.model.run import Progress, seconds_apart
 from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import OpenArrivals, Phase
 
-FAULTY = Phase(name="p", users=20, ramp=0.2, duration=30.0, arrivals=OpenArrivals(rate=200.0))
 EXACT = Phase(name="p", users=50, ramp=0.5, duration=4.0, arrivals=OpenArrivals(rate=300.0))
 _SPARE_DESCRIPTORS = 1_500
+_JOIN, _EACH = 1_000.0, 400.0
+"""Users that join each second, and seconds between two requests of one: that few, since what is asked is whether they are held,
+and workers, service and scheduler share this machine.
+"""
 
 
-def show_apart(page: Page, counts: Sequence[int], tries: int, words: Sequence[str]) -> None:
-    """Exactness and faults, or why they cannot be measured here. words: of the faults that are wanted; none: all."""
+def possible(page: Page) -> bool:
+    """Whether namespaces can be made here; says why not."""
     why = forbidden()
     if why is not None:
         page.say(f"NOT MEASURED: the cluster in network namespaces, which are not permitted here ({why}). Run it as root.")
+    return why is None
+
+
+def show_apart(page: Page, counts: Sequence[int]) -> None:
+    """Exactness, and workers that join late."""
+    if not possible(page):
         return
-    if counts:
-        page.show(exactness(counts))
-    if not tries:
-        return
-    with site(2, spare=1, slow=(VICTIM,)) as running:
-        load = partial(by, running)
-        page.show(table(running, tries, load, lambda name: not words or any(word in name for word in words), page.say))
-        if words:
-            return
-        page.show(repetition(running, tries))
-        together, apart = joins_late(running, load)
+    page.show(exactness(counts))
+    with site(2, spare=1) as running:
+        together, apart = joins_late(running, partial(against, running.service.url))
         page.say(f"A worker that joins while it is waited for takes part: {_yes(together)}.")
         page.say(f"A worker that joins during a load is left alone, and the load goes on: {_yes(apart)}.")
 
 
-def by(running: Site, cluster: Cluster, observe: Callable[[Progress], None], rate: float) -> Sent:
-    """A load against the service on the bridge."""
-    return trio.run(send, running.service.url, replace(FAULTY, arrivals=OpenArrivals(rate=rate)), cluster, observe)
+def show_repetition(page: Page, tries: int) -> None:
+    """Whether Dask repeats a task."""
+    if possible(page):
+        with site(2) as running:
+            page.show(repetition(running, tries))
 
 
 def exactness(counts: Sequence[int]) -> Table:
@@ -95,7 +96,7 @@ def held(page: Page, users: int, seconds: float) -> None:
     """As many connected users as that, each worker with its own ports, against nginx on the bridge."""
     each = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - _SPARE_DESCRIPTORS
     workers = -(-users // each)
-    phase = Phase(name="p", users=users, ramp=users / 2_000.0, duration=seconds, arrivals=OpenArrivals(rate=users / 100.0))
+    phase = Phase(name="p", users=users, ramp=users / _JOIN, duration=seconds, arrivals=OpenArrivals(rate=users / _EACH))
     before = psutil.virtual_memory().available
     least: list[int] = []
     seen: list[int] = []

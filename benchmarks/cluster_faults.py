@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -19,8 +18,7 @@ import trio
 
 from benchmarks.cluster_load import Sent
 from benchmarks.cluster_site import Site, Worker, dask_worker
-from benchmarks.processes import ROOT, FailedError, our_environment
-from benchmarks.table import Table
+from benchmarks.processes import ROOT, our_environment
 from velro_gate.cluster.attending import attended, known_errors
 from velro_gate.cluster.connect import Cluster
 from velro_gate.errors import BrokenError
@@ -240,7 +238,7 @@ def another(running: Site, *options: object, env: dict[str, str] | None = None) 
         """It is gone."""
 
 
-def clock_ahead(running: Site, tries: int) -> list[Try]:
+def clock_ahead(running: Site, tries: int) -> Iterator[Try]:
     """A worker whose time of day is 2 s ahead. Time namespaces have a monotonic clock of their own, and no time of day: so
     Python's ``time.time`` is replaced in that worker.
     """
@@ -250,10 +248,11 @@ def clock_ahead(running: Site, tries: int) -> list[Try]:
         "import time\n\nif not hasattr(time, 'real'):\n    time.real = time.time\n    time.time = lambda: time.real() + 2.0\n"
     )
     with another(running, "--preload", preload) as worker:
-        return [refused(running, lambda: enter(running, count, 5.0), worker.address) for _ in range(tries)]
+        for _ in range(tries):
+            yield refused(running, lambda: enter(running, count, 5.0), worker.address)
 
 
-def other_version(running: Site, tries: int) -> list[Try]:
+def other_version(running: Site, tries: int) -> Iterator[Try]:
     """A worker with another source of velro-gate."""
     copy = running.folder / "other"
     if not copy.exists():
@@ -264,37 +263,41 @@ def other_version(running: Site, tries: int) -> list[Try]:
     env = {**ours, "PYTHONPATH": f"{copy}{os.pathsep}{ours['PYTHONPATH']}", "PYTHONSAFEPATH": "1"}
     count = len(running.workers) + 1
     with another(running, env=env) as worker:
-        return [refused(running, lambda: enter(running, count, 5.0), worker.address) for _ in range(tries)]
+        for _ in range(tries):
+            yield refused(running, lambda: enter(running, count, 5.0), worker.address)
 
 
-def too_few(running: Site, tries: int) -> list[Try]:
+def too_few(running: Site, tries: int) -> Iterator[Try]:
     """One worker more is asked for than there are; waited for .5 s."""
     count = len(running.workers)
-    return [refused(running, lambda: enter(running, count + 1, 0.5), f"{count} of {count + 1} workers") for _ in range(tries)]
+    for _ in range(tries):
+        yield refused(running, lambda: enter(running, count + 1, 0.5), f"{count} of {count + 1} workers")
 
 
-def silent(harm: str) -> Callable[[Site, int], list[Try]]:
+def silent(harm: str) -> Callable[[Site, int], Iterator[Try]]:
     """A worker that something has happened to before the load, and that is registered with the scheduler still."""
     what = harms()[harm]
 
-    def tried(running: Site, tries: int) -> list[Try]:
-        found = []
+    def tried(running: Site, tries: int) -> Iterator[Try]:
         for _ in range(tries):
             what.make(running)
-            found.append(refused(running, lambda: enter(running, len(running.workers), 5.0), victim(running).address))
-            what.undo(running)
+            try:
+                found = refused(running, lambda: enter(running, len(running.workers), 5.0), victim(running).address)
+            finally:
+                what.undo(running)
             running.settle()
-        return found
+            yield found
 
     return tried
 
 
-def slow_from_the_start(running: Site, tries: int) -> list[Try]:
+def slow_from_the_start(running: Site, tries: int) -> Iterator[Try]:
     """A worker of which every packet takes .3 s longer."""
     with running.wait_for(len(running.workers)):
         slow_down(0.3)(running)
     try:
-        return [refused(running, lambda: enter(running, 2, 5.0), victim(running).address) for _ in range(tries)]
+        for _ in range(tries):
+            yield refused(running, lambda: enter(running, 2, 5.0), victim(running).address)
     finally:
         slow_down(0.0)(running)
 
@@ -361,53 +364,15 @@ def _ran_again(cluster: Cluster) -> bool:
 
 # Together
 
-
-def table(running: Site, tries: int, send: Send, wanted: Callable[[str], bool], say: Callable[[str], None]) -> Table:
-    """Each fault several times; ``running`` has a namespace more than workers. say: gets what each fault was called."""
-    rows = []
-    for name, make in _all(running, tries, send).items():
-        if not wanted(name):
-            continue
-        try:
-            tried = make()
-        except FailedError as error:
-            rows.append((name, f"not tried: {error}", *[""] * 6))
-            continue
-        say(f"{name}: {tried[-1].said}")
-        seconds = [each.seconds for each in tried]
-        rows.append(
-            (
-                name,
-                f"{sum(each.seconds <= DETECTED for each in tried)} of {tries}",
-                f"{statistics.median(seconds):.2f} s",
-                f"{max(seconds):.2f} s",
-                f"{max(each.alone for each in tried):.2f} s",
-                f"{sum(each.named for each in tried)} of {tries}",
-                f"{sum(each.kept for each in tried)} of {tries}",
-                f"{sum(each.afterwards for each in tried)}",
-            )
-        )
-    return Table(
-        title="Faults in network namespaces: seconds until each has ended the run, or had it refused",
-        columns=(
-            "fault",
-            "within 5 s",
-            "median",
-            "at most",
-            "no load after",
-            "named",
-            "samples kept",
-            "requests after the end",
-        ),
-        rows=tuple(rows),
-    )
+Tries = Callable[[Site, int], Iterator[Try]]
 
 
-def _all(running: Site, tries: int, send: Send) -> dict[str, Callable[[], list[Try]]]:
-    found: dict[str, Callable[[], list[Try]]] = {
-        name: lambda harm=harm: [harmed(running, harm, send) for _ in range(tries)]  # type: ignore[misc]
-        for name, harm in harms().items()
-    }
+def all_faults(send: Send) -> dict[str, Tries]:
+    """By name, what makes a fault as often as it is asked to, one try after the other."""
+
+    def during(harm: Harm) -> Tries:
+        return lambda running, tries: (harmed(running, harm, send) for _ in range(tries))
+
     before = {
         "too few workers": too_few,
         "another version": other_version,
@@ -416,4 +381,4 @@ def _all(running: Site, tries: int, send: Send) -> dict[str, Callable[[], list[T
         "cut off before the load": silent(CUT_OFF),
         "frozen before the load": silent(FROZEN),
     }
-    return found | {f"{name}: refused": lambda make=make: make(running, tries) for name, make in before.items()}
+    return {name: during(harm) for name, harm in harms().items()} | {f"{name}: refused": make for name, make in before.items()}

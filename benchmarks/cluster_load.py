@@ -14,7 +14,7 @@ from velro_gate.engine.run import Load
 from velro_gate.engine.shards.run import run_sharded
 from velro_gate.model.run import LoadResult, PhaseRun, Progress
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import NoAuth, Phase, Scenario, Step, Target
+from velro_gate.model.scenario import NoAuth, OpenArrivals, Phase, Scenario, Step, Target
 
 STEPS = tuple(
     Step(name=name, method="GET", path=f"/{name}/${{user.id}}", probability=share, timeout=2.0)
@@ -59,3 +59,9 @@ async def send(
         observers = Observers(sink=sink, observe=observe, finished=finished, began=lambda _, __: None)
         result = await run_on_cluster(cluster, load, origin=origin, observers=observers)
     return Sent(result=result, seconds=time.perf_counter() - began, parts=tuple(parts))
+
+
+def against(url: str, cluster: Cluster, observe: Callable[[Progress], None], rate: float) -> Sent:
+    """Some seconds of requests, in which something happens to the cluster."""
+    phase = Phase(name="p", users=20, ramp=0.2, duration=30.0, arrivals=OpenArrivals(rate=rate))
+    return trio.run(send, url, phase, cluster, observe)

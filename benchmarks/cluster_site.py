@@ -21,6 +21,7 @@ import psutil
 from benchmarks.namespaces import BRIDGE_HOST, Namespace, Network, inside, network
 from benchmarks.processes import FailedError, Started, module, our_environment, started
 from velro_gate.cluster.connect import Cluster, client_of, workers_by_client
+from velro_gate.cluster.local_process import quiet_environment
 from velro_gate.cluster.options import ClusterOptions
 
 WORKER_PORT = 9_000
@@ -118,7 +119,7 @@ class Site:
             self.workers[index] = self.stack.enter_context(dask_worker(self, index))
 
     @contextmanager
-    def workers_by_client(self, count: int, *, wait: float = _WAIT) -> Iterator[Cluster]:
+    def joined(self, count: int, *, wait: float = _WAIT) -> Iterator[Cluster]:
         """The cluster of this many workers, as a command would get it."""
         asked = ClusterOptions(address=self.address, workers=count, wait=wait)
         with (
@@ -202,7 +203,8 @@ def dask_worker(running: Site, index: int, *options: object, env: dict[str, str]
     command = module(
         "dask", "worker", running.address, *ports, *_tls(running.folder), "--local-directory", running.folder, *options
     )
-    with started(there.command(command, monotonic_ahead=CLOCKS_APART * index), env=env) as process:
+    environment = (our_environment() if env is None else env) | quiet_environment()
+    with started(there.command(command, monotonic_ahead=CLOCKS_APART * index), env=environment) as process:
         yield Worker(namespace=there, started=process)
 
 

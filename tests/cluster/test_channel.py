@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import struct
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -75,6 +76,32 @@ def test_both_sides_understand_each_other_once_they_have_proved_themselves() -> 
                 assert await receiver.receive() == (kind, content)
         worker.close()
         assert await head.receive() is None
+
+    trio.run(main)
+
+
+def test_what_the_head_says_together_with_its_proof_is_heard() -> None:
+    async def main() -> None:
+        ours, theirs = memory_stream_pair()
+
+        async def head() -> None:
+            # Nothing can be read before both were sent.
+            held: list[bytes] = []
+            sending = theirs.send_stream.send_all
+
+            async def hold(data: bytes) -> None:
+                held.append(bytes(data))
+                await trio.lowlevel.checkpoint()
+
+            theirs.send_stream.send_all = hold  # type: ignore[method-assign]
+            _, channel = await admit(theirs, key_of, once(), theirs.send_stream.close)
+            await channel.send(FrameKind.PING, b"now")
+            await sending(b"".join(held))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(head)
+            worker = await introduce(ours, TICKET, ours.send_stream.close)
+            assert await worker.receive() == (FrameKind.PING, b"now")
 
     trio.run(main)
 
@@ -177,6 +204,23 @@ def test_a_worker_that_sends_what_none_sends_is_lost_and_ends_nothing_else(kind:
 
 
 @pytest.mark.real
+@pytest.mark.hostile("cluster")
+@pytest.mark.parametrize("size", [1, 2**62])
+def test_a_worker_whose_shard_says_what_none_says_is_lost(size: int) -> None:
+    async def main() -> None:
+        worker, head, _ = await channels()
+        host = WorkerHost("worker 1 of 1", head)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(host.attend)
+            await worker.send(FrameKind.BYTES, struct.pack("=Q", size) + b"x")
+            assert await host.link.read() is None
+            worker.close()
+            assert await host.how_it_ended() == "sent what no worker sends"
+            assert host.lost
+
+    trio.run(main)
+
+
 @pytest.mark.hostile("cluster")
 def test_strangers_that_say_nothing_are_few_at_a_time_and_keep_no_worker_out() -> None:
     async def main() -> None:

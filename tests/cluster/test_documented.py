@@ -14,6 +14,8 @@ import pytest
 import yaml
 from distributed.cli import dask_scheduler, dask_ssh, dask_worker
 
+from velro_gate.cluster.local_process import QUIET
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TEXT = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
@@ -74,15 +76,18 @@ def test_the_service_of_the_manifest_leads_to_its_scheduler() -> None:
     assert scheduler["service"]["selector"] == labels
 
 
-def test_tls_is_set_by_keys_that_dask_knows() -> None:
-    (settings,) = (each for each in documents() if "distributed" in each)
+def settings_of(block: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """Every setting by its full name."""
+    found: dict[str, Any] = {}
+    for key, value in block.items():
+        found |= settings_of(value, f"{path}{key}.") if isinstance(value, dict) else {f"{path}{key}": value}
+    return found
 
-    def unknown(asked: Any, known: Any, path: str) -> list[str]:
-        if not isinstance(asked, dict):
-            return []
-        missing = [f"{path}{key}" for key in asked.keys() - known.keys()]
-        return missing + [
-            one for key in asked.keys() & known.keys() for one in unknown(asked[key], known[key], f"{path}{key}.")
-        ]
 
-    assert unknown(settings, distributed.config, "") == []
+def test_settings_have_keys_that_dask_knows_and_those_of_a_quiet_worker_are_those_of_a_local_one() -> None:
+    quiet, tls = (settings_of(each) for each in documents() if "distributed" in each)
+    known = settings_of({"distributed": distributed.config["distributed"]})
+    assert {*tls, *quiet} <= known.keys()
+    assert "distributed.comm.require-encryption" in tls
+    assert quiet == QUIET
+    assert QUIET.items().isdisjoint(known.items())

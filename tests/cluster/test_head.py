@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import time
 from collections import Counter
@@ -17,7 +18,7 @@ from tests.cluster.runs import CALM, assert_same_requests, sent_by, shard_proces
 from tests.cluster.values import FACTS, ThreadClient, cluster_of
 from tests.engine.peers import Peer
 from tests.engine.shards.test_run import LONG, phase, sharded, with_server
-from velro_gate.cluster import attending, head, host, worker
+from velro_gate.cluster import attending, connect, head, host, worker
 from velro_gate.cluster.attending import attended
 from velro_gate.cluster.channel import Ticket, WorkerChannel
 from velro_gate.cluster.connect import Cluster
@@ -160,6 +161,20 @@ def test_a_worker_that_does_not_answer_is_refused_by_name_and_not_waited_for(mon
     assert trio.run(refusal, cluster).startswith(f"{cluster.names[1]} does not answer; it has said nothing for 3 s")
 
 
+def test_a_worker_has_more_time_to_answer_where_another_one_was_slow_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "WORKER_SECONDS", 0.05)
+
+    class Busy(ThreadClient):
+        """Worker two takes longer than worker one."""
+
+        def run(self, _: object, workers: Sequence[str]) -> None:
+            time.sleep(0.04 if workers == ["one"] else 0.1)
+
+    connect.require_answers(Busy(), ["one", "two"])
+    with pytest.raises(BrokenError, match=r"worker 1 of 1 \(two\) does not answer"):
+        connect.require_answers(Busy(), ["two"])
+
+
 # Slow answers
 
 
@@ -178,6 +193,34 @@ def test_a_worker_too_far_away_for_a_common_start_is_refused_and_one_that_is_nea
     with pytest.raises(BrokenError, match="worker 1 of 2 answers too slowly for a common start") as refused:
         host_that_answers_in(0.3).check_round_trip()
     assert refused.value.why == "the fastest of 12 answers took 300 ms, so its clock is known to 150 ms only"
+
+
+def test_a_worker_that_connects_over_slow_packets_is_refused_before_its_first_ping_and_no_other_one() -> None:
+    channel = WorkerChannel(memory_stream_pair()[0], sends=b"a" * 32, receives=b"b" * 32, hang_up=lambda: None)
+    for near in (None, 0.0, 0.19):
+        host.WorkerHost("worker 1 of 2", channel, connecting=near).check_round_trip()
+    far = host.WorkerHost("worker 1 of 2", channel, connecting=0.6)
+    with pytest.raises(BrokenError, match="worker 1 of 2 answers too slowly for a common start") as refused:
+        far.check_round_trip()
+    assert refused.value.why == (
+        "the fastest round trip of its connection's packets took 600 ms, so its clock is known to 300 ms only"
+    )
+    assert far.lost
+
+
+def test_the_kernel_tells_how_fast_the_packets_of_a_connection_are() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        took = host.round_trip_of(accepted)
+        assert took is not None
+        assert 0.0 <= took < 10.0
+    with socket.socket() as idle:
+        assert not host.round_trip_of(idle)
+    with socket.socket(socket.AF_UNIX) as other:
+        assert host.round_trip_of(other) is None
 
 
 NEAR, SLOW, ONCE_FAST = (0.001,), (0.002, 0.6, 0.6, 0.6), (0.002, 0.6, 0.002, 0.6)
@@ -218,6 +261,7 @@ def test_a_worker_that_leaves_pings_unanswered_is_given_up_while_another_one_doe
 
     assert run(host_that_answers_in(0.001), late()) == ["", "has not answered for 3 s"]
     assert run(late(), late()) == ["", ""], "it is this machine that does not hear"
+    assert run(host_that_answers_in(0.001), late(), late(), late()) == [""] * 4, "their machines are busy"
 
 
 def test_nobody_is_given_up_where_all_answer_slowly_or_one_answer_of_three_is_fast() -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -19,8 +20,8 @@ import trio
 
 from velro_gate.cluster.channel import Refused, Stream, Ticket, WorkerChannel, admit, new_key
 from velro_gate.cluster.connect import Cluster, require_answers
-from velro_gate.cluster.host import FIRST_PINGS, SLOW_ANSWER, SLOW_PINGS, WorkerHost
-from velro_gate.cluster.worker import INTRODUCTION, SILENT, host_shard
+from velro_gate.cluster.host import FIRST_PINGS, SLOW_ANSWER, SLOW_PINGS, WorkerHost, round_trip_of
+from velro_gate.cluster.worker import INTRODUCTION, PING_EVERY, SILENT, host_shard
 from velro_gate.errors import BrokenError, VelroError
 from velro_gate.units import format_duration, format_seconds
 
@@ -71,7 +72,7 @@ async def attended(cluster: Cluster, *, foreign_code: bool = False, watched: boo
         try:
             nursery.start_soon(partial(trio.serve_listeners, reception.receive, listeners, handler_nursery=nursery))
             futures = await trio.to_thread.run_sync(partial(_submit, cluster, reception.keys, port))
-            await _all_connected(cluster, reception, futures)
+            await _all_connected(cluster, reception, futures, watched=watched)
             hosts = [reception.hosts[index] for index in range(cluster.count)]
             for host in hosts:
                 host.check_time_of_day()
@@ -126,7 +127,7 @@ class _Reception:
         if channel is None:
             raw()
             return
-        host = WorkerHost(self.cluster.names[index], channel, self.foreign_code)
+        host = WorkerHost(self.cluster.names[index], channel, self.foreign_code, connecting=round_trip_of(stream.socket))
         self.hosts[index] = host
         async with trio.open_nursery() as nursery:
             nursery.start_soon(host.ping)
@@ -188,24 +189,26 @@ def _own_addresses(cluster: Cluster) -> tuple[str, ...]:
     return (get_ip(get_address_host(cluster.scheduler)),)
 
 
-async def _all_connected(cluster: Cluster, reception: _Reception, futures: Sequence[Any]) -> None:
-    """Wait until every worker is here.
+async def _all_connected(cluster: Cluster, reception: _Reception, futures: Sequence[Any], *, watched: bool) -> None:
+    """Wait until every worker is here. watched: see ``attended``.
 
     Raises:
         BrokenError: one does not come, or its task has failed.
     """
-    looked = trio.current_time()
     with trio.move_on_after(TASK_SECONDS):
-        while not reception.connected:
-            if not cluster.alive():
-                raise BrokenError("the cluster's scheduler was lost", where=cluster.scheduler)
-            for index, future in enumerate(futures):
-                if future.status in ("error", "lost", "cancelled", "finished"):
-                    raise await _not_connected(cluster, index, future)
-            if trio.current_time() > looked + _ASK_AFTER:
-                await _require_answers(cluster, reception)
-                looked = trio.current_time()
-            await trio.sleep(_LOOK_EVERY)
+        async with trio.open_nursery() as nursery:
+            # Aside: a worker that is far away takes a while to answer that, too.
+            nursery.start_soon(_require_answers, cluster, reception)
+            while not reception.connected:
+                if not cluster.alive():
+                    raise BrokenError("the cluster's scheduler was lost", where=cluster.scheduler)
+                for index, future in enumerate(futures):
+                    if future.status in ("error", "lost", "cancelled", "finished"):
+                        raise await _not_connected(cluster, index, future)
+                for host in reception.hosts.values() if watched else ():
+                    host.check_round_trip()
+                await trio.sleep(_LOOK_EVERY)
+            nursery.cancel_scope.cancel()
     if not reception.connected:
         absent = next(
             i for i in range(cluster.count) if i not in reception.hosts or reception.hosts[i].clock.pings < FIRST_PINGS
@@ -219,9 +222,11 @@ async def _all_connected(cluster: Cluster, reception: _Reception, futures: Seque
 
 async def _require_answers(cluster: Cluster, reception: _Reception) -> None:
     """Those that are not here yet answer at least: one that has no answer is not waited for."""
-    absent = [address for index, address in enumerate(cluster.workers) if index not in reception.hosts]
     names = dict(zip(cluster.workers, cluster.names, strict=True))
-    await trio.to_thread.run_sync(partial(require_answers, cluster.client, absent, names), abandon_on_cancel=True)
+    while True:
+        await trio.sleep(_ASK_AFTER)
+        absent = [address for index, address in enumerate(cluster.workers) if index not in reception.hosts]
+        await trio.to_thread.run_sync(partial(require_answers, cluster.client, absent, names), abandon_on_cancel=True)
 
 
 async def _not_connected(cluster: Cluster, index: int, future: Any) -> BrokenError:
@@ -268,8 +273,9 @@ async def _watch_answers(hosts: Sequence[WorkerHost]) -> None:
         waited = {host: host.waited(now) for host in there}
         took = {host: host.clock.round_trip(SLOW_PINGS) for host in there}
         latest, slowest = max(there, key=lambda host: waited[host]), max(there, key=lambda host: took[host])
-        # After a pause of our own, answers lie there that were not read yet.
-        looks = looks + 1 if waited[latest] > SILENT > min(waited.values()) else 0
+        # After a pause of our own, answers lie there that were not read yet. Where most are late, machines are busy.
+        usual = median(value for host, value in waited.items() if host is not latest)
+        looks = looks + 1 if waited[latest] > SILENT and usual < PING_EVERY else 0
         if looks > _LOOKS:
             latest.give_up(f"has not answered for {format_duration(SILENT)}")
             return

@@ -1,9 +1,11 @@
 """The connection between the head and one worker: both prove who they are before either believes a word.
 
-Rules. The worker connects; its one-time ticket came with its task. Each side answers the other's random number with an HMAC
-under the ticket's key, so nobody who does not hold the ticket gets an order or is believed. Every frame then carries a keyed
-BLAKE2b tag over its number, kind and content, so nothing can be changed, left out or sent again. A ticket is taken once: a
-task that runs a second time, by a retry or on a worker that was restarted, is refused and sends nothing.
+Rules. The worker connects; its one-time ticket came with its task. Its first words hold an HMAC of a random number under the
+ticket's key, so nobody who does not hold the ticket is heard; the head answers with one over both sides' numbers. The keys of
+that connection are made of both numbers as well, and every frame carries a keyed BLAKE2b tag over its number, kind and content.
+So nothing can be changed, left out or sent again, and who repeats another one's first words cannot say a second one: nothing is
+believed, and no order sent, before the first frame has come. A ticket is taken once: a task that runs a second time, by a retry
+or on a worker that was restarted, is refused and sends nothing.
 
 What is sent is not encrypted here: where the cluster speaks TLS this connection does too, with the same certificates.
 """
@@ -21,8 +23,10 @@ from typing import Protocol
 
 import trio
 
-MAGIC = b"velro/1\0"
-_HELLO = struct.Struct(f"!{len(MAGIC)}sI32s")
+MAGIC = b"velro/2\0"
+_HELLO = struct.Struct(f"!{len(MAGIC)}sI32s32s")
+"""Index, random number and proof of a worker, in one piece: each round trip counts, since it may be a slow one."""
+
 _HEAD = struct.Struct("!BI")
 _NONCE, _PROOF, _TAG = 32, 32, 16
 MOST_FRAME = 1 << 18
@@ -84,11 +88,14 @@ class Stream(Protocol):
 class WorkerChannel:
     """One end of a connection whose other end has proved itself."""
 
-    def __init__(self, stream: Stream, *, sends: bytes, receives: bytes, hang_up: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: Stream, *, sends: bytes, receives: bytes, hang_up: Callable[[], None], rest: bytes | bytearray = b""
+    ) -> None:
+        """rest: what came together with the introduction."""
         self._stream, self._hang_up = stream, hang_up
         self._keys = sends, receives
         self._sent = self._received = 0
-        self._rest = bytearray()
+        self._rest = bytearray(rest)
         self._turn = trio.Lock()
 
     async def send(self, kind: FrameKind, content: bytes = b"") -> None:
@@ -135,18 +142,17 @@ async def introduce(stream: Stream, ticket: Ticket, hang_up: Callable[[], None])
     mine = secrets.token_bytes(_NONCE)
     rest = bytearray()
     try:
-        await stream.send_all(_HELLO.pack(MAGIC, ticket.index, mine))
+        await stream.send_all(_HELLO.pack(MAGIC, ticket.index, mine, _proof(ticket.key, b"worker", mine, b"")))
         said = await _take(stream, rest, _NONCE + _PROOF)
         if said is None:
             raise Refused("the head refuses the ticket")
         theirs, proof = said[:_NONCE], said[_NONCE:]
         if not hmac.compare_digest(proof, _proof(ticket.key, b"head", mine, theirs)):
             raise Refused("what answers is not the head")
-        await stream.send_all(_proof(ticket.key, b"worker", mine, theirs))
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise Refused("the head hung up") from error
     to_head, to_worker = (_proof(ticket.key, side, mine, theirs) for side in (b"to head", b"to worker"))
-    return WorkerChannel(stream, sends=to_head, receives=to_worker, hang_up=hang_up)
+    return WorkerChannel(stream, sends=to_head, receives=to_worker, hang_up=hang_up, rest=rest)
 
 
 async def admit(
@@ -162,24 +168,23 @@ async def admit(
         hello = await _take(stream, rest, _HELLO.size)
         if hello is None:
             raise Refused("it hung up")
-        magic, index, theirs = _HELLO.unpack(hello)
+        magic, index, theirs, proof = _HELLO.unpack(hello)
         key = key_of(index) if magic == MAGIC else None
         if key is None:
             raise Refused("it holds no ticket")
+        # In constant time: a comparison that ends at the first difference lets a proof be guessed byte by byte.
+        if not hmac.compare_digest(proof, _proof(key, b"worker", theirs, b"")):
+            raise Refused("it does not hold the ticket that it names")
+        if not take(index):
+            raise Refused("its ticket was taken before")
         mine = secrets.token_bytes(_NONCE)
         await stream.send_all(mine + _proof(key, b"head", theirs, mine))
-        proof = await _take(stream, rest, _PROOF)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise Refused("it hung up") from error
-    # In constant time: a comparison that ends at the first difference lets a proof be guessed byte by byte.
-    if proof is None or not hmac.compare_digest(proof, _proof(key, b"worker", theirs, mine)):
-        raise Refused("it does not hold the ticket that it names")
-    if not take(index):
-        raise Refused("its ticket was taken before")
     # A key for each direction, so that a frame cannot be sent back to its sender. Both nonces are in them, so none can be
     # replayed on another connection.
     to_head, to_worker = (_proof(key, side, theirs, mine) for side in (b"to head", b"to worker"))
-    return index, WorkerChannel(stream, sends=to_worker, receives=to_head, hang_up=hang_up)
+    return index, WorkerChannel(stream, sends=to_worker, receives=to_head, hang_up=hang_up, rest=rest)
 
 
 async def _take(stream: Stream, rest: bytearray, size: int) -> bytes | None:

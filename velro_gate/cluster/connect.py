@@ -27,8 +27,10 @@ CONNECT_SECONDS = 10.0
 """How long the scheduler may take to accept a client."""
 ANSWER_SECONDS = 15.0
 """How long the scheduler may take to answer: Dask itself waits without end."""
-WORKER_SECONDS = 3.0
-"""Seconds in which a worker answers a call that takes no time; one that stands still or is cut off does not."""
+WORKER_SECONDS, TIMES_SLOWER = 3.0, 4.0
+"""Seconds in which a worker answers a call that takes no time; one that stands still or is cut off does not. Where others
+are slow, as on a busy machine, this many times the seconds of the slowest one that has answered.
+"""
 
 _LOOK_EVERY = 0.2
 """Seconds between two looks for free workers."""
@@ -265,20 +267,24 @@ def require_answers(client: Any, workers: Sequence[str], names: Mapping[str, str
     Raises:
         BrokenError: names the first that does not answer.
     """
-    answered: set[str] = set()
+    answered: dict[str, float] = {}
+    began = time.monotonic()
 
     def ask(address: str) -> None:
         """In a thread of its own: a call to a worker that stands still never returns."""
         with suppress(Exception):
             client.run(os.getpid, workers=[address])
-            answered.add(address)
+            answered[address] = time.monotonic() - began
 
     threads = [threading.Thread(target=ask, args=(address,), daemon=True) for address in workers]
     for thread in threads:
         thread.start()
-    until = time.monotonic() + WORKER_SECONDS
-    for thread in threads:
-        thread.join(max(until - time.monotonic(), 0.0))
+    limit = WORKER_SECONDS
+    while (waiting := [thread for thread in threads if thread.is_alive()]) and time.monotonic() < began + limit:
+        waiting[0].join(_LOOK_EVERY / 4.0)
+        # A copy: the threads go on adding to it.
+        slowest = max(list(answered.values()), default=0.0)
+        limit = min(max(WORKER_SECONDS, TIMES_SLOWER * slowest), ANSWER_SECONDS)
     if client.status != "running":
         # Without its scheduler no worker can be asked.
         return
@@ -288,7 +294,7 @@ def require_answers(client: Any, workers: Sequence[str], names: Mapping[str, str
         name = f"worker {index + 1} of {len(workers)} ({address})" if names is None else names[address]
         raise BrokenError(
             f"{name} does not answer",
-            why=f"it has said nothing for {format_duration(WORKER_SECONDS)}: it stands still, was lost, or cannot be reached",
+            why=f"it has said nothing for {format_duration(round(limit))}: it stands still, was lost, or cannot be reached",
             hint="Look at its machine, its network and its log, or start another worker.",
         )
 

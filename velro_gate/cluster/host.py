@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import struct
 import time
 from collections import deque
@@ -17,7 +18,8 @@ import trio
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind, WorkerChannel
 from velro_gate.cluster.clock import ClockWatch, Offset, offset_of, wall_offset
 from velro_gate.cluster.worker import PING_EVERY, PONG
-from velro_gate.engine.shards.messages import Link
+from velro_gate.engine.shards.encoding import unpacked
+from velro_gate.engine.shards.messages import Link, pickled
 from velro_gate.errors import BrokenError
 from velro_gate.model.run import PhaseRun, WorkerRun
 from velro_gate.units import format_seconds
@@ -36,6 +38,9 @@ SLOW_ANSWER, SLOW_PINGS = 0.2, 3
 row have to be that slow during a load.
 """
 
+_MIN_RTT, _MIN_RTT_AT = struct.Struct("=I"), 148
+_NO_WORKER = "sent what no worker sends"
+
 
 @dataclass(slots=True, eq=False)
 class WorkerHost:
@@ -47,6 +52,8 @@ class WorkerHost:
     clock: ClockWatch = field(default_factory=ClockWatch)
     walls: list[Offset] = field(default_factory=list)
     link: Link = field(init=False)
+    connecting: float | None = None
+    """Seconds of the fastest round trip of its connection's packets before the first ping, by the kernel; None: not known."""
     asked: deque[float] = field(default_factory=deque)
     """When the pings left that were not answered yet."""
     answered: float = 0.0
@@ -61,7 +68,7 @@ class WorkerHost:
 
     def __post_init__(self) -> None:
         self._bytes = _Bytes(self.channel, self._start_order)
-        self.link = Link(self._bytes)
+        self.link = Link(self._bytes, pack=pickled, unpack=unpacked)
 
     def begin(self, zero: float) -> None:
         """The run started at this time of our monotonic clock; its order follows."""
@@ -83,6 +90,8 @@ class WorkerHost:
     async def how_it_ended(self) -> str:
         """See ShardHost."""
         await self.gone.wait()
+        if self.link.nonsense:
+            return _NO_WORKER
         return self.how or "closed its connection: its process ended, or was killed"
 
     def about(self, run: PhaseRun, begin: float, started: float | None) -> WorkerRun:
@@ -105,10 +114,10 @@ class WorkerHost:
                     self.how = self.how or content.decode()
                     break
         except (ValueError, struct.error):
-            self.how = self.how or "sent what no worker sends"
+            self.how = self.how or _NO_WORKER
             self.channel.close()
         finally:
-            self.lost = self.lost or not self._bytes.closed
+            self.lost = self.lost or self.link.nonsense or not self._bytes.closed
             self._bytes.end()
             self.gone.set()
 
@@ -164,17 +173,36 @@ class WorkerHost:
     def check_round_trip(self) -> None:
         """Refuse a worker that is too far away for one start: the load would be broken at its end.
 
+        As soon as that is known: packets cannot be faster later than they were while it connected.
+
         Raises:
             BrokenError: names it.
         """
-        took = self.clock.round_trip(FIRST_PINGS)
+        if self.clock.pings >= FIRST_PINGS:
+            took, what = self.clock.round_trip(FIRST_PINGS), f"the fastest of {FIRST_PINGS} answers"
+        else:
+            took, what = self.connecting or 0.0, "the fastest round trip of its connection's packets"
         if took > SLOW_ANSWER:
+            # Its task ends as slowly, and is not waited for.
+            self.kill()
             raise BrokenError(
                 f"{self.name} answers too slowly for a common start",
-                why=f"the fastest of {FIRST_PINGS} answers took {format_seconds(took)}, so its clock is known to "
-                f"{format_seconds(took / 2.0)} only",
+                why=f"{what} took {format_seconds(took)}, so its clock is known to {format_seconds(took / 2.0)} only",
                 hint=f"Use workers that answer within {format_seconds(SLOW_ANSWER)}, and look at the network between.",
             )
+
+
+def round_trip_of(made: socket.socket | trio.socket.SocketType) -> float | None:
+    """Seconds of the fastest round trip of a TCP connection so far; None where the kernel does not say.
+
+    linux/tcp.h: ``tcpi_min_rtt`` of struct tcp_info, in microseconds, at byte 148; all ones before there was one.
+    """
+    try:
+        info = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _MIN_RTT_AT + _MIN_RTT.size)
+        (microseconds,) = _MIN_RTT.unpack_from(info, _MIN_RTT_AT)
+    except (OSError, AttributeError, struct.error):
+        return None
+    return None if microseconds == 2**32 - 1 else microseconds / 1e6
 
 
 class _Bytes:

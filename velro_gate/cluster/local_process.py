@@ -11,12 +11,33 @@ import os
 import sys
 from typing import Any
 
+QUIET = {
+    "distributed.worker.profile.enabled": False,  # else the stack of a running task is read a hundred times a second
+    "distributed.admin.tick.interval": "1s",  # else every process wakes fifty times a second to measure its own loop
+    "distributed.admin.system-monitor.interval": "5s",
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+}
+"""Settings of Dask under which it uses little of the processor that the load needs: it starts one task and waits for its end.
+docs/cluster.md gives them for workers that others start.
+"""
+
+HEARTBEAT = 5.0
+"""Seconds. A scheduler takes a worker for lost after five minutes without one."""
+
+
+def quiet_environment() -> dict[str, str]:
+    """The settings as variables, which Dask reads when it is imported."""
+    return {f"DASK_{name.upper().replace('.', '__').replace('-', '_')}": str(value) for name, value in QUIET.items()}
+
 
 def main() -> None:
     """Run until standard input closes."""
     order = json.loads(sys.stdin.buffer.readline())
     # Nothing of a user's own settings of Dask has a say, and no file of settings is written.
-    os.environ["DASK_CONFIG"] = order["folder"]
+    os.environ.update(quiet_environment(), DASK_CONFIG=order["folder"])
     asyncio.run(_run(order))
 
 
@@ -38,10 +59,8 @@ async def _run(order: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps({"address": scheduler.address}) + "\n")
         sys.stdout.flush()
     else:
-        from distributed import Worker
-
         workers = [
-            await Worker(
+            await _quiet_worker()(
                 order["address"],
                 host="127.0.0.1",
                 nthreads=1,
@@ -58,6 +77,21 @@ async def _run(order: dict[str, Any]) -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
     # Closing in order would wait for one another; what is left are files in a folder that our parent removes.
     os._exit(0)
+
+
+def _quiet_worker() -> Any:
+    """A worker that greets its scheduler seldom: twice a second is Dask's own pace for a few, and no setting."""
+    from distributed import Worker
+
+    class QuietWorker(Worker):  # type: ignore[misc]
+        """Its connection shows sooner than a heartbeat that it is gone."""
+
+        async def heartbeat(self) -> None:
+            """As before, but not again so soon."""
+            await super().heartbeat()
+            self.periodic_callbacks["heartbeat"].callback_time = HEARTBEAT * 1_000.0
+
+    return QuietWorker
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import trio
 from tests.engine.peers import serving
 from tests.engine.shards.test_run import phase, plan
 from velro_gate.engine.run import Load
+from velro_gate.engine.shards.encoding import unpacked
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
@@ -28,6 +29,8 @@ from velro_gate.engine.shards.messages import (
     ShardOrder,
     Stop,
     Until,
+    pickled,
+    unpickled,
 )
 from velro_gate.engine.shards.process import RunClock, carry_out
 from velro_gate.errors import MissingVariableError
@@ -41,7 +44,7 @@ async def linked() -> AsyncIterator[Link]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    link = Link(ours)
+    link = Link(ours, pack=pickled, unpack=unpacked)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(carry_out, theirs)
@@ -167,7 +170,7 @@ def test_a_message_of_any_size_arrives_whole_and_in_order(size: int) -> None:
         ends = socket.socketpair()
         for end in ends:
             end.setblocking(False)
-        one, other = map(Link, ends)
+        one, other = (Link(end, pack=pickled, unpack=unpickled) for end in ends)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one.write)
             one.post(b"x" * size)
@@ -187,7 +190,7 @@ def test_a_link_whose_other_end_is_gone_takes_what_is_posted_without_a_fault() -
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.close()
-        link = Link(ours)
+        link = Link(ours, pack=pickled, unpack=unpickled)
         link.post(pickle.dumps(0))
         await link.write()
         assert await link.read() is None

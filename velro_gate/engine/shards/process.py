@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import pickle
 import socket
 import sys
 import traceback
@@ -26,6 +25,7 @@ from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.machine.limits import raise_descriptor_limit
 from velro_gate.engine.responder.process import running_responder
 from velro_gate.engine.run import Load, run_load
+from velro_gate.engine.shards.encoding import packed
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
@@ -40,10 +40,11 @@ from velro_gate.engine.shards.messages import (
     ShardOrder,
     Stop,
     Until,
+    unpickled,
     until_silent,
 )
 from velro_gate.engine.shards.shipped import unpacked
-from velro_gate.errors import VelroError, words_of
+from velro_gate.errors import VelroError
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
@@ -129,7 +130,7 @@ class _Orders:
 
 async def carry_out(line: socket.socket) -> None:
     """Take the order, carry it out, hand everything on, and wait for the other end to hang up."""
-    link = Link(line)
+    link = Link(line, pack=packed, unpack=unpickled)
     orders = _Orders(link)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.write)
@@ -216,10 +217,6 @@ def _failure(error: Exception) -> Failed:
     trace = "".join(traceback.format_exception(error))
     while isinstance(error, ExceptionGroup):
         error = (error.subgroup(VelroError) or error).exceptions[0]
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 (what we have just made)
-    except Exception:  # noqa: BLE001 (an error of a library may say anything when it is copied)
-        error = RuntimeError(words_of(error))
     return Failed(error=error, trace=trace)
 
 
