@@ -34,7 +34,7 @@ from benchmarks.cluster_tries import faults, lane
 from benchmarks.processes import carry_out, module, our_environment
 from benchmarks.table import Page, at_most, figures_table, options
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind, WorkerChannel
-from velro_gate.engine.shards.encoding import packed, unpacked
+from velro_gate.engine.shards.encoding import packed_message, unpacked_message
 from velro_gate.engine.shards.merge import LayerNames
 from velro_gate.engine.shards.messages import SampleChunk
 from velro_gate.model.samples import COLUMNS, Samples
@@ -87,7 +87,7 @@ def head_cost(pieces: int = 200) -> float:
         ours, theirs = trio.testing.memory_stream_pair()
         keys = b"a" * 32, b"b" * 32
         worker = WorkerChannel(theirs, sends=keys[0], receives=keys[1], hang_up=theirs.send_stream.close)
-        data = packed(message)
+        data = packed_message(message)
         layers = LayerNames()
         with tempfile.TemporaryDirectory() as folder:
             writer = SampleWriter(Path(folder) / "samples.npz")
@@ -101,7 +101,7 @@ def head_cost(pieces: int = 200) -> float:
                     frame = await head.receive()
                     assert frame is not None
                     got += frame[1]
-                came = unpacked(got)
+                came = unpacked_message(got)
                 assert isinstance(came, SampleChunk)
                 writer.append("p", layers.renumbered(came.samples, came.layers))
                 spent += time.process_time() - began

@@ -294,7 +294,7 @@ def require_answers(client: Any, workers: Sequence[str], names: Mapping[str, str
         name = f"worker {index + 1} of {len(workers)} ({address})" if names is None else names[address]
         raise BrokenError(
             f"{name} does not answer",
-            why=f"it has said nothing for {format_duration(round(limit))}: it stands still, was lost, or cannot be reached",
+            why=f"it has said nothing for {format_duration(limit)}: it stands still, was lost, or cannot be reached",
             hint="Look at its machine, its network and its log, or start another worker.",
         )
 

@@ -18,7 +18,7 @@ import trio
 from velro_gate.cluster.channel import MOST_FRAME, FrameKind, WorkerChannel
 from velro_gate.cluster.clock import ClockWatch, Offset, offset_of, wall_offset
 from velro_gate.cluster.worker import PING_EVERY, PONG
-from velro_gate.engine.shards.encoding import unpacked
+from velro_gate.engine.shards.encoding import unpacked_message
 from velro_gate.engine.shards.messages import Link, pickled
 from velro_gate.errors import BrokenError
 from velro_gate.model.run import PhaseRun, WorkerRun
@@ -68,7 +68,7 @@ class WorkerHost:
 
     def __post_init__(self) -> None:
         self._bytes = _Bytes(self.channel, self._start_order)
-        self.link = Link(self._bytes, pack=pickled, unpack=unpacked)
+        self.link = Link(self._bytes, pack=pickled, unpack=unpacked_message)
 
     def begin(self, zero: float) -> None:
         """The run started at this time of our monotonic clock; its order follows."""

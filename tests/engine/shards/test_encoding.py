@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from velro_gate.engine.shards.encoding import packed, unpacked
+from velro_gate.engine.shards.encoding import packed_message, unpacked_message
 from velro_gate.engine.shards.messages import (
     Alive,
     Failed,
@@ -123,7 +123,7 @@ def samples(rows: int, seed: int = 0) -> Samples:
 
 @given(messages)
 def test_every_message_comes_back_as_it_was(message: object) -> None:
-    assert unpacked(packed(message)) == message
+    assert unpacked_message(packed_message(message)) == message
 
 
 @given(st.integers(0, 50), st.integers(0, 2**32), st.lists(texts, max_size=3).map(tuple))
@@ -132,7 +132,7 @@ def test_samples_come_back_bit_for_bit_and_hold_no_more_memory_than_theirs(
 ) -> None:
     sent = samples(rows, seed)
     sent = replace(sent, connect=np.where(sent.step % 2, np.float32("nan"), sent.connect))
-    came = unpacked(packed(SampleChunk(phase="p", samples=sent, layers=layers)))
+    came = unpacked_message(packed_message(SampleChunk(phase="p", samples=sent, layers=layers)))
     assert isinstance(came, SampleChunk)
     assert (came.phase, came.layers) == ("p", layers)
     for name, kind in COLUMNS.items():
@@ -155,7 +155,7 @@ def test_samples_come_back_bit_for_bit_and_hold_no_more_memory_than_theirs(
     ],
 )
 def test_an_error_of_ours_keeps_its_class_and_another_one_its_words(error: Exception, expected: Exception) -> None:
-    came = unpacked(packed(Failed(error=error, trace="trace")))
+    came = unpacked_message(packed_message(Failed(error=error, trace="trace")))
     assert isinstance(came, Failed)
     assert (type(came.error), str(came.error), came.trace) == (type(expected), str(expected), "trace")
 
@@ -180,7 +180,7 @@ def test_a_pickle_that_a_worker_sends_is_not_carried_out(tmp_path: Path) -> None
     harm = pickle.dumps(Touch(tmp_path / "harm"), protocol=5)
     for data in (harm, struct.pack("=I", 0) + harm, raw("Failed", ["x", "y"], columns=harm), raw(harm.hex(), [])):
         with pytest.raises(ValueError, match="no shard says this"):
-            unpacked(data)
+            unpacked_message(data)
     assert not (tmp_path / "harm").exists()
 
 
@@ -216,16 +216,16 @@ def test_a_pickle_that_a_worker_sends_is_not_carried_out(tmp_path: Path) -> None
 )
 def test_what_no_shard_says_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="no shard says this"):
-        unpacked(data)
+        unpacked_message(data)
 
 
 @pytest.mark.hostile("cluster")
 @given(st.integers(0), st.integers(0, 255), st.sampled_from([0, 7]))
 def test_a_message_with_a_byte_changed_is_a_message_or_refused(place: int, byte: int, rows: int) -> None:
-    data = bytearray(packed(SampleChunk(phase="p", samples=samples(rows), layers=("redis",))))
+    data = bytearray(packed_message(SampleChunk(phase="p", samples=samples(rows), layers=("redis",))))
     data[place % len(data)] = byte
     try:
-        came = unpacked(bytes(data))
+        came = unpacked_message(bytes(data))
     except ValueError:
         return
     assert isinstance(came, SampleChunk)
@@ -233,4 +233,4 @@ def test_a_message_with_a_byte_changed_is_a_message_or_refused(place: int, byte:
 
 def test_what_a_run_says_is_no_word_of_a_shard() -> None:
     with pytest.raises(ValueError, match="no shard says this"):
-        unpacked(packed(Stop()))
+        unpacked_message(packed_message(Stop()))

@@ -14,7 +14,7 @@ import trio
 from tests.engine.peers import serving
 from tests.engine.shards.test_run import phase, plan
 from velro_gate.engine.run import Load
-from velro_gate.engine.shards.encoding import unpacked
+from velro_gate.engine.shards.encoding import unpacked_message
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
@@ -44,7 +44,7 @@ async def linked() -> AsyncIterator[Link]:
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     theirs.setblocking(False)
-    link = Link(ours, pack=pickled, unpack=unpacked)
+    link = Link(ours, pack=pickled, unpack=unpacked_message)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(carry_out, theirs)

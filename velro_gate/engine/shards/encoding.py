@@ -47,15 +47,15 @@ _ROW = sum(np.dtype(kind).itemsize for kind in COLUMNS.values())
 _Read = Callable[[Any, "_Columns"], Any]
 
 
-def packed(message: object) -> bytes:
+def packed_message(message: object) -> bytes:
     """A message of a shard as bytes."""
     columns: list[bytes] = []
     text = json.dumps([type(message).__name__, _plain(message, columns)]).encode()
     return b"".join((_SIZE.pack(len(text)), text, *columns))
 
 
-def unpacked(data: bytes) -> object:
-    """The message in bytes that ``packed`` has made.
+def unpacked_message(data: bytes) -> object:
+    """The message in bytes that ``packed_message`` has made.
 
     Raises:
         ValueError: it is not one.
@@ -140,7 +140,7 @@ def _plain_error(error: Exception) -> list[Any]:
 
 @cache
 def _reader(kind: Any) -> _Read:
-    """What reads a value of this type, or raises one of the errors that ``unpacked`` expects."""
+    """What reads a value of this type, or raises one of the errors that ``unpacked_message`` expects."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind in (str, bool, int, NoneType):
         return lambda plain, _: plain if type(plain) is kind else _no(kind)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import trio
 
-from velro_gate.engine.shards.encoding import unpacked
+from velro_gate.engine.shards.encoding import unpacked_message
 from velro_gate.engine.shards.messages import Link, pickled
 from velro_gate.hardening import bare
 from velro_gate.model.run import PhaseRun, WorkerRun
@@ -90,7 +90,7 @@ def start_here(name: str, zero: float) -> LocalHost:
     """A new process for a shard. zero: the start of the run on the system's monotonic clock."""
     process, ours = start_process(zero)
     ours.setblocking(False)
-    return LocalHost(name=name, link=Link(ours, pack=pickled, unpack=unpacked), process=process)
+    return LocalHost(name=name, link=Link(ours, pack=pickled, unpack=unpacked_message), process=process)
 
 
 def start_process(zero: float) -> tuple[subprocess.Popen[bytes], socket.socket]:

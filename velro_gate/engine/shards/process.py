@@ -25,7 +25,7 @@ from velro_gate.engine.load.phase_sync import PhaseSync
 from velro_gate.engine.machine.limits import raise_descriptor_limit
 from velro_gate.engine.responder.process import running_responder
 from velro_gate.engine.run import Load, run_load
-from velro_gate.engine.shards.encoding import packed
+from velro_gate.engine.shards.encoding import packed_message
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
@@ -130,7 +130,7 @@ class _Orders:
 
 async def carry_out(line: socket.socket) -> None:
     """Take the order, carry it out, hand everything on, and wait for the other end to hang up."""
-    link = Link(line, pack=packed, unpack=unpickled)
+    link = Link(line, pack=packed_message, unpack=unpickled)
     orders = _Orders(link)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(link.write)
