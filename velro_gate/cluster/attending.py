@@ -114,6 +114,7 @@ class _Reception:
         """Whoever has connected: a worker with its ticket, or nobody."""
         raw, index = stream.socket.close, -1
         channel: WorkerChannel | None = None
+        # The port is open to the network: connections that prove nothing must not use up this process's descriptors.
         if self.strangers >= MOST_STRANGERS + self.cluster.count:
             raw()
             return

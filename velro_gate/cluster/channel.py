@@ -123,6 +123,7 @@ class WorkerChannel:
         if body is None:
             return None
         content, tag = body[:size], body[size:]
+        # The number of the frame is part of the tag, so one that is left out, repeated or moved is noticed.
         if not hmac.compare_digest(tag, _tag(self._keys[1], self._received, head, content)):
             return None
         self._received += 1

@@ -62,6 +62,7 @@ async def _bandwidth(host: WorkerHost) -> float | None:
     with trio.move_on_after(_SECONDS):
         for _ in range(BANDWIDTH_BYTES // MOST_FRAME):
             await host.channel.send(FrameKind.BYTES, bytes(MOST_FRAME))
+        # Sending ends when the bytes lie in buffers; the answer to what was sent after them shows that they have arrived.
         asked = await host.ping_once()
         while host.answered < asked:
             await trio.sleep(_LOOK_EVERY)

@@ -142,6 +142,7 @@ class WorkerHost:
     def _pong(self, content: bytes) -> None:
         received = perf_counter()
         sent, theirs, wall = PONG.unpack(content)
+        # Our own time comes back from the worker, and is not to be trusted for that.
         if not (0.0 <= sent <= received and math.isfinite(theirs) and math.isfinite(wall)):
             raise ValueError("these are no times of a ping")
         self.answered = sent
@@ -149,6 +150,7 @@ class WorkerHost:
             self.asked.popleft()
         self.clock.add(sent, theirs, received)
         if len(self.walls) < FIRST_PINGS:
+            # Both wall clocks at one instant of the monotonic ones, by which the ping was timed.
             to_wall = time.time() - received
             self.walls.append(offset_of(sent + to_wall, wall, received + to_wall))
 

@@ -113,6 +113,7 @@ def _line(process: subprocess.Popen[bytes], what: str) -> dict[str, Any]:
     assert process.stdout is not None
     text, until = b"", time.monotonic() + START_SECONDS
     while not text.endswith(b"\n"):
+        # By select and os.read, not readline: a process that says half a line must not hold this one for ever.
         if not select.select([process.stdout], [], [], max(until - time.monotonic(), 0.0))[0]:
             raise _not_started(what, "it said nothing")
         some = os.read(process.stdout.fileno(), 4096)

@@ -56,6 +56,7 @@ def _announced(headers: Mapping[str, str], now: float) -> float | None:
         if seconds is not None:
             return max(seconds, 0.0)
     reset = _seconds(headers.get("x-ratelimit-reset", ""))
+    # The primary limit says in each response when it ends, but only with nothing left is it the reason.
     if headers.get("x-ratelimit-remaining") == "0" and reset is not None:
         return max(reset - now, 0.0)
     return None

@@ -44,6 +44,7 @@ def checkout(folder: Path) -> Checkout:
 def ask(folder: Path | str, *words: str, within: Path | None = None) -> tuple[str, str]:
     """What git prints, and why it did not: one of the two is empty. within: no repository above this folder counts."""
     environ = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    # What git says ends up in reports, and is looked through for its reasons.
     environ["LC_ALL"] = "C"
     if within is not None:
         environ["GIT_CEILING_DIRECTORIES"] = str(within.resolve().parent)

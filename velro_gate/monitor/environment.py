@@ -51,6 +51,7 @@ def runner_label(given: str | None, environ: Mapping[str, str]) -> str:
     """The label of the kind of machine; see the module's docstring."""
     if given:
         return given
+    # Hosted runners have another name each time: by their image and architecture they are comparable at all.
     if environ.get("RUNNER_ENVIRONMENT") == "github-hosted":
         kind = [environ.get("ImageOS") or environ.get("RUNNER_OS", ""), environ.get("RUNNER_ARCH", "")]
         return "-".join(["github-hosted", *(word.lower() for word in kind if word)])

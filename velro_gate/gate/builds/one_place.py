@@ -37,6 +37,7 @@ def _files(pid: int) -> Iterator[Path]:
         return
     for process in processes:
         try:
+            # An interpreter is named by exe(); what it runs, by a word of its command line.
             named = [process.exe(), *process.cmdline()]
             folder = Path(process.cwd())
         except (psutil.Error, OSError):

@@ -146,6 +146,7 @@ def _wait(child: subprocess.Popen[bytes], woken: int) -> int | None:
             code = child.poll()
             if code is not None:
                 return code
+            # Only after the child: a SIGTERM that comes with its end must not hide its exit code.
             if signal.SIGTERM in os.read(woken, 4_096):
                 return None
             _reap(child.pid)

@@ -114,6 +114,7 @@ async def _own_metrics(scenario: Scenario) -> list[str]:
         except trio.TooSlowError:
             said.append("Own metrics: their collector does not answer in time.")
         finally:
+            # Whatever it was doing has timed out, so its goodbye may as well.
             with trio.move_on_after(1.0, shield=True):
                 await source.aclose()
     for metric in scenario.metrics:

@@ -70,6 +70,7 @@ class CollectorSource:
         process, self._process = self._process, None
         self._received.clear()
         if process is not None:
+            # With its family: code of the project may have started others, which would outlive the run.
             if process.poll() is None:
                 end_family(process.pid)
             with trio.CancelScope(shield=True):

@@ -29,6 +29,7 @@ def listening_pids(port: int, proc: Path = Path("/proc")) -> frozenset[int]:
 def commanded_pids(text: str) -> frozenset[int]:
     """The processes in whose command line, its words joined by blanks, this text stands: ours and those above it left out."""
     own = psutil.Process()
+    # The text stands in our own command line as well, and in that of the shell that started us.
     ours = {own.pid, *(process.pid for process in own.parents())}
     found = set()
     for process in psutil.process_iter():

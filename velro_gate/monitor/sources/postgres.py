@@ -138,6 +138,7 @@ class PostgresActivity:
         self._statements_at = self._clock()
         try:
             rows, _ = _first(connection, _STATEMENTS, _MOST_ROWS)
+        # By the time limit: the server is busy now, and the extension may answer later.
         except psycopg.errors.QueryCanceled:
             return {}
         except psycopg.DatabaseError:
@@ -155,6 +156,7 @@ class PostgresActivity:
             calls[name] += count
             seconds[name] += time_taken
         first = [name for name, _ in seconds.most_common(_MOST_STATEMENTS)]
+        # A few more than are looked at: one that comes to the top later is followed too, up to a bound.
         self._kept.update(first[: max(_MOST_STATEMENTS * 2 - len(self._kept), 0)])
         return {f"statement_{name}_seconds": seconds[name] for name in self._kept if name in seconds} | {
             f"statement_{name}_calls_total": float(calls[name]) for name in self._kept if name in calls

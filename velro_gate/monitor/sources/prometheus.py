@@ -135,6 +135,7 @@ class PrometheusText:
         except (httpx.HTTPError, trio.TooSlowError) as error:
             raise SourceError(f"does not answer ({type(error).__name__})") from error
         try:
+            # In a thread: parsing some hundred kilobytes would stop the load for longer than its limits allow.
             values = await trio.to_thread.run_sync(collect, page, self._families, limiter=self._limiter, abandon_on_cancel=True)
         except ValueError as error:
             raise SourceError(f"is not Prometheus text: {error}") from error
