@@ -67,6 +67,8 @@ def _end_all_but(spared: Collection[int]) -> None:
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
+            # A descendant whose parent is dead becomes this process's child (it is the subreaper) and is found by the next
+            # look.
             found = set(_children_of(found))
         for pid in orphans:
             with contextlib.suppress(ChildProcessError):

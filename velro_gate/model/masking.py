@@ -254,13 +254,16 @@ def _decoded(found: re.Match[str]) -> Iterator[tuple[str, int]]:
         try:
             plain = data.decode()
         except UnicodeDecodeError:
+            # A client may write URLs in Latin-1: each byte is then a character of its own, three characters long as "%E9".
             plain = data.decode("latin-1")
             yield from ((character, 3) for character in plain)
             return
+        # UTF-8 percent-encodes every byte: three characters of text for each byte of the character (RFC 3986, section 2.5).
         yield from ((character, 3 * len(character.encode())) for character in plain)
         return
     value = found[kind] if kind else ""
     if kind == "pair":
+        # JSON escapes what is above U+FFFF as a UTF-16 surrogate pair (RFC 8259, section 7).
         high, low = int(whole[2:6], 16), int(whole[8:12], 16)
         plain = chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
     elif kind == "sign":

@@ -160,6 +160,7 @@ def _csv_table(text: str, path: Path, faults: Faults, line: int) -> _Table | Non
             if not cells:
                 continue
             if not columns:
+                # "id, name" is how people write a header; a template that asks for "name" must find it.
                 columns = tuple(cell.strip() for cell in cells)
                 _check_columns(columns, found, reader.line_num)
             elif len(cells) != len(columns):

@@ -53,6 +53,7 @@ def _proxy(name: str, spec: ProxySpec, environment: EnvironmentTexts, faults: Fa
     own = None if listen is None else _own(listen, faults.at(spec.line("listen")))
     if dependency is None or own is None:
         return None
+    # Each connection that the proxy accepts would open the next one to itself, until the descriptors run out.
     if dependency[:2] == own:
         hint = "'to' is where the dependency itself is: only the service gets the address under 'listen'"
         faults.add(spec.line("listen"), f"the proxy {name!r} would pass on to itself, at {own[0]}:{own[1]}", hint)

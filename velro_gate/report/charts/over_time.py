@@ -293,6 +293,8 @@ class OverTime:
             if row is None or row.baseline is None:
                 continue
             spread = 1.0 if row.noise is None else math.exp(2.0 * min(row.noise, 1.0))
+            # The noise of a latency is that of its logarithm, so the band is a ratio to either side; the cap keeps a hopelessly
+            # noisy metric from squeezing the measured line flat.
             value, low, high = MILLISECONDS.shown((row.baseline, row.baseline / spread, row.baseline * spread))
             if value is None:
                 continue

@@ -57,6 +57,8 @@ class Dependency:
             reason = str(fault).partition("\n")[0] or type(fault).__name__
             raise AwayError(self.name, reason, math.ceil(self.breaker.retry_after) or 1) from fault
         except BaseException:
+            # A cancelled request says nothing about the dependency; as a failure it would open the breaker whenever clients
+            # leave early, and left alone the half-open breaker would wait for its trial for ever.
             self.breaker.abandoned()
             raise
         self.breaker.succeeded()
