@@ -121,6 +121,8 @@ class Layers:
         body = await self._recall(key)
         if body is not None:
             self._tally.hits[REDIS] += 1
+            # Written or dropped while this was on its way: those who asked before get the answer, but in the layers it would
+            # bring the old value back until it expires.
             if key not in self._superseded:
                 self._memory.put(key, body)
             return Found(body, REDIS)
