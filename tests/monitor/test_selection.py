@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from tests.servers import Server
-from velro_gate.model.readings import WATCHED, declared
+from velro_gate.model.readings import WATCHED, PageFamily, declared
 from velro_gate.model.run import Reading
 from velro_gate.model.scenario import Target
 from velro_gate.monitor import DEFAULT_FAMILIES, PROCESS_FAMILIES, SourceError, sources_for, watch
@@ -112,3 +112,36 @@ def test_a_page_of_another_service_is_no_complaint_where_its_processes_are_watch
     with pytest.raises(SourceError, match="has none of") as caught:
         trio.run(page.read)
     assert caught.value.of == "metrics page"
+
+
+def test_a_page_is_read_by_the_names_that_the_scenario_gives_and_the_usual_ones_of_the_same_series_are_left_out() -> None:
+    named = (
+        PageFamily(series="database_pool_in_use", family="shop_connections", labels=(("state", "used"),)),
+        PageFamily(series="cache_redis_hits_total", family="shop_hits_total"),
+    )
+    text = """
+shop_connections{state="used",shard="0"} 3
+shop_connections{state="used",shard="1"} 4
+shop_connections{state="idle",shard="0"} 9
+shop_hits_total 12
+velro_db_pool_in_use 100
+velro_db_pool_size 10
+velro_cache_hits_total{layer="redis"} 50
+"""
+    target = Target(url="http://s.test", metrics_path="/metrics", families=named)
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text=text))
+    (page,) = (
+        each for each in sources_for(target, service_is_local=True, transport=transport) if isinstance(each, PrometheusText)
+    )
+    assert trio.run(page.read) == {"database_pool_in_use": 7.0, "database_pool_size": 10.0, "cache_redis_hits_total": 12.0}
+
+
+def test_a_page_without_any_family_that_the_scenario_names_is_a_complaint() -> None:
+    target = Target(
+        url="http://s.test", metrics_path="/metrics", families=(PageFamily(series="database_pool_size", family="shop_sise"),)
+    )
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, text="shop_size 7"))
+    sources = sources_for(target, service_is_local=True, transport=transport)
+    (page,) = (each for each in sources if isinstance(each, PrometheusText))
+    with pytest.raises(SourceError, match="shop_sise"):
+        trio.run(page.read)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.scenario.files import faults, load, shop
 from velro_gate.errors import MissingVariableError
+from velro_gate.model.readings import PageFamily
 from velro_gate.model.scenario import Target
 
 
@@ -61,6 +62,32 @@ def test_a_metrics_page_elsewhere_stands_in_for_the_path_on_the_service(tmp_path
     ],
 )
 def test_what_is_wrong_under_watch_is_told(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    (fault,) = faults({**shop(), "target": {"url": "http://h", **given}}, tmp_path)
+    assert says in fault
+
+
+def test_families_say_what_series_are_called_on_the_metrics_page(tmp_path: Path) -> None:
+    given = {
+        "database_pool_in_use": {"family": "shop_pool", "labels": {"state": "used", "a": "1"}},
+        "cache_redis_hits_total": "shop_hits_total",
+    }
+    assert target(tmp_path, {"url": "http://h", "families": given}, {}).families == (
+        PageFamily(series="database_pool_in_use", family="shop_pool", labels=(("a", "1"), ("state", "used"))),
+        PageFamily(series="cache_redis_hits_total", family="shop_hits_total"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"families": {"database_pool_sise": "x"}}, "did you mean 'database_pool_size'"),
+        ({"families": {"rss": "x"}}, "no metrics page shows a series 'rss'"),
+        ({"families": {"database_pool_size": "not a family"}}, "'not a family' is not a name"),
+        ({"families": {"database_pool_size": "x"}, "metrics": None}, "'families' belong to a metrics page"),
+        ({"families": {"database_connections": "x"}, "connections_metric": "y"}, "named twice"),
+    ],
+)
+def test_what_is_wrong_with_families_is_reported(tmp_path: Path, given: dict[str, Any], says: str) -> None:
     (fault,) = faults({**shop(), "target": {"url": "http://h", **given}}, tmp_path)
     assert says in fault
 

@@ -158,8 +158,14 @@ _ALL = (
             _gauge("database_connections", "its database connections (the metric that connections_metric names)"),
             _gauge("database_pool_size", "connections that its database pool may open (velro_db_pool_size)"),
             _gauge("database_pool_in_use", "connections of the pool at work (velro_db_pool_in_use)"),
-            _gauge("database_pool_waiting", "requests that wait for a connection of the pool (velro_db_pool_waiting)"),
-            _counter("breaker_{dependency}_openings_total", "times a circuit breaker opened (velro_breaker_openings_total)"),
+            _gauge(
+                "database_pool_waiting",
+                "requests that wait for a connection of the pool (velro_db_pool_waiting)",
+            ),
+            _counter(
+                "breaker_{dependency}_openings_total",
+                "times a circuit breaker opened (velro_breaker_openings_total)",
+            ),
             _counter("cache_{layer}_hits_total", "hits of one cache layer (velro_cache_hits_total)"),
             _counter("cache_{layer}_misses_total", "misses of one cache layer (velro_cache_misses_total)"),
         ),
@@ -241,6 +247,19 @@ WATCHED: Mapping[str, SourceSpec] = MappingProxyType({source.key: source for sou
 """The sources that a scenario names by a URL, by their keys under ``watch``."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageFamily:
+    """A family of the service's metrics page that stands for one of its series. labels: that its lines must have."""
+
+    series: str
+    family: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if page_series(self.series) is None:
+            raise ValueError(f"no metrics page shows a series {self.series!r}")
+
+
 @cache
 def declared(source: str, name: str) -> ReadingSpec | None:
     """The declaration of a series by its source and name, as a record holds them; None where no source declares it."""
@@ -249,6 +268,19 @@ def declared(source: str, name: str) -> ReadingSpec | None:
         if re.fullmatch(pattern, name):
             return spec
     return None
+
+
+CONNECTIONS = "database_connections"
+"""The series that ``connections_metric`` of a target names, too."""
+
+PAGE_SERIES = tuple(spec.name for spec in WATCHED["prometheus"].series if spec not in WATCHED["process"].series)
+"""Series of the service that only its metrics page shows."""
+
+
+def page_series(name: str) -> str | None:
+    """Which of ``PAGE_SERIES`` this is, with a word in place of its label; None for any other series."""
+    found = declared(WATCHED["prometheus"].name, name)
+    return found.name if found is not None and found.name in PAGE_SERIES else None
 
 
 def unit_of(source: str, name: str) -> Unit:

@@ -143,6 +143,10 @@ class Window:
     lateness_p99: float | None
     cache: Mapping[str, int] = field(default_factory=dict)
     """'miss' or the layer that was hit -> requests that fell due in the window."""
+    cache_p50: Mapping[str, float] = field(default_factory=dict)
+    """The same -> the median response time of those that succeeded."""
+    own: Mapping[str, float] = field(default_factory=dict)
+    """The scenario's own metrics, by their names in the registry, as far as they were measured in the window."""
     errors: Mapping[str, int] = field(default_factory=dict)
     """Kind of failure, an HTTP status or the name of an Outcome -> requests that failed so in the window, zeros left out."""
 

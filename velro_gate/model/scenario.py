@@ -11,7 +11,7 @@ from typing import Final, Literal
 from velro_gate.model.compliance.rules import ComplianceRules
 from velro_gate.model.metric.own import OwnMetric
 from velro_gate.model.metrics import METRICS, Direction, Metric
-from velro_gate.model.readings import WATCHED
+from velro_gate.model.readings import CONNECTIONS, WATCHED, PageFamily
 from velro_gate.model.resilience.experiment import Experiment, Proxy
 
 ALL_STEPS = "all"
@@ -301,6 +301,8 @@ class Target:
     health_path: str = "/health"
     metrics_path: str | None = None
     connections_metric: str | None = None
+    families: tuple[PageFamily, ...] = ()
+    """What series of the service are called on its metrics page, where that is not what the Velro backend calls them."""
     watch: tuple[tuple[str, str], ...] = ()
     """What else is watched: keys of the registry of sources (``model.readings``) with their URLs, in the registry's order."""
     verify: bool = True
@@ -321,6 +323,14 @@ class Target:
     """What responses may be compressed with."""
     urls: tuple[str, ...] = ()
     """Of all replicas, the first of which is ``url``; empty where there is one. Users are spread over those that are well."""
+
+    @property
+    def named_families(self) -> tuple[tuple[str, str], ...]:
+        """Series of the service with the families that the scenario names for them."""
+        named = [(each.series, each.family) for each in self.families]
+        if self.connections_metric is not None:
+            named.append((CONNECTIONS, self.connections_metric))
+        return tuple(named)
 
     def __post_init__(self) -> None:
         if self.client_key is not None and self.client_certificate is None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from velro_gate.model.metric.own import OwnMetric
-from velro_gate.model.readings import WATCHED, SourceSpec
+from velro_gate.model.readings import WATCHED, PageFamily, SourceSpec, page_series
 from velro_gate.model.scenario import Target
 from velro_gate.monitor.sources.neighbours import Neighbours
 from velro_gate.monitor.sources.own import is_its_own, own_sources, page_of
@@ -47,19 +47,27 @@ def sources_for(
     sources: list[ReadingSource] = [RunnerMonitor(neighbours=Neighbours(lambda: service.pids))]
     if by_processes:
         sources.append(service)
-    wanted = families if by_processes else (*families, *PROCESS_FAMILIES)
+    wanted = _renamed(families, target.families)
+    wanted = wanted if by_processes else (*wanted, *PROCESS_FAMILIES)
     if target.connections_metric is not None:
         wanted = (*wanted, Family(family=target.connections_metric, name="database_connections"))
     watched.pop("prometheus", None)
     page = page_of(target)
     if page is not None:
         # What the Velro backend shows of itself adds to what its processes show: the page of another service need not have it.
-        optional = by_processes and target.connections_metric is None
+        optional = by_processes and target.connections_metric is None and not target.families
         way = transport if is_its_own(page, target) else None
         sources.append(PrometheusText(page, families=wanted, transport=way, optional=optional))
     sources += [_at(WATCHED[key], url, verify=target.verify) for key, url in watched.items()]
     sources += own_sources(own, target, transport)
     return tuple(sources)
+
+
+def _renamed(families: Sequence[Family], named: Sequence[PageFamily]) -> tuple[Family, ...]:
+    """The usual families, without those of a series for which the scenario names one of its own, and these."""
+    replaced = {page_series(each.series) for each in named}
+    kept = (family for family in families if family.name not in replaced)
+    return (*kept, *(Family(family=each.family, name=each.series, wanted=each.labels) for each in named))
 
 
 def _at(spec: SourceSpec, url: str, *, verify: bool) -> ReadingSource:

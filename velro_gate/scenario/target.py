@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from velro_gate.errors import MissingVariableError, UsageError
-from velro_gate.model.readings import WATCHED
+from velro_gate.model.readings import CONNECTIONS, PAGE_SERIES, WATCHED, PageFamily, page_series
 from velro_gate.model.scenario import Target
 from velro_gate.scenario.certificates import check_authorities, check_client_certificate
 from velro_gate.scenario.steps import check_path
@@ -48,6 +48,7 @@ def target_from(
     addresses = tuple(text for text in sources if text is not None)
     _check_files(spec, paths, faults)
     _check_sources(spec, addresses, url or "", faults)
+    families = _families(spec, faults)
     # An unset variable is no fault of the file, so it is in ``missing`` and not in ``faults``; a target cannot be made without
     # it.
     if faults or url is None or None in urls or None in watch.values() or None in files.values() or None in sources:
@@ -58,6 +59,7 @@ def target_from(
         health_path=spec.health,
         metrics_path=None if "prometheus" in watch else spec.metrics or None,
         connections_metric=spec.connections_metric,
+        families=families,
         watch=tuple((key, url) for key in WATCHED if (url := watch.get(key))),
         verify=spec.verify_tls,
         http2=spec.http2,
@@ -134,6 +136,23 @@ def _watched(spec: TargetSpec, environment: EnvironmentTexts, faults: Faults) ->
         if url:
             _check_url(where, text, url, source.schemes, faults.at(line))
     return found
+
+
+def _families(spec: TargetSpec, faults: Faults) -> tuple[PageFamily, ...]:
+    """What series are called on the metrics page; a series that no page shows is a fault."""
+    found = []
+    for series, named in spec.families.items():
+        if page_series(series) is None:
+            what = f"no metrics page shows a series {series!r} of the service"
+            faults.add(spec.line("families", series), what, did_you_mean(series, PAGE_SERIES) or "docs/data.md lists them")
+            continue
+        if series == CONNECTIONS and spec.connections_metric is not None:
+            what = "the database connections are named twice, by 'families' and by 'connections_metric'"
+            faults.add(spec.line("families", series), what, "keep one of them")
+        found.append(PageFamily(series=series, family=named.family, labels=tuple(sorted(named.labels.items()))))
+    if found and not spec.metrics and "prometheus" not in spec.watch:
+        faults.add(spec.line("families"), "'families' belong to a metrics page", "name the page under 'metrics'")
+    return tuple(found)
 
 
 def _check_files(spec: TargetSpec, paths: Mapping[str, str | None], faults: Faults) -> None:

@@ -126,6 +126,13 @@ def test_a_window_without_requests_has_no_latency_rather_than_latency_0() -> Non
     assert (first.sent, first.ok, first.rate) == (0, 0, 0.0)
 
 
+def test_hits_of_each_layer_and_misses_have_their_median_times_of_the_good_answers() -> None:
+    measured = samples([10.1, 10.2, 10.3, 10.4, 10.5], cache=[0, 1, 2, 3, 2], outcome=[0, 0, 0, 0, 1])
+    first = chart_windows(measured, run_of(measured, seconds=8.0), ["memory", "redis"])[0]
+    assert set(first.cache_p50) == {"miss", "memory", "redis"}
+    assert first.cache_p50["memory"] == pytest.approx(measured.response_time[2])
+
+
 def test_the_hit_rate_counts_only_answers_that_tell_of_the_cache() -> None:
     measured = samples([10.1, 10.2, 10.3, 10.4, 10.5], cache=[0, 1, 2, 3, 2])
     assert chart_windows(measured, run_of(measured, seconds=8.0))[0].hit_rate == 0.75

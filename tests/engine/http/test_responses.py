@@ -367,6 +367,9 @@ def test_cache_headers_become_codes(cache: bytes | None, layer: bytes | None, co
         ("Cache-Status: origin; hit\r\nCache-Status: edge; fwd=miss", FIRST_CACHE_LAYER, ["origin"]),
         ("Cache-Status: edge; fwd=miss; stored", CACHE_MISS, []),
         ("Cache-Status: edge; hit=?0; fwd=stale", CACHE_MISS, []),
+        ("Cache-Status: edge; fwd=bypass", NO_CACHE_HEADER, []),
+        ("Cache-Status: edge; fwd=method", NO_CACHE_HEADER, []),
+        ("Cache-Status: origin; fwd=miss, edge; fwd=Bypass", CACHE_MISS, []),
         ("Cache-Status: edge; detail=nothing", NO_CACHE_HEADER, []),
         ("CF-Cache-Status: HIT", FIRST_CACHE_LAYER, ["cloudflare"]),
         ("CF-Cache-Status: EXPIRED", CACHE_MISS, []),
@@ -386,6 +389,15 @@ def test_standard_headers_show_how_a_cache_answered(headers: str, code: int, nam
     shown = CacheLayers()
     folded = httpx.Headers([(name, value) for name, _, value in (line.partition(": ") for line in headers.split("\r\n"))])
     assert shown.shown(lambda name: found.encode() if (found := folded.get(name)) is not None else None) == code
+
+
+@pytest.mark.parametrize(("layers", "names"), [(("proxy",), ["proxy"]), ((), ["unnamed"]), (("a", "b"), ["a", "b", "unnamed"])])
+def test_a_hit_that_names_no_layer_belongs_to_the_only_one_that_the_scenario_names(
+    layers: tuple[str, ...], names: list[str]
+) -> None:
+    found = CacheLayers(CacheHeaders(layers=layers))
+    found.code(b"HIT", None)
+    assert found.names == names
 
 
 @pytest.mark.parametrize(

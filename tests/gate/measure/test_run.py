@@ -13,8 +13,10 @@ from tests.service import service
 from velro_gate.errors import InfeasibleError, StorageError, UnreachableError
 from velro_gate.gate.judge.verdict import reach_verdict, reread, write_reports
 from velro_gate.gate.measure.results import make_results
-from velro_gate.gate.measure.run import _first_known, run
-from velro_gate.model.run import Progress
+from velro_gate.gate.measure.run import _first_known, never_shown, run
+from velro_gate.model.readings import PageFamily
+from velro_gate.model.run import Progress, Reading
+from velro_gate.model.scenario import Target
 from velro_gate.model.verdict import Level
 from velro_gate.store.records import read_facts, read_record, read_samples
 
@@ -108,6 +110,17 @@ def test_the_runner_is_watched_while_the_load_runs(tmp_path: Path) -> None:
     facts = read_facts(results.folder)
     assert facts is not None
     assert {"runner"} <= {reading.source for reading in facts.readings}
+
+
+def test_a_family_that_a_page_never_showed_is_noted_unless_the_page_could_not_be_read_at_all() -> None:
+    named = (PageFamily(series="database_pool_size", family="shop_sise"),)
+    target = Target(url="http://s.test", metrics_path="/metrics", families=named, connections_metric="shop_connections")
+    up, down = (Reading(at=1.0, source="monitor", name="metrics_up", value=value) for value in (1.0, 0.0))
+    connections = Reading(at=1.0, source="service", name="database_connections", value=3.0)
+    assert never_shown(target, [up, connections]) == [
+        "database_pool_size is not watched: the metrics page never showed shop_sise"
+    ]
+    assert never_shown(target, [down]) == []
 
 
 def test_without_baselines_the_verdict_says_so_and_every_report_is_written(tmp_path: Path) -> None:

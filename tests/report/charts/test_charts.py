@@ -16,6 +16,7 @@ from tests.report.records import PRD, accepted, measured, record
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalability, Trial
 from velro_gate.model.charts.timeline import ChartData, TimeLine, Timeline
+from velro_gate.model.facts.bottlenecks import Bottleneck, ServiceStall
 from velro_gate.model.record import Estimate, ExperimentSummary, PhaseSummary, RunRecord
 from velro_gate.report.charts.over_time import placed
 from velro_gate.report.charts.shapes import MOST_POINTS, AxisKind, ChartSet, ChartView, InteractiveChart, Line, thinned
@@ -121,6 +122,44 @@ def test_an_experiment_is_marked_where_it_was_and_one_that_was_not_undone_until_
     (phase,) = found.phases
     assert [(each.name, each.start - phase.start) for each in found.broken] == [("redis gone", 10_000.0), ("stuck", 30_000.0)]
     assert found.broken[1].end == phase.end
+
+
+def test_a_bottleneck_is_marked_where_it_was_unless_it_lasted_through_its_phase() -> None:
+    def held_back(one: object) -> object:
+        made = tuple(
+            Bottleneck(start=start, end=end, strength=0.9, series=(), facts=ServiceStall(seconds=end - start, waiting=20))
+            for start, end in ((4.0, 8.0), (0.0, 1e6))
+        )
+        return dataclasses.replace(one, bottlenecks=made)  # type: ignore[type-var]
+
+    found = drawn(record(phases=(PRD,), reshape=held_back))  # type: ignore[arg-type]
+    ((phase,), (only,)) = found.phases, found.held_back
+    assert (only.name, only.start - phase.start, only.end - only.start) == ("service stall", 4_000.0, 4_000.0)
+
+
+def test_what_hits_and_misses_took_is_drawn_where_the_record_says_it(whole: ChartSet) -> None:
+    assert not [chart for chart in whole.charts if chart.name == "cache_times"]
+
+    def timed(one: PhaseSummary) -> PhaseSummary:
+        took = {"miss": 0.03, "memory": 0.01}
+        return dataclasses.replace(one, windows=tuple(dataclasses.replace(each, cache_p50=took) for each in one.windows))
+
+    (view,) = named(drawn(record(reshape=timed)), "cache_times").views
+    assert [(line.name, line.known[0]) for line in view.lines] == [("memory", 10.0), ("misses", 30.0)]
+
+
+def test_metrics_of_the_scenario_are_drawn_one_at_a_time_with_their_unit(whole: ChartSet) -> None:
+    assert not [chart for chart in whole.charts if chart.name == "own"]
+
+    def defined(one: PhaseSummary) -> PhaseSummary:
+        values = {"own:queue_length:count:lower": 4.0, "own:render:time:lower": 0.003}
+        return dataclasses.replace(one, windows=tuple(dataclasses.replace(each, own=values) for each in one.windows))
+
+    chart = named(drawn(record(reshape=defined)), "own")
+    assert [(view.name, view.unit, view.lines[0].known[0]) for view in chart.views] == [
+        ("queue length", "", 4.0),
+        ("render", "ms", 3.0),
+    ]
 
 
 def test_lines_have_a_gap_between_two_phases(whole: ChartSet) -> None:

@@ -143,3 +143,17 @@ def test_a_result_survives_its_file_and_a_damaged_one_is_refused() -> None:
     assert decode_capacity(encode_capacity(result())) == result()
     with pytest.raises(CodecError, match="names no schema"):
         decode_capacity("{}")
+
+
+def test_a_requirement_that_less_load_does_not_help_is_named() -> None:
+    stale = FigureName(step="all", metric="error_rate")
+    missed: dict[str, Any] = {"ending": Ending.TIME, "capacity": None, "met": None, "missed": 10.0}
+    falling = result(**missed, trials=(trial(10.0, 0.4, figure=stale), trial(50.0, 0.3, figure=stale)))
+    (said,) = (line for line in capacity_sentences(falling) if "did not help" in line)
+    assert said.startswith("less load did not help: error rate misses its limit at 10/s as at 50/s")
+    for trials in (
+        (trial(10.0, 0.1), trial(50.0, 0.3)),
+        (trial(10.0, 0.4), trial(50.0, 0.3, drowned=True)),
+        (trial(10.0, 0.4, figure=stale), trial(50.0, 0.3)),
+    ):
+        assert not any("did not help" in line for line in capacity_sentences(result(**missed, trials=trials)))

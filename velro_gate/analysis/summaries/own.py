@@ -7,7 +7,7 @@ made of it, and readings over less than half of the stretch show no rise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,10 +50,10 @@ def _measured(metric: OwnMetric, series: ResourceSeries, run: PhaseRun, rows: Sa
         return _of_buckets(metric, series, run)
     at, value = _inside(series, metric.name, run)
     if metric.origin.of_responses:
-        return _of_responses(metric.value, value, run)
+        return response_figure(metric.value, value, run.measured_until - run.measured_from)
     if metric.series is SeriesType.COUNTER:
         return _of_counter(metric.value, at, value, run)
-    return _of_gauge(metric.value, value)
+    return gauge_figure(metric.value, value)
 
 
 def _inside(series: ResourceSeries, name: str, run: PhaseRun) -> tuple[Floats, Floats]:
@@ -62,7 +62,8 @@ def _inside(series: ResourceSeries, name: str, run: PhaseRun) -> tuple[Floats, F
     return at[inside], value[inside]
 
 
-def _of_responses(wanted: OwnValue, value: Floats, run: PhaseRun) -> Estimate | None:
+def response_figure(wanted: OwnValue, value: Floats, seconds: float) -> Estimate | None:
+    """What is made of the values of responses within as many seconds."""
     n = len(value)
     if not n:
         return None
@@ -72,12 +73,13 @@ def _of_responses(wanted: OwnValue, value: Floats, run: PhaseRun) -> Estimate | 
         case OwnValue.SUM:
             return Estimate.exact(float(value.sum()), n=n)
         case OwnValue.RATE:
-            return Estimate.exact(float(value.sum()) / (run.measured_until - run.measured_from), n=n)
+            return Estimate.exact(float(value.sum()) / seconds, n=n)
         case _:
             return _of_times(wanted, value)
 
 
-def _of_gauge(wanted: OwnValue, value: Floats) -> Estimate | None:
+def gauge_figure(wanted: OwnValue, value: Floats) -> Estimate | None:
+    """What is made of the values of a gauge."""
     if not len(value):
         return None
     match wanted:
@@ -101,20 +103,28 @@ def _of_counter(wanted: OwnValue, at: Floats, value: Floats, run: PhaseRun) -> E
 
 
 def _of_buckets(metric: OwnMetric, series: ResourceSeries, run: PhaseRun) -> Estimate | None:
-    """A quantile as Prometheus computes it: as if the values inside of a bucket were spread evenly."""
     rises: dict[float, float] = {}
-    for source, name in series:
-        bound = _bound(name, metric.name + BOUND) if source == OWN else None
-        if bound is not None:
-            _, value = _inside(series, name, run)
-            if len(value) < 2 or bool((np.diff(value) < 0.0).any()):
-                return None
-            rises[bound] = float(value[-1] - value[0])
+    for bound, name in bucket_names(series, metric.name + BOUND).items():
+        _, value = _inside(series, name, run)
+        if len(value) < 2 or bool((np.diff(value) < 0.0).any()):
+            return None
+        rises[bound] = float(value[-1] - value[0])
+    return bucket_quantile(metric.value, rises)
+
+
+def bucket_names(series: ResourceSeries, prefix: str) -> dict[float, str]:
+    """The upper bound of each bucket of a histogram with the name of its readings."""
+    bounds = {name: _bound(name, prefix) for source, name in series if source == OWN}
+    return {bound: name for name, bound in bounds.items() if bound is not None}
+
+
+def bucket_quantile(wanted: OwnValue, rises: Mapping[float, float]) -> Estimate | None:
+    """A quantile as Prometheus computes it: as if the values inside of a bucket were spread evenly. rises: by upper bound."""
     bounds = sorted(rises)
     if not bounds or math.isfinite(bounds[-1]) or rises[bounds[-1]] <= 0.0:
         return None
     n = rises[bounds[-1]]
-    rank, counted = (metric.value.rank or 0.5) * n, round(min(n, _MOST_COUNTED))
+    rank, counted = (wanted.rank or 0.5) * n, round(min(n, _MOST_COUNTED))
     index = next(place for place, bound in enumerate(bounds) if rises[bound] >= rank)
     upper = bounds[index]
     if not math.isfinite(upper):
@@ -135,17 +145,23 @@ def _bound(name: str, prefix: str) -> float | None:
 
 
 def group_times(rows: Samples, group: Sequence[int]) -> Floats:
-    """The time of a group of steps in each pass of a user through it: the sum of its response times, pauses left out.
+    """The time of a group of steps in each pass of a user through it, see ``passes_of``."""
+    return passes_of(rows, group)[1]
+
+
+def passes_of(rows: Samples, group: Sequence[int]) -> tuple[Floats, Floats]:
+    """When each pass of a user through a group of steps began, and its time: the sum of its response times, pauses left out.
 
     group: indices of the steps, in the order of a journey. Only a pass in which each of them was taken and succeeded counts.
     """
+    nothing = np.empty(0), np.empty(0)
     if len(group) < 1:
-        return np.empty(0)
+        return nothing
     position = np.full(int(rows.step.max(initial=max(group))) + 1, -1)
     position[list(group)] = np.arange(len(group))
     members = rows.where(position[rows.step] >= 0)
     if not len(members):
-        return np.empty(0)
+        return nothing
     order = np.lexsort((members.due, members.user))
     place, user = position[members.step][order], members.user[order]
     begins = np.ones(len(order), np.bool_)
@@ -154,8 +170,8 @@ def group_times(rows: Samples, group: Sequence[int]) -> Floats:
     taken = np.diff(np.append(starts, len(order)))
     whole = np.add.reduceat(members.response_time[order], starts)
     good = np.minimum.reduceat(members.ok[order].astype(np.int8), starts) > 0
-    times: Floats = whole[(taken == len(group)) & good]
-    return times
+    kept = (taken == len(group)) & good
+    return members.due[order][starts][kept], whole[kept]
 
 
 def _of_times(wanted: OwnValue, times: Floats) -> Estimate | None:

@@ -7,7 +7,7 @@ measured is absent, never 0. Samples of requests that are not steps of the journ
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from velro_gate.analysis.summaries.averages import averages
 from velro_gate.analysis.summaries.broken.experiments import experiment_summaries
 from velro_gate.analysis.summaries.broken.measurements import experiment_measurements
 from velro_gate.analysis.summaries.own import own_measurements
+from velro_gate.analysis.summaries.own_windows import own_by_window
 from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
 from velro_gate.analysis.summaries.undelayed import undelayed
@@ -93,6 +94,10 @@ def summarise(
     best = undelayed(stretch.rows, run, _times_with_failures(stretch.rows, stretch.rows.ok, len(steps)), books, measured)
     measured[-1].update(_users_held(run), **resource_measurements(series, resources, run, books[-1].ok))
     measured[-1].update(own_measurements(own, series, run, stretch.rows, stretch.steps))
+    if own and charts:
+        grid = windows.chart_grid(stretch.seconds)
+        found_in = own_by_window(own, series, run, stretch.rows, stretch.steps, grid)
+        charts = tuple(replace(window, own=each) for window, each in zip(charts, found_in, strict=True))
     experiments = experiment_summaries(phase, steps, run, stretch.every, carried, counts, readings)
     for name, found in zip(stretch.groups, measured, strict=True):
         found.update(experiment_measurements(experiments, name))

@@ -116,6 +116,7 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
     lateness = quantiles_by_window(samples.lateness, due, grid, (0.99,))
     hits = _hit_rates(samples.cache, due, grid)
     cache = _cache_counts(samples.cache, due, grid, layers)
+    medians = _cache_medians(samples, due, grid, layers)
     errors = failures_by_window(samples, ended, grid.count)
     connected = connected_in(run.ticks, run.measured_from + grid.edges)
     return tuple(
@@ -132,6 +133,7 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
             hit_rate=hits[i],
             lateness_p99=lateness[i][0],
             cache=cache[i],
+            cache_p50=medians[i],
             errors={kind: int(counts[i]) for kind, counts in errors.items() if counts[i]},
         )
         for i, (start, end) in enumerate(zip(grid.edges[:-1].tolist(), grid.edges[1:].tolist(), strict=True))
@@ -200,8 +202,23 @@ def _hit_rates(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid) -> list[fl
     return [hit / n if n else None for hit, n in zip(hits, seen, strict=True)]
 
 
+def _cache_medians(samples: Samples, index: Ints, grid: Grid, layers: Sequence[str]) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = [{} for _ in range(grid.count)]
+    for code, name in _cache_names(layers).items():
+        mine = samples.ok & (samples.cache == code)
+        rows = quantiles_by_window(samples.response_time[mine], index[mine], grid, (0.50,))
+        for window, (median,) in zip(found, rows, strict=True):
+            if median is not None:
+                window[name] = median
+    return found
+
+
+def _cache_names(layers: Sequence[str]) -> dict[int, str]:
+    return {CACHE_MISS: MISS} | dict(enumerate(layers, start=FIRST_CACHE_LAYER))
+
+
 def _cache_counts(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid, layers: Sequence[str]) -> list[dict[str, int]]:
-    names = {CACHE_MISS: MISS} | dict(enumerate(layers, start=FIRST_CACHE_LAYER))
+    names = _cache_names(layers)
     found: list[dict[str, int]] = [{} for _ in range(grid.count)]
     for code in np.unique(cache[index >= 0]).tolist():
         if code in names:

@@ -13,7 +13,9 @@ from velro_gate.cli.evaluate.figures import print_figures
 from velro_gate.cli.options import FigureFormat, Format
 from velro_gate.cli.output import people, put, show
 from velro_gate.cli.world import real_effects
+from velro_gate.errors import VelroError
 from velro_gate.evaluation.curves import curves_svg
+from velro_gate.evaluation.results import Evaluated
 from velro_gate.evaluation.run import curve_points
 from velro_gate.evaluation.sandboxed.capacities import SandboxSearches, sandbox_capacities
 from velro_gate.evaluation.sandboxed.causes import CauseRuns, cause_figures
@@ -52,7 +54,14 @@ def evaluate_capacity(count: int, seed: int, sandbox: Path | None, minutes: floa
         return print_figures(list(said), format)
     with real_effects(None, verbose=False) as effects:
         searches = SandboxSearches(folder=sandbox, count=count, minutes=minutes)
-        figures = list(sandbox_capacities(searches, effects))
+        figures: list[Evaluated] = []
+        try:
+            figures.extend(sandbox_capacities(searches, effects))
+        except VelroError:
+            # Those that are whole stand as they are; the error follows.
+            if figures:
+                print_figures(figures, format)
+            raise
     return print_figures(figures, format)
 
 

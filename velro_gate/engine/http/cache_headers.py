@@ -15,6 +15,7 @@ _MEMBERS = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
 _PARAMETERS = re.compile(r'(?:[^;"]|"(?:[^"\\]|\\.)*")+')
 _CLOUDFLARE_HIT = frozenset({"hit", "stale", "updating", "revalidated"})
 _CLOUDFLARE_MISS = frozenset({"miss", "expired"})
+_NOT_LOOKED_UP = frozenset({"bypass", "method"})
 _MOST_LETTERS = 24
 """Of a layer's name: it comes from the service, and stands in tables and comments."""
 
@@ -64,7 +65,8 @@ def _cache_status(text: str) -> CacheReading | None:
         # RFC 9211, 2.1; a boolean parameter may be written as ?0 (RFC 9651, 3.3.6).
         if "hit" in keys and keys["hit"] != "?0":
             return True, _layer_name(name)
-        answered = answered or "fwd" in keys or "hit" in keys
+        # What a cache does not handle is no look-up, as with Cloudflare's BYPASS and DYNAMIC.
+        answered = answered or "hit" in keys or keys.get("fwd", "bypass").lower() not in _NOT_LOOKED_UP
     return (False, "") if answered else None
 
 

@@ -490,7 +490,7 @@ class CacheLayers:
             return CACHE_MISS
         if cache is None and name in ("", "none", "miss", "origin"):
             return CACHE_MISS
-        return self._layer(name or "unnamed")
+        return self._layer(name or (self._headers.layers[0] if len(self._headers.layers) == 1 else "unnamed"))
 
     def _layer(self, name: str) -> int:
         if name not in self.names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,13 +20,14 @@ from velro_gate.errors import BrokenError, UnreachableError, VelroError
 from velro_gate.gate.measure.run import run_trio
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.masking import mask
-from velro_gate.model.metric.own import BOUND, MetricOrigin
+from velro_gate.model.metric.own import BOUND, MetricOrigin, OwnMetric, OwnValue
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.samples import Outcome, Samples
 from velro_gate.model.scenario import LoginAuth, OpenArrivals, Phase, Scenario, Step, Target
 from velro_gate.monitor import ReadingSource, SourceError, sources_for
 from velro_gate.monitor.sources.own import own_sources
 from velro_gate.monitor.sources.prometheus import PrometheusText
+from velro_gate.report.text.figures import figure
 
 RATE = 10.0
 """Requests a second: polite, and quick enough for a person who waits."""
@@ -61,7 +62,8 @@ def ask_services(setup: Setup, *, wait_seconds: float = 0.0) -> Replies:
 
 
 async def _ask(setup: Setup, wait_seconds: float) -> Replies:
-    watched = {name: await _fault_of(source) for name, source in _sources(setup)}
+    tried = {name: await _tried(source) for name, source in _sources(setup)}
+    watched = {name: fault for name, (fault, _) in tried.items()}
     # A page of metrics that nobody asked for may be missing: its path is a guess.
     silent = tuple(f"{name} ({fault})" for name, fault in watched.items() if fault and name in _NAMED.values())
     sources = [f"{name}: {fault or 'answers'}." for name, fault in watched.items()]
@@ -69,7 +71,7 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
         health = await preflight(setup.scenario.target, wait_seconds=wait_seconds)
     except UnreachableError as error:
         return Replies(sentences=tuple(sources), refusal=error, silent=silent)
-    rows, values = await _each_step(setup)
+    rows, values = await _each_step(setup.scenario, setup.secrets)
     wrong = [name for name, _, good in rows if not good]
     refusal = None
     if wrong:
@@ -81,7 +83,8 @@ async def _ask(setup: Setup, wait_seconds: float) -> Replies:
         )
     steps = [f"Step {name}: {what}." for name, what, _ in rows]
     # After the steps: many services show a metric from its first value on.
-    sources += [*await _own_metrics(setup.scenario), *_own_values(setup.scenario, values)]
+    sources += await _lacking(setup)
+    sources += [*await _own_metrics(setup.scenario), *_of_responses(setup.scenario.metrics, values)]
     return Replies(sentences=(f"Health: {health}.", *steps, *sources), refusal=refusal, silent=silent)
 
 
@@ -110,7 +113,7 @@ async def _own_metrics(scenario: Scenario) -> list[str]:
             with trio.fail_after(_SECONDS):
                 shown.update(name.partition(BOUND)[0] for name in await source.read())
         except SourceError as error:
-            said.append(f"Own metrics: {error.of or 'their collector'} {error}.")
+            said.append(f"Own metrics: {f'{error.of} ' if error.of else ''}{error}.")
         except trio.TooSlowError:
             said.append("Own metrics: their collector does not answer in time.")
         finally:
@@ -124,40 +127,74 @@ async def _own_metrics(scenario: Scenario) -> list[str]:
     return said
 
 
-def _own_values(scenario: Scenario, values: Mapping[str, int]) -> Iterator[str]:
-    """Which of the scenario's own metrics the responses of the steps gave a value. values: how many, by metric."""
-    for metric in scenario.metrics:
-        if metric.origin.of_responses:
-            count = values.get(metric.name, 0)
-            of = f" of {metric.steps[0]}" if metric.steps else ""
-            missing = f"no response{of} gave a value, check the {metric.origin} {metric.what}"
-            found = f"{units.counted(units.format_whole(count), 'response')}{of} gave a value" if count else missing
-            yield f"Own metric {metric.name}: {found}."
+def _of_responses(metrics: Sequence[OwnMetric], values: Mapping[str, Sequence[float]]) -> list[str]:
+    """What each metric of headers and bodies found in the good responses to the trial requests. values: by metric."""
+    said = []
+    for metric in metrics:
+        if not metric.origin.of_responses:
+            continue
+        kind = "header" if metric.origin is MetricOrigin.HEADER else "number or text at"
+        whose = f"of {metric.steps[0]}" if metric.steps else "of any step"
+        found = values.get(metric.name, ())
+        if not found:
+            said.append(f"Own metric {metric.name}: not found, no good response {whose} has the {kind} {metric.what}.")
+        elif metric.value is OwnValue.SHARE:
+            of = f"{int(sum(found))} of {units.format_counted(len(found), 'response')}"
+            said.append(f"Own metric {metric.name}: {of} {'has' if sum(found) == 1 else 'have'} {metric.equals!r}.")
+        else:
+            low, high = (_shown(metric, edge) for edge in (min(found), max(found)))
+            span = low if low == high else f"{low} to {high}"
+            said.append(f"Own metric {metric.name}: {span} in {units.format_counted(len(found), 'response')}.")
+    return said
 
 
-async def _fault_of(source: ReadingSource) -> str | None:
-    """Why a source cannot be read; None when it can be."""
+def _shown(metric: OwnMetric, value: float) -> str:
+    """One value as it came, in base units; what a rate is made of is no rate itself."""
+    value *= metric.factor
+    return units.format_number(value) if metric.value is OwnValue.RATE else figure(metric.metric, value)
+
+
+async def _lacking(setup: Setup) -> list[str]:
+    """Families that the scenario names and its metrics page does not show: a misspelled one shows before the load."""
+    target = setup.scenario.target
+    if not target.named_families:
+        return []
+    pages = [source for _, source in _sources(setup) if isinstance(source, PrometheusText)]
+    return families_not_shown(target, {series for page in pages for series in (await _tried(page))[1]})
+
+
+def families_not_shown(target: Target, shown: Container[str]) -> list[str]:
+    """The same from the series that the page shows."""
+    return [
+        f"Series {series}: not shown yet, check {family} and its labels."
+        for series, family in target.named_families
+        if series not in shown
+    ]
+
+
+async def _tried(source: ReadingSource) -> tuple[str | None, frozenset[str]]:
+    """Why a source cannot be read, None when it can be; and the names of what was read."""
     try:
         with trio.fail_after(_SECONDS):
-            await source.read()
+            return None, frozenset(await source.read())
     except trio.TooSlowError:
-        return "does not answer in time"
+        return "does not answer in time", frozenset()
     except SourceError as error:
-        return str(error)
+        return str(error), frozenset()
     except OSError as error:
-        return error.strerror or type(error).__name__
+        return error.strerror or type(error).__name__, frozenset()
     finally:
         with trio.move_on_after(1.0, shield=True):
             await source.aclose()
-    return None
 
 
-async def _each_step(setup: Setup) -> tuple[list[tuple[str, str, bool]], Counter[str]]:
-    """Each step with what came, and whether that is what it expects; and how many values the scenario's own metrics got, by
-    name. The engine itself asks, as one user on two walks.
+async def _each_step(
+    scenario: Scenario, secrets: Mapping[str, str]
+) -> tuple[list[tuple[str, str, bool]], dict[str, list[float]]]:
+    """Each step with what came, and whether that is what it expects; and what own metrics found in the responses.
+
+    The engine itself asks, as one user on two walks.
     """
-    scenario = setup.scenario
-    # Rare steps as well: a plan is asked whether it works, not how it is distributed.
     certain = tuple(dataclasses.replace(step, probability=1.0) for step in scenario.steps)
     journeys = scenario.journey is not None
     # The first walk begins in the middle of a journey, so only with two of them every step is met.
@@ -165,7 +202,7 @@ async def _each_step(setup: Setup) -> tuple[list[tuple[str, str, bool]], Counter
     arrivals = OpenArrivals(rate=RATE, spacing="even", journeys=journeys)
     phase = Phase(name="once", users=1, ramp=0.0, duration=count / RATE, arrivals=arrivals)
     parts: list[Samples] = []
-    load = Load(scenario=dataclasses.replace(scenario, steps=certain), phases=(phase,), secrets=setup.secrets)
+    load = Load(scenario=dataclasses.replace(scenario, steps=certain), phases=(phase,), secrets=secrets)
     result = await run_load(load, origin=trio.current_time(), sink=lambda _, samples: parts.append(samples))
     samples = Samples.concatenate(parts)
     asked = {step.name: step for step in certain}
@@ -173,7 +210,9 @@ async def _each_step(setup: Setup) -> tuple[list[tuple[str, str, bool]], Counter
         asked[f"{scenario.auth.step.name} (login)"] = scenario.auth.step
     found = [(name, *_came(samples.where(samples.step == at), step)) for at, (name, step) in enumerate(asked.items())]
     gone = next((ran.service_gone for ran in result.phases if ran.service_gone is not None), None)
-    values = Counter({each.name: len(each.value) for ran in result.phases for each in ran.values})
+    values: dict[str, list[float]] = {}
+    for seen in (each for ran in result.phases for each in ran.values):
+        values.setdefault(seen.name, []).extend(seen.value)
     return [(name, what if gone is None or good else gone, good) for name, what, good in found], values
 
 

@@ -26,9 +26,10 @@ from velro_gate.gate.measure.run import make_room, run_trio, stop_on_signal, sum
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Trial
 from velro_gate.model.masking import secret_values
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.run import LoadResult, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import OpenArrivals, Phase
+from velro_gate.model.scenario import ALL_STEPS, OpenArrivals, Phase
 from velro_gate.model.verdict import Trust
 from velro_gate.report.sentences.findings import words
 from velro_gate.store.capacity import write_capacity
@@ -300,7 +301,7 @@ class _Search:
 
     def _say(self, trial: Trial) -> None:
         how = "the service falls behind" if trial.drowned else f"p95 {units.format_seconds(trial.p95)}"
-        found = "misses the requirements" if trial.score > 0.0 else "meets the requirements"
+        found = f"misses the requirements{_missed(trial)}" if trial.score > 0.0 else "meets the requirements"
         self._effects.say(f"{self._load(trial.load)}: {found}, {how}")
 
     def result(self) -> CapacityResult:
@@ -321,6 +322,14 @@ class _Search:
             scalability=fit_scalability(points) if missed is not None else None,
             reason=self._reason,
         )
+
+
+def _missed(trial: Trial) -> str:
+    """Which of them decided: `` (p95 of list_items)``; it may be one that falls with the load, such as a hit rate."""
+    if trial.figure is None:
+        return ""
+    step = "" if trial.figure.step == ALL_STEPS else f" of {trial.figure.step}"
+    return f" ({METRICS[trial.figure.metric].label}{step})"
 
 
 async def _follow(stop: trio.Event, ended: trio.Event) -> None:

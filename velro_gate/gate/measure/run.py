@@ -39,8 +39,9 @@ from velro_gate.model.metric.own import OWN, MetricOrigin
 from velro_gate.model.record import GeneratorNoise, PhaseSummary, Plan, RunRecord
 from velro_gate.model.run import FirstFailure, LoadResult, PhaseRun, Progress, Reading, RunFacts
 from velro_gate.model.samples import Samples
-from velro_gate.model.scenario import Phase
+from velro_gate.model.scenario import Phase, Target
 from velro_gate.monitor import sources_for, watch
+from velro_gate.monitor.watching import MONITOR
 from velro_gate.report.parts.measured import failed_kind
 from velro_gate.store.records import SampleWriter, read_samples, write_record
 
@@ -247,8 +248,18 @@ async def _measure(
             experimenting=experimenting,
             broken=keep_broken,
         )
+        for sentence in never_shown(target, readings):
+            note(sentence)
         keep((result, readings, None if isinstance(noise, NullRunMissing) else noise, broken))
         nursery.cancel_scope.cancel()
+
+
+def never_shown(target: Target, readings: Sequence[Reading]) -> list[str]:
+    """The families that the scenario names and a metrics page that could be read never showed, with their series."""
+    page_read = any(each.source == MONITOR and each.name == "metrics_up" and each.value > 0.0 for each in readings)
+    shown = {each.name for each in readings if each.source == "service"}
+    missing = [(series, family) for series, family in target.named_families if series not in shown]
+    return [f"{series} is not watched: the metrics page never showed {family}" for series, family in missing if page_read]
 
 
 async def watched_load(

@@ -71,6 +71,30 @@ _MOST_LETTERS = 60
 """Of a statement's words in the name of its reading."""
 
 
+_REASONS = (
+    "Connection refused",
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "timeout expired",
+    "does not exist",
+    "could not translate host name",
+    "Name or service not known",
+    "failed to resolve host",
+    "too many clients",
+    "remaining connection slots are reserved",
+    "certificate verify failed",
+    "server does not support SSL",
+    "permission denied",
+)
+"""What PostgreSQL and its library say of a failure that a user can act on; the rest of their text stays unseen."""
+
+
+def reason_of(said: str) -> str:
+    """The reason in the text of an error, without the parts that may repeat the connection string; empty: none is known."""
+    return next((reason for reason in _REASONS if reason.lower() in said.lower()), "")
+
+
 class PostgresActivity:
     """Reads one database over a connection that is kept open, in a worker thread."""
 
@@ -120,7 +144,8 @@ class PostgresActivity:
         except psycopg.Error as error:
             self._close()
             # The text of a connection error may repeat the connection string.
-            raise SourceError(f"it cannot be read ({(error.sqlstate or type(error).__name__)[:40]})") from error
+            known = reason_of(str(error)) or (error.sqlstate or type(error).__name__)[:40]
+            raise SourceError(f"it cannot be read ({known})") from error
         except SourceError:
             self._close()
             raise

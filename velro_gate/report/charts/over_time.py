@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from velro_gate.model.charts.timeline import Timeline
+from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import MISS, PhaseSummary, RunRecord, Window
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Verdict
@@ -18,14 +19,15 @@ from velro_gate.report.charts.shapes import (
     RATE,
     SHARE,
     AxisKind,
-    BrokenStretch,
     ChartLevel,
     ChartView,
     DisplayScale,
     InteractiveChart,
     Line,
+    MarkedStretch,
     Stretch,
     mean,
+    scale_of,
     spans_in_words,
     thinned,
 )
@@ -36,6 +38,8 @@ MOST_STEPS = 30
 """Steps that can be chosen: a page is to stay small."""
 _LONGEST = 1e9
 """Seconds; beyond it milliseconds are no date that a browser knows."""
+_MOST_MARKED = 0.8
+"""Share of a phase beyond which a bottleneck is no event in it."""
 _DRAIN = 1.0
 """Seconds between two phases where only the record is there."""
 
@@ -79,10 +83,10 @@ def stretches(phases: Sequence[_Placed]) -> tuple[Stretch, ...]:
     )
 
 
-def broken_stretches(phases: Sequence[_Placed]) -> tuple[BrokenStretch, ...]:
+def broken_stretches(phases: Sequence[_Placed]) -> tuple[MarkedStretch, ...]:
     """What was broken on purpose, and when; of an experiment that was not undone, all that follows in its phase."""
     return tuple(
-        BrokenStretch(
+        MarkedStretch(
             name=visible(each.name),
             start=_ms(one.start + each.begun),
             end=_ms(one.end if each.ended is None else one.start + each.ended),
@@ -90,6 +94,16 @@ def broken_stretches(phases: Sequence[_Placed]) -> tuple[BrokenStretch, ...]:
         for one in phases
         for each in one.phase.experiments
         if each.begun < one.phase.measured_seconds
+    )
+
+
+def held_back_stretches(phases: Sequence[_Placed]) -> tuple[MarkedStretch, ...]:
+    """When a bottleneck was found; not of one that lasted through its phase, which would only paint all of it."""
+    return tuple(
+        MarkedStretch(name=found.code.replace("-", " "), start=_ms(one.start + found.start), end=_ms(one.start + found.end))
+        for one in phases
+        for found in one.phase.bottlenecks
+        if found.end - found.start < _MOST_MARKED * one.phase.measured_seconds
     )
 
 
@@ -109,6 +123,8 @@ class OverTime:
         yield self._errors()
         yield self._chart("users", "Virtual users connected", [self._users()], COUNT)
         yield self._hit_rates()
+        yield from self._cache_times()
+        yield from self._own_metrics()
         yield self._watched("cpu", "CPU", _CPU, CORES)
         yield self._watched("memory", "Memory", _MEMORY, BYTES)
         yield self._watched("pool", "Connection pool", _POOL, COUNT)
@@ -250,6 +266,39 @@ class OverTime:
         title = "Cache hits" + (" by layer, share of all look-ups" if len(layers) > 1 else "")
         return self._chart("hits", title, lines, SHARE, limits=limits)
 
+    def _cache_times(self) -> Iterator[InteractiveChart | str]:
+        """What a hit of each layer and a miss took; nothing where the record does not say it, as older ones do not."""
+        names = dict.fromkeys(name for one in self.phases for window in one.phase.windows for name in window.cache_p50)
+        layers = [name for name in names if name != MISS][:4]
+        lines = [
+            self._over_windows("misses" if name == MISS else visible(name), colour, _each(_median_of(name)), MILLISECONDS, max)
+            for colour, name in zip((1, 3, 5, 6, 2), [*layers, *({MISS} & names.keys())], strict=False)
+        ]
+        if lines:
+            yield self._chart("cache_times", "Median response time of cache hits and misses", lines, MILLISECONDS)
+
+    def _own_metrics(self) -> Iterator[InteractiveChart]:
+        """The metrics that the scenario defines itself, one of them at a time; nothing where it defines none."""
+        names = dict.fromkeys(name for one in self.phases for window in one.phase.windows for name in window.own)
+        views = []
+        for metric in list(names)[:MOST_STEPS]:
+            scale = scale_of(metric)
+            label = visible(METRICS[metric].label)
+            line = self._over_windows(label, 1, _each(_own_value(metric)), scale, mean)
+            limits = self._limits((metric,), ALL_STEPS, scale)
+            views.append(ChartView(name=label, lines=(line,), limits=limits, unit=scale.unit))
+        if views:
+            first, scale = views[0], scale_of(next(iter(names)))
+            yield InteractiveChart(
+                name="own",
+                title="Metrics of this scenario",
+                kind=AxisKind.TIME,
+                unit=first.unit,
+                described=f"{first.name} over the run: {spans_in_words(first.lines, scale)}.",
+                views=tuple(views),
+                choose="Metric",
+            )
+
     def _watched(
         self, name: str, title: str, wanted: Sequence[tuple[str, str, str, bool]], scale: DisplayScale
     ) -> InteractiveChart | str:
@@ -356,6 +405,14 @@ def _share_of(layer: str) -> Read:
         return window.cache.get(layer, 0) / asked if asked else None
 
     return share
+
+
+def _median_of(layer: str) -> Read:
+    return lambda window: window.cache_p50.get(layer)
+
+
+def _own_value(metric: str) -> Read:
+    return lambda window: window.own.get(metric)
 
 
 def _ms(seconds: float) -> float:

@@ -145,8 +145,8 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BrokenStretch:
-    """A stretch in which something was broken on purpose."""
+class MarkedStretch:
+    """A stretch in which something was broken on purpose, or in which a bottleneck was found."""
 
     name: str
     start: float
@@ -159,7 +159,8 @@ class ChartSet:
 
     charts: tuple[InteractiveChart, ...]
     phases: tuple[Stretch, ...] = ()
-    broken: tuple[BrokenStretch, ...] = ()
+    broken: tuple[MarkedStretch, ...] = ()
+    held_back: tuple[MarkedStretch, ...] = ()
     missing: tuple[str, ...] = field(default=())
     """What has no chart, with the reason."""
 

@@ -10,8 +10,8 @@ from velro_gate.model.charts.timeline import ChartData
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.charts import aside
-from velro_gate.report.charts.over_time import MISSING, OverTime, broken_stretches, placed, stretches
-from velro_gate.report.charts.shapes import ChartLevel, ChartSet, ChartView, InteractiveChart
+from velro_gate.report.charts.over_time import MISSING, OverTime, broken_stretches, held_back_stretches, placed, stretches
+from velro_gate.report.charts.shapes import ChartLevel, ChartSet, ChartView, InteractiveChart, MarkedStretch
 
 _HOSTILE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'\u2028\u2029"}
 
@@ -30,6 +30,7 @@ def chart_set(record: RunRecord, verdict: Verdict, data: ChartData) -> ChartSet:
         charts=(*drawn[:2], *(chart for chart in others[:2] if chart is not None), *drawn[2:], *filter(None, others[2:])),
         phases=stretches(phases),
         broken=broken_stretches(phases),
+        held_back=held_back_stretches(phases),
         missing=tuple(MISSING[name] for name in made if isinstance(name, str)),
     )
 
@@ -39,13 +40,18 @@ def encoded(charts: ChartSet) -> str:
     places: dict[tuple[float, ...], int] = {}
     document = {
         "phases": [{"name": one.name, "ramp": one.ramp, "start": one.start, "end": one.end} for one in charts.phases],
-        "broken": [{"name": one.name, "start": one.start, "end": one.end} for one in charts.broken],
+        "broken": _marked(charts.broken),
+        "held": _marked(charts.held_back),
         "charts": [_chart(chart, places) for chart in charts.charts],
         # Filled while the charts are written: most lines share their places.
         "places": places,
     }
     document["places"] = [list(place) for place in places]
     return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_HOSTILE)
+
+
+def _marked(stretches: Sequence[MarkedStretch]) -> list[dict[str, Any]]:
+    return [{"name": one.name, "start": one.start, "end": one.end} for one in stretches]
 
 
 def _chart(chart: InteractiveChart, places: dict[tuple[float, ...], int]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def capacity_sentences(found: CapacityResult) -> list[str]:
     by = [] if limited is None else [f"limited by: {bottleneck_words(limited).sentence}"]
     unknown = f"whether the plan's {_load(found, found.wanted)} meet the requirements was not shown"
     open_ended = [unknown] if found.carries_plan is None else []
-    return [*_headroom(found), *by, *_ending(found), *open_ended, *scalability_sentences(found.scalability)]
+    return [*_headroom(found), *by, *_ending(found), *_no_help(found), *open_ended, *scalability_sentences(found.scalability)]
 
 
 def _headroom(found: CapacityResult) -> Iterator[str]:
@@ -80,6 +80,21 @@ def _ending(found: CapacityResult) -> Iterator[str]:
             yield f"the search ended early: {found.reason or 'it was interrupted'}"
         case Ending.NONE_MET:
             yield "even the lowest load missed the requirements: fix what they miss before you look for a capacity"
+
+
+def _no_help(found: CapacityResult) -> Iterator[str]:
+    """Where less load changed nothing: a limit that an idle service misses too, or a figure that load makes better."""
+    trials = sorted(found.trials, key=lambda one: one.load)
+    if found.met is not None or len(trials) < 2:
+        return
+    low, high = trials[0], trials[-1]
+    if low.figure is None or low.figure != high.figure or high.drowned or low.score < high.score:
+        return
+    figure = subject(low.figure.metric, low.figure.step)
+    yield (
+        f"less load did not help: {figure} misses its limit at {_load(found, low.load)} as at {_load(found, high.load)}; "
+        "remove or change this requirement before you look for a capacity"
+    )
 
 
 def _within(found: CapacityResult) -> str:

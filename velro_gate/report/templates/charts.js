@@ -26,7 +26,7 @@
   // Colours are the page's own. They are set again when the reader changes between light and dark.
   function readColours() {
     const style = getComputedStyle(page);
-    for (const name of ["ink", "soft", "paper", "panel", "rule", "fail", "c1", "c2", "c3", "c4", "c5", "c6"])
+    for (const name of ["ink", "soft", "paper", "panel", "rule", "fail", "warn", "c1", "c2", "c3", "c4", "c5", "c6"])
       colours[name] = style.getPropertyValue("--" + name).trim();
   }
   function paint(model, property, colour) {
@@ -110,9 +110,12 @@
       box.append(row);
     };
     if (chart.kind === "time") {
-      const phase = phaseAt(place), broken = data.broken.filter(one => place >= one.start && place <= one.end);
-      line(clock(place) + (phase ? " · " + phase.name + (place < phase.start ? " (ramp)" : "") : ""), null, true);
-      for (const one of broken) line("experiment " + one.name, "fail");
+      const phase = phaseAt(place), now = one => place >= one.start && place <= one.end;
+      // Sentences on a phase count its own seconds, the axis those of the run.
+      const within = phase && (place < phase.start ? " (ramp)" : ", " + ((place - phase.start) / 1000).toFixed(1) + " s");
+      line(clock(place) + (phase ? " · " + phase.name + within : ""), null, true);
+      for (const one of data.broken.filter(now)) line("experiment " + one.name, "fail");
+      for (const one of data.held.filter(now)) line(one.name, "warn");
     } else if (chart.kind === "spread") line(number(place) + " " + chart.unit, null, true);
     else if (chart.kind === "curve") line(number(place) + " " + view.across, null, true);
     else line(view.labels[Math.round(place) - (chart.kind === "pairs" ? 1 : 0)] || "", null, true);
@@ -205,11 +208,12 @@
 
   function drawPhases(figure, state) {
     for (const phase of data.phases) drawPhase(figure, state, phase);
-    for (const broken of data.broken) {
-      const box = new BoxAnnotation({left: broken.start, right: broken.end, line_alpha: 0, fill_alpha: 0.13, level: "underlay"});
-      paint(box, "fill_color", "fail");
-      figure.add_layout(box);
-    }
+    for (const [colour, stretches] of [["fail", data.broken], ["warn", data.held]])
+      for (const one of stretches) {
+        const box = new BoxAnnotation({left: one.start, right: one.end, line_alpha: 0, fill_alpha: 0.13, level: "underlay"});
+        paint(box, "fill_color", colour);
+        figure.add_layout(box);
+      }
   }
   function drawPhase(figure, state, phase) {
     const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 1, level: "underlay"});

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
+from velro_gate.model.readings import PAGE_SERIES
 from velro_gate.scenario.syntax.quantities import Name
-from velro_gate.scenario.syntax.spec import Spec, exactly_one, only
+from velro_gate.scenario.syntax.spec import Spec, exactly_one, one_key, only
 
 _HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}$"
 _Header = Annotated[str, Field(pattern=_HEADER), AfterValidator(str.lower)]
@@ -25,6 +28,29 @@ class CacheSpec(Spec):
     )
 
 
+_FAMILY = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
+
+
+class FamilySpec(Spec):
+    """A family of the service's metrics page that stands for one of its series."""
+
+    family: str = Field(pattern=_FAMILY, description="Its name on the page; lines with equal names are added up.")
+    labels: dict[str, str] = Field(default_factory=dict, description="Labels that the lines must have.")
+
+
+class _BySeries:
+    """Lets an editor complete the series under ``families``; the reader itself explains an unknown one."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        shown = handler(schema)
+        family = shown.pop("additionalProperties")
+        patterns = [re.sub(r"\{\w+\}", "[A-Za-z0-9_.-]+", name) for name in PAGE_SERIES]
+        return {**shown, "patternProperties": {f"^{one}$": family for one in patterns}, "additionalProperties": False}
+
+
+FamiliesKey = Annotated[dict[str, Annotated[FamilySpec, one_key("family")]], _BySeries()]
+"""By the series of the service that they stand for."""
+
 OWN_METRIC = r"^own\.[a-z][a-z0-9_]{0,39}$"
 """How requirements name a metric of the scenario."""
 
@@ -37,7 +63,6 @@ _BELONGS = {
     "step": _OF_RESPONSES,
     "equals": _OF_RESPONSES,
 }
-_FAMILY = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"
 
 
 class MetricSpec(Spec):

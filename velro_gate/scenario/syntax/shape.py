@@ -16,7 +16,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.readings import WATCHED
 from velro_gate.model.scenario import MOST_PRIMARY
 from velro_gate.scenario.syntax.experiment_shape import ExperimentSpec, ProxySpec
-from velro_gate.scenario.syntax.observed import OWN_METRIC, CacheSpec, MetricsKey
+from velro_gate.scenario.syntax.observed import OWN_METRIC, CacheSpec, FamiliesKey, MetricsKey
 from velro_gate.scenario.syntax.quantities import (
     Count,
     Factor,
@@ -81,6 +81,9 @@ class TargetSpec(Spec):
         None,
         pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*$",
         description="Metric on that page that counts database connections.",
+    )
+    families: FamiliesKey = Field(
+        default_factory=dict, description="What series of the service are called on that page, such as database_pool_in_use."
     )
     redis_url: str | None = Field("${env.REDIS_URL:-}", description="Redis to watch; empty or null for none.")
     database_url: str | None = Field("${env.DATABASE_URL:-}", description="PostgreSQL to watch; empty or null for none.")
