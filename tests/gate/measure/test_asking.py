@@ -93,6 +93,7 @@ def test_a_metric_of_responses_shows_what_the_trial_requests_brought(
     assert asking._of_responses([metric], {"m": values} if values else {}) == [sentence]
 
 
+@pytest.mark.real
 def test_the_trial_requests_are_looked_at_by_the_engine_itself() -> None:
     body = b'{"n": 7}'
     answer = b"HTTP/1.1 200 OK\r\nX-Time: 12\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
