@@ -41,6 +41,7 @@ LONGEST_FIRST = (
 """Beginnings of paths below ``tests`` whose files take longest: begun first, so that none of them is waited for at the end."""
 
 
+@cache
 def rank_of(path: Path) -> int:
     """The place of a file's tests in the order of the run."""
     below = path.relative_to(ROOT / "tests").as_posix()
@@ -84,6 +85,7 @@ def left_out(path: Path, expression: str) -> bool:
     return f"not {kind_of(path)}" in expression.split(" and ")
 
 
+@cache
 def kind_of(path: Path) -> str | None:
     """The mark of all tests of a file: ``act``, ``real``, or none."""
     if "act" in path.relative_to(ROOT / "tests").parts:
