@@ -62,7 +62,7 @@ def piece() -> Samples:
     """Some samples."""
     random = np.random.default_rng(1)
     times = dict.fromkeys(("due", "sent", "done"), np.sort(random.random(CHUNK)))
-    others = {name: random.integers(0, 100, CHUNK).astype(kind) for name, kind in COLUMNS.items() if name not in times}
+    others = {name: random.integers(0, 10, CHUNK).astype(kind) for name, kind in COLUMNS.items() if name not in times}
     return Samples(**times, **others)
 
 

@@ -55,9 +55,11 @@ class Usage:
         self._seen: list[tuple[float, dict[str, float]]] = []
 
     def observe(self, progress: Progress) -> None:
-        """Once a second; the first and the last of them count."""
-        if _SETTLED <= progress.elapsed <= self._until:
-            self._seen = [*self._seen[:1], (progress.elapsed, _cpu_by_role())]
+        """Once a second; at the beginning and at the end it looks, since that takes CPU itself."""
+        begins = not self._seen and progress.elapsed >= _SETTLED
+        ends = len(self._seen) == 1 and progress.elapsed >= self._until - _SETTLED
+        if begins or ends:
+            self._seen.append((progress.elapsed, _cpu_by_role()))
 
     def rates(self) -> dict[str, float]:
         """Core-seconds a second; empty where the load ended before it was seen twice."""
