@@ -21,6 +21,7 @@ import resource
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ import trio.testing
 from benchmarks.cluster_apart import held, show_apart, show_repetition
 from benchmarks.cluster_local import exactness, only_head
 from benchmarks.cluster_overhead import overhead
+from benchmarks.cluster_reduced import only_reduced, show_reduced
 from benchmarks.cluster_tries import faults, lane
 from benchmarks.processes import carry_out, module, our_environment
 from benchmarks.table import Page, at_most, figures_table, options
@@ -42,7 +44,7 @@ from velro_gate.store.records import SampleWriter
 
 MERGE_SECONDS, MERGE_MEMORY = 5.0, 1e9
 CHUNK = 16_384
-PARTS = ("merge", "local", "apart", "faults", "repeat", "overhead", "held")
+PARTS = ("merge", "reduced", "local", "apart", "faults", "repeat", "overhead", "held")
 
 
 def merge(workers: int = 10, rows: int = 1_000_000) -> tuple[float, float]:
@@ -142,29 +144,32 @@ def main() -> None:
     arguments.add_argument("--users", type=int, default=200_000, help="of the part held")
     arguments.add_argument("--only-head", action="store_true", help="used by this program")
     arguments.add_argument("--only-lane", action="store_true", help="used by this program")
+    arguments.add_argument("--samples", type=int, nargs=2, default=[10, 10_000_000], help="of reduced: workers, rows of each")
+    arguments.add_argument("--length", type=float, default=5_000.0, help="seconds of the phase in which they came")
+    arguments.add_argument("--only-reduced", nargs=5, help="used by this program")
     arguments.add_argument("--only-merge", type=int, nargs=2, help="used by this program")
     wanted = arguments.parse_args()
     if wanted.only_head:
         return only_head()
     if wanted.only_lane:
         return lane(wanted.kept, wanted.tries, wanted.faults)
-    if wanted.only_merge:
-        return only_merge(*wanted.only_merge)
-    page, parts = Page(markdown=wanted.markdown), set(wanted.parts)
-    if "merge" in parts:
-        show_merge(page)
-    if "local" in parts:
-        page.show(exactness(wanted.workers))
-    if "apart" in parts:
-        show_apart(page, wanted.apart)
-    if "faults" in parts:
-        faults(page, wanted.kept, wanted.tries, wanted.lanes, wanted.faults)
-    if "repeat" in parts:
-        show_repetition(page, wanted.tries)
-    if "overhead" in parts:
-        page.show(overhead(wanted.rate, wanted.seconds, wanted.pairs))
-    if "held" in parts:
-        held(page, wanted.users, wanted.seconds)
+    for asked, measured in ((wanted.only_reduced, only_reduced), (wanted.only_merge, only_merge)):
+        if asked:
+            return measured(*asked)
+    page = Page(markdown=wanted.markdown)
+    shown: dict[str, Callable[[], None]] = {
+        "merge": lambda: show_merge(page),
+        "reduced": lambda: show_reduced(page, *wanted.samples, wanted.length),
+        "local": lambda: page.show(exactness(wanted.workers)),
+        "apart": lambda: show_apart(page, wanted.apart),
+        "faults": lambda: faults(page, wanted.kept, wanted.tries, wanted.lanes, wanted.faults),
+        "repeat": lambda: show_repetition(page, wanted.tries),
+        "overhead": lambda: page.show(overhead(wanted.rate, wanted.seconds, wanted.pairs)),
+        "held": lambda: held(page, wanted.users, wanted.seconds),
+    }
+    for part in PARTS:
+        if part in wanted.parts:
+            shown[part]()
     return None
 
 

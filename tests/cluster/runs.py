@@ -13,9 +13,10 @@ import trio
 from tests.engine.runs import Ran
 from tests.engine.shards.test_run import STEPS, phase, plan
 from velro_gate.analysis.summaries.phase import summarise
+from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.head import Observers, run_on_cluster
-from velro_gate.engine.run import Load
+from velro_gate.engine.run import Load, nobody
 from velro_gate.model.run import LoadResult, PhaseRun, Progress
 from velro_gate.model.scenario import Auth, Journey, OpenArrivals, Phase
 
@@ -51,6 +52,8 @@ async def sent_by(
     auth: Auth | None = None,
     secrets: dict[str, str] | None = None,
     journey: Journey | None = None,
+    reduce: frozenset[str] = frozenset(),
+    reduced: Callable[[str, Reduced], None] = nobody,
     **more: Any,
 ) -> Ran:
     """Run, and check what must hold of every run."""
@@ -65,13 +68,19 @@ async def sent_by(
         ran.finished.append(run)
 
     observers = Observers(
-        sink=lambda name, samples: ran.parts.append((name, samples)), observe=see, finished=end, began=lambda _, __: None
+        sink=lambda name, samples: ran.parts.append((name, samples)),
+        reduced=reduced,
+        observe=see,
+        finished=end,
+        began=lambda _, __: None,
     )
     load = Load(scenario=dataclasses.replace(plan(url, auth), journey=journey), phases=planned, secrets=secrets or {})
     with trio.fail_after(90.0):
-        ran.result = await run_on_cluster(cluster, load, origin=trio.current_time(), observers=observers, **more)
+        ran.result = await run_on_cluster(cluster, load, origin=trio.current_time(), observers=observers, reduce=reduce, **more)
     assert tuple(ran.finished) == ran.result.phases
     for asked, carried in zip(planned, ran.result.phases, strict=False):
+        if carried.name in reduce:
+            continue
         # Raises when the books of the measured stretch do not balance.
         summarise(asked, tuple(step.name for step in STEPS), carried, ran.samples(carried.name), [], ran.result.layers)
     return ran

@@ -9,8 +9,10 @@ import pytest
 from tests.cluster.values import FACTS, cluster_of, elsewhere
 from tests.engine.shards.test_run import phase, plan
 from velro_gate.cluster.fit import require_capable, require_sendable, share_of_phase
-from velro_gate.cluster.forecast import cluster_forecast, require_room_for_samples
+from velro_gate.cluster.forecast import cluster_forecast, cluster_sentences, phases_to_reduce, require_room_for_samples
 from velro_gate.errors import InfeasibleError, UsageError
+from velro_gate.model.metric.own import MetricOrigin, OwnMetric, OwnUnit, OwnValue
+from velro_gate.model.resilience.experiment import CommandAction, Experiment
 from velro_gate.model.scenario import OpenArrivals, Target
 
 SCENARIO = plan("http://service.test")
@@ -63,3 +65,35 @@ def test_a_plan_whose_samples_do_not_fit_into_this_machine_s_memory_is_refused_w
     ) as refused:
         require_room_for_samples(found, 2 * 2**30)
     assert str(refused.value.why).startswith("2.00 GiB are free")
+
+
+def test_phases_are_reduced_where_their_samples_would_be_larger_than_is_kept_and_their_figures_allow_it() -> None:
+    short, long = (
+        phase(name="short", duration=10.0),
+        phase(name="long", duration=10_000.0, arrivals=OpenArrivals(rate=10_000.0)),
+    )
+    raw = 512 * 2**20
+    assert phases_to_reduce([short, long], SCENARIO, raw) == {"long"}
+    assert phases_to_reduce([short, long], SCENARIO, 0) == {"short", "long"}
+    assert phases_to_reduce([short, long], SCENARIO, 10**12) == frozenset()
+    experiment = Experiment(name="down", at=20.0, lasts=10.0, action=CommandAction(run="true"))
+    broken = dataclasses.replace(long, experiments=(experiment,))
+    assert phases_to_reduce([broken], SCENARIO, raw) == frozenset()
+    of_steps = OwnMetric(name="checkout", origin=MetricOrigin.STEPS, steps=("get",), value=OwnValue.P95, unit=OwnUnit.TIME)
+    assert phases_to_reduce([long], dataclasses.replace(SCENARIO, metrics=(of_steps,)), raw) == frozenset()
+
+
+def test_a_plan_whose_long_phase_is_reduced_has_room_and_says_to_which_error_its_times_are_known() -> None:
+    short, long = (
+        phase(name="short", duration=10.0),
+        phase(name="long", duration=10_000.0, arrivals=OpenArrivals(rate=10_000.0)),
+    )
+    found = cluster_forecast([short, long], SCENARIO, 10, 512 * 2**20)
+    require_room_for_samples(found, 2 * 2**30)
+    assert found.reduced == ("long",)
+    said = cluster_sentences(found)
+    assert "The longest phase whose samples are kept has about" in said[2]
+    assert said[3] == (
+        "The workers reduce the samples of long, more than 512 MiB each, to counts: times are known to 0.50 % of themselves."
+    )
+    assert len(cluster_sentences(cluster_forecast([long], SCENARIO, 10, 0))) == 3

@@ -17,7 +17,9 @@ from trio.testing import MockClock, memory_stream_pair
 from tests.cluster.runs import CALM, assert_same_requests, sent_by, shard_processes
 from tests.cluster.values import FACTS, ThreadClient, cluster_of
 from tests.engine.peers import Peer
-from tests.engine.shards.test_run import LONG, phase, sharded, with_server
+from tests.engine.shards.test_run import LONG, STEPS, phase, sharded, with_server
+from velro_gate.analysis.summaries.reduced.phase import summarise_reduced
+from velro_gate.analysis.summaries.reduced.tables import Reduced, reduced_together
 from velro_gate.cluster import attending, connect, head, host, worker
 from velro_gate.cluster.attending import attended
 from velro_gate.cluster.channel import Ticket, WorkerChannel
@@ -268,3 +270,23 @@ def test_nobody_is_given_up_where_all_answer_slowly_or_one_answer_of_three_is_fa
     assert given_up(SLOW) == [""]
     assert given_up(SLOW, SLOW) == ["", ""]
     assert given_up(NEAR, ONCE_FAST) == ["", ""]
+
+
+@pytest.mark.usefixtures("patient")
+def test_counts_of_reduced_samples_are_those_of_the_requests_that_the_service_has_seen() -> None:
+    async def main(peer: Peer) -> None:
+        kept: list[Reduced] = []
+        ran = await sent_by(
+            cluster_of([FACTS, FACTS]),
+            peer.url,
+            CALM,
+            reduce=frozenset({CALM.name}),
+            reduced=lambda _, some: kept.append(some),
+        )
+        assert ran.parts == []
+        found = summarise_reduced(CALM, [step.name for step in STEPS], ran.run, reduced_together(kept), (), ())
+        assert found.steps[0].counts.sent == sum(ran.run.due.values()) - sum(ran.run.blocked.values())
+        assert reduced_together(kept).delivered == ran.run.delivered_total == len(peer.requests)
+        assert found.measurement("p95") is not None
+
+    with_server(main)

@@ -16,9 +16,15 @@ from velro_gate.errors import UsageError
 
 
 def asked(
-    cluster: str | None, workers: int | None = None, *, wait: str = "1 min", listen: str | None = None, shards: str = "auto"
+    cluster: str | None,
+    workers: int | None = None,
+    *,
+    wait: str = "1 min",
+    listen: str | None = None,
+    shards: str = "auto",
+    raw: str | None = None,
 ) -> ClusterOptions | None:
-    return clustered(cluster, workers, wait, listen, shards)
+    return clustered(cluster, workers, wait, listen, shards, raw)
 
 
 def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> None:
@@ -29,6 +35,7 @@ def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> No
     assert asked("local:3") == ClusterOptions(local=3, workers=3)
     assert asked("10.0.0.5:8786", 4) == ClusterOptions(address="tcp://10.0.0.5:8786", workers=4)
     assert asked("tls://head.example:8786", wait="2 min") == ClusterOptions(address="tls://head.example:8786", wait=120.0)
+    assert asked("local:2", raw="1 GB") == ClusterOptions(local=2, workers=2, raw=10**9)
     assert asked(str(file), listen="[::1]:8790") == ClusterOptions(address="tcp://10.0.0.5:8786", listen=("::1", 8790))
 
 
@@ -45,7 +52,10 @@ def test_a_cluster_is_named_by_address_by_file_or_as_local(tmp_path: Path) -> No
         ("head:8786", {"listen": "8790"}, "--cluster-listen 8790 is not HOST:PORT"),
         ("head:8786", {"wait": "long"}, "--cluster-wait long is not a duration"),
         ("head:8786", {"shards": "2"}, "--cluster and --shards contradict each other"),
-        (None, {"workers": 2}, "--cluster-workers and --cluster-listen go with --cluster"),
+        ("head:8786", {"raw": "much"}, "--cluster-raw much is not a size"),
+        ("head:8786", {"raw": "-1 MB"}, "--cluster-raw -1 MB is less than nothing"),
+        (None, {"workers": 2}, "--cluster-workers, --cluster-listen and --cluster-raw go with --cluster"),
+        (None, {"raw": "1 GB"}, "--cluster-workers, --cluster-listen and --cluster-raw go with --cluster"),
     ],
 )
 def test_what_cannot_be_is_refused(cluster: str | None, more: dict[str, object], said: str) -> None:

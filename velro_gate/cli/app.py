@@ -42,6 +42,7 @@ from velro_gate.cli.options import (
     BlockInconclusiveOption,
     ClusterListen,
     ClusterOption,
+    ClusterRaw,
     ClusterWait,
     ClusterWorkers,
     DryRunOption,
@@ -106,13 +107,14 @@ def check(
     shards: Shards = AUTO,
     cluster: ClusterOption = None,
     cluster_workers: ClusterWorkers = None,
+    cluster_raw: ClusterRaw = None,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Validate the scenario, print the plan and whether this machine can carry it out. Sends nothing ('run --dry-run' does)."""
     from velro_gate.cli.asked import asked, clustered
     from velro_gate.cli.plan import print_plan
 
-    sends = clustered(cluster, cluster_workers, DEFAULT_CLUSTER_WAIT, None, shards)
+    sends = clustered(cluster, cluster_workers, DEFAULT_CLUSTER_WAIT, None, shards, cluster_raw)
     return print_plan(asked(scenario, profile, quick_test, phase, url, shards), format, cluster=sends)
 
 
@@ -129,6 +131,7 @@ def run(
     cluster_workers: ClusterWorkers = None,
     cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
     cluster_listen: ClusterListen = None,
+    cluster_raw: ClusterRaw = None,
     output: Output = DEFAULT_OUTPUT,
     runner: Runner = None,
     dry_run: DryRunOption = False,
@@ -145,7 +148,7 @@ def run(
     from velro_gate.gate.local.run import StartedService, measure, stop_if_interrupted
 
     wanted = asked(scenario, profile, quick_test, phase, url, shards)
-    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards, cluster_raw)
     if dry_run:
         return print_plan(wanted, format, ask=True, cluster=sends)
     record, results = measure(
@@ -172,6 +175,7 @@ def gate(
     cluster_workers: ClusterWorkers = None,
     cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
     cluster_listen: ClusterListen = None,
+    cluster_raw: ClusterRaw = None,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
@@ -202,7 +206,7 @@ def gate(
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
     wanted = asked(scenario, profile, quick_test, phase, url, shards, blocking=blocks)
-    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards, cluster_raw)
     if dry_run:
         return print_plan(wanted, format, ask=True, cluster=sends)
     # A place that cannot work is refused now, not after an hour of load.
@@ -237,6 +241,7 @@ def confirm(
     cluster_workers: ClusterWorkers = None,
     cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
     cluster_listen: ClusterListen = None,
+    cluster_raw: ClusterRaw = None,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
     runner: Runner = None,
@@ -256,7 +261,7 @@ def confirm(
     from velro_gate.store.baselines import find_baselines
 
     blocks = blocking(block_inconclusive, allow_inconclusive)
-    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards, cluster_raw)
     kept, verdict, results = confirm_kept(
         record,
         asked(scenario, profile, quick_test, phase, url, shards),

@@ -12,7 +12,7 @@ from velro_gate.gate.measure.setup import RunOptions, number_of_shards
 from velro_gate.gate.measure.shipped import shipped_scenario
 from velro_gate.model.scenario import BlockInconclusive
 from velro_gate.scenario import scenario_name
-from velro_gate.units import parse_seconds
+from velro_gate.units import parse_bytes, parse_seconds
 
 OWN_SCENARIO = Path("velro-scenario.yaml")
 """What ``init`` writes, and every command reads unless another file is named."""
@@ -45,7 +45,9 @@ def asked(
     )
 
 
-def clustered(cluster: str | None, workers: int | None, wait: str, listen: str | None, shards: str) -> ClusterOptions | None:
+def clustered(
+    cluster: str | None, workers: int | None, wait: str, listen: str | None, shards: str, raw: str | None = None
+) -> ClusterOptions | None:
     """The cluster that is to send the load; None: this machine sends it.
 
     Raises:
@@ -57,7 +59,13 @@ def clustered(cluster: str | None, workers: int | None, wait: str, listen: str |
         seconds = parse_seconds(wait)
     except ValueError as error:
         raise UsageError(f"--cluster-wait {wait} is not a duration: {error}", hint="Write it as in '2 min'.") from error
-    return cluster_options(cluster, workers, seconds, listen)
+    try:
+        kept = None if raw is None else parse_bytes(raw)
+    except ValueError as error:
+        raise UsageError(f"--cluster-raw {raw} is not a size: {error}", hint="Write it as in '512 MiB'.") from error
+    if kept is not None and kept < 0:
+        raise UsageError(f"--cluster-raw {raw} is less than nothing", hint="Write it as in '512 MiB'; '0 B' keeps no samples.")
+    return cluster_options(cluster, workers, seconds, listen, kept)
 
 
 def blocking(wanted: Blocking | None, allow_inconclusive: bool) -> BlockInconclusive | None:

@@ -115,6 +115,15 @@ ClusterListen = Annotated[
         rich_help_panel=LOAD,
     ),
 ]
+ClusterRaw = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster-raw",
+        help="Samples of a phase that are kept; of a larger phase the workers pass on counts. Default: 512 MiB.",
+        show_default=False,
+        rich_help_panel=LOAD,
+    ),
+]
 DEFAULT_CLUSTER_WAIT = "1 min"
 Url = Annotated[
     str | None,

@@ -32,7 +32,14 @@ def print_plan(wanted: RunOptions, format: Format, *, ask: bool = False, cluster
             "the number of workers is not known",
             hint="Add --cluster-workers N; the cluster itself is not contacted.",
         )
-    planned = dry_run(setup, machine, os.environ, ask=ask, workers=None if cluster is None else cluster.workers)
+    planned = dry_run(
+        setup,
+        machine,
+        os.environ,
+        ask=ask,
+        workers=None if cluster is None else cluster.workers,
+        raw=None if cluster is None else cluster.raw,
+    )
     if format is Format.JSON:
         put(json.dumps(_plan_json(planned), indent=2))
     else:

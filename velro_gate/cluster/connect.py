@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from velro_gate.cluster.facts import WorkerFacts, describe, named, shape, worker_differences, workers_on_machine
-from velro_gate.cluster.options import ClusterOptions
+from velro_gate.cluster.options import RAW, ClusterOptions
 from velro_gate.engine.machine.limits import MachineLimits
 from velro_gate.errors import BrokenError, UsageError
 from velro_gate.units import format_duration
@@ -59,6 +59,8 @@ class Cluster:
     here: WorkerFacts
     """This machine."""
     listen: tuple[str, int] | None = None
+    raw: int = RAW
+    """See ClusterOptions."""
 
     @property
     def count(self) -> int:
@@ -258,6 +260,7 @@ def _examined(client: Any, workers: tuple[str, ...], options: ClusterOptions) ->
         facts=tuple(found[address] for address in workers),
         here=here,
         listen=options.listen,
+        raw=options.raw,
     )
 
 

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
+from velro_gate.analysis.summaries.reduced.bins import ERROR
 from velro_gate.cluster.fit import share_of_phase
+from velro_gate.cluster.options import RAW
 from velro_gate.engine.machine.forecast import forecast
 from velro_gate.errors import InfeasibleError
+from velro_gate.model.metric.own import MetricOrigin
 from velro_gate.model.samples import COLUMNS
 from velro_gate.model.scenario import Phase, Scenario
 
@@ -53,16 +56,41 @@ class ClusterForecast:
     head_limit: float
     """Samples a second at which the head would be the limit."""
     longest: float
-    """Samples of the longest phase."""
+    """Samples of the longest phase whose samples are kept; 0 where none is."""
     merge_seconds: float
     merge_memory: int
+    reduced: tuple[str, ...] = ()
+    """The phases whose samples the workers reduce."""
+    raw: int = RAW
+    """Bytes of a phase's samples beyond which they do."""
 
 
-def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int) -> ClusterForecast:
-    """For this number of workers, each with a core of its own."""
+def phases_to_reduce(phases: Sequence[Phase], scenario: Scenario, raw: int) -> frozenset[str]:
+    """The phases whose samples would be larger than ``raw`` bytes, if reduced samples give their figures."""
+    return frozenset(
+        phase.name
+        for phase in phases
+        if forecast([phase], scenario=scenario).requests * SAMPLE_BYTES > raw and not needs_samples(phase, scenario)
+    )
+
+
+def needs_samples(phase: Phase, scenario: Scenario) -> str:
+    """What of a phase's figures needs the samples themselves, in words; empty where nothing does."""
+    if phase.experiments:
+        return "its experiments"
+    of_steps = [metric.name for metric in scenario.metrics if metric.origin is MetricOrigin.STEPS]
+    return f"the metric {of_steps[0]}, made of whole groups of steps," if of_steps else ""
+
+
+def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int, raw: int | None = None) -> ClusterForecast:
+    """For this number of workers, each with a core of its own. raw: bytes of a phase's samples beyond which they are reduced;
+    None: none are.
+    """
+    reduced = frozenset() if raw is None else phases_to_reduce(phases, scenario, raw)
     whole = forecast(phases, scenario=scenario, shards=workers)
     part = forecast([share_of_phase(phase, 1.0 / workers) for phase in phases], scenario=scenario)
-    rate, longest = max(each.rate for each in whole.phases), max(each.requests for each in whole.phases)
+    rate = max(each.rate for each in whole.phases)
+    longest = max((each.requests for each in whole.phases if each.name not in reduced), default=0.0)
     users = max(each.users for each in part.phases)
     return ClusterForecast(
         workers=workers,
@@ -78,6 +106,8 @@ def cluster_forecast(phases: Sequence[Phase], scenario: Scenario, workers: int) 
         longest=longest,
         merge_seconds=longest * MERGE_COST,
         merge_memory=round(longest * MERGE_BYTES),
+        reduced=tuple(phase.name for phase in phases if phase.name in reduced),
+        raw=RAW if raw is None else raw,
     )
 
 
@@ -92,7 +122,8 @@ def require_room_for_samples(found: ClusterForecast, memory: int | None) -> None
     raise InfeasibleError(
         f"the figures of the longest phase, about {units.format_whole(found.longest)} samples, would take this machine "
         f"{units.format_bytes(found.merge_memory)} of memory",
-        why=f"{units.format_bytes(memory)} are free, and samples are put together here, whichever worker they come from",
+        why=f"{units.format_bytes(memory)} are free, and samples that are kept are put together here, whichever worker they "
+        "come from",
         hint="Shorten the phase, lower its rate, or call velro-gate on a machine with more memory.",
     )
 
@@ -107,9 +138,24 @@ def cluster_sentences(found: ClusterForecast) -> list[str]:
         f"The head receives {units.format_rate(found.samples)} at most "
         f"({units.format_bytes(found.samples * SAMPLE_BYTES)}/s), {units.format_share(found.head_share)} of a core; "
         f"it would be the limit at about {units.format_rate(found.head_limit)}.",
-        f"The longest phase has about {units.format_whole(found.longest)} samples: their figures take the head about "
-        f"{units.format_duration(found.merge_seconds)} and {units.format_bytes(found.merge_memory)} of memory.",
+        *_figures(found),
     ]
+
+
+def _figures(found: ClusterForecast) -> list[str]:
+    sentences = []
+    if found.longest:
+        sentences.append(
+            f"The longest phase{' whose samples are kept' if found.reduced else ''} has about "
+            f"{units.format_whole(found.longest)} samples: their figures take the head about "
+            f"{units.format_duration(found.merge_seconds)} and {units.format_bytes(found.merge_memory)} of memory."
+        )
+    if found.reduced:
+        sentences.append(
+            f"The workers reduce the samples of {', '.join(found.reduced)}, more than "
+            f"{units.format_bytes(found.raw)} each, to counts: times are known to {units.format_share(ERROR)} of themselves."
+        )
+    return sentences
 
 
 def _ports(found: ClusterForecast) -> str:

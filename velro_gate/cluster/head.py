@@ -15,13 +15,14 @@ from dataclasses import dataclass
 
 import trio
 
+from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.cluster.attending import attended, known_errors
 from velro_gate.cluster.connect import Cluster
 from velro_gate.cluster.host import WorkerHost
 from velro_gate.cluster.worker import SILENT
 from velro_gate.engine.journeys.api import WALK
 from velro_gate.engine.machine.forecast import descriptors_needed
-from velro_gate.engine.run import Load
+from velro_gate.engine.run import Load, nobody
 from velro_gate.engine.shards.hosts import Patience
 from velro_gate.engine.shards.messages import ShardOrder
 from velro_gate.engine.shards.run import run_on
@@ -42,6 +43,7 @@ class Observers:
     """Who gets what the load shows; see ``run_load``."""
 
     sink: Callable[[str, Samples], None]
+    reduced: Callable[[str, Reduced], None] = nobody
     observe: Callable[[Progress], None]
     finished: Callable[[PhaseRun], None]
     began: Callable[[Phase, float], None]
@@ -55,8 +57,10 @@ async def run_on_cluster(
     observers: Observers,
     stop: trio.Event | None = None,
     responder: bool = False,
+    reduce: frozenset[str] = frozenset(),
 ) -> LoadResult:
-    """``run_load`` by all workers of a cluster. responder: each sends to a responder of its own instead of the target.
+    """``run_load`` by all workers of a cluster. responder: each sends to a responder of its own instead of the target. reduce:
+    the phases whose samples the workers reduce.
 
     Raises:
         BrokenError: a worker cannot take part. Else as ``run_sharded``.
@@ -69,6 +73,7 @@ async def run_on_cluster(
         modules=journey_sources(load.scenario.journey),
         descriptors=descriptors_needed(load.phases, shards=cluster.count),
         responder=responder,
+        reduced=reduce,
         silence=SILENT,
     )
     foreign_code = load.scenario.journey not in (None, WALK)
@@ -92,4 +97,5 @@ async def run_on_cluster(
             stop=stop,
             patience=Patience(silent=SILENT_LOOKS, start=START_LOOKS, alive=True, lead=_LEAD + 4.0 * farthest),
             neighbours=cluster.neighbours,
+            reduced=observers.reduced,
         )

@@ -237,6 +237,8 @@ class PhaseSummary:
     """What was broken on purpose."""
     workers: tuple[WorkerRun, ...] = ()
     """The workers of a cluster that sent the load."""
+    reduced: float | None = None
+    """By what share of itself a quantile may be off, where samples were reduced to counts; None: they were kept."""
 
     def step(self, name: str = ALL_STEPS) -> StepSummary | None:
         """The summary of one step; None when the phase has none of that name."""

@@ -11,9 +11,9 @@ from velro_gate.model.run import RunFacts
 from velro_gate.store.codec import CodecError, OtherSchemaError, decode_facts, decode_record, encode_record
 from velro_gate.store.facts import FACTS, OLD_FACTS, packed_facts, unpacked_facts
 from velro_gate.store.files import RECORD, digest_of, read_kept_text, require_unchanged, write_whole
-from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_samples
+from velro_gate.store.samples import SUMMARY_ALONE, SampleWriter, read_kept, read_samples
 
-__all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_record", "read_samples", "write_record"]
+__all__ = ["FACTS", "RECORD", "SampleWriter", "read_facts", "read_kept", "read_record", "read_samples", "write_record"]
 
 
 def write_record(folder: Path, record: RunRecord, facts: RunFacts) -> None:

@@ -13,21 +13,25 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote, unquote
 
 import numpy as np
 
 from velro_gate import bounded
+from velro_gate.analysis.summaries.reduced.columns import REDUCED_COLUMNS, columns_of, reduced_from
+from velro_gate.analysis.summaries.reduced.tables import Gathered, Reduced
 from velro_gate.errors import RecordError, StorageError
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
 from velro_gate.store.files import account_for, require_unchanged, unwritable
 from velro_gate.units import format_count
 
 CHUNK_ROWS = 16_384
+_REDUCED = "reduced"
+"""Stands in the place of a chunk's number where samples were reduced."""
 """Rows that are written at a time, as many as the engine hands on."""
 SUMMARY_ALONE = "Name the run's record.json instead of its folder: the summary in it can be judged alone."
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # equal samples make equal files
@@ -55,6 +59,7 @@ class SampleWriter:
         self._phase = ""
         self._digest = hashlib.sha256()
         self._chunks: dict[str, int] = {}
+        self._reduced: dict[str, Gathered] = {}
         try:
             self._file = create(path)
         except OSError as error:
@@ -76,11 +81,17 @@ class SampleWriter:
         if sum(map(len, self._waiting)) >= CHUNK_ROWS:
             self._write_waiting()
 
+    def add_reduced(self, phase: str, samples: Reduced) -> None:
+        """Keep these of a phase whose samples are reduced; they are put together, and written at the end."""
+        self._reduced.setdefault(phase, Gathered()).add(samples)
+
     def close(self) -> None:
         """Write what is left and finish the file; harmless when already closed."""
         if self._zip is None:
             return
         self._write_waiting()
+        for phase, gathered in self._reduced.items():
+            self._write_members(self._zip, phase, _REDUCED, columns_of(gathered.whole()))
         archive, self._zip = self._zip, None
         try:
             archive.close()
@@ -105,11 +116,16 @@ class SampleWriter:
         if not len(rows) and chunk:
             return
         self._chunks[self._phase] = chunk + 1
-        archive = self._zip
+        columns = ((column, getattr(rows, column)) for column in COLUMNS)
+        self._write_members(self._zip, self._phase, f"{chunk:06d}", columns)
+
+    def _write_members(
+        self, archive: zipfile.ZipFile, phase: str, chunk: str, columns: Iterable[tuple[str, np.ndarray]]
+    ) -> None:
         try:
-            for column in COLUMNS:
-                member = f"{quote(self._phase, safe='')}/{chunk:06d}/{column}.npy"
-                content = _npy(getattr(rows, column))
+            for name, column in columns:
+                member = f"{quote(phase, safe='')}/{chunk}/{name}.npy"
+                content = _npy(column)
                 archive.writestr(zipfile.ZipInfo(member, _EPOCH), content)
                 _hashed(self._digest, member, content)
             self._file.flush()
@@ -135,7 +151,14 @@ def _npy(column: np.ndarray) -> bytes:
 
 
 def read_samples(path: Path) -> Mapping[str, Samples]:
+    """The samples of every phase that were kept as they are: see ``read_kept``."""
+    return read_kept(path)[0]
+
+
+def read_kept(path: Path) -> tuple[Mapping[str, Samples], Mapping[str, Reduced]]:
     """The samples of every phase, by phase name in the order of the run, rows in the order in which they were appended.
+
+    Then those of the phases whose samples were reduced.
 
     Raises:
         RecordError: the file is missing, incomplete or not one of ours.
@@ -143,7 +166,7 @@ def read_samples(path: Path) -> Mapping[str, Samples]:
     try:
         with bounded.open_regular(path) as file, zipfile.ZipFile(file) as stored:
             require_unchanged(path, members_digest(stored))
-            return _phases(stored)
+            return _phases(stored), _reduced_phases(stored)
     except FileNotFoundError as error:
         raise RecordError("there are no samples", where=str(path), why="the file does not exist") from error
     except _DAMAGED as error:
@@ -205,7 +228,16 @@ def _phases(stored: zipfile.ZipFile) -> dict[str, Samples]:
     }
 
 
-def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
+def _reduced_phases(stored: zipfile.ZipFile) -> dict[str, Reduced]:
+    places = [member.removesuffix("/keys.npy") for member in stored.namelist() if member.endswith(f"/{_REDUCED}/keys.npy")]
+
+    def read(place: str) -> Reduced:
+        return reduced_from(lambda column: _column(stored, f"{place}/{column}.npy", column, REDUCED_COLUMNS))
+
+    return {unquote(place.split("/")[0]): read(place) for place in places}
+
+
+def _column(stored: zipfile.ZipFile, member: str, column: str, kinds: Mapping[str, Any] = COLUMNS) -> np.ndarray:
     """One column, read without believing its header: that may claim more rows than any memory holds."""
     if stored.getinfo(member).compress_type != zipfile.ZIP_STORED:
         raise ValueError("a column is compressed, which none of ours is")
@@ -214,7 +246,7 @@ def _column(stored: zipfile.ZipFile, member: str, column: str) -> np.ndarray:
     header = HEADER.match(whole)
     if header is None:
         raise ValueError("a column does not begin like one of ours")
-    dtype = np.dtype(COLUMNS[column])
+    dtype = np.dtype(kinds[column])
     if header["dtype"].decode() != dtype.str:
         raise ValueError(f"a column holds {header['dtype'].decode()!r}, not {dtype.str!r}")
     rows = np.frombuffer(whole, dtype, offset=header.end())

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from tests.analysis.phases import STEPS, run_of, samples
+from velro_gate.analysis.summaries.reduced.bins import ERROR
+from velro_gate.analysis.summaries.reduced.frame import Frame
+from velro_gate.analysis.summaries.reduced.reduce import reduced
 from velro_gate.analysis.summaries.windows import MOST_KINDS, chart_windows
 from velro_gate.analysis.timeline.lines import timeline
 from velro_gate.model.charts.timeline import RANKS, Timeline
@@ -92,3 +95,25 @@ def test_a_value_that_no_chart_shows_is_not_kept() -> None:
 def test_a_phase_without_a_measured_stretch_is_left_out() -> None:
     facts = RunFacts(phases=(run_of(samples([]), seconds=0.0),), readings=(), layers=())
     assert timeline(facts, STEPS, {}).phases == ()
+
+
+def test_reduced_samples_give_the_same_timeline_to_the_error_of_their_bins() -> None:
+    random = np.random.default_rng(2)
+    outcome = np.where(np.arange(len(DUE)) % 20 == 0, Outcome.TIMEOUT, Outcome.OK)
+    measured = samples(DUE, random.lognormal(-4.0, 0.5, len(DUE)), step=np.arange(len(DUE)) % 2, outcome=outcome)
+    facts = RunFacts(phases=(run_of(measured),), readings=(), layers=())
+    frame = Frame(measured_from=10.0, planned=60.0, steps=len(STEPS))
+    (exact,), (found,) = (
+        each.phases
+        for each in (
+            timeline(facts, STEPS, {"steady": measured}),
+            timeline(facts, STEPS, {}, {"steady": reduced(measured, frame)}),
+        )
+    )
+    assert found.errors == exact.errors
+    assert found.spread.keys() == exact.spread.keys()
+    for name, times in exact.spread.items():
+        assert found.spread[name] == pytest.approx(times, rel=ERROR)
+    for mine, whole in zip(found.steps, exact.steps, strict=True):
+        assert mine.step == whole.step
+        assert mine.p95 == pytest.approx(whole.p95, rel=ERROR)

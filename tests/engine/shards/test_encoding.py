@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from velro_gate.analysis.summaries.reduced.frame import Frame
+from velro_gate.analysis.summaries.reduced.reduce import reduced
 from velro_gate.engine.shards.encoding import packed_message, unpacked_message
 from velro_gate.engine.shards.messages import (
     Alive,
@@ -22,6 +24,7 @@ from velro_gate.engine.shards.messages import (
     LoadEnded,
     PhaseBegan,
     Ready,
+    ReducedChunk,
     SampleChunk,
     Seen,
     Stop,
@@ -124,6 +127,20 @@ def samples(rows: int, seed: int = 0) -> Samples:
 @given(messages)
 def test_every_message_comes_back_as_it_was(message: object) -> None:
     assert unpacked_message(packed_message(message)) == message
+
+
+def test_reduced_samples_come_back_as_they_were_and_impossible_ones_are_refused() -> None:
+    sent = reduced(samples(200), Frame(measured_from=0.2, planned=0.6, steps=4))
+    message = ReducedChunk(phase="p", samples=sent, layers=("l1",))
+    came = unpacked_message(packed_message(message))
+    assert isinstance(came, ReducedChunk)
+    assert (came.phase, came.layers, came.samples.frame) == ("p", ("l1",), sent.frame)
+    for name in ("keys", "counts", "slowest"):
+        assert np.array_equal(getattr(came.samples, name), getattr(sent, name))
+    assert (came.samples.rows, came.samples.delivered) == (sent.rows, sent.delivered)
+    for changed in (replace(sent, counts=-sent.counts), replace(sent, keys=sent.keys[::-1].copy())):
+        with pytest.raises(ValueError, match="no shard says this"):
+            unpacked_message(packed_message(replace(message, samples=changed)))
 
 
 @given(st.integers(0, 50), st.integers(0, 2**32), st.lists(texts, max_size=3).map(tuple))

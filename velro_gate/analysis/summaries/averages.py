@@ -15,7 +15,7 @@ from velro_gate.analysis.statistics.intervals import student
 from velro_gate.arrays import Floats
 from velro_gate.model.record import Estimate
 
-_SLICES = 20
+SLICES = 20
 """Equal parts of the stretch whose means show how much the average moves over time."""
 
 
@@ -26,19 +26,20 @@ def averages(
 
     times: response times of successful responses; offset: seconds from the beginning of the stretch to when each fell due.
     """
-    slices = np.clip(offset * (_SLICES / seconds), 0, _SLICES - 1).astype(np.int64) if seconds > 0.0 else np.zeros(0, np.int64)
+    slices = np.clip(offset * (SLICES / seconds), 0, SLICES - 1).astype(np.int64) if seconds > 0.0 else np.zeros(0, np.int64)
     if not len(times) or not len(slices):
         return [{} for _ in range(steps + 1)]
-    flat = step.astype(np.int64) * _SLICES + slices
-    counts = np.bincount(flat, minlength=steps * _SLICES).reshape(steps, _SLICES)
-    sums = np.bincount(flat, weights=times, minlength=steps * _SLICES).reshape(steps, _SLICES)
+    flat = step.astype(np.int64) * SLICES + slices
+    counts = np.bincount(flat, minlength=steps * SLICES).reshape(steps, SLICES)
+    sums = np.bincount(flat, weights=times, minlength=steps * SLICES).reshape(steps, SLICES)
     most = np.zeros(steps)
     np.maximum.at(most, step, times)
-    found = [_estimates(counts[index], sums[index], float(most[index])) for index in range(steps)]
-    return [*found, _estimates(counts.sum(axis=0), sums.sum(axis=0), float(most.max()))]
+    found = [mean_and_most(counts[index], sums[index], float(most[index])) for index in range(steps)]
+    return [*found, mean_and_most(counts.sum(axis=0), sums.sum(axis=0), float(most.max()))]
 
 
-def _estimates(counts: npt.NDArray[np.int64], sums: Floats, most: float) -> dict[str, Estimate]:
+def mean_and_most(counts: npt.NDArray[np.int64], sums: Floats, most: float) -> dict[str, Estimate]:
+    """``mean`` and ``max``; empty without a response. counts, sums: of the times in each slice; most: the slowest of all."""
     n = int(counts.sum())
     if not n:
         return {}

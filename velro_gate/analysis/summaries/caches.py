@@ -6,14 +6,13 @@ share of p95 that misses explain is the part of it that would be gone if every r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from velro_gate.analysis.statistics import intervals
-from velro_gate.analysis.summaries.quantiles import sample_quantile
+from velro_gate.analysis.summaries.quantiles import Ordered, sample_quantile
 from velro_gate.analysis.summaries.windows import Grid
-from velro_gate.arrays import Floats
 from velro_gate.model.record import MISS, CacheLayer, Estimate
 from velro_gate.model.run import PhaseRun
 from velro_gate.model.samples import CACHE_MISS, FIRST_CACHE_LAYER, NO_CACHE_HEADER, Samples
@@ -38,11 +37,18 @@ def cache_layers(rows: Samples, layers: Sequence[str]) -> tuple[CacheLayer, ...]
     said = rows.where(rows.ok & (rows.cache != NO_CACHE_HEADER))
     if not len(said):
         return ()
-    codes = [*range(FIRST_CACHE_LAYER, max(int(said.cache.max()) + 1, FIRST_CACHE_LAYER + len(layers))), CACHE_MISS]
-    times, reached = said.response_time, len(said)
+    times = said.response_time
+    seen = np.unique(said.cache).tolist()
+    return layers_of({code: np.sort(times[said.cache == code]) for code in seen}, layers)
+
+
+def layers_of(times: Mapping[int, Ordered], layers: Sequence[str]) -> tuple[CacheLayer, ...]:
+    """The layers in their order, then the misses. times: response times by cache code, of those codes that came."""
+    codes = [*range(FIRST_CACHE_LAYER, max(max(times) + 1, FIRST_CACHE_LAYER + len(layers))), CACHE_MISS]
+    reached = sum(map(len, times.values()))
     found: list[CacheLayer] = []
     for code in codes:
-        own = np.sort(times[said.cache == code])
+        own = times.get(code, np.empty(0))
         p50, p95 = (_quantile(own, rank) for rank in (0.50, 0.95))
         found.append(CacheLayer(name=layer_name(code, layers), answered=len(own), reached=reached, p50=p50, p95=p95))
         # A look-up goes on from layer to layer until one has it.
@@ -56,6 +62,11 @@ def cache_figures(rows: Samples) -> dict[str, Estimate]:
     times = rows.response_time
     hits = np.sort(times[good & (rows.cache >= FIRST_CACHE_LAYER)])
     misses = np.sort(times[good & (rows.cache == CACHE_MISS)])
+    return figures_of_caches(hits, misses, np.sort(np.concatenate([hits, misses])))
+
+
+def figures_of_caches(hits: Ordered, misses: Ordered, both: Ordered) -> dict[str, Estimate]:
+    """``cache_figures`` from response times: of hits, of misses, and of both."""
     figures = {}
     for name, values in (("hit", hits), ("miss", misses)):
         for metric, rank in ((f"{name}_p50", 0.50), (f"{name}_p95", 0.95)):
@@ -65,9 +76,9 @@ def cache_figures(rows: Samples) -> dict[str, Estimate]:
     if "hit_p95" in figures:
         # Of hits and misses together, without what said nothing about caches: the two figures compared must be of the same
         # requests.
-        whole = sample_quantile(np.sort(np.concatenate([hits, misses])), 0.95)
+        whole = sample_quantile(both, 0.95)
         share = max(1.0 - figures["hit_p95"].value / whole, 0.0) if whole > 0.0 else 0.0
-        figures["p95_from_misses"] = Estimate.exact(share, n=len(hits) + len(misses))
+        figures["p95_from_misses"] = Estimate.exact(share, n=len(both))
     return figures
 
 
@@ -86,7 +97,7 @@ def warm_up_curve(samples: Samples, run: PhaseRun) -> tuple[tuple[float, float],
     return tuple((end, hit / n) for end, hit, n in zip(ends, hits.tolist(), asked.tolist(), strict=True) if n)
 
 
-def _quantile(ordered: Floats, rank: float) -> Estimate | None:
+def _quantile(ordered: Ordered, rank: float) -> Estimate | None:
     n = len(ordered)
     if not n:
         return None

@@ -42,14 +42,18 @@ def own_delay(samples: Samples, stalls: Sequence[Stall]) -> OwnDelay:
     """What the generator may have caused. stalls: in their order, none overlapping another, on the samples' clock."""
     starts = np.array([stall.start for stall in stalls])
     ends = np.array([stall.end for stall in stalls])
-    long = ends - starts > _NO_BURST
-    recovered = np.where(long, 2.0 * ends - starts, ends)
+    recovered = np.array([recovered_after(stall) for stall in stalls])
     service = np.minimum(_late_reading(samples, starts, ends) + _overlap(samples, ends, recovered), samples.service_time)
     own = samples.lateness + service
     response: Floats = np.clip(own + _inherited(samples, own), 0.0, samples.response_time)
     touched = _touched(samples, starts, recovered)
     failed = ~samples.ok & (samples.outcome != Outcome.CANCELLED)
     return OwnDelay(response=response, service=service, touched=touched, doubtful=failed & touched)
+
+
+def recovered_after(stall: Stall) -> float:
+    """When what a stall held up was over, in seconds of the run: a burst keeps the service busy for as long again."""
+    return 2.0 * stall.end - stall.start if stall.end - stall.start > _NO_BURST else stall.end
 
 
 def _late_reading(samples: Samples, starts: Floats, ends: Floats) -> Floats:

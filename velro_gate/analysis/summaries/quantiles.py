@@ -12,6 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,16 @@ _SEED = 8086
 """Any fixed number: the same samples always give the same intervals."""
 
 _weights = lru_cache(maxsize=8)(intervals.block_weights)
+
+
+class Ordered(Protocol):
+    """Values by rank, the least first: a sorted column, or what is known of one."""
+
+    def __len__(self) -> int:
+        """How many values there are."""
+
+    def __getitem__(self, rank: int, /) -> float:
+        """The value of this rank, from 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,12 +82,12 @@ def step_quantiles(observed: Observations, steps: int, ranks: Sequence[float]) -
     for begin, end in zip([0, *ends[:-1]], ends, strict=True):
         histogram = np.bincount(cells[begin:end], minlength=SLICES * bins).astype(np.float32).reshape(SLICES, bins)
         together += histogram
-        estimates.append(_estimates(np.sort(values[begin:end]), histogram, ranks))
+        estimates.append(estimates_of(np.sort(values[begin:end]), histogram, ranks))
     only = [found for found in estimates if found and found[0].n == len(values)]
-    return [*estimates, only[0] if only else _estimates(np.sort(values), together, ranks)]
+    return [*estimates, only[0] if only else estimates_of(np.sort(values), together, ranks)]
 
 
-def sample_quantile(ordered: Floats, p: float) -> float:
+def sample_quantile(ordered: Ordered, p: float) -> float:
     """The p-quantile of sorted values, interpolated linearly (definition 7 of Hyndman and Fan 1996)."""
     position = p * (len(ordered) - 1)
     lower = math.floor(position)
@@ -98,7 +109,8 @@ def _cells(observed: Observations, order: npt.NDArray[np.intp]) -> tuple[npt.NDA
     return cell[order], bins
 
 
-def _estimates(ordered: Floats, histogram: npt.NDArray[np.float32], ranks: Sequence[float]) -> tuple[Estimate, ...]:
+def estimates_of(ordered: Ordered, histogram: npt.NDArray[np.float32], ranks: Sequence[float]) -> tuple[Estimate, ...]:
+    """The quantiles of some values. histogram: how many of them lie in each slice of time (row) and bin of ``LOG_BIN``."""
     n = len(ordered)
     if not n:
         return ()
@@ -138,11 +150,12 @@ def _dependence(histogram: npt.NDArray[np.float32], p: float) -> tuple[float, fl
 
 def _bootstrap(histogram: npt.NDArray[np.float32], ranks: Sequence[float], memory: float) -> dict[float, tuple[float, float]]:
     """For each rank the ends of its interval, relative to the quantile (low <= 1 <= high)."""
-    block = intervals.block_length(memory, SLICES)
+    slices = len(histogram)
+    block = intervals.block_length(memory, slices)
     counts = _merged_below(histogram, min(ranks) / 2.0)
-    drawn = np.cumsum(_weights(SLICES, block, REPLICATES, _SEED) @ counts, axis=1, dtype=np.float64)
+    drawn = np.cumsum(_weights(slices, block, REPLICATES, _SEED) @ counts, axis=1, dtype=np.float64)
     whole = np.cumsum(counts.sum(axis=0, dtype=np.float64))[None, :]
-    stretch = intervals.expansion(SLICES / max(block, memory)) * intervals.block_shortfall(memory, block)
+    stretch = intervals.expansion(slices / max(block, memory)) * intervals.block_shortfall(memory, block)
     ends = {}
     for p in ranks:
         shifts = (_positions(drawn, p) - _positions(whole, p)) * LOG_BIN

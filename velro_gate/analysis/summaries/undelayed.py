@@ -47,7 +47,11 @@ def undelayed(
     found = []
     for group, known in enumerate(measured):
         mask = np.ones(len(rows), np.bool_) if group == len(measured) - 1 else rows.step == group
-        figures = {**_times(rows, own, mask, with_failures), **_shares(rows, own, mask, counts[group]), **_rates(run, known)}
+        figures = {
+            **_times(rows, own, mask, with_failures),
+            **_shares(rows, own, mask, counts[group]),
+            **rates_left(run, known),
+        }
         # What the generator did not delay is as it was measured.
         found.append({name: value for name, value in figures.items() if name in known})
     return found
@@ -85,7 +89,7 @@ def _shares(rows: Samples, own: OwnDelay, mask: npt.NDArray[np.bool_], counts: C
     return found
 
 
-def _rates(run: PhaseRun, known: dict[str, Estimate]) -> WindowFigures:
+def rates_left(run: PhaseRun, known: Mapping[str, Estimate]) -> WindowFigures:
     """Rates over what is left of the stretch, or of the window, that the stalls took most of."""
     longest = _most_within(run)
     seconds = {

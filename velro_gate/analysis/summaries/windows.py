@@ -7,8 +7,9 @@ catches up has a bad second. Latencies belong to the window in which the request
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ PEAK_SECONDS = 1.0
 """The length of the window in which the peak rate is sought."""
 MOST_KINDS = 7
 """Kinds of failure that are counted apart; the rarer ones are counted together."""
+CHART_RANKS, LATENESS_RANKS = (0.50, 0.95, 0.99), (0.99,)
 _SLACK = 0.1
 """Seconds by which a window may be short or long, because a phase never ends on the dot."""
 
@@ -109,32 +111,63 @@ def chart_windows(samples: Samples, run: PhaseRun, layers: Sequence[str] = ()) -
     ended = grid.index(samples.done - run.measured_from)
     good = samples.ok
     bad = ~good & (samples.outcome != Outcome.CANCELLED)
-    sent = _counts(grid.index(samples.sent - run.measured_from), grid)
-    ok, failed = _counts(ended[good], grid), _counts(ended[bad], grid)
     due = grid.index(samples.due - run.measured_from)
-    latency = quantiles_by_window(samples.response_time[good], due[good], grid, (0.50, 0.95, 0.99))
-    lateness = quantiles_by_window(samples.lateness, due, grid, (0.99,))
-    hits = _hit_rates(samples.cache, due, grid)
-    cache = _cache_counts(samples.cache, due, grid, layers)
-    medians = _cache_medians(samples, due, grid, layers)
-    errors = failures_by_window(samples, ended, grid.count)
+    return windows_of(
+        grid,
+        run,
+        WindowCounts(
+            sent=_counts(grid.index(samples.sent - run.measured_from), grid),
+            ok=_counts(ended[good], grid),
+            failed=_counts(ended[bad], grid),
+            latency=quantiles_by_window(samples.response_time[good], due[good], grid, CHART_RANKS),
+            lateness=quantiles_by_window(samples.lateness, due, grid, LATENESS_RANKS),
+            cache={code: _counts(due[samples.cache == code], grid) for code in np.unique(samples.cache).tolist()},
+            cache_p50=_cache_medians(samples, due, grid),
+            errors=failures_by_window(samples, ended, grid.count),
+        ),
+        layers,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WindowCounts:
+    """What happened in each window: columns of one length, one number a window."""
+
+    sent: Ints
+    ok: Ints
+    failed: Ints
+    latency: Sequence[tuple[float | None, ...]]
+    """Quantiles of response times, by ``CHART_RANKS``; and of the generator's delays, by ``LATENESS_RANKS``."""
+    lateness: Sequence[tuple[float | None, ...]]
+    cache: Mapping[int, Ints]
+    """Requests by cache code."""
+    cache_p50: Mapping[int, Sequence[float | None]]
+    """Medians of the response times of successful responses by cache code."""
+    errors: Mapping[str, Ints]
+    """Failures by kind, the most frequent first."""
+
+
+def windows_of(grid: Grid, run: PhaseRun, seen: WindowCounts, layers: Sequence[str]) -> tuple[Window, ...]:
+    """The windows of a phase from what happened in each. layers: as above."""
+    medians = _named_medians(seen.cache_p50, grid, layers)
+    hits, cache = _hit_rates(seen.cache, grid), _cache_counts(seen.cache, grid, layers)
     connected = connected_in(run.ticks, run.measured_from + grid.edges)
     return tuple(
         Window(
             start=start,
             seconds=end - start,
-            sent=int(sent[i]),
-            ok=int(ok[i]),
-            failed=int(failed[i]),
+            sent=int(seen.sent[i]),
+            ok=int(seen.ok[i]),
+            failed=int(seen.failed[i]),
             connected=connected[i],
-            p50=latency[i][0],
-            p95=latency[i][1],
-            p99=latency[i][2],
+            p50=seen.latency[i][0],
+            p95=seen.latency[i][1],
+            p99=seen.latency[i][2],
             hit_rate=hits[i],
-            lateness_p99=lateness[i][0],
+            lateness_p99=seen.lateness[i][0],
             cache=cache[i],
             cache_p50=medians[i],
-            errors={kind: int(counts[i]) for kind, counts in errors.items() if counts[i]},
+            errors={kind: int(counts[i]) for kind, counts in seen.errors.items() if counts[i]},
         )
         for i, (start, end) in enumerate(zip(grid.edges[:-1].tolist(), grid.edges[1:].tolist(), strict=True))
     )
@@ -183,12 +216,21 @@ def failures_by_window(samples: Samples, window: Ints, count: int) -> dict[str, 
     failed = (window >= 0) & ~samples.ok & (samples.outcome != Outcome.CANCELLED)
     # One key for a kind: no status is as small as an outcome.
     keys = np.where(samples.outcome == Outcome.STATUS, samples.status, samples.outcome)[failed]
-    places = window[failed]
-    kinds, counts = np.unique(keys, return_counts=True)
-    order = kinds[np.argsort(-counts, kind="stable")].tolist()
-    found = {_kind(key): np.bincount(places[keys == key], minlength=count) for key in order[:MOST_KINDS]}
+    return kinds_by_window(keys, window[failed], np.ones(len(keys), np.int64), count)
+
+
+def kinds_by_window(keys: npt.NDArray[Any], window: Ints, failed: Ints, count: int) -> dict[str, Ints]:
+    """``failures_by_window`` from counts. keys: the status or outcome of each; failed: how many failed so in its window."""
+    kinds, which = np.unique(keys, return_inverse=True)
+    totals = np.bincount(which, weights=failed, minlength=len(kinds))
+    order = np.argsort(-totals, kind="stable").tolist()
+
+    def counted(mask: npt.NDArray[np.bool_]) -> Ints:
+        return np.bincount(window[mask], weights=failed[mask], minlength=count).astype(np.int64)
+
+    found = {_kind(int(kinds[place])): counted(which == place) for place in order[:MOST_KINDS]}
     if order[MOST_KINDS:]:
-        found[OTHER_FAILURES] = np.bincount(places[np.isin(keys, order[MOST_KINDS:])], minlength=count)
+        found[OTHER_FAILURES] = counted(np.isin(which, order[MOST_KINDS:]))
     return found
 
 
@@ -196,20 +238,28 @@ def _kind(key: int) -> str:
     return str(key) if key > max(Outcome) else Outcome(key).name
 
 
-def _hit_rates(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid) -> list[float | None]:
-    seen = _counts(index[cache != NO_CACHE_HEADER], grid).tolist()
-    hits = _counts(index[cache > CACHE_MISS], grid).tolist()
-    return [hit / n if n else None for hit, n in zip(hits, seen, strict=True)]
+def _hit_rates(cache: Mapping[int, Ints], grid: Grid) -> list[float | None]:
+    seen, hits = np.zeros(grid.count, np.int64), np.zeros(grid.count, np.int64)
+    for code, counts in cache.items():
+        seen += counts if code != NO_CACHE_HEADER else 0
+        hits += counts if code > CACHE_MISS else 0
+    return [hit / n if n else None for hit, n in zip(hits.tolist(), seen.tolist(), strict=True)]
 
 
-def _cache_medians(samples: Samples, index: Ints, grid: Grid, layers: Sequence[str]) -> list[dict[str, float]]:
-    found: list[dict[str, float]] = [{} for _ in range(grid.count)]
-    for code, name in _cache_names(layers).items():
+def _cache_medians(samples: Samples, index: Ints, grid: Grid) -> dict[int, list[float | None]]:
+    found = {}
+    for code in np.unique(samples.cache).tolist():
         mine = samples.ok & (samples.cache == code)
-        rows = quantiles_by_window(samples.response_time[mine], index[mine], grid, (0.50,))
-        for window, (median,) in zip(found, rows, strict=True):
+        found[code] = [median for (median,) in quantiles_by_window(samples.response_time[mine], index[mine], grid, (0.50,))]
+    return found
+
+
+def _named_medians(medians: Mapping[int, Sequence[float | None]], grid: Grid, layers: Sequence[str]) -> list[dict[str, float]]:
+    names, found = _cache_names(layers), [dict[str, float]() for _ in range(grid.count)]
+    for code in (code for code in names if code in medians):
+        for window, median in zip(found, medians[code], strict=True):
             if median is not None:
-                window[name] = median
+                window[names[code]] = median
     return found
 
 
@@ -217,12 +267,12 @@ def _cache_names(layers: Sequence[str]) -> dict[int, str]:
     return {CACHE_MISS: MISS} | dict(enumerate(layers, start=FIRST_CACHE_LAYER))
 
 
-def _cache_counts(cache: npt.NDArray[np.uint8], index: Ints, grid: Grid, layers: Sequence[str]) -> list[dict[str, int]]:
+def _cache_counts(cache: Mapping[int, Ints], grid: Grid, layers: Sequence[str]) -> list[dict[str, int]]:
     names = _cache_names(layers)
     found: list[dict[str, int]] = [{} for _ in range(grid.count)]
-    for code in np.unique(cache[index >= 0]).tolist():
+    for code, counts in cache.items():
         if code in names:
-            for window, count in zip(found, _counts(index[cache == code], grid).tolist(), strict=True):
+            for window, count in zip(found, counts.tolist(), strict=True):
                 if count:
                     window[names[code]] = count
     return found

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
+from velro_gate.analysis.summaries.quantiles import sample_quantile
+from velro_gate.analysis.summaries.reduced.histograms import binned_quantiles, ranked
+from velro_gate.analysis.summaries.reduced.over_time import chart_grid_of, error_counts
+from velro_gate.analysis.summaries.reduced.tables import Kind, Reduced
 from velro_gate.analysis.summaries.resources import series_of
 from velro_gate.analysis.summaries.windows import Grid, chart_grid, failures_by_window, quantiles_by_window
 from velro_gate.arrays import Floats, Ints
@@ -17,14 +22,24 @@ from velro_gate.model.scenario import ALL_STEPS
 
 _LEVELS = (0.50, 0.95, 0.99)
 """Quantiles that are drawn over time."""
+_NONE_REDUCED: Mapping[str, Reduced] = MappingProxyType({})
 
 
-def timeline(facts: RunFacts, steps: Sequence[str], samples: Mapping[str, Samples]) -> Timeline:
-    """The timeline of what was measured; a phase without a measured stretch is left out. steps: of the plan, in its order."""
+def timeline(
+    facts: RunFacts,
+    steps: Sequence[str],
+    samples: Mapping[str, Samples],
+    reduced: Mapping[str, Reduced] = _NONE_REDUCED,
+) -> Timeline:
+    """The timeline of what was measured; a phase without a measured stretch is left out. steps: of the plan, in its order;
+    reduced: the phases whose samples were.
+    """
     ticks = sorted((tick for ran in facts.phases for tick in ran.ticks), key=lambda tick: tick.at)
     return Timeline(
         phases=tuple(
-            _phase(ran, steps, samples.get(ran.name, Samples.empty()))
+            _reduced_phase(ran, steps, reduced[ran.name])
+            if ran.name in reduced
+            else _phase(ran, steps, samples.get(ran.name, Samples.empty()))
             for ran in facts.phases
             if ran.measured_until > ran.measured_from
         ),
@@ -67,6 +82,31 @@ def _phase(ran: PhaseRun, steps: Sequence[str], samples: Samples) -> PhaseTimeli
             name: tuple(np.quantile(times[rows], RANKS).tolist())
             for name, rows in ((ALL_STEPS, np.ones(len(times), np.bool_)), *found)
             if rows.any()
+        },
+    )
+
+
+def _reduced_phase(ran: PhaseRun, steps: Sequence[str], tables: Reduced) -> PhaseTimeline:
+    grid = chart_grid_of(tables, ran.measured_until - ran.measured_from)
+    answered = tables.of(Kind.RESPONSE)
+    found = [(name, ranked(answered.where(answered.first == index)), index) for index, name in enumerate(steps)]
+    seconds = np.diff(grid.edges)
+    lines = []
+    for name, times, index in found:
+        if len(times):
+            p50, p95, p99 = zip(*binned_quantiles(tables, Kind.RESPONSE, grid, _LEVELS, index), strict=True)
+            lines.append(StepLatency(step=name, p50=p50, p95=p95, p99=p99))
+    return PhaseTimeline(
+        name=ran.name,
+        started=ran.started,
+        measured_from=ran.measured_from,
+        measured_until=ran.measured_until,
+        steps=tuple(lines),
+        errors={kind: tuple((counts / seconds).tolist()) for kind, counts in error_counts(tables, grid).items()},
+        spread={
+            name: tuple(sample_quantile(times, rank) for rank in RANKS)
+            for name, times in ((ALL_STEPS, ranked(answered)), *((name, times) for name, times, _ in found))
+            if len(times)
         },
     )
 

@@ -17,6 +17,7 @@ from velro_gate.cli.options import (
     BaselineRoot,
     ClusterListen,
     ClusterOption,
+    ClusterRaw,
     ClusterWait,
     ClusterWorkers,
     Format,
@@ -141,6 +142,7 @@ def calibrate(
     cluster_workers: ClusterWorkers = None,
     cluster_wait: ClusterWait = DEFAULT_CLUSTER_WAIT,
     cluster_listen: ClusterListen = None,
+    cluster_raw: ClusterRaw = None,
     output: Output = DEFAULT_OUTPUT,
     baselines: BaselineRoot = DEFAULT_BASELINES,
     waivers: Waivers = DEFAULT_WAIVERS,
@@ -165,7 +167,7 @@ def calibrate(
     baselines = find_baselines(baselines, wanted.scenario)
     require_folder(baselines)
     setup = prepare(wanted, os.environ)
-    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards, cluster_raw)
     with real_effects(runner, verbose, cluster=sends) as effects:
         made = calibrated(
             lambda: nullcontext(setup),

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from velro_gate import errors
+from velro_gate.analysis.summaries.reduced.columns import REDUCED_COLUMNS, columns_of, reduced_from
+from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.engine.shards.messages import (
     Alive,
     Failed,
@@ -28,13 +30,15 @@ from velro_gate.engine.shards.messages import (
     LoadEnded,
     PhaseBegan,
     Ready,
+    ReducedChunk,
     SampleChunk,
     Seen,
 )
 from velro_gate.errors import VelroError, words_of
 from velro_gate.model.samples import COLUMNS, Outcome, Samples
 
-_MESSAGES = {kind.__name__: kind for kind in (Alive, Failed, Finished, LoadEnded, PhaseBegan, Ready, SampleChunk, Seen)}
+_KINDS = (Alive, Failed, Finished, LoadEnded, PhaseBegan, Ready, ReducedChunk, SampleChunk, Seen)
+_MESSAGES = {kind.__name__: kind for kind in _KINDS}
 _ERRORS: dict[str, type[Exception]] = {
     name: kind
     for name, kind in vars(errors).items()
@@ -108,6 +112,10 @@ def _plain(value: Any, columns: list[bytes]) -> Any:
         case Samples():
             columns += [np.ascontiguousarray(getattr(value, name), kind).tobytes() for name, kind in COLUMNS.items()]
             return len(value)
+        case Reduced():
+            found = dict(columns_of(value))
+            columns += [np.ascontiguousarray(found[name], kind).tobytes() for name, kind in REDUCED_COLUMNS.items()]
+            return [len(found[name]) for name in REDUCED_COLUMNS]
         case Mapping():
             return {key: _plain(each, columns) for key, each in value.items()}
         case tuple() if value and all(isinstance(each, int | float) for each in value):
@@ -150,6 +158,8 @@ def _reader(kind: Any) -> _Read:
         return lambda plain, _: _error(*plain)
     if kind is Samples:
         return _samples
+    if kind is Reduced:
+        return _reduced
     if origin in (Union, UnionType):
         (other,) = [each for each in inner if each is not NoneType]
         read = _reader(other)
@@ -207,6 +217,11 @@ def _samples(rows: Any, columns: _Columns) -> Samples:
     if not times or (rows and int(found.outcome.max()) > max(Outcome)):
         raise ValueError("these are no samples")
     return found
+
+
+def _reduced(sizes: Any, columns: _Columns) -> Reduced:
+    found = {name: columns.take(kind, size) for (name, kind), size in zip(REDUCED_COLUMNS.items(), _list(sizes), strict=True)}
+    return reduced_from(found.__getitem__)
 
 
 def _error(name: str, what: str, second: Any, why: str | None, hint: str | None) -> Exception:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import trio
 
+from velro_gate.analysis.summaries.reduced.tables import Kind, Reduced
 from velro_gate.engine.load.scheduling import arrivals_by_step, total_by_name
 from velro_gate.engine.shards.merge import added
 from velro_gate.model.run import PhaseRun, Shard
@@ -27,6 +28,7 @@ class Received:
     delivered: int = 0
     _dues: list[npt.NDArray[np.float64]] = field(default_factory=list)
     _steps: list[npt.NDArray[np.uint16]] = field(default_factory=list)
+    _reduced: dict[int, int] = field(default_factory=dict)
 
     def add(self, samples: Samples) -> None:
         """Remember these as well."""
@@ -35,11 +37,21 @@ class Received:
         self._dues.append(samples.due)
         self._steps.append(samples.step)
 
+    def add_reduced(self, samples: Reduced) -> None:
+        """Remember these as well, of which a shard hands on none that may have fallen due after the measured stretch."""
+        self.rows += samples.rows
+        self.delivered += samples.delivered
+        for step in range(samples.frame.steps):
+            self._reduced[step] = self._reduced.get(step, 0) + int(samples.of(Kind.LATENESS, step).count.sum())
+
     def by_step(self, steps: int, start: float, until: float) -> npt.NDArray[np.int64]:
         """How many fell due in [start, until), by step index; a login is not a step."""
-        if not self._dues:
-            return np.zeros(steps, np.int64)
-        return arrivals_by_step(np.concatenate(self._dues), np.concatenate(self._steps), steps, start, until)[:steps]
+        found = np.zeros(steps, np.int64)
+        for step, count in self._reduced.items():
+            found[step] += count
+        if self._dues:
+            found += arrivals_by_step(np.concatenate(self._dues), np.concatenate(self._steps), steps, start, until)[:steps]
+        return found
 
 
 async def with_lost(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from velro_gate.engine.http.responses import CacheLayers
 from velro_gate.model.run import FirstFailure, GeneratorHealth, PhaseRun, Progress, Stall, Tick
@@ -181,6 +182,10 @@ class LayerNames:
 
     def renumbered(self, samples: Samples, layers: Sequence[str]) -> Samples:
         """A shard's samples under the run's own cache codes. layers: the shard's names, in the order of its codes."""
+        return replace(samples, cache=self.codes(layers)[samples.cache])
+
+    def codes(self, layers: Sequence[str]) -> npt.NDArray[np.uint8]:
+        """The run's own code of each of a shard's."""
         # From each of a shard's codes to the run's, so that a whole column is renumbered by one look-up.
         codes = np.arange(256, dtype=np.uint8)
         for code, name in enumerate(layers, start=FIRST_CACHE_LAYER):
@@ -188,4 +193,4 @@ class LayerNames:
                 self.names.append(name)
             index = self.names.index(name) if name in self.names else CacheLayers.MOST - 1
             codes[code] = FIRST_CACHE_LAYER + index
-        return replace(samples, cache=codes[samples.cache])
+        return codes

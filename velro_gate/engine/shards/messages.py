@@ -18,6 +18,7 @@ from typing import Protocol
 
 import trio
 
+from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.engine.run import Load
 from velro_gate.model.run import PhaseRun, Progress
 from velro_gate.model.samples import Samples
@@ -49,6 +50,8 @@ class ShardOrder:
     """How many files the shard may have to open."""
     responder: bool = False
     """Whether to send to a responder on the shard's own machine instead of the target: the null run of a cluster."""
+    reduced: frozenset[str] = frozenset()
+    """The phases whose samples are reduced to counts before they are handed on."""
     silence: float | None = None
     """Seconds without a message after which the run counts as gone; None: only when its link closes."""
 
@@ -105,6 +108,15 @@ class SampleChunk:
     samples: Samples
     layers: tuple[str, ...]
     """The names of the shard's cache layers so far, in the order of its codes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReducedChunk:
+    """Some samples, reduced to counts. layers: as above."""
+
+    phase: str
+    samples: Reduced
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,6 @@ from velro_gate.engine.shards.messages import (
     LoadEnded,
     PhaseBegan,
     Ready,
-    SampleChunk,
     Seen,
     ShardOrder,
     Stop,
@@ -43,11 +42,11 @@ from velro_gate.engine.shards.messages import (
     unpickled,
     until_silent,
 )
+from velro_gate.engine.shards.reducing import Reducing
 from velro_gate.engine.shards.shipped import unpacked
 from velro_gate.errors import VelroError
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.run import PhaseRun, Progress
-from velro_gate.model.samples import Samples
 from velro_gate.model.scenario import Phase
 from velro_gate.pacing import Schedule
 
@@ -140,7 +139,7 @@ async def carry_out(line: socket.socket) -> None:
                 os.environ.update(order.environ)
                 raise_descriptor_limit(order.descriptors)
                 async with _target_of(order) as load:
-                    nursery.start_soon(_send, load, link, orders, nursery if order.silence is not None else None)
+                    nursery.start_soon(_send, load, link, orders, nursery if order.silence is not None else None, order.reduced)
                     if order.silence is not None:
                         nursery.start_soon(_end_in_silence, orders, order.silence, nursery.cancel_scope)
                     await orders.listen()
@@ -173,13 +172,15 @@ async def _live(link: Link) -> None:
         await trio.sleep(ALIVE_EVERY)
 
 
-async def _send(load: Load, link: Link, orders: _Orders, beginnings: trio.Nursery | None) -> None:
-    """Carry out the load. beginnings: where the real beginning of each phase is waited for, if it is to be reported."""
-    layers = CacheLayers(load.scenario.cache)
+async def _send(
+    load: Load, link: Link, orders: _Orders, beginnings: trio.Nursery | None, reduce: frozenset[str] = frozenset()
+) -> None:
+    """Carry out the load. beginnings: where the real beginning of each phase is waited for, if it is to be reported.
 
-    def sink(phase: str, samples: Samples) -> None:
-        """Send them with the names of the cache layers so far, since the head numbers layers for itself."""
-        link.post(SampleChunk(phase=phase, samples=samples, layers=tuple(layers.names)))
+    reduce: the phases whose samples are reduced.
+    """
+    layers = CacheLayers(load.scenario.cache)
+    reducing = Reducing(reduce, len(load.scenario.steps), lambda: tuple(layers.names), link.post)
 
     def observe(progress: Progress) -> None:
         """Send the state once a second, which also shows that this shard is alive."""
@@ -187,10 +188,12 @@ async def _send(load: Load, link: Link, orders: _Orders, beginnings: trio.Nurser
 
     def finished(run: PhaseRun) -> None:
         """Send the phase's facts, after the last of its samples: a link keeps the order."""
+        reducing.finished(run.name)
         link.post(Finished(run=run))
 
-    def began(_: Phase, at: float) -> None:
+    def began(phase: Phase, at: float) -> None:
         """Report the real beginning where several machines must begin together."""
+        reducing.began(phase, at)
         if beginnings is not None:
             orders.began(at, beginnings)
 
@@ -198,17 +201,20 @@ async def _send(load: Load, link: Link, orders: _Orders, beginnings: trio.Nurser
     if beginnings is not None:
         sync = replace(sync, planned=orders.planned)
     try:
-        await run_load(
-            load,
-            origin=0.0,
-            sink=sink,
-            observe=observe,
-            finished=finished,
-            began=began,
-            stop=orders.stop,
-            sync=sync,
-            layers=layers,
-        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reducing.run)
+            await run_load(
+                load,
+                origin=0.0,
+                sink=reducing.add,
+                observe=observe,
+                finished=finished,
+                began=began,
+                stop=orders.stop,
+                sync=sync,
+                layers=layers,
+            )
+            nursery.cancel_scope.cancel()
     except Exception as error:  # noqa: BLE001 (raised again where the run can be ended)
         link.post(_failure(error))
 

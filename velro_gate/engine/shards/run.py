@@ -26,11 +26,13 @@ from time import perf_counter
 
 import trio
 
+from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.engine.journeys.api import WALK
 from velro_gate.engine.run import Load, nobody, not_begun, run_load
 from velro_gate.engine.shards.hosts import HERE, Patience, ShardHost, start_here
+from velro_gate.engine.shards.kept import Kept
 from velro_gate.engine.shards.lost import Received, with_lost
-from velro_gate.engine.shards.merge import LayerNames, merged_progress, merged_run
+from velro_gate.engine.shards.merge import merged_progress, merged_run
 from velro_gate.engine.shards.messages import (
     Alive,
     Begin,
@@ -39,6 +41,7 @@ from velro_gate.engine.shards.messages import (
     LoadEnded,
     PhaseBegan,
     Ready,
+    ReducedChunk,
     SampleChunk,
     Seen,
     ShardOrder,
@@ -116,17 +119,20 @@ async def run_on(
     stop: trio.Event | None = None,
     patience: Patience,
     neighbours: Mapping[int, int] | None = None,
+    reduced: Callable[[str, Reduced], None] = nobody,
 ) -> LoadResult:
     """``run_sharded`` on these hosts, of which each carries out one shard. order: what all shards are to do.
 
     start: starts them; takes the start of the run on the system's monotonic clock. neighbours: by a shard's index, how many of
-    the shards are on its machine, itself included; None: all of them.
+    the shards are on its machine, itself included; None: all of them. reduced: gets the samples of the phases that the order
+    wants reduced; ``sink`` gets those of the others.
     """
-    together = _Together(order, sink, observe, finished, began, trio.Event() if stop is None else stop, patience, neighbours)
+    kept = Kept(order, sink, reduced)
+    together = _Together(order, kept, observe, finished, began, trio.Event() if stop is None else stop, patience, neighbours)
     await _run_together(together, start, origin)
     if together.failure is not None:
         raise together.failure
-    return LoadResult(phases=tuple(together.done), layers=tuple(together.layers.names), interrupted=together.stop.is_set())
+    return LoadResult(phases=tuple(together.done), layers=tuple(kept.layers.names), interrupted=together.stop.is_set())
 
 
 async def _run_together(together: _Together, start: Callable[[float], Sequence[ShardHost]], origin: float) -> None:
@@ -209,7 +215,7 @@ class _Together:
     def __init__(
         self,
         order: ShardOrder,
-        sink: Callable[[str, Samples], None],
+        kept: Kept,
         observe: Callable[[Progress], None],
         finished: Callable[[PhaseRun], None],
         began: Callable[[Phase, float], None],
@@ -219,12 +225,11 @@ class _Together:
     ) -> None:
         self.members: list[_Member] = []
         self.done: list[PhaseRun] = []
-        self.layers = LayerNames()
         self.failure: Exception | None = None
         self.stop = stop
         self._load, self._order = order.load, order
         self._patience, self._neighbours = patience, neighbours or {}
-        self._sink, self._observe, self._finished, self._began = sink, observe, finished, began
+        self._kept, self._observe, self._finished, self._began = kept, observe, finished, began
         # Without a buffer: whoever reports waits until the report is taken, so samples cannot pile up in memory before a slow
         # sink.
         self._send, self._inbox = trio.open_memory_channel[tuple[_Member | None, object]](0)
@@ -293,6 +298,7 @@ class _Together:
         self._should_have_ended = lambda: self.stop.is_set() or now() > end + patience
         for member in self.members:
             member.next_phase()
+        self._kept.phase_begins(phase, begin)
         self._post(Begin(at=begin))
         self._began(phase, begin)
         if not await self._take_until(lambda: self._finished_all(end)):
@@ -316,6 +322,7 @@ class _Together:
                 ended=max(reached, at),
             )
         lost = [(member.shard, member.lost, member.received) for member in self.members if member.run is None and member.lost]
+        await self._kept.phase_over(phase, merged.measured_until)
         return await with_lost(merged, lost, phase, self._load.scenario, begin) if lost else merged
 
     def _may_go_on(self) -> bool:
@@ -351,9 +358,8 @@ class _Together:
             return
         # Whatever it says, it is alive: a worker that sends samples need not send a sign of life as well.
         member.silent = 0
-        if isinstance(message, SampleChunk):
-            member.received.add(message.samples)
-            self._sink(message.phase, self.layers.renumbered(message.samples, message.layers))
+        if isinstance(message, SampleChunk | ReducedChunk):
+            self._kept.take(message, member.received)
         elif member.lost is None:
             self._note(member, message)
 

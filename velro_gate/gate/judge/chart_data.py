@@ -16,7 +16,7 @@ from velro_gate.secrecy import leave_as_is
 from velro_gate.store.baselines import Baselines
 from velro_gate.store.capacity import CAPACITY, read_capacity
 from velro_gate.store.duets import read_duet
-from velro_gate.store.records import read_facts, read_samples
+from velro_gate.store.records import read_facts, read_kept
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def _timeline(folder: Path, record: RunRecord) -> Timeline | None:
         facts = read_facts(folder)
         if facts is None or not _fits(facts, record):
             return None
-        return timeline(facts, record.plan.steps, read_samples(samples))
+        return timeline(facts, record.plan.steps, *read_kept(samples))
     except VelroError as error:
         log.warning("charts of the record alone: %s", error)
         return None

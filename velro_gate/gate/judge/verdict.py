@@ -26,7 +26,7 @@ from velro_gate.scenario.waivers import read_waivers
 from velro_gate.store.baselines import Baselines, load_baselines
 from velro_gate.store.duets import DUET, read_duet
 from velro_gate.store.further import duet_folder, read_missing, repeat_folders
-from velro_gate.store.records import RECORD, read_facts, read_record, read_samples
+from velro_gate.store.records import RECORD, read_facts, read_kept, read_record
 from velro_gate.store.samples import SUMMARY_ALONE
 
 REPORTS = tuple(each.file for each in FORMATS.values())
@@ -51,7 +51,7 @@ def reread(folder: Path) -> RunRecord:
     if facts is None:
         return record
     _require_planned(record, facts, folder)
-    return dataclasses.replace(record, phases=summaries(record.plan, facts, read_samples(samples)))
+    return dataclasses.replace(record, phases=summaries(record.plan, facts, *read_kept(samples)))
 
 
 def _require_planned(record: RunRecord, facts: RunFacts, folder: Path) -> None:

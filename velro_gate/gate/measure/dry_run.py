@@ -130,10 +130,17 @@ class DryRun:
 
 
 def dry_run(
-    setup: Setup, machine: MachineLimits, environ: Mapping[str, str], *, ask: bool = False, workers: int | None = None
+    setup: Setup,
+    machine: MachineLimits,
+    environ: Mapping[str, str],
+    *,
+    ask: bool = False,
+    workers: int | None = None,
+    raw: int | None = None,
 ) -> DryRun:
     """Check a plan without carrying it out; a missing secret is reported with the rest. ask: also try the services once, unless
     a run would not even begin. workers: of a cluster, whose machines are taken to be like this one; None: this machine sends.
+    raw: bytes of a phase's samples beyond which they reduce them.
     """
     shards = setup.shard_count(machine) if workers is None else workers
     found = shortfalls(
@@ -157,7 +164,7 @@ def dry_run(
         forecast=expected,
         shortfalls=found,
         missing=missing,
-        cluster=None if workers is None else cluster_forecast(setup.phases, setup.scenario, workers),
+        cluster=None if workers is None else cluster_forecast(setup.phases, setup.scenario, workers, raw),
     )
     if not ask or planned.refusal is not None:
         return planned

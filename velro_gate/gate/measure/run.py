@@ -8,12 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import TypeVar
 
 import trio
 
 from velro_gate.analysis.bottlenecks.find import bottlenecks
 from velro_gate.analysis.summaries.phase import summarise
+from velro_gate.analysis.summaries.reduced.phase import summarise_reduced
+from velro_gate.analysis.summaries.reduced.tables import Reduced
 from velro_gate.engine.client.checking import transport_to
 from velro_gate.engine.client.preflight import preflight
 from velro_gate.engine.machine.feasibility import (
@@ -31,7 +34,7 @@ from velro_gate.gate.measure.holding import HeldSignals
 from velro_gate.gate.measure.newest import NewestReadings
 from velro_gate.gate.measure.null_run import Calibration, NullRun, NullRunMissing, null_run
 from velro_gate.gate.measure.results import Results, RunLog, log_end
-from velro_gate.gate.measure.sending import make_room_on_cluster, send_load, start_skew
+from velro_gate.gate.measure.sending import make_room_on_cluster, phases_reduced, send_load, start_skew
 from velro_gate.gate.measure.setup import Setup
 from velro_gate.leftovers import orphans_ended
 from velro_gate.model.masking import mask, secret_values
@@ -43,13 +46,15 @@ from velro_gate.model.scenario import Phase, Target
 from velro_gate.monitor import sources_for, watch
 from velro_gate.monitor.watching import MONITOR
 from velro_gate.report.parts.measured import failed_kind
-from velro_gate.store.records import SampleWriter, read_samples, write_record
+from velro_gate.store.records import SampleWriter, read_kept, write_record
 
 T = TypeVar("T")
 _Measured = tuple[LoadResult, tuple[Reading, ...], GeneratorNoise | None, Broken]
 
 MONITOR_EVERY = 1.0
 """Seconds between two looks at the service and the runner."""
+
+_NONE_REDUCED: Mapping[str, Reduced] = MappingProxyType({})
 
 NOT_CALIBRATED = "no null run was made, so what the generator alone adds to response times is not known"
 """The note of a run that was asked to leave it out."""
@@ -76,7 +81,8 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
     with RunLog(results, hidden) as log, with_injector(setup) as ready:
         log.info("run %s: %s, profile %s, against %s", results.folder.name, setup.plan.scenario, setup.plan.profile, url)
         try:
-            shards = make_room(setup, effects, log)
+            reduce = phases_reduced(setup)
+            shards = make_room(setup, effects, log, reduce=bool(reduce))
             notes: list[str] = []
             done: list[_Measured] = []
             # Signals are held until the record is written: a Ctrl-C that comes then ends the command, and loses nothing that
@@ -84,7 +90,8 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
             with HeldSignals(effects.signals) as held:
                 with SampleWriter(results.samples) as writer:
                     try:
-                        run_trio(partial(_measure, ready, shards, writer, effects, log, notes, calibration, done.append))
+                        wanted = partial(_measure, ready, shards, writer, effects, log, notes, calibration, done.append)
+                        run_trio(partial(wanted, reduce=reduce))
                     except KeyboardInterrupt:
                         if not done:
                             raise
@@ -106,7 +113,7 @@ def run(setup: Setup, results: Results, effects: Effects, calibration: Calibrati
                     plan=setup.plan,
                     environment=effects.environment(),
                     revision=effects.revision(),
-                    phases=summaries(setup.plan, facts, read_samples(results.samples)),
+                    phases=summaries(setup.plan, facts, *read_kept(results.samples)),
                     url=url,
                     interrupted=result.interrupted,
                     notes=tuple(mask(note, hidden) for note in notes),
@@ -148,10 +155,24 @@ def measure_generator(setup: Setup, seconds: float, effects: Effects) -> NullRun
     return made
 
 
-def summaries(plan: Plan, facts: RunFacts, samples: Mapping[str, Samples]) -> tuple[PhaseSummary, ...]:
-    """Every phase that was run, summarised from its samples and readings."""
+def summaries(
+    plan: Plan, facts: RunFacts, samples: Mapping[str, Samples], reduced: Mapping[str, Reduced] = _NONE_REDUCED
+) -> tuple[PhaseSummary, ...]:
+    """Every phase that was run, summarised from its samples, or from what they were reduced to, and from its readings."""
     planned = {phase.name: phase for phase in plan.phases}
-    return tuple(_summary(planned[ran.name], plan, ran, samples.get(ran.name, Samples.empty()), facts) for ran in facts.phases)
+    return tuple(
+        _reduced_summary(planned[ran.name], plan, ran, reduced[ran.name], facts)
+        if ran.name in reduced
+        else _summary(planned[ran.name], plan, ran, samples.get(ran.name, Samples.empty()), facts)
+        for ran in facts.phases
+    )
+
+
+def _reduced_summary(phase: Phase, plan: Plan, ran: PhaseRun, reduced: Reduced, facts: RunFacts) -> PhaseSummary:
+    readings = [reading for reading in facts.readings if ran.started <= reading.at <= ran.ended]
+    made = summarise_reduced(phase, plan.steps, ran, reduced, readings, facts.layers, plan.metrics)
+    # Those that show in single requests are not looked for.
+    return replace(made, bottlenecks=bottlenecks(phase, plan.steps, ran, made, Samples.empty(), readings))
 
 
 def _summary(phase: Phase, plan: Plan, ran: PhaseRun, samples: Samples, facts: RunFacts) -> PhaseSummary:
@@ -162,8 +183,11 @@ def _summary(phase: Phase, plan: Plan, ran: PhaseRun, samples: Samples, facts: R
     return replace(made, bottlenecks=bottlenecks(phase, plan.steps, ran, made, samples, readings))
 
 
-def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
-    """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be."""
+def make_room(setup: Setup, effects: Effects, log: logging.Logger, *, reduce: bool = False) -> int:
+    """Raise what may be raised, refuse what cannot work, and say what may blur the figures. How many shards there will be.
+
+    reduce: whether the workers of a cluster reduce the samples of long phases.
+    """
 
     def warn(caveat: Shortfall) -> None:
         """Say what the machine may be too small for, at once and in the log."""
@@ -171,7 +195,7 @@ def make_room(setup: Setup, effects: Effects, log: logging.Logger) -> int:
         effects.say(f"caveat, phase {caveat.phase}: {caveat.sentence} {caveat.hint}")
 
     if setup.cluster is not None:
-        return make_room_on_cluster(setup, setup.cluster, warn, log)
+        return make_room_on_cluster(setup, setup.cluster, warn, log, reduce=reduce)
     shards = setup.shard_count(read_machine())
     # The shards inherit the limit.
     raise_descriptor_limit(descriptors_needed(setup.phases, shards=shards))
@@ -193,6 +217,7 @@ async def _measure(
     notes: list[str],
     calibration: Calibration | None,
     keep: Callable[[_Measured], None],
+    reduce: frozenset[str],
 ) -> None:
     target = setup.scenario.target
     health = await preflight(target, wait_seconds=setup.start_seconds)
@@ -247,6 +272,8 @@ async def _measure(
             stop=stop,
             experimenting=experimenting,
             broken=keep_broken,
+            reduce=reduce,
+            reduced=writer.add_reduced,
         )
         for sentence in never_shown(target, readings):
             note(sentence)
@@ -273,8 +300,11 @@ async def watched_load(
     stop: trio.Event,
     experimenting: Callable[[float, trio.Nursery], Experimenter | None] = _no_experiments,
     broken: Callable[[Broken], None] = nobody,
+    reduce: frozenset[str] = frozenset(),
+    reduced: Callable[[str, Reduced], None] = nobody,
 ) -> tuple[LoadResult, tuple[Reading, ...]]:
     """Send a plan's load, the service and the runner watched meanwhile. sink: gets the samples; note: what was not read.
+    reduce, reduced: see ``send_load``.
 
     experimenting: makes what carries out experiments, from the run's start on trio's clock; broken: gets what was broken then.
     """
@@ -326,6 +356,8 @@ async def watched_load(
                 finished=finished,
                 began=nobody if experimenter is None else experimenter.began,
                 stop=stop,
+                reduce=reduce,
+                reduced=reduced,
             )
             if experimenter is not None:
                 broken(await experimenter.ended())

@@ -42,6 +42,7 @@ def trust_facts(record: RunRecord, verdict: Verdict) -> tuple[tuple[str, str], .
         ("generator CPU", _cpu([*cpu, *_found(verdict, "generator-cpu")], record.shards)),
         ("generator alone", noise_words(record.generator_noise)),
         *_cluster(record),
+        *_reduced(record),
         ("CPU steal", units.format_share(max([*steal, *_found(verdict, "steal")], default=None))),
         *((("not watched", ", ".join(silent)),) if silent else ()),
         *((("baselines", _baselines(verdict)),) if verdict.duet is None else _side_by_side(verdict.duet)),
@@ -104,6 +105,16 @@ def _cluster(record: RunRecord) -> tuple[tuple[str, str], ...]:
     # The record of a search for the capacity counts no shards.
     workers = max(record.shards, *(len(phase.workers) for phase in record.phases))
     return (("cluster", f"{workers} workers, start skew up to {units.format_seconds(max(skews))}"),)
+
+
+def _reduced(record: RunRecord) -> tuple[tuple[str, str], ...]:
+    """How well times are known where the workers passed on counts, and what was then not looked for."""
+    names = [phase.name for phase in record.phases if phase.reduced is not None]
+    if not names:
+        return ()
+    error = units.format_share(max(phase.reduced or 0.0 for phase in record.phases))
+    said = f"reduced to counts on the workers in {listed(names, 3)}: quantiles are within {error} of themselves"
+    return (("samples", f"{said}; not looked for: bottlenecks that show in single requests only"),)
 
 
 def noise_words(noise: GeneratorNoise | None) -> str:
