@@ -221,6 +221,7 @@ def test_a_worker_whose_shard_says_what_none_says_is_lost(size: int) -> None:
     trio.run(main)
 
 
+@pytest.mark.real
 @pytest.mark.hostile("cluster")
 def test_strangers_that_say_nothing_are_few_at_a_time_and_keep_no_worker_out() -> None:
     async def main() -> None:
