@@ -16,7 +16,10 @@ from velro_gate.analysis.summaries import caches, windows
 from velro_gate.analysis.summaries.averages import averages
 from velro_gate.analysis.summaries.broken.experiments import experiment_summaries
 from velro_gate.analysis.summaries.broken.measurements import experiment_measurements
-from velro_gate.analysis.summaries.counted import (
+from velro_gate.analysis.summaries.own import own_measurements
+from velro_gate.analysis.summaries.own_windows import own_by_window
+from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
+from velro_gate.analysis.summaries.reduced.counted import (
     Measurements,
     Rates,
     Tallies,
@@ -30,9 +33,6 @@ from velro_gate.analysis.summaries.counted import (
     throughputs,
     users_held,
 )
-from velro_gate.analysis.summaries.own import own_measurements
-from velro_gate.analysis.summaries.own_windows import own_by_window
-from velro_gate.analysis.summaries.quantiles import Observations, slices_of, step_quantiles
 from velro_gate.analysis.summaries.resources import resource_measurements, resource_summaries, series_of
 from velro_gate.analysis.summaries.undelayed import undelayed
 from velro_gate.model.metric.own import OwnMetric

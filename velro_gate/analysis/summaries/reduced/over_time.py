@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from velro_gate.analysis.summaries.counted import Rates
+from velro_gate.analysis.summaries.reduced.counted import Rates
 from velro_gate.analysis.summaries.reduced.histograms import binned_quantiles, windows_of_cells
 from velro_gate.analysis.summaries.reduced.tables import BEFORE, Entries, Kind, Reduced
 from velro_gate.analysis.summaries.windows import (

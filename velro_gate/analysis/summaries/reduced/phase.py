@@ -13,7 +13,11 @@ import numpy as np
 
 from velro_gate.analysis.summaries import caches, windows
 from velro_gate.analysis.summaries.averages import SLICES, mean_and_most
-from velro_gate.analysis.summaries.counted import (
+from velro_gate.analysis.summaries.own import own_measurements
+from velro_gate.analysis.summaries.own_windows import own_by_window
+from velro_gate.analysis.summaries.quantiles import estimates_of
+from velro_gate.analysis.summaries.reduced.bins import ERROR, bins_of
+from velro_gate.analysis.summaries.reduced.counted import (
     Measurements,
     Tallies,
     books_of,
@@ -25,10 +29,6 @@ from velro_gate.analysis.summaries.counted import (
     throughputs,
     users_held,
 )
-from velro_gate.analysis.summaries.own import own_measurements
-from velro_gate.analysis.summaries.own_windows import own_by_window
-from velro_gate.analysis.summaries.quantiles import estimates_of
-from velro_gate.analysis.summaries.reduced.bins import ERROR, bins_of
 from velro_gate.analysis.summaries.reduced.histograms import Histogram, bins_in, ranked, slices_of_cells
 from velro_gate.analysis.summaries.reduced.over_time import chart_grid_of, counted_warm_up, rates, window_counts
 from velro_gate.analysis.summaries.reduced.ranked import Ranked
