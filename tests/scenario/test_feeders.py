@@ -83,6 +83,12 @@ def test_a_csv_file_may_quote_and_carry_a_byte_order_mark(tmp_path: Path) -> Non
     assert found.rows == (("1", 'a, "b"\nc'), ("2", "ü"))
 
 
+@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_what_python_but_not_csv_takes_for_the_end_of_a_line_stays_in_its_cell(tmp_path: Path, character: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(f"id,name\r\n1,a{character}b\r\n2,c\n".encode())
+    assert feeder(tmp_path, {"file": "rows.csv"}).rows == (("1", f"a{character}b"), ("2", "c"))
+
+
 def test_a_file_in_a_folder_is_found_from_the_scenarios_own_folder(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "f.csv").write_text("id\n1\n", encoding="utf-8")

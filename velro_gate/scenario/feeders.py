@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import json
 import random
 import re
@@ -152,7 +153,8 @@ class _RowFaults:
 
 def _csv_table(text: str, path: Path, faults: Faults, line: int) -> _Table | None:
     found = _RowFaults(path, faults, line)
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    # Not splitlines: it knows more ends of a line than CSV does, and a cell may hold them.
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[str, ...]] = []
     columns: tuple[str, ...] = ()
     try:
