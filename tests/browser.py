@@ -29,6 +29,8 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
+    # As on a phone, where they take no width.
+    "--hide-scrollbars",
 )
 """Of every start of the browser."""
 _OPTIONS = (*OPTIONS, "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr")

@@ -21,7 +21,8 @@ from velro_gate.cli.live import MOST_CONNECTIONS, live_page
 from velro_gate.errors import UsageError
 from velro_gate.model.run import Progress, Stage
 from velro_gate.report.charts import live
-from velro_gate.report.charts.live import LiveRows
+from velro_gate.report.charts.live import LiveRows, RowsSince
+from velro_gate.secrecy import forget, hide
 
 PROGRESS = Progress(
     phase="steady",
@@ -66,7 +67,7 @@ def test_the_page_and_what_is_new_are_served_to_whoever_has_the_address() -> Non
         assert first["rows"][0]["figures"]["p95"] == 25.0
         assert first["rows"][0]["figures"]["p99"] is None
         assert first["rows"][0]["steps"] == {"login": 20.0}
-        assert httpx.get(f"{url}data?from=1").json() == {"next": 1, "rows": []}
+        assert httpx.get(f"{url}data?from=1").json() == {"next": 1, "more": False, "rows": []}
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "9" * 30, "1e9", "٣"])
@@ -117,10 +118,35 @@ def test_a_long_run_keeps_its_newest_rows_and_their_numbers(monkeypatch: pytest.
     rows = LiveRows()
     for second in range(25):
         rows.add(float(second), PROGRESS)
-    found = json.loads(rows.since(0))
-    assert [row["at"] for row in found["rows"]] == [second * 1000.0 for second in range(15, 25)]
-    assert found["next"] == 25
-    assert len(json.loads(rows.since(24))["rows"]) == 1
+    found = rows.since(0)
+    assert [json.loads(row)["at"] for row in found.rows] == [second * 1000.0 for second in range(15, 25)]
+    assert (found.next, found.more) == (25, False)
+    assert len(rows.since(24).rows) == 1
+    assert rows.since(10**9) == RowsSince(rows=(), next=25, more=False)
+
+
+def test_a_page_that_is_opened_late_gets_every_row_once_in_short_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_SENT", 4)
+    with served() as (url, follow):
+        for _ in range(10):
+            follow(PROGRESS)
+        sizes, number, more = [], 0, True
+        while more:
+            found = httpx.get(f"{url}data", params={"from": number}).json()
+            number, more = found["next"], found["more"]
+            sizes.append(len(found["rows"]))
+    assert sizes == [4, 4, 2]
+    assert number == 10
+
+
+def test_a_secret_in_the_name_of_a_step_does_not_reach_the_page() -> None:
+    hide(["s3cr3t-of-a-step"])
+    try:
+        with served() as (url, follow):
+            follow(dataclasses.replace(PROGRESS, steps=(("s3cr3t-of-a-step", 0.02),)))
+            assert httpx.get(f"{url}data").json()["rows"][0]["steps"] == {"***": 20.0}
+    finally:
+        forget()
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from velro_gate.errors import UsageError
 from velro_gate.model.run import Progress
 from velro_gate.secrecy import leave_as_is, outgoing, outgoing_json
+
+if TYPE_CHECKING:
+    from velro_gate.report.charts.live import RowsSince
 
 HOST = "127.0.0.1"
 _IDLE_SECONDS = 30.0
@@ -44,7 +47,7 @@ def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Cal
     leave_as_is(library() or "")
     rows = LiveRows()
     try:
-        server = _Server(port, page, rows.since)
+        server = _Server(port, page, lambda number: _document(rows.since(number)))
     except OSError as error:
         hint = "Choose another port, or none: '--live' alone takes any free one."
         raise UsageError("the live page cannot be served", where=f"{HOST}:{port}", why=error.strerror, hint=hint) from error
@@ -59,6 +62,13 @@ def live_page(port: int, title: str, say: Callable[[str], None]) -> Iterator[Cal
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _document(found: RowsSince) -> str:
+    """Rows as a JSON document that may leave the process."""
+    # Row by row: a long text would be searched in one go, and the load waits meanwhile.
+    rows = ",".join(map(outgoing_json, found.rows))
+    return f'{{"next":{found.next},"more":{"true" if found.more else "false"},"rows":[{rows}]}}'
 
 
 class _Server(ThreadingHTTPServer):
@@ -127,7 +137,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             wanted = parse_qs(asked.query).get("from", ["0"])[0]
             number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 0
-            self._send(200, "application/json", outgoing_json(self.server.since(number)).encode())
+            self._send(200, "application/json", self.server.since(number).encode())
 
     @property
     def _names(self) -> tuple[str, ...]:

@@ -31,7 +31,8 @@ from velro_gate.store.selftests import known_selftest, selftest_folder
 LINE_EVERY = 10.0
 """Seconds between two progress lines where there is no terminal."""
 
-# The engine's loop shares this process with the thread that draws: let it have the interpreter back soon.
+# The engine's loop shares this process with threads that draw and that serve the live page: let it have the interpreter back
+# soon.
 _SWITCH_INTERVAL = 0.0005
 
 
@@ -71,6 +72,8 @@ def real_effects(
             # Baselines of another cluster, or of one machine, are not compared with.
             here = replace(here, extra={**here.extra, CLUSTER: workers.shape})
         follow = None if live is None else stack.enter_context(live_page(live, f"Load from {here.runner}", say))
+        if live is not None or shown.is_terminal:
+            sys.setswitchinterval(_SWITCH_INTERVAL)
         observe = stack.enter_context(_progress(shown))
         yield Effects(
             environ=os.environ,
@@ -105,7 +108,6 @@ def _progress(console: Console) -> Iterator[Callable[[Progress], None]]:
     if not console.is_terminal:
         yield _line_printer(console)
         return
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         view = LiveView()
         yield lambda progress: live.update(view.update(progress))

@@ -22,6 +22,13 @@ LIMIT = 2_500_000
 
 PLOTS = "Bokeh.documents[Bokeh.documents.length - 1].roots()"
 RANGES = f"{PLOTS}.filter(one => one.x_scale.type !== 'LogScale').map(one => [one.x_range.start, one.x_range.end])"
+DRAWN = """(() => {
+  const painted = canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(value => value);
+  const seek = root => [...root.querySelectorAll("*")].some(one => one.tagName === "CANVAS" && painted(one)
+    || one.shadowRoot && seek(one.shadowRoot));
+  return [...document.querySelectorAll("figure[data-chart]")].map(figure => seek(figure.querySelector(".canvas")));
+})()"""
+"""Of each chart, whether something is drawn."""
 INSIDE = """(() => {
   const found = [], seek = root => { for (const one of root.querySelectorAll("*")) {
     if (one.classList.contains("bk-Tooltip")) found.push(one);
@@ -76,6 +83,32 @@ def test_the_page_of_an_hour_is_small_opens_offline_and_says_nothing(browser: Br
 
 
 @pytest.mark.slow
+def test_the_first_chart_is_drawn_when_the_page_is_opened_and_the_others_as_they_come_near(
+    browser: Browser, hour: Path
+) -> None:
+    browser.open(hour, width=1280)
+    browser.until(READY)
+    first, *others = browser.value(DRAWN)
+    assert first
+    assert not all(others)
+    # It can be used at once, and a step can be chosen of a chart that is not there yet.
+    x, y = place(browser, 0)
+    browser.pointer("mouseMoved", x, y)
+    browser.pointer("mouseMoved", x + 3, y)
+    browser.until(f"{INSIDE}.includes('successful: ')")
+    last = "[...document.querySelectorAll('figure[data-chart]:has(select)')].pop()"
+    assert browser.value(f"{last}.querySelector('.line-key')") is None
+    browser.value(f"(() => {{ const choice = {last}.querySelector('select'); choice.selectedIndex = 1; choice.focus(); }})()")
+    browser.until(f"{last}.querySelector('.line-key')")
+    chosen = browser.value(f"Number({last}.dataset.chart)")
+    wanted = f"JSON.parse(document.getElementById('chart-data').textContent).charts[{chosen}].views[1].lines[0].y"
+    given = f"{PLOTS}.flatMap(plot => plot.renderers).map(one => JSON.stringify([...(one.data_source.data.y ?? [])]))"
+    assert browser.value(f"{given}.includes(JSON.stringify({wanted}))")
+    browser.until(f"{DRAWN}[{chosen}]")
+    assert browser.console == []
+
+
+@pytest.mark.slow
 def test_charts_answer_to_pointer_buttons_and_choices(browser: Browser, hour: Path) -> None:
     browser.open(hour, width=1280)
     browser.until(READY)
@@ -83,8 +116,8 @@ def test_charts_answer_to_pointer_buttons_and_choices(browser: Browser, hour: Pa
     browser.pointer("mouseMoved", x, y)
     browser.pointer("mouseMoved", x + 3, y)
     browser.until(f"{INSIDE}.includes('successful: ')")
+    browser.until(f"{RANGES}.length >= 2")
     whole = browser.value(RANGES)
-    assert len(whole) >= 2
     assert whole.count(whole[0]) == len(whole)
 
     browser.value("document.querySelector('[data-move=in]').click()")

@@ -156,3 +156,17 @@ def test_redirects_that_were_followed_stand_beside_the_status_codes() -> None:
     redirected = dataclasses.replace(run, phases=(dataclasses.replace(first, redirects_followed=1_234), *rest))
     assert "redirects followed: 1,234" in html(redirected, verdict)
     assert "redirects followed: 1,234" in markdown(redirected, verdict)
+
+
+def test_many_unchanged_figures_are_folded_and_every_other_finding_stands_open() -> None:
+    run, verdict = EXAMPLES["fail-both"]()
+    page = without_library(html(run, verdict))
+    compared = page[page.index("<h2>Compared with") : page.index("<h2>Can the measurement")]
+    opened, folded = compared.split(" unchanged figures</summary>")
+    findings = [row.verdict.value for row in verdict.comparisons]
+    told = re.findall(r'data-label="Finding"><span class="status [\w-]+">([\w ]+)<', folded)
+    assert set(told) == {"unchanged"}
+    assert opened.endswith(str(len(told)))
+    others = re.findall(r'data-label="Finding"><span class="status [\w-]+">([\w ]+)<', opened)
+    assert sorted(told + others) == sorted(findings)
+    assert "regression" in others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
@@ -30,6 +31,8 @@ from velro_gate.report.text.templating import template
 
 MOST_ROWS = 7_200
 """Rows that are kept, one a second: two hours. Of a longer run the page shows the last two."""
+MOST_SENT = 300
+"""Rows of one response: a page that is opened late asks several times, so that none of them takes long."""
 _MOST_NAMES = 30
 """Steps, or cache layers, in one row that is sent to the page."""
 _STAGES = {Stage.RAMP: "ramping up", Stage.MEASURE: "measuring", Stage.DRAIN: "draining"}
@@ -48,28 +51,37 @@ _CHARTS: tuple[tuple[str, str, DisplayScale, tuple[tuple[str, str], ...]], ...] 
 """Name, title, scale, and the lines with the figure of each; those without are made of the names that come."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsSince:
+    """Rows as JSON objects. next: the number to ask for next; more: whether it is there already."""
+
+    rows: tuple[str, ...]
+    next: int
+    more: bool
+
+
 class LiveRows:
-    """A run so far, a row for each second. Written by the run's loop, read by the server's threads."""
+    """A run so far, a row for each second. Written by the run's loop, read by the server's threads, without a lock."""
 
     def __init__(self) -> None:
-        self._rows: list[dict[str, Any]] = []
-        self._first = 0
-        """The number of the oldest row that is kept."""
+        # The number of the first row, and the rows. Replaced as one, so that a reader never sees one without the other.
+        self._kept: tuple[int, list[str]] = (0, [])
 
     def add(self, at: float, progress: Progress) -> None:
         """Take in the newest state. at: seconds since the page began."""
-        rows = self._rows
-        rows.append(_row(at, progress))
-        if len(rows) > MOST_ROWS:
-            del rows[0]
-            self._first += 1
+        first, rows = self._kept
+        # A text at once: to encode an hour when somebody looks would hold up the load, which shares the interpreter.
+        rows.append(json.dumps(_row(at, progress), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+        if len(rows) >= 2 * MOST_ROWS:
+            self._kept = (first + len(rows) - MOST_ROWS, rows[-MOST_ROWS:])
 
-    def since(self, number: int) -> str:
-        """The rows from this number on as JSON, and the number that comes next."""
-        first, rows = self._first, tuple(self._rows)
-        new = rows[max(number - first, 0) :]
-        document = {"next": first + len(rows), "rows": new}
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    def since(self, number: int) -> RowsSince:
+        """The next rows from this number on."""
+        first, rows = self._kept
+        count = len(rows)
+        begin = max(number - first, count - MOST_ROWS, 0)
+        end = min(begin + MOST_SENT, count)
+        return RowsSince(rows=tuple(rows[begin:end]), next=first + end, more=end < count)
 
 
 def _row(at: float, progress: Progress) -> dict[str, Any]:

@@ -5,7 +5,9 @@
   if (!Bokeh || !Bokeh.Plotting || !source) return;
   const data = JSON.parse(source.textContent);
   const {Span, BoxAnnotation, Label, PlainText, Range1d, ColumnDataSource, HoverTool, BoxZoomTool, CrosshairTool,
-    NumeralTickFormatter, TimedeltaTickFormatter, BasicTickFormatter, BasicTicker, FixedTicker} = Bokeh;
+    NumeralTickFormatter, TimedeltaTickFormatter, BasicTicker, FixedTicker} = Bokeh;
+  // Of a year of releases the box next to the pointer tells each.
+  const MOST_MARKS = 4;
   const coarse = matchMedia("(pointer: coarse)").matches;
   let end = Math.max(1, ...data.phases.map(phase => phase.end));
   const begin = Math.min(0, ...data.phases.map(phase => phase.ramp));
@@ -161,7 +163,7 @@
       figure.xaxes[0].formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
         days: long, milliseconds: long, hide_repeats: true});
       figure.xaxes[0].ticker.desired_num_ticks = element.clientWidth < 520 ? 4 : 8;
-    } else if (chart.kind === "spread") figure.xaxes[0].formatter = new BasicTickFormatter({use_scientific: false});
+    } else if (chart.kind === "spread") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[000]"});
     else if (chart.kind === "curve") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[0]"});
     else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
     // The runs of main have names, which the box next to the pointer shows.
@@ -290,7 +292,8 @@
       const at = view.marks.map(([place]) => place);
       state.marks.data = {x0: at, x1: at, y0: at.map(() => low), y1: at.map(() => high)};
     }
-    const signature = JSON.stringify([view.lines.map(line => [line.name, line.colour]), view.limits[0]?.name, view.bands[0]?.name]);
+    const signature = JSON.stringify([view.lines.map(line => [line.name, line.colour]), view.limits[0]?.name, view.bands[0]?.name,
+      view.marks]);
     if (signature !== state.signature) keys(state);
     state.signature = signature;
   }
@@ -331,6 +334,11 @@
       key.className = "level-key of-" + kind;
       key.textContent = levels[0].name;
       return key;
+    }), ...state.view.marks.slice(-MOST_MARKS).map(([at, text]) => {
+      const key = document.createElement("span");
+      key.className = "level-key of-mark";
+      key.textContent = state.chart.kind === "curve" ? text + ", " + number(at) : text;
+      return key;
     }));
   }
 
@@ -365,14 +373,17 @@
     });
   });
 
-  async function build(figure) {
+  function build(figure) {
     const index = Number(figure.dataset.chart), element = figure.querySelector(".canvas");
     if (built.has(index)) return;
     const state = makeFigure(data.charts[index], element);
     built.set(index, state);
     targets.push(element);
     bokehDocument.add_root(state.figure);
-    figure.querySelector("select")?.addEventListener("change", event => show(state, Number(event.target.value)));
+    const choice = figure.querySelector("select");
+    // It may have been changed before there was a chart to change.
+    if (choice?.selectedIndex > 0) show(state, choice.selectedIndex);
+    choice?.addEventListener("change", () => show(state, choice.selectedIndex));
     // The drawing itself holds nothing for the keyboard: the buttons and choices around it do.
     requestAnimationFrame(() => {
       const events = element.firstElementChild?.shadowRoot?.querySelectorAll("[tabindex]") ?? [];
@@ -380,25 +391,47 @@
     });
   }
 
+  // Until what was drawn is on the screen; a page in the background has no frames.
+  const frame = () => new Promise(done => document.hidden ? setTimeout(done) : requestAnimationFrame(() => setTimeout(done)));
+
+  // The other charts as they come near, a frame between two, so that what the reader does meanwhile is answered.
+  function follow(figures) {
+    const queue = [];
+    async function work() {
+      for (; queue.length; queue.shift()) {
+        build(queue[0]);
+        await frame();
+      }
+    }
+    const wanted = figure => {
+      watch.unobserve(figure);
+      if (queue.push(figure) === 1) void work();
+    };
+    const watch = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(entry => wanted(entry.target)),
+      {rootMargin: "400px"});
+    for (const figure of figures) {
+      watch.observe(figure);
+      // Whoever goes through the page by the keyboard finds the buttons of each chart.
+      figure.addEventListener("focusin", () => wanted(figure), {once: true});
+    }
+  }
+
   async function start() {
     page.classList.add("drawn");
     readColours();
     paint(cross, "line_color", "soft");
     await Bokeh.embed.add_document_standalone(bokehDocument, document.body, targets);
+    const drawn = new Promise(done => bokehDocument.idle.connect(done));
     const figures = [...document.querySelectorAll("figure[data-chart]")];
-    for (const figure of figures.slice(0, 2)) await build(figure);
+    build(figures[0]);
+    await drawn;
+    await frame();
     if (said) said.textContent = clock(begin) + " to " + clock(end);
-    // The others as they come near, so that the page opens at once.
-    const watch = new IntersectionObserver(entries => {
-      for (const entry of entries) if (entry.isIntersecting) {
-        watch.unobserve(entry.target);
-        void build(entry.target);
-      }
-    }, {rootMargin: "600px"});
-    for (const figure of figures.slice(2)) watch.observe(figure);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     addEventListener("resize", () => { for (const state of built.values()) if (state.chart.kind === "time") fit(state); });
+    // The first chart is there to be read and used.
     page.dataset.charts = "ready";
+    follow(figures.slice(1));
   }
   const ready = start().catch(error => {
     // A picture is better than a chart that is not there.

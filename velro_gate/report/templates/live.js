@@ -4,7 +4,7 @@
   const sources = JSON.parse(document.getElementById("sources").textContent);
   const state = document.getElementById("state");
   const at = [], columns = new Map(), phases = [];
-  let next = 0, failed = 0;
+  let next = 0, failed = 0, waiting = false;
 
   function column(key) {
     if (!columns.has(key)) columns.set(key, at.slice(0, -1).map(() => null));
@@ -31,14 +31,22 @@
       colour: index % 6 + 1, x: 0, y: columns.get(key), dashed: index > 5, dots: false}));
   }
 
+  // A tab that nobody sees draws nothing until it is looked at.
+  function draw() {
+    waiting = document.hidden;
+    if (!waiting && at.length) window.velroCharts?.update({places: [at], phases, lines});
+  }
+  document.addEventListener("visibilitychange", () => { if (waiting) draw(); });
+
   async function ask() {
+    let more = false;
     try {
       const answer = await fetch("data?from=" + next, {cache: "no-store"});
       if (!answer.ok) throw new Error(String(answer.status));
       const found = await answer.json();
-      next = found.next;
+      ({next, more} = found);
       found.rows.forEach(take);
-      if (found.rows.length) window.velroCharts?.update({places: [at], phases, lines});
+      if (found.rows.length && !more) draw();
       failed = 0;
     } catch {
       // The page is gone with the run: its charts stay until the tab is closed.
@@ -47,7 +55,7 @@
         return;
       }
     }
-    setTimeout(ask, 1000);
+    setTimeout(ask, more ? 0 : 1000);
   }
   window.velroCharts?.ready.then(ask);
 })();
