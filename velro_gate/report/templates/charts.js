@@ -423,9 +423,11 @@
     await Bokeh.embed.add_document_standalone(bokehDocument, document.body, targets);
     const drawn = new Promise(done => bokehDocument.idle.connect(done));
     const figures = [...document.querySelectorAll("figure[data-chart]")];
-    build(figures[0]);
-    await drawn;
-    await frame();
+    if (figures.length) {
+      build(figures[0]);
+      await drawn;
+      await frame();
+    }
     if (said) said.textContent = clock(begin) + " to " + clock(end);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
     addEventListener("resize", () => { for (const state of built.values()) if (state.chart.kind === "time") fit(state); });
