@@ -296,7 +296,7 @@ def _scores(url: str, device: str, modules: Path) -> tuple[str, ...]:
         for one in report["categories"][category]["auditRefs"]
         if (report["audits"][one["id"]]["score"] or 0.0) < 1.0 and report["audits"][one["id"]]["scoreDisplayMode"] == "binary"
     ]
-    # No score is not a score of nought.
+    # No score is not a score of zero.
     return *(NOT_MEASURED if score is None else f"{100.0 * score:.0f}" for score in scores), ", ".join(wrong) or "nothing"
 
 

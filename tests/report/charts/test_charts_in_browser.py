@@ -23,7 +23,12 @@ LIMIT = 2_500_000
 PLOTS = "Bokeh.documents[Bokeh.documents.length - 1].roots()"
 RANGES = f"{PLOTS}.filter(one => one.x_scale.type !== 'LogScale').map(one => [one.x_range.start, one.x_range.end])"
 DRAWN = """(() => {
-  const painted = canvas => canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(value => value);
+  const own = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const painted = canvas => {
+    Object.assign(own.canvas, {width: canvas.width, height: canvas.height});
+    own.drawImage(canvas, 0, 0);
+    return own.getImageData(0, 0, canvas.width, canvas.height).data.some(value => value);
+  };
   const seek = root => [...root.querySelectorAll("*")].some(one => one.tagName === "CANVAS" && painted(one)
     || one.shadowRoot && seek(one.shadowRoot));
   return [...document.querySelectorAll("figure[data-chart]")].map(figure => seek(figure.querySelector(".canvas")));

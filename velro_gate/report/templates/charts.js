@@ -162,7 +162,6 @@
       const long = end >= 3600e3 ? "%h:%M:%S" : "%m:%S";
       figure.xaxes[0].formatter = new TimedeltaTickFormatter({seconds: long, minsec: long, minutes: long, hourmin: long, hours: long,
         days: long, milliseconds: long, hide_repeats: true});
-      figure.xaxes[0].ticker.desired_num_ticks = element.clientWidth < 520 ? 4 : 8;
     } else if (chart.kind === "spread") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[000]"});
     else if (chart.kind === "curve") figure.xaxes[0].formatter = new NumeralTickFormatter({format: "0,0.[0]"});
     else figure.xaxes[0].ticker = new BasicTicker({min_interval: 1, num_minor_ticks: 0});
@@ -303,6 +302,7 @@
     const [low, high] = vertical(state.chart, state.view, state.shown, time.start, time.end, whole);
     state.figure.y_range.setv({start: low, end: high});
     const width = Math.max(state.element.clientWidth - 60, 100), perMs = width / (time.end - time.start);
+    state.figure.xaxes[0].ticker.desired_num_ticks = width < 460 ? 4 : 8;
     for (const {phase, label, ramp, edge} of state.phases) {
       ramp.right = edge.location = phase.start;
       const left = Math.max(phase.start, time.start), right = Math.min(phase.end, time.end);
@@ -445,7 +445,10 @@
   function update(fresh) {
     const following = time.start <= begin && time.end >= end;
     data.places = fresh.places;
-    for (const phase of fresh.phases.slice(data.phases.length)) data.phases.push({...phase});
+    for (const phase of fresh.phases.slice(data.phases.length).map(phase => ({...phase}))) {
+      data.phases.push(phase);
+      for (const state of built.values()) if (state.chart.kind === "time") drawPhase(state.figure, state, phase);
+    }
     fresh.phases.forEach((phase, index) => Object.assign(data.phases[index], phase));
     end = Math.max(1000, ...data.phases.map(phase => phase.end));
     time.bounds = [begin, end];
