@@ -445,10 +445,7 @@
   function update(fresh) {
     const following = time.start <= begin && time.end >= end;
     data.places = fresh.places;
-    for (const phase of fresh.phases.slice(data.phases.length).map(phase => ({...phase}))) {
-      data.phases.push(phase);
-      for (const state of built.values()) if (state.chart.kind === "time") drawPhase(state.figure, state, phase);
-    }
+    for (const phase of fresh.phases.slice(data.phases.length)) data.phases.push({...phase});
     fresh.phases.forEach((phase, index) => Object.assign(data.phases[index], phase));
     end = Math.max(1000, ...data.phases.map(phase => phase.end));
     time.bounds = [begin, end];
