@@ -317,12 +317,10 @@ class Response:
         if self.cache is None:
             self.cache = cache_headers.marked_header(_STANDARD_NAMES[kind], value)
         elif kind == Header.CACHE_STATUS and cache_headers.is_standard(self.cache):
-            same = cache_headers.is_status(self.cache)
-            self.cache = (
-                cache_headers.joined_header(self.cache, value)
-                if same
-                else cache_headers.marked_header(cache_headers.STATUS, value)
-            )
+            if cache_headers.is_status(self.cache):
+                self.cache = cache_headers.joined_header(self.cache, value)
+            else:
+                self.cache = cache_headers.marked_header(cache_headers.STATUS, value)
 
     def on_headers_complete(self) -> None:
         """All headers are here; a response to HEAD ends with them, whatever length they declare."""
