@@ -183,16 +183,17 @@ def pushgateway() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def prometheus(scraped: str) -> Iterator[Server]:
-    """A real Prometheus that reads the metrics page at this ``host:port`` once a second."""
+def prometheus(scraped: str = "", *options: str) -> Iterator[Server]:
+    """A real Prometheus that reads the metrics page at this ``host:port`` once a second, or none. options: of its command."""
     binary = _binary("prometheus", [], "prometheus")
     with _account_directory("nobody") as (directory, account), contextlib.ExitStack() as stack:
-        config = f"scrape_configs: [{{job_name: page, scrape_interval: 1s, static_configs: [{{targets: ['{scraped}']}}]}}]"
+        page = f"{{job_name: page, scrape_interval: 1s, static_configs: [{{targets: ['{scraped}']}}]}}" if scraped else ""
+        config = f"scrape_configs: [{page}]"
         (directory / "prometheus.yml").write_text(config, encoding="utf-8")
 
         def command(port: int) -> list[str]:
             places = (f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data")
-            return [binary, *places, f"--web.listen-address=127.0.0.1:{port}"]
+            return [binary, *places, *options, f"--web.listen-address=127.0.0.1:{port}"]
 
         process, port = _start(
             stack, command, ready="ready to receive web requests", directory=directory, account=account, stop=signal.SIGTERM

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from velro_gate.hardening import TOKEN, WEBHOOK
+from velro_gate.hardening import PUSHED, TOKEN, WEBHOOK
 
 ROOT = Path(__file__).resolve().parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
@@ -20,7 +20,7 @@ def test_every_variable_that_the_program_reads_comes_from_an_input_and_the_other
     read = (ROOT / "velro_gate/gate/action/inputs.py").read_text(encoding="utf-8")
     names = {f"VELRO_{name.upper().replace('-', '_')}" for name in re.findall(r'\bof\("([a-z-]+)"\)', read)}
     # These are no inputs: where the action lies, its Python, and which job of a matrix this is. Secrets are read elsewhere.
-    elsewhere = {"VELRO_ACTION", "VELRO_INSTALLED_PYTHON", "VELRO_JOB_INDEX", TOKEN, *WEBHOOK}
+    elsewhere = {"VELRO_ACTION", "VELRO_INSTALLED_PYTHON", "VELRO_JOB_INDEX", TOKEN, *WEBHOOK, *PUSHED}
     passed = set(GATE["env"]) - elsewhere
     # The address of an uploaded report is not known before it is uploaded, which is after this step.
     assert names - {"VELRO_ARTIFACT_URL"} == passed

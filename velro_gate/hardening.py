@@ -20,6 +20,10 @@ from collections.abc import Iterable, Mapping
 TOKEN = "VELRO_TOKEN"  # noqa: S105 (the name of the variable)
 WEBHOOK = ("VELRO_WEBHOOK_URL", "VELRO_WEBHOOK_KEY")
 """The address that alerts are sent to, which is a secret as well, and the key that signs them."""
+PUSHED = ("VELRO_PUSH_URL", "VELRO_PUSH_TOKEN", "VELRO_REMOTE_WRITE_URL", "VELRO_REMOTE_WRITE_TOKEN")
+"""Where figures are pushed to, and the tokens for it."""
+GITLAB = "VELRO_GITLAB_TOKEN"
+"""The token that writes a note on a merge request."""
 RUNNER_FILES = ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 """Variables with the files by which a step changes the steps after it."""
 
@@ -48,7 +52,7 @@ def harden(more: Iterable[str] = ()) -> None:
     """
     # Outside of a job a user's own variables may be called like a runner's.
     in_job = os.environ.get("GITHUB_ACTIONS") == "true"
-    wanted = {TOKEN, *WEBHOOK, *more, *(RUNNER_FILES if in_job else ())}
+    wanted = {TOKEN, *WEBHOOK, *PUSHED, GITLAB, *more, *(RUNNER_FILES if in_job else ())}
     names = [name for name in os.environ if name in wanted or (in_job and name.startswith(_FAMILIES))]
     for name in names:
         _withheld[name] = os.environ[name]

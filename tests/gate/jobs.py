@@ -23,6 +23,7 @@ from velro_gate.gate.action.publish import Outlets, verdict_origin
 from velro_gate.gate.action.second_job import take_up
 from velro_gate.gate.action.stores import Store, store_for
 from velro_gate.gate.judge.confirm import Confirming, RunAgain, gated
+from velro_gate.gate.judge.push import PushTarget
 from velro_gate.gate.measure.results import Results, make_results
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.duet import DuetRecord
@@ -72,6 +73,8 @@ class World:
     """What a wait for the API does, instead of passing at once."""
     instead: Store | None = None
     """In place of the store that the inputs ask for."""
+    pushed: tuple[PushTarget, ...] = ()
+    """Where the figures of main are pushed."""
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -162,6 +165,7 @@ class World:
                 confirm=confirm,
                 duet=duet or _no_duet,
                 selftest=selftest or _no_selftest,
+                pushed=self.pushed,
             )
             try:
                 return run_job(job)

@@ -48,6 +48,7 @@ from velro_gate.cli.options import (
     DryRunOption,
     Format,
     Formatted,
+    GitlabNote,
     LivePort,
     MaxMinutes,
     NoCalibration,
@@ -57,11 +58,13 @@ from velro_gate.cli.options import (
     Profile,
     PushUrl,
     QuickTest,
+    RemoteWriteUrl,
     RequireBaseline,
     Runner,
     ScenarioArgument,
     Shards,
     StartCommand,
+    SummaryFile,
     TemplateFolder,
     Url,
     Verbose,
@@ -137,11 +140,14 @@ def run(
     dry_run: DryRunOption = False,
     no_calibration: NoCalibration = False,
     live: LivePort = None,
+    push: PushUrl = None,
+    remote_write: RemoteWriteUrl = None,
     verbose: Verbose = False,
     format: Formatted = Format.TEXT,
 ) -> int:
     """Run the load and keep the record; judge nothing."""
     from velro_gate.cli.asked import asked, clustered
+    from velro_gate.cli.commands.afterwards import afterwards
     from velro_gate.cli.measured import print_run
     from velro_gate.cli.plan import print_plan
     from velro_gate.cli.world import real_world
@@ -151,6 +157,7 @@ def run(
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards, cluster_raw)
     if dry_run:
         return print_plan(wanted, format, ask=True, cluster=sends)
+    then = afterwards(push, remote_write)
     record, results = measure(
         wanted,
         output,
@@ -159,7 +166,9 @@ def run(
         service=None if start_command is None else StartedService(line=start_command, folder=Path.cwd()),
     )
     stop_if_interrupted(record, results)
-    return print_run(record, results, format)
+    code = print_run(record, results, format)
+    then(record, None)
+    return code
 
 
 @app.command(epilog="Example: velro-gate gate scenarios/velro-prd.yaml --profile pr --baselines baselines")
@@ -190,6 +199,11 @@ def gate(
     service_user: ServiceUserName = None,
     max_minutes: MaxMinutes = DEFAULT_MAX_MINUTES,
     live: LivePort = None,
+    push: PushUrl = None,
+    remote_write: RemoteWriteUrl = None,
+    summary: SummaryFile = None,
+    gitlab_note: GitlabNote = False,
+    template_dir: TemplateFolder = None,
     verbose: Verbose = False,
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
@@ -197,9 +211,10 @@ def gate(
 ) -> int:
     """Run the load, check requirements, compare with the baselines, re-measure what looks worse, and say pass or fail."""
     from velro_gate.cli.asked import asked, blocking, clustered
+    from velro_gate.cli.commands.afterwards import afterwards
     from velro_gate.cli.commands.duet import BuildOptions, another_user, confirmable
     from velro_gate.cli.plan import print_plan
-    from velro_gate.cli.printing import print_verdict
+    from velro_gate.cli.printing import print_verdict, use_template_folder
     from velro_gate.cli.world import real_world
     from velro_gate.gate.local.run import StartedService, measure_and_judge
     from velro_gate.store.baselines import find_baselines, require_folder
@@ -212,6 +227,8 @@ def gate(
     # A place that cannot work is refused now, not after an hour of load.
     stored = find_baselines(baselines, wanted.scenario)
     require_folder(stored)
+    then = afterwards(push, remote_write, summary=summary, gitlab_note=gitlab_note)
+    use_template_folder(template_dir, stands=True)
     with another_user(service_user, base_command) as user:
         base = BuildOptions(side="base", url=base_url, command=base_command, directory=base_directory, user=user)
         record, verdict, results = measure_and_judge(
@@ -225,7 +242,9 @@ def gate(
             confirm=confirmable(base, max_minutes, no_confirm=no_confirm),
             service=None if start_command is None else StartedService(line=start_command, folder=Path.cwd()),
         )
-    return print_verdict(record, verdict, results.folder, format)
+    code = print_verdict(record, verdict, results.folder, format)
+    then(record, verdict)
+    return code
 
 
 @app.command(epilog="Example: velro-gate confirm velro-results/20261123T120000.482913Z-velro-prd-pr scenarios/velro-prd.yaml")
@@ -304,6 +323,11 @@ def duet(
     runner: Runner = None,
     no_calibration: NoCalibration = False,
     live: LivePort = None,
+    push: PushUrl = None,
+    remote_write: RemoteWriteUrl = None,
+    summary: SummaryFile = None,
+    gitlab_note: GitlabNote = False,
+    template_dir: TemplateFolder = None,
     verbose: Verbose = False,
     block_inconclusive: BlockInconclusiveOption = None,
     allow_inconclusive: AllowInconclusive = False,
@@ -311,11 +335,15 @@ def duet(
 ) -> int:
     """Measure base and head side by side in pairs of blocks, and say whether the head build is worse."""
     from velro_gate.cli.asked import asked, blocking, clustered
+    from velro_gate.cli.commands.afterwards import afterwards
     from velro_gate.cli.commands.duet import BuildOptions, another_user, run_duet
+    from velro_gate.cli.printing import use_template_folder
     from velro_gate.cli.world import real_world
     from velro_gate.gate.duet.pilot import DuetOptions, fresh_seed
 
     sends = clustered(cluster, cluster_workers, cluster_wait, cluster_listen, shards)
+    then = afterwards(push, remote_write, summary=summary, gitlab_note=gitlab_note)
+    use_template_folder(template_dir, stands=True)
     with another_user(service_user, base_command, head_command) as user:
         return run_duet(
             asked(scenario, profile, False, phase, None, shards, blocking=blocking(block_inconclusive, allow_inconclusive)),
@@ -336,6 +364,7 @@ def duet(
             calibrate=not no_calibration,
             health_path=health_path,
             start_seconds=start_seconds,
+            then=then,
         )
 
 
@@ -376,9 +405,12 @@ def judge(
     """Judge a kept record again, offline, if you like with another policy. The record itself is not changed."""
     from velro_gate.cli.asked import blocking
     from velro_gate.cli.printing import print_anew, print_verdict, use_template_folder
+    from velro_gate.errors import UsageError
     from velro_gate.gate.local.judge import judge_again
     from velro_gate.store.baselines import find_baselines
 
+    if template_dir is not None and as_ is None:
+        raise UsageError("--template-dir has no effect without --as", hint="Add --as html, executive or markdown.")
     blocks = blocking(block_inconclusive, allow_inconclusive)
     kept, verdict = judge_again(record, find_baselines(baselines, record), scenario, waivers, os.environ, blocks)
     if as_ is not None:
@@ -404,20 +436,22 @@ def report(
         bool, typer.Option("--dated", help="With --into: file names with the time of the run; record and log too.")
     ] = False,
     push: PushUrl = None,
+    remote_write: RemoteWriteUrl = None,
+    gitlab_note: GitlabNote = False,
     output: Output = DEFAULT_OUTPUT,
 ) -> int:
     """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""
-    from velro_gate.cli.commands.reading import print_given, push_figures, write_formats
+    from velro_gate.cli.commands.reading import print_given, tell_others, write_formats
     from velro_gate.gate.local.reports import newest_run
 
     run = newest_run(output) if record is None else record
-    if push is not None:
-        # The files first: whatever becomes of the push, they are there.
-        code = 0 if into is None else write_formats(run, formats, into, dated=dated)
-        return push_figures(run, push, os.environ) or code
-    if into is None and formats is None and not dated:
+    others = push is not None or remote_write is not None or gitlab_note
+    if into is None and formats is None and not dated and not others:
         return print_given(run, as_)
-    return write_formats(run, formats, into, dated=dated)
+    # The files first: whatever becomes of the rest, they are there.
+    if into is not None or not others:
+        write_formats(run, formats, into, dated=dated)
+    return tell_others(run, push, remote_write, gitlab_note=gitlab_note) if others else 0
 
 
 @app.command(epilog="Example: velro-gate demo")

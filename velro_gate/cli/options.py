@@ -180,6 +180,35 @@ PushUrl = Annotated[
         metavar="URL",
         help="Push the figures to this Prometheus Pushgateway; a token for it is read from VELRO_PUSH_TOKEN.",
         show_default=False,
+        rich_help_panel=PLACE,
+    ),
+]
+RemoteWriteUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--remote-write",
+        metavar="URL",
+        help="Write the figures to this Prometheus remote-write endpoint; a token is read from VELRO_REMOTE_WRITE_TOKEN.",
+        show_default=False,
+        rich_help_panel=PLACE,
+    ),
+]
+SummaryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--summary",
+        metavar="FILE",
+        help="Append the verdict and the executive summary to this file, as markdown.",
+        show_default=False,
+        rich_help_panel=SHOWN,
+    ),
+]
+GitlabNote = Annotated[
+    bool,
+    typer.Option(
+        "--gitlab-note",
+        help="In a merge request pipeline of GitLab: write the verdict as a note. Token: VELRO_GITLAB_TOKEN.",
+        rich_help_panel=SHOWN,
     ),
 ]
 LivePort = Annotated[

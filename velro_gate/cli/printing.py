@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 from velro_gate.cli.options import Format
-from velro_gate.cli.output import put, show
-from velro_gate.errors import UsageError
+from velro_gate.cli.output import people, put, show
+from velro_gate.errors import UsageError, VelroError
 from velro_gate.gate.judge.chart_data import chart_data
 from velro_gate.gate.judge.verdict import DUET_FILES, FILES
 from velro_gate.model.record import RunRecord
@@ -35,8 +35,10 @@ def print_verdict(record: RunRecord, verdict: Verdict, folder: Path | None, form
     return verdict.exit_code(block_inconclusive=record.plan.policy.block_inconclusive)
 
 
-def use_template_folder(folder: Path | None) -> None:
+def use_template_folder(folder: Path | None, *, stands: bool = False) -> None:
     """Let templates of a folder stand over those of the package; None: only the package's.
+
+    stands: a verdict stands whatever a template does: what is wrong with one is said, and the package's own is used instead.
 
     Raises:
         UsageError: it is no folder, or something in it leads out of it.
@@ -53,7 +55,13 @@ def use_template_folder(folder: Path | None) -> None:
             why="it is not a regular file of this folder",
             hint="Put the templates themselves into a folder of their own.",
         )
-    use_templates(str(folder))
+    use_templates(str(folder), complain=_say if stands else None)
+
+
+def _say(wrong: VelroError) -> None:
+    console = people()
+    for line in wrong.lines():
+        console.print(line.replace("error: ", "warning: ", 1), markup=False, soft_wrap=True)
 
 
 def _stray(folder: Path) -> Path | None:

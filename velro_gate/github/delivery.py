@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from velro_gate.github.clock import Clock
-from velro_gate.github.retrying import limited, pause, transient
+from velro_gate.github.retrying import limited, pause
 
 TRIES = 4
 """Of one message."""
@@ -19,6 +19,8 @@ TIMEOUT = 10.0
 """Seconds that one try may take."""
 LONGEST_WAIT = 30.0
 """Seconds; a receiver that asks for a longer wait is given up."""
+_LATER = frozenset({0, 408, 429})
+"""No response, and those that mean "later"."""
 
 
 def deliver(
@@ -37,9 +39,9 @@ def deliver(
             status, answered, why = _tried(client, method, url, content, headers())
             if 200 <= status < 300:
                 return None
-            # 0: no response at all.
-            again = status == 0 or limited(status, answered) or transient(status)
-            wait = pause(status, answered, attempt=attempt, now=clock.now(), chance=clock.chance())
+            again = status in _LATER or status >= 500 or limited(status, answered)
+            # As after a server's failure also where a limit is not explained: a minute's wait is GitHub's own rule.
+            wait = pause(0, answered, attempt=attempt, now=clock.now(), chance=clock.chance())
             if not again or attempt == TRIES or wait > LONGEST_WAIT:
                 break
             clock.sleep(wait)

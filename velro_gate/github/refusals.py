@@ -18,6 +18,7 @@ _NEEDS: tuple[tuple[str, str, str], ...] = (
     ("GET", r"/pulls", "pull-requests: read"),
     ("*", r"/pulls", "pull-requests: write"),
     ("*", r"/actions/", "actions: read"),
+    ("GET", r"/contents/", "contents: read"),
 )
 
 

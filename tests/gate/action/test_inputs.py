@@ -150,3 +150,16 @@ def test_what_is_built_or_measured_side_by_side_has_to_be_started(needs: dict[st
 def test_a_person_who_starts_a_dispatch_cannot_choose_what_is_run_on_the_machine() -> None:
     found = read_inputs({"VELRO_START_COMMAND": "./serve"}, {"start-command": "curl evil", "build-command": "curl evil"})
     assert (found.start_command, found.build_command) == ("./serve", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("", ""), (".github/velro-templates/", ".github/velro-templates"), ("./perf/tpl", "perf/tpl")]
+)
+def test_templates_lie_in_a_folder_of_the_repository(text: str, found: str) -> None:
+    assert read_inputs({"VELRO_TEMPLATE_DIR": text}).template_dir == found
+
+
+@pytest.mark.parametrize("text", ["/etc", "../other", "perf/../..", "a?ref=evil", "a\nb", "."])
+def test_a_folder_that_leads_out_of_the_repository_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="template-dir"):
+        read_inputs({"VELRO_TEMPLATE_DIR": text})

@@ -18,10 +18,11 @@ from tests.gate.jobs import BASE, GATE, HEAD, MERGE, NIGHTLY, REFRESH, World, ac
 from tests.github.git_server import git, protect_branches
 from velro_gate.analysis.stored.confirmation import Repeats
 from velro_gate.analysis.verdict.selftest import selftest_of
-from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, UsageError
+from velro_gate.errors import BrokenError, InfeasibleError, InterruptedRunError, PublishError, UsageError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import StoredRun
+from velro_gate.gate.judge.push import Figures
 from velro_gate.github.event import Event, Mode
 from velro_gate.model.further import Further
 from velro_gate.model.selftest import Selftest
@@ -268,6 +269,37 @@ def test_a_baseline_that_cannot_be_pushed_shows_in_the_exit_code_and_leaves_the_
     protect_branches(here.bare, ["main"])
     assert here.run(REFRESH, Inputs(store=StoreKind.PUSH), made=accepted(1)) == 5
     assert (here.outputs["exit-code"], here.outputs["verdict"]) == ("5", "no-baseline")
+
+
+class Takes:
+    """A server that takes figures, or refuses them."""
+
+    def __init__(self, refuses: bool = False) -> None:
+        self.refuses, self.got = refuses, list[Figures]()
+
+    def push(self, figures: Figures) -> str:
+        self.got.append(figures)
+        if self.refuses:
+            raise PublishError("refused", where="push.example")
+        return "push.example"
+
+
+def test_the_figures_of_main_are_pushed_and_those_of_a_pull_request_are_not(here: World) -> None:
+    server = Takes()
+    here.pushed = (server,)
+    assert here.run() == 0
+    assert server.got == []
+    assert here.run(REFRESH) == 0
+    assert "velro_gate_verdict" in server.got[0].text
+    assert "pushed to push.example" in here.said
+
+
+def test_a_push_that_is_refused_is_said_and_changes_nothing(here: World) -> None:
+    here.pushed = (Takes(refuses=True), server := Takes())
+    assert here.run(REFRESH) == 0
+    assert here.outputs["exit-code"] == "0"
+    assert "not pushed: refused" in here.said
+    assert len(server.got) == 1
 
 
 # What is checked out is what is measured.

@@ -14,8 +14,9 @@ from velro_gate.cli.printing import use_template_folder
 from velro_gate.errors import UsageError
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
-from velro_gate.report.formats.comment import markdown, marker_of
-from velro_gate.report.formats.executive import executive_html
+from velro_gate.report.charts.live import live_html
+from velro_gate.report.formats.comment import LIMIT, markdown, marker_of
+from velro_gate.report.formats.executive import executive_html, executive_markdown
 from velro_gate.report.formats.page import html
 from velro_gate.report.printed.trend_page import trend_html
 from velro_gate.report.text.templating import template, use_templates
@@ -50,7 +51,10 @@ def test_each_block_of_the_report_can_be_changed_alone(folder: Path) -> None:
     assert "<h2>" not in page
 
 
-@pytest.mark.parametrize(("file", "made"), [("executive.html.j2", executive_html), ("verdict.md.j2", markdown)])
+@pytest.mark.parametrize(
+    ("file", "made"),
+    [("executive.html.j2", executive_html), ("executive.md.j2", executive_markdown), ("verdict.md.j2", markdown)],
+)
 def test_each_block_of_executive_summary_and_comment_can_be_changed_alone(
     folder: Path, file: str, made: Callable[[RunRecord, Verdict], str]
 ) -> None:
@@ -84,6 +88,54 @@ def test_the_other_blocks_stay_as_they_were(folder: Path) -> None:
     after = html(*made)
     assert "<p>ours</p>" in after
     assert after.partition("<p>ours</p>")[0] == before[: len(after.partition("<p>ours</p>")[0])]
+
+
+def test_each_block_of_trend_and_live_page_can_be_changed_alone(folder: Path) -> None:
+    pages: dict[str, Callable[[], str | None]] = {
+        "trend.html.j2": lambda: trend_html(()),
+        "live.html.j2": lambda: live_html("tiny"),
+    }
+    for file, made in pages.items():
+        use_templates("")
+        before = made()
+        assert before
+        for name in BLOCKS[file]:
+            own = f'{{% extends "velro/{file}" %}}{{% block {name} %}}[our {name}]{{{{ super() }}}}{{% endblock %}}'
+            (folder / file).write_text(own, encoding="utf-8")
+            use_templates(str(folder))
+            assert "".join((made() or "").replace(f"[our {name}]", "", 1).split()) == "".join(before.split())
+            assert f"[our {name}]" in (made() or "")
+
+
+def test_every_block_of_the_report_is_shown_where_there_is_something_to_show(folder: Path) -> None:
+    names = BLOCKS["report.html.j2"]
+    own = "".join(f"{{% block {name} %}}[{name}]{{% endblock %}}" for name in names)
+    (folder / "report.html.j2").write_text(f'{{% extends "velro/report.html.j2" %}}{own}', encoding="utf-8")
+    shown = {name for make in EXAMPLES.values() for name in re.findall(r"\[(\w+)\]", html(*make()))}
+    assert set(names) <= shown
+
+
+@pytest.mark.parametrize("text", ["{% block", "{{ nothing_of_this_name }}", "{{ 'x' * 70000 }}"])
+def test_after_a_load_a_mistake_is_a_warning_said_once_and_the_shipped_template_is_used(text: str) -> None:
+    record, verdict = EXAMPLES["fail-both"]()
+    use_templates("")
+    before, page = markdown(record, verdict), executive_html(record, verdict)
+    said: list[UsageError] = []
+    try:
+        use_templates({"verdict.md.j2": text, "executive.html.j2": "{{ oops }}"}, "perf/templates", said.append)
+        after = markdown(record, verdict)
+        assert executive_html(record, verdict) == page
+    finally:
+        use_templates("")
+    assert len(after) <= LIMIT
+    assert after.startswith(before[:200])
+    assert [one.where for one in said] == ["perf/templates/verdict.md.j2", "perf/templates/executive.html.j2"]
+
+
+def test_a_whole_comment_of_ones_own_keeps_the_marker(folder: Path) -> None:
+    record, verdict = EXAMPLES["pass"]()
+    (folder / "verdict.md.j2").write_text("ours: {{ view.level }}\n", encoding="utf-8")
+    assert markdown(record, verdict) == f"{marker_of(record.plan)}\nours: pass\n"
 
 
 def test_the_trend_can_be_changed_and_a_whole_template_replaced(folder: Path) -> None:

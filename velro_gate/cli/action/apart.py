@@ -74,6 +74,8 @@ class Apart:
     inputs: Inputs
     job: contextlib.ExitStack
     """What has to stay open until the job ends."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Of the repository's own, by file name."""
     _user: ServiceUser | None = field(default=None, init=False)
     _before: Path | None = field(default=None, init=False)
     _built: Path | None = field(default=None, init=False)
@@ -150,6 +152,7 @@ class Apart:
             before=self._before,
             built=self._built,
             user=self._service_user(),
+            templates=self.templates,
         )
 
     def _service_user(self) -> ServiceUser | None:

@@ -22,17 +22,19 @@ from velro_gate.gate.action.pages import Pages, pages_url
 from velro_gate.gate.action.publish import Outlets, publish, verdict_origin
 from velro_gate.gate.action.store_kind import StoreKind
 from velro_gate.gate.action.stores import Acceptance, Store, store_for
+from velro_gate.gate.action.templates import use_own_templates
 from velro_gate.gate.action.token import require_token
 from velro_gate.gate.action.webhook import Webhook
 from velro_gate.gate.duet.pull_request import ProposedChange
+from velro_gate.gate.judge.push import PushTarget, push_targets
 from velro_gate.gate.judge.verdict import judge_kept, kept_further, reread_run, under_policy
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.api import Api
 from velro_gate.github.clock import Clock
-from velro_gate.github.event import Event, read_event
+from velro_gate.github.event import Event, Mode, read_event
 from velro_gate.github.job_files import guarded
 from velro_gate.github.network import readable_no_proxy
-from velro_gate.hardening import RUNNER_FILES, TOKEN, WEBHOOK, harden, withheld
+from velro_gate.hardening import PUSHED, RUNNER_FILES, TOKEN, WEBHOOK, harden, withheld
 from velro_gate.monitor.checkout import checkout
 from velro_gate.secrecy import hide
 from velro_gate.store.baselines import load_baselines
@@ -62,7 +64,7 @@ def run_action() -> int:
         here = job.enter_context(_world())
         scratch = here.baselines.parent
         change = ProposedChange(event=here.event, scratch=scratch, git=lambda folder: replace(here.git, folder=folder))
-        apart = Apart(change=change, inputs=here.inputs, job=job)
+        apart = Apart(change=change, inputs=here.inputs, job=job, templates=_own_templates(here))
         return run_job(
             ActionJob(
                 event=here.event,
@@ -77,6 +79,7 @@ def run_action() -> int:
                 selftest=apart.selftest,
                 webhook=_webhook(here.inputs),
                 pages=_pages(here),
+                pushed=_pushed(),
             )
         )
 
@@ -101,11 +104,29 @@ def _webhook(inputs: Inputs) -> Webhook | None:
     return Webhook(url=url, key=key, format=inputs.webhook_format) if url else None
 
 
+def _pushed() -> tuple[PushTarget, ...]:
+    """Where the figures of main are pushed.
+
+    Raises:
+        UsageError: an address or a token cannot be one.
+    """
+    push, _, remote, _ = (withheld().get(name, "").strip() for name in PUSHED)
+    hide([url for url in (push, remote) if url], certain=True)
+    return push_targets(push or None, remote or None, withheld())
+
+
+def _own_templates(here: _JobWorld) -> Mapping[str, str]:
+    """Templates of the repository's own, used from now on, by file name."""
+    folder = "" if here.event.mode is Mode.NONE else here.inputs.template_dir
+    return use_own_templates(folder, here.event.base_sha or here.event.default_branch, here.outlets.api, here.outlets.say)
+
+
 def run_publish(folder: Path) -> int:
     """Publish the verdict of a kept run (again)."""
     with _world() as here:
         event, inputs, baselines = here.event, here.inputs, here.baselines
         require_token(event, inputs, here.outlets)
+        _own_templates(here)
         here.store.bring(baselines)
         kept, verdict = judge_kept(folder, baselines, waivers=inputs.waivers)
         record = under_policy(kept, kept.plan.policy, inputs.block_inconclusive)

@@ -15,14 +15,14 @@ import socket
 import sys
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from velro_gate.cli.output import speak_utf8
 from velro_gate.cli.signals import end_by_sigterm_as_by_ctrl_c
 from velro_gate.cli.world import real_world
-from velro_gate.errors import InterruptedRunError, ScenarioError, VelroError
+from velro_gate.errors import InterruptedRunError, ScenarioError, UsageError, VelroError
 from velro_gate.gate.action.inputs import Inputs
 from velro_gate.gate.action.measurements import JobMeasurements
 from velro_gate.gate.builds.no_duet import NoDuetError
@@ -31,6 +31,7 @@ from velro_gate.gate.duet.pull_request import Base
 from velro_gate.gate.measure.results import Results
 from velro_gate.hardening import close_to_others, ignore_unreadable_cookies
 from velro_gate.model.masking import secret_values
+from velro_gate.report.text.templating import use_templates
 from velro_gate.secrecy import hide
 from velro_gate.store.files import accounted, keep_account
 from velro_gate.store.records import read_record
@@ -72,6 +73,8 @@ class MeasureTask:
     """The builds that an earlier process of this job has left."""
     user: ServiceUser | None = None
     """The user that builds and services run as."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """Of the repository's own, by file name; what is wrong with them the job says itself."""
 
 
 def main(descriptor: int) -> None:
@@ -89,8 +92,14 @@ def main(descriptor: int) -> None:
         # By the line and not when the process was started: /proc/PID/environ shows what a process was started with.
         os.environ.update(order.environ)
         hide(secret_values(os.environ))
+        if order.templates:
+            use_templates(order.templates, complain=_unsaid)
         keep_account()
         line.sendall(json.dumps(_answer(order)).encode() + b"\n")
+
+
+def _unsaid(_: UsageError) -> None:
+    """The job says it itself."""
 
 
 def _end_with_the_job() -> None:

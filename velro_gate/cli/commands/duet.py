@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from velro_gate.cli.commands.afterwards import Afterwards, nothing
 from velro_gate.cli.options import Format
 from velro_gate.cli.printing import print_verdict
 from velro_gate.errors import UsageError
@@ -48,8 +49,9 @@ def run_duet(
     calibrate: bool,
     health_path: str | None,
     start_seconds: float,
+    then: Afterwards = nothing,
 ) -> int:
-    """Measure, judge, write the reports, print; the verdict's exit code.
+    """Measure, judge, write the reports, print; the verdict's exit code. then: what is done after that.
 
     Raises:
         UsageError: a build is named twice or not at all, or cannot be. InterruptedRunError: the user stopped.
@@ -58,7 +60,9 @@ def run_duet(
     # The head build's address is the one that the scenario is read with; a build that is started gets its own.
     wanted = replace(wanted, url=head.url)
     record, verdict, results = measure_duet(wanted, builds, options, world, output=output, waivers=waivers, calibrate=calibrate)
-    return print_verdict(record, verdict, results.folder, format)
+    code = print_verdict(record, verdict, results.folder, format)
+    then(record, verdict)
+    return code
 
 
 def confirmable(base: BuildOptions, minutes: float, *, no_confirm: bool) -> Confirmable | None:

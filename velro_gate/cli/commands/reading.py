@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from velro_gate.cli.output import put
@@ -32,16 +31,21 @@ def write_formats(run: Path, listed: str | None, into: Path | None, *, dated: bo
     return 0
 
 
-def push_figures(run: Path, url: str, environ: Mapping[str, str]) -> int:
-    """Push the figures of a kept run to a Pushgateway, and say where.
+def tell_others(run: Path, push: str | None, remote: str | None, *, gitlab_note: bool) -> int:
+    """Push the figures of a kept run, and write its verdict as a note on the merge request of this job; say what became of it.
 
     Raises:
         RecordError: there is no such run, or it was not judged. PublishError: it was refused, or nobody answered.
     """
-    from velro_gate.gate.local.push import VARIABLE, Pushgateway
+    from velro_gate.cli.commands.afterwards import note_on_merge_request
+    from velro_gate.gate.judge.push import kept_figures, push_targets
+    from velro_gate.hardening import withheld
 
-    token = environ.get(VARIABLE, "").strip()
-    put(f"pushed to {Pushgateway(url=url, token=token).push(run)}")
+    targets, figures = push_targets(push, remote, withheld()), kept_figures(run)
+    if gitlab_note:
+        put(note_on_merge_request(run))
+    for target in targets:
+        put(f"pushed to {target.push(figures)}")
     return 0
 
 

@@ -67,6 +67,7 @@ class Inputs:
     alerts: bool = False
     alert_merges: int = 20
     webhook_format: MessageFormat | None = None
+    template_dir: str = ""
 
     def __post_init__(self) -> None:
         if self.start_command:
@@ -154,6 +155,7 @@ def read_inputs(environ: Mapping[str, str], dispatched: Mapping[str, str] | None
         alerts=_flag("alerts", of("alerts"), blank.alerts),
         alert_merges=_count("alert-merges", of("alert-merges")) or blank.alert_merges,
         webhook_format=_message_format(of("webhook-format")),
+        template_dir=_folder("template-dir", of("template-dir")),
     )
 
 
@@ -256,3 +258,11 @@ def _path(name: str, text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_./-]*", text) and ".." not in text:
         return text.strip("/")
     raise _wrong(name, text, "Give a folder below the top of the repository, such as baselines.")
+
+
+def _folder(name: str, text: str) -> str:
+    """A folder of the repository; empty: none."""
+    found = text.removeprefix("./").rstrip("/")
+    if not text or (re.fullmatch(r"[A-Za-z0-9_.][A-Za-z0-9_./ -]*", found) and ".." not in found and found != "."):
+        return found
+    raise _wrong(name, text, "Give a folder below the top of the repository, such as .github/velro-templates.")

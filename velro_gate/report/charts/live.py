@@ -27,7 +27,7 @@ from velro_gate.report.charts.shapes import (
 )
 from velro_gate.report.charts.together import encoded
 from velro_gate.report.text.escape import visible
-from velro_gate.report.text.templating import template
+from velro_gate.report.text.templating import rendered
 
 MOST_ROWS = 7_200
 """Rows that are kept, one a second: two hours. Of a longer run the page shows the last two."""
@@ -133,12 +133,8 @@ def live_html(title: str) -> str | None:
         "follow": live_program(),
         "sources": json.dumps(sources),
     }
-    return template("live.html.j2").render(
-        title=title,
-        drawn=charts,
-        policy=live_policy(),
-        **{name: Markup(text) for name, text in scripts.items()},  # noqa: S704
-    )
+    safe = {name: Markup(text) for name, text in scripts.items()}  # noqa: S704
+    return rendered("live.html.j2", {"title": title, "drawn": charts, "policy": live_policy(), **safe})
 
 
 def _empty(name: str, title: str, scale: DisplayScale, lines: Sequence[tuple[str, str]]) -> InteractiveChart:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
+from typing import Any
 
 from velro_gate.analysis.compliance.assess import assess
 from velro_gate.model.record import Plan, RunRecord
@@ -17,8 +18,9 @@ from velro_gate.report.parts.view import View, build, folded_words
 from velro_gate.report.parts.waiver_rows import waiver_rows
 from velro_gate.report.text.escape import markdown_link, markdown_text, marker_key
 from velro_gate.report.text.phrase import Phrase
-from velro_gate.report.text.templating import rendered
+from velro_gate.report.text.templating import by_package, refuse, rendered
 
+TEMPLATE = "verdict.md.j2"
 LIMIT = 60_000
 """Characters; GitHub refuses a comment of more than 65,536."""
 
@@ -60,11 +62,17 @@ def markdown(
     text = ""
     # Rendered and measured, since escaping and folding make the length of a text unpredictable; all but the largest plans fit
     # at once.
-    for layout in _layouts(view):
+    layouts = _layouts(view)
+    for layout in layouts:
         text = _render(view, layout, extras)
         if len(text) <= LIMIT:
             break
-    return text
+    else:
+        refuse(TEMPLATE, f"it makes a comment of {len(text):,} characters, and {LIMIT:,} are the most")
+        text = _render(view, layouts[-1], extras, by_package)
+    # A later run finds its comment by this line, whatever a template of one's own leaves out.
+    marker = marker_of(record.plan)
+    return text if text.startswith(f"{marker}\n") else f"{marker}\n{text}"
 
 
 def marker_of(plan: Plan, label: str = "") -> str:
@@ -115,7 +123,7 @@ def _layouts(view: View) -> list[_Layout]:
     return [*kept, bare, *(replace(bare, rows=count, text=500) for count in counts), replace(bare, rows=1, text=100)]
 
 
-def _render(view: View, layout: _Layout, extras: _Extras) -> str:
+def _render(view: View, layout: _Layout, extras: _Extras, make: Callable[[str, Mapping[str, Any]], str] = rendered) -> str:
     # By identity and in the view's own order: only which rows are kept depends on how bad they are.
     worst_first = sorted(view.prominent, key=lambda row: row.level == "pass")
     kept = {id(row) for row in worst_first[: layout.rows]}
@@ -141,7 +149,7 @@ def _render(view: View, layout: _Layout, extras: _Extras) -> str:
         "dropped": _dropped(layout),
         "compliance": extras.compliance,
     }
-    return _tidy(rendered("verdict.md.j2", values))
+    return _tidy(make(TEMPLATE, values))
 
 
 def _left_out(view: View, layout: _Layout, prominent: Sequence[RequirementRow]) -> str:

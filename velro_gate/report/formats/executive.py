@@ -21,7 +21,7 @@ from velro_gate.report.sentences.executive import compared_words, nothing_compar
 from velro_gate.report.sentences.findings import words
 from velro_gate.report.text import figures
 from velro_gate.report.text.phrase import Phrase, plain
-from velro_gate.report.text.templating import rendered, template
+from velro_gate.report.text.templating import rendered
 
 EXECUTIVE_SCHEMA = 1
 """Raised when a key changes its meaning or is removed; new keys do not raise it."""
@@ -73,7 +73,7 @@ def _object(**properties: object) -> dict[str, object]:
 
 def executive_markdown(record: RunRecord, verdict: Verdict) -> str:
     """The section of a job's summary."""
-    return template("executive.md.j2").render(view=executive_view(record, verdict))
+    return rendered("executive.md.j2", {"view": executive_view(record, verdict)})
 
 
 def executive_json(record: RunRecord, verdict: Verdict) -> str:

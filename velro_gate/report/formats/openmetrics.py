@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from velro_gate.analysis.compliance.assess import assess
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.model.record import PhaseSummary, RunRecord
-from velro_gate.model.verdict import Level, Verdict
+from velro_gate.model.verdict import Level, RequirementResult, Verdict
 from velro_gate.report.text.escape import visible
 
 PREFIX = "velro_gate"
@@ -40,8 +40,11 @@ _NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
 """What no name of a family may hold, and that of an own metric does."""
 
 
-def openmetrics(record: RunRecord, verdict: Verdict) -> str:
-    """The whole text, ending in ``# EOF``. Samples are labelled with scenario and profile; what was not measured is absent."""
+def openmetrics(record: RunRecord, verdict: Verdict | None) -> str:
+    """The whole text, ending in ``# EOF``. Samples are labelled with scenario and profile; what was not measured is absent.
+
+    verdict: None: nobody has judged the run, so verdict, score and requirements are absent.
+    """
     # A registry of this text's own: the library's global one holds figures of this process.
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Run(record, verdict))
@@ -52,7 +55,7 @@ def openmetrics(record: RunRecord, verdict: Verdict) -> str:
 class _Run(Collector):
     """One run, as the library collects it."""
 
-    def __init__(self, record: RunRecord, verdict: Verdict) -> None:
+    def __init__(self, record: RunRecord, verdict: Verdict | None) -> None:
         self._record, self._verdict = record, verdict
         self._plan = [visible(record.plan.scenario), visible(record.plan.profile)]
 
@@ -64,11 +67,8 @@ class _Run(Collector):
         """Every family, in a fixed order."""
         yield self._info()
         yield self._gauge("run_started_timestamp", "seconds", "When the run began.", [((), self._started())], ())
-        yield self._level()
-        score = assess(self._record, self._verdict).score
-        if score is not None:
-            yield self._gauge("compliance_score", "ratio", "Compliance score (docs/compliance.md).", [((), score)], ())
-        yield from self._requirements()
+        if self._verdict is not None:
+            yield from self._judged(self._verdict)
         yield from self._figures()
         yield from self._counts()
 
@@ -90,13 +90,16 @@ class _Run(Collector):
         )
         return family
 
-    def _level(self) -> Metric:
+    def _judged(self, verdict: Verdict) -> Iterator[Metric]:
         family = StateSetMetricFamily(f"{PREFIX}_verdict", "The verdict on the run.", labels=["scenario", "profile"])
-        family.add_metric(self._plan, {level.word: level is self._verdict.level for level in Level})
-        return family
+        family.add_metric(self._plan, {level.word: level is verdict.level for level in Level})
+        yield family
+        score = assess(self._record, verdict).score
+        if score is not None:
+            yield self._gauge("compliance_score", "ratio", "Compliance score (docs/compliance.md).", [((), score)], ())
+        yield from self._requirements(verdict.requirements)
 
-    def _requirements(self) -> Iterator[Metric]:
-        results = self._verdict.requirements
+    def _requirements(self, results: Sequence[RequirementResult]) -> Iterator[Metric]:
         labels = ("phase", "step", "metric")
         # A figure may have several limits; the worst of them counts.
         met: dict[tuple[str, ...], bool] = {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import groupby
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from jinja2 import (
     BaseLoader,
     ChoiceLoader,
+    DictLoader,
     Environment,
     FileSystemLoader,
     PackageLoader,
@@ -50,24 +51,38 @@ def groupby_phase(rows: Iterable[InPhase]) -> list[RowGroup]:
 
 @dataclass(slots=True)
 class _Own:
-    """A folder of templates that stand over those of the package; empty: only the package's."""
+    """Templates that stand over those of the package; without a loader: only the package's."""
 
-    folder: str = ""
+    place: str = ""
+    loader: BaseLoader | None = None
+    complain: Callable[[UsageError], None] | None = None
+    said: set[str] = field(default_factory=set)
+    """What was complained of: a comment is rendered several times until it fits."""
 
 
 _OWN = _Own()
 
 
-def use_templates(folder: str) -> None:
-    """From now on templates of this folder stand over those of the package, which they extend as ``velro/NAME``."""
-    _OWN.folder = folder
+def use_templates(own: str | Mapping[str, str], place: str = "", complain: Callable[[UsageError], None] | None = None) -> None:
+    """From now on these templates stand over those of the package, which they extend as ``velro/NAME``.
+
+    own: a folder, or texts by file name; empty: none do. place: what errors name, the folder by default. complain: gets what is
+    wrong with one of them, and the package's own is used instead, so that no verdict waits for a template; None: it is raised.
+    """
+    _OWN.loader = (FileSystemLoader(own) if isinstance(own, str) else DictLoader(own)) if own else None
+    _OWN.place, _OWN.complain = place or (own if isinstance(own, str) else ""), complain
+    _OWN.said.clear()
     template.cache_clear()
 
 
 @cache
 def template(file: str) -> Template:
     """A template by its file name; HTML is escaped by default, markdown by the filters ``md`` and ``name``."""
-    return _environment(html=file.endswith((".html.j2", ".svg.j2"))).get_template(file)
+    return _environment(html=_is_html(file), own=_OWN.loader).get_template(file)
+
+
+def _is_html(file: str) -> bool:
+    return file.endswith((".html.j2", ".svg.j2"))
 
 
 def rendered(file: str, values: Mapping[str, Any]) -> str:
@@ -80,11 +95,30 @@ def rendered(file: str, values: Mapping[str, Any]) -> str:
         return template(file).render(values)
     except Exception as error:
         # What a template computes can fail in any way; one of the package's own that does is a fault of ours.
-        if not _OWN.folder:
+        if _OWN.loader is None:
             raise
-        where = f"{_OWN.folder}/{getattr(error, 'name', None) or file}"
-        why = error.message if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
-        raise UsageError("a template cannot be used", where=where, why=why, hint=_TEMPLATES) from error
+        why = (error.message or "") if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
+        refuse(str(getattr(error, "name", None) or file), why, error)
+    return by_package(file, values)
+
+
+def by_package(file: str, values: Mapping[str, Any]) -> str:
+    """What the package's own template makes of these values, whatever stands over it."""
+    return _environment(html=_is_html(file), own=None).get_template(file).render(values)
+
+
+def refuse(file: str, why: str, cause: Exception | None = None) -> None:
+    """Say that a template of one's own cannot be used, once for each reason.
+
+    Raises:
+        UsageError: nobody was named to whom that is said.
+    """
+    wrong = UsageError("a template cannot be used", where=f"{_OWN.place}/{file}", why=why, hint=_TEMPLATES)
+    if _OWN.complain is None:
+        raise wrong from cause
+    if f"{file}: {why}" not in _OWN.said:
+        _OWN.said.add(f"{file}: {why}")
+        _OWN.complain(wrong)
 
 
 def shipped(file: str) -> str:
@@ -98,16 +132,15 @@ def text_of(loader: BaseLoader, file: str) -> str:
     Raises:
         TemplateNotFound: it has nothing.
     """
-    return loader.get_source(_environment(html=False), file)[0]
+    return loader.get_source(_environment(html=False, own=None), file)[0]
 
 
-def _environment(*, html: bool) -> Environment:
+def _environment(*, html: bool, own: BaseLoader | None) -> Environment:
     package = PackageLoader("velro_gate.report")
-    own: list[BaseLoader] = [FileSystemLoader(_OWN.folder)] if _OWN.folder else []
     # Whoever brings templates need not be whoever owns this process: they reach what they are given, and nothing else.
-    kind = SandboxedEnvironment if own else Environment
+    kind = Environment if own is None else SandboxedEnvironment
     environment = kind(
-        loader=ChoiceLoader([*own, package, PrefixLoader({"velro": package})]),
+        loader=ChoiceLoader([*([] if own is None else [own]), package, PrefixLoader({"velro": package})]),
         undefined=StrictUndefined,
         autoescape=html,
         trim_blocks=True,

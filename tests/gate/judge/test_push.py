@@ -1,9 +1,9 @@
-"""Figures reach a real Pushgateway as they are, a real Prometheus reads them, and a push that fails changes no verdict."""
+"""Figures reach a real Pushgateway and a real Prometheus as they are, and a push that fails changes no verdict."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tests.report.examples import EXAMPLES
 from tests.report.hostile import hostile
 from tests.servers import prometheus, promtool_check, pushgateway
 from velro_gate.errors import PublishError, RecordError, UsageError
-from velro_gate.gate.local.push import Pushgateway
+from velro_gate.gate.judge.push import Pushgateway, kept_figures
 from velro_gate.github.delivery import TRIES
 from velro_gate.report.formats.openmetrics import classic, group_path, openmetrics
 from velro_gate.store.codec import encode_record
@@ -36,7 +36,7 @@ def kept(folder: Path, name: str = "fail-both") -> Path:
     return folder
 
 
-def by_labels(samples: Iterator[Sample]) -> dict[Key, float]:
+def by_labels(samples: Iterable[Sample]) -> dict[Key, float]:
     own = ("job", "instance")
     return {(one.name, tuple(sorted((k, v) for k, v in one.labels.items() if k not in own))): one.value for one in samples}
 
@@ -53,9 +53,9 @@ def kept_by(gateway: str) -> dict[Key, float]:
 
 def test_a_real_pushgateway_keeps_every_figure_and_the_next_push_replaces_them(tmp_path: Path) -> None:
     with pushgateway() as gateway:
-        assert Pushgateway(url=gateway.url).push(kept(tmp_path)) == "127.0.0.1"
+        assert Pushgateway(url=gateway.url).push(kept_figures(kept(tmp_path))) == "127.0.0.1"
         assert kept_by(gateway.url) == of_run((tmp_path / "openmetrics.txt").read_text("utf-8"))
-        Pushgateway(url=f"{gateway.url}/").push(kept(tmp_path, "pass"))
+        Pushgateway(url=f"{gateway.url}/").push(kept_figures(kept(tmp_path, "pass")))
         assert kept_by(gateway.url) == of_run((tmp_path / "openmetrics.txt").read_text("utf-8"))
 
 
@@ -113,14 +113,14 @@ def answering(*statuses: int) -> tuple[httpx.MockTransport, list[httpx.Request]]
 def test_a_server_that_fails_is_tried_again_and_a_refusal_is_not(tmp_path: Path) -> None:
     transport, seen = answering(503, 502, 200)
     Pushgateway(url="https://push.example/base", token="t0ken", clock=Standing().clock, transport=transport).push(
-        kept(tmp_path)
+        kept_figures(kept(tmp_path))
     )
     assert [request.method for request in seen] == ["PUT"] * 3
     assert seen[0].headers["Authorization"] == "Bearer t0ken"
     assert seen[0].url.path.startswith("/base/metrics/job/velro-gate/scenario@base64/")
     transport, seen = answering(400)
     with pytest.raises(PublishError):
-        Pushgateway(url="https://push.example", clock=Standing().clock, transport=transport).push(tmp_path)
+        Pushgateway(url="https://push.example", clock=Standing().clock, transport=transport).push(kept_figures(tmp_path))
     assert len(seen) == 1
 
 
@@ -128,7 +128,7 @@ def test_a_push_that_fails_for_good_shows_neither_password_nor_path(tmp_path: Pa
     transport, seen = answering(*[500] * TRIES)
     gateway = Pushgateway(url="https://me:pass-word@push.example/s3cret", clock=Standing().clock, transport=transport)
     with pytest.raises(PublishError) as caught:
-        gateway.push(kept(tmp_path))
+        gateway.push(kept_figures(kept(tmp_path)))
     assert (len(seen), caught.value.exit_code) == (TRIES, 5)
     assert "push.example" in str(caught.value)
     assert not [secret for secret in ("pass-word", "s3cret") if secret in str(caught.value) + repr(gateway)]
@@ -143,7 +143,7 @@ def test_an_address_that_is_none_is_refused(url: str) -> None:
 def test_a_text_that_is_no_openmetrics_is_an_error_in_words(tmp_path: Path) -> None:
     (kept(tmp_path) / "openmetrics.txt").write_text("a{b=", encoding="utf-8")
     with pytest.raises(RecordError, match="cannot be read"):
-        Pushgateway(url="http://push.example").push(tmp_path)
+        Pushgateway(url="http://push.example").push(kept_figures(tmp_path))
 
 
 def test_scenarios_with_any_name_have_a_group_each() -> None:

@@ -1,0 +1,201 @@
+"""Pushes a run's figures to a Prometheus Pushgateway or to a remote-write endpoint. The verdict is there already, and stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote, urlsplit
+
+import httpx
+
+from velro_gate import __version__
+from velro_gate.errors import PublishError, RecordError, UsageError
+from velro_gate.gate.judge.given import given_report
+from velro_gate.github.clock import Clock
+from velro_gate.github.delivery import deliver, host_of, is_http
+from velro_gate.report.formats.openmetrics import CLASSIC_TYPE, classic, group_path, openmetrics
+from velro_gate.report.formats.registry import FORMATS
+from velro_gate.report.formats.remote_write import HEADERS, remote_write
+from velro_gate.report.text.escape import visible
+from velro_gate.secrecy import hide, outgoing
+from velro_gate.store.records import read_record
+
+if TYPE_CHECKING:
+    from velro_gate.model.record import Plan, RunRecord
+    from velro_gate.model.verdict import Verdict
+
+PUSH_TOKEN, REMOTE_WRITE_TOKEN = "VELRO_PUSH_TOKEN", "VELRO_REMOTE_WRITE_TOKEN"
+"""Variables with a token for each kind of server."""
+_STANDS = "The verdict stands, and openmetrics.txt holds the figures."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What is pushed of one run. text: OpenMetrics."""
+
+    text: str
+    scenario: str
+    profile: str
+
+
+def kept_figures(run: Path) -> Figures:
+    """The figures of a kept run, with the verdict that was given to it.
+
+    Raises:
+        RecordError: there is no such run, or it was not judged.
+    """
+    text = given_report(run, FORMATS["openmetrics"].file)
+    return _outgoing(text, read_record(run if run.is_dir() else run.parent).plan)
+
+
+def figures_of(record: RunRecord, verdict: Verdict | None) -> Figures:
+    """The figures of a run. verdict: None: nobody has judged it."""
+    return _outgoing(openmetrics(record, verdict), record.plan)
+
+
+def _outgoing(text: str, plan: Plan) -> Figures:
+    scenario, profile = (outgoing(visible(name)) for name in (plan.scenario, plan.profile))
+    return Figures(text=outgoing(text), scenario=scenario, profile=profile)
+
+
+class PushTarget(Protocol):
+    """A server that takes figures."""
+
+    def push(self, figures: Figures) -> str:
+        """Push them; the host that took them.
+
+        Raises:
+            PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushgateway:
+    """One Pushgateway. url: up to its path, with user and password where it asks for them; shown nowhere but for the host."""
+
+    url: str = field(repr=False)
+    token: str = field(default="", repr=False)
+    """Sent as a bearer token; empty: none is."""
+    clock: Clock = field(default_factory=Clock)
+    transport: httpx.BaseTransport | None = None
+
+    def __post_init__(self) -> None:
+        if not is_http(self.url) or urlsplit(self.url).query or urlsplit(self.url).fragment:
+            raise UsageError(
+                "the address of the Pushgateway is not an http address",
+                hint="Write it as http://HOST:9091, with a path where a proxy adds one.",
+            )
+        _check_secrets(self.url, self.token, PUSH_TOKEN)
+
+    def push(self, figures: Figures) -> str:
+        """Replace what it keeps of this scenario and profile by these figures; the host that took them.
+
+        Raises:
+            PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
+        """
+        content = _written(lambda: classic(figures.text).encode())
+        headers = {"Content-Type": CLASSIC_TYPE, **_common_headers(self.token)}
+        address = f"{self.url.rstrip('/')}{group_path(figures.scenario, figures.profile)}"
+        why = deliver("PUT", address, content, lambda: headers, clock=self.clock, transport=self.transport)
+        if why is not None:
+            hint = f"{_STANDS} Check the address: --push http://HOST:9091."
+            raise PublishError("the Pushgateway did not take the figures", where=host_of(self.url), why=why, hint=hint)
+        return host_of(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteWrite:
+    """One remote-write endpoint. url: whole, with user and password where it asks for them; shown nowhere but for the host."""
+
+    url: str = field(repr=False)
+    token: str = field(default="", repr=False)
+    """Sent as a bearer token; empty: none is."""
+    clock: Clock = field(default_factory=Clock)
+    transport: httpx.BaseTransport | None = None
+
+    def __post_init__(self) -> None:
+        if not is_http(self.url) or urlsplit(self.url).fragment:
+            raise UsageError(
+                "the address for remote-write is not an http address",
+                hint="Write it whole, such as http://HOST:9090/api/v1/write.",
+            )
+        _check_secrets(self.url, self.token, REMOTE_WRITE_TOKEN)
+
+    def push(self, figures: Figures) -> str:
+        """Write each figure as a sample of this moment; the host that took them.
+
+        Raises:
+            PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
+        """
+        # One moment for all tries: a sample that did arrive is not written twice.
+        content = _written(lambda: remote_write(figures.text, self.clock.now()))
+        headers = {**HEADERS, **_common_headers(self.token)}
+        why = deliver("POST", self.url, content, lambda: headers, clock=self.clock, transport=self.transport)
+        if why is not None:
+            hint = f"{_STANDS} Check the address; a Prometheus takes remote-write with --web.enable-remote-write-receiver."
+            where = host_of(self.url)
+            raise PublishError("the remote-write endpoint did not take the figures", where=where, why=why, hint=hint)
+        return host_of(self.url)
+
+
+def push_targets(push: str | None, remote: str | None, secrets: Mapping[str, str]) -> tuple[PushTarget, ...]:
+    """The servers at these addresses. secrets: variables, among them the tokens. What is secret is masked from now on.
+
+    Raises:
+        UsageError: an address or a token cannot be one.
+    """
+    gateway, writer = (secrets.get(name, "").strip() for name in (PUSH_TOKEN, REMOTE_WRITE_TOKEN))
+    passwords = [unquote(word) for word in map(_password, filter(None, (push, remote))) if word]
+    hide([text for text in (gateway, writer, *passwords) if text], certain=True)
+    targets: list[PushTarget] = []
+    if push is not None:
+        targets.append(Pushgateway(url=push, token=gateway))
+    if remote is not None:
+        targets.append(RemoteWrite(url=remote, token=writer))
+    return tuple(targets)
+
+
+def push_all(figures: Figures, targets: Sequence[PushTarget], say: Callable[[str], None]) -> None:
+    """Push to each of them. What goes wrong is said, and changes nothing else."""
+    for target in targets:
+        try:
+            say(f"pushed to {target.push(figures)}")
+        except (PublishError, RecordError) as error:
+            for line in error.lines():
+                say(line.replace("error: ", "not pushed: ", 1))
+
+
+def _written(write: Callable[[], bytes]) -> bytes:
+    try:
+        return write()
+    except (ValueError, KeyError, IndexError) as error:
+        raise RecordError("the run's OpenMetrics text cannot be read", why=str(error)) from error
+
+
+def _common_headers(token: str) -> dict[str, str]:
+    headers = {"User-Agent": f"velro-gate/{__version__}"}
+    return headers | ({"Authorization": f"Bearer {token}"} if token else {})
+
+
+def _check_secrets(url: str, token: str, variable: str) -> None:
+    """Refuse what httpx would quote in an error of its own, and two ways to say who we are."""
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise UsageError(
+            "the token for pushed figures cannot be a token",
+            where=variable,
+            why="it holds blanks, line breaks or letters that no token has",
+            hint="Store the secret again, without what was copied along with it.",
+        )
+    if token and "@" in urlsplit(url).netloc:
+        raise UsageError(
+            "a token and a user in the address contradict each other", where=variable, hint="Leave one of them out."
+        )
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
