@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from velro_gate import __version__
-from velro_gate.cli.commands import adoption, capacity, service, trend
+from velro_gate.cli.commands import adoption, capacity, reading, service, trend
 from velro_gate.cli.commands.baseline import baseline_app
 from velro_gate.cli.commands.duet_options import (
     BaseCommand,
@@ -369,7 +369,6 @@ def duet(
 
 
 RecordArgument = Annotated[Path, typer.Argument(help="Folder of a run, or its record.json.")]
-As = Annotated[str, typer.Option("--as", help=f"One of: {', '.join(FORMATS)}.")]
 
 
 @app.command(epilog="Example: velro-gate action    (as the last line of the action's step)")
@@ -419,39 +418,7 @@ def judge(
     return print_verdict(kept, verdict, None, format)
 
 
-@app.command(epilog="Example: velro-gate report --formats json,html,csv,junit,openmetrics --into reports")
-def report(
-    record: Annotated[
-        Path | None, typer.Argument(help="Folder of a run, or its record.json; default: the newest run.", show_default=False)
-    ] = None,
-    as_: As = "text",
-    formats: Annotated[
-        str | None,
-        typer.Option("--formats", help="Several, separated by commas; default with --into: all.", show_default=False),
-    ] = None,
-    into: Annotated[
-        Path | None, typer.Option("--into", help="Write files into this folder instead of printing.", show_default=False)
-    ] = None,
-    dated: Annotated[
-        bool, typer.Option("--dated", help="With --into: file names with the time of the run; record and log too.")
-    ] = False,
-    push: PushUrl = None,
-    remote_write: RemoteWriteUrl = None,
-    gitlab_note: GitlabNote = False,
-    output: Output = DEFAULT_OUTPUT,
-) -> int:
-    """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""
-    from velro_gate.cli.commands.reading import print_given, tell_others, write_formats
-    from velro_gate.gate.local.reports import newest_run
-
-    run = newest_run(output) if record is None else record
-    others = push is not None or remote_write is not None or gitlab_note
-    if into is None and formats is None and not dated and not others:
-        return print_given(run, as_)
-    # The files first: whatever becomes of the rest, they are there.
-    if into is not None or not others:
-        write_formats(run, formats, into, dated=dated)
-    return tell_others(run, push, remote_write, gitlab_note=gitlab_note) if others else 0
+reading.register(app)
 
 
 @app.command(epilog="Example: velro-gate demo")

@@ -22,7 +22,7 @@ from velro_gate.gate.judge.push import (
     Figures,
     Pushgateway,
     RemoteWrite,
-    figures_of,
+    figures_to_push,
     kept_figures,
     push_all,
     push_targets,
@@ -52,7 +52,7 @@ def expected(figures: Figures) -> dict[Key, float]:
 
 def figures(name: str, judged: bool = True) -> Figures:
     made: tuple[RunRecord, Verdict] = EXAMPLES[name]()
-    return figures_of(made[0], made[1] if judged else None)
+    return figures_to_push(made[0], made[1] if judged else None)
 
 
 @pytest.mark.hostile("texts")
@@ -61,7 +61,7 @@ def test_a_real_prometheus_holds_every_figure_that_was_written_hostile_names_as_
         target = RemoteWrite(url=f"{server.url}/api/v1/write")
         assert target.push(figures("fail-both")) == "127.0.0.1"
         assert stored(server) == pytest.approx(expected(figures("fail-both")))
-        odd = figures_of(*hostile().made)
+        odd = figures_to_push(*hostile().made)
         target.push(odd)
         assert stored(server) == pytest.approx(expected(figures("fail-both")) | expected(odd))
         with pytest.raises(PublishError) as refused:
@@ -155,7 +155,7 @@ def test_a_secret_that_a_service_has_put_into_a_name_is_not_pushed() -> None:
     branch = dataclasses.replace(record.revision, branch="s3cret-canary-8471")
     secrecy.hide(["s3cret-canary-8471"], certain=True)
     transport, seen = answering(204)
-    figures = figures_of(dataclasses.replace(record, revision=branch), verdict)
+    figures = figures_to_push(dataclasses.replace(record, revision=branch), verdict)
     RemoteWrite(url=URL, clock=Standing().clock, transport=transport).push(figures)
     assert b"canary" not in bytes(cramjam.snappy.decompress_raw(seen[0].content))
 

@@ -35,7 +35,7 @@ def afterwards(
     if push is None and remote is None and summary is None and not gitlab_note:
         return nothing
     from velro_gate.cli.output import people
-    from velro_gate.gate.judge.push import figures_of, push_all, push_targets
+    from velro_gate.gate.judge.push import figures_to_push, push_all, push_targets
     from velro_gate.gate.local.gitlab_note import merge_request_of
     from velro_gate.hardening import withheld
 
@@ -60,7 +60,7 @@ def afterwards(
                 attempt(lambda: append_summary(summary, summary_of(record, verdict)))
             if request is not None:
                 attempt(lambda: request.upsert(comment_of(record, verdict)))
-        push_all(figures_of(record, verdict), targets, say)
+        push_all(figures_to_push(record, verdict), targets, say)
 
     return done
 

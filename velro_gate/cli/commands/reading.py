@@ -4,16 +4,60 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from velro_gate.cli.options import DEFAULT_OUTPUT, GitlabNote, Output, PushUrl, RemoteWriteUrl
 from velro_gate.cli.output import put
 from velro_gate.errors import UsageError
-from velro_gate.gate.judge.given import given_report
-from velro_gate.gate.local.reports import wanted_formats, write_given
-from velro_gate.report.formats.registry import known_format
+from velro_gate.report.formats.registry import FORMATS, known_format
+
+As = Annotated[str, typer.Option("--as", help=f"One of: {', '.join(FORMATS)}.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(epilog="Example: velro-gate report --formats json,html,csv,junit,openmetrics --into reports")(report)
+
+
+def report(
+    record: Annotated[
+        Path | None, typer.Argument(help="Folder of a run, or its record.json; default: the newest run.", show_default=False)
+    ] = None,
+    as_: As = "text",
+    formats: Annotated[
+        str | None,
+        typer.Option("--formats", help="Several, separated by commas; default with --into: all.", show_default=False),
+    ] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Write files into this folder instead of printing.", show_default=False)
+    ] = None,
+    dated: Annotated[
+        bool, typer.Option("--dated", help="With --into: file names with the time of the run; record and log too.")
+    ] = False,
+    push: PushUrl = None,
+    remote_write: RemoteWriteUrl = None,
+    gitlab_note: GitlabNote = False,
+    output: Output = DEFAULT_OUTPUT,
+) -> int:
+    """Print the report of a kept run with its verdict, or write several. 'judge' judges it again with today's baselines."""
+    from velro_gate.gate.local.reports import newest_run
+
+    run = newest_run(output) if record is None else record
+    others = push is not None or remote_write is not None or gitlab_note
+    if into is None and formats is None and not dated and not others:
+        return print_given(run, as_)
+    # The files first: whatever becomes of the rest, they are there.
+    if into is not None or not others:
+        write_formats(run, formats, into, dated=dated)
+    return tell_others(run, push, remote_write, gitlab_note=gitlab_note) if others else 0
 
 
 def print_given(folder: Path, wanted: str) -> int:
     """The verdict that was given to a kept run, in one format."""
+    from velro_gate.gate.judge.given import given_report
+
     put(given_report(folder, known_format(wanted).file).removesuffix("\n"))
     return 0
 
@@ -24,6 +68,8 @@ def write_formats(run: Path, listed: str | None, into: Path | None, *, dated: bo
     Raises:
         UsageError: a format does not exist, or no folder is named.
     """
+    from velro_gate.gate.local.reports import wanted_formats, write_given
+
     if into is None:
         raise UsageError("no folder for the reports is named", hint="Add --into FOLDER, or print one report with --as.")
     for path in write_given(run, wanted_formats(listed), into, dated=dated):

@@ -19,7 +19,7 @@ from velro_gate.gate.action.stores import Acceptance, Store
 from velro_gate.gate.action.token import require_token
 from velro_gate.gate.action.webhook import Webhook
 from velro_gate.gate.builds.no_duet import NoDuetError
-from velro_gate.gate.judge.push import PushTarget, figures_of, push_all
+from velro_gate.gate.judge.push import PushTarget, figures_to_push, push_all
 from velro_gate.gate.judge.verdict import reach_duet_verdict, with_caveat, without_duet, write_reports
 from velro_gate.gate.measure.results import Results
 from velro_gate.github.commands import Annotation, Weight, annotation_lines
@@ -157,7 +157,7 @@ def _measured(job: ActionJob, progress: _Progress, first: RunRecord | None) -> i
             merges=float(inputs.alert_merges),
         )
     if event.mode in (Mode.REFRESH, Mode.SELFTEST):
-        push_all(figures_of(record, verdict), job.pushed, job.outlets.say)
+        push_all(figures_to_push(record, verdict), job.pushed, job.outlets.say)
     final = code or failed or published.exit_code(code)
     if final != code:
         _set_outputs(job.outlets, {"exit-code": str(final)})

@@ -50,7 +50,7 @@ def kept_figures(run: Path) -> Figures:
     return _outgoing(text, read_record(run if run.is_dir() else run.parent).plan)
 
 
-def figures_of(record: RunRecord, verdict: Verdict | None) -> Figures:
+def figures_to_push(record: RunRecord, verdict: Verdict | None) -> Figures:
     """The figures of a run. verdict: None: nobody has judged it."""
     return _outgoing(openmetrics(record, verdict), record.plan)
 
@@ -130,7 +130,7 @@ class RemoteWrite:
             PublishError: it refused them, or nobody answered. RecordError: they are no OpenMetrics.
         """
         # One moment for all tries: a sample that did arrive is not written twice.
-        content = _written(lambda: remote_write(figures.text, self.clock.now()))
+        content = _written(lambda: remote_write(figures.text, int(self.clock.now() * 1000.0)))
         headers = {**HEADERS, **_common_headers(self.token)}
         why = deliver("POST", self.url, content, lambda: headers, clock=self.clock, transport=self.transport)
         if why is not None:

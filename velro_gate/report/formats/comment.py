@@ -8,6 +8,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
+from velro_gate import units
 from velro_gate.analysis.compliance.assess import assess
 from velro_gate.model.record import Plan, RunRecord
 from velro_gate.model.verdict import Verdict
@@ -68,7 +69,10 @@ def markdown(
         if len(text) <= LIMIT:
             break
     else:
-        refuse(TEMPLATE, f"it makes a comment of {len(text):,} characters, and {LIMIT:,} are the most")
+        refuse(
+            TEMPLATE,
+            f"it makes a comment of {units.format_whole(len(text))} characters, and {units.format_whole(LIMIT)} are the most",
+        )
         text = _render(view, layouts[-1], extras, by_package)
     # A later run finds its comment by this line, whatever a template of one's own leaves out.
     marker = marker_of(record.plan)

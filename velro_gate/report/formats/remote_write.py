@@ -26,8 +26,8 @@ _DOUBLE, _BYTES = 1, 2
 """Wire types of protobuf; that of an integer is 0."""
 
 
-def remote_write(openmetrics: str, at: float) -> bytes:
-    """The body of one request: each sample of an OpenMetrics text, with this time (seconds since 1970).
+def remote_write(openmetrics: str, at: int) -> bytes:
+    """The body of one request: each sample of an OpenMetrics text, with this time (milliseconds since 1970).
 
     Raises:
         ValueError: it is not OpenMetrics.
@@ -35,14 +35,13 @@ def remote_write(openmetrics: str, at: float) -> bytes:
     return bytes(cramjam.snappy.compress_raw(write_request(openmetrics, at)))
 
 
-def write_request(openmetrics: str, at: float) -> bytes:
+def write_request(openmetrics: str, at: int) -> bytes:
     """The same, not compressed.
 
     Raises:
         ValueError: it is not OpenMetrics.
     """
-    milliseconds = round(at * 1000.0)
-    return b"".join(_bytes(1, _series(labels, value, milliseconds)) for labels, value in _samples(openmetrics))
+    return b"".join(_bytes(1, _series(labels, value, at)) for labels, value in _samples(openmetrics))
 
 
 def _samples(openmetrics: str) -> Iterator[tuple[Mapping[str, str], float]]:

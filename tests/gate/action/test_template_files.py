@@ -10,8 +10,8 @@ import pytest
 
 from tests.github.clients import TOKEN, Standing
 from velro_gate.errors import PublishError
+from velro_gate.gate.action.templates import MOST, files_below
 from velro_gate.github.api import Api
-from velro_gate.github.contents import MOST, files_below
 
 SHA = "c" * 40
 FOLDER = "/repos/owner/name/contents/perf%20templates"
