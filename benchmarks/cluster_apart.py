@@ -39,10 +39,15 @@ def possible(page: Page) -> bool:
 
 
 def show_apart(page: Page, counts: Sequence[int]) -> None:
-    """Exactness, and workers that join late."""
+    """Exactness."""
+    if possible(page):
+        page.show(exactness(counts))
+
+
+def show_late(page: Page) -> None:
+    """Workers that join late."""
     if not possible(page):
         return
-    page.show(exactness(counts))
     with site(2, spare=1) as running:
         together, apart = joins_late(running, partial(against, running.service.url))
         page.say(f"A worker that joins while it is waited for takes part: {_yes(together)}.")
