@@ -49,4 +49,4 @@ def test_a_plan_is_shown_as_its_workers_and_its_head_would_carry_it_and_nothing_
     assert "The head receives 10,000/s at most" in said
     refused = velro_gate(*asked, cwd=tmp_path)
     assert refused.code == 2
-    assert "how many workers" in refused.err
+    assert "the number of workers is not known" in refused.err
