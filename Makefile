@@ -32,7 +32,7 @@ hostile: venv-dev ## run the tests of attacks and careless mistakes, and count t
 	@$(PYTHON_IN_VENV) -m pytest -n $(WORKERS) -m hostile $(PYTEST_ARGS)
 
 unit: venv-dev ## run the tests that start nothing: within a minute
-	@$(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m "not real and not act and not slow" $(PYTEST_ARGS)
+	@HYPOTHESIS_PROFILE=quick $(PYTHON_IN_VENV) -m pytest -n 2 --dist worksteal -m "not real and not act and not slow" $(PYTEST_ARGS)
 
 check: venv-dev ## lint, types, import contracts, shell scripts, workflows, schema files
 	@VENV=$(VENV) scripts/check.sh

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -52,6 +54,7 @@ def listed(node: Documented, text: str) -> Iterator[str]:
             yield from found[1].split(", ")
 
 
+@pytest.mark.slow
 def test_a_docstring_lists_only_names_that_exist() -> None:
     names = [(f"{where}: {name}", name in names_of(node)) for where, node, text in documented() for name in listed(node, text)]
     assert len(names) > 100

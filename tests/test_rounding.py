@@ -78,11 +78,13 @@ def imports_of_units(tree: ast.Module) -> Iterator[str]:
             yield ast.unparse(node)
 
 
+@pytest.mark.slow
 def test_all_modules_are_looked_at() -> None:
     assert len(list(_trees(("report/",)))) > 50
     assert len(list(_trees(("analysis/",)))) > 50
 
 
+@pytest.mark.slow
 def test_no_module_formats_a_number_itself() -> None:
     assert found_by(in_text) == {}
 

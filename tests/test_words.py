@@ -72,6 +72,7 @@ def all_prose() -> dict[Path, list[tuple[int, str]]]:
     return {path: prose(path) for path in files()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phrase", INSTEAD, ids=lambda phrase: re.sub(r"\W+", "-", phrase).strip("-"))
 def test_no_text_uses_a_phrase_that_the_field_has_a_plain_word_for(phrase: str) -> None:
     pattern = re.compile(phrase, re.IGNORECASE)

@@ -85,6 +85,7 @@ def test_what_variables_hold_is_a_secret_by_their_name_or_inside_of_a_url() -> N
     assert mask("failed: pass word, /srv/me", secret_values(environ)) == f"failed: {MASK}, /srv/me"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [(1 << 18) - 30, (1 << 18) - 5, 3 << 18])
 def test_a_secret_is_found_wherever_it_stands_in_a_long_text(before: int) -> None:
     filling = "filling " * (before // 8)

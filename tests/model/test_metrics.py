@@ -121,12 +121,14 @@ def found_by(look: Callable[[ast.AST], Iterator[int]], *, but: tuple[str, ...]) 
     ]
 
 
+@pytest.mark.slow
 def test_nothing_is_decided_by_comparing_the_name_of_a_metric() -> None:
     # Formats of other people's files have names of their own, and rules of compliance are about metrics by name.
     but = ("adoption", "analysis/compliance", "analysis/summaries", "evaluation/recorded/series_files.py", "model/metrics.py")
     assert found_by(compared_names, but=but) == []
 
 
+@pytest.mark.slow
 def test_which_metrics_are_meant_is_read_from_the_registry() -> None:
     assert found_by(listed_names, but=NAMING) == []
 

@@ -26,6 +26,7 @@ from velro_gate.report.sentences.reasons import row_reason
 VALIDATOR = jsonschema.Draft202012Validator(verdict_schema())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("example", "ending"), cases())
 def test_a_renderer_makes_exactly_the_golden_file(example: str, ending: str) -> None:
     expected = stable(golden(example, ending).read_text(encoding="utf-8"))
@@ -100,6 +101,7 @@ def test_every_finding_but_that_all_is_well_says_what_to_do(example: str) -> Non
     assert all(words(one).advice for one in SITUATIONS[example]().verdict.findings if one.level > Level.PASS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", COMMENTS)
 def test_every_document_keeps_the_published_schema(example: str) -> None:
     document = json.loads(rendered(example, "json"))

@@ -36,6 +36,7 @@ PLAIN = encode_record(run())
 NO_FACTS = RunFacts(phases=(), readings=(), layers=())
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(records())
 def test_a_record_survives_the_round_trip_exactly(record: RunRecord) -> None:
@@ -68,6 +69,7 @@ def test_facts_survive_the_round_trip_exactly(held: RunFacts) -> None:
     assert decode_facts(encode_facts(held)) == held
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(records())
 def test_a_compact_record_keeps_everything_but_windows_and_digits(record: RunRecord) -> None:

@@ -61,6 +61,7 @@ def test_pairs_that_cannot_tell_leave_it_open() -> None:
     assert "pairs are at least 5 % worse" in row_reason(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_no_reason_says_the_same_thing_twice(seed: int) -> None:
     verdict = judged(1.3, noisy(factor=1.05, sd=0.12, seed=seed))

@@ -70,6 +70,7 @@ def test_the_test_is_exact_under_noise_that_only_the_drawing_of_orders_guards_ag
     assert ended.failed.mean() <= 0.01
 
 
+@pytest.mark.slow
 def test_the_place_in_the_pair_costs_no_power() -> None:
     """Whatever comes second is 2 % slower."""
     random = np.random.default_rng(3)

@@ -64,6 +64,7 @@ def finite(row: Comparison) -> bool:
 # Which way is better
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", GATED)
 # For each of eighteen metrics.
 @settings(max_examples=12)

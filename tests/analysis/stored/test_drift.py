@@ -167,6 +167,7 @@ def moved_by_the_margin(values: Sequence[float]) -> bool:
     return any(abs(b - a) >= math.log1p(POLICY.margin) for a, b in itertools.pairwise(middles))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [0.0, 0.05])
 def test_few_histories_of_an_unchanged_build_show_a_change_odd_runs_among_them_or_not(odd: float) -> None:
     drawn = np.random.default_rng(11)
@@ -246,6 +247,7 @@ def test_a_release_alone_is_compared_with_nothing() -> None:
     assert list(drift_findings([], Release(name="v1", record=only), POLICY)) == []
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.lists(st.floats(0.8, 1.25), min_size=10, max_size=20), st.floats(0.1, 10.0))
 def test_scaling_all_times_moves_no_change_point(times: list[float], factor: float) -> None:

@@ -21,6 +21,7 @@ def with_own(run: RunRecord, metric: str, value: float) -> RunRecord:
     return dataclasses.replace(run, phases=tuple(phases))
 
 
+@pytest.mark.slow
 @pytest.mark.hostile("own metrics")
 @pytest.mark.parametrize(
     ("metric", "value", "reason"),
@@ -43,6 +44,7 @@ def test_a_value_that_cannot_be_is_said_and_does_not_pass_for_unchanged(metric: 
     assert found.verdict.level is Level.WARN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("metric", "before", "value", "level", "reason"),
     [

@@ -43,6 +43,7 @@ def test_a_figure_that_creeps_reaches_its_limit_in_as_many_merges_as_its_slope_s
     assert "its limit of 18.0 ms is reached in about" in said
 
 
+@pytest.mark.slow
 def test_most_histories_without_a_slope_have_no_forecast() -> None:
     shown = sum(forecast(noisy(0.0, seed=seed)) is not None for seed in range(40))
     assert shown <= 3

@@ -256,6 +256,7 @@ def test_no_harm_to_a_run_leaves_it_green(harm: str) -> None:
     assert judge(run(worse_in_some_way(summary())[harm]), CALM, phases=limited(UNDER_75_MS)).level >= Level.INCONCLUSIVE
 
 
+@pytest.mark.slow
 def test_a_run_of_six_phases_against_thirty_baselines_is_judged_row_by_row() -> None:
     names = [f"phase{i}" for i in range(6)]
     before = [run(*(summary(name, times=1 + 0.01 * (i % 3)) for name in names), number=i) for i in range(30)]

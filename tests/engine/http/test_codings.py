@@ -91,6 +91,7 @@ def test_the_limit_is_exact(most: int, size: int, coding: bytes) -> None:
             decoded(encoded, coding, most)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"br", b"zstd"])
 def test_a_bomb_takes_little_more_memory_than_the_limit(coding: bytes) -> None:
     zeros = bytes(4 * MOST_DECODED)

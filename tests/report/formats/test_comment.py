@@ -32,6 +32,7 @@ def comment(request: pytest.FixtureRequest) -> str:
     return markdown(*EXAMPLES[request.param]())
 
 
+@pytest.mark.slow
 def test_the_first_line_is_the_hidden_marker_of_scenario_and_profile(comment: str) -> None:
     assert re.fullmatch(r"<!-- velro-gate:velro-prd/(full|pr) -->", comment.splitlines()[0])
 
@@ -52,6 +53,7 @@ def test_the_title_says_whether_anyone_has_to_read_on(comment: str) -> None:
     assert re.search(r"(please read|no action needed|could have missed up to \d+\s%)$", comment.splitlines()[1])
 
 
+@pytest.mark.slow
 def test_everything_is_rendered_as_the_tables_and_lists_it_is_meant_to_be(comment: str) -> None:
     rendered = GITHUB.render(comment)
     assert rendered.count("<table") == comment.count("\n|:--|")  # every delimiter row made a table
@@ -150,6 +152,7 @@ def test_a_comment_never_exceeds_its_limit(count: int) -> None:
     assert "### ❌ velro-gate: fail, please read" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1_000, 20_000])
 def test_not_even_endless_sentences_make_it_too_long(length: int) -> None:
     assert len(markdown(*crowded(40, "x" * length).made)) <= LIMIT

@@ -15,6 +15,7 @@ from velro_gate.report.formats.console import terminal
 from velro_gate.report.parts.wording import headline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_no_line_is_wider_than_the_terminal(example: str, width: int) -> None:
@@ -22,6 +23,7 @@ def test_no_line_is_wider_than_the_terminal(example: str, width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_verdict_the_sentence_and_the_advice_are_all_there(example: str) -> None:
     text = shown(terminal(*EXAMPLES[example]()), width=10_000)

@@ -61,6 +61,7 @@ def without_library(page: str) -> str:
     return page.replace(script, "")
 
 
+@pytest.mark.slow
 def test_the_page_is_well_formed_and_has_one_heading(page: str) -> None:
     assert Page(page).tags.count("h1") == 1
 

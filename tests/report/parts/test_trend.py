@@ -26,6 +26,7 @@ def published(name: str) -> str:
     return rendered(name, "md")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMENTS)
 def test_the_first_line_that_people_see_says_whether_to_read_on(name: str) -> None:
     marker, first, *_ = published(name).splitlines()
@@ -197,6 +198,7 @@ def test_no_waiver_is_offered_where_nothing_fails(name: str) -> None:
     assert "```yaml" not in published(name)
 
 
+@pytest.mark.slow
 def test_everything_is_rendered_as_it_is_meant_to_be() -> None:
     for name in COMMENTS:
         page = GITHUB.render(published(name))

@@ -54,6 +54,7 @@ def test_each_block_of_the_report_can_be_changed_alone(folder: Path) -> None:
     assert "<h2>" not in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "made"),
     [("executive.html.j2", executive_html), ("executive.md.j2", executive_markdown), ("verdict.md.j2", markdown)],
@@ -124,6 +125,7 @@ def test_every_block_of_the_report_is_shown_where_there_is_something_to_show(
     assert [name for name in names if f"[{name}]" in page] == names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["{% block", "{{ nothing_of_this_name }}", "{{ 'x' * 70000 }}"])
 def test_after_a_load_a_mistake_is_a_warning_said_once_and_the_shipped_template_is_used(text: str) -> None:
     record, verdict = EXAMPLES["fail-both"]()

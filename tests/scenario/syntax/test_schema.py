@@ -93,6 +93,7 @@ def scenarios(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]], di
     return written, [step for _, step in made_steps], meant
 
 
+@pytest.mark.slow
 @given(scenarios())
 def test_a_sound_scenario_is_read_as_it_was_meant_and_fits_the_schema(
     tmp_path_factory: pytest.TempPathFactory, made: tuple[Any, Any, Any]
@@ -183,6 +184,7 @@ def test_any_damage_gives_faults_and_never_another_error(tmp_path_factory: pytes
         load(changed, tmp_path_factory.mktemp("s"))
 
 
+@pytest.mark.slow
 def test_the_schema_is_a_sound_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(json_schema())
 

@@ -68,6 +68,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(rows, st.integers(1, 4))
 def test_any_samples_give_the_same_counts_and_quantiles_within_the_error(
