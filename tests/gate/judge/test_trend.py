@@ -17,19 +17,10 @@ from tests.analysis.runs import run, summary
 from tests.gate.judge.test_history import P95, stored
 from tests.report.formats.test_page import Page
 from velro_gate.gate.judge.trend import trends, usual_figures
+from velro_gate.model.charts.trend import TrendEvent, TrendGroup, TrendPoint, TrendSeries
 from velro_gate.model.record import NewLevel
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.report.parts.history import (
-    BLOCKS,
-    MOST_RUNS,
-    TrendEvent,
-    TrendGroup,
-    TrendPoint,
-    TrendSeries,
-    event_lines,
-    forecast_lines,
-    sparkline,
-)
+from velro_gate.report.parts.history import BLOCKS, MOST_RUNS, event_lines, forecast_lines, sparkline
 from velro_gate.report.printed.trend_page import COLUMNS, _ends, _label, trend_csv, trend_html
 from velro_gate.store.baselines import add_baseline
 

@@ -10,9 +10,9 @@ from tests.browser import Opened, opened
 from tests.report.examples import EXAMPLES
 from tests.report.records import measured, record
 from velro_gate.analysis.verdict.judge import judge
+from velro_gate.model.charts.trend import Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
 from velro_gate.report.formats.executive import executive_html
 from velro_gate.report.formats.page import html
-from velro_gate.report.parts.history import Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
 from velro_gate.report.printed.trend_page import trend_html
 
 PHONE, DESK = 375, 1280

@@ -11,7 +11,7 @@ import typer
 from velro_gate.cli.options import DEFAULT_BASELINES, BaselineRoot, StoredScenario, TemplateFolder, TrendFormat
 
 if TYPE_CHECKING:
-    from velro_gate.report.parts.history import TrendGroup
+    from velro_gate.model.charts.trend import TrendGroup
 
 
 def register(app: typer.Typer) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
+from velro_gate.model.charts.trend import TrendGroup, TrendSeries
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.report.parts.history import (
     MOST_RUNS,
     NO_SERIES,
-    TrendGroup,
-    TrendSeries,
     event_lines,
     forecast_lines,
     mark_words,
