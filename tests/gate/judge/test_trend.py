@@ -10,18 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analysis.runs import run, summary
 from tests.gate.judge.test_history import P95, stored
 from tests.report.formats.test_page import Page
+from velro_gate.analysis.stored.trend import TREND, trend_frame
 from velro_gate.gate.judge.trend import trends, usual_figures
-from velro_gate.model.charts.trend import TrendEvent, TrendGroup, TrendPoint, TrendSeries
+from velro_gate.model.charts.trend import Mark, TrendEvent, TrendGroup, TrendPoint, TrendSeries
 from velro_gate.model.record import NewLevel
 from velro_gate.model.scenario import Comparator, Requirement
-from velro_gate.report.parts.history import BLOCKS, MOST_RUNS, event_lines, forecast_lines, sparkline
-from velro_gate.report.printed.trend_page import COLUMNS, _ends, _label, trend_csv, trend_html
+from velro_gate.report.parts.history import BLOCKS, MOST_RUNS, event_lines, forecast_lines, mark_words, sparkline
+from velro_gate.report.printed.trend_page import _ends, _label, trend_csv, trend_html
+from velro_gate.report.text.escape import csv_cell
 from velro_gate.store.baselines import add_baseline
 
 
@@ -74,9 +76,9 @@ def test_the_page_is_well_formed_needs_nothing_else_and_describes_each_chart(gro
 
 def test_the_table_has_a_row_for_each_figure_of_each_run(groups: tuple[TrendGroup, ...]) -> None:
     head, *rows = csv.reader(io.StringIO(trend_csv(groups)))
-    assert tuple(head) == COLUMNS
+    assert head == list(TREND)
     assert len(rows) == 2 * 21
-    found = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    found = [dict(zip(TREND, row, strict=True)) for row in rows]
     assert [row["run"] for row in found if row["quarantined"]] == ["run-20", "run-20"]
     assert {row["events"] for row in found if row["events"]} == {"release v1", "'+20 %, not accepted"}
     assert all(float(row["value"]) > 0.0 for row in found)
@@ -102,6 +104,26 @@ def series(values: list[float]) -> TrendSeries:
         for index, value in enumerate(values)
     ]
     return TrendSeries(phase="steady", step="all", metric="p95", points=tuple(points))
+
+
+@settings(max_examples=30)
+@given(st.text(max_size=12), st.text(max_size=12), st.floats(allow_nan=False, allow_infinity=False) | st.none())
+def test_the_table_is_rfc_4180_text_with_unrounded_figures_and_guarded_texts(name: str, why: str, value: float | None) -> None:
+    one = series([0.1])
+    marks = (Mark(event=TrendEvent.RELEASE, name=name), Mark(event=TrendEvent.WORSE, change=0.2))
+    point = replace(one.points[0], value=value, quarantined=why, marks=marks)
+    group = TrendGroup(scenario=name, profile="pr", runner="r", environment="e", series=(replace(one, points=(point,)),))
+    cells: list[str | float | None] = [name, "pr", "e", "r0", "2026-11-24T12:00:00Z", "", "steady", "all", "p95", value, why]
+    cells.append(f"release {name}; +20 %, not accepted")
+    rows = [list(TREND), *([[csv_cell(cell) for cell in cells]] if value is not None else [])]
+    expected = io.StringIO()
+    csv.writer(expected, lineterminator="\n").writerows(rows)
+    assert trend_csv([group]) == expected.getvalue()
+
+
+def test_the_trend_as_a_frame_has_the_types_that_are_documented_also_without_a_run(groups: tuple[TrendGroup, ...]) -> None:
+    for some in (groups, ()):
+        assert dict(trend_frame(some, mark_words).dtypes) == dict(TREND)
 
 
 @given(st.lists(st.floats(0.0, 1e6), max_size=60))

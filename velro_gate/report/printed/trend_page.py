@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv as csv_module
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
+from velro_gate.analysis.stored.trend import trend_frame
+from velro_gate.analysis.summaries.frames import frame_csv
 from velro_gate.model.charts.trend import TrendGroup, TrendSeries
 from velro_gate.model.metrics import METRICS, MetricKind
 from velro_gate.report.parts.history import (
@@ -26,21 +26,6 @@ from velro_gate.report.text.templating import rendered
 
 WIDTH, HEIGHT = 1000.0, 100.0
 """Units across a panel and from its top to its bottom: a coordinate is also the percentage at which a label stands."""
-
-COLUMNS = (
-    "scenario",
-    "profile",
-    "environment",
-    "run",
-    "started_at",
-    "revision",
-    "phase",
-    "step",
-    "metric",
-    "value",
-    "quarantined",
-    "events",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,25 +81,7 @@ def trend_html(groups: Sequence[TrendGroup]) -> str:
 
 def trend_csv(groups: Sequence[TrendGroup]) -> str:
     """One row for each figure, phase and stored run that holds it, oldest first; texts are safe in a spreadsheet."""
-    out = io.StringIO()
-    writer = csv_module.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_rows(groups))
-    return out.getvalue()
-
-
-def _rows(groups: Sequence[TrendGroup]) -> Iterator[list[str]]:
-    for group in groups:
-        for series in group.series:
-            for point in series.points:
-                if point.value is None:
-                    continue
-                events = "; ".join(map(mark_words, point.marks))
-                cells = (
-                    *(group.scenario, group.profile, group.environment, point.run, point.started_at, point.revision),
-                    *(series.phase, series.step, series.metric, point.value, point.quarantined, events),
-                )
-                yield [csv_cell(cell) for cell in cells]
+    return frame_csv(trend_frame(groups, mark_words), csv_cell)
 
 
 def _group(group: TrendGroup) -> _Group:
