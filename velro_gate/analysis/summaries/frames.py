@@ -25,7 +25,7 @@ TEXT, MOMENT, FLAG, NUMBER, COUNT = "str", "datetime64[us, UTC]", "bool", "float
 
 
 class RunCells(NamedTuple):
-    """What tells the run of a row."""
+    """The cells of a row that say of which run it is."""
 
     run: str
     started_at: datetime
