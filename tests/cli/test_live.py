@@ -216,7 +216,8 @@ def test_whoever_comes_by_another_name_or_way_gets_neither_page_nor_leave_to_rea
 
 @pytest.mark.slow
 def test_charts_grow_with_the_run_in_a_browser_and_stay_when_it_is_over() -> None:
-    rates = "Bokeh.documents[0].roots()[0].renderers.find(one => one.visible && one.data_source.data.x?.length > 3)"
+    plot = "Bokeh.documents[0].roots()[0]"
+    rates = f"{plot}.renderers.find(one => one.visible && one.data_source.data.x?.length > 3)"
     with Browser() as browser:
         with served() as (url, follow):
             follow(dataclasses.replace(PROGRESS, phase=NAME))
@@ -227,6 +228,10 @@ def test_charts_grow_with_the_run_in_a_browser_and_stay_when_it_is_over() -> Non
                 follow(dataclasses.replace(PROGRESS, phase=NAME, rate=100.0 + step))
             browser.until(rates)
             browser.until("document.getElementById('state').textContent.includes('<script>alert(1)</script>')")
+            # A phase that begins when the charts are drawn is marked as well.
+            browser.until(f"{plot}.renderers.some(one => one.data_source.data.left?.length === 1)")
+            follow(dataclasses.replace(PROGRESS, phase="later"))
+            browser.until(f"{plot}.renderers.some(one => one.data_source.data.left?.length === 2)")
             assert browser.console == []
             assert {one.split("/")[2] for one in browser.requests if one.startswith("http")} == {url.split("/")[2]}
         browser.until("document.getElementById('state').textContent.startsWith('The run is over')")

@@ -4,7 +4,7 @@
   const Bokeh = window.Bokeh, page = document.documentElement, source = document.getElementById("chart-data");
   if (!Bokeh || !Bokeh.Plotting || !source) return;
   const data = JSON.parse(source.textContent);
-  const {Span, BoxAnnotation, Label, PlainText, Range1d, ColumnDataSource, HoverTool, BoxZoomTool, CrosshairTool,
+  const {Span, BoxAnnotation, Range1d, ColumnDataSource, HoverTool, BoxZoomTool, CrosshairTool,
     NumeralTickFormatter, TimedeltaTickFormatter, BasicTicker, FixedTicker} = Bokeh;
   // Of a year of releases the box next to the pointer tells each.
   const MOST_MARKS = 4;
@@ -172,7 +172,7 @@
       figure.xaxes[0].setv({axis_label_text_font_size: "12px", axis_label_text_font_style: "normal", axis_label_standoff: 2});
     }
 
-    const state = {figure, view, shown: [], renderers: [], phases: [], places: [], reach: 0, signature: ""};
+    const state = {figure, view, shown: [], renderers: [], phases: null, places: [], reach: 0, signature: ""};
     if (timed) drawPhases(figure, state);
     const band = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
     const middle = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
@@ -207,8 +207,22 @@
     return state;
   }
 
+  // Phases are data, since those of a run that is under way come one by one: a layout that grows after it was drawn has no view.
   function drawPhases(figure, state) {
-    for (const phase of data.phases) drawPhase(figure, state, phase);
+    const ramps = new ColumnDataSource({data: {left: [], right: [], top: [], bottom: []}});
+    const starts = new ColumnDataSource({data: {x0: [], x1: [], y0: [], y1: []}});
+    const names = new ColumnDataSource({data: {from: [], foot: [], name: []}});
+    const ramp = figure.quad({left: {field: "left"}, right: {field: "right"}, top: {field: "top"}, bottom: {field: "bottom"},
+      source: ramps, line_alpha: 0, fill_alpha: 1, level: "underlay"});
+    const start = figure.segment({x0: {field: "x0"}, x1: {field: "x1"}, y0: {field: "y0"}, y1: {field: "y1"}, source: starts,
+      line_width: 1, line_dash: "dotted", level: "underlay"});
+    const name = figure.text({x: {field: "from"}, y: {field: "foot"}, text: {field: "name"}, source: names, x_offset: {value: 3},
+      text_font_size: {value: "11px"}, text_baseline: {value: "bottom"}, background_fill_alpha: {value: 0.75}, level: "annotation"});
+    paint(ramp.glyph, "fill_color", "panel");
+    paint(start.glyph, "line_color", "soft");
+    paint(name.glyph, "text_color", "soft");
+    paint(name.glyph, "background_fill_color", "paper");
+    state.phases = {ramps, starts, names};
     for (const [colour, stretches] of [["fail", data.broken], ["warn", data.held]])
       for (const one of stretches) {
         const box = new BoxAnnotation({left: one.start, right: one.end, line_alpha: 0, fill_alpha: 0.13, level: "underlay"});
@@ -216,19 +230,14 @@
         figure.add_layout(box);
       }
   }
-  function drawPhase(figure, state, phase) {
-    const ramp = new BoxAnnotation({left: phase.ramp, right: phase.start, line_alpha: 0, fill_alpha: 1, level: "underlay"});
-    paint(ramp, "fill_color", "panel");
-    figure.add_layout(ramp);
-    const edge = new Span({location: phase.start, dimension: "height", line_width: 1, line_dash: "dotted", level: "underlay"});
-    paint(edge, "line_color", "soft");
-    figure.add_layout(edge);
-    const label = new Label({x: phase.start, y: 0, y_units: "screen", x_offset: 3, y_offset: 0, text: new PlainText({text: phase.name}),
-      text_font_size: "11px", text_baseline: "bottom", background_fill_alpha: 0.75, visible: false});
-    paint(label, "text_color", "soft");
-    paint(label, "background_fill_color", "paper");
-    figure.add_layout(label);
-    state.phases.push({phase, label, ramp, edge});
+  // low, high: the ends of the vertical axis, in its own unit.
+  function placePhases({ramps, starts, names}, low, high, perMs) {
+    const all = data.phases, lows = all.map(() => low), highs = all.map(() => high), at = all.map(phase => phase.start);
+    ramps.data = {left: all.map(phase => phase.ramp), right: at, top: highs, bottom: lows};
+    starts.data = {x0: at, x1: at, y0: lows, y1: highs};
+    const shown = all.map(phase => ({name: phase.name, left: Math.max(phase.start, time.start), right: Math.min(phase.end, time.end)}))
+      .filter(({name, left, right}) => (right - left) * perMs > name.length * 6.2 + 8);
+    names.data = {from: shown.map(one => one.left), foot: shown.map(() => low), name: shown.map(one => one.name)};
   }
 
   // A place for one more line.
@@ -303,12 +312,7 @@
     state.figure.y_range.setv({start: low, end: high});
     const width = Math.max(state.element.clientWidth - 60, 100), perMs = width / (time.end - time.start);
     state.figure.xaxes[0].ticker.desired_num_ticks = width < 460 ? 4 : 8;
-    for (const {phase, label, ramp, edge} of state.phases) {
-      ramp.right = edge.location = phase.start;
-      const left = Math.max(phase.start, time.start), right = Math.min(phase.end, time.end);
-      label.x = left;
-      label.visible = (right - left) * perMs > phase.name.length * 6.2 + 8;
-    }
+    placePhases(state.phases, low, high, perMs);
   }
 
   // The names of the lines are buttons that show and hide them.
