@@ -11,6 +11,7 @@ from tests.report.golden import shown
 from velro_gate.analysis.verdict.judge import judge
 from velro_gate.model.facts import bottlenecks as causes
 from velro_gate.model.facts.bottlenecks import Bottleneck, BottleneckFacts
+from velro_gate.model.scenario import Comparator, Requirement
 from velro_gate.model.verdict import Level
 from velro_gate.report.formats.comment import markdown
 from velro_gate.report.formats.console import terminal
@@ -120,3 +121,16 @@ def test_a_run_that_fails_for_its_errors_alone_is_told_to_look_at_them_before_wh
     advice = [step.advice for step in build(failing, verdict).next_steps]
     assert advice[-1] == bottleneck_words(tail).advice
     assert len(advice) > 1
+
+
+def test_a_run_that_is_broken_for_a_missing_figure_is_told_first_how_to_measure_it() -> None:
+    tail = bottleneck(EVERY[6][0])
+    wanted = Requirement(metric="p95", comparator=Comparator.BELOW, target=1.0)
+    plan = tuple(replace(phase, requirements=(wanted,)) for phase in run(summary()).plan.phases)
+    unmeasured = run(replace(summary(without=("p95",)), bottlenecks=(tail,)), plan=plan)
+    verdict = judge(unmeasured, ())
+    assert verdict.level is Level.BROKEN
+    first, second, *_ = build(unmeasured, verdict).next_steps
+    assert first.advice.startswith("Let the run measure it")
+    assert "not measured" in first.reasons[0].sentence
+    assert second.advice == bottleneck_words(tail).advice

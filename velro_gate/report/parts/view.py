@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from velro_gate import units
+from velro_gate.model.facts.findings import RequirementNotMet
 from velro_gate.model.metrics import METRICS, Scaling
 from velro_gate.model.record import RunRecord, fingerprint
 from velro_gate.model.scenario import Policy
@@ -14,6 +15,7 @@ from velro_gate.model.verdict import (
     Comparison,
     Finding,
     Level,
+    Missing,
     RequirementResult,
     RequirementStatus,
     SideBySide,
@@ -337,7 +339,7 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     """What was found to hold the run back, then what the findings ask for; each piece of advice once, with what leads to it.
 
     A run that passes needs no action, so its remedies stand with their causes only; in a run that fails, those for the runner
-    and the generator come last.
+    and the generator come last. What makes a requirement measurable comes first where that broke the run.
 
     Only the findings that made the verdict ask, if any of them does: whoever fixes a failure need not read every warning first.
     """
@@ -345,7 +347,9 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
     decisive = [row for row in telling if row.level == verdict.level.word]
     causes = {} if verdict.level is Level.PASS else _remedies(record)
     last = {row.advice for row in bottleneck_rows(record) if _is_no_reason(row, verdict)}
-    asked = {advice: rows for advice, rows in causes.items() if advice not in last}
+    measurable = _to_be_measured(verdict)
+    asked: dict[str, list[FindingRow]] = {row.advice: [] for row in decisive if row.advice in measurable}
+    asked |= {advice: rows for advice, rows in causes.items() if advice not in last}
     for row in decisive or telling:
         asked.setdefault(row.advice, []).append(row)
     asked |= {advice: rows for advice, rows in causes.items() if advice in last}
@@ -356,6 +360,17 @@ def _next_steps(record: RunRecord, verdict: Verdict) -> list[NextStep]:
         NextStep(advice=advice, reasons=tuple(reasons[:_REASONS]), more=_and_more(len(reasons) - _REASONS))
         for advice, reasons in asked.items()
     ]
+
+
+def _to_be_measured(verdict: Verdict) -> set[str]:
+    """What to do about requirements without a figure, where they broke a run that was carried out."""
+    return {
+        spoken(words(found).advice)
+        for found in verdict.findings
+        if found.level is Level.BROKEN
+        and isinstance(found.facts, RequirementNotMet)
+        and found.facts.result.missing is Missing.NO_FIGURE
+    }
 
 
 def _and_more(count: int) -> str:
