@@ -30,6 +30,8 @@ class Estimate:
     high: float
     n: int
     detail: str = ""
+    blocks: int = 0
+    """Blocks of a duet that the figure is made of; 0: it is none of several blocks."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.value, self.low, self.high))):

@@ -151,9 +151,7 @@ def _middle(found: Sequence[Estimate], n: int) -> Estimate:
     low, high = (float(end[0]) for end in bounds(walsh, len(found), 0.025))
     if not np.isfinite(low):
         low, high = min(each.low for each in found), max(each.high for each in found)
-    return Estimate(
-        value=value, low=min(low, value), high=max(high, value), n=n, detail=f"{len(found)} block{'s' * (len(found) > 1)}"
-    )
+    return Estimate(value=value, low=min(low, value), high=max(high, value), n=n, blocks=len(found))
 
 
 def _windows(blocks: Sequence[PhaseSummary]) -> Iterable[Window]:

@@ -28,7 +28,7 @@ def student(degrees: float, *, intervals: int = 1) -> float:
     return float(special.stdtrit(max(degrees, 1.0), 1.0 - _TAIL / intervals))
 
 
-def wilson(hits: int, n: int, detail: str = "") -> Estimate:
+def wilson(hits: int, n: int) -> Estimate:
     """A share with Wilson's score interval (Wilson 1927, JASA 22:209, equation for p').
 
     Raises:
@@ -41,7 +41,7 @@ def wilson(hits: int, n: int, detail: str = "") -> Estimate:
     half = Z / (1.0 + weight) * math.sqrt(share * (1.0 - share) / n + weight / (4.0 * n))
     low, high = max(centre - half, 0.0), min(centre + half, 1.0)
     # Rounding alone can put an end point on the wrong side of 0/n or n/n.
-    return Estimate(value=share, low=min(low, share), high=max(high, share), n=n, detail=detail)
+    return Estimate(value=share, low=min(low, share), high=max(high, share), n=n)
 
 
 def mean_rate(variation: Floats, total: int, seconds: float) -> Estimate:

@@ -74,11 +74,16 @@ def marked(metric: str, found: Estimate | None) -> str:
     return estimate(metric, found) + FEW_MARK * has_few(metric, found)
 
 
+def origin(found: Estimate) -> str:
+    """What the figure was made of, where that was noted: its blocks, or where it was read; empty otherwise."""
+    return f"{found.blocks} block{'s' * (found.blocks > 1)}" if found.blocks else found.detail
+
+
 def detail(metric: str, found: Estimate) -> str:
     """How the figure came about, where that is not plain; of a quantile with few responses beyond it, how many those are."""
     quantile = METRICS[metric].quantile
-    if found.detail or quantile is None:
-        return found.detail
+    if (told := origin(found)) or quantile is None:
+        return told
     few = beyond(found.n, quantile)
     counted = f"only {units.format_whole_down(few)} of {units.format_count(found.n)} responses lie beyond it"
     return counted if few < LEAST_BEYOND else ""
