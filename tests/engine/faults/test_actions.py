@@ -55,11 +55,11 @@ def is_frozen(process: psutil.Process) -> bool:
 
 def test_a_frozen_process_goes_on_when_it_is_undone() -> None:
     with sleeping() as process, running_injector() as injector:
-        assert injector.begin("a", freeze(process)) == ""
+        assert injector.begin("a", freeze(process)) is None
         until(lambda: is_frozen(process))
-        assert injector.undo("a") == ""
+        assert injector.undo("a") is None
         until(lambda: not is_frozen(process))
-        assert injector.undo("a") == ""
+        assert injector.undo("a") is None
 
 
 def test_what_was_not_undone_by_an_order_is_undone_at_the_end() -> None:
@@ -73,19 +73,19 @@ def test_a_killed_process_is_started_again_by_its_command(tmp_path: Path) -> Non
     mark = tmp_path / "started"
     with sleeping() as process, running_injector() as injector:
         action = {"kind": "process", "blow": "kill", "pids": [process.pid], "start": f"touch {mark}", **SHELL}
-        assert injector.begin("a", action) == ""
+        assert injector.begin("a", action) is None
         until(lambda: process.status() == psutil.STATUS_ZOMBIE)
         assert not mark.exists()
-        assert injector.undo("a") == ""
+        assert injector.undo("a") is None
         assert mark.exists()
 
 
 def test_a_command_and_its_undoing_run_and_say_why_they_failed(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     with running_injector() as injector:
-        assert injector.begin("a", {"kind": "command", "run": f"touch {mark}", "undo": f"rm {mark}", **SHELL}) == ""
+        assert injector.begin("a", {"kind": "command", "run": f"touch {mark}", "undo": f"rm {mark}", **SHELL}) is None
         assert mark.exists()
-        assert injector.undo("a") == ""
+        assert injector.undo("a") is None
         assert not mark.exists()
         said = injector.begin("b", {"kind": "command", "run": "echo no luck; exit 3", "undo": f"touch {mark}", **SHELL})
         assert said == "a command ended with exit code 3: no luck"
@@ -133,8 +133,8 @@ def request(url: str, path: str, body: str = "") -> dict[str, Any]:
 def test_a_control_endpoint_is_asked_to_break_and_to_repair() -> None:
     with control() as (url, seen), running_injector() as injector:
         action = {"kind": "request", "begin": request(url, "/break", '{"a": 1}'), "undo": request(url, "/repair")}
-        assert injector.begin("a", action) == ""
-        assert injector.undo("a") == ""
+        assert injector.begin("a", action) is None
+        assert injector.undo("a") is None
         assert seen == [("POST", "/break", b'{"a": 1}'), ("POST", "/repair", b"")]
         refused = {"kind": "request", "begin": request(url, "/refused"), "undo": None}
         assert injector.begin("b", refused) == "POST /refused was answered 403"
@@ -183,19 +183,21 @@ def test_what_a_command_leaves_running_can_go_on_to_print(tmp_path: Path) -> Non
     with running_injector() as injector:
         # More than a pipe holds.
         order = {"kind": "command", "run": f"(head -c 300000 /dev/zero && touch {mark}) &", "undo": "", **SHELL}
-        assert injector.begin("a", order) == ""
+        assert injector.begin("a", order) is None
         until(mark.exists)
 
 
 def test_a_control_endpoint_that_is_not_there_is_a_reason() -> None:
     with running_injector() as injector:
         said = injector.begin("a", {"kind": "request", "begin": request("http://127.0.0.1:1", "/x"), "undo": None})
+    assert said is not None
     assert said.startswith("POST /x failed: ")
 
 
 def test_pressure_on_our_own_control_group_is_refused_with_a_sentence() -> None:
     with running_injector() as injector:
         said = injector.begin("a", {"kind": "pressure", "pid": os.getpid(), "cpu": 0.5, "memory": None})
+    assert said is not None
     assert any(words in said for words in ("control group", "cgroup"))
 
 
@@ -203,8 +205,8 @@ def test_a_network_fault_is_begun_and_undone_like_any_other() -> None:
     fault = {"outage": "reset", "delay": 0.0, "jitter": 0.0, "bandwidth": None, "cut_after": None}
     with running_injector() as injector:
         injector.open_proxy("redis", "127.0.0.1", 1)
-        assert injector.begin("a", {"kind": "network", "name": "redis", "fault": fault}) == ""
-        assert injector.undo("a") == ""
+        assert injector.begin("a", {"kind": "network", "name": "redis", "fault": fault}) is None
+        assert injector.undo("a") is None
 
 
 _RUN = """
@@ -213,7 +215,7 @@ from velro_gate.engine.faults.injector import running_injector
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 with running_injector() as injector:
     for key, action in json.loads(sys.argv[1]).items():
-        assert injector.begin(key, action) == ""
+        assert injector.begin(key, action) is None
     print(injector.pid, flush=True)
     time.sleep(600)
 """
@@ -250,7 +252,7 @@ def test_a_number_that_went_to_another_process_is_left_alone() -> None:
         pid = first.pid
     with running_injector() as injector:
         gone: dict[str, Any] = {"kind": "process", "blow": "freeze", "pids": [pid], "start": "", **SHELL}
-        assert injector.begin("a", gone) == ""
+        assert injector.begin("a", gone) is None
 
 
 def test_pressure_lowers_the_limits_of_a_control_group_and_gives_them_back(

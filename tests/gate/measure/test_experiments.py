@@ -187,21 +187,20 @@ class FakeInjector:
 
     pid = 0
 
-    def __init__(self, *, begins: str = "", dies: bool = False) -> None:
+    def __init__(self, *, begins: str | None = None, dies: bool = False) -> None:
         self.orders: list[tuple[str, str]] = []
         self.actions: list[Mapping[str, Any]] = []
         self._begins, self._dies = begins, dies
 
-    def begin(self, key: str, action: Mapping[str, Any]) -> str:
+    def begin(self, key: str, action: Mapping[str, Any]) -> str | None:
         self.orders.append(("begin", key))
         self.actions.append(action)
         return self._begins
 
-    def undo(self, key: str) -> str:
+    def undo(self, key: str) -> None:
         self.orders.append(("undo", key))
         if self._dies:
             raise BrokenError("it has ended")
-        return ""
 
     def counts(self) -> dict[str, Any]:
         return {}

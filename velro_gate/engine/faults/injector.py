@@ -89,23 +89,23 @@ class Injector:
         reply = self.order("counts")
         return {name: ProxyCounts(**counted) for name, counted in reply["counts"].items()}
 
-    def begin(self, key: str, action: Mapping[str, Any]) -> str:
-        """Have an action carried out, to be undone by its key or at the end; why it could not be, empty where it was."""
-        failed: str = self.order("begin", key=key, action=dict(action)).get("failed", "")
+    def begin(self, key: str, action: Mapping[str, Any]) -> str | None:
+        """Have an action carried out, to be undone by its key or at the end; why it could not be, None where it was."""
+        failed: str | None = self.order("begin", key=key, action=dict(action)).get("failed")
         return failed
 
-    def undo(self, key: str) -> str:
-        """Have an action undone; why it could not be, empty where it was."""
-        failed: str = self.order("undo", key=key).get("failed", "")
+    def undo(self, key: str) -> str | None:
+        """Have an action undone; why it could not be, None where it was."""
+        failed: str | None = self.order("undo", key=key).get("failed")
         return failed
 
     def prepare(self) -> None:
         """Let it load what sends requests."""
         self.order("prepare")
 
-    def watch(self, key: str, probes: Sequence[Mapping[str, Any]]) -> str:
-        """Begin probes under the key of an action; why they could not be begun, empty where they were."""
-        failed: str = self.order("watch", key=key, probes=[dict(each) for each in probes]).get("failed", "")
+    def watch(self, key: str, probes: Sequence[Mapping[str, Any]]) -> str | None:
+        """Begin probes under the key of an action; why they could not be begun, None where they were."""
+        failed: str | None = self.order("watch", key=key, probes=[dict(each) for each in probes]).get("failed")
         return failed
 
     def probed(self, key: str, *, now: bool = False) -> list[dict[str, Any]] | None:

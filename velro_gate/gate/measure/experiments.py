@@ -163,7 +163,7 @@ class Experimenter:
     async def _carry_out(self, phase: str, experiment: Experiment) -> None:
         key = f"{phase}/{experiment.name}/{experiment.repeat}"
         self.log.info("experiment %s: begins", key)
-        ended = None
+        ended: float | None = None
         order: Mapping[str, Any] = {}
         probed: tuple[Probed, ...] = ()
         # Whatever happens from here on, it is noted, and undone if it was begun.
@@ -175,17 +175,16 @@ class Experimenter:
                 fault = error.what if isinstance(error, BrokenError) else str(error)
         begun = self._now()
         try:
-            if not fault:
+            if fault is None:
                 await trio.sleep(experiment.lasts)
         finally:
             with trio.CancelScope(shield=True):
-                if not fault:
+                if fault is None:
                     fault = await self._undone(key, order)
-                    ended = self._now()
-                    ended = None if fault else ended
+                    ended = self._now() if fault is None else None
                     if _probes_in(experiment):
                         probed = await self._probed(key, 0.0 if experiment.verify is None else experiment.verify.within)
-            if fault:
+            if fault is not None:
                 self.note(f"the experiment {experiment.name} of phase {phase}: {fault}")
             self.log.info("experiment %s: %s", key, fault or "undone")
             self._carried.append(
@@ -195,18 +194,18 @@ class Experimenter:
                     repeat=experiment.repeat,
                     begun=begun,
                     ended=ended,
-                    fault=fault,
+                    fault=fault or "",
                     probed=probed,
                 )
             )
 
-    def _begin(self, key: str, order: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> str:
-        """Begin an action, its probes before it; why it could not be. Blocks."""
-        fault = self.injector.watch(key, probes) if probes else ""
-        if fault:
+    def _begin(self, key: str, order: Mapping[str, Any], probes: Sequence[Mapping[str, Any]]) -> str | None:
+        """Begin an action, its probes before it; why it could not be, None where it was. Blocks."""
+        fault = self.injector.watch(key, probes) if probes else None
+        if fault is not None:
             return fault
         fault = self.injector.begin(key, order)
-        if fault and probes:
+        if fault is not None and probes:
             self.injector.undo(key)
             self.injector.probed(key, now=True)
         return fault
@@ -225,7 +224,7 @@ class Experimenter:
         shift = self._now() - time.monotonic()
         return tuple(_moved(each, shift) for each in seen or ())
 
-    async def _undone(self, key: str, order: Mapping[str, Any]) -> str:
+    async def _undone(self, key: str, order: Mapping[str, Any]) -> str | None:
         try:
             return await trio.to_thread.run_sync(self.injector.undo, key)
         except BrokenError as error:
