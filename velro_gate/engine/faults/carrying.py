@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import select
-import socket
 import threading
 from collections.abc import Callable
-from typing import Protocol
+
+from velro_gate.engine.faults.forwarded import Forwarded
 
 PIECE = 1 << 18
 """Bytes that are read at a time: twice what a socket's receive buffer holds at first (net.ipv4.tcp_rmem, tcp(7)), so one read
@@ -20,17 +20,6 @@ mostly empties it.
 """
 _AT_ONCE = 64
 """Sockets that are served under one hold of the lock: ``take_back`` waits for it, and with it the beginning of a fault."""
-
-
-class Forwarded(Protocol):
-    """A connection of the service and the one to the dependency that belongs to it."""
-
-    service: socket.socket
-    upstream: socket.socket | None
-    left_over: dict[bool, bytes]
-
-    def passed(self, piece: memoryview, *, to_service: bool) -> None:
-        """Count what has been read."""
 
 
 class Forwarders:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import random
 import socket
-import struct
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,8 @@ from functools import partial
 import trio
 
 from velro_gate.engine.faults.carrying import PIECE, Forwarders
-from velro_gate.engine.faults.counting import Counter, counter_for
+from velro_gate.engine.faults.counting import counter_for
+from velro_gate.engine.faults.forwarded import DISCARD, Forwarded
 from velro_gate.engine.faults.shaping import Shaper
 from velro_gate.model.resilience.network import NetworkFault, Outage, ProxyCounts, WireProtocol
 
@@ -42,8 +42,6 @@ _CONNECT_SECONDS = 10.0
 _PAUSE = 0.01
 """Seconds until ``accept`` is tried again: a listener that cannot accept stays readable, and the loop would spin."""
 _QUEUED = 1 << 23  # bytes that wait for their time, of one connection and direction
-_AT_ONCE = struct.pack("ii", 1, 0)
-"""For SO_LINGER: closing discards what has not been sent and sends RST in place of FIN (socket(7))."""
 
 
 class FaultProxy:
@@ -67,7 +65,7 @@ class FaultProxy:
         self.shaper: Shaper | None = None
         self._host, self._port, self._protocol = host, port, protocol
         self._random = random.Random(seed)
-        self._connections: set[_Connection] = set()
+        self._connections: set[Forwarded] = set()
         self._changed = trio.Event()
         self._spare: list[memoryview] = []
         self._listener: socket.socket | None = None
@@ -156,7 +154,7 @@ class FaultProxy:
         )
 
     async def _carry(self, accepted: socket.socket) -> None:
-        connection = _Connection(accepted, counter_for(self._protocol))
+        connection = Forwarded(accepted, counter_for(self._protocol))
         self._connections.add(connection)
         try:
             with connection.scope:
@@ -173,7 +171,7 @@ class FaultProxy:
             self._received += connection.received
             connection.close()
 
-    async def _connected(self, connection: _Connection) -> None:
+    async def _connected(self, connection: Forwarded) -> None:
         """Carry until both sides have ended, something breaks, or a fault leaves the service's end alone."""
         with connection.pair_scope:
             if self.outage is Outage.HALF_OPEN:
@@ -194,7 +192,7 @@ class FaultProxy:
                 nursery.start_soon(self._pump, connection, connection.service, upstream, False)
                 await self._pump(connection, upstream, connection.service, True)
 
-    async def _carried(self, connection: _Connection) -> None:
+    async def _carried(self, connection: Forwarded) -> None:
         """Have a connection carried without a task, as long as nothing is wrong with it."""
         if self._carriers is None or self.fault is not None:
             return
@@ -205,7 +203,7 @@ class FaultProxy:
         finally:
             self._carriers.take_back(connection)
 
-    async def _pump(self, connection: _Connection, source: socket.socket, sink: socket.socket, to_service: bool) -> None:
+    async def _pump(self, connection: Forwarded, source: socket.socket, sink: socket.socket, to_service: bool) -> None:
         """Pass on what comes in one direction until it ends."""
         try:
             async with trio.open_nursery() as nursery:
@@ -222,7 +220,7 @@ class FaultProxy:
 
     async def _piece(
         self,
-        connection: _Connection,
+        connection: Forwarded,
         source: socket.socket,
         sink: socket.socket,
         to_service: bool,
@@ -261,7 +259,7 @@ class FaultProxy:
         await trio.lowlevel.checkpoint()
         return True
 
-    def _cut(self, connection: _Connection, piece: memoryview) -> memoryview:
+    def _cut(self, connection: Forwarded, piece: memoryview) -> memoryview:
         """What of a piece may still pass before its connection is cut."""
         most = self.fault.cut_after if self.fault is not None else None
         if most is None:
@@ -272,7 +270,7 @@ class FaultProxy:
         connection.to_cut = connection.received_since >= most
         return piece[:left]
 
-    async def _wait_for_the_service(self, connection: _Connection) -> None:
+    async def _wait_for_the_service(self, connection: Forwarded) -> None:
         """Keep the service's end open and silent while the dependency's is gone; afterwards its first byte is answered by a
         reset, as by a machine that has started again.
         """
@@ -289,73 +287,6 @@ class FaultProxy:
             yield buffer
         finally:
             self._spare.append(buffer)
-
-
-class _Connection:
-    """One connection of the service and the one to the dependency that belongs to it.
-
-    Attributes:
-        orphaned: the dependency's end was closed, and the service's end was not.
-        received_since: bytes of responses since the fault began.
-        sent, received: bytes to the dependency, and from it.
-        left_over: by direction (True: to the service), what was read and not written when tasks took over.
-        carried: set when tasks have to take over.
-    """
-
-    __slots__ = (
-        "carried",
-        "counter",
-        "left_over",
-        "orphaned",
-        "pair_scope",
-        "received",
-        "received_since",
-        "scope",
-        "sent",
-        "service",
-        "to_cut",
-        "upstream",
-    )
-
-    def __init__(self, service: socket.socket, counter: Counter) -> None:
-        self.service = service
-        self.upstream: socket.socket | None = None
-        self.counter = counter
-        self.scope, self.pair_scope = trio.CancelScope(), trio.CancelScope()
-        self.orphaned = self.to_cut = False
-        self.received_since = self.sent = self.received = 0
-        self.left_over = {True: b"", False: b""}
-        self.carried = trio.Event()
-
-    def passed(self, piece: memoryview, *, to_service: bool) -> None:
-        """Count what has been read."""
-        if to_service:
-            self.received += len(piece)
-        else:
-            self.sent += len(piece)
-            self.counter.feed(piece)
-
-    def abort(self) -> None:
-        """End it by a reset on both sides."""
-        for end in (self.service, self.upstream):
-            if end is not None and end.fileno() >= 0:
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        self.scope.cancel()
-
-    def orphan(self) -> None:
-        """Close the dependency's end alone."""
-        self.orphaned = True
-        self.pair_scope.cancel()
-
-    def close_upstream(self) -> None:
-        """Close the dependency's end."""
-        if self.upstream is not None:
-            self.upstream.close()
-
-    def close(self) -> None:
-        """Close both ends."""
-        self.service.close()
-        self.close_upstream()
 
 
 class _Queue:
@@ -478,5 +409,5 @@ def _rung(token: trio.lowlevel.TrioToken, event: trio.Event) -> None:
 
 
 def _reset(accepted: socket.socket) -> None:
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, DISCARD)
     accepted.close()
