@@ -95,26 +95,8 @@ def judge(
     comparisons = waived(comparisons, waivers or (), today) if repeats is not None else comparisons
     decided = Decided(requirements=requirements, comparisons=comparisons)
     trust = (*doubts_that_count(planned, record, decided), *(doubts_side_by_side(duet) if duet is not None else ()))
-    findings = [
-        *_trust(trust),
-        *failure_findings(record, planned),
-        *_limit_findings(requirements, expectations, planned, record),
-        *_whole(record, trust),
-        *(died_side_by_side(duet) if duet is not None else ()),
-        *comparison_findings(
-            comparisons,
-            skipped=skipped,
-            several=len(record.phases) > 1,
-            doubted=_broken_phases(trust) | _ended_phases(record),
-            today=today if waivers is not None else None,
-            duet_doubted=any(isinstance(one.facts, StoredInstead) for one in trust),
-        ),
-        *_required_comparison(comparisons, rules, baselines, skipped),
-        *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),
-        *drift_findings(baselines, release, rules),
-    ]
-    return Verdict(
-        findings=tuple(sorted(findings, key=lambda finding: -finding.level)),
+    verdict = Verdict(
+        findings=(),
         requirements=requirements,
         expectations=expectations,
         comparisons=comparisons,
@@ -125,6 +107,34 @@ def judge(
         trust=trust,
         baselines_used=min(len(baselines), rules.max_baselines),
         baselines_skipped=tuple(skipped),
+    )
+    found = [
+        *_findings(verdict, record, planned, duet=duet, today=today if waivers is not None else None),
+        *_required_comparison(comparisons, rules, baselines, skipped),
+        *waiver_findings(comparisons, waivers or (), today, [phase.name for phase in planned]),
+        *drift_findings(baselines, release, rules),
+    ]
+    return replace(verdict, findings=tuple(sorted(found, key=lambda finding: -finding.level)))
+
+
+def _findings(
+    judged: Verdict, record: RunRecord, planned: Sequence[Phase], *, duet: Duet | None, today: date | None
+) -> Iterator[Finding]:
+    """What the parts of a verdict have found in the run. today: the day of waivers; None: there is no file of them."""
+    trust = judged.trust
+    yield from _trust(trust)
+    yield from failure_findings(record, planned)
+    yield from _limit_findings(judged.requirements, judged.expectations, planned, record)
+    yield from _whole(record, trust)
+    if duet is not None:
+        yield from died_side_by_side(duet)
+    yield from comparison_findings(
+        judged.comparisons,
+        skipped=judged.baselines_skipped,
+        several=len(record.phases) > 1,
+        doubted=_broken_phases(trust) | _ended_phases(record),
+        today=today,
+        duet_doubted=any(isinstance(one.facts, StoredInstead) for one in trust),
     )
 
 

@@ -11,6 +11,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 
 import trio
@@ -94,21 +95,7 @@ def duet(
 
     def keep() -> tuple[RunRecord, DuetRecord]:
         kept = _kept(setup, builds, options, state)
-        record = RunRecord(
-            id=results.folder.name,
-            started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
-            tool=effects.environment().tool,
-            plan=_plan(setup.plan, kept),
-            environment=effects.environment(),
-            revision=builds.head.revision,
-            phases=head_phases(kept.duet),
-            url=mask(builds.head.url, hidden) if isinstance(builds.head, RunningBuild) else STARTED_BY_COMMAND,
-            interrupted=state.interrupted,
-            notes=tuple(mask(note, hidden) for note in state.notes),
-            shards=state.shards,
-            generator_noise=state.noise,
-            selftest=effects.selftest,
-        )
+        record = _head_record(results.folder.name, started, setup, builds, kept, state, effects, hidden)
         write_duet(results.folder, record, kept)
         return record, kept
 
@@ -137,6 +124,34 @@ def duet(
         kept = keep()
         log.info("record kept")
     return kept
+
+
+def _head_record(
+    name: str,
+    started: datetime,
+    setup: Setup,
+    builds: Builds,
+    kept: DuetRecord,
+    state: _DuetState,
+    effects: Effects,
+    hidden: Sequence[str],
+) -> RunRecord:
+    """The run of the head build as the duet has measured it so far. hidden: secrets, which are masked."""
+    return RunRecord(
+        id=name,
+        started_at=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        tool=effects.environment().tool,
+        plan=_plan(setup.plan, kept),
+        environment=effects.environment(),
+        revision=builds.head.revision,
+        phases=head_phases(kept.duet),
+        url=mask(builds.head.url, hidden) if isinstance(builds.head, RunningBuild) else STARTED_BY_COMMAND,
+        interrupted=state.interrupted,
+        notes=tuple(mask(note, hidden) for note in state.notes),
+        shards=state.shards,
+        generator_noise=state.noise,
+        selftest=effects.selftest,
+    )
 
 
 def _as_measured(setup: Setup, builds: Builds) -> Setup:
