@@ -18,7 +18,7 @@ from velro_gate.model.capacity import CapacityResult, Ending, LoadUnit, Scalabil
 from velro_gate.model.charts.timeline import ChartData, TimeLine, Timeline
 from velro_gate.model.facts.bottlenecks import Bottleneck, ServiceStall
 from velro_gate.model.record import Estimate, ExperimentSummary, PhaseSummary, RunRecord
-from velro_gate.report.charts.over_time import placed
+from velro_gate.report.charts.placed import placed
 from velro_gate.report.charts.shapes import MOST_POINTS, AxisKind, ChartSet, ChartView, InteractiveChart, Line, thinned
 from velro_gate.report.charts.together import chart_set, encoded
 

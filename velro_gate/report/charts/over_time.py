@@ -11,6 +11,7 @@ from velro_gate.model.metrics import METRICS
 from velro_gate.model.record import MISS, PhaseSummary, RunRecord, Window
 from velro_gate.model.scenario import ALL_STEPS
 from velro_gate.model.verdict import Verdict
+from velro_gate.report.charts.placed import Placed, milliseconds
 from velro_gate.report.charts.shapes import (
     BYTES,
     CORES,
@@ -24,8 +25,6 @@ from velro_gate.report.charts.shapes import (
     DisplayScale,
     InteractiveChart,
     Line,
-    MarkedStretch,
-    Stretch,
     mean,
     scale_of,
     spans_in_words,
@@ -36,12 +35,6 @@ from velro_gate.report.text.escape import visible
 
 MOST_STEPS = 30
 """Steps that can be chosen: a page is to stay small."""
-_LONGEST = 1e9
-"""Seconds; beyond it milliseconds are no date that a browser knows."""
-_MOST_MARKED = 0.8
-"""Share of a phase beyond which a bottleneck is no event in it."""
-_DRAIN = 1.0
-"""Seconds between two phases where only the record is there."""
 
 Read = Callable[[Window], float | None]
 ReadPhase = Callable[[PhaseSummary], Sequence[float | None]]
@@ -50,70 +43,12 @@ Together = Callable[[list[float]], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """A phase with its place on the time axis, in seconds since the start of the run."""
-
-    phase: PhaseSummary
-    ramp: float
-    start: float
-
-    @property
-    def end(self) -> float:
-        """Of the phase, in seconds of the picture."""
-        return self.start + self.phase.measured_seconds
-
-
-def placed(record: RunRecord, timeline: Timeline | None) -> tuple[_Placed, ...]:
-    """Where each measured phase lies: as it was, or one phase after the other where only the record is there."""
-    found, now = [], 0.0
-    for phase in record.phases:
-        if not phase.windows:
-            continue
-        ran = None if timeline is None else timeline.phase(phase.name)
-        ramp, start = (now, now + phase.ramp) if ran is None else (ran.started, ran.measured_from)
-        found.append(_Placed(phase=phase, ramp=ramp, start=start))
-        now = found[-1].end + _DRAIN
-    return tuple(found)
-
-
-def stretches(phases: Sequence[_Placed]) -> tuple[Stretch, ...]:
-    """The phases as marks of the time axis."""
-    return tuple(
-        Stretch(name=visible(one.phase.name), ramp=_ms(one.ramp), start=_ms(one.start), end=_ms(one.end)) for one in phases
-    )
-
-
-def broken_stretches(phases: Sequence[_Placed]) -> tuple[MarkedStretch, ...]:
-    """What was broken on purpose, and when; of an experiment that was not undone, all that follows in its phase."""
-    return tuple(
-        MarkedStretch(
-            name=visible(each.name),
-            start=_ms(one.start + each.begun),
-            end=_ms(one.end if each.ended is None else one.start + each.ended),
-        )
-        for one in phases
-        for each in one.phase.experiments
-        if each.begun < one.phase.measured_seconds
-    )
-
-
-def held_back_stretches(phases: Sequence[_Placed]) -> tuple[MarkedStretch, ...]:
-    """When a bottleneck was found; not of one that lasted through its phase, which would only paint all of it."""
-    return tuple(
-        MarkedStretch(name=found.code.replace("-", " "), start=_ms(one.start + found.start), end=_ms(one.start + found.end))
-        for one in phases
-        for found in one.phase.bottlenecks
-        if found.end - found.start < _MOST_MARKED * one.phase.measured_seconds
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OverTime:
     """Makes the charts of one run."""
 
     record: RunRecord
     verdict: Verdict
-    phases: tuple[_Placed, ...]
+    phases: tuple[Placed, ...]
     timeline: Timeline | None
 
     def charts(self) -> Iterator[InteractiveChart | str]:
@@ -152,11 +87,11 @@ class OverTime:
             windows, values = one.phase.windows, read(one.phase)
             if x:
                 # A point without a value breaks the line: nothing was measured between two phases.
-                x.append(_ms(one.ramp))
+                x.append(milliseconds(one.ramp))
                 y.append(None)
             # What the samples do not fit is left out: both come from files.
             known = values if len(values) == len(windows) else [None] * len(windows)
-            x += [_ms(one.start + window.start + window.seconds / 2.0) for window in windows]
+            x += [milliseconds(one.start + window.start + window.seconds / 2.0) for window in windows]
             y += known
         places, thin = thinned(x, y, together)
         return Line(name=name, colour=colour, x=places, y=scale.shown(thin), **more)
@@ -246,7 +181,7 @@ class OverTime:
     def _users(self) -> Line:
         if self.timeline is None or not self.timeline.connected.at:
             return self._over_windows("users", 1, _each(lambda window: float(window.connected)), COUNT, min)
-        x, y = thinned([_ms(at) for at in self.timeline.connected.at], self.timeline.connected.value, min)
+        x, y = thinned([milliseconds(at) for at in self.timeline.connected.at], self.timeline.connected.value, min)
         return Line(name="users", colour=1, x=x, y=COUNT.shown(y))
 
     def _lateness(self) -> Line:
@@ -309,7 +244,7 @@ class OverTime:
                 continue
             # The share of all cores, in cores, so that it can be compared with what the service uses of them.
             factor = float(self.record.environment.cores) if (source, series) == ("runner", "cpu_share") else 1.0
-            x, y = thinned([_ms(at) for at in found.at], found.value, max)
+            x, y = thinned([milliseconds(at) for at in found.at], found.value, max)
             shown = scale.shown([None if value is None else value * factor for value in y])
             lines.append(Line(name=label, colour=index + 1, x=x, y=shown, dashed=dashed))
         return self._chart(name, title, lines, scale)
@@ -322,7 +257,9 @@ class OverTime:
                 targets = [each.target for each in wanted if each.metric == metric and each.step == step]
                 if targets:
                     (value,) = scale.shown(targets[:1])
-                    found.append(ChartLevel(name="limit", start=_ms(one.start), end=_ms(one.end), value=value or 0.0))
+                    found.append(
+                        ChartLevel(name="limit", start=milliseconds(one.start), end=milliseconds(one.end), value=value or 0.0)
+                    )
                     break
         return tuple(found)
 
@@ -347,7 +284,9 @@ class OverTime:
             value, low, high = MILLISECONDS.shown((row.baseline, row.baseline / spread, row.baseline * spread))
             if value is None:
                 continue
-            found.append(ChartLevel(name=name, start=_ms(one.start), end=_ms(one.end), value=value, low=low, high=high))
+            found.append(
+                ChartLevel(name=name, start=milliseconds(one.start), end=milliseconds(one.end), value=value, low=low, high=high)
+            )
         return tuple(found)
 
 
@@ -413,11 +352,6 @@ def _median_of(layer: str) -> Read:
 
 def _own_value(metric: str) -> Read:
     return lambda window: window.own.get(metric)
-
-
-def _ms(seconds: float) -> float:
-    # A record from elsewhere may name any time.
-    return float(int(min(max(seconds, -_LONGEST), _LONGEST) * 1e3))
 
 
 def _top(view: ChartView) -> float:

@@ -10,7 +10,8 @@ from velro_gate.model.charts.timeline import ChartData
 from velro_gate.model.record import RunRecord
 from velro_gate.model.verdict import Verdict
 from velro_gate.report.charts import aside
-from velro_gate.report.charts.over_time import MISSING, OverTime, broken_stretches, held_back_stretches, placed, stretches
+from velro_gate.report.charts.over_time import MISSING, OverTime
+from velro_gate.report.charts.placed import broken_stretches, held_back_stretches, placed, stretches
 from velro_gate.report.charts.shapes import ChartLevel, ChartSet, ChartView, InteractiveChart, MarkedStretch
 
 _HOSTILE = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&'\u2028\u2029"}
