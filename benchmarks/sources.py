@@ -2,9 +2,9 @@
 ``python -m benchmarks.sources``; seven minutes.
 
 The service is a sandbox without simulated work, with a real Redis and a real PostgreSQL behind it. CPU is that of the process
-that reads, threads included, while the service is idle. For p95 another process sends a constant rate, and stretches with and
-without the source alternate in pairs, the order of which changes (off, on, on, off); the difference is the mean over the pairs,
-with Student's 95 % interval.
+that reads, threads included, from the call of a reading to its end, under the same load. For p95 another process sends a
+constant rate, and stretches with and without the source alternate in pairs, the order of which changes (off, on, on, off); the
+difference is the mean over the pairs, with Student's 95 % interval.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -64,7 +64,6 @@ def main() -> None:
         send(sys.argv[2], sys.argv[3], float(sys.argv[4]))
         return
     arguments = options(__doc__)
-    arguments.add_argument("--readings", type=int, default=10, help="Readings for the CPU of a source")
     arguments.add_argument("--pairs", type=int, default=8, help="Pairs of stretches for p95")
     arguments.add_argument("--seconds", type=float, default=5.0, help="Length of a stretch")
     wanted = arguments.parse_args()
@@ -83,8 +82,7 @@ def main() -> None:
             "PostgreSQL": lambda: PostgresActivity(postgres.url),
         }
         for name, source in made.items():
-            share = trio.run(_share, source, wanted.readings)
-            p95, added, reach = _added(source, sandbox, wanted.pairs, wanted.seconds)
+            share, p95, added, reach = _costs(source, sandbox, wanted.pairs, wanted.seconds)
             rows.append((name, f"{share:.2%}", _ms(p95), f"{_ms(added)} +- {_ms(reach)}", _held(share, added, reach)))
     columns = ("source", "share of a core", "p95 without it", "added to p95", f"below {MOST:.0%} and {_ms(MOST_P95)}")
     Page(markdown=wanted.markdown).show(Table(title="sources of readings", columns=columns, rows=tuple(rows)))
@@ -100,33 +98,16 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.3f} ms"
 
 
-async def _share(make: Callable[[], ReadingSource], readings: int) -> float:
-    source = make()
-    await source.read()  # the first one finds things out
-    spent = time.process_time()
-    for beat in _beats(readings):
-        await trio.sleep_until(beat)
-        await source.read()
-    taken = time.process_time() - spent
-    await source.aclose()
-    return taken / readings
-
-
-def _beats(count: int) -> Iterator[float]:
-    begin = trio.current_time()
-    yield from (begin + 1.0 + second for second in range(count))
-
-
-def _added(
+def _costs(
     make: Callable[[], ReadingSource], sandbox: RunningSandbox, pairs: int, seconds: float
-) -> tuple[float, float, float]:
-    """The service's p95 without the source, what the source adds to it, and half of that one's interval; in seconds."""
+) -> tuple[float, float, float, float]:
+    """CPU of a reading, the service's p95 without the source, what the source adds to it, half of its interval; in seconds."""
     whole = SETTLE + 2.0 * pairs * seconds + 1.0
     command = [sys.executable, "-m", "benchmarks.sources", "--send", sandbox.url, sandbox.key, str(whole)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as load:
         assert load.stdout is not None
         load.stdout.readline()  # it sends
-        stretches = trio.run(_stretches, make, pairs, seconds)
+        stretches, taken = trio.run(_stretches, make, pairs, seconds)
         columns = np.frombuffer(load.stdout.read(), np.float64).reshape(2, -1)
     if load.returncode:
         raise RuntimeError("the load ended with an error, which it has printed")
@@ -136,26 +117,33 @@ def _added(
     off = np.array([value for value, one in zip(values, stretches, strict=True) if not one.on])
     differences = on - off
     error = float(differences.std(ddof=1)) / math.sqrt(pairs) if pairs > 1 else math.inf
-    return float(np.median(off)), float(differences.mean()), student(pairs - 1.0) * error if pairs > 1 else math.inf
+    reach = student(pairs - 1.0) * error if pairs > 1 else math.inf
+    return float(np.mean(taken)), float(np.median(off)), float(differences.mean()), reach
 
 
-async def _stretches(make: Callable[[], ReadingSource], pairs: int, seconds: float) -> Sequence[Stretch]:
-    """Stretches of the load, the i-th one with the source and the i-th one without it a pair."""
+async def _stretches(
+    make: Callable[[], ReadingSource], pairs: int, seconds: float
+) -> tuple[Sequence[Stretch], Sequence[float]]:
+    """Stretches of the load, the i-th one with the source and the i-th one without it a pair; CPU seconds of each reading."""
     source = make()
     await source.read()
     await trio.sleep(SETTLE)
-    found = []
+    found, taken = [], []
     for pair in range(pairs):
         for on in (False, True) if pair % 2 == 0 else (True, False):
             begin = time.monotonic()
             if on:
                 for beat in range(max(int(seconds), 1)):
+                    # Not the whole second: to wake a process takes up to 40 ms of CPU on an idle virtual machine, and a run's
+                    # process is awake anyway.
+                    spent = time.process_time()
                     await source.read()
+                    taken.append(time.process_time() - spent)
                     await trio.sleep(max(begin + min(beat + 1.0, seconds) - time.monotonic(), 0.0))
             await trio.sleep(max(begin + seconds - time.monotonic(), 0.0))
             found.append(Stretch(on=on, begin=begin, end=time.monotonic()))
     await source.aclose()
-    return found
+    return found, taken
 
 
 def send(url: str, key: str, seconds: float) -> None:
