@@ -31,7 +31,7 @@ class Estimate:
     n: int
     detail: str = ""
     blocks: int = 0
-    """Blocks of a duet that the figure is made of; 0: it is none of several blocks."""
+    """Blocks of a duet that the figure is made of; 0 for a figure that is not made of blocks."""
 
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, (self.value, self.low, self.high))):
