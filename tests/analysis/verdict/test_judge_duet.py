@@ -146,7 +146,7 @@ def test_counts_are_added_and_figures_are_the_middle_of_the_blocks() -> None:
     p95 = whole.measurement("p95")
     assert whole.steps[0].counts.due == 18_000
     assert p95 is not None
-    assert (p95.value, p95.n, p95.detail) == (pytest.approx(0.012 * 1.1), 18_000, "3 blocks")
+    assert (p95.value, p95.n, p95.blocks) == (pytest.approx(0.012 * 1.1), 18_000, 3)
     assert p95.low == pytest.approx(0.012 * 0.99)
     assert p95.high == pytest.approx(0.012 * 1.2 * 1.01)
 
