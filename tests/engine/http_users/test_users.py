@@ -210,6 +210,17 @@ def test_what_a_request_waits_for_its_turn_to_connect_is_our_lateness_and_not_th
     assert rows.response_time[0] == pytest.approx(0.6)
 
 
+def test_a_request_that_waited_for_its_turn_to_connect_leaves_the_service_its_whole_timeout() -> None:
+    r = rig()
+    r.user.arrive(1.0, r.steps[0])
+    r.clock.now = 2.5
+    r.connection.stand(took=0.2)
+    assert list(r.context.buckets.overdue(4.2)) == []
+    ((user, deadline),) = r.context.buckets.overdue(4.4)
+    user.expire(deadline)
+    assert r.samples().service_time[0] == pytest.approx(2.0)
+
+
 def test_a_first_byte_that_was_there_before_the_request_was_sent_took_no_time() -> None:
     r = rig()
     r.user.join()

@@ -184,8 +184,12 @@ class HttpUser:
             request, self._request = self._request, None
             assert request is not None
             if self._chain is None and not self._retried:
-                # Until its turn to connect came it was not the service that it waited for.
-                self._sent = max(self._sent, context.now() - seconds)
+                # Until its turn to connect came it was not the service that it waited for: neither its time nor its timeout
+                # began before.
+                turn = context.now() - seconds
+                if turn > self._sent:
+                    self._sent = turn
+                    self._enter(context.buckets.bucket(step.timeout), turn + step.timeout)
             self.connection.send(request, head=step.head, wants_body=step.wants_body)
             return
         self._leave_bucket()

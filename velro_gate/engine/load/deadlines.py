@@ -33,15 +33,16 @@ class DeadlineBuckets(Generic[T]):
     """Things with a deadline, in one bucket for each length of time.
 
     In a bucket everything has been given the same time, so the order of entry is the order of the deadlines: a sweep looks at
-    what is overdue and one more. Entering and leaving cost a dictionary operation and are done by the caller, who keeps the
-    bucket.
+    what is overdue and one more. A request that had to wait for its turn to connect enters again when its connection stands,
+    with a time that began with its turn: it may be looked at later by what connecting took, and keeps its deadline. Entering
+    and leaving cost a dictionary operation and are done by the caller, who keeps the bucket.
     """
 
     def __init__(self) -> None:
         self._buckets: dict[float, dict[T, float]] = {}
 
     def bucket(self, seconds: float) -> dict[T, float]:
-        """The bucket for a timeout of ``seconds``: thing -> deadline. Enter only ``now + seconds``, leave by deleting."""
+        """The bucket for a timeout of ``seconds``: thing -> deadline. Enter ``seconds`` after about now, leave by deleting."""
         return self._buckets.setdefault(seconds, {})
 
     def __len__(self) -> int:
